@@ -1,0 +1,41 @@
+export type { Clock, Timer } from './config/clock.js';
+export type {
+  AcquireOptions,
+  CleanupOptions,
+  DrainOptions,
+  PoolOptions,
+  ServerDefinition,
+  ServerPolicy,
+  ShutdownOptions,
+  SingleServerOptions,
+  WarmOptions,
+} from './config/options.js';
+export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
+export type { ListenerError } from './events.js';
+export type { PooledServer } from './pool/lease.js';
+export { MCPServerPool, type PoolDependencies } from './pool/mcp-server-pool.js';
+export type { LeaseEvent, PoolEvents, QueueEvent, ServerEvent, ShutdownReport } from './pool/pool-events.js';
+export type { InstanceStatus, PoolMetrics, PoolStatus, ServerStatus } from './pool/status.js';
+export {
+  type CleanupEvents,
+  type CleanupJob,
+  CleanupQueue,
+  type CleanupReport,
+  type CleanupStatus,
+  type EscalationReason,
+} from './process/cleanup-queue.js';
+export type { EndOptions, ExitInfo, Launcher, ProcessHandlers, ServerProcess } from './process/launcher.js';
+export {
+  type ConsistencyReport,
+  type NewEntry,
+  ProcessRegistry,
+  type RegistryEntry,
+  type RegistryEvents,
+  type RegistryMetrics,
+  type RemovalReason,
+} from './process/process-registry.js';
+export type { EndMode, EndStep, TerminationReport } from './process/termination.js';
+export type { JsonRpcError, JsonRpcMessage, RequestId } from './protocol/json-rpc.js';
+export type { PooledTransport } from './protocol/session.js';
+export type { EndReason } from './server/server-instance.js';
+export type { ServerState } from './server/server-state.js';

@@ -1,0 +1,175 @@
+import type { PoolError } from '../errors.js';
+import type { ServerInstance } from '../server/server-instance.js';
+import { type Decision, decide, type Room } from './admission.js';
+import { type Fleet, isOpen, type OpenGroup, reuseKey, type ServerGroup, type Whose } from './fleet.js';
+import type { Waiter, WaitQueue } from './wait-queue.js';
+
+/** What the dispatcher has done for it. */
+export interface DispatchActions {
+  /** Gives an idle instance, which is taken out of the fleet's idle ones already, to a waiter. */
+  lend(waiter: Waiter, instance: ServerInstance): void;
+  /** @throws PoolError when there is nothing to be spawned */
+  start(group: OpenGroup, whose: Whose): void;
+  evict(instance: ServerInstance): void;
+  /** A waiter's start could not even be spawned. */
+  reject(waiter: Waiter, error: PoolError): void;
+}
+
+/** What earlier waiters of one round count on. */
+class Claims {
+  readonly #starts = new Map<string, number>();
+  readonly #serverEnding = new Map<ServerGroup, number>();
+  ending = 0;
+
+  startsOf(group: ServerGroup, key: string): number {
+    return this.#starts.get(startKey(group, key)) ?? 0;
+  }
+
+  endingOf(group: ServerGroup): number {
+    return this.#serverEnding.get(group) ?? 0;
+  }
+
+  claimStart(group: ServerGroup, key: string): void {
+    this.#starts.set(startKey(group, key), this.startsOf(group, key) + 1);
+  }
+
+  /** A slot that comes free counts for the server too, if the waiter needs it there. */
+  claimEnding(group: ServerGroup, from: 'server' | 'pool'): void {
+    this.ending += 1;
+    if (from === 'server') this.#serverEnding.set(group, this.endingOf(group) + 1);
+  }
+}
+
+/** Matches waiters with instances: goes through them in order of arrival and does what `admission.decide` says. */
+export class Dispatcher {
+  readonly #fleet: Fleet;
+  readonly #queue: WaitQueue;
+  readonly #maxProcesses: number;
+  readonly #actions: DispatchActions;
+  #running = false;
+  #again = false;
+
+  constructor(fleet: Fleet, queue: WaitQueue, maxProcesses: number, actions: DispatchActions) {
+    this.#fleet = fleet;
+    this.#queue = queue;
+    this.#maxProcesses = maxProcesses;
+    this.#actions = actions;
+  }
+
+  /** To be called whenever something changed. A call from within (an event listener that releases, say) makes another round. */
+  run(): void {
+    this.#again = true;
+    if (this.#running) return;
+    this.#running = true;
+    try {
+      while (this.#again && this.#queue.size > 0) {
+        this.#again = false;
+        this.#round();
+      }
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  /** Starts for the same callers that nobody waits for. A caller's own need goes before a minimum. */
+  surplusStart(among: Iterable<ServerGroup> = this.#fleet.groups.values()): ServerInstance | undefined {
+    if (this.#fleet.startCount === 0) return undefined;
+    for (const group of among) {
+      for (const [key, starts] of group.starts) {
+        if (starts.length > this.waitersFor(group, key)) return starts.at(-1);
+      }
+    }
+    return undefined;
+  }
+
+  waitersFor(group: ServerGroup, key: string): number {
+    let count = 0;
+    for (const waiter of this.#queue) {
+      if (waiter.name === group.name && group.definition && reuseKey(group.definition, waiter) === key) count += 1;
+    }
+    return count;
+  }
+
+  #round(): void {
+    const claims = new Claims();
+    for (const waiter of this.#queue) {
+      const group = this.#fleet.group(waiter.name);
+      // Removed servers reject their waiters before they call us.
+      if (!isOpen(group)) continue;
+      const key = reuseKey(group.definition, waiter);
+      const decision = this.#decide(group, key, claims);
+      this.#act(decision, waiter, group, key, claims);
+      // Nothing is left for anybody: the others need not be looked at.
+      if (decision.action === 'wait' && decision.for === 'release' && this.#exhausted(claims)) break;
+    }
+  }
+
+  #decide(group: OpenGroup, key: string, claims: Claims): Decision {
+    const fleet = this.#fleet;
+    const server: Room = {
+      used: group.instances.size,
+      limit: group.definition.maxInstances,
+      ending: group.ending.size - claims.endingOf(group),
+      evictable: group.idleCount > 0 || (isFull(group) && this.surplusStart([group]) !== undefined),
+    };
+    const pool: Room = {
+      used: fleet.used,
+      limit: this.#maxProcesses,
+      ending: fleet.endingCount - claims.ending,
+      evictable: fleet.idleCount > 0 || (fleet.used >= this.#maxProcesses && this.surplusStart() !== undefined),
+    };
+    return decide({
+      idle: fleet.hasIdle(group, key),
+      starting: fleet.startsFor(group, key).length - claims.startsOf(group, key),
+      server,
+      pool,
+    });
+  }
+
+  #act(decision: Decision, waiter: Waiter, group: OpenGroup, key: string, claims: Claims): void {
+    waiter.blockedBy = undefined;
+    switch (decision.action) {
+      case 'reuse': {
+        const instance = this.#fleet.takeIdle(group, key);
+        if (instance) this.#actions.lend(waiter, instance);
+        return;
+      }
+      case 'spawn':
+        try {
+          this.#actions.start(group, waiter);
+          claims.claimStart(group, key);
+        } catch (error) {
+          this.#actions.reject(waiter, error as PoolError);
+        }
+        return;
+      case 'evict': {
+        const chosen = decision.from === 'server' ? group : undefined;
+        const instance = this.#fleet.longestIdle(chosen) ?? this.surplusStart(chosen && [chosen]);
+        if (instance) this.#actions.evict(instance);
+        return claims.claimEnding(group, decision.from);
+      }
+      case 'wait':
+        if (decision.for === 'start') claims.claimStart(group, key);
+        else if (decision.for === 'ending') claims.claimEnding(group, isFull(group) ? 'server' : 'pool');
+        else waiter.blockedBy = decision.limit;
+    }
+  }
+
+  #exhausted(claims: Claims): boolean {
+    const fleet = this.#fleet;
+    return (
+      fleet.used >= this.#maxProcesses &&
+      fleet.idleCount === 0 &&
+      fleet.startCount === 0 &&
+      fleet.endingCount <= claims.ending
+    );
+  }
+}
+
+function startKey(group: ServerGroup, key: string): string {
+  return `${group.name}\0${key}`;
+}
+
+function isFull({ definition, instances }: OpenGroup): boolean {
+  return instances.size >= definition.maxInstances;
+}

@@ -1,0 +1,160 @@
+import type { PoolError } from '../errors.js';
+import type { CleanupReport } from '../process/cleanup-queue.js';
+import type { ExitInfo } from '../process/launcher.js';
+import {
+  type EndReason,
+  type InstanceContext,
+  type InstanceObserver,
+  ServerInstance,
+} from '../server/server-instance.js';
+import { type Fleet, type OpenGroup, reuseKey, type ServerGroup, type Whose } from './fleet.js';
+import type { PoolEvents, ServerEvent } from './pool-events.js';
+import type { PoolMetrics } from './status.js';
+
+/** What the lives of instances mean to the pool. */
+export interface LifecycleHost {
+  emit<K extends keyof PoolEvents>(event: K, payload: PoolEvents[K]): void;
+  hasListener(event: keyof PoolEvents): boolean;
+  /** An instance can be used. */
+  usable(instance: ServerInstance): void;
+  /** A start failed: somebody who waits may have to be told. */
+  startFailed(group: ServerGroup, key: string, error: PoolError): void;
+  /** A start that no caller asked for failed. */
+  spareFailed(group: ServerGroup): void;
+  quarantined(): void;
+  /** Slots or instances have changed. */
+  changed(): void;
+}
+
+/** The lives of a pool's instances: starts them, keeps the fleet's counts in step with what happens to them, tells of it. */
+export class Lifecycle implements InstanceObserver {
+  readonly #fleet: Fleet;
+  readonly #metrics: PoolMetrics;
+  readonly #context: InstanceContext;
+  readonly #host: LifecycleHost;
+  readonly #endReasons = new WeakMap<ServerInstance, EndReason>();
+  /** Starts that no caller asked for: of `warm` and `minIdle`. */
+  readonly #spares = new WeakSet<ServerInstance>();
+
+  constructor(fleet: Fleet, metrics: PoolMetrics, context: InstanceContext, host: LifecycleHost) {
+    this.#fleet = fleet;
+    this.#metrics = metrics;
+    this.#context = context;
+    this.#host = host;
+  }
+
+  /**
+   * Takes a slot, spawns and registers, all in this tick.
+   * @throws PoolError when there is nothing to be spawned; the slot is free again then
+   */
+  start(group: OpenGroup, whose: Whose): ServerInstance {
+    const instance = new ServerInstance(group.definition, whose, this.#context, this);
+    this.#fleet.addStart(group, instance);
+    this.#metrics.started += 1;
+    this.#metrics.mostProcesses = Math.max(this.#metrics.mostProcesses, this.#fleet.used);
+    try {
+      instance.start();
+    } catch (error) {
+      this.#fleet.removeStart(instance);
+      this.#fleet.remove(instance);
+      this.#tellFailure(instance, group, error as PoolError);
+      throw error;
+    }
+    this.#host.emit('server:starting', serverEvent(instance));
+    return instance;
+  }
+
+  /** A start that no caller asked for; undefined when it failed at once. */
+  startSpare(group: OpenGroup, whose: Whose): ServerInstance | undefined {
+    try {
+      const instance = this.start(group, whose);
+      this.#spares.add(instance);
+      return instance;
+    } catch {
+      this.#host.spareFailed(group);
+      return undefined;
+    }
+  }
+
+  /** Ends the youngest start that is more than `wanted` ask for. A start of `warm` or `minIdle` is wanted by the pool. */
+  endUnwantedStart(group: ServerGroup, key: string, wanted: number): void {
+    const starts = this.#fleet.startsFor(group, key);
+    const asked = starts.filter((instance) => !this.#spares.has(instance));
+    if (starts.length > Math.max(wanted, starts.length - asked.length)) void asked.at(-1)?.stop('unwanted');
+  }
+
+  onReady(instance: ServerInstance): void {
+    const group = this.#fleet.group(instance.name);
+    this.#fleet.removeStart(instance);
+    if (group !== undefined) group.lastFailure = undefined;
+    this.#host.emit('server:ready', { ...serverEvent(instance), duration: Date.now() - instance.startedAt });
+    this.#host.usable(instance);
+  }
+
+  onStartFailed(instance: ServerInstance, error: PoolError): void {
+    const group = this.#fleet.group(instance.name);
+    this.#fleet.removeStart(instance);
+    if (group === undefined) return;
+    this.#tellFailure(instance, group, error);
+    this.#host.startFailed(group, reuseKey(instance.definition, instance), error);
+    if (this.#spares.has(instance)) this.#host.spareFailed(group);
+    this.#host.changed();
+  }
+
+  onStopping(instance: ServerInstance, reason: EndReason): void {
+    this.#endReasons.set(instance, reason);
+    // A start that failed counts until its failure is told, so that its caller gets that error and not another start.
+    if (reason !== 'crashed' && reason !== 'start-failed') this.#fleet.removeStart(instance);
+    this.#fleet.markEnding(instance);
+    if (reason === 'evicted') this.#metrics.evicted += 1;
+    const group = this.#fleet.group(instance.name);
+    // One that crashes before anybody used it would be started again and again.
+    if (reason === 'crashed' && instance.uses === 0 && this.#spares.has(instance) && group)
+      this.#host.spareFailed(group);
+    this.#host.emit('server:stopping', { ...serverEvent(instance), reason });
+    this.#host.changed();
+  }
+
+  onExited(instance: ServerInstance, exit: ExitInfo, unexpected: boolean): void {
+    if (unexpected) this.#metrics.crashes += 1;
+    this.#host.emit('server:exited', {
+      ...serverEvent(instance),
+      ...exit,
+      unexpected,
+      stderrTail: instance.stderrTail,
+    });
+  }
+
+  onStopped(instance: ServerInstance, report: CleanupReport | undefined): void {
+    this.#metrics.stopped += 1;
+    this.#fleet.remove(instance);
+    this.#host.emit('server:stopped', { ...serverEvent(instance), reason: this.#endReasons.get(instance), report });
+    this.#host.changed();
+  }
+
+  onQuarantined(instance: ServerInstance, report: CleanupReport): void {
+    this.#metrics.quarantined += 1;
+    this.#fleet.markQuarantined(instance);
+    this.#host.emit('server:quarantined', { ...serverEvent(instance), report });
+    this.#host.quarantined();
+    this.#host.changed();
+  }
+
+  onStderrLine(instance: ServerInstance, line: string): void {
+    this.#host.emit('server:stderr', { ...serverEvent(instance), line });
+  }
+
+  wantsStderr(): boolean {
+    return this.#host.hasListener('server:stderr');
+  }
+
+  #tellFailure(instance: ServerInstance, group: ServerGroup, error: PoolError): void {
+    this.#metrics.startFailures += 1;
+    group.lastFailure = error;
+    this.#host.emit('server:failed', { ...serverEvent(instance), error });
+  }
+}
+
+function serverEvent(instance: ServerInstance): ServerEvent {
+  return { name: instance.name, instanceId: instance.id, pid: instance.pid, tenant: instance.tenant };
+}

@@ -1,0 +1,90 @@
+import type { PoolError, PoolErrorCode } from '../errors.js';
+import type { ListenerError } from '../events.js';
+import type { CleanupEvents, CleanupReport } from '../process/cleanup-queue.js';
+import type { EndReason } from '../server/server-instance.js';
+import type { Limit } from './admission.js';
+
+/** Which server an event is about. */
+export interface ServerEvent {
+  /** Name of the definition. */
+  readonly name: string;
+  readonly instanceId: string;
+  readonly pid: number | undefined;
+  readonly tenant: string | undefined;
+}
+
+/** Which lease an event is about. */
+export interface LeaseEvent {
+  readonly leaseId: string;
+  readonly name: string;
+  readonly instanceId: string;
+  readonly tenant: string | undefined;
+  readonly owner: string | undefined;
+}
+
+/** Which waiting call of `getServer()` an event is about. */
+export interface QueueEvent {
+  readonly name: string;
+  readonly tenant: string | undefined;
+  readonly owner: string | undefined;
+}
+
+/** What was ended when a pool shut down. */
+export interface ShutdownReport {
+  /** `emergency` when it was asked for, or when the time of a graceful shutdown ran out. */
+  readonly mode: 'graceful' | 'emergency';
+  /** Milliseconds. */
+  readonly duration: number;
+  /** Leases that were held when it began. */
+  readonly leases: number;
+  /** Callers that waited, and were rejected with `POOL_CLOSED`. */
+  readonly rejected: number;
+  /** How each tree ended that lived when it began. */
+  readonly servers: readonly CleanupReport[];
+  /** Processes that could not be proven dead. Empty when all is well. */
+  readonly survivors: readonly { readonly name: string; readonly pid: number; readonly command: string }[];
+}
+
+/** The events of a pool with the payload of each. */
+export interface PoolEvents extends CleanupEvents {
+  /** Spawned, and registered. */
+  'server:starting': ServerEvent;
+  /** It can be used; `duration` is the time from its spawn, ms. */
+  'server:ready': ServerEvent & { readonly duration: number };
+  /** It could not be started. */
+  'server:failed': ServerEvent & { readonly error: PoolError };
+  /** Its leader exited. `unexpected`: nobody asked for it, whatever the exit code. */
+  'server:exited': ServerEvent & {
+    readonly exitCode: number | null;
+    readonly signal: string | null;
+    readonly unexpected: boolean;
+    readonly stderrTail: string;
+  };
+  'server:stopping': ServerEvent & { readonly reason: EndReason };
+  /** Its tree is proven dead; its slot is free. */
+  'server:stopped': ServerEvent & {
+    readonly reason: EndReason | undefined;
+    readonly report: CleanupReport | undefined;
+  };
+  /** Its tree could not be proven dead; its slot stays taken until it is. */
+  'server:quarantined': ServerEvent & { readonly report: CleanupReport };
+  /** A line of its stderr, at most 8,192 characters. */
+  'server:stderr': ServerEvent & { readonly line: string };
+  /** `waited`: ms from the call of `getServer()`. */
+  'lease:acquired': LeaseEvent & { readonly waited: number };
+  /** `held`: ms. */
+  'lease:released': LeaseEvent & { readonly held: number };
+  /** It was silent for `leaseIdleTimeout` while somebody waited, or the host wanted its server to end. */
+  'lease:reclaimed': LeaseEvent & { readonly held: number; readonly silent: number };
+  /** Held for longer than `leakDetection`; `stack` is where `getServer()` was called. */
+  'lease:leaked': LeaseEvent & { readonly held: number; readonly stack: string | undefined };
+  /** A caller has to wait; `waiting` counts all that do. */
+  'queue:waiting': QueueEvent & { readonly waiting: number };
+  'queue:served': QueueEvent & { readonly waited: number };
+  'queue:rejected': QueueEvent & { readonly waited: number; readonly code: PoolErrorCode };
+  /** A caller waits because of a limit. */
+  'limit:reached': { readonly name: string; readonly limit: Limit; readonly value: number };
+  'pool:draining': { readonly mode: 'graceful' | 'emergency' };
+  'pool:closed': ShutdownReport;
+  'listener:error': ListenerError;
+}

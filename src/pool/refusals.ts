@@ -1,0 +1,61 @@
+import { PoolError, type PoolErrorData } from '../errors.js';
+import type { OpenGroup } from './fleet.js';
+import type { LeaseRequest, Waiter } from './wait-queue.js';
+
+export function unknownServer(name: string | undefined, known: readonly string[], why: string): PoolError {
+  const listed = known.length === 0 ? 'none is defined; call addServer()' : `defined are: ${known.join(', ')}`;
+  return new PoolError(
+    'UNKNOWN_SERVER',
+    `${name === undefined ? 'the server' : `server '${name}'`} ${why}; ${listed}`,
+    { name },
+  );
+}
+
+export function poolClosed(): PoolError {
+  return new PoolError('POOL_CLOSED', 'the pool was shut down; make a new MCPServerPool to go on');
+}
+
+export function queueFull(name: string, maxWaiting: number): PoolError {
+  return new PoolError(
+    'QUEUE_FULL',
+    `getServer('${name}') was refused: ${maxWaiting} callers wait already (maxWaiting); release servers sooner, raise the limits, or try again later`,
+    { name },
+  );
+}
+
+export function aborted({ name }: Pick<LeaseRequest, 'name'>, after: number, why: string, cause?: unknown): PoolError {
+  return new PoolError(
+    'ACQUIRE_ABORTED',
+    `getServer('${name}') was given up after ${after} ms: ${why}`,
+    { name, after },
+    cause,
+  );
+}
+
+/** Says what the caller waited for, and what would have helped. */
+export function acquireTimeout(
+  waiter: Waiter,
+  group: OpenGroup,
+  starting: PoolErrorData | undefined,
+  after: number,
+): PoolError {
+  const { name, maxInstances, sharing } = group.definition;
+  const data = { ...starting, name, after, phase: starting ? ('start' as const) : ('queue' as const) };
+  return new PoolError(
+    'ACQUIRE_TIMEOUT',
+    `getServer('${name}') got no server within ${after} ms: ${why()}`,
+    data,
+    group.lastFailure,
+  );
+
+  function why(): string {
+    if (starting) return 'its server was still starting; raise timeout (acquireTimeout), or warm() it before';
+    if (waiter.blockedBy === 'maxInstances') {
+      return `all ${maxInstances} instances (maxInstances) are in use, and sharing is '${sharing}': each serves one lease at a time; release servers sooner, or raise maxInstances`;
+    }
+    if (waiter.blockedBy === 'maxProcesses') {
+      return 'all process slots (limits.maxProcesses) are in use; release servers sooner, or raise it';
+    }
+    return 'the slot that it waited for did not come free in time';
+  }
+}

@@ -1,0 +1,83 @@
+import type { Clock } from '../config/clock.js';
+import { PoolError } from '../errors.js';
+import type { CleanupReport } from '../process/cleanup-queue.js';
+import type { ServerInstance } from '../server/server-instance.js';
+import type { Fleet } from './fleet.js';
+import type { Lease } from './lease.js';
+import type { ShutdownReport } from './pool-events.js';
+
+/** How often a draining lease is asked whether its requests are answered, ms. */
+const DRAIN_POLL = 10;
+
+/** The end of all trees of a pool. `hurry()` turns it into an emergency at any time. */
+export class Shutdown {
+  readonly #clock: Clock;
+  readonly #fleet: Fleet;
+  readonly #leases: ReadonlyMap<string, Lease>;
+  #mode: ShutdownReport['mode'] = 'graceful';
+
+  constructor(clock: Clock, fleet: Fleet, leases: ReadonlyMap<string, Lease>) {
+    this.#clock = clock;
+    this.#fleet = fleet;
+    this.#leases = leases;
+  }
+
+  /** Resolves when every tree is proven dead, or given up by the cleanup queue. */
+  async run(options: {
+    mode: ShutdownReport['mode'];
+    timeout: number;
+    drainTimeout: number;
+  }): Promise<Omit<ShutdownReport, 'rejected'>> {
+    const started = this.#clock.now();
+    const held = this.#leases.size;
+    const instances = [...this.#fleet.instances()];
+    if (options.mode === 'emergency') this.hurry();
+    const timer = this.#clock.after(options.timeout, () => this.hurry());
+    const leased = new Map([...this.#leases.values()].map((lease) => [lease.instance, lease]));
+    const reports = await Promise.all(
+      instances.map(async (instance) => {
+        const lease = leased.get(instance);
+        if (lease) await this.#drain(lease, started + options.drainTimeout);
+        return this.#end(instance);
+      }),
+    );
+    timer.cancel();
+    const servers = reports.filter((report) => report !== undefined);
+    return {
+      mode: this.#mode,
+      duration: Math.round(this.#clock.now() - started),
+      leases: held,
+      servers,
+      survivors: servers.flatMap(({ name, survivors }) => survivors.map((survivor) => ({ name, ...survivor }))),
+    };
+  }
+
+  /** From now on everything is killed at once. */
+  hurry(): void {
+    this.#mode = 'emergency';
+    for (const instance of this.#fleet.instances()) {
+      // Before the queue has room for it: five at once is a courtesy of graceful ends.
+      instance.killNow();
+      void instance.stop('shutdown', 'emergency');
+    }
+  }
+
+  async #end(instance: ServerInstance): Promise<CleanupReport | undefined> {
+    if (instance.state === 'quarantined') return instance.recheck();
+    return instance.stop('shutdown', this.#mode);
+  }
+
+  /** Lets requests in flight finish, then ends the lease. */
+  async #drain(lease: Lease, until: number): Promise<void> {
+    const clock = this.#clock;
+    while (lease.instance.openRequests > 0 && this.#mode === 'graceful' && clock.now() < until) {
+      await new Promise<void>((resolve) => void clock.after(Math.min(DRAIN_POLL, until - clock.now()), resolve));
+    }
+    const error = () =>
+      new PoolError('POOL_CLOSED', `the pool was shut down under the lease ${lease.id} on server '${lease.name}'`, {
+        name: lease.name,
+        leaseId: lease.id,
+      });
+    lease.end({ asked: false, error });
+  }
+}

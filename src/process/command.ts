@@ -1,0 +1,62 @@
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, isAbsolute, join, resolve, sep } from 'node:path';
+import { PoolError } from '../errors.js';
+
+/** What a start needs to be looked up. */
+interface CommandRequest {
+  readonly name: string;
+  readonly command: string;
+  readonly cwd: string | undefined;
+  readonly resolvedEnv: Readonly<Record<string, string>>;
+}
+
+/**
+ * Finds the file that `command` means, as `execvp` would: a name in the PATH of the server's own environment, a path
+ * against its working directory. Looked up before the spawn, because the spawn's ENOENT does not say whether the command,
+ * its interpreter or the working directory is missing.
+ * @throws PoolError `CWD_NOT_FOUND`, `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`
+ */
+export function resolveCommand({ name, command, cwd, resolvedEnv }: CommandRequest): string {
+  if (cwd !== undefined && !statSync(cwd, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new PoolError(
+      'CWD_NOT_FOUND',
+      `server '${name}': its cwd '${cwd}' is not a directory; create it, or correct cwd in the definition`,
+      { name },
+    );
+  }
+  const isPath = command.includes('/') || command.includes(sep) || isAbsolute(command);
+  const folders = isPath ? [] : (resolvedEnv.PATH ?? '').split(delimiter);
+  // An empty entry of PATH means the working directory.
+  const candidates = isPath
+    ? [resolve(cwd ?? '.', command)]
+    : folders.map((folder) => join(resolve(cwd ?? '.', folder), command));
+  let forbidden: string | undefined;
+  for (const file of candidates) {
+    if (!statSync(file, { throwIfNoEntry: false })?.isFile()) continue;
+    if (isExecutable(file)) return file;
+    forbidden ??= file;
+  }
+  if (forbidden !== undefined) {
+    throw new PoolError(
+      'COMMAND_NOT_EXECUTABLE',
+      `server '${name}': '${forbidden}' may not be executed; make it executable (chmod +x), or name its interpreter as command`,
+      { name, errno: 'EACCES' },
+    );
+  }
+  throw new PoolError(
+    'COMMAND_NOT_FOUND',
+    isPath
+      ? `server '${name}': there is no file '${candidates[0]}'; correct command in the definition`
+      : `server '${name}': '${command}' is in none of the ${folders.length} folders of its PATH; install it, give its absolute path as command, or set env.PATH`,
+    { name, errno: 'ENOENT' },
+  );
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,57 @@
+import type { Readable, Writable } from 'node:stream';
+import type { ResolvedDefinition } from '../config/options.js';
+import type { EndMode, TerminationReport } from './termination.js';
+
+/** How a process ended. */
+export interface ExitInfo {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+}
+
+/** What a running server tells the one that started it. Each is called at most once, but for `onStderrLine`. */
+export interface ProcessHandlers {
+  /** The process runs. */
+  onSpawn(): void;
+  /** The operating system refused to start it; nothing runs, and nothing else is called. */
+  onSpawnError(error: Error): void;
+  /** The leader exited. Its streams may still hold what it wrote last; the rest of its tree was told to die. */
+  onExit(exit: ExitInfo): void;
+  /** A line of stderr. Only called while `wantsStderr` says so. */
+  onStderrLine(line: string): void;
+  wantsStderr(): boolean;
+}
+
+export interface EndOptions {
+  readonly mode: EndMode;
+  /** When aborted, the ladder goes to SIGKILL at once. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A running server as everything above `process/` sees it: its streams, its identity, its end. The local child process
+ * is one kind; nothing above may assume that the pid is one of this machine.
+ */
+export interface ServerProcess {
+  readonly pid: number | undefined;
+  /** With the pid the identity of the process: the kernel's start time in clock ticks since boot. */
+  readonly startTime: number | undefined;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  /** The last that it wrote to stderr. */
+  readonly stderrTail: string;
+  /** Resolves when both output streams have given all they had after the exit, or were cut off because a helper holds them. */
+  drained(): Promise<void>;
+  /** Ends the whole tree and proves it. Can be called again while something survives. */
+  end(options: EndOptions): Promise<TerminationReport>;
+  /** Kills at once what can be killed without waiting, for the last moment of the host. */
+  killNow(): void;
+}
+
+/** Starts processes: the door through which other kinds than local ones come later. */
+export interface Launcher {
+  /**
+   * Starts the server of `definition`. The process exists when this returns, so it can be registered in the same tick.
+   * @throws PoolError `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`, `CWD_NOT_FOUND`, `SPAWN_FAILED`
+   */
+  launch(definition: ResolvedDefinition, handlers: ProcessHandlers): ServerProcess;
+}

@@ -1,0 +1,197 @@
+import { type ListenerError, SafeEmitter } from '../events.js';
+import { type ProcessTable, platformProcessTable } from './process-table.js';
+import { isAlive } from './termination.js';
+
+/** One process that the registry answers for. */
+export interface RegistryEntry {
+  /** `mcp-<timestamp>-<sequence>`: never given twice in a host. */
+  readonly id: string;
+  /** Name of its definition. */
+  readonly name: string;
+  readonly pid: number;
+  /** With the pid the identity of the process: kernel start time in clock ticks since boot. */
+  readonly startTime: number;
+  /** When it was registered, ms since the epoch. */
+  readonly registeredAt: number;
+}
+
+/** Why an entry left the registry. */
+export type RemovalReason =
+  /** Whoever added it took it out. */
+  | 'removed'
+  /** A consistency check found no living process. */
+  | 'dead'
+  /** A consistency check found its pid with another process. */
+  | 'reused';
+
+export interface RegistryEvents {
+  'registry:added': { entry: RegistryEntry };
+  'registry:removed': { entry: RegistryEntry; reason: RemovalReason };
+  /** An index disagreed with the entries and was built anew. */
+  'registry:repaired': { problems: readonly string[] };
+  'listener:error': ListenerError;
+}
+
+/** What a consistency check found, and has repaired. */
+export interface ConsistencyReport {
+  readonly checked: number;
+  readonly dead: readonly RegistryEntry[];
+  readonly reused: readonly RegistryEntry[];
+  /** Where an index disagreed with the entries. */
+  readonly problems: readonly string[];
+}
+
+export interface RegistryMetrics {
+  /** Entries now. */
+  readonly size: number;
+  readonly byName: Readonly<Record<string, number>>;
+  readonly added: number;
+  readonly removed: Readonly<Record<RemovalReason, number>>;
+  /** Indexes that had to be built anew. */
+  readonly repaired: number;
+}
+
+/** Shared by all registries of the process, so that ids of two pools never meet in one log. */
+let sequence = 0;
+
+/** A new id, `mcp-<timestamp>-<sequence>`. */
+export function nextInstanceId(): string {
+  sequence += 1;
+  return `mcp-${Date.now()}-${sequence}`;
+}
+
+/**
+ * The processes that a host answers for, by id, name and pid. Works alone: add what you spawn, remove what ended, and let
+ * {@link check} compare it with the operating system.
+ */
+export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
+  readonly #table: ProcessTable;
+  readonly #byId = new Map<string, RegistryEntry>();
+  readonly #byPid = new Map<number, RegistryEntry>();
+  readonly #byName = new Map<string, Set<RegistryEntry>>();
+  #added = 0;
+  #repaired = 0;
+  readonly #removed: Record<RemovalReason, number> = { removed: 0, dead: 0, reused: 0 };
+
+  /** @throws PoolError `NOT_SUPPORTED` on a platform without a process table */
+  constructor(table: ProcessTable = platformProcessTable()) {
+    super();
+    this.#table = table;
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  /**
+   * Adds a process, to be called in the tick that spawned it. An entry of the same pid is of a process that died: it is
+   * removed as `reused`.
+   * @param startTime of the process; read from the operating system when left out
+   * @throws RangeError when `pid` is no process, or `id` is taken
+   */
+  add({ id = nextInstanceId(), name, pid, startTime = this.#table.read(pid)?.startTime }: NewEntry): RegistryEntry {
+    if (startTime === undefined) throw new RangeError(`cannot register '${name}': there is no process ${pid}`);
+    if (this.#byId.has(id)) throw new RangeError(`cannot register '${name}': the id ${id} is taken`);
+    const previous = this.#byPid.get(pid);
+    if (previous !== undefined) this.#remove(previous, 'reused');
+    const entry: RegistryEntry = { id, name, pid, startTime, registeredAt: Date.now() };
+    this.#byId.set(id, entry);
+    this.#index(entry);
+    this.#added += 1;
+    this.emit('registry:added', { entry });
+    return entry;
+  }
+
+  /** Takes an entry out; false when there is none of that id. */
+  remove(id: string): boolean {
+    const entry = this.#byId.get(id);
+    if (entry !== undefined) this.#remove(entry, 'removed');
+    return entry !== undefined;
+  }
+
+  get(id: string): RegistryEntry | undefined {
+    return this.#byId.get(id);
+  }
+
+  byPid(pid: number): RegistryEntry | undefined {
+    return this.#byPid.get(pid);
+  }
+
+  byName(name: string): RegistryEntry[] {
+    return [...(this.#byName.get(name) ?? [])];
+  }
+
+  list(): RegistryEntry[] {
+    return [...this.#byId.values()];
+  }
+
+  /** Compares all entries with the operating system and the indexes with the entries; repairs and reports what is wrong. */
+  check(): ConsistencyReport {
+    const entries = this.list();
+    const problems = this.#checkIndexes();
+    if (problems.length > 0) {
+      this.#byPid.clear();
+      this.#byName.clear();
+      for (const entry of entries) this.#index(entry);
+      this.#repaired += 1;
+      this.emit('registry:repaired', { problems });
+    }
+    const gone = entries.filter(({ pid, startTime }) => !isAlive(this.#table, pid, startTime));
+    const reused = gone.filter(({ pid, startTime }) => (this.#table.read(pid)?.startTime ?? startTime) !== startTime);
+    const dead = gone.filter((entry) => !reused.includes(entry));
+    for (const entry of reused) this.#remove(entry, 'reused');
+    for (const entry of dead) this.#remove(entry, 'dead');
+    return { checked: entries.length, dead, reused, problems };
+  }
+
+  metrics(): RegistryMetrics {
+    return {
+      size: this.size,
+      byName: Object.fromEntries([...this.#byName].map(([name, entries]) => [name, entries.size])),
+      added: this.#added,
+      removed: { ...this.#removed },
+      repaired: this.#repaired,
+    };
+  }
+
+  #checkIndexes(): string[] {
+    const problems: string[] = [];
+    for (const entry of this.#byId.values()) {
+      if (this.#byPid.get(entry.pid) !== entry) problems.push(`${entry.id} is missing under pid ${entry.pid}`);
+      if (!this.#byName.get(entry.name)?.has(entry)) problems.push(`${entry.id} is missing under name ${entry.name}`);
+    }
+    for (const [pid, entry] of this.#byPid) {
+      if (this.#byId.get(entry.id) !== entry) problems.push(`pid ${pid} leads to ${entry.id}, which is no entry`);
+    }
+    for (const [name, entries] of this.#byName) {
+      for (const entry of entries) {
+        if (this.#byId.get(entry.id) !== entry) problems.push(`name ${name} leads to ${entry.id}, which is no entry`);
+      }
+    }
+    return problems;
+  }
+
+  #index(entry: RegistryEntry): void {
+    this.#byPid.set(entry.pid, entry);
+    const named = this.#byName.get(entry.name);
+    if (named === undefined) this.#byName.set(entry.name, new Set([entry]));
+    else named.add(entry);
+  }
+
+  #remove(entry: RegistryEntry, reason: RemovalReason): void {
+    this.#byId.delete(entry.id);
+    if (this.#byPid.get(entry.pid) === entry) this.#byPid.delete(entry.pid);
+    const named = this.#byName.get(entry.name);
+    named?.delete(entry);
+    if (named?.size === 0) this.#byName.delete(entry.name);
+    this.#removed[reason] += 1;
+    this.emit('registry:removed', { entry, reason });
+  }
+}
+
+export interface NewEntry {
+  readonly id?: string;
+  readonly name: string;
+  readonly pid: number;
+  readonly startTime?: number | undefined;
+}

@@ -1,0 +1,105 @@
+import type { ProcessRow, ProcessTable } from './process-table.js';
+
+/** Who a process is: a pid alone may be somebody else by now. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  readonly startTime: number;
+}
+
+/**
+ * The members of one server's process tree, as far as they were ever seen: its leader, all that descend from it, and all
+ * in a group or session that one of them leads. A member stays one after its parent died, because its identity is
+ * remembered, so that a tree that falls apart while it is ended is still known whole.
+ */
+export class ProcessTree {
+  readonly #table: ProcessTable;
+  readonly #leader: ProcessIdentity;
+  /** pid → start time of everything that was seen as a member and not yet as dead. */
+  readonly #members = new Map<number, number>();
+  /** Groups and sessions led by a member: their number belongs to us for as long as a member lives in them. */
+  readonly #led = new Set<number>();
+
+  constructor(table: ProcessTable, leader: ProcessIdentity) {
+    this.#table = table;
+    this.#leader = leader;
+    this.#members.set(leader.pid, leader.startTime);
+    // The leader is spawned as leader of a new session and a new group, both of its own number.
+    this.#led.add(leader.pid);
+  }
+
+  /**
+   * To be called in the tick in which the leader was collected, when its row is gone, but its number cannot be anybody
+   * else's yet: takes in everything that is left in its group and session.
+   */
+  adoptOrphans(): void {
+    const table = this.#table.scan();
+    // Somebody has the number already: then no member of ours was left in the group, or it could not have been given.
+    if (table.has(this.#leader.pid)) return;
+    for (const row of table.values()) {
+      if (row.group === this.#leader.pid || row.session === this.#leader.pid) this.#add(row);
+    }
+  }
+
+  /** Looks at the whole table: finds new members, forgets dead ones. Returns the living. */
+  refresh(): ProcessRow[] {
+    const table = this.#table.scan();
+    const members = this.#present(table);
+    const undecided = new Set(table.values());
+    for (const row of members.values()) undecided.delete(row);
+    // Each pass finds the next generation; a pass that finds nobody is the last.
+    for (let found = true; found; ) {
+      found = false;
+      const groups = new Set<number>();
+      for (const { group, session } of members.values()) {
+        if (this.#led.has(group)) groups.add(group);
+        if (this.#led.has(session)) groups.add(session);
+      }
+      for (const row of undecided) {
+        if (!members.has(row.parent) && !groups.has(row.group) && !groups.has(row.session)) continue;
+        undecided.delete(row);
+        members.set(row.pid, row);
+        this.#add(row);
+        found = true;
+      }
+    }
+    return this.#settle(members);
+  }
+
+  /** Looks only at the members that are known: cheap, but blind for new ones. Returns the living. */
+  living(): ProcessRow[] {
+    const rows = new Map<number, ProcessRow>();
+    for (const pid of this.#members.keys()) {
+      const row = this.#table.read(pid);
+      if (row !== undefined) rows.set(pid, row);
+    }
+    return this.#settle(this.#present(rows));
+  }
+
+  /** The groups in which `members` live and whose number is ours. A signal to them reaches no stranger. */
+  groupsOf(members: Iterable<ProcessRow>): Set<number> {
+    const groups = new Set<number>();
+    for (const { group } of members) if (this.#led.has(group)) groups.add(group);
+    return groups;
+  }
+
+  #add(row: ProcessRow): void {
+    this.#members.set(row.pid, row.startTime);
+    if (row.group === row.pid || row.session === row.pid) this.#led.add(row.pid);
+  }
+
+  /** Members that are in `table` under the identity they had, dead ones included: a zombie still holds its group. */
+  #present(table: Map<number, ProcessRow>): Map<number, ProcessRow> {
+    const present = new Map<number, ProcessRow>();
+    for (const [pid, startTime] of this.#members) {
+      const row = table.get(pid);
+      if (row?.startTime === startTime) present.set(pid, row);
+      else if (row !== undefined) this.#led.delete(pid);
+    }
+    return present;
+  }
+
+  #settle(members: Map<number, ProcessRow>): ProcessRow[] {
+    for (const pid of this.#members.keys()) if (!members.has(pid)) this.#members.delete(pid);
+    return [...members.values()].filter((row) => !row.dead);
+  }
+}

@@ -1,0 +1,179 @@
+import type { ChildProcess } from 'node:child_process';
+import { PassThrough, type Readable, type Writable } from 'node:stream';
+import spawn from 'cross-spawn';
+import type { ResolvedDefinition } from '../config/options.js';
+import { errnoOf, messageOf, PoolError } from '../errors.js';
+import { resolveCommand } from './command.js';
+import { forgetAtExit, killAtExit } from './exit-hook.js';
+import type { EndOptions, Launcher, ProcessHandlers, ServerProcess } from './launcher.js';
+import type { ProcessTable } from './process-table.js';
+import { ProcessTree } from './process-tree.js';
+import { StderrTail } from './stderr-tail.js';
+import { endTree, signalTree, type TerminationReport } from './termination.js';
+
+/** How much of stderr is kept for errors and events, bytes. */
+const STDERR_TAIL = 65_536;
+/** How long output streams are read after the exit: longer only helps a helper that holds them. */
+const DRAIN_GRACE = 100;
+
+/** Starts servers as child processes of this host. */
+export function localLauncher(table: ProcessTable): Launcher {
+  return { launch: (definition, handlers) => new LocalProcess(definition, handlers, table) };
+}
+
+class LocalProcess implements ServerProcess {
+  readonly pid: number | undefined;
+  readonly startTime: number | undefined;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly #child: ChildProcess;
+  readonly #definition: ResolvedDefinition;
+  readonly #stderr = new StderrTail(STDERR_TAIL);
+  readonly #tree: ProcessTree | undefined;
+  #exited = false;
+  readonly #onceExited = new Set<() => void>();
+  #drained: Promise<void> | undefined;
+
+  constructor(definition: ResolvedDefinition, handlers: ProcessHandlers, table: ProcessTable) {
+    this.#definition = definition;
+    this.#child = spawnChild(definition);
+    const { pid } = this.#child;
+    this.pid = pid;
+    // Without descriptors (EMFILE) Node makes no streams: nothing may be written or read then, and nothing will.
+    this.stdin = this.#child.stdin ?? new PassThrough();
+    this.stdout = this.#child.stdout ?? new PassThrough();
+    // Read in the same tick: the child is not collected before, so the row is there even if it is dead already.
+    this.startTime = pid === undefined ? undefined : table.read(pid)?.startTime;
+    if (pid !== undefined && this.startTime !== undefined) {
+      this.#tree = new ProcessTree(table, { pid, startTime: this.startTime });
+    }
+    this.#listen(handlers);
+    if (this.#tree) killAtExit(this);
+    // A pool never keeps its host alive; a request in flight does that by itself.
+    this.#child.unref();
+    for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) unrefStream(stream);
+  }
+
+  get stderrTail(): string {
+    return this.#stderr.toString();
+  }
+
+  drained(): Promise<void> {
+    this.#drained ??= Promise.race([
+      Promise.all([streamEnd(this.#child.stdout), streamEnd(this.#child.stderr)]),
+      new Promise((resolve) => setTimeout(resolve, DRAIN_GRACE).unref()),
+    ]).then(() => this.#destroyStreams());
+    return this.#drained;
+  }
+
+  async end({ mode, signal }: EndOptions): Promise<TerminationReport> {
+    const tree = this.#tree;
+    if (this.pid === undefined || tree === undefined) {
+      return { pid: this.pid ?? 0, endedBy: 'exit', steps: [], duration: 0, survivors: [] };
+    }
+    const target = {
+      pid: this.pid,
+      tree,
+      closeStdin: () => this.stdin.end(),
+      hasExited: () => this.#exited,
+      onceExited: (wake: () => void) => this.#onceExited.add(wake),
+    };
+    const report = await endTree(target, this.#definition, mode, signal);
+    if (report.survivors.length === 0) {
+      this.#destroyStreams();
+      forgetAtExit(this);
+    }
+    return report;
+  }
+
+  killNow(): void {
+    if (this.#tree) signalTree(this.#tree, this.#tree.refresh(), 'SIGKILL');
+  }
+
+  #listen(handlers: ProcessHandlers): void {
+    const child = this.#child;
+    child.once('spawn', () => handlers.onSpawn());
+    child.on('error', (error) => {
+      // Also emitted for a failed kill(), which says nothing about the start.
+      if (child.pid === undefined) handlers.onSpawnError(spawnError(this.#definition, error));
+    });
+    // `exit`, not `close`: a helper that holds stdout delays `close`, perhaps for ever.
+    child.once('exit', (exitCode, signal) => {
+      this.#exited = true;
+      // A leader that is gone cannot look after its helpers. Those of an asked end get their grace from the ladder.
+      this.#tree?.adoptOrphans();
+      for (const wake of this.#onceExited) wake();
+      this.#onceExited.clear();
+      handlers.onExit({ exitCode, signal });
+    });
+    // EPIPE and the like reach whoever writes through its callback; without a listener they would crash the host.
+    child.stdin?.on('error', () => {});
+    child.stdout?.on('error', () => {});
+    child.stderr?.on('error', () => {});
+    const onLine = (line: string) => handlers.onStderrLine(line);
+    // Always read: a server blocks when 64 KB of stderr are unread.
+    child.stderr?.on('data', (chunk: Buffer) => this.#stderr.push(chunk, handlers.wantsStderr() ? onLine : undefined));
+    child.stderr?.once('end', () => this.#stderr.flush(onLine));
+  }
+
+  #destroyStreams(): void {
+    this.stdin.destroy();
+    this.stdout.destroy();
+    this.#child.stderr?.destroy();
+  }
+}
+
+function spawnChild(definition: ResolvedDefinition): ChildProcess {
+  const file = resolveCommand(definition);
+  try {
+    return spawn(file, [...definition.args], {
+      cwd: definition.cwd,
+      env: definition.resolvedEnv,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      shell: false,
+      windowsHide: true,
+      // Leader of a session and a group of its own: so the tree can be signalled at once, and never our own group.
+      detached: true,
+    });
+  } catch (error) {
+    // E2BIG and a command that is no program throw in this tick.
+    throw spawnError(definition, error);
+  }
+}
+
+const ADVICE: Readonly<Record<string, string>> = {
+  E2BIG: 'its args and env are larger than the operating system allows; pass large data in a file',
+  EMFILE: 'this host has no file descriptor left; raise its limit (ulimit -n), or lower limits.maxProcesses',
+  ENFILE: 'the machine has no file descriptor left',
+  EAGAIN:
+    'the limit of processes is reached (ulimit -u, or pids.max of the container); lower limits.maxProcesses or raise it',
+  ENOMEM: 'the machine has no memory left for another process',
+  ENOENT: 'the interpreter named in its first line (#!) does not exist',
+  ENOEXEC: 'it is no program; a script needs a first line that names its interpreter (#!)',
+  EACCES: 'it, or the interpreter named in its first line (#!), may not be executed',
+};
+
+function spawnError({ name, command }: ResolvedDefinition, error: unknown): PoolError {
+  const errno = errnoOf(error);
+  const why = (errno && ADVICE[errno]) ?? messageOf(error);
+  return new PoolError(
+    'SPAWN_FAILED',
+    `server '${name}': '${command}' could not be started${errno ? ` (${errno})` : ''}: ${why}`,
+    { name, errno },
+    error,
+  );
+}
+
+/** Pipes are sockets, which can be unref'd, though the types of a child's streams do not say so. */
+function unrefStream(stream: Readable | Writable | null): void {
+  if (stream !== null && 'unref' in stream && typeof stream.unref === 'function') stream.unref();
+}
+
+function streamEnd(stream: Readable | null): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream === null || stream.readableEnded || stream.destroyed) return resolve();
+    stream.once('end', resolve);
+    stream.once('close', resolve);
+    stream.once('error', () => resolve());
+  });
+}

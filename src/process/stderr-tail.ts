@@ -1,0 +1,54 @@
+/** A longer line is given out in parts, so that a server without line breaks cannot fill the memory. */
+const LONGEST_LINE = 8_192;
+
+/** Takes in what a server writes to stderr: keeps the last of it, and cuts it into lines for whoever listens. */
+export class StderrTail {
+  readonly #limit: number;
+  #chunks: Buffer[] = [];
+  #size = 0;
+  /** The beginning of a line whose end has not come yet; undefined while nobody listens. */
+  #line: string | undefined;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Calls `onLine` for each full line, if given. */
+  push(chunk: Buffer, onLine?: (line: string) => void): void {
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    // Whole chunks are dropped, so the tail holds the limit and at most one chunk more.
+    for (let first = this.#chunks[0]; first && this.#size - first.length >= this.#limit; first = this.#chunks[0]) {
+      this.#size -= first.length;
+      this.#chunks.shift();
+    }
+    if (onLine === undefined) {
+      this.#line = undefined;
+      return;
+    }
+    const lines = ((this.#line ?? '') + chunk.toString('utf8')).split('\n');
+    this.#line = lines.pop() ?? '';
+    for (const line of lines) emitLine(line, onLine);
+    while (this.#line.length > LONGEST_LINE) {
+      onLine(this.#line.slice(0, LONGEST_LINE));
+      this.#line = this.#line.slice(LONGEST_LINE);
+    }
+  }
+
+  /** Gives out the last line, if it had no line break. */
+  flush(onLine: (line: string) => void): void {
+    if (this.#line) emitLine(this.#line, onLine);
+    this.#line = undefined;
+  }
+
+  toString(): string {
+    return Buffer.concat(this.#chunks).subarray(-this.#limit).toString('utf8');
+  }
+}
+
+function emitLine(line: string, onLine: (line: string) => void): void {
+  const text = line.endsWith('\r') ? line.slice(0, -1) : line;
+  for (let start = 0; start === 0 || start < text.length; start += LONGEST_LINE) {
+    onLine(text.slice(start, start + LONGEST_LINE));
+  }
+}

@@ -1,0 +1,170 @@
+import { errnoOf } from '../errors.js';
+import type { ProcessRow, ProcessTable } from './process-table.js';
+import type { ProcessTree } from './process-tree.js';
+
+/** `graceful` climbs the whole ladder; `emergency` starts at SIGKILL. */
+export type EndMode = 'graceful' | 'emergency';
+
+/** A rung of the ladder. `eof` closes stdin, which is how MCP asks a server to end. */
+export type EndStep = 'eof' | 'SIGTERM' | 'SIGKILL';
+
+/** What was done to end a tree, and what came of it. */
+export interface TerminationReport {
+  /** The leader. */
+  readonly pid: number;
+  /** The last step that was needed; `exit` when the tree was dead before anything was done. */
+  readonly endedBy: EndStep | 'exit';
+  /** Each step: when it was taken, in ms since the start, and how many processes lived then. */
+  readonly steps: readonly { readonly step: EndStep; readonly at: number; readonly processes: number }[];
+  /** Milliseconds until the tree was proven dead, or given up. */
+  readonly duration: number;
+  /** Processes that could not be proven dead. Empty when all is well. */
+  readonly survivors: readonly { readonly pid: number; readonly command: string }[];
+}
+
+export interface TerminationTarget {
+  readonly pid: number;
+  readonly tree: ProcessTree;
+  closeStdin(): void;
+  /** Whether the leader's exit was seen. */
+  hasExited(): boolean;
+  /** Calls `wake` at the leader's exit. */
+  onceExited(wake: () => void): void;
+}
+
+export interface Graces {
+  readonly eofGrace: number;
+  readonly termGrace: number;
+}
+
+/** How long SIGKILL may take. A process in an uninterruptible system call dies when that returns, or never. */
+const KILL_GRACE = 2_000;
+/** What a leader that has exited may leave its helpers to finish by themselves before they are told to. */
+const STRAGGLER_GRACE = 200;
+/** Poll intervals: at first close, since a killed tree of 50 is dead within 4 ms; later sparing. */
+const FIRST_POLL = 1;
+const LONGEST_POLL = 25;
+
+/**
+ * The one way in which process trees end: close stdin, SIGTERM, SIGKILL, each with its grace; then proof, from the state
+ * of each process, that nobody is left.
+ */
+export async function endTree(
+  target: TerminationTarget,
+  { eofGrace, termGrace }: Graces,
+  mode: EndMode,
+  abort?: AbortSignal,
+): Promise<TerminationReport> {
+  const started = performance.now();
+  const steps: TerminationReport['steps'][number][] = [];
+  const { tree } = target;
+  const begin = (step: EndStep, living: readonly ProcessRow[]) =>
+    steps.push({ step, at: Math.round(performance.now() - started), processes: living.length });
+  const hurried = () => abort?.aborted === true;
+
+  // Seen whole before anything dies: a member whose parent is gone could not be found any more.
+  let living: readonly ProcessRow[] = tree.refresh();
+  if (mode === 'graceful' && !hurried() && living.length > 0) {
+    if (!target.hasExited()) {
+      begin('eof', living);
+      target.closeStdin();
+      living = await waitForEnd(target, eofGrace, abort, 'until the leader exits');
+    }
+    if (living.length > 0 && !hurried()) {
+      begin('SIGTERM', living);
+      signalTree(tree, living, 'SIGTERM');
+      living = await waitForEnd(target, termGrace, abort);
+    }
+  }
+  if (living.length > 0) {
+    begin('SIGKILL', living);
+    living = await killUntilQuiet(target, living);
+  }
+  return {
+    pid: target.pid,
+    endedBy: steps.at(-1)?.step ?? 'exit',
+    steps,
+    duration: Math.round(performance.now() - started),
+    survivors: living.map(({ pid, command }) => ({ pid, command })),
+  };
+}
+
+/** Waits until the tree is dead, or the grace is over; returns who lives then. */
+async function waitForEnd(
+  target: TerminationTarget,
+  grace: number,
+  abort: AbortSignal | undefined,
+  asleep?: 'until the leader exits',
+): Promise<readonly ProcessRow[]> {
+  let end = performance.now() + grace;
+  // A leader that lives needs no polling: its exit wakes us.
+  if (asleep && !target.hasExited()) {
+    await pause(grace, target, abort);
+    if (target.hasExited()) end = Math.min(end, performance.now() + STRAGGLER_GRACE);
+  }
+  for (let interval = FIRST_POLL; ; interval = Math.min(interval * 2, LONGEST_POLL)) {
+    const living = whoLives(target.tree);
+    const left = end - performance.now();
+    if (living.length === 0 || left <= 0 || abort?.aborted) return living;
+    await pause(Math.min(interval, left), undefined, abort);
+  }
+}
+
+/** Kills, looks again, and kills what was forked meanwhile, until nobody is left or the time is up. */
+async function killUntilQuiet(target: TerminationTarget, first: readonly ProcessRow[]): Promise<readonly ProcessRow[]> {
+  const end = performance.now() + KILL_GRACE;
+  signalTree(target.tree, first, 'SIGKILL');
+  for (let interval = FIRST_POLL; ; interval = Math.min(interval * 2, LONGEST_POLL)) {
+    await pause(interval);
+    const known = target.tree.living();
+    // The whole table is read only when those known are dead, or time runs out: a pass costs more than a few look-ups.
+    if (known.length > 0 && interval < LONGEST_POLL) continue;
+    const living = target.tree.refresh();
+    if (living.length === 0 || performance.now() > end) return living;
+    signalTree(target.tree, living, 'SIGKILL');
+  }
+}
+
+/** The known members first, the whole table when these are dead: it may hold what they forked. */
+function whoLives(tree: ProcessTree): readonly ProcessRow[] {
+  const known = tree.living();
+  return known.length > 0 ? known : tree.refresh();
+}
+
+/** Signals the groups that are ours, and by their own number the members that left for a group which is not. */
+export function signalTree(tree: ProcessTree, members: readonly ProcessRow[], signal: NodeJS.Signals): void {
+  const groups = tree.groupsOf(members);
+  for (const group of groups) sendSignal(-group, signal);
+  for (const member of members) if (!groups.has(member.group)) sendSignal(member.pid, signal);
+}
+
+function sendSignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    // ESRCH: dead meanwhile. EPERM: it changed its user; the proof will name it as a survivor.
+    if (errnoOf(error) !== 'ESRCH' && errnoOf(error) !== 'EPERM') throw error;
+  }
+}
+
+/** Ends early when the leader of `target` exits, or `abort` is aborted. Never keeps the host alive. */
+function pause(delay: number, target?: TerminationTarget, abort?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      abort?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, delay);
+    timer.unref();
+    abort?.addEventListener('abort', done);
+    target?.onceExited(done);
+    if (abort?.aborted) done();
+  });
+}
+
+/** Whether the table still knows this process under this identity, and not as a zombie. */
+export function isAlive(table: ProcessTable, pid: number, startTime: number): boolean {
+  const row = table.read(pid);
+  return row !== undefined && row.startTime === startTime && !row.dead;
+}

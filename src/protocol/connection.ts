@@ -1,0 +1,159 @@
+import type { Readable, Writable } from 'node:stream';
+import { PoolError } from '../errors.js';
+import { MessageReader } from './framing.js';
+import type { JsonRpcMessage } from './json-rpc.js';
+
+/** How much may wait to be written, counted over all connections of a pool. */
+export class WriteBudget {
+  readonly #limit: number;
+  #used = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** False when there is no room; then nothing was taken. An empty buffer takes any one message. */
+  take(size: number): boolean {
+    if (this.#used > 0 && this.#used + size > this.#limit) return false;
+    this.#used += size;
+    return true;
+  }
+
+  give(size: number): void {
+    this.#used -= size;
+  }
+}
+
+export interface ConnectionHandlers {
+  onMessage(message: JsonRpcMessage): void;
+  /** The connection is of no use any more, though the process may live: a message too large, or stdin closed. */
+  onBroken(error: PoolError): void;
+}
+
+export interface ConnectionOptions {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  /** Largest message in bytes. */
+  readonly messageLimit: number;
+  readonly budget: WriteBudget;
+  /** Name of the server, for errors. */
+  readonly name: string;
+}
+
+interface Batch {
+  readonly lines: string[];
+  size: number;
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: PoolError) => void;
+}
+
+/** Messages over two streams: one line each, in both directions. */
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #handlers: ConnectionHandlers;
+  /** What was sent in this tick, to be written with one system call. */
+  #batch: Batch | undefined;
+  #broken: PoolError | undefined;
+  #skipped = 0;
+
+  constructor(options: ConnectionOptions, handlers: ConnectionHandlers) {
+    this.#options = options;
+    this.#handlers = handlers;
+  }
+
+  /** Lines of stdout that were no messages. */
+  get skippedLines(): number {
+    return this.#skipped;
+  }
+
+  /** Begins to read. Until then the pipe holds what the server writes. */
+  open(): void {
+    const { name, messageLimit, stdout } = this.#options;
+    const reader = new MessageReader(messageLimit, {
+      onMessage: (message) => this.#handlers.onMessage(message),
+      onSkipped: () => {
+        this.#skipped += 1;
+      },
+      // What follows is read and dropped: a server that could not write could not see the end of its stdin either.
+      onTooLarge: (bytes) => {
+        this.#break(
+          new PoolError(
+            'MESSAGE_TOO_LARGE',
+            `server '${name}' wrote a message of more than ${bytes} bytes; its limit is ${messageLimit}: raise maxMessageMB, or ask the server for less at once`,
+            { name },
+          ),
+        );
+      },
+    });
+    stdout.on('data', (chunk: Buffer) => reader.push(chunk));
+  }
+
+  /**
+   * Writes one message. Resolves when the operating system took it, so a server that does not read holds its callers back;
+   * rejects when it cannot be written.
+   */
+  send(message: JsonRpcMessage): Promise<void> {
+    if (this.#broken) return Promise.reject(this.#broken);
+    const line = JSON.stringify(message);
+    if (!this.#options.budget.take(line.length)) {
+      return Promise.reject(
+        new PoolError(
+          'BUFFER_FULL',
+          `server '${this.#options.name}' does not read: maxBufferedMB wait to be written already; await send(), or raise it`,
+          { name: this.#options.name },
+        ),
+      );
+    }
+    if (this.#batch === undefined) {
+      this.#batch = newBatch();
+      // After all that is ready to run now: answers that came together lead to requests that leave together.
+      process.nextTick(() => this.#flush());
+    }
+    this.#batch.lines.push(line);
+    this.#batch.size += line.length;
+    return this.#batch.promise;
+  }
+
+  /** Rejects every later `send` with `error`. */
+  close(error: PoolError): void {
+    this.#broken ??= error;
+  }
+
+  #flush(): void {
+    const batch = this.#batch;
+    if (batch === undefined) return;
+    this.#batch = undefined;
+    const { stdin, budget, name } = this.#options;
+    stdin.write(`${batch.lines.join('\n')}\n`, (error) => {
+      budget.give(batch.size);
+      if (!error) return batch.resolve();
+      const failure = new PoolError(
+        'SERVER_EXITED',
+        `server '${name}' has closed its stdin (${error.message}): it ended, or is about to`,
+        { name },
+        error,
+      );
+      batch.reject(this.#broken ?? failure);
+      this.#break(failure);
+    });
+  }
+
+  #break(error: PoolError): void {
+    if (this.#broken) return;
+    this.#broken = error;
+    this.#handlers.onBroken(error);
+  }
+}
+
+function newBatch(): Batch {
+  let resolve!: () => void;
+  let reject!: (error: PoolError) => void;
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  // Whoever awaits a send gets the error; a message of the pool itself has nobody who does.
+  promise.catch(() => {});
+  return { lines: [], size: 0, promise, resolve, reject };
+}

@@ -1,0 +1,419 @@
+import type { Clock, Timer } from '../config/clock.js';
+import type { HostHold } from '../config/host-hold.js';
+import type { ResolvedDefinition } from '../config/options.js';
+import { PoolError, type PoolErrorCode, type PoolErrorData } from '../errors.js';
+import type { CleanupQueue, CleanupReport } from '../process/cleanup-queue.js';
+import type { ExitInfo, Launcher, ServerProcess } from '../process/launcher.js';
+import { nextInstanceId, type ProcessRegistry } from '../process/process-registry.js';
+import type { EndMode } from '../process/termination.js';
+import { Connection, type WriteBudget } from '../protocol/connection.js';
+import { type InitializeResult, initializeParams, readInitializeResult } from '../protocol/handshake.js';
+import { RemappedRouting } from '../protocol/remapped-routing.js';
+import { DirectRouting, type Routing } from '../protocol/routing.js';
+import { Session, type SessionEnd } from '../protocol/session.js';
+import { nextState, type ServerState } from './server-state.js';
+
+/** Why an instance ends. */
+export type EndReason =
+  /** Its process exited unasked. */
+  | 'crashed'
+  | 'start-failed'
+  /** Nobody waits for its start any more. */
+  | 'unwanted'
+  /** Its lease was released and it may not be used again: dedicated, or `reuse: 'never'`. */
+  | 'released'
+  /** Its lease ended while a request was open. */
+  | 'unfinished'
+  /** It broke the protocol: a message too large, or stdin closed. */
+  | 'broken'
+  | 'idle'
+  /** It was idle, and a caller needed its slot. */
+  | 'evicted'
+  | 'max-uses'
+  | 'max-lifetime'
+  /** Its definition was changed. */
+  | 'replaced'
+  | 'removed'
+  | 'restart'
+  | 'tenant-released'
+  | 'shutdown';
+
+/** What the instances of a pool share. */
+export interface InstanceContext {
+  readonly clock: Clock;
+  readonly launcher: Launcher;
+  readonly registry: ProcessRegistry;
+  readonly cleanup: CleanupQueue;
+  readonly hold: HostHold;
+  readonly writeBudget: WriteBudget;
+}
+
+/** News of an instance, each told in the tick in which it happens. */
+export interface InstanceObserver {
+  onReady(instance: ServerInstance): void;
+  /** It could not be started. Not told when it was ended on purpose while it started. */
+  onStartFailed(instance: ServerInstance, error: PoolError): void;
+  /** It cannot be used any more; its slot is still taken. */
+  onStopping(instance: ServerInstance, reason: EndReason): void;
+  onExited(instance: ServerInstance, exit: ExitInfo, unexpected: boolean): void;
+  /** Everything of it is dead: its slot is free. The report is undefined when nothing had been started. */
+  onStopped(instance: ServerInstance, report: CleanupReport | undefined): void;
+  onQuarantined(instance: ServerInstance, report: CleanupReport): void;
+  onStderrLine(instance: ServerInstance, line: string): void;
+  wantsStderr(): boolean;
+}
+
+/** Who uses an instance: the lease. */
+export interface Occupant {
+  readonly id: string;
+  /** The session of the client ended, and not because the lease was released. */
+  onSessionEnded(error: PoolError): void;
+  /** The client closed its transport. */
+  onCloseRequested(): void;
+}
+
+const MB = 1_048_576;
+/** What an attempt to end a tree needs beside the graces: SIGKILL and proof. */
+const LADDER_RESERVE = 3_000;
+
+/** One process tree of a definition, for one tenant: from its spawn to the proof of its death. */
+export class ServerInstance {
+  readonly id = nextInstanceId();
+  /** Changes only in its policy: another command or env makes another instance. */
+  definition: ResolvedDefinition;
+  readonly tenant: string | undefined;
+  readonly owner: string | undefined;
+  /** When it was started, ms since the epoch. */
+  readonly startedAt = Date.now();
+  /** Clock time at which it is too old to be used again. */
+  readonly expiresAt: number;
+  /** Leases so far. */
+  uses = 0;
+  /** Clock time since which it is idle; only meaningful while nobody occupies it. */
+  idleSince = 0;
+  /** Clock time of the last message, or of the lease's begin. */
+  lastActivity = 0;
+  occupant: Occupant | undefined;
+  /** Set when it may not be used again: it ends with its lease. */
+  retired: EndReason | undefined;
+  /** Resolves when its start has come to an end, whichever. */
+  readonly started: Promise<void>;
+  /** Resolves when it is stopped or quarantined. */
+  readonly ended: Promise<CleanupReport | undefined>;
+
+  readonly #context: InstanceContext;
+  readonly #observer: InstanceObserver;
+  #state: ServerState = 'starting';
+  #process: ServerProcess | undefined;
+  #connection: Connection | undefined;
+  #routing: Routing | undefined;
+  #session: Session | undefined;
+  #startTimer: Timer | undefined;
+  #exit: ExitInfo | undefined;
+  #onExitTold!: () => void;
+  /** Resolves when the exit was told: nothing of the process comes after. */
+  readonly #exitTold = new Promise<void>((resolve) => {
+    this.#onExitTold = resolve;
+  });
+  #onStarted!: () => void;
+  #onEnded!: (report: CleanupReport | undefined) => void;
+
+  constructor(
+    definition: ResolvedDefinition,
+    whose: { readonly tenant: string | undefined; readonly owner: string | undefined },
+    context: InstanceContext,
+    observer: InstanceObserver,
+  ) {
+    this.definition = definition;
+    this.tenant = whose.tenant;
+    this.owner = whose.owner;
+    this.#context = context;
+    this.#observer = observer;
+    this.expiresAt = context.clock.now() + jittered(definition.maxLifetime);
+    this.started = new Promise((resolve) => {
+      this.#onStarted = resolve;
+    });
+    this.ended = new Promise((resolve) => {
+      this.#onEnded = resolve;
+    });
+  }
+
+  get name(): string {
+    return this.definition.name;
+  }
+
+  get state(): ServerState {
+    return this.#state;
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  get stderrTail(): string {
+    return this.#process?.stderrTail ?? '';
+  }
+
+  /** Requests that the server has not answered. */
+  get openRequests(): number {
+    return this.#routing?.openRequests ?? 0;
+  }
+
+  /** Lines of its stdout that were no messages. */
+  get skippedLines(): number {
+    return this.#connection?.skippedLines ?? 0;
+  }
+
+  /**
+   * Spawns and registers the process, in this tick. Whether it becomes usable, the observer is told.
+   * @throws PoolError when there is nothing to be spawned; then the instance is stopped
+   */
+  start(): void {
+    const { launcher, registry, clock, hold, writeBudget } = this.#context;
+    const { definition } = this;
+    let process: ServerProcess;
+    try {
+      process = launcher.launch(definition, {
+        onSpawn: () => this.#onSpawn(),
+        onSpawnError: (error) => this.#onSpawnError(error),
+        onExit: (exit) => this.#onExit(exit),
+        onStderrLine: (line) => this.#observer.onStderrLine(this, line),
+        wantsStderr: () => this.#observer.wantsStderr(),
+      });
+    } catch (error) {
+      this.#move('refused');
+      this.#onEnded(undefined);
+      throw error;
+    }
+    this.#process = process;
+    const { pid, startTime, stdin, stdout } = process;
+    if (pid !== undefined) registry.add({ id: this.id, name: definition.name, pid, startTime });
+    this.#connection = new Connection(
+      { stdin, stdout, messageLimit: definition.maxMessageMB * MB, budget: writeBudget, name: definition.name },
+      { onMessage: (message) => this.#routing?.receive(message), onBroken: (error) => this.#onBroken(error) },
+    );
+    this.#routing =
+      definition.sharing === 'dedicated'
+        ? new DirectRouting(this.#connection, hold)
+        : new RemappedRouting(this.#connection, hold);
+    this.#startTimer = clock.after(definition.startTimeout, () => this.#onStartTimeout());
+  }
+
+  /** The session of a new lease. */
+  openSession(occupant: Occupant): Session {
+    const routing = this.#routing;
+    if (routing === undefined) throw new Error('a session needs a server that was started');
+    this.#session = new Session({
+      routing,
+      // A dedicated server is first read when its client listens, so that nothing it says early is lost.
+      opened: () => this.definition.sharing === 'dedicated' && this.#connection?.open(),
+      closeRequested: () => occupant.onCloseRequested(),
+      touched: () => {
+        this.lastActivity = this.#context.clock.now();
+      },
+    });
+    return this.#session;
+  }
+
+  /** Ends the session of the lease, if there is one; the process lives on. */
+  endSession(end: SessionEnd): void {
+    const session = this.#session;
+    this.#session = undefined;
+    session?.end(end);
+  }
+
+  /** Ends the process tree, whatever state it is in. Resolves when it is stopped or quarantined; never rejects. */
+  stop(reason: EndReason, mode: EndMode = 'graceful'): Promise<CleanupReport | undefined> {
+    if (this.#beginStop(reason, mode)) {
+      this.#endConversation(this.#error('SERVER_STOPPED', `was ended by the pool (${reason})`));
+    } else if (mode === 'emergency') {
+      this.#context.cleanup.escalate(this.id);
+    }
+    return this.ended;
+  }
+
+  /** Kills what can be killed without waiting: for the last moment of the host. */
+  killNow(): void {
+    this.#process?.killNow();
+  }
+
+  /** Tries again to end a quarantined instance; it may be dead by now. */
+  async recheck(): Promise<CleanupReport> {
+    const report = await this.#enqueueCleanup('emergency');
+    this.#settle(report);
+    return report;
+  }
+
+  /** What an error about this instance should know. */
+  errorData(more: PoolErrorData = {}): PoolErrorData {
+    return {
+      name: this.name,
+      instanceId: this.id,
+      pid: this.pid,
+      exitCode: this.#exit?.exitCode,
+      signal: this.#exit?.signal,
+      stderrTail: this.stderrTail,
+      ...more,
+    };
+  }
+
+  #onSpawn(): void {
+    if (this.#state !== 'starting') return;
+    if (!(this.#routing instanceof RemappedRouting)) return this.#becomeReady();
+    const routing = this.#routing;
+    this.#connection?.open();
+    routing.request('initialize', initializeParams(this.definition.clientCapabilities), (answer) => {
+      let result: InitializeResult;
+      try {
+        result = readInitializeResult(answer, this.errorData());
+      } catch (error) {
+        return this.#failStart(error as PoolError);
+      }
+      routing.initialized(result);
+      this.#becomeReady();
+    });
+  }
+
+  #becomeReady(): void {
+    if (!this.#move('ready')) return;
+    this.#startTimer?.cancel();
+    this.#observer.onReady(this);
+  }
+
+  #onStartTimeout(): void {
+    const { startTimeout } = this.definition;
+    const noise = this.skippedLines;
+    this.#failStart(
+      this.#error(
+        'START_TIMEOUT',
+        `did not answer initialize within ${startTimeout} ms${
+          noise > 0 ? ` and wrote ${noise} lines to stdout that are no messages` : ''
+        }; check that command and args start an MCP server on stdio, or raise startTimeout`,
+        { after: startTimeout },
+      ),
+    );
+  }
+
+  #failStart(error: PoolError): void {
+    if (!this.#beginStop('start-failed', 'graceful')) return;
+    this.#connection?.close(error);
+    this.#observer.onStartFailed(this, error);
+  }
+
+  /** Nothing runs: the slot is free at once. */
+  #onSpawnError(error: Error): void {
+    this.#onExitTold();
+    if (!this.#move('refused')) return;
+    this.#startTimer?.cancel();
+    this.#observer.onStartFailed(this, error as PoolError);
+    this.#finish(undefined);
+  }
+
+  #onExit(exit: ExitInfo): void {
+    this.#exit = exit;
+    const wasStarting = this.#state === 'starting';
+    const unexpected = this.#beginStop('crashed', 'emergency');
+    // At once, not when the queue has room: what a crashed server leaves behind works for nobody.
+    if (unexpected) this.#process?.killNow();
+    void this.#tellExit(exit, unexpected, wasStarting);
+  }
+
+  /** After the last words of the process were read: answers among them still count, and the tail is complete. */
+  async #tellExit(exit: ExitInfo, unexpected: boolean, wasStarting: boolean): Promise<void> {
+    await this.#process?.drained();
+    this.#observer.onExited(this, exit, unexpected);
+    if (unexpected) {
+      const how = exit.signal === null ? `exited with code ${exit.exitCode}` : `was ended by ${exit.signal}`;
+      const error = this.#error(
+        'SERVER_EXITED',
+        wasStarting ? `${how} before it was ready${hint(this.stderrTail)}` : `${how} unasked`,
+      );
+      this.#endConversation(error);
+      if (wasStarting) this.#observer.onStartFailed(this, error);
+    }
+    this.#onExitTold();
+  }
+
+  #onBroken(error: PoolError): void {
+    const data = this.errorData();
+    const full = new PoolError(error.code, error.message, data, error.cause);
+    if (this.#state === 'starting') return this.#failStart(full);
+    if (!this.#beginStop('broken', 'graceful')) return;
+    this.#endConversation(full);
+  }
+
+  /** Answers what is open, closes the session, and refuses whatever comes later. */
+  #endConversation(error: PoolError): void {
+    this.endSession({ asked: false, error: () => error });
+    this.#connection?.close(error);
+    const { occupant } = this;
+    this.occupant = undefined;
+    occupant?.onSessionEnded(error);
+  }
+
+  /** The one way into `stopping`. False when it is on its way already. */
+  #beginStop(reason: EndReason, mode: EndMode): boolean {
+    if (!this.#move('end')) return false;
+    this.#startTimer?.cancel();
+    this.#observer.onStopping(this, reason);
+    void this.#enqueueCleanup(mode).then((report) => this.#settle(report));
+    return true;
+  }
+
+  #enqueueCleanup(mode: EndMode): Promise<CleanupReport> {
+    const { eofGrace, termGrace } = this.definition;
+    return this.#context.cleanup.enqueue(
+      {
+        id: this.id,
+        name: this.name,
+        pid: this.pid,
+        leastTime: eofGrace + termGrace + LADDER_RESERVE,
+        end: async (options) => {
+          if (this.#process === undefined) throw new Error('nothing was started');
+          return this.#process.end(options);
+        },
+      },
+      mode,
+    );
+  }
+
+  #settle(report: CleanupReport): void {
+    if (!report.confirmed) {
+      if (this.#move('unproven')) this.#observer.onQuarantined(this, report);
+      return this.#onEnded(report);
+    }
+    // Dead, but Node may not have told its exit yet.
+    void this.#exitTold.then(() => {
+      if (this.#move('proven')) this.#finish(report);
+    });
+  }
+
+  #finish(report: CleanupReport | undefined): void {
+    this.#context.registry.remove(this.id);
+    this.#observer.onStopped(this, report);
+    this.#onEnded(report);
+  }
+
+  #move(transition: Parameters<typeof nextState>[1]): boolean {
+    const state = nextState(this.#state, transition);
+    if (state === undefined) return false;
+    if (this.#state === 'starting') this.#onStarted();
+    this.#state = state;
+    return true;
+  }
+
+  #error(code: PoolErrorCode, what: string, more?: PoolErrorData): PoolError {
+    return new PoolError(code, `server '${this.name}' ${what}`, this.errorData(more));
+  }
+}
+
+/** Up to a tenth less, so that instances that were started together do not end together. */
+function jittered(lifetime: number): number {
+  return lifetime * (1 - Math.random() / 10);
+}
+
+/** The last line of stderr, which mostly says why. */
+function hint(stderrTail: string): string {
+  const last = stderrTail.trimEnd().split('\n').at(-1) ?? '';
+  return last === '' ? '; it wrote nothing to stderr' : `; its last words: ${last.slice(0, 300)}`;
+}

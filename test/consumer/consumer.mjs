@@ -1,0 +1,47 @@
+// An ESM host that runs the same published server through the pool with three generations of the MCP SDK.
+// It calls no process.exit(): after shutdown() nothing of the pool may keep it alive (run.js sets the time limit).
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { Client as ClientV2 } from '@modelcontextprotocol/client';
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { Client as Client116 } from 'mcp-sdk-1.16/client/index.js';
+import { CleanupQueue, MCPServerPool, PoolError, ProcessRegistry } from 'mcp-server-pool';
+
+for (const [name, value] of Object.entries({ CleanupQueue, MCPServerPool, PoolError, ProcessRegistry })) {
+  assert.equal(typeof value, 'function', `import { ${name} } from 'mcp-server-pool'`);
+}
+console.log('     import: the four classes are there');
+
+const everything = createRequire(import.meta.url).resolve('@modelcontextprotocol/server-everything/dist/index.js');
+const pool = new MCPServerPool({
+  servers: { everything: { command: process.execPath, args: [everything, 'stdio'] } },
+  limits: { maxProcesses: 15 },
+});
+
+const clients = { 'SDK 1.16': Client116, 'SDK 1.x': ClientV1, 'client 2.x': ClientV2 };
+let report;
+try {
+  for (const [label, Client] of Object.entries(clients)) {
+    const server = await pool.getServer('everything', { tenant: label, owner: 'consumer', timeout: 30_000 });
+    assert.equal(server.name, 'everything');
+    assert.equal(server.tenant, label);
+
+    const client = new Client({ name: 'consumer', version: '1.0.0' });
+    await client.connect(server.transport);
+    const { tools } = await client.listTools();
+    assert.ok(
+      tools.some(({ name }) => name === 'echo'),
+      `${label}: listTools names echo`,
+    );
+    const { content } = await client.callTool({ name: 'echo', arguments: { message: `hello from ${label}` } });
+    assert.equal(content[0].text, `Echo: hello from ${label}`);
+
+    assert.equal(server.release(), true, `${label}: the first release`);
+    assert.equal(pool.releaseServer(server.id), false, `${label}: releasing twice is harmless`);
+    console.log(`     ${label}: connect, ${tools.length} tools, echo, release`);
+  }
+} finally {
+  report = await pool.shutdown();
+}
+assert.deepEqual(report.survivors, [], 'shutdown left nothing');
+console.log('     shutdown: no survivors');

@@ -1,0 +1,120 @@
+// The package as a host gets it: packed, installed in an empty folder beside the SDKs, then imported, required,
+// type-checked and run against a published server. Needs `npm run build` first. Every step has a time limit.
+import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '../..');
+const work = mkdtempSync(join(tmpdir(), 'mcp-server-pool-consumer-'));
+const host = join(work, 'host');
+const mustHold = ['dist/index.js', 'dist/index.d.ts', 'package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'];
+const peers = [
+  '@modelcontextprotocol/sdk@1.32.2',
+  '@modelcontextprotocol/client@2.4.0',
+  'mcp-sdk-1.16@npm:@modelcontextprotocol/sdk@1.16.0',
+  '@modelcontextprotocol/server-everything@2026.8.31',
+  'typescript@~5.9',
+  '@types/node@20',
+];
+
+let group;
+const endGroup = () => {
+  try {
+    if (group) process.kill(-group, 'SIGKILL');
+  } catch {
+    // Ended meanwhile.
+  }
+};
+
+/** Runs a command in a process group of its own and answers its stdout; rejects on failure or after `limit` ms. */
+function run(command, args, { cwd, limit }) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    group = child.pid;
+    let stdout = '';
+    let output = '';
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk;
+      output += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      output += chunk;
+    });
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      endGroup();
+    }, limit);
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      group = undefined;
+      if (code === 0) return resolve(stdout);
+      const how = late ? `not finished after ${limit / 1000} s` : `ended with ${code ?? signal}`;
+      reject(new Error(`${command} ${args.join(' ')}: ${how}\n${output}`));
+    });
+  });
+}
+
+async function step(title, action) {
+  const start = performance.now();
+  const detail = await action();
+  console.log(`ok   ${title} (${((performance.now() - start) / 1000).toFixed(1)} s)`);
+  if (detail) console.log(detail.trimEnd());
+}
+
+async function main() {
+  await step('pack: only dist, README, CHANGELOG, LICENSE and package.json', async () => {
+    const [packed] = JSON.parse(
+      await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', work], {
+        cwd: root,
+        limit: 60_000,
+      }),
+    );
+    const paths = packed.files.map((file) => file.path);
+    const missing = mustHold.filter((path) => !paths.includes(path));
+    const extra = paths.filter((path) => !path.startsWith('dist/') && !mustHold.includes(path));
+    if (missing.length > 0) throw new Error(`the tarball lacks ${missing.join(', ')} (was it built?)`);
+    if (extra.length > 0) throw new Error(`the tarball should not hold ${extra.join(', ')}`);
+    peers.unshift(join(work, packed.filename));
+    return paths.map((path) => `     ${path}`).join('\n');
+  });
+
+  await step('install beside the SDKs', async () => {
+    cpSync(import.meta.dirname, host, { recursive: true });
+    writeFileSync(join(host, 'package.json'), JSON.stringify({ name: 'host', private: true, type: 'module' }));
+    const flags = ['--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+    await run('npm', ['install', ...flags, ...peers], { cwd: host, limit: 240_000 });
+    // Fails when a dependency is missing, or is not of the range that somebody asked for.
+    await run('npm', ['ls', '--all', '--loglevel=error'], { cwd: host, limit: 60_000 });
+  });
+
+  const node = (...args) => run(process.execPath, args, { cwd: host, limit: 120_000 });
+  await step('require() from CommonJS', () => node('consumer.cjs'));
+  const tsc = 'node_modules/typescript/bin/tsc';
+  await step('types of a host: nodenext, strict, exactOptionalPropertyTypes', () => node(tsc, '-p', '.'));
+  await step('types of the package, without skipLibCheck', () => {
+    const flags = '--noEmit --strict --exactOptionalPropertyTypes --target es2022 --module nodenext --types node';
+    return node(tsc, ...flags.split(' '), 'node_modules/mcp-server-pool/dist/index.d.ts');
+  });
+  await step('import from ESM, three generations of the SDK on server-everything', () => node('consumer.mjs'));
+}
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => {
+    endGroup();
+    rmSync(work, { recursive: true, force: true });
+    process.exit(1);
+  });
+}
+
+try {
+  await main();
+  console.log('consumer test passed');
+} catch (error) {
+  console.error(`FAIL ${error.message}`);
+  process.exitCode = 1;
+} finally {
+  rmSync(work, { recursive: true, force: true, maxRetries: 5 });
+}

@@ -1,0 +1,19 @@
+import { configDefaults, defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // After each test: no process, descriptor or timer of it is left.
+    setupFiles: ['test/helpers/leaks.ts'],
+    exclude: [...configDefaults.exclude, 'test/consumer/**', 'test/bench/**'],
+    // Real child processes, signals and file descriptors: each test file gets a process of its own.
+    pool: 'forks',
+    // Tests start process trees; more workers than this make them late on small machines.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    teardownTimeout: 10_000,
+    // The JSON file is what `.ci/run` counts.
+    reporters: ['default', ['json', { outputFile: '.tmp/vitest.json' }]],
+  },
+});
