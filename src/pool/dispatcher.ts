@@ -119,7 +119,7 @@ export class Dispatcher {
       evictable: fleet.idleCount > 0 || (fleet.used >= this.#maxProcesses && this.surplusStart() !== undefined),
     };
     return decide({
-      idle: fleet.hasIdle(group, key),
+      idle: fleet.idleFor(group, key) > 0,
       starting: fleet.startsFor(group, key).length - claims.startsOf(group, key),
       server,
       pool,

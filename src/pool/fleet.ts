@@ -8,6 +8,9 @@ export interface Whose {
   readonly owner: string | undefined;
 }
 
+/** Whose spare instances are: nobody knows which tenant comes next, so they serve calls that name none. */
+export const SPARE: Whose = { tenant: undefined, owner: undefined };
+
 /** Everything of one name: its definition now, and its instances, those of earlier definitions included. */
 export interface ServerGroup {
   readonly name: string;
@@ -128,6 +131,11 @@ export class Fleet {
     return group.starts.get(key) ?? [];
   }
 
+  isStarting(instance: ServerInstance): boolean {
+    const starts = this.groups.get(instance.name)?.starts.get(reuseKey(instance.definition, instance));
+    return starts?.includes(instance) ?? false;
+  }
+
   park(instance: ServerInstance): void {
     const group = this.groups.get(instance.name);
     if (group === undefined) return;
@@ -139,8 +147,8 @@ export class Fleet {
     this.idleCount += 1;
   }
 
-  hasIdle(group: ServerGroup, key: string): boolean {
-    return (group.idle.get(key)?.length ?? 0) > 0;
+  idleFor(group: ServerGroup, key: string): number {
+    return group.idle.get(key)?.length ?? 0;
   }
 
   /** The idle instance used last, so that the others can grow old and end. */

@@ -1,8 +1,9 @@
 import type { Clock, Timer } from '../config/clock.js';
+import type { ResolvedPoolOptions } from '../config/options.js';
 import type { ServerInstance } from '../server/server-instance.js';
-import { type Fleet, isOpen, type OpenGroup, reuseKey, type ServerGroup } from './fleet.js';
+import { type Fleet, isOpen, type OpenGroup, reuseKey, type ServerGroup, SPARE } from './fleet.js';
 import type { Lease } from './lease.js';
-import type { WaitQueue } from './wait-queue.js';
+import type { LeaseDesk } from './lease-desk.js';
 
 /** How often quarantined trees are looked at again, ms. */
 const QUARANTINE_INTERVAL = 30_000;
@@ -10,15 +11,9 @@ const QUARANTINE_INTERVAL = 30_000;
 const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 60_000;
 
-/** Whose spare instances are: nobody knows which tenant comes next, so they serve calls that name none. */
-export const SPARE = { tenant: undefined, owner: undefined };
-
 export interface JanitorActions {
   /** An idle instance that is idle for too long, or too old. */
   retire(instance: ServerInstance, reason: 'idle' | 'max-lifetime'): void;
-  /** Takes a silent lease back. */
-  reclaim(lease: Lease, silent: number): void;
-  leaked(lease: Lease, held: number): void;
   /** Starts an instance that no caller asked for. */
   startSpare(group: OpenGroup): void;
 }
@@ -27,26 +22,17 @@ export interface JanitorActions {
 export class Janitor {
   readonly #clock: Clock;
   readonly #fleet: Fleet;
-  readonly #queue: WaitQueue;
-  readonly #leases: ReadonlyMap<string, Lease>;
-  readonly #options: { readonly leakDetection: number; readonly maxProcesses: number };
+  readonly #desk: LeaseDesk;
+  readonly #options: ResolvedPoolOptions;
   readonly #actions: JanitorActions;
   #timer: Timer | undefined;
   #due = Infinity;
   #stopped = false;
 
-  constructor(
-    clock: Clock,
-    fleet: Fleet,
-    queue: WaitQueue,
-    leases: ReadonlyMap<string, Lease>,
-    options: { readonly leakDetection: number; readonly maxProcesses: number },
-    actions: JanitorActions,
-  ) {
+  constructor(clock: Clock, fleet: Fleet, desk: LeaseDesk, options: ResolvedPoolOptions, actions: JanitorActions) {
     this.#clock = clock;
     this.#fleet = fleet;
-    this.#queue = queue;
-    this.#leases = leases;
+    this.#desk = desk;
     this.#options = options;
     this.#actions = actions;
   }
@@ -72,7 +58,7 @@ export class Janitor {
 
   /** Starts what `minIdle` asks for, where there is room that no caller needs. */
   fillUp(): void {
-    if (this.#stopped || this.#queue.size > 0) return;
+    if (this.#stopped || this.#desk.queue.size > 0) return;
     for (const group of this.#fleet.withMinimum) {
       if (!isOpen(group)) continue;
       const { definition } = group;
@@ -81,10 +67,10 @@ export class Janitor {
         continue;
       }
       const key = reuseKey(definition, SPARE);
-      const spare = (group.idle.get(key)?.length ?? 0) + this.#fleet.startsFor(group, key).length;
+      const spare = this.#fleet.idleFor(group, key) + this.#fleet.startsFor(group, key).length;
       const room = Math.min(
         definition.maxInstances - group.instances.size,
-        this.#options.maxProcesses - this.#fleet.used,
+        this.#options.limits.maxProcesses - this.#fleet.used,
       );
       let missing = Math.min(definition.minIdle - spare, room);
       for (; missing > 0 && group.retryAt <= this.#clock.now(); missing--) this.#actions.startSpare(group);
@@ -100,20 +86,23 @@ export class Janitor {
 
   /** A caller is kept waiting: takes back the leases that are silent for too long, and comes back for the others. */
   reclaimSilent(): void {
-    const byActivity = [...this.#leases.values()].sort((a, b) => a.instance.lastActivity - b.instance.lastActivity);
+    const byActivity = [...this.#desk.leases.values()].sort(
+      (a, b) => a.instance.lastActivity - b.instance.lastActivity,
+    );
     for (const lease of byActivity) {
       // A server that works on an answer is not silent, it is busy.
       if (lease.instance.openRequests > 0 || !this.#wouldHelp(lease)) continue;
       const silent = this.#clock.now() - lease.instance.lastActivity;
       const left = lease.instance.definition.leaseIdleTimeout - silent;
-      if (left <= 0) this.#actions.reclaim(lease, silent);
+      if (left <= 0)
+        this.#desk.reclaim(lease, `silent for ${Math.round(silent)} ms (leaseIdleTimeout) while somebody waited`);
       else this.wakeAt(this.#clock.now() + left);
     }
   }
 
   /** Asked again for each lease: the one taken back before may have been enough. */
   #wouldHelp(lease: Lease): boolean {
-    for (const { blockedBy, name } of this.#queue) {
+    for (const { blockedBy, name } of this.#desk.queue) {
       if (blockedBy === 'maxProcesses' || (blockedBy === 'maxInstances' && name === lease.name)) return true;
     }
     return false;
@@ -128,8 +117,8 @@ export class Janitor {
       void instance.recheck();
       this.wakeAt(now + QUARANTINE_INTERVAL);
     }
-    if (this.#options.leakDetection > 0) for (const lease of this.#leases.values()) this.#checkLeak(lease, now);
-    if (this.#queue.size > 0) this.reclaimSilent();
+    if (this.#options.leakDetection > 0) for (const lease of this.#desk.leases.values()) this.#checkLeak(lease, now);
+    if (this.#desk.queue.size > 0) this.reclaimSilent();
     this.fillUp();
   }
 
@@ -151,7 +140,7 @@ export class Janitor {
     const held = now - lease.acquiredAt;
     if (held < this.#options.leakDetection) return this.wakeAt(lease.acquiredAt + this.#options.leakDetection);
     lease.leakTold = true;
-    this.#actions.leaked(lease, held);
+    this.#desk.tellLeak(lease, held);
   }
 
   quarantined(): void {

@@ -8,13 +8,11 @@ import {
   ServerInstance,
 } from '../server/server-instance.js';
 import { type Fleet, type OpenGroup, reuseKey, type ServerGroup, type Whose } from './fleet.js';
-import type { PoolEvents, ServerEvent } from './pool-events.js';
+import type { News, ServerEvent } from './pool-events.js';
 import type { PoolMetrics } from './status.js';
 
 /** What the lives of instances mean to the pool. */
 export interface LifecycleHost {
-  emit<K extends keyof PoolEvents>(event: K, payload: PoolEvents[K]): void;
-  hasListener(event: keyof PoolEvents): boolean;
   /** An instance can be used. */
   usable(instance: ServerInstance): void;
   /** A start failed: somebody who waits may have to be told. */
@@ -31,15 +29,17 @@ export class Lifecycle implements InstanceObserver {
   readonly #fleet: Fleet;
   readonly #metrics: PoolMetrics;
   readonly #context: InstanceContext;
+  readonly #news: News;
   readonly #host: LifecycleHost;
   readonly #endReasons = new WeakMap<ServerInstance, EndReason>();
   /** Starts that no caller asked for: of `warm` and `minIdle`. */
   readonly #spares = new WeakSet<ServerInstance>();
 
-  constructor(fleet: Fleet, metrics: PoolMetrics, context: InstanceContext, host: LifecycleHost) {
+  constructor(fleet: Fleet, metrics: PoolMetrics, context: InstanceContext, news: News, host: LifecycleHost) {
     this.#fleet = fleet;
     this.#metrics = metrics;
     this.#context = context;
+    this.#news = news;
     this.#host = host;
   }
 
@@ -60,7 +60,7 @@ export class Lifecycle implements InstanceObserver {
       this.#tellFailure(instance, group, error as PoolError);
       throw error;
     }
-    this.#host.emit('server:starting', serverEvent(instance));
+    this.#news.emit('server:starting', serverEvent(instance));
     return instance;
   }
 
@@ -87,7 +87,7 @@ export class Lifecycle implements InstanceObserver {
     const group = this.#fleet.group(instance.name);
     this.#fleet.removeStart(instance);
     if (group !== undefined) group.lastFailure = undefined;
-    this.#host.emit('server:ready', { ...serverEvent(instance), duration: Date.now() - instance.startedAt });
+    this.#news.emit('server:ready', { ...serverEvent(instance), duration: Date.now() - instance.startedAt });
     this.#host.usable(instance);
   }
 
@@ -107,17 +107,22 @@ export class Lifecycle implements InstanceObserver {
     if (reason !== 'crashed' && reason !== 'start-failed') this.#fleet.removeStart(instance);
     this.#fleet.markEnding(instance);
     if (reason === 'evicted') this.#metrics.evicted += 1;
-    const group = this.#fleet.group(instance.name);
-    // One that crashes before anybody used it would be started again and again.
-    if (reason === 'crashed' && instance.uses === 0 && this.#spares.has(instance) && group)
-      this.#host.spareFailed(group);
-    this.#host.emit('server:stopping', { ...serverEvent(instance), reason });
+    if (reason === 'crashed') this.#spareCrashed(instance);
+    this.#news.emit('server:stopping', { ...serverEvent(instance), reason });
     this.#host.changed();
+  }
+
+  /** A spare instance that crashes before anybody used it would be started again and again without a pause. */
+  #spareCrashed(instance: ServerInstance): void {
+    const group = this.#fleet.group(instance.name);
+    if (group === undefined || instance.uses > 0 || !this.#spares.has(instance)) return;
+    // One that has not even started is told as a failed start.
+    if (!this.#fleet.isStarting(instance)) this.#host.spareFailed(group);
   }
 
   onExited(instance: ServerInstance, exit: ExitInfo, unexpected: boolean): void {
     if (unexpected) this.#metrics.crashes += 1;
-    this.#host.emit('server:exited', {
+    this.#news.emit('server:exited', {
       ...serverEvent(instance),
       ...exit,
       unexpected,
@@ -128,30 +133,30 @@ export class Lifecycle implements InstanceObserver {
   onStopped(instance: ServerInstance, report: CleanupReport | undefined): void {
     this.#metrics.stopped += 1;
     this.#fleet.remove(instance);
-    this.#host.emit('server:stopped', { ...serverEvent(instance), reason: this.#endReasons.get(instance), report });
+    this.#news.emit('server:stopped', { ...serverEvent(instance), reason: this.#endReasons.get(instance), report });
     this.#host.changed();
   }
 
   onQuarantined(instance: ServerInstance, report: CleanupReport): void {
     this.#metrics.quarantined += 1;
     this.#fleet.markQuarantined(instance);
-    this.#host.emit('server:quarantined', { ...serverEvent(instance), report });
+    this.#news.emit('server:quarantined', { ...serverEvent(instance), report });
     this.#host.quarantined();
     this.#host.changed();
   }
 
   onStderrLine(instance: ServerInstance, line: string): void {
-    this.#host.emit('server:stderr', { ...serverEvent(instance), line });
+    this.#news.emit('server:stderr', { ...serverEvent(instance), line });
   }
 
   wantsStderr(): boolean {
-    return this.#host.hasListener('server:stderr');
+    return this.#news.hasListener('server:stderr');
   }
 
   #tellFailure(instance: ServerInstance, group: ServerGroup, error: PoolError): void {
     this.#metrics.startFailures += 1;
     group.lastFailure = error;
-    this.#host.emit('server:failed', { ...serverEvent(instance), error });
+    this.#news.emit('server:failed', { ...serverEvent(instance), error });
   }
 }
 

@@ -18,25 +18,23 @@ import {
 } from '../config/options.js';
 import { PoolError } from '../errors.js';
 import { SafeEmitter } from '../events.js';
-import { CleanupQueue, type CleanupReport } from '../process/cleanup-queue.js';
+import { CleanupQueue } from '../process/cleanup-queue.js';
 import type { Launcher } from '../process/launcher.js';
 import { ProcessRegistry } from '../process/process-registry.js';
 import { platformProcessTable } from '../process/process-table.js';
 import { localLauncher } from '../process/spawn.js';
 import { WriteBudget } from '../protocol/connection.js';
-import type { SessionEnd } from '../protocol/session.js';
 import type { EndReason, ServerInstance } from '../server/server-instance.js';
-import { Dispatcher } from './dispatcher.js';
-import { Fleet, isOpen, type OpenGroup, reuseKey, type Whose } from './fleet.js';
-import { Janitor, SPARE } from './janitor.js';
-import { Lease, type LeaseHost, type PooledServer } from './lease.js';
+import { Fleet, isOpen, type OpenGroup, reuseKey, SPARE } from './fleet.js';
+import { Janitor } from './janitor.js';
+import type { PooledServer } from './lease.js';
+import { LeaseDesk } from './lease-desk.js';
 import { Lifecycle } from './lifecycle.js';
-import type { LeaseEvent, PoolEvents, QueueEvent, ShutdownReport } from './pool-events.js';
-import { aborted, acquireTimeout, poolClosed, queueFull, unknownServer } from './refusals.js';
-import { whyNotAgain } from './reuse.js';
+import type { News, PoolEvents, ShutdownReport } from './pool-events.js';
+import { aborted, poolClosed, unknownServer } from './refusals.js';
 import { Shutdown } from './shutdown.js';
 import { newMetrics, type PoolMetrics, type PoolStatus, statusOf } from './status.js';
-import { type LeaseRequest, type Waiter, WaitQueue } from './wait-queue.js';
+import type { LeaseRequest } from './wait-queue.js';
 
 /** What a pool stands on. Tests, and hosts with other kinds of processes, bring their own. */
 export interface PoolDependencies {
@@ -62,13 +60,10 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   readonly #clock: Clock;
   readonly #hold = new HostHold();
   readonly #fleet = new Fleet();
-  readonly #leases = new Map<string, Lease>();
   readonly #metrics = newMetrics();
-  readonly #queue: WaitQueue;
-  readonly #dispatcher: Dispatcher;
   readonly #lifecycle: Lifecycle;
+  readonly #desk: LeaseDesk;
   readonly #janitor: Janitor;
-  readonly #leaseHost: LeaseHost;
   #state: PoolStatus['state'] = 'open';
   #shutdown: { readonly process: Shutdown; readonly report: Promise<ShutdownReport> } | undefined;
 
@@ -76,52 +71,50 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   constructor(options: PoolOptions | SingleServerOptions = {}, dependencies: PoolDependencies = {}) {
     super();
     this.#options = resolvePoolOptions(options);
-    const { limits, leakDetection, maxBufferedMB } = this.#options;
-    const { maxProcesses } = limits;
     const table = platformProcessTable();
-    this.#clock = dependencies.clock ?? systemClock;
+    const clock = dependencies.clock ?? systemClock;
+    const news: News = {
+      emit: (event, payload) => void this.emit(event, payload as never),
+      hasListener: (event) => this.listenerCount(event) > 0,
+    };
+    this.#clock = clock;
     this.registry = new ProcessRegistry(table);
     this.cleanup = new CleanupQueue(this.#options.cleanup);
     for (const event of CLEANUP_EVENTS) this.cleanup.on(event, (payload) => this.emit(event, payload as never));
-    const context = {
-      clock: this.#clock,
+    const shared = { clock, hold: this.#hold };
+    const instances = {
+      ...shared,
       launcher: dependencies.launcher ?? localLauncher(table),
       registry: this.registry,
       cleanup: this.cleanup,
-      hold: this.#hold,
-      writeBudget: new WriteBudget(maxBufferedMB * MB),
+      writeBudget: new WriteBudget(this.#options.maxBufferedMB * MB),
     };
-    this.#leaseHost = { hold: this.#hold, leaseEnded: (lease, end) => this.#takeBack(lease, end) };
-    this.#queue = new WaitQueue(this.#clock, (waiter, why) => this.#giveUp(waiter, why));
-    this.#lifecycle = new Lifecycle(this.#fleet, this.#metrics, context, {
-      emit: (event, payload) => void this.emit(event, payload as never),
-      hasListener: (event) => this.listenerCount(event) > 0,
-      usable: (instance) => this.#park(instance),
-      startFailed: (group, key, error) => this.#rejectUncovered(group.name, key, error),
+    this.#lifecycle = new Lifecycle(this.#fleet, this.#metrics, instances, news, {
+      usable: (instance) => this.#desk.park(instance),
+      startFailed: (group, key, error) => this.#desk.startFailed(group, key, error),
       spareFailed: (group) => this.#janitor.spareFailed(group),
       quarantined: () => this.#janitor.quarantined(),
-      changed: () => this.#settle(),
+      changed: () => this.#desk.settle(),
     });
-    this.#dispatcher = new Dispatcher(this.#fleet, this.#queue, maxProcesses, {
-      lend: (waiter, instance) => this.#serve(waiter, instance),
-      start: (group, whose) => this.#lifecycle.start(group, whose),
-      evict: (instance) => void instance.stop('evicted'),
-      reject: (waiter, error) => this.#reject(waiter, error),
-    });
-    this.#janitor = new Janitor(
-      this.#clock,
-      this.#fleet,
-      this.#queue,
-      this.#leases,
-      { leakDetection, maxProcesses },
-      {
-        retire: (instance, reason) => void instance.stop(reason),
-        reclaim: (lease, silent) =>
-          this.#reclaim(lease, `it was silent for ${Math.round(silent)} ms (leaseIdleTimeout) while somebody waited`),
-        leaked: (lease, held) => this.#tellLeak(lease, held),
-        startSpare: (group) => this.#lifecycle.startSpare(group, SPARE),
+    this.#desk = new LeaseDesk({
+      ...shared,
+      news,
+      options: this.#options,
+      fleet: this.#fleet,
+      metrics: this.#metrics,
+      lifecycle: this.#lifecycle,
+      // The janitor watches the desk, so it is made after it.
+      timekeeper: {
+        parked: (instance) => this.#janitor.parked(instance),
+        wakeAt: (at) => this.#janitor.wakeAt(at),
+        reclaimSilent: () => this.#janitor.reclaimSilent(),
+        fillUp: () => this.#janitor.fillUp(),
       },
-    );
+    });
+    this.#janitor = new Janitor(clock, this.#fleet, this.#desk, this.#options, {
+      retire: (instance, reason) => void instance.stop(reason),
+      startSpare: (group) => this.#lifecycle.startSpare(group, SPARE),
+    });
     for (const definition of this.#options.servers.values()) this.#fleet.define(definition);
     this.#janitor.fillUp();
   }
@@ -137,25 +130,24 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     const group = this.#openGroup(name);
     const request = this.#request(group.name, options);
     if (request.signal?.aborted) throw aborted(request, 0, 'its signal was aborted before', request.signal.reason);
-    const instance = this.#takeIdle(group, request);
-    return instance ? this.#lend(instance, request, 0) : this.#wait(request);
+    return this.#desk.acquire(group, request);
   }
 
   /** Gives a leased server back, at once. False when there is no lease of that id, because it ended already. */
   releaseServer(leaseId: string): boolean {
-    return this.#leases.get(leaseId)?.release() ?? false;
+    return this.#desk.leases.get(leaseId)?.release() ?? false;
   }
 
   /** Releases all leases of an owner, and gives its waiting calls up (`ACQUIRE_ABORTED`). Returns how many leases. */
   releaseOwner(owner: string): number {
-    return this.#releaseAll((whose) => whose.owner === owner, 'releaseOwner() was called');
+    return this.#desk.releaseAll((whose) => whose.owner === owner, 'releaseOwner() was called');
   }
 
   /** The same for a tenant; its instances end, too. */
   releaseTenant(tenant: string): number {
     const instances = [...this.#fleet.instances()].filter((instance) => instance.tenant === tenant);
     for (const instance of instances) instance.retired ??= 'tenant-released';
-    const released = this.#releaseAll((whose) => whose.tenant === tenant, 'releaseTenant() was called');
+    const released = this.#desk.releaseAll((whose) => whose.tenant === tenant, 'releaseTenant() was called');
     for (const instance of instances) void instance.stop('tenant-released');
     return released;
   }
@@ -171,7 +163,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       throw new PoolError('INVALID_OPTIONS', problem, { name, problems: [problem] });
     }
     this.#fleet.define(resolveDefinition(name, definition, this.#options));
-    this.#settle();
+    this.#desk.settle();
   }
 
   /**
@@ -188,7 +180,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     this.#fleet.define(changed);
     if (changed.key !== key) return this.#retire([...group.instances], 'replaced', timeout);
     for (const instance of group.instances) if (instance.definition.key === key) instance.definition = changed;
-    this.#settle();
+    this.#desk.settle();
   }
 
   /**
@@ -201,10 +193,11 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     const group = this.#openGroup(name);
     const { timeout } = resolveDrainOptions(drain);
     this.#fleet.undefine(group);
-    for (const waiter of [...this.#queue]) {
-      if (waiter.name === name)
-        this.#reject(waiter, unknownServer(name, this.#names(), 'was removed while the call waited'));
-    }
+    const error = unknownServer(name, this.#names(), 'was removed while the call waited');
+    this.#desk.rejectAll(
+      (waiter) => waiter.name === name,
+      () => error,
+    );
     await this.#retire([...group.instances], 'removed', timeout);
   }
 
@@ -245,7 +238,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
 
   /** What the pool holds now. */
   status(): PoolStatus {
-    return statusOf(this.#state, this.#fleet, this.#leases.size, this.#queue, this.#options.limits.maxProcesses);
+    return statusOf(this.#state, this.#fleet, this.#desk, this.#options.limits.maxProcesses);
   }
 
   /** Counts since the pool was made. */
@@ -263,7 +256,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     if (this.#shutdown === undefined) {
       this.#state = 'draining';
       this.#janitor.stop();
-      const process = new Shutdown(this.#clock, this.#fleet, this.#leases);
+      const process = new Shutdown(this.#clock, this.#fleet, this.#desk.leases);
       this.#shutdown = { process, report: this.#hold.during(this.#close(process, resolved)) };
     } else if (resolved.mode === 'emergency') {
       this.#shutdown.process.hurry();
@@ -302,147 +295,6 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     return { name, tenant, owner, timeout: timeout ?? this.#options.acquireTimeout, signal, stack };
   }
 
-  #takeIdle(group: OpenGroup, whose: Whose): ServerInstance | undefined {
-    const key = reuseKey(group.definition, whose);
-    let instance = this.#fleet.takeIdle(group, key);
-    for (; instance && instance.expiresAt <= this.#clock.now(); instance = this.#fleet.takeIdle(group, key)) {
-      void instance.stop('max-lifetime');
-    }
-    return instance;
-  }
-
-  #wait(request: LeaseRequest): Promise<Lease> {
-    const { waiter, lease } = this.#queue.add(request);
-    this.#settle();
-    if (this.#queue.has(waiter)) this.#admit(waiter);
-    return lease;
-  }
-
-  /** A caller that was not served at once: may it wait? */
-  #admit(waiter: Waiter): void {
-    const { maxWaiting, limits } = this.#options;
-    // Callers whose server is starting do not wait for others.
-    if (this.#queue.size - this.#fleet.startCount > maxWaiting)
-      return this.#reject(waiter, queueFull(waiter.name, maxWaiting));
-    waiter.announced = true;
-    this.emit('queue:waiting', { ...queueEvent(waiter), waiting: this.#queue.size });
-    if (waiter.blockedBy === undefined) return;
-    const maxInstances = this.#fleet.group(waiter.name)?.definition?.maxInstances ?? 0;
-    const value = waiter.blockedBy === 'maxInstances' ? maxInstances : limits.maxProcesses;
-    this.emit('limit:reached', { name: waiter.name, limit: waiter.blockedBy, value });
-    this.#janitor.reclaimSilent();
-  }
-
-  #serve(waiter: Waiter, instance: ServerInstance): void {
-    const waited = this.#clock.now() - waiter.since;
-    if (waiter.announced) this.emit('queue:served', { ...queueEvent(waiter), waited });
-    waiter.resolve(this.#lend(instance, waiter, waited));
-  }
-
-  #lend(instance: ServerInstance, request: LeaseRequest, waited: number): Lease {
-    const now = this.#clock.now();
-    const lease = new Lease(this.#leaseHost, instance, request, now);
-    instance.occupant = lease;
-    instance.lastActivity = now;
-    instance.uses += 1;
-    if (instance.uses === 1) this.#fleet.provenUseful(instance);
-    this.#leases.set(lease.id, lease);
-    this.#metrics.acquired += 1;
-    if (this.#options.leakDetection > 0) this.#janitor.wakeAt(now + this.#options.leakDetection);
-    if (this.listenerCount('lease:acquired') > 0) this.emit('lease:acquired', { ...leaseEvent(lease), waited });
-    return lease;
-  }
-
-  /** The end of a lease, whoever ended it. Returns the end of its process, if that ends with it. */
-  #takeBack(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined {
-    const { instance } = lease;
-    const unfinished = instance.openRequests > 0;
-    this.#leases.delete(lease.id);
-    instance.occupant = undefined;
-    instance.endSession(end);
-    this.#metrics.released += 1;
-    if (this.listenerCount('lease:released') > 0) {
-      this.emit('lease:released', { ...leaseEvent(lease), held: this.#clock.now() - lease.acquiredAt });
-    }
-    if (instance.state !== 'ready') return instance.ended;
-    const reason = unfinished ? 'unfinished' : whyNotAgain(instance, this.#clock.now());
-    if (reason !== undefined) return instance.stop(reason);
-    this.#park(instance);
-    return undefined;
-  }
-
-  /** A usable instance that nobody uses: serves the next waiter, or is idle from now on. */
-  #park(instance: ServerInstance): void {
-    instance.idleSince = this.#clock.now();
-    this.#fleet.park(instance);
-    this.#janitor.parked(instance);
-    this.#settle();
-  }
-
-  /** Something changed: serves whom it can, and fills up to the minimum what nobody needs. */
-  #settle(): void {
-    if (this.#state !== 'open') return;
-    if (this.#queue.size > 0) this.#dispatcher.run();
-    else this.#janitor.fillUp();
-  }
-
-  #giveUp(waiter: Waiter, why: { timeout: true } | { aborted: unknown }): PoolError {
-    const after = Math.round(this.#clock.now() - waiter.since);
-    const group = this.#fleet.group(waiter.name);
-    if (!isOpen(group)) return aborted(waiter, after, 'its server was removed');
-    const key = reuseKey(group.definition, waiter);
-    const starting = waiter.blockedBy === undefined ? this.#fleet.startsFor(group, key)[0] : undefined;
-    const error =
-      'timeout' in why
-        ? acquireTimeout(waiter, group, starting?.errorData(), after)
-        : aborted(waiter, after, 'its signal was aborted', why.aborted);
-    this.#tellRejected(waiter, error);
-    // A start belongs to the pool and serves the next waiter; without one it has no use.
-    const spares =
-      key === reuseKey(group.definition, SPARE) ? group.definition.minIdle - (group.idle.get(key)?.length ?? 0) : 0;
-    this.#lifecycle.endUnwantedStart(group, key, this.#dispatcher.waitersFor(group, key) + Math.max(0, spares));
-    this.#settle();
-    return error;
-  }
-
-  #reject(waiter: Waiter, error: PoolError): void {
-    this.#tellRejected(waiter, error);
-    waiter.reject(error);
-  }
-
-  #tellRejected(waiter: Waiter, { code }: PoolError): void {
-    this.#metrics.rejected += 1;
-    this.emit('queue:rejected', { ...queueEvent(waiter), waited: this.#clock.now() - waiter.since, code });
-  }
-
-  /** A start failed. If fewer starts are left than callers wait for them, the one who waits longest gets its error. */
-  #rejectUncovered(name: string, key: string, error: PoolError): void {
-    const group = this.#fleet.group(name);
-    if (!isOpen(group) || this.#dispatcher.waitersFor(group, key) <= this.#fleet.startsFor(group, key).length) return;
-    for (const waiter of this.#queue) {
-      if (waiter.name === name && reuseKey(group.definition, waiter) === key) return this.#reject(waiter, error);
-    }
-  }
-
-  #releaseAll(matches: (whose: Whose) => boolean, why: string): number {
-    for (const waiter of [...this.#queue]) {
-      if (matches(waiter)) this.#reject(waiter, aborted(waiter, Math.round(this.#clock.now() - waiter.since), why));
-    }
-    return [...this.#leases.values()].filter((lease) => matches(lease) && lease.release()).length;
-  }
-
-  #reclaim(lease: Lease, why: string): void {
-    const now = this.#clock.now();
-    const { acquiredAt, instance } = lease;
-    this.#metrics.reclaimed += 1;
-    this.emit('lease:reclaimed', { ...leaseEvent(lease), held: now - acquiredAt, silent: now - instance.lastActivity });
-    const message = `the lease ${lease.id} on server '${lease.name}' was taken back: ${why}`;
-    lease.end({
-      asked: false,
-      error: () => new PoolError('LEASE_RECLAIMED', message, { name: lease.name, leaseId: lease.id }),
-    });
-  }
-
   /** Ends what nobody uses, and the rest with its leases; these are taken back after `timeout`. */
   async #retire(instances: readonly ServerInstance[], reason: EndReason, timeout: number): Promise<void> {
     for (const instance of instances) {
@@ -450,9 +302,9 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       if (instance.occupant === undefined) void instance.stop(reason);
     }
     const takeBack = () => {
-      for (const lease of [...this.#leases.values()]) {
+      for (const lease of [...this.#desk.leases.values()]) {
         if (instances.includes(lease.instance))
-          this.#reclaim(lease, `its server was ${reason}, and the drain timeout of ${timeout} ms is over`);
+          this.#desk.reclaim(lease, `its server was ${reason}, and the drain timeout of ${timeout} ms is over`);
       }
     };
     const timer = timeout === Infinity ? undefined : this.#clock.after(timeout, takeBack);
@@ -460,16 +312,10 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     timer?.cancel();
   }
 
-  #tellLeak(lease: Lease, held: number): void {
-    this.#metrics.leaked += 1;
-    this.emit('lease:leaked', { ...leaseEvent(lease), held, stack: lease.stack });
-  }
-
   async #close(process: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {
     this.emit('pool:draining', { mode: options.mode });
-    const waiting = [...this.#queue];
-    for (const waiter of waiting) this.#reject(waiter, poolClosed());
-    const report = { ...(await process.run(options)), rejected: waiting.length };
+    const rejected = this.#desk.close(poolClosed());
+    const report = { ...(await process.run(options)), rejected };
     this.#state = 'closed';
     this.#hold.dispose();
     this.emit('pool:closed', report);
@@ -491,11 +337,3 @@ const NO_OPTIONS: ReturnType<typeof resolveAcquireOptions> = {
   timeout: undefined,
   signal: undefined,
 };
-
-function leaseEvent({ id, name, instanceId, tenant, owner }: Lease): LeaseEvent {
-  return { leaseId: id, name, instanceId, tenant, owner };
-}
-
-function queueEvent({ name, tenant, owner }: Waiter): QueueEvent {
-  return { name, tenant, owner };
-}

@@ -45,6 +45,13 @@ export interface ShutdownReport {
   readonly survivors: readonly { readonly name: string; readonly pid: number; readonly command: string }[];
 }
 
+/** How the parts of a pool tell of what happens. */
+export interface News {
+  emit<K extends keyof PoolEvents>(event: K, payload: PoolEvents[K]): void;
+  /** For news that cost something to compose. */
+  hasListener(event: keyof PoolEvents): boolean;
+}
+
 /** The events of a pool with the payload of each. */
 export interface PoolEvents extends CleanupEvents {
   /** Spawned, and registered. */

@@ -88,8 +88,7 @@ export function newMetrics(): PoolMetrics {
 export function statusOf(
   state: PoolStatus['state'],
   fleet: Fleet,
-  leases: number,
-  queue: WaitQueue,
+  { leases, queue }: { readonly leases: ReadonlyMap<string, unknown>; readonly queue: WaitQueue },
   maxProcesses: number,
 ): PoolStatus {
   const waiting = new Map<string, number>();
@@ -110,7 +109,7 @@ export function statusOf(
     processes: fleet.used,
     maxProcesses,
     idle: fleet.idleCount,
-    leases,
+    leases: leases.size,
     waiting: queue.size,
     servers: Object.fromEntries(servers),
   };

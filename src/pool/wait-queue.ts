@@ -25,8 +25,10 @@ export interface Waiter extends LeaseRequest {
   reject(error: PoolError): void;
 }
 
-/** Why a waiter gives up, and what its error says. */
-export type GiveUp = (waiter: Waiter, why: { timeout: true } | { aborted: unknown }) => PoolError;
+export type GiveUpReason = 'timeout' | { readonly abortedBy: unknown };
+
+/** Told when a waiter has given up; returns what its error says. */
+export type GiveUp = (waiter: Waiter, why: GiveUpReason) => PoolError;
 
 /** Callers in order of arrival. Each leaves exactly once: served, rejected, out of time, or aborted. */
 export class WaitQueue {
@@ -60,7 +62,7 @@ export class WaitQueue {
       settle = { resolve, reject };
     });
     let timer: Timer | undefined;
-    const onAbort = () => leave(() => settle.reject(this.#giveUp(waiter, { aborted: signal?.reason })));
+    const onAbort = () => leave(() => settle.reject(this.#giveUp(waiter, { abortedBy: signal?.reason })));
     const leave = (then: () => void) => {
       if (!this.#waiters.delete(waiter)) return;
       timer?.cancel();
@@ -77,11 +79,7 @@ export class WaitQueue {
     };
     this.#waiters.add(waiter);
     // A caller that waits holds the host open.
-    timer = this.#clock.after(
-      timeout,
-      () => leave(() => settle.reject(this.#giveUp(waiter, { timeout: true }))),
-      'holding',
-    );
+    timer = this.#clock.after(timeout, () => leave(() => settle.reject(this.#giveUp(waiter, 'timeout'))), 'holding');
     signal?.addEventListener('abort', onAbort, { once: true });
     return { waiter, lease };
   }

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
-import { PoolError } from '../errors.js';
+import { errnoOf, PoolError } from '../errors.js';
 
 /** One process, as far as endings need to know it. */
 export interface ProcessRow {
@@ -17,9 +17,9 @@ export interface ProcessRow {
 
 /** What the operating system knows about processes, behind which platforms differ. */
 export interface ProcessTable {
-  /** One process, or undefined when there is none of that pid. */
+  /** One process, or undefined when there is none of that pid. Throws when the system does not say. */
   read(pid: number): ProcessRow | undefined;
-  /** All processes, in one pass. */
+  /** All processes, in one pass. Throws when the system does not say. */
   scan(): Map<number, ProcessRow>;
 }
 
@@ -35,14 +35,17 @@ export const linuxProcessTable: ProcessTable = {
     let descriptor: number;
     try {
       descriptor = openSync(`/proc/${pid}/stat`, 'r');
-    } catch {
-      return undefined;
+    } catch (error) {
+      // Anything else, such as EMFILE, says nothing about the process: to take it for dead would be a guess.
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw error;
     }
     try {
       return parseStat(stat.toString('latin1', 0, readSync(descriptor, stat, 0, stat.length, 0)));
-    } catch {
-      // ESRCH: it was collected between open and read.
-      return undefined;
+    } catch (error) {
+      // It was collected between open and read.
+      if (errnoOf(error) === 'ESRCH') return undefined;
+      throw error;
     } finally {
       closeSync(descriptor);
     }

@@ -14,6 +14,7 @@ export interface ProcessIdentity {
 export class ProcessTree {
   readonly #table: ProcessTable;
   readonly #leader: ProcessIdentity;
+  #leaderGone = false;
   /** pid → start time of everything that was seen as a member and not yet as dead. */
   readonly #members = new Map<number, number>();
   /** Groups and sessions led by a member: their number belongs to us for as long as a member lives in them. */
@@ -28,21 +29,17 @@ export class ProcessTree {
   }
 
   /**
-   * To be called in the tick in which the leader was collected, when its row is gone, but its number cannot be anybody
-   * else's yet: takes in everything that is left in its group and session.
+   * The leader was collected. The next look at the whole table takes in everything that is left in its group and session.
+   * It should follow in this tick: its row is gone, but its number cannot be anybody else's yet.
    */
-  adoptOrphans(): void {
-    const table = this.#table.scan();
-    // Somebody has the number already: then no member of ours was left in the group, or it could not have been given.
-    if (table.has(this.#leader.pid)) return;
-    for (const row of table.values()) {
-      if (row.group === this.#leader.pid || row.session === this.#leader.pid) this.#add(row);
-    }
+  leaderExited(): void {
+    this.#leaderGone = true;
   }
 
   /** Looks at the whole table: finds new members, forgets dead ones. Returns the living. */
   refresh(): ProcessRow[] {
     const table = this.#table.scan();
+    if (this.#leaderGone) this.#adoptOrphans(table);
     const members = this.#present(table);
     const undecided = new Set(table.values());
     for (const row of members.values()) undecided.delete(row);
@@ -80,6 +77,14 @@ export class ProcessTree {
     const groups = new Set<number>();
     for (const { group } of members) if (this.#led.has(group)) groups.add(group);
     return groups;
+  }
+
+  #adoptOrphans(table: Map<number, ProcessRow>): void {
+    this.#leaderGone = false;
+    const { pid } = this.#leader;
+    // Somebody has the number already: then no member of ours was left in the group, or it could not have been given.
+    if (table.has(pid)) return;
+    for (const row of table.values()) if (row.group === pid || row.session === pid) this.#add(row);
   }
 
   #add(row: ProcessRow): void {

@@ -6,7 +6,7 @@ import { errnoOf, messageOf, PoolError } from '../errors.js';
 import { resolveCommand } from './command.js';
 import { forgetAtExit, killAtExit } from './exit-hook.js';
 import type { EndOptions, Launcher, ProcessHandlers, ServerProcess } from './launcher.js';
-import type { ProcessTable } from './process-table.js';
+import type { ProcessRow, ProcessTable } from './process-table.js';
 import { ProcessTree } from './process-tree.js';
 import { StderrTail } from './stderr-tail.js';
 import { endTree, signalTree, type TerminationReport } from './termination.js';
@@ -43,11 +43,12 @@ class LocalProcess implements ServerProcess {
     this.stdin = this.#child.stdin ?? new PassThrough();
     this.stdout = this.#child.stdout ?? new PassThrough();
     // Read in the same tick: the child is not collected before, so the row is there even if it is dead already.
-    this.startTime = pid === undefined ? undefined : table.read(pid)?.startTime;
+    this.startTime = pid === undefined ? undefined : startTimeOf(table, pid);
     if (pid !== undefined && this.startTime !== undefined) {
       this.#tree = new ProcessTree(table, { pid, startTime: this.startTime });
     }
     this.#listen(handlers);
+    if (pid !== undefined && this.#tree === undefined) this.#refuseUnknown();
     if (this.#tree) killAtExit(this);
     // A pool never keeps its host alive; a request in flight does that by itself.
     this.#child.unref();
@@ -87,7 +88,16 @@ class LocalProcess implements ServerProcess {
   }
 
   killNow(): void {
-    if (this.#tree) signalTree(this.#tree, this.#tree.refresh(), 'SIGKILL');
+    if (this.#tree) signalTree(this.#tree, this.#look(), 'SIGKILL');
+  }
+
+  /** Looks at the tree now, or at nothing when the system does not let us (EMFILE): the ladder looks again, and tells. */
+  #look(): ProcessRow[] {
+    try {
+      return this.#tree?.refresh() ?? [];
+    } catch {
+      return [];
+    }
   }
 
   #listen(handlers: ProcessHandlers): void {
@@ -100,8 +110,8 @@ class LocalProcess implements ServerProcess {
     // `exit`, not `close`: a helper that holds stdout delays `close`, perhaps for ever.
     child.once('exit', (exitCode, signal) => {
       this.#exited = true;
-      // A leader that is gone cannot look after its helpers. Those of an asked end get their grace from the ladder.
-      this.#tree?.adoptOrphans();
+      this.#tree?.leaderExited();
+      this.#look();
       for (const wake of this.#onceExited) wake();
       this.#onceExited.clear();
       handlers.onExit({ exitCode, signal });
@@ -114,6 +124,16 @@ class LocalProcess implements ServerProcess {
     // Always read: a server blocks when 64 KB of stderr are unread.
     child.stderr?.on('data', (chunk: Buffer) => this.#stderr.push(chunk, handlers.wantsStderr() ? onLine : undefined));
     child.stderr?.once('end', () => this.#stderr.flush(onLine));
+  }
+
+  /** A process whose identity cannot be read could not be ended safely later. Now it still can: it is our child. */
+  #refuseUnknown(): never {
+    this.#child.kill('SIGKILL');
+    this.#destroyStreams();
+    const { name } = this.#definition;
+    throw new PoolError('SPAWN_FAILED', `server '${name}' was started, but /proc does not show it; it was killed`, {
+      name,
+    });
   }
 
   #destroyStreams(): void {
@@ -164,14 +184,22 @@ function spawnError({ name, command }: ResolvedDefinition, error: unknown): Pool
   );
 }
 
-/** Pipes are sockets, which can be unref'd, though the types of a child's streams do not say so. */
-function unrefStream(stream: Readable | Writable | null): void {
-  if (stream !== null && 'unref' in stream && typeof stream.unref === 'function') stream.unref();
+function startTimeOf(table: ProcessTable, pid: number): number | undefined {
+  try {
+    return table.read(pid)?.startTime;
+  } catch {
+    return undefined;
+  }
 }
 
-function streamEnd(stream: Readable | null): Promise<void> {
+/** Pipes are sockets, which can be unref'd, though the types of a child's streams do not say so. */
+function unrefStream(stream: Readable | Writable | null | undefined): void {
+  if (stream && 'unref' in stream && typeof stream.unref === 'function') stream.unref();
+}
+
+function streamEnd(stream: Readable | null | undefined): Promise<void> {
   return new Promise((resolve) => {
-    if (stream === null || stream.readableEnded || stream.destroyed) return resolve();
+    if (!stream || stream.readableEnded || stream.destroyed) return resolve();
     stream.once('end', resolve);
     stream.once('close', resolve);
     stream.once('error', () => resolve());

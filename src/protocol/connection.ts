@@ -108,7 +108,7 @@ export class Connection {
     if (this.#batch === undefined) {
       this.#batch = newBatch();
       // After all that is ready to run now: answers that came together lead to requests that leave together.
-      process.nextTick(() => this.#flush());
+      process.nextTick(() => this.flush());
     }
     this.#batch.lines.push(line);
     this.#batch.size += line.length;
@@ -120,23 +120,27 @@ export class Connection {
     this.#broken ??= error;
   }
 
-  #flush(): void {
+  /** Writes at once what was sent in this tick: for the moment before stdin is closed. */
+  flush(): void {
     const batch = this.#batch;
     if (batch === undefined) return;
     this.#batch = undefined;
-    const { stdin, budget, name } = this.#options;
-    stdin.write(`${batch.lines.join('\n')}\n`, (error) => {
+    const { stdin, budget } = this.#options;
+    const written = (error?: Error | null) => {
       budget.give(batch.size);
       if (!error) return batch.resolve();
-      const failure = new PoolError(
-        'SERVER_EXITED',
-        `server '${name}' has closed its stdin (${error.message}): it ended, or is about to`,
-        { name },
-        error,
-      );
+      const failure = this.#stdinClosed(error);
       batch.reject(this.#broken ?? failure);
       this.#break(failure);
-    });
+    };
+    if (stdin.writable) stdin.write(`${batch.lines.join('\n')}\n`, written);
+    else written(new Error('it is closed'));
+  }
+
+  #stdinClosed(cause: Error): PoolError {
+    const { name } = this.#options;
+    const message = `server '${name}' cannot be written to (${cause.message}): it ended, or closed its stdin`;
+    return new PoolError('SERVER_EXITED', message, { name }, cause);
   }
 
   #break(error: PoolError): void {

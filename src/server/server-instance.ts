@@ -96,7 +96,7 @@ export class ServerInstance {
   occupant: Occupant | undefined;
   /** Set when it may not be used again: it ends with its lease. */
   retired: EndReason | undefined;
-  /** Resolves when its start has come to an end, whichever. */
+  /** Resolves when its start has come to an end, whichever, and that was told. */
   readonly started: Promise<void>;
   /** Resolves when it is stopped or quarantined. */
   readonly ended: Promise<CleanupReport | undefined>;
@@ -226,6 +226,7 @@ export class ServerInstance {
   stop(reason: EndReason, mode: EndMode = 'graceful'): Promise<CleanupReport | undefined> {
     if (this.#beginStop(reason, mode)) {
       this.#endConversation(this.#error('SERVER_STOPPED', `was ended by the pool (${reason})`));
+      this.#onStarted();
     } else if (mode === 'emergency') {
       this.#context.cleanup.escalate(this.id);
     }
@@ -278,6 +279,7 @@ export class ServerInstance {
     if (!this.#move('ready')) return;
     this.#startTimer?.cancel();
     this.#observer.onReady(this);
+    this.#onStarted();
   }
 
   #onStartTimeout(): void {
@@ -297,7 +299,12 @@ export class ServerInstance {
   #failStart(error: PoolError): void {
     if (!this.#beginStop('start-failed', 'graceful')) return;
     this.#connection?.close(error);
+    this.#tellStartFailed(error);
+  }
+
+  #tellStartFailed(error: PoolError): void {
     this.#observer.onStartFailed(this, error);
+    this.#onStarted();
   }
 
   /** Nothing runs: the slot is free at once. */
@@ -305,7 +312,7 @@ export class ServerInstance {
     this.#onExitTold();
     if (!this.#move('refused')) return;
     this.#startTimer?.cancel();
-    this.#observer.onStartFailed(this, error as PoolError);
+    this.#tellStartFailed(error as PoolError);
     this.#finish(undefined);
   }
 
@@ -329,7 +336,7 @@ export class ServerInstance {
         wasStarting ? `${how} before it was ready${hint(this.stderrTail)}` : `${how} unasked`,
       );
       this.#endConversation(error);
-      if (wasStarting) this.#observer.onStartFailed(this, error);
+      if (wasStarting) this.#tellStartFailed(error);
     }
     this.#onExitTold();
   }
@@ -355,6 +362,8 @@ export class ServerInstance {
   #beginStop(reason: EndReason, mode: EndMode): boolean {
     if (!this.#move('end')) return false;
     this.#startTimer?.cancel();
+    // What was sent in this tick still goes out, before the ladder closes stdin.
+    this.#connection?.flush();
     this.#observer.onStopping(this, reason);
     void this.#enqueueCleanup(mode).then((report) => this.#settle(report));
     return true;
@@ -397,7 +406,6 @@ export class ServerInstance {
   #move(transition: Parameters<typeof nextState>[1]): boolean {
     const state = nextState(this.#state, transition);
     if (state === undefined) return false;
-    if (this.#state === 'starting') this.#onStarted();
     this.#state = state;
     return true;
   }

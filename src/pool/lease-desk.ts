@@ -1,0 +1,248 @@
+import type { Clock } from '../config/clock.js';
+import type { HostHold } from '../config/host-hold.js';
+import type { ResolvedPoolOptions } from '../config/options.js';
+import { PoolError } from '../errors.js';
+import type { CleanupReport } from '../process/cleanup-queue.js';
+import type { SessionEnd } from '../protocol/session.js';
+import type { ServerInstance } from '../server/server-instance.js';
+import { Dispatcher } from './dispatcher.js';
+import { type Fleet, isOpen, type OpenGroup, reuseKey, type ServerGroup, SPARE, type Whose } from './fleet.js';
+import { Lease } from './lease.js';
+import type { Lifecycle } from './lifecycle.js';
+import type { LeaseEvent, News, QueueEvent } from './pool-events.js';
+import { aborted, acquireTimeout, queueFull } from './refusals.js';
+import { whyNotAgain } from './reuse.js';
+import type { PoolMetrics } from './status.js';
+import { type GiveUpReason, type LeaseRequest, type Waiter, WaitQueue } from './wait-queue.js';
+
+export interface LeaseDeskParts {
+  readonly options: ResolvedPoolOptions;
+  readonly clock: Clock;
+  readonly hold: HostHold;
+  readonly fleet: Fleet;
+  readonly metrics: PoolMetrics;
+  readonly news: News;
+  readonly lifecycle: Lifecycle;
+  readonly timekeeper: Timekeeper;
+}
+
+/** Who sees to what falls due later. */
+export interface Timekeeper {
+  /** An instance became idle. */
+  parked(instance: ServerInstance): void;
+  /** Something falls due at clock time `at`. */
+  wakeAt(at: number): void;
+  /** A caller is kept waiting by a limit: leases that are silent may have to be taken back. */
+  reclaimSilent(): void;
+  /** Nobody waits: there may be room for spare instances. */
+  fillUp(): void;
+}
+
+/** Gives leases out and takes them back: from an idle instance, or in order of arrival from the wait queue. */
+export class LeaseDesk {
+  readonly leases = new Map<string, Lease>();
+  readonly queue: WaitQueue;
+  readonly #parts: LeaseDeskParts;
+  readonly #dispatcher: Dispatcher;
+  #open = true;
+
+  constructor(parts: LeaseDeskParts) {
+    this.#parts = parts;
+    const { options, clock, fleet, lifecycle } = parts;
+    this.queue = new WaitQueue(clock, (waiter, why) => this.#giveUp(waiter, why));
+    this.#dispatcher = new Dispatcher(fleet, this.queue, options.limits.maxProcesses, {
+      lend: (waiter, instance) => this.#serve(waiter, instance),
+      start: (group, whose) => lifecycle.start(group, whose),
+      evict: (instance) => void instance.stop('evicted'),
+      reject: (waiter, error) => this.reject(waiter, error),
+    });
+  }
+
+  /** An idle instance at once, or the end of a wait. */
+  async acquire(group: OpenGroup, request: LeaseRequest): Promise<Lease> {
+    const instance = this.#takeIdle(group, request);
+    if (instance === undefined) return this.#wait(request);
+    const lease = this.#lend(instance, request, 0);
+    if (group.definition.minIdle > 0) this.settle();
+    return lease;
+  }
+
+  /** An instance that nobody uses: serves the next waiter, or is idle from now on. */
+  park(instance: ServerInstance): void {
+    const { clock, fleet, timekeeper } = this.#parts;
+    instance.idleSince = clock.now();
+    fleet.park(instance);
+    timekeeper.parked(instance);
+    this.settle();
+  }
+
+  /** Something has changed: serves whom it can, then fills up to the minimum what nobody needs. */
+  settle(): void {
+    if (!this.#open) return;
+    if (this.queue.size > 0) this.#dispatcher.run();
+    else this.#parts.timekeeper.fillUp();
+  }
+
+  /** Serves nobody any more, and rejects those who wait; returns how many. */
+  close(error: PoolError): number {
+    this.#open = false;
+    return this.rejectAll(
+      () => true,
+      () => error,
+    );
+  }
+
+  reject(waiter: Waiter, error: PoolError): void {
+    this.#tellRejected(waiter, error);
+    waiter.reject(error);
+  }
+
+  rejectAll(matches: (waiter: Waiter) => boolean, error: (waiter: Waiter) => PoolError): number {
+    const rejected = [...this.queue].filter(matches);
+    for (const waiter of rejected) this.reject(waiter, error(waiter));
+    return rejected.length;
+  }
+
+  /** Releases all leases, and gives up all waiting calls, of those that match; returns how many leases. */
+  releaseAll(matches: (whose: Whose) => boolean, why: string): number {
+    this.rejectAll(matches, (waiter) => aborted(waiter, this.#waited(waiter), why));
+    return [...this.leases.values()].filter((lease) => matches(lease) && lease.release()).length;
+  }
+
+  /** Takes a lease from its holder. */
+  reclaim(lease: Lease, why: string): void {
+    const { clock, metrics, news } = this.#parts;
+    const now = clock.now();
+    metrics.reclaimed += 1;
+    const held = now - lease.acquiredAt;
+    news.emit('lease:reclaimed', { ...leaseEvent(lease), held, silent: now - lease.instance.lastActivity });
+    const message = `the lease ${lease.id} on server '${lease.name}' was taken back: ${why}`;
+    const data = { name: lease.name, leaseId: lease.id, instanceId: lease.instanceId };
+    lease.end({ asked: false, error: () => new PoolError('LEASE_RECLAIMED', message, data) });
+  }
+
+  tellLeak(lease: Lease, held: number): void {
+    this.#parts.metrics.leaked += 1;
+    this.#parts.news.emit('lease:leaked', { ...leaseEvent(lease), held, stack: lease.stack });
+  }
+
+  /** A start failed. If fewer starts are left than callers count on them, the one who waits longest gets its error. */
+  startFailed(group: ServerGroup, key: string, error: PoolError): void {
+    if (!isOpen(group)) return;
+    const { definition, name } = group;
+    if (this.#dispatcher.waitersFor(group, key) <= this.#parts.fleet.startsFor(group, key).length) return;
+    for (const waiter of this.queue) {
+      if (waiter.name === name && reuseKey(definition, waiter) === key) return this.reject(waiter, error);
+    }
+  }
+
+  #takeIdle(group: OpenGroup, whose: Whose): ServerInstance | undefined {
+    const { fleet, clock } = this.#parts;
+    const key = reuseKey(group.definition, whose);
+    let instance = fleet.takeIdle(group, key);
+    for (; instance && instance.expiresAt <= clock.now(); instance = fleet.takeIdle(group, key)) {
+      void instance.stop('max-lifetime');
+    }
+    return instance;
+  }
+
+  #wait(request: LeaseRequest): Promise<Lease> {
+    const { waiter, lease } = this.queue.add(request);
+    this.settle();
+    if (this.queue.has(waiter)) this.#admit(waiter);
+    return lease;
+  }
+
+  /** A caller that was not served at once: may it wait? */
+  #admit(waiter: Waiter): void {
+    const { options, fleet, news, timekeeper } = this.#parts;
+    const { maxWaiting, limits } = options;
+    // Callers whose server is starting do not wait for others.
+    if (this.queue.size - fleet.startCount > maxWaiting) return this.reject(waiter, queueFull(waiter.name, maxWaiting));
+    waiter.announced = true;
+    news.emit('queue:waiting', { ...queueEvent(waiter), waiting: this.queue.size });
+    const { name, blockedBy } = waiter;
+    if (blockedBy === undefined) return;
+    const maxInstances = fleet.group(name)?.definition?.maxInstances ?? 0;
+    const value = blockedBy === 'maxInstances' ? maxInstances : limits.maxProcesses;
+    news.emit('limit:reached', { name, limit: blockedBy, value });
+    timekeeper.reclaimSilent();
+  }
+
+  #serve(waiter: Waiter, instance: ServerInstance): void {
+    const waited = this.#waited(waiter);
+    if (waiter.announced) this.#parts.news.emit('queue:served', { ...queueEvent(waiter), waited });
+    waiter.resolve(this.#lend(instance, waiter, waited));
+  }
+
+  #lend(instance: ServerInstance, request: LeaseRequest, waited: number): Lease {
+    const { clock, hold, fleet, metrics, news, options, timekeeper } = this.#parts;
+    const now = clock.now();
+    const lease = new Lease({ hold, leaseEnded: this.#leaseEnded }, instance, request, now);
+    instance.occupant = lease;
+    instance.lastActivity = now;
+    instance.uses += 1;
+    if (instance.uses === 1) fleet.provenUseful(instance);
+    this.leases.set(lease.id, lease);
+    metrics.acquired += 1;
+    if (options.leakDetection > 0) timekeeper.wakeAt(now + options.leakDetection);
+    if (news.hasListener('lease:acquired')) news.emit('lease:acquired', { ...leaseEvent(lease), waited });
+    return lease;
+  }
+
+  /** The end of a lease, whoever ended it. Returns the end of its process, if that ends with it. */
+  readonly #leaseEnded = (lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined => {
+    const { clock, metrics, news } = this.#parts;
+    const { instance } = lease;
+    const unfinished = instance.openRequests > 0;
+    this.leases.delete(lease.id);
+    instance.occupant = undefined;
+    instance.endSession(end);
+    metrics.released += 1;
+    const now = clock.now();
+    if (news.hasListener('lease:released')) {
+      news.emit('lease:released', { ...leaseEvent(lease), held: now - lease.acquiredAt });
+    }
+    if (instance.state !== 'ready') return instance.ended;
+    const reason = unfinished ? 'unfinished' : whyNotAgain(instance, now);
+    if (reason !== undefined) return instance.stop(reason);
+    this.park(instance);
+    return undefined;
+  };
+
+  #giveUp(waiter: Waiter, why: GiveUpReason): PoolError {
+    const { fleet, lifecycle } = this.#parts;
+    const group = fleet.group(waiter.name);
+    if (!isOpen(group)) return aborted(waiter, this.#waited(waiter), 'its server was removed');
+    const key = reuseKey(group.definition, waiter);
+    const starting = waiter.blockedBy === undefined ? fleet.startsFor(group, key)[0] : undefined;
+    const error =
+      why === 'timeout'
+        ? acquireTimeout(waiter, group, starting?.errorData(), this.#waited(waiter))
+        : aborted(waiter, this.#waited(waiter), 'its signal was aborted', why.abortedBy);
+    this.#tellRejected(waiter, error);
+    // A start belongs to the pool and serves the next waiter; when there is none, and no minimum asks for it, it ends.
+    const missing =
+      key === reuseKey(group.definition, SPARE) ? group.definition.minIdle - fleet.idleFor(group, key) : 0;
+    lifecycle.endUnwantedStart(group, key, this.#dispatcher.waitersFor(group, key) + Math.max(0, missing));
+    this.settle();
+    return error;
+  }
+
+  #tellRejected(waiter: Waiter, { code }: PoolError): void {
+    this.#parts.metrics.rejected += 1;
+    this.#parts.news.emit('queue:rejected', { ...queueEvent(waiter), waited: this.#waited(waiter), code });
+  }
+
+  #waited(waiter: Waiter): number {
+    return Math.round(this.#parts.clock.now() - waiter.since);
+  }
+}
+
+function leaseEvent({ id, name, instanceId, tenant, owner }: Lease): LeaseEvent {
+  return { leaseId: id, name, instanceId, tenant, owner };
+}
+
+function queueEvent({ name, tenant, owner }: Waiter): QueueEvent {
+  return { name, tenant, owner };
+}

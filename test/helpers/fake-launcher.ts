@@ -1,0 +1,221 @@
+import { PassThrough } from 'node:stream';
+import type { ResolvedDefinition } from '../../src/config/options.js';
+import type { EndOptions, ExitInfo, Launcher, ProcessHandlers, ServerProcess } from '../../src/process/launcher.js';
+import type { TerminationReport } from '../../src/process/termination.js';
+import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
+import { property } from '../../src/protocol/json-rpc.js';
+
+/** What a fake server does without being told. All true by default. */
+export interface Automatic {
+  /** Tells that it runs. */
+  readonly spawn: boolean;
+  /** Answers initialize. */
+  readonly initialize: boolean;
+  /** Answers every other request with `{ echo: params }`, ping with `{}`. */
+  readonly answer: boolean;
+  /** Dies when it is told to end. */
+  readonly end: boolean;
+}
+
+/** Above every real pid, so that no signal and no look-up meets a real process. */
+let nextPid = 10_000_000;
+
+/** A launcher without processes: what happens when is up to the test. */
+export class FakeLauncher implements Launcher {
+  /** For servers launched from now on; change a server's own by its `auto`. */
+  auto: Automatic;
+  /** All that were ever launched, oldest first. */
+  readonly servers: FakeServer[] = [];
+  /** Most that lived at once. */
+  maximum = 0;
+  /** Called before each launch; throws what the launch shall throw. */
+  onLaunch: ((definition: ResolvedDefinition) => void) | undefined;
+
+  constructor(auto: Partial<Automatic> = {}) {
+    this.auto = { spawn: true, initialize: true, answer: true, end: true, ...auto };
+  }
+
+  launch(definition: ResolvedDefinition, handlers: ProcessHandlers): FakeServer {
+    this.onLaunch?.(definition);
+    const server = new FakeServer(definition, handlers, { ...this.auto });
+    this.servers.push(server);
+    this.maximum = Math.max(this.maximum, this.living.length);
+    return server;
+  }
+
+  /** Those that live, oldest first. */
+  get living(): FakeServer[] {
+    return this.servers.filter(({ alive }) => alive);
+  }
+
+  livingOf(name: string): FakeServer[] {
+    return this.living.filter(({ definition }) => definition.name === name);
+  }
+
+  /** The one launched last. */
+  get last(): FakeServer {
+    const last = this.servers.at(-1);
+    if (last === undefined) throw new Error('nothing was launched yet');
+    return last;
+  }
+}
+
+interface Ending {
+  readonly options: EndOptions;
+  resolve(report: TerminationReport): void;
+}
+
+export class FakeServer implements ServerProcess {
+  readonly pid: number = nextPid++;
+  readonly startTime = 1;
+  readonly stdin = new PassThrough();
+  readonly stdout = new PassThrough();
+  readonly definition: ResolvedDefinition;
+  auto: Automatic;
+  /** Until it exits, or is refused. */
+  alive = true;
+  stderrTail = '';
+  /** Every message it was sent, oldest first. */
+  readonly received: JsonRpcMessage[] = [];
+  /** Answers a request with a result, instead of the automatic answer; `undefined` leaves it unanswered. */
+  onRequest: ((message: JsonRpcMessage) => unknown) | undefined;
+  /** Calls of `end()` so far. */
+  readonly ends: EndOptions[] = [];
+  /** Calls of `killNow()` so far. */
+  kills = 0;
+  readonly #handlers: ProcessHandlers;
+  readonly #endings: Ending[] = [];
+  #spawned = false;
+  #rest = '';
+
+  constructor(definition: ResolvedDefinition, handlers: ProcessHandlers, auto: Automatic) {
+    this.definition = definition;
+    this.auto = auto;
+    this.#handlers = handlers;
+    this.stdin.on('data', (chunk: Buffer) => this.#read(chunk));
+    process.nextTick(() => {
+      if (this.auto.spawn && this.alive) this.spawned();
+    });
+  }
+
+  // What the test lets it do.
+
+  /** It runs. */
+  spawned(): void {
+    if (this.#spawned) return;
+    this.#spawned = true;
+    this.#handlers.onSpawn();
+  }
+
+  /** The operating system refuses to start it. */
+  refuse(error: Error): void {
+    this.alive = false;
+    this.#handlers.onSpawnError(error);
+  }
+
+  /** Answers the `initialize` that it was sent, or that it will be sent. */
+  initialize(result: object = {}): void {
+    const request = this.received.find(({ method, id }) => method === 'initialize' && id !== undefined);
+    if (request === undefined) this.auto = { ...this.auto, initialize: true };
+    else this.#answerInitialize(request, result);
+  }
+
+  /** Answers a request. */
+  answer(id: RequestId, result: unknown): void {
+    this.say({ jsonrpc: '2.0', id, result });
+  }
+
+  /** Writes a message, or any text, to stdout. */
+  say(message: JsonRpcMessage | string): void {
+    if (!this.stdout.writableEnded)
+      this.stdout.write(typeof message === 'string' ? message : `${JSON.stringify(message)}\n`);
+  }
+
+  /** Writes a line to stderr. */
+  complain(line: string): void {
+    this.stderrTail += `${line}\n`;
+    if (this.#handlers.wantsStderr()) this.#handlers.onStderrLine(line);
+  }
+
+  /** Exits: by itself, or because it was told to end; then every `end()` resolves. */
+  exit(exit: Partial<ExitInfo> = {}): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.stdout.end();
+    this.stdin.end();
+    this.#handlers.onExit({ exitCode: exit.signal ? null : 0, signal: null, ...exit });
+    for (const { options, resolve } of this.#endings.splice(0)) resolve(this.#report(options, false));
+  }
+
+  /** Lets `end()` come back although something survives. */
+  survive(): void {
+    for (const { options, resolve } of this.#endings.splice(0)) resolve(this.#report(options, true));
+  }
+
+  /** Whether it was told to end, and has not yet. */
+  get ending(): boolean {
+    return this.#endings.length > 0;
+  }
+
+  // ServerProcess, as the code under test sees it.
+
+  async drained(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  end(options: EndOptions): Promise<TerminationReport> {
+    this.ends.push(options);
+    if (!this.alive) return Promise.resolve(this.#report(options, false));
+    return new Promise((resolve) => {
+      this.#endings.push({ options, resolve });
+      process.nextTick(() => {
+        if (this.auto.end) this.exit(options.mode === 'emergency' ? { signal: 'SIGKILL' } : {});
+      });
+    });
+  }
+
+  killNow(): void {
+    this.kills += 1;
+    if (this.auto.end) process.nextTick(() => this.exit({ signal: 'SIGKILL' }));
+  }
+
+  #report({ mode }: EndOptions, survives: boolean): TerminationReport {
+    const step = mode === 'emergency' ? 'SIGKILL' : 'eof';
+    return {
+      pid: this.pid,
+      endedBy: step,
+      steps: [{ step, at: 0, processes: 1 }],
+      duration: 0,
+      survivors: survives ? [{ pid: this.pid, command: 'fake' }] : [],
+    };
+  }
+
+  #read(chunk: Buffer): void {
+    const lines = (this.#rest + chunk.toString('utf8')).split('\n');
+    this.#rest = lines.pop() ?? '';
+    for (const line of lines) this.#receive(JSON.parse(line) as JsonRpcMessage);
+  }
+
+  #receive(message: JsonRpcMessage): void {
+    this.received.push(message);
+    const { id, method } = message;
+    if (!this.alive || method === undefined || id === undefined || id === null) return;
+    if (method === 'initialize') {
+      if (this.auto.initialize) this.#answerInitialize(message);
+    } else if (this.onRequest) {
+      const result = this.onRequest(message);
+      if (result !== undefined) this.answer(id, result);
+    } else if (this.auto.answer) {
+      this.answer(id, method === 'ping' ? {} : { echo: message.params });
+    }
+  }
+
+  #answerInitialize({ id, params }: JsonRpcMessage, result: object = {}): void {
+    this.answer(id as RequestId, {
+      protocolVersion: property(params, 'protocolVersion'),
+      capabilities: { tools: {} },
+      serverInfo: { name: this.definition.name, version: '1.0.0' },
+      ...result,
+    });
+  }
+}

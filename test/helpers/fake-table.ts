@@ -1,0 +1,31 @@
+import type { ProcessRow, ProcessTable } from '../../src/process/process-table.js';
+
+/** A process table that says what the test tells it. */
+export class FakeTable implements ProcessTable {
+  readonly rows = new Map<number, ProcessRow>();
+
+  /** Adds a process, or puts another in the place of one. By default it leads a group and a session of its own. */
+  add(row: Partial<ProcessRow> & { pid: number }): ProcessRow {
+    const full = { parent: 1, group: row.pid, session: row.pid, startTime: 1, dead: false, command: 'fake', ...row };
+    this.rows.set(row.pid, full);
+    return full;
+  }
+
+  change(pid: number, change: Partial<ProcessRow>): void {
+    const row = this.rows.get(pid);
+    if (row === undefined) throw new Error(`there is no process ${pid}`);
+    this.rows.set(pid, { ...row, ...change });
+  }
+
+  remove(pid: number): void {
+    this.rows.delete(pid);
+  }
+
+  read(pid: number): ProcessRow | undefined {
+    return this.rows.get(pid);
+  }
+
+  scan(): Map<number, ProcessRow> {
+    return new Map(this.rows);
+  }
+}

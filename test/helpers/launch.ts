@@ -1,0 +1,112 @@
+import { createInterface } from 'node:readline';
+import { onTestFinished } from 'vitest';
+import type { ServerDefinition } from '../../src/config/options.js';
+import type { ExitInfo, ServerProcess } from '../../src/process/launcher.js';
+import { linuxProcessTable, type ProcessTable } from '../../src/process/process-table.js';
+import { localLauncher } from '../../src/process/spawn.js';
+import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
+import { define } from './definition.js';
+
+/** A real server process without a pool around it. What is left of it is killed when the test is over. */
+export interface Launched {
+  readonly process: ServerProcess;
+  /** The leader; throws when nothing was started. */
+  readonly pid: number;
+  /** Rejects when the operating system refused to start it. */
+  readonly spawned: Promise<void>;
+  readonly exited: Promise<ExitInfo>;
+  /** Lines of stderr; only filled with `listen`. */
+  readonly stderr: string[];
+  /** What its handlers were told, in order. */
+  readonly told: string[];
+  /** Lines of stdout that were no JSON. */
+  readonly noise: string[];
+  request(method: string, params?: object): Promise<unknown>;
+  /** Calls a tool, returns its text parsed as JSON if it is JSON. */
+  callTool(name: string, args?: object): Promise<unknown>;
+}
+
+export interface LaunchOptions {
+  /** Whether somebody wants lines of stderr. Default false. */
+  readonly listen?: boolean;
+  readonly table?: ProcessTable;
+}
+
+/** Spawns a definition with the local launcher, as a pool would. */
+export function launch(given: ServerDefinition, options: LaunchOptions = {}): Launched {
+  const stderr: string[] = [];
+  const told: string[] = [];
+  const noise: string[] = [];
+  const waiting = new Map<RequestId, (message: JsonRpcMessage) => void>();
+  let tellExit!: (exit: ExitInfo) => void;
+  const exited = new Promise<ExitInfo>((resolve) => {
+    tellExit = resolve;
+  });
+  let tellSpawn!: { resolve: () => void; reject: (error: Error) => void };
+  const spawned = new Promise<void>((resolve, reject) => {
+    tellSpawn = { resolve, reject };
+  });
+  spawned.catch(() => {});
+  const server = localLauncher(options.table ?? linuxProcessTable).launch(define(given), {
+    onSpawn: () => {
+      told.push('spawn');
+      tellSpawn.resolve();
+    },
+    onSpawnError: (error) => {
+      told.push('spawn-error');
+      tellSpawn.reject(error);
+    },
+    onExit: (exit) => {
+      told.push('exit');
+      tellExit(exit);
+    },
+    onStderrLine: (line) => stderr.push(line),
+    wantsStderr: () => options.listen === true,
+  });
+  onTestFinished(async () => {
+    await server.end({ mode: 'emergency' });
+    await server.drained();
+  });
+  createInterface({ input: server.stdout }).on('line', (line) => {
+    let message: JsonRpcMessage;
+    try {
+      message = JSON.parse(line) as JsonRpcMessage;
+    } catch {
+      noise.push(line);
+      return;
+    }
+    waiting.get(message.id as RequestId)?.(message);
+  });
+  let nextId = 1;
+  const request = (method: string, params: object = {}) =>
+    new Promise<unknown>((resolve, reject) => {
+      const id = nextId++;
+      waiting.set(id, ({ result, error }) => {
+        if (error === undefined) resolve(result);
+        else reject(new Error(error.message));
+      });
+      server.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
+    });
+  return {
+    process: server,
+    get pid() {
+      if (server.pid === undefined) throw new Error('nothing was started');
+      return server.pid;
+    },
+    spawned,
+    exited,
+    stderr,
+    told,
+    noise,
+    request,
+    async callTool(name, args = {}) {
+      const result = (await request('tools/call', { name, arguments: args })) as { content: { text: string }[] };
+      const text = result.content[0]?.text ?? '';
+      try {
+        return JSON.parse(text);
+      } catch {
+        return text;
+      }
+    },
+  };
+}

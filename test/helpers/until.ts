@@ -1,0 +1,61 @@
+import { inspect } from 'node:util';
+
+export interface UntilOptions {
+  /** Ms until it gives up. Default 10,000. */
+  readonly timeout?: number;
+  /** Ms between two looks. Default 5. */
+  readonly interval?: number;
+}
+
+type Truthy<T> = Exclude<T, undefined | null | false | 0 | ''>;
+
+/**
+ * Looks again and again until `condition` returns something truthy, and returns that. Fails with `what` and the last value
+ * when the time is up. This is the only way in which a test waits for something without an event.
+ */
+export async function until<T>(
+  what: string,
+  condition: () => T | Promise<T>,
+  { timeout = 10_000, interval = 5 }: UntilOptions = {},
+): Promise<Truthy<T>> {
+  const end = performance.now() + timeout;
+  for (;;) {
+    const value = await condition();
+    if (value) return value as Truthy<T>;
+    if (performance.now() > end) {
+      throw new Error(`not within ${timeout} ms: ${what} (last value: ${inspect(value, { depth: 3 })})`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, interval));
+  }
+}
+
+/** Lets everything run that is ready to run now: promises, ticks, and streams without a descriptor. */
+export async function flush(turns = 3): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The outcome of a promise, or `pending` when it has none after everything that is ready was run. */
+export async function outcome<T>(promise: Promise<T>): Promise<'pending' | 'resolved' | 'rejected'> {
+  let state: 'pending' | 'resolved' | 'rejected' = 'pending';
+  promise.then(
+    () => {
+      state = 'resolved';
+    },
+    () => {
+      state = 'rejected';
+    },
+  );
+  await flush();
+  return state;
+}
+
+/** The error that `promise` rejects with; fails when it resolves. */
+export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+  const resolved = Symbol('resolved');
+  const error = await promise.then(
+    () => resolved,
+    (reason: unknown) => reason,
+  );
+  if (error === resolved) throw new Error('expected a rejection, but it resolved');
+  return error;
+}

@@ -1,0 +1,235 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { PoolError } from '../../src/errors.js';
+import { MCPServerPool, type PooledServer } from '../../src/index.js';
+import { ManualClock } from '../helpers/clock.js';
+import { FakeLauncher } from '../helpers/fake-launcher.js';
+import { flush } from '../helpers/until.js';
+
+const MAX_PROCESSES = 4;
+const MAX_INSTANCES = 3;
+
+/** One call of `getServer` and what became of it. */
+interface Call {
+  readonly number: number;
+  readonly kind: string;
+  readonly abort: AbortController;
+  lease?: PooledServer;
+  error?: unknown;
+  released: boolean;
+}
+
+type Step =
+  | { readonly do: 'acquire'; readonly server: 'a' | 'b'; readonly tenant: 't' | 'u'; readonly timeout: number }
+  | { readonly do: 'abort' | 'release' | 'spawned' | 'initialized' | 'refuse' | 'exit' | 'die'; readonly which: number }
+  | { readonly do: 'update' | 'restart' | 'warm'; readonly server: 'a' | 'b' }
+  | { readonly do: 'advance'; readonly ms: number };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('acquire' as const),
+      server: fc.constantFrom('a' as const, 'b' as const),
+      tenant: fc.constantFrom('t' as const, 'u' as const),
+      timeout: fc.integer({ min: 10, max: 2_000 }),
+    }),
+  },
+  {
+    weight: 9,
+    arbitrary: fc.record({
+      do: fc.constantFrom(
+        'abort' as const,
+        'release' as const,
+        'spawned' as const,
+        'initialized' as const,
+        'refuse' as const,
+        'exit' as const,
+        'die' as const,
+      ),
+      which: fc.nat(30),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constantFrom('update' as const, 'restart' as const, 'warm' as const),
+      server: fc.constantFrom('a' as const, 'b' as const),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.integer({ min: 1, max: 1_000 }) }) },
+);
+
+/** A pool whose servers do nothing by themselves, and everything that its callers went through. */
+class World {
+  readonly clock = new ManualClock();
+  readonly launcher = new FakeLauncher({ spawn: false, initialize: false, end: false });
+  readonly calls: Call[] = [];
+  readonly managed: Promise<unknown>[] = [];
+  /** Of the definitions now. */
+  readonly args: Record<'a' | 'b', readonly string[]> = { a: [], b: [] };
+  readonly pool = new MCPServerPool(
+    {
+      servers: {
+        a: { command: 'fake-a', maxInstances: MAX_INSTANCES, idleTimeout: 500 },
+        b: { command: 'fake-b', maxInstances: MAX_INSTANCES, startTimeout: 700 },
+      },
+      limits: { maxProcesses: MAX_PROCESSES },
+    },
+    { clock: this.clock, launcher: this.launcher },
+  );
+
+  get pending(): Call[] {
+    return this.calls.filter(({ lease, error }) => lease === undefined && error === undefined);
+  }
+
+  get held(): Call[] {
+    return this.calls.filter(({ lease, released }) => lease !== undefined && !released);
+  }
+
+  async take(step: Step): Promise<void> {
+    if (step.do === 'acquire') this.#acquire(step);
+    else if (step.do === 'advance') await this.clock.advanceAndFlush(step.ms);
+    else if ('server' in step) this.#manage(step.do, step.server);
+    else this.#act(step.do, step.which);
+    await flush();
+    this.check();
+  }
+
+  check(): void {
+    // [BUDGET-1] Whatever lives counts, also what is being ended.
+    expect(this.launcher.living.length).toBeLessThanOrEqual(MAX_PROCESSES);
+    for (const name of ['a', 'b']) expect(this.launcher.livingOf(name).length).toBeLessThanOrEqual(MAX_INSTANCES);
+    const inUse = this.held.map(({ lease }) => lease?.instanceId);
+    expect(new Set(inUse).size).toBe(inUse.length);
+    const status = this.pool.status();
+    expect(status.processes).toBeLessThanOrEqual(MAX_PROCESSES);
+    expect(status.waiting).toBe(this.pending.length);
+    expect(status.idle).toBeLessThanOrEqual(status.processes);
+  }
+
+  /** Servers start, answer and end by themselves; callers give back what they get. Nobody may be left. */
+  async settle(): Promise<void> {
+    this.launcher.auto = { spawn: true, initialize: true, answer: true, end: true };
+    for (let round = 0; round < 200 && this.pending.length + this.held.length > 0; round++) {
+      for (const server of this.launcher.living) {
+        server.spawned();
+        server.initialize();
+        if (server.ending) server.exit();
+      }
+      for (const call of this.held) this.#release(call);
+      await flush();
+      this.check();
+    }
+    expect(this.pending).toEqual([]);
+  }
+
+  async close(): Promise<void> {
+    const report = this.pool.shutdown();
+    for (let round = 0; round < 50 && this.launcher.living.length > 0; round++) {
+      for (const server of this.launcher.living) server.exit();
+      await flush();
+    }
+    expect((await report).survivors).toEqual([]);
+    await Promise.all(this.managed);
+    expect(this.pool.status()).toMatchObject({ state: 'closed', processes: 0, leases: 0, waiting: 0 });
+    expect(this.pool.registry.size).toBe(0);
+    expect(this.clock.pending).toBe(0);
+  }
+
+  #acquire({ server, tenant, timeout }: Extract<Step, { do: 'acquire' }>): void {
+    const call: Call = {
+      number: this.calls.length,
+      kind: `${server}/${tenant}`,
+      abort: new AbortController(),
+      released: false,
+    };
+    this.calls.push(call);
+    this.pool.getServer(server, { tenant, timeout, signal: call.abort.signal }).then(
+      (lease) => this.#served(call, lease),
+      (error: unknown) => {
+        call.error = error;
+        expect(error).toBeInstanceOf(PoolError);
+      },
+    );
+  }
+
+  /** None of these may fail, or hang: the promises are awaited when the pool is closed. */
+  #manage(what: 'update' | 'restart' | 'warm', server: 'a' | 'b'): void {
+    if (what === 'update') {
+      const args = [String(this.managed.length)];
+      this.args[server] = args;
+      this.managed.push(
+        this.pool.updateServer(server, { command: `fake-${server}`, args, maxInstances: MAX_INSTANCES }),
+      );
+    } else if (what === 'restart') {
+      this.managed.push(this.pool.restart(server));
+    } else {
+      this.managed.push(this.pool.warm(server, { count: 2, tenant: 't' }).catch((error: unknown) => error));
+    }
+  }
+
+  #served(call: Call, lease: PooledServer): void {
+    // [QUEUE-1] Nobody of the same kind who came before is still waiting.
+    const before = this.pending.filter(({ kind, number }) => kind === call.kind && number < call.number);
+    expect(before.map(({ number }) => number)).toEqual([]);
+    expect(`${lease.name}/${lease.tenant}`).toBe(call.kind);
+    // A changed definition is never served by a process of the old one.
+    const server = this.launcher.servers.find(({ pid }) => pid === lease.pid);
+    expect(server?.definition.args).toEqual(this.args[lease.name as 'a' | 'b']);
+    call.lease = lease;
+  }
+
+  #release(call: Call): void {
+    call.released = true;
+    call.lease?.release();
+  }
+
+  #act(what: Extract<Step, { which: number }>['do'], which: number): void {
+    const { living } = this.launcher;
+    const server = living[which % Math.max(living.length, 1)];
+    if (what === 'abort') this.pending[which % Math.max(this.pending.length, 1)]?.abort.abort();
+    else if (what === 'release') {
+      const call = this.held[which % Math.max(this.held.length, 1)];
+      if (call) this.#release(call);
+    } else if (what === 'spawned') server?.spawned();
+    else if (what === 'initialized') server?.initialize();
+    else if (what === 'refuse' && server && !server.ending && !server.received.length)
+      server.refuse(new PoolError('SPAWN_FAILED', 'refused'));
+    else if (what === 'exit' && server) {
+      for (const call of this.held) if (call.lease?.pid === server.pid) call.released = true;
+      server.exit();
+    } else if (what === 'die' && server?.ending) server.exit();
+  }
+}
+
+describe('a pool under any interleaving', () => {
+  it('[BUDGET-1] [QUEUE-1] [QUEUE-2] keeps its caps, serves in order of arrival, and loses nobody', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
+        const world = new World();
+        try {
+          for (const next of steps) await world.take(next);
+          await world.settle();
+        } finally {
+          await world.close();
+        }
+      }),
+      { numRuns: 300, interruptAfterTimeLimit: 60_000, markInterruptAsFailure: false },
+    );
+  }, 120_000);
+
+  it('[QUEUE-1] serves 50 callers on a cold definition in order of arrival with at most 3 processes', async () => {
+    const world = new World();
+    const steps = Array.from(
+      { length: 50 },
+      (): Step => ({ do: 'acquire', server: 'a', tenant: 't', timeout: 60_000 }),
+    );
+    for (const next of steps) await world.take(next);
+    expect(world.launcher.living).toHaveLength(3);
+    await world.settle();
+    expect(world.launcher.servers).toHaveLength(3);
+    expect(world.calls.every(({ lease }) => lease !== undefined)).toBe(true);
+    await world.close();
+  });
+});

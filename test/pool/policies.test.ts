@@ -1,0 +1,556 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { PoolError } from '../../src/errors.js';
+import { MCPServerPool, type PoolEvents, type PoolOptions } from '../../src/index.js';
+import { RawClient } from '../helpers/client.js';
+import { ManualClock } from '../helpers/clock.js';
+import { type Automatic, FakeLauncher } from '../helpers/fake-launcher.js';
+import { flush, outcome, rejection } from '../helpers/until.js';
+
+type Told = { [K in keyof PoolEvents]: { event: K; payload: PoolEvents[K] } }[keyof PoolEvents];
+
+/** A pool of fake servers whose time the test turns; ended when the test is over. */
+function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
+  const clock = new ManualClock();
+  const launcher = new FakeLauncher(auto);
+  const pool = new MCPServerPool(options, { clock, launcher });
+  const told: Told[] = [];
+  const record = <K extends keyof PoolEvents>(event: K) =>
+    pool.on(event, ((payload: PoolEvents[K]) => told.push({ event, payload } as Told)) as never);
+  for (const event of [
+    'server:stopping',
+    'server:exited',
+    'server:failed',
+    'server:quarantined',
+    'lease:reclaimed',
+    'lease:leaked',
+    'limit:reached',
+    'queue:waiting',
+    'queue:served',
+    'queue:rejected',
+  ] as const) {
+    record(event);
+  }
+  onTestFinished(async () => {
+    launcher.auto = { spawn: true, initialize: true, answer: true, end: true };
+    for (const server of launcher.living) server.auto = launcher.auto;
+    const closing = pool.shutdown({ mode: 'emergency' });
+    for (const server of launcher.living) server.exit();
+    await closing;
+    expect(clock.pending).toBe(0);
+  });
+  const reasons = () => told.flatMap(({ event, payload }) => (event === 'server:stopping' ? [payload.reason] : []));
+  return { clock, launcher, pool, told, reasons };
+}
+
+const codeOf = async (promise: Promise<unknown>) => ((await rejection(promise)) as PoolError).code;
+const server = { command: 'fake' };
+
+describe('idle instances', () => {
+  it('[LIFE-1] end after idleTimeout, counted from their last use', async () => {
+    const { clock, pool, launcher, reasons } = setUp({ servers: { a: { ...server, idleTimeout: 100 } } });
+    (await pool.getServer('a')).release();
+    await clock.advanceAndFlush(99);
+    (await pool.getServer('a')).release();
+    await clock.advanceAndFlush(99);
+    expect(launcher.living).toHaveLength(1);
+    await clock.advanceAndFlush(1);
+    expect(launcher.living).toHaveLength(0);
+    expect(reasons()).toEqual(['idle']);
+  });
+
+  it('[LIFE-2] minIdle of them stay, are replaced when one is leased, and are never more than the budgets allow', async () => {
+    const { clock, pool, launcher } = setUp({
+      servers: { a: { ...server, minIdle: 2, idleTimeout: 100, maxInstances: 3 } },
+    });
+    await flush();
+    expect(pool.status()).toMatchObject({ processes: 2, idle: 2 });
+    await clock.advanceAndFlush(1_000);
+    expect(pool.status()).toMatchObject({ processes: 2, idle: 2 });
+    const first = await pool.getServer('a');
+    const second = await pool.getServer('a');
+    await flush();
+    expect(pool.status()).toMatchObject({ processes: 3, idle: 1 });
+    first.release();
+    second.release();
+    await clock.advanceAndFlush(1_000);
+    expect(pool.status()).toMatchObject({ processes: 2, idle: 2 });
+    expect(launcher.maximum).toBe(3);
+  });
+
+  it('[LIFE-2] a minIdle start that fails is tried again later and later', async () => {
+    const { clock, pool, launcher } = setUp({ servers: { a: { ...server, minIdle: 1 } } }, { spawn: false });
+    for (const delay of [1_000, 2_000, 4_000]) {
+      launcher.last.exit({ exitCode: 1 });
+      await flush();
+      const launched = launcher.servers.length;
+      await clock.advanceAndFlush(delay - 1);
+      expect(launcher.servers).toHaveLength(launched);
+      await clock.advanceAndFlush(1);
+      expect(launcher.servers).toHaveLength(launched + 1);
+    }
+    expect(pool.metrics().startFailures).toBe(3);
+  });
+
+  it('[LIFE-3] warm starts them ahead, says how many are ready, and tells why none is', async () => {
+    const { pool, launcher } = setUp({ servers: { a: server, b: server }, limits: { maxProcesses: 3 } });
+    expect(await pool.warm('a', { count: 2 })).toBe(2);
+    expect(await pool.warm('b', { count: 2 })).toBe(1);
+    const lease = await pool.getServer('a');
+    expect(launcher.servers).toHaveLength(3);
+    lease.release();
+    launcher.auto = { ...launcher.auto, initialize: false };
+    const { pool: other, launcher: broken } = setUp({ servers: { a: server } }, { initialize: false });
+    const warming = other.warm('a');
+    await flush();
+    broken.last.exit({ exitCode: 7 });
+    expect(await codeOf(warming)).toBe('SERVER_EXITED');
+  });
+});
+
+describe('instances that may not be used for ever', () => {
+  it('[LIFE-4] end after maxUses leases', async () => {
+    const { pool, launcher, reasons } = setUp({ servers: { a: { ...server, maxUses: 2 } } });
+    for (let use = 0; use < 4; use++) (await pool.getServer('a')).release();
+    await flush();
+    expect(launcher.servers).toHaveLength(2);
+    expect(reasons()).toEqual(['max-uses', 'max-uses']);
+  });
+
+  it('[LIFE-4] end after maxLifetime, up to a tenth earlier: when idle at once, when leased with the lease', async () => {
+    const { clock, pool, reasons } = setUp({
+      servers: { a: { ...server, maxLifetime: 1_000, idleTimeout: Infinity } },
+    });
+    const lease = await pool.getServer('a');
+    const idle = await pool.getServer('a');
+    idle.release();
+    await clock.advanceAndFlush(899);
+    expect(reasons()).toEqual([]);
+    await clock.advanceAndFlush(101);
+    expect(reasons()).toEqual(['max-lifetime']);
+    lease.release();
+    await flush();
+    expect(reasons()).toEqual(['max-lifetime', 'max-lifetime']);
+  });
+});
+
+describe('tenants and owners', () => {
+  it('[TENANT-1] no instance is ever used by two tenants; without room the idle one of the other ends', async () => {
+    const { pool, launcher, reasons } = setUp({ servers: { a: { ...server, maxInstances: 1 } } });
+    (await pool.getServer('a', { tenant: 'alice' })).release();
+    const again = await pool.getServer('a', { tenant: 'alice' });
+    expect(launcher.servers).toHaveLength(1);
+    again.release();
+    const bob = await pool.getServer('a', { tenant: 'bob' });
+    expect(bob.pid).not.toBe(again.pid);
+    expect(reasons()).toEqual(['evicted']);
+  });
+
+  it('[TENANT-1] with reuse: owner, only the same owner gets it; with never, nobody', async () => {
+    const { pool, launcher } = setUp({
+      servers: { a: { ...server, reuse: 'owner' }, b: { ...server, reuse: 'never' } },
+    });
+    const pids: (number | undefined)[] = [];
+    for (const owner of ['one', 'two', 'one']) {
+      const lease = await pool.getServer('a', { tenant: 't', owner });
+      pids.push(lease.pid);
+      lease.release();
+    }
+    expect(pids[2]).toBe(pids[0]);
+    expect(pids[1]).not.toBe(pids[0]);
+    for (let use = 0; use < 2; use++) (await pool.getServer('b')).release();
+    expect(launcher.servers.filter(({ definition }) => definition.name === 'b')).toHaveLength(2);
+  });
+
+  it('[TENANT-2] releaseOwner releases its leases and gives its waiting calls up, and nobody else', async () => {
+    const { pool } = setUp({ servers: { a: { ...server, maxInstances: 1 } } });
+    const mine = await pool.getServer('a', { owner: 'me' });
+    const waiting = pool.getServer('a', { owner: 'me' });
+    const other = pool.getServer('a', { owner: 'you' });
+    expect(pool.releaseOwner('me')).toBe(1);
+    expect(await codeOf(waiting)).toBe('ACQUIRE_ABORTED');
+    expect(mine.release()).toBe(false);
+    expect((await other).owner).toBe('you');
+  });
+
+  it('[TENANT-2] releaseTenant also ends what its tenant left idle', async () => {
+    const { pool, launcher, reasons } = setUp({ servers: { a: server } });
+    await pool.getServer('a', { tenant: 'alice' });
+    (await pool.getServer('a', { tenant: 'alice' })).release();
+    const bob = await pool.getServer('a', { tenant: 'bob' });
+    expect(pool.releaseTenant('alice')).toBe(1);
+    await flush();
+    expect(reasons()).toEqual(['tenant-released', 'tenant-released']);
+    expect(launcher.living.map(({ pid }) => pid)).toEqual([bob.pid]);
+  });
+});
+
+describe('waiting', () => {
+  it('[QUEUE-3] the oldest waiter goes first, whatever its server: a busy name starves nobody', async () => {
+    const { pool } = setUp({ servers: { busy: server, rare: server }, limits: { maxProcesses: 1 } });
+    const first = await pool.getServer('busy');
+    const rare = pool.getServer('rare');
+    const later = pool.getServer('busy');
+    first.release();
+    const served = await rare;
+    expect(served.name).toBe('rare');
+    expect(await outcome(later)).toBe('pending');
+    served.release();
+    (await later).release();
+  });
+
+  it('[QUEUE-3] an idle instance ends for a caller of another server, the one idle longest', async () => {
+    const { clock, pool, launcher } = setUp({
+      servers: { a: server, b: server, c: server },
+      limits: { maxProcesses: 2 },
+    });
+    const a = await pool.getServer('a');
+    const b = await pool.getServer('b');
+    b.release();
+    clock.advance(5);
+    a.release();
+    await pool.getServer('c');
+    expect(launcher.livingOf('b')).toHaveLength(0);
+    expect(launcher.livingOf('a')).toHaveLength(1);
+  });
+
+  it('[QUEUE-4] one caller more than maxWaiting is refused at once; starting servers do not count', async () => {
+    const { pool, told } = setUp({ servers: { a: { ...server, maxInstances: 1 } }, maxWaiting: 1 });
+    const lease = await pool.getServer('a');
+    const waiting = pool.getServer('a');
+    const refused = (await rejection(pool.getServer('a'))) as PoolError;
+    expect(refused.code).toBe('QUEUE_FULL');
+    expect(refused.message).toContain('maxWaiting');
+    lease.release();
+    (await waiting).release();
+    expect(told.map(({ event }) => event)).toEqual([
+      'queue:waiting',
+      'queue:served',
+      'queue:waiting',
+      'limit:reached',
+      'queue:rejected',
+      'queue:served',
+    ]);
+  });
+
+  it('[QUEUE-5] a deadline that passes says for what was waited, and what would help', async () => {
+    const { clock, pool, launcher } = setUp({ servers: { a: { ...server, maxInstances: 1 } } }, { initialize: false });
+    const starting = rejection(pool.getServer('a', { timeout: 50 }));
+    await flush();
+    launcher.last.complain('still loading');
+    await clock.advanceAndFlush(50);
+    const error = (await starting) as PoolError;
+    expect(error.code).toBe('ACQUIRE_TIMEOUT');
+    expect(error.data).toMatchObject({ name: 'a', after: 50, phase: 'start', stderrTail: 'still loading\n' });
+    launcher.auto = { ...launcher.auto, initialize: true };
+    await flush();
+    await pool.getServer('a');
+    const queued = rejection(pool.getServer('a', { timeout: 70 }));
+    await clock.advanceAndFlush(70);
+    const blocked = (await queued) as PoolError;
+    expect(blocked.data).toMatchObject({ after: 70, phase: 'queue' });
+    expect(blocked.message).toMatch(/maxInstances.*exclusive/);
+  });
+
+  it('[QUEUE-5] the deadline covers waiting, spawn and handshake together', async () => {
+    const { clock, pool, launcher } = setUp({ servers: { a: { ...server, maxInstances: 1 } } });
+    const lease = await pool.getServer('a');
+    const waiting = codeOf(pool.getServer('a', { timeout: 100, tenant: 'other' }));
+    await clock.advanceAndFlush(60);
+    launcher.auto = { ...launcher.auto, initialize: false };
+    lease.release();
+    await flush();
+    expect(launcher.servers).toHaveLength(2);
+    await clock.advanceAndFlush(40);
+    expect(await waiting).toBe('ACQUIRE_TIMEOUT');
+  });
+
+  it('[QUEUE-6] a start whose caller gave up serves the next; without one it ends and its slot comes back', async () => {
+    const { pool, launcher, reasons } = setUp(
+      { servers: { a: { ...server, maxInstances: 1 } } },
+      { initialize: false },
+    );
+    const abort = new AbortController();
+    const first = pool.getServer('a', { signal: abort.signal });
+    const second = pool.getServer('a');
+    await flush();
+    abort.abort(new Error('changed my mind'));
+    const error = (await rejection(first)) as PoolError;
+    expect(error.code).toBe('ACQUIRE_ABORTED');
+    expect(error.cause).toEqual(new Error('changed my mind'));
+    launcher.last.initialize();
+    const lease = await second;
+    expect(launcher.servers).toHaveLength(1);
+    expect(lease.pid).toBe(launcher.last.pid);
+    const alone = new AbortController();
+    const third = pool.getServer('a', { signal: alone.signal, tenant: 'other' });
+    lease.release();
+    await flush();
+    expect(launcher.living.map(({ pid }) => pid)).toEqual([launcher.last.pid]);
+    alone.abort();
+    expect(await codeOf(third)).toBe('ACQUIRE_ABORTED');
+    await flush();
+    expect(reasons()).toEqual(['evicted', 'unwanted']);
+    expect(pool.status().processes).toBe(0);
+  });
+
+  it('[QUEUE-6] a signal that was aborted before starts nothing', async () => {
+    const { pool, launcher } = setUp({ servers: { a: server } });
+    expect(await codeOf(pool.getServer('a', { signal: AbortSignal.abort() }))).toBe('ACQUIRE_ABORTED');
+    expect(launcher.servers).toHaveLength(0);
+  });
+
+  it('[START-1] a start that fails rejects the caller who waits longest; the others go on', async () => {
+    const { pool, launcher } = setUp({ servers: { a: { ...server, maxInstances: 1 } } }, { initialize: false });
+    const first = pool.getServer('a');
+    const second = pool.getServer('a');
+    await flush();
+    launcher.last.complain('no licence');
+    launcher.last.exit({ exitCode: 3 });
+    const error = (await rejection(first)) as PoolError;
+    expect(error).toMatchObject({ code: 'SERVER_EXITED', data: { exitCode: 3, stderrTail: 'no licence\n' } });
+    await flush();
+    launcher.last.initialize();
+    expect((await second).pid).toBe(launcher.last.pid);
+    expect(launcher.servers).toHaveLength(2);
+  });
+});
+
+describe('leases', () => {
+  it('[LEASE-1] a silent one is taken back when somebody waits, and not before', async () => {
+    const { clock, pool, told } = setUp({ servers: { a: { ...server, maxInstances: 1, leaseIdleTimeout: 1_000 } } });
+    const lease = await pool.getServer('a');
+    const client = await RawClient.connect(lease.transport);
+    await clock.advanceAndFlush(5_000);
+    await client.request('tools/list');
+    const waiting = pool.getServer('a', { timeout: 10_000 });
+    await clock.advanceAndFlush(999);
+    expect(await outcome(waiting)).toBe('pending');
+    await clock.advanceAndFlush(1);
+    const next = await waiting;
+    expect(client.closeCount).toBe(1);
+    expect(((await rejection(client.request('ping'))) as PoolError).code).toBe('LEASE_RECLAIMED');
+    expect(next.pid).toBe(lease.pid);
+    expect(told.filter(({ event }) => event === 'lease:reclaimed')).toHaveLength(1);
+  });
+
+  it('[LEASE-1] one whose server works on an answer is not silent', async () => {
+    const { clock, pool, launcher } = setUp({
+      servers: { a: { ...server, maxInstances: 1, leaseIdleTimeout: 1_000 } },
+    });
+    const lease = await pool.getServer('a');
+    const client = await RawClient.connect(lease.transport);
+    launcher.last.auto = { ...launcher.last.auto, answer: false };
+    const call = client.request('tools/call', { name: 'slow' });
+    const waiting = codeOf(pool.getServer('a', { timeout: 5_000 }));
+    await clock.advanceAndFlush(4_999);
+    expect(await outcome(call)).toBe('pending');
+    await clock.advanceAndFlush(1);
+    expect(await waiting).toBe('ACQUIRE_TIMEOUT');
+  });
+
+  it('[LEASE-2] one held for longer than leakDetection is told once, with the stack of its borrower', async () => {
+    const { clock, pool, told } = setUp({ servers: { a: server }, leakDetection: 1_000 });
+    const lease = await pool.getServer('a');
+    const leaks = () => told.filter(({ event }) => event === 'lease:leaked');
+    await clock.advanceAndFlush(999);
+    expect(leaks()).toEqual([]);
+    await clock.advanceAndFlush(5_000);
+    expect(leaks()).toHaveLength(1);
+    expect(leaks()[0]).toMatchObject({ event: 'lease:leaked', payload: { leaseId: lease.id, held: 1_000 } });
+    expect(JSON.stringify(leaks()[0])).toContain('policies.test.ts');
+  });
+
+  it('[LEASE-3] released twice says false; its transport closes once and then refuses', async () => {
+    const { pool } = setUp({ servers: { a: server } });
+    const lease = await pool.getServer('a');
+    const client = await RawClient.connect(lease.transport);
+    expect(pool.releaseServer(lease.id)).toBe(true);
+    expect(pool.releaseServer(lease.id)).toBe(false);
+    expect(lease.release()).toBe(false);
+    await client.close();
+    expect(client.closeCount).toBe(1);
+    expect(await codeOf(lease.transport.send({ jsonrpc: '2.0', method: 'x' }))).toBe('LEASE_RELEASED');
+    expect(await lease.ended).toBeUndefined();
+  });
+
+  it('[LEASE-3] released with an open request ends the process, and says how', async () => {
+    const { pool, launcher, reasons } = setUp({ servers: { a: server } }, { answer: false });
+    const lease = await pool.getServer('a');
+    const client = await RawClient.connect(lease.transport);
+    void client.request('tools/call', { name: 'slow' });
+    lease.release();
+    expect(await lease.ended).toMatchObject({ confirmed: true, pid: lease.pid });
+    expect(reasons()).toEqual(['unfinished']);
+    expect(launcher.living).toEqual([]);
+  });
+});
+
+describe('definitions', () => {
+  it('[DEF-1] a changed one ends idle and starting instances now, leased ones with their lease', async () => {
+    const { pool, launcher, reasons } = setUp({ servers: { a: server } });
+    const leased = await pool.getServer('a');
+    (await pool.getServer('a')).release();
+    launcher.auto = { ...launcher.auto, initialize: false };
+    const idle = await pool.getServer('a');
+    const waiting = pool.getServer('a', { tenant: 'x' });
+    idle.release();
+    await flush();
+    launcher.auto = { ...launcher.auto, initialize: true };
+    const done = pool.updateServer('a', { command: 'fake', args: ['new'] });
+    const fresh = await waiting;
+    expect(launcher.servers.find(({ pid }) => pid === fresh.pid)?.definition.args).toEqual(['new']);
+    expect(await outcome(done)).toBe('pending');
+    leased.release();
+    await done;
+    expect(reasons()).toEqual(['replaced', 'replaced', 'replaced']);
+    expect(launcher.living.map(({ pid }) => pid)).toEqual([fresh.pid]);
+  });
+
+  it('[DEF-1] a change of policy alone keeps the processes, and holds for them', async () => {
+    const { clock, pool, launcher } = setUp({ servers: { a: { ...server, idleTimeout: 1_000 } } });
+    const lease = await pool.getServer('a');
+    await pool.updateServer('a', { ...server, idleTimeout: 10 });
+    lease.release();
+    expect(launcher.living).toHaveLength(1);
+    await clock.advanceAndFlush(10);
+    expect(launcher.living).toHaveLength(0);
+  });
+
+  it('[DEF-1] leases on the old process are taken back after the drain timeout', async () => {
+    const { clock, pool, told } = setUp({ servers: { a: server } });
+    const client = await RawClient.connect((await pool.getServer('a')).transport);
+    const done = pool.restart('a', { timeout: 500 });
+    await clock.advanceAndFlush(500);
+    await done;
+    expect(client.closeCount).toBe(1);
+    expect(told.some(({ event }) => event === 'lease:reclaimed')).toBe(true);
+  });
+
+  it('[DEF-2] a removed server rejects its waiters, is unknown, and can be added again within the caps', async () => {
+    const { pool, launcher } = setUp({ servers: { a: { ...server, maxInstances: 1 } }, limits: { maxProcesses: 1 } });
+    const lease = await pool.getServer('a');
+    const waiting = pool.getServer('a');
+    const removed = pool.removeServer('a');
+    expect(await codeOf(waiting)).toBe('UNKNOWN_SERVER');
+    expect(await codeOf(pool.getServer('a'))).toBe('UNKNOWN_SERVER');
+    pool.addServer('a', { command: 'fake', args: ['again'] });
+    const next = pool.getServer('a');
+    expect(await outcome(next)).toBe('pending');
+    lease.release();
+    await removed;
+    expect(launcher.servers.find(({ pid }) => pid === launcher.last.pid)?.definition.args).toEqual(['again']);
+    await next;
+    expect(launcher.maximum).toBe(1);
+  });
+
+  it('[DEF-2] adding a name twice is refused, with the call that would do', async () => {
+    const { pool } = setUp({ servers: { a: server } });
+    expect(() => pool.addServer('a', server)).toThrow(/updateServer/);
+    expect(() => pool.addServer('b', { command: '' })).toThrow(/b\.command/);
+  });
+
+  it('the one-definition shorthand needs no name', async () => {
+    const clock = new ManualClock();
+    const launcher = new FakeLauncher();
+    const pool = new MCPServerPool({ command: 'fake', args: ['x'], maxInstances: 2 }, { clock, launcher });
+    const lease = await pool.getServer();
+    expect(lease.name).toBe('default');
+    await pool.shutdown();
+  });
+});
+
+describe('the end of a pool', () => {
+  it('[END-1] rejects who waits, lets requests finish, closes leases, and proves each end', async () => {
+    const { pool, launcher, clock } = setUp({ servers: { a: { ...server, maxInstances: 1 } } });
+    const lease = await pool.getServer('a');
+    const client = await RawClient.connect(lease.transport);
+    launcher.last.auto = { ...launcher.last.auto, answer: false };
+    const call = client.request('tools/call', { name: 'slow' });
+    await flush();
+    const request = launcher.last.received.find(({ method }) => method === 'tools/call');
+    const waiting = pool.getServer('a');
+    const closing = pool.shutdown();
+    expect(await codeOf(waiting)).toBe('POOL_CLOSED');
+    expect(await codeOf(pool.getServer('a'))).toBe('POOL_CLOSED');
+    await clock.advanceAndFlush(100);
+    expect(await outcome(closing)).toBe('pending');
+    launcher.last.answer(request?.id ?? 0, 'done');
+    await clock.advanceAndFlush(20);
+    expect(await call).toBe('done');
+    const report = await closing;
+    expect(report).toMatchObject({ mode: 'graceful', leases: 1, rejected: 1, survivors: [] });
+    expect(report.servers).toHaveLength(1);
+    expect(client.closeCount).toBe(1);
+    expect(await pool.shutdown()).toBe(report);
+  });
+
+  it('[END-1] requests still open after drainTimeout are answered with an error that says so', async () => {
+    const { pool, launcher, clock } = setUp({ servers: { a: server } }, { answer: false });
+    const client = await RawClient.connect((await pool.getServer('a')).transport);
+    expect(launcher.living).toHaveLength(1);
+    const call = client.request('tools/call', { name: 'slow' });
+    const closing = pool.shutdown({ drainTimeout: 200 });
+    await clock.advanceAndFlush(220);
+    expect(await rejection(call)).toMatchObject({ code: -32000, data: { reason: 'POOL_CLOSED', retryable: false } });
+    await closing;
+  });
+
+  it('[END-2] a start under way is ended, and shutdown does not resolve before', async () => {
+    const { pool, launcher } = setUp({ servers: { a: server } }, { spawn: false, end: false });
+    const starting = pool.getServer('a');
+    const failed = codeOf(starting);
+    await flush();
+    const closing = pool.shutdown();
+    expect(await failed).toBe('POOL_CLOSED');
+    expect(await outcome(closing)).toBe('pending');
+    launcher.last.exit();
+    expect((await closing).servers).toHaveLength(1);
+  });
+
+  it('[END-3] an emergency kills at once, also in the middle of a graceful end', async () => {
+    const { pool, launcher } = setUp({ servers: { a: server } }, { end: false });
+    const lease = await pool.getServer('a');
+    const closing = pool.shutdown();
+    await flush();
+    expect(launcher.last.kills).toBe(0);
+    void pool.shutdown({ mode: 'emergency' });
+    expect(launcher.last.kills).toBe(1);
+    await flush();
+    expect(launcher.last.ends.at(-1)?.signal?.aborted).toBe(true);
+    launcher.last.exit({ signal: 'SIGKILL' });
+    expect((await closing).mode).toBe('emergency');
+    expect(lease.release()).toBe(false);
+  });
+
+  it('[END-3] a graceful end whose timeout passes becomes an emergency', async () => {
+    const { pool, launcher, clock } = setUp({ servers: { a: server } }, { end: false });
+    await pool.getServer('a');
+    const closing = pool.shutdown({ timeout: 1_000 });
+    await clock.advanceAndFlush(1_000);
+    expect(launcher.last.kills).toBe(1);
+    launcher.last.exit({ signal: 'SIGKILL' });
+    expect((await closing).mode).toBe('emergency');
+  });
+
+  it('[PROOF-1] what survives is quarantined: its slot stays taken until it is dead', async () => {
+    const { pool, launcher, clock, told } = setUp(
+      { servers: { a: { ...server, maxInstances: 1 } }, cleanup: { retries: 0 } },
+      { end: false },
+    );
+    const lease = await pool.getServer('a', { tenant: 'one' });
+    const { last } = launcher;
+    lease.release();
+    const waiting = pool.getServer('a', { tenant: 'two', timeout: 60_000 });
+    await flush();
+    last.survive();
+    await flush();
+    expect(told.some(({ event }) => event === 'server:quarantined')).toBe(true);
+    expect(pool.status()).toMatchObject({ processes: 1, waiting: 1 });
+    last.auto = { ...last.auto, end: true };
+    await clock.advanceAndFlush(29_999);
+    expect(await outcome(waiting)).toBe('pending');
+    await clock.advanceAndFlush(1);
+    await waiting;
+    expect(pool.status().processes).toBe(1);
+  });
+});
