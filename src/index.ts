@@ -1,15 +1,12 @@
-export type { Clock, Timer } from './config/clock.js';
 export type {
   AcquireOptions,
   CleanupOptions,
   DrainOptions,
-  PoolOptions,
-  ServerDefinition,
-  ServerPolicy,
   ShutdownOptions,
-  SingleServerOptions,
   WarmOptions,
-} from './config/options.js';
+} from './config/call-options.js';
+export type { Clock, Timer } from './config/clock.js';
+export type { PoolOptions, ServerDefinition, ServerPolicy, SingleServerOptions } from './config/options.js';
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
 export type { ListenerError } from './events.js';
 export type { PooledServer } from './pool/lease.js';
@@ -37,5 +34,5 @@ export {
 export type { EndMode, EndStep, TerminationReport } from './process/termination.js';
 export type { JsonRpcError, JsonRpcMessage, RequestId } from './protocol/json-rpc.js';
 export type { PooledTransport } from './protocol/session.js';
-export type { EndReason } from './server/server-instance.js';
+export type { EndReason } from './server/instance-context.js';
 export type { ServerState } from './server/server-state.js';

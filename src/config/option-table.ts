@@ -1,3 +1,5 @@
+import { PoolError } from '../errors.js';
+
 /**
  * One option: its default, and the check that a given value must pass. Tables of fields are the single source of the
  * defaults, the checks and the types of all options.
@@ -161,6 +163,19 @@ export function readOptions<F extends Fields>(
     if (problem !== undefined) problems.wrong.push(`${prefix}${key} must be ${problem}`);
   }
   return values as Resolved<F>;
+}
+
+/** @throws PoolError that lists every problem, if there is one */
+export function refuse({ wrong, unsupported }: Problems, what: string): void {
+  const problems = [...wrong, ...unsupported];
+  if (problems.length === 0) return;
+  throw new PoolError(
+    wrong.length > 0 ? 'INVALID_OPTIONS' : 'NOT_SUPPORTED',
+    `${problems.length === 1 ? 'One problem' : `${problems.length} problems`} in ${what}:\n${problems
+      .map((problem) => `  - ${problem}`)
+      .join('\n')}`,
+    { problems },
+  );
 }
 
 function unknownKey(path: string, key: string, known: readonly string[]): string {

@@ -2,7 +2,8 @@ import type { HostHold } from '../config/host-hold.js';
 import { PoolError } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { PooledTransport, Session, SessionEnd } from '../protocol/session.js';
-import type { Occupant, ServerInstance } from '../server/server-instance.js';
+import type { Occupant } from '../server/instance-context.js';
+import type { ServerInstance } from '../server/server-instance.js';
 
 /** The right to talk to an instance, as `getServer()` returns it. */
 export interface PooledServer {

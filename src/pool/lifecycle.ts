@@ -1,12 +1,8 @@
 import type { PoolError } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo } from '../process/launcher.js';
-import {
-  type EndReason,
-  type InstanceContext,
-  type InstanceObserver,
-  ServerInstance,
-} from '../server/server-instance.js';
+import type { EndReason, InstanceContext, InstanceObserver } from '../server/instance-context.js';
+import { ServerInstance } from '../server/server-instance.js';
 import { type Fleet, type OpenGroup, reuseKey, type ServerGroup, type Whose } from './fleet.js';
 import type { News, ServerEvent } from './pool-events.js';
 import type { PoolMetrics } from './status.js';
@@ -25,7 +21,7 @@ export interface LifecycleHost {
 }
 
 /** The lives of a pool's instances: starts them, keeps the fleet's counts in step with what happens to them, tells of it. */
-export class Lifecycle implements InstanceObserver {
+export class Lifecycle implements InstanceObserver<ServerInstance> {
   readonly #fleet: Fleet;
   readonly #metrics: PoolMetrics;
   readonly #context: InstanceContext;

@@ -1,20 +1,22 @@
-import { type Clock, systemClock } from '../config/clock.js';
-import { HostHold } from '../config/host-hold.js';
 import {
   type AcquireOptions,
   type DrainOptions,
-  type PoolOptions,
-  type ResolvedPoolOptions,
   resolveAcquireOptions,
-  resolveDefinition,
   resolveDrainOptions,
-  resolvePoolOptions,
   resolveShutdownOptions,
   resolveWarmOptions,
-  type ServerDefinition,
   type ShutdownOptions,
-  type SingleServerOptions,
   type WarmOptions,
+} from '../config/call-options.js';
+import { type Clock, systemClock } from '../config/clock.js';
+import { HostHold } from '../config/host-hold.js';
+import {
+  type PoolOptions,
+  type ResolvedPoolOptions,
+  resolveDefinition,
+  resolvePoolOptions,
+  type ServerDefinition,
+  type SingleServerOptions,
 } from '../config/options.js';
 import { PoolError } from '../errors.js';
 import { SafeEmitter } from '../events.js';
@@ -24,7 +26,8 @@ import { ProcessRegistry } from '../process/process-registry.js';
 import { platformProcessTable } from '../process/process-table.js';
 import { localLauncher } from '../process/spawn.js';
 import { WriteBudget } from '../protocol/connection.js';
-import type { EndReason, ServerInstance } from '../server/server-instance.js';
+import type { EndReason } from '../server/instance-context.js';
+import type { ServerInstance } from '../server/server-instance.js';
 import { Fleet, isOpen, type OpenGroup, reuseKey, SPARE } from './fleet.js';
 import { Janitor } from './janitor.js';
 import type { PooledServer } from './lease.js';

@@ -1,7 +1,7 @@
 import type { PoolError, PoolErrorCode } from '../errors.js';
 import type { ListenerError } from '../events.js';
 import type { CleanupEvents, CleanupReport } from '../process/cleanup-queue.js';
-import type { EndReason } from '../server/server-instance.js';
+import type { EndReason } from '../server/instance-context.js';
 import type { Limit } from './admission.js';
 
 /** Which server an event is about. */

@@ -1,4 +1,5 @@
-import type { EndReason, ServerInstance } from '../server/server-instance.js';
+import type { EndReason } from '../server/instance-context.js';
+import type { ServerInstance } from '../server/server-instance.js';
 
 /** Why an instance may not be used again after its lease, or undefined when it may. */
 export function whyNotAgain(

@@ -1,5 +1,6 @@
 import pRetry from 'p-retry';
-import { type CleanupOptions, resolveCleanupOptions } from '../config/options.js';
+import { type CleanupOptions, resolveCleanupOptions } from '../config/call-options.js';
+import { type Deferred, deferred } from '../config/deferred.js';
 import { messageOf } from '../errors.js';
 import { type ListenerError, SafeEmitter } from '../events.js';
 import type { EndOptions } from './launcher.js';
@@ -78,8 +79,7 @@ interface Job {
   termination: TerminationReport | undefined;
   error: string | undefined;
   report: CleanupReport | undefined;
-  readonly promise: Promise<CleanupReport>;
-  readonly resolve: (report: CleanupReport) => void;
+  readonly ended: Deferred<CleanupReport>;
 }
 
 /** Backoff between attempts, ms: 100, 200, 400, … */
@@ -100,7 +100,7 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
   readonly #waiting: Job[] = [];
   readonly #ended: string[] = [];
   #running = 0;
-  #idle: { promise: Promise<void>; resolve: () => void } | undefined;
+  #idle: Deferred<void> | undefined;
 
   /** @throws PoolError `INVALID_OPTIONS` */
   constructor(options: CleanupOptions = {}) {
@@ -121,14 +121,12 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
     const known = this.#jobs.get(target.id);
     if (known !== undefined && known.report === undefined) {
       if (mode === 'emergency') this.#escalate(known, 'asked');
-      return known.promise;
+      return known.ended.promise;
     }
-    const { promise, resolve } = deferred<CleanupReport>();
     const job: Job = {
       target,
       mode,
-      promise,
-      resolve,
+      ended: deferred(),
       enqueuedAt: performance.now(),
       startedAt: undefined,
       state: 'waiting',
@@ -142,7 +140,7 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
     this.#jobs.set(target.id, job);
     this.#waiting.push(job);
     this.#next();
-    return promise;
+    return job.ended.promise;
   }
 
   /** Sends a job that waits or runs to SIGKILL at once; without an id, all of them. */
@@ -259,7 +257,7 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
     this.#running -= 1;
     this.#forgetOldest(job.target.id);
     this.emit(confirmed ? 'cleanup:finished' : 'cleanup:failed', report);
-    job.resolve(report);
+    job.ended.resolve(report);
     this.#next();
   }
 
@@ -277,14 +275,4 @@ function identity({ id, name, pid }: CleanupJob): { id: string; name: string; pi
 
 function statusOf({ target, state, mode, attempts, report }: Job): CleanupStatus {
   return { ...identity(target), state, mode, attempts, report };
-}
-
-function deferred<T>() {
-  let resolve!: (value: T) => void;
-  let reject!: (reason: unknown) => void;
-  const promise = new Promise<T>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  return { promise, resolve, reject };
 }

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import { type Deferred, deferred } from '../config/deferred.js';
 import { PoolError } from '../errors.js';
 import { MessageReader } from './framing.js';
 import type { JsonRpcMessage } from './json-rpc.js';
@@ -43,9 +44,7 @@ export interface ConnectionOptions {
 interface Batch {
   readonly lines: string[];
   size: number;
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
-  readonly reject: (error: PoolError) => void;
+  readonly written: Deferred<void>;
 }
 
 /** Messages over two streams: one line each, in both directions. */
@@ -112,7 +111,7 @@ export class Connection {
     }
     this.#batch.lines.push(line);
     this.#batch.size += line.length;
-    return this.#batch.promise;
+    return this.#batch.written.promise;
   }
 
   /** Rejects every later `send` with `error`. */
@@ -128,9 +127,9 @@ export class Connection {
     const { stdin, budget } = this.#options;
     const written = (error?: Error | null) => {
       budget.give(batch.size);
-      if (!error) return batch.resolve();
+      if (!error) return batch.written.resolve();
       const failure = this.#stdinClosed(error);
-      batch.reject(this.#broken ?? failure);
+      batch.written.reject(this.#broken ?? failure);
       this.#break(failure);
     };
     if (stdin.writable) stdin.write(`${batch.lines.join('\n')}\n`, written);
@@ -151,13 +150,8 @@ export class Connection {
 }
 
 function newBatch(): Batch {
-  let resolve!: () => void;
-  let reject!: (error: PoolError) => void;
-  const promise = new Promise<void>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
+  const written = deferred<void>();
   // Whoever awaits a send gets the error; a message of the pool itself has nobody who does.
-  promise.catch(() => {});
-  return { lines: [], size: 0, promise, resolve, reject };
+  written.promise.catch(() => {});
+  return { lines: [], size: 0, written };
 }

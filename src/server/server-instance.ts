@@ -1,76 +1,18 @@
-import type { Clock, Timer } from '../config/clock.js';
-import type { HostHold } from '../config/host-hold.js';
+import type { Timer } from '../config/clock.js';
+import { deferred } from '../config/deferred.js';
 import type { ResolvedDefinition } from '../config/options.js';
 import { PoolError, type PoolErrorCode, type PoolErrorData } from '../errors.js';
-import type { CleanupQueue, CleanupReport } from '../process/cleanup-queue.js';
-import type { ExitInfo, Launcher, ServerProcess } from '../process/launcher.js';
-import { nextInstanceId, type ProcessRegistry } from '../process/process-registry.js';
+import type { CleanupReport } from '../process/cleanup-queue.js';
+import type { ExitInfo, ServerProcess } from '../process/launcher.js';
+import { nextInstanceId } from '../process/process-registry.js';
 import type { EndMode } from '../process/termination.js';
-import { Connection, type WriteBudget } from '../protocol/connection.js';
+import { Connection } from '../protocol/connection.js';
 import { type InitializeResult, initializeParams, readInitializeResult } from '../protocol/handshake.js';
 import { RemappedRouting } from '../protocol/remapped-routing.js';
 import { DirectRouting, type Routing } from '../protocol/routing.js';
 import { Session, type SessionEnd } from '../protocol/session.js';
+import type { EndReason, InstanceContext, InstanceObserver, Occupant } from './instance-context.js';
 import { nextState, type ServerState } from './server-state.js';
-
-/** Why an instance ends. */
-export type EndReason =
-  /** Its process exited unasked. */
-  | 'crashed'
-  | 'start-failed'
-  /** Nobody waits for its start any more. */
-  | 'unwanted'
-  /** Its lease was released and it may not be used again: dedicated, or `reuse: 'never'`. */
-  | 'released'
-  /** Its lease ended while a request was open. */
-  | 'unfinished'
-  /** It broke the protocol: a message too large, or stdin closed. */
-  | 'broken'
-  | 'idle'
-  /** It was idle, and a caller needed its slot. */
-  | 'evicted'
-  | 'max-uses'
-  | 'max-lifetime'
-  /** Its definition was changed. */
-  | 'replaced'
-  | 'removed'
-  | 'restart'
-  | 'tenant-released'
-  | 'shutdown';
-
-/** What the instances of a pool share. */
-export interface InstanceContext {
-  readonly clock: Clock;
-  readonly launcher: Launcher;
-  readonly registry: ProcessRegistry;
-  readonly cleanup: CleanupQueue;
-  readonly hold: HostHold;
-  readonly writeBudget: WriteBudget;
-}
-
-/** News of an instance, each told in the tick in which it happens. */
-export interface InstanceObserver {
-  onReady(instance: ServerInstance): void;
-  /** It could not be started. Not told when it was ended on purpose while it started. */
-  onStartFailed(instance: ServerInstance, error: PoolError): void;
-  /** It cannot be used any more; its slot is still taken. */
-  onStopping(instance: ServerInstance, reason: EndReason): void;
-  onExited(instance: ServerInstance, exit: ExitInfo, unexpected: boolean): void;
-  /** Everything of it is dead: its slot is free. The report is undefined when nothing had been started. */
-  onStopped(instance: ServerInstance, report: CleanupReport | undefined): void;
-  onQuarantined(instance: ServerInstance, report: CleanupReport): void;
-  onStderrLine(instance: ServerInstance, line: string): void;
-  wantsStderr(): boolean;
-}
-
-/** Who uses an instance: the lease. */
-export interface Occupant {
-  readonly id: string;
-  /** The session of the client ended, and not because the lease was released. */
-  onSessionEnded(error: PoolError): void;
-  /** The client closed its transport. */
-  onCloseRequested(): void;
-}
 
 const MB = 1_048_576;
 /** What an attempt to end a tree needs beside the graces: SIGKILL and proof. */
@@ -96,13 +38,9 @@ export class ServerInstance {
   occupant: Occupant | undefined;
   /** Set when it may not be used again: it ends with its lease. */
   retired: EndReason | undefined;
-  /** Resolves when its start has come to an end, whichever, and that was told. */
-  readonly started: Promise<void>;
-  /** Resolves when it is stopped or quarantined. */
-  readonly ended: Promise<CleanupReport | undefined>;
 
   readonly #context: InstanceContext;
-  readonly #observer: InstanceObserver;
+  readonly #observer: InstanceObserver<ServerInstance>;
   #state: ServerState = 'starting';
   #process: ServerProcess | undefined;
   #connection: Connection | undefined;
@@ -110,19 +48,16 @@ export class ServerInstance {
   #session: Session | undefined;
   #startTimer: Timer | undefined;
   #exit: ExitInfo | undefined;
-  #onExitTold!: () => void;
-  /** Resolves when the exit was told: nothing of the process comes after. */
-  readonly #exitTold = new Promise<void>((resolve) => {
-    this.#onExitTold = resolve;
-  });
-  #onStarted!: () => void;
-  #onEnded!: (report: CleanupReport | undefined) => void;
+  readonly #started = deferred<void>();
+  readonly #ended = deferred<CleanupReport | undefined>();
+  /** Resolved when the exit was told: nothing of the process comes after. */
+  readonly #exitTold = deferred<void>();
 
   constructor(
     definition: ResolvedDefinition,
     whose: { readonly tenant: string | undefined; readonly owner: string | undefined },
     context: InstanceContext,
-    observer: InstanceObserver,
+    observer: InstanceObserver<ServerInstance>,
   ) {
     this.definition = definition;
     this.tenant = whose.tenant;
@@ -130,12 +65,6 @@ export class ServerInstance {
     this.#context = context;
     this.#observer = observer;
     this.expiresAt = context.clock.now() + jittered(definition.maxLifetime);
-    this.started = new Promise((resolve) => {
-      this.#onStarted = resolve;
-    });
-    this.ended = new Promise((resolve) => {
-      this.#onEnded = resolve;
-    });
   }
 
   get name(): string {
@@ -148,6 +77,16 @@ export class ServerInstance {
 
   get pid(): number | undefined {
     return this.#process?.pid;
+  }
+
+  /** Resolves when its start has come to an end, whichever, and that was told. */
+  get started(): Promise<void> {
+    return this.#started.promise;
+  }
+
+  /** Resolves when it is stopped or quarantined. */
+  get ended(): Promise<CleanupReport | undefined> {
+    return this.#ended.promise;
   }
 
   get stderrTail(): string {
@@ -182,7 +121,7 @@ export class ServerInstance {
       });
     } catch (error) {
       this.#move('refused');
-      this.#onEnded(undefined);
+      this.#ended.resolve(undefined);
       throw error;
     }
     this.#process = process;
@@ -226,7 +165,7 @@ export class ServerInstance {
   stop(reason: EndReason, mode: EndMode = 'graceful'): Promise<CleanupReport | undefined> {
     if (this.#beginStop(reason, mode)) {
       this.#endConversation(this.#error('SERVER_STOPPED', `was ended by the pool (${reason})`));
-      this.#onStarted();
+      this.#started.resolve();
     } else if (mode === 'emergency') {
       this.#context.cleanup.escalate(this.id);
     }
@@ -279,7 +218,7 @@ export class ServerInstance {
     if (!this.#move('ready')) return;
     this.#startTimer?.cancel();
     this.#observer.onReady(this);
-    this.#onStarted();
+    this.#started.resolve();
   }
 
   #onStartTimeout(): void {
@@ -304,12 +243,12 @@ export class ServerInstance {
 
   #tellStartFailed(error: PoolError): void {
     this.#observer.onStartFailed(this, error);
-    this.#onStarted();
+    this.#started.resolve();
   }
 
   /** Nothing runs: the slot is free at once. */
   #onSpawnError(error: Error): void {
-    this.#onExitTold();
+    this.#exitTold.resolve();
     if (!this.#move('refused')) return;
     this.#startTimer?.cancel();
     this.#tellStartFailed(error as PoolError);
@@ -338,7 +277,7 @@ export class ServerInstance {
       this.#endConversation(error);
       if (wasStarting) this.#tellStartFailed(error);
     }
-    this.#onExitTold();
+    this.#exitTold.resolve();
   }
 
   #onBroken(error: PoolError): void {
@@ -389,10 +328,10 @@ export class ServerInstance {
   #settle(report: CleanupReport): void {
     if (!report.confirmed) {
       if (this.#move('unproven')) this.#observer.onQuarantined(this, report);
-      return this.#onEnded(report);
+      return this.#ended.resolve(report);
     }
     // Dead, but Node may not have told its exit yet.
-    void this.#exitTold.then(() => {
+    void this.#exitTold.promise.then(() => {
       if (this.#move('proven')) this.#finish(report);
     });
   }
@@ -400,7 +339,7 @@ export class ServerInstance {
   #finish(report: CleanupReport | undefined): void {
     this.#context.registry.remove(this.id);
     this.#observer.onStopped(this, report);
-    this.#onEnded(report);
+    this.#ended.resolve(report);
   }
 
   #move(transition: Parameters<typeof nextState>[1]): boolean {
