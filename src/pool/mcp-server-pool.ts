@@ -298,20 +298,23 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     return { name, tenant, owner, timeout: timeout ?? this.#options.acquireTimeout, signal, stack };
   }
 
-  /** Ends what nobody uses, and the rest with its leases; these are taken back after `timeout`. */
+  /**
+   * Ends what nobody uses, and the rest with its leases; these are taken back after `timeout`. Holds the host open for
+   * what ends in bounded time, but not for a lease that may last for ever.
+   */
   async #retire(instances: readonly ServerInstance[], reason: EndReason, timeout: number): Promise<void> {
-    for (const instance of instances) {
+    const ends = instances.map((instance) => {
       instance.retired ??= reason;
-      if (instance.occupant === undefined) void instance.stop(reason);
-    }
+      const end = instance.occupant === undefined ? instance.stop(reason) : instance.ended;
+      return instance.occupant === undefined || timeout < Infinity ? this.#hold.during(end) : end;
+    });
+    const why = `its server was ${reason}, and the drain timeout of ${timeout} ms is over`;
     const takeBack = () => {
-      for (const lease of [...this.#desk.leases.values()]) {
-        if (instances.includes(lease.instance))
-          this.#desk.reclaim(lease, `its server was ${reason}, and the drain timeout of ${timeout} ms is over`);
-      }
+      const leases = [...this.#desk.leases.values()].filter(({ instance }) => instances.includes(instance));
+      for (const lease of leases) this.#desk.reclaim(lease, why);
     };
-    const timer = timeout === Infinity ? undefined : this.#clock.after(timeout, takeBack);
-    await this.#hold.during(Promise.all(instances.map(({ ended }) => ended)));
+    const timer = timeout < Infinity ? this.#clock.after(timeout, takeBack) : undefined;
+    await Promise.all(ends);
     timer?.cancel();
   }
 

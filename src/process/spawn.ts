@@ -180,7 +180,7 @@ function spawnError({ name, command }: ResolvedDefinition, error: unknown): Pool
     'SPAWN_FAILED',
     `server '${name}': '${command}' could not be started${errno ? ` (${errno})` : ''}: ${why}`,
     { name, errno },
-    error,
+    // No cause: Node's error carries all arguments, which may be large, or secret.
   );
 }
 
