@@ -9,7 +9,7 @@ export interface ListenerError {
 type Listeners<E> = { [K in keyof E]: [payload: E[K]] };
 type Names<E> = EventEmitter.EventNames<Listeners<E>>;
 type Listener<E, K extends Names<E>> = EventEmitter.EventListener<Listeners<E>, K>;
-type Guard = (payload: unknown) => void;
+type Guard = (this: unknown, payload: unknown) => void;
 
 /**
  * An EventEmitter (of eventemitter3) whose listeners cannot break the one that emits: what a listener throws, or rejects
@@ -22,18 +22,17 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
   readonly #guards = new Map<PropertyKey, WeakMap<object, Guard>>();
 
   override on<K extends Names<E>>(event: K, listener: Listener<E, K>, context?: unknown): this {
-    return super.on(event, this.#guarded(event, listener, context));
+    return super.on(event, this.#guarded(event, listener), context ?? this);
   }
 
   override once<K extends Names<E>>(event: K, listener: Listener<E, K>, context?: unknown): this {
-    return super.once(event, this.#guarded(event, listener, context));
+    return super.once(event, this.#guarded(event, listener), context ?? this);
   }
 
-  override off<K extends Names<E>>(event: K, listener?: Listener<E, K>, _context?: unknown, once?: boolean): this {
-    const guard = listener && this.#guards.get(event)?.get(listener);
-    // A listener that was never added takes nobody off; without a listener all are taken off.
-    if (listener !== undefined && guard === undefined) return this;
-    return super.off(event, guard as Listener<E, K> | undefined, undefined, once);
+  override off<K extends Names<E>>(event: K, listener?: Listener<E, K>, context?: unknown, once?: boolean): this {
+    // The base class itself takes a guard off, once it has called one that was added with `once`.
+    const guard = listener && (this.#guards.get(event)?.get(listener) as Listener<E, K> | undefined);
+    return super.off(event, guard ?? listener, context, once);
   }
 
   override addListener<K extends Names<E>>(event: K, listener: Listener<E, K>, context?: unknown): this {
@@ -50,20 +49,20 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
   }
 
   /** Guards one listener; the same listener on the same event always gets the same guard. */
-  #guarded<L extends object>(event: PropertyKey, listener: L, context: unknown): L {
+  #guarded<L extends object>(event: PropertyKey, listener: L): L {
     const guards = this.#guards.get(event) ?? new WeakMap<object, Guard>();
     this.#guards.set(event, guards);
     const report = (error: unknown) => this.#report(String(event), error);
     const guard: Guard =
       guards.get(listener) ??
-      ((payload) => {
+      function (this: unknown, payload) {
         try {
-          const result: unknown = (listener as unknown as Guard).call(context, payload);
+          const result: unknown = (listener as unknown as Guard).call(this, payload);
           if (result instanceof Promise) result.catch(report);
         } catch (error) {
           report(error);
         }
-      });
+      };
     guards.set(listener, guard);
     return guard as unknown as L;
   }

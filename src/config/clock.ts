@@ -11,13 +11,15 @@ export interface Clock {
   after(delay: number, task: () => void, hold?: 'holding'): Timer;
 }
 
-/** Longest delay that a Node timer takes; a longer one would fire at once. */
-const MAX_DELAY = 2 ** 31 - 1;
+/** A delay that a Node timer takes: one that is longer than 24 days would fire at once, with a warning. */
+export function timerDelay(delay: number): number {
+  return Math.min(Math.max(delay, 0), 2 ** 31 - 1);
+}
 
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(delay, task, hold) {
-    const timer = setTimeout(task, Math.min(Math.max(delay, 0), MAX_DELAY));
+    const timer = setTimeout(task, timerDelay(delay));
     if (hold !== 'holding') timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },

@@ -1,5 +1,4 @@
-/** Longest interval that a Node timer takes. */
-const FOREVER = 2 ** 31 - 1;
+import { timerDelay } from './clock.js';
 
 /**
  * Keeps the host alive while something that somebody waits for is under way, and only then: processes and pipes of the
@@ -13,7 +12,7 @@ export class HostHold {
   take(): void {
     this.#count += 1;
     if (this.#count > 1) return;
-    if (this.#timer === undefined) this.#timer = setInterval(() => {}, FOREVER);
+    if (this.#timer === undefined) this.#timer = setInterval(() => {}, timerDelay(Infinity));
     else this.#timer.ref();
   }
 

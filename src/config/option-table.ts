@@ -33,8 +33,11 @@ function shown(value: unknown): string {
   return value === undefined ? 'nothing' : typeof value === 'string' ? 'a text' : `a value of type ${typeof value}`;
 }
 
-function isPlainObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  // The entries of a Map, or of any other kind of object with a life of its own, would be overlooked.
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 function numeric(fallback: number, what: string, holds: (value: number) => boolean): Field<number> {
@@ -106,7 +109,8 @@ export const textMap = (): Field<Readonly<Record<string, string>>> => ({
     const wrong = Object.entries(value).find(
       ([key, item]) => key === '' || /[=\0]/.test(key) || typeof item !== 'string' || item.includes('\0'),
     );
-    return wrong && `an object of texts; the entry '${wrong[0]}' is ${shown(wrong[1])} or not allowed as a variable`;
+    // Never the value, which may be secret whatever its type.
+    return wrong && `an object of texts; the entry '${wrong[0]}' has no text, or no name that a variable can have`;
   },
 });
 
@@ -153,14 +157,16 @@ export function readOptions<F extends Fields>(
   }
   for (const [key, field] of Object.entries(fields)) {
     const value = Object.hasOwn(source, key) ? source[key] : undefined;
-    values[key] = value === undefined ? field.default : value;
+    values[key] = field.default;
     if (value === undefined && !field.required) continue;
     if (field.later !== undefined) {
       problems.unsupported.push(`${prefix}${key} is not supported by this version: ${field.later}`);
       continue;
     }
     const problem = field.check(value);
-    if (problem !== undefined) problems.wrong.push(`${prefix}${key} must be ${problem}`);
+    // What is wrong counts as not given, so that one mistake is not reported again by what depends on it.
+    if (problem === undefined) values[key] = value;
+    else problems.wrong.push(`${prefix}${key} must be ${problem}`);
   }
   return values as Resolved<F>;
 }

@@ -6,6 +6,7 @@ import {
   duration,
   type Field,
   type Given,
+  isPlainObject,
   jsonObject,
   later,
   megabytes,
@@ -151,11 +152,11 @@ export const SINGLE_SERVER = 'default';
  */
 export function resolvePoolOptions(given: PoolOptions | SingleServerOptions): ResolvedPoolOptions {
   const problems: Problems = { wrong: [], unsupported: [] };
-  const { pool, servers } = splitShorthand(given);
-  const options = readOptions(poolFields, pool, '', problems, 'command' in given ? Object.keys(definitionFields) : []);
+  const { pool, servers } = splitShorthand(given, problems);
+  const options = readOptions(poolFields, pool, '', problems, isShorthand(given) ? Object.keys(definitionFields) : []);
   const limits = readOptions(limitFields, options.limits, 'limits', problems);
   const cleanup = readOptions(cleanupFields, options.cleanup, 'cleanup', problems);
-  readOptions(policyFields, options.defaults, 'defaults', problems);
+  const defaults = readOptions(policyFields, options.defaults, 'defaults', problems);
   if (limits.maxProcessesPerServer !== Infinity && limits.maxProcessesPerServer > limits.maxProcesses) {
     problems.wrong.push(
       `limits.maxProcessesPerServer must not be above limits.maxProcesses (${limits.maxProcesses}), got ${limits.maxProcessesPerServer}`,
@@ -163,8 +164,8 @@ export function resolvePoolOptions(given: PoolOptions | SingleServerOptions): Re
   }
   const resolved = new Map<string, ResolvedDefinition>();
   for (const [name, definition] of servers) {
-    const path = name === SINGLE_SERVER && 'command' in given ? '' : `servers.${name}`;
-    resolved.set(name, readDefinition(name, definition, path, options.defaults, limits, problems));
+    const path = isShorthand(given) ? '' : `servers.${name}`;
+    resolved.set(name, readDefinition(name, definition, path, defaults, limits, problems));
   }
   const minimum = [...resolved.values()].reduce((sum, definition) => sum + definition.minIdle, 0);
   if (minimum > limits.maxProcesses) {
@@ -173,7 +174,7 @@ export function resolvePoolOptions(given: PoolOptions | SingleServerOptions): Re
     );
   }
   refuse(problems, 'the options of MCPServerPool');
-  return { ...options, servers: resolved, limits, cleanup };
+  return { ...options, servers: resolved, defaults, limits, cleanup };
 }
 
 /**
@@ -192,11 +193,14 @@ export function resolveDefinition(
 }
 
 /** The shorthand mixes one definition with the pool's options: tells them apart by the tables. */
-function splitShorthand(given: unknown): { pool: unknown; servers: [string, unknown][] } {
-  if (typeof given !== 'object' || given === null || !('command' in given)) {
-    const servers = typeof given === 'object' && given !== null && 'servers' in given ? given.servers : undefined;
-    const listed = typeof servers === 'object' && servers !== null ? Object.entries(servers) : [];
-    return { pool: given, servers: listed };
+function splitShorthand(given: unknown, problems: Problems): { pool: unknown; servers: [string, unknown][] } {
+  if (!isShorthand(given)) {
+    const servers = isPlainObject(given) && isPlainObject(given.servers) ? given.servers : {};
+    return { pool: given, servers: Object.entries(servers) };
+  }
+  for (const key of ['servers', 'defaults']) {
+    if (given[key] !== undefined)
+      problems.wrong.push(`${key} cannot stand beside command; put the command into servers`);
   }
   const entries = Object.entries(given);
   const isDefinition = ([key]: [string, unknown]) => Object.hasOwn(definitionFields, key);
@@ -204,6 +208,10 @@ function splitShorthand(given: unknown): { pool: unknown; servers: [string, unkn
     pool: Object.fromEntries(entries.filter((entry) => !isDefinition(entry))),
     servers: [[SINGLE_SERVER, Object.fromEntries(entries.filter(isDefinition))]],
   };
+}
+
+function isShorthand(given: unknown): given is Record<string, unknown> {
+  return isPlainObject(given) && Object.hasOwn(given, 'command');
 }
 
 function readDefinition(
@@ -215,8 +223,7 @@ function readDefinition(
   problems: Problems,
 ): ResolvedDefinition {
   if (name.trim() === '') problems.wrong.push('the name of a server must not be empty');
-  const merged =
-    typeof given === 'object' && given !== null && !Array.isArray(given) ? withDefaults(defaults, given) : given;
+  const merged = isPlainObject(given) ? withDefaults(defaults, given) : given;
   const options = readOptions(definitionFields, merged, path, problems);
   const prefix = path === '' ? '' : `${path}.`;
   const cap = Math.min(limits.maxProcesses, limits.maxProcessesPerServer);
@@ -254,7 +261,7 @@ function readDefinition(
 /** A value of `undefined` means "not given", in `defaults` as well as in a definition. */
 function withDefaults(defaults: object, given: object): object {
   const set = Object.entries(given).filter(([, value]) => value !== undefined);
-  return { ...(typeof defaults === 'object' ? defaults : {}), ...Object.fromEntries(set) };
+  return { ...defaults, ...Object.fromEntries(set) };
 }
 
 /** Instances are interchangeable only if everything that the process can see of its start is the same. */

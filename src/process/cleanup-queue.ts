@@ -1,5 +1,6 @@
 import pRetry from 'p-retry';
 import { type CleanupOptions, resolveCleanupOptions } from '../config/call-options.js';
+import { timerDelay } from '../config/clock.js';
 import { type Deferred, deferred } from '../config/deferred.js';
 import { messageOf } from '../errors.js';
 import { type ListenerError, SafeEmitter } from '../events.js';
@@ -189,7 +190,9 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
         maxTimeout: LONGEST_BACKOFF,
         unref: true,
         // A tree that outlived one ladder gets no second round of graces.
-        onFailedAttempt: () => this.#escalate(job, 'survivors'),
+        onFailedAttempt: ({ retriesLeft }) => {
+          if (retriesLeft > 0) this.#escalate(job, 'survivors');
+        },
       });
       job.error = undefined;
     } catch (error) {
@@ -208,10 +211,10 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
     const limit = Math.max(this.#options.timeout, target.leastTime ?? 0);
     const abandoned = deferred<never>();
     const timers = [
-      setTimeout(() => this.#escalate(job, 'timeout'), limit),
+      setTimeout(() => this.#escalate(job, 'timeout'), timerDelay(limit)),
       setTimeout(
         () => abandoned.reject(new Error(`the attempt did not come back within ${limit + ABANDON_AFTER} ms`)),
-        limit + ABANDON_AFTER,
+        timerDelay(limit + ABANDON_AFTER),
       ),
     ];
     for (const timer of timers) timer.unref();

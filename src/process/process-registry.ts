@@ -179,7 +179,8 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
   }
 
   #remove(entry: RegistryEntry, reason: RemovalReason): void {
-    this.#byId.delete(entry.id);
+    // A listener may have removed it already.
+    if (!this.#byId.delete(entry.id)) return;
     if (this.#byPid.get(entry.pid) === entry) this.#byPid.delete(entry.pid);
     const named = this.#byName.get(entry.name);
     named?.delete(entry);

@@ -14,7 +14,7 @@ export interface ProcessIdentity {
 export class ProcessTree {
   readonly #table: ProcessTable;
   readonly #leader: ProcessIdentity;
-  #leaderGone = false;
+  #adopting = false;
   /** pid → start time of everything that was seen as a member and not yet as dead. */
   readonly #members = new Map<number, number>();
   /** Groups and sessions led by a member: their number belongs to us for as long as a member lives in them. */
@@ -29,17 +29,23 @@ export class ProcessTree {
   }
 
   /**
-   * The leader was collected. The next look at the whole table takes in everything that is left in its group and session.
-   * It should follow in this tick: its row is gone, but its number cannot be anybody else's yet.
+   * The leader was collected: takes in everything that is left in its group and session. To be called in the tick of the
+   * exit, when its row is gone, but its number cannot be anybody else's yet. Returns the living.
    */
-  leaderExited(): void {
-    this.#leaderGone = true;
+  leaderExited(): ProcessRow[] {
+    this.#adopting = true;
+    try {
+      return this.refresh();
+    } finally {
+      // Never later, not even if the table could not be read now: the number may have been given again.
+      this.#adopting = false;
+    }
   }
 
   /** Looks at the whole table: finds new members, forgets dead ones. Returns the living. */
   refresh(): ProcessRow[] {
     const table = this.#table.scan();
-    if (this.#leaderGone) this.#adoptOrphans(table);
+    if (this.#adopting) this.#adoptOrphans(table);
     const members = this.#present(table);
     const undecided = new Set(table.values());
     for (const row of members.values()) undecided.delete(row);
@@ -80,7 +86,6 @@ export class ProcessTree {
   }
 
   #adoptOrphans(table: Map<number, ProcessRow>): void {
-    this.#leaderGone = false;
     const { pid } = this.#leader;
     // Somebody has the number already: then no member of ours was left in the group, or it could not have been given.
     if (table.has(pid)) return;
@@ -89,7 +94,12 @@ export class ProcessTree {
 
   #add(row: ProcessRow): void {
     this.#members.set(row.pid, row.startTime);
-    if (row.group === row.pid || row.session === row.pid) this.#led.add(row.pid);
+    this.#noteLeader(row);
+  }
+
+  /** A member may make a group of its own at any time. */
+  #noteLeader({ pid, group, session }: ProcessRow): void {
+    if (group === pid || session === pid) this.#led.add(pid);
   }
 
   /** Members that are in `table` under the identity they had, dead ones included: a zombie still holds its group. */
@@ -97,8 +107,10 @@ export class ProcessTree {
     const present = new Map<number, ProcessRow>();
     for (const [pid, startTime] of this.#members) {
       const row = table.get(pid);
-      if (row?.startTime === startTime) present.set(pid, row);
-      else if (row !== undefined) this.#led.delete(pid);
+      if (row?.startTime === startTime) {
+        present.set(pid, row);
+        this.#noteLeader(row);
+      } else if (row !== undefined) this.#led.delete(pid);
     }
     return present;
   }

@@ -92,9 +92,9 @@ class LocalProcess implements ServerProcess {
   }
 
   /** Looks at the tree now, or at nothing when the system does not let us (EMFILE): the ladder looks again, and tells. */
-  #look(): ProcessRow[] {
+  #look(why?: 'leader exited'): ProcessRow[] {
     try {
-      return this.#tree?.refresh() ?? [];
+      return (why ? this.#tree?.leaderExited() : this.#tree?.refresh()) ?? [];
     } catch {
       return [];
     }
@@ -110,8 +110,7 @@ class LocalProcess implements ServerProcess {
     // `exit`, not `close`: a helper that holds stdout delays `close`, perhaps for ever.
     child.once('exit', (exitCode, signal) => {
       this.#exited = true;
-      this.#tree?.leaderExited();
-      this.#look();
+      this.#look('leader exited');
       for (const wake of this.#onceExited) wake();
       this.#onceExited.clear();
       handlers.onExit({ exitCode, signal });

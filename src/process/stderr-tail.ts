@@ -1,3 +1,5 @@
+import { StringDecoder } from 'node:string_decoder';
+
 /** A longer line is given out in parts, so that a server without line breaks cannot fill the memory. */
 const LONGEST_LINE = 8_192;
 
@@ -6,8 +8,9 @@ export class StderrTail {
   readonly #limit: number;
   #chunks: Buffer[] = [];
   #size = 0;
-  /** The beginning of a line whose end has not come yet; undefined while nobody listens. */
-  #line: string | undefined;
+  /** While somebody listens: the beginning of a line whose end has not come yet, and of a character. */
+  #line = '';
+  #decoder: StringDecoder | undefined;
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -23,10 +26,12 @@ export class StderrTail {
       this.#chunks.shift();
     }
     if (onLine === undefined) {
-      this.#line = undefined;
+      this.#line = '';
+      this.#decoder = undefined;
       return;
     }
-    const lines = ((this.#line ?? '') + chunk.toString('utf8')).split('\n');
+    this.#decoder ??= new StringDecoder('utf8');
+    const lines = (this.#line + this.#decoder.write(chunk)).split('\n');
     this.#line = lines.pop() ?? '';
     for (const line of lines) emitLine(line, onLine);
     while (this.#line.length > LONGEST_LINE) {
@@ -37,8 +42,9 @@ export class StderrTail {
 
   /** Gives out the last line, if it had no line break. */
   flush(onLine: (line: string) => void): void {
-    if (this.#line) emitLine(this.#line, onLine);
-    this.#line = undefined;
+    const rest = this.#line + (this.#decoder?.end() ?? '');
+    if (rest !== '') emitLine(rest, onLine);
+    this.#line = '';
   }
 
   toString(): string {

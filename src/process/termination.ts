@@ -1,3 +1,4 @@
+import { timerDelay } from '../config/clock.js';
 import { errnoOf } from '../errors.js';
 import type { ProcessRow, ProcessTable } from './process-table.js';
 import type { ProcessTree } from './process-tree.js';
@@ -155,7 +156,7 @@ function pause(delay: number, target?: TerminationTarget, abort?: AbortSignal): 
       abort?.removeEventListener('abort', done);
       resolve();
     };
-    const timer = setTimeout(done, delay);
+    const timer = setTimeout(done, timerDelay(delay));
     timer.unref();
     abort?.addEventListener('abort', done);
     target?.onceExited(done);

@@ -53,12 +53,18 @@ export class Connection {
   readonly #handlers: ConnectionHandlers;
   /** What was sent in this tick, to be written with one system call. */
   #batch: Batch | undefined;
+  /** What the operating system has not taken yet. */
+  readonly #inFlight = new Set<Batch>();
   #broken: PoolError | undefined;
   #skipped = 0;
 
   constructor(options: ConnectionOptions, handlers: ConnectionHandlers) {
     this.#options = options;
     this.#handlers = handlers;
+    // A stream that is destroyed does not always come back to a write that it has begun.
+    options.stdin.once('close', () => {
+      for (const batch of this.#inFlight) this.#written(batch, new Error('it was closed'));
+    });
   }
 
   /** Lines of stdout that were no messages. */
@@ -93,15 +99,27 @@ export class Connection {
    * rejects when it cannot be written.
    */
   send(message: JsonRpcMessage): Promise<void> {
-    if (this.#broken) return Promise.reject(this.#broken);
+    try {
+      return this.queue(message);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * The same, but what is refused at once is thrown at once, so that its sender can forget it.
+   * @throws PoolError `BUFFER_FULL`, or why the connection is closed; TypeError for what is no JSON
+   */
+  queue(message: JsonRpcMessage): Promise<void> {
+    if (this.#broken) throw this.#broken;
     const line = JSON.stringify(message);
-    if (!this.#options.budget.take(line.length)) {
-      return Promise.reject(
-        new PoolError(
-          'BUFFER_FULL',
-          `server '${this.#options.name}' does not read: maxBufferedMB wait to be written already; await send(), or raise it`,
-          { name: this.#options.name },
-        ),
+    const size = Buffer.byteLength(line);
+    if (!this.#options.budget.take(size)) {
+      const { name } = this.#options;
+      throw new PoolError(
+        'BUFFER_FULL',
+        `server '${name}' does not read: maxBufferedMB wait to be written already; await send(), or raise it`,
+        { name },
       );
     }
     if (this.#batch === undefined) {
@@ -110,7 +128,7 @@ export class Connection {
       process.nextTick(() => this.flush());
     }
     this.#batch.lines.push(line);
-    this.#batch.size += line.length;
+    this.#batch.size += size;
     return this.#batch.written.promise;
   }
 
@@ -124,16 +142,20 @@ export class Connection {
     const batch = this.#batch;
     if (batch === undefined) return;
     this.#batch = undefined;
-    const { stdin, budget } = this.#options;
-    const written = (error?: Error | null) => {
-      budget.give(batch.size);
-      if (!error) return batch.written.resolve();
-      const failure = this.#stdinClosed(error);
-      batch.written.reject(this.#broken ?? failure);
-      this.#break(failure);
-    };
-    if (stdin.writable) stdin.write(`${batch.lines.join('\n')}\n`, written);
-    else written(new Error('it is closed'));
+    const { stdin } = this.#options;
+    this.#inFlight.add(batch);
+    if (stdin.writable) stdin.write(`${batch.lines.join('\n')}\n`, (error) => this.#written(batch, error));
+    else this.#written(batch, new Error('it is closed'));
+  }
+
+  #written(batch: Batch, error?: Error | null): void {
+    if (!this.#inFlight.delete(batch)) return;
+    this.#options.budget.give(batch.size);
+    if (!error) return batch.written.resolve();
+    const failure = this.#stdinClosed(error);
+    batch.written.reject(this.#broken ?? failure);
+    // After its senders learnt of it, so that nobody tells them again.
+    queueMicrotask(() => this.#break(failure));
   }
 
   #stdinClosed(cause: Error): PoolError {

@@ -63,7 +63,7 @@ export class MessageReader {
 
   #read(line: string): void {
     if (this.#stopped || line === '' || line === '\r') return;
-    if (line.length > this.#limit) return this.#overflow(line.length);
+    if (isLonger(line, this.#limit)) return this.#overflow(Buffer.byteLength(line));
     let value: unknown;
     try {
       value = JSON.parse(line);
@@ -73,6 +73,11 @@ export class MessageReader {
     if (isMessage(value)) this.#sink.onMessage(value);
     else this.#sink.onSkipped(line);
   }
+}
+
+/** Whether `line` has more than `limit` bytes; counts them only if its characters alone do not decide it. */
+function isLonger(line: string, limit: number): boolean {
+  return line.length > limit || (line.length * 3 > limit && Buffer.byteLength(line) > limit);
 }
 
 /** Most messages are ASCII, which as latin1 is decoded several times as fast as UTF-8. */

@@ -29,8 +29,8 @@ export function readInitializeResult(answer: JsonRpcMessage, data: PoolErrorData
     throw new PoolError('HANDSHAKE_FAILED', `server '${data.name}' ${why}`, data);
   };
   if (answer.error !== undefined) {
-    const { code, message } = answer.error;
-    refuse(`refused to be initialized: ${String(message)} (code ${String(code)})`);
+    const [message, code] = ['message', 'code'].map((key) => String(property(answer.error, key) ?? 'none'));
+    refuse(`refused to be initialized: ${message} (code ${code})`);
   }
   const result = answer.result;
   const version = property(result, 'protocolVersion');

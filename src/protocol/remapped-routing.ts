@@ -85,7 +85,7 @@ export class RemappedRouting implements Routing {
       progressToken === undefined
         ? params
         : { ...(params as object), _meta: { ...(meta as object), progressToken: wireId } };
-    return this.#connection.send({ ...message, id: wireId, params: wireParams });
+    return this.#open.send(wireId, this.#connection, { ...message, id: wireId, params: wireParams });
   }
 
   #answerLocally({ id, method, params }: JsonRpcRequest): JsonRpcMessage | undefined {

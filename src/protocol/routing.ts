@@ -1,7 +1,14 @@
 import type { HostHold } from '../config/host-hold.js';
 import type { PoolError } from '../errors.js';
 import type { Connection } from './connection.js';
-import { CONNECTION_CLOSED, errorFor, isRepeatable, type JsonRpcMessage, type RequestId } from './json-rpc.js';
+import {
+  CONNECTION_CLOSED,
+  errorFor,
+  isRepeatable,
+  type JsonRpcMessage,
+  property,
+  type RequestId,
+} from './json-rpc.js';
 
 /** One end of a conversation with a server: a session, or the pool itself. */
 export interface Endpoint {
@@ -34,6 +41,8 @@ interface OpenRequest {
 export class OpenRequests {
   readonly #requests = new Map<RequestId, OpenRequest>();
   readonly #hold: HostHold;
+  /** The requests of this tick, which are written together. */
+  #sending: { readonly sent: Promise<void> | undefined; readonly ids: RequestId[] } = { sent: undefined, ids: [] };
 
   constructor(hold: HostHold) {
     this.#hold = hold;
@@ -50,6 +59,28 @@ export class OpenRequests {
 
   get(wireId: RequestId): OpenRequest | undefined {
     return this.#requests.get(wireId);
+  }
+
+  /** Sends the request of `wireId`. One that could not be sent is not open: its sender knows. */
+  send(wireId: RequestId, connection: Connection, message: JsonRpcMessage): Promise<void> {
+    try {
+      const sent = connection.queue(message);
+      if (sent !== this.#sending.sent) this.#sending = this.#watch(sent);
+      this.#sending.ids.push(wireId);
+      return sent;
+    } catch (error) {
+      this.take(wireId);
+      return Promise.reject(error);
+    }
+  }
+
+  /** All that is sent in one tick shares one promise, so one look at it does for all. */
+  #watch(sent: Promise<void>): { readonly sent: Promise<void>; readonly ids: RequestId[] } {
+    const ids: RequestId[] = [];
+    sent.catch(() => {
+      for (const id of ids) this.take(id);
+    });
+    return { sent, ids };
   }
 
   /** Takes a request out, because it was answered or given up. */
@@ -106,9 +137,11 @@ export class DirectRouting implements Routing {
   }
 
   send(session: Endpoint, message: JsonRpcMessage): Promise<void> {
-    const { id, method } = message;
-    if (method !== undefined && id !== undefined && id !== null) this.#open.add(id, { endpoint: session, id, method });
-    return this.#connection.send(message);
+    const { id, method, params } = message;
+    if (method === 'notifications/cancelled') this.#open.take(property(params, 'requestId') as RequestId);
+    if (method === undefined || id === undefined || id === null) return this.#connection.send(message);
+    this.#open.add(id, { endpoint: session, id, method });
+    return this.#open.send(id, this.#connection, message);
   }
 
   receive(message: JsonRpcMessage): void {

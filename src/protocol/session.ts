@@ -43,6 +43,8 @@ export class Session implements PooledTransport, Endpoint {
   onerror?: (error: Error) => void;
   readonly #host: SessionHost;
   #started = false;
+  /** Set before its open requests are answered: a client may close when it learns that they are lost. */
+  #ending = false;
   #ended: SessionEnd | undefined;
 
   constructor(host: SessionHost) {
@@ -82,7 +84,8 @@ export class Session implements PooledTransport, Endpoint {
 
   /** Ends the session; `send` rejects from now on. Only the first call counts. */
   end(end: SessionEnd): void {
-    if (this.#ended) return;
+    if (this.#ending) return;
+    this.#ending = true;
     // A client that asked for the end knows what becomes of its requests; any other is told.
     if (!end.asked) this.#host.routing.fail(end.error());
     this.#ended = end;
