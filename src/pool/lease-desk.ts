@@ -114,8 +114,9 @@ export class LeaseDesk {
     const { clock, metrics, news } = this.#parts;
     const now = clock.now();
     metrics.reclaimed += 1;
-    const held = now - lease.acquiredAt;
-    news.emit('lease:reclaimed', { ...leaseEvent(lease), held, silent: now - lease.instance.lastActivity });
+    const held = Math.round(now - lease.acquiredAt);
+    const silent = Math.round(now - lease.instance.lastActivity);
+    news.emit('lease:reclaimed', { ...leaseEvent(lease), held, silent });
     const message = `the lease ${lease.id} on server '${lease.name}' was taken back: ${why}`;
     const data = { name: lease.name, leaseId: lease.id, instanceId: lease.instanceId };
     lease.end({ asked: false, error: () => new PoolError('LEASE_RECLAIMED', message, data) });
@@ -123,7 +124,7 @@ export class LeaseDesk {
 
   tellLeak(lease: Lease, held: number): void {
     this.#parts.metrics.leaked += 1;
-    this.#parts.news.emit('lease:leaked', { ...leaseEvent(lease), held, stack: lease.stack });
+    this.#parts.news.emit('lease:leaked', { ...leaseEvent(lease), held: Math.round(held), stack: lease.stack });
   }
 
   /** A start failed. If fewer starts are left than callers count on them, the one who waits longest gets its error. */
@@ -201,7 +202,7 @@ export class LeaseDesk {
     metrics.released += 1;
     const now = clock.now();
     if (news.hasListener('lease:released')) {
-      news.emit('lease:released', { ...leaseEvent(lease), held: now - lease.acquiredAt });
+      news.emit('lease:released', { ...leaseEvent(lease), held: Math.round(now - lease.acquiredAt) });
     }
     if (instance.state !== 'ready') return instance.ended;
     const reason = unfinished ? 'unfinished' : whyNotAgain(instance, now);

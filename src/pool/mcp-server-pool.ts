@@ -294,8 +294,15 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   #request(name: string, options: AcquireOptions | undefined): LeaseRequest {
     const { tenant, owner, timeout, signal } = options === undefined ? NO_OPTIONS : resolveAcquireOptions(options);
     // A stack costs more than a whole warm call: only for those who look for leaks.
-    const stack = this.#options.leakDetection > 0 ? new Error('getServer() was called').stack : undefined;
+    const stack = this.#options.leakDetection > 0 ? this.#borrowersStack() : undefined;
     return { name, tenant, owner, timeout: timeout ?? this.#options.acquireTimeout, signal, stack };
+  }
+
+  /** The stack above `getServer()`. */
+  #borrowersStack(): string | undefined {
+    const holder: { stack?: string } = {};
+    Error.captureStackTrace(holder, this.getServer);
+    return holder.stack;
   }
 
   /**

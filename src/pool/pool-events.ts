@@ -52,7 +52,10 @@ export interface News {
   hasListener(event: keyof PoolEvents): boolean;
 }
 
-/** The events of a pool with the payload of each. */
+/**
+ * The events of a pool with the payload of each. Waiting for an event does not hold the host open: await the call that
+ * leads to it instead, such as `lease.ended` or `shutdown()`.
+ */
 export interface PoolEvents extends CleanupEvents {
   /** Spawned, and registered. */
   'server:starting': ServerEvent;

@@ -35,6 +35,7 @@ export class WaitQueue {
   readonly #clock: Clock;
   readonly #giveUp: GiveUp;
   readonly #waiters = new Set<Waiter>();
+  readonly #signals = new Map<AbortSignal, { readonly waiters: Set<() => void>; readonly listener: () => void }>();
 
   constructor(clock: Clock, giveUp: GiveUp) {
     this.#clock = clock;
@@ -66,7 +67,7 @@ export class WaitQueue {
     const leave = (then: () => void) => {
       if (!this.#waiters.delete(waiter)) return;
       timer?.cancel();
-      signal?.removeEventListener('abort', onAbort);
+      if (signal) this.#unlisten(signal, onAbort);
       then();
     };
     const waiter: Waiter = {
@@ -80,7 +81,30 @@ export class WaitQueue {
     this.#waiters.add(waiter);
     // A caller that waits holds the host open.
     timer = this.#clock.after(timeout, () => leave(() => settle.reject(this.#giveUp(waiter, 'timeout'))), 'holding');
-    signal?.addEventListener('abort', onAbort, { once: true });
+    if (signal) this.#listen(signal, onAbort);
     return { waiter, lease };
+  }
+
+  /** One listener for all waiters of a signal: Node warns of a leak when one signal has more than ten. */
+  #listen(signal: AbortSignal, onAbort: () => void): void {
+    const known = this.#signals.get(signal);
+    if (known) {
+      known.waiters.add(onAbort);
+      return;
+    }
+    const waiters = new Set([onAbort]);
+    const listener = () => {
+      for (const abort of [...waiters]) abort();
+    };
+    this.#signals.set(signal, { waiters, listener });
+    signal.addEventListener('abort', listener);
+  }
+
+  #unlisten(signal: AbortSignal, onAbort: () => void): void {
+    const known = this.#signals.get(signal);
+    known?.waiters.delete(onAbort);
+    if (known === undefined || known.waiters.size > 0) return;
+    this.#signals.delete(signal);
+    signal.removeEventListener('abort', known.listener);
   }
 }

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { PoolError } from '../../src/errors.js';
 import { MCPServerPool, type PoolEvents, type PoolOptions } from '../../src/index.js';
@@ -297,6 +298,25 @@ describe('waiting', () => {
     const { pool, launcher } = setUp({ servers: { a: server } });
     expect(await codeOf(pool.getServer('a', { signal: AbortSignal.abort() }))).toBe('ACQUIRE_ABORTED');
     expect(launcher.servers).toHaveLength(0);
+  });
+
+  it('[QUEUE-6] one signal serves any number of calls, without a warning of Node, and keeps no listener', async () => {
+    const { pool, launcher } = setUp({ servers: { a: { ...server, maxInstances: 1 } } }, { initialize: false });
+    const warnings: Error[] = [];
+    const listener = (warning: Error) => warnings.push(warning);
+    process.on('warning', listener);
+    onTestFinished(() => {
+      process.off('warning', listener);
+    });
+    const abort = new AbortController();
+    const calls = Array.from({ length: 30 }, () => codeOf(pool.getServer('a', { signal: abort.signal })));
+    await flush();
+    abort.abort();
+    expect(new Set(await Promise.all(calls))).toEqual(new Set(['ACQUIRE_ABORTED']));
+    await flush();
+    expect(warnings).toEqual([]);
+    expect(getEventListeners(abort.signal, 'abort')).toEqual([]);
+    expect(launcher.servers).toHaveLength(1);
   });
 
   it('[START-1] a start that fails rejects the caller who waits longest; the others go on', async () => {

@@ -1,0 +1,164 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import {
+  resolveAcquireOptions,
+  resolveDrainOptions,
+  resolveShutdownOptions,
+  resolveWarmOptions,
+} from '../../src/config/call-options.js';
+import { type PoolOptions, resolvePoolOptions, type SingleServerOptions } from '../../src/config/options.js';
+import { MCPServerPool } from '../../src/index.js';
+import { runHost } from '../helpers/host.js';
+
+const MOST_LINES = 250;
+const root = new URL('../../', import.meta.url);
+const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
+const readme = read('README.md');
+
+/** The rows of the first table below `heading` whose first column is headed by `column`. */
+function table(heading: string, column: string): string[][] {
+  const section = readme.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? '';
+  const lines = section.split('\n');
+  const begin = lines.findIndex((line) => line.replace(/ +/g, ' ').startsWith(`| ${column} |`));
+  const length = lines.slice(begin).findIndex((line) => !line.startsWith('|'));
+  return lines.slice(begin + 2, begin + length).map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+}
+
+function codes(text: string): string[] {
+  return [...text.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code);
+}
+
+/** `300_000`, `'auto'`, `[]`: as it is written in code; anything that is no code means "none". */
+function parsed(cell: string): unknown {
+  const [code] = codes(cell);
+  if (code === undefined) return undefined;
+  if (code === 'Infinity') return Infinity;
+  return JSON.parse(code.replaceAll('_', '').replaceAll("'", '"'));
+}
+
+/** Option → default, by the table of the README. */
+function documentedOptions(): Map<string, string> {
+  const rows = table('Options', 'option').filter(([name = '']) => name.startsWith('`'));
+  return new Map(rows.map(([name = '', fallback = '']) => [codes(name)[0] ?? '', fallback]));
+}
+
+/** Options of a pool with one server, `name` being a path as in the README. */
+function withOption(name: string, value: unknown): PoolOptions | SingleServerOptions {
+  const [head = '', tail] = name.split('.');
+  const option = tail === undefined ? { [head]: value } : { [head]: { [tail]: value } };
+  const takesServers = name === 'servers' || name === 'defaults';
+  return { ...(takesServers ? {} : { command: 'node' }), ...option } as PoolOptions | SingleServerOptions;
+}
+
+describe('README', () => {
+  it('is at most 250 lines', () => {
+    expect(readme.trimEnd().split('\n').length).toBeLessThanOrEqual(MOST_LINES);
+  });
+
+  it('has an example that runs [HOST-1] [POOL-8]', { timeout: 60_000 }, async () => {
+    const [, example = ''] = readme.match(/```(?:js|ts)\n(.*?)```/s) ?? [];
+    const importsUs = /import (\{[^}]+\}) from 'mcp-server-pool';/;
+    expect(example).toMatch(importsUs);
+    const script = example.replace(importsUs, "const $1 = await import(SRC + '/index.js');");
+
+    const { code, stdout, stderr } = await runHost(script, { timeout: 50_000 });
+
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    expect(stdout).toContain('Echo: hello');
+    expect(stdout.trimEnd().split('\n').at(-1)).toBe('[]');
+  });
+
+  it('names every option with its default [OPT-5]', () => {
+    const { servers, limits, cleanup, ...pool } = resolvePoolOptions({ command: 'node' });
+    const { name, key, resolvedEnv, ...definition } = servers.values().next().value!;
+    const actual = new Map<string, unknown>([
+      ...Object.entries({ servers: {}, ...pool, ...definition }),
+      ...Object.entries(limits).map(([option, value]): [string, unknown] => [`limits.${option}`, value]),
+      ...Object.entries(cleanup).map(([option, value]): [string, unknown] => [`cleanup.${option}`, value]),
+    ]);
+    const documented = documentedOptions();
+    const later = new Set(laterOptions());
+    const undocumented = [...actual.keys()].filter(
+      (option) => !documented.has(option) && !later.has(option.replace(/^limits\./, '')),
+    );
+    expect(undocumented).toEqual([]);
+
+    // Where what is resolved is not what stands for "not given".
+    actual.set('sharing', 'auto').set('command', undefined).set('defaults', {});
+    for (const [option, cell] of documented)
+      expect({ [option]: parsed(cell) }).toEqual({ [option]: actual.get(option) });
+  });
+
+  it('names options that the pool accepts', async () => {
+    for (const [option, cell] of documentedOptions()) {
+      const value = option === 'command' ? 'node' : (parsed(cell) ?? '/');
+      const pool = new MCPServerPool(withOption(option, value));
+      await pool.shutdown();
+    }
+  });
+
+  it('names the options that are refused until their features come [OPT-4]', () => {
+    const later = laterOptions();
+    expect(later).not.toEqual([]);
+    for (const option of later) {
+      expect(() => new MCPServerPool(withOption(option, 1))).toThrowError(
+        expect.objectContaining({ code: 'NOT_SUPPORTED' }),
+      );
+    }
+    expect(readme).toContain("`sharing: 'shared'`.");
+    expect(() => new MCPServerPool({ command: 'node', sharing: 'shared' })).toThrowError(
+      expect.objectContaining({ code: 'NOT_SUPPORTED' }),
+    );
+  });
+
+  it('names the options of every call, with their defaults', () => {
+    const calls = new Map(table('Options', 'call').map(([call = '', options = '']) => [codes(call)[0], options]));
+    const expected: [string, Record<string, unknown>][] = [
+      ['getServer(name, …)', resolveAcquireOptions({})],
+      ['warm(name, …)', resolveWarmOptions({})],
+      ['updateServer', resolveDrainOptions({})],
+      ['shutdown(…)', resolveShutdownOptions({})],
+    ];
+    for (const [call, options] of expected) {
+      const text = calls.get(call) ?? '';
+      const given = Object.entries(options).filter(([, value]) => value !== undefined);
+      expect(Object.keys(options).filter((option) => !text.includes(`\`${option}\``))).toEqual([]);
+      for (const [option, value] of given) {
+        const [, cell = ''] = text.match(new RegExp(`\`${option}\` \\((\`[^\`]+\`)`)) ?? [];
+        expect({ [option]: parsed(cell) }).toEqual({ [option]: value });
+      }
+    }
+  });
+
+  it('names every event and every error code', () => {
+    const events = [...read('src/pool/pool-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
+    const cleanupEvents = [...read('src/process/cleanup-queue.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
+    const actualEvents = new Set([...events, ...cleanupEvents].map(([, event]) => event));
+    const actualCodes = [...read('src/errors.ts').matchAll(/^ {2}\| '(\w+)'/gm)].map(([, code]) => code);
+    expect(actualEvents.size).toBeGreaterThan(0);
+    expect(actualCodes.length).toBeGreaterThan(0);
+    expect(new Set(table('Events', 'event').flatMap(([name = '']) => codes(name)))).toEqual(actualEvents);
+    expect(
+      table('Errors', 'code')
+        .flatMap(([code = '']) => codes(code))
+        .sort(),
+    ).toEqual(actualCodes.sort());
+  });
+
+  it('links to files that exist', () => {
+    const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, path = '']) => path);
+    expect(links.filter((path) => !existsSync(fileURLToPath(new URL(path, root))))).toEqual([]);
+  });
+});
+
+function laterOptions(): string[] {
+  const [, list = ''] = readme.match(/refused with `NOT_SUPPORTED` until their features come: (.*?)\.\n\n/s) ?? [];
+  return codes(list).filter((option) => !option.includes(':'));
+}
