@@ -144,7 +144,7 @@ export interface ResolvedPoolOptions extends Omit<Resolved<typeof poolFields>, '
 }
 
 /** Name of the server in the one-definition shorthand. */
-export const SINGLE_SERVER = 'default';
+const SINGLE_SERVER = 'default';
 
 /**
  * Checks all options of a pool at once.

@@ -335,6 +335,25 @@ describe('waiting', () => {
   });
 });
 
+describe('a crash', () => {
+  it('[DEATH-3] has what is left of the tree killed at once, even when the cleanup queue is busy', async () => {
+    const { pool, launcher } = setUp({ servers: { a: server }, cleanup: { concurrency: 1 } }, { end: false });
+    const busy = await pool.getServer('a');
+    const { last: first } = launcher;
+    await pool.getServer('a');
+    busy.release();
+    void pool.restart('a');
+    await flush();
+    expect(first.ends).toHaveLength(1);
+    launcher.last.exit({ exitCode: 1 });
+    expect(launcher.last.kills).toBe(1);
+    expect(launcher.last.ends).toHaveLength(0);
+    first.exit();
+    await flush();
+    expect(launcher.last.ends).toMatchObject([{ mode: 'emergency' }]);
+  });
+});
+
 describe('leases', () => {
   it('[LEASE-1] a silent one is taken back when somebody waits, and not before', async () => {
     const { clock, pool, told } = setUp({ servers: { a: { ...server, maxInstances: 1, leaseIdleTimeout: 1_000 } } });

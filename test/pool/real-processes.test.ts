@@ -270,6 +270,14 @@ describe('a server that says much', () => {
     expect(await other.callTool('echo', { text: 'fine' })).toBe('fine');
   });
 
+  it('[NOISE-4] one without an end ends the instance as soon as it is too large', async () => {
+    const pool = open({ large: { ...fixture('too-large'), ...quick, maxMessageMB: 1 } });
+    const client = await RawClient.connect((await pool.getServer('large')).transport);
+    const lost = await rejection(client.callTool('overflow', { mb: 3 }));
+    expect(lost).toMatchObject({ data: { reason: 'MESSAGE_TOO_LARGE' } });
+    await client.closed;
+  });
+
   it('[NOISE-5] one that closes its stdin: send rejects, the instance ends', async () => {
     const pool = open({ deaf: fixture('closes-stdin') });
     const lease = await pool.getServer('deaf');
