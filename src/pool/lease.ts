@@ -46,7 +46,6 @@ export class Lease implements PooledServer, Occupant {
   readonly id = `lease-${++sequence}`;
   readonly tenant: string | undefined;
   readonly owner: string | undefined;
-  readonly instance: ServerInstance;
   /** Clock time at which it was given out. */
   readonly acquiredAt: number;
   /** Where the borrower stood, when leak detection is on. */
@@ -54,6 +53,8 @@ export class Lease implements PooledServer, Occupant {
   /** Whether `lease:leaked` was told. */
   leakTold = false;
   readonly #host: LeaseHost;
+  /** Private, so that a lease that is logged does not show the environment of its server. */
+  readonly #instance: ServerInstance;
   #session: Session | undefined;
   #end: SessionEnd | undefined;
   #outcome: Promise<CleanupReport | undefined> | undefined;
@@ -71,11 +72,15 @@ export class Lease implements PooledServer, Occupant {
     now: number,
   ) {
     this.#host = host;
-    this.instance = instance;
+    this.#instance = instance;
     this.tenant = request.tenant;
     this.owner = request.owner;
     this.stack = request.stack;
     this.acquiredAt = now;
+  }
+
+  get instance(): ServerInstance {
+    return this.#instance;
   }
 
   get name(): string {

@@ -31,6 +31,7 @@ class LocalProcess implements ServerProcess {
   readonly #stderr = new StderrTail(STDERR_TAIL);
   readonly #tree: ProcessTree | undefined;
   #exited = false;
+  #killedAhead = 0;
   readonly #onceExited = new Set<() => void>();
   #drained: Promise<void> | undefined;
 
@@ -79,7 +80,7 @@ class LocalProcess implements ServerProcess {
       hasExited: () => this.#exited,
       onceExited: (wake: () => void) => this.#onceExited.add(wake),
     };
-    const report = await endTree(target, this.#definition, mode, signal);
+    const report = this.#withKills(await endTree(target, this.#definition, mode, signal));
     if (report.survivors.length === 0) {
       this.#destroyStreams();
       forgetAtExit(this);
@@ -88,7 +89,17 @@ class LocalProcess implements ServerProcess {
   }
 
   killNow(): void {
-    if (this.#tree) signalTree(this.#tree, this.#look(), 'SIGKILL');
+    if (this.#tree === undefined) return;
+    const living = this.#look();
+    this.#killedAhead += living.length;
+    signalTree(this.#tree, living, 'SIGKILL');
+  }
+
+  /** What was killed before the ladder began belongs into its report. */
+  #withKills(report: TerminationReport): TerminationReport {
+    if (this.#killedAhead === 0) return report;
+    const kill = { step: 'SIGKILL' as const, at: 0, processes: this.#killedAhead };
+    return { ...report, endedBy: 'SIGKILL', steps: [kill, ...report.steps.filter(({ step }) => step !== 'SIGKILL')] };
   }
 
   /** Looks at the tree now, or at nothing when the system does not let us (EMFILE): the ladder looks again, and tells. */

@@ -2,7 +2,7 @@ import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
 import type { PooledTransport } from '../../src/protocol/session.js';
 
 /** An error that the server, or the pool in its name, answered with. */
-export class RpcError extends Error {
+class RpcError extends Error {
   readonly code: number;
   readonly data: unknown;
 

@@ -92,6 +92,8 @@ export class FakeServer implements ServerProcess {
     this.definition = definition;
     this.auto = auto;
     this.#handlers = handlers;
+    // As a local process: whoever writes learns of it through the callback.
+    for (const stream of [this.stdin, this.stdout]) stream.on('error', () => {});
     this.stdin.on('data', (chunk: Buffer) => this.#read(chunk));
     process.nextTick(() => {
       if (this.auto.spawn && this.alive) this.spawned();
@@ -137,13 +139,17 @@ export class FakeServer implements ServerProcess {
     if (this.#handlers.wantsStderr()) this.#handlers.onStderrLine(line);
   }
 
-  /** Exits: by itself, or because it was told to end; then every `end()` resolves. */
-  exit(exit: Partial<ExitInfo> = {}): void {
+  /**
+   * Exits: by itself, or because it was told to end; then every `end()` resolves. `lastWords` are read from its stdout
+   * only after the exit was told, as it happens with real ones.
+   */
+  exit(exit: Partial<ExitInfo> = {}, lastWords?: JsonRpcMessage): void {
     if (!this.alive) return;
     this.alive = false;
-    this.stdout.end();
     this.stdin.end();
     this.#handlers.onExit({ exitCode: exit.signal ? null : 0, signal: null, ...exit });
+    if (lastWords) this.say(lastWords);
+    this.stdout.end();
     for (const { options, resolve } of this.#endings.splice(0)) resolve(this.#report(options, false));
   }
 

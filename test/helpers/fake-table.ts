@@ -3,6 +3,8 @@ import type { ProcessRow, ProcessTable } from '../../src/process/process-table.j
 /** A process table that says what the test tells it. */
 export class FakeTable implements ProcessTable {
   readonly rows = new Map<number, ProcessRow>();
+  /** While true it cannot be read, as /proc without a descriptor left. */
+  failing = false;
 
   /** Adds a process, or puts another in the place of one. By default it leads a group and a session of its own. */
   add(row: Partial<ProcessRow> & { pid: number }): ProcessRow {
@@ -22,10 +24,16 @@ export class FakeTable implements ProcessTable {
   }
 
   read(pid: number): ProcessRow | undefined {
+    this.#check();
     return this.rows.get(pid);
   }
 
   scan(): Map<number, ProcessRow> {
+    this.#check();
     return new Map(this.rows);
+  }
+
+  #check(): void {
+    if (this.failing) throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
   }
 }

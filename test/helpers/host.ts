@@ -8,6 +8,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -33,7 +34,7 @@ export interface HostOptions {
   readonly timeout?: number;
 }
 
-export interface RunningHost {
+interface RunningHost {
   readonly child: ChildProcess;
   readonly result: Promise<HostResult>;
   /** What it wrote so far. */
@@ -44,7 +45,7 @@ export interface RunningHost {
  * Runs `script` (an ES module) as a host of its own. In it `SRC` is the compiled `src/`: `const { x } = await
  * import(SRC + '/process/spawn.js')`, `FIXTURES` the folder of test servers. It inherits the marker of this worker.
  */
-export function startHost(script: string, { before, env, timeout = 20_000 }: HostOptions = {}): RunningHost {
+function startHost(script: string, { before, env, timeout = 20_000 }: HostOptions = {}): RunningHost {
   const constants = { SRC: compiledSource(), FIXTURES: join(ROOT, 'test/fixtures/servers') };
   const head = Object.entries(constants).map(([name, value]) => `const ${name} = ${JSON.stringify(value)};`);
   const args = ['--input-type=module', '-e', `${head.join('\n')}\n${script}`];
@@ -96,6 +97,7 @@ function compiledSource(): string {
   // Only now: it takes seconds to load on a busy machine.
   const ts = createRequire(import.meta.url)('typescript') as typeof import('typescript');
   mkdirSync(dirname(folder), { recursive: true });
+  forgetOldSources();
   const draft = mkdtempSync(`${folder}-draft-`);
   const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, verbatimModuleSyntax: true };
   for (const { file, text } of sources) {
@@ -110,4 +112,13 @@ function compiledSource(): string {
     rmSync(draft, { recursive: true });
   }
   return folder;
+}
+
+/** Of sources that changed since; not those that a test may be using just now. */
+function forgetOldSources(): void {
+  for (const entry of readdirSync(join(ROOT, '.tmp'))) {
+    const folder = join(ROOT, '.tmp', entry);
+    if (entry.startsWith('src-') && Date.now() - statSync(folder).mtimeMs > 3_600_000)
+      rmSync(folder, { recursive: true });
+  }
 }

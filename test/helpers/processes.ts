@@ -71,7 +71,7 @@ export function marked(marker = process.env[MARKER]): ProcessInfo[] {
   return livingProcesses().filter(({ pid }) => pid !== process.pid && hasMarker(pid, marker));
 }
 
-export function hasMarker(pid: number, marker: string): boolean {
+function hasMarker(pid: number, marker: string): boolean {
   try {
     return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(`${MARKER}=${marker}`);
   } catch {

@@ -49,13 +49,19 @@ export async function outcome<T>(promise: Promise<T>): Promise<'pending' | 'reso
   return state;
 }
 
-/** The error that `promise` rejects with; fails when it resolves. */
+/** The error that `promise` rejects with; fails when it resolves, or does neither within 5 s. */
 export async function rejection(promise: Promise<unknown>): Promise<unknown> {
-  const resolved = Symbol('resolved');
-  const error = await promise.then(
-    () => resolved,
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('expected a rejection within 5 s, but it is pending')), 5_000);
+  });
+  const settled = promise.then(
+    () => Promise.reject(new Error('expected a rejection, but it resolved')),
     (reason: unknown) => reason,
   );
-  if (error === resolved) throw new Error('expected a rejection, but it resolved');
-  return error;
+  try {
+    return await Promise.race([settled, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

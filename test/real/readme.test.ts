@@ -61,7 +61,7 @@ describe('README', () => {
     expect(readme.trimEnd().split('\n').length).toBeLessThanOrEqual(MOST_LINES);
   });
 
-  it('has an example that runs [HOST-1] [POOL-8]', { timeout: 60_000 }, async () => {
+  it('has an example that runs [GUEST-1] [END-1]', { timeout: 60_000 }, async () => {
     const [, example = ''] = readme.match(/```(?:js|ts)\n(.*?)```/s) ?? [];
     const importsUs = /import (\{[^}]+\}) from 'mcp-server-pool';/;
     expect(example).toMatch(importsUs);

@@ -1,0 +1,377 @@
+import { inspect } from 'node:util';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  resolveAcquireOptions,
+  resolveCleanupOptions,
+  resolveShutdownOptions,
+  resolveWarmOptions,
+} from '../../src/config/call-options.js';
+import {
+  type PoolOptions,
+  resolveDefinition,
+  resolvePoolOptions,
+  type SingleServerOptions,
+} from '../../src/config/options.js';
+import { PoolError } from '../../src/errors.js';
+import { define } from '../helpers/definition.js';
+
+/** What a host without types may pass. */
+const resolve = (given: unknown) => resolvePoolOptions(given as PoolOptions);
+const server = (given: unknown) => resolve({ servers: { files: given } });
+
+function refusal(run: () => unknown): PoolError {
+  try {
+    run();
+  } catch (error) {
+    expect(error).toBeInstanceOf(PoolError);
+    return error as PoolError;
+  }
+  throw new Error('expected a PoolError, but nothing was thrown');
+}
+
+const problemsOf = (given: unknown) => refusal(() => resolve(given)).data.problems;
+
+describe('wrong options', () => {
+  it('[OPT-1] [OPT-3] are one error that lists all of them', () => {
+    const error = refusal(() =>
+      resolve({
+        servers: {
+          files: { command: '', args: 'x', maxInstances: 16, idleTimeot: 5 },
+          memory: { command: 'node', eofGrace: -1, maxUses: 1.5, sharing: 'both', env: { A: 1 }, cwd: 7 },
+        },
+        limits: { maxProcesses: 15, maxProces: 1 },
+        cleanup: { concurrency: 0 },
+        acquireTimeout: '30s',
+        maxWaitng: 3,
+      }),
+    );
+    expect(error.code).toBe('INVALID_OPTIONS');
+    const expected = [
+      /^maxWaitng is not a known option; did you mean 'maxWaiting'\?$/,
+      /^acquireTimeout must be a number of milliseconds above 0, got a text$/,
+      /^limits\.maxProces is not a known option; did you mean 'maxProcesses'\?$/,
+      /^cleanup\.concurrency must be a whole number, 1 or more, got 0$/,
+      /^servers\.files\.idleTimeot is not a known option; did you mean 'idleTimeout'\?$/,
+      /^servers\.files\.command must be a text that is not empty$/,
+      /^servers\.files\.args must be a list of texts/,
+      /^servers\.files\.maxInstances must not be above 15/,
+      /^servers\.memory\.sharing must be one of .*, got 'both'$/,
+      /^servers\.memory\.eofGrace must be a number of milliseconds, 0 or more, got -1$/,
+      /^servers\.memory\.maxUses must be a whole number, 1 or more, or Infinity, got 1\.5$/,
+      /^servers\.memory\.env must be an object of texts; the entry 'A' /,
+      /^servers\.memory\.cwd must be a text, got 7$/,
+    ];
+    for (const pattern of expected) {
+      expect(
+        error.data.problems?.filter((problem) => pattern.test(problem)),
+        String(pattern),
+      ).toHaveLength(1);
+    }
+    expect(error.data.problems).toHaveLength(expected.length);
+    for (const problem of error.data.problems ?? []) expect(error.message).toContain(problem);
+    expect(error.message).toMatch(/^13 problems in the options of MCPServerPool:/);
+  });
+
+  it('[OPT-1] has one problem for one mistake, without follow-up problems', () => {
+    expect(problemsOf({ servers: { files: { command: 'node' } }, limits: { maxProcesses: -5 } })).toEqual([
+      'limits.maxProcesses must be a whole number, 1 or more, got -5',
+    ]);
+    expect(problemsOf({ servers: { files: { command: 'node' } }, defaults: { idleTimeout: -1 } })).toEqual([
+      'defaults.idleTimeout must be a number of milliseconds, 0 or more, got -1',
+    ]);
+    expect(problemsOf({ servers: { files: { command: 'node', maxInstances: -1 } } })).toEqual([
+      'servers.files.maxInstances must be a whole number, 1 or more, got -1',
+    ]);
+  });
+
+  it('[OPT-1] are found whatever they are', () => {
+    fc.assert(
+      fc.property(fc.anything(), fc.anything(), (options, definition) => {
+        for (const given of [options, { servers: { a: definition } }, { servers: options, limits: definition }]) {
+          try {
+            resolve(given);
+          } catch (error) {
+            expect(error).toBeInstanceOf(PoolError);
+          }
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it.each([
+    ['nothing', undefined],
+    ['null', null],
+    ['a list', []],
+    ['a text', 'node server.js'],
+    ['a Map, whose entries would be overlooked', new Map([['command', 'node']])],
+  ])('[OPT-3] are refused where an object is due: %s', (_what, value) => {
+    expect(refusal(() => resolve(value)).code).toBe('INVALID_OPTIONS');
+    expect(refusal(() => resolve({ servers: { files: value } })).code).toBe('INVALID_OPTIONS');
+    if (value !== undefined) expect(refusal(() => resolve({ servers: value })).code).toBe('INVALID_OPTIONS');
+    if (value !== undefined) expect(refusal(() => resolve({ limits: value })).code).toBe('INVALID_OPTIONS');
+  });
+
+  it.each([
+    [{ command: 'node', maxInstances: 0 }, 'maxInstances'],
+    [{ command: 'node', maxInstances: 2.5 }, 'maxInstances'],
+    [{ command: 'node', maxInstances: Number.NaN }, 'maxInstances'],
+    [{ command: 'node', idleTimeout: -1 }, 'idleTimeout'],
+    [{ command: 'node', idleTimeout: Number.NaN }, 'idleTimeout'],
+    [{ command: 'node', idleTimeout: '5m' }, 'idleTimeout'],
+    [{ command: 'node', startTimeout: 0 }, 'startTimeout'],
+    [{ command: 'node', startTimeout: Infinity }, 'startTimeout'],
+    [{ command: 'node', minIdle: 4 }, 'minIdle'],
+    [{ command: 'node', maxMessageMB: 0 }, 'maxMessageMB'],
+    [{ command: '   ' }, 'command'],
+    [{ command: 'no\0de' }, 'command'],
+    [{}, 'command'],
+    [{ command: 'node', args: ['a', 1] }, 'args'],
+    [{ command: 'node', args: ['a\0b'] }, 'args'],
+    [{ command: 'node', env: { 'A=B': 'x' } }, 'env'],
+    [{ command: 'node', env: { A: 'x\0y' } }, 'env'],
+    [{ command: 'node', cwd: '' }, 'cwd'],
+    [{ command: 'node', type: 'http' }, 'type'],
+    [{ command: 'node', reuse: true }, 'reuse'],
+    [{ command: 'node', clientCapabilities: [] }, 'clientCapabilities'],
+  ])('[OPT-3] are refused by name: %j', (definition, option) => {
+    const error = refusal(() => server(definition));
+    expect(error.code).toBe('INVALID_OPTIONS');
+    expect(error.data.problems).toEqual([expect.stringMatching(new RegExp(`^servers\\.files\\.${option} `))]);
+  });
+
+  it('[OPT-3] are refused when a cap contradicts another', () => {
+    const one = { command: 'node', maxInstances: 3 };
+    expect(problemsOf({ servers: { one }, limits: { maxProcesses: 2 } })).toEqual([
+      expect.stringMatching(
+        /^servers\.one\.maxInstances must not be above 2, which limits\.maxProcesses allows, got 3$/,
+      ),
+    ]);
+    expect(problemsOf({ servers: { one }, limits: { maxProcessesPerServer: 2 } })).toEqual([
+      expect.stringMatching(/limits\.maxProcessesPerServer allows, got 3$/),
+    ]);
+    expect(problemsOf({ limits: { maxProcesses: 2, maxProcessesPerServer: 3 } })).toHaveLength(1);
+    const minimum = { command: 'node', maxInstances: 2, minIdle: 2 };
+    expect(problemsOf({ servers: { a: minimum, b: minimum }, limits: { maxProcesses: 3 } })).toEqual([
+      expect.stringMatching(/minIdle of all servers \(4\)/),
+    ]);
+  });
+
+  it.each([
+    ['idleTimeOut', 'idleTimeout'],
+    ['max_instances', 'maxInstances'],
+    ['comand', 'command'],
+    ['inheritENV', 'inheritEnv'],
+  ])('[OPT-2] name the nearest option: %s → %s', (wrong, right) => {
+    expect(problemsOf({ servers: { files: { command: 'node', [wrong]: 1 } } })).toContain(
+      `servers.files.${wrong} is not a known option; did you mean '${right}'?`,
+    );
+  });
+
+  it('[OPT-2] suggest nothing for a key that is like none', () => {
+    expect(problemsOf({ servers: { files: { command: 'node', quux: 1 } } })).toEqual([
+      'servers.files.quux is not a known option',
+    ]);
+  });
+
+  it('[OPT-2] suggest options of the definition in the shorthand', () => {
+    expect(problemsOf({ command: 'node', arg: [] })).toEqual(["arg is not a known option; did you mean 'args'?"]);
+  });
+
+  it('[OPT-4] are refused when they would be overlooked: servers beside a command', () => {
+    expect(refusal(() => resolve({ command: 'node', servers: { files: { command: 'node' } } })).code).toBe(
+      'INVALID_OPTIONS',
+    );
+  });
+
+  it('[SECRET-1] show no value of env', () => {
+    const envs: unknown[] = [
+      { PIN: 90210777 },
+      { PIN: true, TOKEN: { deep: 'swordfish-1' } },
+      { TOKEN: 'swordfish-2\0' },
+      { 'A=B': 'swordfish-3' },
+      ['swordfish-4'],
+      'swordfish-5',
+    ];
+    for (const env of envs) {
+      const error = refusal(() => server({ command: 'node', env, args: 3 }));
+      expect(`${inspect(error, { depth: 10 })}`).not.toMatch(/swordfish|90210777|is true/);
+    }
+  });
+});
+
+describe('options of later versions', () => {
+  it.each([
+    [{ memoryLimitMB: 512 }],
+    [{ restartOnMemoryLeak: true }],
+    [{ maxInFlight: 1 }],
+    [{ sharedMemoryCache: true }],
+    [{ onCrash: 'restart' }],
+    [{ maxSessions: 5 }],
+    [{ sharing: 'shared' }],
+    [{ era: 'modern' }],
+    [{ era: 'auto' }],
+  ])('[OPT-4] are NOT_SUPPORTED in a definition: %j', (option) => {
+    const error = refusal(() => server({ command: 'node', ...option }));
+    expect(error.code).toBe('NOT_SUPPORTED');
+    expect(error.data.problems).toEqual([expect.stringContaining(`servers.files.${Object.keys(option)[0]}`)]);
+  });
+
+  it.each([
+    [{ limits: { memoryLimitMB: 4096 } }],
+    [{ handleSignals: true }],
+    [{ containment: 'markers' }],
+    [{ defaults: { sharing: 'shared' }, servers: { files: { command: 'node' } } }],
+    [{ defaults: { memoryLimitMB: 100 } }],
+  ])('[OPT-4] are NOT_SUPPORTED in the options of a pool: %j', (options) => {
+    expect(refusal(() => resolve(options)).code).toBe('NOT_SUPPORTED');
+  });
+
+  it('[OPT-4] do not hide that others are wrong', () => {
+    const error = refusal(() => server({ command: '', memoryLimitMB: 5 }));
+    expect(error.code).toBe('INVALID_OPTIONS');
+    expect(error.data.problems).toHaveLength(2);
+  });
+
+  it('[OPT-4] may be undefined, as every option may', () => {
+    const options: PoolOptions = {
+      servers: {
+        files: { command: 'node', memoryLimitMB: undefined, idleTimeout: undefined, maxInstances: undefined },
+      },
+      limits: undefined,
+      handleSignals: undefined,
+    };
+    expect(resolvePoolOptions(options).servers.get('files')).toMatchObject({ idleTimeout: 300_000, maxInstances: 3 });
+  });
+});
+
+describe('defaults', () => {
+  it('[OPT-5] are the documented ones', () => {
+    const pool = resolvePoolOptions({ servers: { files: { command: 'node' } } });
+    expect(pool).toMatchObject({
+      limits: { maxProcesses: 15, maxProcessesPerServer: Infinity },
+      cleanup: { concurrency: 5, timeout: 10_000, retries: 3 },
+      maxWaiting: 1_000,
+      acquireTimeout: 30_000,
+      leakDetection: 0,
+      maxBufferedMB: 256,
+    });
+    expect(pool.servers.get('files')).toMatchObject({
+      name: 'files',
+      sharing: 'exclusive',
+      reuse: 'tenant',
+      era: 'legacy',
+      clientCapabilities: {},
+      maxInstances: 3,
+      minIdle: 0,
+      idleTimeout: 300_000,
+      leaseIdleTimeout: 1_800_000,
+      maxUses: Infinity,
+      maxLifetime: Infinity,
+      startTimeout: 60_000,
+      eofGrace: 2_000,
+      termGrace: 5_000,
+      maxMessageMB: 64,
+      inheritEnv: [],
+      args: [],
+      cwd: undefined,
+    });
+    expect(resolveShutdownOptions({})).toMatchObject({ mode: 'graceful', timeout: 30_000 });
+    expect(resolveWarmOptions({})).toMatchObject({ count: 1, tenant: undefined });
+    expect(resolveCleanupOptions({ retries: 1 })).toEqual({ concurrency: 5, timeout: 10_000, retries: 1 });
+  });
+
+  it('[OPT-5] contradict no cap that the host set', () => {
+    const of = (limits: object) =>
+      resolve({ servers: { a: { command: 'node' } }, limits }).servers.get('a')?.maxInstances;
+    expect(of({ maxProcesses: 2 })).toBe(2);
+    expect(of({ maxProcessesPerServer: 1 })).toBe(1);
+    expect(of({ maxProcesses: 100 })).toBe(3);
+  });
+
+  it('[OPT-5] of the host apply to every server that sets nothing else', () => {
+    const { servers } = resolvePoolOptions({
+      servers: { a: { command: 'node' }, b: { command: 'node', idleTimeout: 7, eofGrace: undefined } },
+      defaults: { idleTimeout: 5, eofGrace: 6, sharing: 'dedicated' },
+    });
+    expect(servers.get('a')).toMatchObject({ idleTimeout: 5, eofGrace: 6, sharing: 'dedicated' });
+    expect(servers.get('b')).toMatchObject({ idleTimeout: 7, eofGrace: 6 });
+  });
+
+  it('[OPT-5] of the shorthand are the same, under the name of `default`', () => {
+    const options: SingleServerOptions = {
+      command: 'node',
+      args: ['a.js'],
+      maxInstances: 3,
+      limits: { maxProcesses: 4 },
+    };
+    const { servers, limits } = resolvePoolOptions(options);
+    expect([...servers.keys()]).toEqual(['default']);
+    expect(servers.get('default')).toMatchObject({
+      command: 'node',
+      args: ['a.js'],
+      maxInstances: 3,
+      idleTimeout: 300_000,
+    });
+    expect(limits.maxProcesses).toBe(4);
+  });
+});
+
+describe('the key of a definition', () => {
+  const base = { command: 'node', args: ['a'], env: { A: '1', B: '2' } };
+
+  it('[TENANT-3] is another for everything that the process can see', () => {
+    const key = define(base).key;
+    const others = [
+      define(base, 'other'),
+      define({ ...base, command: 'deno' }),
+      define({ ...base, args: ['a', 'b'] }),
+      define({ ...base, args: [] }),
+      define({ ...base, env: { A: '1', B: '3' } }),
+      define({ ...base, env: { A: '1' } }),
+      define({ ...base, cwd: '/' }),
+      define({ ...base, clientCapabilities: { roots: {} } }),
+      define({ ...base, inheritEnv: ['MCP_POOL_TEST'] }),
+      define({ ...base, sharing: 'dedicated' }),
+    ].map((definition) => definition.key);
+    expect(new Set([key, ...others]).size).toBe(others.length + 1);
+  });
+
+  it('[TENANT-3] is the same whatever the order of env, and whatever the policy', () => {
+    const key = define(base).key;
+    expect(define({ ...base, env: { B: '2', A: '1' } }).key).toBe(key);
+    expect(define({ ...base, idleTimeout: 1, maxInstances: 2 }).key).toBe(key);
+  });
+});
+
+describe('options of calls', () => {
+  it('[OPT-1] are checked in the same manner', () => {
+    expect(refusal(() => resolveAcquireOptions({ timeout: 0 })).code).toBe('INVALID_OPTIONS');
+    expect(refusal(() => resolveAcquireOptions({ tenant: '' })).code).toBe('INVALID_OPTIONS');
+    expect(refusal(() => resolveAcquireOptions({ tenat: 'a' } as object)).data.problems).toEqual([
+      "tenat is not a known option; did you mean 'tenant'?",
+    ]);
+    const notASignal = { signal: {} } as unknown as { signal: AbortSignal };
+    expect(refusal(() => resolveAcquireOptions(notASignal)).code).toBe('INVALID_OPTIONS');
+    expect(refusal(() => resolveWarmOptions({ count: 0 })).code).toBe('INVALID_OPTIONS');
+    expect(refusal(() => define({ command: 'node', maxInstances: 16 })).data.problems).toEqual([
+      'test.maxInstances must not be above 15, which limits.maxProcesses allows, got 16',
+    ]);
+    const { signal } = new AbortController();
+    expect(resolveAcquireOptions({ signal, tenant: 'a' })).toEqual({
+      signal,
+      tenant: 'a',
+      owner: undefined,
+      timeout: undefined,
+    });
+  });
+
+  it('[OPT-3] refuse a server without a name', () => {
+    expect(refusal(() => resolve({ servers: { ' ': { command: 'node' } } })).data.problems).toEqual([
+      'the name of a server must not be empty',
+    ]);
+    const pool = resolvePoolOptions({});
+    expect(refusal(() => resolveDefinition('', { command: 'node' }, pool)).code).toBe('INVALID_OPTIONS');
+  });
+});

@@ -1,0 +1,210 @@
+import { describe, expect, it } from 'vitest';
+import { PoolError } from '../../src/errors.js';
+import type { JsonRpcMessage } from '../../src/protocol/json-rpc.js';
+import type { Endpoint, Routing } from '../../src/protocol/routing.js';
+import { Session, type SessionEnd } from '../../src/protocol/session.js';
+import { rejection } from '../helpers/until.js';
+
+const released: SessionEnd = { asked: true, error: () => new PoolError('LEASE_RELEASED', 'it was released') };
+const crashed: SessionEnd = { asked: false, error: () => new PoolError('SERVER_EXITED', 'it crashed') };
+const message: JsonRpcMessage = { jsonrpc: '2.0', method: 'note' };
+const lost: JsonRpcMessage = { jsonrpc: '2.0', id: 1, error: { code: -32_000, message: 'lost' } };
+
+class FakeRouting implements Routing {
+  readonly openRequests = 0;
+  readonly calls: string[] = [];
+  readonly sent: JsonRpcMessage[] = [];
+  /** Given to the session when it fails, as the answers to its open requests. */
+  answers: JsonRpcMessage[] = [];
+  #session: Endpoint | undefined;
+
+  attach(session: Endpoint): void {
+    this.#session = session;
+    this.calls.push('attach');
+  }
+
+  async send(_session: Endpoint, sent: JsonRpcMessage): Promise<void> {
+    this.sent.push(sent);
+  }
+
+  receive(received: JsonRpcMessage): void {
+    this.#session?.receive(received);
+  }
+
+  detach(): void {
+    this.calls.push('detach');
+  }
+
+  fail(): void {
+    this.calls.push('fail');
+    for (const answer of this.answers.splice(0)) this.#session?.receive(answer);
+  }
+}
+
+function session() {
+  const routing = new FakeRouting();
+  const asked: string[] = [];
+  const made: Session = new Session({
+    routing,
+    opened: () => asked.push('opened'),
+    closeRequested: () => {
+      asked.push('close');
+      made.end(released);
+    },
+    touched: () => asked.push('touched'),
+  });
+  const told: string[] = [];
+  made.onmessage = (received) => told.push(received.method ?? 'answer');
+  made.onclose = () => told.push('close');
+  made.onerror = (error) => told.push(`error ${error.message}`);
+  return { session: made, routing, asked, told };
+}
+
+describe('Session', () => {
+  it('[SESS-3] sends only between its start and its end', async () => {
+    const { session: one, routing } = session();
+    expect(await rejection(one.send(message))).toMatchObject({ message: expect.stringContaining('not started') });
+    await one.start();
+    await one.send(message, { relatedRequestId: 1 });
+    expect(routing.sent).toEqual([message]);
+    one.end(released);
+    expect(await rejection(one.send(message))).toMatchObject({ code: 'LEASE_RELEASED' });
+    expect(await rejection(one.start())).toMatchObject({ code: 'LEASE_RELEASED' });
+    expect(routing.sent).toEqual([message]);
+  });
+
+  it('[SESS-3] starts once', async () => {
+    const { session: one, asked } = session();
+    await one.start();
+    expect(await rejection(one.start())).toMatchObject({ message: expect.stringContaining('started already') });
+    expect(asked).toEqual(['opened']);
+  });
+
+  it('has no sessionId, pid or stderr: a client would skip initialize, or probe by itself', () => {
+    const { session: one } = session();
+    for (const name of ['sessionId', 'pid', 'stderr']) expect(name in one).toBe(false);
+  });
+
+  it('[SESS-1] closes once, whoever asks for it and however often', async () => {
+    const { session: one, told, routing } = session();
+    await one.start();
+    await one.close();
+    await one.close();
+    one.end(crashed);
+    one.end(released);
+    expect(told).toEqual(['close']);
+    expect(routing.calls).toEqual(['attach', 'detach']);
+  });
+
+  it('[SESS-1] tells why first when nobody asked for the end', async () => {
+    const { session: one, told, routing } = session();
+    await one.start();
+    routing.answers = [lost];
+    one.end(crashed);
+    await one.close();
+    expect(told).toEqual(['answer', 'error it crashed', 'close']);
+    expect(routing.calls).toEqual(['attach', 'fail', 'detach']);
+  });
+
+  it('[SESS-1] closes once when a client closes as soon as it learns that its request is lost', async () => {
+    const { session: one, told, routing } = session();
+    await one.start();
+    one.onmessage = () => void one.close();
+    routing.answers = [lost, lost];
+    one.end(crashed);
+    expect(told.filter((what) => what === 'close')).toEqual(['close']);
+  });
+
+  it('[SESS-1] closes once when a handler closes in onerror or in onclose itself', async () => {
+    const { session: one, told } = session();
+    await one.start();
+    const { onclose } = one;
+    one.onerror = () => void one.close();
+    one.onclose = () => {
+      void one.close();
+      onclose?.();
+    };
+    one.end(crashed);
+    expect(told).toEqual(['close']);
+  });
+
+  it('[SESS-1] closes a session that was never started', () => {
+    const { session: one, told } = session();
+    one.end(released);
+    expect(told).toEqual(['close']);
+  });
+
+  it('[ROUTE-2] passes nothing on after its end', async () => {
+    const { session: one, told, routing } = session();
+    await one.start();
+    routing.receive(message);
+    one.end(released);
+    routing.receive(message);
+    expect(told).toEqual(['note', 'close']);
+  });
+
+  it('[SESS-2] calls the handlers that a client has chained', async () => {
+    const { session: one, routing } = session();
+    const calls: string[] = [];
+    // As the protocol class of the SDK does it.
+    const { onclose, onerror, onmessage } = one;
+    one.onclose = () => {
+      onclose?.();
+      calls.push('close');
+    };
+    one.onerror = (error) => {
+      onerror?.(error);
+      calls.push('error');
+    };
+    one.onmessage = (received, extra) => {
+      onmessage?.(received, extra);
+      calls.push('message');
+    };
+    await one.start();
+    routing.receive(message);
+    one.end(crashed);
+    expect(calls).toEqual(['message', 'error', 'close']);
+  });
+
+  it('[SESS-2] survives handlers that throw, and tells it to onerror', async () => {
+    const { session: one, routing } = session();
+    const errors: unknown[] = [];
+    let calls = 0;
+    one.onmessage = () => {
+      calls += 1;
+      throw new Error('in onmessage');
+    };
+    one.onclose = () => {
+      throw 'in onclose';
+    };
+    one.onerror = (error) => {
+      errors.push(error.message);
+      throw new Error('in onerror');
+    };
+    await one.start();
+    routing.receive(message);
+    routing.receive(message);
+    one.end(crashed);
+    expect(calls).toBe(2);
+    expect(errors).toEqual(['in onmessage', 'in onmessage', 'it crashed', 'in onclose']);
+    expect(routing.calls).toContain('detach');
+  });
+
+  it('[SESS-2] needs no handlers at all', async () => {
+    const { session: one, routing } = session();
+    delete one.onmessage;
+    delete one.onclose;
+    delete one.onerror;
+    await one.start();
+    routing.receive(message);
+    expect(() => one.end(crashed)).not.toThrow();
+  });
+
+  it('says that something went over it', async () => {
+    const { session: one, routing, asked } = session();
+    await one.start();
+    await one.send(message);
+    routing.receive(message);
+    expect(asked).toEqual(['opened', 'touched', 'touched']);
+  });
+});

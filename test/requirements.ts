@@ -1,0 +1,149 @@
+/**
+ * What this package promises, one sentence each: the promises of the design and what issues say must hold. Titles of tests
+ * cite them as `[ID]`; `requirements.test.ts` fails for one that no test cites, and for one that is cited but not here.
+ */
+export const requirements = {
+  // Starting a process
+  'SPAWN-1':
+    'A process is in the registry in the tick in which it is spawned, and every failure path of a start ends it.',
+  'SPAWN-2': 'A missing command is a COMMAND_NOT_FOUND error that says where was looked.',
+  'SPAWN-3': 'A missing working directory is a CWD_NOT_FOUND error, not one about the command.',
+  'SPAWN-4': 'A command that may not be executed is a COMMAND_NOT_EXECUTABLE error.',
+  'SPAWN-5':
+    'What the operating system refuses (E2BIG, EMFILE, a missing interpreter) is a SPAWN_FAILED error with its errno.',
+  'SPAWN-6': 'A command is looked up in the PATH of the server, never by a shell.',
+  'SPAWN-7': 'stderr is always read, kept as a bounded tail, and offered as whole lines.',
+  'SPAWN-8': 'A server is leader of a group and a session of its own.',
+
+  // Secrets
+  'SECRET-1': 'Values of env appear in no error, event, status or log.',
+  'SECRET-2': "A server gets an allow-list of the host's variables, those it names in inheritEnv, and its own env.",
+
+  // The ladder that ends a tree
+  'LADDER-1': 'A server that obeys end of file is ended by closing its stdin.',
+  'LADDER-2': 'A server that ignores end of file and SIGTERM is ended by SIGKILL, after both graces.',
+  'LADDER-3': 'A shell around a server, and a tree of 1+50, end whole.',
+  'LADDER-4':
+    'A helper that holds stdout open, in the group of the server or in a session of its own, ends with it, in bounded time.',
+  'LADDER-5': 'The report says each step, how many lived then, how long it took, and what survived.',
+  'LADDER-6': 'What cannot be proven dead is reported in bounded time.',
+  'LADDER-7': 'An emergency, or the signal of a caller, goes to SIGKILL at once.',
+  'LADDER-8': 'What is forked while a tree ends is ended too.',
+
+  // Whose process is it, and is it dead
+  'KIN-1': 'The members of a tree are found whole, also after their parents died.',
+  'STRANGER-1': 'No signal goes to a stranger: a recycled pid, a recycled group, the group of the host.',
+  'PROOF-1': 'What could not be confirmed dead is reported and quarantined; its slot stays taken.',
+  'PROOF-2': 'A zombie is dead; a process that lives under another start time is not ours.',
+  'PROOF-3': 'A process table that cannot be read proves nothing.',
+
+  // Registry
+  'REG-1': 'The registry finds its entries by id, name and pid; an id is never given twice.',
+  'REG-2': 'The consistency check finds and removes a dead entry.',
+  'REG-3': 'The consistency check finds and removes an entry whose pid was reused.',
+  'REG-4': 'The consistency check finds and repairs an index that disagrees with the entries.',
+  'REG-5': 'The registry tells each change once, and counts it once.',
+
+  // Cleanup queue
+  'CLEAN-1': 'At most `concurrency` trees are ended at once, in order.',
+  'CLEAN-2': 'An attempt that reaches its deadline goes to SIGKILL, one that never comes back is given up.',
+  'CLEAN-3': 'A failed attempt is tried again with exponential backoff, as an emergency.',
+  'CLEAN-4': 'The status of every job can be asked for.',
+  'CLEAN-5': 'The report says what was signalled, how long it took, and what survived.',
+  'CLEAN-6': 'A second job of the same id joins the first, and hurries it when it is an emergency.',
+  'CLEAN-7': 'A deadline longer than a timer can be is no deadline of one millisecond.',
+
+  // Framing and connection
+  'FRAME-1': 'However a stream is cut into chunks, the same messages come out.',
+  'FRAME-2': 'A line that is no message is skipped and counted.',
+  'FRAME-3': 'A message above the limit, in bytes, breaks its connection and nothing else.',
+  'CONN-1': 'What is sent in one tick is written at once.',
+  'CONN-2': 'A server that does not read holds its callers back.',
+  'CONN-3': 'send rejects when the message cannot be written, and leaves nothing behind.',
+  'CONN-4': 'What waits to be written is bounded, in bytes, and says so when the bound is reached.',
+
+  // Routing
+  'ROUTE-1': 'Ids are remapped and come back with their type: 1 is not "1".',
+  'ROUTE-2': 'A late reply to an earlier session reaches no later one.',
+  'ROUTE-3': 'A cancellation reaches the request that it means; an unknown one is dropped.',
+  'ROUTE-4': 'A progress token comes back as it was given, with its type.',
+  'ROUTE-5':
+    'initialize is sent once per process; clients are answered from the cache, an older version that they ask for is theirs.',
+  'ROUTE-6': 'ping is answered locally, both ways.',
+  'ROUTE-7': 'A request of the server is refused when no client is there to answer.',
+  'ROUTE-8':
+    'A request that is lost with its server is answered with an error that says why, and whether it may be retried.',
+  'ROUTE-9': 'Through a dedicated server every message passes unchanged.',
+
+  // Session
+  'SESS-1': 'onclose is called exactly once, whatever ended the lease.',
+  'SESS-2': 'Handlers that a client chains are all called; one that throws breaks nothing.',
+  'SESS-3': 'send rejects before the start and after the end, with a reason.',
+
+  // Options
+  'OPT-1': 'Wrong options are one error that lists each problem once.',
+  'OPT-2': 'An unknown key is refused with the nearest known name.',
+  'OPT-3': 'A negative number, a wrong type, an empty command and a maxInstances above the total are refused.',
+  'OPT-4': 'An option whose feature is not there yet is NOT_SUPPORTED, never ignored.',
+  'OPT-5': 'Every default is the documented one, and contradicts nothing that the host set.',
+  'OPT-6': 'The version that servers are told is that of the package.',
+
+  // Events and states
+  'EVENT-1': 'A listener that throws or rejects breaks nothing and becomes listener:error.',
+  'EVENT-2': 'Listeners are added, called once, and taken off as by eventemitter3.',
+  'STATE-1': 'The states of a server change only as its table says; a late event changes nothing.',
+
+  // Budget and queue
+  'BUDGET-1': 'Slots cover starting, running, stopping and quarantined trees; the caps hold under any interleaving.',
+  'QUEUE-1': 'Callers are served in order of arrival: 50 at once on a cold definition with at most 3 processes.',
+  'QUEUE-2': 'No caller is lost when others abort or time out in any order.',
+  'QUEUE-3':
+    'The oldest waiter that can be served goes first, whatever its server; an idle instance of another ends for it.',
+  'QUEUE-4': 'The wait queue is bounded and says so when it is full.',
+  'QUEUE-5': 'One deadline covers waiting, spawn and handshake, and says for what was waited.',
+  'QUEUE-6':
+    'When a caller gives up during a start, the start serves the next waiter; without one it is ended and the slot comes back.',
+
+  // Starts and deaths
+  'START-1': 'A start that fails rejects the caller who waits longest; the others go on.',
+  'START-2':
+    'A start that fails in any way is a typed error within the deadline, with the stderr tail, and its slot is free again.',
+  'START-3': 'A late event of an instance that ends changes nothing.',
+  'DEATH-1':
+    'An exit that nobody asked for is noticed at once, code 0 included: told, the transport closes, the next call starts anew.',
+  'DEATH-2': 'What a server wrote before it died still arrives.',
+  'DEATH-3': 'What a crashed server leaves behind is killed at once.',
+
+  // Leases, life and definitions
+  'LEASE-1': 'A silent lease is taken back when somebody waits, and not before.',
+  'LEASE-2': 'A lease that is held too long is told once, with the stack of its borrower.',
+  'LEASE-3': 'A released lease is over: its transport closes once, send rejects, releasing again returns false.',
+  'LIFE-1': 'Idle instances end after idleTimeout.',
+  'LIFE-2': 'minIdle of them stay ready, within the budgets.',
+  'LIFE-3': 'warm starts instances ahead, and tells why none is ready.',
+  'LIFE-4': 'An instance ends after maxUses leases, or at maxLifetime with jitter.',
+  'TENANT-1': 'No instance is ever used by two tenants, nor by two owners where reuse says so.',
+  'TENANT-2': 'All leases and waiting calls of one owner, or one tenant, can be released at once.',
+  'TENANT-3': 'Two definitions of which a process could see a difference never share one.',
+  'DEF-1': 'A changed definition drains the old instances and ends them, also while they start.',
+  'DEF-2': 'A removed server rejects its waiters and is unknown.',
+
+  // The end
+  'END-1': 'A graceful shutdown rejects who waits, lets requests finish, closes leases, and proves each end.',
+  'END-2': 'shutdown() during a start ends everything and does not resolve before.',
+  'END-3': 'An emergency kills at once; a graceful shutdown whose time runs out becomes one.',
+  'TREE-1': 'release and shutdown end the whole tree of any server, in bounded time, and say how.',
+  'TREE-2': 'An emergency ends 1+50 processes at once.',
+
+  // Noise
+  'NOISE-1': 'A server that writes 10 MB of stderr is served.',
+  'NOISE-2': 'A server that writes 1,000 lines that are no messages is served.',
+  'NOISE-3': 'A server that writes a 50 MB result is served.',
+  'NOISE-4': 'A message above maxMessageMB ends the instance that wrote it, and nothing else.',
+  'NOISE-5': 'A server that closes its stdin is ended, and send rejects.',
+
+  // The polite guest
+  'GUEST-1': 'The host ends by itself when its work is done although idle servers are pooled.',
+  'GUEST-2': 'The host is held open by what somebody waits for, and by nothing else.',
+  'GUEST-3': 'The pool sets no signal handler, writes nothing to the console, patches nothing.',
+} as const satisfies Record<string, string>;
