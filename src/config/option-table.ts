@@ -63,8 +63,12 @@ export const count = (fallback: number, least: number, unlimited?: 'unlimited') 
     (value) => value >= least && (Number.isInteger(value) || (unlimited !== undefined && value === Infinity)),
   );
 
-export const megabytes = (fallback: number) =>
-  numeric(fallback, 'a number of megabytes above 0', (value) => value > 0 && Number.isFinite(value));
+export const megabytes = (fallback: number, most = Number.MAX_SAFE_INTEGER) =>
+  numeric(
+    fallback,
+    `a number of megabytes above 0${most < Number.MAX_SAFE_INTEGER ? `, at most ${most}` : ''}`,
+    (value) => value > 0 && value <= most,
+  );
 
 export function oneOf<const T extends string>(fallback: T, ...words: readonly T[]): Field<T> {
   const known: readonly unknown[] = words;

@@ -52,8 +52,8 @@ const policyFields = {
   eofGrace: duration(2_000),
   /** How long a server may take to exit after SIGTERM, before SIGKILL, ms. Default 5,000. */
   termGrace: duration(5_000),
-  /** A longer message ends the instance that wrote it, MB. Default 64. */
-  maxMessageMB: megabytes(64),
+  /** A longer message ends the instance that wrote it, MB. Default 64, at most 511: Node has no longer texts. */
+  maxMessageMB: megabytes(64, 511),
   /** Variables that the server inherits from the host beside HOME, LOGNAME, PATH, SHELL, TERM and USER. */
   inheritEnv: texts(),
   memoryLimitMB: later('memory limits come with the resource monitor'),
@@ -222,7 +222,9 @@ function readDefinition(
   limits: ResolvedLimits,
   problems: Problems,
 ): ResolvedDefinition {
-  if (name.trim() === '') problems.wrong.push('the name of a server must not be empty');
+  if (name.trim() === '' || name.includes('\0')) {
+    problems.wrong.push('the name of a server must not be empty, and have no NUL characters');
+  }
   const merged = isPlainObject(given) ? withDefaults(defaults, given) : given;
   const options = readOptions(definitionFields, merged, path, problems);
   const prefix = path === '' ? '' : `${path}.`;

@@ -1,7 +1,7 @@
 import type { PoolError } from '../errors.js';
 import type { ServerInstance } from '../server/server-instance.js';
-import { type Decision, decide, type Room } from './admission.js';
-import { type Fleet, isOpen, type OpenGroup, reuseKey, type ServerGroup, type Whose } from './fleet.js';
+import { type Decision, decide, type Limit, type Room } from './admission.js';
+import { type Fleet, isOpen, kind, type OpenGroup, reuseKey, type ServerGroup, type Whose } from './fleet.js';
 import type { Waiter, WaitQueue } from './wait-queue.js';
 
 /** What the dispatcher has done for it. */
@@ -21,16 +21,16 @@ class Claims {
   readonly #serverEnding = new Map<ServerGroup, number>();
   ending = 0;
 
-  startsOf(group: ServerGroup, key: string): number {
-    return this.#starts.get(startKey(group, key)) ?? 0;
+  startsOf(kind: string): number {
+    return this.#starts.get(kind) ?? 0;
   }
 
   endingOf(group: ServerGroup): number {
     return this.#serverEnding.get(group) ?? 0;
   }
 
-  claimStart(group: ServerGroup, key: string): void {
-    this.#starts.set(startKey(group, key), this.startsOf(group, key) + 1);
+  claimStart(kind: string): void {
+    this.#starts.set(kind, this.startsOf(kind) + 1);
   }
 
   /** A slot that comes free counts for the server too, if the waiter needs it there. */
@@ -71,36 +71,33 @@ export class Dispatcher {
     }
   }
 
-  /** Starts for the same callers that nobody waits for. A caller's own need goes before a minimum. */
+  /** A start that no caller waits for, the youngest of its kind. A caller's own need goes before a minimum. */
   surplusStart(among: Iterable<ServerGroup> = this.#fleet.groups.values()): ServerInstance | undefined {
     if (this.#fleet.startCount === 0) return undefined;
     for (const group of among) {
       for (const [key, starts] of group.starts) {
-        if (starts.length > this.waitersFor(group, key)) return starts.at(-1);
+        if (starts.length > this.#queue.count(kind(group.name, key))) return starts.at(-1);
       }
     }
     return undefined;
   }
 
-  waitersFor(group: ServerGroup, key: string): number {
-    let count = 0;
-    for (const waiter of this.#queue) {
-      if (waiter.name === group.name && group.definition && reuseKey(group.definition, waiter) === key) count += 1;
-    }
-    return count;
-  }
-
   #round(): void {
     const claims = new Claims();
+    const blocked = new Map<string, Limit>();
     for (const waiter of this.#queue) {
+      const limit = blocked.get(waiter.kind);
+      if (limit !== undefined) {
+        // Nothing is left for its kind, since an earlier waiter of it got nothing.
+        waiter.blockedBy = limit;
+        continue;
+      }
       const group = this.#fleet.group(waiter.name);
       // Removed servers reject their waiters before they call us.
       if (!isOpen(group)) continue;
-      const key = reuseKey(group.definition, waiter);
-      const decision = this.#decide(group, key, claims);
-      this.#act(decision, waiter, group, key, claims);
-      // Nothing is left for anybody: the others need not be looked at.
-      if (decision.action === 'wait' && decision.for === 'release' && this.#exhausted(claims)) break;
+      const decision = this.#decide(group, reuseKey(group.definition, waiter), claims);
+      this.#act(decision, waiter, group, claims);
+      if (decision.action === 'wait' && decision.for === 'release') blocked.set(waiter.kind, decision.limit);
     }
   }
 
@@ -120,24 +117,24 @@ export class Dispatcher {
     };
     return decide({
       idle: fleet.idleFor(group, key) > 0,
-      starting: fleet.startsFor(group, key).length - claims.startsOf(group, key),
+      starting: fleet.startsFor(group, key).length - claims.startsOf(kind(group.name, key)),
       server,
       pool,
     });
   }
 
-  #act(decision: Decision, waiter: Waiter, group: OpenGroup, key: string, claims: Claims): void {
+  #act(decision: Decision, waiter: Waiter, group: OpenGroup, claims: Claims): void {
     waiter.blockedBy = undefined;
     switch (decision.action) {
       case 'reuse': {
-        const instance = this.#fleet.takeIdle(group, key);
+        const instance = this.#fleet.takeIdle(group, reuseKey(group.definition, waiter));
         if (instance) this.#actions.lend(waiter, instance);
         return;
       }
       case 'spawn':
         try {
           this.#actions.start(group, waiter);
-          claims.claimStart(group, key);
+          claims.claimStart(waiter.kind);
         } catch (error) {
           this.#actions.reject(waiter, error as PoolError);
         }
@@ -149,25 +146,11 @@ export class Dispatcher {
         return claims.claimEnding(group, decision.from);
       }
       case 'wait':
-        if (decision.for === 'start') claims.claimStart(group, key);
+        if (decision.for === 'start') claims.claimStart(waiter.kind);
         else if (decision.for === 'ending') claims.claimEnding(group, isFull(group) ? 'server' : 'pool');
         else waiter.blockedBy = decision.limit;
     }
   }
-
-  #exhausted(claims: Claims): boolean {
-    const fleet = this.#fleet;
-    return (
-      fleet.used >= this.#maxProcesses &&
-      fleet.idleCount === 0 &&
-      fleet.startCount === 0 &&
-      fleet.endingCount <= claims.ending
-    );
-  }
-}
-
-function startKey(group: ServerGroup, key: string): string {
-  return `${group.name}\0${key}`;
 }
 
 function isFull({ definition, instances }: OpenGroup): boolean {

@@ -25,8 +25,8 @@ export interface ServerGroup {
   idleCount: number;
   /** Trees being ended: their slots come free. */
   readonly ending: Set<ServerInstance>;
-  /** Why the last start failed, until one succeeds. */
-  lastFailure: PoolError | undefined;
+  /** The last start that failed, until one succeeds: for whom, and at which clock time. */
+  lastFailure: { readonly error: PoolError; readonly key: string; readonly at: number } | undefined;
   /** Starts for `minIdle` that failed in a row, and when the next may be tried. */
   failures: number;
   retryAt: number;
@@ -42,6 +42,15 @@ export function isOpen(group: ServerGroup | undefined): group is OpenGroup {
 /** Who may use an instance that was started for `whose`. */
 export function reuseKey({ reuse }: ResolvedDefinition, { tenant, owner }: Whose): string {
   return reuse === 'owner' ? `${tenant ?? ''}\0${owner ?? ''}` : (tenant ?? '');
+}
+
+/** Callers of one kind can be served by the same instances: those of one server and one reuse key. */
+export function kindOf(definition: ResolvedDefinition, whose: Whose): string {
+  return kind(definition.name, reuseKey(definition, whose));
+}
+
+export function kind(name: string, key: string): string {
+  return `${name}\0${key}`;
 }
 
 /**
@@ -87,6 +96,10 @@ export class Fleet {
   define(definition: ResolvedDefinition): void {
     const group = this.#ensureGroup(definition.name);
     group.definition = definition;
+    // What failed before the change says nothing about what comes after it.
+    group.lastFailure = undefined;
+    group.failures = 0;
+    group.retryAt = 0;
     if (definition.minIdle > 0) this.withMinimum.add(group);
     else this.withMinimum.delete(group);
   }
@@ -102,6 +115,11 @@ export class Fleet {
   provenUseful(instance: ServerInstance): void {
     const group = this.groups.get(instance.name);
     if (group) group.failures = 0;
+  }
+
+  /** Whether more of its trees run than its definition allows, because that was changed. */
+  isOverLimit({ definition, instances, ending }: ServerGroup): boolean {
+    return definition !== undefined && instances.size - ending.size > definition.maxInstances;
   }
 
   *instances(): Generator<ServerInstance> {
@@ -134,6 +152,13 @@ export class Fleet {
   isStarting(instance: ServerInstance): boolean {
     const starts = this.groups.get(instance.name)?.starts.get(reuseKey(instance.definition, instance));
     return starts?.includes(instance) ?? false;
+  }
+
+  /** Starts on the way for a kind of callers. */
+  startsOfKind(wanted: string): number {
+    const separator = wanted.indexOf('\0');
+    const group = this.groups.get(wanted.slice(0, separator));
+    return group?.starts.get(wanted.slice(separator + 1))?.length ?? 0;
   }
 
   park(instance: ServerInstance): void {

@@ -1,9 +1,10 @@
 import type { Clock, Timer } from '../config/clock.js';
 import type { ResolvedPoolOptions } from '../config/options.js';
 import type { ServerInstance } from '../server/server-instance.js';
-import { type Fleet, isOpen, type OpenGroup, reuseKey, type ServerGroup, SPARE } from './fleet.js';
+import { type Fleet, isOpen, reuseKey, type ServerGroup, SPARE } from './fleet.js';
 import type { Lease } from './lease.js';
 import type { LeaseDesk } from './lease-desk.js';
+import type { Lifecycle } from './lifecycle.js';
 
 /** How often quarantined trees are looked at again, ms. */
 const QUARANTINE_INTERVAL = 30_000;
@@ -11,30 +12,23 @@ const QUARANTINE_INTERVAL = 30_000;
 const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 60_000;
 
-export interface JanitorActions {
-  /** An idle instance that is idle for too long, or too old. */
-  retire(instance: ServerInstance, reason: 'idle' | 'max-lifetime'): void;
-  /** Starts an instance that no caller asked for. */
-  startSpare(group: OpenGroup): void;
-}
-
 /** Does what falls due as time passes, with one timer that is set to the next thing due and never holds the host. */
 export class Janitor {
   readonly #clock: Clock;
   readonly #fleet: Fleet;
   readonly #desk: LeaseDesk;
   readonly #options: ResolvedPoolOptions;
-  readonly #actions: JanitorActions;
+  readonly #lifecycle: Lifecycle;
   #timer: Timer | undefined;
   #due = Infinity;
   #stopped = false;
 
-  constructor(clock: Clock, fleet: Fleet, desk: LeaseDesk, options: ResolvedPoolOptions, actions: JanitorActions) {
+  constructor(clock: Clock, fleet: Fleet, desk: LeaseDesk, options: ResolvedPoolOptions, lifecycle: Lifecycle) {
     this.#clock = clock;
     this.#fleet = fleet;
     this.#desk = desk;
     this.#options = options;
-    this.#actions = actions;
+    this.#lifecycle = lifecycle;
   }
 
   /** Something falls due at clock time `at`. Cheap when something else is due before. */
@@ -73,7 +67,7 @@ export class Janitor {
         this.#options.limits.maxProcesses - this.#fleet.used,
       );
       let missing = Math.min(definition.minIdle - spare, room);
-      for (; missing > 0 && group.retryAt <= this.#clock.now(); missing--) this.#actions.startSpare(group);
+      for (; missing > 0 && group.retryAt <= this.#clock.now(); missing--) this.#lifecycle.startSpare(group, SPARE);
     }
   }
 
@@ -84,28 +78,28 @@ export class Janitor {
     this.wakeAt(group.retryAt);
   }
 
-  /** A caller is kept waiting: takes back the leases that are silent for too long, and comes back for the others. */
+  /** Callers are kept waiting: takes a lease back that is silent for too long, and comes back for the others. */
   reclaimSilent(): void {
-    const byActivity = [...this.#desk.leases.values()].sort(
-      (a, b) => a.instance.lastActivity - b.instance.lastActivity,
-    );
-    for (const lease of byActivity) {
+    const blocked = [...this.#desk.queue].filter(({ blockedBy }) => blockedBy !== undefined);
+    if (blocked.length === 0) return;
+    const forAny = blocked.some(({ blockedBy }) => blockedBy === 'maxProcesses');
+    const names = new Set(blocked.map(({ name }) => name));
+    const now = this.#clock.now();
+    for (const lease of this.#desk.leases.values()) {
+      const { instance } = lease;
+      const { leaseIdleTimeout } = instance.definition;
+      if (!forAny && !names.has(lease.name)) continue;
       // A server that works on an answer is not silent, it is busy.
-      if (lease.instance.openRequests > 0 || !this.#wouldHelp(lease)) continue;
-      const silent = this.#clock.now() - lease.instance.lastActivity;
-      const left = lease.instance.definition.leaseIdleTimeout - silent;
-      if (left <= 0)
-        this.#desk.reclaim(lease, `silent for ${Math.round(silent)} ms (leaseIdleTimeout) while somebody waited`);
-      else this.wakeAt(this.#clock.now() + left);
+      const silent = instance.openRequests > 0 ? 0 : now - instance.lastActivity;
+      if (silent < leaseIdleTimeout) this.wakeAt(now + leaseIdleTimeout - silent);
+      else {
+        // One at a time: its end lets the waiters be looked at again, which leads back here.
+        return this.#desk.reclaim(
+          lease,
+          `silent for ${Math.round(silent)} ms (leaseIdleTimeout) while somebody waited`,
+        );
+      }
     }
-  }
-
-  /** Asked again for each lease: the one taken back before may have been enough. */
-  #wouldHelp(lease: Lease): boolean {
-    for (const { blockedBy, name } of this.#desk.queue) {
-      if (blockedBy === 'maxProcesses' || (blockedBy === 'maxInstances' && name === lease.name)) return true;
-    }
-    return false;
   }
 
   #sweep(): void {
@@ -118,18 +112,21 @@ export class Janitor {
       this.wakeAt(now + QUARANTINE_INTERVAL);
     }
     if (this.#options.leakDetection > 0) for (const lease of this.#desk.leases.values()) this.#checkLeak(lease, now);
-    if (this.#desk.queue.size > 0) this.reclaimSilent();
+    this.reclaimSilent();
     this.fillUp();
   }
 
   #sweepIdle(group: ServerGroup, now: number): void {
-    const spared = group.definition?.minIdle ?? 0;
-    for (const idle of [...group.idle.values()]) {
-      for (const instance of [...idle]) {
+    const spareKey = group.definition && reuseKey(group.definition, SPARE);
+    for (const [key, idle] of [...group.idle]) {
+      // Of the spare instances the youngest are kept, which stand last.
+      const kept = key === spareKey ? (group.definition?.minIdle ?? 0) : 0;
+      const instances = [...idle];
+      for (const [index, instance] of instances.entries()) {
         const { idleTimeout } = instance.definition;
-        if (instance.expiresAt <= now) this.#actions.retire(instance, 'max-lifetime');
+        if (instance.expiresAt <= now) void instance.stop('max-lifetime');
         else if (instance.idleSince + idleTimeout > now) this.parked(instance);
-        else if (group.idleCount > spared) this.#actions.retire(instance, 'idle');
+        else if (index < instances.length - kept) void instance.stop('idle');
         else this.wakeAt(instance.expiresAt);
       }
     }

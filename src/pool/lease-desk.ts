@@ -6,7 +6,17 @@ import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { SessionEnd } from '../protocol/session.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import { Dispatcher } from './dispatcher.js';
-import { type Fleet, isOpen, type OpenGroup, reuseKey, type ServerGroup, SPARE, type Whose } from './fleet.js';
+import {
+  type Fleet,
+  isOpen,
+  kind,
+  kindOf,
+  type OpenGroup,
+  reuseKey,
+  type ServerGroup,
+  SPARE,
+  type Whose,
+} from './fleet.js';
 import { Lease } from './lease.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { LeaseEvent, News, QueueEvent } from './pool-events.js';
@@ -61,8 +71,9 @@ export class LeaseDesk {
   /** An idle instance at once, or the end of a wait. */
   async acquire(group: OpenGroup, request: LeaseRequest): Promise<Lease> {
     const instance = this.#takeIdle(group, request);
-    if (instance === undefined) return this.#wait(request);
-    const lease = this.#lend(instance, request, 0);
+    if (instance === undefined) return this.#wait(group, request);
+    const lease = this.#lend(instance, request);
+    this.#tellAcquired(lease, 0);
     if (group.definition.minIdle > 0) this.settle();
     return lease;
   }
@@ -70,6 +81,8 @@ export class LeaseDesk {
   /** An instance that nobody uses: serves the next waiter, or is idle from now on. */
   park(instance: ServerInstance): void {
     const { clock, fleet, timekeeper } = this.#parts;
+    const group = fleet.group(instance.name);
+    if (group && fleet.isOverLimit(group)) return void instance.stop('surplus');
     instance.idleSince = clock.now();
     fleet.park(instance);
     timekeeper.parked(instance);
@@ -79,8 +92,23 @@ export class LeaseDesk {
   /** Something has changed: serves whom it can, then fills up to the minimum what nobody needs. */
   settle(): void {
     if (!this.#open) return;
-    if (this.queue.size > 0) this.#dispatcher.run();
-    else this.#parts.timekeeper.fillUp();
+    const { timekeeper } = this.#parts;
+    this.#dispatcher.run();
+    if (this.queue.size > 0) timekeeper.reclaimSilent();
+    else timekeeper.fillUp();
+  }
+
+  /** The definition of a server was changed: what holds for its waiters and its processes may have changed with it. */
+  redefined(group: OpenGroup): void {
+    const { definition } = group;
+    const { fleet, timekeeper } = this.#parts;
+    this.queue.rename(group.name, (waiter) => kindOf(definition, waiter));
+    for (const instance of group.instances)
+      if (instance.definition.key === definition.key) instance.definition = definition;
+    for (const idle of [...group.idle.values()].flat()) {
+      if (fleet.isOverLimit(group)) void idle.stop('surplus');
+      else timekeeper.parked(idle);
+    }
   }
 
   /** Serves nobody any more, and rejects those who wait; returns how many. */
@@ -93,8 +121,9 @@ export class LeaseDesk {
   }
 
   reject(waiter: Waiter, error: PoolError): void {
-    this.#tellRejected(waiter, error);
     waiter.reject(error);
+    this.#tellRejected(waiter, error);
+    this.#endUnwantedStart(waiter);
   }
 
   rejectAll(matches: (waiter: Waiter) => boolean, error: (waiter: Waiter) => PoolError): number {
@@ -130,54 +159,73 @@ export class LeaseDesk {
   /** A start failed. If fewer starts are left than callers count on them, the one who waits longest gets its error. */
   startFailed(group: ServerGroup, key: string, error: PoolError): void {
     if (!isOpen(group)) return;
-    const { definition, name } = group;
-    if (this.#dispatcher.waitersFor(group, key) <= this.#parts.fleet.startsFor(group, key).length) return;
-    for (const waiter of this.queue) {
-      if (waiter.name === name && reuseKey(definition, waiter) === key) return this.reject(waiter, error);
-    }
+    const failed = kind(group.name, key);
+    if (this.queue.count(failed) <= this.#parts.fleet.startsFor(group, key).length) return;
+    for (const waiter of this.queue) if (waiter.kind === failed) return this.reject(waiter, error);
   }
 
   #takeIdle(group: OpenGroup, whose: Whose): ServerInstance | undefined {
     const { fleet, clock } = this.#parts;
     const key = reuseKey(group.definition, whose);
     let instance = fleet.takeIdle(group, key);
-    for (; instance && instance.expiresAt <= clock.now(); instance = fleet.takeIdle(group, key)) {
-      void instance.stop('max-lifetime');
+    for (; instance; instance = fleet.takeIdle(group, key)) {
+      if (instance.retired === undefined && instance.expiresAt > clock.now()) return instance;
+      void instance.stop(instance.retired ?? 'max-lifetime');
     }
     return instance;
   }
 
-  #wait(request: LeaseRequest): Promise<Lease> {
-    const { waiter, lease } = this.queue.add(request);
+  async #wait(group: OpenGroup, request: LeaseRequest): Promise<Lease> {
+    const { maxWaiting } = this.#parts.options;
+    const key = reuseKey(group.definition, request);
+    if (this.#waitingForOthers() >= maxWaiting && !this.#canStart(group, key)) {
+      const error = queueFull(request.name, maxWaiting);
+      this.#tellRejected({ ...request, since: this.#parts.clock.now() }, error);
+      throw error;
+    }
+    const { waiter, lease } = this.queue.add(request, kind(group.name, key));
     this.settle();
-    if (this.queue.has(waiter)) this.#admit(waiter);
+    if (this.queue.has(waiter)) this.#tellWaiting(waiter);
     return lease;
   }
 
-  /** A caller that was not served at once: may it wait? */
-  #admit(waiter: Waiter): void {
-    const { options, fleet, news, timekeeper } = this.#parts;
-    const { maxWaiting, limits } = options;
-    // Callers whose server is starting do not wait for others.
-    if (this.queue.size - fleet.startCount > maxWaiting) return this.reject(waiter, queueFull(waiter.name, maxWaiting));
+  /** Callers that no start is on its way to. */
+  #waitingForOthers(): number {
+    const { fleet } = this.#parts;
+    let waiting = 0;
+    for (const [kind, count] of this.queue.kinds()) waiting += Math.max(0, count - fleet.startsOfKind(kind));
+    return waiting;
+  }
+
+  /** Whether a caller would get a start of its own, so that it does not wait for others. */
+  #canStart(group: OpenGroup, key: string): boolean {
+    const { fleet, options } = this.#parts;
+    if (fleet.startsFor(group, key).length > this.queue.count(kind(group.name, key))) return true;
+    return group.instances.size < group.definition.maxInstances && fleet.used < options.limits.maxProcesses;
+  }
+
+  #tellWaiting(waiter: Waiter): void {
+    const { options, fleet, news } = this.#parts;
+    const { name, blockedBy } = waiter;
     waiter.announced = true;
     news.emit('queue:waiting', { ...queueEvent(waiter), waiting: this.queue.size });
-    const { name, blockedBy } = waiter;
     if (blockedBy === undefined) return;
     const maxInstances = fleet.group(name)?.definition?.maxInstances ?? 0;
-    const value = blockedBy === 'maxInstances' ? maxInstances : limits.maxProcesses;
+    const value = blockedBy === 'maxInstances' ? maxInstances : options.limits.maxProcesses;
     news.emit('limit:reached', { name, limit: blockedBy, value });
-    timekeeper.reclaimSilent();
   }
 
   #serve(waiter: Waiter, instance: ServerInstance): void {
     const waited = this.#waited(waiter);
+    const lease = this.#lend(instance, waiter);
+    // The caller has its lease before anybody is told, so that nothing a listener does can lose it.
+    waiter.resolve(lease);
     if (waiter.announced) this.#parts.news.emit('queue:served', { ...queueEvent(waiter), waited });
-    waiter.resolve(this.#lend(instance, waiter, waited));
+    this.#tellAcquired(lease, waited);
   }
 
-  #lend(instance: ServerInstance, request: LeaseRequest, waited: number): Lease {
-    const { clock, hold, fleet, metrics, news, options, timekeeper } = this.#parts;
+  #lend(instance: ServerInstance, request: LeaseRequest): Lease {
+    const { clock, hold, fleet, metrics, options, timekeeper } = this.#parts;
     const now = clock.now();
     const lease = new Lease({ hold, leaseEnded: this.#leaseEnded }, instance, request, now);
     instance.occupant = lease;
@@ -187,8 +235,12 @@ export class LeaseDesk {
     this.leases.set(lease.id, lease);
     metrics.acquired += 1;
     if (options.leakDetection > 0) timekeeper.wakeAt(now + options.leakDetection);
-    if (news.hasListener('lease:acquired')) news.emit('lease:acquired', { ...leaseEvent(lease), waited });
     return lease;
+  }
+
+  #tellAcquired(lease: Lease, waited: number): void {
+    const { news } = this.#parts;
+    if (news.hasListener('lease:acquired')) news.emit('lease:acquired', { ...leaseEvent(lease), waited });
   }
 
   /** The end of a lease, whoever ended it. Returns the end of its process, if that ends with it. */
@@ -212,7 +264,7 @@ export class LeaseDesk {
   };
 
   #giveUp(waiter: Waiter, why: GiveUpReason): PoolError {
-    const { fleet, lifecycle } = this.#parts;
+    const { fleet } = this.#parts;
     const group = fleet.group(waiter.name);
     if (!isOpen(group)) return aborted(waiter, this.#waited(waiter), 'its server was removed');
     const key = reuseKey(group.definition, waiter);
@@ -222,20 +274,28 @@ export class LeaseDesk {
         ? acquireTimeout(waiter, group, starting?.errorData(), this.#waited(waiter))
         : aborted(waiter, this.#waited(waiter), 'its signal was aborted', why.abortedBy);
     this.#tellRejected(waiter, error);
-    // A start belongs to the pool and serves the next waiter; when there is none, and no minimum asks for it, it ends.
-    const missing =
-      key === reuseKey(group.definition, SPARE) ? group.definition.minIdle - fleet.idleFor(group, key) : 0;
-    lifecycle.endUnwantedStart(group, key, this.#dispatcher.waitersFor(group, key) + Math.max(0, missing));
+    this.#endUnwantedStart(waiter);
     this.settle();
     return error;
   }
 
-  #tellRejected(waiter: Waiter, { code }: PoolError): void {
+  /** A start belongs to the pool and serves the next waiter; when there is none, and no minimum asks for it, it ends. */
+  #endUnwantedStart(waiter: Waiter): void {
+    const { fleet, lifecycle } = this.#parts;
+    const group = fleet.group(waiter.name);
+    if (!isOpen(group)) return;
+    const key = reuseKey(group.definition, waiter);
+    const isSpare = key === reuseKey(group.definition, SPARE);
+    const missing = isSpare ? Math.max(0, group.definition.minIdle - fleet.idleFor(group, key)) : 0;
+    lifecycle.endUnwantedStart(group, key, this.queue.count(waiter.kind) + missing);
+  }
+
+  #tellRejected(waiter: LeaseRequest & { readonly since: number }, { code }: PoolError): void {
     this.#parts.metrics.rejected += 1;
     this.#parts.news.emit('queue:rejected', { ...queueEvent(waiter), waited: this.#waited(waiter), code });
   }
 
-  #waited(waiter: Waiter): number {
+  #waited(waiter: { readonly since: number }): number {
     return Math.round(this.#parts.clock.now() - waiter.since);
   }
 }
@@ -244,6 +304,6 @@ function leaseEvent({ id, name, instanceId, tenant, owner }: Lease): LeaseEvent 
   return { leaseId: id, name, instanceId, tenant, owner };
 }
 
-function queueEvent({ name, tenant, owner }: Waiter): QueueEvent {
+function queueEvent({ name, tenant, owner }: LeaseRequest): QueueEvent {
   return { name, tenant, owner };
 }

@@ -46,8 +46,6 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
   start(group: OpenGroup, whose: Whose): ServerInstance {
     const instance = new ServerInstance(group.definition, whose, this.#context, this);
     this.#fleet.addStart(group, instance);
-    this.#metrics.started += 1;
-    this.#metrics.mostProcesses = Math.max(this.#metrics.mostProcesses, this.#fleet.used);
     try {
       instance.start();
     } catch (error) {
@@ -56,6 +54,8 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
       this.#tellFailure(instance, group, error as PoolError);
       throw error;
     }
+    this.#metrics.started += 1;
+    this.#metrics.mostProcesses = Math.max(this.#metrics.mostProcesses, this.#fleet.used);
     this.#news.emit('server:starting', serverEvent(instance));
     return instance;
   }
@@ -84,7 +84,8 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
     this.#fleet.removeStart(instance);
     if (group !== undefined) group.lastFailure = undefined;
     this.#news.emit('server:ready', { ...serverEvent(instance), duration: Date.now() - instance.startedAt });
-    this.#host.usable(instance);
+    // A listener may have ended it.
+    if (instance.state === 'ready') this.#host.usable(instance);
   }
 
   onStartFailed(instance: ServerInstance, error: PoolError): void {
@@ -151,7 +152,8 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
 
   #tellFailure(instance: ServerInstance, group: ServerGroup, error: PoolError): void {
     this.#metrics.startFailures += 1;
-    group.lastFailure = error;
+    const key = reuseKey(instance.definition, instance);
+    group.lastFailure = { error, key, at: this.#context.clock.now() };
     this.#news.emit('server:failed', { ...serverEvent(instance), error });
   }
 }

@@ -9,6 +9,7 @@ import {
   type WarmOptions,
 } from '../config/call-options.js';
 import { type Clock, systemClock } from '../config/clock.js';
+import { deferred } from '../config/deferred.js';
 import { HostHold } from '../config/host-hold.js';
 import {
   type PoolOptions,
@@ -22,13 +23,13 @@ import { PoolError } from '../errors.js';
 import { SafeEmitter } from '../events.js';
 import { CleanupQueue } from '../process/cleanup-queue.js';
 import type { Launcher } from '../process/launcher.js';
+import { currentPlatform } from '../process/platform.js';
 import { ProcessRegistry } from '../process/process-registry.js';
-import { platformProcessTable } from '../process/process-table.js';
 import { localLauncher } from '../process/spawn.js';
 import { WriteBudget } from '../protocol/connection.js';
 import type { EndReason } from '../server/instance-context.js';
 import type { ServerInstance } from '../server/server-instance.js';
-import { Fleet, isOpen, type OpenGroup, reuseKey, SPARE } from './fleet.js';
+import { Fleet, isOpen, type OpenGroup, reuseKey } from './fleet.js';
 import { Janitor } from './janitor.js';
 import type { PooledServer } from './lease.js';
 import { LeaseDesk } from './lease-desk.js';
@@ -74,20 +75,20 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   constructor(options: PoolOptions | SingleServerOptions = {}, dependencies: PoolDependencies = {}) {
     super();
     this.#options = resolvePoolOptions(options);
-    const table = platformProcessTable();
+    const platform = currentPlatform();
     const clock = dependencies.clock ?? systemClock;
     const news: News = {
       emit: (event, payload) => void this.emit(event, payload as never),
       hasListener: (event) => this.listenerCount(event) > 0,
     };
     this.#clock = clock;
-    this.registry = new ProcessRegistry(table);
+    this.registry = new ProcessRegistry(platform.table);
     this.cleanup = new CleanupQueue(this.#options.cleanup);
     for (const event of CLEANUP_EVENTS) this.cleanup.on(event, (payload) => this.emit(event, payload as never));
     const shared = { clock, hold: this.#hold };
     const instances = {
       ...shared,
-      launcher: dependencies.launcher ?? localLauncher(table),
+      launcher: dependencies.launcher ?? localLauncher(platform),
       registry: this.registry,
       cleanup: this.cleanup,
       writeBudget: new WriteBudget(this.#options.maxBufferedMB * MB),
@@ -114,10 +115,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
         fillUp: () => this.#janitor.fillUp(),
       },
     });
-    this.#janitor = new Janitor(clock, this.#fleet, this.#desk, this.#options, {
-      retire: (instance, reason) => void instance.stop(reason),
-      startSpare: (group) => this.#lifecycle.startSpare(group, SPARE),
-    });
+    this.#janitor = new Janitor(clock, this.#fleet, this.#desk, this.#options, this.#lifecycle);
     for (const definition of this.#options.servers.values()) this.#fleet.define(definition);
     this.#janitor.fillUp();
   }
@@ -171,7 +169,8 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
 
   /**
    * Changes a definition at once: the next start uses it. Where command, args, env or cwd changed, idle and starting
-   * instances of the old one end now, and leased ones when they are released.
+   * instances of the old one end now, and leased ones when they are released. A change of policy alone keeps the
+   * processes; `maxLifetime` and `maxMessageMB` then hold for later ones only.
    * @returns when the last old process has ended
    * @throws PoolError `UNKNOWN_SERVER`, `INVALID_OPTIONS`, `NOT_SUPPORTED`, `POOL_CLOSED`
    */
@@ -181,9 +180,9 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     const { key } = group.definition;
     const changed = resolveDefinition(name, definition, this.#options);
     this.#fleet.define(changed);
-    if (changed.key !== key) return this.#retire([...group.instances], 'replaced', timeout);
-    for (const instance of group.instances) if (instance.definition.key === key) instance.definition = changed;
-    this.#desk.settle();
+    this.#desk.redefined(group);
+    if (changed.key === key) this.#desk.settle();
+    else await this.#retire([...group.instances], 'replaced', timeout);
   }
 
   /**
@@ -235,7 +234,8 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       if (instance) starts.push(instance);
     }
     await this.#hold.during(Promise.all(starts.map(({ started }) => started)));
-    if (idle() === 0 && group.lastFailure) throw group.lastFailure;
+    const failure = group.lastFailure;
+    if (idle() === 0 && failure?.key === key) throw failure.error;
     return idle();
   }
 
@@ -260,7 +260,10 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       this.#state = 'draining';
       this.#janitor.stop();
       const process = new Shutdown(this.#clock, this.#fleet, this.#desk.leases);
-      this.#shutdown = { process, report: this.#hold.during(this.#close(process, resolved)) };
+      // Known before it begins: what it closes may call back and shut down again.
+      const { promise, resolve } = deferred<ShutdownReport>();
+      this.#shutdown = { process, report: this.#hold.during(promise) };
+      resolve(this.#close(process, resolved));
     } else if (resolved.mode === 'emergency') {
       this.#shutdown.process.hurry();
     }
@@ -310,8 +313,9 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    * what ends in bounded time, but not for a lease that may last for ever.
    */
   async #retire(instances: readonly ServerInstance[], reason: EndReason, timeout: number): Promise<void> {
+    // All are marked before the first one ends: a listener to that end must not be given an old one.
+    for (const instance of instances) instance.retired ??= reason;
     const ends = instances.map((instance) => {
-      instance.retired ??= reason;
       const end = instance.occupant === undefined ? instance.stop(reason) : instance.ended;
       return instance.occupant === undefined || timeout < Infinity ? this.#hold.during(end) : end;
     });
@@ -321,6 +325,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       for (const lease of leases) this.#desk.reclaim(lease, why);
     };
     const timer = timeout < Infinity ? this.#clock.after(timeout, takeBack) : undefined;
+    this.#desk.settle();
     await Promise.all(ends);
     timer?.cancel();
   }

@@ -1,5 +1,5 @@
 import { PoolError, type PoolErrorData } from '../errors.js';
-import type { OpenGroup } from './fleet.js';
+import { type OpenGroup, reuseKey } from './fleet.js';
 import type { LeaseRequest, Waiter } from './wait-queue.js';
 
 export function unknownServer(name: string | undefined, known: readonly string[], why: string): PoolError {
@@ -41,12 +41,8 @@ export function acquireTimeout(
 ): PoolError {
   const { name, maxInstances, sharing } = group.definition;
   const data = { ...starting, name, after, phase: starting ? ('start' as const) : ('queue' as const) };
-  return new PoolError(
-    'ACQUIRE_TIMEOUT',
-    `getServer('${name}') got no server within ${after} ms: ${why()}`,
-    data,
-    group.lastFailure,
-  );
+  const message = `getServer('${name}') got no server within ${after} ms: ${why()}`;
+  return new PoolError('ACQUIRE_TIMEOUT', message, data, failureFor(waiter, group));
 
   function why(): string {
     if (starting) return 'its server was still starting; raise timeout (acquireTimeout), or warm() it before';
@@ -58,4 +54,10 @@ export function acquireTimeout(
     }
     return 'the slot that it waited for did not come free in time';
   }
+}
+
+/** A start that failed for this caller while it waited. Those of other tenants are none of its business. */
+function failureFor(waiter: Waiter, { definition, lastFailure }: OpenGroup): PoolError | undefined {
+  if (lastFailure === undefined || lastFailure.at < waiter.since) return undefined;
+  return lastFailure.key === reuseKey(definition, waiter) ? lastFailure.error : undefined;
 }

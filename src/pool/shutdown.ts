@@ -55,6 +55,7 @@ export class Shutdown {
   /** From now on everything is killed at once. */
   hurry(): void {
     this.#mode = 'emergency';
+    for (const lease of [...this.#leases.values()]) lease.end({ asked: false, error: () => closedUnder(lease) });
     for (const instance of this.#fleet.instances()) {
       // Before the queue has room for it: five at once is a courtesy of graceful ends.
       instance.killNow();
@@ -73,11 +74,13 @@ export class Shutdown {
     while (lease.instance.openRequests > 0 && this.#mode === 'graceful' && clock.now() < until) {
       await new Promise<void>((resolve) => void clock.after(Math.min(DRAIN_POLL, until - clock.now()), resolve));
     }
-    const error = () =>
-      new PoolError('POOL_CLOSED', `the pool was shut down under the lease ${lease.id} on server '${lease.name}'`, {
-        name: lease.name,
-        leaseId: lease.id,
-      });
-    lease.end({ asked: false, error });
+    lease.end({ asked: false, error: () => closedUnder(lease) });
   }
+}
+
+function closedUnder({ id, name }: Lease): PoolError {
+  return new PoolError('POOL_CLOSED', `the pool was shut down under the lease ${id} on server '${name}'`, {
+    name,
+    leaseId: id,
+  });
 }

@@ -1,6 +1,6 @@
 import type { ServerInstance } from '../server/server-instance.js';
 import type { ServerState } from '../server/server-state.js';
-import { type Fleet, isOpen } from './fleet.js';
+import type { Fleet } from './fleet.js';
 import type { WaitQueue } from './wait-queue.js';
 
 /** One process tree, as `status()` shows it. */
@@ -21,8 +21,11 @@ export interface InstanceStatus {
   readonly skippedLines: number;
 }
 
+/** One server, as `status()` shows it. */
 export interface ServerStatus {
-  readonly sharing: 'exclusive' | 'dedicated';
+  /** False for a server that was removed while some of its trees still live. */
+  readonly defined: boolean;
+  readonly sharing: 'exclusive' | 'dedicated' | undefined;
   readonly maxInstances: number;
   /** Every tree that takes a slot, those of earlier definitions included. */
   readonly instances: readonly InstanceStatus[];
@@ -33,6 +36,7 @@ export interface ServerStatus {
   readonly lastFailure: string | undefined;
 }
 
+/** What a pool holds, as `status()` shows it. */
 export interface PoolStatus {
   readonly state: 'open' | 'draining' | 'closed';
   /** Slots: trees that start, run, stop or are quarantined. */
@@ -93,15 +97,16 @@ export function statusOf(
 ): PoolStatus {
   const waiting = new Map<string, number>();
   for (const { name } of queue) waiting.set(name, (waiting.get(name) ?? 0) + 1);
-  const servers = [...fleet.groups.values()].filter(isOpen).map((group): [string, ServerStatus] => [
+  const servers = [...fleet.groups.values()].map((group): [string, ServerStatus] => [
     group.name,
     {
-      sharing: group.definition.sharing,
-      maxInstances: group.definition.maxInstances,
+      defined: group.definition !== undefined,
+      sharing: group.definition?.sharing,
+      maxInstances: group.definition?.maxInstances ?? 0,
       instances: [...group.instances].map(instanceStatus),
       idle: group.idleCount,
       waiting: waiting.get(group.name) ?? 0,
-      lastFailure: group.lastFailure?.message,
+      lastFailure: group.lastFailure?.error.message,
     },
   ]);
   return {

@@ -17,6 +17,8 @@ export interface LeaseRequest {
 /** A call of `getServer()` that has no server yet. */
 export interface Waiter extends LeaseRequest {
   readonly since: number;
+  /** Its server and reuse key: waiters of one kind can be served by the same instances. */
+  kind: string;
   /** The limit that keeps it waiting, as far as the last round looked; undefined while a start or a slot is on its way to it. */
   blockedBy: Limit | undefined;
   /** Whether it was told of already (`queue:waiting`, `limit:reached`). */
@@ -35,6 +37,7 @@ export class WaitQueue {
   readonly #clock: Clock;
   readonly #giveUp: GiveUp;
   readonly #waiters = new Set<Waiter>();
+  readonly #counts = new Map<string, number>();
   readonly #signals = new Map<AbortSignal, { readonly waiters: Set<() => void>; readonly listener: () => void }>();
 
   constructor(clock: Clock, giveUp: GiveUp) {
@@ -44,6 +47,26 @@ export class WaitQueue {
 
   get size(): number {
     return this.#waiters.size;
+  }
+
+  /** How many of one kind wait. */
+  count(kind: string): number {
+    return this.#counts.get(kind) ?? 0;
+  }
+
+  /** The kinds that wait, with how many of each. */
+  kinds(): IterableIterator<[string, number]> {
+    return this.#counts.entries();
+  }
+
+  /** A definition was changed, and with it perhaps whose instances may serve its waiters. */
+  rename(name: string, kindOf: (waiter: Waiter) => string): void {
+    for (const waiter of this.#waiters) {
+      if (waiter.name !== name) continue;
+      this.#tally(waiter.kind, -1);
+      waiter.kind = kindOf(waiter);
+      this.#tally(waiter.kind, 1);
+    }
   }
 
   /** Oldest first. */
@@ -56,7 +79,7 @@ export class WaitQueue {
   }
 
   /** Adds a caller to the end. */
-  add(request: LeaseRequest): { readonly waiter: Waiter; readonly lease: Promise<Lease> } {
+  add(request: LeaseRequest, kind: string): { readonly waiter: Waiter; readonly lease: Promise<Lease> } {
     const { timeout, signal } = request;
     let settle!: { resolve: (lease: Lease) => void; reject: (error: PoolError) => void };
     const lease = new Promise<Lease>((resolve, reject) => {
@@ -66,12 +89,14 @@ export class WaitQueue {
     const onAbort = () => leave(() => settle.reject(this.#giveUp(waiter, { abortedBy: signal?.reason })));
     const leave = (then: () => void) => {
       if (!this.#waiters.delete(waiter)) return;
+      this.#tally(waiter.kind, -1);
       timer?.cancel();
       if (signal) this.#unlisten(signal, onAbort);
       then();
     };
     const waiter: Waiter = {
       ...request,
+      kind,
       since: this.#clock.now(),
       blockedBy: 'maxProcesses',
       announced: false,
@@ -79,10 +104,17 @@ export class WaitQueue {
       reject: (error) => leave(() => settle.reject(error)),
     };
     this.#waiters.add(waiter);
+    this.#tally(kind, 1);
     // A caller that waits holds the host open.
     timer = this.#clock.after(timeout, () => leave(() => settle.reject(this.#giveUp(waiter, 'timeout'))), 'holding');
     if (signal) this.#listen(signal, onAbort);
     return { waiter, lease };
+  }
+
+  #tally(kind: string, change: 1 | -1): void {
+    const count = this.count(kind) + change;
+    if (count > 0) this.#counts.set(kind, count);
+    else this.#counts.delete(kind);
   }
 
   /** One listener for all waiters of a signal: Node warns of a leak when one signal has more than ten. */

@@ -139,7 +139,9 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
       report: undefined,
     };
     this.#jobs.set(target.id, job);
-    this.#waiting.push(job);
+    // What dies within milliseconds does not wait behind the graces of others.
+    if (mode === 'emergency') this.#waiting.unshift(job);
+    else this.#waiting.push(job);
     this.#next();
     return job.ended.promise;
   }
@@ -252,7 +254,7 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
       waited: Math.round((job.startedAt ?? now) - job.enqueuedAt),
       duration: Math.round(now - job.enqueuedAt),
       termination: job.termination,
-      survivors: job.termination?.survivors ?? [],
+      survivors: confirmed ? [] : survivorsOf(job),
       error: job.error,
     };
     job.state = confirmed ? 'finished' : 'failed';
@@ -274,6 +276,12 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
 
 function identity({ id, name, pid }: CleanupJob): { id: string; name: string; pid: number | undefined } {
   return { id, name, pid };
+}
+
+/** A tree of which nothing could be learnt is unproven as a whole. */
+function survivorsOf({ target, termination }: Job): CleanupReport['survivors'] {
+  if (termination !== undefined && termination.survivors.length > 0) return termination.survivors;
+  return target.pid === undefined ? [] : [{ pid: target.pid, command: 'unknown' }];
 }
 
 function statusOf({ target, state, mode, attempts, report }: Job): CleanupStatus {

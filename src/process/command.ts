@@ -1,4 +1,4 @@
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, resolve, sep } from 'node:path';
 import { PoolError } from '../errors.js';
 
@@ -17,10 +17,10 @@ interface CommandRequest {
  * @throws PoolError `CWD_NOT_FOUND`, `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`
  */
 export function resolveCommand({ name, command, cwd, resolvedEnv }: CommandRequest): string {
-  if (cwd !== undefined && !statSync(cwd, { throwIfNoEntry: false })?.isDirectory()) {
+  if (cwd !== undefined && !look(cwd)?.isDirectory()) {
     throw new PoolError(
       'CWD_NOT_FOUND',
-      `server '${name}': its cwd '${cwd}' is not a directory; create it, or correct cwd in the definition`,
+      `server '${name}': its cwd '${cwd}' is not a directory that can be reached; create it, or correct cwd in the definition`,
       { name },
     );
   }
@@ -32,7 +32,7 @@ export function resolveCommand({ name, command, cwd, resolvedEnv }: CommandReque
     : folders.map((folder) => join(resolve(cwd ?? '.', folder), command));
   let forbidden: string | undefined;
   for (const file of candidates) {
-    if (!statSync(file, { throwIfNoEntry: false })?.isFile()) continue;
+    if (!look(file)?.isFile()) continue;
     if (isExecutable(file)) return file;
     forbidden ??= file;
   }
@@ -50,6 +50,15 @@ export function resolveCommand({ name, command, cwd, resolvedEnv }: CommandReque
       : `server '${name}': '${command}' is in none of the ${folders.length} folders of its PATH; install it, give its absolute path as command, or set env.PATH`,
     { name, errno: 'ENOENT' },
   );
+}
+
+/** A folder of PATH that may not be searched (EACCES) is passed over, as `execvp` does. */
+function look(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 function isExecutable(file: string): boolean {

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { ResolvedDefinition } from '../config/options.js';
-import type { EndMode, TerminationReport } from './termination.js';
+import type { EndMode, Graces, TerminationReport } from './termination.js';
 
 /** How a process ended. */
 export interface ExitInfo {
@@ -21,10 +21,13 @@ export interface ProcessHandlers {
   wantsStderr(): boolean;
 }
 
+/** How a process tree shall end. */
 export interface EndOptions {
   readonly mode: EndMode;
   /** When aborted, the ladder goes to SIGKILL at once. */
   readonly signal?: AbortSignal;
+  /** How long each step may take. Default: those of the definition it was started with. */
+  readonly graces?: Graces;
 }
 
 /**

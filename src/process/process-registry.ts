@@ -1,5 +1,6 @@
 import { type ListenerError, SafeEmitter } from '../events.js';
-import { type ProcessTable, platformProcessTable } from './process-table.js';
+import { currentPlatform } from './platform.js';
+import type { ProcessTable } from './process-table.js';
 import { isAlive } from './termination.js';
 
 /** One process that the registry answers for. */
@@ -74,7 +75,7 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
   readonly #removed: Record<RemovalReason, number> = { removed: 0, dead: 0, reused: 0 };
 
   /** @throws PoolError `NOT_SUPPORTED` on a platform without a process table */
-  constructor(table: ProcessTable = platformProcessTable()) {
+  constructor(table: ProcessTable = currentPlatform().table) {
     super();
     this.#table = table;
   }

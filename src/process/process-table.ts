@@ -1,5 +1,5 @@
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
-import { errnoOf, PoolError } from '../errors.js';
+import { errnoOf } from '../errors.js';
 
 /** One process, as far as endings need to know it. */
 export interface ProcessRow {
@@ -79,18 +79,4 @@ export function parseStat(line: string): ProcessRow | undefined {
     dead: state === 'Z' || state === 'X' || state === 'x',
     command: line.slice(open + 1, close),
   };
-}
-
-/**
- * The table of this platform.
- * @throws PoolError `NOT_SUPPORTED` anywhere but on Linux with /proc
- */
-export function platformProcessTable(platform: NodeJS.Platform = process.platform): ProcessTable {
-  if (platform === 'linux' && linuxProcessTable.read(process.pid) !== undefined) return linuxProcessTable;
-  throw new PoolError(
-    'NOT_SUPPORTED',
-    platform === 'linux'
-      ? 'mcp-server-pool needs /proc, which cannot be read here: without it, it could not prove that a server is dead; mount it'
-      : `mcp-server-pool supports Linux only in this version, not '${platform}'`,
-  );
 }

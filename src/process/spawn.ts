@@ -6,7 +6,8 @@ import { errnoOf, messageOf, PoolError } from '../errors.js';
 import { resolveCommand } from './command.js';
 import { forgetAtExit, killAtExit } from './exit-hook.js';
 import type { EndOptions, Launcher, ProcessHandlers, ServerProcess } from './launcher.js';
-import type { ProcessRow, ProcessTable } from './process-table.js';
+import type { Platform } from './platform.js';
+import type { ProcessTable } from './process-table.js';
 import { ProcessTree } from './process-tree.js';
 import { StderrTail } from './stderr-tail.js';
 import { endTree, signalTree, type TerminationReport } from './termination.js';
@@ -17,8 +18,8 @@ const STDERR_TAIL = 65_536;
 const DRAIN_GRACE = 100;
 
 /** Starts servers as child processes of this host. */
-export function localLauncher(table: ProcessTable): Launcher {
-  return { launch: (definition, handlers) => new LocalProcess(definition, handlers, table) };
+export function localLauncher(platform: Platform): Launcher {
+  return { launch: (definition, handlers) => new LocalProcess(definition, handlers, platform) };
 }
 
 class LocalProcess implements ServerProcess {
@@ -28,16 +29,20 @@ class LocalProcess implements ServerProcess {
   readonly stdout: Readable;
   readonly #child: ChildProcess;
   readonly #definition: ResolvedDefinition;
+  readonly #platform: Platform;
   readonly #stderr = new StderrTail(STDERR_TAIL);
   readonly #tree: ProcessTree | undefined;
   #exited = false;
-  #killedAhead = 0;
+  /** What was killed outside the ladder, and when. */
+  readonly #kills: { readonly time: number; readonly processes: number }[] = [];
   readonly #onceExited = new Set<() => void>();
   #drained: Promise<void> | undefined;
 
-  constructor(definition: ResolvedDefinition, handlers: ProcessHandlers, table: ProcessTable) {
+  constructor(definition: ResolvedDefinition, handlers: ProcessHandlers, platform: Platform) {
+    const { table } = platform;
+    this.#platform = platform;
     this.#definition = definition;
-    this.#child = spawnChild(definition);
+    this.#child = spawnChild(definition, platform);
     const { pid } = this.#child;
     this.pid = pid;
     // Without descriptors (EMFILE) Node makes no streams: nothing may be written or read then, and nothing will.
@@ -68,46 +73,74 @@ class LocalProcess implements ServerProcess {
     return this.#drained;
   }
 
-  async end({ mode, signal }: EndOptions): Promise<TerminationReport> {
+  async end({ mode, signal, graces }: EndOptions): Promise<TerminationReport> {
     const tree = this.#tree;
     if (this.pid === undefined || tree === undefined) {
       return { pid: this.pid ?? 0, endedBy: 'exit', steps: [], duration: 0, survivors: [] };
     }
     const target = {
       pid: this.pid,
+      platform: this.#platform,
       tree,
       closeStdin: () => this.stdin.end(),
       hasExited: () => this.#exited,
       onceExited: (wake: () => void) => this.#onceExited.add(wake),
     };
-    const report = this.#withKills(await endTree(target, this.#definition, mode, signal));
-    if (report.survivors.length === 0) {
-      this.#destroyStreams();
-      forgetAtExit(this);
+    const started = performance.now();
+    try {
+      const report = this.#withKills(await endTree(target, graces ?? this.#definition, mode, signal), started);
+      if (report.survivors.length === 0) {
+        this.#destroyStreams();
+        forgetAtExit(this);
+      }
+      return report;
+    } catch (error) {
+      // The table cannot be read (EMFILE). Nothing can be proven now, but what is surely ours need not live on.
+      this.stdin.end();
+      if (mode === 'emergency') this.#killUnseen();
+      throw error;
     }
-    return report;
   }
 
   killNow(): void {
     if (this.#tree === undefined) return;
-    const living = this.#look();
-    this.#killedAhead += living.length;
-    signalTree(this.#tree, living, 'SIGKILL');
-  }
-
-  /** What was killed before the ladder began belongs into its report. */
-  #withKills(report: TerminationReport): TerminationReport {
-    if (this.#killedAhead === 0) return report;
-    const kill = { step: 'SIGKILL' as const, at: 0, processes: this.#killedAhead };
-    return { ...report, endedBy: 'SIGKILL', steps: [kill, ...report.steps.filter(({ step }) => step !== 'SIGKILL')] };
-  }
-
-  /** Looks at the tree now, or at nothing when the system does not let us (EMFILE): the ladder looks again, and tells. */
-  #look(why?: 'leader exited'): ProcessRow[] {
     try {
-      return (why ? this.#tree?.leaderExited() : this.#tree?.refresh()) ?? [];
+      const living = this.#tree.refresh();
+      this.#noteKill(living.length);
+      signalTree(this.#platform, this.#tree, living, 'SIGKILL');
     } catch {
-      return [];
+      this.#killUnseen();
+    }
+  }
+
+  /** Kills the group without a look at it: until the leader was collected, its number is nobody else's. */
+  #killUnseen(): void {
+    if (this.#exited || this.pid === undefined) return;
+    this.#noteKill(1);
+    this.#platform.signalGroup(this.pid, 'SIGKILL');
+  }
+
+  #noteKill(processes: number): void {
+    if (processes > 0) this.#kills.push({ time: performance.now(), processes });
+  }
+
+  /** What was killed outside the ladder belongs into its report. */
+  #withKills(report: TerminationReport, started: number): TerminationReport {
+    const kills = this.#kills.map(({ time, processes }) => {
+      return { step: 'SIGKILL' as const, at: Math.max(0, Math.round(time - started)), processes };
+    });
+    const all = [...report.steps, ...kills].sort((a, b) => a.at - b.at);
+    // Killed twice in a row is killed once.
+    const steps = all.filter(({ step }, index) => step !== all[index - 1]?.step);
+    return { ...report, steps, endedBy: steps.at(-1)?.step ?? report.endedBy };
+  }
+
+  /** Takes in what the leader left. If the table cannot be read now, they cannot be told from strangers any more. */
+  #adoptOrphans(): void {
+    try {
+      this.#tree?.leaderExited();
+    } catch {
+      // EMFILE. The ladder ends the members that are known.
     }
   }
 
@@ -121,7 +154,7 @@ class LocalProcess implements ServerProcess {
     // `exit`, not `close`: a helper that holds stdout delays `close`, perhaps for ever.
     child.once('exit', (exitCode, signal) => {
       this.#exited = true;
-      this.#look('leader exited');
+      this.#adoptOrphans();
       for (const wake of this.#onceExited) wake();
       this.#onceExited.clear();
       handlers.onExit({ exitCode, signal });
@@ -153,7 +186,7 @@ class LocalProcess implements ServerProcess {
   }
 }
 
-function spawnChild(definition: ResolvedDefinition): ChildProcess {
+function spawnChild(definition: ResolvedDefinition, { detached }: Platform): ChildProcess {
   const file = resolveCommand(definition);
   try {
     return spawn(file, [...definition.args], {
@@ -162,8 +195,7 @@ function spawnChild(definition: ResolvedDefinition): ChildProcess {
       stdio: ['pipe', 'pipe', 'pipe'],
       shell: false,
       windowsHide: true,
-      // Leader of a session and a group of its own: so the tree can be signalled at once, and never our own group.
-      detached: true,
+      detached,
     });
   } catch (error) {
     // E2BIG and a command that is no program throw in this tick.

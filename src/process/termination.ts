@@ -1,5 +1,5 @@
 import { timerDelay } from '../config/clock.js';
-import { errnoOf } from '../errors.js';
+import type { Platform } from './platform.js';
 import type { ProcessRow, ProcessTable } from './process-table.js';
 import type { ProcessTree } from './process-tree.js';
 
@@ -25,6 +25,7 @@ export interface TerminationReport {
 
 export interface TerminationTarget {
   readonly pid: number;
+  readonly platform: Platform;
   readonly tree: ProcessTree;
   closeStdin(): void;
   /** Whether the leader's exit was seen. */
@@ -33,8 +34,11 @@ export interface TerminationTarget {
   onceExited(wake: () => void): void;
 }
 
+/** How long the steps of the ladder may take. */
 export interface Graces {
+  /** After stdin was closed, ms. */
   readonly eofGrace: number;
+  /** After SIGTERM, ms. */
   readonly termGrace: number;
 }
 
@@ -73,7 +77,7 @@ export async function endTree(
     }
     if (living.length > 0 && !hurried()) {
       begin('SIGTERM', living);
-      signalTree(tree, living, 'SIGTERM');
+      signalTree(target.platform, tree, living, 'SIGTERM');
       living = await waitForEnd(target, termGrace, abort);
     }
   }
@@ -114,7 +118,7 @@ async function waitForEnd(
 /** Kills, looks again, and kills what was forked meanwhile, until nobody is left or the time is up. */
 async function killUntilQuiet(target: TerminationTarget, first: readonly ProcessRow[]): Promise<readonly ProcessRow[]> {
   const end = performance.now() + KILL_GRACE;
-  signalTree(target.tree, first, 'SIGKILL');
+  signalTree(target.platform, target.tree, first, 'SIGKILL');
   for (let interval = FIRST_POLL; ; interval = Math.min(interval * 2, LONGEST_POLL)) {
     await pause(interval);
     const known = target.tree.living();
@@ -122,7 +126,7 @@ async function killUntilQuiet(target: TerminationTarget, first: readonly Process
     if (known.length > 0 && interval < LONGEST_POLL) continue;
     const living = target.tree.refresh();
     if (living.length === 0 || performance.now() > end) return living;
-    signalTree(target.tree, living, 'SIGKILL');
+    signalTree(target.platform, target.tree, living, 'SIGKILL');
   }
 }
 
@@ -133,19 +137,15 @@ function whoLives(tree: ProcessTree): readonly ProcessRow[] {
 }
 
 /** Signals the groups that are ours, and by their own number the members that left for a group which is not. */
-export function signalTree(tree: ProcessTree, members: readonly ProcessRow[], signal: NodeJS.Signals): void {
+export function signalTree(
+  platform: Platform,
+  tree: ProcessTree,
+  members: readonly ProcessRow[],
+  signal: NodeJS.Signals,
+): void {
   const groups = tree.groupsOf(members);
-  for (const group of groups) sendSignal(-group, signal);
-  for (const member of members) if (!groups.has(member.group)) sendSignal(member.pid, signal);
-}
-
-function sendSignal(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    // ESRCH: dead meanwhile. EPERM: it changed its user; the proof will name it as a survivor.
-    if (errnoOf(error) !== 'ESRCH' && errnoOf(error) !== 'EPERM') throw error;
-  }
+  for (const group of groups) platform.signalGroup(group, signal);
+  for (const { pid, group } of members) if (!groups.has(group)) platform.signalProcess(pid, signal);
 }
 
 /** Ends early when the leader of `target` exits, or `abort` is aborted. Never keeps the host alive. */

@@ -92,6 +92,13 @@ export class Connection {
       },
     });
     stdout.on('data', (chunk: Buffer) => reader.push(chunk));
+    // A server that closed it can never answer. Mostly it has exited, which is told by itself.
+    stdout.once('end', () => {
+      const { name } = this.#options;
+      this.#break(
+        new PoolError('SERVER_EXITED', `server '${name}' has closed its stdout: it ended, or is about to`, { name }),
+      );
+    });
   }
 
   /**
@@ -118,7 +125,7 @@ export class Connection {
       const { name } = this.#options;
       throw new PoolError(
         'BUFFER_FULL',
-        `server '${name}' does not read: maxBufferedMB wait to be written already; await send(), or raise it`,
+        `a message to server '${name}' was refused: maxBufferedMB wait already for servers of this pool that do not read; await send(), or raise it`,
         { name },
       );
     }

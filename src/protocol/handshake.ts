@@ -6,6 +6,9 @@ import { type JsonRpcMessage, property } from './json-rpc.js';
 const LEGACY_VERSIONS = ['2024-10-07', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'];
 const NEWEST_LEGACY_VERSION = '2025-11-25';
 
+/** How much of a server's own words an error quotes, characters. */
+const LONGEST_QUOTE = 300;
+
 /** What the server answered to `initialize`; handed to every client that asks again. */
 export interface InitializeResult {
   readonly protocolVersion: string;
@@ -29,8 +32,10 @@ export function readInitializeResult(answer: JsonRpcMessage, data: PoolErrorData
     throw new PoolError('HANDSHAKE_FAILED', `server '${data.name}' ${why}`, data);
   };
   if (answer.error !== undefined) {
-    const [message, code] = ['message', 'code'].map((key) => String(property(answer.error, key) ?? 'none'));
-    refuse(`refused to be initialized: ${message} (code ${code})`);
+    const message = property(answer.error, 'message');
+    const code = property(answer.error, 'code');
+    const words = typeof message === 'string' ? message.slice(0, LONGEST_QUOTE) : 'it did not say why';
+    refuse(`refused to be initialized: ${words}${typeof code === 'number' ? ` (code ${code})` : ''}`);
   }
   const result = answer.result;
   const version = property(result, 'protocolVersion');

@@ -74,7 +74,8 @@ export class Session implements PooledTransport, Endpoint {
   /** A message of the server. A handler that throws hurts nobody else. */
   receive(message: JsonRpcMessage): void {
     if (this.#ended) return;
-    this.#host.touched();
+    // What a server says unasked does not show that the holder of the lease is still there.
+    if (message.method === undefined) this.#host.touched();
     try {
       this.onmessage?.(message);
     } catch (error) {

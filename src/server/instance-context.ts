@@ -24,6 +24,8 @@ export type EndReason =
   | 'evicted'
   | 'max-uses'
   | 'max-lifetime'
+  /** More of its server run than a changed definition allows. */
+  | 'surplus'
   /** Its definition was changed. */
   | 'replaced'
   | 'removed'

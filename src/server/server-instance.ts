@@ -1,7 +1,7 @@
 import type { Timer } from '../config/clock.js';
 import { deferred } from '../config/deferred.js';
 import type { ResolvedDefinition } from '../config/options.js';
-import { PoolError, type PoolErrorCode, type PoolErrorData } from '../errors.js';
+import { messageOf, PoolError, type PoolErrorCode, type PoolErrorData } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo, ServerProcess } from '../process/launcher.js';
 import { nextInstanceId } from '../process/process-registry.js';
@@ -15,6 +15,8 @@ import type { EndReason, InstanceContext, InstanceObserver, Occupant } from './i
 import { nextState, type ServerState } from './server-state.js';
 
 const MB = 1_048_576;
+/** How long an exit may take to be told after the pipes were closed by it, ms. */
+const EXIT_FOLLOWS = 200;
 /** What an attempt to end a tree needs beside the graces: SIGKILL and proof. */
 const LADDER_RESERVE = 3_000;
 
@@ -47,6 +49,7 @@ export class ServerInstance {
   #routing: Routing | undefined;
   #session: Session | undefined;
   #startTimer: Timer | undefined;
+  #brokenTimer: Timer | undefined;
   #exit: ExitInfo | undefined;
   readonly #started = deferred<void>();
   readonly #ended = deferred<CleanupReport | undefined>();
@@ -122,11 +125,15 @@ export class ServerInstance {
     } catch (error) {
       this.#move('refused');
       this.#ended.resolve(undefined);
-      throw error;
+      throw error instanceof PoolError
+        ? error
+        : this.#error('SPAWN_FAILED', `could not be started: ${messageOf(error)}`);
     }
     this.#process = process;
     const { pid, startTime, stdin, stdout } = process;
-    if (pid !== undefined) registry.add({ id: this.id, name: definition.name, pid, startTime });
+    // A process without a start time is none of this machine, and not for its registry.
+    if (pid !== undefined && startTime !== undefined)
+      registry.add({ id: this.id, name: definition.name, pid, startTime });
     this.#connection = new Connection(
       { stdin, stdout, messageLimit: definition.maxMessageMB * MB, budget: writeBudget, name: definition.name },
       { onMessage: (message) => this.#routing?.receive(message), onBroken: (error) => this.#onBroken(error) },
@@ -257,6 +264,8 @@ export class ServerInstance {
 
   #onExit(exit: ExitInfo): void {
     this.#exit = exit;
+    // What could not be proven dead may be so now.
+    if (this.#state === 'quarantined') void this.recheck();
     const wasStarting = this.#state === 'starting';
     const unexpected = this.#beginStop('crashed', 'emergency');
     // At once, not when the queue has room: what a crashed server leaves behind works for nobody.
@@ -280,12 +289,18 @@ export class ServerInstance {
     this.#exitTold.resolve();
   }
 
+  /** The connection is of no use any more. */
   #onBroken(error: PoolError): void {
-    const data = this.errorData();
-    const full = new PoolError(error.code, error.message, data, error.cause);
+    if (this.#state !== 'starting' && this.#state !== 'ready') return;
+    if (error.code !== 'SERVER_EXITED') return this.#endBroken(error);
+    // A pipe that closed is mostly the first sign of an exit, which tells more: its code, and the last words.
+    this.#brokenTimer ??= this.#context.clock.after(EXIT_FOLLOWS, () => this.#endBroken(error));
+  }
+
+  #endBroken({ code, message, cause }: PoolError): void {
+    const full = new PoolError(code, message, this.errorData(), cause);
     if (this.#state === 'starting') return this.#failStart(full);
-    if (!this.#beginStop('broken', 'graceful')) return;
-    this.#endConversation(full);
+    if (this.#beginStop('broken', 'graceful')) this.#endConversation(full);
   }
 
   /** Answers what is open, closes the session, and refuses whatever comes later. */
@@ -301,6 +316,7 @@ export class ServerInstance {
   #beginStop(reason: EndReason, mode: EndMode): boolean {
     if (!this.#move('end')) return false;
     this.#startTimer?.cancel();
+    this.#brokenTimer?.cancel();
     // What was sent in this tick still goes out, before the ladder closes stdin.
     this.#connection?.flush();
     this.#observer.onStopping(this, reason);
@@ -318,7 +334,7 @@ export class ServerInstance {
         leastTime: eofGrace + termGrace + LADDER_RESERVE,
         end: async (options) => {
           if (this.#process === undefined) throw new Error('nothing was started');
-          return this.#process.end(options);
+          return this.#process.end({ ...options, graces: this.definition });
         },
       },
       mode,

@@ -369,7 +369,7 @@ describe('options of calls', () => {
 
   it('[OPT-3] refuse a server without a name', () => {
     expect(refusal(() => resolve({ servers: { ' ': { command: 'node' } } })).data.problems).toEqual([
-      'the name of a server must not be empty',
+      'the name of a server must not be empty, and have no NUL characters',
     ]);
     const pool = resolvePoolOptions({});
     expect(refusal(() => resolveDefinition('', { command: 'node' }, pool)).code).toBe('INVALID_OPTIONS');

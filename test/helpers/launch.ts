@@ -2,7 +2,8 @@ import { createInterface } from 'node:readline';
 import { onTestFinished } from 'vitest';
 import type { ServerDefinition } from '../../src/config/options.js';
 import type { ExitInfo, ServerProcess } from '../../src/process/launcher.js';
-import { linuxProcessTable, type ProcessTable } from '../../src/process/process-table.js';
+import { linux } from '../../src/process/platform.js';
+import type { ProcessTable } from '../../src/process/process-table.js';
 import { localLauncher } from '../../src/process/spawn.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
 import { define } from './definition.js';
@@ -47,7 +48,7 @@ export function launch(given: ServerDefinition, options: LaunchOptions = {}): La
     tellSpawn = { resolve, reject };
   });
   spawned.catch(() => {});
-  const server = localLauncher(options.table ?? linuxProcessTable).launch(define(given), {
+  const server = localLauncher({ ...linux, table: options.table ?? linux.table }).launch(define(given), {
     onSpawn: () => {
       told.push('spawn');
       tellSpawn.resolve();

@@ -13,6 +13,8 @@ const MAX_INSTANCES = 3;
 interface Call {
   readonly number: number;
   readonly kind: string;
+  /** Of its definition, when it was made. */
+  readonly version: number;
   readonly abort: AbortController;
   lease?: PooledServer;
   error?: unknown;
@@ -22,10 +24,29 @@ interface Call {
 type Step =
   | { readonly do: 'acquire'; readonly server: 'a' | 'b'; readonly tenant: 't' | 'u'; readonly timeout: number }
   | { readonly do: 'abort' | 'release' | 'spawned' | 'initialized' | 'refuse' | 'exit' | 'die'; readonly which: number }
-  | { readonly do: 'update' | 'restart' | 'warm'; readonly server: 'a' | 'b' }
+  | { readonly do: 'update' | 'restart' | 'warm' | 'remove'; readonly server: 'a' | 'b' }
+  | { readonly do: 'limit'; readonly server: 'a' | 'b'; readonly most: number }
+  | { readonly do: 'forget'; readonly tenant: 't' | 'u' }
+  | { readonly do: 'arm'; readonly event: ArmedEvent; readonly action: Step }
   | { readonly do: 'advance'; readonly ms: number };
 
-const step: fc.Arbitrary<Step> = fc.oneof(
+/** Events in whose listeners the world acts on the pool. */
+const ARMED = [
+  'server:starting',
+  'server:ready',
+  'server:stopping',
+  'server:stopped',
+  'server:exited',
+  'server:failed',
+  'lease:acquired',
+  'lease:released',
+  'queue:waiting',
+  'queue:served',
+  'queue:rejected',
+] as const;
+type ArmedEvent = (typeof ARMED)[number];
+
+const simpleStep: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 5,
     arbitrary: fc.record({
@@ -53,11 +74,31 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({
-      do: fc.constantFrom('update' as const, 'restart' as const, 'warm' as const),
+      do: fc.constantFrom('update' as const, 'restart' as const, 'warm' as const, 'remove' as const),
       server: fc.constantFrom('a' as const, 'b' as const),
     }),
   },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('limit' as const),
+      server: fc.constantFrom('a' as const, 'b' as const),
+      most: fc.integer({ min: 1, max: MAX_INSTANCES }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('forget' as const), tenant: fc.constantFrom('t' as const, 'u' as const) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.integer({ min: 1, max: 1_000 }) }) },
+);
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 8, arbitrary: simpleStep },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('arm' as const), event: fc.constantFrom(...ARMED), action: simpleStep }),
+  },
 );
 
 /** A pool whose servers do nothing by themselves, and everything that its callers went through. */
@@ -66,6 +107,7 @@ class World {
   readonly launcher = new FakeLauncher({ spawn: false, initialize: false, end: false });
   readonly calls: Call[] = [];
   readonly managed: Promise<unknown>[] = [];
+  readonly limits = { a: MAX_INSTANCES, b: MAX_INSTANCES };
   /** Of the definitions now. */
   readonly args: Record<'a' | 'b', readonly string[]> = { a: [], b: [] };
   readonly pool = new MCPServerPool(
@@ -88,10 +130,8 @@ class World {
   }
 
   async take(step: Step): Promise<void> {
-    if (step.do === 'acquire') this.#acquire(step);
-    else if (step.do === 'advance') await this.clock.advanceAndFlush(step.ms);
-    else if ('server' in step) this.#manage(step.do, step.server);
-    else this.#act(step.do, step.which);
+    if (step.do === 'advance') await this.clock.advanceAndFlush(step.ms);
+    else this.#do(step);
     await flush();
     this.check();
   }
@@ -137,10 +177,33 @@ class World {
     expect(this.clock.pending).toBe(0);
   }
 
+  #do(step: Step): void {
+    // What was armed and has not happened before the end does not happen.
+    if (this.pool.status().state !== 'open') return;
+    if (step.do === 'acquire') this.#acquire(step);
+    else if (step.do === 'arm') this.pool.once(step.event, () => this.#do(step.action));
+    else if (step.do === 'forget') this.#forget(step.tenant);
+    else if (step.do === 'limit') this.#redefine(step.server, this.args[step.server], step.most);
+    else if ('server' in step) this.#manage(step.do, step.server);
+    else if ('which' in step) this.#act(step.do, step.which);
+  }
+
+  #forget(tenant: 't' | 'u'): void {
+    for (const call of this.held) if (call.lease?.tenant === tenant) call.released = true;
+    this.pool.releaseTenant(tenant);
+  }
+
+  #redefine(server: 'a' | 'b', args: readonly string[], maxInstances: number): void {
+    this.args[server] = args;
+    this.limits[server] = maxInstances;
+    this.managed.push(this.pool.updateServer(server, { command: `fake-${server}`, args, maxInstances }));
+  }
+
   #acquire({ server, tenant, timeout }: Extract<Step, { do: 'acquire' }>): void {
     const call: Call = {
       number: this.calls.length,
       kind: `${server}/${tenant}`,
+      version: version(this.args[server]),
       abort: new AbortController(),
       released: false,
     };
@@ -155,13 +218,14 @@ class World {
   }
 
   /** None of these may fail, or hang: the promises are awaited when the pool is closed. */
-  #manage(what: 'update' | 'restart' | 'warm', server: 'a' | 'b'): void {
+  #manage(what: 'update' | 'restart' | 'warm' | 'remove', server: 'a' | 'b'): void {
+    const args = [String(this.managed.length)];
     if (what === 'update') {
-      const args = [String(this.managed.length)];
+      this.#redefine(server, args, this.limits[server]);
+    } else if (what === 'remove') {
+      this.managed.push(this.pool.removeServer(server));
       this.args[server] = args;
-      this.managed.push(
-        this.pool.updateServer(server, { command: `fake-${server}`, args, maxInstances: MAX_INSTANCES }),
-      );
+      this.pool.addServer(server, { command: `fake-${server}`, args, maxInstances: this.limits[server] });
     } else if (what === 'restart') {
       this.managed.push(this.pool.restart(server));
     } else {
@@ -174,9 +238,9 @@ class World {
     const before = this.pending.filter(({ kind, number }) => kind === call.kind && number < call.number);
     expect(before.map(({ number }) => number)).toEqual([]);
     expect(`${lease.name}/${lease.tenant}`).toBe(call.kind);
-    // A changed definition is never served by a process of the old one.
+    // Who asks after a definition was changed is never served by a process of the old one.
     const server = this.launcher.servers.find(({ pid }) => pid === lease.pid);
-    expect(server?.definition.args).toEqual(this.args[lease.name as 'a' | 'b']);
+    expect(version(server?.definition.args)).toBeGreaterThanOrEqual(call.version);
     call.lease = lease;
   }
 
@@ -201,6 +265,10 @@ class World {
       server.exit();
     } else if (what === 'die' && server?.ending) server.exit();
   }
+}
+
+function version(args: readonly string[] | undefined): number {
+  return Number(args?.[0] ?? -1);
 }
 
 describe('a pool under any interleaving', () => {

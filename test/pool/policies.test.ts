@@ -1,4 +1,5 @@
 import { getEventListeners } from 'node:events';
+import { inspect } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { PoolError } from '../../src/errors.js';
 import { MCPServerPool, type PoolEvents, type PoolOptions } from '../../src/index.js';
@@ -108,6 +109,34 @@ describe('idle instances', () => {
   });
 });
 
+describe('spare instances', () => {
+  it('[LIFE-2] come back once the last waiter was served', async () => {
+    const { pool } = setUp({ servers: { a: { ...server, minIdle: 1, maxInstances: 2 } } });
+    await flush();
+    const [first, second] = await Promise.all([pool.getServer('a'), pool.getServer('a')]);
+    const third = pool.getServer('a');
+    first.release();
+    await third;
+    second.release();
+    (await third).release();
+    await pool.getServer('a');
+    await flush();
+    expect(pool.status()).toMatchObject({ processes: 2, idle: 1 });
+  });
+
+  it('[LIFE-2] do not shield what a tenant left idle, nor end for it', async () => {
+    const { clock, pool, launcher, reasons } = setUp({
+      servers: { a: { ...server, minIdle: 1, idleTimeout: 100, maxInstances: 3 } },
+    });
+    await flush();
+    const spare = launcher.last.pid;
+    (await pool.getServer('a', { tenant: 't' })).release();
+    await clock.advanceAndFlush(1_000);
+    expect(reasons()).toEqual(['idle']);
+    expect(launcher.living.map(({ pid }) => pid)).toEqual([spare]);
+  });
+});
+
 describe('instances that may not be used for ever', () => {
   it('[LIFE-4] end after maxUses leases', async () => {
     const { pool, launcher, reasons } = setUp({ servers: { a: { ...server, maxUses: 2 } } });
@@ -135,6 +164,28 @@ describe('instances that may not be used for ever', () => {
 });
 
 describe('tenants and owners', () => {
+  it('[TENANT-1] the failed start of one is never told to another', async () => {
+    const { clock, pool, launcher } = setUp({ servers: { a: { ...server, maxInstances: 1 } } }, { initialize: false });
+    const alice = codeOf(pool.getServer('a', { tenant: 'alice' }));
+    await flush();
+    launcher.last.complain("alice's secret");
+    launcher.last.exit({ exitCode: 1 });
+    expect(await alice).toBe('SERVER_EXITED');
+    const bob = rejection(pool.getServer('a', { tenant: 'bob', timeout: 100 }));
+    await clock.advanceAndFlush(100);
+    expect(inspect(await bob, { depth: 9 })).not.toContain('secret');
+  });
+
+  it('[TENANT-2] releaseOwner ends the start that only its owner waited for', async () => {
+    const { pool, reasons } = setUp({ servers: { a: { ...server, reuse: 'owner' } } }, { initialize: false });
+    const waiting = codeOf(pool.getServer('a', { owner: 'me' }));
+    await flush();
+    pool.releaseOwner('me');
+    expect(await waiting).toBe('ACQUIRE_ABORTED');
+    await flush();
+    expect(reasons()).toEqual(['unwanted']);
+  });
+
   it('[TENANT-1] no instance is ever used by two tenants; without room the idle one of the other ends', async () => {
     const { pool, launcher, reasons } = setUp({ servers: { a: { ...server, maxInstances: 1 } } });
     (await pool.getServer('a', { tenant: 'alice' })).release();
@@ -231,6 +282,35 @@ describe('waiting', () => {
       'queue:rejected',
       'queue:served',
     ]);
+  });
+
+  it('[QUEUE-4] with maxWaiting: 0 nobody waits for others, and nothing ends for who may not wait', async () => {
+    const { pool, launcher } = setUp({
+      servers: { a: { ...server, maxInstances: 1 }, b: { ...server, minIdle: 1 } },
+      maxWaiting: 0,
+    });
+    await flush();
+    (await pool.getServer('a', { tenant: 'alice' })).release();
+    expect(await codeOf(pool.getServer('a', { tenant: 'bob' }))).toBe('QUEUE_FULL');
+    expect(launcher.livingOf('a')).toHaveLength(1);
+    const lease = await pool.getServer('a', { tenant: 'alice' });
+    const other = pool.getServer('b', { tenant: 'alice' });
+    expect(await codeOf(pool.getServer('a', { tenant: 'alice' }))).toBe('QUEUE_FULL');
+    expect((await other).name).toBe('b');
+    lease.release();
+  });
+
+  it('[QUEUE-1] a thousand callers at once on a cold definition are a matter of moments', async () => {
+    const { pool } = setUp({ servers: { a: server } });
+    const served: number[] = [];
+    await Promise.all(
+      Array.from({ length: 1_000 }, async (_, number) => {
+        const lease = await pool.getServer('a');
+        served.push(number);
+        lease.release();
+      }),
+    );
+    expect(served).toEqual(Array.from({ length: 1_000 }, (_, number) => number));
   });
 
   it('[QUEUE-5] a deadline that passes says for what was waited, and what would help', async () => {
@@ -336,6 +416,33 @@ describe('waiting', () => {
 });
 
 describe('a crash', () => {
+  it('[DEATH-1] whose first sign is a closed pipe is told as a crash, with its code', async () => {
+    const { pool, launcher, told } = setUp({ servers: { a: server } });
+    const client = await RawClient.connect((await pool.getServer('a')).transport);
+    launcher.last.stdin.destroy(new Error('EPIPE'));
+    expect(await rejection(client.request('tools/list'))).toMatchObject({ code: 'SERVER_EXITED' });
+    launcher.last.exit({ exitCode: 3 });
+    await client.closed;
+    expect(told).toContainEqual({
+      event: 'server:exited',
+      payload: expect.objectContaining({ exitCode: 3, unexpected: true }),
+    });
+    expect(client.errors).toMatchObject([{ code: 'SERVER_EXITED', data: { exitCode: 3 } }]);
+    expect(pool.metrics().crashes).toBe(1);
+  });
+
+  it('[DEATH-1] a server that closes its stdout but lives is ended: it can never answer', async () => {
+    const { pool, launcher, clock, reasons } = setUp({ servers: { a: server } }, { answer: false });
+    const client = await RawClient.connect((await pool.getServer('a')).transport);
+    const call = rejection(client.request('tools/list'));
+    await flush();
+    launcher.last.stdout.end();
+    await flush();
+    await clock.advanceAndFlush(200);
+    expect(await call).toMatchObject({ data: { reason: 'SERVER_EXITED', retryable: true } });
+    expect(reasons()).toEqual(['broken']);
+  });
+
   it('[DEATH-3] has what is left of the tree killed at once, even when the cleanup queue is busy', async () => {
     const { pool, launcher } = setUp({ servers: { a: server }, cleanup: { concurrency: 1 } }, { end: false });
     const busy = await pool.getServer('a');
@@ -385,6 +492,32 @@ describe('leases', () => {
     expect(await outcome(call)).toBe('pending');
     await clock.advanceAndFlush(1);
     expect(await waiting).toBe('ACQUIRE_TIMEOUT');
+  });
+
+  it('[LEASE-1] one that was busy when the caller came is taken back once it is silent', async () => {
+    const { clock, pool, launcher } = setUp({
+      servers: { a: { ...server, maxInstances: 1, leaseIdleTimeout: 1_000 } },
+    });
+    const client = await RawClient.connect((await pool.getServer('a')).transport);
+    launcher.last.auto = { ...launcher.last.auto, answer: false };
+    const call = client.request('tools/call', { name: 'slow' });
+    await flush();
+    const waiting = pool.getServer('a', { timeout: 20_000 });
+    await clock.advanceAndFlush(2_000);
+    launcher.last.answer(launcher.last.received.at(-1)?.id ?? 0, {});
+    await call;
+    await clock.advanceAndFlush(2_100);
+    await waiting;
+    expect(client.closeCount).toBe(1);
+  });
+
+  it('[LEASE-1] so is the lease that the next caller got, when another one waits', async () => {
+    const { clock, pool } = setUp({ servers: { a: { ...server, maxInstances: 1, leaseIdleTimeout: 1_000 } } });
+    await pool.getServer('a');
+    const calls = [pool.getServer('a', { timeout: 20_000 }), pool.getServer('a', { timeout: 20_000 })];
+    await clock.advanceAndFlush(2_000);
+    await Promise.all(calls);
+    expect(pool.metrics().reclaimed).toBe(2);
   });
 
   it('[LEASE-2] one held for longer than leakDetection is told once, with the stack of its borrower', async () => {
@@ -453,6 +586,27 @@ describe('definitions', () => {
     expect(launcher.living).toHaveLength(1);
     await clock.advanceAndFlush(10);
     expect(launcher.living).toHaveLength(0);
+  });
+
+  it('[DEF-1] a lower maxInstances holds at once for idle instances, and for leased ones with their lease', async () => {
+    const { pool, launcher, reasons } = setUp({ servers: { a: { ...server, maxInstances: 3 } } });
+    const leases = await Promise.all([pool.getServer('a'), pool.getServer('a'), pool.getServer('a')]);
+    leases[0]?.release();
+    await pool.updateServer('a', { ...server, maxInstances: 1 });
+    await flush();
+    expect(launcher.living).toHaveLength(2);
+    for (const lease of leases) lease.release();
+    await flush();
+    expect(launcher.living).toHaveLength(1);
+    expect(reasons()).toEqual(['surplus', 'surplus']);
+  });
+
+  it('[DEF-1] a change that makes room serves who waits', async () => {
+    const { pool } = setUp({ servers: { a: { ...server, maxInstances: 1 } } });
+    await pool.getServer('a');
+    const waiting = pool.getServer('a');
+    void pool.updateServer('a', { ...server, args: ['new'], maxInstances: 2 });
+    await waiting;
   });
 
   it('[DEF-1] leases on the old process are taken back after the drain timeout', async () => {
@@ -532,6 +686,25 @@ describe('the end of a pool', () => {
     await clock.advanceAndFlush(220);
     expect(await rejection(call)).toMatchObject({ code: -32000, data: { reason: 'POOL_CLOSED', retryable: false } });
     await closing;
+  });
+
+  it('[END-1] called again from what it closes, it is the same shutdown', async () => {
+    const { pool } = setUp({ servers: { a: server } });
+    const client = await RawClient.connect((await pool.getServer('a')).transport);
+    const again: Promise<unknown>[] = [];
+    let closed = 0;
+    pool.on('pool:draining', () => again.push(pool.shutdown()));
+    pool.on('pool:closed', () => {
+      closed += 1;
+    });
+    const { onclose } = client.transport;
+    client.transport.onclose = () => {
+      onclose?.();
+      again.push(pool.shutdown());
+    };
+    const report = await pool.shutdown();
+    expect(await Promise.all(again)).toEqual([report, report]);
+    expect(closed).toBe(1);
   });
 
   it('[END-2] a start under way is ended, and shutdown does not resolve before', async () => {

@@ -234,6 +234,26 @@ describe('a start that fails', () => {
   });
 });
 
+describe('without a descriptor left', () => {
+  it.each(['emergency', 'graceful'])('[PROOF-3] an %s shutdown still ends the servers, and proves it', async (mode) => {
+    const host = await runHost(
+      `
+      import { openSync } from 'node:fs';
+      const { MCPServerPool } = await import(SRC + '/index.js');
+      const definition = { command: process.execPath, args: [FIXTURES + '/echo.js'], inheritEnv: ['${MARKER}'] };
+      const pool = new MCPServerPool({ servers: { a: definition, b: definition } });
+      await Promise.all([pool.getServer('a'), pool.getServer('b')]);
+      try { for (;;) openSync('/dev/null'); } catch {}
+      const report = await pool.shutdown({ mode: '${mode}' });
+      console.log(JSON.stringify(report.survivors), report.servers.map(({ confirmed }) => confirmed).join());
+      `,
+      { before: 'ulimit -n 64' },
+    );
+    expect(host.stdout).toBe('[] true,true\n');
+    expect(marked()).toEqual([]);
+  });
+});
+
 describe('a server that says much', () => {
   it('[NOISE-1] 10 MB of stderr: served; its lines are events, its tail is bounded', async () => {
     const pool = open({ noisy: fixture('noisy-stderr') });

@@ -161,7 +161,8 @@ describe('CleanupQueue', () => {
       confirmed: false,
       attempts: 2,
       termination: undefined,
-      survivors: [],
+      // Nothing could be learnt of it, so it counts as alive.
+      survivors: [{ pid: 77, command: 'unknown' }],
       error: expect.stringContaining('did not come back within 6000 ms'),
     });
     attempts.at(-1)?.resolve(termination());

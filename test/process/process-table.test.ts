@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { linuxProcessTable, parseStat, platformProcessTable } from '../../src/process/process-table.js';
+import { currentPlatform, linux } from '../../src/process/platform.js';
+import { linuxProcessTable, parseStat } from '../../src/process/process-table.js';
 import { isAlive } from '../../src/process/termination.js';
 import { runHost } from '../helpers/host.js';
 import { isLiving, livingProcesses, readProcess } from '../helpers/processes.js';
@@ -114,10 +115,10 @@ describe('parseStat', () => {
   });
 });
 
-describe('platformProcessTable', () => {
+describe('currentPlatform', () => {
   it('is there on Linux, and NOT_SUPPORTED elsewhere', () => {
-    expect(platformProcessTable('linux')).toBe(linuxProcessTable);
-    expect(() => platformProcessTable('darwin')).toThrowError(expect.objectContaining({ code: 'NOT_SUPPORTED' }));
-    expect(() => platformProcessTable('win32')).toThrowError(/Linux only/);
+    expect(currentPlatform('linux')).toBe(linux);
+    expect(() => currentPlatform('darwin')).toThrowError(expect.objectContaining({ code: 'NOT_SUPPORTED' }));
+    expect(() => currentPlatform('win32')).toThrowError(/Linux only/);
   });
 });

@@ -140,12 +140,12 @@ describe('a command', () => {
       `
       import { openSync, closeSync } from 'node:fs';
       const { localLauncher } = await import(SRC + '/process/spawn.js');
-      const { linuxProcessTable } = await import(SRC + '/process/process-table.js');
+      const { linux } = await import(SRC + '/process/platform.js');
       const { resolvePoolOptions } = await import(SRC + '/config/options.js');
       const { servers } = resolvePoolOptions({ servers: { test: {
         command: process.execPath, args: [FIXTURES + '/echo.js'], inheritEnv: ['MCP_POOL_TEST'], env: { TOKEN: '${SECRET}' },
       } } });
-      const launcher = localLauncher(linuxProcessTable);
+      const launcher = localLauncher(linux);
       const told = [];
       const launch = () => new Promise((resolve) => {
         let server;
@@ -304,12 +304,12 @@ describe('a server that runs', () => {
   it('[GUEST-1] does not keep its host alive', async () => {
     const { code, stdout, stderr } = await runHost(`
       const { localLauncher } = await import(SRC + '/process/spawn.js');
-      const { linuxProcessTable } = await import(SRC + '/process/process-table.js');
+      const { linux } = await import(SRC + '/process/platform.js');
       const { resolvePoolOptions } = await import(SRC + '/config/options.js');
       const { servers } = resolvePoolOptions({ servers: { test: {
         command: process.execPath, args: [${JSON.stringify(fixturePath('echo.js'))}], inheritEnv: ['MCP_POOL_TEST'],
       } } });
-      const server = localLauncher(linuxProcessTable).launch(servers.get('test'), {
+      const server = localLauncher(linux).launch(servers.get('test'), {
         onSpawn: () => console.log('runs'), onSpawnError() {}, onExit() {}, onStderrLine() {}, wantsStderr: () => true,
       });
       server.stdout.on('data', () => {});

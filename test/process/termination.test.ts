@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ServerDefinition } from '../../src/config/options.js';
+import { linux } from '../../src/process/platform.js';
 import { linuxProcessTable, type ProcessTable } from '../../src/process/process-table.js';
 import { ProcessTree } from '../../src/process/process-tree.js';
 import { endTree, type TerminationReport, type TerminationTarget } from '../../src/process/termination.js';
@@ -315,5 +316,5 @@ describe('the ladder', () => {
 
 /** A leader that never tells of its exit. */
 function targetOf(tree: ProcessTree, pid: number): TerminationTarget {
-  return { pid, tree, closeStdin: () => {}, hasExited: () => false, onceExited: () => {} };
+  return { pid, platform: linux, tree, closeStdin: () => {}, hasExited: () => false, onceExited: () => {} };
 }

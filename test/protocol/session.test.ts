@@ -200,11 +200,13 @@ describe('Session', () => {
     expect(() => one.end(crashed)).not.toThrow();
   });
 
-  it('says that something went over it', async () => {
+  it('[LEASE-1] counts what its client sends and is answered as activity, not what a server says unasked', async () => {
     const { session: one, routing, asked } = session();
     await one.start();
     await one.send(message);
-    routing.receive(message);
+    routing.receive({ jsonrpc: '2.0', id: 1, result: {} });
+    expect(asked).toEqual(['opened', 'touched', 'touched']);
+    routing.receive({ jsonrpc: '2.0', method: 'notifications/message', params: {} });
     expect(asked).toEqual(['opened', 'touched', 'touched']);
   });
 });

@@ -284,6 +284,9 @@ describe('an end', () => {
     const two = await lease(deaf.instance);
     deaf.server.stdin.destroy(new Error('EPIPE'));
     expect(await rejection(two.client.request('tools/list'))).toMatchObject({ code: 'SERVER_EXITED' });
+    // Mostly a pipe closes because the process exits: only when that does not follow, it is broken.
+    expect(deaf.told).toEqual(['ready']);
+    deaf.clock.advance(200);
     await deaf.instance.ended;
     expect(two.client.closeCount).toBe(1);
     expect(deaf.told).toContain('stopping broken');
