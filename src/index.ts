@@ -6,9 +6,15 @@ export type {
   WarmOptions,
 } from './config/call-options.js';
 export type { Clock, Timer } from './config/clock.js';
-export type { PoolOptions, ServerDefinition, ServerPolicy, SingleServerOptions } from './config/options.js';
+export type {
+  PoolOptions,
+  ResolvedDefinition,
+  ServerDefinition,
+  ServerPolicy,
+  SingleServerOptions,
+} from './config/options.js';
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
-export type { ListenerError } from './events.js';
+export type { ListenerError, SafeEmitter } from './events.js';
 export type { PooledServer } from './pool/lease.js';
 export { MCPServerPool, type PoolDependencies } from './pool/mcp-server-pool.js';
 export type { LeaseEvent, PoolEvents, QueueEvent, ServerEvent, ShutdownReport } from './pool/pool-events.js';
@@ -31,7 +37,7 @@ export {
   type RegistryMetrics,
   type RemovalReason,
 } from './process/process-registry.js';
-export type { EndMode, EndStep, TerminationReport } from './process/termination.js';
+export type { EndMode, EndStep, Graces, TerminationReport } from './process/termination.js';
 export type { JsonRpcError, JsonRpcMessage, RequestId } from './protocol/json-rpc.js';
 export type { PooledTransport } from './protocol/session.js';
 export type { EndReason } from './server/instance-context.js';

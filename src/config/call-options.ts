@@ -27,6 +27,7 @@ const acquireFields = {
   } as Field<AbortSignal | undefined>,
 };
 
+/** Options of `getServer()`. */
 export type AcquireOptions = Given<typeof acquireFields>;
 
 const shutdownFields = {
@@ -38,6 +39,7 @@ const shutdownFields = {
   drainTimeout: duration(5_000),
 };
 
+/** Options of `shutdown()`. */
 export type ShutdownOptions = Given<typeof shutdownFields>;
 
 const drainFields = {
@@ -45,6 +47,7 @@ const drainFields = {
   timeout: duration(Infinity),
 };
 
+/** Options of `updateServer()`, `removeServer()` and `restart()`. */
 export type DrainOptions = Given<typeof drainFields>;
 
 const warmFields = {
@@ -56,6 +59,7 @@ const warmFields = {
   owner: optionalText(),
 };
 
+/** Options of `warm()`. */
 export type WarmOptions = Given<typeof warmFields>;
 
 export const cleanupFields = {
@@ -67,6 +71,7 @@ export const cleanupFields = {
   retries: count(3, 0),
 };
 
+/** Options of `CleanupQueue`, and `cleanup` of a pool. */
 export type CleanupOptions = Given<typeof cleanupFields>;
 
 function reader<F extends Readonly<Record<string, Field<unknown>>>>(fields: F, what: string) {

@@ -88,7 +88,7 @@ export interface PoolEvents extends CleanupEvents {
   'lease:reclaimed': LeaseEvent & { readonly held: number; readonly silent: number };
   /** Held for longer than `leakDetection`; `stack` is where `getServer()` was called. */
   'lease:leaked': LeaseEvent & { readonly held: number; readonly stack: string | undefined };
-  /** A caller has to wait; `waiting` counts all that do. */
+  /** A caller has to wait: for a start, a slot, or a release. `waiting` counts all that do. */
   'queue:waiting': QueueEvent & { readonly waiting: number };
   'queue:served': QueueEvent & { readonly waited: number };
   'queue:rejected': QueueEvent & { readonly waited: number; readonly code: PoolErrorCode };

@@ -44,6 +44,7 @@ export interface CleanupReport {
   readonly error: string | undefined;
 }
 
+/** Where a job stands. */
 export interface CleanupStatus {
   readonly id: string;
   readonly name: string;
@@ -55,6 +56,7 @@ export interface CleanupStatus {
   readonly report: CleanupReport | undefined;
 }
 
+/** The events of a `CleanupQueue` with the payload of each. */
 export interface CleanupEvents {
   /** An attempt begins. */
   'cleanup:started': { id: string; name: string; pid: number | undefined; mode: EndMode; attempt: number };

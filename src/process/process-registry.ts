@@ -25,6 +25,7 @@ export type RemovalReason =
   /** A consistency check found its pid with another process. */
   | 'reused';
 
+/** The events of a `ProcessRegistry` with the payload of each. */
 export interface RegistryEvents {
   'registry:added': { entry: RegistryEntry };
   'registry:removed': { entry: RegistryEntry; reason: RemovalReason };
@@ -42,6 +43,7 @@ export interface ConsistencyReport {
   readonly problems: readonly string[];
 }
 
+/** Counts of a `ProcessRegistry` since it was made. */
 export interface RegistryMetrics {
   /** Entries now. */
   readonly size: number;
@@ -191,6 +193,7 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
   }
 }
 
+/** A process to be registered. */
 export interface NewEntry {
   readonly id?: string;
   readonly name: string;

@@ -1,3 +1,4 @@
+/** Id of a request: 1 and "1" are two ids. */
 export type RequestId = string | number;
 
 /** A JSON-RPC 2.0 message, as loosely typed as routing needs it. The messages of both SDKs are assignable to it. */
@@ -10,6 +11,11 @@ export interface JsonRpcMessage {
   readonly error?: JsonRpcError | undefined;
 }
 
+/**
+ * The error of an answer. One that the pool gives for a request that is lost with its server has `data` of `{ reason,
+ * retryable, exitCode, signal }`: the code of the PoolError, whether the request may be sent again to another process, and
+ * how the process ended.
+ */
 export interface JsonRpcError {
   readonly code: number;
   readonly message: string;

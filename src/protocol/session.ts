@@ -4,14 +4,17 @@ import type { Endpoint, Routing } from './routing.js';
 
 /** The transport of a lease, for `client.connect()` of SDK v1 and v2. */
 export interface PooledTransport {
+  /** Begins to receive. The SDK's `client.connect()` calls it. Rejects when it was called before, or the lease has ended. */
   start(): Promise<void>;
   /** Rejects when the message cannot reach the server; `options` of the SDK have no meaning over stdio. */
   send(message: JsonRpcMessage, options?: unknown): Promise<void>;
   /** Releases the lease. */
   close(): Promise<void>;
+  /** Called with each message of the server. */
   onmessage?: (message: JsonRpcMessage, extra?: unknown) => void;
   /** Called exactly once, whatever ended the lease. */
   onclose?: () => void;
+  /** Called with what goes wrong: why the lease ended, when nobody asked for it, and what a handler threw. */
   onerror?: (error: Error) => void;
 }
 
