@@ -161,9 +161,7 @@ export class Fleet {
     return group?.starts.get(wanted.slice(separator + 1))?.length ?? 0;
   }
 
-  park(instance: ServerInstance): void {
-    const group = this.groups.get(instance.name);
-    if (group === undefined) return;
+  park(group: ServerGroup, instance: ServerInstance): void {
     const key = reuseKey(instance.definition, instance);
     const idle = group.idle.get(key);
     if (idle) idle.push(instance);

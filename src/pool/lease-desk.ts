@@ -17,7 +17,7 @@ import {
   SPARE,
   type Whose,
 } from './fleet.js';
-import { Lease } from './lease.js';
+import { Lease, type LeaseHost } from './lease.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { LeaseEvent, News, QueueEvent } from './pool-events.js';
 import { aborted, acquireTimeout, queueFull } from './refusals.js';
@@ -50,14 +50,17 @@ export interface Timekeeper {
 
 /** Gives leases out and takes them back: from an idle instance, or in order of arrival from the wait queue. */
 export class LeaseDesk {
-  readonly leases = new Map<string, Lease>();
+  /** The leases that are held, by their number. */
+  readonly leases = new Map<number, Lease>();
   readonly queue: WaitQueue;
   readonly #parts: LeaseDeskParts;
   readonly #dispatcher: Dispatcher;
+  readonly #leaseHost: LeaseHost;
   #open = true;
 
   constructor(parts: LeaseDeskParts) {
     this.#parts = parts;
+    this.#leaseHost = { hold: parts.hold, leaseEnded: (lease, end) => this.#leaseEnded(lease, end) };
     const { options, clock, fleet, lifecycle } = parts;
     this.queue = new WaitQueue(clock, (waiter, why) => this.#giveUp(waiter, why));
     this.#dispatcher = new Dispatcher(fleet, this.queue, options.limits.maxProcesses, {
@@ -68,10 +71,10 @@ export class LeaseDesk {
     });
   }
 
-  /** An idle instance at once, or the end of a wait. */
-  async acquire(group: OpenGroup, request: LeaseRequest): Promise<Lease> {
+  /** A lease on an idle instance, if there is one. This is the warm path: no promise, no wait, no walk through a queue. */
+  acquireIdle(group: OpenGroup, request: LeaseRequest): Lease | undefined {
     const instance = this.#takeIdle(group, request);
-    if (instance === undefined) return this.#wait(group, request);
+    if (instance === undefined) return undefined;
     const lease = this.#lend(instance, request);
     this.#tellAcquired(lease, 0);
     if (group.definition.minIdle > 0) this.settle();
@@ -79,12 +82,13 @@ export class LeaseDesk {
   }
 
   /** An instance that nobody uses: serves the next waiter, or is idle from now on. */
-  park(instance: ServerInstance): void {
-    const { clock, fleet, timekeeper } = this.#parts;
+  park(instance: ServerInstance, now = this.#parts.clock.now()): void {
+    const { fleet, timekeeper } = this.#parts;
     const group = fleet.group(instance.name);
-    if (group && fleet.isOverLimit(group)) return void instance.stop('surplus');
-    instance.idleSince = clock.now();
-    fleet.park(instance);
+    if (group === undefined) return;
+    if (fleet.isOverLimit(group)) return void instance.stop('surplus');
+    instance.idleSince = now;
+    fleet.park(group, instance);
     timekeeper.parked(instance);
     this.settle();
   }
@@ -169,13 +173,15 @@ export class LeaseDesk {
     const key = reuseKey(group.definition, whose);
     let instance = fleet.takeIdle(group, key);
     for (; instance; instance = fleet.takeIdle(group, key)) {
-      if (instance.retired === undefined && instance.expiresAt > clock.now()) return instance;
+      const expired = instance.expiresAt < Infinity && instance.expiresAt <= clock.now();
+      if (!expired && instance.retired === undefined) return instance;
       void instance.stop(instance.retired ?? 'max-lifetime');
     }
     return instance;
   }
 
-  async #wait(group: OpenGroup, request: LeaseRequest): Promise<Lease> {
+  /** A lease in the order of arrival. */
+  async wait(group: OpenGroup, request: LeaseRequest): Promise<Lease> {
     const { maxWaiting } = this.#parts.options;
     const key = reuseKey(group.definition, request);
     if (this.#waitingForOthers() >= maxWaiting && !this.#canStart(group, key)) {
@@ -225,14 +231,14 @@ export class LeaseDesk {
   }
 
   #lend(instance: ServerInstance, request: LeaseRequest): Lease {
-    const { clock, hold, fleet, metrics, options, timekeeper } = this.#parts;
+    const { clock, fleet, metrics, options, timekeeper } = this.#parts;
     const now = clock.now();
-    const lease = new Lease({ hold, leaseEnded: this.#leaseEnded }, instance, request, now);
+    const lease = new Lease(this.#leaseHost, instance, request, now);
     instance.occupant = lease;
     instance.lastActivity = now;
     instance.uses += 1;
     if (instance.uses === 1) fleet.provenUseful(instance);
-    this.leases.set(lease.id, lease);
+    this.leases.set(lease.number, lease);
     metrics.acquired += 1;
     if (options.leakDetection > 0) timekeeper.wakeAt(now + options.leakDetection);
     return lease;
@@ -244,11 +250,11 @@ export class LeaseDesk {
   }
 
   /** The end of a lease, whoever ended it. Returns the end of its process, if that ends with it. */
-  readonly #leaseEnded = (lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined => {
+  #leaseEnded(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined {
     const { clock, metrics, news } = this.#parts;
     const { instance } = lease;
     const unfinished = instance.openRequests > 0;
-    this.leases.delete(lease.id);
+    this.leases.delete(lease.number);
     instance.occupant = undefined;
     instance.endSession(end);
     metrics.released += 1;
@@ -259,9 +265,9 @@ export class LeaseDesk {
     if (instance.state !== 'ready') return instance.ended;
     const reason = unfinished ? 'unfinished' : whyNotAgain(instance, now);
     if (reason !== undefined) return instance.stop(reason);
-    this.park(instance);
+    this.park(instance, now);
     return undefined;
-  };
+  }
 
   #giveUp(waiter: Waiter, why: GiveUpReason): PoolError {
     const { fleet } = this.#parts;

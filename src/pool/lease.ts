@@ -1,3 +1,4 @@
+import { type Deferred, deferred } from '../config/deferred.js';
 import type { HostHold } from '../config/host-hold.js';
 import { PoolError } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
@@ -40,43 +41,61 @@ export interface LeaseHost {
   leaseEnded(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined;
 }
 
-let sequence = 0;
-
-export class Lease implements PooledServer, Occupant {
-  readonly id = `lease-${++sequence}`;
+/** Who holds a lease. */
+interface Holder {
   readonly tenant: string | undefined;
   readonly owner: string | undefined;
-  /** Clock time at which it was given out. */
-  readonly acquiredAt: number;
   /** Where the borrower stood, when leak detection is on. */
   readonly stack: string | undefined;
+}
+
+let sequence = 0;
+
+const ID_PREFIX = 'lease-';
+
+export class Lease implements PooledServer, Occupant {
+  /** Unique in this process. Leases are kept by it: a number is found faster than the text of the id. */
+  readonly number = ++sequence;
+  /** Clock time at which it was given out. */
+  readonly acquiredAt: number;
   /** Whether `lease:leaked` was told. */
   leakTold = false;
   readonly #host: LeaseHost;
   /** Private, so that a lease that is logged does not show the environment of its server. */
   readonly #instance: ServerInstance;
+  readonly #holder: Holder;
   #session: Session | undefined;
   #end: SessionEnd | undefined;
   #outcome: Promise<CleanupReport | undefined> | undefined;
-  #settleEnded: ((outcome: Promise<CleanupReport | undefined>) => void) | undefined;
-  #ended: Promise<CleanupReport | undefined> | undefined;
+  #ended: Deferred<CleanupReport | undefined> | undefined;
 
-  constructor(
-    host: LeaseHost,
-    instance: ServerInstance,
-    request: {
-      readonly tenant: string | undefined;
-      readonly owner: string | undefined;
-      readonly stack: string | undefined;
-    },
-    now: number,
-  ) {
+  constructor(host: LeaseHost, instance: ServerInstance, holder: Holder, now: number) {
     this.#host = host;
     this.#instance = instance;
-    this.tenant = request.tenant;
-    this.owner = request.owner;
-    this.stack = request.stack;
+    this.#holder = holder;
     this.acquiredAt = now;
+  }
+
+  /** The number of the lease of an id, or NaN. */
+  static numberOf(id: string): number {
+    const number = Number(id.slice(ID_PREFIX.length));
+    return `${ID_PREFIX}${number}` === id ? number : Number.NaN;
+  }
+
+  get id(): string {
+    return `${ID_PREFIX}${this.number}`;
+  }
+
+  get tenant(): string | undefined {
+    return this.#holder.tenant;
+  }
+
+  get owner(): string | undefined {
+    return this.#holder.owner;
+  }
+
+  get stack(): string | undefined {
+    return this.#holder.stack;
   }
 
   get instance(): ServerInstance {
@@ -104,16 +123,15 @@ export class Lease implements PooledServer, Occupant {
   }
 
   get ended(): Promise<CleanupReport | undefined> {
-    this.#ended ??= this.#end
-      ? this.#heldOutcome()
-      : new Promise((resolve) => {
-          this.#settleEnded = resolve;
-        });
-    return this.#ended;
+    if (this.#ended === undefined) {
+      this.#ended = deferred();
+      if (this.#end) this.#ended.resolve(held(this.#host, this.#outcome));
+    }
+    return this.#ended.promise;
   }
 
   release(): boolean {
-    return this.end({ asked: true, error: () => this.#releasedError() });
+    return this.end(new Release(this));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -126,7 +144,7 @@ export class Lease implements PooledServer, Occupant {
     if (this.#end) return false;
     this.#end = end;
     this.#outcome = this.#host.leaseEnded(this, end);
-    this.#settleEnded?.(this.#heldOutcome());
+    this.#ended?.resolve(held(this.#host, this.#outcome));
     return true;
   }
 
@@ -137,16 +155,25 @@ export class Lease implements PooledServer, Occupant {
   onCloseRequested(): void {
     this.release();
   }
+}
 
-  #releasedError(): PoolError {
-    return new PoolError(
-      'LEASE_RELEASED',
-      `the lease ${this.id} on server '${this.name}' was released; get another with getServer()`,
-      { name: this.name, leaseId: this.id, instanceId: this.instanceId },
-    );
+/** Somebody waits for the end of a process: that holds the host open. */
+function held({ hold }: LeaseHost, end: Promise<CleanupReport | undefined> | undefined): typeof end {
+  return end && hold.during(end);
+}
+
+/** The end of a lease that its holder asked for. The error is only made for those who use it afterwards. */
+class Release implements SessionEnd {
+  readonly asked = true;
+  readonly #lease: Lease;
+
+  constructor(lease: Lease) {
+    this.#lease = lease;
   }
 
-  #heldOutcome(): Promise<CleanupReport | undefined> {
-    return this.#outcome === undefined ? Promise.resolve(undefined) : this.#host.hold.during(this.#outcome);
+  error(): PoolError {
+    const { id, name, instanceId } = this.#lease;
+    const message = `the lease ${id} on server '${name}' was released; get another with getServer()`;
+    return new PoolError('LEASE_RELEASED', message, { name, leaseId: id, instanceId });
   }
 }

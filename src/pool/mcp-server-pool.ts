@@ -31,7 +31,7 @@ import type { EndReason } from '../server/instance-context.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import { Fleet, isOpen, type OpenGroup, reuseKey } from './fleet.js';
 import { Janitor } from './janitor.js';
-import type { PooledServer } from './lease.js';
+import { Lease, type PooledServer } from './lease.js';
 import { LeaseDesk } from './lease-desk.js';
 import { Lifecycle } from './lifecycle.js';
 import type { News, PoolEvents, ShutdownReport } from './pool-events.js';
@@ -131,12 +131,12 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     const group = this.#openGroup(name);
     const request = this.#request(group.name, options);
     if (request.signal?.aborted) throw aborted(request, 0, 'its signal was aborted before', request.signal.reason);
-    return this.#desk.acquire(group, request);
+    return this.#desk.acquireIdle(group, request) ?? this.#desk.wait(group, request);
   }
 
   /** Gives a leased server back, at once. False when there is no lease of that id, because it ended already. */
   releaseServer(leaseId: string): boolean {
-    return this.#desk.leases.get(leaseId)?.release() ?? false;
+    return this.#desk.leases.get(Lease.numberOf(leaseId))?.release() ?? false;
   }
 
   /** Releases all leases of an owner, and gives its waiting calls up (`ACQUIRE_ABORTED`). Returns how many leases. */

@@ -13,10 +13,10 @@ const DRAIN_POLL = 10;
 export class Shutdown {
   readonly #clock: Clock;
   readonly #fleet: Fleet;
-  readonly #leases: ReadonlyMap<string, Lease>;
+  readonly #leases: ReadonlyMap<number, Lease>;
   #mode: ShutdownReport['mode'] = 'graceful';
 
-  constructor(clock: Clock, fleet: Fleet, leases: ReadonlyMap<string, Lease>) {
+  constructor(clock: Clock, fleet: Fleet, leases: ReadonlyMap<number, Lease>) {
     this.#clock = clock;
     this.#fleet = fleet;
     this.#leases = leases;

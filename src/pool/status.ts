@@ -92,7 +92,7 @@ export function newMetrics(): PoolMetrics {
 export function statusOf(
   state: PoolStatus['state'],
   fleet: Fleet,
-  { leases, queue }: { readonly leases: ReadonlyMap<string, unknown>; readonly queue: WaitQueue },
+  { leases, queue }: { readonly leases: ReadonlyMap<number, unknown>; readonly queue: WaitQueue },
   maxProcesses: number,
 ): PoolStatus {
   const waiting = new Map<string, number>();
