@@ -72,10 +72,10 @@ export class LeaseDesk {
   }
 
   /** A lease on an idle instance, if there is one. This is the warm path: no promise, no wait, no walk through a queue. */
-  acquireIdle(group: OpenGroup, request: LeaseRequest): Lease | undefined {
+  acquireIdle(group: OpenGroup, request: LeaseRequest, stack: string | undefined): Lease | undefined {
     const instance = this.#takeIdle(group, request);
     if (instance === undefined) return undefined;
-    const lease = this.#lend(instance, request);
+    const lease = this.#lend(instance, request, stack);
     this.#tellAcquired(lease, 0);
     if (group.definition.minIdle > 0) this.settle();
     return lease;
@@ -181,15 +181,15 @@ export class LeaseDesk {
   }
 
   /** A lease in the order of arrival. */
-  async wait(group: OpenGroup, request: LeaseRequest): Promise<Lease> {
+  async wait(group: OpenGroup, request: LeaseRequest, stack: string | undefined): Promise<Lease> {
     const { maxWaiting } = this.#parts.options;
     const key = reuseKey(group.definition, request);
     if (this.#waitingForOthers() >= maxWaiting && !this.#canStart(group, key)) {
-      const error = queueFull(request.name, maxWaiting);
-      this.#tellRejected({ ...request, since: this.#parts.clock.now() }, error);
+      const error = queueFull(group.name, maxWaiting);
+      this.#tellRejected({ ...request, name: group.name, since: this.#parts.clock.now() }, error);
       throw error;
     }
-    const { waiter, lease } = this.queue.add(request, kind(group.name, key));
+    const { waiter, lease } = this.queue.add(request, { name: group.name, kind: kind(group.name, key), stack });
     this.settle();
     if (this.queue.has(waiter)) this.#tellWaiting(waiter);
     return lease;
@@ -223,17 +223,17 @@ export class LeaseDesk {
 
   #serve(waiter: Waiter, instance: ServerInstance): void {
     const waited = this.#waited(waiter);
-    const lease = this.#lend(instance, waiter);
+    const lease = this.#lend(instance, waiter, waiter.stack);
     // The caller has its lease before anybody is told, so that nothing a listener does can lose it.
     waiter.resolve(lease);
     if (waiter.announced) this.#parts.news.emit('queue:served', { ...queueEvent(waiter), waited });
     this.#tellAcquired(lease, waited);
   }
 
-  #lend(instance: ServerInstance, request: LeaseRequest): Lease {
+  #lend(instance: ServerInstance, whose: Whose, stack: string | undefined): Lease {
     const { clock, fleet, metrics, options, timekeeper } = this.#parts;
     const now = clock.now();
-    const lease = new Lease(this.#leaseHost, instance, request, now);
+    const lease = new Lease(this.#leaseHost, instance, whose, now, stack);
     instance.occupant = lease;
     instance.lastActivity = now;
     instance.uses += 1;
@@ -296,7 +296,7 @@ export class LeaseDesk {
     lifecycle.endUnwantedStart(group, key, this.queue.count(waiter.kind) + missing);
   }
 
-  #tellRejected(waiter: LeaseRequest & { readonly since: number }, { code }: PoolError): void {
+  #tellRejected(waiter: QueueEvent & { readonly since: number }, { code }: PoolError): void {
     this.#parts.metrics.rejected += 1;
     this.#parts.news.emit('queue:rejected', { ...queueEvent(waiter), waited: this.#waited(waiter), code });
   }
@@ -310,6 +310,6 @@ function leaseEvent({ id, name, instanceId, tenant, owner }: Lease): LeaseEvent 
   return { leaseId: id, name, instanceId, tenant, owner };
 }
 
-function queueEvent({ name, tenant, owner }: LeaseRequest): QueueEvent {
+function queueEvent({ name, tenant, owner }: QueueEvent): QueueEvent {
   return { name, tenant, owner };
 }

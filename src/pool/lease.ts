@@ -5,6 +5,7 @@ import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { PooledTransport, Session, SessionEnd } from '../protocol/session.js';
 import type { Occupant } from '../server/instance-context.js';
 import type { ServerInstance } from '../server/server-instance.js';
+import type { Whose } from './fleet.js';
 
 /** The right to talk to an instance, as `getServer()` returns it. */
 export interface PooledServer {
@@ -41,14 +42,6 @@ export interface LeaseHost {
   leaseEnded(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined;
 }
 
-/** Who holds a lease. */
-interface Holder {
-  readonly tenant: string | undefined;
-  readonly owner: string | undefined;
-  /** Where the borrower stood, when leak detection is on. */
-  readonly stack: string | undefined;
-}
-
 let sequence = 0;
 
 const ID_PREFIX = 'lease-';
@@ -63,17 +56,20 @@ export class Lease implements PooledServer, Occupant {
   readonly #host: LeaseHost;
   /** Private, so that a lease that is logged does not show the environment of its server. */
   readonly #instance: ServerInstance;
-  readonly #holder: Holder;
+  readonly #holder: Whose;
+  /** Where the borrower stood, when leak detection is on. */
+  readonly stack: string | undefined;
   #session: Session | undefined;
   #end: SessionEnd | undefined;
   #outcome: Promise<CleanupReport | undefined> | undefined;
   #ended: Deferred<CleanupReport | undefined> | undefined;
 
-  constructor(host: LeaseHost, instance: ServerInstance, holder: Holder, now: number) {
+  constructor(host: LeaseHost, instance: ServerInstance, holder: Whose, now: number, stack: string | undefined) {
     this.#host = host;
     this.#instance = instance;
     this.#holder = holder;
     this.acquiredAt = now;
+    this.stack = stack;
   }
 
   /** The number of the lease of an id, or NaN. */
@@ -92,10 +88,6 @@ export class Lease implements PooledServer, Occupant {
 
   get owner(): string | undefined {
     return this.#holder.owner;
-  }
-
-  get stack(): string | undefined {
-    return this.#holder.stack;
   }
 
   get instance(): ServerInstance {

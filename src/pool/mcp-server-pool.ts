@@ -68,6 +68,8 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   readonly #lifecycle: Lifecycle;
   readonly #desk: LeaseDesk;
   readonly #janitor: Janitor;
+  /** What a call without options asks for. */
+  readonly #plainRequest: LeaseRequest;
   #state: PoolStatus['state'] = 'open';
   #shutdown: { readonly process: Shutdown; readonly report: Promise<ShutdownReport> } | undefined;
 
@@ -117,6 +119,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     });
     this.#janitor = new Janitor(clock, this.#fleet, this.#desk, this.#options, this.#lifecycle);
     for (const definition of this.#options.servers.values()) this.#fleet.define(definition);
+    this.#plainRequest = this.#request({});
     this.#janitor.fillUp();
   }
 
@@ -129,9 +132,10 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    */
   async getServer(name?: string, options?: AcquireOptions): Promise<PooledServer> {
     const group = this.#openGroup(name);
-    const request = this.#request(group.name, options);
-    if (request.signal?.aborted) throw aborted(request, 0, 'its signal was aborted before', request.signal.reason);
-    return this.#desk.acquireIdle(group, request) ?? this.#desk.wait(group, request);
+    const request = options === undefined ? this.#plainRequest : this.#request(options);
+    if (request.signal?.aborted) throw aborted(group, 0, 'its signal was aborted before', request.signal.reason);
+    const stack = this.#options.leakDetection > 0 ? stackAbove(this.getServer) : undefined;
+    return this.#desk.acquireIdle(group, request, stack) ?? this.#desk.wait(group, request, stack);
   }
 
   /** Gives a leased server back, at once. False when there is no lease of that id, because it ended already. */
@@ -294,18 +298,9 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     return names.length === 1 ? names[0] : undefined;
   }
 
-  #request(name: string, options: AcquireOptions | undefined): LeaseRequest {
-    const { tenant, owner, timeout, signal } = options === undefined ? NO_OPTIONS : resolveAcquireOptions(options);
-    // A stack costs more than a whole warm call: only for those who look for leaks.
-    const stack = this.#options.leakDetection > 0 ? this.#borrowersStack() : undefined;
-    return { name, tenant, owner, timeout: timeout ?? this.#options.acquireTimeout, signal, stack };
-  }
-
-  /** The stack above `getServer()`. */
-  #borrowersStack(): string | undefined {
-    const holder: { stack?: string } = {};
-    Error.captureStackTrace(holder, this.getServer);
-    return holder.stack;
+  #request(options: AcquireOptions): LeaseRequest {
+    const { tenant, owner, timeout, signal } = resolveAcquireOptions(options);
+    return { tenant, owner, timeout: timeout ?? this.#options.acquireTimeout, signal };
   }
 
   /**
@@ -349,9 +344,9 @@ const CLEANUP_EVENTS = [
   'listener:error',
 ] as const;
 
-const NO_OPTIONS: ReturnType<typeof resolveAcquireOptions> = {
-  tenant: undefined,
-  owner: undefined,
-  timeout: undefined,
-  signal: undefined,
-};
+/** Where the caller of `callee` stands. Costs more than a whole warm call: only for those who look for leaks. */
+function stackAbove(callee: (...args: never[]) => unknown): string | undefined {
+  const holder: { stack?: string } = {};
+  Error.captureStackTrace(holder, callee);
+  return holder.stack;
+}

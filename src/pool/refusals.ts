@@ -1,6 +1,6 @@
 import { PoolError, type PoolErrorData } from '../errors.js';
 import { type OpenGroup, reuseKey } from './fleet.js';
-import type { LeaseRequest, Waiter } from './wait-queue.js';
+import type { Waiter } from './wait-queue.js';
 
 export function unknownServer(name: string | undefined, known: readonly string[], why: string): PoolError {
   const listed = known.length === 0 ? 'none is defined; call addServer()' : `defined are: ${known.join(', ')}`;
@@ -23,7 +23,7 @@ export function queueFull(name: string, maxWaiting: number): PoolError {
   );
 }
 
-export function aborted({ name }: Pick<LeaseRequest, 'name'>, after: number, why: string, cause?: unknown): PoolError {
+export function aborted({ name }: Pick<Waiter, 'name'>, after: number, why: string, cause?: unknown): PoolError {
   return new PoolError(
     'ACQUIRE_ABORTED',
     `getServer('${name}') was given up after ${after} ms: ${why}`,

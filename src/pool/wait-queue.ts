@@ -5,20 +5,21 @@ import type { Lease } from './lease.js';
 
 /** What a caller asks for. */
 export interface LeaseRequest {
-  readonly name: string;
   readonly tenant: string | undefined;
   readonly owner: string | undefined;
   readonly timeout: number;
   readonly signal: AbortSignal | undefined;
-  /** Where the caller stood, when leak detection is on. */
-  readonly stack: string | undefined;
 }
 
 /** A call of `getServer()` that has no server yet. */
 export interface Waiter extends LeaseRequest {
+  /** Of the server. */
+  readonly name: string;
   readonly since: number;
   /** Its server and reuse key: waiters of one kind can be served by the same instances. */
   kind: string;
+  /** Where the caller stood, when leak detection is on. */
+  readonly stack: string | undefined;
   /** The limit that keeps it waiting, as far as the last round looked; undefined while a start or a slot is on its way to it. */
   blockedBy: Limit | undefined;
   /** Whether it was told of already (`queue:waiting`, `limit:reached`). */
@@ -79,7 +80,10 @@ export class WaitQueue {
   }
 
   /** Adds a caller to the end. */
-  add(request: LeaseRequest, kind: string): { readonly waiter: Waiter; readonly lease: Promise<Lease> } {
+  add(
+    request: LeaseRequest,
+    more: Pick<Waiter, 'name' | 'kind' | 'stack'>,
+  ): { readonly waiter: Waiter; readonly lease: Promise<Lease> } {
     const { timeout, signal } = request;
     let settle!: { resolve: (lease: Lease) => void; reject: (error: PoolError) => void };
     const lease = new Promise<Lease>((resolve, reject) => {
@@ -96,7 +100,7 @@ export class WaitQueue {
     };
     const waiter: Waiter = {
       ...request,
-      kind,
+      ...more,
       since: this.#clock.now(),
       blockedBy: 'maxProcesses',
       announced: false,
@@ -104,7 +108,7 @@ export class WaitQueue {
       reject: (error) => leave(() => settle.reject(error)),
     };
     this.#waiters.add(waiter);
-    this.#tally(kind, 1);
+    this.#tally(more.kind, 1);
     // A caller that waits holds the host open.
     timer = this.#clock.after(timeout, () => leave(() => settle.reject(this.#giveUp(waiter, 'timeout'))), 'holding');
     if (signal) this.#listen(signal, onAbort);
