@@ -97,6 +97,8 @@ export class Dispatcher {
       if (!isOpen(group)) continue;
       const decision = this.#decide(group, reuseKey(group.definition, waiter), claims);
       this.#act(decision, waiter, group, claims);
+      // What was done, or a listener to it, changed something that an earlier waiter may want: from the front again.
+      if (this.#again) return;
       if (decision.action === 'wait' && decision.for === 'release') blocked.set(waiter.kind, decision.limit);
     }
   }

@@ -117,6 +117,11 @@ export class Fleet {
     if (group) group.failures = 0;
   }
 
+  /** Whether one more tree fits into both budgets. To be asked before each start: a listener may have used the room. */
+  hasRoom({ definition, instances }: OpenGroup, maxProcesses: number): boolean {
+    return instances.size < definition.maxInstances && this.used < maxProcesses;
+  }
+
   /** Whether more of its trees run than its definition allows, because that was changed. */
   isOverLimit({ definition, instances, ending }: ServerGroup): boolean {
     return definition !== undefined && instances.size - ending.size > definition.maxInstances;

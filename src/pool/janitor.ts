@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../config/clock.js';
 import type { ResolvedPoolOptions } from '../config/options.js';
 import type { ServerInstance } from '../server/server-instance.js';
-import { type Fleet, isOpen, reuseKey, type ServerGroup, SPARE } from './fleet.js';
+import { type Fleet, isOpen, type OpenGroup, reuseKey, type ServerGroup, SPARE } from './fleet.js';
 import type { Lease } from './lease.js';
 import type { LeaseDesk } from './lease-desk.js';
 import type { Lifecycle } from './lifecycle.js';
@@ -54,21 +54,17 @@ export class Janitor {
   fillUp(): void {
     if (this.#stopped || this.#desk.queue.size > 0) return;
     for (const group of this.#fleet.withMinimum) {
-      if (!isOpen(group)) continue;
-      const { definition } = group;
-      if (group.retryAt > this.#clock.now()) {
-        this.wakeAt(group.retryAt);
-        continue;
-      }
-      const key = reuseKey(definition, SPARE);
-      const spare = this.#fleet.idleFor(group, key) + this.#fleet.startsFor(group, key).length;
-      const room = Math.min(
-        definition.maxInstances - group.instances.size,
-        this.#options.limits.maxProcesses - this.#fleet.used,
-      );
-      let missing = Math.min(definition.minIdle - spare, room);
-      for (; missing > 0 && group.retryAt <= this.#clock.now(); missing--) this.#lifecycle.startSpare(group, SPARE);
+      if (group.retryAt > this.#clock.now()) this.wakeAt(group.retryAt);
+      // Asked again before each start: a listener to the last one may have changed everything.
+      while (isOpen(group) && this.#lacksSpare(group)) this.#lifecycle.startSpare(group, SPARE);
     }
+  }
+
+  #lacksSpare(group: OpenGroup): boolean {
+    const { minIdle } = group.definition;
+    const key = reuseKey(group.definition, SPARE);
+    if (this.#fleet.idleFor(group, key) + this.#fleet.startsFor(group, key).length >= minIdle) return false;
+    return group.retryAt <= this.#clock.now() && this.#fleet.hasRoom(group, this.#options.limits.maxProcesses);
   }
 
   /** A start that no caller waited for failed: the next one waits longer. */
@@ -137,7 +133,7 @@ export class Janitor {
     const held = now - lease.acquiredAt;
     if (held < this.#options.leakDetection) return this.wakeAt(lease.acquiredAt + this.#options.leakDetection);
     lease.leakTold = true;
-    this.#desk.tellLeak(lease, held);
+    this.#desk.news.leaked(lease, held);
   }
 
   quarantined(): void {

@@ -18,11 +18,10 @@ import {
   type Whose,
 } from './fleet.js';
 import { Lease, type LeaseHost } from './lease.js';
+import type { LeaseNews } from './lease-news.js';
 import type { Lifecycle } from './lifecycle.js';
-import type { LeaseEvent, News, QueueEvent } from './pool-events.js';
 import { aborted, acquireTimeout, queueFull } from './refusals.js';
 import { whyNotAgain } from './reuse.js';
-import type { PoolMetrics } from './status.js';
 import { type GiveUpReason, type LeaseRequest, type Waiter, WaitQueue } from './wait-queue.js';
 
 export interface LeaseDeskParts {
@@ -30,8 +29,7 @@ export interface LeaseDeskParts {
   readonly clock: Clock;
   readonly hold: HostHold;
   readonly fleet: Fleet;
-  readonly metrics: PoolMetrics;
-  readonly news: News;
+  readonly news: LeaseNews;
   readonly lifecycle: Lifecycle;
   readonly timekeeper: Timekeeper;
 }
@@ -53,6 +51,7 @@ export class LeaseDesk {
   /** The leases that are held, by their number. */
   readonly leases = new Map<number, Lease>();
   readonly queue: WaitQueue;
+  readonly news: LeaseNews;
   readonly #parts: LeaseDeskParts;
   readonly #dispatcher: Dispatcher;
   readonly #leaseHost: LeaseHost;
@@ -60,6 +59,7 @@ export class LeaseDesk {
 
   constructor(parts: LeaseDeskParts) {
     this.#parts = parts;
+    this.news = parts.news;
     this.#leaseHost = { hold: parts.hold, leaseEnded: (lease, end) => this.#leaseEnded(lease, end) };
     const { options, clock, fleet, lifecycle } = parts;
     this.queue = new WaitQueue(clock, (waiter, why) => this.#giveUp(waiter, why));
@@ -76,7 +76,7 @@ export class LeaseDesk {
     const instance = this.#takeIdle(group, request);
     if (instance === undefined) return undefined;
     const lease = this.#lend(instance, request, stack);
-    this.#tellAcquired(lease, 0);
+    this.news.acquired(lease, 0);
     if (group.definition.minIdle > 0) this.settle();
     return lease;
   }
@@ -126,7 +126,7 @@ export class LeaseDesk {
 
   reject(waiter: Waiter, error: PoolError): void {
     waiter.reject(error);
-    this.#tellRejected(waiter, error);
+    this.news.rejected(waiter, this.#waited(waiter), error);
     this.#endUnwantedStart(waiter);
   }
 
@@ -144,20 +144,10 @@ export class LeaseDesk {
 
   /** Takes a lease from its holder. */
   reclaim(lease: Lease, why: string): void {
-    const { clock, metrics, news } = this.#parts;
-    const now = clock.now();
-    metrics.reclaimed += 1;
-    const held = Math.round(now - lease.acquiredAt);
-    const silent = Math.round(now - lease.instance.lastActivity);
-    news.emit('lease:reclaimed', { ...leaseEvent(lease), held, silent });
+    this.news.reclaimed(lease, this.#parts.clock.now());
     const message = `the lease ${lease.id} on server '${lease.name}' was taken back: ${why}`;
     const data = { name: lease.name, leaseId: lease.id, instanceId: lease.instanceId };
     lease.end({ asked: false, error: () => new PoolError('LEASE_RECLAIMED', message, data) });
-  }
-
-  tellLeak(lease: Lease, held: number): void {
-    this.#parts.metrics.leaked += 1;
-    this.#parts.news.emit('lease:leaked', { ...leaseEvent(lease), held: Math.round(held), stack: lease.stack });
   }
 
   /** A start failed. If fewer starts are left than callers count on them, the one who waits longest gets its error. */
@@ -186,7 +176,7 @@ export class LeaseDesk {
     const key = reuseKey(group.definition, request);
     if (this.#waitingForOthers() >= maxWaiting && !this.#canStart(group, key)) {
       const error = queueFull(group.name, maxWaiting);
-      this.#tellRejected({ ...request, name: group.name, since: this.#parts.clock.now() }, error);
+      this.news.rejected({ ...request, name: group.name }, 0, error);
       throw error;
     }
     const { waiter, lease } = this.queue.add(request, { name: group.name, kind: kind(group.name, key), stack });
@@ -207,18 +197,18 @@ export class LeaseDesk {
   #canStart(group: OpenGroup, key: string): boolean {
     const { fleet, options } = this.#parts;
     if (fleet.startsFor(group, key).length > this.queue.count(kind(group.name, key))) return true;
-    return group.instances.size < group.definition.maxInstances && fleet.used < options.limits.maxProcesses;
+    return fleet.hasRoom(group, options.limits.maxProcesses);
   }
 
   #tellWaiting(waiter: Waiter): void {
-    const { options, fleet, news } = this.#parts;
+    const { options, fleet } = this.#parts;
     const { name, blockedBy } = waiter;
     waiter.announced = true;
-    news.emit('queue:waiting', { ...queueEvent(waiter), waiting: this.queue.size });
+    this.news.waiting(waiter, this.queue.size);
     if (blockedBy === undefined) return;
     const maxInstances = fleet.group(name)?.definition?.maxInstances ?? 0;
     const value = blockedBy === 'maxInstances' ? maxInstances : options.limits.maxProcesses;
-    news.emit('limit:reached', { name, limit: blockedBy, value });
+    this.news.limitReached({ name, limit: blockedBy, value });
   }
 
   #serve(waiter: Waiter, instance: ServerInstance): void {
@@ -226,12 +216,12 @@ export class LeaseDesk {
     const lease = this.#lend(instance, waiter, waiter.stack);
     // The caller has its lease before anybody is told, so that nothing a listener does can lose it.
     waiter.resolve(lease);
-    if (waiter.announced) this.#parts.news.emit('queue:served', { ...queueEvent(waiter), waited });
-    this.#tellAcquired(lease, waited);
+    this.news.served(waiter, waited);
+    this.news.acquired(lease, waited);
   }
 
   #lend(instance: ServerInstance, whose: Whose, stack: string | undefined): Lease {
-    const { clock, fleet, metrics, options, timekeeper } = this.#parts;
+    const { clock, fleet, options, timekeeper } = this.#parts;
     const now = clock.now();
     const lease = new Lease(this.#leaseHost, instance, whose, now, stack);
     instance.occupant = lease;
@@ -239,29 +229,19 @@ export class LeaseDesk {
     instance.uses += 1;
     if (instance.uses === 1) fleet.provenUseful(instance);
     this.leases.set(lease.number, lease);
-    metrics.acquired += 1;
     if (options.leakDetection > 0) timekeeper.wakeAt(now + options.leakDetection);
     return lease;
   }
 
-  #tellAcquired(lease: Lease, waited: number): void {
-    const { news } = this.#parts;
-    if (news.hasListener('lease:acquired')) news.emit('lease:acquired', { ...leaseEvent(lease), waited });
-  }
-
   /** The end of a lease, whoever ended it. Returns the end of its process, if that ends with it. */
   #leaseEnded(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined {
-    const { clock, metrics, news } = this.#parts;
     const { instance } = lease;
     const unfinished = instance.openRequests > 0;
     this.leases.delete(lease.number);
     instance.occupant = undefined;
     instance.endSession(end);
-    metrics.released += 1;
-    const now = clock.now();
-    if (news.hasListener('lease:released')) {
-      news.emit('lease:released', { ...leaseEvent(lease), held: Math.round(now - lease.acquiredAt) });
-    }
+    const now = this.#parts.clock.now();
+    this.news.released(lease, now);
     if (instance.state !== 'ready') return instance.ended;
     const reason = unfinished ? 'unfinished' : whyNotAgain(instance, now);
     if (reason !== undefined) return instance.stop(reason);
@@ -279,7 +259,7 @@ export class LeaseDesk {
       why === 'timeout'
         ? acquireTimeout(waiter, group, starting?.errorData(), this.#waited(waiter))
         : aborted(waiter, this.#waited(waiter), 'its signal was aborted', why.abortedBy);
-    this.#tellRejected(waiter, error);
+    this.news.rejected(waiter, this.#waited(waiter), error);
     this.#endUnwantedStart(waiter);
     this.settle();
     return error;
@@ -296,20 +276,7 @@ export class LeaseDesk {
     lifecycle.endUnwantedStart(group, key, this.queue.count(waiter.kind) + missing);
   }
 
-  #tellRejected(waiter: QueueEvent & { readonly since: number }, { code }: PoolError): void {
-    this.#parts.metrics.rejected += 1;
-    this.#parts.news.emit('queue:rejected', { ...queueEvent(waiter), waited: this.#waited(waiter), code });
-  }
-
   #waited(waiter: { readonly since: number }): number {
     return Math.round(this.#parts.clock.now() - waiter.since);
   }
-}
-
-function leaseEvent({ id, name, instanceId, tenant, owner }: Lease): LeaseEvent {
-  return { leaseId: id, name, instanceId, tenant, owner };
-}
-
-function queueEvent({ name, tenant, owner }: QueueEvent): QueueEvent {
-  return { name, tenant, owner };
 }

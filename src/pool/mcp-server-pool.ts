@@ -33,6 +33,7 @@ import { Fleet, isOpen, type OpenGroup, reuseKey } from './fleet.js';
 import { Janitor } from './janitor.js';
 import { Lease, type PooledServer } from './lease.js';
 import { LeaseDesk } from './lease-desk.js';
+import { LeaseNews } from './lease-news.js';
 import { Lifecycle } from './lifecycle.js';
 import type { News, PoolEvents, ShutdownReport } from './pool-events.js';
 import { aborted, poolClosed, unknownServer } from './refusals.js';
@@ -104,10 +105,9 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     });
     this.#desk = new LeaseDesk({
       ...shared,
-      news,
       options: this.#options,
       fleet: this.#fleet,
-      metrics: this.#metrics,
+      news: new LeaseNews(news, this.#metrics),
       lifecycle: this.#lifecycle,
       // The janitor watches the desk, so it is made after it.
       timekeeper: {
@@ -225,15 +225,12 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   async warm(name?: string, options: WarmOptions = {}): Promise<number> {
     const group = this.#openGroup(name);
     const { count, ...whose } = resolveWarmOptions(options);
-    const { definition, instances } = group;
-    const key = reuseKey(definition, whose);
-    const idle = () => group.idle.get(key)?.length ?? 0;
+    const key = reuseKey(group.definition, whose);
+    const { maxProcesses } = this.#options.limits;
+    const idle = () => this.#fleet.idleFor(group, key);
     const starts = [...this.#fleet.startsFor(group, key)];
-    const room = Math.min(
-      definition.maxInstances - instances.size,
-      this.#options.limits.maxProcesses - this.#fleet.used,
-    );
-    for (let missing = Math.min(count - idle() - starts.length, room); missing > 0; missing--) {
+    for (let missing = count - idle() - starts.length; missing > 0; missing--) {
+      if (!isOpen(group) || !this.#fleet.hasRoom(group, maxProcesses)) break;
       const instance = this.#lifecycle.startSpare(group, whose);
       if (instance) starts.push(instance);
     }

@@ -6,15 +6,11 @@ import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo, ServerProcess } from '../process/launcher.js';
 import { nextInstanceId } from '../process/process-registry.js';
 import type { EndMode } from '../process/termination.js';
-import { Connection } from '../protocol/connection.js';
-import { type InitializeResult, initializeParams, readInitializeResult } from '../protocol/handshake.js';
-import { RemappedRouting } from '../protocol/remapped-routing.js';
-import { DirectRouting, type Routing } from '../protocol/routing.js';
-import { Session, type SessionEnd } from '../protocol/session.js';
+import type { Session, SessionEnd } from '../protocol/session.js';
+import { Conversation } from './conversation.js';
 import type { EndReason, InstanceContext, InstanceObserver, Occupant } from './instance-context.js';
 import { nextState, type ServerState } from './server-state.js';
 
-const MB = 1_048_576;
 /** How long an exit may take to be told after the pipes were closed by it, ms. */
 const EXIT_FOLLOWS = 200;
 /** What an attempt to end a tree needs beside the graces: SIGKILL and proof. */
@@ -45,9 +41,7 @@ export class ServerInstance {
   readonly #observer: InstanceObserver<ServerInstance>;
   #state: ServerState = 'starting';
   #process: ServerProcess | undefined;
-  #connection: Connection | undefined;
-  #routing: Routing | undefined;
-  #session: Session | undefined;
+  #conversation: Conversation | undefined;
   #startTimer: Timer | undefined;
   #brokenTimer: Timer | undefined;
   #exit: ExitInfo | undefined;
@@ -98,12 +92,12 @@ export class ServerInstance {
 
   /** Requests that the server has not answered. */
   get openRequests(): number {
-    return this.#routing?.openRequests ?? 0;
+    return this.#conversation?.openRequests ?? 0;
   }
 
   /** Lines of its stdout that were no messages. */
   get skippedLines(): number {
-    return this.#connection?.skippedLines ?? 0;
+    return this.#conversation?.skippedLines ?? 0;
   }
 
   /**
@@ -134,38 +128,25 @@ export class ServerInstance {
     // A process without a start time is none of this machine, and not for its registry.
     if (pid !== undefined && startTime !== undefined)
       registry.add({ id: this.id, name: definition.name, pid, startTime });
-    this.#connection = new Connection(
-      { stdin, stdout, messageLimit: definition.maxMessageMB * MB, budget: writeBudget, name: definition.name },
-      { onMessage: (message) => this.#routing?.receive(message), onBroken: (error) => this.#onBroken(error) },
-    );
-    this.#routing =
-      definition.sharing === 'dedicated'
-        ? new DirectRouting(this.#connection, hold)
-        : new RemappedRouting(this.#connection, hold);
+    const onBroken = (error: PoolError) => this.#onBroken(error);
+    this.#conversation = new Conversation({ definition, stdin, stdout, hold, writeBudget, onBroken });
     this.#startTimer = clock.after(definition.startTimeout, () => this.#onStartTimeout());
   }
 
   /** The session of a new lease. */
   openSession(occupant: Occupant): Session {
-    const routing = this.#routing;
-    if (routing === undefined) throw new Error('a session needs a server that was started');
-    this.#session = new Session({
-      routing,
-      // A dedicated server is first read when its client listens, so that nothing it says early is lost.
-      opened: () => this.definition.sharing === 'dedicated' && this.#connection?.open(),
+    if (this.#conversation === undefined) throw new Error('a session needs a server that was started');
+    return this.#conversation.openSession({
       closeRequested: () => occupant.onCloseRequested(),
       touched: () => {
         this.lastActivity = this.#context.clock.now();
       },
     });
-    return this.#session;
   }
 
   /** Ends the session of the lease, if there is one; the process lives on. */
   endSession(end: SessionEnd): void {
-    const session = this.#session;
-    this.#session = undefined;
-    session?.end(end);
+    this.#conversation?.endSession(end);
   }
 
   /** Ends the process tree, whatever state it is in. Resolves when it is stopped or quarantined; never rejects. */
@@ -206,19 +187,8 @@ export class ServerInstance {
 
   #onSpawn(): void {
     if (this.#state !== 'starting') return;
-    if (!(this.#routing instanceof RemappedRouting)) return this.#becomeReady();
-    const routing = this.#routing;
-    this.#connection?.open();
-    routing.request('initialize', initializeParams(this.definition.clientCapabilities), (answer) => {
-      let result: InitializeResult;
-      try {
-        result = readInitializeResult(answer, this.errorData());
-      } catch (error) {
-        return this.#failStart(error as PoolError);
-      }
-      routing.initialized(result);
-      this.#becomeReady();
-    });
+    const done = (failure?: PoolError) => (failure ? this.#failStart(failure) : this.#becomeReady());
+    this.#conversation?.initialize(() => this.errorData(), done);
   }
 
   #becomeReady(): void {
@@ -244,7 +214,7 @@ export class ServerInstance {
 
   #failStart(error: PoolError): void {
     if (!this.#beginStop('start-failed', 'graceful')) return;
-    this.#connection?.close(error);
+    this.#conversation?.end(error);
     this.#tellStartFailed(error);
   }
 
@@ -303,10 +273,9 @@ export class ServerInstance {
     if (this.#beginStop('broken', 'graceful')) this.#endConversation(full);
   }
 
-  /** Answers what is open, closes the session, and refuses whatever comes later. */
+  /** Tells the client and the lease, if there are any. */
   #endConversation(error: PoolError): void {
-    this.endSession({ asked: false, error: () => error });
-    this.#connection?.close(error);
+    this.#conversation?.end(error);
     const { occupant } = this;
     this.occupant = undefined;
     occupant?.onSessionEnded(error);
@@ -318,7 +287,7 @@ export class ServerInstance {
     this.#startTimer?.cancel();
     this.#brokenTimer?.cancel();
     // What was sent in this tick still goes out, before the ladder closes stdin.
-    this.#connection?.flush();
+    this.#conversation?.flush();
     this.#observer.onStopping(this, reason);
     void this.#enqueueCleanup(mode).then((report) => this.#settle(report));
     return true;
