@@ -1,0 +1,119 @@
+// What all benchmarks share: rounds in which ours and its peers take turns, and figures that are judged against a target.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** @typedef {{ what: string, peer: string, value: string, target: string, pass: boolean, spread: string, note: string }} Row */
+
+/** Runs a benchmark and hands its rows to run.js, or prints them when the file was started by itself. */
+export async function benchmark(name, run) {
+  /** @type {Row[]} */
+  const rows = [];
+  console.log(`\n${name}`);
+  await run((row) => {
+    rows.push(row);
+    console.log(describe(row));
+  });
+  if (process.send) await new Promise((resolve) => process.send(rows, resolve));
+  // Servers of peers may still hold this process; they end with their stdin.
+  process.exit(process.send || rows.every(({ pass }) => pass) ? 0 : 1);
+}
+
+/**
+ * Lets the sides take turns and returns the milliseconds of each, round by round. Whatever else the machine does hits the
+ * sides of one round alike; every other round goes in reverse order, so that none always comes first.
+ *
+ * @template {string} S
+ * @param {Record<S, (round: number) => Promise<number>>} sides each returns its milliseconds
+ * @param {{ rounds: number, warmUp?: number, seconds?: number }} options after `seconds` no further round begins
+ * @returns {Promise<Record<S, number[]>>}
+ */
+export async function takeTurns(sides, { rounds, warmUp = 1, seconds = 20 }) {
+  const names = Object.keys(sides);
+  const times = Object.fromEntries(names.map((name) => [name, []]));
+  const end = performance.now() + seconds * 1000;
+  for (let round = -warmUp; round < rounds; round++) {
+    if (round > 0 && performance.now() > end) break;
+    for (const name of round % 2 === 0 ? names : names.toReversed()) {
+      collectGarbage();
+      const time = await sides[name](round);
+      if (round >= 0) times[name].push(time);
+    }
+  }
+  return times;
+}
+
+/** So that nobody pays for the garbage of the one before; what a side drops while it is measured is its own affair. */
+function collectGarbage() {
+  globalThis.gc?.();
+}
+
+/** Collects garbage, and waits until the memory has really been given back, which a thread of its own does. */
+export async function settleMemory() {
+  collectGarbage();
+  await sleep(20);
+}
+
+/** The milliseconds that `task` takes. */
+export async function timed(task) {
+  const started = performance.now();
+  await task();
+  return performance.now() - started;
+}
+
+/** How many times as fast as the peer ours is: the median over the rounds, each of which compares its own two times. */
+export function ratioRow({ what, peer, ours, theirs, target }) {
+  const ratios = ours.map((time, round) => theirs[round] / time);
+  return {
+    what,
+    peer,
+    value: `${short(median(ratios))}x`,
+    target: `>= ${target}x`,
+    pass: median(ratios) >= target,
+    spread: `${short(quantile(ratios, 0.25))}x – ${short(quantile(ratios, 0.75))}x`,
+    note: `${ratios.length} rounds, medians ${short(median(ours))} and ${short(median(theirs))} ms`,
+  };
+}
+
+/** How many milliseconds ours takes more than the peer: the median over the rounds. */
+export function differenceRow({ what, peer, ours, theirs, target }) {
+  const differences = ours.map((time, round) => time - theirs[round]);
+  return {
+    what,
+    peer,
+    value: `${short(median(differences))} ms`,
+    target: `<= ${target} ms`,
+    pass: median(differences) <= target,
+    spread: `${short(quantile(differences, 0.25))} – ${short(quantile(differences, 0.75))} ms`,
+    note: `${differences.length} rounds, medians ${short(median(ours))} and ${short(median(theirs))} ms`,
+  };
+}
+
+export function median(values) {
+  return quantile(values, 0.5);
+}
+
+export function quantile(values, share) {
+  const sorted = values.toSorted((a, b) => a - b);
+  const place = (sorted.length - 1) * share;
+  const below = sorted[Math.floor(place)];
+  return below + (sorted[Math.ceil(place)] - below) * (place % 1);
+}
+
+/** The rows as a table. */
+export function table(rows) {
+  const columns = ['what', 'peer', 'value', 'target', 'spread'];
+  const cells = [
+    ['', 'against', 'result', 'target', 'middle half of the rounds', ''],
+    ...rows.map((row) => [...columns.map((column) => row[column]), row.pass ? 'PASS' : 'FAIL']),
+  ];
+  const widths = columns.map((_, column) => Math.max(...cells.map((line) => line[column].length)));
+  return cells.map((line) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')).join('\n');
+}
+
+function describe({ what, peer, value, target, pass, note }) {
+  return `  ${pass ? 'PASS' : 'FAIL'}  ${what}: ${value} against ${peer} (target ${target}; ${note})`;
+}
+
+function short(value) {
+  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(2 + (Math.abs(value) >= 10));
+}

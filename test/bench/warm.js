@@ -1,0 +1,50 @@
+// A server that is idle, taken and given back: ours, which gives out a real process, against pools of trivial objects.
+// All three watch over the same deadline, which is the default of ours and of tarn; generic-pool has none by default.
+import { createPool } from 'generic-pool';
+import { Pool } from 'tarn';
+import { MCPServerPool } from '../../dist/index.js';
+import { benchmark, ratioRow, takeTurns, timed } from './harness.js';
+import { echoServer } from './transports.js';
+
+const OPERATIONS = 100_000;
+const DEADLINE = 30_000;
+
+await benchmark('warm: acquire + release', async (report) => {
+  const pool = new MCPServerPool({ servers: { echo: { ...echoServer, maxInstances: 1 } }, acquireTimeout: DEADLINE });
+  const tarn = new Pool({ create: () => ({}), destroy: () => {}, min: 1, max: 1, acquireTimeoutMillis: DEADLINE });
+  const factory = { create: async () => ({}), destroy: async () => {} };
+  const generic = createPool(factory, { min: 1, max: 1, testOnBorrow: false, acquireTimeoutMillis: DEADLINE });
+
+  const times = await takeTurns(
+    {
+      ours: () =>
+        timed(async () => {
+          for (let left = OPERATIONS; left > 0; left--) {
+            const server = await pool.getServer('echo');
+            server.release();
+          }
+        }),
+      tarn: () =>
+        timed(async () => {
+          for (let left = OPERATIONS; left > 0; left--) {
+            const resource = await tarn.acquire().promise;
+            tarn.release(resource);
+          }
+        }),
+      generic: () =>
+        timed(async () => {
+          for (let left = OPERATIONS; left > 0; left--) {
+            const resource = await generic.acquire();
+            // Returns a promise, but gives back at once: not awaited, as little as the others' release.
+            void generic.release(resource);
+          }
+        }),
+    },
+    { rounds: 31, warmUp: 3 },
+  );
+
+  const what = 'warm getServer + release';
+  report(ratioRow({ what, peer: 'tarn', ours: times.ours, theirs: times.tarn, target: 3 }));
+  report(ratioRow({ what, peer: 'generic-pool', ours: times.ours, theirs: times.generic, target: 2.5 }));
+  await pool.shutdown();
+});
