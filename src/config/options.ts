@@ -222,7 +222,7 @@ function readDefinition(
   limits: ResolvedLimits,
   problems: Problems,
 ): ResolvedDefinition {
-  if (name.trim() === '' || name.includes('\0')) {
+  if (typeof name !== 'string' || name.trim() === '' || name.includes('\0')) {
     problems.wrong.push('the name of a server must not be empty, and have no NUL characters');
   }
   const merged = isPlainObject(given) ? withDefaults(defaults, given) : given;

@@ -85,7 +85,15 @@ export class Dispatcher {
   #round(): void {
     const claims = new Claims();
     const blocked = new Map<string, Limit>();
+    let full = false;
     for (const waiter of this.#queue) {
+      if (full) {
+        // Nothing can be done for anybody; only a start that is on its way already may serve this one.
+        const covered = claims.startsOf(waiter.kind) < this.#fleet.startsOfKind(waiter.kind);
+        if (covered) claims.claimStart(waiter.kind);
+        waiter.blockedBy = covered ? undefined : 'maxProcesses';
+        continue;
+      }
       const limit = blocked.get(waiter.kind);
       if (limit !== undefined) {
         // Nothing is left for its kind, since an earlier waiter of it got nothing.
@@ -99,7 +107,9 @@ export class Dispatcher {
       this.#act(decision, waiter, group, claims);
       // What was done, or a listener to it, changed something that an earlier waiter may want: from the front again.
       if (this.#again) return;
-      if (decision.action === 'wait' && decision.for === 'release') blocked.set(waiter.kind, decision.limit);
+      if (decision.action !== 'wait' || decision.for !== 'release') continue;
+      blocked.set(waiter.kind, decision.limit);
+      full = decision.limit === 'maxProcesses';
     }
   }
 

@@ -61,6 +61,8 @@ export class Lease implements PooledServer, Occupant {
   readonly stack: string | undefined;
   #session: Session | undefined;
   #end: SessionEnd | undefined;
+  /** Whether its outcome is known: not yet while its client is told of the end. */
+  #over = false;
   #outcome: Promise<CleanupReport | undefined> | undefined;
   #ended: Deferred<CleanupReport | undefined> | undefined;
 
@@ -74,7 +76,7 @@ export class Lease implements PooledServer, Occupant {
 
   /** The number of the lease of an id, or NaN. */
   static numberOf(id: string): number {
-    const number = Number(id.slice(ID_PREFIX.length));
+    const number = Number(String(id).slice(ID_PREFIX.length));
     return `${ID_PREFIX}${number}` === id ? number : Number.NaN;
   }
 
@@ -117,7 +119,7 @@ export class Lease implements PooledServer, Occupant {
   get ended(): Promise<CleanupReport | undefined> {
     if (this.#ended === undefined) {
       this.#ended = deferred();
-      if (this.#end) this.#ended.resolve(held(this.#host, this.#outcome));
+      if (this.#over) this.#ended.resolve(held(this.#host, this.#outcome));
     }
     return this.#ended.promise;
   }
@@ -136,6 +138,7 @@ export class Lease implements PooledServer, Occupant {
     if (this.#end) return false;
     this.#end = end;
     this.#outcome = this.#host.leaseEnded(this, end);
+    this.#over = true;
     this.#ended?.resolve(held(this.#host, this.#outcome));
     return true;
   }

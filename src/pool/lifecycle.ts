@@ -5,10 +5,13 @@ import type { EndReason, InstanceContext, InstanceObserver } from '../server/ins
 import { ServerInstance } from '../server/server-instance.js';
 import { type Fleet, type OpenGroup, reuseKey, type ServerGroup, type Whose } from './fleet.js';
 import type { News, ServerEvent } from './pool-events.js';
+import { poolClosed } from './refusals.js';
 import type { PoolMetrics } from './status.js';
 
 /** What the lives of instances mean to the pool. */
 export interface LifecycleHost {
+  /** Whether anything may still be started. */
+  isOpen(): boolean;
   /** An instance can be used. */
   usable(instance: ServerInstance): void;
   /** A start failed: somebody who waits may have to be told. */
@@ -44,6 +47,8 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
    * @throws PoolError when there is nothing to be spawned; the slot is free again then
    */
   start(group: OpenGroup, whose: Whose): ServerInstance {
+    // A listener to the start before may have shut the pool down.
+    if (!this.#host.isOpen()) throw poolClosed();
     const instance = new ServerInstance(group.definition, whose, this.#context, this);
     this.#fleet.addStart(group, instance);
     try {

@@ -97,6 +97,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       writeBudget: new WriteBudget(this.#options.maxBufferedMB * MB),
     };
     this.#lifecycle = new Lifecycle(this.#fleet, this.#metrics, instances, news, {
+      isOpen: () => this.#state === 'open',
       usable: (instance) => this.#desk.park(instance),
       startFailed: (group, key, error) => this.#desk.startFailed(group, key, error),
       spareFailed: (group) => this.#janitor.spareFailed(group),

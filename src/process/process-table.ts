@@ -76,7 +76,8 @@ export function parseStat(line: string): ProcessRow | undefined {
     group: Number(fields[2]),
     session: Number(fields[3]),
     startTime: Number(fields[19]),
-    dead: state === 'Z' || state === 'X' || state === 'x',
+    // The main thread of a living process may have ended before the others: then it shows as a zombie with threads.
+    dead: (state === 'Z' && Number(fields[17]) <= 1) || state === 'X' || state === 'x',
     command: line.slice(open + 1, close),
   };
 }

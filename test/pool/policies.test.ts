@@ -313,6 +313,17 @@ describe('waiting', () => {
     expect(served).toEqual(Array.from({ length: 1_000 }, (_, number) => number));
   });
 
+  it('[QUEUE-3] a thousand callers of a hundred servers at once are served, too', async () => {
+    const names = Array.from({ length: 100 }, (_, index) => `server-${index}`);
+    const { pool, launcher } = setUp({ servers: Object.fromEntries(names.map((name) => [name, server])) });
+    const calls = Array.from({ length: 1_000 }, async (_, number) => {
+      const lease = await pool.getServer(`server-${number % 100}`);
+      lease.release();
+    });
+    await Promise.all(calls);
+    expect(launcher.maximum).toBe(15);
+  });
+
   it('[QUEUE-5] a deadline that passes says for what was waited, and what would help', async () => {
     const { clock, pool, launcher } = setUp({ servers: { a: { ...server, maxInstances: 1 } } }, { initialize: false });
     const starting = rejection(pool.getServer('a', { timeout: 50 }));
@@ -545,6 +556,20 @@ describe('leases', () => {
     expect(await lease.ended).toBeUndefined();
   });
 
+  it('[LEASE-3] its end, asked for while its client is told of it, is the end of the process', async () => {
+    const { pool, launcher } = setUp({ servers: { a: { ...server, reuse: 'never' } } });
+    const lease = await pool.getServer('a');
+    await RawClient.connect(lease.transport);
+    let ended: Promise<unknown> | undefined;
+    lease.transport.onclose = () => {
+      ended = lease.ended;
+    };
+    lease.release();
+    expect(await ended).toMatchObject({ confirmed: true });
+    expect(launcher.living).toEqual([]);
+    expect(pool.releaseServer(undefined as never)).toBe(false);
+  });
+
   it('[LEASE-3] released with an open request ends the process, and says how', async () => {
     const { pool, launcher, reasons } = setUp({ servers: { a: server } }, { answer: false });
     const lease = await pool.getServer('a');
@@ -705,6 +730,18 @@ describe('the end of a pool', () => {
     const report = await pool.shutdown();
     expect(await Promise.all(again)).toEqual([report, report]);
     expect(closed).toBe(1);
+  });
+
+  it('[END-2] called from a listener to a start, nothing is started after it', async () => {
+    for (const start of ['minIdle', 'warm'] as const) {
+      const { pool, launcher } = setUp({ servers: { a: { ...server, maxInstances: 3 } } });
+      pool.once('server:starting', () => void pool.shutdown());
+      if (start === 'warm') await pool.warm('a', { count: 3 }).catch(() => {});
+      else await pool.updateServer('a', { ...server, minIdle: 3, maxInstances: 3 });
+      await pool.shutdown();
+      expect(launcher.servers).toHaveLength(1);
+      expect(launcher.living).toEqual([]);
+    }
   });
 
   it('[END-2] a start under way is ended, and shutdown does not resolve before', async () => {

@@ -91,6 +91,12 @@ describe('parseStat', () => {
   const line = (pid: number, name: string, state: string, startTime: number) =>
     `${pid} (${name}) ${state} 11 22 33 34816 22 4194304 1 2 3 4 5 6 7 8 20 0 1 0 ${startTime} 123 456 18446744073709551615`;
 
+  it('[PROOF-2] takes no process for dead whose main thread ended before its others', () => {
+    const leader = line(12, 'python3', 'Z', 7);
+    expect(parseStat(leader)?.dead).toBe(true);
+    expect(parseStat(leader.replace(' 20 0 1 0 ', ' 20 0 2 0 '))?.dead).toBe(false);
+  });
+
   it('reads any name, with blanks, parentheses and line breaks', () => {
     const name = fc.string({ unit: fc.constantFrom(...'ab ()\n)(1S'), maxLength: 15 });
     const states = fc.constantFrom(...'RSDTtIZXx');
