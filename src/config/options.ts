@@ -253,6 +253,9 @@ function readDefinition(
   const definition = {
     ...options,
     name,
+    // Copies: what the host does to its own objects later must not change a definition.
+    args: [...options.args],
+    clientCapabilities: broken ? {} : structuredClone(options.clientCapabilities),
     maxInstances,
     sharing: options.sharing === 'dedicated' ? ('dedicated' as const) : ('exclusive' as const),
     resolvedEnv,

@@ -109,7 +109,7 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
     if (reason !== 'crashed' && reason !== 'start-failed') this.#fleet.removeStart(instance);
     this.#fleet.markEnding(instance);
     if (reason === 'evicted') this.#metrics.evicted += 1;
-    if (reason === 'crashed') this.#spareCrashed(instance);
+    if (reason === 'crashed' || reason === 'broken') this.#spareCrashed(instance);
     this.#news.emit('server:stopping', { ...serverEvent(instance), reason });
     this.#host.changed();
   }

@@ -75,10 +75,13 @@ export async function endTree(
       target.closeStdin();
       living = await waitForEnd(target, eofGrace, abort, 'until the leader exits');
     }
+    // Looked at whole again before each signal: what was forked meanwhile may have a session of its own.
+    if (living.length > 0) living = tree.refresh();
     if (living.length > 0 && !hurried()) {
       begin('SIGTERM', living);
       signalTree(target.platform, tree, living, 'SIGTERM');
       living = await waitForEnd(target, termGrace, abort);
+      if (living.length > 0) living = tree.refresh();
     }
   }
   if (living.length > 0) {

@@ -93,7 +93,8 @@ export class RemappedRouting implements Routing {
       case 'initialize': {
         if (this.#initialized === undefined) return undefined;
         const protocolVersion = answerVersion(property(params, 'protocolVersion'), this.#initialized.protocolVersion);
-        return resultFor(id, { ...this.#initialized, protocolVersion });
+        // A copy: what one client does to it must not reach the next.
+        return resultFor(id, { ...structuredClone(this.#initialized), protocolVersion });
       }
       case 'ping':
         return resultFor(id, {});

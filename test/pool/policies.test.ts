@@ -570,6 +570,21 @@ describe('leases', () => {
     expect(pool.releaseServer(undefined as never)).toBe(false);
   });
 
+  it('[TENANT-1] what a client does to the result of initialize does not reach the next one', async () => {
+    const { pool } = setUp({ servers: { a: server } });
+    const read = async () => {
+      const lease = await pool.getServer('a');
+      const client = new RawClient(lease.transport);
+      await lease.transport.start();
+      const result = (await client.initialize()) as { capabilities: Record<string, unknown> };
+      lease.release();
+      return result;
+    };
+    const first = await read();
+    first.capabilities.evil = true;
+    expect((await read()).capabilities).not.toHaveProperty('evil');
+  });
+
   it('[LEASE-3] released with an open request ends the process, and says how', async () => {
     const { pool, launcher, reasons } = setUp({ servers: { a: server } }, { answer: false });
     const lease = await pool.getServer('a');
