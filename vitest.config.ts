@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     // After each test: no process, descriptor or timer of it is left.
-    setupFiles: ['test/helpers/leaks.ts'],
+    setupFiles: ['test/helpers/leaks.ts', 'test/helpers/properties.ts'],
     exclude: [...configDefaults.exclude, 'test/consumer/**', 'test/bench/**'],
     // Real child processes, signals and file descriptors: each test file gets a process of its own.
     pool: 'forks',

@@ -170,8 +170,12 @@ export class LeaseDesk {
     return instance;
   }
 
-  /** A lease in the order of arrival. */
-  async wait(group: OpenGroup, request: LeaseRequest, stack: string | undefined): Promise<Lease> {
+  /**
+   * A lease in the order of arrival. Not async: callers must learn of their leases in the order in which these are given
+   * out, and each step between that and the caller's own promise could change it.
+   * @throws PoolError `QUEUE_FULL`
+   */
+  wait(group: OpenGroup, request: LeaseRequest, stack: string | undefined): Promise<Lease> {
     const { maxWaiting } = this.#parts.options;
     const key = reuseKey(group.definition, request);
     if (this.#waitingForOthers() >= maxWaiting && !this.#canStart(group, key)) {

@@ -131,12 +131,17 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    * @throws PoolError `ACQUIRE_TIMEOUT`, `ACQUIRE_ABORTED`, `QUEUE_FULL`, `POOL_CLOSED`, `UNKNOWN_SERVER`,
    *   `INVALID_OPTIONS`, or why the server could not be started
    */
-  async getServer(name?: string, options?: AcquireOptions): Promise<PooledServer> {
-    const group = this.#openGroup(name);
-    const request = options === undefined ? this.#plainRequest : this.#request(options);
-    if (request.signal?.aborted) throw aborted(group, 0, 'its signal was aborted before', request.signal.reason);
-    const stack = this.#options.leakDetection > 0 ? stackAbove(this.getServer) : undefined;
-    return this.#desk.acquireIdle(group, request, stack) ?? this.#desk.wait(group, request, stack);
+  getServer(name?: string, options?: AcquireOptions): Promise<PooledServer> {
+    try {
+      const group = this.#openGroup(name);
+      const request = options === undefined ? this.#plainRequest : this.#request(options);
+      if (request.signal?.aborted) throw aborted(group, 0, 'its signal was aborted before', request.signal.reason);
+      const stack = this.#options.leakDetection > 0 ? stackAbove(this.getServer) : undefined;
+      const lease = this.#desk.acquireIdle(group, request, stack);
+      return lease === undefined ? this.#desk.wait(group, request, stack) : Promise.resolve(lease);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** Gives a leased server back, at once. False when there is no lease of that id, because it ended already. */

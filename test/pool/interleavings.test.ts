@@ -107,6 +107,8 @@ class World {
   readonly launcher = new FakeLauncher({ spawn: false, initialize: false, end: false });
   readonly calls: Call[] = [];
   readonly managed: Promise<unknown>[] = [];
+  /** What was seen to be wrong when a call was served. */
+  readonly failures: unknown[] = [];
   readonly limits = { a: MAX_INSTANCES, b: MAX_INSTANCES };
   /** Of the definitions now. */
   readonly args: Record<'a' | 'b', readonly string[]> = { a: [], b: [] };
@@ -137,6 +139,7 @@ class World {
   }
 
   check(): void {
+    if (this.failures.length > 0) throw this.failures[0];
     // [BUDGET-1] Whatever lives counts, also what is being ended.
     expect(this.launcher.living.length).toBeLessThanOrEqual(MAX_PROCESSES);
     for (const name of ['a', 'b']) expect(this.launcher.livingOf(name).length).toBeLessThanOrEqual(MAX_INSTANCES);
@@ -224,13 +227,17 @@ class World {
       released: false,
     };
     this.calls.push(call);
-    this.pool.getServer(server, { tenant, timeout, signal: call.abort.signal }).then(
-      (lease) => this.#served(call, lease),
-      (error: unknown) => {
-        call.error = error;
-        expect(error).toBeInstanceOf(PoolError);
-      },
-    );
+    this.pool
+      .getServer(server, { tenant, timeout, signal: call.abort.signal })
+      .then(
+        (lease) => this.#served(call, lease),
+        (error: unknown) => {
+          call.error = error;
+          expect(error).toBeInstanceOf(PoolError);
+        },
+      )
+      // Thrown by the next check, so that it belongs to the run that it was found in.
+      .catch((failure: unknown) => this.failures.push(failure));
   }
 
   #manage(what: 'update' | 'restart' | 'warm' | 'remove', server: 'a' | 'b'): void {
@@ -251,6 +258,7 @@ class World {
   }
 
   #served(call: Call, lease: PooledServer): void {
+    call.lease = lease;
     // [QUEUE-1] Nobody of the same kind who came before is still waiting.
     const before = this.pending.filter(({ kind, number }) => kind === call.kind && number < call.number);
     expect(before.map(({ number }) => number)).toEqual([]);
@@ -258,7 +266,6 @@ class World {
     // Who asks after a definition was changed is never served by a process of the old one.
     const server = this.launcher.servers.find(({ pid }) => pid === lease.pid);
     expect(version(server?.definition.args)).toBeGreaterThanOrEqual(call.version);
-    call.lease = lease;
   }
 
   #release(call: Call): void {

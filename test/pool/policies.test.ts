@@ -300,6 +300,23 @@ describe('waiting', () => {
     lease.release();
   });
 
+  it('[QUEUE-1] learn of their leases in that order, also one that calls while another is told to wait', async () => {
+    const { pool } = setUp({ servers: { a: { ...server, maxInstances: 2 } } });
+    const learnt: string[] = [];
+    const call = (who: string) => pool.getServer('a').then(() => learnt.push(who));
+    const calls: Promise<unknown>[] = [];
+    pool.once('queue:waiting', () => calls.push(call('second')));
+    // Not from a promise: the fake servers are ready before any promise of this turn is looked at.
+    await new Promise<void>((resolve) => {
+      setImmediate(() => {
+        calls.push(call('first'));
+        resolve();
+      });
+    });
+    await Promise.all(calls);
+    expect(learnt).toEqual(['first', 'second']);
+  });
+
   it('[QUEUE-1] a thousand callers at once on a cold definition are a matter of moments', async () => {
     const { pool } = setUp({ servers: { a: server } });
     const served: number[] = [];
