@@ -146,4 +146,9 @@ export const requirements = {
   'GUEST-1': 'The host ends by itself when its work is done although idle servers are pooled.',
   'GUEST-2': 'The host is held open by what somebody waits for, and by nothing else.',
   'GUEST-3': 'The pool sets no signal handler, writes nothing to the console, patches nothing.',
+
+  // Restarts
+  'RESTART-1':
+    'Restarts are bounded by an intensity in a sliding window, with full-jitter backoff that begins anew only after a stable uptime.',
+  'BREAKER-1': 'An open breaker refuses at once and, when it has cooled down, lets exactly one probe through.',
 } as const satisfies Record<string, string>;
