@@ -30,6 +30,8 @@ export type PoolErrorCode =
   | 'SERVER_EXITED'
   /** The pool ended the server on purpose (removed, redefined, restarted, shut down). */
   | 'SERVER_STOPPED'
+  /** The server failed too often; it is not started again before the cooldown is over. `cause` is its last failure. */
+  | 'BREAKER_OPEN'
   /** One message was larger than `maxMessageMB`. */
   | 'MESSAGE_TOO_LARGE'
   /** More than `maxBufferedMB` wait to be written to servers that do not read. */

@@ -43,7 +43,10 @@ const shutdownFields = {
 export type ShutdownOptions = Given<typeof shutdownFields>;
 
 const drainFields = {
-  /** After this time leases on the old process are taken back (`LEASE_RECLAIMED`), ms. Default `Infinity`: never. */
+  /**
+   * After this time leases on the old process are taken back (`LEASE_RECLAIMED`), ms. Default `Infinity`: never. Leases of
+   * shared servers go over to the new process; the old one has so long to finish their requests, at most 30,000.
+   */
   timeout: duration(Infinity),
 };
 

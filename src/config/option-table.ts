@@ -118,6 +118,11 @@ export const textMap = (): Field<Readonly<Record<string, string>>> => ({
   },
 });
 
+export const flag = (fallback: boolean): Field<boolean> => ({
+  default: fallback,
+  check: (value) => (typeof value === 'boolean' ? undefined : `true or false, got ${shown(value)}`),
+});
+
 export const jsonObject = (): Field<Readonly<Record<string, unknown>>> => ({
   default: {},
   check: (value) => (isPlainObject(value) ? undefined : `an object, got ${shown(value)}`),

@@ -5,6 +5,7 @@ import {
   deadline,
   duration,
   type Field,
+  flag,
   type Given,
   isPlainObject,
   jsonObject,
@@ -21,11 +22,32 @@ import {
   texts,
 } from './option-table.js';
 
+function group<F extends Readonly<Record<string, Field<unknown>>>>(_fields: F): Field<Given<F>> {
+  return { default: {} as Given<F>, check: () => undefined };
+}
+
+/** How fast and how often a server that fails is started again, before its breaker opens. */
+const restartFields = {
+  /** Most failures within `window`; one more opens the breaker. Default 5. */
+  maxRestarts: count(5, 0, 'unlimited'),
+  /** How long a failure counts, ms. Default 60,000. */
+  window: duration(60_000),
+  /** The second failure in a row waits up to so long, each one after it up to twice as long, ms. Default 100. */
+  minDelay: deadline(100),
+  /** Longest wait, ms. Default 30,000. */
+  maxDelay: deadline(30_000),
+  /** After so long in use an instance is healthy: its failure is the first in a row, ms. Default 10,000. */
+  stableAfter: duration(10_000),
+  /** How long an open breaker refuses, before it lets one start through to see, ms. Default 30,000. */
+  cooldown: duration(30_000),
+};
+
 /** How an instance may be used; each can be set per server, or for all of them in `defaults`. */
 const policyFields = {
   /**
-   * `exclusive`: one lease at a time, kept idle between leases. `dedicated`: one lease, then the process ends; messages
-   * pass unchanged. `auto` (default): exclusive. `shared` is refused by this version.
+   * `shared`: many leases at once on one instance. `exclusive`: one lease at a time, kept idle between leases.
+   * `dedicated`: one lease, then the process ends; messages pass unchanged. `auto` (default): exclusive.
+   * See docs/sharing.md.
    */
   sharing: oneOf('auto', 'auto', 'exclusive', 'dedicated', 'shared'),
   /** Who may get an idle exclusive instance: the same tenant (default), the same tenant and owner, nobody. */
@@ -56,12 +78,29 @@ const policyFields = {
   maxMessageMB: megabytes(64, 511),
   /** Variables that the server inherits from the host beside HOME, LOGNAME, PATH, SHELL, TERM and USER. */
   inheritEnv: texts(),
+  /** Most leases at once on one shared instance. Default 1,000. */
+  maxSessions: count(1_000, 1, 'unlimited'),
+  /**
+   * Most requests that an instance works on at once; the others wait, and its sessions take turns. 1 for a server that
+   * loses data when several are under way. Default `Infinity`.
+   */
+  maxInFlight: count(Infinity, 1, 'unlimited'),
+  /**
+   * What becomes of leases whose process ends unasked. `restart` (default of shared servers): they stay, and their server
+   * is started again. `close` (default of all others): they end, so that no client talks to a blank server unknowingly.
+   */
+  onCrash: { ...oneOf('restart', 'restart', 'close'), default: undefined } as Field<'restart' | 'close' | undefined>,
+  /**
+   * Tool calls that were under way when a process ended. `never` (default): they fail. `annotated`: those are sent again
+   * once whose tool the server calls read-only or idempotent, if its client has listed the tools.
+   */
+  retryTools: oneOf('never', 'never', 'annotated'),
+  /** How fast and how often a server that fails is started again. */
+  restart: group(restartFields),
+  /** The same as `sharing: 'shared'`. */
+  sharedMemoryCache: flag(false),
   memoryLimitMB: later('memory limits come with the resource monitor'),
   restartOnMemoryLeak: later('leak detection comes with the resource monitor'),
-  maxInFlight: later('it comes with shared instances'),
-  maxSessions: later('it comes with shared instances'),
-  sharedMemoryCache: later("it is an alias of sharing: 'shared', which comes with shared instances"),
-  onCrash: later('it comes with failover; until then a crash closes the lease'),
 };
 
 /** One server, field names as in the `mcpServers` configuration file. */
@@ -86,10 +125,6 @@ const limitFields = {
   maxProcessesPerServer: count(Infinity, 1, 'unlimited'),
   memoryLimitMB: later('memory limits come with the resource monitor'),
 };
-
-function group<F extends Readonly<Record<string, Field<unknown>>>>(_fields: F): Field<Given<F>> {
-  return { default: {} as Given<F>, check: () => undefined };
-}
 
 const poolFields = {
   /** The servers by name, the same shape as `mcpServers` in a configuration file. */
@@ -124,11 +159,17 @@ export type PoolOptions = Given<typeof poolFields>;
 /** Options of `MCPServerPool` for one server without a name: its definition and the pool's options in one object. */
 export type SingleServerOptions = ServerDefinition & Omit<PoolOptions, 'servers' | 'defaults'>;
 
+/** How leases use instances. */
+export type Sharing = 'shared' | 'exclusive' | 'dedicated';
+
 /** A definition with every default filled in and its environment resolved. */
-export interface ResolvedDefinition extends Omit<Resolved<typeof definitionFields>, 'maxInstances' | 'sharing'> {
+export interface ResolvedDefinition
+  extends Omit<Resolved<typeof definitionFields>, 'maxInstances' | 'sharing' | 'onCrash' | 'restart'> {
   readonly name: string;
-  readonly sharing: 'exclusive' | 'dedicated';
+  readonly sharing: Sharing;
   readonly maxInstances: number;
+  readonly onCrash: 'restart' | 'close';
+  readonly restart: Resolved<typeof restartFields>;
   /** The whole environment of the process. */
   readonly resolvedEnv: Readonly<Record<string, string>>;
   /** What makes two processes of this server interchangeable. Holds env values: never to be shown. */
@@ -240,9 +281,14 @@ function readDefinition(
   if (options.minIdle > maxInstances) {
     problems.wrong.push(`${prefix}minIdle must not be above maxInstances (${maxInstances}), got ${options.minIdle}`);
   }
-  if (options.sharing === 'shared') {
-    problems.unsupported.push(
-      `${prefix}sharing: 'shared' is not supported by this version; use 'exclusive' (one process for each lease) until it comes`,
+  const sharing = readSharing(options, prefix, problems);
+  const ownRestart = isPlainObject(options.restart)
+    ? withDefaults(defaults.restart ?? {}, options.restart)
+    : options.restart;
+  const restart = readOptions(restartFields, ownRestart, `${prefix}restart`, problems);
+  if (restart.minDelay > restart.maxDelay) {
+    problems.wrong.push(
+      `${prefix}restart.minDelay must not be above maxDelay (${restart.maxDelay}), got ${restart.minDelay}`,
     );
   }
   if (options.era !== 'legacy') {
@@ -257,10 +303,33 @@ function readDefinition(
     args: [...options.args],
     clientCapabilities: broken ? {} : structuredClone(options.clientCapabilities),
     maxInstances,
-    sharing: options.sharing === 'dedicated' ? ('dedicated' as const) : ('exclusive' as const),
+    sharing,
+    onCrash: options.onCrash ?? (sharing === 'shared' ? ('restart' as const) : ('close' as const)),
+    restart,
     resolvedEnv,
   };
   return { ...definition, key: broken ? '' : keyOf(definition) };
+}
+
+/** Which way of sharing is meant, and what cannot stand beside it. */
+function readSharing(
+  { sharing, sharedMemoryCache, reuse, onCrash }: Resolved<typeof policyFields>,
+  prefix: string,
+  problems: Problems,
+): Sharing {
+  const meant = sharedMemoryCache && sharing === 'auto' ? 'shared' : sharing === 'auto' ? 'exclusive' : sharing;
+  if (sharedMemoryCache && meant !== 'shared') {
+    problems.wrong.push(`${prefix}sharedMemoryCache must be false where sharing is '${sharing}': it means 'shared'`);
+  }
+  if (meant === 'shared' && reuse === 'never') {
+    problems.wrong.push(`${prefix}reuse must be 'tenant' or 'owner' where sharing is 'shared', got 'never'`);
+  }
+  if (meant === 'dedicated' && onCrash === 'restart') {
+    problems.wrong.push(
+      `${prefix}onCrash must be 'close' where sharing is 'dedicated': the pool does not know what its client has told the server`,
+    );
+  }
+  return meant;
 }
 
 /** A value of `undefined` means "not given", in `defaults` as well as in a definition. */

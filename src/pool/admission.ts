@@ -11,9 +11,9 @@ export interface Room {
 
 /** Everything that matters for one caller. */
 export interface Situation {
-  /** An idle instance that the caller may use. */
-  readonly idle: boolean;
-  /** Starts that would serve the caller and that no earlier waiter counts on. */
+  /** An instance that the caller may use: an idle one, or a shared one with room. */
+  readonly free: boolean;
+  /** Seats on starts that would serve the caller and that no earlier waiter counts on. */
   readonly starting: number;
   /** The budget of the server: `maxInstances`. */
   readonly server: Room;
@@ -35,8 +35,8 @@ export type Decision =
   | { readonly action: 'wait'; readonly for: 'release'; readonly limit: Limit };
 
 /** What to do for a caller. Asked for each waiter in order of arrival, whenever something has changed. */
-export function decide({ idle, starting, server, pool }: Situation): Decision {
-  if (idle) return { action: 'reuse' };
+export function decide({ free, starting, server, pool }: Situation): Decision {
+  if (free) return { action: 'reuse' };
   if (starting > 0) return { action: 'wait', for: 'start' };
   return makeRoom(server, 'server', 'maxInstances') ?? makeRoom(pool, 'pool', 'maxProcesses') ?? { action: 'spawn' };
 }

@@ -1,16 +1,28 @@
+import type { Clock } from '../config/clock.js';
 import type { PoolError } from '../errors.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import { type Decision, decide, type Limit, type Room } from './admission.js';
-import { type Fleet, isOpen, kind, type OpenGroup, reuseKey, type ServerGroup, type Whose } from './fleet.js';
+import {
+  type Fleet,
+  isOpen,
+  kind,
+  type OpenGroup,
+  reuseKey,
+  type ServerGroup,
+  startsNeeded,
+  type Whose,
+} from './fleet.js';
 import type { Waiter, WaitQueue } from './wait-queue.js';
 
 /** What the dispatcher has done for it. */
 export interface DispatchActions {
-  /** Gives an idle instance, which is taken out of the fleet's idle ones already, to a waiter. */
-  lend(waiter: Waiter, instance: ServerInstance): void;
+  /** Gives a waiter an instance that is idle, or shared and has room. */
+  lend(waiter: Waiter, group: OpenGroup): void;
   /** @throws PoolError when there is nothing to be spawned */
   start(group: OpenGroup, whose: Whose): void;
   evict(instance: ServerInstance): void;
+  /** Why no start would be made for a waiter, because its server fails again and again. */
+  refusal(waiter: Waiter): PoolError | undefined;
   /** A waiter's start could not even be spawned. */
   reject(waiter: Waiter, error: PoolError): void;
 }
@@ -43,14 +55,16 @@ class Claims {
 /** Matches waiters with instances: goes through them in order of arrival and does what `admission.decide` says. */
 export class Dispatcher {
   readonly #fleet: Fleet;
+  readonly #clock: Clock;
   readonly #queue: WaitQueue;
   readonly #maxProcesses: number;
   readonly #actions: DispatchActions;
   #running = false;
   #again = false;
 
-  constructor(fleet: Fleet, queue: WaitQueue, maxProcesses: number, actions: DispatchActions) {
+  constructor(fleet: Fleet, clock: Clock, queue: WaitQueue, maxProcesses: number, actions: DispatchActions) {
     this.#fleet = fleet;
+    this.#clock = clock;
     this.#queue = queue;
     this.#maxProcesses = maxProcesses;
     this.#actions = actions;
@@ -76,7 +90,8 @@ export class Dispatcher {
     if (this.#fleet.startCount === 0) return undefined;
     for (const group of among) {
       for (const [key, starts] of group.starts) {
-        if (starts.length > this.#queue.count(kind(group.name, key))) return starts.at(-1);
+        const free = starts.filter(({ leases }) => leases === 0);
+        if (free.length > startsNeeded(free, this.#queue.count(kind(group.name, key)))) return free.at(-1);
       }
     }
     return undefined;
@@ -89,7 +104,7 @@ export class Dispatcher {
     for (const waiter of this.#queue) {
       if (full) {
         // Nothing can be done for anybody; only a start that is on its way already may serve this one.
-        const covered = claims.startsOf(waiter.kind) < this.#fleet.startsOfKind(waiter.kind);
+        const covered = claims.startsOf(waiter.kind) < this.#fleet.seatsForKind(waiter.kind);
         if (covered) claims.claimStart(waiter.kind);
         waiter.blockedBy = covered ? undefined : 'maxProcesses';
         continue;
@@ -108,6 +123,14 @@ export class Dispatcher {
       // What was done, or a listener to it, changed something that an earlier waiter may want: from the front again.
       if (this.#again) return;
       if (decision.action !== 'wait' || decision.for !== 'release') continue;
+      const refusal = this.#fleet.isServing(group, reuseKey(group.definition, waiter))
+        ? undefined
+        : this.#actions.refusal(waiter);
+      if (refusal !== undefined) {
+        // Nothing runs that could come free for it, and nothing will be started.
+        this.#actions.reject(waiter, refusal);
+        continue;
+      }
       blocked.set(waiter.kind, decision.limit);
       full = decision.limit === 'maxProcesses';
     }
@@ -116,7 +139,7 @@ export class Dispatcher {
   #decide(group: OpenGroup, key: string, claims: Claims): Decision {
     const fleet = this.#fleet;
     const server: Room = {
-      used: group.instances.size,
+      used: group.used,
       limit: group.definition.maxInstances,
       ending: group.ending.size - claims.endingOf(group),
       evictable: group.idleCount > 0 || (isFull(group) && this.surplusStart([group]) !== undefined),
@@ -128,8 +151,8 @@ export class Dispatcher {
       evictable: fleet.idleCount > 0 || (fleet.used >= this.#maxProcesses && this.surplusStart() !== undefined),
     };
     return decide({
-      idle: fleet.idleFor(group, key) > 0,
-      starting: fleet.startsFor(group, key).length - claims.startsOf(kind(group.name, key)),
+      free: fleet.idleFor(group, key) > 0 || fleet.leastLoaded(group, key, this.#clock.now()) !== undefined,
+      starting: fleet.seatsFor(group, key) - claims.startsOf(kind(group.name, key)),
       server,
       pool,
     });
@@ -139,8 +162,7 @@ export class Dispatcher {
     waiter.blockedBy = undefined;
     switch (decision.action) {
       case 'reuse': {
-        const instance = this.#fleet.takeIdle(group, reuseKey(group.definition, waiter));
-        if (instance) this.#actions.lend(waiter, instance);
+        this.#actions.lend(waiter, group);
         return;
       }
       case 'spawn':
@@ -165,6 +187,6 @@ export class Dispatcher {
   }
 }
 
-function isFull({ definition, instances }: OpenGroup): boolean {
-  return instances.size >= definition.maxInstances;
+function isFull({ definition, used }: OpenGroup): boolean {
+  return used >= definition.maxInstances;
 }

@@ -16,10 +16,14 @@ export interface ServerGroup {
   readonly name: string;
   /** Undefined once the server was removed; the group stays until its last instance is dead. */
   definition: ResolvedDefinition | undefined;
-  /** Every tree that takes a slot. */
+  /** Every tree that takes a slot, or waits for that of another. */
   readonly instances: Set<ServerInstance>;
+  /** Slots taken. */
+  used: number;
   /** Idle instances by {@link reuseKey}, the one used last at the end. */
   readonly idle: Map<string, ServerInstance[]>;
+  /** Shared instances that have leases, by {@link reuseKey}. */
+  readonly shared: Map<string, ServerInstance[]>;
   /** Starts on the way, by {@link reuseKey}, oldest first. */
   readonly starts: Map<string, ServerInstance[]>;
   idleCount: number;
@@ -27,6 +31,8 @@ export interface ServerGroup {
   readonly ending: Set<ServerInstance>;
   /** The last start that failed, until one succeeds: for whom, and at which clock time. */
   lastFailure: { readonly error: PoolError; readonly key: string; readonly at: number } | undefined;
+  /** Client capabilities that it was told of that clients count on them in vain. */
+  readonly undeclared: Set<string>;
   /** Starts for `minIdle` that failed in a row, and when the next may be tried. */
   failures: number;
   retryAt: number;
@@ -67,6 +73,8 @@ export class Fleet {
   /** Slots that come free. */
   endingCount = 0;
   startCount = 0;
+  /** Instances that wait for the slot of the one they replace, by that. */
+  readonly #heirs = new Map<ServerInstance, ServerInstance>();
 
   group(name: string): ServerGroup | undefined {
     return this.groups.get(name);
@@ -80,11 +88,14 @@ export class Fleet {
         name,
         definition: undefined,
         instances: new Set(),
+        used: 0,
         idle: new Map(),
+        shared: new Map(),
         starts: new Map(),
         idleCount: 0,
         ending: new Set(),
         lastFailure: undefined,
+        undeclared: new Set(),
         failures: 0,
         retryAt: 0,
       };
@@ -98,6 +109,7 @@ export class Fleet {
     group.definition = definition;
     // What failed before the change says nothing about what comes after it.
     group.lastFailure = undefined;
+    group.undeclared.clear();
     group.failures = 0;
     group.retryAt = 0;
     if (definition.minIdle > 0) this.withMinimum.add(group);
@@ -118,13 +130,13 @@ export class Fleet {
   }
 
   /** Whether one more tree fits into both budgets. To be asked before each start: a listener may have used the room. */
-  hasRoom({ definition, instances }: OpenGroup, maxProcesses: number): boolean {
-    return instances.size < definition.maxInstances && this.used < maxProcesses;
+  hasRoom({ definition, used }: OpenGroup, maxProcesses: number): boolean {
+    return used < definition.maxInstances && this.used < maxProcesses;
   }
 
   /** Whether more of its trees run than its definition allows, because that was changed. */
-  isOverLimit({ definition, instances, ending }: ServerGroup): boolean {
-    return definition !== undefined && instances.size - ending.size > definition.maxInstances;
+  isOverLimit({ definition, used, ending }: ServerGroup): boolean {
+    return definition !== undefined && used - ending.size > definition.maxInstances;
   }
 
   *instances(): Generator<ServerInstance> {
@@ -133,12 +145,28 @@ export class Fleet {
 
   /** Takes a slot for an instance that is about to be spawned. */
   addStart(group: ServerGroup, instance: ServerInstance): void {
-    group.instances.add(instance);
+    group.used += 1;
     this.used += 1;
-    const key = reuseKey(instance.definition, instance);
-    const starts = group.starts.get(key);
-    if (starts) starts.push(instance);
-    else group.starts.set(key, [instance]);
+    this.#addStarting(group, instance);
+  }
+
+  /** The same for an instance that gets the slot of `predecessor`, as soon as that is proven dead. */
+  addHeir(group: ServerGroup, heir: ServerInstance, predecessor: ServerInstance): void {
+    this.#heirs.set(predecessor, heir);
+    this.#noLongerFrees(group, predecessor);
+    this.#addStarting(group, heir);
+  }
+
+  /** The slot of `predecessor` stays taken by what could not be ended: its heir needs one of its own. */
+  disinherit(group: ServerGroup, predecessor: ServerInstance): void {
+    if (!this.#heirs.delete(predecessor)) return;
+    group.used += 1;
+    this.used += 1;
+  }
+
+  #addStarting(group: ServerGroup, instance: ServerInstance): void {
+    group.instances.add(instance);
+    push(group.starts, reuseKey(instance.definition, instance), instance);
     this.startCount += 1;
   }
 
@@ -159,24 +187,50 @@ export class Fleet {
     return starts?.includes(instance) ?? false;
   }
 
-  /** Starts on the way for a kind of callers. */
-  startsOfKind(wanted: string): number {
+  /** How many callers the starts on the way will have room for. */
+  seatsFor(group: ServerGroup, key: string): number {
+    let seats = 0;
+    for (const { seats: all, leases, retired } of this.startsFor(group, key)) {
+      if (retired === undefined) seats += all - leases;
+    }
+    return seats;
+  }
+
+  /** The same for a kind of callers. */
+  seatsForKind(wanted: string): number {
     const separator = wanted.indexOf('\0');
     const group = this.groups.get(wanted.slice(0, separator));
-    return group?.starts.get(wanted.slice(separator + 1))?.length ?? 0;
+    return group === undefined ? 0 : this.seatsFor(group, wanted.slice(separator + 1));
+  }
+
+  /** Starts on the way that serve no lease yet, so that they can be called off. */
+  freeStarts(group: ServerGroup, key: string): ServerInstance[] {
+    return this.startsFor(group, key).filter(({ leases }) => leases === 0);
   }
 
   park(group: ServerGroup, instance: ServerInstance): void {
     const key = reuseKey(instance.definition, instance);
-    const idle = group.idle.get(key);
-    if (idle) idle.push(instance);
-    else group.idle.set(key, [instance]);
+    push(group.idle, key, instance);
     group.idleCount += 1;
     this.idleCount += 1;
   }
 
   idleFor(group: ServerGroup, key: string): number {
     return group.idle.get(key)?.length ?? 0;
+  }
+
+  /** Whether an instance runs that may come free for callers of this kind. */
+  isServing(group: ServerGroup, key: string): boolean {
+    for (const instance of group.instances) {
+      if (instance.state === 'ready' && reuseKey(instance.definition, instance) === key) return true;
+    }
+    return false;
+  }
+
+  /** Instances with room for a caller, idle ones included. */
+  readyFor(group: ServerGroup, key: string): number {
+    const shared = group.shared.get(key)?.filter(({ leases, seats, retired }) => leases < seats && !retired);
+    return this.idleFor(group, key) + (shared?.length ?? 0);
   }
 
   /** The idle instance used last, so that the others can grow old and end. */
@@ -186,6 +240,29 @@ export class Fleet {
     group.idleCount -= 1;
     this.idleCount -= 1;
     return instance;
+  }
+
+  /** A shared instance that has leases now. */
+  addShared(instance: ServerInstance): void {
+    const group = this.groups.get(instance.name);
+    if (group) push(group.shared, reuseKey(instance.definition, instance), instance);
+  }
+
+  /** A shared instance that has no lease any more. */
+  removeShared(instance: ServerInstance): void {
+    const group = this.groups.get(instance.name);
+    if (group) take(group.shared, reuseKey(instance.definition, instance), instance);
+  }
+
+  /** The shared instance with room for another lease that has the fewest. */
+  leastLoaded(group: ServerGroup, key: string, now: number): ServerInstance | undefined {
+    let least: ServerInstance | undefined;
+    for (const instance of group.shared.get(key) ?? []) {
+      const { leases, seats, retired, uses, definition, expiresAt } = instance;
+      if (leases >= seats || retired !== undefined || uses >= definition.maxUses || expiresAt <= now) continue;
+      if (least === undefined || leases < least.leases) least = instance;
+    }
+    return least;
   }
 
   /** The instance that was idle longest, of one group or of all. */
@@ -203,27 +280,63 @@ export class Fleet {
   markEnding(instance: ServerInstance): void {
     const group = this.groups.get(instance.name);
     if (group === undefined) return;
-    if (take(group.idle, reuseKey(instance.definition, instance), instance)) {
+    const key = reuseKey(instance.definition, instance);
+    if (take(group.idle, key, instance)) {
       group.idleCount -= 1;
       this.idleCount -= 1;
     }
-    group.ending.add(instance);
-    this.endingCount += 1;
+    take(group.shared, key, instance);
+    // The slot of one that has an heir does not come free, and an heir may have none yet.
+    if (!this.#heirs.has(instance) && !this.#isHeir(instance)) this.#frees(group, instance);
   }
 
   /** It was not proven dead: its slot will not come free by itself. */
   markQuarantined(instance: ServerInstance): void {
-    if (this.groups.get(instance.name)?.ending.delete(instance)) this.endingCount -= 1;
+    const group = this.groups.get(instance.name);
+    if (group) this.#noLongerFrees(group, instance);
   }
 
-  /** Gives the slot back. */
+  /** Gives the slot back, or to its heir. */
   remove(instance: ServerInstance): void {
     const group = this.groups.get(instance.name);
     if (!group?.instances.delete(instance)) return;
-    this.used -= 1;
-    this.markQuarantined(instance);
+    this.#noLongerFrees(group, instance);
+    const predecessor = this.#predecessorOf(instance);
+    if (predecessor) {
+      // It never had the slot: that comes free with its predecessor now.
+      this.#heirs.delete(predecessor);
+      if (predecessor.state === 'stopping') this.#frees(group, predecessor);
+    } else if (!this.#heirs.delete(instance)) {
+      group.used -= 1;
+      this.used -= 1;
+    }
     if (group.definition === undefined && group.instances.size === 0) this.groups.delete(group.name);
   }
+
+  /** Whether an instance waits for the slot of another. */
+  #isHeir(instance: ServerInstance): boolean {
+    return this.#predecessorOf(instance) !== undefined;
+  }
+
+  #predecessorOf(instance: ServerInstance): ServerInstance | undefined {
+    for (const [predecessor, heir] of this.#heirs) if (heir === instance) return predecessor;
+    return undefined;
+  }
+
+  #frees(group: ServerGroup, instance: ServerInstance): void {
+    group.ending.add(instance);
+    this.endingCount += 1;
+  }
+
+  #noLongerFrees(group: ServerGroup, instance: ServerInstance): void {
+    if (group.ending.delete(instance)) this.endingCount -= 1;
+  }
+}
+
+function push(lists: Map<string, ServerInstance[]>, key: string, instance: ServerInstance): void {
+  const list = lists.get(key);
+  if (list) list.push(instance);
+  else lists.set(key, [instance]);
 }
 
 /** Takes `instance` out of the list under `key`, and the list out of the map when it is empty. */
@@ -234,4 +347,11 @@ function take(lists: Map<string, ServerInstance[]>, key: string, instance: Serve
   list.splice(index, 1);
   if (list.length === 0) lists.delete(key);
   return true;
+}
+
+/** How many of these starts it takes to serve so many callers. */
+export function startsNeeded(starts: readonly ServerInstance[], callers: number): number {
+  let needed = 0;
+  for (let left = callers; left > 0 && needed < starts.length; needed++) left -= starts[needed]?.seats ?? 1;
+  return needed;
 }

@@ -63,7 +63,7 @@ export class Janitor {
   #lacksSpare(group: OpenGroup): boolean {
     const { minIdle } = group.definition;
     const key = reuseKey(group.definition, SPARE);
-    if (this.#fleet.idleFor(group, key) + this.#fleet.startsFor(group, key).length >= minIdle) return false;
+    if (this.#fleet.readyFor(group, key) + this.#fleet.startsFor(group, key).length >= minIdle) return false;
     return group.retryAt <= this.#clock.now() && this.#fleet.hasRoom(group, this.#options.limits.maxProcesses);
   }
 
@@ -85,8 +85,8 @@ export class Janitor {
       const { instance } = lease;
       const { leaseIdleTimeout } = instance.definition;
       if (!forAny && !names.has(lease.name)) continue;
-      // A server that works on an answer is not silent, it is busy.
-      const silent = instance.openRequests > 0 ? 0 : now - instance.lastActivity;
+      // A client that waits for an answer is not silent, its server is busy.
+      const silent = lease.openRequests > 0 ? 0 : now - lease.lastActivity;
       if (silent < leaseIdleTimeout) this.wakeAt(now + leaseIdleTimeout - silent);
       else {
         // One at a time: its end lets the waiters be looked at again, which leads back here.

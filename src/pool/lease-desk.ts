@@ -5,6 +5,7 @@ import { PoolError } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { SessionEnd } from '../protocol/session.js';
 import type { ServerInstance } from '../server/server-instance.js';
+import type { Breakers } from './breakers.js';
 import { Dispatcher } from './dispatcher.js';
 import {
   type Fleet,
@@ -31,6 +32,7 @@ export interface LeaseDeskParts {
   readonly fleet: Fleet;
   readonly news: LeaseNews;
   readonly lifecycle: Lifecycle;
+  readonly breakers: Breakers;
   readonly timekeeper: Timekeeper;
 }
 
@@ -60,20 +62,25 @@ export class LeaseDesk {
   constructor(parts: LeaseDeskParts) {
     this.#parts = parts;
     this.news = parts.news;
-    this.#leaseHost = { hold: parts.hold, leaseEnded: (lease, end) => this.#leaseEnded(lease, end) };
-    const { options, clock, fleet, lifecycle } = parts;
+    const { hold } = parts;
+    this.#leaseHost = { hold, clock: parts.clock, leaseEnded: (lease, end) => this.#leaseEnded(lease, end) };
+    const { options, clock, fleet, lifecycle, breakers } = parts;
     this.queue = new WaitQueue(clock, (waiter, why) => this.#giveUp(waiter, why));
-    this.#dispatcher = new Dispatcher(fleet, this.queue, options.limits.maxProcesses, {
-      lend: (waiter, instance) => this.#serve(waiter, instance),
+    this.#dispatcher = new Dispatcher(fleet, clock, this.queue, options.limits.maxProcesses, {
+      lend: (waiter, group) => this.#serve(waiter, group),
+      refusal: (waiter) => breakers.refusal(waiter.kind, waiter.name),
       start: (group, whose) => lifecycle.start(group, whose),
       evict: (instance) => void instance.stop('evicted'),
       reject: (waiter, error) => this.reject(waiter, error),
     });
   }
 
-  /** A lease on an idle instance, if there is one. This is the warm path: no promise, no wait, no walk through a queue. */
-  acquireIdle(group: OpenGroup, request: LeaseRequest, stack: string | undefined): Lease | undefined {
-    const instance = this.#takeIdle(group, request);
+  /** A lease on an instance that can be used now. This is the warm path: no promise, no wait, no walk through a queue. */
+  acquireFree(group: OpenGroup, request: LeaseRequest, stack: string | undefined): Lease | undefined {
+    // Nobody goes before those who wait for a seat on a shared server.
+    if (group.definition.sharing === 'shared' && this.queue.count(kindOf(group.definition, request)) > 0)
+      return undefined;
+    const instance = this.#takeFree(group, request);
     if (instance === undefined) return undefined;
     const lease = this.#lend(instance, request, stack);
     this.news.acquired(lease, 0);
@@ -86,6 +93,10 @@ export class LeaseDesk {
     const { fleet, timekeeper } = this.#parts;
     const group = fleet.group(instance.name);
     if (group === undefined) return;
+    if (instance.leases > 0) {
+      if (instance.definition.sharing === 'shared') fleet.addShared(instance);
+      return this.settle();
+    }
     if (fleet.isOverLimit(group)) return void instance.stop('surplus');
     instance.idleSince = now;
     fleet.park(group, instance);
@@ -150,15 +161,27 @@ export class LeaseDesk {
     lease.end({ asked: false, error: () => new PoolError('LEASE_RECLAIMED', message, data) });
   }
 
-  /** A start failed. If fewer starts are left than callers count on them, the one who waits longest gets its error. */
-  startFailed(group: ServerGroup, key: string, error: PoolError): void {
+  /** A start failed on which `seats` callers counted: those who waited longest get its error, unless other starts have room. */
+  startFailed(group: ServerGroup, key: string, seats: number, error: PoolError): void {
     if (!isOpen(group)) return;
     const failed = kind(group.name, key);
-    if (this.queue.count(failed) <= this.#parts.fleet.startsFor(group, key).length) return;
-    for (const waiter of this.queue) if (waiter.kind === failed) return this.reject(waiter, error);
+    const count = Math.min(seats, this.queue.count(failed) - this.#parts.fleet.seatsFor(group, key));
+    if (count <= 0) return;
+    const waiters = [...this.queue].filter((waiter) => waiter.kind === failed);
+    for (const waiter of waiters.slice(0, count)) this.reject(waiter, error);
   }
 
-  #takeIdle(group: OpenGroup, whose: Whose): ServerInstance | undefined {
+  /** The pool ended the instance of these leases. */
+  endLeases(instance: ServerInstance, error: PoolError): void {
+    for (const lease of this.leasesOf(instance)) lease.end({ asked: false, error: () => error });
+  }
+
+  /** The leases on an instance. */
+  leasesOf(instance: ServerInstance): Lease[] {
+    return instance.leases === 0 ? [] : [...this.leases.values()].filter((lease) => lease.instance === instance);
+  }
+
+  #takeFree(group: OpenGroup, whose: Whose): ServerInstance | undefined {
     const { fleet, clock } = this.#parts;
     const key = reuseKey(group.definition, whose);
     let instance = fleet.takeIdle(group, key);
@@ -167,7 +190,7 @@ export class LeaseDesk {
       if (!expired && instance.retired === undefined) return instance;
       void instance.stop(instance.retired ?? 'max-lifetime');
     }
-    return instance;
+    return group.definition.sharing === 'shared' ? fleet.leastLoaded(group, key, clock.now()) : undefined;
   }
 
   /**
@@ -193,14 +216,14 @@ export class LeaseDesk {
   #waitingForOthers(): number {
     const { fleet } = this.#parts;
     let waiting = 0;
-    for (const [kind, count] of this.queue.kinds()) waiting += Math.max(0, count - fleet.startsOfKind(kind));
+    for (const [kind, count] of this.queue.kinds()) waiting += Math.max(0, count - fleet.seatsForKind(kind));
     return waiting;
   }
 
   /** Whether a caller would get a start of its own, so that it does not wait for others. */
   #canStart(group: OpenGroup, key: string): boolean {
     const { fleet, options } = this.#parts;
-    if (fleet.startsFor(group, key).length > this.queue.count(kind(group.name, key))) return true;
+    if (fleet.seatsFor(group, key) > this.queue.count(kind(group.name, key))) return true;
     return fleet.hasRoom(group, options.limits.maxProcesses);
   }
 
@@ -215,7 +238,9 @@ export class LeaseDesk {
     this.news.limitReached({ name, limit: blockedBy, value });
   }
 
-  #serve(waiter: Waiter, instance: ServerInstance): void {
+  #serve(waiter: Waiter, group: OpenGroup): void {
+    const instance = this.#takeFree(group, waiter);
+    if (instance === undefined) return;
     const waited = this.#waited(waiter);
     const lease = this.#lend(instance, waiter, waiter.stack);
     // The caller has its lease before anybody is told, so that nothing a listener does can lose it.
@@ -228,9 +253,9 @@ export class LeaseDesk {
     const { clock, fleet, options, timekeeper } = this.#parts;
     const now = clock.now();
     const lease = new Lease(this.#leaseHost, instance, whose, now, stack);
-    instance.occupant = lease;
-    instance.lastActivity = now;
+    instance.leases += 1;
     instance.uses += 1;
+    if (instance.leases === 1 && instance.definition.sharing === 'shared') fleet.addShared(instance);
     if (instance.uses === 1) fleet.provenUseful(instance);
     this.leases.set(lease.number, lease);
     if (options.leakDetection > 0) timekeeper.wakeAt(now + options.leakDetection);
@@ -240,16 +265,32 @@ export class LeaseDesk {
   /** The end of a lease, whoever ended it. Returns the end of its process, if that ends with it. */
   #leaseEnded(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined {
     const { instance } = lease;
-    const unfinished = instance.openRequests > 0;
+    const shared = instance.definition.sharing === 'shared';
+    // On a shared server they are cancelled.
+    const unfinished = !shared && lease.openRequests > 0;
     this.leases.delete(lease.number);
-    instance.occupant = undefined;
-    instance.endSession(end);
+    instance.leases -= 1;
+    if (shared && instance.leases === 0) this.#parts.fleet.removeShared(instance);
+    lease.closeSession(end);
     const now = this.#parts.clock.now();
     this.news.released(lease, now);
+    if (instance.state === 'starting') return this.#unwanted(instance);
     if (instance.state !== 'ready') return instance.ended;
+    if (instance.leases > 0) return this.#seatFree();
     const reason = unfinished ? 'unfinished' : whyNotAgain(instance, now);
     if (reason !== undefined) return instance.stop(reason);
     this.park(instance, now);
+    return undefined;
+  }
+
+  /** A lease ended while its server was started again. */
+  #unwanted(instance: ServerInstance): undefined {
+    if (instance.leases === 0) this.#endUnwantedStart(instance);
+    return undefined;
+  }
+
+  #seatFree(): undefined {
+    this.settle();
     return undefined;
   }
 
@@ -270,14 +311,14 @@ export class LeaseDesk {
   }
 
   /** A start belongs to the pool and serves the next waiter; when there is none, and no minimum asks for it, it ends. */
-  #endUnwantedStart(waiter: Waiter): void {
+  #endUnwantedStart(whose: Whose & { readonly name: string }): void {
     const { fleet, lifecycle } = this.#parts;
-    const group = fleet.group(waiter.name);
+    const group = fleet.group(whose.name);
     if (!isOpen(group)) return;
-    const key = reuseKey(group.definition, waiter);
+    const key = reuseKey(group.definition, whose);
     const isSpare = key === reuseKey(group.definition, SPARE);
-    const missing = isSpare ? Math.max(0, group.definition.minIdle - fleet.idleFor(group, key)) : 0;
-    lifecycle.endUnwantedStart(group, key, this.queue.count(waiter.kind) + missing);
+    const missing = isSpare ? Math.max(0, group.definition.minIdle - fleet.readyFor(group, key)) : 0;
+    lifecycle.endUnwantedStart(group, key, this.queue.count(kind(group.name, key)), missing);
   }
 
   #waited(waiter: { readonly since: number }): number {

@@ -38,6 +38,11 @@ export class LeaseNews {
     this.#news.emit('lease:acquired', { ...leaseEvent(lease), waited: Math.round(waited) });
   }
 
+  moved(lease: Lease, previousInstanceId: string): void {
+    if (!this.#news.hasListener('lease:moved')) return;
+    this.#news.emit('lease:moved', { ...leaseEvent(lease), previousInstanceId });
+  }
+
   released(lease: Lease, now: number): void {
     this.#metrics.released += 1;
     if (!this.#news.hasListener('lease:released')) return;
@@ -47,7 +52,7 @@ export class LeaseNews {
   reclaimed(lease: Lease, now: number): void {
     this.#metrics.reclaimed += 1;
     const held = Math.round(now - lease.acquiredAt);
-    const silent = Math.round(now - lease.instance.lastActivity);
+    const silent = Math.round(now - lease.lastActivity);
     this.#news.emit('lease:reclaimed', { ...leaseEvent(lease), held, silent });
   }
 

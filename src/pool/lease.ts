@@ -1,9 +1,9 @@
+import type { Clock } from '../config/clock.js';
 import { type Deferred, deferred } from '../config/deferred.js';
 import type { HostHold } from '../config/host-hold.js';
 import { PoolError } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
-import type { PooledTransport, Session, SessionEnd } from '../protocol/session.js';
-import type { Occupant } from '../server/instance-context.js';
+import type { PooledTransport, Session, SessionEnd, SessionOwner } from '../protocol/session.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { Whose } from './fleet.js';
 
@@ -13,9 +13,9 @@ export interface PooledServer {
   readonly id: string;
   /** Name of the server. */
   readonly name: string;
-  /** `mcp-<timestamp>-<sequence>`: the process tree behind the lease. */
+  /** `mcp-<timestamp>-<sequence>`: the process tree behind the lease. Another one when the server was restarted. */
   readonly instanceId: string;
-  /** Pid of the process that was spawned: of `npx` itself, if the server is started by it. */
+  /** Pid of the process that was spawned: of `npx` itself, if the server is started by it. Follows a restart, too. */
   readonly pid: number | undefined;
   readonly tenant: string | undefined;
   readonly owner: string | undefined;
@@ -38,6 +38,7 @@ export interface PooledServer {
 /** What a lease needs of the pool. */
 export interface LeaseHost {
   readonly hold: HostHold;
+  readonly clock: Clock;
   /** Takes the instance back; returns the end of its process, if it ends. */
   leaseEnded(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined;
 }
@@ -46,7 +47,7 @@ let sequence = 0;
 
 const ID_PREFIX = 'lease-';
 
-export class Lease implements PooledServer, Occupant {
+export class Lease implements PooledServer, SessionOwner {
   /** Unique in this process. Leases are kept by it: a number is found faster than the text of the id. */
   readonly number = ++sequence;
   /** Clock time at which it was given out. */
@@ -54,8 +55,10 @@ export class Lease implements PooledServer, Occupant {
   /** Whether `lease:leaked` was told. */
   leakTold = false;
   readonly #host: LeaseHost;
+  /** Clock time of its last message, or of its begin. */
+  lastActivity: number;
   /** Private, so that a lease that is logged does not show the environment of its server. */
-  readonly #instance: ServerInstance;
+  #instance: ServerInstance;
   readonly #holder: Whose;
   /** Where the borrower stood, when leak detection is on. */
   readonly stack: string | undefined;
@@ -71,6 +74,7 @@ export class Lease implements PooledServer, Occupant {
     this.#instance = instance;
     this.#holder = holder;
     this.acquiredAt = now;
+    this.lastActivity = now;
     this.stack = stack;
   }
 
@@ -108,6 +112,11 @@ export class Lease implements PooledServer, Occupant {
     return this.instance.pid;
   }
 
+  /** Its requests that are not answered. */
+  get openRequests(): number {
+    return this.#session?.openRequests ?? 0;
+  }
+
   get transport(): PooledTransport {
     if (this.#session === undefined) {
       if (this.#end) throw this.#end.error();
@@ -143,12 +152,24 @@ export class Lease implements PooledServer, Occupant {
     return true;
   }
 
-  onSessionEnded(error: PoolError): void {
-    this.end({ asked: false, error: () => error });
+  /** Its server is another process from now on. */
+  moveTo(instance: ServerInstance): void {
+    this.#instance.leases -= 1;
+    this.#instance = instance;
+    instance.leases += 1;
   }
 
-  onCloseRequested(): void {
+  /** Closes its transport, if its holder has one. */
+  closeSession(end: SessionEnd): void {
+    this.#session?.end(end);
+  }
+
+  closeRequested(): void {
     this.release();
+  }
+
+  touched(): void {
+    this.lastActivity = this.#host.clock.now();
   }
 }
 

@@ -1,11 +1,13 @@
 import type { PoolError } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo } from '../process/launcher.js';
+import type { ToolChanges } from '../protocol/tool-list.js';
 import type { EndReason, InstanceContext, InstanceObserver } from '../server/instance-context.js';
 import { ServerInstance } from '../server/server-instance.js';
-import { type Fleet, type OpenGroup, reuseKey, type ServerGroup, type Whose } from './fleet.js';
+import type { Breakers } from './breakers.js';
+import { type Fleet, isOpen, type OpenGroup, reuseKey, type ServerGroup, startsNeeded, type Whose } from './fleet.js';
 import type { News, ServerEvent } from './pool-events.js';
-import { poolClosed } from './refusals.js';
+import { poolClosed, undeclared } from './refusals.js';
 import type { PoolMetrics } from './status.js';
 
 /** What the lives of instances mean to the pool. */
@@ -14,8 +16,12 @@ export interface LifecycleHost {
   isOpen(): boolean;
   /** An instance can be used. */
   usable(instance: ServerInstance): void;
-  /** A start failed: somebody who waits may have to be told. */
-  startFailed(group: ServerGroup, key: string, error: PoolError): void;
+  /** An instance ended, or could not be started, though nobody asked for it. Its leases have no server. */
+  lost(instance: ServerInstance, error: PoolError): void;
+  /** An instance was ended by the pool while leases were on it. */
+  stoppedUnder(instance: ServerInstance, error: PoolError): void;
+  /** A start failed that would have served so many: somebody who waits may have to be told. */
+  startFailed(group: ServerGroup, key: string, seats: number, error: PoolError): void;
   /** A start that no caller asked for failed. */
   spareFailed(group: ServerGroup): void;
   quarantined(): void;
@@ -30,12 +36,21 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
   readonly #context: InstanceContext;
   readonly #news: News;
   readonly #host: LifecycleHost;
+  readonly #breakers: Breakers;
   readonly #endReasons = new WeakMap<ServerInstance, EndReason>();
   /** Starts that no caller asked for: of `warm` and `minIdle`. */
   readonly #spares = new WeakSet<ServerInstance>();
 
-  constructor(fleet: Fleet, metrics: PoolMetrics, context: InstanceContext, news: News, host: LifecycleHost) {
+  constructor(
+    fleet: Fleet,
+    breakers: Breakers,
+    metrics: PoolMetrics,
+    context: InstanceContext,
+    news: News,
+    host: LifecycleHost,
+  ) {
     this.#fleet = fleet;
+    this.#breakers = breakers;
     this.#metrics = metrics;
     this.#context = context;
     this.#news = news;
@@ -46,14 +61,51 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
    * Takes a slot, spawns and registers, all in this tick.
    * @throws PoolError when there is nothing to be spawned; the slot is free again then
    */
-  start(group: OpenGroup, whose: Whose): ServerInstance {
+  start(group: OpenGroup, whose: Whose, predecessor?: ServerInstance): ServerInstance {
     // A listener to the start before may have shut the pool down.
     if (!this.#host.isOpen()) throw poolClosed();
-    const instance = new ServerInstance(group.definition, whose, this.#context, this);
+    const instance = new ServerInstance(group.definition, whose, this.#context, this, predecessor);
+    this.#breakers.admit(instance);
     this.#fleet.addStart(group, instance);
+    this.#spawn(instance, group);
+    return instance;
+  }
+
+  /** The same for one that takes over the sessions of `instance`, which serves them until then. */
+  startNext(group: OpenGroup, instance: ServerInstance): ServerInstance {
+    const next = this.start(group, instance, instance);
+    this.#spares.add(next);
+    return next;
+  }
+
+  /** An instance that gets the slot of `predecessor`, and its sessions: to be launched when that is proven dead. */
+  appointHeir(group: OpenGroup, predecessor: ServerInstance): ServerInstance {
+    const heir = new ServerInstance(group.definition, predecessor, this.#context, this, predecessor);
+    this.#fleet.addHeir(group, heir, predecessor);
+    return heir;
+  }
+
+  /** Spawns an heir. */
+  launch(heir: ServerInstance): void {
+    const group = this.#fleet.group(heir.name);
+    try {
+      if (group) this.#spawn(heir, group);
+    } catch (error) {
+      this.#host.changed();
+      if (group && isOpen(group))
+        this.#host.startFailed(group, reuseKey(heir.definition, heir), heir.seats, error as PoolError);
+    }
+  }
+
+  changed(): void {
+    this.#host.changed();
+  }
+
+  #spawn(instance: ServerInstance, group: ServerGroup): void {
     try {
       instance.start();
     } catch (error) {
+      this.#host.lost(instance, error as PoolError);
       this.#fleet.removeStart(instance);
       this.#fleet.remove(instance);
       this.#tellFailure(instance, group, error as PoolError);
@@ -62,7 +114,6 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
     this.#metrics.started += 1;
     this.#metrics.mostProcesses = Math.max(this.#metrics.mostProcesses, this.#fleet.used);
     this.#news.emit('server:starting', serverEvent(instance));
-    return instance;
   }
 
   /** A start that no caller asked for; undefined when it failed at once. */
@@ -77,16 +128,18 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
     }
   }
 
-  /** Ends the youngest start that is more than `wanted` ask for. A start of `warm` or `minIdle` is wanted by the pool. */
-  endUnwantedStart(group: ServerGroup, key: string, wanted: number): void {
-    const starts = this.#fleet.startsFor(group, key);
+  /** Ends the youngest start that is more than `waiting` callers, and `missing` spares, ask for. A start of `warm` or `minIdle` is wanted by the pool. */
+  endUnwantedStart(group: ServerGroup, key: string, waiting: number, missing: number): void {
+    const starts = this.#fleet.freeStarts(group, key);
     const asked = starts.filter((instance) => !this.#spares.has(instance));
+    const wanted = startsNeeded(starts, waiting) + missing;
     if (starts.length > Math.max(wanted, starts.length - asked.length)) void asked.at(-1)?.stop('unwanted');
   }
 
   onReady(instance: ServerInstance): void {
     const group = this.#fleet.group(instance.name);
     this.#fleet.removeStart(instance);
+    this.#breakers.ready(instance);
     if (group !== undefined) group.lastFailure = undefined;
     this.#news.emit('server:ready', { ...serverEvent(instance), duration: Date.now() - instance.startedAt });
     // A listener may have ended it.
@@ -98,15 +151,16 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
     this.#fleet.removeStart(instance);
     if (group === undefined) return;
     this.#tellFailure(instance, group, error);
-    this.#host.startFailed(group, reuseKey(instance.definition, instance), error);
+    this.#host.startFailed(group, reuseKey(instance.definition, instance), instance.seats, error);
     if (this.#spares.has(instance)) this.#host.spareFailed(group);
     this.#host.changed();
   }
 
   onStopping(instance: ServerInstance, reason: EndReason): void {
     this.#endReasons.set(instance, reason);
+    if (!UNASKED.has(reason)) this.#breakers.ending(instance);
     // A start that failed counts until its failure is told, so that its caller gets that error and not another start.
-    if (reason !== 'crashed' && reason !== 'start-failed') this.#fleet.removeStart(instance);
+    if (!UNASKED.has(reason)) this.#fleet.removeStart(instance);
     this.#fleet.markEnding(instance);
     if (reason === 'evicted') this.#metrics.evicted += 1;
     if (reason === 'crashed' || reason === 'broken') this.#spareCrashed(instance);
@@ -147,6 +201,24 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
     this.#host.changed();
   }
 
+  onLost(instance: ServerInstance, error: PoolError, unasked: boolean): void {
+    if (unasked) this.#host.lost(instance, error);
+    else this.#host.stoppedUnder(instance, error);
+  }
+
+  onUndeclared(instance: ServerInstance, capabilities: readonly string[]): void {
+    const group = this.#fleet.group(instance.name);
+    const first = capabilities.filter((name) => group?.undeclared.has(name) === false);
+    if (first.length === 0) return;
+    for (const name of first) group?.undeclared.add(name);
+    const message = undeclared(instance, first);
+    this.#news.emit('capability:undeclared', { ...serverEvent(instance), capabilities: first, message });
+  }
+
+  onToolsChanged(instance: ServerInstance, changes: ToolChanges): void {
+    this.#news.emit('tools:changed', { ...serverEvent(instance), ...changes });
+  }
+
   onStderrLine(instance: ServerInstance, line: string): void {
     this.#news.emit('server:stderr', { ...serverEvent(instance), line });
   }
@@ -162,6 +234,9 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
     this.#news.emit('server:failed', { ...serverEvent(instance), error });
   }
 }
+
+/** Ends that nobody asked for: they count as failures. A start that failed counts as one on its way until that is told. */
+const UNASKED: ReadonlySet<EndReason> = new Set(['crashed', 'broken', 'start-failed']);
 
 function serverEvent(instance: ServerInstance): ServerEvent {
   return { name: instance.name, instanceId: instance.id, pid: instance.pid, tenant: instance.tenant };

@@ -29,6 +29,8 @@ import { localLauncher } from '../process/spawn.js';
 import { WriteBudget } from '../protocol/connection.js';
 import type { EndReason } from '../server/instance-context.js';
 import type { ServerInstance } from '../server/server-instance.js';
+import { Breakers } from './breakers.js';
+import { Failover } from './failover.js';
 import { Fleet, isOpen, type OpenGroup, reuseKey } from './fleet.js';
 import { Janitor } from './janitor.js';
 import { Lease, type PooledServer } from './lease.js';
@@ -48,6 +50,8 @@ export interface PoolDependencies {
 }
 
 const MB = 1_048_576;
+/** How long a shared instance that is replaced may take to finish what it has, unless the host says less, ms. */
+const REPLACEMENT_TIMEOUT = 30_000;
 
 /**
  * A pool of stdio MCP servers: gives out leases on running servers within hard budgets, and ends every process it started.
@@ -66,8 +70,10 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   readonly #hold = new HostHold();
   readonly #fleet = new Fleet();
   readonly #metrics = newMetrics();
+  readonly #breakers: Breakers;
   readonly #lifecycle: Lifecycle;
   readonly #desk: LeaseDesk;
+  readonly #failover: Failover;
   readonly #janitor: Janitor;
   /** What a call without options asks for. */
   readonly #plainRequest: LeaseRequest;
@@ -96,20 +102,28 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       cleanup: this.cleanup,
       writeBudget: new WriteBudget(this.#options.maxBufferedMB * MB),
     };
-    this.#lifecycle = new Lifecycle(this.#fleet, this.#metrics, instances, news, {
+    this.#breakers = new Breakers(clock, news);
+    this.#lifecycle = new Lifecycle(this.#fleet, this.#breakers, this.#metrics, instances, news, {
       isOpen: () => this.#state === 'open',
-      usable: (instance) => this.#desk.park(instance),
-      startFailed: (group, key, error) => this.#desk.startFailed(group, key, error),
+      lost: (instance, error) => this.#failover.lost(instance, error),
+      stoppedUnder: (instance, error) => this.#desk.endLeases(instance, error),
+      usable: (instance) => {
+        this.#failover.ready(instance);
+        this.#desk.park(instance);
+      },
+      startFailed: (group, key, seats, error) => this.#desk.startFailed(group, key, seats, error),
       spareFailed: (group) => this.#janitor.spareFailed(group),
       quarantined: () => this.#janitor.quarantined(),
       changed: () => this.#desk.settle(),
     });
+    const leaseNews = new LeaseNews(news, this.#metrics);
     this.#desk = new LeaseDesk({
       ...shared,
       options: this.#options,
       fleet: this.#fleet,
-      news: new LeaseNews(news, this.#metrics),
+      news: leaseNews,
       lifecycle: this.#lifecycle,
+      breakers: this.#breakers,
       // The janitor watches the desk, so it is made after it.
       timekeeper: {
         parked: (instance) => this.#janitor.parked(instance),
@@ -117,6 +131,18 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
         reclaimSilent: () => this.#janitor.reclaimSilent(),
         fillUp: () => this.#janitor.fillUp(),
       },
+    });
+    this.#failover = new Failover({
+      clock,
+      fleet: this.#fleet,
+      lifecycle: this.#lifecycle,
+      breakers: this.#breakers,
+      leases: { of: (instance) => this.#desk.leasesOf(instance) },
+      news,
+      leaseNews,
+      metrics: this.#metrics,
+      maxProcesses: this.#options.limits.maxProcesses,
+      isOpen: () => this.#state === 'open',
     });
     this.#janitor = new Janitor(clock, this.#fleet, this.#desk, this.#options, this.#lifecycle);
     for (const definition of this.#options.servers.values()) this.#fleet.define(definition);
@@ -137,7 +163,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       const request = options === undefined ? this.#plainRequest : this.#request(options);
       if (request.signal?.aborted) throw aborted(group, 0, 'its signal was aborted before', request.signal.reason);
       const stack = this.#options.leakDetection > 0 ? stackAbove(this.getServer) : undefined;
-      const lease = this.#desk.acquireIdle(group, request, stack);
+      const lease = this.#desk.acquireFree(group, request, stack);
       return lease === undefined ? this.#desk.wait(group, request, stack) : Promise.resolve(lease);
     } catch (error) {
       return Promise.reject(error);
@@ -233,7 +259,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     const { count, ...whose } = resolveWarmOptions(options);
     const key = reuseKey(group.definition, whose);
     const { maxProcesses } = this.#options.limits;
-    const idle = () => this.#fleet.idleFor(group, key);
+    const idle = () => this.#fleet.readyFor(group, key);
     const starts = [...this.#fleet.startsFor(group, key)];
     for (let missing = count - idle() - starts.length; missing > 0; missing--) {
       if (!isOpen(group) || !this.#fleet.hasRoom(group, maxProcesses)) break;
@@ -311,21 +337,31 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    * what ends in bounded time, but not for a lease that may last for ever.
    */
   async #retire(instances: readonly ServerInstance[], reason: EndReason, timeout: number): Promise<void> {
+    // What starts to take the place of another is fresh.
+    const old = instances.filter((instance) => reason !== 'restart' || !this.#failover.isNext(instance));
     // All are marked before the first one ends: a listener to that end must not be given an old one.
-    for (const instance of instances) instance.retired ??= reason;
-    const ends = instances.map((instance) => {
-      const end = instance.occupant === undefined ? instance.stop(reason) : instance.ended;
-      return instance.occupant === undefined || timeout < Infinity ? this.#hold.during(end) : end;
-    });
+    for (const instance of old) instance.retired ??= reason;
+    const ends = old.map((instance) => this.#retireOne(instance, reason, timeout));
     const why = `its server was ${reason}, and the drain timeout of ${timeout} ms is over`;
     const takeBack = () => {
-      const leases = [...this.#desk.leases.values()].filter(({ instance }) => instances.includes(instance));
-      for (const lease of leases) this.#desk.reclaim(lease, why);
+      const staying = old.filter((instance) => !this.#failover.canMove(instance));
+      for (const lease of staying.flatMap((instance) => this.#desk.leasesOf(instance))) this.#desk.reclaim(lease, why);
     };
     const timer = timeout < Infinity ? this.#clock.after(timeout, takeBack) : undefined;
     this.#desk.settle();
-    await Promise.all(ends);
-    timer?.cancel();
+    await Promise.all(ends).finally(() => timer?.cancel());
+  }
+
+  #retireOne(instance: ServerInstance, reason: EndReason, timeout: number): Promise<unknown> {
+    const replacement = this.#failover.replacementOf(instance);
+    if (replacement !== undefined) return replacement;
+    if (instance.leases > 0 && reason !== 'removed' && this.#failover.canMove(instance)) {
+      const drainTimeout = Math.min(timeout, REPLACEMENT_TIMEOUT);
+      return this.#hold.during(this.#failover.replace(instance, reason, drainTimeout));
+    }
+    const isFree = instance.leases === 0;
+    const end = isFree ? instance.stop(reason) : instance.ended;
+    return isFree || timeout < Infinity ? this.#hold.during(end) : end;
   }
 
   async #close(process: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {

@@ -1,6 +1,7 @@
 import type { PoolError, PoolErrorCode } from '../errors.js';
 import type { ListenerError } from '../events.js';
 import type { CleanupEvents, CleanupReport } from '../process/cleanup-queue.js';
+import type { ToolChanges } from '../protocol/tool-list.js';
 import type { EndReason } from '../server/instance-context.js';
 import type { Limit } from './admission.js';
 
@@ -10,6 +11,12 @@ export interface ServerEvent {
   readonly name: string;
   readonly instanceId: string;
   readonly pid: number | undefined;
+  readonly tenant: string | undefined;
+}
+
+/** Whose server an event is about. Each tenant has a breaker of its own. */
+export interface BreakerEvent {
+  readonly name: string;
   readonly tenant: string | undefined;
 }
 
@@ -70,6 +77,24 @@ export interface PoolEvents extends CleanupEvents {
     readonly unexpected: boolean;
     readonly stderrTail: string;
   };
+  /** It ended unasked, and will be started again for its leases, after `delay` ms. */
+  'server:restarting': ServerEvent & { readonly error: PoolError; readonly delay: number; readonly leases: number };
+  /** The process `previousInstanceId` was replaced by this one, which serves its leases now. */
+  'server:restarted': ServerEvent & { readonly previousInstanceId: string; readonly leases: number };
+  /** After it was restarted or replaced, it has other tools than its clients know; they are told, too. */
+  'tools:changed': ServerEvent & ToolChanges;
+  /**
+   * A client counts on capabilities (sampling, elicitation, roots) that its server was not started with, so that the
+   * server will never use them. Told once for each; `clientCapabilities` of the definition declares them, and `exclusive`
+   * or `dedicated` servers can use them.
+   */
+  'capability:undeclared': ServerEvent & { readonly capabilities: readonly string[]; readonly message: string };
+  /** It failed too often: it is not started again for `cooldown` ms, and callers get `BREAKER_OPEN` at once. */
+  'breaker:opened': BreakerEvent & { readonly cooldown: number; readonly error: PoolError };
+  /** One start is let through, to see. */
+  'breaker:half-opened': BreakerEvent;
+  /** That start succeeded. */
+  'breaker:closed': BreakerEvent;
   'server:stopping': ServerEvent & { readonly reason: EndReason };
   /** Its tree is proven dead; its slot is free. */
   'server:stopped': ServerEvent & {
@@ -84,6 +109,8 @@ export interface PoolEvents extends CleanupEvents {
   'lease:acquired': LeaseEvent & { readonly waited: number };
   /** `held`: ms. */
   'lease:released': LeaseEvent & { readonly held: number };
+  /** Its server is another process now: it was restarted, or replaced. */
+  'lease:moved': LeaseEvent & { readonly previousInstanceId: string };
   /** It was silent for `leaseIdleTimeout` while somebody waited, or the host wanted its server to end. */
   'lease:reclaimed': LeaseEvent & { readonly held: number; readonly silent: number };
   /** Held for longer than `leakDetection`; `stack` is where `getServer()` was called. */

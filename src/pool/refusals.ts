@@ -1,4 +1,5 @@
 import { PoolError, type PoolErrorData } from '../errors.js';
+import type { ServerInstance } from '../server/server-instance.js';
 import { type OpenGroup, reuseKey } from './fleet.js';
 import type { Waiter } from './wait-queue.js';
 
@@ -32,6 +33,13 @@ export function aborted({ name }: Pick<Waiter, 'name'>, after: number, why: stri
   );
 }
 
+export function undeclared({ name, definition }: ServerInstance, capabilities: readonly string[]): string {
+  const what = capabilities.join(', ');
+  return definition.sharing === 'shared'
+    ? `a client of server '${name}' declares ${what}; a shared server never asks its clients for anything: use sharing 'exclusive' or 'dedicated' (docs/sharing.md)`
+    : `a client of server '${name}' declares ${what}, which the server was not told of; declare it in clientCapabilities of its definition`;
+}
+
 /** Says what the caller waited for, and what would have helped. */
 export function acquireTimeout(
   waiter: Waiter,
@@ -47,7 +55,9 @@ export function acquireTimeout(
   function why(): string {
     if (starting) return 'its server was still starting; raise timeout (acquireTimeout), or warm() it before';
     if (waiter.blockedBy === 'maxInstances') {
-      return `all ${maxInstances} instances (maxInstances) are in use, and sharing is '${sharing}': each serves one lease at a time; release servers sooner, or raise maxInstances`;
+      return sharing === 'shared'
+        ? `all ${maxInstances} instances (maxInstances) have maxSessions leases; release servers sooner, or raise one of them`
+        : `all ${maxInstances} instances (maxInstances) are in use, and the server is not shared: sharing is '${sharing}', so each serves one lease at a time; release servers sooner, raise maxInstances, or declare sharing: 'shared' if it keeps nothing of its clients (docs/sharing.md)`;
     }
     if (waiter.blockedBy === 'maxProcesses') {
       return 'all process slots (limits.maxProcesses) are in use; release servers sooner, or raise it';

@@ -33,11 +33,11 @@ export class Shutdown {
     const instances = [...this.#fleet.instances()];
     if (options.mode === 'emergency') this.hurry();
     const timer = this.#clock.after(options.timeout, () => this.hurry());
-    const leased = new Map([...this.#leases.values()].map((lease) => [lease.instance, lease]));
+    const leases = new Map<ServerInstance, Lease[]>(instances.map((instance) => [instance, []]));
+    for (const lease of this.#leases.values()) leases.get(lease.instance)?.push(lease);
     const reports = await Promise.all(
       instances.map(async (instance) => {
-        const lease = leased.get(instance);
-        if (lease) await this.#drain(lease, started + options.drainTimeout);
+        await this.#drain(instance, leases.get(instance) ?? [], started + options.drainTimeout);
         return this.#end(instance);
       }),
     );
@@ -68,13 +68,14 @@ export class Shutdown {
     return instance.stop('shutdown', this.#mode);
   }
 
-  /** Lets requests in flight finish, then ends the lease. */
-  async #drain(lease: Lease, until: number): Promise<void> {
+  /** Lets requests in flight finish, then ends the leases. */
+  async #drain(instance: ServerInstance, leases: readonly Lease[], until: number): Promise<void> {
     const clock = this.#clock;
-    while (lease.instance.openRequests > 0 && this.#mode === 'graceful' && clock.now() < until) {
+    const isBusy = () => instance.openRequests > 0 || leases.some(({ openRequests }) => openRequests > 0);
+    while (isBusy() && this.#mode === 'graceful' && clock.now() < until) {
       await new Promise<void>((resolve) => void clock.after(Math.min(DRAIN_POLL, until - clock.now()), resolve));
     }
-    lease.end({ asked: false, error: () => closedUnder(lease) });
+    for (const lease of leases) lease.end({ asked: false, error: () => closedUnder(lease) });
   }
 }
 

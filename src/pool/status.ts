@@ -1,3 +1,4 @@
+import type { Sharing } from '../config/options.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { ServerState } from '../server/server-state.js';
 import type { Fleet } from './fleet.js';
@@ -8,8 +9,8 @@ export interface InstanceStatus {
   readonly id: string;
   readonly pid: number | undefined;
   readonly state: ServerState;
-  /** The lease that uses it. */
-  readonly leaseId: string | undefined;
+  /** Leases on it now. */
+  readonly leases: number;
   readonly tenant: string | undefined;
   /** Ms since the epoch. */
   readonly startedAt: number;
@@ -25,7 +26,7 @@ export interface InstanceStatus {
 export interface ServerStatus {
   /** False for a server that was removed while some of its trees still live. */
   readonly defined: boolean;
-  readonly sharing: 'exclusive' | 'dedicated' | undefined;
+  readonly sharing: Sharing | undefined;
   readonly maxInstances: number;
   /** Every tree that takes a slot, those of earlier definitions included. */
   readonly instances: readonly InstanceStatus[];
@@ -56,6 +57,8 @@ export interface PoolMetrics {
   startFailures: number;
   /** Exits that nobody asked for. */
   crashes: number;
+  /** Servers that were started again for leases whose process had ended unasked. */
+  restarts: number;
   /** Trees that were proven dead. */
   stopped: number;
   quarantined: number;
@@ -77,6 +80,7 @@ export function newMetrics(): PoolMetrics {
     started: 0,
     startFailures: 0,
     crashes: 0,
+    restarts: 0,
     stopped: 0,
     quarantined: 0,
     acquired: 0,
@@ -121,6 +125,6 @@ export function statusOf(
 }
 
 function instanceStatus(instance: ServerInstance): InstanceStatus {
-  const { id, pid, state, occupant, tenant, startedAt, uses, openRequests, skippedLines } = instance;
-  return { id, pid, state, leaseId: occupant?.id, tenant, startedAt, uses, openRequests, skippedLines };
+  const { id, pid, state, leases, tenant, startedAt, uses, openRequests, skippedLines } = instance;
+  return { id, pid, state, leases, tenant, startedAt, uses, openRequests, skippedLines };
 }

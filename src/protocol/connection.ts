@@ -6,16 +6,17 @@ import type { JsonRpcMessage } from './json-rpc.js';
 
 /** How much may wait to be written, counted over all connections of a pool. */
 export class WriteBudget {
-  readonly #limit: number;
+  /** Bytes. */
+  readonly limit: number;
   #used = 0;
 
   constructor(limit: number) {
-    this.#limit = limit;
+    this.limit = limit;
   }
 
   /** False when there is no room; then nothing was taken. An empty buffer takes any one message. */
   take(size: number): boolean {
-    if (this.#used > 0 && this.#used + size > this.#limit) return false;
+    if (this.#used > 0 && this.#used + size > this.limit) return false;
     this.#used += size;
     return true;
   }
@@ -57,6 +58,10 @@ export class Connection {
   readonly #inFlight = new Set<Batch>();
   #broken: PoolError | undefined;
   #skipped = 0;
+  /** Bytes that wait to be written. */
+  backlog = 0;
+  /** Called when the operating system took what was sent. */
+  onWritten: (() => void) | undefined;
 
   constructor(options: ConnectionOptions, handlers: ConnectionHandlers) {
     this.#options = options;
@@ -136,6 +141,7 @@ export class Connection {
     }
     this.#batch.lines.push(line);
     this.#batch.size += size;
+    this.backlog += size;
     return this.#batch.written.promise;
   }
 
@@ -158,7 +164,11 @@ export class Connection {
   #written(batch: Batch, error?: Error | null): void {
     if (!this.#inFlight.delete(batch)) return;
     this.#options.budget.give(batch.size);
-    if (!error) return batch.written.resolve();
+    this.backlog -= batch.size;
+    if (!error) {
+      batch.written.resolve();
+      return this.onWritten?.();
+    }
     const failure = this.#stdinClosed(error);
     batch.written.reject(this.#broken ?? failure);
     // After its senders learnt of it, so that nobody tells them again.

@@ -1,6 +1,6 @@
 import { VERSION } from '../config/version.js';
 import { PoolError, type PoolErrorData } from '../errors.js';
-import { type JsonRpcMessage, property } from './json-rpc.js';
+import { type Answer, property } from './json-rpc.js';
 
 /** Protocol versions with an `initialize` handshake, oldest first (they are dates, so they sort as texts). */
 const LEGACY_VERSIONS = ['2024-10-07', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'];
@@ -27,7 +27,7 @@ export function initializeParams(clientCapabilities: Readonly<Record<string, unk
 }
 
 /** @throws PoolError `HANDSHAKE_FAILED` when the answer is an error, or no result of `initialize` */
-export function readInitializeResult(answer: JsonRpcMessage, data: PoolErrorData): InitializeResult {
+export function readInitializeResult(answer: Answer, data: PoolErrorData): InitializeResult {
   const refuse = (why: string) => {
     throw new PoolError('HANDSHAKE_FAILED', `server '${data.name}' ${why}`, data);
   };

@@ -11,15 +11,26 @@ export interface JsonRpcMessage {
   readonly error?: JsonRpcError | undefined;
 }
 
-/**
- * The error of an answer. One that the pool gives for a request that is lost with its server has `data` of `{ reason,
- * retryable, exitCode, signal }`: the code of the PoolError, whether the request may be sent again to another process, and
- * how the process ended.
- */
+/** The error of an answer; for a request that is lost with its server its `data` is {@link LostRequestData}. */
 export interface JsonRpcError {
   readonly code: number;
   readonly message: string;
   readonly data?: unknown;
+}
+
+/** The `data` of the error by which a request is answered that was lost with its server. */
+export interface LostRequestData {
+  /** Code of the PoolError. */
+  readonly reason: string;
+  /**
+   * Whether it makes sense to send it again. On a lease that goes on: always, the server comes back. On one that ended:
+   * where a request changes nothing, so that it may be sent to another process.
+   */
+  readonly retryable: boolean;
+  /** Whether the server may have done what it asked for. */
+  readonly mayHaveRun: boolean;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
 }
 
 export interface JsonRpcRequest extends JsonRpcMessage {
@@ -27,9 +38,13 @@ export interface JsonRpcRequest extends JsonRpcMessage {
   readonly method: string;
 }
 
+/** What an answer says, whoever it is for. */
+export type Answer = Pick<JsonRpcMessage, 'result' | 'error'>;
+
 /** The code that both SDKs use for a connection that closed under a request. */
 export const CONNECTION_CLOSED = -32_000;
 export const METHOD_NOT_FOUND = -32_601;
+export const INVALID_PARAMS = -32_602;
 
 /** Whether a parsed line is a JSON-RPC message at all. */
 export function isMessage(value: unknown): value is JsonRpcMessage {

@@ -1,6 +1,6 @@
 import { messageOf, type PoolError } from '../errors.js';
 import type { JsonRpcMessage } from './json-rpc.js';
-import type { Endpoint, Routing } from './routing.js';
+import type { Attachment, Endpoint, Routing } from './routing.js';
 
 /** The transport of a lease, for `client.connect()` of SDK v1 and v2. */
 export interface PooledTransport {
@@ -25,14 +25,11 @@ export interface SessionEnd {
   error(): PoolError;
 }
 
-/** What a session needs of the server it talks to. */
-export interface SessionHost {
-  readonly routing: Routing;
-  /** The session wants to read from now on. */
-  opened(): void;
+/** Whose session it is. */
+export interface SessionOwner {
   /** The client closed its transport. */
   closeRequested(): void;
-  /** Something went over the session. */
+  /** Its client said something, or was answered. */
   touched(): void;
 }
 
@@ -44,41 +41,48 @@ export class Session implements PooledTransport, Endpoint {
   onmessage?: (message: JsonRpcMessage, extra?: unknown) => void;
   onclose?: () => void;
   onerror?: (error: Error) => void;
-  readonly #host: SessionHost;
-  #started = false;
+  readonly #routing: Routing;
+  readonly #owner: SessionOwner;
+  /** Undefined until it is started. */
+  #attachment: Attachment | undefined;
   /** Set before its open requests are answered: a client may close when it learns that they are lost. */
   #ending = false;
   #ended: SessionEnd | undefined;
 
-  constructor(host: SessionHost) {
-    this.#host = host;
+  constructor(routing: Routing, owner: SessionOwner) {
+    this.#routing = routing;
+    this.#owner = owner;
+  }
+
+  /** Requests that are not answered. */
+  get openRequests(): number {
+    return this.#attachment?.openRequests ?? 0;
   }
 
   async start(): Promise<void> {
     if (this.#ended) throw this.#ended.error();
-    if (this.#started) throw new Error('this transport is started already; client.connect() starts it by itself');
-    this.#started = true;
-    this.#host.routing.attach(this);
-    this.#host.opened();
+    if (this.#attachment) throw new Error('this transport is started already; client.connect() starts it by itself');
+    this.#attachment = this.#routing.attach(this);
   }
 
   send(message: JsonRpcMessage, _options?: unknown): Promise<void> {
     if (this.#ended) return Promise.reject(this.#ended.error());
-    if (!this.#started)
+    if (this.#attachment === undefined) {
       return Promise.reject(new Error('this transport is not started: call start(), or client.connect()'));
-    this.#host.touched();
-    return this.#host.routing.send(this, message);
+    }
+    this.#owner.touched();
+    return this.#attachment.send(message);
   }
 
   async close(): Promise<void> {
-    this.#host.closeRequested();
+    this.#owner.closeRequested();
   }
 
   /** A message of the server. A handler that throws hurts nobody else. */
   receive(message: JsonRpcMessage): void {
     if (this.#ended) return;
     // What a server says unasked does not show that the holder of the lease is still there.
-    if (message.method === undefined) this.#host.touched();
+    if (message.method === undefined) this.#owner.touched();
     try {
       this.onmessage?.(message);
     } catch (error) {
@@ -91,9 +95,9 @@ export class Session implements PooledTransport, Endpoint {
     if (this.#ending) return;
     this.#ending = true;
     // A client that asked for the end knows what becomes of its requests; any other is told.
-    if (!end.asked) this.#host.routing.fail(end.error());
+    if (!end.asked) this.#attachment?.fail(end.error());
     this.#ended = end;
-    this.#host.routing.detach(this);
+    this.#attachment?.detach();
     if (!end.asked) this.report(end.error());
     try {
       this.onclose?.();

@@ -3,10 +3,11 @@ import type { HostHold } from '../config/host-hold.js';
 import type { ResolvedDefinition } from '../config/options.js';
 import type { PoolError, PoolErrorData } from '../errors.js';
 import { Connection, type WriteBudget } from '../protocol/connection.js';
-import { initializeParams, readInitializeResult } from '../protocol/handshake.js';
-import { RemappedRouting } from '../protocol/remapped-routing.js';
-import { DirectRouting } from '../protocol/routing.js';
-import { Session, type SessionEnd } from '../protocol/session.js';
+import { DirectRouting } from '../protocol/direct-routing.js';
+import { type InitializeResult, initializeParams, readInitializeResult } from '../protocol/handshake.js';
+import type { Multiplexer, MultiplexerHandlers } from '../protocol/multiplexer.js';
+import { Session, type SessionOwner } from '../protocol/session.js';
+import { Upstream } from '../protocol/upstream.js';
 
 const MB = 1_048_576;
 
@@ -16,39 +17,41 @@ export interface ConversationParts {
   readonly stdout: Readable;
   readonly hold: HostHold;
   readonly writeBudget: WriteBudget;
+  /** The sessions that it serves, which may be there before it; undefined for a dedicated server, which has one. */
+  readonly multiplexer: Multiplexer | undefined;
   /** Nothing can be said any more, though the process may live. */
   onBroken(error: PoolError): void;
 }
 
-/** Whose session it is, and what it shows of itself. */
-export interface SessionOwner {
-  /** The client closed its transport. */
-  closeRequested(): void;
-  /** Its client said something, or was answered. */
-  touched(): void;
-}
-
-/** How one server is spoken to, from the pool's handshake through the sessions of its leases to its end. */
+/** How one process is spoken to, from the pool's handshake to its end. */
 export class Conversation {
   readonly #definition: ResolvedDefinition;
   readonly #connection: Connection;
-  readonly #routing: DirectRouting | RemappedRouting;
-  #session: Session | undefined;
+  readonly #multiplexer: Multiplexer | undefined;
+  readonly #line: DirectRouting | Upstream;
+  #initialized: InitializeResult | undefined;
 
-  constructor({ definition, stdin, stdout, hold, writeBudget, onBroken }: ConversationParts) {
-    const { name, maxMessageMB, sharing } = definition;
+  constructor({ definition, stdin, stdout, hold, writeBudget, multiplexer, onBroken }: ConversationParts) {
+    const { name, maxMessageMB, maxInFlight, clientCapabilities, onCrash } = definition;
     this.#definition = definition;
+    this.#multiplexer = multiplexer;
     this.#connection = new Connection(
       { name, stdin, stdout, messageLimit: maxMessageMB * MB, budget: writeBudget },
-      { onBroken, onMessage: (message) => this.#routing.receive(message) },
+      { onBroken, onMessage: (message) => this.#line.receive(message) },
     );
-    this.#routing =
-      sharing === 'dedicated' ? new DirectRouting(this.#connection, hold) : new RemappedRouting(this.#connection, hold);
+    this.#line = multiplexer
+      ? new Upstream(this.#connection, { maxInFlight, clientCapabilities, sessionsStay: onCrash === 'restart' })
+      : new DirectRouting(this.#connection, hold);
   }
 
   /** Requests that the server has not answered. */
   get openRequests(): number {
-    return this.#routing.openRequests;
+    return this.#line.openRequests;
+  }
+
+  /** Whether it has answered a request of a session. */
+  get answered(): boolean {
+    return this.#line.answered;
   }
 
   /** Lines of its stdout that were no messages. */
@@ -62,12 +65,14 @@ export class Conversation {
    * @param onDone called once, with the error when the server refused; never when it does not answer
    */
   initialize(errorData: () => PoolErrorData, onDone: (failure?: PoolError) => void): void {
-    const routing = this.#routing;
-    if (routing instanceof DirectRouting) return onDone();
+    const upstream = this.#line;
+    if (upstream instanceof DirectRouting) return onDone();
     this.#connection.open();
-    routing.request('initialize', initializeParams(this.#definition.clientCapabilities), (answer) => {
+    upstream.request('initialize', initializeParams(this.#definition.clientCapabilities), (answer) => {
+      if (answer === undefined) return;
       try {
-        routing.initialized(readInitializeResult(answer, errorData()));
+        this.#initialized = readInitializeResult(answer, errorData());
+        upstream.write({ jsonrpc: '2.0', method: 'notifications/initialized' });
       } catch (error) {
         return onDone(error as PoolError);
       }
@@ -75,23 +80,31 @@ export class Conversation {
     });
   }
 
-  /** The session of a new lease. */
-  openSession(owner: SessionOwner): Session {
-    this.#session = new Session({
-      routing: this.#routing,
-      // A dedicated server is first read when its client listens, so that nothing it says early is lost.
-      opened: () => this.#routing instanceof DirectRouting && this.#connection.open(),
-      closeRequested: () => owner.closeRequested(),
-      touched: () => owner.touched(),
-    });
-    return this.#session;
+  /** From now on it serves the sessions, in the place of the process that did so before. */
+  connect(handlers: MultiplexerHandlers): void {
+    if (this.#line instanceof DirectRouting || this.#initialized === undefined) return;
+    this.#multiplexer?.connect(this.#line, this.#initialized, handlers);
   }
 
-  /** Ends the session of the lease, if there is one. */
-  endSession(end: SessionEnd): void {
-    const session = this.#session;
-    this.#session = undefined;
-    session?.end(end);
+  /** New requests of its sessions wait from now on. */
+  suspend(): void {
+    if (this.#line instanceof Upstream) this.#multiplexer?.suspend(this.#line);
+  }
+
+  /** They are sent again. */
+  resume(): void {
+    if (this.#line instanceof Upstream) this.#multiplexer?.resume(this.#line);
+  }
+
+  /** `task` is run when nothing is open, now or later. */
+  whenDrained(task: () => void): void {
+    if (!(this.#line instanceof Upstream) || this.#line.openRequests === 0) return task();
+    this.#line.onDrained = task;
+  }
+
+  /** The session of a new lease. */
+  openSession(owner: SessionOwner): Session {
+    return new Session(this.#multiplexer ?? (this.#line as DirectRouting), owner);
   }
 
   /** Writes at once what was sent in this tick. */
@@ -99,9 +112,9 @@ export class Conversation {
     this.#connection.flush();
   }
 
-  /** Answers what is open, closes the session, and refuses whatever comes later. */
+  /** Nothing can be said any more: what it has not answered is answered with `error`, or goes to the next process. */
   end(error: PoolError): void {
-    this.endSession({ asked: false, error: () => error });
     this.#connection.close(error);
+    if (this.#line instanceof Upstream) this.#multiplexer?.lose(this.#line, error);
   }
 }

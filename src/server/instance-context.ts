@@ -5,6 +5,7 @@ import type { CleanupQueue, CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo, Launcher } from '../process/launcher.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
 import type { WriteBudget } from '../protocol/connection.js';
+import type { ToolChanges } from '../protocol/tool-list.js';
 
 /** Why an instance ends. */
 export type EndReason =
@@ -54,15 +55,12 @@ export interface InstanceObserver<I> {
   /** Everything of it is dead: its slot is free. The report is undefined when nothing had been started. */
   onStopped(instance: I, report: CleanupReport | undefined): void;
   onQuarantined(instance: I, report: CleanupReport): void;
+  /** Nothing can be said to it any more; `unasked` unless the pool ended it. Its leases have no server now. */
+  onLost(instance: I, error: PoolError, unasked: boolean): void;
+  /** A client counts on capabilities that the instance was not started with. */
+  onUndeclared(instance: I, capabilities: readonly string[]): void;
+  /** It has other tools than the process whose sessions it took over. */
+  onToolsChanged(instance: I, changes: ToolChanges): void;
   onStderrLine(instance: I, line: string): void;
   wantsStderr(): boolean;
-}
-
-/** Who uses an instance: the lease. */
-export interface Occupant {
-  readonly id: string;
-  /** The session of the client ended, and not because the lease was released. */
-  onSessionEnded(error: PoolError): void;
-  /** The client closed its transport. */
-  onCloseRequested(): void;
 }

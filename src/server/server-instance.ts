@@ -6,9 +6,10 @@ import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo, ServerProcess } from '../process/launcher.js';
 import { nextInstanceId } from '../process/process-registry.js';
 import type { EndMode } from '../process/termination.js';
-import type { Session, SessionEnd } from '../protocol/session.js';
+import { Multiplexer } from '../protocol/multiplexer.js';
+import { Session, type SessionOwner } from '../protocol/session.js';
 import { Conversation } from './conversation.js';
-import type { EndReason, InstanceContext, InstanceObserver, Occupant } from './instance-context.js';
+import type { EndReason, InstanceContext, InstanceObserver } from './instance-context.js';
 import { nextState, type ServerState } from './server-state.js';
 
 /** How long an exit may take to be told after the pipes were closed by it, ms. */
@@ -29,16 +30,23 @@ export class ServerInstance {
   readonly expiresAt: number;
   /** Leases so far. */
   uses = 0;
-  /** Clock time since which it is idle; only meaningful while nobody occupies it. */
+  /** Leases on it now. */
+  leases = 0;
+  /** Clock time since which it is idle; only meaningful while it has no lease. */
   idleSince = 0;
-  /** Clock time of the last message, or of the lease's begin. */
-  lastActivity = 0;
-  occupant: Occupant | undefined;
-  /** Set when it may not be used again: it ends with its lease. */
+  /** Clock time since which it can be used; undefined before. */
+  readySince: number | undefined;
+  /** Whether its start decides if others may be made: its breaker is half-open. */
+  isProbe = false;
+  /** Why it could not be started. */
+  startError: PoolError | undefined;
+  /** Set when it may not be leased again: it ends with its last lease. */
   retired: EndReason | undefined;
 
   readonly #context: InstanceContext;
   readonly #observer: InstanceObserver<ServerInstance>;
+  /** Its sessions, which may outlive it; undefined for a dedicated one. */
+  readonly #multiplexer: Multiplexer | undefined;
   #state: ServerState = 'starting';
   #process: ServerProcess | undefined;
   #conversation: Conversation | undefined;
@@ -55,6 +63,8 @@ export class ServerInstance {
     whose: { readonly tenant: string | undefined; readonly owner: string | undefined },
     context: InstanceContext,
     observer: InstanceObserver<ServerInstance>,
+    /** Whose sessions it takes over when it is ready. */
+    predecessor?: ServerInstance,
   ) {
     this.definition = definition;
     this.tenant = whose.tenant;
@@ -62,6 +72,7 @@ export class ServerInstance {
     this.#context = context;
     this.#observer = observer;
     this.expiresAt = context.clock.now() + jittered(definition.maxLifetime);
+    this.#multiplexer = predecessor ? predecessor.#multiplexer : multiplexerFor(definition, context);
   }
 
   get name(): string {
@@ -93,6 +104,22 @@ export class ServerInstance {
   /** Requests that the server has not answered. */
   get openRequests(): number {
     return this.#conversation?.openRequests ?? 0;
+  }
+
+  /** Whether it was of use to anybody: it has answered a request of a session. */
+  get answered(): boolean {
+    return this.#conversation?.answered ?? false;
+  }
+
+  /** How many leases it takes at once. */
+  get seats(): number {
+    // Nobody but its caller waits for a start that is to show whether the server works again.
+    return this.definition.sharing === 'shared' && !this.isProbe ? this.definition.maxSessions : 1;
+  }
+
+  /** Whether leases stay when its process ends unasked. */
+  get leasesStay(): boolean {
+    return this.definition.onCrash === 'restart';
   }
 
   /** Lines of its stdout that were no messages. */
@@ -129,30 +156,38 @@ export class ServerInstance {
     if (pid !== undefined && startTime !== undefined)
       registry.add({ id: this.id, name: definition.name, pid, startTime });
     const onBroken = (error: PoolError) => this.#onBroken(error);
-    this.#conversation = new Conversation({ definition, stdin, stdout, hold, writeBudget, onBroken });
+    const multiplexer = this.#multiplexer;
+    this.#conversation = new Conversation({ definition, stdin, stdout, hold, writeBudget, multiplexer, onBroken });
     this.#startTimer = clock.after(definition.startTimeout, () => this.#onStartTimeout());
   }
 
   /** The session of a new lease. */
-  openSession(occupant: Occupant): Session {
+  openSession(owner: SessionOwner): Session {
+    if (this.#multiplexer) return new Session(this.#multiplexer, owner);
     if (this.#conversation === undefined) throw new Error('a session needs a server that was started');
-    return this.#conversation.openSession({
-      closeRequested: () => occupant.onCloseRequested(),
-      touched: () => {
-        this.lastActivity = this.#context.clock.now();
-      },
-    });
+    return this.#conversation.openSession(owner);
   }
 
-  /** Ends the session of the lease, if there is one; the process lives on. */
-  endSession(end: SessionEnd): void {
-    this.#conversation?.endSession(end);
+  /** New requests of its sessions wait from now on: it is to be replaced. */
+  suspend(): void {
+    this.#conversation?.suspend();
+  }
+
+  /** It goes on all the same. */
+  resume(): void {
+    this.#conversation?.resume();
+  }
+
+  /** Resolves when it has answered all that it was asked, or has ended. */
+  drained(): Promise<void> {
+    const drained = new Promise<void>((resolve) => this.#conversation?.whenDrained(resolve));
+    return Promise.race([drained, this.ended.then(() => {})]);
   }
 
   /** Ends the process tree, whatever state it is in. Resolves when it is stopped or quarantined; never rejects. */
   stop(reason: EndReason, mode: EndMode = 'graceful'): Promise<CleanupReport | undefined> {
     if (this.#beginStop(reason, mode)) {
-      this.#endConversation(this.#error('SERVER_STOPPED', `was ended by the pool (${reason})`));
+      this.#endConversation(this.#error('SERVER_STOPPED', `was ended by the pool (${reason})`), false);
       this.#started.resolve();
     } else if (mode === 'emergency') {
       this.#context.cleanup.escalate(this.id);
@@ -194,6 +229,11 @@ export class ServerInstance {
   #becomeReady(): void {
     if (!this.#move('ready')) return;
     this.#startTimer?.cancel();
+    this.readySince = this.#context.clock.now();
+    this.#conversation?.connect({
+      onUndeclared: (capabilities) => this.#observer.onUndeclared(this, capabilities),
+      onToolsChanged: (changes) => this.#observer.onToolsChanged(this, changes),
+    });
     this.#observer.onReady(this);
     this.#started.resolve();
   }
@@ -214,11 +254,12 @@ export class ServerInstance {
 
   #failStart(error: PoolError): void {
     if (!this.#beginStop('start-failed', 'graceful')) return;
-    this.#conversation?.end(error);
     this.#tellStartFailed(error);
   }
 
   #tellStartFailed(error: PoolError): void {
+    this.startError = error;
+    this.#endConversation(error, true);
     this.#observer.onStartFailed(this, error);
     this.#started.resolve();
   }
@@ -253,8 +294,8 @@ export class ServerInstance {
         'SERVER_EXITED',
         wasStarting ? `${how} before it was ready${hint(this.stderrTail)}` : `${how} unasked`,
       );
-      this.#endConversation(error);
       if (wasStarting) this.#tellStartFailed(error);
+      else this.#endConversation(error, true);
     }
     this.#exitTold.resolve();
   }
@@ -270,15 +311,15 @@ export class ServerInstance {
   #endBroken({ code, message, cause }: PoolError): void {
     const full = new PoolError(code, message, this.errorData(), cause);
     if (this.#state === 'starting') return this.#failStart(full);
-    if (this.#beginStop('broken', 'graceful')) this.#endConversation(full);
+    // Its leases wait for the next process, which waits for the end of this one.
+    const mode = this.leasesStay && this.leases > 0 ? 'emergency' : 'graceful';
+    if (this.#beginStop('broken', mode)) this.#endConversation(full, true);
   }
 
-  /** Tells the client and the lease, if there are any. */
-  #endConversation(error: PoolError): void {
+  /** Nothing can be said to it any more. */
+  #endConversation(error: PoolError, unasked: boolean): void {
     this.#conversation?.end(error);
-    const { occupant } = this;
-    this.occupant = undefined;
-    occupant?.onSessionEnded(error);
+    this.#observer.onLost(this, error, unasked);
   }
 
   /** The one way into `stopping`. False when it is on its way already. */
@@ -286,10 +327,12 @@ export class ServerInstance {
     if (!this.#move('end')) return false;
     this.#startTimer?.cancel();
     this.#brokenTimer?.cancel();
-    // What was sent in this tick still goes out, before the ladder closes stdin.
+    // What was sent in this tick still goes out, before the ladder closes stdin; what is sent later is for the next one.
     this.#conversation?.flush();
+    this.#conversation?.suspend();
     this.#observer.onStopping(this, reason);
-    void this.#enqueueCleanup(mode).then((report) => this.#settle(report));
+    if (this.#process === undefined) this.#settleUnstarted();
+    else void this.#enqueueCleanup(mode).then((report) => this.#settle(report));
     return true;
   }
 
@@ -321,6 +364,13 @@ export class ServerInstance {
     });
   }
 
+  /** It waited for its slot, or for its time: there is nothing to be ended. */
+  #settleUnstarted(): void {
+    queueMicrotask(() => {
+      if (this.#move('proven')) this.#finish(undefined);
+    });
+  }
+
   #finish(report: CleanupReport | undefined): void {
     this.#context.registry.remove(this.id);
     this.#observer.onStopped(this, report);
@@ -337,6 +387,15 @@ export class ServerInstance {
   #error(code: PoolErrorCode, what: string, more?: PoolErrorData): PoolError {
     return new PoolError(code, `server '${this.name}' ${what}`, this.errorData(more));
   }
+}
+
+function multiplexerFor(
+  { name, sharing, onCrash, retryTools }: ResolvedDefinition,
+  { hold, writeBudget: budget }: InstanceContext,
+): Multiplexer | undefined {
+  if (sharing === 'dedicated') return undefined;
+  const shared = sharing === 'shared';
+  return new Multiplexer({ name, shared, sessionsStay: onCrash === 'restart', retryTools, hold, budget });
 }
 
 /** Up to a tenth less, so that instances that were started together do not end together. */

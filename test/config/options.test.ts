@@ -11,6 +11,7 @@ import {
   type PoolOptions,
   resolveDefinition,
   resolvePoolOptions,
+  type ServerDefinition,
   type SingleServerOptions,
 } from '../../src/config/options.js';
 import { PoolError } from '../../src/errors.js';
@@ -169,6 +170,24 @@ describe('wrong options', () => {
     );
   });
 
+  it.each([
+    [{ sharing: 'shared', reuse: 'never' }, 'reuse'],
+    [{ sharing: 'dedicated', onCrash: 'restart' }, 'onCrash'],
+    [{ sharing: 'exclusive', sharedMemoryCache: true }, 'sharedMemoryCache'],
+    [{ sharedMemoryCache: 'yes' }, 'sharedMemoryCache'],
+    [{ restart: { minDelay: 10, maxDelay: 5 } }, 'restart.minDelay'],
+    [{ restart: { maxRestarts: -1 } }, 'restart.maxRestarts'],
+    [{ restart: { maxDelay: Infinity } }, 'restart.maxDelay'],
+    [{ restart: { cooldwn: 1 } }, 'restart.cooldwn'],
+    [{ restart: 5 }, 'restart'],
+    [{ maxInFlight: 0 }, 'maxInFlight'],
+    [{ maxSessions: 1.5 }, 'maxSessions'],
+  ])('[OPT-3] are refused where they cannot stand together, or are no numbers: %j', (policy, name) => {
+    expect(problemsOf({ servers: { files: { command: 'node', ...policy } } })).toEqual([
+      expect.stringContaining(`servers.files.${name}`),
+    ]);
+  });
+
   it('[OPT-2] suggest nothing for a key that is like none', () => {
     expect(problemsOf({ servers: { files: { command: 'node', quux: 1 } } })).toEqual([
       'servers.files.quux is not a known option',
@@ -202,27 +221,20 @@ describe('wrong options', () => {
 });
 
 describe('options of later versions', () => {
-  it.each([
-    [{ memoryLimitMB: 512 }],
-    [{ restartOnMemoryLeak: true }],
-    [{ maxInFlight: 1 }],
-    [{ sharedMemoryCache: true }],
-    [{ onCrash: 'restart' }],
-    [{ maxSessions: 5 }],
-    [{ sharing: 'shared' }],
-    [{ era: 'modern' }],
-    [{ era: 'auto' }],
-  ])('[OPT-4] are NOT_SUPPORTED in a definition: %j', (option) => {
-    const error = refusal(() => server({ command: 'node', ...option }));
-    expect(error.code).toBe('NOT_SUPPORTED');
-    expect(error.data.problems).toEqual([expect.stringContaining(`servers.files.${Object.keys(option)[0]}`)]);
-  });
+  it.each([[{ memoryLimitMB: 512 }], [{ restartOnMemoryLeak: true }], [{ era: 'modern' }], [{ era: 'auto' }]])(
+    '[OPT-4] are NOT_SUPPORTED in a definition: %j',
+    (option) => {
+      const error = refusal(() => server({ command: 'node', ...option }));
+      expect(error.code).toBe('NOT_SUPPORTED');
+      expect(error.data.problems).toEqual([expect.stringContaining(`servers.files.${Object.keys(option)[0]}`)]);
+    },
+  );
 
   it.each([
     [{ limits: { memoryLimitMB: 4096 } }],
     [{ handleSignals: true }],
     [{ containment: 'markers' }],
-    [{ defaults: { sharing: 'shared' }, servers: { files: { command: 'node' } } }],
+    [{ defaults: { era: 'modern' }, servers: { files: { command: 'node' } } }],
     [{ defaults: { memoryLimitMB: 100 } }],
   ])('[OPT-4] are NOT_SUPPORTED in the options of a pool: %j', (options) => {
     expect(refusal(() => resolve(options)).code).toBe('NOT_SUPPORTED');
@@ -273,6 +285,18 @@ describe('defaults', () => {
       eofGrace: 2_000,
       termGrace: 5_000,
       maxMessageMB: 64,
+      maxSessions: 1_000,
+      maxInFlight: Infinity,
+      onCrash: 'close',
+      retryTools: 'never',
+      restart: {
+        maxRestarts: 5,
+        window: 60_000,
+        minDelay: 100,
+        maxDelay: 30_000,
+        stableAfter: 10_000,
+        cooldown: 30_000,
+      },
       inheritEnv: [],
       args: [],
       cwd: undefined,
@@ -280,6 +304,28 @@ describe('defaults', () => {
     expect(resolveShutdownOptions({})).toMatchObject({ mode: 'graceful', timeout: 30_000 });
     expect(resolveWarmOptions({})).toMatchObject({ count: 1, tenant: undefined });
     expect(resolveCleanupOptions({ retries: 1 })).toEqual({ concurrency: 5, timeout: 10_000, retries: 1 });
+  });
+
+  it('[OPT-5] of onCrash follow sharing: leases of shared servers stay', () => {
+    const of = (policy: Partial<ServerDefinition>) => define({ command: 'node', ...policy }).onCrash;
+    expect(of({ sharing: 'shared' })).toBe('restart');
+    expect(of({ sharing: 'shared', onCrash: 'close' })).toBe('close');
+    expect(of({ sharing: 'exclusive' })).toBe('close');
+    expect(of({ sharing: 'exclusive', onCrash: 'restart' })).toBe('restart');
+    expect(of({ sharing: 'dedicated' })).toBe('close');
+  });
+
+  it('[OPT-5] of the host for restart are merged with those of the server', () => {
+    const { servers } = resolvePoolOptions({
+      servers: { a: { command: 'node', restart: { window: 7, cooldown: undefined } } },
+      defaults: { restart: { window: 5, cooldown: 6 } },
+    });
+    expect(servers.get('a')?.restart).toMatchObject({ window: 7, cooldown: 6, maxRestarts: 5 });
+  });
+
+  it('[OPT-5] of sharedMemoryCache: true is an alias of shared', () => {
+    expect(define({ command: 'node', sharedMemoryCache: true }).sharing).toBe('shared');
+    expect(define({ command: 'node', sharing: 'shared', sharedMemoryCache: true }).sharing).toBe('shared');
   });
 
   it('[OPT-5] contradict no cap that the host set', () => {

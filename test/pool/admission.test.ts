@@ -2,19 +2,19 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decide, type Room, type Situation } from '../../src/pool/admission.js';
 
-const free: Room = { used: 0, limit: 3, ending: 0, evictable: false };
+const roomy: Room = { used: 0, limit: 3, ending: 0, evictable: false };
 const full: Room = { used: 3, limit: 3, ending: 0, evictable: false };
 const situation = (given: Partial<Situation>): Situation => ({
-  idle: false,
+  free: false,
   starting: 0,
-  server: free,
-  pool: free,
+  server: roomy,
+  pool: roomy,
   ...given,
 });
 
 describe('admission', () => {
   it.each<[string, Partial<Situation>, ReturnType<typeof decide>]>([
-    ['an idle instance', { idle: true, server: full, pool: full }, { action: 'reuse' }],
+    ['an idle instance', { free: true, server: full, pool: full }, { action: 'reuse' }],
     ['a start nobody counts on', { starting: 1 }, { action: 'wait', for: 'start' }],
     ['room', {}, { action: 'spawn' }],
     ['a slot of the server that comes free', { server: { ...full, ending: 1 } }, { action: 'wait', for: 'ending' }],
@@ -40,8 +40,8 @@ describe('admission', () => {
 
   it('[BUDGET-1] spawns only when both budgets have room, whatever the situation', () => {
     fc.assert(
-      fc.property(fc.boolean(), fc.nat(2), room, room, (idle, starting, server, pool) => {
-        const { action } = decide({ idle, starting, server, pool });
+      fc.property(fc.boolean(), fc.nat(2), room, room, (free, starting, server, pool) => {
+        const { action } = decide({ free, starting, server, pool });
         if (action === 'spawn') {
           expect(server.used).toBeLessThan(server.limit);
           expect(pool.used).toBeLessThan(pool.limit);
@@ -53,7 +53,7 @@ describe('admission', () => {
   it('never ends a server when a start or a slot on its way will do', () => {
     fc.assert(
       fc.property(fc.nat(2), room, room, (starting, server, pool) => {
-        const decision = decide({ idle: false, starting, server, pool });
+        const decision = decide({ free: false, starting, server, pool });
         if (decision.action !== 'evict') return;
         expect(starting).toBe(0);
         expect((decision.from === 'server' ? server : pool).ending).toBe(0);

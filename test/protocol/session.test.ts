@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PoolError } from '../../src/errors.js';
 import type { JsonRpcMessage } from '../../src/protocol/json-rpc.js';
-import type { Endpoint, Routing } from '../../src/protocol/routing.js';
+import type { Attachment, Endpoint, Routing } from '../../src/protocol/routing.js';
 import { Session, type SessionEnd } from '../../src/protocol/session.js';
 import { rejection } from '../helpers/until.js';
 
@@ -10,7 +10,7 @@ const crashed: SessionEnd = { asked: false, error: () => new PoolError('SERVER_E
 const message: JsonRpcMessage = { jsonrpc: '2.0', method: 'note' };
 const lost: JsonRpcMessage = { jsonrpc: '2.0', id: 1, error: { code: -32_000, message: 'lost' } };
 
-class FakeRouting implements Routing {
+class FakeRouting implements Routing, Attachment {
   readonly openRequests = 0;
   readonly calls: string[] = [];
   readonly sent: JsonRpcMessage[] = [];
@@ -18,12 +18,13 @@ class FakeRouting implements Routing {
   answers: JsonRpcMessage[] = [];
   #session: Endpoint | undefined;
 
-  attach(session: Endpoint): void {
+  attach(session: Endpoint): Attachment {
     this.#session = session;
     this.calls.push('attach');
+    return this;
   }
 
-  async send(_session: Endpoint, sent: JsonRpcMessage): Promise<void> {
+  async send(sent: JsonRpcMessage): Promise<void> {
     this.sent.push(sent);
   }
 
@@ -44,9 +45,7 @@ class FakeRouting implements Routing {
 function session() {
   const routing = new FakeRouting();
   const asked: string[] = [];
-  const made: Session = new Session({
-    routing,
-    opened: () => asked.push('opened'),
+  const made: Session = new Session(routing, {
     closeRequested: () => {
       asked.push('close');
       made.end(released);
@@ -74,10 +73,10 @@ describe('Session', () => {
   });
 
   it('[SESS-3] starts once', async () => {
-    const { session: one, asked } = session();
+    const { session: one, routing } = session();
     await one.start();
     expect(await rejection(one.start())).toMatchObject({ message: expect.stringContaining('started already') });
-    expect(asked).toEqual(['opened']);
+    expect(routing.calls).toEqual(['attach']);
   });
 
   it('has no sessionId, pid or stderr: a client would skip initialize, or probe by itself', () => {
@@ -205,8 +204,8 @@ describe('Session', () => {
     await one.start();
     await one.send(message);
     routing.receive({ jsonrpc: '2.0', id: 1, result: {} });
-    expect(asked).toEqual(['opened', 'touched', 'touched']);
+    expect(asked).toEqual(['touched', 'touched']);
     routing.receive({ jsonrpc: '2.0', method: 'notifications/message', params: {} });
-    expect(asked).toEqual(['opened', 'touched', 'touched']);
+    expect(asked).toEqual(['touched', 'touched']);
   });
 });

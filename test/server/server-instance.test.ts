@@ -27,6 +27,8 @@ function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> 
   const hold = new HostHold();
   const told: string[] = [];
   const errors: PoolError[] = [];
+  /** As the pool does: whoever leased it learns why it is lost. */
+  const lost = { push: (error: PoolError) => lessees.get(instance)?.(error) };
   const instance = new ServerInstance(
     define({ command: 'node', startTimeout: 1_000, ...policy }),
     { tenant: undefined, owner: undefined },
@@ -42,6 +44,9 @@ function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> 
         told.push(`exited ${exitCode ?? signal}${unexpected ? ' unexpected' : ''}`),
       onStopped: () => told.push('stopped'),
       onQuarantined: (_instance, { survivors }) => told.push(`quarantined with ${survivors.length}`),
+      onLost: (_instance, error) => lost.push(error),
+      onUndeclared: () => {},
+      onToolsChanged: () => {},
       onStderrLine: (_instance, line) => told.push(`stderr ${line}`),
       wantsStderr: () => true,
     },
@@ -62,20 +67,24 @@ async function ready(auto: Partial<Automatic> = {}, policy: Partial<ServerDefini
   return { ...all, server: all.launcher.last };
 }
 
+const lessees = new WeakMap<ServerInstance, (error: PoolError) => void>();
+
 /** A lease on it, with a client. */
 async function lease(instance: ServerInstance) {
   const ended: PoolError[] = [];
   let closeRequests = 0;
-  const occupant = {
-    id: 'lease-1',
-    onSessionEnded: (error: PoolError) => ended.push(error),
-    onCloseRequested: () => {
+  const session = instance.openSession({
+    closeRequested: () => {
       closeRequests += 1;
     },
-  };
-  instance.occupant = occupant;
-  const client = await RawClient.connect(instance.openSession(occupant));
-  return { client, ended, closeRequests: () => closeRequests };
+    touched: () => {},
+  });
+  lessees.set(instance, (error) => {
+    session.end({ asked: false, error: () => error });
+    ended.push(error);
+  });
+  const client = await RawClient.connect(session);
+  return { client, session, ended, closeRequests: () => closeRequests };
 }
 
 describe('a start', () => {
@@ -305,9 +314,9 @@ describe('an end', () => {
 
   it('[LEASE-3] of a session leaves the process alone', async () => {
     const { instance, server, told } = await ready();
-    const { client } = await lease(instance);
+    const { client, session } = await lease(instance);
     await client.request('tools/list');
-    instance.endSession({ asked: true, error: () => new PoolError('LEASE_RELEASED', 'released') });
+    session.end({ asked: true, error: () => new PoolError('LEASE_RELEASED', 'released') });
     expect(client.closeCount).toBe(1);
     expect(await rejection(client.request('tools/list'))).toMatchObject({ code: 'LEASE_RELEASED' });
     expect([instance.state, server.alive, told]).toEqual(['ready', true, ['ready']]);

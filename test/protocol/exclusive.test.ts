@@ -1,92 +1,52 @@
-import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { HostHold } from '../../src/config/host-hold.js';
 import { PoolError } from '../../src/errors.js';
-import { Connection, WriteBudget } from '../../src/protocol/connection.js';
-import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
-import { RemappedRouting } from '../../src/protocol/remapped-routing.js';
-import { DirectRouting, type Endpoint } from '../../src/protocol/routing.js';
+import { WriteBudget } from '../../src/protocol/connection.js';
+import { DirectRouting } from '../../src/protocol/direct-routing.js';
+import type { Answer, JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
+import type { Attachment } from '../../src/protocol/routing.js';
 import { flush, rejection } from '../helpers/until.js';
+import { CountingHold, Ear, ids, initializeResult, multiplexed, request, wire } from '../helpers/wire.js';
 
-const initializeResult = {
-  protocolVersion: '2025-06-18',
-  capabilities: { tools: {} },
-  serverInfo: { name: 'server', version: '1.0.0' },
-};
 const crash = new PoolError('SERVER_EXITED', 'it crashed', { exitCode: 1, signal: null });
 
-/** A session without a client. */
-class Ear implements Endpoint {
-  readonly heard: JsonRpcMessage[] = [];
-  receive(message: JsonRpcMessage): void {
-    this.heard.push(message);
-  }
-}
-
-/** Says whether the host would be held open, without a timer. */
-class CountingHold extends HostHold {
-  count = 0;
-  override take(): void {
-    this.count += 1;
-  }
-  override drop(): void {
-    this.count -= 1;
-  }
-}
-
-/** A routing, and the server at the other end of it. */
-function wired<R>(make: (connection: Connection, hold: HostHold) => R, budget = new WriteBudget(1_000_000)) {
-  const [stdin, stdout] = [new PassThrough(), new PassThrough()];
-  const connection = new Connection(
-    { stdin, stdout, messageLimit: 1_000_000, budget, name: 'test' },
-    { onMessage: (message) => (routing as RemappedRouting).receive(message), onBroken: () => {} },
-  );
-  const hold = new CountingHold();
-  const routing = make(connection, hold);
-  connection.open();
-  let written = '';
-  stdin.on('data', (chunk: Buffer) => {
-    written += chunk.toString();
-  });
-  return {
-    routing,
-    connection,
-    stdin,
-    hold,
-    /** What the server was sent since the last look. */
-    async sent(): Promise<JsonRpcMessage[]> {
-      await flush();
-      const lines = written.split('\n').slice(0, -1);
-      written = '';
-      return lines.map((line) => JSON.parse(line) as JsonRpcMessage);
+/** An exclusive server: one session after the other. */
+function exclusive(budget?: WriteBudget) {
+  const { mux, start, hold } = multiplexed(budget ? { budget } : {});
+  const server = start();
+  server.connect();
+  let current: { session: Ear; at: Attachment } | undefined;
+  const routing = {
+    get openRequests() {
+      return server.upstream.openRequests;
     },
-    /** The server says something. */
-    async says(...messages: object[]): Promise<void> {
-      for (const message of messages) stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
-      await flush();
+    attach(session: Ear) {
+      current = { session, at: mux.attach(session) };
+    },
+    send(_session: Ear, message: JsonRpcMessage) {
+      return current?.at.send(message) ?? Promise.resolve();
+    },
+    detach() {
+      current?.at.detach();
+    },
+    fail(error: PoolError) {
+      current?.at.fail(error);
+    },
+    request(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void) {
+      server.upstream.request(method, params, onAnswer);
     },
   };
+  return { ...server, routing, hold };
 }
 
-const remapped = (budget?: WriteBudget) => wired((connection, hold) => new RemappedRouting(connection, hold), budget);
-const request = (id: RequestId, method = 'tools/call', params: object = { name: 'x' }): JsonRpcMessage => ({
-  jsonrpc: '2.0',
-  id,
-  method,
-  params,
-});
-const ids = (messages: JsonRpcMessage[]) => messages.map(({ id }) => id as RequestId);
-
 function attached(budget?: WriteBudget) {
-  const wires = remapped(budget);
+  const wires = exclusive(budget);
   const session = new Ear();
-  wires.routing.initialized(initializeResult);
   wires.routing.attach(session);
   return { ...wires, session };
 }
 
-describe('RemappedRouting', () => {
+describe('an exclusive server', () => {
   it('[ROUTE-1] gives ids of its own, and gives back those of the session with their type', async () => {
     const { routing, session, sent, says } = attached();
     await sent();
@@ -234,9 +194,7 @@ describe('RemappedRouting', () => {
   });
 
   it('[ROUTE-5] answers initialize of every session from the cache, with its own older version', async () => {
-    const { routing, sent } = remapped();
-    routing.initialized(initializeResult);
-    expect(await sent()).toEqual([{ jsonrpc: '2.0', method: 'notifications/initialized' }]);
+    const { routing, sent } = exclusive();
     for (const [asked, answered] of [
       ['2024-11-05', '2024-11-05'],
       ['2025-11-25', '2025-06-18'],
@@ -356,7 +314,7 @@ describe('RemappedRouting', () => {
   it('[ROUTE-5] sends requests of the pool itself, whose answers concern no session', async () => {
     const { routing, session, sent, says } = attached();
     await sent();
-    const answers: JsonRpcMessage[] = [];
+    const answers: (Answer | undefined)[] = [];
     routing.request('initialize', { a: 1 }, (answer) => answers.push(answer));
     const [own] = await sent();
     expect(own).toMatchObject({ method: 'initialize', params: { a: 1 } });
@@ -379,7 +337,7 @@ describe('RemappedRouting', () => {
       error: {
         code: -32000,
         message: 'it crashed',
-        data: { reason: 'SERVER_EXITED', exitCode: 1, signal: null, retryable },
+        data: { reason: 'SERVER_EXITED', exitCode: 1, signal: null, retryable, mayHaveRun: true },
       },
     });
     expect(session.heard).toEqual([lost(1, false), lost('2', true)]);
@@ -433,7 +391,12 @@ describe('RemappedRouting', () => {
 });
 
 describe('DirectRouting', () => {
-  const direct = () => wired((connection, hold) => new DirectRouting(connection, hold));
+  const direct = () => {
+    const hold = new CountingHold();
+    const wires = wire((message) => routing.receive(message));
+    const routing = new DirectRouting(wires.connection, hold);
+    return { ...wires, routing, hold };
+  };
 
   it('[ROUTE-9] passes everything unchanged, both ways', async () => {
     const { routing, sent, says } = direct();
@@ -448,7 +411,7 @@ describe('DirectRouting', () => {
       { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 'other' } },
       { jsonrpc: '2.0', id: 'never-asked', result: {} },
     ];
-    for (const message of messages) await routing.send(session, message);
+    for (const message of messages) await routing.send(message);
     expect(await sent()).toEqual(messages);
     const answers = [
       { jsonrpc: '2.0', id: 'ping', method: 'ping' },
@@ -467,8 +430,8 @@ describe('DirectRouting', () => {
     const { routing, sent } = direct();
     const session = new Ear();
     routing.attach(session);
-    await routing.send(session, request(1));
-    await routing.send(session, request('1', 'resources/read'));
+    await routing.send(request(1));
+    await routing.send(request('1', 'resources/read'));
     await sent();
     routing.fail(crash);
     expect(session.heard).toMatchObject([
@@ -481,8 +444,8 @@ describe('DirectRouting', () => {
     const { routing, sent } = direct();
     const session = new Ear();
     routing.attach(session);
-    await routing.send(session, request(1));
-    await routing.send(session, { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1 } });
+    await routing.send(request(1));
+    await routing.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1 } });
     await sent();
     expect(routing.openRequests).toBe(0);
   });
@@ -492,7 +455,7 @@ describe('DirectRouting', () => {
     const session = new Ear();
     routing.attach(session);
     stdin.destroy();
-    await rejection(routing.send(session, request(1)));
+    await rejection(routing.send(request(1)));
     expect(routing.openRequests).toBe(0);
   });
 });

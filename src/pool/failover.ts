@@ -1,0 +1,226 @@
+import type { Clock } from '../config/clock.js';
+import { deferred } from '../config/deferred.js';
+import { PoolError } from '../errors.js';
+import type { EndReason } from '../server/instance-context.js';
+import type { ServerInstance } from '../server/server-instance.js';
+import type { Breakers } from './breakers.js';
+import { type Fleet, isOpen, type OpenGroup } from './fleet.js';
+import type { Lease } from './lease.js';
+import type { LeaseNews } from './lease-news.js';
+import type { Lifecycle } from './lifecycle.js';
+import type { News } from './pool-events.js';
+import type { PoolMetrics } from './status.js';
+
+/** What leases are to those that keep or end them. */
+export interface LeaseHolders {
+  of(instance: ServerInstance): Lease[];
+}
+
+export interface FailoverParts {
+  readonly clock: Clock;
+  readonly fleet: Fleet;
+  readonly lifecycle: Lifecycle;
+  readonly breakers: Breakers;
+  readonly leases: LeaseHolders;
+  readonly news: News;
+  readonly leaseNews: LeaseNews;
+  readonly metrics: PoolMetrics;
+  readonly maxProcesses: number;
+  isOpen(): boolean;
+}
+
+/** Keeps leases through the end of their process: after one that nobody asked for, and when it is to be replaced. */
+export class Failover {
+  readonly #parts: FailoverParts;
+  /** What starts in the place of an instance, for as long as it starts: by the one that is replaced. */
+  readonly #nexts = new Map<ServerInstance, ServerInstance>();
+  /** Whose leases an instance takes over, for as long as it starts. */
+  readonly #predecessors = new Map<ServerInstance, ServerInstance>();
+  /** Replacements on their way, by the instance that goes. */
+  readonly #replacements = new Map<ServerInstance, Promise<void>>();
+
+  constructor(parts: FailoverParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether an instance starts to take the place of another. */
+  isNext(instance: ServerInstance): boolean {
+    return this.#predecessors.has(instance);
+  }
+
+  /** An instance ended unasked, or could not be started: its leases get another one, or end. */
+  lost(instance: ServerInstance, error: PoolError): void {
+    const { breakers, leases, news } = this.#parts;
+    const counts = instance.leasesStay || (instance.pid !== undefined && !instance.answered);
+    if (!counts) breakers.ending(instance);
+    const outcome = counts ? breakers.failed(instance, error) : ({ restart: true, delay: 0 } as const);
+    const held = leases.of(instance);
+    if (held.length === 0) return;
+    const group = this.#groupFor(instance);
+    if (!instance.leasesStay || group === undefined || !outcome.restart) {
+      const end = outcome.restart ? error : outcome.error;
+      for (const lease of held) lease.end({ asked: false, error: () => end });
+      return;
+    }
+    // One that was to be replaced has its next on the way already.
+    const next = this.#nexts.get(instance);
+    const { name, id, pid, tenant } = instance;
+    const delay = next ? 0 : Math.round(outcome.delay);
+    news.emit('server:restarting', { name, instanceId: id, pid, tenant, error, delay, leases: held.length });
+    if (next?.state === 'starting') this.#moveLeases(instance, next);
+    // A listener may have ended all.
+    else if (this.#groupFor(instance))
+      void this.#startHeir(instance, this.#appointHeir(group, instance), outcome.delay);
+  }
+
+  /** An instance can be used: it has the leases of the one that it replaces from now on. */
+  ready(instance: ServerInstance): void {
+    const predecessor = this.#predecessors.get(instance);
+    if (predecessor === undefined) return;
+    const { news, leaseNews, leases, metrics } = this.#parts;
+    this.#predecessors.delete(instance);
+    if (this.#nexts.get(predecessor) === instance) this.#nexts.delete(predecessor);
+    if (predecessor.state !== 'ready') metrics.restarts += 1;
+    this.#moveLeases(predecessor, instance);
+    const { name, id, pid, tenant } = instance;
+    const previousInstanceId = predecessor.id;
+    news.emit('server:restarted', { name, instanceId: id, pid, tenant, previousInstanceId, leases: instance.leases });
+    for (const lease of leases.of(instance)) leaseNews.moved(lease, previousInstanceId);
+  }
+
+  /**
+   * Puts another process in the place of one whose leases stay: it is started first, where two may run at once; otherwise
+   * new requests wait until the old one has finished what it has. What that has not finished after `timeout` ms is lost.
+   * @returns when the old process has ended
+   * @throws PoolError why the new one could not be started; if it was to be first, the old one serves its leases on
+   */
+  replace(instance: ServerInstance, reason: EndReason, timeout: number): Promise<void> {
+    const known = this.#replacements.get(instance);
+    if (known !== undefined) return known;
+    const replacement = this.#replace(instance, reason, timeout).finally(() => this.#replacements.delete(instance));
+    this.#replacements.set(instance, replacement);
+    return replacement;
+  }
+
+  /** Whether the leases of an instance can go to another one of the definition as it is now. */
+  canMove(instance: ServerInstance): boolean {
+    return instance.definition.sharing === 'shared' && instance.leasesStay && this.#groupFor(instance) !== undefined;
+  }
+
+  /** The replacement of an instance that is on its way. */
+  replacementOf(instance: ServerInstance): Promise<void> | undefined {
+    return this.#replacements.get(instance);
+  }
+
+  async #replace(instance: ServerInstance, reason: EndReason, timeout: number): Promise<void> {
+    // One that starts has leases only because it is itself the heir of another.
+    await instance.started;
+    while (instance.state === 'ready' && instance.leases > 0) {
+      const group = this.#groupFor(instance);
+      if (group === undefined) break;
+      if (!this.#parts.fleet.hasRoom(group, this.#parts.maxProcesses)) {
+        return this.#replaceInPlace(group, instance, reason, timeout);
+      }
+      await this.#startNext(group, instance, reason);
+    }
+    await this.#drain(instance, timeout);
+    await instance.stop(reason);
+  }
+
+  /** Starts the next one beside `instance`. Comes back without it when that was ended on purpose, by whomever. */
+  async #startNext(group: OpenGroup, instance: ServerInstance, reason: EndReason): Promise<void> {
+    let failure: PoolError | undefined;
+    try {
+      const next = this.#parts.lifecycle.startNext(group, instance);
+      this.#nexts.set(instance, next);
+      this.#predecessors.set(next, instance);
+      await next.started;
+      failure = next.startError;
+      this.#predecessors.delete(next);
+    } catch (error) {
+      failure = error as PoolError;
+    }
+    this.#nexts.delete(instance);
+    if (failure === undefined) return;
+    // As good as ever: a definition that was not changed still describes it.
+    if (reason === 'restart') {
+      instance.retired = undefined;
+      this.#parts.lifecycle.changed();
+    }
+    throw failure;
+  }
+
+  /** Two may not run at once: holds new requests, lets the old one finish, proves its end, starts the new one. */
+  async #replaceInPlace(group: OpenGroup, instance: ServerInstance, reason: EndReason, timeout: number): Promise<void> {
+    instance.suspend();
+    await this.#drain(instance, timeout);
+    if (instance.state === 'ready' && this.#groupFor(instance) && instance.leases > 0) {
+      const heir = this.#appointHeir(group, instance);
+      void this.#startHeir(instance, heir, 0);
+      await instance.stop(reason);
+      await heir.started;
+      if (heir.startError) throw heir.startError;
+      return;
+    }
+    // It crashed, which gave it an heir; or nobody needs another.
+    instance.resume();
+    if (instance.leases === 0) await instance.stop(reason);
+    await instance.ended;
+  }
+
+  async #drain(instance: ServerInstance, timeout: number): Promise<void> {
+    const late = deferred<void>();
+    const timer = timeout < Infinity ? this.#parts.clock.after(timeout, late.resolve) : undefined;
+    await Promise.race([instance.drained(), late.promise]);
+    timer?.cancel();
+  }
+
+  /** An instance that gets the slot and the leases of another, as soon as that is proven dead. */
+  #appointHeir(group: OpenGroup, predecessor: ServerInstance): ServerInstance {
+    const heir = this.#parts.lifecycle.appointHeir(group, predecessor);
+    // Whom it replaces is the one that served last, however many starts failed in between.
+    this.#predecessors.set(heir, this.#predecessors.get(predecessor) ?? predecessor);
+    this.#predecessors.delete(predecessor);
+    this.#moveLeases(predecessor, heir);
+    return heir;
+  }
+
+  async #startHeir(predecessor: ServerInstance, heir: ServerInstance, delay: number): Promise<void> {
+    const { clock, fleet, lifecycle, maxProcesses } = this.#parts;
+    const due = deferred<void>();
+    const timer = delay > 0 ? clock.after(delay, due.resolve) : due.resolve();
+    await Promise.race([Promise.all([predecessor.ended, due.promise]), heir.ended]);
+    timer?.cancel();
+    const group = fleet.group(heir.name);
+    if (heir.state !== 'starting' || !isOpen(group)) return this.#forget(heir);
+    if (predecessor.state !== 'quarantined') return lifecycle.launch(heir);
+    // What could not be ended keeps its slot.
+    if (fleet.hasRoom(group, maxProcesses)) {
+      fleet.disinherit(group, predecessor);
+      return lifecycle.launch(heir);
+    }
+    const { name, pid } = predecessor;
+    const message = `server '${name}' was not started again: process ${pid} could not be ended and keeps its slot`;
+    const error = new PoolError('SERVER_EXITED', message, { name, pid });
+    for (const lease of this.#parts.leases.of(heir)) lease.end({ asked: false, error: () => error });
+    void heir.stop('start-failed');
+    this.#forget(heir);
+  }
+
+  #forget(heir: ServerInstance): void {
+    this.#predecessors.delete(heir);
+  }
+
+  #moveLeases(from: ServerInstance, to: ServerInstance): void {
+    for (const lease of this.#parts.leases.of(from)) lease.moveTo(to);
+    this.#parts.fleet.removeShared(from);
+  }
+
+  /** The group of an instance, if another one of it may have its leases. */
+  #groupFor({ name, definition }: ServerInstance): OpenGroup | undefined {
+    const group = this.#parts.fleet.group(name);
+    if (!isOpen(group) || !this.#parts.isOpen()) return undefined;
+    const { sharing, reuse } = group.definition;
+    return sharing === definition.sharing && reuse === definition.reuse ? group : undefined;
+  }
+}

@@ -1,0 +1,95 @@
+/** First in, first out; both ends in constant time. */
+class Fifo<T> {
+  #items: (T | undefined)[] = [];
+  #head = 0;
+
+  get size(): number {
+    return this.#items.length - this.#head;
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  unshift(items: readonly T[]): void {
+    this.#items = [...items, ...this.#items.slice(this.#head)];
+    this.#head = 0;
+  }
+
+  shift(): T | undefined {
+    if (this.#head === this.#items.length) return undefined;
+    const item = this.#items[this.#head];
+    this.#items[this.#head++] = undefined;
+    // Array.shift() moves all that follow, each time; this moves them once for as many as were taken.
+    if (this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    return item;
+  }
+
+  *[Symbol.iterator](): Generator<T> {
+    for (let index = this.#head; index < this.#items.length; index++) yield this.#items[index] as T;
+  }
+}
+
+interface Line<S, T> {
+  readonly sender: S;
+  readonly items: Fifo<T>;
+  dropped: boolean;
+}
+
+/** Items of many senders, taken in turn: one of each who has any, so that a sender with a thousand delays no other. */
+export class FairQueue<S, T> {
+  readonly #lines = new Map<S, Line<S, T>>();
+  /** Whose turn is next; each sender that has items stands in it once. */
+  readonly #turns = new Fifo<Line<S, T>>();
+
+  /** Whether nobody has anything. */
+  get isEmpty(): boolean {
+    return this.#lines.size === 0;
+  }
+
+  has(sender: S): boolean {
+    return this.#lines.has(sender);
+  }
+
+  push(sender: S, item: T): void {
+    this.#line(sender).items.push(item);
+  }
+
+  /** Puts items before all others of this sender. */
+  unshift(sender: S, items: readonly T[]): void {
+    if (items.length > 0) this.#line(sender).items.unshift(items);
+  }
+
+  /** The next item of the sender whose turn it is. */
+  shift(): T | undefined {
+    for (let line = this.#turns.shift(); line !== undefined; line = this.#turns.shift()) {
+      if (line.dropped) continue;
+      const item = line.items.shift();
+      if (line.items.size > 0) this.#turns.push(line);
+      else this.#lines.delete(line.sender);
+      return item;
+    }
+    return undefined;
+  }
+
+  /** Takes out all that a sender has. */
+  drop(sender: S): T[] {
+    const line = this.#lines.get(sender);
+    if (line === undefined) return [];
+    this.#lines.delete(sender);
+    line.dropped = true;
+    return [...line.items];
+  }
+
+  #line(sender: S): Line<S, T> {
+    const known = this.#lines.get(sender);
+    if (known) return known;
+    const line = { sender, items: new Fifo<T>(), dropped: false };
+    this.#lines.set(sender, line);
+    this.#turns.push(line);
+    return line;
+  }
+}

@@ -1,0 +1,238 @@
+import { type Deferred, deferred } from '../config/deferred.js';
+import type { HostHold } from '../config/host-hold.js';
+import { PoolError } from '../errors.js';
+import type { WriteBudget } from './connection.js';
+import { FairQueue } from './fair-queue.js';
+import {
+  type Answer,
+  errorFor,
+  type JsonRpcMessage,
+  type JsonRpcRequest,
+  notification,
+  resultFor,
+} from './json-rpc.js';
+import type { Member, OpenRequest } from './member.js';
+import { lostRequest } from './routing.js';
+import type { Upstream } from './upstream.js';
+
+export interface RequestFlowOptions {
+  /** Name of the server, for errors. */
+  readonly name: string;
+  /** Whether sessions outlive the process: what is safe to repeat is sent again to the next one. */
+  readonly sessionsStay: boolean;
+  readonly hold: HostHold;
+  readonly budget: WriteBudget;
+  /** Whether a request changes nothing, or no more than it did before, when it is sent twice. */
+  isRepeatable(message: JsonRpcRequest): boolean;
+}
+
+/** A message that waits for its turn. */
+interface Outgoing {
+  readonly member: Member;
+  readonly message: JsonRpcMessage;
+  readonly request: OpenRequest | undefined;
+  readonly size: number;
+  /** Absent when the sender was told long ago: the request was written to a server that is gone. */
+  readonly sent: Deferred<void> | undefined;
+}
+
+/** Of what may wait to be written in a pool, one session gets a part. */
+const SESSION_SHARE = 4;
+
+/**
+ * The requests of all sessions of one server, each from its `send` to its answer: at once while the process has room, else
+ * in turn; held back while there is no process, or another is to come. While one is open, the host is held open.
+ */
+export class RequestFlow {
+  readonly #options: RequestFlowOptions;
+  readonly #waiting = new FairQueue<Member, Outgoing>();
+  #upstream: Upstream | undefined;
+  #suspended = false;
+  #open = 0;
+
+  constructor(options: RequestFlowOptions) {
+    this.#options = options;
+  }
+
+  /** The process that new requests go to. */
+  get upstream(): Upstream | undefined {
+    return this.#upstream;
+  }
+
+  /** New requests go to `upstream` from now on, after what `first` sends. */
+  connect(upstream: Upstream, first: () => void): void {
+    this.#upstream = upstream;
+    first();
+    this.resume();
+  }
+
+  /** New requests wait from now on, although there is a process. */
+  suspend(): void {
+    this.#suspended = true;
+  }
+
+  resume(): void {
+    this.#suspended = false;
+    this.pump();
+  }
+
+  /**
+   * A process is lost, with the requests that it has not answered: those that are safe to repeat are sent to the next one,
+   * once; all others are answered with an error at once.
+   */
+  lose(upstream: Upstream, error: PoolError): void {
+    if (upstream === this.#upstream) this.#upstream = undefined;
+    const { sessionsStay, isRepeatable } = this.#options;
+    const again = new Map<Member, Outgoing[]>();
+    for (const request of upstream.lose()) {
+      const { session, message } = request;
+      if (sessionsStay && !request.repeated && isRepeatable(message)) {
+        request.repeated = true;
+        request.upstream = undefined;
+        const items = again.get(session) ?? [];
+        again.set(session, items);
+        items.push({ member: session, message, request, size: 0, sent: undefined });
+      } else {
+        this.#lost(request, error, sessionsStay ? { retryable: true } : {});
+      }
+    }
+    for (const [member, items] of again) this.#waiting.unshift(member, items);
+    this.pump();
+  }
+
+  /** Sends a request, if it is its turn. */
+  forward(request: OpenRequest): Promise<void> {
+    this.begin(request);
+    const upstream = this.#upstream;
+    try {
+      if (upstream?.hasRoom && !this.#suspended && this.#waiting.isEmpty) return upstream.forward(request);
+      return this.#wait(request.session, request.message, request);
+    } catch (error) {
+      this.finish(request);
+      return Promise.reject(error);
+    }
+  }
+
+  /** Sends what needs no answer, after all that its session has sent before. */
+  post(member: Member, message: JsonRpcMessage): Promise<void> {
+    if (this.#upstream && !this.#suspended && !this.#waiting.has(member)) return this.#upstream.send(message);
+    try {
+      return this.#wait(member, message, undefined);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Gives a request up that its session does not want any more. */
+  cancel(request: OpenRequest, params: unknown): Promise<void> {
+    const { upstream, wireId } = request;
+    this.finish(request);
+    if (upstream === undefined) return Promise.resolve();
+    // The server owes no answer any more; one that comes all the same finds nobody.
+    const message = notification('notifications/cancelled', { ...(params as object), requestId: wireId });
+    const sent = upstream.send(message);
+    upstream.take(request);
+    this.pump();
+    return sent;
+  }
+
+  /** The server is lost to a session: answers all its requests with an error. */
+  fail(member: Member, error: PoolError): void {
+    this.#drop(member);
+    for (const request of member.requests()) {
+      request.upstream?.take(request);
+      this.#lost(request, error);
+    }
+  }
+
+  /** A session is gone. */
+  detach(member: Member): void {
+    this.#drop(member);
+    for (const request of member.requests())
+      void this.cancel(request, { reason: 'its client is gone' }).catch(() => {});
+  }
+
+  /** A request waits for its answer from now on, whoever gives it. */
+  begin(request: OpenRequest): void {
+    request.session.add(request);
+    if (this.#open === 0) this.#options.hold.take();
+    this.#open += 1;
+  }
+
+  /** It waits no more. False when that was so before. */
+  finish(request: OpenRequest): boolean {
+    if (request.done) return false;
+    request.done = true;
+    request.session.remove(request);
+    this.#open -= 1;
+    if (this.#open === 0) this.#options.hold.drop();
+    return true;
+  }
+
+  answer(request: OpenRequest, { result, error }: Answer): void {
+    const { id, session } = request;
+    if (!this.finish(request)) return;
+    session.endpoint.receive(error === undefined ? resultFor(id, result) : errorFor(id, error));
+  }
+
+  /** Sends what waits, in turn, as far as there is room. */
+  pump(): void {
+    while (!this.#waiting.isEmpty && !this.#suspended && this.#upstream?.hasRoom) {
+      const item = this.#waiting.shift();
+      if (item !== undefined) this.#sendWaiting(this.#upstream, item);
+    }
+  }
+
+  /** @throws PoolError `BUFFER_FULL`; TypeError for what is no JSON */
+  #wait(member: Member, message: JsonRpcMessage, request: OpenRequest | undefined): Promise<void> {
+    const { budget, name } = this.#options;
+    const size = Buffer.byteLength(JSON.stringify(message));
+    const isOverShare = member.waitingBytes > 0 && member.waitingBytes + size > budget.limit / SESSION_SHARE;
+    if (isOverShare || !budget.take(size)) {
+      const what = isOverShare ? 'a quarter of maxBufferedMB waits for this session' : 'maxBufferedMB wait';
+      throw new PoolError(
+        'BUFFER_FULL',
+        `a message to server '${name}' was refused: ${what} already to be written; await send(), or raise it`,
+        { name },
+      );
+    }
+    member.waitingBytes += size;
+    const sent = deferred<void>();
+    this.#waiting.push(member, { member, message, request, size, sent });
+    return sent.promise;
+  }
+
+  #sendWaiting(upstream: Upstream, item: Outgoing): void {
+    const { message, request, sent } = item;
+    this.#giveBack(item);
+    if (request?.done) return sent?.resolve();
+    try {
+      const written = request ? upstream.forward(request) : upstream.send(message);
+      if (sent) written.then(sent.resolve, sent.reject);
+    } catch (error) {
+      // It was JSON when it came, so the buffer is full.
+      if (request === undefined) sent?.reject(error);
+      else if (sent === undefined) this.#lost(request, error as PoolError);
+      else if (this.finish(request)) sent.reject(error);
+    }
+  }
+
+  /** What waits of a session is not sent any more. */
+  #drop(member: Member): void {
+    for (const item of this.#waiting.drop(member)) {
+      this.#giveBack(item);
+      item.sent?.resolve();
+    }
+  }
+
+  #giveBack({ member, size }: Outgoing): void {
+    member.waitingBytes -= size;
+    this.#options.budget.give(size);
+  }
+
+  #lost(request: OpenRequest, error: PoolError, more: { retryable?: boolean } = {}): void {
+    const mayHaveRun = request.upstream !== undefined || request.repeated;
+    const { error: lost } = lostRequest(request.id, request.message.method, error, { mayHaveRun, ...more });
+    this.answer(request, { error: lost });
+  }
+}

@@ -1,0 +1,86 @@
+import { type Answer, property } from './json-rpc.js';
+
+/** How the tools of a server differ from those that its clients know. */
+export interface ToolChanges {
+  /** Names that are gone. */
+  readonly lost: readonly string[];
+  readonly added: readonly string[];
+  /** Same name, another description or schema. */
+  readonly changed: readonly string[];
+}
+
+/** The tools of a server as its answers to `tools/list` show them, page by page. Looked at only when it matters. */
+export class ToolList {
+  #pages: (readonly unknown[])[] = [];
+  /** The cursor of the page that is missing; undefined when the list is whole, `null` when nothing is known. */
+  #missing: unknown = null;
+
+  /** Whether all its pages were seen. */
+  get isWhole(): boolean {
+    return this.#missing === undefined;
+  }
+
+  /** The cursor of the page that is missing. */
+  get cursor(): unknown {
+    return this.#missing ?? undefined;
+  }
+
+  /** An answer to `tools/list`. Pages count in their order; others say nothing about the whole. */
+  page(cursor: unknown, { result }: Answer): void {
+    const tools = property(result, 'tools');
+    if (!Array.isArray(tools)) return;
+    if (cursor === undefined) this.#pages = [];
+    else if (cursor !== this.#missing) return;
+    this.#pages.push(tools);
+    this.#missing = property(result, 'nextCursor');
+  }
+
+  /** The server said that its tools have changed. */
+  forget(): void {
+    this.#pages = [];
+    this.#missing = null;
+  }
+
+  /** Whether the server says that to call the tool twice does no more than to call it once. */
+  isRepeatable(name: unknown): boolean {
+    const tool = this.#pages.flat().find((tool) => property(tool, 'name') === name);
+    const annotations = property(tool, 'annotations');
+    return property(annotations, 'readOnlyHint') === true || property(annotations, 'idempotentHint') === true;
+  }
+
+  /** From this list to `now`; undefined when they are the same. */
+  changesTo(now: ToolList): ToolChanges | undefined {
+    const before = this.#texts();
+    const after = now.#texts();
+    const lost = [...before.keys()].filter((name) => !after.has(name));
+    const added = [...after.keys()].filter((name) => !before.has(name));
+    const changed = [...before.keys()].filter((name) => after.has(name) && after.get(name) !== before.get(name));
+    return lost.length + added.length + changed.length > 0 ? { lost, added, changed } : undefined;
+  }
+
+  #texts(): Map<string, string> {
+    return new Map(this.#pages.flat().map((tool) => [String(property(tool, 'name')), JSON.stringify(tool)]));
+  }
+}
+
+/** A server that has more pages of tools is not asked for the rest. */
+const MOST_PAGES = 100;
+
+/** Asks a server for all its tools. A server that refuses has none; `onDone` is not called when it is lost. */
+export function fetchTools(
+  ask: (method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void) => void,
+  onDone: (tools: ToolList) => void,
+): void {
+  const tools = new ToolList();
+  let pages = 0;
+  const next = (cursor: unknown) => {
+    ask('tools/list', cursor === undefined ? {} : { cursor }, (answer) => {
+      if (answer === undefined) return;
+      tools.page(cursor, answer);
+      pages += 1;
+      if (tools.cursor === undefined || pages === MOST_PAGES) onDone(tools);
+      else next(tools.cursor);
+    });
+  };
+  next(undefined);
+}

@@ -1,0 +1,126 @@
+import { PassThrough } from 'node:stream';
+import { HostHold } from '../../src/config/host-hold.js';
+import { Connection, WriteBudget } from '../../src/protocol/connection.js';
+import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
+import { Multiplexer, type MultiplexerOptions } from '../../src/protocol/multiplexer.js';
+import type { Attachment, Endpoint } from '../../src/protocol/routing.js';
+import type { ToolChanges } from '../../src/protocol/tool-list.js';
+import { Upstream } from '../../src/protocol/upstream.js';
+import { flush } from './until.js';
+
+export const initializeResult = {
+  protocolVersion: '2025-06-18',
+  capabilities: { tools: {}, logging: {}, resources: { subscribe: true } },
+  serverInfo: { name: 'server', version: '1.0.0' },
+};
+
+/** A session without a client. */
+export class Ear implements Endpoint {
+  readonly heard: JsonRpcMessage[] = [];
+  receive(message: JsonRpcMessage): void {
+    this.heard.push(message);
+  }
+
+  /** What it heard since the last look. */
+  take(): JsonRpcMessage[] {
+    return this.heard.splice(0);
+  }
+}
+
+/** Says whether the host would be held open, without a timer. */
+export class CountingHold extends HostHold {
+  count = 0;
+  override take(): void {
+    this.count += 1;
+  }
+  override drop(): void {
+    this.count -= 1;
+  }
+}
+
+/** A connection, and the server at the other end of it. */
+export function wire(onMessage: (message: JsonRpcMessage) => void, budget = new WriteBudget(1_000_000)) {
+  const [stdin, stdout] = [new PassThrough(), new PassThrough()];
+  const connection = new Connection(
+    { stdin, stdout, messageLimit: 1_000_000, budget, name: 'test' },
+    { onMessage, onBroken: () => {} },
+  );
+  let written = '';
+  stdin.on('data', (chunk: Buffer) => {
+    written += chunk.toString();
+  });
+  return {
+    connection,
+    stdin,
+    /** What the server was sent since the last look. */
+    async sent(): Promise<JsonRpcMessage[]> {
+      await flush();
+      const lines = written.split('\n').slice(0, -1);
+      written = '';
+      return lines.map((line) => JSON.parse(line) as JsonRpcMessage);
+    },
+    /** The server says something. */
+    async says(...messages: object[]): Promise<void> {
+      for (const message of messages) stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
+      await flush();
+    },
+  };
+}
+
+export interface MultiplexedOptions extends Partial<Omit<MultiplexerOptions, 'hold' | 'budget'>> {
+  readonly budget?: WriteBudget;
+  readonly maxInFlight?: number;
+  readonly clientCapabilities?: Record<string, unknown>;
+}
+
+/** A multiplexer, with processes that can be put behind it one after the other. */
+export function multiplexed({ budget, maxInFlight, clientCapabilities, ...options }: MultiplexedOptions = {}) {
+  const hold = new CountingHold();
+  const shared = new WriteBudget(1_000_000);
+  const told = { undeclared: [] as string[], tools: [] as ToolChanges[] };
+  const sessionsStay = options.sessionsStay ?? options.shared ?? false;
+  const mux = new Multiplexer({
+    ...{ name: 'test', shared: false, retryTools: 'never', sessionsStay },
+    ...options,
+    hold,
+    budget: budget ?? shared,
+  });
+  /** Another process; `connect()` puts it behind the sessions. */
+  const start = (result: object = {}) => {
+    const wires = wire((message) => upstream.receive(message), budget ?? shared);
+    const upstream = new Upstream(wires.connection, {
+      maxInFlight: maxInFlight ?? Infinity,
+      clientCapabilities: clientCapabilities ?? {},
+      sessionsStay,
+    });
+    wires.connection.open();
+    const connect = () =>
+      mux.connect(
+        upstream,
+        { ...initializeResult, ...result },
+        {
+          onUndeclared: (names) => told.undeclared.push(...names),
+          onToolsChanged: (changes) => told.tools.push(changes),
+        },
+      );
+    return { ...wires, upstream, connect };
+  };
+  return { mux, start, hold, told };
+}
+
+export const request = (id: RequestId, method = 'tools/call', params: object = { name: 'x' }): JsonRpcMessage => ({
+  jsonrpc: '2.0',
+  id,
+  method,
+  params,
+});
+
+/** Of the requests and answers among them. */
+export const ids = (messages: JsonRpcMessage[]) =>
+  messages.flatMap(({ id }) => (id === undefined ? [] : [id as RequestId]));
+
+/** A session at a multiplexer. */
+export function attach(mux: Multiplexer): { ear: Ear; at: Attachment } {
+  const ear = new Ear();
+  return { ear, at: mux.attach(ear) };
+}
