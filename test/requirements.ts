@@ -142,6 +142,38 @@ export const requirements = {
   'NOISE-4': 'A message above maxMessageMB ends the instance that wrote it, and nothing else.',
   'NOISE-5': 'A server that closes its stdin is ended, and send rejects.',
 
+  // Sharing
+  'SHARE-1':
+    'Each session of a shared server is served as if it were alone: ids, progress, cancellation, notifications reach their own session, once.',
+  'SHARE-2': 'Subscriptions are counted by URI, log levels are kept per session.',
+  'SHARE-3': 'Requests of a shared server to its clients are refused; tasks are seen by their own session only.',
+  'SHARE-4': 'A session that ends leaves nothing behind, and takes nothing from others.',
+  'SHARE-5':
+    'Sessions fill an instance up to maxSessions, the least loaded first, then the next instance, then the wait queue.',
+  'SHARE-6':
+    'A client that counts on capabilities its server was not told of causes one warning that names the option.',
+  'FLOW-1': 'At most maxInFlight requests are under way on an instance, taken in turn from its sessions.',
+  'FLOW-2': 'What waits of one session is bounded and delays no other.',
+  'REAL-1': '1,000 sessions on one real server: every answer and progress notice reaches its own session, once.',
+  'REAL-2': '20 pipelined writes of 20 sessions to a server that loses concurrent ones all arrive with maxInFlight: 1.',
+  'CONTRACT-1':
+    'The clients of SDK 1.16, 1.32 and v2 work the same on shared, exclusive and dedicated leases and on the drop-in.',
+
+  // Failover
+  'FAIL-1': 'When a process is lost, what is safe to repeat is sent again once, all else fails at once with why.',
+  'FAIL-2':
+    'The next process is told what the sessions had told the last: subscriptions, log level; changed tools are announced.',
+  'FAIL-3': 'A process that is replaced finishes what it has, new requests go to the next.',
+  'FAIL-4': 'Leases whose server ended unasked stay where onCrash says so; the restart keeps the slot, and is told.',
+  'FAIL-5':
+    'restart and updateServer start the new process first where two may run, else hold, drain, prove, start; a start that fails leaves the old one in service.',
+  'FAIL-6':
+    'A server that fails again and again opens its breaker: leases end, callers are refused at once with the last words, one probe decides.',
+  'REAL-3': 'kill -9 of a shared server under load: no call hangs, no read-only call fails, all sessions go on.',
+  'REAL-4': 'restart and a changed definition under load: no call fails.',
+  'REAL-5': "A crash-looping server never uses more than its slot, and callers get the breaker's error at once.",
+  'REAL-6': 'Tools that changed or vanished with a restart are told.',
+
   // The polite guest
   'GUEST-1': 'The host ends by itself when its work is done although idle servers are pooled.',
   'GUEST-2': 'The host is held open by what somebody waits for, and by nothing else.',

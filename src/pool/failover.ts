@@ -113,8 +113,9 @@ export class Failover {
   }
 
   async #replace(instance: ServerInstance, reason: EndReason, timeout: number): Promise<void> {
-    // One that starts has leases only because it is itself the heir of another.
-    await instance.started;
+    // One that starts has leases only because it is itself the heir of another. One that runs is replaced in this tick,
+    // so that callers who come now count on the new one.
+    if (instance.state === 'starting') await instance.started;
     while (instance.state === 'ready' && instance.leases > 0) {
       const group = this.#groupFor(instance);
       if (group === undefined) break;

@@ -81,12 +81,13 @@ export class Janitor {
     const forAny = blocked.some(({ blockedBy }) => blockedBy === 'maxProcesses');
     const names = new Set(blocked.map(({ name }) => name));
     const now = this.#clock.now();
+    const silences = forAny ? this.#silences(now) : undefined;
     for (const lease of this.#desk.leases.values()) {
       const { instance } = lease;
       const { leaseIdleTimeout } = instance.definition;
       if (!forAny && !names.has(lease.name)) continue;
-      // A client that waits for an answer is not silent, its server is busy.
-      const silent = lease.openRequests > 0 ? 0 : now - lease.lastActivity;
+      // Who waits for the slot of a shared instance gets it only when all of its leases are silent.
+      const silent = Math.min(silenceOf(lease, now), names.has(lease.name) ? Infinity : (silences?.get(instance) ?? 0));
       if (silent < leaseIdleTimeout) this.wakeAt(now + leaseIdleTimeout - silent);
       else {
         // One at a time: its end lets the waiters be looked at again, which leads back here.
@@ -96,6 +97,16 @@ export class Janitor {
         );
       }
     }
+  }
+
+  /** For how long all leases of an instance have been silent. */
+  #silences(now: number): Map<ServerInstance, number> {
+    const silences = new Map<ServerInstance, number>();
+    for (const lease of this.#desk.leases.values()) {
+      const { instance } = lease;
+      silences.set(instance, Math.min(silences.get(instance) ?? Infinity, silenceOf(lease, now)));
+    }
+    return silences;
   }
 
   #sweep(): void {
@@ -139,4 +150,9 @@ export class Janitor {
   quarantined(): void {
     this.wakeAt(this.#clock.now() + QUARANTINE_INTERVAL);
   }
+}
+
+/** A client that waits for an answer is not silent, its server is busy. */
+function silenceOf({ openRequests, lastActivity }: Lease, now: number): number {
+  return openRequests > 0 ? 0 : now - lastActivity;
 }

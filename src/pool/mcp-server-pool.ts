@@ -186,6 +186,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     for (const instance of instances) instance.retired ??= 'tenant-released';
     const released = this.#desk.releaseAll((whose) => whose.tenant === tenant, 'releaseTenant() was called');
     for (const instance of instances) void instance.stop('tenant-released');
+    this.#breakers.forget((_server, ofTenant) => ofTenant === tenant);
     return released;
   }
 
@@ -216,6 +217,8 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     const { key } = group.definition;
     const changed = resolveDefinition(name, definition, this.#options);
     this.#fleet.define(changed);
+    // What failed before says nothing about what comes.
+    this.#breakers.forget((server) => server === name);
     this.#desk.redefined(group);
     if (changed.key === key) this.#desk.settle();
     else await this.#retire([...group.instances], 'replaced', timeout);
@@ -231,6 +234,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     const group = this.#openGroup(name);
     const { timeout } = resolveDrainOptions(drain);
     this.#fleet.undefine(group);
+    this.#breakers.forget((server) => server === name);
     const error = unknownServer(name, this.#names(), 'was removed while the call waited');
     this.#desk.rejectAll(
       (waiter) => waiter.name === name,

@@ -304,6 +304,7 @@ export class ServerInstance {
   #onBroken(error: PoolError): void {
     if (this.#state !== 'starting' && this.#state !== 'ready') return;
     if (error.code !== 'SERVER_EXITED') return this.#endBroken(error);
+    this.suspend();
     // A pipe that closed is mostly the first sign of an exit, which tells more: its code, and the last words.
     this.#brokenTimer ??= this.#context.clock.after(EXIT_FOLLOWS, () => this.#endBroken(error));
   }

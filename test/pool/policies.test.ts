@@ -2,47 +2,12 @@ import { getEventListeners } from 'node:events';
 import { inspect } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { PoolError } from '../../src/errors.js';
-import { MCPServerPool, type PoolEvents, type PoolOptions } from '../../src/index.js';
+import { MCPServerPool } from '../../src/index.js';
 import { RawClient } from '../helpers/client.js';
 import { ManualClock } from '../helpers/clock.js';
-import { type Automatic, FakeLauncher } from '../helpers/fake-launcher.js';
+import { FakeLauncher } from '../helpers/fake-launcher.js';
+import { setUp } from '../helpers/fake-pool.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
-
-type Told = { [K in keyof PoolEvents]: { event: K; payload: PoolEvents[K] } }[keyof PoolEvents];
-
-/** A pool of fake servers whose time the test turns; ended when the test is over. */
-function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
-  const clock = new ManualClock();
-  const launcher = new FakeLauncher(auto);
-  const pool = new MCPServerPool(options, { clock, launcher });
-  const told: Told[] = [];
-  const record = <K extends keyof PoolEvents>(event: K) =>
-    pool.on(event, ((payload: PoolEvents[K]) => told.push({ event, payload } as Told)) as never);
-  for (const event of [
-    'server:stopping',
-    'server:exited',
-    'server:failed',
-    'server:quarantined',
-    'lease:reclaimed',
-    'lease:leaked',
-    'limit:reached',
-    'queue:waiting',
-    'queue:served',
-    'queue:rejected',
-  ] as const) {
-    record(event);
-  }
-  onTestFinished(async () => {
-    launcher.auto = { spawn: true, initialize: true, answer: true, end: true };
-    for (const server of launcher.living) server.auto = launcher.auto;
-    const closing = pool.shutdown({ mode: 'emergency' });
-    for (const server of launcher.living) server.exit();
-    await closing;
-    expect(clock.pending).toBe(0);
-  });
-  const reasons = () => told.flatMap(({ event, payload }) => (event === 'server:stopping' ? [payload.reason] : []));
-  return { clock, launcher, pool, told, reasons };
-}
 
 const codeOf = async (promise: Promise<unknown>) => ((await rejection(promise)) as PoolError).code;
 const server = { command: 'fake' };

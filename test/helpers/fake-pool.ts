@@ -1,0 +1,48 @@
+import { expect, onTestFinished } from 'vitest';
+import { MCPServerPool, type PoolEvents, type PoolOptions } from '../../src/index.js';
+import { ManualClock } from './clock.js';
+import { type Automatic, FakeLauncher } from './fake-launcher.js';
+
+type Told = { [K in keyof PoolEvents]: { event: K; payload: PoolEvents[K] } }[keyof PoolEvents];
+
+/** A pool of fake servers whose time the test turns; ended when the test is over. */
+export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
+  const clock = new ManualClock();
+  const launcher = new FakeLauncher(auto);
+  const pool = new MCPServerPool(options, { clock, launcher });
+  const told: Told[] = [];
+  const record = <K extends keyof PoolEvents>(event: K) =>
+    pool.on(event, ((payload: PoolEvents[K]) => told.push({ event, payload } as Told)) as never);
+  for (const event of [
+    'server:stopping',
+    'server:exited',
+    'server:failed',
+    'server:quarantined',
+    'lease:reclaimed',
+    'lease:leaked',
+    'limit:reached',
+    'queue:waiting',
+    'queue:served',
+    'queue:rejected',
+    'server:restarting',
+    'server:restarted',
+    'lease:moved',
+    'breaker:opened',
+    'breaker:half-opened',
+    'breaker:closed',
+    'tools:changed',
+    'capability:undeclared',
+  ] as const) {
+    record(event);
+  }
+  onTestFinished(async () => {
+    launcher.auto = { spawn: true, initialize: true, answer: true, end: true };
+    for (const server of launcher.living) server.auto = launcher.auto;
+    const closing = pool.shutdown({ mode: 'emergency' });
+    for (const server of launcher.living) server.exit();
+    await closing;
+    expect(clock.pending).toBe(0);
+  });
+  const reasons = () => told.flatMap(({ event, payload }) => (event === 'server:stopping' ? [payload.reason] : []));
+  return { clock, launcher, pool, told, reasons };
+}
