@@ -133,7 +133,7 @@ export class StdioClientTransport {
   /** Resolves when the operating system took the message; rejects when it cannot reach the server. */
   send(message: JsonRpcMessage, options?: unknown): Promise<void> {
     const transport = this.#run?.transport;
-    if (transport === undefined) return Promise.reject(new Error('Not connected'));
+    if (transport === undefined) return Promise.reject(notConnected());
     return transport.send(message, options);
   }
 
@@ -220,6 +220,11 @@ function withSystemError(error: unknown, command: string): unknown {
   const syscall = `spawn ${command}`;
   const cause = { code: data.errno, errno: errno === undefined ? undefined : -errno, syscall, path: command };
   return new PoolError(code, message, data, Object.assign(new Error(`${syscall} ${data.errno}`), cause));
+}
+
+/** In the SDK's words: of v1 the message, of v2 the code. */
+function notConnected(): Error {
+  return Object.assign(new Error('Not connected'), { code: 'NOT_CONNECTED' });
 }
 
 function unproven({ name, pid, survivors }: CleanupReport): PoolError {
