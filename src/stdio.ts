@@ -69,7 +69,7 @@ export class StdioClientTransport {
   readonly #params: StdioServerParameters;
   #stderr: PassThrough | null;
   #run: Run | undefined;
-  /** Resolves when the process of the last run is gone. */
+  /** Resolves when the processes of all runs are gone: one that crashed may still be ending when the next is started. */
   #gone: Promise<void> = Promise.resolve();
 
   constructor(server: StdioServerParameters) {
@@ -112,10 +112,11 @@ export class StdioClientTransport {
     run.hold.take();
     try {
       const starting = server.start();
-      this.#gone = this.#whenGone(run);
+      const earlier = this.#gone;
+      this.#gone = this.#whenGone(run).then(() => earlier);
       const lease = await starting;
       // In this turn, so that no byte is missed.
-      if (sink !== undefined && lease.stderr !== undefined) forwardStderr(lease.stderr, sink);
+      if (sink !== undefined) forwardStderr(lease.stderr, sink);
       await this.#open(run, lease.transport);
     } catch (error) {
       if (sink?.ends) sink.stream.end();

@@ -30,7 +30,7 @@ const Ours = StdioClientTransport as unknown as AnyTransport;
 const pool = () => MCPServerPool.global();
 const fails = async (promise: Promise<unknown>) => (await rejection(promise)) as PoolError;
 /** What a shell does that nobody can talk to: it neither reads its stdin nor obeys SIGTERM. */
-const stubborn = (seconds = 100) => program('sh', '-c', `trap "" TERM; sleep ${seconds}; sleep 1`);
+const stubborn = () => program('sh', '-c', 'trap "" TERM; sleep 100; sleep 1');
 
 endGlobalPoolAfterEach();
 
@@ -58,7 +58,8 @@ async function life(Client: AnyClient, Transport: AnyTransport) {
   const after = [transport.pid, (await send()).message];
   await client.close();
   await transport.close();
-  expect(isLiving(pid ?? 0)).toBe(false);
+  // The SDK's does not wait for it; ours does, see below.
+  await until('its process is gone', () => !isLiving(pid ?? 0));
   return {
     told: [...told],
     before,
@@ -281,6 +282,23 @@ describe('a server that is lost', () => {
     expect(pool().status().servers).toEqual({});
   });
 
+  it('[STDIO-5] may be started again at once, and close() waits for both', async () => {
+    const { transport } = new Watched(params('fork-tree', '--count=2', '--ignore-term'));
+    let again: Promise<void> | undefined;
+    transport.onclose = () => {
+      again ??= transport.start();
+    };
+    await transport.start();
+    const first = transport.pid;
+    process.kill(first ?? 0, 'SIGKILL');
+    await until('it is started again', () => again !== undefined);
+    await again;
+    expect(transport.pid).not.toBe(first);
+    await transport.close();
+    expect(descendants()).toEqual([]);
+    expect(pool().metrics()).toMatchObject({ started: 2, stopped: 2 });
+  });
+
   it('[STDIO-5] answers what it still could', async () => {
     const { transport } = new Watched(params('exit-after'));
     const client = await RawClient.connect(transport);
@@ -396,9 +414,10 @@ describe('over a pool of another version', () => {
       getServer: async () => lease,
       removeServer: async () => calls.push('remove'),
     };
-    const watched = new Watched({ command: 'cat' });
+    const watched = new Watched({ command: 'cat', stderr: 'pipe' });
     await watched.transport.start();
     expect(watched.transport.pid).toBe(4711);
+    expect(watched.transport.stderr).toMatchObject({ writableEnded: true });
     const closing = watched.transport.close();
     await flush();
     expect(await outcome(closing)).toBe('pending');

@@ -44,7 +44,12 @@ function isWritable(stream: Stream): stream is Writable {
  * Passes on every chunk of `source` as it is. A reader that is slow holds the server back, as a pipe does; what comes while
  * nobody has begun to read, beyond what is kept, is dropped.
  */
-export function forwardStderr(source: Readable, { stream, ends }: StderrSink): void {
+export function forwardStderr(source: Readable | undefined, { stream, ends }: StderrSink): void {
+  if (source === undefined) {
+    // The pool is one whose servers have none: whoever reads shall not wait for it.
+    if (ends) stream.end();
+    return;
+  }
   source.on('data', (chunk: Buffer) => {
     if (stream.destroyed || stream.writableEnded || (stream.writableNeedDrain && isUnread(stream))) return;
     const hasRoom = writeQuietly(stream, chunk, () => source.isPaused() && source.resume());
