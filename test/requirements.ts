@@ -183,4 +183,19 @@ export const requirements = {
   'RESTART-1':
     'Restarts are bounded by an intensity in a sliding window, with full-jitter backoff that begins anew only after a stable uptime.',
   'BREAKER-1': 'An open breaker refuses at once and, when it has cooled down, lets exactly one probe through.',
+
+  // The drop-in for the SDK's transport, and the global pool
+  'STDIO-1': "StdioClientTransport behaves as the SDK's, for clients of v1.16, v1 and v2.",
+  'STDIO-2': 'A client v2 that negotiates tries a server out on a second process, which is gone before it begins.',
+  'STDIO-3': 'close() can be repeated and resolves when the whole tree is dead, with onclose exactly once.',
+  'STDIO-4': 'The graces of a transport can be set, and many end side by side.',
+  'STDIO-5': 'A server that is lost in any way closes its transport exactly once, and says why.',
+  'STDIO-6': "A start that fails is a typed error with Node's own as its cause, and leaves nothing in the pool.",
+  'STDIO-7': 'A started transport holds the host open; after its end the host ends by itself.',
+  'STDIO-8': 'The drop-in uses only the public surface of the global pool, and tells what could not be proven dead.',
+  'STDIO-9': 'stderr is inherited, offered as a stream, given to a stream or descriptor, or dropped, byte by byte.',
+  'STDIO-10': 'No server is blocked by a stderr that nobody reads, and a reader that is slow loses nothing.',
+  'GLOBAL-1': 'There is one global pool in a process, also for two installed copies of the package.',
+  'GLOBAL-2': 'Options for a global pool that exists are refused; after its shutdown there is a new one.',
+  'GLOBAL-3': 'The global pool has no cap that the host did not set; those it sets hold for the drop-in.',
 } as const satisfies Record<string, string>;

@@ -2,7 +2,7 @@
  * Which variables of the host a server inherits without being told to: those that the MCP SDK passes on. Everything
  * else, secrets above all, reaches a server only through `env` or by name through `inheritEnv` of its definition.
  */
-const INHERITED =
+export const INHERITED: readonly string[] =
   process.platform === 'win32'
     ? [
         'APPDATA',

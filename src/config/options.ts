@@ -56,8 +56,8 @@ const policyFields = {
   era: oneOf('legacy', 'legacy', 'modern', 'auto'),
   /** The client capabilities that the pool declares to the server when it initializes it. Default: none. */
   clientCapabilities: jsonObject(),
-  /** Most process trees of this server at once. Default 3, or the caps of `limits` if they are lower. */
-  maxInstances: { ...count(3, 1), default: undefined } as Field<number | undefined>,
+  /** Most process trees of this server at once; `Infinity`: no cap. Default 3, or the caps of `limits` if they are lower. */
+  maxInstances: { ...count(3, 1, 'unlimited'), default: undefined } as Field<number | undefined>,
   /** Instances kept ready without a caller asking (for calls without a tenant). Default 0. */
   minIdle: count(0, 0),
   /** An idle instance ends after this time, ms. Default 300,000; `Infinity`: never. */
@@ -119,8 +119,8 @@ const definitionFields = {
 };
 
 const limitFields = {
-  /** Most process trees of the pool at once: starting, running, stopping and quarantined ones. Default 15. */
-  maxProcesses: count(15, 1),
+  /** Most process trees of the pool at once: starting, running, stopping and quarantined ones; `Infinity`: no cap. Default 15. */
+  maxProcesses: count(15, 1, 'unlimited'),
   /** The same for each server. Default: no cap of its own. */
   maxProcessesPerServer: count(Infinity, 1, 'unlimited'),
   memoryLimitMB: later('memory limits come with the resource monitor'),

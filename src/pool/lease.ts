@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { Clock } from '../config/clock.js';
 import { type Deferred, deferred } from '../config/deferred.js';
 import type { HostHold } from '../config/host-hold.js';
@@ -24,6 +25,11 @@ export interface PooledServer {
    * @throws PoolError `LEASE_RELEASED` when the lease ended and the transport was never used
    */
   readonly transport: PooledTransport;
+  /**
+   * Raw stderr of a `dedicated` server, else undefined. The pool reads it, too: whoever listens in the turn in which
+   * `getServer()` resolves gets every byte; a listener that pauses it blocks a server that writes much.
+   */
+  readonly stderr: Readable | undefined;
   /** Gives the server back, at once. False when that was done already. */
   release(): boolean;
   /**
@@ -123,6 +129,10 @@ export class Lease implements PooledServer, SessionOwner {
       this.#session = this.instance.openSession(this);
     }
     return this.#session;
+  }
+
+  get stderr(): Readable | undefined {
+    return this.instance.stderr;
   }
 
   get ended(): Promise<CleanupReport | undefined> {

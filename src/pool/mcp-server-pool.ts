@@ -32,6 +32,7 @@ import type { ServerInstance } from '../server/server-instance.js';
 import { Breakers } from './breakers.js';
 import { Failover } from './failover.js';
 import { Fleet, isOpen, type OpenGroup, reuseKey } from './fleet.js';
+import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { Janitor } from './janitor.js';
 import { Lease, type PooledServer } from './lease.js';
 import { LeaseDesk } from './lease-desk.js';
@@ -79,6 +80,19 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   readonly #plainRequest: LeaseRequest;
   #state: PoolStatus['state'] = 'open';
   #shutdown: { readonly process: Shutdown; readonly report: Promise<ShutdownReport> } | undefined;
+
+  /**
+   * The one pool of this process (of this thread, where there are workers), also when several copies of this package are
+   * installed: what is found may then be the pool of another copy, perhaps of another version, and no `instanceof` of this
+   * class. Its caps are those that `options` set: `limits.maxProcesses` is `Infinity` by default here, and 50 trees are
+   * ended at once. After `shutdown()` the next call makes a new one.
+   *
+   * @param options only for the call that makes it, so call it with options before anything else uses it
+   * @throws PoolError `INVALID_OPTIONS`, also when options are given and the pool exists already: they would be ignored
+   */
+  static global(options?: PoolOptions | SingleServerOptions): MCPServerPool {
+    return globalPool(options, (resolved) => new MCPServerPool(resolved));
+  }
 
   /** @throws PoolError `INVALID_OPTIONS` that lists everything that is wrong, or `NOT_SUPPORTED` */
   constructor(options: PoolOptions | SingleServerOptions = {}, dependencies: PoolDependencies = {}) {
@@ -295,6 +309,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     const resolved = resolveShutdownOptions(options);
     if (this.#shutdown === undefined) {
       this.#state = 'draining';
+      forgetGlobalPool(this);
       this.#janitor.stop();
       const process = new Shutdown(this.#clock, this.#fleet, this.#desk.leases);
       // Known before it begins: what it closes may call back and shut down again.

@@ -21,7 +21,7 @@ export function resolveCommand({ name, command, cwd, resolvedEnv }: CommandReque
     throw new PoolError(
       'CWD_NOT_FOUND',
       `server '${name}': its cwd '${cwd}' is not a directory that can be reached; create it, or correct cwd in the definition`,
-      { name },
+      { name, errno: 'ENOENT' },
     );
   }
   const isPath = command.includes('/') || command.includes(sep) || isAbsolute(command);

@@ -40,6 +40,8 @@ export interface ServerProcess {
   readonly startTime: number | undefined;
   readonly stdin: Writable;
   readonly stdout: Readable;
+  /** Raw stderr, which is read in any case: whoever listens as well sees what comes from then on, and may pause it. */
+  readonly stderr?: Readable | undefined;
   /** The last that it wrote to stderr. */
   readonly stderrTail: string;
   /** Resolves when both output streams have given all they had after the exit, or were cut off because a helper holds them. */

@@ -27,6 +27,7 @@ class LocalProcess implements ServerProcess {
   readonly startTime: number | undefined;
   readonly stdin: Writable;
   readonly stdout: Readable;
+  readonly stderr: Readable | undefined;
   readonly #child: ChildProcess;
   readonly #definition: ResolvedDefinition;
   readonly #platform: Platform;
@@ -48,6 +49,7 @@ class LocalProcess implements ServerProcess {
     // Without descriptors (EMFILE) Node makes no streams: nothing may be written or read then, and nothing will.
     this.stdin = this.#child.stdin ?? new PassThrough();
     this.stdout = this.#child.stdout ?? new PassThrough();
+    this.stderr = this.#child.stderr ?? undefined;
     // Read in the same tick: the child is not collected before, so the row is there even if it is dead already.
     this.startTime = pid === undefined ? undefined : startTimeOf(table, pid);
     if (pid !== undefined && this.startTime !== undefined) {

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { Timer } from '../config/clock.js';
 import { deferred } from '../config/deferred.js';
 import type { ResolvedDefinition } from '../config/options.js';
@@ -99,6 +100,11 @@ export class ServerInstance {
 
   get stderrTail(): string {
     return this.#process?.stderrTail ?? '';
+  }
+
+  /** Raw stderr of a process that one lease has for its whole life; of others it would tell one lease of another. */
+  get stderr(): Readable | undefined {
+    return this.definition.sharing === 'dedicated' ? this.#process?.stderr : undefined;
   }
 
   /** Requests that the server has not answered. */

@@ -76,13 +76,13 @@ describe('wrong options', () => {
 
   it('[OPT-1] has one problem for one mistake, without follow-up problems', () => {
     expect(problemsOf({ servers: { files: { command: 'node' } }, limits: { maxProcesses: -5 } })).toEqual([
-      'limits.maxProcesses must be a whole number, 1 or more, got -5',
+      'limits.maxProcesses must be a whole number, 1 or more, or Infinity, got -5',
     ]);
     expect(problemsOf({ servers: { files: { command: 'node' } }, defaults: { idleTimeout: -1 } })).toEqual([
       'defaults.idleTimeout must be a number of milliseconds, 0 or more, got -1',
     ]);
     expect(problemsOf({ servers: { files: { command: 'node', maxInstances: -1 } } })).toEqual([
-      'servers.files.maxInstances must be a whole number, 1 or more, got -1',
+      'servers.files.maxInstances must be a whole number, 1 or more, or Infinity, got -1',
     ]);
   });
 
@@ -255,6 +255,20 @@ describe('options of later versions', () => {
       handleSignals: undefined,
     };
     expect(resolvePoolOptions(options).servers.get('files')).toMatchObject({ idleTimeout: 300_000, maxInstances: 3 });
+  });
+});
+
+describe('no cap', () => {
+  it('[GLOBAL-3] is Infinity, for the pool and for a server', () => {
+    const pool = resolvePoolOptions({ command: 'node', maxInstances: Infinity, limits: { maxProcesses: Infinity } });
+    expect(pool.limits.maxProcesses).toBe(Infinity);
+    expect(pool.servers.get('default')?.maxInstances).toBe(Infinity);
+    expect(
+      resolvePoolOptions({ command: 'node', limits: { maxProcesses: Infinity } }).servers.get('default'),
+    ).toMatchObject({ maxInstances: 3 });
+    expect(problemsOf({ command: 'node', maxInstances: Infinity })).toEqual([
+      'maxInstances must not be above 15, which limits.maxProcesses allows, got Infinity',
+    ]);
   });
 });
 

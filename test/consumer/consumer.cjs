@@ -5,3 +5,8 @@ const { CleanupQueue, MCPServerPool, PoolError, ProcessRegistry } = require('mcp
 for (const [name, value] of Object.entries({ CleanupQueue, MCPServerPool, PoolError, ProcessRegistry })) {
   assert.equal(typeof value, 'function', `require('mcp-server-pool').${name}`);
 }
+
+const { StdioClientTransport, getDefaultEnvironment } = require('mcp-server-pool/stdio');
+
+assert.equal(new StdioClientTransport({ command: 'node' }).pid, null, "require('mcp-server-pool/stdio')");
+assert.equal(getDefaultEnvironment().PATH, process.env.PATH);

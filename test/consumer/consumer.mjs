@@ -6,6 +6,7 @@ import { Client as ClientV2 } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { Client as Client116 } from 'mcp-sdk-1.16/client/index.js';
 import { CleanupQueue, MCPServerPool, PoolError, ProcessRegistry } from 'mcp-server-pool';
+import { StdioClientTransport } from 'mcp-server-pool/stdio';
 
 for (const [name, value] of Object.entries({ CleanupQueue, MCPServerPool, PoolError, ProcessRegistry })) {
   assert.equal(typeof value, 'function', `import { ${name} } from 'mcp-server-pool'`);
@@ -45,3 +46,23 @@ try {
 }
 assert.deepEqual(report.survivors, [], 'shutdown left nothing');
 console.log('     shutdown: no survivors');
+
+for (const [label, Client] of Object.entries(clients)) {
+  const client = new Client({ name: 'consumer', version: '1.0.0' });
+  const transport = new StdioClientTransport({
+    command: process.execPath,
+    args: [everything, 'stdio'],
+    stderr: 'pipe',
+  });
+  await client.connect(transport);
+  const { content } = await client.callTool({ name: 'echo', arguments: { message: `hello from ${label}` } });
+  assert.equal(content[0].text, `Echo: hello from ${label}`);
+  await client.close();
+  assert.equal(transport.pid, null);
+  console.log(`     ${label}: the drop-in connects, echoes, closes`);
+}
+const failed = await new StdioClientTransport({ command: 'no-such-command' }).start().catch((error) => error);
+assert.ok(failed instanceof PoolError, 'both entry points have the same classes');
+const { processes, servers } = MCPServerPool.global().status();
+assert.deepEqual({ processes, servers }, { processes: 0, servers: {} });
+// The global pool is not shut down: it keeps nobody.

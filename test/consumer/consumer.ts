@@ -1,9 +1,13 @@
 // A TypeScript host; compiled, never run. run.js type-checks it against the packed declarations, `npm run types`
 // against the source.
-import { Client as ClientV2 } from '@modelcontextprotocol/client';
+import { Client as ClientV2, type Transport as TransportV2 } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
+import type { StdioServerParameters as SdkParameters } from '@modelcontextprotocol/sdk/client/stdio.js';
+import type { Transport as TransportV1 } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { Client as Client116 } from 'mcp-sdk-1.16/client/index.js';
+import type { Transport as Transport116 } from 'mcp-sdk-1.16/shared/transport.js';
 import { MCPServerPool, PoolError } from 'mcp-server-pool';
+import { StdioClientTransport, type StdioServerParameters } from 'mcp-server-pool/stdio';
 
 const pool = new MCPServerPool({
   servers: {
@@ -44,3 +48,17 @@ try {
 
 const report = await pool.shutdown();
 if (report.survivors.length > 0) throw new Error('something is left');
+
+// The drop-in is a transport for all of them, and takes what the SDK's takes.
+const parameters: SdkParameters = { command: 'node', args: ['server.js'], env: { A: 'b' }, stderr: 'pipe', cwd: '/' };
+const more: StdioServerParameters = { ...parameters, eofGrace: 100, termGrace: 100, maxMessageMB: 10 };
+const transport = new StdioClientTransport(parameters);
+const transports: [Transport116, TransportV1, TransportV2] = [transport, transport, new StdioClientTransport(more)];
+await new Client116(info).connect(transport);
+await new ClientV1(info).connect(transport);
+await new ClientV2(info, { versionNegotiation: { mode: 'auto' } }).connect(transport);
+transport.onclose = () => {};
+transport.stderr?.on('data', (chunk) => console.error(chunk));
+const pid: number | null = transport.pid;
+const global: MCPServerPool = MCPServerPool.global({ limits: { maxProcesses: Infinity } });
+console.error(transports.length, pid, global.status().maxProcesses);

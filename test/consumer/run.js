@@ -8,7 +8,8 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '../..');
 const work = mkdtempSync(join(tmpdir(), 'mcp-server-pool-consumer-'));
 const host = join(work, 'host');
-const mustHold = ['dist/index.js', 'dist/index.d.ts', 'package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'];
+const entries = ['dist/index.js', 'dist/index.d.ts', 'dist/stdio.js', 'dist/stdio.d.ts'];
+const mustHold = [...entries, 'package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'];
 const peers = [
   '@modelcontextprotocol/sdk@1.32.2',
   '@modelcontextprotocol/client@2.4.0',
@@ -96,7 +97,8 @@ async function main() {
   await step('types of a host: nodenext, strict, exactOptionalPropertyTypes', () => node(tsc, '-p', '.'));
   await step('types of the package, without skipLibCheck', () => {
     const flags = '--noEmit --strict --exactOptionalPropertyTypes --target es2022 --module nodenext --types node';
-    return node(tsc, ...flags.split(' '), 'node_modules/mcp-server-pool/dist/index.d.ts');
+    const dist = 'node_modules/mcp-server-pool/dist';
+    return node(tsc, ...flags.split(' '), `${dist}/index.d.ts`, `${dist}/stdio.d.ts`);
   });
   await step('import from ESM, three generations of the SDK on server-everything', () => node('consumer.mjs'));
 }
