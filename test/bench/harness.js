@@ -1,6 +1,10 @@
 // What all benchmarks share: rounds in which ours and its peers take turns, and figures that are judged against a target.
 
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { getDefaultEnvironment } from '@modelcontextprotocol/sdk/client/stdio.js';
 
 /** @typedef {{ what: string, peer: string, value: string, target: string, pass: boolean, spread: string, note: string }} Row */
 
@@ -60,6 +64,81 @@ export async function timed(task) {
   return performance.now() - started;
 }
 
+/** The official server that the times of starts are measured with. */
+export const everythingServer = {
+  command: process.execPath,
+  args: [fileURLToPath(import.meta.resolve('@modelcontextprotocol/server-everything/dist/index.js'))],
+};
+
+/** A server started by hand, as a transport with nothing to it: the least that starting one and talking to it takes. */
+export class BareTransport {
+  #child;
+  onmessage = (_message) => {};
+
+  constructor({ command, args }) {
+    // The same few variables that ours hands on; a group of its own, which can be ended as a whole.
+    const options = { env: getDefaultEnvironment(), stdio: ['pipe', 'pipe', 'ignore'], detached: true };
+    this.#child = spawn(command, args, options);
+    let rest = '';
+    this.#child.stdout.setEncoding('utf8').on('data', (chunk) => {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop();
+      for (const line of lines) this.onmessage(JSON.parse(line));
+    });
+  }
+
+  async start() {}
+
+  async send(message) {
+    this.#child.stdin.write(`${JSON.stringify(message)}\n`);
+  }
+
+  /** Kills all of it, and waits until nobody holds its pipes. */
+  async close() {
+    const closed = once(this.#child, 'close');
+    process.kill(-this.#child.pid, 'SIGKILL');
+    await closed;
+  }
+}
+
+/** Sends a request in raw JSON-RPC, and returns its result. */
+export function ask(transport, id, method, params = {}) {
+  return new Promise((resolve, reject) => {
+    transport.onmessage = (message) => {
+      if (message.id !== id || message.method !== undefined) return;
+      if (message.error) reject(new Error(JSON.stringify(message.error)));
+      else resolve(message.result);
+    };
+    transport.send({ jsonrpc: '2.0', id, method, params }).catch(reject);
+  });
+}
+
+export const INITIALIZE = {
+  protocolVersion: '2025-11-25',
+  capabilities: {},
+  clientInfo: { name: 'bench', version: '1.0.0' },
+};
+
+/** What a client begins with: `initialize`, and the list of tools. */
+export async function beginSession(transport) {
+  await transport.start();
+  await ask(transport, 1, 'initialize', INITIALIZE);
+  transport.send({ jsonrpc: '2.0', method: 'notifications/initialized' });
+  const { tools } = await ask(transport, 2, 'tools/list');
+  if (!Array.isArray(tools)) throw new Error('no list of tools came');
+}
+
+/** From the spawn of a server to its first list of tools, ms. */
+export async function bareStart(server) {
+  let transport;
+  const time = await timed(() => {
+    transport = new BareTransport(server);
+    return beginSession(transport);
+  });
+  await transport.close();
+  return time;
+}
+
 /** How many times as fast as the peer ours is: the median over the rounds, each of which compares its own two times. */
 export function ratioRow({ what, peer, ours, theirs, target }) {
   const ratios = ours.map((time, round) => theirs[round] / time);
@@ -85,6 +164,19 @@ export function differenceRow({ what, peer, ours, theirs, target }) {
     pass: median(differences) <= target,
     spread: `${short(quantile(differences, 0.25))} – ${short(quantile(differences, 0.75))} ms`,
     note: `${differences.length} rounds, medians ${short(median(ours))} and ${short(median(theirs))} ms`,
+  };
+}
+
+/** How much one of something takes: the median over the rounds. */
+export function amountRow({ what, peer, unit, amounts, target }) {
+  return {
+    what,
+    peer,
+    value: `${short(median(amounts))} ${unit}`,
+    target: `<= ${target} ${unit}`,
+    pass: median(amounts) <= target,
+    spread: `${short(quantile(amounts, 0.25))} – ${short(quantile(amounts, 0.75))} ${unit}`,
+    note: `${amounts.length} rounds`,
   };
 }
 

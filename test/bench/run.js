@@ -4,7 +4,17 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { table } from './harness.js';
 
-const BENCHMARKS = ['warm', 'messages', 'requests', 'large-lines', 'cold', 'ending'];
+const BENCHMARKS = [
+  'warm',
+  'messages',
+  'requests',
+  'large-lines',
+  'cold',
+  'ending',
+  'sharing',
+  'session-memory',
+  'failover',
+];
 const LONGEST = 50_000;
 
 const asked = process.argv.slice(2);

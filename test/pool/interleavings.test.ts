@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PoolError } from '../../src/errors.js';
-import { MCPServerPool, type PooledServer } from '../../src/index.js';
+import { MCPServerPool, type PooledServer, type ServerDefinition } from '../../src/index.js';
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher } from '../helpers/fake-launcher.js';
 import { flush } from '../helpers/until.js';
@@ -18,14 +18,17 @@ interface Call {
   readonly abort: AbortController;
   lease?: PooledServer;
   error?: unknown;
-  released: boolean;
 }
 
+/** `a` and `b` are exclusive, `s` is shared. */
+type ServerName = 'a' | 'b' | 's';
+const serverName = fc.constantFrom<ServerName>('a', 'b', 's');
+
 type Step =
-  | { readonly do: 'acquire'; readonly server: 'a' | 'b'; readonly tenant: 't' | 'u'; readonly timeout: number }
+  | { readonly do: 'acquire'; readonly server: ServerName; readonly tenant: 't' | 'u'; readonly timeout: number }
   | { readonly do: 'abort' | 'release' | 'spawned' | 'initialized' | 'refuse' | 'exit' | 'die'; readonly which: number }
-  | { readonly do: 'update' | 'restart' | 'warm' | 'remove'; readonly server: 'a' | 'b' }
-  | { readonly do: 'limit'; readonly server: 'a' | 'b'; readonly most: number }
+  | { readonly do: 'update' | 'restart' | 'warm' | 'remove'; readonly server: ServerName }
+  | { readonly do: 'limit'; readonly server: ServerName; readonly most: number }
   | { readonly do: 'forget'; readonly tenant: 't' | 'u' }
   | { readonly do: 'arm'; readonly event: ArmedEvent; readonly action: Step }
   | { readonly do: 'advance'; readonly ms: number };
@@ -51,7 +54,7 @@ const simpleStep: fc.Arbitrary<Step> = fc.oneof(
     weight: 5,
     arbitrary: fc.record({
       do: fc.constant('acquire' as const),
-      server: fc.constantFrom('a' as const, 'b' as const),
+      server: serverName,
       tenant: fc.constantFrom('t' as const, 'u' as const),
       timeout: fc.integer({ min: 10, max: 2_000 }),
     }),
@@ -75,14 +78,14 @@ const simpleStep: fc.Arbitrary<Step> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       do: fc.constantFrom('update' as const, 'restart' as const, 'warm' as const, 'remove' as const),
-      server: fc.constantFrom('a' as const, 'b' as const),
+      server: serverName,
     }),
   },
   {
     weight: 1,
     arbitrary: fc.record({
       do: fc.constant('limit' as const),
-      server: fc.constantFrom('a' as const, 'b' as const),
+      server: serverName,
       most: fc.integer({ min: 1, max: MAX_INSTANCES }),
     }),
   },
@@ -101,6 +104,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
+const SHARED: Partial<ServerDefinition> = { sharing: 'shared', maxSessions: 2, restart: { maxRestarts: 8 } };
+
 /** A pool whose servers do nothing by themselves, and everything that its callers went through. */
 class World {
   readonly clock = new ManualClock();
@@ -109,14 +114,17 @@ class World {
   readonly managed: Promise<unknown>[] = [];
   /** What was seen to be wrong when a call was served. */
   readonly failures: unknown[] = [];
-  readonly limits = { a: MAX_INSTANCES, b: MAX_INSTANCES };
+  /** Ids of leases that have ended. */
+  readonly over = new Set<string>();
+  readonly limits = { a: MAX_INSTANCES, b: MAX_INSTANCES, s: MAX_INSTANCES };
   /** Of the definitions now. */
-  readonly args: Record<'a' | 'b', readonly string[]> = { a: [], b: [] };
+  readonly args: Record<ServerName, readonly string[]> = { a: [], b: [], s: [] };
   readonly pool = new MCPServerPool(
     {
       servers: {
         a: { command: 'fake-a', maxInstances: MAX_INSTANCES, idleTimeout: 500 },
         b: { command: 'fake-b', maxInstances: MAX_INSTANCES, startTimeout: 700, minIdle: 1 },
+        s: { ...SHARED, command: 'fake-s', maxInstances: MAX_INSTANCES, startTimeout: 900 },
       },
       limits: { maxProcesses: MAX_PROCESSES },
     },
@@ -128,7 +136,11 @@ class World {
   }
 
   get held(): Call[] {
-    return this.calls.filter(({ lease, released }) => lease !== undefined && !released);
+    return this.calls.filter(({ lease }) => lease !== undefined && !this.over.has(lease.id));
+  }
+
+  constructor() {
+    this.pool.on('lease:released', ({ leaseId }) => this.over.add(leaseId));
   }
 
   async take(step: Step): Promise<void> {
@@ -142,13 +154,27 @@ class World {
     if (this.failures.length > 0) throw this.failures[0];
     // [BUDGET-1] Whatever lives counts, also what is being ended.
     expect(this.launcher.living.length).toBeLessThanOrEqual(MAX_PROCESSES);
-    for (const name of ['a', 'b']) expect(this.launcher.livingOf(name).length).toBeLessThanOrEqual(MAX_INSTANCES);
-    const inUse = this.held.map(({ lease }) => lease?.instanceId);
-    expect(new Set(inUse).size).toBe(inUse.length);
+    for (const name of ['a', 'b', 's']) expect(this.launcher.livingOf(name).length).toBeLessThanOrEqual(MAX_INSTANCES);
+    const exclusive = this.held.flatMap(({ lease }) => (lease?.name === 's' ? [] : [lease?.instanceId]));
+    expect(new Set(exclusive).size).toBe(exclusive.length);
+    this.#checkShared();
     const status = this.pool.status();
     expect(status.processes).toBeLessThanOrEqual(MAX_PROCESSES);
     expect(status.waiting).toBe(this.pending.length);
     expect(status.idle).toBeLessThanOrEqual(status.processes);
+  }
+
+  /** [TENANT-1] An instance serves one tenant, and never more leases than it has seats. */
+  #checkShared(): void {
+    const tenants = new Map<string | undefined, string[]>();
+    for (const { lease } of this.held) {
+      if (lease?.name === 's')
+        tenants.set(lease.instanceId, [...(tenants.get(lease.instanceId) ?? []), `${lease.tenant}`]);
+    }
+    for (const of of tenants.values()) {
+      expect(of.length).toBeLessThanOrEqual(SHARED.maxSessions ?? 0);
+      expect(new Set(of).size).toBe(1);
+    }
   }
 
   /** Servers start, answer and end by themselves; callers give back what they get. Nobody may be left. */
@@ -201,15 +227,15 @@ class World {
   }
 
   #forget(tenant: 't' | 'u'): void {
-    for (const call of this.held) if (call.lease?.tenant === tenant) call.released = true;
     this.pool.releaseTenant(tenant);
   }
 
-  #redefine(server: 'a' | 'b', args: readonly string[], maxInstances: number): void {
+  #redefine(server: ServerName, args: readonly string[], maxInstances: number): void {
     this.args[server] = args;
     this.limits[server] = maxInstances;
     this.manage(
       this.pool.updateServer(server, {
+        ...(server === 's' ? SHARED : {}),
         command: `fake-${server}`,
         args,
         maxInstances,
@@ -224,7 +250,6 @@ class World {
       kind: `${server}/${tenant}`,
       version: version(this.args[server]),
       abort: new AbortController(),
-      released: false,
     };
     this.calls.push(call);
     this.pool
@@ -240,7 +265,7 @@ class World {
       .catch((failure: unknown) => this.failures.push(failure));
   }
 
-  #manage(what: 'update' | 'restart' | 'warm' | 'remove', server: 'a' | 'b'): void {
+  #manage(what: 'update' | 'restart' | 'warm' | 'remove', server: ServerName): void {
     const args = [String(this.managed.length)];
     if (what === 'update') {
       this.#redefine(server, args, this.limits[server]);
@@ -249,7 +274,8 @@ class World {
       this.args[server] = args;
       // A listener to the removal may have removed and added it, too.
       if (this.pool.status().servers[server]?.defined) return;
-      this.pool.addServer(server, { command: `fake-${server}`, args, maxInstances: this.limits[server] });
+      const policy = server === 's' ? SHARED : {};
+      this.pool.addServer(server, { ...policy, command: `fake-${server}`, args, maxInstances: this.limits[server] });
     } else if (what === 'restart') {
       this.manage(this.pool.restart(server));
     } else {
@@ -269,7 +295,6 @@ class World {
   }
 
   #release(call: Call): void {
-    call.released = true;
     call.lease?.release();
   }
 
@@ -285,7 +310,6 @@ class World {
     else if (what === 'refuse' && server && !server.ending && !server.received.length)
       server.refuse(new PoolError('SPAWN_FAILED', 'refused'));
     else if (what === 'exit' && server) {
-      for (const call of this.held) if (call.lease?.pid === server.pid) call.released = true;
       server.exit();
     } else if (what === 'die' && server?.ending) server.exit();
   }
