@@ -65,7 +65,7 @@ export class LeaseDesk {
     const { hold } = parts;
     this.#leaseHost = { hold, clock: parts.clock, leaseEnded: (lease, end) => this.#leaseEnded(lease, end) };
     const { options, clock, fleet, lifecycle, breakers } = parts;
-    this.queue = new WaitQueue(clock, (waiter, why) => this.#giveUp(waiter, why));
+    this.queue = new WaitQueue(clock, (waiter, why, reject) => this.#giveUp(waiter, why, reject));
     this.#dispatcher = new Dispatcher(fleet, clock, this.queue, options.limits.maxProcesses, {
       lend: (waiter, group) => this.#serve(waiter, group),
       refusal: (waiter) => breakers.refusal(waiter.kind, waiter.name),
@@ -270,13 +270,16 @@ export class LeaseDesk {
     const unfinished = !shared && lease.openRequests > 0;
     this.leases.delete(lease.number);
     instance.leases -= 1;
-    if (shared && instance.leases === 0) this.#parts.fleet.removeShared(instance);
+    // What becomes of the instance is for its last lease, which a listener may end before this one is through.
+    const isLast = instance.leases === 0;
+    const wasStarting = instance.state === 'starting';
+    if (shared && isLast) this.#parts.fleet.removeShared(instance);
     lease.closeSession(end);
     const now = this.#parts.clock.now();
     this.news.released(lease, now);
-    if (instance.state === 'starting') return this.#unwanted(instance);
+    if (wasStarting) return this.#unwanted(instance);
     if (instance.state !== 'ready') return instance.ended;
-    if (instance.leases > 0) return this.#seatFree();
+    if (!isLast) return this.#seatFree();
     const reason = unfinished ? 'unfinished' : whyNotAgain(instance, now);
     if (reason !== undefined) return instance.stop(reason);
     this.park(instance, now);
@@ -285,7 +288,7 @@ export class LeaseDesk {
 
   /** A lease ended while its server was started again. */
   #unwanted(instance: ServerInstance): undefined {
-    if (instance.leases === 0) this.#endUnwantedStart(instance);
+    if (instance.leases === 0 && instance.state === 'starting') this.#endUnwantedStart(instance);
     return undefined;
   }
 
@@ -294,20 +297,21 @@ export class LeaseDesk {
     return undefined;
   }
 
-  #giveUp(waiter: Waiter, why: GiveUpReason): PoolError {
+  #giveUp(waiter: Waiter, why: GiveUpReason, reject: (error: PoolError) => void): void {
     const { fleet } = this.#parts;
     const group = fleet.group(waiter.name);
-    if (!isOpen(group)) return aborted(waiter, this.#waited(waiter), 'its server was removed');
+    if (!isOpen(group)) return reject(aborted(waiter, this.#waited(waiter), 'its server was removed'));
     const key = reuseKey(group.definition, waiter);
     const starting = waiter.blockedBy === undefined ? fleet.startsFor(group, key)[0] : undefined;
     const error =
       why === 'timeout'
         ? acquireTimeout(waiter, group, starting?.errorData(), this.#waited(waiter))
         : aborted(waiter, this.#waited(waiter), 'its signal was aborted', why.abortedBy);
+    // The caller knows before anybody is told, so that whom a listener serves is never served before it.
+    reject(error);
     this.news.rejected(waiter, this.#waited(waiter), error);
     this.#endUnwantedStart(waiter);
     this.settle();
-    return error;
   }
 
   /** A start belongs to the pool and serves the next waiter; when there is none, and no minimum asks for it, it ends. */

@@ -123,7 +123,8 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       stoppedUnder: (instance, error) => this.#desk.endLeases(instance, error),
       usable: (instance) => {
         this.#failover.ready(instance);
-        this.#desk.park(instance);
+        // A listener may have ended it.
+        if (instance.state === 'ready') this.#desk.park(instance);
       },
       startFailed: (group, key, seats, error) => this.#desk.startFailed(group, key, seats, error),
       spareFailed: (group) => this.#janitor.spareFailed(group),

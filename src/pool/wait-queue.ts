@@ -30,8 +30,8 @@ export interface Waiter extends LeaseRequest {
 
 export type GiveUpReason = 'timeout' | { readonly abortedBy: unknown };
 
-/** Told when a waiter has given up; returns what its error says. */
-export type GiveUp = (waiter: Waiter, why: GiveUpReason) => PoolError;
+/** Called when a waiter has given up, and has left the queue: rejects it with what its error says. */
+export type GiveUp = (waiter: Waiter, why: GiveUpReason, reject: (error: PoolError) => void) => void;
 
 /** Callers in order of arrival. Each leaves exactly once: served, rejected, out of time, or aborted. */
 export class WaitQueue {
@@ -90,7 +90,7 @@ export class WaitQueue {
       settle = { resolve, reject };
     });
     let timer: Timer | undefined;
-    const onAbort = () => leave(() => settle.reject(this.#giveUp(waiter, { abortedBy: signal?.reason })));
+    const onAbort = () => leave(() => this.#giveUp(waiter, { abortedBy: signal?.reason }, settle.reject));
     const leave = (then: () => void) => {
       if (!this.#waiters.delete(waiter)) return;
       this.#tally(waiter.kind, -1);
@@ -110,7 +110,7 @@ export class WaitQueue {
     this.#waiters.add(waiter);
     this.#tally(more.kind, 1);
     // A caller that waits holds the host open.
-    timer = this.#clock.after(timeout, () => leave(() => settle.reject(this.#giveUp(waiter, 'timeout'))), 'holding');
+    timer = this.#clock.after(timeout, () => leave(() => this.#giveUp(waiter, 'timeout', settle.reject)), 'holding');
     if (signal) this.#listen(signal, onAbort);
     return { waiter, lease };
   }

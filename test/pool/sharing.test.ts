@@ -164,6 +164,14 @@ describe('shared leases', () => {
     ]);
   });
 
+  it('[LEASE-3] the last of which a listener releases within the end of another is parked once', async () => {
+    const { pool } = setUp({ servers: { a: shared } });
+    const [one, two] = [await pool.getServer('a'), await pool.getServer('a')];
+    pool.once('lease:released', () => void two.release());
+    one.release();
+    expect(pool.status()).toMatchObject({ processes: 1, idle: 1, leases: 0 });
+  });
+
   it('[START-1] a start that fails rejects all that counted on it, and nobody else', async () => {
     const { pool, launcher } = setUp({ servers: { a: { ...shared, maxSessions: 2 } } }, { spawn: false });
     const calls = Array.from({ length: 3 }, () => outcome(pool.getServer('a').then((lease) => lease.id)));
