@@ -67,10 +67,10 @@ export class Failover {
     const { name, id, pid, tenant } = instance;
     const delay = next ? 0 : Math.round(outcome.delay);
     news.emit('server:restarting', { name, instanceId: id, pid, tenant, error, delay, leases: held.length });
+    // A listener may have ended all of them, or the pool.
+    if (instance.leases === 0 || this.#groupFor(instance) === undefined) return;
     if (next?.state === 'starting') this.#moveLeases(instance, next);
-    // A listener may have ended all.
-    else if (this.#groupFor(instance))
-      void this.#startHeir(instance, this.#appointHeir(group, instance), outcome.delay);
+    else void this.#startHeir(instance, this.#appointHeir(group, instance), outcome.delay);
   }
 
   /** An instance can be used: it has the leases of the one that it replaces from now on. */
@@ -124,6 +124,8 @@ export class Failover {
       }
       await this.#startNext(group, instance, reason);
     }
+    // Its server was removed meanwhile, or shares in another way now: it ends with its last lease.
+    if (instance.leases > 0) return void (await instance.ended);
     await this.#drain(instance, timeout);
     await instance.stop(reason);
   }
@@ -132,12 +134,14 @@ export class Failover {
   async #startNext(group: OpenGroup, instance: ServerInstance, reason: EndReason): Promise<void> {
     let failure: PoolError | undefined;
     try {
-      const next = this.#parts.lifecycle.startNext(group, instance);
+      const next = this.#parts.lifecycle.appointNext(group, instance);
+      // Known before anybody hears of it: a listener may end the old one.
       this.#nexts.set(instance, next);
       this.#predecessors.set(next, instance);
+      this.#parts.lifecycle.launch(next);
       await next.started;
       failure = next.startError;
-      this.#predecessors.delete(next);
+      this.#forget(next);
     } catch (error) {
       failure = error as PoolError;
     }

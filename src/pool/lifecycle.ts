@@ -5,7 +5,7 @@ import type { ToolChanges } from '../protocol/tool-list.js';
 import type { EndReason, InstanceContext, InstanceObserver } from '../server/instance-context.js';
 import { ServerInstance } from '../server/server-instance.js';
 import type { Breakers } from './breakers.js';
-import { type Fleet, isOpen, type OpenGroup, reuseKey, type ServerGroup, startsNeeded, type Whose } from './fleet.js';
+import { type Fleet, type OpenGroup, reuseKey, type ServerGroup, startsNeeded, type Whose } from './fleet.js';
 import type { News, ServerEvent } from './pool-events.js';
 import { poolClosed, undeclared } from './refusals.js';
 import type { PoolMetrics } from './status.js';
@@ -61,19 +61,18 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
    * Takes a slot, spawns and registers, all in this tick.
    * @throws PoolError when there is nothing to be spawned; the slot is free again then
    */
-  start(group: OpenGroup, whose: Whose, predecessor?: ServerInstance): ServerInstance {
-    // A listener to the start before may have shut the pool down.
-    if (!this.#host.isOpen()) throw poolClosed();
-    const instance = new ServerInstance(group.definition, whose, this.#context, this, predecessor);
-    this.#breakers.admit(instance);
-    this.#fleet.addStart(group, instance);
+  start(group: OpenGroup, whose: Whose): ServerInstance {
+    const instance = this.#admit(group, whose);
     this.#spawn(instance, group);
     return instance;
   }
 
-  /** The same for one that takes over the sessions of `instance`, which serves them until then. */
-  startNext(group: OpenGroup, instance: ServerInstance): ServerInstance {
-    const next = this.start(group, instance, instance);
+  /**
+   * An instance that takes over the sessions of `instance`, which serves them until then: to be launched at once.
+   * @throws PoolError `BREAKER_OPEN`, `POOL_CLOSED`
+   */
+  appointNext(group: OpenGroup, instance: ServerInstance): ServerInstance {
+    const next = this.#admit(group, instance, instance);
     this.#spares.add(next);
     return next;
   }
@@ -85,20 +84,30 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
     return heir;
   }
 
-  /** Spawns an heir. */
-  launch(heir: ServerInstance): void {
-    const group = this.#fleet.group(heir.name);
+  /** Spawns an instance that was appointed. If there is nothing to be spawned, those who count on it learn of it. */
+  launch(instance: ServerInstance): void {
+    const group = this.#fleet.group(instance.name);
+    if (group === undefined) return;
     try {
-      if (group) this.#spawn(heir, group);
+      this.#spawn(instance, group);
     } catch (error) {
+      this.#host.startFailed(group, reuseKey(instance.definition, instance), instance.seats, error as PoolError);
       this.#host.changed();
-      if (group && isOpen(group))
-        this.#host.startFailed(group, reuseKey(heir.definition, heir), heir.seats, error as PoolError);
     }
   }
 
   changed(): void {
     this.#host.changed();
+  }
+
+  /** Takes a slot for an instance, if its breaker lets it start. */
+  #admit(group: OpenGroup, whose: Whose, predecessor?: ServerInstance): ServerInstance {
+    // A listener to the start before may have shut the pool down.
+    if (!this.#host.isOpen()) throw poolClosed();
+    const instance = new ServerInstance(group.definition, whose, this.#context, this, predecessor);
+    this.#breakers.admit(instance);
+    this.#fleet.addStart(group, instance);
+    return instance;
   }
 
   #spawn(instance: ServerInstance, group: ServerGroup): void {

@@ -38,6 +38,8 @@ interface Outgoing {
 
 /** Of what may wait to be written in a pool, one session gets a part. */
 const SESSION_SHARE = 4;
+/** Most requests of one session that are not answered. */
+const MOST_OPEN = 100_000;
 
 /**
  * The requests of all sessions of one server, each from its `send` to its answer: at once while the process has room, else
@@ -102,6 +104,7 @@ export class RequestFlow {
 
   /** Sends a request, if it is its turn. */
   forward(request: OpenRequest): Promise<void> {
+    if (request.session.openRequests >= MOST_OPEN) return Promise.reject(this.#tooManyOpen());
     this.begin(request);
     const upstream = this.#upstream;
     try {
@@ -181,6 +184,15 @@ export class RequestFlow {
       const item = this.#waiting.shift();
       if (item !== undefined) this.#sendWaiting(this.#upstream, item);
     }
+  }
+
+  #tooManyOpen(): PoolError {
+    const { name } = this.#options;
+    return new PoolError(
+      'BUFFER_FULL',
+      `a request to server '${name}' was refused: ${MOST_OPEN} of this session wait for their answers already`,
+      { name },
+    );
   }
 
   /** @throws PoolError `BUFFER_FULL`; TypeError for what is no JSON */

@@ -151,10 +151,12 @@ export class ServerInstance {
       });
     } catch (error) {
       this.#move('refused');
+      const refused =
+        error instanceof PoolError ? error : this.#error('SPAWN_FAILED', `could not be started: ${messageOf(error)}`);
+      this.startError = refused;
+      this.#started.resolve();
       this.#ended.resolve(undefined);
-      throw error instanceof PoolError
-        ? error
-        : this.#error('SPAWN_FAILED', `could not be started: ${messageOf(error)}`);
+      throw refused;
     }
     this.#process = process;
     const { pid, startTime, stdin, stdout } = process;

@@ -422,3 +422,66 @@ describe('replacement of a shared server', () => {
     expect(launcher.living).toHaveLength(0);
   });
 });
+
+describe('a listener', () => {
+  it('[FAIL-4] that releases the leases when it hears of the crash has no server started for them', async () => {
+    const { pool, launcher } = setUp({ servers: { a: shared } });
+    const [one] = await leases(pool, 1);
+    pool.once('server:restarting', () => void one?.lease.release());
+    launcher.last.exit({ exitCode: 1 });
+    await flush();
+    expect(launcher.servers).toHaveLength(1);
+    expect(pool.status()).toMatchObject({ processes: 0, leases: 0 });
+  });
+
+  it('[FAIL-5] that ends the old process when it hears of the new one loses no lease', async () => {
+    const { pool, launcher } = setUp({ servers: { a: shared } });
+    const [one] = await leases(pool, 1);
+    pool.once('server:starting', () => launcher.servers[0]?.exit({ exitCode: 1 }));
+    await pool.restart('a');
+    expect(await one?.client.request('tools/list')).toEqual({ echo: undefined });
+    expect(one?.lease.pid).toBe(launcher.last.pid);
+    expect(launcher.servers).toHaveLength(2);
+  });
+
+  it('[FAIL-5] [DEF-2] that removes the server while it is replaced leaves its leases on the old process', async () => {
+    const { pool, launcher } = setUp({ servers: { a: shared } });
+    const [one] = await leases(pool, 1);
+    let removed: Promise<void> | undefined;
+    pool.once('server:starting', () => {
+      removed = pool.removeServer('a');
+    });
+    const restarted = pool.restart('a');
+    await flush();
+    expect(await one?.client.request('tools/list')).toEqual({ echo: undefined });
+    expect(one?.lease.release()).toBe(true);
+    await Promise.all([restarted, removed]);
+    expect(launcher.living).toHaveLength(0);
+  });
+
+  it('[FAIL-5] [SPAWN-2] a definition that cannot be spawned leaves the old one in service', async () => {
+    const { pool, launcher } = setUp({ servers: { a: shared } });
+    const [one] = await leases(pool, 1);
+    launcher.onLaunch = () => {
+      throw new PoolError('COMMAND_NOT_FOUND', 'there is none');
+    };
+    expect(await rejection(pool.updateServer('a', { ...shared, command: 'gone' }))).toMatchObject({
+      code: 'COMMAND_NOT_FOUND',
+    });
+    expect(await one?.client.request('tools/list')).toEqual({ echo: undefined });
+    expect(await rejection(pool.getServer('a'))).toMatchObject({ code: 'COMMAND_NOT_FOUND' });
+  });
+
+  it('[FAIL-6] a server that cannot be spawned again closes its leases when the breaker opens', async () => {
+    const { pool, launcher, clock } = setUp({ servers: { a: { ...shared, restart: { maxRestarts: 2 } } } });
+    const [one] = await leases(pool, 1);
+    launcher.onLaunch = () => {
+      throw new PoolError('COMMAND_NOT_FOUND', 'there is none');
+    };
+    launcher.last.exit({ exitCode: 1 });
+    await clock.advanceAndFlush(1_000);
+    await one?.client.closed;
+    expect(one?.client.errors[0]).toMatchObject({ code: 'BREAKER_OPEN' });
+    expect(pool.status()).toMatchObject({ processes: 0, leases: 0 });
+  });
+});
