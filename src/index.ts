@@ -16,7 +16,8 @@ export type {
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
 export type { ListenerError, SafeEmitter } from './events.js';
 export type { PooledServer } from './pool/lease.js';
-export { MCPServerPool, type PoolDependencies } from './pool/mcp-server-pool.js';
+export { MCPServerPool } from './pool/mcp-server-pool.js';
+export type { PoolDependencies } from './pool/parts.js';
 export type { LeaseEvent, PoolEvents, QueueEvent, ServerEvent, ShutdownReport } from './pool/pool-events.js';
 export type { InstanceStatus, PoolMetrics, PoolStatus, ServerStatus } from './pool/status.js';
 export {

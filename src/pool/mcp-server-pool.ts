@@ -8,9 +8,7 @@ import {
   type ShutdownOptions,
   type WarmOptions,
 } from '../config/call-options.js';
-import { type Clock, systemClock } from '../config/clock.js';
 import { deferred } from '../config/deferred.js';
-import { HostHold } from '../config/host-hold.js';
 import {
   type PoolOptions,
   type ResolvedPoolOptions,
@@ -21,38 +19,17 @@ import {
 } from '../config/options.js';
 import { PoolError } from '../errors.js';
 import { SafeEmitter } from '../events.js';
-import { CleanupQueue } from '../process/cleanup-queue.js';
-import type { Launcher } from '../process/launcher.js';
-import { currentPlatform } from '../process/platform.js';
-import { ProcessRegistry } from '../process/process-registry.js';
-import { localLauncher } from '../process/spawn.js';
-import { WriteBudget } from '../protocol/connection.js';
-import type { EndReason } from '../server/instance-context.js';
-import type { ServerInstance } from '../server/server-instance.js';
-import { Breakers } from './breakers.js';
-import { Failover } from './failover.js';
-import { Fleet, isOpen, type OpenGroup, reuseKey } from './fleet.js';
+import type { CleanupQueue } from '../process/cleanup-queue.js';
+import type { ProcessRegistry } from '../process/process-registry.js';
+import { isOpen, type OpenGroup, reuseKey } from './fleet.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
-import { Janitor } from './janitor.js';
 import { Lease, type PooledServer } from './lease.js';
-import { LeaseDesk } from './lease-desk.js';
-import { LeaseNews } from './lease-news.js';
-import { Lifecycle } from './lifecycle.js';
+import { assemble, type PoolDependencies, type PoolParts } from './parts.js';
 import type { News, PoolEvents, ShutdownReport } from './pool-events.js';
 import { aborted, poolClosed, unknownServer } from './refusals.js';
 import { Shutdown } from './shutdown.js';
-import { newMetrics, type PoolMetrics, type PoolStatus, statusOf } from './status.js';
+import { type PoolMetrics, type PoolStatus, statusOf } from './status.js';
 import type { LeaseRequest } from './wait-queue.js';
-
-/** What a pool stands on. Tests, and hosts with other kinds of processes, bring their own. */
-export interface PoolDependencies {
-  readonly clock?: Clock;
-  readonly launcher?: Launcher;
-}
-
-const MB = 1_048_576;
-/** How long a shared instance that is replaced may take to finish what it has, unless the host says less, ms. */
-const REPLACEMENT_TIMEOUT = 30_000;
 
 /**
  * A pool of stdio MCP servers: gives out leases on running servers within hard budgets, and ends every process it started.
@@ -67,15 +44,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   /** What ends them. */
   readonly cleanup: CleanupQueue;
   readonly #options: ResolvedPoolOptions;
-  readonly #clock: Clock;
-  readonly #hold = new HostHold();
-  readonly #fleet = new Fleet();
-  readonly #metrics = newMetrics();
-  readonly #breakers: Breakers;
-  readonly #lifecycle: Lifecycle;
-  readonly #desk: LeaseDesk;
-  readonly #failover: Failover;
-  readonly #janitor: Janitor;
+  readonly #parts: PoolParts;
   /** What a call without options asks for. */
   readonly #plainRequest: LeaseRequest;
   #state: PoolStatus['state'] = 'open';
@@ -98,71 +67,17 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   constructor(options: PoolOptions | SingleServerOptions = {}, dependencies: PoolDependencies = {}) {
     super();
     this.#options = resolvePoolOptions(options);
-    const platform = currentPlatform();
-    const clock = dependencies.clock ?? systemClock;
     const news: News = {
       emit: (event, payload) => void this.emit(event, payload as never),
       hasListener: (event) => this.listenerCount(event) > 0,
     };
-    this.#clock = clock;
-    this.registry = new ProcessRegistry(platform.table);
-    this.cleanup = new CleanupQueue(this.#options.cleanup);
+    this.#parts = assemble(this.#options, dependencies, news, () => this.#state === 'open');
+    this.registry = this.#parts.registry;
+    this.cleanup = this.#parts.cleanup;
     for (const event of CLEANUP_EVENTS) this.cleanup.on(event, (payload) => this.emit(event, payload as never));
-    const shared = { clock, hold: this.#hold };
-    const instances = {
-      ...shared,
-      launcher: dependencies.launcher ?? localLauncher(platform),
-      registry: this.registry,
-      cleanup: this.cleanup,
-      writeBudget: new WriteBudget(this.#options.maxBufferedMB * MB),
-    };
-    this.#breakers = new Breakers(clock, news);
-    this.#lifecycle = new Lifecycle(this.#fleet, this.#breakers, this.#metrics, instances, news, {
-      isOpen: () => this.#state === 'open',
-      lost: (instance, error) => this.#failover.lost(instance, error),
-      stoppedUnder: (instance, error) => this.#desk.endLeases(instance, error),
-      usable: (instance) => {
-        this.#failover.ready(instance);
-        // A listener may have ended it.
-        if (instance.state === 'ready') this.#desk.park(instance);
-      },
-      startFailed: (group, key, seats, error) => this.#desk.startFailed(group, key, seats, error),
-      spareFailed: (group) => this.#janitor.spareFailed(group),
-      quarantined: () => this.#janitor.quarantined(),
-      changed: () => this.#desk.settle(),
-    });
-    const leaseNews = new LeaseNews(news, this.#metrics);
-    this.#desk = new LeaseDesk({
-      ...shared,
-      options: this.#options,
-      fleet: this.#fleet,
-      news: leaseNews,
-      lifecycle: this.#lifecycle,
-      breakers: this.#breakers,
-      // The janitor watches the desk, so it is made after it.
-      timekeeper: {
-        parked: (instance) => this.#janitor.parked(instance),
-        wakeAt: (at) => this.#janitor.wakeAt(at),
-        reclaimSilent: () => this.#janitor.reclaimSilent(),
-        fillUp: () => this.#janitor.fillUp(),
-      },
-    });
-    this.#failover = new Failover({
-      clock,
-      fleet: this.#fleet,
-      lifecycle: this.#lifecycle,
-      breakers: this.#breakers,
-      leases: { of: (instance) => this.#desk.leasesOf(instance) },
-      news,
-      leaseNews,
-      metrics: this.#metrics,
-      maxProcesses: this.#options.limits.maxProcesses,
-      isOpen: () => this.#state === 'open',
-    });
-    this.#janitor = new Janitor(clock, this.#fleet, this.#desk, this.#options, this.#lifecycle);
-    for (const definition of this.#options.servers.values()) this.#fleet.define(definition);
+    for (const definition of this.#options.servers.values()) this.#parts.fleet.define(definition);
     this.#plainRequest = this.#request({});
-    this.#janitor.fillUp();
+    this.#parts.janitor.fillUp();
   }
 
   /**
@@ -178,8 +93,8 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       const request = options === undefined ? this.#plainRequest : this.#request(options);
       if (request.signal?.aborted) throw aborted(group, 0, 'its signal was aborted before', request.signal.reason);
       const stack = this.#options.leakDetection > 0 ? stackAbove(this.getServer) : undefined;
-      const lease = this.#desk.acquireFree(group, request, stack);
-      return lease === undefined ? this.#desk.wait(group, request, stack) : Promise.resolve(lease);
+      const lease = this.#parts.desk.acquireFree(group, request, stack);
+      return lease === undefined ? this.#parts.desk.wait(group, request, stack) : Promise.resolve(lease);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -187,21 +102,21 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
 
   /** Gives a leased server back, at once. False when there is no lease of that id, because it ended already. */
   releaseServer(leaseId: string): boolean {
-    return this.#desk.leases.get(Lease.numberOf(leaseId))?.release() ?? false;
+    return this.#parts.desk.leases.get(Lease.numberOf(leaseId))?.release() ?? false;
   }
 
   /** Releases all leases of an owner, and gives its waiting calls up (`ACQUIRE_ABORTED`). Returns how many leases. */
   releaseOwner(owner: string): number {
-    return this.#desk.releaseAll((whose) => whose.owner === owner, 'releaseOwner() was called');
+    return this.#parts.desk.releaseAll((whose) => whose.owner === owner, 'releaseOwner() was called');
   }
 
   /** The same for a tenant; its instances end, too. */
   releaseTenant(tenant: string): number {
-    const instances = [...this.#fleet.instances()].filter((instance) => instance.tenant === tenant);
+    const instances = [...this.#parts.fleet.instances()].filter((instance) => instance.tenant === tenant);
     for (const instance of instances) instance.retired ??= 'tenant-released';
-    const released = this.#desk.releaseAll((whose) => whose.tenant === tenant, 'releaseTenant() was called');
+    const released = this.#parts.desk.releaseAll((whose) => whose.tenant === tenant, 'releaseTenant() was called');
     for (const instance of instances) void instance.stop('tenant-released');
-    this.#breakers.forget((_server, ofTenant) => ofTenant === tenant);
+    this.#parts.breakers.forget((_server, ofTenant) => ofTenant === tenant);
     return released;
   }
 
@@ -211,12 +126,12 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    */
   addServer(name: string, definition: ServerDefinition): void {
     this.#assertOpen();
-    if (isOpen(this.#fleet.group(name))) {
+    if (isOpen(this.#parts.fleet.group(name))) {
       const problem = `a server '${name}' is defined already; use updateServer() to change it`;
       throw new PoolError('INVALID_OPTIONS', problem, { name, problems: [problem] });
     }
-    this.#fleet.define(resolveDefinition(name, definition, this.#options));
-    this.#desk.settle();
+    this.#parts.fleet.define(resolveDefinition(name, definition, this.#options));
+    this.#parts.desk.settle();
   }
 
   /**
@@ -231,12 +146,12 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     const { timeout } = resolveDrainOptions(drain);
     const { key } = group.definition;
     const changed = resolveDefinition(name, definition, this.#options);
-    this.#fleet.define(changed);
+    this.#parts.fleet.define(changed);
     // What failed before says nothing about what comes.
-    this.#breakers.forget((server) => server === name);
-    this.#desk.redefined(group);
-    if (changed.key === key) this.#desk.settle();
-    else await this.#retire([...group.instances], 'replaced', timeout);
+    this.#parts.breakers.forget((server) => server === name);
+    this.#parts.desk.redefined(group);
+    if (changed.key === key) this.#parts.desk.settle();
+    else await this.#parts.retirement.retire([...group.instances], 'replaced', timeout);
   }
 
   /**
@@ -248,14 +163,14 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   async removeServer(name: string, drain: DrainOptions = {}): Promise<void> {
     const group = this.#openGroup(name);
     const { timeout } = resolveDrainOptions(drain);
-    this.#fleet.undefine(group);
-    this.#breakers.forget((server) => server === name);
+    this.#parts.fleet.undefine(group);
+    this.#parts.breakers.forget((server) => server === name);
     const error = unknownServer(name, this.#names(), 'was removed while the call waited');
-    this.#desk.rejectAll(
+    this.#parts.desk.rejectAll(
       (waiter) => waiter.name === name,
       () => error,
     );
-    await this.#retire([...group.instances], 'removed', timeout);
+    await this.#parts.retirement.retire([...group.instances], 'removed', timeout);
   }
 
   /**
@@ -265,7 +180,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    */
   async restart(name: string, drain: DrainOptions = {}): Promise<void> {
     const { instances } = this.#openGroup(name);
-    await this.#retire([...instances], 'restart', resolveDrainOptions(drain).timeout);
+    await this.#parts.retirement.retire([...instances], 'restart', resolveDrainOptions(drain).timeout);
   }
 
   /**
@@ -278,14 +193,14 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     const { count, ...whose } = resolveWarmOptions(options);
     const key = reuseKey(group.definition, whose);
     const { maxProcesses } = this.#options.limits;
-    const idle = () => this.#fleet.readyFor(group, key);
-    const starts = [...this.#fleet.startsFor(group, key)];
+    const idle = () => this.#parts.fleet.readyFor(group, key);
+    const starts = [...this.#parts.fleet.startsFor(group, key)];
     for (let missing = count - idle() - starts.length; missing > 0; missing--) {
-      if (!isOpen(group) || !this.#fleet.hasRoom(group, maxProcesses)) break;
-      const instance = this.#lifecycle.startSpare(group, whose);
+      if (!isOpen(group) || !this.#parts.fleet.hasRoom(group, maxProcesses)) break;
+      const instance = this.#parts.lifecycle.startSpare(group, whose);
       if (instance) starts.push(instance);
     }
-    await this.#hold.during(Promise.all(starts.map(({ started }) => started)));
+    await this.#parts.hold.during(Promise.all(starts.map(({ started }) => started)));
     const failure = group.lastFailure;
     if (idle() === 0 && failure?.key === key) throw failure.error;
     return idle();
@@ -293,12 +208,12 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
 
   /** What the pool holds now. */
   status(): PoolStatus {
-    return statusOf(this.#state, this.#fleet, this.#desk, this.#options.limits.maxProcesses);
+    return statusOf(this.#state, this.#parts.fleet, this.#parts.desk, this.#options.limits.maxProcesses);
   }
 
   /** Counts since the pool was made. */
   metrics(): PoolMetrics {
-    return { ...this.#metrics };
+    return { ...this.#parts.metrics };
   }
 
   /**
@@ -311,11 +226,11 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     if (this.#shutdown === undefined) {
       this.#state = 'draining';
       forgetGlobalPool(this);
-      this.#janitor.stop();
-      const process = new Shutdown(this.#clock, this.#fleet, this.#desk.leases);
+      this.#parts.janitor.stop();
+      const process = new Shutdown(this.#parts.clock, this.#parts.fleet, this.#parts.desk.leases);
       // Known before it begins: what it closes may call back and shut down again.
       const { promise, resolve } = deferred<ShutdownReport>();
-      this.#shutdown = { process, report: this.#hold.during(promise) };
+      this.#shutdown = { process, report: this.#parts.hold.during(promise) };
       resolve(this.#close(process, resolved));
     } else if (resolved.mode === 'emergency') {
       this.#shutdown.process.hurry();
@@ -329,7 +244,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
 
   #openGroup(name = this.#onlyName()): OpenGroup {
     this.#assertOpen();
-    const group = name === undefined ? undefined : this.#fleet.group(name);
+    const group = name === undefined ? undefined : this.#parts.fleet.group(name);
     if (isOpen(group)) return group;
     throw unknownServer(name, this.#names(), name === undefined ? 'must be named' : 'is not defined');
   }
@@ -339,7 +254,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   }
 
   #names(): string[] {
-    return [...this.#fleet.groups.values()].filter(isOpen).map(({ name }) => name);
+    return [...this.#parts.fleet.groups.values()].filter(isOpen).map(({ name }) => name);
   }
 
   #onlyName(): string | undefined {
@@ -352,44 +267,12 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     return { tenant, owner, timeout: timeout ?? this.#options.acquireTimeout, signal };
   }
 
-  /**
-   * Ends what nobody uses, and the rest with its leases; these are taken back after `timeout`. Holds the host open for
-   * what ends in bounded time, but not for a lease that may last for ever.
-   */
-  async #retire(instances: readonly ServerInstance[], reason: EndReason, timeout: number): Promise<void> {
-    // What starts to take the place of another is fresh.
-    const old = instances.filter((instance) => reason !== 'restart' || !this.#failover.isNext(instance));
-    // All are marked before the first one ends: a listener to that end must not be given an old one.
-    for (const instance of old) instance.retired ??= reason;
-    const ends = old.map((instance) => this.#retireOne(instance, reason, timeout));
-    const why = `its server was ${reason}, and the drain timeout of ${timeout} ms is over`;
-    const takeBack = () => {
-      const staying = old.filter((instance) => !this.#failover.canMove(instance));
-      for (const lease of staying.flatMap((instance) => this.#desk.leasesOf(instance))) this.#desk.reclaim(lease, why);
-    };
-    const timer = timeout < Infinity ? this.#clock.after(timeout, takeBack) : undefined;
-    this.#desk.settle();
-    await Promise.all(ends).finally(() => timer?.cancel());
-  }
-
-  #retireOne(instance: ServerInstance, reason: EndReason, timeout: number): Promise<unknown> {
-    const replacement = this.#failover.replacementOf(instance);
-    if (replacement !== undefined) return replacement;
-    if (instance.leases > 0 && reason !== 'removed' && this.#failover.canMove(instance)) {
-      const drainTimeout = Math.min(timeout, REPLACEMENT_TIMEOUT);
-      return this.#hold.during(this.#failover.replace(instance, reason, drainTimeout));
-    }
-    const isFree = instance.leases === 0;
-    const end = isFree ? instance.stop(reason) : instance.ended;
-    return isFree || timeout < Infinity ? this.#hold.during(end) : end;
-  }
-
   async #close(process: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {
     this.emit('pool:draining', { mode: options.mode });
-    const rejected = this.#desk.close(poolClosed());
+    const rejected = this.#parts.desk.close(poolClosed());
     const report = { ...(await process.run(options)), rejected };
     this.#state = 'closed';
-    this.#hold.dispose();
+    this.#parts.hold.dispose();
     this.emit('pool:closed', report);
     return report;
   }

@@ -1,0 +1,80 @@
+import { type Clock, systemClock } from '../config/clock.js';
+import { HostHold } from '../config/host-hold.js';
+import type { ResolvedPoolOptions } from '../config/options.js';
+import { CleanupQueue } from '../process/cleanup-queue.js';
+import type { Launcher } from '../process/launcher.js';
+import { currentPlatform } from '../process/platform.js';
+import { ProcessRegistry } from '../process/process-registry.js';
+import { localLauncher } from '../process/spawn.js';
+import { WriteBudget } from '../protocol/connection.js';
+import { Breakers } from './breakers.js';
+import { Failover } from './failover.js';
+import { Fleet } from './fleet.js';
+import { Janitor } from './janitor.js';
+import { LeaseDesk } from './lease-desk.js';
+import { LeaseNews } from './lease-news.js';
+import { Lifecycle } from './lifecycle.js';
+import type { News } from './pool-events.js';
+import { Retirement } from './retirement.js';
+import { newMetrics } from './status.js';
+
+/** What a pool stands on. Tests, and hosts with other kinds of processes, bring their own. */
+export interface PoolDependencies {
+  readonly clock?: Clock;
+  readonly launcher?: Launcher;
+}
+
+const MB = 1_048_576;
+
+/** The parts of a pool, wired together. Each is told what it needs of the others by the narrowest callbacks that do. */
+export type PoolParts = ReturnType<typeof assemble>;
+
+export function assemble(
+  options: ResolvedPoolOptions,
+  dependencies: PoolDependencies,
+  news: News,
+  isOpen: () => boolean,
+) {
+  const platform = currentPlatform();
+  const clock = dependencies.clock ?? systemClock;
+  const { maxProcesses } = options.limits;
+  const hold = new HostHold();
+  const fleet = new Fleet();
+  const metrics = newMetrics();
+  const registry = new ProcessRegistry(platform.table);
+  const cleanup = new CleanupQueue(options.cleanup);
+  const breakers = new Breakers(clock, news);
+  const leaseNews = new LeaseNews(news, metrics);
+  const launcher = dependencies.launcher ?? localLauncher(platform);
+  const writeBudget = new WriteBudget(options.maxBufferedMB * MB);
+  const instances = { clock, hold, launcher, registry, cleanup, writeBudget };
+  // News of an instance goes to those who are made after it, and watch it.
+  const lifecycle = new Lifecycle(fleet, breakers, metrics, instances, news, {
+    isOpen,
+    lost: (instance, error) => failover.lost(instance, error),
+    stoppedUnder: (instance, error) => desk.endLeases(instance, error),
+    usable: (instance) => {
+      failover.ready(instance);
+      // A listener may have ended it.
+      if (instance.state === 'ready') desk.park(instance);
+    },
+    startFailed: (group, key, seats, error) => desk.startFailed(group, key, seats, error),
+    spareFailed: (group) => janitor.spareFailed(group),
+    quarantined: () => janitor.quarantined(),
+    changed: () => desk.settle(),
+  });
+  const timekeeper = {
+    parked: (...args: Parameters<Janitor['parked']>) => janitor.parked(...args),
+    wakeAt: (at: number) => janitor.wakeAt(at),
+    reclaimSilent: () => janitor.reclaimSilent(),
+    fillUp: () => janitor.fillUp(),
+  };
+  const desk = new LeaseDesk({ options, clock, hold, fleet, news: leaseNews, lifecycle, breakers, timekeeper });
+  const leases = { of: desk.leasesOf.bind(desk) };
+  const failover = new Failover({
+    ...{ clock, fleet, lifecycle, breakers, leases, news, leaseNews, metrics, maxProcesses, isOpen },
+  });
+  const retirement = new Retirement({ clock, hold, desk, failover });
+  const janitor = new Janitor(clock, fleet, desk, options, lifecycle);
+  return { clock, hold, fleet, metrics, registry, cleanup, breakers, lifecycle, desk, retirement, janitor };
+}
