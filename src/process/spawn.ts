@@ -7,7 +7,7 @@ import { resolveCommand } from './command.js';
 import { forgetAtExit, killAtExit } from './exit-hook.js';
 import type { EndOptions, Launcher, ProcessHandlers, ServerProcess } from './launcher.js';
 import type { Platform } from './platform.js';
-import type { ProcessTable } from './process-table.js';
+import type { ProcessRow, ProcessTable } from './process-table.js';
 import { ProcessTree } from './process-tree.js';
 import { StderrTail } from './stderr-tail.js';
 import { endTree, signalTree, type TerminationReport } from './termination.js';
@@ -34,6 +34,8 @@ class LocalProcess implements ServerProcess {
   readonly #stderr = new StderrTail(STDERR_TAIL);
   readonly #tree: ProcessTree | undefined;
   #exited = false;
+  /** What the leader left, in the tick of its exit: whoever kills it then need not look again. */
+  #left: ProcessRow[] | undefined;
   /** What was killed outside the ladder, and when. */
   readonly #kills: { readonly time: number; readonly processes: number }[] = [];
   readonly #onceExited = new Set<() => void>();
@@ -107,7 +109,7 @@ class LocalProcess implements ServerProcess {
   killNow(): void {
     if (this.#tree === undefined) return;
     try {
-      const living = this.#tree.refresh();
+      const living = this.#left ?? this.#tree.refresh();
       this.#noteKill(living.length);
       signalTree(this.#platform, this.#tree, living, 'SIGKILL');
     } catch {
@@ -140,7 +142,11 @@ class LocalProcess implements ServerProcess {
   /** Takes in what the leader left. If the table cannot be read now, they cannot be told from strangers any more. */
   #adoptOrphans(): void {
     try {
-      this.#tree?.leaderExited();
+      this.#left = this.#tree?.leaderExited();
+      // A look is good for its own tick.
+      queueMicrotask(() => {
+        this.#left = undefined;
+      });
     } catch {
       // EMFILE. The ladder ends the members that are known.
     }

@@ -89,8 +89,9 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
     this.#flow.connect(upstream, () => {
       this.#levels.replay();
       this.#subscriptions.replay();
-      if (!isFirst) this.#compareTools();
     });
+    // Last: those who wait for answers go first.
+    if (!isFirst) this.#compareTools();
   }
 
   /** If it is `upstream` that serves now, new requests wait until another is connected, or this one shall go on. */
