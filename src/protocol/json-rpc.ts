@@ -41,6 +41,11 @@ export interface JsonRpcRequest extends JsonRpcMessage {
 /** What an answer says, whoever it is for. */
 export type Answer = Pick<JsonRpcMessage, 'result' | 'error'>;
 
+/** The answer to what needs none; an object of its own for each, whose receiver may change it. */
+export function success(): Answer {
+  return { result: {} };
+}
+
 /** The code that both SDKs use for a connection that closed under a request. */
 export const CONNECTION_CLOSED = -32_000;
 export const METHOD_NOT_FOUND = -32_601;

@@ -1,4 +1,4 @@
-import { type Answer, type JsonRpcMessage, property } from './json-rpc.js';
+import { type Answer, type JsonRpcMessage, property, success } from './json-rpc.js';
 
 /** Most verbose first (2025-11-25, server/utilities/logging). */
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;
@@ -11,6 +11,8 @@ export function isLogLevel(value: unknown): value is LogLevel {
 /** Who listens to logs, and from which level on; undefined: it asked for none, and hears all. */
 export interface Listener {
   level: LogLevel | undefined;
+  /** Whether it has not left. */
+  isListening: boolean;
 }
 
 /** Whether a log message is one that `listener` wants. */
@@ -20,8 +22,6 @@ export function hears({ level }: Listener, message: JsonRpcMessage): boolean {
   // A level that the specification does not know is nobody's to hold back.
   return index === -1 || index >= LEVELS.indexOf(level);
 }
-
-const SUCCESS: Answer = { result: {} };
 
 /** The log levels of all sessions of one server. A server has one level: that of the session that wants most. */
 export class LogLevels {
@@ -35,14 +35,16 @@ export class LogLevels {
     this.#ask = ask;
   }
 
-  attach({ level }: Listener): void {
-    this.#count(level, 1);
+  attach(listener: Listener): void {
+    listener.isListening = true;
+    this.#count(listener.level, 1);
     // Before anybody has asked for a level, a server says what it likes to.
     if (this.#told !== undefined) this.#settle();
   }
 
-  detach({ level }: Listener): void {
-    this.#count(level, -1);
+  detach(listener: Listener): void {
+    listener.isListening = false;
+    this.#count(listener.level, -1);
     if (this.#told !== undefined) this.#settle();
   }
 
@@ -50,11 +52,11 @@ export class LogLevels {
   set(listener: Listener, level: LogLevel, onAnswer: (answer: Answer) => void): Answer | undefined {
     const before = listener.level;
     this.#change(listener, level);
-    if (this.#wanted === this.#told) return SUCCESS;
+    if (this.#wanted === this.#told) return success();
     this.#settle((answer) => {
-      if (answer?.error && listener.level === level) this.#change(listener, before);
+      if (answer?.error && listener.isListening && listener.level === level) this.#change(listener, before);
       // One that was lost is asked again when there is another process.
-      onAnswer(answer ?? SUCCESS);
+      onAnswer(answer ?? success());
     });
     return undefined;
   }
@@ -77,8 +79,13 @@ export class LogLevels {
   #settle(onAnswer: (answer: Answer | undefined) => void = () => {}): void {
     const wanted = this.#wanted ?? (this.#told === undefined ? undefined : 'debug');
     if (wanted === undefined || wanted === this.#told) return;
+    const before = this.#told;
     this.#told = wanted;
-    this.#ask('logging/setLevel', { level: wanted }, onAnswer);
+    this.#ask('logging/setLevel', { level: wanted }, (answer) => {
+      // Whoever asks for it again is refused again.
+      if (answer?.error && this.#told === wanted) this.#told = before;
+      onAnswer(answer);
+    });
   }
 
   #change(listener: Listener, level: LogLevel | undefined): void {

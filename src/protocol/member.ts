@@ -1,6 +1,6 @@
 import type { PoolError } from '../errors.js';
 import { type JsonRpcMessage, type JsonRpcRequest, property, type RequestId } from './json-rpc.js';
-import type { LogLevel } from './log-levels.js';
+import type { Listener, LogLevel } from './log-levels.js';
 import type { Attachment, Endpoint } from './routing.js';
 
 /** The server that a request was written to. */
@@ -25,6 +25,8 @@ export class OpenRequest {
   repeated = false;
   /** Answered, cancelled, or given up. */
   done = false;
+  /** Gives back what it takes while it waits for its turn. */
+  leaveQueue: (() => void) | undefined;
   previous: OpenRequest | undefined;
   next: OpenRequest | undefined;
 
@@ -53,12 +55,13 @@ export interface MemberHost {
 }
 
 /** A session at a server that others may use, too: what is known of it there. Small, because there may be thousands. */
-export class Member implements Attachment {
+export class Member implements Attachment, Listener {
   readonly endpoint: Endpoint;
   readonly #host: MemberHost;
   openRequests = 0;
   /** The log level that it asked for. */
   level: LogLevel | undefined;
+  isListening = false;
   /** Bytes of its messages that wait for their turn. */
   waitingBytes = 0;
   /** The newest of its open requests; they form a list, so that each goes in constant time. */

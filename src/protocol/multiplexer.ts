@@ -15,6 +15,7 @@ import {
   property,
   type RequestId,
   resultFor,
+  success,
 } from './json-rpc.js';
 import { hears, isLogLevel, LogLevels } from './log-levels.js';
 import { Member, type MemberHost, OpenRequest } from './member.js';
@@ -65,12 +66,16 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
   readonly #levels = new LogLevels((method, params, onAnswer) => this.#ask(method, params, onAnswer));
   readonly #subscriptions = new Subscriptions<Member, OpenRequest>({
     request: (method, params, onAnswer) => this.#ask(method, params, onAnswer),
-    answer: (request, answer) => this.#flow.answer(request, answer),
+    // A copy for each: several may wait for one answer.
+    answer: (request, answer) => this.#flow.answer(request, structuredClone(answer)),
   });
   readonly #tasks = new Tasks<Member>();
+  /** The tools of the process that serves now, as far as clients have asked for them. */
   #tools = new ToolList();
-  /** Requests of an exclusive server that its session has not answered. */
-  readonly #asked = new Set<RequestId>();
+  /** Those of an earlier one that clients still believe in. */
+  #believed: ToolList | undefined;
+  /** Requests of an exclusive server that its session has not answered, by process. */
+  readonly #asked = new Map<RequestId, Upstream>();
 
   constructor(options: MultiplexerOptions) {
     this.#options = options;
@@ -81,17 +86,18 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
 
   /** From now on `upstream` serves the sessions. One that did so before finishes what it has. */
   connect(upstream: Upstream, result: InitializeResult, handlers: MultiplexerHandlers): void {
-    const isFirst = this.#initialized === undefined;
     this.#initialized = result;
     this.#handlers = handlers;
-    this.#forgetProcess();
+    this.#tasks.clear();
     upstream.connect(this);
     this.#flow.connect(upstream, () => {
       this.#levels.replay();
       this.#subscriptions.replay();
     });
+    const known = this.#tools;
+    this.#tools = new ToolList();
     // Last: those who wait for answers go first.
-    if (!isFirst) this.#compareTools();
+    this.#compareTools(known);
   }
 
   /** If it is `upstream` that serves now, new requests wait until another is connected, or this one shall go on. */
@@ -105,13 +111,9 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
 
   /** A process is lost, with what it has not answered. */
   lose(upstream: Upstream, error: PoolError): void {
-    if (upstream === this.#flow.upstream) this.#forgetProcess();
+    if (upstream === this.#flow.upstream) this.#tasks.clear();
+    for (const [id, asker] of this.#asked) if (asker === upstream) this.#asked.delete(id);
     this.#flow.lose(upstream, error);
-  }
-
-  #forgetProcess(): void {
-    this.#tasks.clear();
-    this.#asked.clear();
   }
 
   // The sessions.
@@ -128,7 +130,7 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
     this.#flow.detach(member);
     this.#subscriptions.drop(member);
     for (const taskId of this.#tasks.drop(member)) this.#ask('tasks/cancel', { taskId }, () => {});
-    for (const id of this.#asked) this.#flow.upstream?.refuse(id, 'no client is there to answer');
+    for (const [id, upstream] of this.#asked) upstream.refuse(id, 'no client is there to answer');
     this.#asked.clear();
     this.#levels.detach(member);
   }
@@ -145,17 +147,21 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
     if (isRequest(message)) return this.#fromSessionRequest(member, message);
     if (message.method !== undefined) return this.#fromSessionNotification(member, message);
     // An answer to nothing that this session was asked: it was given up, or asked of the session before.
-    if (!this.#asked.delete(message.id as RequestId)) return Promise.resolve();
-    return this.#flow.post(member, message);
+    const asker = this.#asked.get(message.id as RequestId);
+    this.#asked.delete(message.id as RequestId);
+    // At once: whoever waits for its turn may wait for this.
+    return asker === undefined ? Promise.resolve() : asker.send(message);
   }
 
   #fromSessionRequest(member: Member, message: JsonRpcRequest): Promise<void> {
     const { id, method, params } = message;
+    const refusal = this.#flow.refusal(member);
+    if (refusal) return Promise.reject(refusal);
     switch (method) {
       case 'initialize':
         return answerSoon(member, id, this.#initialize(params));
       case 'ping':
-        return answerSoon(member, id, { result: {} });
+        return answerSoon(member, id, success());
       case 'server/discover':
         // A process that was initialized speaks the legacy era; a client of both eras falls back on this answer.
         return answerSoon(member, id, { error: { code: METHOD_NOT_FOUND, message: 'Method not found' } });
@@ -186,7 +192,7 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
         const request = member.find(property(params, 'requestId'));
         if (request === undefined) return Promise.resolve();
         if (request.message.method === 'resources/subscribe') {
-          this.#subscriptions.giveBack(uriOf(request.message), member);
+          this.#subscriptions.cancel(uriOf(request.message), request);
         }
         return this.#flow.cancel(request, params);
       }
@@ -215,7 +221,7 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
     }
     const [session] = this.#members;
     if (session === undefined) return upstream.refuse(message.id, 'no client is there to answer');
-    this.#asked.add(message.id);
+    this.#asked.set(message.id, upstream);
     session.endpoint.receive(message);
   }
 
@@ -240,6 +246,7 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
         this.#tools.forget();
         break;
       case 'notifications/cancelled':
+        // Only of what the session was asked.
         if (!this.#asked.delete(property(params, 'requestId') as RequestId)) return;
     }
     this.#toAll(message);
@@ -307,12 +314,22 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
     return Promise.resolve();
   }
 
-  readonly #seeTools: OpenRequest['onAnswer'] = (answer, { message }) => {
-    this.#tools.page(property(message.params, 'cursor'), answer);
+  readonly #seeTools: OpenRequest['onAnswer'] = (answer, { message, upstream }) => {
+    const cursor = property(message.params, 'cursor');
+    if (upstream === this.#flow.upstream) {
+      this.#tools.page(cursor, answer);
+    } else {
+      // From a process that is being replaced: the client believes in what is no more.
+      const late = new ToolList();
+      late.page(cursor, answer);
+      if (late.isWhole) this.#compareTools(late);
+    }
     return answer;
   };
 
-  readonly #seeTask: OpenRequest['onAnswer'] = (answer, { session, wireId, progressToken: token }) => {
+  readonly #seeTask: OpenRequest['onAnswer'] = (answer, { session, wireId, upstream, progressToken: token }) => {
+    // A task of a process that is being replaced ends with it, and its id may be another's in the next.
+    if (upstream !== this.#flow.upstream) return answer;
     this.#tasks.began(session, answer, token === undefined ? undefined : { wireId, token });
     return answer;
   };
@@ -327,16 +344,18 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
     return this.#tools.isRepeatable(property(params, 'name'));
   }
 
-  /** Another process may have other tools than the clients know. */
-  #compareTools(): void {
-    const known = this.#tools;
-    this.#tools = new ToolList();
-    if (!known.isWhole) return;
+  /** The process that serves now may have other tools than those that clients know. */
+  #compareTools(known: ToolList): void {
+    // What they were told before the last one could be compared is what they still believe in.
+    if (known.isWhole) this.#believed ??= known;
+    const believed = this.#believed;
+    if (believed === undefined) return;
     fetchTools(
       (method, params, onAnswer) => this.#ask(method, params, onAnswer),
       (tools) => {
+        this.#believed = undefined;
         this.#tools = tools;
-        const changes = known.changesTo(tools);
+        const changes = believed.changesTo(tools);
         if (changes === undefined) return;
         this.#handlers?.onToolsChanged(changes);
         this.#toAll(notification('notifications/tools/list_changed', undefined));
@@ -344,11 +363,11 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
     );
   }
 
-  /** A request of the pool, if there is a server to ask. */
+  /** A request of the pool, if there is a server to ask. What a server says that was replaced meanwhile counts for nothing. */
   #ask(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
     const { upstream } = this.#flow;
-    if (upstream) upstream.request(method, params, onAnswer);
-    else queueMicrotask(() => onAnswer(undefined));
+    if (upstream === undefined) return queueMicrotask(() => onAnswer(undefined));
+    upstream.request(method, params, (answer) => onAnswer(upstream === this.#flow.upstream ? answer : undefined));
   }
 }
 

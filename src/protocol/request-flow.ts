@@ -31,7 +31,8 @@ interface Outgoing {
   readonly member: Member;
   readonly message: JsonRpcMessage;
   readonly request: OpenRequest | undefined;
-  readonly size: number;
+  /** Bytes that it takes of what may wait; 0 once it has given them back. */
+  size: number;
   /** Absent when the sender was told long ago: the request was written to a server that is gone. */
   readonly sent: Deferred<void> | undefined;
 }
@@ -102,9 +103,16 @@ export class RequestFlow {
     this.pump();
   }
 
+  /** Why a session may send no more requests now; undefined when it may. */
+  refusal({ openRequests }: Member): PoolError | undefined {
+    if (openRequests < MOST_OPEN) return undefined;
+    const { name } = this.#options;
+    const message = `a request to server '${name}' was refused: ${MOST_OPEN} of this session wait for their answers already`;
+    return new PoolError('BUFFER_FULL', message, { name });
+  }
+
   /** Sends a request, if it is its turn. */
   forward(request: OpenRequest): Promise<void> {
-    if (request.session.openRequests >= MOST_OPEN) return Promise.reject(this.#tooManyOpen());
     this.begin(request);
     const upstream = this.#upstream;
     try {
@@ -130,6 +138,7 @@ export class RequestFlow {
   cancel(request: OpenRequest, params: unknown): Promise<void> {
     const { upstream, wireId } = request;
     this.finish(request);
+    request.leaveQueue?.();
     if (upstream === undefined) return Promise.resolve();
     // The server owes no answer any more; one that comes all the same finds nobody.
     const message = notification('notifications/cancelled', { ...(params as object), requestId: wireId });
@@ -186,15 +195,6 @@ export class RequestFlow {
     }
   }
 
-  #tooManyOpen(): PoolError {
-    const { name } = this.#options;
-    return new PoolError(
-      'BUFFER_FULL',
-      `a request to server '${name}' was refused: ${MOST_OPEN} of this session wait for their answers already`,
-      { name },
-    );
-  }
-
   /** @throws PoolError `BUFFER_FULL`; TypeError for what is no JSON */
   #wait(member: Member, message: JsonRpcMessage, request: OpenRequest | undefined): Promise<void> {
     const { budget, name } = this.#options;
@@ -210,7 +210,10 @@ export class RequestFlow {
     }
     member.waitingBytes += size;
     const sent = deferred<void>();
-    this.#waiting.push(member, { member, message, request, size, sent });
+    const item: Outgoing = { member, message, request, size, sent };
+    this.#waiting.push(member, item);
+    // One that is cancelled is passed over when its turn comes, but takes nothing any more.
+    if (request) request.leaveQueue = () => this.#leave(item);
     return sent.promise;
   }
 
@@ -218,6 +221,7 @@ export class RequestFlow {
     const { message, request, sent } = item;
     this.#giveBack(item);
     if (request?.done) return sent?.resolve();
+    if (request) request.leaveQueue = undefined;
     try {
       const written = request ? upstream.forward(request) : upstream.send(message);
       if (sent) written.then(sent.resolve, sent.reject);
@@ -231,13 +235,17 @@ export class RequestFlow {
 
   /** What waits of a session is not sent any more. */
   #drop(member: Member): void {
-    for (const item of this.#waiting.drop(member)) {
-      this.#giveBack(item);
-      item.sent?.resolve();
-    }
+    for (const item of this.#waiting.drop(member)) this.#leave(item);
   }
 
-  #giveBack({ member, size }: Outgoing): void {
+  #leave(item: Outgoing): void {
+    this.#giveBack(item);
+    item.sent?.resolve();
+  }
+
+  #giveBack(item: Outgoing): void {
+    const { member, size } = item;
+    item.size = 0;
     member.waitingBytes -= size;
     this.#options.budget.give(size);
   }

@@ -1,4 +1,4 @@
-import type { Answer } from './json-rpc.js';
+import { type Answer, success } from './json-rpc.js';
 
 /** A request of a session that waits for its answer. */
 export interface Asker<S> {
@@ -17,9 +17,9 @@ interface Subscription<S, A> {
   readonly sessions: Set<S>;
   /** Those who wait for the server's answer; undefined once it has come. */
   waiting: A[] | undefined;
+  /** How many requests are under way that will answer them: there may be no server now, or an old and a new one. */
+  asked: number;
 }
-
-const SUCCESS: Answer = { result: {} };
 
 /**
  * Who has subscribed to which resource. A server knows one subscriber only: it is told of the first and of the last, and
@@ -38,12 +38,12 @@ export class Subscriptions<S, A extends Asker<S>> {
   /** Returns the answer if it is known; otherwise it comes from the server. */
   subscribe(uri: string, asker: A): Answer | undefined {
     const known = this.#byUri.get(uri);
-    const subscription = known ?? { sessions: new Set(), waiting: [] };
+    const subscription = known ?? { sessions: new Set(), waiting: [], asked: 0 };
     subscription.sessions.add(asker.session);
     const uris = this.#bySession.get(asker.session);
     if (uris) uris.add(uri);
     else this.#bySession.set(asker.session, new Set([uri]));
-    if (subscription.waiting === undefined) return SUCCESS;
+    if (subscription.waiting === undefined) return success();
     subscription.waiting.push(asker);
     if (known === undefined) {
       this.#byUri.set(uri, subscription);
@@ -54,22 +54,25 @@ export class Subscriptions<S, A extends Asker<S>> {
 
   /** The same, to give it back. */
   unsubscribe(uri: string, asker: A): Answer | undefined {
-    if (!this.#leave(uri, asker.session)) return SUCCESS;
+    if (!this.#leave(uri, asker.session)) return success();
     this.#wire.request('resources/unsubscribe', { uri }, (answer) => {
       // A server that has ended knows of no subscription either.
-      this.#wire.answer(asker, answer ?? SUCCESS);
+      this.#wire.answer(asker, answer ?? success());
     });
     return undefined;
   }
 
-  /** A session does not want a subscription any more, and nobody waits for an answer. */
-  giveBack(uri: string, session: S): void {
-    if (this.#leave(uri, session)) this.#wire.request('resources/unsubscribe', { uri }, () => {});
+  /** A session does not want the answer to its subscription any more: it is given back, unless it has it otherwise. */
+  cancel(uri: string, asker: A): void {
+    const subscription = this.#byUri.get(uri);
+    if (!subscription?.waiting?.includes(asker)) return;
+    subscription.waiting = subscription.waiting.filter((other) => other !== asker);
+    if (!subscription.waiting.some(({ session }) => session === asker.session)) this.#giveBack(uri, asker.session);
   }
 
   /** A session is gone: what only it had subscribed to is given back. */
   drop(session: S): void {
-    for (const uri of this.#bySession.get(session) ?? []) this.giveBack(uri, session);
+    for (const uri of this.#bySession.get(session) ?? []) this.#giveBack(uri, session);
   }
 
   /**
@@ -77,9 +80,7 @@ export class Subscriptions<S, A extends Asker<S>> {
    * might be a sub-resource of the one that the client actually subscribed to").
    */
   subscribers(uri: string): Iterable<S> {
-    const exact = this.#byUri.get(uri);
-    if (exact) return [...exact.sessions];
-    const sessions = new Set<S>();
+    const sessions = new Set<S>(this.#byUri.get(uri)?.sessions);
     for (const [whole, subscription] of this.#byUri) {
       const isPart = uri.startsWith(whole) && (whole.endsWith('/') || '/?#'.includes(uri.charAt(whole.length)));
       if (isPart) for (const session of subscription.sessions) sessions.add(session);
@@ -93,17 +94,25 @@ export class Subscriptions<S, A extends Asker<S>> {
   }
 
   #send(uri: string, subscription: Subscription<S, A>): void {
+    subscription.asked += 1;
     this.#wire.request('resources/subscribe', { uri }, (answer) => {
-      // Asked again when there is another server.
-      if (answer === undefined) return;
-      const askers = subscription.waiting ?? [];
-      subscription.waiting = undefined;
-      // What a server refuses nobody has; it may have been given back, and taken again, while the answer was on its way.
-      if (answer.error !== undefined && this.#byUri.get(uri) === subscription) {
-        for (const session of [...subscription.sessions]) this.#leave(uri, session);
-      }
-      for (const asker of askers) this.#wire.answer(asker, answer);
+      subscription.asked -= 1;
+      // Asked again when there is another server, if anybody still wants it.
+      if (answer === undefined && this.#byUri.get(uri) === subscription) return;
+      this.#answer(subscription, answer ?? success());
+      // What a server refuses nobody has.
+      if (answer?.error) for (const session of [...subscription.sessions]) this.#leave(uri, session);
     });
+  }
+
+  #answer(subscription: Subscription<S, A>, answer: Answer): void {
+    const askers = subscription.waiting ?? [];
+    subscription.waiting = undefined;
+    for (const asker of askers) this.#wire.answer(asker, answer);
+  }
+
+  #giveBack(uri: string, session: S): void {
+    if (this.#leave(uri, session)) this.#wire.request('resources/unsubscribe', { uri }, () => {});
   }
 
   /** True when that was the last subscriber, so that the server must be told. */
@@ -115,6 +124,8 @@ export class Subscriptions<S, A extends Asker<S>> {
     if (uris?.size === 0) this.#bySession.delete(session);
     if (subscription.sessions.size > 0) return false;
     this.#byUri.delete(uri);
+    // There is no server to answer, and nothing to be told to the next one.
+    if (subscription.asked === 0) this.#answer(subscription, success());
     return true;
   }
 }

@@ -1,4 +1,4 @@
-import { type Answer, property } from './json-rpc.js';
+import { type Answer, METHOD_NOT_FOUND, property } from './json-rpc.js';
 
 /** How the tools of a server differ from those that its clients know. */
 export interface ToolChanges {
@@ -32,7 +32,7 @@ export class ToolList {
     if (cursor === undefined) this.#pages = [];
     else if (cursor !== this.#missing) return;
     this.#pages.push(tools);
-    this.#missing = property(result, 'nextCursor');
+    this.#missing = property(result, 'nextCursor') ?? undefined;
   }
 
   /** The server said that its tools have changed. */
@@ -66,7 +66,10 @@ export class ToolList {
 /** A server that has more pages of tools is not asked for the rest. */
 const MOST_PAGES = 100;
 
-/** Asks a server for all its tools. A server that refuses has none; `onDone` is not called when it is lost. */
+/**
+ * Asks a server for all its tools. One that does not know the method has none. `onDone` is not called when the server is
+ * lost, or its list could not be read to its end, which says nothing.
+ */
 export function fetchTools(
   ask: (method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void) => void,
   onDone: (tools: ToolList) => void,
@@ -76,10 +79,11 @@ export function fetchTools(
   const next = (cursor: unknown) => {
     ask('tools/list', cursor === undefined ? {} : { cursor }, (answer) => {
       if (answer === undefined) return;
+      if (property(answer.error, 'code') === METHOD_NOT_FOUND) return onDone(tools);
       tools.page(cursor, answer);
       pages += 1;
-      if (tools.cursor === undefined || pages === MOST_PAGES) onDone(tools);
-      else next(tools.cursor);
+      if (tools.isWhole) onDone(tools);
+      else if (answer.error === undefined && tools.cursor !== undefined && pages < MOST_PAGES) next(tools.cursor);
     });
   };
   next(undefined);

@@ -1,6 +1,8 @@
+import { messageOf, PoolError } from '../errors.js';
 import type { Connection } from './connection.js';
 import {
   type Answer,
+  CONNECTION_CLOSED,
   errorFor,
   isRequest,
   type JsonRpcMessage,
@@ -91,7 +93,11 @@ export class Upstream implements Carrier {
   request(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
     const id = this.#nextId++;
     this.#own.set(id, onAnswer);
-    this.write({ jsonrpc: '2.0', id, method, params });
+    this.#connection.send({ jsonrpc: '2.0', id, method, params }).catch((error: unknown) => {
+      // Of anything else the end of the process tells.
+      if (!isRefusal(error) || !this.#own.delete(id)) return;
+      onAnswer({ error: { code: CONNECTION_CLOSED, message: messageOf(error) } });
+    });
   }
 
   /** For messages of the pool: if they cannot be written, the connection tells of it by itself. */
@@ -107,7 +113,10 @@ export class Upstream implements Carrier {
   /** Sends what needs no answer. */
   send(message: JsonRpcMessage): Promise<void> {
     const sent = this.#connection.send(message);
-    return this.#options.sessionsStay ? sent.catch(() => {}) : sent;
+    if (!this.#options.sessionsStay) return sent;
+    return sent.catch((error: unknown) => {
+      if (isRefusal(error)) throw error;
+    });
   }
 
   /**
@@ -183,6 +192,11 @@ export class Upstream implements Carrier {
     });
     return { sent, told: sent, requests };
   }
+}
+
+/** The message cannot be sent, though the server is as well as ever. */
+function isRefusal(error: unknown): boolean {
+  return !(error instanceof PoolError) || error.code === 'BUFFER_FULL';
 }
 
 function withProgressToken(params: unknown, progressToken: RequestId): object {
