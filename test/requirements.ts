@@ -78,6 +78,8 @@ export const requirements = {
   // Session
   'SESS-1': 'onclose is called exactly once, whatever ended the lease.',
   'SESS-2': 'Handlers that a client chains are all called; one that throws breaks nothing.',
+  'SESS-4':
+    'An answer is handed over after the notifications before it were looked at, which the SDKs do a microtask later.',
   'SESS-3': 'send rejects before the start and after the end, with a reason.',
 
   // Options

@@ -1,5 +1,5 @@
 import type { Clock } from '../config/clock.js';
-import { deferred } from '../config/deferred.js';
+import { type Deferred, deferred } from '../config/deferred.js';
 import { PoolError } from '../errors.js';
 import type { EndReason } from '../server/instance-context.js';
 import type { ServerInstance } from '../server/server-instance.js';
@@ -29,6 +29,14 @@ export interface FailoverParts {
   isOpen(): boolean;
 }
 
+/** An instance that is being replaced. */
+interface Replacement {
+  /** When the old process has ended. */
+  readonly ended: Promise<void>;
+  /** Resolved when it has had its time. */
+  readonly late: Deferred<void>;
+}
+
 /** Keeps leases through the end of their process: after one that nobody asked for, and when it is to be replaced. */
 export class Failover {
   readonly #parts: FailoverParts;
@@ -37,7 +45,9 @@ export class Failover {
   /** Whose leases an instance takes over, for as long as it starts. */
   readonly #predecessors = new Map<ServerInstance, ServerInstance>();
   /** Replacements on their way, by the instance that goes. */
-  readonly #replacements = new Map<ServerInstance, Promise<void>>();
+  readonly #replacements = new Map<ServerInstance, Replacement>();
+  /** What ended unasked. */
+  readonly #lost = new WeakSet<ServerInstance>();
 
   constructor(parts: FailoverParts) {
     this.#parts = parts;
@@ -54,6 +64,7 @@ export class Failover {
     const counts = instance.leasesStay || (instance.pid !== undefined && !instance.answered);
     if (!counts) breakers.ending(instance);
     const outcome = counts ? breakers.failed(instance, error) : ({ restart: true, delay: 0 } as const);
+    this.#lost.add(instance);
     const held = leases.of(instance);
     if (held.length === 0) return;
     const group = this.#groupFor(instance);
@@ -70,7 +81,7 @@ export class Failover {
     // A listener may have ended all of them, or the pool.
     if (instance.leases === 0 || this.#groupFor(instance) === undefined) return;
     if (next?.state === 'starting') this.#moveLeases(instance, next);
-    else void this.#startHeir(instance, this.#appointHeir(group, instance), outcome.delay);
+    else void this.#startHeir(this.#appointHeir(group, instance), outcome.delay);
   }
 
   /** An instance can be used: it has the leases of the one that it replaces from now on. */
@@ -80,7 +91,7 @@ export class Failover {
     const { news, leaseNews, leases, metrics } = this.#parts;
     this.#predecessors.delete(instance);
     if (this.#nexts.get(predecessor) === instance) this.#nexts.delete(predecessor);
-    if (predecessor.state !== 'ready') metrics.restarts += 1;
+    if (this.#lost.has(predecessor)) metrics.restarts += 1;
     this.#moveLeases(predecessor, instance);
     const { name, id, pid, tenant } = instance;
     const previousInstanceId = predecessor.id;
@@ -96,10 +107,18 @@ export class Failover {
    */
   replace(instance: ServerInstance, reason: EndReason, timeout: number): Promise<void> {
     const known = this.#replacements.get(instance);
-    if (known !== undefined) return known;
-    const replacement = this.#replace(instance, reason, timeout).finally(() => this.#replacements.delete(instance));
+    if (known !== undefined) return this.#join(known, timeout);
+    const late = deferred<void>();
+    const ended = this.#replace(instance, reason, late.promise).finally(() => this.#replacements.delete(instance));
+    const replacement = { ended, late };
     this.#replacements.set(instance, replacement);
-    return replacement;
+    return this.#join(replacement, timeout);
+  }
+
+  /** The shortest time that somebody gives a replacement counts. */
+  #join({ ended, late }: Replacement, timeout: number): Promise<void> {
+    const timer = timeout < Infinity ? this.#parts.clock.after(timeout, late.resolve) : undefined;
+    return ended.finally(() => timer?.cancel());
   }
 
   /** Whether the leases of an instance can go to another one of the definition as it is now. */
@@ -107,12 +126,13 @@ export class Failover {
     return instance.definition.sharing === 'shared' && instance.leasesStay && this.#groupFor(instance) !== undefined;
   }
 
-  /** The replacement of an instance that is on its way. */
-  replacementOf(instance: ServerInstance): Promise<void> | undefined {
-    return this.#replacements.get(instance);
+  /** Whether an instance is being replaced. */
+  isReplaced(instance: ServerInstance): boolean {
+    return this.#replacements.has(instance);
   }
 
-  async #replace(instance: ServerInstance, reason: EndReason, timeout: number): Promise<void> {
+  async #replace(instance: ServerInstance, reason: EndReason, late: Promise<void>): Promise<void> {
+    if (instance.state === 'starting' && instance.pid === undefined) return this.#replaceHeir(instance, reason);
     // One that starts has leases only because it is itself the heir of another. One that runs is replaced in this tick,
     // so that callers who come now count on the new one.
     if (instance.state === 'starting') await instance.started;
@@ -120,14 +140,25 @@ export class Failover {
       const group = this.#groupFor(instance);
       if (group === undefined) break;
       if (!this.#parts.fleet.hasRoom(group, this.#parts.maxProcesses)) {
-        return this.#replaceInPlace(group, instance, reason, timeout);
+        return this.#replaceInPlace(group, instance, reason, late);
       }
       await this.#startNext(group, instance, reason);
     }
     // Its server was removed meanwhile, or shares in another way now: it ends with its last lease.
     if (instance.leases > 0) return void (await instance.ended);
-    await this.#drain(instance, timeout);
+    await Promise.race([instance.drained(), late]);
     await instance.stop(reason);
+  }
+
+  /** One that still waits for its time, after failures: the definition may be better now, and somebody asks for it. */
+  async #replaceHeir(waiting: ServerInstance, reason: EndReason): Promise<void> {
+    const group = this.#groupFor(waiting);
+    if (group === undefined) return void (await waiting.ended);
+    const heir = this.#appointHeir(group, waiting);
+    void this.#startHeir(heir, 0);
+    await waiting.stop(reason);
+    await heir.started;
+    if (heir.startError) throw heir.startError;
   }
 
   /** Starts the next one beside `instance`. Comes back without it when that was ended on purpose, by whomever. */
@@ -156,12 +187,17 @@ export class Failover {
   }
 
   /** Two may not run at once: holds new requests, lets the old one finish, proves its end, starts the new one. */
-  async #replaceInPlace(group: OpenGroup, instance: ServerInstance, reason: EndReason, timeout: number): Promise<void> {
+  async #replaceInPlace(
+    group: OpenGroup,
+    instance: ServerInstance,
+    reason: EndReason,
+    late: Promise<void>,
+  ): Promise<void> {
     instance.suspend();
-    await this.#drain(instance, timeout);
+    await Promise.race([instance.drained(), late]);
     if (instance.state === 'ready' && this.#groupFor(instance) && instance.leases > 0) {
       const heir = this.#appointHeir(group, instance);
-      void this.#startHeir(instance, heir, 0);
+      void this.#startHeir(heir, 0);
       await instance.stop(reason);
       await heir.started;
       if (heir.startError) throw heir.startError;
@@ -171,13 +207,6 @@ export class Failover {
     instance.resume();
     if (instance.leases === 0) await instance.stop(reason);
     await instance.ended;
-  }
-
-  async #drain(instance: ServerInstance, timeout: number): Promise<void> {
-    const late = deferred<void>();
-    const timer = timeout < Infinity ? this.#parts.clock.after(timeout, late.resolve) : undefined;
-    await Promise.race([instance.drained(), late.promise]);
-    timer?.cancel();
   }
 
   /** An instance that gets the slot and the leases of another, as soon as that is proven dead. */
@@ -190,15 +219,17 @@ export class Failover {
     return heir;
   }
 
-  async #startHeir(predecessor: ServerInstance, heir: ServerInstance, delay: number): Promise<void> {
+  /** Starts an heir when its time has come and the slot is free, unless it is ended before. */
+  async #startHeir(heir: ServerInstance, delay: number): Promise<void> {
     const { clock, fleet, lifecycle, maxProcesses } = this.#parts;
     const due = deferred<void>();
     const timer = delay > 0 ? clock.after(delay, due.resolve) : due.resolve();
-    await Promise.race([Promise.all([predecessor.ended, due.promise]), heir.ended]);
+    await Promise.race([Promise.all([this.#slotOf(heir), due.promise]), heir.ended]);
     timer?.cancel();
     const group = fleet.group(heir.name);
     if (heir.state !== 'starting' || !isOpen(group)) return this.#forget(heir);
-    if (predecessor.state !== 'quarantined') return lifecycle.launch(heir);
+    const predecessor = fleet.predecessorOf(heir);
+    if (predecessor === undefined) return lifecycle.launch(heir);
     // What could not be ended keeps its slot.
     if (fleet.hasRoom(group, maxProcesses)) {
       fleet.disinherit(group, predecessor);
@@ -210,6 +241,16 @@ export class Failover {
     for (const lease of this.#parts.leases.of(heir)) lease.end({ asked: false, error: () => error });
     void heir.stop('start-failed');
     this.#forget(heir);
+  }
+
+  /** Resolves when an heir has its slot, or cannot get it. */
+  async #slotOf(heir: ServerInstance): Promise<void> {
+    const { fleet } = this.#parts;
+    for (;;) {
+      const predecessor = fleet.predecessorOf(heir);
+      if (predecessor === undefined || predecessor.state === 'quarantined') return;
+      await predecessor.ended;
+    }
   }
 
   #forget(heir: ServerInstance): void {

@@ -287,7 +287,7 @@ export class Fleet {
     }
     take(group.shared, key, instance);
     // The slot of one that has an heir does not come free, and an heir may have none yet.
-    if (!this.#heirs.has(instance) && !this.#isHeir(instance)) this.#frees(group, instance);
+    if (!this.#heirs.has(instance) && this.predecessorOf(instance) === undefined) this.#frees(group, instance);
   }
 
   /** It was not proven dead: its slot will not come free by itself. */
@@ -301,24 +301,23 @@ export class Fleet {
     const group = this.groups.get(instance.name);
     if (!group?.instances.delete(instance)) return;
     this.#noLongerFrees(group, instance);
-    const predecessor = this.#predecessorOf(instance);
+    const predecessor = this.predecessorOf(instance);
+    const heir = this.#heirs.get(instance);
+    this.#heirs.delete(instance);
     if (predecessor) {
-      // It never had the slot: that comes free with its predecessor now.
+      // It never had the slot: that goes to its own heir, or comes free with its predecessor.
       this.#heirs.delete(predecessor);
-      if (predecessor.state === 'stopping') this.#frees(group, predecessor);
-    } else if (!this.#heirs.delete(instance)) {
+      if (heir) this.#heirs.set(predecessor, heir);
+      else if (predecessor.state === 'stopping') this.#frees(group, predecessor);
+    } else if (heir === undefined) {
       group.used -= 1;
       this.used -= 1;
     }
     if (group.definition === undefined && group.instances.size === 0) this.groups.delete(group.name);
   }
 
-  /** Whether an instance waits for the slot of another. */
-  #isHeir(instance: ServerInstance): boolean {
-    return this.#predecessorOf(instance) !== undefined;
-  }
-
-  #predecessorOf(instance: ServerInstance): ServerInstance | undefined {
+  /** The one whose slot an instance waits for; undefined when it has one of its own. */
+  predecessorOf(instance: ServerInstance): ServerInstance | undefined {
     for (const [predecessor, heir] of this.#heirs) if (heir === instance) return predecessor;
     return undefined;
   }

@@ -29,8 +29,9 @@ export class Retirement {
   /** Resolves when all have ended. Holds the host open for what ends in bounded time, not for a lease that may last for ever. */
   async retire(instances: readonly ServerInstance[], reason: EndReason, timeout: number): Promise<void> {
     const { clock, desk, failover } = this.#parts;
-    // What starts to take the place of another is fresh.
-    const old = instances.filter((instance) => reason !== 'restart' || !failover.isNext(instance));
+    // What was spawned to take the place of another is fresh.
+    const isFresh = (instance: ServerInstance) => instance.pid !== undefined && failover.isNext(instance);
+    const old = instances.filter((instance) => reason !== 'restart' || !isFresh(instance));
     // All are marked before the first one ends: a listener to that end must not be given an old one.
     for (const instance of old) instance.retired ??= reason;
     const ends = old.map((instance) => this.#end(instance, reason, timeout));
@@ -46,9 +47,8 @@ export class Retirement {
 
   #end(instance: ServerInstance, reason: EndReason, timeout: number): Promise<unknown> {
     const { hold, failover } = this.#parts;
-    const replacement = failover.replacementOf(instance);
-    if (replacement !== undefined) return replacement;
-    if (instance.leases > 0 && reason !== 'removed' && failover.canMove(instance)) {
+    const moves = instance.leases > 0 && reason !== 'removed' && failover.canMove(instance);
+    if (moves || failover.isReplaced(instance)) {
       return hold.during(failover.replace(instance, reason, Math.min(timeout, REPLACEMENT_TIMEOUT)));
     }
     const isFree = instance.leases === 0;

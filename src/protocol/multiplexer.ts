@@ -23,7 +23,8 @@ import { RequestFlow } from './request-flow.js';
 import type { Attachment, Endpoint, Routing } from './routing.js';
 import { Subscriptions } from './subscriptions.js';
 import { Tasks } from './tasks.js';
-import { fetchTools, type ToolChanges, ToolList } from './tool-list.js';
+import type { ToolChanges } from './tool-list.js';
+import { ToolWatch } from './tool-watch.js';
 import type { Upstream, UpstreamReceiver } from './upstream.js';
 
 export interface MultiplexerOptions {
@@ -70,10 +71,13 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
     answer: (request, answer) => this.#flow.answer(request, structuredClone(answer)),
   });
   readonly #tasks = new Tasks<Member>();
-  /** The tools of the process that serves now, as far as clients have asked for them. */
-  #tools = new ToolList();
-  /** Those of an earlier one that clients still believe in. */
-  #believed: ToolList | undefined;
+  readonly #tools = new ToolWatch(
+    (method, params, onAnswer) => this.#ask(method, params, onAnswer),
+    (changes) => {
+      this.#handlers?.onToolsChanged(changes);
+      this.#toAll(notification('notifications/tools/list_changed', undefined));
+    },
+  );
   /** Requests of an exclusive server that its session has not answered, by process. */
   readonly #asked = new Map<RequestId, Upstream>();
 
@@ -94,10 +98,8 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
       this.#levels.replay();
       this.#subscriptions.replay();
     });
-    const known = this.#tools;
-    this.#tools = new ToolList();
     // Last: those who wait for answers go first.
-    this.#compareTools(known);
+    this.#tools.replaced();
   }
 
   /** If it is `upstream` that serves now, new requests wait until another is connected, or this one shall go on. */
@@ -315,15 +317,7 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
   }
 
   readonly #seeTools: OpenRequest['onAnswer'] = (answer, { message, upstream }) => {
-    const cursor = property(message.params, 'cursor');
-    if (upstream === this.#flow.upstream) {
-      this.#tools.page(cursor, answer);
-    } else {
-      // From a process that is being replaced: the client believes in what is no more.
-      const late = new ToolList();
-      late.page(cursor, answer);
-      if (late.isWhole) this.#compareTools(late);
-    }
+    this.#tools.seen(message, answer, upstream === this.#flow.upstream);
     return answer;
   };
 
@@ -342,25 +336,6 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
     if (method !== 'tools/call') return isRepeatable(method);
     if (this.#options.retryTools === 'never' || property(params, 'task') !== undefined) return false;
     return this.#tools.isRepeatable(property(params, 'name'));
-  }
-
-  /** The process that serves now may have other tools than those that clients know. */
-  #compareTools(known: ToolList): void {
-    // What they were told before the last one could be compared is what they still believe in.
-    if (known.isWhole) this.#believed ??= known;
-    const believed = this.#believed;
-    if (believed === undefined) return;
-    fetchTools(
-      (method, params, onAnswer) => this.#ask(method, params, onAnswer),
-      (tools) => {
-        this.#believed = undefined;
-        this.#tools = tools;
-        const changes = believed.changesTo(tools);
-        if (changes === undefined) return;
-        this.#handlers?.onToolsChanged(changes);
-        this.#toAll(notification('notifications/tools/list_changed', undefined));
-      },
-    );
   }
 
   /** A request of the pool, if there is a server to ask. What a server says that was replaced meanwhile counts for nothing. */

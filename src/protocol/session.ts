@@ -45,6 +45,10 @@ export class Session implements PooledTransport, Endpoint {
   readonly #owner: SessionOwner;
   /** Undefined until it is started. */
   #attachment: Attachment | undefined;
+  /** Whether a notification was handed over that its client has not looked at yet. */
+  #unread = false;
+  /** An answer that must wait until then, and whatever came after it. */
+  readonly #held: JsonRpcMessage[] = [];
   /** Set before its open requests are answered: a client may close when it learns that they are lost. */
   #ending = false;
   #ended: SessionEnd | undefined;
@@ -78,9 +82,35 @@ export class Session implements PooledTransport, Endpoint {
     this.#owner.closeRequested();
   }
 
-  /** A message of the server. A handler that throws hurts nobody else. */
+  /**
+   * A message of the server. Both SDKs look at a notification one microtask after they got it, but at an answer at once,
+   * and with the answer they forget the progress handler: progress that came in one chunk with the answer would be lost.
+   * So an answer waits until what came before it was looked at.
+   */
   receive(message: JsonRpcMessage): void {
+    if (this.#held.length > 0 || (this.#unread && message.method === undefined)) this.#held.push(message);
+    else this.#handOver(message);
+  }
+
+  /** Hands over what is held, up to the next answer that must wait. */
+  #handOverHeld(): void {
+    this.#unread = false;
+    let done = 0;
+    for (const message of this.#held) {
+      if (this.#unread && message.method === undefined) break;
+      this.#handOver(message);
+      done += 1;
+    }
+    this.#held.splice(0, done);
+  }
+
+  /** A handler that throws hurts nobody else. */
+  #handOver(message: JsonRpcMessage): void {
     if (this.#ended) return;
+    if (message.method !== undefined && !this.#unread) {
+      this.#unread = true;
+      queueMicrotask(() => queueMicrotask(() => this.#handOverHeld()));
+    }
     // What a server says unasked does not show that the holder of the lease is still there.
     if (message.method === undefined) this.#owner.touched();
     try {
@@ -94,6 +124,7 @@ export class Session implements PooledTransport, Endpoint {
   end(end: SessionEnd): void {
     if (this.#ending) return;
     this.#ending = true;
+    for (const message of this.#held.splice(0)) this.#handOver(message);
     // A client that asked for the end knows what becomes of its requests; any other is told.
     if (!end.asked) this.#attachment?.fail(end.error());
     this.#ended = end;

@@ -3,7 +3,7 @@ import { PoolError } from '../../src/errors.js';
 import type { JsonRpcMessage } from '../../src/protocol/json-rpc.js';
 import type { Attachment, Endpoint, Routing } from '../../src/protocol/routing.js';
 import { Session, type SessionEnd } from '../../src/protocol/session.js';
-import { rejection } from '../helpers/until.js';
+import { flush, rejection } from '../helpers/until.js';
 
 const released: SessionEnd = { asked: true, error: () => new PoolError('LEASE_RELEASED', 'it was released') };
 const crashed: SessionEnd = { asked: false, error: () => new PoolError('SERVER_EXITED', 'it crashed') };
@@ -197,6 +197,35 @@ describe('Session', () => {
     await one.start();
     routing.receive(message);
     expect(() => one.end(crashed)).not.toThrow();
+  });
+
+  it('[SESS-4] hands an answer over after the notifications before it were looked at, and keeps the order', async () => {
+    const { session: one, routing } = session();
+    const seen: string[] = [];
+    // As the SDKs do it: a notification a microtask later, an answer at once.
+    one.onmessage = ({ method, id }) => {
+      if (method === undefined) seen.push(`answer ${id}`);
+      else void Promise.resolve().then(() => seen.push(method));
+    };
+    await one.start();
+    const answer = (id: number): JsonRpcMessage => ({ jsonrpc: '2.0', id, result: {} });
+    const note = (method: string): JsonRpcMessage => ({ jsonrpc: '2.0', method });
+    for (const each of [answer(1), note('a'), note('b'), answer(2), note('c'), answer(3), answer(4)]) {
+      routing.receive(each);
+    }
+    expect(seen).toEqual(['answer 1']);
+    await flush();
+    expect(seen).toEqual(['answer 1', 'a', 'b', 'answer 2', 'c', 'answer 3', 'answer 4']);
+  });
+
+  it('[SESS-4] [DEATH-2] hands over what it holds before it ends', async () => {
+    const { session: one, routing, told } = session();
+    await one.start();
+    routing.receive(message);
+    routing.receive(lost);
+    expect(told).toEqual(['note']);
+    one.end(crashed);
+    expect(told).toEqual(['note', 'answer', 'error it crashed', 'close']);
   });
 
   it('[LEASE-1] counts what its client sends and is answered as activity, not what a server says unasked', async () => {

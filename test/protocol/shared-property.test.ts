@@ -301,7 +301,10 @@ class World {
   #leave(client: Client): void {
     this.#clients[this.#clients.indexOf(client)] = undefined;
     for (const call of client.open) this.#giveUp(call, 'its client is gone');
-    for (const subscription of this.#subscriptions.values()) this.#drop(client, subscription);
+    for (const subscription of this.#subscriptions.values()) {
+      subscription.waiting = subscription.waiting?.filter((call) => call.client !== client);
+      this.#drop(client, subscription);
+    }
     client.waiting = [];
     client.open = [];
     for (const [taskId, task] of this.#tasks) {
@@ -343,7 +346,10 @@ class World {
       const others = subscription?.waiting?.filter((other) => other.client === client) ?? [];
       // What a second subscribe of one client means that is cancelled: shared.test.ts.
       if (others.length > 1 || subscription?.waiting === undefined) return;
-      if (others[0] === call) this.#drop(client, subscription);
+      if (others[0] === call) {
+        subscription.waiting = without(subscription.waiting, call);
+        this.#drop(client, subscription);
+      }
     }
     this.#send(client, note('cancelled', { requestId: id, reason: 'enough' }));
     if (call) this.#giveUp(call, 'enough');
@@ -351,7 +357,11 @@ class World {
 
   #drop(client: Client, subscription: Subscription): void {
     subscription.clients.delete(client);
-    if (subscription.clients.size === 0) this.#subscriptions.delete(subscription.uri);
+    if (subscription.clients.size > 0) return;
+    this.#subscriptions.delete(subscription.uri);
+    // There is no server to answer those who have given it back, and nothing to be told to the next one.
+    if (this.#isAsked(subscription)) return;
+    for (const given of subscription.waiting?.splice(0) ?? []) this.#close(given, { result: {} });
   }
 
   async #subscribe(client: Client, id: RequestId, uri: string): Promise<void> {
@@ -369,9 +379,6 @@ class World {
     const call = this.#send(client, { id, method: 'resources/unsubscribe', params: { uri } });
     client.open.push(call);
     if (subscription) this.#drop(client, subscription);
-    if (subscription && !this.#isWanted(subscription) && !this.#isAsked(subscription)) {
-      for (const given of subscription.waiting?.splice(0) ?? []) this.#close(given, { result: {} });
-    }
     await this.#ask(call);
   }
 
