@@ -18,7 +18,14 @@ export type { ListenerError, SafeEmitter } from './events.js';
 export type { PooledServer } from './pool/lease.js';
 export { MCPServerPool } from './pool/mcp-server-pool.js';
 export type { PoolDependencies } from './pool/parts.js';
-export type { LeaseEvent, PoolEvents, QueueEvent, ServerEvent, ShutdownReport } from './pool/pool-events.js';
+export type {
+  BreakerEvent,
+  LeaseEvent,
+  PoolEvents,
+  QueueEvent,
+  ServerEvent,
+  ShutdownReport,
+} from './pool/pool-events.js';
 export type { InstanceStatus, PoolMetrics, PoolStatus, ServerStatus } from './pool/status.js';
 export {
   type CleanupEvents,
@@ -39,7 +46,8 @@ export {
   type RemovalReason,
 } from './process/process-registry.js';
 export type { EndMode, EndStep, Graces, TerminationReport } from './process/termination.js';
-export type { JsonRpcError, JsonRpcMessage, RequestId } from './protocol/json-rpc.js';
+export type { JsonRpcError, JsonRpcMessage, LostRequestData, RequestId } from './protocol/json-rpc.js';
 export type { PooledTransport } from './protocol/session.js';
+export type { ToolChanges } from './protocol/tool-list.js';
 export type { EndReason } from './server/instance-context.js';
 export type { ServerState } from './server/server-state.js';

@@ -53,17 +53,22 @@ export class Breakers {
   }
 
   /**
-   * To be asked before each start; a start that is made makes it the probe of a breaker that has cooled down.
+   * To be asked before each start. True when this one is the probe of a breaker that has cooled down: to be told of when it
+   * has its slot.
    * @throws PoolError `BREAKER_OPEN`
    */
-  admit(instance: ServerInstance): void {
+  admit(instance: ServerInstance): boolean {
     const entry = this.#entries.get(kindOf(instance.definition, instance));
     const admitted = entry?.breaker.admit(this.#clock.now()) ?? 'yes';
-    if (entry === undefined || admitted === 'yes') return;
+    if (entry === undefined || admitted === 'yes') return false;
     if (admitted === 'no') throw this.#refusal(instance, entry);
     entry.probe = instance;
     instance.isProbe = true;
-    this.#news.emit('breaker:half-opened', { name: instance.name, tenant: instance.tenant });
+    return true;
+  }
+
+  tellProbe({ name, tenant }: ServerInstance): void {
+    this.#news.emit('breaker:half-opened', { name, tenant });
   }
 
   /** Why no start would be made now for those whom an instance of this kind serves; undefined when one would be. */
@@ -92,8 +97,10 @@ export class Breakers {
 
   /** A definition was changed or removed: what failed before says nothing about what comes. */
   forget(matches: (name: string, tenant: string | undefined) => boolean): void {
-    for (const [kind, { tenant }] of this.#entries) {
-      if (matches(kind.slice(0, kind.indexOf('\0')), tenant)) this.#entries.delete(kind);
+    for (const [kind, { tenant, probe }] of this.#entries) {
+      if (!matches(kind.slice(0, kind.indexOf('\0')), tenant)) continue;
+      if (probe) probe.isProbe = false;
+      this.#entries.delete(kind);
     }
   }
 
@@ -108,11 +115,13 @@ export class Breakers {
     return entry;
   }
 
-  /** Forgets those that have nothing to remember: there may have been many tenants. */
+  /** Forgets those that have nothing to remember, or whose failures are long ago: there may have been many tenants. */
   #prune(): void {
     const now = this.#clock.now();
     for (const [kind, { breaker }] of this.#entries) {
-      if (breaker.isPristine(now) || (breaker.state === 'open' && now >= breaker.retryAt)) this.#entries.delete(kind);
+      const { window, cooldown } = breaker.policy;
+      const isOld = breaker.state === 'open' && now >= breaker.retryAt + window + cooldown;
+      if (isOld || breaker.isPristine(now)) this.#entries.delete(kind);
     }
   }
 

@@ -118,22 +118,27 @@ export class Dispatcher {
       const group = this.#fleet.group(waiter.name);
       // Removed servers reject their waiters before they call us.
       if (!isOpen(group)) continue;
-      const decision = this.#decide(group, reuseKey(group.definition, waiter), claims);
+      const key = reuseKey(group.definition, waiter);
+      const decision = this.#consider(this.#decide(group, key, claims), waiter, group, key);
+      if (decision === undefined) continue;
       this.#act(decision, waiter, group, claims);
       // What was done, or a listener to it, changed something that an earlier waiter may want: from the front again.
       if (this.#again) return;
       if (decision.action !== 'wait' || decision.for !== 'release') continue;
-      const refusal = this.#fleet.isServing(group, reuseKey(group.definition, waiter))
-        ? undefined
-        : this.#actions.refusal(waiter);
-      if (refusal !== undefined) {
-        // Nothing runs that could come free for it, and nothing will be started.
-        this.#actions.reject(waiter, refusal);
-        continue;
-      }
       blocked.set(waiter.kind, decision.limit);
       full = decision.limit === 'maxProcesses';
     }
+  }
+
+  /** What remains of a decision when no start would be made; undefined when the waiter was told so. */
+  #consider(decision: Decision, waiter: Waiter, group: OpenGroup, key: string): Decision | undefined {
+    if (decision.action === 'reuse' || (decision.action === 'wait' && decision.for === 'start')) return decision;
+    const refusal = this.#actions.refusal(waiter);
+    if (refusal === undefined) return decision;
+    // What runs may come free for it; for a start that is not made nobody is evicted.
+    if (this.#fleet.isServing(group, key)) return { action: 'wait', for: 'release', limit: 'maxInstances' };
+    this.#actions.reject(waiter, refusal);
+    return undefined;
   }
 
   #decide(group: OpenGroup, key: string, claims: Claims): Decision {

@@ -41,9 +41,9 @@ interface Replacement {
 export class Failover {
   readonly #parts: FailoverParts;
   /** What starts in the place of an instance, for as long as it starts: by the one that is replaced. */
-  readonly #nexts = new Map<ServerInstance, ServerInstance>();
+  readonly #nexts = new WeakMap<ServerInstance, ServerInstance>();
   /** Whose leases an instance takes over, for as long as it starts. */
-  readonly #predecessors = new Map<ServerInstance, ServerInstance>();
+  readonly #predecessors = new WeakMap<ServerInstance, ServerInstance>();
   /** Replacements on their way, by the instance that goes. */
   readonly #replacements = new Map<ServerInstance, Replacement>();
   /** What ended unasked. */
@@ -69,25 +69,24 @@ export class Failover {
     if (held.length === 0) return;
     const group = this.#groupFor(instance);
     if (!instance.leasesStay || group === undefined || !outcome.restart) {
-      const end = outcome.restart ? error : outcome.error;
-      for (const lease of held) lease.end({ asked: false, error: () => end });
-      return;
+      return this.#endLeases(instance, outcome.restart ? error : outcome.error);
     }
     // One that was to be replaced has its next on the way already.
     const next = this.#nexts.get(instance);
     const { name, id, pid, tenant } = instance;
     const delay = next ? 0 : Math.round(outcome.delay);
     news.emit('server:restarting', { name, instanceId: id, pid, tenant, error, delay, leases: held.length });
-    // A listener may have ended all of them, or the pool.
-    if (instance.leases === 0 || this.#groupFor(instance) === undefined) return;
+    // A listener may have ended all of them, or the pool, or may have removed the server.
+    if (this.#groupFor(instance) === undefined) return this.#endLeases(instance, error);
+    if (instance.leases === 0) return;
     if (next?.state === 'starting') this.#moveLeases(instance, next);
     else void this.#startHeir(this.#appointHeir(group, instance), outcome.delay);
   }
 
-  /** An instance can be used: it has the leases of the one that it replaces from now on. */
-  ready(instance: ServerInstance): void {
+  /** An instance that can be used gets the leases of the one that it replaces; returns what tells of it. */
+  takeOver(instance: ServerInstance): (() => void) | undefined {
     const predecessor = this.#predecessors.get(instance);
-    if (predecessor === undefined) return;
+    if (predecessor === undefined) return undefined;
     const { news, leaseNews, leases, metrics } = this.#parts;
     this.#predecessors.delete(instance);
     if (this.#nexts.get(predecessor) === instance) this.#nexts.delete(predecessor);
@@ -95,8 +94,11 @@ export class Failover {
     this.#moveLeases(predecessor, instance);
     const { name, id, pid, tenant } = instance;
     const previousInstanceId = predecessor.id;
-    news.emit('server:restarted', { name, instanceId: id, pid, tenant, previousInstanceId, leases: instance.leases });
-    for (const lease of leases.of(instance)) leaseNews.moved(lease, previousInstanceId);
+    const moved = { name, instanceId: id, pid, tenant, previousInstanceId, leases: instance.leases };
+    return () => {
+      news.emit('server:restarted', moved);
+      for (const lease of leases.of(instance)) leaseNews.moved(lease, previousInstanceId);
+    };
   }
 
   /**
@@ -179,7 +181,8 @@ export class Failover {
     this.#nexts.delete(instance);
     if (failure === undefined) return;
     // As good as ever: a definition that was not changed still describes it.
-    if (reason === 'restart') {
+    const isDefined = instance.definition.key === this.#groupFor(instance)?.definition.key;
+    if (reason === 'restart' && instance.retired === 'restart' && isDefined) {
       instance.retired = undefined;
       this.#parts.lifecycle.changed();
     }
@@ -204,7 +207,7 @@ export class Failover {
       return;
     }
     // It crashed, which gave it an heir; or nobody needs another.
-    instance.resume();
+    if (instance.state === 'ready') instance.resume();
     if (instance.leases === 0) await instance.stop(reason);
     await instance.ended;
   }
@@ -226,8 +229,15 @@ export class Failover {
     const timer = delay > 0 ? clock.after(delay, due.resolve) : due.resolve();
     await Promise.race([Promise.all([this.#slotOf(heir), due.promise]), heir.ended]);
     timer?.cancel();
-    const group = fleet.group(heir.name);
-    if (heir.state !== 'starting' || !isOpen(group)) return this.#forget(heir);
+    if (heir.state !== 'starting') return this.#forget(heir);
+    const group = this.#groupFor(heir);
+    const { name } = heir;
+    if (group === undefined) {
+      return this.#giveUp(
+        heir,
+        new PoolError('SERVER_STOPPED', `server '${name}' was not started again: it was removed`, { name }),
+      );
+    }
     const predecessor = fleet.predecessorOf(heir);
     if (predecessor === undefined) return lifecycle.launch(heir);
     // What could not be ended keeps its slot.
@@ -235,12 +245,21 @@ export class Failover {
       fleet.disinherit(group, predecessor);
       return lifecycle.launch(heir);
     }
-    const { name, pid } = predecessor;
+    const { pid } = predecessor;
     const message = `server '${name}' was not started again: process ${pid} could not be ended and keeps its slot`;
-    const error = new PoolError('SERVER_EXITED', message, { name, pid });
-    for (const lease of this.#parts.leases.of(heir)) lease.end({ asked: false, error: () => error });
-    void heir.stop('start-failed');
+    this.#giveUp(heir, new PoolError('SERVER_EXITED', message, { name, pid }));
+  }
+
+  /** An heir is not started. */
+  #giveUp(heir: ServerInstance, error: PoolError): void {
+    heir.startError = error;
+    this.#endLeases(heir, error);
+    void heir.stop('unwanted');
     this.#forget(heir);
+  }
+
+  #endLeases(instance: ServerInstance, error: PoolError): void {
+    for (const lease of this.#parts.leases.of(instance)) lease.end({ asked: false, error: () => error });
   }
 
   /** Resolves when an heir has its slot, or cannot get it. */

@@ -210,6 +210,8 @@ export class Fleet {
 
   park(group: ServerGroup, instance: ServerInstance): void {
     const key = reuseKey(instance.definition, instance);
+    // A listener may have led here already.
+    if (group.idle.get(key)?.includes(instance)) return;
     push(group.idle, key, instance);
     group.idleCount += 1;
     this.idleCount += 1;
@@ -245,7 +247,8 @@ export class Fleet {
   /** A shared instance that has leases now. */
   addShared(instance: ServerInstance): void {
     const group = this.groups.get(instance.name);
-    if (group) push(group.shared, reuseKey(instance.definition, instance), instance);
+    const key = reuseKey(instance.definition, instance);
+    if (group && !group.shared.get(key)?.includes(instance)) push(group.shared, key, instance);
   }
 
   /** A shared instance that has no lease any more. */

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../config/clock.js';
 import type { ResolvedPoolOptions } from '../config/options.js';
 import type { ServerInstance } from '../server/server-instance.js';
-import { type Fleet, isOpen, type OpenGroup, reuseKey, type ServerGroup, SPARE } from './fleet.js';
+import { type Fleet, isOpen, kindOf, type OpenGroup, reuseKey, type ServerGroup, SPARE } from './fleet.js';
 import type { Lease } from './lease.js';
 import type { LeaseDesk } from './lease-desk.js';
 import type { Lifecycle } from './lifecycle.js';
@@ -80,14 +80,16 @@ export class Janitor {
     if (blocked.length === 0) return;
     const forAny = blocked.some(({ blockedBy }) => blockedBy === 'maxProcesses');
     const names = new Set(blocked.map(({ name }) => name));
+    const kinds = new Set(blocked.map(({ kind }) => kind));
     const now = this.#clock.now();
-    const silences = forAny ? this.#silences(now) : undefined;
+    const silences = this.#silences(now);
     for (const lease of this.#desk.leases.values()) {
       const { instance } = lease;
       const { leaseIdleTimeout } = instance.definition;
       if (!forAny && !names.has(lease.name)) continue;
-      // Who waits for the slot of a shared instance gets it only when all of its leases are silent.
-      const silent = Math.min(silenceOf(lease, now), names.has(lease.name) ? Infinity : (silences?.get(instance) ?? 0));
+      // A seat comes free with one lease; who needs the slot of a shared instance gets it when all of its leases are silent.
+      const needsSeat = kinds.has(kindOf(instance.definition, instance));
+      const silent = needsSeat ? silenceOf(lease, now) : (silences.get(instance) ?? 0);
       if (silent < leaseIdleTimeout) this.wakeAt(now + leaseIdleTimeout - silent);
       else {
         // One at a time: its end lets the waiters be looked at again, which leads back here.

@@ -14,6 +14,8 @@ import type { PoolMetrics } from './status.js';
 export interface LifecycleHost {
   /** Whether anything may still be started. */
   isOpen(): boolean;
+  /** An instance that can be used gets the leases of the one that it replaces; returns what tells of it. */
+  takeOver(instance: ServerInstance): (() => void) | undefined;
   /** An instance can be used. */
   usable(instance: ServerInstance): void;
   /** An instance ended, or could not be started, though nobody asked for it. Its leases have no server. */
@@ -105,12 +107,15 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
     // A listener to the start before may have shut the pool down.
     if (!this.#host.isOpen()) throw poolClosed();
     const instance = new ServerInstance(group.definition, whose, this.#context, this, predecessor);
-    this.#breakers.admit(instance);
+    const isProbe = this.#breakers.admit(instance);
     this.#fleet.addStart(group, instance);
+    if (isProbe) this.#breakers.tellProbe(instance);
     return instance;
   }
 
   #spawn(instance: ServerInstance, group: ServerGroup): void {
+    // A listener has ended it before it began.
+    if (instance.state !== 'starting') throw poolClosed();
     try {
       instance.start();
     } catch (error) {
@@ -150,7 +155,10 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
     this.#fleet.removeStart(instance);
     this.#breakers.ready(instance);
     if (group !== undefined) group.lastFailure = undefined;
+    // It has its leases before anybody hears of it.
+    const tellMove = this.#host.takeOver(instance);
     this.#news.emit('server:ready', { ...serverEvent(instance), duration: Date.now() - instance.startedAt });
+    tellMove?.();
     // A listener may have ended it.
     if (instance.state === 'ready') this.#host.usable(instance);
   }
@@ -197,6 +205,7 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
 
   onStopped(instance: ServerInstance, report: CleanupReport | undefined): void {
     this.#metrics.stopped += 1;
+    this.#fleet.removeStart(instance);
     this.#fleet.remove(instance);
     this.#news.emit('server:stopped', { ...serverEvent(instance), reason: this.#endReasons.get(instance), report });
     this.#host.changed();

@@ -49,15 +49,12 @@ export function assemble(
   const writeBudget = new WriteBudget(options.maxBufferedMB * MB);
   const instances = { clock, hold, launcher, registry, cleanup, writeBudget };
   // News of an instance goes to those who are made after it, and watch it.
-  const lifecycle = new Lifecycle(fleet, breakers, metrics, instances, news, {
+  const lifecycle: Lifecycle = new Lifecycle(fleet, breakers, metrics, instances, news, {
     isOpen,
     lost: (instance, error) => failover.lost(instance, error),
     stoppedUnder: (instance, error) => desk.endLeases(instance, error),
-    usable: (instance) => {
-      failover.ready(instance);
-      // A listener may have ended it.
-      if (instance.state === 'ready') desk.park(instance);
-    },
+    takeOver: (instance) => failover.takeOver(instance),
+    usable: (instance) => desk.park(instance),
     startFailed: (group, key, seats, error) => desk.startFailed(group, key, seats, error),
     spareFailed: (group) => janitor.spareFailed(group),
     quarantined: () => janitor.quarantined(),
@@ -71,7 +68,7 @@ export function assemble(
   };
   const desk = new LeaseDesk({ options, clock, hold, fleet, news: leaseNews, lifecycle, breakers, timekeeper });
   const leases = { of: desk.leasesOf.bind(desk) };
-  const failover = new Failover({
+  const failover: Failover = new Failover({
     ...{ clock, fleet, lifecycle, breakers, leases, news, leaseNews, metrics, maxProcesses, isOpen },
   });
   const retirement = new Retirement({ clock, hold, desk, failover });

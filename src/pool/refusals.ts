@@ -56,7 +56,7 @@ export function acquireTimeout(
     if (starting) return 'its server was still starting; raise timeout (acquireTimeout), or warm() it before';
     if (waiter.blockedBy === 'maxInstances') {
       return sharing === 'shared'
-        ? `all ${maxInstances} instances (maxInstances) have maxSessions leases; release servers sooner, or raise one of them`
+        ? `all ${maxInstances} instances (maxInstances) have maxSessions leases, or are those of other tenants; release servers sooner, or raise one of them`
         : `all ${maxInstances} instances (maxInstances) are in use, and the server is not shared: sharing is '${sharing}', so each serves one lease at a time; release servers sooner, raise maxInstances, or declare sharing: 'shared' if it keeps nothing of its clients (docs/sharing.md)`;
     }
     if (waiter.blockedBy === 'maxProcesses') {

@@ -42,7 +42,10 @@ export class Retirement {
     };
     const timer = timeout < Infinity ? clock.after(timeout, takeBack) : undefined;
     desk.settle();
-    await Promise.all(ends).finally(() => timer?.cancel());
+    // One that fails does not keep the others from being waited for.
+    const outcomes = await Promise.allSettled(ends);
+    timer?.cancel();
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
   #end(instance: ServerInstance, reason: EndReason, timeout: number): Promise<unknown> {

@@ -28,8 +28,12 @@ class Fifo<T> {
     return item;
   }
 
-  *[Symbol.iterator](): Generator<T> {
-    for (let index = this.#head; index < this.#items.length; index++) yield this.#items[index] as T;
+  /** Takes all. */
+  clear(): T[] {
+    const items = this.#items.slice(this.#head) as T[];
+    this.#items = [];
+    this.#head = 0;
+    return items;
   }
 }
 
@@ -81,7 +85,7 @@ export class FairQueue<S, T> {
     if (line === undefined) return [];
     this.#lines.delete(sender);
     line.dropped = true;
-    return [...line.items];
+    return line.items.clear();
   }
 
   #line(sender: S): Line<S, T> {

@@ -75,7 +75,7 @@ export function notification(method: string, params: unknown): JsonRpcMessage {
   return { jsonrpc: '2.0', method, params };
 }
 
-/** Requests that change nothing, so that a lost one may be sent again. Of tools nobody can know. */
+/** Requests that change nothing, so that a lost one may be sent again. Of tools nobody can know; tasks end with their process. */
 const REPEATABLE = new Set([
   'ping',
   'tools/list',
@@ -85,8 +85,6 @@ const REPEATABLE = new Set([
   'prompts/list',
   'prompts/get',
   'completion/complete',
-  'tasks/get',
-  'tasks/list',
 ]);
 
 export function isRepeatable(method: string): boolean {

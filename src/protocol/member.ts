@@ -5,6 +5,8 @@ import type { Attachment, Endpoint } from './routing.js';
 
 /** The server that a request was written to. */
 export interface Carrier {
+  /** Whether it is given few requests at once. */
+  readonly isBounded: boolean;
   /** Takes an open request out, because it was given up. */
   take(request: OpenRequest): void;
   send(message: JsonRpcMessage): Promise<void>;
@@ -25,6 +27,8 @@ export class OpenRequest {
   repeated = false;
   /** Answered, cancelled, or given up. */
   done = false;
+  /** Called when its server answered it, or is lost, although nobody waits for it any more. */
+  onGone: (() => void) | undefined;
   /** Gives back what it takes while it waits for its turn. */
   leaveQueue: (() => void) | undefined;
   previous: OpenRequest | undefined;

@@ -1,3 +1,4 @@
+import type { Clock } from '../config/clock.js';
 import type { HostHold } from '../config/host-hold.js';
 import type { PoolError } from '../errors.js';
 import type { WriteBudget } from './connection.js';
@@ -36,6 +37,7 @@ export interface MultiplexerOptions {
   readonly sessionsStay: boolean;
   /** Whether tools are safe to repeat of which the server says so. */
   readonly retryTools: 'never' | 'annotated';
+  readonly clock: Clock;
   readonly hold: HostHold;
   readonly budget: WriteBudget;
 }
@@ -64,6 +66,8 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
   readonly #flow: RequestFlow;
   readonly #members = new Set<Member>();
   #initialized: InitializeResult | undefined;
+  /** What the pool declared to the process that was connected last. */
+  #declared: Readonly<Record<string, unknown>> = {};
   readonly #levels = new LogLevels((method, params, onAnswer) => this.#ask(method, params, onAnswer));
   readonly #subscriptions = new Subscriptions<Member, OpenRequest>({
     request: (method, params, onAnswer) => this.#ask(method, params, onAnswer),
@@ -91,6 +95,7 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
   /** From now on `upstream` serves the sessions. One that did so before finishes what it has. */
   connect(upstream: Upstream, result: InitializeResult, handlers: MultiplexerHandlers): void {
     this.#initialized = result;
+    this.#declared = upstream.clientCapabilities;
     this.#handlers = handlers;
     this.#tasks.clear();
     upstream.connect(this);
@@ -213,6 +218,7 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
     // The message was parsed for this one receiver, so it can be changed in place.
     (message as { id: RequestId }).id = request.id;
     const { session, onAnswer } = request;
+    request.onGone?.();
     if (this.#flow.finish(request)) session.endpoint.receive(onAnswer ? onAnswer(message, request) : message);
     this.#flow.pump();
   }
@@ -261,6 +267,8 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
   #toldProgress(message: JsonRpcMessage, upstream: Upstream): void {
     const wireToken = property(message.params, 'progressToken') as RequestId;
     const request = upstream.byToken(wireToken);
+    // It only keeps its place.
+    if (request?.done) return;
     const whose = request
       ? { session: request.session, token: request.progressToken }
       : this.#tasks.ownerOfToken(wireToken);
@@ -281,10 +289,9 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
   #initialize(params: unknown): Answer {
     const { shared } = this.#options;
     const result = this.#initialized as InitializeResult;
-    const declared = this.#flow.upstream?.clientCapabilities ?? {};
     const counted = property(params, 'capabilities');
     const undeclared = ASKING.filter(
-      (name) => property(counted, name) !== undefined && (shared || !(name in declared)),
+      (name) => property(counted, name) !== undefined && (shared || !(name in this.#declared)),
     );
     if (undeclared.length > 0) this.#handlers?.onUndeclared(undeclared);
     const protocolVersion = answerVersion(property(params, 'protocolVersion'), result.protocolVersion);
@@ -307,6 +314,10 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
     const request = new OpenRequest(member, message);
     // Nonsense is for the server to refuse.
     if (typeof property(message.params, 'uri') !== 'string') return this.#flow.forward(request);
+    if (this.#subscriptions.isFull(member)) {
+      const refusal = { code: INVALID_PARAMS, message: 'This session has too many subscriptions' };
+      if (message.method === 'resources/subscribe') return answerSoon(member, message.id, { error: refusal });
+    }
     this.#flow.begin(request);
     const answer =
       message.method === 'resources/subscribe'

@@ -1,3 +1,4 @@
+import type { Clock } from '../config/clock.js';
 import { type Deferred, deferred } from '../config/deferred.js';
 import type { HostHold } from '../config/host-hold.js';
 import { PoolError } from '../errors.js';
@@ -20,6 +21,7 @@ export interface RequestFlowOptions {
   readonly name: string;
   /** Whether sessions outlive the process: what is safe to repeat is sent again to the next one. */
   readonly sessionsStay: boolean;
+  readonly clock: Clock;
   readonly hold: HostHold;
   readonly budget: WriteBudget;
   /** Whether a request changes nothing, or no more than it did before, when it is sent twice. */
@@ -39,6 +41,9 @@ interface Outgoing {
 
 /** Of what may wait to be written in a pool, one session gets a part. */
 const SESSION_SHARE = 4;
+/** How long a request that nobody waits for may keep its place on a server that must not be given another meanwhile, ms. */
+const FINISHING_TIME = 60_000;
+const GONE = { reason: 'its client is gone' };
 /** Most requests of one session that are not answered. */
 const MOST_OPEN = 100_000;
 
@@ -89,6 +94,8 @@ export class RequestFlow {
     const again = new Map<Member, Outgoing[]>();
     for (const request of upstream.lose()) {
       const { session, message } = request;
+      request.onGone?.();
+      if (request.done) continue;
       if (sessionsStay && !request.repeated && isRepeatable(message)) {
         request.repeated = true;
         request.upstream = undefined;
@@ -136,32 +143,44 @@ export class RequestFlow {
 
   /** Gives a request up that its session does not want any more. */
   cancel(request: OpenRequest, params: unknown): Promise<void> {
-    const { upstream, wireId } = request;
     this.finish(request);
     request.leaveQueue?.();
-    if (upstream === undefined) return Promise.resolve();
-    // The server owes no answer any more; one that comes all the same finds nobody.
-    const message = notification('notifications/cancelled', { ...(params as object), requestId: wireId });
-    const sent = upstream.send(message);
-    upstream.take(request);
-    this.pump();
-    return sent;
+    return this.#abandon(request, params);
   }
 
   /** The server is lost to a session: answers all its requests with an error. */
   fail(member: Member, error: PoolError): void {
     this.#drop(member);
     for (const request of member.requests()) {
-      request.upstream?.take(request);
       this.#lost(request, error);
+      this.#abandon(request, GONE).catch(() => {});
     }
   }
 
   /** A session is gone. */
   detach(member: Member): void {
     this.#drop(member);
-    for (const request of member.requests())
-      void this.cancel(request, { reason: 'its client is gone' }).catch(() => {});
+    for (const request of member.requests()) this.cancel(request, GONE).catch(() => {});
+  }
+
+  /**
+   * Nobody waits for the answer to a request any more: the server is told, and owes none; one that comes all the same finds
+   * nobody. But one that works on few at once for fear of losing data (`maxInFlight`) has to finish what may change
+   * something, since nobody can see when it has stopped: the request keeps its place until its answer, for a time.
+   */
+  #abandon(request: OpenRequest, params: unknown): Promise<void> {
+    const { upstream, wireId, message } = request;
+    if (upstream === undefined) return Promise.resolve();
+    const tell = () => {
+      const sent = upstream.send(notification('notifications/cancelled', { ...(params as object), requestId: wireId }));
+      upstream.take(request);
+      this.pump();
+      return sent;
+    };
+    if (!upstream.isBounded || this.#options.isRepeatable(message)) return tell();
+    const timer = this.#options.clock.after(FINISHING_TIME, () => void tell().catch(() => {}));
+    request.onGone = () => timer.cancel();
+    return Promise.resolve();
   }
 
   /** A request waits for its answer from now on, whoever gives it. */

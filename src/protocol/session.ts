@@ -88,20 +88,20 @@ export class Session implements PooledTransport, Endpoint {
    * So an answer waits until what came before it was looked at.
    */
   receive(message: JsonRpcMessage): void {
-    if (this.#held.length > 0 || (this.#unread && message.method === undefined)) this.#held.push(message);
+    const mustWait = this.#held.length > 0 || (this.#unread && message.method === undefined);
+    if (mustWait && !this.#ending) this.#held.push(message);
     else this.#handOver(message);
   }
 
   /** Hands over what is held, up to the next answer that must wait. */
   #handOverHeld(): void {
     this.#unread = false;
-    let done = 0;
-    for (const message of this.#held) {
-      if (this.#unread && message.method === undefined) break;
-      this.#handOver(message);
-      done += 1;
+    for (let next = this.#held[0]; next !== undefined; next = this.#held[0]) {
+      if (this.#unread && next.method === undefined) return;
+      // Taken out first: its client may end the session, which hands over the rest.
+      this.#held.shift();
+      this.#handOver(next);
     }
-    this.#held.splice(0, done);
   }
 
   /** A handler that throws hurts nobody else. */
@@ -124,7 +124,7 @@ export class Session implements PooledTransport, Endpoint {
   end(end: SessionEnd): void {
     if (this.#ending) return;
     this.#ending = true;
-    for (const message of this.#held.splice(0)) this.#handOver(message);
+    for (let next = this.#held.shift(); next !== undefined; next = this.#held.shift()) this.#handOver(next);
     // A client that asked for the end knows what becomes of its requests; any other is told.
     if (!end.asked) this.#attachment?.fail(end.error());
     this.#ended = end;

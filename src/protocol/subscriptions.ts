@@ -13,6 +13,9 @@ export interface SubscriptionWire<A> {
   answer(asker: A, answer: Answer): void;
 }
 
+/** Most resources that one session may subscribe to. */
+const MOST_SUBSCRIPTIONS = 10_000;
+
 interface Subscription<S, A> {
   readonly sessions: Set<S>;
   /** Those who wait for the server's answer; undefined once it has come. */
@@ -33,6 +36,11 @@ export class Subscriptions<S, A extends Asker<S>> {
 
   constructor(wire: SubscriptionWire<A>) {
     this.#wire = wire;
+  }
+
+  /** Whether a session has subscribed to as much as it may. */
+  isFull(session: S): boolean {
+    return (this.#bySession.get(session)?.size ?? 0) >= MOST_SUBSCRIPTIONS;
   }
 
   /** Returns the answer if it is known; otherwise it comes from the server. */

@@ -39,7 +39,8 @@ interface Batch {
   readonly sent: Promise<void> | undefined;
   /** The same, as the senders see it. */
   readonly told: Promise<void>;
-  readonly requests: OpenRequest[];
+  /** Undefined where nothing is to be done for them. */
+  readonly requests: OpenRequest[] | undefined;
 }
 
 /**
@@ -74,6 +75,11 @@ export class Upstream implements Carrier {
 
   get clientCapabilities(): Readonly<Record<string, unknown>> {
     return this.#options.clientCapabilities;
+  }
+
+  /** Whether it is given few requests at once. */
+  get isBounded(): boolean {
+    return this.#options.maxInFlight < Infinity;
   }
 
   /** Requests of sessions that the server has not answered. */
@@ -132,7 +138,7 @@ export class Upstream implements Carrier {
     request.wireId = wireId;
     this.#open.set(wireId, request);
     if (sent !== this.#batch.sent) this.#batch = this.#watch(sent);
-    this.#batch.requests.push(request);
+    this.#batch.requests?.push(request);
     return this.#batch.told;
   }
 
@@ -181,14 +187,18 @@ export class Upstream implements Carrier {
 
   /** All that is sent in one tick shares one promise, so one look at it does for all. */
   #watch(sent: Promise<void>): Batch {
-    const requests: OpenRequest[] = [];
     // Where sessions stay, the end of the process decides what becomes of them; else their senders know.
-    if (this.#options.sessionsStay) return { sent, told: sent.catch(() => {}), requests };
-    sent.catch(() => {
+    if (this.#options.sessionsStay) return { sent, told: sent.catch(() => {}), requests: undefined };
+    const requests: OpenRequest[] = [];
+    const giveUp = () => {
       for (const request of requests) {
         this.take(request);
         request.session.giveUp(request);
       }
+    };
+    sent.catch(giveUp).finally(() => {
+      // Kept no longer than they are of use: there may be no other batch for long.
+      requests.length = 0;
     });
     return { sent, told: sent, requests };
   }

@@ -112,9 +112,13 @@ export class Conversation {
     this.#connection.flush();
   }
 
-  /** Nothing can be said any more: what it has not answered is answered with `error`, or goes to the next process. */
-  end(error: PoolError): void {
+  /** Refuses with `error` whatever is to be sent from now on. */
+  close(error: PoolError): void {
     this.#connection.close(error);
+  }
+
+  /** What it has not answered is answered with `error`, or goes to the next process. */
+  end(error: PoolError): void {
     if (this.#line instanceof Upstream) this.#multiplexer?.lose(this.#line, error);
   }
 }

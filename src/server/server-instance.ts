@@ -27,6 +27,8 @@ export class ServerInstance {
   readonly owner: string | undefined;
   /** When it was started, ms since the epoch. */
   readonly startedAt = Date.now();
+  /** Whether leases stay when its process ends unasked. */
+  readonly leasesStay: boolean;
   /** Clock time at which it is too old to be used again. */
   readonly expiresAt: number;
   /** Leases so far. */
@@ -72,6 +74,7 @@ export class ServerInstance {
     this.owner = whose.owner;
     this.#context = context;
     this.#observer = observer;
+    this.leasesStay = definition.onCrash === 'restart';
     this.expiresAt = context.clock.now() + jittered(definition.maxLifetime);
     this.#multiplexer = predecessor ? predecessor.#multiplexer : multiplexerFor(definition, context);
   }
@@ -121,11 +124,6 @@ export class ServerInstance {
   get seats(): number {
     // Nobody but its caller waits for a start that is to show whether the server works again.
     return this.definition.sharing === 'shared' && !this.isProbe ? this.definition.maxSessions : 1;
-  }
-
-  /** Whether leases stay when its process ends unasked. */
-  get leasesStay(): boolean {
-    return this.definition.onCrash === 'restart';
   }
 
   /** Lines of its stdout that were no messages. */
@@ -327,8 +325,10 @@ export class ServerInstance {
 
   /** Nothing can be said to it any more. */
   #endConversation(error: PoolError, unasked: boolean): void {
-    this.#conversation?.end(error);
+    this.#conversation?.close(error);
+    // First who keeps its lease, then what becomes of requests: those of a lease that ends are answered by its end.
     this.#observer.onLost(this, error, unasked);
+    this.#conversation?.end(error);
   }
 
   /** The one way into `stopping`. False when it is on its way already. */
@@ -400,11 +400,11 @@ export class ServerInstance {
 
 function multiplexerFor(
   { name, sharing, onCrash, retryTools }: ResolvedDefinition,
-  { hold, writeBudget: budget }: InstanceContext,
+  { clock, hold, writeBudget: budget }: InstanceContext,
 ): Multiplexer | undefined {
   if (sharing === 'dedicated') return undefined;
   const shared = sharing === 'shared';
-  return new Multiplexer({ name, shared, sessionsStay: onCrash === 'restart', retryTools, hold, budget });
+  return new Multiplexer({ name, shared, sessionsStay: onCrash === 'restart', retryTools, clock, hold, budget });
 }
 
 /** Up to a tenth less, so that instances that were started together do not end together. */

@@ -379,6 +379,28 @@ describe('defaults', () => {
 });
 
 describe('the key of a definition', () => {
+  it('[TENANT-3] is the same only for definitions of which a process could see no difference', () => {
+    const text = fc.constantFrom('x', 'y', 'x y', '["x"]');
+    const definition = fc.record({
+      command: fc.constantFrom('node', 'deno'),
+      args: fc.array(text, { maxLength: 2 }),
+      cwd: fc.option(fc.constantFrom('/', '/tmp'), { nil: undefined }),
+      env: fc.dictionary(fc.constantFrom('A', 'B'), text),
+      clientCapabilities: fc.constantFrom({}, { roots: {} }, { sampling: {} }),
+      sharing: fc.constantFrom<'shared' | 'exclusive'>('shared', 'exclusive'),
+    });
+    // What the process gets, whatever the order in which it was written.
+    const seen = ({ env, ...rest }: { env: Record<string, string> }) =>
+      JSON.stringify([rest, Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))]);
+    fc.assert(
+      fc.property(definition, definition, (one, two) => {
+        expect(define(one).key === define(two).key).toBe(seen(one) === seen(two));
+        expect(define(one, 'a').key).not.toBe(define(one, 'b').key);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
   const base = { command: 'node', args: ['a'], env: { A: '1', B: '2' } };
 
   it('[TENANT-3] is another for everything that the process can see', () => {

@@ -6,6 +6,7 @@ import { Multiplexer, type MultiplexerOptions } from '../../src/protocol/multipl
 import type { Attachment, Endpoint } from '../../src/protocol/routing.js';
 import type { ToolChanges } from '../../src/protocol/tool-list.js';
 import { Upstream } from '../../src/protocol/upstream.js';
+import { ManualClock } from './clock.js';
 import { flush } from './until.js';
 
 export const initializeResult = {
@@ -67,7 +68,7 @@ export function wire(onMessage: (message: JsonRpcMessage) => void, budget = new 
   };
 }
 
-export interface MultiplexedOptions extends Partial<Omit<MultiplexerOptions, 'hold' | 'budget'>> {
+export interface MultiplexedOptions extends Partial<Omit<MultiplexerOptions, 'clock' | 'hold' | 'budget'>> {
   readonly budget?: WriteBudget;
   readonly maxInFlight?: number;
   readonly clientCapabilities?: Record<string, unknown>;
@@ -76,13 +77,14 @@ export interface MultiplexedOptions extends Partial<Omit<MultiplexerOptions, 'ho
 /** A multiplexer, with processes that can be put behind it one after the other. */
 export function multiplexed({ budget, maxInFlight, clientCapabilities, ...options }: MultiplexedOptions = {}) {
   const hold = new CountingHold();
+  const clock = new ManualClock();
   const shared = new WriteBudget(1_000_000);
   const told = { undeclared: [] as string[], tools: [] as ToolChanges[] };
   const sessionsStay = options.sessionsStay ?? options.shared ?? false;
   const mux = new Multiplexer({
     ...{ name: 'test', shared: false, retryTools: 'never', sessionsStay },
     ...options,
-    hold,
+    ...{ clock, hold },
     budget: budget ?? shared,
   });
   /** Another process; `connect()` puts it behind the sessions. */
@@ -105,7 +107,7 @@ export function multiplexed({ budget, maxInFlight, clientCapabilities, ...option
       );
     return { ...wires, upstream, connect };
   };
-  return { mux, start, hold, told };
+  return { mux, start, hold, clock, told };
 }
 
 export const request = (id: RequestId, method = 'tools/call', params: object = { name: 'x' }): JsonRpcMessage => ({

@@ -484,4 +484,193 @@ describe('a listener', () => {
     expect(one?.client.errors[0]).toMatchObject({ code: 'BREAKER_OPEN' });
     expect(pool.status()).toMatchObject({ processes: 0, leases: 0 });
   });
+
+  it('[FAIL-4] [TENANT-1] that releases a lease as soon as it moved gives its server to one caller, not to two', async () => {
+    const { pool, launcher } = setUp({ servers: { a: { command: 'fake', onCrash: 'restart' } } });
+    const [one] = await leases(pool, 1);
+    pool.once('lease:moved', () => void one?.lease.release());
+    launcher.last.exit({ exitCode: 1 });
+    await flush();
+    expect(pool.status()).toMatchObject({ idle: 1, processes: 1, leases: 0 });
+    const [first, second] = await Promise.all([pool.getServer('a'), pool.getServer('a')]);
+    expect(first?.pid).not.toBe(second?.pid);
+  });
+
+  it('[FAIL-4] that releases the last lease when its server is ready again parks it once', async () => {
+    const { pool, launcher } = setUp({ servers: { a: shared } });
+    const [one] = await leases(pool, 1);
+    pool.once('server:ready', () => void one?.lease.release());
+    launcher.last.exit({ exitCode: 1 });
+    await flush();
+    expect(pool.status()).toMatchObject({ idle: 1, processes: 1, leases: 0 });
+  });
+
+  it('[FAIL-4] [DEF-2] that removes the server when it hears of the crash ends its leases with why', async () => {
+    const { pool, launcher } = setUp({ servers: { a: shared } }, { answer: false });
+    const [one] = await leases(pool, 1);
+    const list = one?.client.request('tools/list') ?? Promise.resolve();
+    await flush();
+    let removed: Promise<void> | undefined;
+    pool.once('server:restarting', () => {
+      removed = pool.removeServer('a');
+    });
+    launcher.last.exit({ exitCode: 1 });
+    expect(await rejection(list)).toMatchObject({ data: { reason: 'SERVER_EXITED' } });
+    await one?.client.closed;
+    await removed;
+    expect(pool.status()).toMatchObject({ processes: 0, leases: 0 });
+  });
+
+  it('[FAIL-4] [DEF-2] a server that is removed while it waits for its restart ends its leases', async () => {
+    const { pool, launcher } = setUp({ servers: { a: shared } });
+    const [one] = await leases(pool, 1);
+    const first = launcher.last;
+    first.auto = { ...first.auto, end: false };
+    first.stdout.end();
+    await flush();
+    const list = one?.client.request('tools/list') ?? Promise.resolve();
+    const removed = pool.removeServer('a');
+    first.exit();
+    expect(await rejection(list)).toMatchObject({ code: -32_000 });
+    await one?.client.closed;
+    await removed;
+    expect(launcher.servers).toHaveLength(1);
+  });
+
+  it('[FAIL-6] [END-2] that shuts the pool down when a probe is let through leaves nothing behind', async () => {
+    const { pool, launcher, clock } = setUp(
+      { servers: { a: { ...shared, restart: { maxRestarts: 0, cooldown: 1_000 } } } },
+      { initialize: false },
+    );
+    const first = rejection(pool.getServer('a'));
+    await flush();
+    launcher.last.exit({ exitCode: 1 });
+    await first;
+    await clock.advanceAndFlush(1_000);
+    let closed: Promise<unknown> | undefined;
+    pool.once('breaker:half-opened', () => {
+      closed = pool.shutdown();
+    });
+    expect(await rejection(pool.getServer('a'))).toMatchObject({ code: 'POOL_CLOSED' });
+    await closed;
+    expect(launcher.living).toHaveLength(0);
+    expect(pool.status()).toMatchObject({ state: 'closed', processes: 0 });
+  });
+
+  it('[FAIL-5] [DEF-2] that removes the server when its replacement is ready leaves no lease without one', async () => {
+    const { pool } = setUp({ servers: { a: shared } });
+    const [one] = await leases(pool, 1);
+    let removed: Promise<void> | undefined;
+    pool.once('server:ready', () => {
+      removed = pool.removeServer('a');
+    });
+    const restarted = pool.restart('a');
+    await flush();
+    expect(await one?.client.request('tools/list')).toEqual({ echo: undefined });
+    one?.lease.release();
+    await Promise.all([restarted, removed]);
+    expect(pool.status().processes).toBe(0);
+  });
+});
+
+describe('definitions, breakers and limits', () => {
+  it('[DEF-1] [TENANT-3] a replaced definition stays replaced, though its replacement and a restart fail', async () => {
+    const { pool, launcher } = setUp({ servers: { a: shared } });
+    await leases(pool, 1);
+    const old = launcher.last.pid;
+    launcher.auto = { ...launcher.auto, initialize: false };
+    for (const call of [() => pool.updateServer('a', { ...shared, env: { X: 'new' } }), () => pool.restart('a')]) {
+      const failed = rejection(call());
+      await flush();
+      launcher.last.exit({ exitCode: 1 });
+      await failed;
+    }
+    launcher.auto = { ...launcher.auto, initialize: true };
+    expect((await pool.getServer('a')).pid).not.toBe(old);
+  });
+
+  it('[FAIL-6] an open breaker evicts nobody, and refuses at once in a full pool', async () => {
+    const { pool, launcher } = setUp({
+      servers: { a: { ...shared, restart: { maxRestarts: 0 } }, b: { command: 'fake' } },
+      limits: { maxProcesses: 1 },
+    });
+    launcher.auto = { ...launcher.auto, initialize: false };
+    const call = rejection(pool.getServer('a'));
+    await flush();
+    launcher.last.exit({ exitCode: 1 });
+    await call;
+    launcher.auto = { ...launcher.auto, initialize: true };
+    (await pool.getServer('b')).release();
+    expect(await rejection(pool.getServer('a'))).toMatchObject({ code: 'BREAKER_OPEN' });
+    expect(pool.status().servers.b?.idle).toBe(1);
+  });
+
+  it('[FAIL-6] a probe whose definition gets another policy has all its seats when it is ready', async () => {
+    const one = { ...shared, maxInstances: 1, restart: { maxRestarts: 0, cooldown: 1_000 } };
+    const { pool, launcher, clock } = setUp({ servers: { a: one } }, { initialize: false });
+    const call = rejection(pool.getServer('a'));
+    await flush();
+    launcher.last.exit({ exitCode: 1 });
+    await call;
+    await clock.advanceAndFlush(1_000);
+    const probe = pool.getServer('a');
+    await flush();
+    await pool.updateServer('a', { ...one, idleTimeout: 7 });
+    launcher.last.initialize();
+    expect((await pool.getServer('a')).pid).toBe((await probe).pid);
+  });
+
+  it('[FAIL-6] another tenant that fails later does not make an open breaker forget', async () => {
+    const { pool, launcher, clock } = setUp(
+      { servers: { a: { command: 'fake', restart: { maxRestarts: 0, cooldown: 1_000 } } } },
+      { initialize: false },
+    );
+    const fails = async (tenant: string) => {
+      const call = rejection(pool.getServer('a', { tenant }));
+      await flush();
+      launcher.last.exit({ exitCode: 1 });
+      await call;
+    };
+    await fails('x');
+    await clock.advanceAndFlush(1_000);
+    await fails('y');
+    const calls = [pool.getServer('a', { tenant: 'x' }), pool.getServer('a', { tenant: 'x' })].map(rejection);
+    await flush();
+    expect(launcher.living).toHaveLength(1);
+    expect(await calls[1]).toMatchObject({ code: 'BREAKER_OPEN' });
+    launcher.last.exit({ exitCode: 1 });
+    await calls[0];
+  });
+
+  it('[LEASE-1] silent leases of one tenant are not taken back for another that gains nothing', async () => {
+    const { pool, clock } = setUp({ servers: { a: { ...shared, maxInstances: 1, leaseIdleTimeout: 1_000 } } });
+    const [busy, silent] = [await pool.getServer('a', { tenant: 'x' }), await pool.getServer('a', { tenant: 'x' })];
+    const client = await RawClient.connect(busy.transport);
+    const waiting = pool.getServer('a', { tenant: 'y' });
+    for (let round = 0; round < 3; round++) {
+      await clock.advanceAndFlush(900);
+      await client.request('tools/list');
+    }
+    expect(await outcome(waiting)).toBe('pending');
+    expect(silent.release()).toBe(true);
+    busy.release();
+    expect((await waiting).tenant).toBe('y');
+  });
+
+  it('[FAIL-5] [PROOF-1] restart() says when no other could be started, because the old one could not be ended', async () => {
+    const { pool, launcher, clock } = setUp(
+      { servers: { a: { ...shared, maxInstances: 1 } }, cleanup: { retries: 0 } },
+      { end: false },
+    );
+    const [one] = await leases(pool, 1);
+    const restarting = rejection(pool.restart('a'));
+    await flush();
+    launcher.last.survive();
+    await clock.advanceAndFlush(1);
+    expect(await restarting).toMatchObject({ code: 'SERVER_EXITED', message: expect.stringContaining('slot') });
+    await one?.client.closed;
+    launcher.last.exit();
+    await clock.advanceAndFlush(30_000);
+    expect(await pool.getServer('a')).toMatchObject({ name: 'a' });
+  });
 });

@@ -8,7 +8,7 @@ import { attach, type Ear, multiplexed } from '../helpers/wire.js';
 
 const crash = new PoolError('SERVER_EXITED', 'it crashed', { exitCode: 1, signal: null });
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
-const REPEATABLE = ['resources/read', 'tools/list', 'tasks/get'];
+const REPEATABLE = ['resources/read', 'tools/list'];
 /** A process has the same tools as any other, so that nobody is to be told of a change. */
 const TOOLS = [{ name: 'x', inputSchema: {} }];
 
@@ -159,7 +159,8 @@ class World {
       }
       case 'progress': {
         const tasks = process === this.#current ? [...this.#tasks.values()] : [];
-        const calls = [...(process?.calls.values() ?? [])].map(({ client, message, wireId }) => {
+        const open = [...(process?.calls.values() ?? [])].filter((call) => call.client.open.includes(call));
+        const calls = open.map(({ client, message, wireId }) => {
           return { client, wireId, token: tokenOf(message) };
         });
         const whose = pickOf([...calls, ...tasks], pick);
@@ -333,6 +334,8 @@ class World {
     client.open = without(client.open, call);
     client.waiting = without(client.waiting, call);
     if (at === undefined || wireId === undefined) return;
+    // What may change something keeps its place until its answer, where places are few.
+    if (this.#maxInFlight < Infinity && !REPEATABLE.includes(call.message.method ?? '')) return;
     at.calls.delete(wireId);
     at.late.push(wireId);
     at.due.push(note('cancelled', { requestId: wireId, reason }));
@@ -405,7 +408,7 @@ class World {
       ? { error: { code: pick, message: 'no', data: { pick } } }
       : { result: { ...value, tag, ...(beginsTask && { task: { taskId: `task ${tag}` } }) } };
     // A task of a process that is being replaced ends with it.
-    if (beginsTask && !odd && process === this.#current) {
+    if (beginsTask && !odd && process === this.#current && call.client.open.includes(call)) {
       this.#tasks.set(`task ${tag}`, { client: call.client, wireId: id, token: tokenOf(call.message) });
     }
     await process.server.says({ id, ...answer });

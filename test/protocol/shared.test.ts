@@ -148,7 +148,7 @@ describe('cancellation at a shared server', () => {
 
   it('[SHARE-1] [FLOW-1] forgets a request that waits for its turn, of which the server never hears', async () => {
     const { a, b, sent, says, hold } = shared({ maxInFlight: 1 });
-    await a.at.send(named('a1'));
+    await a.at.send(named('a1', 'resources/read'));
     const waits = b.at.send(named('b1'));
     await b.at.send(cancel('b1'));
     await flush();
@@ -165,7 +165,7 @@ describe('cancellation at a shared server', () => {
 
   it('[SHARE-1] [FLOW-1] gives the place of a request that was cancelled to the next', async () => {
     const { a, b, sent, says } = shared({ maxInFlight: 1 });
-    await a.at.send(named('a1'));
+    await a.at.send(named('a1', 'resources/read'));
     void b.at.send(named('b1'));
     const [first] = ids(await sent());
     await a.at.send(cancel('a1'));
@@ -175,6 +175,44 @@ describe('cancellation at a shared server', () => {
     await says(answer(first, 'late'), answer(next?.id));
     expect(a.ear.heard).toEqual([]);
     expect(b.ear.heard).toEqual([answer('b1')]);
+  });
+
+  it('[FLOW-1] lets a server finish what may change something, before it is given another', async () => {
+    const { a, b, join, sent, says, hold } = shared({ maxInFlight: 1 });
+    const c = join();
+    await a.at.send(request('a1', 'tools/call', { _meta: { progressToken: 'p' } }));
+    void b.at.send(named('b1'));
+    void c.at.send(named('c1'));
+    const [first] = ids(await sent());
+    await a.at.send(cancel('a1'));
+    expect(await sent()).toEqual([]);
+    await says(progress(first), answer(first, 'late'));
+    expect(a.ear.heard).toEqual([]);
+    const [second] = ids(await sent());
+    // Also when its session ends.
+    b.at.detach();
+    expect(await sent()).toEqual([]);
+    expect(hold.count).toBe(1);
+    await says(answer(second));
+    expect(names(await sent())).toEqual(['c1']);
+  });
+
+  it('[FLOW-1] gives up waiting for it after a time, and tells the server', async () => {
+    const { a, b, sent, clock, mux, upstream } = shared({ maxInFlight: 1 });
+    await a.at.send(named('a1'));
+    void b.at.send(named('b1'));
+    const [first] = ids(await sent());
+    await a.at.send(cancel('a1'));
+    clock.advance(59_999);
+    expect(await sent()).toEqual([]);
+    clock.advance(1);
+    const [cancelled, next] = await sent();
+    expect(cancelled).toEqual(cancel(first));
+    expect(next).toMatchObject({ params: { name: 'b1' } });
+    await b.at.send(cancel('b1'));
+    expect(clock.pending).toBe(1);
+    mux.lose(upstream, crash);
+    expect(clock.pending).toBe(0);
   });
 
   it('[SHARE-1] never cancels initialize, nor what was answered', async () => {
@@ -212,7 +250,7 @@ describe('a session of a shared server that ends', () => {
 
   it('[SHARE-4] [FLOW-1] takes what waits for its turn with it, so that others are next', async () => {
     const { a, b, sent, says, hold } = shared({ maxInFlight: 1 });
-    await a.at.send(named('a1'));
+    await a.at.send(named('a1', 'resources/read'));
     const waits = ['a2', 'a3'].map((name) => a.at.send(named(name)));
     waits.push(a.at.send(note('x')));
     void b.at.send(named('b1'));
