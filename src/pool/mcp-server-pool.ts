@@ -85,7 +85,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    *
    * @param name of the server; may be left out when the pool has just one
    * @throws PoolError `ACQUIRE_TIMEOUT`, `ACQUIRE_ABORTED`, `QUEUE_FULL`, `POOL_CLOSED`, `UNKNOWN_SERVER`,
-   *   `INVALID_OPTIONS`, or why the server could not be started
+   *   `BREAKER_OPEN`, `INVALID_OPTIONS`, or why the server could not be started
    */
   getServer(name?: string, options?: AcquireOptions): Promise<PooledServer> {
     try {
@@ -135,11 +135,13 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   }
 
   /**
-   * Changes a definition at once: the next start uses it. Where command, args, env or cwd changed, idle and starting
-   * instances of the old one end now, and leased ones when they are released. A change of policy alone keeps the
-   * processes; `maxLifetime` and `maxMessageMB` then hold for later ones only.
+   * Changes a definition at once: the next start uses it. Where command, args, env, cwd, sharing or client capabilities
+   * changed, idle and starting instances of the old one end now, shared ones are replaced under their leases, and others
+   * end when they are released. A change of policy alone keeps the processes; `maxLifetime`, `maxMessageMB`,
+   * `maxInFlight`, `onCrash` and `retryTools` then hold for later ones only.
    * @returns when the last old process has ended
-   * @throws PoolError `UNKNOWN_SERVER`, `INVALID_OPTIONS`, `NOT_SUPPORTED`, `POOL_CLOSED`
+   * @throws PoolError `UNKNOWN_SERVER`, `INVALID_OPTIONS`, `NOT_SUPPORTED`, `POOL_CLOSED`; or why the process that was to
+   *   take over shared leases could not be started: the old one serves them on then, and nobody else
    */
   async updateServer(name: string, definition: ServerDefinition, drain: DrainOptions = {}): Promise<void> {
     const group = this.#openGroup(name);
@@ -174,9 +176,11 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   }
 
   /**
-   * Replaces the processes of a server: idle and starting ones end now, leased ones when they are released.
+   * Replaces the processes of a server: idle and starting ones end now, shared ones are replaced under their leases, and
+   * other leased ones end when they are released.
    * @returns when the last old process has ended
-   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`
+   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`; `BREAKER_OPEN`, or why the process that was to take over shared
+   *   leases could not be started: the old one serves on then
    */
   async restart(name: string, drain: DrainOptions = {}): Promise<void> {
     const { instances } = this.#openGroup(name);
