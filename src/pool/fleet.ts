@@ -210,9 +210,11 @@ export class Fleet {
 
   park(group: ServerGroup, instance: ServerInstance): void {
     const key = reuseKey(instance.definition, instance);
+    const idle = group.idle.get(key);
+    if (idle === undefined) group.idle.set(key, [instance]);
     // A listener may have led here already.
-    if (group.idle.get(key)?.includes(instance)) return;
-    push(group.idle, key, instance);
+    else if (idle.includes(instance)) return;
+    else idle.push(instance);
     group.idleCount += 1;
     this.idleCount += 1;
   }
