@@ -1,5 +1,4 @@
 import { cleanupFields } from './call-options.js';
-import { resolveEnvironment } from './environment.js';
 import {
   count,
   deadline,
@@ -7,16 +6,12 @@ import {
   type Field,
   flag,
   type Given,
-  isPlainObject,
   jsonObject,
   later,
   megabytes,
   oneOf,
   optionalText,
-  type Problems,
   type Resolved,
-  readOptions,
-  refuse,
   requiredText,
   textMap,
   texts,
@@ -27,7 +22,7 @@ function group<F extends Readonly<Record<string, Field<unknown>>>>(_fields: F): 
 }
 
 /** How fast and how often a server that fails is started again, before its breaker opens. */
-const restartFields = {
+export const restartFields = {
   /** Most failures within `window`; one more opens the breaker. Default 5. */
   maxRestarts: count(5, 0, 'unlimited'),
   /** How long a failure counts, ms. Default 60,000. */
@@ -43,7 +38,7 @@ const restartFields = {
 };
 
 /** How an instance may be used; each can be set per server, or for all of them in `defaults`. */
-const policyFields = {
+export const policyFields = {
   /**
    * `shared`: many leases at once on one instance. `exclusive`: one lease at a time, kept idle between leases.
    * `dedicated`: one lease, then the process ends; messages pass unchanged. `auto` (default): exclusive.
@@ -104,7 +99,7 @@ const policyFields = {
 };
 
 /** One server, field names as in the `mcpServers` configuration file. */
-const definitionFields = {
+export const definitionFields = {
   /** The program: a path, or a name that is looked up in PATH. Never passed through a shell. */
   command: requiredText(),
   /** Its arguments. */
@@ -118,7 +113,7 @@ const definitionFields = {
   ...policyFields,
 };
 
-const limitFields = {
+export const limitFields = {
   /** Most process trees of the pool at once: starting, running, stopping and quarantined ones; `Infinity`: no cap. Default 15. */
   maxProcesses: count(15, 1, 'unlimited'),
   /** The same for each server. Default: no cap of its own. */
@@ -126,7 +121,7 @@ const limitFields = {
   memoryLimitMB: later('memory limits come with the resource monitor'),
 };
 
-const poolFields = {
+export const poolFields = {
   /** The servers by name, the same shape as `mcpServers` in a configuration file. */
   servers: jsonObject() as Field<Readonly<Record<string, ServerDefinition>>>,
   /** Hard budgets of the pool. */
@@ -182,165 +177,4 @@ export interface ResolvedPoolOptions extends Omit<Resolved<typeof poolFields>, '
   readonly servers: ReadonlyMap<string, ResolvedDefinition>;
   readonly limits: ResolvedLimits;
   readonly cleanup: Resolved<typeof cleanupFields>;
-}
-
-/** Name of the server in the one-definition shorthand. */
-const SINGLE_SERVER = 'default';
-
-/**
- * Checks all options of a pool at once.
- * @throws PoolError `INVALID_OPTIONS`, or `NOT_SUPPORTED` when nothing else is wrong, that lists every problem.
- */
-export function resolvePoolOptions(given: PoolOptions | SingleServerOptions): ResolvedPoolOptions {
-  const problems: Problems = { wrong: [], unsupported: [] };
-  const { pool, servers } = splitShorthand(given, problems);
-  const options = readOptions(poolFields, pool, '', problems, isShorthand(given) ? Object.keys(definitionFields) : []);
-  const limits = readOptions(limitFields, options.limits, 'limits', problems);
-  const cleanup = readOptions(cleanupFields, options.cleanup, 'cleanup', problems);
-  const defaults = readOptions(policyFields, options.defaults, 'defaults', problems);
-  if (limits.maxProcessesPerServer !== Infinity && limits.maxProcessesPerServer > limits.maxProcesses) {
-    problems.wrong.push(
-      `limits.maxProcessesPerServer must not be above limits.maxProcesses (${limits.maxProcesses}), got ${limits.maxProcessesPerServer}`,
-    );
-  }
-  const resolved = new Map<string, ResolvedDefinition>();
-  for (const [name, definition] of servers) {
-    const path = isShorthand(given) ? '' : `servers.${name}`;
-    resolved.set(name, readDefinition(name, definition, path, defaults, limits, problems));
-  }
-  const minimum = [...resolved.values()].reduce((sum, definition) => sum + definition.minIdle, 0);
-  if (minimum > limits.maxProcesses) {
-    problems.wrong.push(
-      `the minIdle of all servers (${minimum}) must not be above limits.maxProcesses (${limits.maxProcesses})`,
-    );
-  }
-  refuse(problems, 'the options of MCPServerPool');
-  return { ...options, servers: resolved, defaults, limits, cleanup };
-}
-
-/**
- * Checks one definition.
- * @throws PoolError `INVALID_OPTIONS` or `NOT_SUPPORTED` that lists every problem.
- */
-export function resolveDefinition(
-  name: string,
-  given: ServerDefinition,
-  pool: Pick<ResolvedPoolOptions, 'defaults' | 'limits'>,
-): ResolvedDefinition {
-  const problems: Problems = { wrong: [], unsupported: [] };
-  const definition = readDefinition(name, given, name, pool.defaults, pool.limits, problems);
-  refuse(problems, `the definition of server '${name}'`);
-  return definition;
-}
-
-/** The shorthand mixes one definition with the pool's options: tells them apart by the tables. */
-function splitShorthand(given: unknown, problems: Problems): { pool: unknown; servers: [string, unknown][] } {
-  if (!isShorthand(given)) {
-    const servers = isPlainObject(given) && isPlainObject(given.servers) ? given.servers : {};
-    return { pool: given, servers: Object.entries(servers) };
-  }
-  for (const key of ['servers', 'defaults']) {
-    if (given[key] !== undefined)
-      problems.wrong.push(`${key} cannot stand beside command; put the command into servers`);
-  }
-  const entries = Object.entries(given);
-  const isDefinition = ([key]: [string, unknown]) => Object.hasOwn(definitionFields, key);
-  return {
-    pool: Object.fromEntries(entries.filter((entry) => !isDefinition(entry))),
-    servers: [[SINGLE_SERVER, Object.fromEntries(entries.filter(isDefinition))]],
-  };
-}
-
-function isShorthand(given: unknown): given is Record<string, unknown> {
-  return isPlainObject(given) && Object.hasOwn(given, 'command');
-}
-
-function readDefinition(
-  name: string,
-  given: unknown,
-  path: string,
-  defaults: ServerPolicy,
-  limits: ResolvedLimits,
-  problems: Problems,
-): ResolvedDefinition {
-  if (typeof name !== 'string' || name.trim() === '' || name.includes('\0')) {
-    problems.wrong.push('the name of a server must not be empty, and have no NUL characters');
-  }
-  const merged = isPlainObject(given) ? withDefaults(defaults, given) : given;
-  const options = readOptions(definitionFields, merged, path, problems);
-  const prefix = path === '' ? '' : `${path}.`;
-  const cap = Math.min(limits.maxProcesses, limits.maxProcessesPerServer);
-  const maxInstances = options.maxInstances ?? Math.min(3, cap);
-  if (maxInstances > cap) {
-    problems.wrong.push(
-      `${prefix}maxInstances must not be above ${cap}, which limits.${
-        cap === limits.maxProcesses ? 'maxProcesses' : 'maxProcessesPerServer'
-      } allows, got ${maxInstances}`,
-    );
-  }
-  if (options.minIdle > maxInstances) {
-    problems.wrong.push(`${prefix}minIdle must not be above maxInstances (${maxInstances}), got ${options.minIdle}`);
-  }
-  const sharing = readSharing(options, prefix, problems);
-  const ownRestart = isPlainObject(options.restart)
-    ? withDefaults(defaults.restart ?? {}, options.restart)
-    : options.restart;
-  const restart = readOptions(restartFields, ownRestart, `${prefix}restart`, problems);
-  if (restart.minDelay > restart.maxDelay) {
-    problems.wrong.push(
-      `${prefix}restart.minDelay must not be above maxDelay (${restart.maxDelay}), got ${restart.minDelay}`,
-    );
-  }
-  if (options.era !== 'legacy') {
-    problems.unsupported.push(`${prefix}era: '${options.era}' is not supported by this version; use 'legacy'`);
-  }
-  const broken = problems.wrong.length > 0;
-  const resolvedEnv = broken ? {} : resolveEnvironment(options.env, options.inheritEnv);
-  const definition = {
-    ...options,
-    name,
-    // Copies: what the host does to its own objects later must not change a definition.
-    args: [...options.args],
-    clientCapabilities: broken ? {} : structuredClone(options.clientCapabilities),
-    maxInstances,
-    sharing,
-    onCrash: options.onCrash ?? (sharing === 'shared' ? ('restart' as const) : ('close' as const)),
-    restart,
-    resolvedEnv,
-  };
-  return { ...definition, key: broken ? '' : keyOf(definition) };
-}
-
-/** Which way of sharing is meant, and what cannot stand beside it. */
-function readSharing(
-  { sharing, sharedMemoryCache, reuse, onCrash }: Resolved<typeof policyFields>,
-  prefix: string,
-  problems: Problems,
-): Sharing {
-  const meant = sharedMemoryCache && sharing === 'auto' ? 'shared' : sharing === 'auto' ? 'exclusive' : sharing;
-  if (sharedMemoryCache && meant !== 'shared') {
-    problems.wrong.push(`${prefix}sharedMemoryCache must be false where sharing is '${sharing}': it means 'shared'`);
-  }
-  if (meant === 'shared' && reuse === 'never') {
-    problems.wrong.push(`${prefix}reuse must be 'tenant' or 'owner' where sharing is 'shared', got 'never'`);
-  }
-  if (meant === 'dedicated' && onCrash === 'restart') {
-    problems.wrong.push(
-      `${prefix}onCrash must be 'close' where sharing is 'dedicated': the pool does not know what its client has told the server`,
-    );
-  }
-  return meant;
-}
-
-/** A value of `undefined` means "not given", in `defaults` as well as in a definition. */
-function withDefaults(defaults: object, given: object): object {
-  const set = Object.entries(given).filter(([, value]) => value !== undefined);
-  return { ...defaults, ...Object.fromEntries(set) };
-}
-
-/** Instances are interchangeable only if everything that the process can see of its start is the same. */
-function keyOf(definition: Omit<ResolvedDefinition, 'key'>): string {
-  const { name, command, args, cwd, era, sharing, reuse, clientCapabilities, resolvedEnv } = definition;
-  const env = Object.entries(resolvedEnv).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([name, command, args, cwd ?? null, era, sharing, reuse, clientCapabilities, env]);
 }

@@ -9,14 +9,8 @@ import {
   type WarmOptions,
 } from '../config/call-options.js';
 import { deferred } from '../config/deferred.js';
-import {
-  type PoolOptions,
-  type ResolvedPoolOptions,
-  resolveDefinition,
-  resolvePoolOptions,
-  type ServerDefinition,
-  type SingleServerOptions,
-} from '../config/options.js';
+import type { PoolOptions, ResolvedPoolOptions, ServerDefinition, SingleServerOptions } from '../config/options.js';
+import { resolveDefinition, resolvePoolOptions } from '../config/resolve-options.js';
 import { PoolError } from '../errors.js';
 import { SafeEmitter } from '../events.js';
 import type { CleanupQueue } from '../process/cleanup-queue.js';

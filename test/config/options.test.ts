@@ -7,13 +7,8 @@ import {
   resolveShutdownOptions,
   resolveWarmOptions,
 } from '../../src/config/call-options.js';
-import {
-  type PoolOptions,
-  resolveDefinition,
-  resolvePoolOptions,
-  type ServerDefinition,
-  type SingleServerOptions,
-} from '../../src/config/options.js';
+import type { PoolOptions, ServerDefinition, SingleServerOptions } from '../../src/config/options.js';
+import { resolveDefinition, resolvePoolOptions } from '../../src/config/resolve-options.js';
 import { PoolError } from '../../src/errors.js';
 import { define } from '../helpers/definition.js';
 

@@ -1,4 +1,5 @@
-import { type ResolvedDefinition, resolveDefinition, type ServerDefinition } from '../../src/config/options.js';
+import type { ResolvedDefinition, ServerDefinition } from '../../src/config/options.js';
+import { resolveDefinition } from '../../src/config/resolve-options.js';
 
 /** A definition with all its defaults; `given` is checked as a pool would check it. */
 export function define(given: ServerDefinition, name = 'test'): ResolvedDefinition {

@@ -141,7 +141,7 @@ describe('a command', () => {
       import { openSync, closeSync } from 'node:fs';
       const { localLauncher } = await import(SRC + '/process/spawn.js');
       const { linux } = await import(SRC + '/process/platform.js');
-      const { resolvePoolOptions } = await import(SRC + '/config/options.js');
+      const { resolvePoolOptions } = await import(SRC + '/config/resolve-options.js');
       const { servers } = resolvePoolOptions({ servers: { test: {
         command: process.execPath, args: [FIXTURES + '/echo.js'], inheritEnv: ['MCP_POOL_TEST'], env: { TOKEN: '${SECRET}' },
       } } });
@@ -305,7 +305,7 @@ describe('a server that runs', () => {
     const { code, stdout, stderr } = await runHost(`
       const { localLauncher } = await import(SRC + '/process/spawn.js');
       const { linux } = await import(SRC + '/process/platform.js');
-      const { resolvePoolOptions } = await import(SRC + '/config/options.js');
+      const { resolvePoolOptions } = await import(SRC + '/config/resolve-options.js');
       const { servers } = resolvePoolOptions({ servers: { test: {
         command: process.execPath, args: [${JSON.stringify(fixturePath('echo.js'))}], inheritEnv: ['MCP_POOL_TEST'],
       } } });

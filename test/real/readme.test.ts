@@ -7,7 +7,8 @@ import {
   resolveShutdownOptions,
   resolveWarmOptions,
 } from '../../src/config/call-options.js';
-import { type PoolOptions, resolvePoolOptions, type SingleServerOptions } from '../../src/config/options.js';
+import type { PoolOptions, SingleServerOptions } from '../../src/config/options.js';
+import { resolvePoolOptions } from '../../src/config/resolve-options.js';
 import { MCPServerPool } from '../../src/index.js';
 import { runHost } from '../helpers/host.js';
 
