@@ -200,4 +200,14 @@ export const requirements = {
   'GLOBAL-1': 'There is one global pool in a process, also for two installed copies of the package.',
   'GLOBAL-2': 'Options for a global pool that exists are refused; after its shutdown there is a new one.',
   'GLOBAL-3': 'The global pool has no cap that the host did not set; those it sets hold for the drop-in.',
+
+  // macOS and Windows
+  'PORT-1': 'What ps and PowerShell say is read as they write it; a line that is not understood proves nothing.',
+  'PORT-2':
+    'A ps or PowerShell that is missing, or cannot say what is needed, is NOT_SUPPORTED that names it, never a crash.',
+  'PORT-3': 'One look serves all who ask within it, but nobody after a spawn, an exit or a signal.',
+  'PORT-4': 'With the table of ps the ladder ends the same trees as with /proc, and touches no stranger.',
+  'PORT-5': 'On Windows a server is asked by the end of its stdin only, then its tree is killed.',
+  'PORT-6': 'taskkill is run for a process of proven identity, and not where it would take a stranger for a child.',
+  'PORT-7': 'On Windows a command is found by the extensions of PATHEXT.',
 } as const satisfies Record<string, string>;

@@ -10,13 +10,20 @@ interface CommandRequest {
   readonly resolvedEnv: Readonly<Record<string, string>>;
 }
 
+/** What Windows appends to a name: `npx` is `npx.cmd` there, beside a script for shells of the name `npx`. */
+const EXTENSIONS =
+  process.platform === 'win32' ? (process.env.PATHEXT ?? '.COM;.EXE;.BAT;.CMD').split(';').filter(Boolean) : [];
+
 /**
- * Finds the file that `command` means, as `execvp` would: a name in the PATH of the server's own environment, a path
- * against its working directory. Looked up before the spawn, because the spawn's ENOENT does not say whether the command,
- * its interpreter or the working directory is missing.
+ * Finds the file that `command` means, as `execvp` would (on Windows with `extensions`): a name in the PATH of the server's
+ * own environment, a path against its working directory. Looked up before the spawn, because the spawn's ENOENT does not
+ * say whether the command, its interpreter or the working directory is missing.
  * @throws PoolError `CWD_NOT_FOUND`, `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`
  */
-export function resolveCommand({ name, command, cwd, resolvedEnv }: CommandRequest): string {
+export function resolveCommand(
+  { name, command, cwd, resolvedEnv }: CommandRequest,
+  extensions: readonly string[] = EXTENSIONS,
+): string {
   if (cwd !== undefined && !look(cwd)?.isDirectory()) {
     throw new PoolError(
       'CWD_NOT_FOUND',
@@ -27,9 +34,10 @@ export function resolveCommand({ name, command, cwd, resolvedEnv }: CommandReque
   const isPath = command.includes('/') || command.includes(sep) || isAbsolute(command);
   const folders = isPath ? [] : (resolvedEnv.PATH ?? '').split(delimiter);
   // An empty entry of PATH means the working directory.
-  const candidates = isPath
+  const places = isPath
     ? [resolve(cwd ?? '.', command)]
     : folders.map((folder) => join(resolve(cwd ?? '.', folder), command));
+  const candidates = places.flatMap((place) => withExtensions(place, isPath, extensions));
   let forbidden: string | undefined;
   for (const file of candidates) {
     if (!look(file)?.isFile()) continue;
@@ -46,10 +54,18 @@ export function resolveCommand({ name, command, cwd, resolvedEnv }: CommandReque
   throw new PoolError(
     'COMMAND_NOT_FOUND',
     isPath
-      ? `server '${name}': there is no file '${candidates[0]}'; correct command in the definition`
+      ? `server '${name}': there is no file '${places[0]}'; correct command in the definition`
       : `server '${name}': '${command}' is in none of the ${folders.length} folders of its PATH; install it, give its absolute path as command, or set env.PATH`,
     { name, errno: 'ENOENT' },
   );
+}
+
+/** A file without any of the extensions is no program of Windows; only one that was named by its path may be meant. */
+function withExtensions(place: string, isPath: boolean, extensions: readonly string[]): string[] {
+  const complete = extensions.some((extension) => place.toLowerCase().endsWith(extension.toLowerCase()));
+  if (extensions.length === 0 || complete) return [place];
+  const extended = extensions.map((extension) => place + extension);
+  return isPath ? [...extended, place] : extended;
 }
 
 /** A folder of PATH that may not be searched (EACCES) is passed over, as `execvp` does. */

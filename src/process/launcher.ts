@@ -36,7 +36,7 @@ export interface EndOptions {
  */
 export interface ServerProcess {
   readonly pid: number | undefined;
-  /** With the pid the identity of the process: the kernel's start time in clock ticks since boot. */
+  /** With the pid the identity of the process: its start time, in the unit of its platform. */
   readonly startTime: number | undefined;
   readonly stdin: Writable;
   readonly stdout: Readable;

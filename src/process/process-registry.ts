@@ -1,6 +1,6 @@
 import { type ListenerError, SafeEmitter } from '../events.js';
-import { currentPlatform } from './platform.js';
-import type { ProcessTable } from './process-table.js';
+import { currentPlatform } from './current-platform.js';
+import { identify, type ProcessTable } from './process-table.js';
 import { isAlive } from './termination.js';
 
 /** One process that the registry answers for. */
@@ -10,7 +10,7 @@ export interface RegistryEntry {
   /** Name of its definition. */
   readonly name: string;
   readonly pid: number;
-  /** With the pid the identity of the process: kernel start time in clock ticks since boot. */
+  /** With the pid the identity of the process: its start time: clock ticks since boot on Linux, seconds or microseconds elsewhere. */
   readonly startTime: number;
   /** When it was registered, ms since the epoch. */
   readonly registeredAt: number;
@@ -76,7 +76,7 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
   #repaired = 0;
   readonly #removed: Record<RemovalReason, number> = { removed: 0, dead: 0, reused: 0 };
 
-  /** @throws PoolError `NOT_SUPPORTED` on a platform without a process table */
+  /** @throws PoolError `NOT_SUPPORTED` where the processes of the system cannot be listed */
   constructor(table: ProcessTable = currentPlatform().table) {
     super();
     this.#table = table;
@@ -92,7 +92,7 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
    * @param startTime of the process; read from the operating system when left out
    * @throws RangeError when `pid` is no process, or `id` is taken
    */
-  add({ id = nextInstanceId(), name, pid, startTime = this.#table.read(pid)?.startTime }: NewEntry): RegistryEntry {
+  add({ id = nextInstanceId(), name, pid, startTime = identify(this.#table, pid) }: NewEntry): RegistryEntry {
     if (startTime === undefined) throw new RangeError(`cannot register '${name}': there is no process ${pid}`);
     if (this.#byId.has(id)) throw new RangeError(`cannot register '${name}': the id ${id} is taken`);
     const previous = this.#byPid.get(pid);

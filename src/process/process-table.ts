@@ -7,11 +7,11 @@ export interface ProcessRow {
   readonly parent: number;
   readonly group: number;
   readonly session: number;
-  /** Clock ticks since boot: with the pid the identity of a process. */
+  /** With the pid the identity of a process: on Linux clock ticks since boot, on macOS seconds, on Windows microseconds. */
   readonly startTime: number;
   /** A zombie is dead: it only waits to be collected. */
   readonly dead: boolean;
-  /** The kernel's name of the program, at most 15 characters; no arguments, which may hold secrets. */
+  /** The system's name of the program (on Linux at most 15 characters); no arguments, which may hold secrets. */
   readonly command: string;
 }
 
@@ -21,6 +21,14 @@ export interface ProcessTable {
   read(pid: number): ProcessRow | undefined;
   /** All processes, in one pass. Throws when the system does not say. */
   scan(): Map<number, ProcessRow>;
+  /** Where a look is dear, and serves several who ask: the next one is to be made anew. Linux always looks anew. */
+  forget?(): void;
+}
+
+/** The start time of a process that may be younger than the last look. */
+export function identify(table: ProcessTable, pid: number): number | undefined {
+  table.forget?.();
+  return table.read(pid)?.startTime;
 }
 
 /** A line of /proc/PID/stat is at most about 350 bytes: 50 numbers and a name of 15 bytes. */

@@ -34,6 +34,7 @@ export class ProcessTree {
    */
   leaderExited(): ProcessRow[] {
     this.#adopting = true;
+    this.#table.forget?.();
     try {
       return this.refresh();
     } finally {
@@ -86,10 +87,14 @@ export class ProcessTree {
   }
 
   #adoptOrphans(table: Map<number, ProcessRow>): void {
-    const { pid } = this.#leader;
+    const { pid, startTime } = this.#leader;
     // Somebody has the number already: then no member of ours was left in the group, or it could not have been given.
     if (table.has(pid)) return;
-    for (const row of table.values()) if (row.group === pid || row.session === pid) this.#add(row);
+    for (const row of table.values()) {
+      // Windows: no groups, but a process keeps the number of its parent. An older one had another parent of that number.
+      const child = row.parent === pid && row.startTime >= startTime;
+      if (child || row.group === pid || row.session === pid) this.#add(row);
+    }
   }
 
   #add(row: ProcessRow): void {

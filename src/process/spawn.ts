@@ -7,7 +7,7 @@ import { resolveCommand } from './command.js';
 import { forgetAtExit, killAtExit } from './exit-hook.js';
 import type { EndOptions, Launcher, ProcessHandlers, ServerProcess } from './launcher.js';
 import type { Platform } from './platform.js';
-import type { ProcessRow, ProcessTable } from './process-table.js';
+import { identify, type ProcessRow, type ProcessTable } from './process-table.js';
 import { ProcessTree } from './process-tree.js';
 import { StderrTail } from './stderr-tail.js';
 import { endTree, signalTree, type TerminationReport } from './termination.js';
@@ -182,9 +182,11 @@ class LocalProcess implements ServerProcess {
     this.#child.kill('SIGKILL');
     this.#destroyStreams();
     const { name } = this.#definition;
-    throw new PoolError('SPAWN_FAILED', `server '${name}' was started, but /proc does not show it; it was killed`, {
-      name,
-    });
+    throw new PoolError(
+      'SPAWN_FAILED',
+      `server '${name}' was started, but the process table does not show it: it ended at once, or was killed now`,
+      { name },
+    );
   }
 
   #destroyStreams(): void {
@@ -236,7 +238,7 @@ function spawnError({ name, command }: ResolvedDefinition, error: unknown): Pool
 
 function startTimeOf(table: ProcessTable, pid: number): number | undefined {
   try {
-    return table.read(pid)?.startTime;
+    return identify(table, pid);
   } catch {
     return undefined;
   }

@@ -42,13 +42,8 @@ export interface Graces {
   readonly termGrace: number;
 }
 
-/** How long SIGKILL may take. A process in an uninterruptible system call dies when that returns, or never. */
-const KILL_GRACE = 2_000;
 /** What a leader that has exited may leave its helpers to finish by themselves before they are told to. */
 const STRAGGLER_GRACE = 200;
-/** Poll intervals: at first close, since a killed tree of 50 is dead within 4 ms; later sparing. */
-const FIRST_POLL = 1;
-const LONGEST_POLL = 25;
 
 /**
  * The one way in which process trees end: close stdin, SIGTERM, SIGKILL, each with its grace; then proof, from the state
@@ -77,7 +72,7 @@ export async function endTree(
     }
     // Looked at whole again before each signal: what was forked meanwhile may have a session of its own.
     if (living.length > 0) living = tree.refresh();
-    if (living.length > 0 && !hurried()) {
+    if (living.length > 0 && !hurried() && target.platform.hasSigterm) {
       begin('SIGTERM', living);
       signalTree(target.platform, tree, living, 'SIGTERM');
       living = await waitForEnd(target, termGrace, abort);
@@ -110,7 +105,8 @@ async function waitForEnd(
     await pause(grace, target, abort);
     if (target.hasExited()) end = Math.min(end, performance.now() + STRAGGLER_GRACE);
   }
-  for (let interval = FIRST_POLL; ; interval = Math.min(interval * 2, LONGEST_POLL)) {
+  const { firstPoll, longestPoll } = target.platform.pace;
+  for (let interval = firstPoll; ; interval = Math.min(interval * 2, longestPoll)) {
     const living = whoLives(target.tree);
     const left = end - performance.now();
     if (living.length === 0 || left <= 0 || abort?.aborted) return living;
@@ -120,17 +116,25 @@ async function waitForEnd(
 
 /** Kills, looks again, and kills what was forked meanwhile, until nobody is left or the time is up. */
 async function killUntilQuiet(target: TerminationTarget, first: readonly ProcessRow[]): Promise<readonly ProcessRow[]> {
-  const end = performance.now() + KILL_GRACE;
-  signalTree(target.platform, target.tree, first, 'SIGKILL');
-  for (let interval = FIRST_POLL; ; interval = Math.min(interval * 2, LONGEST_POLL)) {
+  const { firstPoll, longestPoll, killGrace } = target.platform.pace;
+  const end = performance.now() + killGrace;
+  if (target.platform.killTree) for (const root of rootsOf(first)) target.platform.killTree(root);
+  else signalTree(target.platform, target.tree, first, 'SIGKILL');
+  for (let interval = firstPoll; ; interval = Math.min(interval * 2, longestPoll)) {
     await pause(interval);
     const known = target.tree.living();
     // The whole table is read only when those known are dead, or time runs out: a pass costs more than a few look-ups.
-    if (known.length > 0 && interval < LONGEST_POLL) continue;
+    if (known.length > 0 && interval < longestPoll) continue;
     const living = target.tree.refresh();
     if (living.length === 0 || performance.now() > end) return living;
     signalTree(target.platform, target.tree, living, 'SIGKILL');
   }
+}
+
+/** Those whose parent is no member: all others are below them. */
+function rootsOf(members: readonly ProcessRow[]): ProcessRow[] {
+  const pids = new Set(members.map(({ pid }) => pid));
+  return members.filter(({ parent }) => !pids.has(parent));
 }
 
 /** The known members first, the whole table when these are dead: it may hold what they forked. */

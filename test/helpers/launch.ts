@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import { onTestFinished } from 'vitest';
 import type { ServerDefinition } from '../../src/config/options.js';
 import type { ExitInfo, ServerProcess } from '../../src/process/launcher.js';
-import { linux } from '../../src/process/platform.js';
+import { linux, type Platform } from '../../src/process/platform.js';
 import type { ProcessTable } from '../../src/process/process-table.js';
 import { localLauncher } from '../../src/process/spawn.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
@@ -31,6 +31,8 @@ export interface LaunchOptions {
   /** Whether somebody wants lines of stderr. Default false. */
   readonly listen?: boolean;
   readonly table?: ProcessTable;
+  /** Default: Linux. */
+  readonly platform?: Platform;
 }
 
 /** Spawns a definition with the local launcher, as a pool would. */
@@ -48,7 +50,8 @@ export function launch(given: ServerDefinition, options: LaunchOptions = {}): La
     tellSpawn = { resolve, reject };
   });
   spawned.catch(() => {});
-  const server = localLauncher({ ...linux, table: options.table ?? linux.table }).launch(define(given), {
+  const platform = options.platform ?? { ...linux, table: options.table ?? linux.table };
+  const server = localLauncher(platform).launch(define(given), {
     onSpawn: () => {
       told.push('spawn');
       tellSpawn.resolve();

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
@@ -24,4 +24,19 @@ it('[SPAWN-2] a folder of PATH that may not be searched is passed over', () => {
   expect(asNobody(() => resolveCommand(request))).toBe(join(dirname(process.execPath), 'node'));
   const inClosed = { ...request, cwd: join(closed, 'work') };
   expect(() => asNobody(() => resolveCommand(inClosed))).toThrow(expect.objectContaining({ code: 'CWD_NOT_FOUND' }));
+});
+
+it('[PORT-7] a command of Windows is found by its extensions, a script of the same name is passed over', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mcp-pool-test-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  // As npm puts them side by side.
+  for (const file of ['npx', 'npx.CMD', 'tool.js']) writeFileSync(join(folder, file), '', { mode: 0o755 });
+  const find = (command: string) =>
+    resolveCommand({ name: 'test', command, cwd: undefined, resolvedEnv: { PATH: folder } }, ['.EXE', '.CMD']);
+  expect(find('npx')).toBe(join(folder, 'npx.CMD'));
+  expect(find(join(folder, 'npx'))).toBe(join(folder, 'npx.CMD'));
+  expect(find('npx.CMD')).toBe(join(folder, 'npx.CMD'));
+  expect(find(join(folder, 'tool.js'))).toBe(join(folder, 'tool.js'));
+  expect(() => find('tool.js')).toThrow(expect.objectContaining({ code: 'COMMAND_NOT_FOUND' }));
+  expect(() => find('nothing')).toThrow(/none of the 1 folders of its PATH/);
 });

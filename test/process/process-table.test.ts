@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { currentPlatform, linux } from '../../src/process/platform.js';
 import { linuxProcessTable, parseStat } from '../../src/process/process-table.js';
 import { isAlive } from '../../src/process/termination.js';
 import { runHost } from '../helpers/host.js';
@@ -118,13 +117,5 @@ describe('parseStat', () => {
   it('gives nothing for what is no line of it', () => {
     expect(parseStat('')).toBeUndefined();
     expect(parseStat('12 sleep S 1')).toBeUndefined();
-  });
-});
-
-describe('currentPlatform', () => {
-  it('is there on Linux, and NOT_SUPPORTED elsewhere', () => {
-    expect(currentPlatform('linux')).toBe(linux);
-    expect(() => currentPlatform('darwin')).toThrowError(expect.objectContaining({ code: 'NOT_SUPPORTED' }));
-    expect(() => currentPlatform('win32')).toThrowError(/Linux only/);
   });
 });

@@ -1,0 +1,28 @@
+import { PoolError } from '../errors.js';
+import { linux, type Platform } from './platform.js';
+import { linuxProcessTable } from './process-table.js';
+import { psPlatform } from './ps-platform.js';
+import { windowsPlatform } from './windows-platform.js';
+
+/** Those that were made: each tries its tool out, which costs a child process. */
+const made = new Map<string, Platform>();
+
+/**
+ * The platform of this host.
+ * @throws PoolError `NOT_SUPPORTED` that names what is missing: /proc or `ps`, `ps` on macOS, PowerShell on Windows
+ */
+export function currentPlatform(name: NodeJS.Platform = process.platform): Platform {
+  if (name === 'linux' && linuxProcessTable.read(process.pid) !== undefined) return linux;
+  const known = made.get(name) ?? make(name);
+  made.set(name, known);
+  return known;
+}
+
+function make(name: NodeJS.Platform): Platform {
+  if (name === 'win32') return windowsPlatform();
+  if (name === 'darwin' || name === 'linux') return psPlatform();
+  throw new PoolError(
+    'NOT_SUPPORTED',
+    `mcp-server-pool knows how processes end on Linux, macOS and Windows, not on '${name}'`,
+  );
+}
