@@ -1,4 +1,5 @@
 import { errnoOf, PoolError } from '../errors.js';
+import { type MarkReader, readMarks } from './containment/mark-reader.js';
 import { linuxProcessTable, type ProcessTable } from './process-table.js';
 
 /** Everything in which operating systems differ, as far as processes are concerned. */
@@ -6,6 +7,8 @@ export interface Platform {
   readonly table: ProcessTable;
   /** Whether a child is spawned as leader of a session and a group of its own, so that its tree can be signalled at once. */
   readonly detached: boolean;
+  /** How the marks of processes are read, where servers can be marked. */
+  readonly marks?: MarkReader | undefined;
   /** Signals all members of a group that is ours. Nobody there is no error. */
   signalGroup(group: number, signal: NodeJS.Signals): void;
   /** Signals one process that is ours. */
@@ -15,6 +18,7 @@ export interface Platform {
 export const linux: Platform = {
   table: linuxProcessTable,
   detached: true,
+  marks: readMarks,
   signalGroup: (group, signal) => sendSignal(-group, signal),
   signalProcess: sendSignal,
 };
