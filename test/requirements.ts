@@ -198,4 +198,16 @@ export const requirements = {
   'GLOBAL-1': 'There is one global pool in a process, also for two installed copies of the package.',
   'GLOBAL-2': 'Options for a global pool that exists are refused; after its shutdown there is a new one.',
   'GLOBAL-3': 'The global pool has no cap that the host did not set; those it sets hold for the drop-in.',
+
+  // Markers: whose is a process that has left its tree
+  'MARK-1': 'A mark names one instance or all of a host, never a neighbour; an empty or malformed one matches nothing.',
+  'MARK-2':
+    'Every process of a server bears its mark, in its environment and as a limit, under the pid that was spawned.',
+  'MARK-3': 'A server sees the environment of its definition and the mark, and nothing that a shell added or lost.',
+  'MARK-4': 'What leaves a tree in any way that a mark outlives is ended with it, and its death is proven.',
+  'MARK-5': 'A process of somebody else lives through every sweep, whatever its pid or command line.',
+  'MARK-6': 'A sweep repeats until nobody is found several times in a row and no newer process was not looked at.',
+  'MARK-7': 'A pool inside a pooled server hands the outer marks on.',
+  'MARK-8': 'Without a usable shell servers start all the same, with the mark of the environment alone.',
+  'MARK-9': 'A command that the wrapper cannot run is told from a server that ends with the same code.',
 } as const satisfies Record<string, string>;

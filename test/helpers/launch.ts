@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline';
 import { onTestFinished } from 'vitest';
 import type { ServerDefinition } from '../../src/config/options.js';
+import type { MarkerChoice } from '../../src/process/containment/marked-start.js';
 import type { ExitInfo, ServerProcess } from '../../src/process/launcher.js';
 import { linux } from '../../src/process/platform.js';
 import type { ProcessTable } from '../../src/process/process-table.js';
@@ -31,6 +32,8 @@ export interface LaunchOptions {
   /** Whether somebody wants lines of stderr. Default false. */
   readonly listen?: boolean;
   readonly table?: ProcessTable;
+  /** Default: both. */
+  readonly markers?: MarkerChoice;
 }
 
 /** Spawns a definition with the local launcher, as a pool would. */
@@ -48,7 +51,8 @@ export function launch(given: ServerDefinition, options: LaunchOptions = {}): La
     tellSpawn = { resolve, reject };
   });
   spawned.catch(() => {});
-  const server = localLauncher({ ...linux, table: options.table ?? linux.table }).launch(define(given), {
+  const platform = { ...linux, table: options.table ?? linux.table };
+  const server = localLauncher(platform, options.markers).launch(define(given), {
     onSpawn: () => {
       told.push('spawn');
       tellSpawn.resolve();
