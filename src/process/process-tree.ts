@@ -54,6 +54,7 @@ export class ProcessTree {
     for (const row of members.values()) undecided.delete(row);
     this.#addKin(members, undecided);
     // Only of those whom their kinship does not give away: a mark costs more to read than a row to compare.
+    this.#marks?.begin(table);
     if (this.#addMarked(members, undecided)) this.#addKin(members, undecided);
     return this.#settle(members);
   }
@@ -80,7 +81,6 @@ export class ProcessTree {
 
   /** Takes those who bear the mark of this tree: they left it by a session of their own and a parent that died. */
   #addMarked(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
-    this.#marks?.begin();
     let found = false;
     for (const row of undecided) {
       if (!this.#marks?.bears(row)) continue;

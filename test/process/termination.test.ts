@@ -227,7 +227,10 @@ describe('the ladder', () => {
       scan: () => new Map([...linuxProcessTable.scan()].filter(([pid]) => !hidden.has(pid))),
     };
     const script = 'set -m; sleep 110 & wait';
-    const server = launch({ command: 'bash', args: ['-c', script], inheritEnv: ['MCP_POOL_TEST'] }, { table });
+    const server = launch(
+      { command: 'bash', args: ['--norc', '-c', script], inheritEnv: ['MCP_POOL_TEST'] },
+      { table },
+    );
     const job = await until('the job runs', () => descendants(server.pid).find(({ group, pid }) => group === pid));
     expect(job).toMatchObject({ session: server.pid });
     hidden.add(job.pid);

@@ -22,7 +22,7 @@ export interface SearchOptions {
 
 /**
  * Tells those who bear a mark from strangers, in look after look. Most processes of a machine are older than what is
- * looked for, and of the others each is read only until it is old enough to be known as a stranger.
+ * looked for, or in a session that is; of the others each is read only until it is old enough to be known as a stranger.
  */
 export class MarkSearch {
   readonly #mark: Mark;
@@ -30,6 +30,7 @@ export class MarkSearch {
   readonly #reads: MarkReader;
   readonly #since: number;
   readonly #now: () => number;
+  #rows: ReadonlyMap<number, ProcessRow> = new Map();
   /** pid → start time. Each look leaves those behind that it did not see, so it is never larger than the table. */
   #strangers = new Map<number, number>();
   #seen = new Map<number, number>();
@@ -44,7 +45,8 @@ export class MarkSearch {
   }
 
   /** A new look at the whole table begins. */
-  begin(): void {
+  begin(rows: ReadonlyMap<number, ProcessRow>): void {
+    this.#rows = rows;
     this.#strangers = this.#seen;
     this.#seen = new Map();
     this.#settledBefore = this.#now() * TICKS_PER_SECOND - SETTLED;
@@ -52,15 +54,22 @@ export class MarkSearch {
 
   /** Whether the process of this row lives and bears the mark. */
   bears(row: ProcessRow): boolean {
-    const { pid, startTime } = row;
-    if (!this.#mayBear(row)) return false;
-    if (this.#strangers.get(pid) === startTime || this.#seen.get(pid) === startTime) {
-      this.#seen.set(pid, startTime);
-      return false;
+    const { pid, startTime, dead } = row;
+    // Zombies still show their limits.
+    if (dead || pid <= 1 || pid === process.pid) return false;
+    const known = this.#strangers.get(pid) === startTime || this.#seen.get(pid) === startTime;
+    if (!known && !this.#isForeign(row)) {
+      if (!this.#isInForeignSession(row) && this.isStill(row)) return true;
+      // A child of a host that was killed right after the fork may begin a session, and get its mark, at any time now.
+      if (startTime >= this.#settledBefore) return false;
     }
-    if (this.isStill(row)) return true;
-    if (startTime < this.#settledBefore) this.#seen.set(pid, startTime);
+    this.#seen.set(pid, startTime);
     return false;
+  }
+
+  /** Whether this pid was a stranger's at the last look at the whole table, or since. */
+  isStranger(pid: number): boolean {
+    return this.#seen.has(pid);
   }
 
   /**
@@ -73,9 +82,14 @@ export class MarkSearch {
     return now !== undefined && now.startTime === startTime && !now.dead;
   }
 
-  /** Known without a look: zombies still show their limits; threads of the kernel have neither group nor session. */
-  #mayBear({ pid, group, session, startTime, dead }: ProcessRow): boolean {
-    if (dead || startTime < this.#since || pid <= 1 || pid === process.pid) return false;
-    return group !== 0 || session !== 0;
+  /** Known without a look at the marks. Threads of the kernel have neither group nor session. */
+  #isForeign({ group, session, startTime }: ProcessRow): boolean {
+    return startTime < this.#since || (group === 0 && session === 0);
+  }
+
+  /** A server begins a session, so whoever descends from it is in that one, or in one that is younger still. */
+  #isInForeignSession({ session }: ProcessRow): boolean {
+    const leader = this.#rows.get(session);
+    return leader !== undefined && leader.startTime < this.#since;
   }
 }

@@ -82,6 +82,8 @@ class Sweep {
   readonly #search: MarkSearch;
   readonly #excluded: ReadonlySet<number>;
   readonly #newest: () => number;
+  /** The newest pid before the last look; at first there was none. */
+  #last = Infinity;
   /** The groups and sessions of this process and its parent. */
   readonly #ours: ReadonlySet<number>;
 
@@ -96,15 +98,24 @@ class Sweep {
     this.#ours = new Set(rows.flatMap((row) => (row ? [row.group, row.session] : [])));
   }
 
-  look(): ProcessRow[] {
-    this.#search.begin();
-    return [...this.#platform.table.scan().values()].filter((row) => this.#isTaken(row));
+  /** At everybody, or at all but those who are known as strangers: no number is given twice before the numbers are used up. */
+  look(which: 'all' | 'unknown' = 'all'): ProcessRow[] {
+    const { table } = this.#platform;
+    const pids = which === 'unknown' ? table.pids?.() : undefined;
+    if (pids) {
+      const rows = pids.filter((pid) => !this.#search.isStranger(pid)).map((pid) => table.read(pid));
+      return rows.filter((row) => row !== undefined).filter((row) => this.#isTaken(row));
+    }
+    const rows = table.scan();
+    this.#search.begin(rows);
+    return [...rows.values()].filter((row) => this.#isTaken(row));
   }
 
   /** Kills all that one look finds, and what was started meanwhile. Whether there was nobody. */
   pass(end: number): boolean {
     const before = this.#newest();
-    const found = this.look();
+    const found = this.look(before >= this.#last ? 'unknown' : 'all');
+    this.#last = before;
     for (const row of found) this.#kill(row);
     return this.#chase(before, end) && found.length === 0;
   }

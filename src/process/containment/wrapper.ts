@@ -26,7 +26,7 @@ export interface Shell {
 }
 
 /** Begins what the shell says when it cannot start the command: then the server never ran. */
-export const WRAPPER_NAME = 'mcp-server-pool';
+const WRAPPER_NAME = 'mcp-server-pool';
 
 const SHELL = '/bin/sh';
 const PROBE_TIMEOUT = 2_000;

@@ -103,12 +103,23 @@ describe('a look', () => {
     const mark = { host: newHostMark(), instance: 1 };
     const search = new MarkSearch(mark, { table, reads, now: () => 20 });
     for (let look = 0; look < 3; look++) {
-      search.begin();
+      search.begin(table.rows);
       for (const row of [old, young]) expect(search.bears(row)).toBe(false);
     }
     expect(read).toEqual([500, 501, 501, 501]);
+    // Young, in the session of somebody older than the server: not read, but not settled either.
+    const later = new MarkSearch(mark, { table, reads: () => true, since: 1_500, now: () => 20 });
+    const child = table.add({ pid: 502, startTime: 1_990, group: 500, session: 500 });
+    later.begin(table.rows);
+    expect([later.bears(child), later.isStranger(502), later.bears(old), later.isStranger(500)]).toEqual([
+      false,
+      false,
+      false,
+      true,
+    ]);
+    expect(later.bears(table.add({ pid: 502, startTime: 1_990 }))).toBe(true);
     // Another that has got the number is no stranger yet.
-    search.begin();
+    search.begin(table.rows);
     search.bears(table.add({ pid: 500, startTime: 1_500 }));
     expect(read.at(-1)).toBe(500);
   });
