@@ -113,12 +113,15 @@ describe('the end of a server finds', () => {
       const { localLauncher } = await import(SRC + '/process/spawn.js');
       const { linux } = await import(SRC + '/process/platform.js');
       const { resolvePoolOptions } = await import(SRC + '/config/options.js');
-      const { setTimeout: sleep } = await import('node:timers/promises');
+      const { readdirSync, readFileSync } = await import('node:fs');
       // Not before: the modules may be in a folder of root's.
       process.setgroups([]); process.setgid(65534); process.setuid(65534);
       const handlers = { onSpawn() {}, onSpawnError() {}, onExit() {}, onStderrLine() {}, wantsStderr: () => false };
       // An ending holds nobody open; its caller does.
       const hold = setInterval(() => {}, 1_000);
+      const commandLine = (pid) => {
+        try { return readFileSync('/proc/' + pid + '/cmdline', 'latin1'); } catch { return ''; }
+      };
       const found = {};
       const escapes = ${JSON.stringify(ESCAPES)};
       await Promise.all(Object.entries(${JSON.stringify(tags)}).map(async ([name, tag]) => {
@@ -126,7 +129,11 @@ describe('the end of a server finds', () => {
           command: 'sh', args: ['-c', escapes[name], tag], inheritEnv: ['${MARKER}'], eofGrace: 100, termGrace: 100,
         } } });
         const server = localLauncher(linux).launch(servers.get('test'), handlers);
-        await sleep(500);
+        // Until it is seen, and something that it has started.
+        for (let seen = 0; seen < (name === 'plain' ? 1 : 2); ) {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          seen = readdirSync('/proc').filter((pid) => commandLine(pid).includes(tag)).length;
+        }
         found[name] = (await server.end({ mode: 'graceful' })).survivors;
       }));
       clearInterval(hold);
