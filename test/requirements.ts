@@ -210,4 +210,16 @@ export const requirements = {
   'PORT-5': 'On Windows a server is asked by the end of its stdin only, then its tree is killed.',
   'PORT-6': 'taskkill is run for a process of proven identity, and not where it would take a stranger for a child.',
   'PORT-7': 'On Windows a command is found by the extensions of PATHEXT.',
+
+  // Markers: whose is a process that has left its tree
+  'MARK-1': 'A mark names one instance or all of a host, never a neighbour; an empty or malformed one matches nothing.',
+  'MARK-2':
+    'Every process of a server bears its mark, in its environment and as a limit, under the pid that was spawned.',
+  'MARK-3': 'A server sees the environment of its definition and the mark, and nothing that a shell added or lost.',
+  'MARK-4': 'What leaves a tree in any way that a mark outlives is ended with it, and its death is proven.',
+  'MARK-5': 'A process of somebody else lives through every sweep, whatever its pid or command line.',
+  'MARK-6': 'A sweep repeats until nobody is found several times in a row and no newer process was not looked at.',
+  'MARK-7': 'A pool inside a pooled server hands the outer marks on.',
+  'MARK-8': 'Without a usable shell servers start all the same, with the mark of the environment alone.',
+  'MARK-9': 'A command that the wrapper cannot run is told from a server that ends with the same code.',
 } as const satisfies Record<string, string>;

@@ -9,6 +9,7 @@ import { Client as Client116 } from 'mcp-sdk-1.16/client/index.js';
 import { StdioClientTransport as Transport116 } from 'mcp-sdk-1.16/client/stdio.js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { MCPServerPool, PoolError } from '../src/index.js';
+import { MARK_VARIABLE } from '../src/process/containment/marker.js';
 import { getDefaultEnvironment, StdioClientTransport } from '../src/stdio.js';
 import { RawClient } from './helpers/client.js';
 import { fixturePath } from './helpers/fixture.js';
@@ -66,11 +67,18 @@ async function life(Client: AnyClient, Transport: AnyTransport) {
     early,
     tools: tools.map(({ name }) => name),
     content,
-    environment,
+    environment: namesIn(environment),
     args,
     again,
     after,
   };
+}
+
+/** What the tool `env` says, in whatever order; ours is marked. */
+function namesIn(result: unknown): string[] {
+  const { content } = result as { content: { text: string }[] };
+  const names = JSON.parse(content[0]?.text ?? '') as string[];
+  return names.filter((name) => name !== MARK_VARIABLE).sort();
 }
 
 describe.each(GENERATIONS)('a client of SDK $sdk', ({ Client, Original }) => {
@@ -346,7 +354,8 @@ describe('the environment', () => {
     const { transport } = new Watched({ ...server, env: { ...server.env, EMPTY: '', NONE: undefined as never } });
     const client = await RawClient.connect(transport);
     const names = (await client.callTool('env')) as string[];
-    const expected = [...Object.keys(getDefaultEnvironment()), ...Object.keys(server.env ?? {}), 'EMPTY'];
+    const own = Object.keys(server.env ?? {});
+    const expected = [...Object.keys(getDefaultEnvironment()), ...own, 'EMPTY', MARK_VARIABLE];
     expect(names.filter((name) => !expected.includes(name))).toEqual([]);
     expect(names).toContain('EMPTY');
     await client.close();

@@ -44,6 +44,8 @@ export interface ServerProcess {
   readonly stderr?: Readable | undefined;
   /** The last that it wrote to stderr. */
   readonly stderrTail: string;
+  /** Why its command was never run although a process was there; known when it is drained. */
+  readonly refusal?: string | undefined;
   /** Resolves when both output streams have given all they had after the exit, or were cut off because a helper holds them. */
   drained(): Promise<void>;
   /** Ends the whole tree and proves it. Can be called again while something survives. */

@@ -1,4 +1,5 @@
 import { errnoOf } from '../errors.js';
+import { type MarkReader, readMarks } from './containment/mark-reader.js';
 import { linuxProcessTable, type ProcessRow, type ProcessTable } from './process-table.js';
 
 /** Everything in which operating systems differ, as far as processes are concerned. */
@@ -9,6 +10,8 @@ export interface Platform {
   /** Whether a process can be asked to end. If not, the ladder goes from the end of stdin to killing. */
   readonly hasSigterm: boolean;
   readonly pace: Pace;
+  /** How the marks of processes are read, where servers can be marked. */
+  readonly marks?: MarkReader | undefined;
   /** Signals all members of a group that is ours. Nobody there is no error. */
   signalGroup(group: number, signal: NodeJS.Signals): void;
   /** Signals one process that is ours. */
@@ -36,6 +39,7 @@ export const linux: Platform = {
   // At first close, since a killed tree of 50 is dead within 4 ms; later sparing. A process in an uninterruptible system
   // call dies when that returns, or never.
   pace: { firstPoll: 1, longestPoll: 25, killGrace: 2_000 },
+  marks: readMarks,
   signalGroup: (group, signal) => sendSignal(-group, signal),
   signalProcess: sendSignal,
 };

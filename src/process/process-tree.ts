@@ -1,3 +1,4 @@
+import type { MarkSearch } from './containment/mark-search.js';
 import type { ProcessRow, ProcessTable } from './process-table.js';
 
 /** Who a process is: a pid alone may be somebody else by now. */
@@ -7,22 +8,24 @@ export interface ProcessIdentity {
 }
 
 /**
- * The members of one server's process tree, as far as they were ever seen: its leader, all that descend from it, and all
- * in a group or session that one of them leads. A member stays one after its parent died, because its identity is
+ * The members of one server's process tree, as far as they were ever seen: its leader, all that descend from it, all in a
+ * group or session that one of them leads, and, where servers are marked, all that bear its mark. A member stays one after its parent died, because its identity is
  * remembered, so that a tree that falls apart while it is ended is still known whole.
  */
 export class ProcessTree {
   readonly #table: ProcessTable;
   readonly #leader: ProcessIdentity;
+  readonly #marks: MarkSearch | undefined;
   #adopting = false;
   /** pid → start time of everything that was seen as a member and not yet as dead. */
   readonly #members = new Map<number, number>();
   /** Groups and sessions led by a member: their number belongs to us for as long as a member lives in them. */
   readonly #led = new Set<number>();
 
-  constructor(table: ProcessTable, leader: ProcessIdentity) {
+  constructor(table: ProcessTable, leader: ProcessIdentity, marks?: MarkSearch) {
     this.#table = table;
     this.#leader = leader;
+    this.#marks = marks;
     this.#members.set(leader.pid, leader.startTime);
     // The leader is spawned as leader of a new session and a new group, both of its own number.
     this.#led.add(leader.pid);
@@ -50,6 +53,15 @@ export class ProcessTree {
     const members = this.#present(table);
     const undecided = new Set(table.values());
     for (const row of members.values()) undecided.delete(row);
+    this.#addKin(members, undecided);
+    // Only of those whom their kinship does not give away: a mark costs more to read than a row to compare.
+    this.#marks?.begin(table);
+    if (this.#addMarked(members, undecided)) this.#addKin(members, undecided);
+    return this.#settle(members);
+  }
+
+  /** Takes those who descend from `members`, or share a group or session that is ours. */
+  #addKin(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): void {
     // Each pass finds the next generation; a pass that finds nobody is the last.
     for (let found = true; found; ) {
       found = false;
@@ -66,7 +78,21 @@ export class ProcessTree {
         found = true;
       }
     }
-    return this.#settle(members);
+  }
+
+  /** Takes those who bear the mark of this tree: they left it by a session of their own and a parent that died. */
+  #addMarked(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
+    let found = false;
+    for (const row of undecided) {
+      if (!this.#marks?.bears(row)) continue;
+      undecided.delete(row);
+      members.set(row.pid, row);
+      this.#add(row);
+      // Whoever led its session may be dead, but descended from our leader, which began one: so it is all ours.
+      this.#led.add(row.group).add(row.session);
+      found = true;
+    }
+    return found;
   }
 
   /** Looks only at the members that are known: cheap, but blind for new ones. Returns the living. */

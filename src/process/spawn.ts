@@ -2,13 +2,19 @@ import type { ChildProcess } from 'node:child_process';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import spawn from 'cross-spawn';
 import type { ResolvedDefinition } from '../config/options.js';
-import { errnoOf, messageOf, PoolError } from '../errors.js';
+import { PoolError } from '../errors.js';
 import { resolveCommand } from './command.js';
+import { MarkSearch } from './containment/mark-search.js';
+import { type MarkerChoice, markedStart } from './containment/marked-start.js';
+import { type InstanceMark, nextInstanceMark } from './containment/marker.js';
+import { type SweepReport, sweep } from './containment/sweep.js';
+import { wrapperRefusal } from './containment/wrapper.js';
 import { forgetAtExit, killAtExit } from './exit-hook.js';
 import type { EndOptions, Launcher, ProcessHandlers, ServerProcess } from './launcher.js';
 import type { Platform } from './platform.js';
 import { identify, type ProcessRow, type ProcessTable } from './process-table.js';
 import { ProcessTree } from './process-tree.js';
+import { spawnError } from './spawn-error.js';
 import { StderrTail } from './stderr-tail.js';
 import { endTree, signalTree, type TerminationReport } from './termination.js';
 
@@ -17,9 +23,11 @@ const STDERR_TAIL = 65_536;
 /** How long output streams are read after the exit: longer only helps a helper that holds them. */
 const DRAIN_GRACE = 100;
 
+const EVERY_MARKER: MarkerChoice = { environment: true, rlimit: true };
+
 /** Starts servers as child processes of this host. */
-export function localLauncher(platform: Platform): Launcher {
-  return { launch: (definition, handlers) => new LocalProcess(definition, handlers, platform) };
+export function localLauncher(platform: Platform, markers: MarkerChoice = EVERY_MARKER): Launcher {
+  return { launch: (definition, handlers) => new LocalProcess(definition, handlers, platform, markers) };
 }
 
 class LocalProcess implements ServerProcess {
@@ -31,6 +39,7 @@ class LocalProcess implements ServerProcess {
   readonly #child: ChildProcess;
   readonly #definition: ResolvedDefinition;
   readonly #platform: Platform;
+  readonly #mark: InstanceMark | undefined;
   readonly #stderr = new StderrTail(STDERR_TAIL);
   readonly #tree: ProcessTree | undefined;
   #exited = false;
@@ -41,11 +50,17 @@ class LocalProcess implements ServerProcess {
   readonly #onceExited = new Set<() => void>();
   #drained: Promise<void> | undefined;
 
-  constructor(definition: ResolvedDefinition, handlers: ProcessHandlers, platform: Platform) {
-    const { table } = platform;
+  constructor(
+    definition: ResolvedDefinition,
+    handlers: ProcessHandlers,
+    platform: Platform,
+    { environment, rlimit }: MarkerChoice,
+  ) {
+    const { table, marks } = platform;
     this.#platform = platform;
     this.#definition = definition;
-    this.#child = spawnChild(definition, platform);
+    this.#mark = marks && (environment || rlimit) ? nextInstanceMark() : undefined;
+    this.#child = spawnChild(definition, platform, this.#mark, { environment, rlimit });
     const { pid } = this.#child;
     this.pid = pid;
     // Without descriptors (EMFILE) Node makes no streams: nothing may be written or read then, and nothing will.
@@ -55,7 +70,9 @@ class LocalProcess implements ServerProcess {
     // Read in the same tick: the child is not collected before, so the row is there even if it is dead already.
     this.startTime = pid === undefined ? undefined : startTimeOf(table, pid);
     if (pid !== undefined && this.startTime !== undefined) {
-      this.#tree = new ProcessTree(table, { pid, startTime: this.startTime });
+      const since = this.startTime;
+      const search = marks && this.#mark ? new MarkSearch(this.#mark, { table, reads: marks, since }) : undefined;
+      this.#tree = new ProcessTree(table, { pid, startTime: since }, search);
     }
     this.#listen(handlers);
     if (pid !== undefined && this.#tree === undefined) this.#refuseUnknown();
@@ -67,6 +84,10 @@ class LocalProcess implements ServerProcess {
 
   get stderrTail(): string {
     return this.#stderr.toString();
+  }
+
+  get refusal(): string | undefined {
+    return this.#mark && wrapperRefusal(this.#child.exitCode, this.stderrTail);
   }
 
   drained(): Promise<void> {
@@ -89,6 +110,7 @@ class LocalProcess implements ServerProcess {
       closeStdin: () => this.stdin.end(),
       hasExited: () => this.#exited,
       onceExited: (wake: () => void) => this.#onceExited.add(wake),
+      ...(this.#mark ? { sweep: this.#sweeper(this.#mark) } : {}),
     };
     const started = performance.now();
     try {
@@ -115,6 +137,12 @@ class LocalProcess implements ServerProcess {
     } catch {
       this.#killUnseen();
     }
+  }
+
+  #sweeper(mark: InstanceMark): () => Promise<SweepReport> {
+    // The look of the tree was the first.
+    const options = { since: this.startTime, quietLooks: 2, reads: this.#platform.marks };
+    return () => sweep(mark, this.#platform, options);
   }
 
   /** Kills the group without a look at it: until the leader was collected, its number is nobody else's. */
@@ -196,12 +224,18 @@ class LocalProcess implements ServerProcess {
   }
 }
 
-function spawnChild(definition: ResolvedDefinition, { detached }: Platform): ChildProcess {
-  const file = resolveCommand(definition);
+function spawnChild(
+  definition: ResolvedDefinition,
+  { detached }: Platform,
+  mark: InstanceMark | undefined,
+  markers: MarkerChoice,
+): ChildProcess {
+  const request = { file: resolveCommand(definition), args: definition.args, env: definition.resolvedEnv };
   try {
-    return spawn(file, [...definition.args], {
+    const { file, args, env } = mark ? markedStart(request, mark, markers) : request;
+    return spawn(file, [...args], {
       cwd: definition.cwd,
-      env: definition.resolvedEnv,
+      env,
       stdio: ['pipe', 'pipe', 'pipe'],
       shell: false,
       windowsHide: true,
@@ -211,29 +245,6 @@ function spawnChild(definition: ResolvedDefinition, { detached }: Platform): Chi
     // E2BIG and a command that is no program throw in this tick.
     throw spawnError(definition, error);
   }
-}
-
-const ADVICE: Readonly<Record<string, string>> = {
-  E2BIG: 'its args and env are larger than the operating system allows; pass large data in a file',
-  EMFILE: 'this host has no file descriptor left; raise its limit (ulimit -n), or lower limits.maxProcesses',
-  ENFILE: 'the machine has no file descriptor left',
-  EAGAIN:
-    'the limit of processes is reached (ulimit -u, or pids.max of the container); lower limits.maxProcesses or raise it',
-  ENOMEM: 'the machine has no memory left for another process',
-  ENOENT: 'the interpreter named in its first line (#!) does not exist',
-  ENOEXEC: 'it is no program; a script needs a first line that names its interpreter (#!)',
-  EACCES: 'it, or the interpreter named in its first line (#!), may not be executed',
-};
-
-function spawnError({ name, command }: ResolvedDefinition, error: unknown): PoolError {
-  const errno = errnoOf(error);
-  const why = (errno && ADVICE[errno]) ?? messageOf(error);
-  return new PoolError(
-    'SPAWN_FAILED',
-    `server '${name}': '${command}' could not be started${errno ? ` (${errno})` : ''}: ${why}`,
-    { name, errno },
-    // No cause: Node's error carries all arguments, which may be large, or secret.
-  );
 }
 
 function startTimeOf(table: ProcessTable, pid: number): number | undefined {

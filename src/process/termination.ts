@@ -1,4 +1,5 @@
 import { timerDelay } from '../config/clock.js';
+import type { SweepReport } from './containment/sweep.js';
 import type { Platform } from './platform.js';
 import type { ProcessRow, ProcessTable } from './process-table.js';
 import type { ProcessTree } from './process-tree.js';
@@ -32,6 +33,8 @@ export interface TerminationTarget {
   hasExited(): boolean;
   /** Calls `wake` at the leader's exit. */
   onceExited(wake: () => void): void;
+  /** Kills all that bears the mark of the server, until nobody is found. */
+  sweep?(): Promise<SweepReport>;
 }
 
 /** How long the steps of the ladder may take. */
@@ -82,6 +85,12 @@ export async function endTree(
   if (living.length > 0) {
     begin('SIGKILL', living);
     living = await killUntilQuiet(target, living);
+  }
+  // One look is no proof: what forks while it is looked at may be seen in none of several looks.
+  if (living.length === 0 && target.sweep) {
+    const { killed, survivors } = await target.sweep();
+    if (killed.length > 0 && steps.at(-1)?.step !== 'SIGKILL') begin('SIGKILL', killed);
+    living = survivors;
   }
   return {
     pid: target.pid,

@@ -296,10 +296,11 @@ export class ServerInstance {
     this.#observer.onExited(this, exit, unexpected);
     if (unexpected) {
       const how = exit.signal === null ? `exited with code ${exit.exitCode}` : `was ended by ${exit.signal}`;
-      const error = this.#error(
-        'SERVER_EXITED',
-        wasStarting ? `${how} before it was ready${hint(this.stderrTail)}` : `${how} unasked`,
-      );
+      const early = `${how} before it was ready${hint(this.stderrTail)}`;
+      const error =
+        wasStarting && this.#process?.refusal !== undefined
+          ? this.#error('SPAWN_FAILED', `could not be started: ${this.#process.refusal}`)
+          : this.#error('SERVER_EXITED', wasStarting ? early : `${how} unasked`);
       if (wasStarting) this.#tellStartFailed(error);
       else this.#endConversation(error, true);
     }

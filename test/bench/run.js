@@ -11,6 +11,7 @@ const BENCHMARKS = [
   'large-lines',
   'cold',
   'ending',
+  'sweep',
   'sharing',
   'session-memory',
   'failover',

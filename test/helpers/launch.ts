@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline';
 import { onTestFinished } from 'vitest';
 import type { ServerDefinition } from '../../src/config/options.js';
+import type { MarkerChoice } from '../../src/process/containment/marked-start.js';
 import type { ExitInfo, ServerProcess } from '../../src/process/launcher.js';
 import { linux, type Platform } from '../../src/process/platform.js';
 import type { ProcessTable } from '../../src/process/process-table.js';
@@ -33,6 +34,8 @@ export interface LaunchOptions {
   readonly table?: ProcessTable;
   /** Default: Linux. */
   readonly platform?: Platform;
+  /** Default: both. */
+  readonly markers?: MarkerChoice;
 }
 
 /** Spawns a definition with the local launcher, as a pool would. */
@@ -51,7 +54,7 @@ export function launch(given: ServerDefinition, options: LaunchOptions = {}): La
   });
   spawned.catch(() => {});
   const platform = options.platform ?? { ...linux, table: options.table ?? linux.table };
-  const server = localLauncher(platform).launch(define(given), {
+  const server = localLauncher(platform, options.markers).launch(define(given), {
     onSpawn: () => {
       told.push('spawn');
       tellSpawn.resolve();

@@ -231,7 +231,17 @@ describe('a server that runs', () => {
     });
     const server = launch({ ...fixture('echo'), env: { OWN: '1' } });
     const names = (await server.callTool('env')) as string[];
-    const allowed = ['HOME', 'LOGNAME', 'MCP_POOL_TEST', 'OWN', 'PATH', 'SHELL', 'TERM', 'USER'];
+    const allowed = [
+      'HOME',
+      'LOGNAME',
+      'MCP_POOL_TEST',
+      'MCP_SERVER_POOL_MARK',
+      'OWN',
+      'PATH',
+      'SHELL',
+      'TERM',
+      'USER',
+    ];
     expect(names.filter((name) => !allowed.includes(name))).toEqual([]);
     expect(names).toEqual(expect.arrayContaining(['MCP_POOL_TEST', 'OWN', 'PATH']));
   });

@@ -1,0 +1,95 @@
+import { uptime } from 'node:os';
+import type { ProcessRow, ProcessTable } from '../process-table.js';
+import type { MarkReader } from './mark-reader.js';
+import type { Mark } from './marker.js';
+
+/** Start times of /proc are in these, whatever the kernel counts in. */
+const TICKS_PER_SECOND = 100;
+/**
+ * How old a process must be, in ticks, before it is taken for a stranger once and for all. Between fork and exec a child
+ * bears no mark yet, and if its host is killed right then, it gets it later; a second is a thousand times what that takes.
+ */
+const SETTLED = 100;
+
+export interface SearchOptions {
+  readonly table: ProcessTable;
+  readonly reads: MarkReader;
+  /** Nobody who bears the mark can have been started before this: the start time of the leader, or of the host. */
+  readonly since?: number | undefined;
+  /** Seconds since boot, for tests. */
+  readonly now?: () => number;
+}
+
+/**
+ * Tells those who bear a mark from strangers, in look after look. Most processes of a machine are older than what is
+ * looked for, or in a session that is; of the others each is read only until it is old enough to be known as a stranger.
+ */
+export class MarkSearch {
+  readonly #mark: Mark;
+  readonly #table: ProcessTable;
+  readonly #reads: MarkReader;
+  readonly #since: number;
+  readonly #now: () => number;
+  #rows: ReadonlyMap<number, ProcessRow> = new Map();
+  /** pid → start time. Each look leaves those behind that it did not see, so it is never larger than the table. */
+  #strangers = new Map<number, number>();
+  #seen = new Map<number, number>();
+  #settledBefore = 0;
+
+  constructor(mark: Mark, { table, reads, since = 0, now = uptime }: SearchOptions) {
+    this.#mark = mark;
+    this.#table = table;
+    this.#reads = reads;
+    this.#since = since;
+    this.#now = now;
+  }
+
+  /** A new look at the whole table begins. */
+  begin(rows: ReadonlyMap<number, ProcessRow>): void {
+    this.#rows = rows;
+    this.#strangers = this.#seen;
+    this.#seen = new Map();
+    this.#settledBefore = this.#now() * TICKS_PER_SECOND - SETTLED;
+  }
+
+  /** Whether the process of this row lives and bears the mark. */
+  bears(row: ProcessRow): boolean {
+    const { pid, startTime, dead } = row;
+    // Zombies still show their limits.
+    if (dead || pid <= 1 || pid === process.pid) return false;
+    const known = this.#strangers.get(pid) === startTime || this.#seen.get(pid) === startTime;
+    if (!known && !this.#isForeign(row)) {
+      if (!this.#isInForeignSession(row) && this.isStill(row)) return true;
+      // A child of a host that was killed right after the fork may begin a session, and get its mark, at any time now.
+      if (startTime >= this.#settledBefore) return false;
+    }
+    this.#seen.set(pid, startTime);
+    return false;
+  }
+
+  /** Whether this pid was a stranger's at the last look at the whole table, or since. */
+  isStranger(pid: number): boolean {
+    return this.#seen.has(pid);
+  }
+
+  /**
+   * Reads the mark anew, and then who has the pid: the mark that was read may be that of another process which got it
+   * meanwhile. To be asked right before a signal is sent.
+   */
+  isStill({ pid, startTime }: ProcessRow): boolean {
+    if (!this.#reads(pid, this.#mark)) return false;
+    const now = this.#table.read(pid);
+    return now !== undefined && now.startTime === startTime && !now.dead;
+  }
+
+  /** Known without a look at the marks. Threads of the kernel have neither group nor session. */
+  #isForeign({ group, session, startTime }: ProcessRow): boolean {
+    return startTime < this.#since || (group === 0 && session === 0);
+  }
+
+  /** A server begins a session, so whoever descends from it is in that one, or in one that is younger still. */
+  #isInForeignSession({ session }: ProcessRow): boolean {
+    const leader = this.#rows.get(session);
+    return leader !== undefined && leader.startTime < this.#since;
+  }
+}

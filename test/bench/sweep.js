@@ -1,0 +1,92 @@
+// Markers: what a look and a sweep of a machine with 500 processes take, and what both marks add to a spawn.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { amountRow, benchmark, differenceRow, takeTurns, timed } from './harness.js';
+import { internals } from './internals.js';
+
+const { findMarked, sweep, newHostMark, hostMark, linux, localLauncher, resolvePoolOptions } = await internals();
+const PROCESSES = 500;
+const HANDLERS = { onSpawn() {}, onSpawnError() {}, onExit() {}, onStderrLine() {}, wantsStderr: () => false };
+const DEFINITIONS = resolvePoolOptions({ servers: { probe: { command: '/bin/cat' } } }).servers;
+
+await benchmark('sweep: markers', async (report) => {
+  // An ending holds nobody open; its caller does.
+  setInterval(() => {}, 1_000);
+  const crowd = await startCrowd();
+  const mark = { host: newHostMark() };
+  // As of a server that was started now, after all of them.
+  const old = Number.MAX_SAFE_INTEGER;
+  try {
+    const looks = { rounds: 31, warmUp: 3, seconds: 12 };
+    const times = await takeTurns(
+      {
+        all: () => timed(() => findMarked(mark, linux)),
+        since: () => timed(() => findMarked(mark, linux, { since: old })),
+        stat: () => timed(() => linux.table.scan()),
+        quiet: () => timed(() => sweep(mark, linux)),
+        quietSince: () => timed(() => sweep(mark, linux, { since: old })),
+      },
+      looks,
+    );
+    const row = (what, amounts, target) =>
+      report(amountRow({ what, peer: `${processes()} processes`, unit: 'ms', amounts, target }));
+    row('one look, every process read for both marks', times.all, 20);
+    row('one look, when all are older than the server', times.since, 10);
+    row('the table alone', times.stat, 10);
+    row('three looks in a row, every process read', times.quiet, 40);
+    row('three looks in a row, all older than the server', times.quietSince, 20);
+  } finally {
+    for (const child of crowd) child.kill('SIGKILL');
+  }
+
+  const bare = localLauncher(linux, { environment: false, rlimit: false });
+  const marked = localLauncher(linux, { environment: true, rlimit: true });
+  const spawns = await takeTurns(
+    {
+      ours: () => echoed(marked),
+      theirs: () => echoed(bare),
+      call: () => called(marked),
+      bareCall: () => called(bare),
+    },
+    { rounds: 151, warmUp: 5, seconds: 20 },
+  );
+  const peer = 'the same without marks';
+  report(differenceRow({ what: 'start until the first answer', peer, ...spawns, target: 2 }));
+  const call = { ours: spawns.call, theirs: spawns.bareCall };
+  report(differenceRow({ what: 'the spawn itself, which blocks the host', peer, ...call, target: 2 }));
+  if (findMarked({ host: hostMark() }, linux).length > 0) throw new Error('something survives');
+});
+
+/** Processes of somebody else, so that the machine has 500. They end by themselves after a minute. */
+async function startCrowd() {
+  const missing = Math.max(0, PROCESSES - processes());
+  const crowd = Array.from({ length: missing }, () => spawn('sleep', ['60'], { stdio: 'ignore' }));
+  await Promise.all(crowd.map((child) => once(child, 'spawn')));
+  return crowd;
+}
+
+function processes() {
+  return readdirSync('/proc').filter((entry) => /^\d+$/.test(entry)).length;
+}
+
+/** From the launch of `cat` until it has sent a line back. */
+async function echoed(launcher) {
+  let server;
+  const time = await timed(async () => {
+    server = launcher.launch(DEFINITIONS.get('probe'), HANDLERS);
+    server.stdin.write('hello\n');
+    await once(server.stdout, 'data');
+  });
+  await server.end({ mode: 'emergency' });
+  return time;
+}
+
+async function called(launcher) {
+  let server;
+  const time = await timed(() => {
+    server = launcher.launch(DEFINITIONS.get('probe'), HANDLERS);
+  });
+  await server.end({ mode: 'emergency' });
+  return time;
+}
