@@ -112,7 +112,7 @@ describe('the end of a server finds', () => {
       `
       const { localLauncher } = await import(SRC + '/process/spawn.js');
       const { linux } = await import(SRC + '/process/platform.js');
-      const { resolvePoolOptions } = await import(SRC + '/config/options.js');
+      const { resolvePoolOptions } = await import(SRC + '/config/resolve-options.js');
       const { readdirSync, readFileSync } = await import('node:fs');
       // Not before: the modules may be in a folder of root's.
       process.setgroups([]); process.setgid(65534); process.setuid(65534);
