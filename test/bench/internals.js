@@ -8,7 +8,7 @@ const SOURCES = {
   marker: 'src/process/containment/marker.ts',
   platform: 'src/process/platform.ts',
   spawn: 'src/process/spawn.ts',
-  options: 'src/config/options.ts',
+  options: 'src/config/resolve-options.ts',
 };
 
 /** All that these files export, together. */
