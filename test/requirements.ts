@@ -179,7 +179,9 @@ export const requirements = {
   // The polite guest
   'GUEST-1': 'The host ends by itself when its work is done although idle servers are pooled.',
   'GUEST-2': 'The host is held open by what somebody waits for, and by nothing else.',
-  'GUEST-3': 'The pool sets no signal handler, writes nothing to the console, patches nothing.',
+  'SIGNAL-1':
+    'With handleSignals a signal shuts all pools down gracefully, a second one at once, and then ends the host as it would have.',
+  'GUEST-3': 'The pool sets no signal handler unless asked, writes nothing to the console, patches nothing.',
 
   // Restarts
   'RESTART-1':

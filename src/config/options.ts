@@ -138,7 +138,11 @@ export const poolFields = {
   leakDetection: duration(0),
   /** Most bytes that wait to be written to servers, for the pool, MB. Default 256. */
   maxBufferedMB: megabytes(256),
-  handleSignals: later('signal handling comes with orphan protection; call shutdown() from your own handler'),
+  /**
+   * Whether SIGINT, SIGTERM and SIGHUP shut the pool down (a second one as an emergency), before they are raised again.
+   * Default false: the host calls `shutdown()` from its own handlers.
+   */
+  handleSignals: flag(false),
   containment: later('it comes with orphan protection'),
 };
 

@@ -22,6 +22,7 @@ import { assemble, type PoolDependencies, type PoolParts } from './parts.js';
 import type { News, PoolEvents, ShutdownReport } from './pool-events.js';
 import { aborted, poolClosed, unknownServer } from './refusals.js';
 import { Shutdown } from './shutdown.js';
+import { handleSignals, ignoreSignals } from './signals.js';
 import { type PoolMetrics, type PoolStatus, statusOf } from './status.js';
 import type { LeaseRequest } from './wait-queue.js';
 
@@ -71,6 +72,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     for (const event of CLEANUP_EVENTS) this.cleanup.on(event, (payload) => this.emit(event, payload as never));
     for (const definition of this.#options.servers.values()) this.#parts.fleet.define(definition);
     this.#plainRequest = this.#request({});
+    if (this.#options.handleSignals) handleSignals(this);
     this.#parts.janitor.fillUp();
   }
 
@@ -270,6 +272,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     const rejected = this.#parts.desk.close(poolClosed());
     const report = { ...(await process.run(options)), rejected };
     this.#state = 'closed';
+    ignoreSignals(this);
     this.#parts.hold.dispose();
     this.emit('pool:closed', report);
     return report;

@@ -227,7 +227,6 @@ describe('options of later versions', () => {
 
   it.each([
     [{ limits: { memoryLimitMB: 4096 } }],
-    [{ handleSignals: true }],
     [{ containment: 'markers' }],
     [{ defaults: { era: 'modern' }, servers: { files: { command: 'node' } } }],
     [{ defaults: { memoryLimitMB: 100 } }],
@@ -247,7 +246,7 @@ describe('options of later versions', () => {
         files: { command: 'node', memoryLimitMB: undefined, idleTimeout: undefined, maxInstances: undefined },
       },
       limits: undefined,
-      handleSignals: undefined,
+      containment: undefined,
     };
     expect(resolvePoolOptions(options).servers.get('files')).toMatchObject({ idleTimeout: 300_000, maxInstances: 3 });
   });

@@ -34,7 +34,7 @@ export interface HostOptions {
   readonly timeout?: number;
 }
 
-interface RunningHost {
+export interface RunningHost {
   readonly child: ChildProcess;
   readonly result: Promise<HostResult>;
   /** What it wrote so far. */
@@ -45,7 +45,7 @@ interface RunningHost {
  * Runs `script` (an ES module) as a host of its own. In it `SRC` is the compiled `src/`: `const { x } = await
  * import(SRC + '/process/spawn.js')`, `FIXTURES` the folder of test servers. It inherits the marker of this worker.
  */
-function startHost(script: string, { before, env, timeout = 20_000 }: HostOptions = {}): RunningHost {
+export function startHost(script: string, { before, env, timeout = 20_000 }: HostOptions = {}): RunningHost {
   const constants = { SRC: compiledSource(), FIXTURES: join(ROOT, 'test/fixtures/servers') };
   const head = Object.entries(constants).map(([name, value]) => `const ${name} = ${JSON.stringify(value)};`);
   const args = ['--input-type=module', '-e', `${head.join('\n')}\n${script}`];
