@@ -199,7 +199,8 @@ function definitionOf({ command, args, env, cwd, ...more }: StdioServerParameter
   return {
     command,
     // As Node does: everything is a text, and a variable that is undefined is none.
-    args: (args ?? []).map(String),
+    // What is no list is for the pool to refuse.
+    args: Array.isArray(args) ? args.map(String) : args,
     env: Object.fromEntries(
       Object.entries(env ?? {})
         .filter(([, value]) => value !== undefined)

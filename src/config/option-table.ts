@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { PoolError } from '../errors.js';
 
 /**
@@ -127,6 +128,22 @@ export const jsonObject = (): Field<Readonly<Record<string, unknown>>> => ({
   default: {},
   check: (value) => (isPlainObject(value) ? undefined : `an object, got ${shown(value)}`),
 });
+
+/** An object that goes over the wire. */
+export const wireObject = (): Field<Readonly<Record<string, unknown>>> => ({
+  default: {},
+  check: (value) =>
+    isPlainObject(value) && isJson(value) ? undefined : `an object that can be written as JSON, got ${shown(value)}`,
+});
+
+/** Whether everything in `value` comes back from JSON as it was. */
+function isJson(value: unknown): boolean {
+  try {
+    return isDeepStrictEqual(JSON.parse(JSON.stringify(value)), value);
+  } catch {
+    return false;
+  }
+}
 
 /** An option that is known, but whose feature a later version brings. */
 export const later = (feature: string): Field<undefined> => ({

@@ -15,6 +15,7 @@ import {
   requiredText,
   textMap,
   texts,
+  wireObject,
 } from './option-table.js';
 
 function group<F extends Readonly<Record<string, Field<unknown>>>>(_fields: F): Field<Given<F>> {
@@ -50,7 +51,7 @@ export const policyFields = {
   /** Protocol era. Only `legacy` (with `initialize`, up to 2025-11-25) is supported by this version. */
   era: oneOf('legacy', 'legacy', 'modern', 'auto'),
   /** The client capabilities that the pool declares to the server when it initializes it. Default: none. */
-  clientCapabilities: jsonObject(),
+  clientCapabilities: wireObject(),
   /** Most process trees of this server at once; `Infinity`: no cap. Default 3, or the caps of `limits` if they are lower. */
   maxInstances: { ...count(3, 1, 'unlimited'), default: undefined } as Field<number | undefined>,
   /** Instances kept ready without a caller asking (for calls without a tenant). Default 0. */

@@ -204,9 +204,11 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
   }
 
   onStopped(instance: ServerInstance, report: CleanupReport | undefined): void {
-    this.#metrics.stopped += 1;
     this.#fleet.removeStart(instance);
     this.#fleet.remove(instance);
+    // One that never had a process was not told of as starting either.
+    if (!instance.wasLaunched) return this.#host.changed();
+    this.#metrics.stopped += 1;
     this.#news.emit('server:stopped', { ...serverEvent(instance), reason: this.#endReasons.get(instance), report });
     this.#host.changed();
   }

@@ -21,6 +21,11 @@ export class WriteBudget {
     return true;
   }
 
+  /** Takes it whether or not there is room. */
+  force(size: number): void {
+    this.#used += size;
+  }
+
   give(size: number): void {
     this.#used -= size;
   }
@@ -47,6 +52,11 @@ interface Batch {
   size: number;
   readonly written: Deferred<void>;
 }
+
+/** Of what may wait to be written in a pool, one server gets a part. */
+const SERVER_SHARE = 2;
+/** Bytes that are written at once. */
+const LARGEST_BATCH = 128 * 1_048_576;
 
 /** Messages over two streams: one line each, in both directions. */
 export class Connection {
@@ -81,7 +91,7 @@ export class Connection {
   open(): void {
     const { name, messageLimit, stdout } = this.#options;
     const reader = new MessageReader(messageLimit, {
-      onMessage: (message) => this.#handlers.onMessage(message),
+      onMessage: (message) => this.#handle(message),
       onSkipped: () => {
         this.#skipped += 1;
       },
@@ -106,6 +116,15 @@ export class Connection {
     });
   }
 
+  /** What a server says may be shaped in a way that nobody thought of: such a message is skipped, and hurts no other. */
+  #handle(message: JsonRpcMessage): void {
+    try {
+      this.#handlers.onMessage(message);
+    } catch {
+      this.#skipped += 1;
+    }
+  }
+
   /**
    * Writes one message. Resolves when the operating system took it, so a server that does not read holds its callers back;
    * rejects when it cannot be written.
@@ -126,14 +145,33 @@ export class Connection {
     if (this.#broken) throw this.#broken;
     const line = JSON.stringify(message);
     const size = Buffer.byteLength(line);
-    if (!this.#options.budget.take(size)) {
-      const { name } = this.#options;
+    const { budget, name } = this.#options;
+    // One server that does not read must not refuse the others: it gets a part.
+    const isOverShare = this.backlog > 0 && this.backlog + size > budget.limit / SERVER_SHARE;
+    if (isOverShare || !budget.take(size)) {
+      const what = isOverShare ? 'half of maxBufferedMB waits for it' : 'maxBufferedMB wait for servers of this pool';
       throw new PoolError(
         'BUFFER_FULL',
-        `a message to server '${name}' was refused: maxBufferedMB wait already for servers of this pool that do not read; await send(), or raise it`,
+        `a message to server '${name}' was refused: ${what} already, and is not read; await send(), or raise it`,
         { name },
       );
     }
+    return this.#append(line, size);
+  }
+
+  /** The same for what the pool itself has to say: it is little, and must not be refused for what others have sent. */
+  sendOwn(message: JsonRpcMessage): void {
+    if (this.#broken) return;
+    const line = JSON.stringify(message);
+    const size = Buffer.byteLength(line);
+    this.#options.budget.force(size);
+    // Whoever awaits nothing is told of the end by the connection itself.
+    this.#append(line, size).catch(() => {});
+  }
+
+  #append(line: string, size: number): Promise<void> {
+    // Node has no longer texts than 512 MB, and a batch becomes one.
+    if (this.#batch !== undefined && this.#batch.size + size > LARGEST_BATCH) this.flush();
     if (this.#batch === undefined) {
       this.#batch = newBatch();
       // After all that is ready to run now: answers that came together lead to requests that leave together.

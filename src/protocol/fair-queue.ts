@@ -41,13 +41,20 @@ interface Line<S, T> {
   readonly sender: S;
   readonly items: Fifo<T>;
   dropped: boolean;
+  /** How many of its items nobody wants any more. */
+  unwanted: number;
 }
+
+/** Fewer are not worth to be tidied up. */
+const MANY = 64;
 
 /** Items of many senders, taken in turn: one of each who has any, so that a sender with a thousand delays no other. */
 export class FairQueue<S, T> {
   readonly #lines = new Map<S, Line<S, T>>();
   /** Whose turn is next; each sender that has items stands in it once. */
   readonly #turns = new Fifo<Line<S, T>>();
+  /** How many of those who stand in it have nothing any more. */
+  #dropped = 0;
 
   /** Whether nobody has anything. */
   get isEmpty(): boolean {
@@ -70,7 +77,10 @@ export class FairQueue<S, T> {
   /** The next item of the sender whose turn it is. */
   shift(): T | undefined {
     for (let line = this.#turns.shift(); line !== undefined; line = this.#turns.shift()) {
-      if (line.dropped) continue;
+      if (line.dropped) {
+        this.#dropped -= 1;
+        continue;
+      }
       const item = line.items.shift();
       if (line.items.size > 0) this.#turns.push(line);
       else this.#lines.delete(line.sender);
@@ -79,19 +89,37 @@ export class FairQueue<S, T> {
     return undefined;
   }
 
+  /** Lets go of what a sender has and nobody wants any more, once that is much. */
+  tidy(sender: S, isWanted: (item: T) => boolean): void {
+    const line = this.#lines.get(sender);
+    if (line === undefined) return;
+    line.unwanted += 1;
+    if (line.unwanted < MANY || line.unwanted * 2 < line.items.size) return;
+    const wanted = line.items.clear().filter(isWanted);
+    line.unwanted = 0;
+    if (wanted.length > 0) line.items.unshift(wanted);
+    else this.drop(sender);
+  }
+
   /** Takes out all that a sender has. */
   drop(sender: S): T[] {
     const line = this.#lines.get(sender);
     if (line === undefined) return [];
     this.#lines.delete(sender);
     line.dropped = true;
+    this.#dropped += 1;
+    // It stands in the turns until its own comes, which may be never while nothing moves.
+    if (this.#dropped >= MANY && this.#dropped * 2 > this.#turns.size) {
+      this.#turns.unshift(this.#turns.clear().filter(({ dropped }) => !dropped));
+      this.#dropped = 0;
+    }
     return line.items.clear();
   }
 
   #line(sender: S): Line<S, T> {
     const known = this.#lines.get(sender);
     if (known) return known;
-    const line = { sender, items: new Fifo<T>(), dropped: false };
+    const line = { sender, items: new Fifo<T>(), dropped: false, unwanted: 0 };
     this.#lines.set(sender, line);
     this.#turns.push(line);
     return line;

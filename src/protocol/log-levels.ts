@@ -23,16 +23,24 @@ export function hears({ level }: Listener, message: JsonRpcMessage): boolean {
   return index === -1 || index >= LEVELS.indexOf(level);
 }
 
+/** How a level reaches the server: in turn with what sessions ask, or, when the process is new, before all that waits. */
+export type LevelWire = Readonly<
+  Record<
+    'request' | 'replay',
+    (method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void) => void
+  >
+>;
+
 /** The log levels of all sessions of one server. A server has one level: that of the session that wants most. */
 export class LogLevels {
-  readonly #ask: (method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void) => void;
+  readonly #wire: LevelWire;
   /** How many sessions ask for each level, and how many for none. */
   readonly #counts = new Map<LogLevel | undefined, number>();
   /** What the process was told. */
   #told: LogLevel | undefined;
 
-  constructor(ask: (method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void) => void) {
-    this.#ask = ask;
+  constructor(wire: LevelWire) {
+    this.#wire = wire;
   }
 
   attach(listener: Listener): void {
@@ -64,7 +72,7 @@ export class LogLevels {
   /** There is another process, which was told nothing yet. */
   replay(): void {
     this.#told = undefined;
-    this.#settle();
+    this.#settle(undefined, 'replay');
   }
 
   /**
@@ -76,12 +84,12 @@ export class LogLevels {
     return asked !== undefined && this.#counts.has(undefined) ? 'debug' : asked;
   }
 
-  #settle(onAnswer: (answer: Answer | undefined) => void = () => {}): void {
+  #settle(onAnswer: (answer: Answer | undefined) => void = () => {}, how: keyof LevelWire = 'request'): void {
     const wanted = this.#wanted ?? (this.#told === undefined ? undefined : 'debug');
     if (wanted === undefined || wanted === this.#told) return;
     const before = this.#told;
     this.#told = wanted;
-    this.#ask('logging/setLevel', { level: wanted }, (answer) => {
+    this.#wire[how]('logging/setLevel', { level: wanted }, (answer) => {
       // Whoever asks for it again is refused again.
       if (answer?.error && this.#told === wanted) this.#told = before;
       onAnswer(answer);

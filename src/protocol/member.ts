@@ -15,8 +15,15 @@ export interface Carrier {
 /** A request of a session, from its `send` to its answer. */
 export class OpenRequest {
   readonly session: Member;
-  /** As the session sent it. The type of its id matters: 1 is not "1". */
-  readonly message: JsonRpcRequest;
+  /** As the session sent it; of one that may have to be sent again, a copy. */
+  message: JsonRpcRequest;
+  // By value: the sender may use the object for its next message.
+  /** Its type matters: 1 is not "1". */
+  readonly id: RequestId;
+  readonly method: string;
+  readonly progressToken: RequestId | undefined;
+  /** Whether it may be sent to the next process when this one is lost. */
+  isRepeatable = false;
   /** What is done with the answer before the session gets it. */
   readonly onAnswer: ((answer: JsonRpcMessage, request: OpenRequest) => JsonRpcMessage) | undefined;
   /** The server that it was written to; undefined while it waits. */
@@ -37,17 +44,20 @@ export class OpenRequest {
   constructor(session: Member, message: JsonRpcRequest, onAnswer?: OpenRequest['onAnswer']) {
     this.session = session;
     this.message = message;
+    this.id = message.id;
+    this.method = message.method;
+    this.progressToken = property(property(message.params, '_meta'), 'progressToken') as RequestId | undefined;
     this.onAnswer = onAnswer;
   }
 
-  get id(): RequestId {
-    return this.message.id;
-  }
-
-  get progressToken(): RequestId | undefined {
-    return property(property(this.message.params, '_meta'), 'progressToken') as RequestId | undefined;
+  /** Keeps the message as it is now. */
+  keep(): void {
+    this.message = JSON.parse(JSON.stringify(this.message)) as JsonRpcRequest;
   }
 }
+
+/** Of so many requests one is found faster by a look at each. */
+const FEW = 64;
 
 /** What a member needs of the server it is at. */
 export interface MemberHost {
@@ -70,6 +80,10 @@ export class Member implements Attachment, Listener {
   waitingBytes = 0;
   /** The newest of its open requests; they form a list, so that each goes in constant time. */
   #newest: OpenRequest | undefined;
+  /** By id, while there are many and one was looked for. */
+  #byId: Map<RequestId, OpenRequest> | undefined;
+  /** Whether an id was used again while it was open. */
+  #hasTwins = false;
 
   constructor(endpoint: Endpoint, host: MemberHost) {
     this.endpoint = endpoint;
@@ -94,6 +108,14 @@ export class Member implements Attachment, Listener {
 
   /** The newest open request of exactly this id. */
   find(id: unknown): OpenRequest | undefined {
+    if (this.openRequests > FEW) this.#byId ??= new Map(this.requests().map((request) => [request.id, request]));
+    if (this.#byId) return this.#byId.get(id as RequestId) ?? this.#search(id);
+    return this.#search(id);
+  }
+
+  #search(id: unknown): OpenRequest | undefined {
+    // With an index, only an id that was used twice is not in it.
+    if (this.#byId && !this.#hasTwins) return undefined;
     let request = this.#newest;
     while (request !== undefined && request.id !== id) request = request.previous;
     return request;
@@ -111,6 +133,8 @@ export class Member implements Attachment, Listener {
     if (this.#newest) this.#newest.next = request;
     this.#newest = request;
     this.openRequests += 1;
+    if (this.#byId?.has(request.id)) this.#hasTwins = true;
+    this.#byId?.set(request.id, request);
   }
 
   remove(request: OpenRequest): void {
@@ -121,5 +145,10 @@ export class Member implements Attachment, Listener {
     request.previous = undefined;
     request.next = undefined;
     this.openRequests -= 1;
+    if (this.#byId?.get(request.id) === request) this.#byId.delete(request.id);
+    if (this.openRequests === 0) {
+      this.#byId = undefined;
+      this.#hasTwins = false;
+    }
   }
 }

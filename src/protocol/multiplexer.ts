@@ -49,6 +49,8 @@ export interface MultiplexerHandlers {
   onToolsChanged(changes: ToolChanges): void;
 }
 
+/** Most requests of a server that its session has not answered. */
+const MOST_ASKED = 10_000;
 /** Capabilities of a client that let the server ask it something. */
 const ASKING = ['roots', 'sampling', 'elicitation'];
 
@@ -68,11 +70,15 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
   #initialized: InitializeResult | undefined;
   /** What the pool declared to the process that was connected last. */
   #declared: Readonly<Record<string, unknown>> = {};
-  readonly #levels = new LogLevels((method, params, onAnswer) => this.#ask(method, params, onAnswer));
+  readonly #levels = new LogLevels({
+    request: (method, params, onAnswer) => this.#flow.ask(method, params, onAnswer),
+    replay: (method, params, onAnswer) => this.#ask(method, params, onAnswer),
+  });
   readonly #subscriptions = new Subscriptions<Member, OpenRequest>({
-    request: (method, params, onAnswer) => this.#ask(method, params, onAnswer),
+    request: (method, params, onAnswer) => this.#flow.ask(method, params, onAnswer),
+    replay: (method, params, onAnswer) => this.#ask(method, params, onAnswer),
     // A copy for each: several may wait for one answer.
-    answer: (request, answer) => this.#flow.answer(request, structuredClone(answer)),
+    answer: (request, answer) => this.#flow.answer(request, copyOf(answer)),
   });
   readonly #tasks = new Tasks<Member>();
   readonly #tools = new ToolWatch(
@@ -198,7 +204,7 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
       case 'notifications/cancelled': {
         const request = member.find(property(params, 'requestId'));
         if (request === undefined) return Promise.resolve();
-        if (request.message.method === 'resources/subscribe') {
+        if (request.method === 'resources/subscribe') {
           this.#subscriptions.cancel(uriOf(request.message), request);
         }
         return this.#flow.cancel(request, params);
@@ -229,6 +235,7 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
     }
     const [session] = this.#members;
     if (session === undefined) return upstream.refuse(message.id, 'no client is there to answer');
+    if (this.#asked.size >= MOST_ASKED) return upstream.refuse(message.id, 'too many requests are not answered yet');
     this.#asked.set(message.id, upstream);
     session.endpoint.receive(message);
   }
@@ -280,7 +287,7 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
   #toAll(message: JsonRpcMessage, wants: (member: Member) => boolean = () => true): void {
     for (const member of this.#members) {
       // A copy for each: what one client does to it must not reach the next.
-      if (wants(member)) member.endpoint.receive(this.#options.shared ? structuredClone(message) : message);
+      if (wants(member)) member.endpoint.receive(this.#options.shared ? copyOf(message) : message);
     }
   }
 
@@ -295,7 +302,7 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
     );
     if (undeclared.length > 0) this.#handlers?.onUndeclared(undeclared);
     const protocolVersion = answerVersion(property(params, 'protocolVersion'), result.protocolVersion);
-    return { result: { ...structuredClone(result), protocolVersion } };
+    return { result: { ...copyOf(result), protocolVersion } };
   }
 
   #setLevel(member: Member, message: JsonRpcRequest): Promise<void> {
@@ -357,8 +364,19 @@ export class Multiplexer implements Routing, MemberHost, UpstreamReceiver {
   }
 }
 
+/** Empty for what is no URI: a server may write anything. */
 function uriOf({ params }: JsonRpcMessage): string {
-  return String(property(params, 'uri'));
+  const uri = property(params, 'uri');
+  return typeof uri === 'string' ? uri : '';
+}
+
+function copyOf<T extends object>(value: T): T {
+  try {
+    return structuredClone(value);
+  } catch {
+    // Nested deeper than can be copied: better one that is shared than none.
+    return { ...value };
+  }
 }
 
 /** Not before `send` has returned: the client is not ready for the answer yet. */

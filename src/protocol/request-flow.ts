@@ -28,10 +28,18 @@ export interface RequestFlowOptions {
   isRepeatable(message: JsonRpcRequest): boolean;
 }
 
+/** A request of the pool that waits for its turn. */
+interface Ask {
+  readonly method: string;
+  readonly params: unknown;
+  readonly answered: (answer: Answer | undefined) => void;
+}
+
 /** A message that waits for its turn. */
 interface Outgoing {
   readonly member: Member;
-  readonly message: JsonRpcMessage;
+  /** Undefined once nobody wants it sent. */
+  message: JsonRpcMessage | undefined;
   readonly request: OpenRequest | undefined;
   /** Bytes that it takes of what may wait; 0 once it has given them back. */
   size: number;
@@ -41,6 +49,8 @@ interface Outgoing {
 
 /** Of what may wait to be written in a pool, one session gets a part. */
 const SESSION_SHARE = 4;
+/** And all sessions of one server. */
+const SERVER_SHARE = 2;
 /** How long a request that nobody waits for may keep its place on a server that must not be given another meanwhile, ms. */
 const FINISHING_TIME = 60_000;
 const GONE = { reason: 'its client is gone' };
@@ -57,6 +67,10 @@ export class RequestFlow {
   #upstream: Upstream | undefined;
   #suspended = false;
   #open = 0;
+  #waitingBytes = 0;
+  /** What the pool has to ask when there is room. */
+  readonly #asks: Ask[] = [];
+  #askedLast = false;
 
   constructor(options: RequestFlowOptions) {
     this.#options = options;
@@ -70,6 +84,7 @@ export class RequestFlow {
   /** New requests go to `upstream` from now on, after what `first` sends. */
   connect(upstream: Upstream, first: () => void): void {
     this.#upstream = upstream;
+    this.#forgetAsks();
     first();
     this.resume();
   }
@@ -89,14 +104,17 @@ export class RequestFlow {
    * once; all others are answered with an error at once.
    */
   lose(upstream: Upstream, error: PoolError): void {
-    if (upstream === this.#upstream) this.#upstream = undefined;
-    const { sessionsStay, isRepeatable } = this.#options;
+    if (upstream === this.#upstream) {
+      this.#upstream = undefined;
+      this.#forgetAsks();
+    }
+    const { sessionsStay } = this.#options;
     const again = new Map<Member, Outgoing[]>();
     for (const request of upstream.lose()) {
       const { session, message } = request;
       request.onGone?.();
       if (request.done) continue;
-      if (sessionsStay && !request.repeated && isRepeatable(message)) {
+      if (sessionsStay && !request.repeated && request.isRepeatable) {
         request.repeated = true;
         request.upstream = undefined;
         const items = again.get(session) ?? [];
@@ -122,8 +140,14 @@ export class RequestFlow {
   forward(request: OpenRequest): Promise<void> {
     this.begin(request);
     const upstream = this.#upstream;
+    // Known now: what its sender does to the message later changes nothing.
+    request.isRepeatable = this.#options.isRepeatable(request.message);
     try {
-      if (upstream?.hasRoom && !this.#suspended && this.#waiting.isEmpty) return upstream.forward(request);
+      if (upstream?.hasRoom && !this.#suspended && this.#waiting.isEmpty) {
+        const sent = upstream.forward(request);
+        if (this.#options.sessionsStay && request.isRepeatable) request.keep();
+        return sent;
+      }
       return this.#wait(request.session, request.message, request);
     } catch (error) {
       this.finish(request);
@@ -131,9 +155,22 @@ export class RequestFlow {
     }
   }
 
+  /**
+   * Asks the server in the name of the pool for what a session wants for itself: in turn with the requests of sessions, so
+   * that many of them neither delay the others nor pass maxInFlight.
+   * @param onAnswer called once, with undefined when the process is lost, or replaced, before it answers
+   */
+  ask(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
+    const upstream = this.#upstream;
+    if (upstream === undefined) return queueMicrotask(() => onAnswer(undefined));
+    const answered = (answer: Answer | undefined) => onAnswer(upstream === this.#upstream ? answer : undefined);
+    if (upstream.hasRoom && this.#asks.length === 0) return upstream.requestCounted(method, params, answered);
+    this.#asks.push({ method, params, answered });
+  }
+
   /** Sends what needs no answer, after all that its session has sent before. */
   post(member: Member, message: JsonRpcMessage): Promise<void> {
-    if (this.#upstream && !this.#suspended && !this.#waiting.has(member)) return this.#upstream.send(message);
+    if (this.#upstream?.canWrite && !this.#suspended && !this.#waiting.has(member)) return this.#upstream.send(message);
     try {
       return this.#wait(member, message, undefined);
     } catch (error) {
@@ -169,7 +206,7 @@ export class RequestFlow {
    * something, since nobody can see when it has stopped: the request keeps its place until its answer, for a time.
    */
   #abandon(request: OpenRequest, params: unknown): Promise<void> {
-    const { upstream, wireId, message } = request;
+    const { upstream, wireId } = request;
     if (upstream === undefined) return Promise.resolve();
     const tell = () => {
       const sent = upstream.send(notification('notifications/cancelled', { ...(params as object), requestId: wireId }));
@@ -177,7 +214,7 @@ export class RequestFlow {
       this.pump();
       return sent;
     };
-    if (!upstream.isBounded || this.#options.isRepeatable(message)) return tell();
+    if (!upstream.isBounded || request.isRepeatable) return tell();
     const timer = this.#options.clock.after(FINISHING_TIME, () => void tell().catch(() => {}));
     request.onGone = () => timer.cancel();
     return Promise.resolve();
@@ -208,19 +245,31 @@ export class RequestFlow {
 
   /** Sends what waits, in turn, as far as there is room. */
   pump(): void {
-    while (!this.#waiting.isEmpty && !this.#suspended && this.#upstream?.hasRoom) {
+    while (!this.#suspended && this.#upstream?.hasRoom) {
+      const isAsksTurn = this.#waiting.isEmpty || !this.#askedLast;
+      const ask = isAsksTurn ? this.#asks.shift() : undefined;
+      this.#askedLast = ask !== undefined;
+      if (ask) {
+        this.#upstream.requestCounted(ask.method, ask.params, ask.answered);
+        continue;
+      }
       const item = this.#waiting.shift();
-      if (item !== undefined) this.#sendWaiting(this.#upstream, item);
+      if (item === undefined) return;
+      this.#sendWaiting(this.#upstream, item);
     }
   }
 
   /** @throws PoolError `BUFFER_FULL`; TypeError for what is no JSON */
   #wait(member: Member, message: JsonRpcMessage, request: OpenRequest | undefined): Promise<void> {
     const { budget, name } = this.#options;
-    const size = Buffer.byteLength(JSON.stringify(message));
+    const text = JSON.stringify(message);
+    const size = Buffer.byteLength(text);
     const isOverShare = member.waitingBytes > 0 && member.waitingBytes + size > budget.limit / SESSION_SHARE;
-    if (isOverShare || !budget.take(size)) {
-      const what = isOverShare ? 'a quarter of maxBufferedMB waits for this session' : 'maxBufferedMB wait';
+    const isServerOver = this.#waitingBytes > 0 && this.#waitingBytes + size > budget.limit / SERVER_SHARE;
+    if (isOverShare || isServerOver || !budget.take(size)) {
+      const what = isOverShare
+        ? 'a quarter of maxBufferedMB waits for this session'
+        : `${isServerOver ? 'half of maxBufferedMB waits' : 'maxBufferedMB wait'}`;
       throw new PoolError(
         'BUFFER_FULL',
         `a message to server '${name}' was refused: ${what} already to be written; await send(), or raise it`,
@@ -228,18 +277,26 @@ export class RequestFlow {
       );
     }
     member.waitingBytes += size;
+    this.#waitingBytes += size;
     const sent = deferred<void>();
-    const item: Outgoing = { member, message, request, size, sent };
+    // As it is now: its sender may use the object again.
+    const item: Outgoing = { member, message: JSON.parse(text) as JsonRpcMessage, request, size, sent };
+    if (request) request.message = item.message as JsonRpcRequest;
     this.#waiting.push(member, item);
     // One that is cancelled is passed over when its turn comes, but takes nothing any more.
-    if (request) request.leaveQueue = () => this.#leave(item);
+    if (request) {
+      request.leaveQueue = () => {
+        this.#leave(item);
+        this.#waiting.tidy(member, ({ message: wanted }) => wanted !== undefined);
+      };
+    }
     return sent.promise;
   }
 
   #sendWaiting(upstream: Upstream, item: Outgoing): void {
     const { message, request, sent } = item;
     this.#giveBack(item);
-    if (request?.done) return sent?.resolve();
+    if (message === undefined || request?.done) return sent?.resolve();
     if (request) request.leaveQueue = undefined;
     try {
       const written = request ? upstream.forward(request) : upstream.send(message);
@@ -252,6 +309,11 @@ export class RequestFlow {
     }
   }
 
+  /** What was to be asked of a process that is no more. */
+  #forgetAsks(): void {
+    for (const { answered } of this.#asks.splice(0)) answered(undefined);
+  }
+
   /** What waits of a session is not sent any more. */
   #drop(member: Member): void {
     for (const item of this.#waiting.drop(member)) this.#leave(item);
@@ -259,6 +321,7 @@ export class RequestFlow {
 
   #leave(item: Outgoing): void {
     this.#giveBack(item);
+    item.message = undefined;
     item.sent?.resolve();
   }
 
@@ -266,12 +329,13 @@ export class RequestFlow {
     const { member, size } = item;
     item.size = 0;
     member.waitingBytes -= size;
+    this.#waitingBytes -= size;
     this.#options.budget.give(size);
   }
 
   #lost(request: OpenRequest, error: PoolError, more: { retryable?: boolean } = {}): void {
     const mayHaveRun = request.upstream !== undefined || request.repeated;
-    const { error: lost } = lostRequest(request.id, request.message.method, error, { mayHaveRun, ...more });
+    const { error: lost } = lostRequest(request.id, request.method, error, { mayHaveRun, ...more });
     this.answer(request, { error: lost });
   }
 }

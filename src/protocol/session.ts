@@ -75,7 +75,12 @@ export class Session implements PooledTransport, Endpoint {
       return Promise.reject(new Error('this transport is not started: call start(), or client.connect()'));
     }
     this.#owner.touched();
-    return this.#attachment.send(message);
+    try {
+      return this.#attachment.send(message);
+    } catch (error) {
+      // What is no message at all.
+      return Promise.reject(error);
+    }
   }
 
   async close(): Promise<void> {

@@ -9,6 +9,8 @@ export interface Asker<S> {
 export interface SubscriptionWire<A> {
   /** Sends a request of the pool; the answer is undefined when the server ended before. */
   request(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void;
+  /** The same, before all that waits: a new process is told what the last one knew. */
+  replay(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void;
   /** Answers a request; does nothing when it was cancelled, or its session is gone. */
   answer(asker: A, answer: Answer): void;
 }
@@ -89,21 +91,22 @@ export class Subscriptions<S, A extends Asker<S>> {
    */
   subscribers(uri: string): Iterable<S> {
     const sessions = new Set<S>(this.#byUri.get(uri)?.sessions);
-    for (const [whole, subscription] of this.#byUri) {
-      const isPart = uri.startsWith(whole) && (whole.endsWith('/') || '/?#'.includes(uri.charAt(whole.length)));
-      if (isPart) for (const session of subscription.sessions) sessions.add(session);
+    // What it may be part of ends before, or with, a separator: so each is looked up, instead of all gone through.
+    for (const { index } of uri.matchAll(/[/?#]/g)) {
+      const wholes = uri[index] === '/' ? [uri.slice(0, index), uri.slice(0, index + 1)] : [uri.slice(0, index)];
+      for (const whole of wholes) for (const session of this.#byUri.get(whole)?.sessions ?? []) sessions.add(session);
     }
     return sessions;
   }
 
   /** The server is another process now: subscribes to everything again. */
   replay(): void {
-    for (const [uri, subscription] of this.#byUri) this.#send(uri, subscription);
+    for (const [uri, subscription] of this.#byUri) this.#send(uri, subscription, 'replay');
   }
 
-  #send(uri: string, subscription: Subscription<S, A>): void {
+  #send(uri: string, subscription: Subscription<S, A>, how: 'request' | 'replay' = 'request'): void {
     subscription.asked += 1;
-    this.#wire.request('resources/subscribe', { uri }, (answer) => {
+    this.#wire[how]('resources/subscribe', { uri }, (answer) => {
       subscription.asked -= 1;
       // Asked again when there is another server, if anybody still wants it.
       if (answer === undefined && this.#byUri.get(uri) === subscription) return;

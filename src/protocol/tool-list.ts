@@ -12,6 +12,8 @@ export interface ToolChanges {
 /** The tools of a server as its answers to `tools/list` show them, page by page. Looked at only when it matters. */
 export class ToolList {
   #pages: (readonly unknown[])[] = [];
+  /** Made when it is first asked for. */
+  #repeatable: Set<unknown> | undefined;
   /** The cursor of the page that is missing; undefined when the list is whole, `null` when nothing is known. */
   #missing: unknown = null;
 
@@ -29,6 +31,7 @@ export class ToolList {
   page(cursor: unknown, { result }: Answer): void {
     const tools = property(result, 'tools');
     if (!Array.isArray(tools)) return;
+    this.#repeatable = undefined;
     if (cursor === undefined) this.#pages = [];
     else if (cursor !== this.#missing) return;
     this.#pages.push(tools);
@@ -38,14 +41,14 @@ export class ToolList {
   /** The server said that its tools have changed. */
   forget(): void {
     this.#pages = [];
+    this.#repeatable = undefined;
     this.#missing = null;
   }
 
   /** Whether the server says that to call the tool twice does no more than to call it once. */
   isRepeatable(name: unknown): boolean {
-    const tool = this.#pages.flat().find((tool) => property(tool, 'name') === name);
-    const annotations = property(tool, 'annotations');
-    return property(annotations, 'readOnlyHint') === true || property(annotations, 'idempotentHint') === true;
+    this.#repeatable ??= new Set(this.#pages.flat().flatMap((tool) => (isRepeatableTool(tool) ? [nameOf(tool)] : [])));
+    return this.#repeatable.has(name);
   }
 
   /** From this list to `now`; undefined when they are the same. */
@@ -59,7 +62,27 @@ export class ToolList {
   }
 
   #texts(): Map<string, string> {
-    return new Map(this.#pages.flat().map((tool) => [String(property(tool, 'name')), JSON.stringify(tool)]));
+    return new Map(this.#pages.flat().map((tool) => [String(nameOf(tool)), textOf(tool)]));
+  }
+}
+
+/** Undefined for what is no name: a server may write anything. */
+function nameOf(tool: unknown): string | undefined {
+  const name = property(tool, 'name');
+  return typeof name === 'string' ? name : undefined;
+}
+
+function isRepeatableTool(tool: unknown): boolean {
+  const annotations = property(tool, 'annotations');
+  return property(annotations, 'readOnlyHint') === true || property(annotations, 'idempotentHint') === true;
+}
+
+function textOf(tool: unknown): string {
+  try {
+    return JSON.stringify(tool);
+  } catch {
+    // Nested deeper than can be written.
+    return '';
   }
 }
 

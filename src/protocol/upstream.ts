@@ -1,4 +1,4 @@
-import { messageOf, PoolError } from '../errors.js';
+import { PoolError } from '../errors.js';
 import type { Connection } from './connection.js';
 import {
   type Answer,
@@ -16,6 +16,8 @@ import type { Carrier, OpenRequest } from './member.js';
 
 /** While so much waits for a server to read it, what comes later waits for its turn instead, bytes. */
 const HIGH_WATER = 4 * 1_048_576;
+/** Most requests of the pool that a server leaves unanswered. */
+const MOST_OWN = 100_000;
 
 /** Who hears what a server says of itself, or to its clients. */
 export interface UpstreamReceiver {
@@ -53,6 +55,8 @@ export class Upstream implements Carrier {
   readonly #open = new Map<RequestId, OpenRequest>();
   /** The pool's own requests, whose answers concern no session. */
   readonly #own = new Map<RequestId, (answer: Answer | undefined) => void>();
+  /** How many of them count as requests of sessions. */
+  #counted = 0;
   #nextId = 1;
   /** The requests of this tick, which are written together. */
   #batch: Batch = { sent: undefined, told: Promise.resolve(), requests: [] };
@@ -89,7 +93,12 @@ export class Upstream implements Carrier {
 
   /** Whether it may be given another request now. */
   get hasRoom(): boolean {
-    return this.#open.size < this.#options.maxInFlight && this.#connection.backlog < HIGH_WATER;
+    return this.#open.size + this.#counted < this.#options.maxInFlight && this.canWrite;
+  }
+
+  /** Whether it reads what it is sent. */
+  get canWrite(): boolean {
+    return this.#connection.backlog < HIGH_WATER;
   }
 
   /**
@@ -98,17 +107,27 @@ export class Upstream implements Carrier {
    */
   request(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
     const id = this.#nextId++;
+    if (this.#own.size > MOST_OWN) {
+      const message = 'The server does not answer what it was asked before';
+      return onAnswer({ error: { code: CONNECTION_CLOSED, message } });
+    }
     this.#own.set(id, onAnswer);
-    this.#connection.send({ jsonrpc: '2.0', id, method, params }).catch((error: unknown) => {
-      // Of anything else the end of the process tells.
-      if (!isRefusal(error) || !this.#own.delete(id)) return;
-      onAnswer({ error: { code: CONNECTION_CLOSED, message: messageOf(error) } });
+    this.#connection.sendOwn({ jsonrpc: '2.0', id, method, params });
+  }
+
+  /** The same for what a session has asked for all: it counts as a request of a session, as far as room is concerned. */
+  requestCounted(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
+    this.#counted += 1;
+    this.request(method, params, (answer) => {
+      this.#counted -= 1;
+      onAnswer(answer);
+      this.#receiver?.roomAgain();
     });
   }
 
-  /** For messages of the pool: if they cannot be written, the connection tells of it by itself. */
+  /** For messages of the pool. A server that does not read is told nothing more: it could make us say ever more. */
   write(message: JsonRpcMessage): void {
-    this.#connection.send(message).catch(() => {});
+    if (this.canWrite) this.#connection.sendOwn(message);
   }
 
   /** Refuses a request of the server. */

@@ -115,6 +115,11 @@ export class ServerInstance {
     return this.#conversation?.openRequests ?? 0;
   }
 
+  /** Whether a process was spawned, or tried to be. */
+  get wasLaunched(): boolean {
+    return this.#process !== undefined;
+  }
+
   /** Whether it was of use to anybody: it has answered a request of a session. */
   get answered(): boolean {
     return this.#conversation?.answered ?? false;

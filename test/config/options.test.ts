@@ -176,6 +176,7 @@ describe('wrong options', () => {
     [{ restart: { cooldwn: 1 } }, 'restart.cooldwn'],
     [{ restart: 5 }, 'restart'],
     [{ maxInFlight: 0 }, 'maxInFlight'],
+    [{ clientCapabilities: { roots: () => {} } }, 'clientCapabilities'],
     [{ maxSessions: 1.5 }, 'maxSessions'],
   ])('[OPT-3] are refused where they cannot stand together, or are no numbers: %j', (policy, name) => {
     expect(problemsOf({ servers: { files: { command: 'node', ...policy } } })).toEqual([

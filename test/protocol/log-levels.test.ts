@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Answer, JsonRpcMessage } from '../../src/protocol/json-rpc.js';
-import { hears, isLogLevel, type Listener, type LogLevel, LogLevels } from '../../src/protocol/log-levels.js';
+import {
+  hears,
+  isLogLevel,
+  type LevelWire,
+  type Listener,
+  type LogLevel,
+  LogLevels,
+} from '../../src/protocol/log-levels.js';
 
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;
 
@@ -9,11 +16,12 @@ const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'aler
 function levels() {
   const told: unknown[] = [];
   const open: ((answer: Answer | undefined) => void)[] = [];
-  const logLevels = new LogLevels((method, params, onAnswer) => {
+  const request: LevelWire['request'] = (method, params, onAnswer) => {
     expect(method).toBe('logging/setLevel');
     told.push((params as { level: unknown }).level);
     open.push(onAnswer);
-  });
+  };
+  const logLevels = new LogLevels({ request, replay: request });
   const join = (): Listener => {
     const listener: Listener = { level: undefined, isListening: false };
     logLevels.attach(listener);

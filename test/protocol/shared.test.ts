@@ -568,6 +568,21 @@ describe('what a shared server says to all', () => {
     for (const { ear } of [a, b]) expect(ear.heard).toHaveLength(news.length);
   });
 
+  it('[SHARE-1] survives what is shaped in a way that nobody thought of', async () => {
+    const { a, b, sent, says } = shared();
+    await a.at.send(subscribe(1));
+    const [wire] = ids(await sent());
+    const deep = (levels: number) => JSON.parse(`${'['.repeat(levels)}${']'.repeat(levels)}`) as unknown;
+    await says({ method: 'notifications/resources/updated', params: { uri: { toString: null } } });
+    await says({ method: 'notifications/progress' }, { method: 'notifications/tasks/status', params: [] });
+    // Deeper than can be copied, or written.
+    const nested = `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"error","data":${'['.repeat(10_000)}${']'.repeat(10_000)}}}`;
+    await says(JSON.parse(nested) as object).catch(() => {});
+    await says(answer(wire, { deep: deep(100) }), log('error'));
+    for (const { ear } of [a, b]) expect(ear.heard.at(-1)).toEqual(log('error'));
+    expect(a.ear.heard.find(({ id }) => id === 1)).toMatchObject({ result: {} });
+  });
+
   it('[SHARE-1] is a copy for each: what one client does to it reaches no other', async () => {
     const { a, b, says } = shared();
     for (const message of [note('x', { list: [1] }), log('info'), note('tools/list_changed', { list: [1] })]) {
@@ -899,16 +914,93 @@ describe('the turns of the sessions of a shared server', () => {
     const { a, b, join, sent } = all;
     await a.at.send(named('first'));
     await sent();
-    const text = 'x'.repeat(1_800);
-    const waits = [a, b].map(({ at }, index) => at.send(request(index, 'tools/call', { text })));
+    const text = 'x'.repeat(1_200);
+    const waits = [
+      a.at.send(request(1, 'tools/call', { text })),
+      b.at.send(request(1, 'tools/call', { text: 'x'.repeat(300) })),
+    ];
     for (const wait of waits) expect(await outcome(wait)).toBe('pending');
     const c = join();
+    // Half of what may wait is for the sessions of one server.
     expect(await rejection(c.at.send(request(1, 'tools/call', { text })))).toMatchObject({ code: 'BUFFER_FULL' });
     expect(c.at.openRequests).toBe(0);
     // A session that ends gives its part back.
     a.at.detach();
     void c.at.send(request(2, 'tools/call', { text })).catch(() => {});
     expect(c.at.openRequests).toBe(1);
+  });
+
+  it('[FLOW-1] what sessions want of the server for themselves takes turns, and a place', async () => {
+    const { a, b, sent, says } = shared({ maxInFlight: 1 });
+    for (let uri = 0; uri < 50; uri++) await a.at.send(subscribe(uri, `u${uri}`));
+    await a.at.send(setLevel('level', 'error'));
+    void b.at.send(named('b1'));
+    const served: (string | undefined)[] = [];
+    for (let wire = await sent(); wire.length > 0; wire = await sent()) {
+      expect(wire).toHaveLength(1);
+      served.push(wire[0]?.method);
+      await says(answer(wire[0]?.id));
+    }
+    expect(served).toHaveLength(52);
+    expect(served.indexOf('tools/call')).toBeLessThan(4);
+    expect(a.ear.heard).toHaveLength(51);
+    expect(b.ear.heard).toEqual([answer('b1')]);
+  });
+
+  it('[FAIL-1] [FAIL-2] what they want of a process that is lost before its turn is told to the next', async () => {
+    const { a, mux, upstream, sent, start, hold } = shared({ maxInFlight: 1 });
+    for (const uri of ['x', 'y']) await a.at.send(subscribe(uri, uri));
+    expect(await sent()).toHaveLength(1);
+    mux.lose(upstream, crash);
+    const next = start();
+    next.connect();
+    const wire = await next.sent();
+    expect(wire.map(({ params }) => params)).toEqual([{ uri: 'x' }, { uri: 'y' }]);
+    await next.says(...ids(wire).map((id) => answer(id)));
+    expect(ids(a.ear.heard)).toEqual(['x', 'y']);
+    expect(hold.count).toBe(0);
+  });
+
+  it('[FLOW-2] lets go of what was cancelled while it waits, and of sessions that are gone', async () => {
+    const { a, b, mux, sent } = shared({ maxInFlight: 1, budget: new WriteBudget(64_000_000) });
+    await b.at.send(named('first'));
+    await sent();
+    const text = 'x'.repeat(1_000_000);
+    for (let id = 0; id < 200; id++) {
+      void a.at.send(request(id, 'tools/call', { text }));
+      await a.at.send(cancel(id));
+    }
+    for (let wave = 0; wave < 200; wave++) {
+      const { at } = attach(mux);
+      void at.send(named('waits'));
+      at.detach();
+    }
+    expect(a.at.openRequests).toBe(0);
+    expect(await outcome(a.at.send(named('last')))).toBe('pending');
+  });
+
+  it('[ROUTE-1] what is done to a message after it was sent changes nothing', async () => {
+    for (const maxInFlight of [Infinity, 1]) {
+      const { a, mux, upstream, sent, says, start } = shared({ maxInFlight });
+      const reused = { ...request(1, 'resources/read', { uri: 'r1' }) } as { id: number; params: { uri: string } };
+      for (const id of [1, 2, 3]) {
+        Object.assign(reused, { id, method: 'resources/read', params: { uri: `r${id}` } });
+        void a.at.send(reused as unknown as JsonRpcMessage);
+      }
+      Object.assign(reused, { method: 'tools/call' });
+      reused.params.uri = 'changed';
+      for (let wire = await sent(); wire.length > 0 && maxInFlight < Infinity; wire = await sent()) {
+        await says(...wire.map(({ id, params }) => answer(id, params)));
+      }
+      if (maxInFlight === Infinity) {
+        mux.lose(upstream, crash);
+        const next = start();
+        next.connect();
+        const wire = await next.sent();
+        await next.says(...wire.map(({ id, params }) => answer(id, params)));
+      }
+      expect(a.ear.heard).toEqual([1, 2, 3].map((id) => answer(id, { uri: `r${id}` })));
+    }
   });
 
   it('[FLOW-2] has no more than 100,000 open requests of one session', async () => {

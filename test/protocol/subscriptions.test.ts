@@ -20,8 +20,11 @@ function subscriptions() {
   const sent: Sent[] = [];
   const answers: [number, Answer][] = [];
   let number = 0;
+  const request = (method: string, params: unknown, onAnswer: Sent['onAnswer']) => {
+    sent.push({ method, uri: (params as { uri: string }).uri, onAnswer });
+  };
   const all = new Subscriptions<string, Ask>({
-    request: (method, params, onAnswer) => sent.push({ method, uri: (params as { uri: string }).uri, onAnswer }),
+    ...{ request, replay: request },
     answer: (asker, answer) => answers.push([asker.number, answer]),
   });
   /** Returns its number; an answer that is known at once is an answer like any other. */
