@@ -10,6 +10,7 @@ const host = (more = '') => `
   const server = { command: process.execPath, args: [FIXTURES + '/ignore-eof-and-term.js'], inheritEnv: ['${MARKER}'] };
   const pools = [0, 1].map((number) => {
     const pool = new MCPServerPool({ servers: { s: { ...server, eofGrace: EOF, termGrace: EOF } }, handleSignals: true });
+    pool.on('pool:draining', () => console.log('draining'));
     pool.on('pool:closed', ({ mode, survivors }) => console.log('closed', number, mode, survivors.length));
     return pool;
   });
@@ -46,7 +47,7 @@ describe('handleSignals', () => {
     const { child, result, stdout } = startHost(host().replaceAll('EOF', '15_000'));
     await until('it is ready', () => stdout().includes('ready 1'));
     child.kill('SIGTERM');
-    await until('it has begun', () => servers().length > 0);
+    await until('it has begun', () => stdout().includes('draining'));
     child.kill('SIGINT');
     const ended = await result;
     expect(ended.signal).toBe('SIGTERM');
