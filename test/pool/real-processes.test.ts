@@ -46,7 +46,7 @@ describe('callers', () => {
   });
 
   it('[QUEUE-6] given up during the handshake, the start serves the next; without one it ends and its slot is free', async () => {
-    const pool = open({ slow: { ...fixture('slow-start', '--ms=300'), maxInstances: 1 } });
+    const pool = open({ slow: { ...fixture('slow-start', '--ms=1500'), maxInstances: 1 } });
     const abort = new AbortController();
     const first = fails(pool.getServer('slow', { signal: abort.signal }));
     const second = pool.getServer('slow');
@@ -59,7 +59,7 @@ describe('callers', () => {
     const late = await fails(pool.getServer('slow', { timeout: 40, tenant: 'another' }));
     expect(late.code).toBe('ACQUIRE_TIMEOUT');
     lease.release();
-    expect((await fails(pool.getServer('slow', { timeout: 100, tenant: 'another' }))).data.phase).toBe('start');
+    expect((await fails(pool.getServer('slow', { timeout: 900, tenant: 'another' }))).data.phase).toBe('start');
     await until('the slot is free', () => pool.status().processes === 0);
     expect(stopped.map(({ reason }) => reason)).toEqual(['evicted', 'unwanted']);
   });
