@@ -37,8 +37,8 @@ export function identify(table: ProcessTable, pid: number): number | undefined {
 const stat = Buffer.allocUnsafe(1024);
 
 /**
- * Linux: /proc. Reads are synchronous on purpose. They never touch a disk, and a pass of 500 processes takes 2 ms,
- * where the thread pool would take ten times as long and the table would change meanwhile.
+ * Linux: /proc. Reads are synchronous on purpose. They never touch a disk, and a pass takes some microseconds for
+ * each process, where the thread pool would take ten times as long and the table would change meanwhile.
  */
 export const linuxProcessTable: ProcessTable = {
   read(pid) {

@@ -6,7 +6,7 @@ import { Connection, type WriteBudget } from '../protocol/connection.js';
 import { DirectRouting } from '../protocol/direct-routing.js';
 import { type InitializeResult, initializeParams, readInitializeResult } from '../protocol/handshake.js';
 import type { Multiplexer, MultiplexerHandlers } from '../protocol/multiplexer.js';
-import { Session, type SessionOwner } from '../protocol/session.js';
+import type { Routing } from '../protocol/routing.js';
 import { Upstream } from '../protocol/upstream.js';
 
 const MB = 1_048_576;
@@ -102,9 +102,9 @@ export class Conversation {
     this.#line.onDrained = task;
   }
 
-  /** The session of a new lease. */
-  openSession(owner: SessionOwner): Session {
-    return new Session(this.#multiplexer ?? (this.#line as DirectRouting), owner);
+  /** Where the one session of a dedicated server attaches; undefined for others, whose sessions may outlive it. */
+  get direct(): Routing | undefined {
+    return this.#line instanceof DirectRouting ? this.#line : undefined;
   }
 
   /** Writes at once what was sent in this tick. */

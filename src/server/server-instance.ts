@@ -174,9 +174,10 @@ export class ServerInstance {
 
   /** The session of a new lease. */
   openSession(owner: SessionOwner): Session {
-    if (this.#multiplexer) return new Session(this.#multiplexer, owner);
-    if (this.#conversation === undefined) throw new Error('a session needs a server that was started');
-    return this.#conversation.openSession(owner);
+    // Sessions of a multiplexer may be there before their process.
+    const routing = this.#multiplexer ?? this.#conversation?.direct;
+    if (routing === undefined) throw new Error('a session needs a server that was started');
+    return new Session(routing, owner);
   }
 
   /** New requests of its sessions wait from now on: it is to be replaced. */

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { PoolError } from '../../src/errors.js';
-import type { MCPServerPool, PooledServer } from '../../src/index.js';
+import type { AcquireOptions, MCPServerPool, PooledServer } from '../../src/index.js';
 import { RawClient } from '../helpers/client.js';
+import type { FakeLauncher } from '../helpers/fake-launcher.js';
 import { setUp } from '../helpers/fake-pool.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
 
@@ -14,6 +15,14 @@ async function leases(pool: MCPServerPool, count: number): Promise<{ lease: Pool
       return { lease, client: await RawClient.connect(lease.transport) };
     }),
   );
+}
+
+/** A caller whose server exits before it is ready. */
+async function failStart(pool: MCPServerPool, launcher: FakeLauncher, options?: AcquireOptions): Promise<void> {
+  const call = rejection(pool.getServer('a', options));
+  await flush();
+  launcher.last.exit({ exitCode: 1 });
+  await call;
 }
 
 describe('a server that ends unasked', () => {
@@ -218,10 +227,7 @@ describe('a server that fails again and again', () => {
     const { pool, launcher } = setUp({ servers: { a: looping } });
     for (let crash = 0; crash < 3; crash++) {
       launcher.auto = { ...launcher.auto, initialize: false };
-      const call = rejection(pool.getServer('a', { tenant: 'alice' }));
-      await flush();
-      launcher.last.exit({ exitCode: 1 });
-      await call;
+      await failStart(pool, launcher, { tenant: 'alice' });
     }
     expect(await rejection(pool.getServer('a', { tenant: 'alice' }))).toMatchObject({ code: 'BREAKER_OPEN' });
     launcher.auto = { ...launcher.auto, initialize: true };
@@ -247,10 +253,7 @@ describe('a server that fails again and again', () => {
   it('[FAIL-6] is forgiven when its definition is changed', async () => {
     const { pool, launcher } = setUp({ servers: { a: { ...looping, restart: { maxRestarts: 0 } } } });
     launcher.auto = { ...launcher.auto, initialize: false };
-    const call = rejection(pool.getServer('a'));
-    await flush();
-    launcher.last.exit({ exitCode: 1 });
-    await call;
+    await failStart(pool, launcher);
     expect(await rejection(pool.getServer('a'))).toMatchObject({ code: 'BREAKER_OPEN' });
     launcher.auto = { ...launcher.auto, initialize: true };
     await pool.updateServer('a', { ...shared, args: ['better'] });
@@ -273,10 +276,7 @@ describe('a server that fails again and again', () => {
       { servers: { a: { ...looping, restart: { maxRestarts: 0, cooldown: 1_000 } } } },
       { initialize: false },
     );
-    const first = rejection(pool.getServer('a'));
-    await flush();
-    launcher.last.exit({ exitCode: 1 });
-    await first;
+    await failStart(pool, launcher);
     await clock.advanceAndFlush(1_000);
     const abort = new AbortController();
     const given = rejection(pool.getServer('a', { signal: abort.signal }));
@@ -542,10 +542,7 @@ describe('a listener', () => {
       { servers: { a: { ...shared, restart: { maxRestarts: 0, cooldown: 1_000 } } } },
       { initialize: false },
     );
-    const first = rejection(pool.getServer('a'));
-    await flush();
-    launcher.last.exit({ exitCode: 1 });
-    await first;
+    await failStart(pool, launcher);
     await clock.advanceAndFlush(1_000);
     let closed: Promise<unknown> | undefined;
     pool.once('breaker:half-opened', () => {
@@ -595,10 +592,7 @@ describe('definitions, breakers and limits', () => {
       limits: { maxProcesses: 1 },
     });
     launcher.auto = { ...launcher.auto, initialize: false };
-    const call = rejection(pool.getServer('a'));
-    await flush();
-    launcher.last.exit({ exitCode: 1 });
-    await call;
+    await failStart(pool, launcher);
     launcher.auto = { ...launcher.auto, initialize: true };
     (await pool.getServer('b')).release();
     expect(await rejection(pool.getServer('a'))).toMatchObject({ code: 'BREAKER_OPEN' });
@@ -608,10 +602,7 @@ describe('definitions, breakers and limits', () => {
   it('[FAIL-6] a probe whose definition gets another policy has all its seats when it is ready', async () => {
     const one = { ...shared, maxInstances: 1, restart: { maxRestarts: 0, cooldown: 1_000 } };
     const { pool, launcher, clock } = setUp({ servers: { a: one } }, { initialize: false });
-    const call = rejection(pool.getServer('a'));
-    await flush();
-    launcher.last.exit({ exitCode: 1 });
-    await call;
+    await failStart(pool, launcher);
     await clock.advanceAndFlush(1_000);
     const probe = pool.getServer('a');
     await flush();
@@ -625,15 +616,9 @@ describe('definitions, breakers and limits', () => {
       { servers: { a: { command: 'fake', restart: { maxRestarts: 0, cooldown: 1_000 } } } },
       { initialize: false },
     );
-    const fails = async (tenant: string) => {
-      const call = rejection(pool.getServer('a', { tenant }));
-      await flush();
-      launcher.last.exit({ exitCode: 1 });
-      await call;
-    };
-    await fails('x');
+    await failStart(pool, launcher, { tenant: 'x' });
     await clock.advanceAndFlush(1_000);
-    await fails('y');
+    await failStart(pool, launcher, { tenant: 'y' });
     const calls = [pool.getServer('a', { tenant: 'x' }), pool.getServer('a', { tenant: 'x' })].map(rejection);
     await flush();
     expect(launcher.living).toHaveLength(1);

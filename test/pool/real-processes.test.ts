@@ -1,29 +1,14 @@
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { PoolError } from '../../src/errors.js';
-import { MCPServerPool, type PoolEvents, type PoolOptions, type ServerDefinition } from '../../src/index.js';
+import type { ServerDefinition } from '../../src/index.js';
 import { RawClient } from '../helpers/client.js';
 import { fixture, fixturePath, wrapped } from '../helpers/fixture.js';
 import { runHost } from '../helpers/host.js';
 import { descendants, isLiving, MARKER, marked } from '../helpers/processes.js';
+import { fails, open, record } from '../helpers/real-pool.js';
 import { rejection, until } from '../helpers/until.js';
 
-/** A pool of real processes, ended when the test is over. */
-function open(servers: Record<string, ServerDefinition>, options: Omit<PoolOptions, 'servers'> = {}): MCPServerPool {
-  const pool = new MCPServerPool({ servers, ...options });
-  onTestFinished(async () => {
-    expect((await pool.shutdown({ mode: 'emergency' })).survivors).toEqual([]);
-  });
-  return pool;
-}
-
-function record<K extends keyof PoolEvents>(pool: MCPServerPool, event: K): PoolEvents[K][] {
-  const told: PoolEvents[K][] = [];
-  pool.on(event, ((payload: PoolEvents[K]) => told.push(payload)) as never);
-  return told;
-}
-
 const quick = { eofGrace: 150, termGrace: 150 };
-const fails = async (promise: Promise<unknown>) => (await rejection(promise)) as PoolError;
 
 describe('callers', () => {
   it('[QUEUE-1] [BUDGET-1] 50 at once on a cold definition: never more than 3 processes, served in order', async () => {

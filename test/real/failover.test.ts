@@ -4,16 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { PoolError } from '../../src/errors.js';
-import {
-  MCPServerPool,
-  type PoolEvents,
-  type PooledServer,
-  type PoolOptions,
-  type ServerDefinition,
-} from '../../src/index.js';
+import type { MCPServerPool, PooledServer, ServerDefinition } from '../../src/index.js';
 import { RawClient } from '../helpers/client.js';
 import { fixture, wrapped } from '../helpers/fixture.js';
 import { descendants, isLiving, MARKER } from '../helpers/processes.js';
+import { fails, open, record } from '../helpers/real-pool.js';
 import { sdkClients, textOf } from '../helpers/sdk-clients.js';
 import { rejection, until } from '../helpers/until.js';
 
@@ -27,29 +22,12 @@ const everything: ServerDefinition = {
   sharing: 'shared',
 };
 
-/** A pool of real processes, ended when the test is over. */
-function open(servers: Record<string, ServerDefinition>, options: Omit<PoolOptions, 'servers'> = {}): MCPServerPool {
-  const pool = new MCPServerPool({ servers, ...options });
-  onTestFinished(async () => {
-    expect((await pool.shutdown({ mode: 'emergency' })).survivors).toEqual([]);
-  });
-  return pool;
-}
-
-function record<K extends keyof PoolEvents>(pool: MCPServerPool, event: K): PoolEvents[K][] {
-  const told: PoolEvents[K][] = [];
-  pool.on(event, ((payload: PoolEvents[K]) => told.push(payload)) as never);
-  return told;
-}
-
 /** A path in a folder that is gone after the test. */
 function temporaryPath(name: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'mcp-pool-failover-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   return join(folder, name);
 }
-
-const fails = async (promise: Promise<unknown>) => (await rejection(promise)) as PoolError;
 
 function kill(pid: number | undefined): void {
   // What this test started, and never 0: that would be its own group.

@@ -3,10 +3,11 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { MCPServerPool, type PooledServer, type PoolOptions, type ServerDefinition } from '../../src/index.js';
+import type { PooledServer, ServerDefinition } from '../../src/index.js';
 import { RawClient } from '../helpers/client.js';
 import { fixture } from '../helpers/fixture.js';
 import { descendants, MARKER } from '../helpers/processes.js';
+import { open } from '../helpers/real-pool.js';
 import { sdkClients, tap, textOf } from '../helpers/sdk-clients.js';
 import { until } from '../helpers/until.js';
 
@@ -16,15 +17,6 @@ const { resolve } = createRequire(import.meta.url);
 function official(name: 'everything' | 'memory', policy: Partial<ServerDefinition> = {}): ServerDefinition {
   const args = [resolve(`@modelcontextprotocol/server-${name}/dist/index.js`)];
   return { command: process.execPath, args, inheritEnv: [MARKER], sharing: 'shared', ...policy };
-}
-
-/** A pool of real processes, ended when the test is over. */
-function open(servers: Record<string, ServerDefinition>, options: Omit<PoolOptions, 'servers'> = {}): MCPServerPool {
-  const pool = new MCPServerPool({ servers, ...options });
-  onTestFinished(async () => {
-    expect((await pool.shutdown({ mode: 'emergency' })).survivors).toEqual([]);
-  });
-  return pool;
 }
 
 /** A folder that is gone after the test. */

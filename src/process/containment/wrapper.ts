@@ -30,7 +30,7 @@ const WRAPPER_NAME = 'mcp-server-pool';
 
 const SHELL = '/bin/sh';
 const PROBE_TIMEOUT = 2_000;
-/** The largest that a marker can be, less one: any would do. */
+/** As large as markers are; which one it is does not matter. */
 const PROBE_VALUE = (1n << 62n) - 2n;
 
 /** dash names the limit of file locks `-w`, bash and busybox name it `-x`. */

@@ -1,0 +1,26 @@
+import { expect, onTestFinished } from 'vitest';
+import type { PoolError } from '../../src/errors.js';
+import { MCPServerPool, type PoolEvents, type PoolOptions, type ServerDefinition } from '../../src/index.js';
+import { rejection } from './until.js';
+
+/** A pool of real processes, ended when the test is over. */
+export function open(
+  servers: Record<string, ServerDefinition>,
+  options: Omit<PoolOptions, 'servers'> = {},
+): MCPServerPool {
+  const pool = new MCPServerPool({ servers, ...options });
+  onTestFinished(async () => {
+    expect((await pool.shutdown({ mode: 'emergency' })).survivors).toEqual([]);
+  });
+  return pool;
+}
+
+/** What a pool tells from now on. */
+export function record<K extends keyof PoolEvents>(pool: MCPServerPool, event: K): PoolEvents[K][] {
+  const told: PoolEvents[K][] = [];
+  pool.on(event, ((payload: PoolEvents[K]) => told.push(payload)) as never);
+  return told;
+}
+
+/** The error that a call of a pool rejects with. */
+export const fails = async (promise: Promise<unknown>) => (await rejection(promise)) as PoolError;
