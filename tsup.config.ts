@@ -1,11 +1,12 @@
 import { defineConfig } from 'tsup';
 
 export default defineConfig({
-  entry: ['src/index.ts', 'src/stdio.ts'],
+  // The reaper is a program of its own: the guardian starts it when the host is dead.
+  entry: ['src/index.ts', 'src/stdio.ts', 'src/reaper.ts'],
   format: 'esm',
   target: 'node20',
   platform: 'node',
-  dts: true,
+  dts: { entry: ['src/index.ts', 'src/stdio.ts'] },
   sourcemap: true,
   clean: true,
   // One file for each entry: stack traces and source maps stay easy to read, and nobody can import an inner chunk.

@@ -1,10 +1,16 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
 export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^.*\/reaper-url\.js$/, replacement: new URL('test/helpers/reaper-url.ts', import.meta.url).pathname },
+    ],
+  },
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/helpers/compiled.ts'],
     // After each test: no process, descriptor or timer of it is left.
-    setupFiles: ['test/helpers/leaks.ts', 'test/helpers/properties.ts'],
+    setupFiles: ['test/helpers/runtime-folder.ts', 'test/helpers/leaks.ts', 'test/helpers/properties.ts'],
     exclude: [...configDefaults.exclude, 'test/consumer/**', 'test/bench/**'],
     // Real child processes, signals and file descriptors: each test file gets a process of its own.
     pool: 'forks',

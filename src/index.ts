@@ -35,6 +35,8 @@ export {
   type CleanupStatus,
   type EscalationReason,
 } from './process/cleanup-queue.js';
+export type { ReapedHost } from './process/containment/dead-hosts.js';
+export type { ContainmentPart, ContainmentProblem } from './process/containment/problems.js';
 export type { EndOptions, ExitInfo, Launcher, ProcessHandlers, ServerProcess } from './process/launcher.js';
 export {
   type ConsistencyReport,

@@ -122,6 +122,22 @@ export const limitFields = {
   memoryLimitMB: later('memory limits come with the resource monitor'),
 };
 
+/** Who ends the servers when the host is killed; one for all pools of a host. */
+export const guardianFields = {
+  /** Whether a small process watches the host, and ends its servers when it is dead. Default true. */
+  enabled: flag(true),
+  /** Path of `dist/reaper.js` of this package; only a bundled host has to name it. */
+  reaper: optionalText(),
+  /** Runs the reaper: a Node. Default: what runs the host; a host that is one executable file has to name it. */
+  executable: optionalText(),
+  /**
+   * Where hosts note that they live, for the next host to end what one has left that was killed together with its
+   * guardian: a folder of this user alone. Default: `mcp-server-pool` in the user's runtime directory, else in that for
+   * temporary files.
+   */
+  runtimeDirectory: optionalText(),
+};
+
 export const poolFields = {
   /** The servers by name, the same shape as `mcpServers` in a configuration file. */
   servers: jsonObject() as Field<Readonly<Record<string, ServerDefinition>>>,
@@ -144,6 +160,8 @@ export const poolFields = {
    * Default false: the host calls `shutdown()` from its own handlers.
    */
   handleSignals: flag(false),
+  /** Who ends the servers when the host is killed. */
+  guardian: group(guardianFields),
   containment: later('it comes with orphan protection'),
 };
 
@@ -178,8 +196,10 @@ export interface ResolvedDefinition
 
 export type ResolvedLimits = Resolved<typeof limitFields>;
 
-export interface ResolvedPoolOptions extends Omit<Resolved<typeof poolFields>, 'servers' | 'limits' | 'cleanup'> {
+export interface ResolvedPoolOptions
+  extends Omit<Resolved<typeof poolFields>, 'servers' | 'limits' | 'cleanup' | 'guardian'> {
   readonly servers: ReadonlyMap<string, ResolvedDefinition>;
   readonly limits: ResolvedLimits;
   readonly cleanup: Resolved<typeof cleanupFields>;
+  readonly guardian: Resolved<typeof guardianFields>;
 }

@@ -3,6 +3,7 @@ import { resolveEnvironment } from './environment.js';
 import { isPlainObject, type Problems, type Resolved, readOptions, refuse } from './option-table.js';
 import {
   definitionFields,
+  guardianFields,
   limitFields,
   type PoolOptions,
   policyFields,
@@ -30,6 +31,7 @@ export function resolvePoolOptions(given: PoolOptions | SingleServerOptions): Re
   const options = readOptions(poolFields, pool, '', problems, isShorthand(given) ? Object.keys(definitionFields) : []);
   const limits = readOptions(limitFields, options.limits, 'limits', problems);
   const cleanup = readOptions(cleanupFields, options.cleanup, 'cleanup', problems);
+  const guardian = readOptions(guardianFields, options.guardian, 'guardian', problems);
   const defaults = readOptions(policyFields, options.defaults, 'defaults', problems);
   if (limits.maxProcessesPerServer !== Infinity && limits.maxProcessesPerServer > limits.maxProcesses) {
     problems.wrong.push(
@@ -48,7 +50,7 @@ export function resolvePoolOptions(given: PoolOptions | SingleServerOptions): Re
     );
   }
   refuse(problems, 'the options of MCPServerPool');
-  return { ...options, servers: resolved, defaults, limits, cleanup };
+  return { ...options, servers: resolved, defaults, limits, cleanup, guardian };
 }
 
 /**

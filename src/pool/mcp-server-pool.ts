@@ -275,6 +275,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     this.emit('pool:draining', { mode: options.mode });
     const rejected = this.#parts.desk.close(poolClosed());
     const report = { ...(await process.run(options)), rejected };
+    await this.#parts.host.end();
     this.#state = 'closed';
     ignoreSignals(this);
     this.#parts.hold.dispose();

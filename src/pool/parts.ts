@@ -5,7 +5,6 @@ import { CleanupQueue } from '../process/cleanup-queue.js';
 import { currentPlatform } from '../process/current-platform.js';
 import type { Launcher } from '../process/launcher.js';
 import { ProcessRegistry } from '../process/process-registry.js';
-import { localLauncher } from '../process/spawn.js';
 import { WriteBudget } from '../protocol/connection.js';
 import { Breakers } from './breakers.js';
 import { Failover } from './failover.js';
@@ -14,6 +13,7 @@ import { Janitor } from './janitor.js';
 import { LeaseDesk } from './lease-desk.js';
 import { LeaseNews } from './lease-news.js';
 import { Lifecycle } from './lifecycle.js';
+import { LocalHost } from './local-host.js';
 import type { News } from './pool-events.js';
 import { Retirement } from './retirement.js';
 import { newMetrics } from './status.js';
@@ -45,9 +45,9 @@ export function assemble(
   const cleanup = new CleanupQueue(options.cleanup);
   const breakers = new Breakers(clock, news);
   const leaseNews = new LeaseNews(news, metrics);
-  const launcher = dependencies.launcher ?? localLauncher(platform);
+  const host = dependencies.launcher ? elsewhere(dependencies.launcher) : new LocalHost(options, platform, news);
   const writeBudget = new WriteBudget(options.maxBufferedMB * MB);
-  const instances = { clock, hold, launcher, registry, cleanup, writeBudget };
+  const instances = { clock, hold, launcher: host.launcher, registry, cleanup, writeBudget };
   // News of an instance goes to those who are made after it, and watch it.
   const lifecycle: Lifecycle = new Lifecycle(fleet, breakers, metrics, instances, news, {
     isOpen,
@@ -73,5 +73,10 @@ export function assemble(
   });
   const retirement = new Retirement({ clock, hold, desk, failover });
   const janitor = new Janitor(clock, fleet, desk, options, lifecycle);
-  return { clock, hold, fleet, metrics, registry, cleanup, breakers, lifecycle, desk, retirement, janitor };
+  return { clock, hold, host, fleet, metrics, registry, cleanup, breakers, lifecycle, desk, retirement, janitor };
+}
+
+/** Where processes live of which this host need not take care. */
+function elsewhere(launcher: Launcher): Pick<LocalHost, 'launcher' | 'end'> {
+  return { launcher, end: () => Promise.resolve() };
 }

@@ -1,6 +1,8 @@
 import type { PoolError, PoolErrorCode } from '../errors.js';
 import type { ListenerError } from '../events.js';
 import type { CleanupEvents, CleanupReport } from '../process/cleanup-queue.js';
+import type { ReapedHost } from '../process/containment/dead-hosts.js';
+import type { ContainmentProblem } from '../process/containment/problems.js';
 import type { ToolChanges } from '../protocol/tool-list.js';
 import type { EndReason } from '../server/instance-context.js';
 import type { Limit } from './admission.js';
@@ -121,6 +123,10 @@ export interface PoolEvents extends CleanupEvents {
   'queue:rejected': QueueEvent & { readonly waited: number; readonly code: PoolErrorCode };
   /** A caller waits because of a limit. */
   'limit:reached': { readonly name: string; readonly limit: Limit; readonly value: number };
+  /** A host of this user that died together with its guardian had left processes; this is what became of them. */
+  'orphan:reaped': ReapedHost;
+  /** Something that keeps processes together is not in force on this host: less is guaranteed. Told once for each reason. */
+  'containment:degraded': ContainmentProblem;
   'pool:draining': { readonly mode: 'graceful' | 'emergency' };
   'pool:closed': ShutdownReport;
   'listener:error': ListenerError;

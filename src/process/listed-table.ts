@@ -15,6 +15,8 @@ export interface Listing {
 
 /** A process table where every look costs a child process. */
 export interface ListedTable extends ProcessTable {
+  /** Who is asked. */
+  readonly tool: string;
   /** The answer that is kept must not serve whoever asks from now on: something has happened since. */
   forget(): void;
 }
@@ -45,6 +47,7 @@ export function listedTable(listing: Listing, run: RunTool = runTool, self = pro
     return rows;
   };
   return {
+    tool: listing.tool,
     scan,
     read: (pid) => scan().get(pid),
     forget: () => {

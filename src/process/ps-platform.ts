@@ -1,4 +1,5 @@
 import { messageOf, PoolError } from '../errors.js';
+import { psIdentity } from './containment/guardian-script.js';
 import { forgetSoon, type ListedTable, type Listing, listedTable, type RunTool } from './listed-table.js';
 import { linux, type Platform } from './platform.js';
 import type { ProcessRow } from './process-table.js';
@@ -105,6 +106,9 @@ export function psPlatform(table: ListedTable = findPs()): Platform {
   return {
     ...linux,
     table,
+    // The limits and the environment of another process are not shown.
+    marks: undefined,
+    identity: psIdentity(table.tool),
     pace: { firstPoll: 20, longestPoll: 250, killGrace: 2_000 },
     signalGroup(group, signal) {
       linux.signalGroup(group, signal);

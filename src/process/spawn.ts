@@ -4,6 +4,7 @@ import spawn from 'cross-spawn';
 import type { ResolvedDefinition } from '../config/options.js';
 import { PoolError } from '../errors.js';
 import { resolveCommand } from './command.js';
+import type { Watch } from './containment/host-guard.js';
 import { MarkSearch } from './containment/mark-search.js';
 import { type MarkerChoice, markedStart } from './containment/marked-start.js';
 import { type InstanceMark, nextInstanceMark } from './containment/marker.js';
@@ -25,9 +26,26 @@ const DRAIN_GRACE = 100;
 
 const EVERY_MARKER: MarkerChoice = { environment: true, rlimit: true };
 
-/** Starts servers as child processes of this host. */
-export function localLauncher(platform: Platform, markers: MarkerChoice = EVERY_MARKER): Launcher {
-  return { launch: (definition, handlers) => new LocalProcess(definition, handlers, platform, markers) };
+/** Nobody ends the server when the host is killed. */
+const UNWATCHED: Watch = { started: () => {}, ended: () => {} };
+
+/** Starts servers as child processes of this host. `watch` is asked for one that ends them with the host, before each. */
+export function localLauncher(
+  platform: Platform,
+  markers: MarkerChoice = EVERY_MARKER,
+  watch: () => Watch = () => UNWATCHED,
+): Launcher {
+  return {
+    launch(definition, handlers) {
+      const watched = watch();
+      try {
+        return new LocalProcess(definition, handlers, platform, markers, watched);
+      } catch (error) {
+        watched.ended();
+        throw error;
+      }
+    },
+  };
 }
 
 class LocalProcess implements ServerProcess {
@@ -42,6 +60,8 @@ class LocalProcess implements ServerProcess {
   readonly #mark: InstanceMark | undefined;
   readonly #stderr = new StderrTail(STDERR_TAIL);
   readonly #tree: ProcessTree | undefined;
+  /** Who ends it when the host dies. */
+  readonly #watch: Watch;
   #exited = false;
   /** What the leader left, in the tick of its exit: whoever kills it then need not look again. */
   #left: ProcessRow[] | undefined;
@@ -55,10 +75,12 @@ class LocalProcess implements ServerProcess {
     handlers: ProcessHandlers,
     platform: Platform,
     { environment, rlimit }: MarkerChoice,
+    watch: Watch,
   ) {
     const { table, marks } = platform;
     this.#platform = platform;
     this.#definition = definition;
+    this.#watch = watch;
     this.#mark = marks && (environment || rlimit) ? nextInstanceMark() : undefined;
     this.#child = spawnChild(definition, platform, this.#mark, { environment, rlimit });
     const { pid } = this.#child;
@@ -77,6 +99,7 @@ class LocalProcess implements ServerProcess {
     this.#listen(handlers);
     if (pid !== undefined && this.#tree === undefined) this.#refuseUnknown();
     if (this.#tree) killAtExit(this);
+    if (pid !== undefined && this.startTime !== undefined) watch.started({ pid, startTime: this.startTime });
     // A pool never keeps its host alive; a request in flight does that by itself.
     this.#child.unref();
     for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) unrefStream(stream);
@@ -118,6 +141,7 @@ class LocalProcess implements ServerProcess {
       if (report.survivors.length === 0) {
         this.#destroyStreams();
         forgetAtExit(this);
+        this.#watch.ended();
       }
       return report;
     } catch (error) {
@@ -185,7 +209,9 @@ class LocalProcess implements ServerProcess {
     child.once('spawn', () => handlers.onSpawn());
     child.on('error', (error) => {
       // Also emitted for a failed kill(), which says nothing about the start.
-      if (child.pid === undefined) handlers.onSpawnError(spawnError(this.#definition, error));
+      if (child.pid !== undefined) return;
+      this.#watch.ended();
+      handlers.onSpawnError(spawnError(this.#definition, error));
     });
     // `exit`, not `close`: a helper that holds stdout delays `close`, perhaps for ever.
     child.once('exit', (exitCode, signal) => {

@@ -1,22 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+import { compiledSource, ROOT } from './compiled.js';
 
 /** What came of a host that ran as a process of its own. */
 export interface HostResult {
@@ -83,42 +68,4 @@ export function startHost(script: string, { before, env, timeout = 20_000 }: Hos
 /** Runs `script` to its end. */
 export function runHost(script: string, options?: HostOptions): Promise<HostResult> {
   return startHost(script, options).result;
-}
-
-/** Folder with `src/` as JavaScript, compiled once for each content. */
-function compiledSource(): string {
-  const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) =>
-    file.endsWith('.ts'),
-  );
-  const sources = files.sort().map((file) => ({ file, text: readFileSync(join(ROOT, 'src', file), 'utf8') }));
-  const hash = createHash('sha256').update(JSON.stringify(sources)).digest('hex').slice(0, 16);
-  const folder = join(ROOT, '.tmp', `src-${hash}`);
-  if (existsSync(folder)) return folder;
-  // Only now: it takes seconds to load on a busy machine.
-  const ts = createRequire(import.meta.url)('typescript') as typeof import('typescript');
-  mkdirSync(dirname(folder), { recursive: true });
-  forgetOldSources();
-  const draft = mkdtempSync(`${folder}-draft-`);
-  const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, verbatimModuleSyntax: true };
-  for (const { file, text } of sources) {
-    const target = join(draft, file.replace(/\.ts$/, '.js'));
-    mkdirSync(dirname(target), { recursive: true });
-    writeFileSync(target, ts.transpileModule(text, { compilerOptions }).outputText);
-  }
-  try {
-    renameSync(draft, folder);
-  } catch {
-    // Another worker was faster.
-    rmSync(draft, { recursive: true });
-  }
-  return folder;
-}
-
-/** Of sources that changed since; not those that a test may be using just now. */
-function forgetOldSources(): void {
-  for (const entry of readdirSync(join(ROOT, '.tmp'))) {
-    const folder = join(ROOT, '.tmp', entry);
-    if (entry.startsWith('src-') && Date.now() - statSync(folder).mtimeMs > 3_600_000)
-      rmSync(folder, { recursive: true });
-  }
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { beforeEach, onTestFinished } from 'vitest';
-import { descendants, killProcess, MARKER, marked, type ProcessInfo } from './processes.js';
+import { everyDescendant, killProcess, MARKER, marked, type ProcessInfo } from './processes.js';
 import { runningTimers, watchTimers } from './timers.js';
 import { until } from './until.js';
 
@@ -65,7 +65,7 @@ function newProcesses({ processes }: Baseline): ProcessInfo[] {
 
 /** What this worker started: by the tree, and by the marker for those that left it. */
 function ownProcesses(): ProcessInfo[] {
-  return [...new Map([...descendants(), ...marked()].map((row) => [row.pid, row])).values()];
+  return [...new Map([...everyDescendant(), ...marked()].map((row) => [row.pid, row])).values()];
 }
 
 function identity({ pid, startTime }: ProcessInfo): string {

@@ -48,8 +48,23 @@ export function livingProcesses(): ProcessInfo[] {
     .map((found) => found as ProcessInfo);
 }
 
-/** The living children of a process, their children, and so on. */
+/** The living children of a process, their children, and so on. Without the guardian, which is none of a test's servers. */
 export function descendants(ancestor = process.pid): ProcessInfo[] {
+  return everyDescendant(ancestor).filter(({ pid }) => !isGuardian(pid));
+}
+
+/** Whether a process is one that ends the servers of a host when that is dead; it may be about to exit, and show nothing. */
+export function isGuardian(pid: number): boolean {
+  try {
+    const line = readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+    return line === '' || line.split('\0').includes('mcp-server-pool-guardian');
+  } catch {
+    return true;
+  }
+}
+
+/** All of them. */
+export function everyDescendant(ancestor = process.pid): ProcessInfo[] {
   const all = livingProcesses();
   const found = new Set<number>([ancestor]);
   const result: ProcessInfo[] = [];

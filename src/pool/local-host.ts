@@ -1,0 +1,51 @@
+import type { ResolvedPoolOptions } from '../config/options.js';
+import { reapDeadHosts } from '../process/containment/dead-hosts.js';
+import { type HostGuard, hostGuard } from '../process/containment/host-guard.js';
+import { knownProblems, onProblem } from '../process/containment/problems.js';
+import type { Launcher } from '../process/launcher.js';
+import type { Platform } from '../process/platform.js';
+import { localLauncher } from '../process/spawn.js';
+import type { News } from './pool-events.js';
+
+/** Only the first pool of a thread looks for what dead hosts have left. */
+const LOOKED = Symbol.for('mcp-server-pool.dead-hosts/1');
+
+/** The host of a pool, as far as it starts servers itself: its launcher, its guardian, and what it tells of both. */
+export class LocalHost {
+  readonly launcher: Launcher;
+  readonly #platform: Platform;
+  readonly #news: News;
+  readonly #guard: HostGuard;
+  readonly #unlisten: () => void;
+  readonly #looked: Promise<void>;
+
+  /** @throws PoolError `INVALID_OPTIONS` when the guardian cannot be what the options say */
+  constructor({ guardian }: ResolvedPoolOptions, platform: Platform, news: News) {
+    const { enabled, ...choice } = guardian;
+    this.#platform = platform;
+    this.#news = news;
+    this.#guard = hostGuard(platform);
+    this.#guard.configure(choice, enabled);
+    this.launcher = localLauncher(platform, undefined, () => this.#guard.enter(enabled));
+    const before = knownProblems();
+    this.#unlisten = onProblem((problem) => news.emit('containment:degraded', problem));
+    // Not before whoever makes the pool could listen to it.
+    this.#looked = Promise.resolve().then(() => {
+      for (const problem of before) news.emit('containment:degraded', problem);
+      return this.#reapDeadHosts();
+    });
+  }
+
+  /** Resolves when nothing of it is under way, and the guardian gone if no other pool needs it. It is silent then. */
+  async end(): Promise<void> {
+    await Promise.all([this.#looked, this.#guard.settled()]);
+    this.#unlisten();
+  }
+
+  async #reapDeadHosts(): Promise<void> {
+    const place = globalThis as { [LOOKED]?: true };
+    if (place[LOOKED] || !this.#platform.marks) return;
+    place[LOOKED] = true;
+    await reapDeadHosts(this.#guard.folders, this.#platform, (reaped) => this.#news.emit('orphan:reaped', reaped));
+  }
+}

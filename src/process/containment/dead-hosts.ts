@@ -1,0 +1,69 @@
+import { messageOf } from '../../errors.js';
+import type { Platform } from '../platform.js';
+import { fateOf, type LedgerEntry, readLedgers, removeLedger, thisPlace } from './ledger.js';
+import { noteProblem } from './problems.js';
+import { type SweepReport, sweep } from './sweep.js';
+
+/** What a host that died had left, and what became of it. */
+export interface ReapedHost {
+  /** The pid that it had. */
+  readonly hostPid: number;
+  /** Who was killed. */
+  readonly processes: readonly { readonly pid: number; readonly command: string }[];
+  /** Who lives all the same. */
+  readonly survivors: readonly { readonly pid: number; readonly command: string }[];
+  /** Ms. */
+  readonly duration: number;
+}
+
+/**
+ * Ends what dead hosts of this user have left: those whose guardian was killed with them. One host after the other, each
+ * in bounded time. Tells of each that had left something.
+ */
+export async function reapDeadHosts(
+  folders: readonly string[],
+  platform: Platform,
+  tell: (reaped: ReapedHost) => void,
+): Promise<void> {
+  try {
+    for (const { file, record } of deadHosts(folders, platform)) {
+      const report = await sweep({ host: record.mark }, platform, { since: record.startTime });
+      const { killed, survivors, duration } = report;
+      if (isClean(report)) removeLedger(file);
+      if (killed.length + survivors.length === 0) continue;
+      tell({ hostPid: record.pid, processes: killed.map(named), survivors: survivors.map(named), duration });
+    }
+  } catch (error) {
+    // EMFILE. The next host tries again.
+    tellUnread(messageOf(error));
+  }
+}
+
+/** Whether nothing is left, so that its ledger may go. */
+export function isClean({ quiet, survivors }: SweepReport): boolean {
+  return quiet && survivors.length === 0;
+}
+
+/** Those that left something, or may have. Forgets those of which nothing can be left. */
+function deadHosts(folders: readonly string[], { table }: Platform): LedgerEntry[] {
+  const here = thisPlace();
+  return folders
+    .flatMap((folder) => readLedgers(folder, tellUnread))
+    .filter(({ file, record }) => {
+      const fate = fateOf(record, here, table);
+      if (fate === 'over') removeLedger(file);
+      return fate === 'dead';
+    });
+}
+
+function tellUnread(problem: string): void {
+  noteProblem({
+    part: 'ledger',
+    reason: `a ledger was not read: ${problem}`,
+    consequence: 'if a host died together with its guardian, what it left may live on: see findStrays()',
+  });
+}
+
+function named({ pid, command }: { readonly pid: number; readonly command: string }) {
+  return { pid, command };
+}

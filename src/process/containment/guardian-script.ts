@@ -1,0 +1,108 @@
+import type { ProcessIdentity } from '../process-tree.js';
+
+/**
+ * How a shell knows that a pid still belongs to the leader that it was told of, before it signals its group: a number is
+ * given again as soon as its group is empty, and the host may have been stopped for long when it dies.
+ */
+export interface ShellIdentity {
+  /**
+   * Fixed text that defines the function `leads PID START`: true when that process lives, or waits to be collected, was
+   * started at START, and leads a group of its own number.
+   */
+  readonly script: string;
+  /** START of a start time as the process table shows it: without blanks. */
+  format(startTime: number): string;
+}
+
+/** Fields behind the name: state, parent, group, …, and as the 20th the start time. */
+export const procIdentity: ShellIdentity = {
+  script: `leads() {
+  pid=$1 start=$2
+  { read -r line <"/proc/$pid/stat"; } 2>/dev/null || return 1
+  set -- \${line##*) }
+  [ "$3" = "$pid" ] && [ "\${20}" = "$start" ]
+}`,
+  format: String,
+};
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** Where there is no /proc. */
+export function psIdentity(tool: string): ShellIdentity {
+  if (!/^[A-Za-z0-9/_.-]+$/.test(tool)) throw new Error(`no path for a script: ${tool}`);
+  return {
+    script: `leads() {
+  want="$1 $2"
+  set -- $(LC_ALL=C TZ=UTC0 ${tool} -o pgid= -o lstart= -p "$1" 2>/dev/null)
+  [ "$1 $3.$4.$5.$6" = "$want" ]
+}`,
+    // `Sun Nov  2 05:03:29 2026` without the day of the week, of which nobody needs to know.
+    format: (startTime) => {
+      const date = new Date(startTime * 1_000);
+      const time = date.toISOString().slice(11, 19);
+      return [MONTHS[date.getUTCMonth()], date.getUTCDate(), time, date.getUTCFullYear()].join('.');
+    },
+  };
+}
+
+/** By this the guardian is found in a list of processes. */
+export const GUARDIAN_NAME = 'mcp-server-pool-guardian';
+
+/**
+ * What the guardian does. Its stdin is a pipe of the host: one line for each news, end of file when the host is dead,
+ * however it died. `$1` and `$2`: who runs the reaper, and its file; empty where servers bear no marks. `$3`: the number of
+ * the host's rlimit markers. `$4` to `$6`: mark, start, and ledger of the host.
+ *
+ * Signals that are meant for the host's terminal or group must not end it before the host. The rest of it is the fallback
+ * for a reaper that cannot be run, because its program was removed while the host ran: slow, since a shell reads byte by
+ * byte, and by the rlimit marker alone, which is text.
+ */
+export function guardianScript({ script }: ShellIdentity): string {
+  return `set -f
+trap '' HUP INT QUIT PIPE TERM USR1 USR2
+${script}
+list=' '
+cgroup=
+while read -r word pid start; do
+  case $word in
+  +) list="$list$pid:$start " ;;
+  -) case $list in *" $pid:$start "*) list=\${list%%" $pid:$start "*}' '\${list#*" $pid:$start "} ;; esac ;;
+  c) cgroup=$pid ;;
+  q) exit 0 ;;
+  esac
+done
+[ -z "$cgroup" ] || echo 1 >"$cgroup/cgroup.kill"
+for one in $list; do
+  leads "\${one%%:*}" "\${one#*:}" && kill -9 "-\${one%%:*}"
+done
+[ -n "$1" ] || exit 0
+"$1" "$2" sweep "$4" "$5" "$6" && exit 0
+bears() {
+  { while read -r a b c value rest; do
+    [ "$a $b $c" = 'Max file locks' ] || continue
+    case $value in *[!0-9]*) return 1 ;; esac
+    [ \${#value} -ge 10 ] && [ $((value >> 31)) = "$2" ]
+    return
+  done <"/proc/$1/limits"; } 2>/dev/null
+  return 1
+}
+young() {
+  { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 1
+  set -- "$2" \${line##*) }
+  [ "$2" != Z ] && [ "$2" != X ] && [ "\${21}" -ge "$1" ]
+}
+quiet=0 looks=0
+while [ $quiet -lt 3 ] && [ $looks -lt 50 ]; do
+  quiet=$((quiet + 1)) looks=$((looks + 1))
+  set +f
+  for folder in /proc/[0-9]*; do
+    pid=\${folder#/proc/}
+    [ "$pid" = $$ ] || ! young "$pid" "$5" || ! bears "$pid" "$3" || { kill -9 "$pid" && quiet=0; }
+  done
+done`;
+}
+
+/** One line for the guardian. */
+export function guardianLine(word: '+' | '-', { pid, startTime }: ProcessIdentity, { format }: ShellIdentity): string {
+  return `${word} ${pid} ${format(startTime)}\n`;
+}

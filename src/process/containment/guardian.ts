@@ -1,0 +1,152 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { messageOf } from '../../errors.js';
+import type { ProcessIdentity } from '../process-tree.js';
+import { GUARDIAN_NAME, guardianLine, guardianScript, type ShellIdentity } from './guardian-script.js';
+import { type HostMark, MARK_VARIABLE } from './marker.js';
+import { noteProblem } from './problems.js';
+import type { ReaperProgram } from './reaper-program.js';
+
+/** What a guardian is made of. */
+export interface GuardianPlan {
+  /** A POSIX shell that can be used; without one the reaper itself keeps watch, which costs the memory of a Node. */
+  readonly shell: string | undefined;
+  readonly identity: ShellIdentity;
+  /** Undefined where servers bear no marks: then nothing is to be swept. */
+  readonly reaper: ReaperProgram | undefined;
+  readonly host: HostMark;
+  /** Start time of the host. */
+  readonly since: number;
+  /** The ledger of the host now, to be removed when nothing is left. */
+  readonly ledger: () => string | undefined;
+}
+
+/** How many deaths in `DEATHS_WITHIN` ms are taken for accidents; it is not replaced after more. */
+const MOST_DEATHS = 5;
+const DEATHS_WITHIN = 60_000;
+
+/** How a guardian is started; undefined when there is neither a shell nor a Node for it. */
+export function guardianCommand(plan: GuardianPlan): { file: string; args: string[] } | undefined {
+  const { shell, identity, reaper, host, since, ledger } = plan;
+  const about = [host.text, String(since), ledger() ?? ''];
+  if (shell === undefined) return reaper && { file: reaper.executable, args: [reaper.file, 'watch', ...about] };
+  const program = [reaper?.executable ?? '', reaper?.file ?? ''];
+  const args = [...program, String(host.number), ...about];
+  return { file: shell, args: ['-c', guardianScript(identity), GUARDIAN_NAME, ...args] };
+}
+
+/**
+ * The process that outlives the host for a moment: it learns of the host's death by the end of its stdin, whatever the
+ * host died of. One that dies is replaced, and told everything again.
+ */
+export class Guardian {
+  readonly #plan: GuardianPlan;
+  /** pid → who leads a group that is to be killed. */
+  readonly #watched = new Map<number, ProcessIdentity>();
+  #cgroup: string | undefined;
+  #child: ChildProcess | undefined;
+  #deaths: number[] = [];
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(plan: GuardianPlan) {
+    this.#plan = plan;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Resolves when no guardian runs that was told to end. */
+  get ended(): Promise<void> {
+    return this.#ended;
+  }
+
+  /** Starts one, unless one runs. */
+  start(): void {
+    if (this.#child) return;
+    const command = guardianCommand(this.#plan);
+    if (command === undefined) return;
+    let child: ChildProcess;
+    try {
+      child = spawn(command.file, command.args, {
+        stdio: ['pipe', 'ignore', 'ignore'],
+        env: this.#environment(),
+        cwd: '/',
+        // Of the host's session it would get the signals that end the host.
+        detached: true,
+        windowsHide: true,
+      });
+    } catch (error) {
+      return tellMissing(messageOf(error));
+    }
+    this.#child = child;
+    this.#ended = new Promise((resolve) => {
+      const gone = (why: string) => {
+        resolve();
+        if (this.#child === child) this.#replace(why);
+      };
+      child.once('error', (error) => gone(messageOf(error)));
+      child.once('exit', (code, signal) => gone(`it ended (${signal ?? code})`));
+    });
+    // EPIPE: it is dead, and its exit will be told.
+    child.stdin?.on('error', () => {});
+    child.unref();
+    (child.stdin as (NodeJS.WritableStream & { unref?(): void }) | null)?.unref?.();
+    if (this.#cgroup !== undefined) this.#tell(`c ${this.#cgroup}\n`);
+    for (const leader of this.#watched.values()) this.#tell(guardianLine('+', leader, this.#plan.identity));
+  }
+
+  /** Kills the group of `leader` when the host is dead. */
+  watch(leader: ProcessIdentity): void {
+    this.#watched.set(leader.pid, leader);
+    this.#tell(guardianLine('+', leader, this.#plan.identity));
+  }
+
+  /** Nothing is left of that group: its number may be somebody else's soon. */
+  forget(leader: ProcessIdentity): void {
+    if (this.#watched.get(leader.pid)?.startTime === leader.startTime) this.#watched.delete(leader.pid);
+    this.#tell(guardianLine('-', leader, this.#plan.identity));
+  }
+
+  /** Kills everybody in the cgroup of the host when that is dead. */
+  watchCgroup(folder: string): void {
+    this.#cgroup = folder;
+    this.#tell(`c ${folder}\n`);
+  }
+
+  /** Nothing is left to be watched. */
+  end(): void {
+    const child = this.#child;
+    this.#child = undefined;
+    child?.stdin?.end('q\n');
+  }
+
+  #tell(line: string): void {
+    this.#child?.stdin?.write(line);
+  }
+
+  #replace(why: string): void {
+    this.#child = undefined;
+    const now = performance.now();
+    this.#deaths = [...this.#deaths.filter((time) => now - time < DEATHS_WITHIN), now];
+    if (this.#deaths.length <= MOST_DEATHS) this.start();
+    else tellMissing(`it dies again and again: ${why}`);
+  }
+
+  /**
+   * Of this host's own marks it must bear none, or its sweep would find itself. Those of an outer pool it keeps: when that
+   * ends this host, nothing of it lives on.
+   */
+  #environment(): Record<string, string> {
+    const outer = process.env[MARK_VARIABLE];
+    return { ...this.#plan.reaper?.env, ...(outer === undefined ? {} : { [MARK_VARIABLE]: outer }) };
+  }
+}
+
+function tellMissing(why: string): void {
+  noteProblem({
+    part: 'guardian',
+    reason: `no guardian runs: ${why}`,
+    consequence:
+      'when this host is killed, its servers live on until the next host of this user starts; a host that ends by itself still ends them',
+  });
+}

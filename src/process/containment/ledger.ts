@@ -1,0 +1,172 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf, messageOf } from '../../errors.js';
+import type { ProcessTable } from '../process-table.js';
+import { type HostMark, parseHostMark } from './marker.js';
+import { folderProblem, makePrivate } from './runtime-folder.js';
+
+/** What a host writes down of itself, for those who come after it. Never child pids: they are not to be trusted later. */
+export interface LedgerRecord {
+  readonly mark: HostMark;
+  readonly pid: number;
+  /** Ticks since boot. */
+  readonly startTime: number;
+  /** Numbers and times mean nothing after another boot. */
+  readonly bootId: string;
+  /** Whose numbers they are: in another container they are another's, though it may see the same folder. */
+  readonly pidNamespace: string;
+  /** The folder of the host's cgroups, if it has one. */
+  readonly cgroup?: string | undefined;
+}
+
+/** What is known of a record that was found. */
+export interface LedgerEntry {
+  readonly file: string;
+  readonly record: LedgerRecord;
+}
+
+/** Ours have 200 to 400 bytes. */
+const LARGEST = 4_096;
+/** A folder with more files is read up to here; the rest is for the next host. */
+const MOST_FILES = 10_000;
+/** The number is that of the format: files of another are for another version of this package to read. */
+const SUFFIX = '.1.json';
+const FILE = /^[0-9a-f]{32}\.1\.json$/;
+
+/** Writes `record` into the first of `folders` that can be used. Returns the file; throws with what is wrong with each. */
+export function writeLedger(record: LedgerRecord, folders: readonly string[]): string {
+  const problems: string[] = [];
+  for (const folder of folders) {
+    try {
+      makePrivate(folder);
+      const file = join(folder, record.mark.text + SUFFIX);
+      const { mark, ...rest } = record;
+      // Whole or not at all, whenever the host dies.
+      writeFileSync(`${file}.new`, JSON.stringify({ mark: mark.text, ...rest }), { mode: 0o600 });
+      renameSync(`${file}.new`, file);
+      return file;
+    } catch (error) {
+      problems.push(`${folder}: ${messageOf(error)}`);
+    }
+  }
+  throw new Error(problems.length > 0 ? problems.join('; ') : 'there is no place for one');
+}
+
+/** The host has nothing to hand down any more. */
+export function removeLedger(file: string): void {
+  try {
+    unlinkSync(file);
+  } catch {
+    // Removed by hand, or with its folder.
+  }
+}
+
+/**
+ * The records in `folder`. What is none, or not this user's, is told to `onProblem`; damaged files of ours are removed, so
+ * that they are told of once. A folder that is not there holds nothing.
+ */
+export function readLedgers(folder: string, onProblem: (problem: string) => void): LedgerEntry[] {
+  let names: string[];
+  try {
+    const problem = folderProblem(folder);
+    if (problem !== undefined) {
+      onProblem(`${folder}: ${problem}`);
+      return [];
+    }
+    names = readdirSync(folder);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') onProblem(`${folder}: ${messageOf(error)}`);
+    return [];
+  }
+  const entries: LedgerEntry[] = [];
+  for (const name of names.filter((each) => FILE.test(each)).slice(0, MOST_FILES)) {
+    const file = join(folder, name);
+    const found = readRecord(file);
+    if (found === 'gone') continue;
+    if ('problem' in found) {
+      onProblem(`${file}: ${found.problem}`);
+      if (found.isOurs) removeLedger(file);
+    } else entries.push({ file, record: found });
+  }
+  return entries;
+}
+
+type Unreadable = 'gone' | { readonly problem: string; readonly isOurs: boolean };
+
+function readRecord(file: string): LedgerRecord | Unreadable {
+  let descriptor: number | undefined;
+  try {
+    // Not through a link, and not waiting for the other end of a named pipe.
+    descriptor = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const stat = fstatSync(descriptor);
+    if (stat.uid !== process.getuid?.()) return { problem: 'it belongs to another user', isOurs: false };
+    if (!stat.isFile()) return { problem: 'it is no file', isOurs: false };
+    if (stat.size > LARGEST) return { problem: `it is too large (${stat.size} bytes)`, isOurs: true };
+    const buffer = Buffer.alloc(LARGEST);
+    return (
+      parseRecord(buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, LARGEST, 0))) ?? {
+        problem: 'it is no ledger',
+        isOurs: true,
+      }
+    );
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return 'gone';
+    return { problem: errnoOf(error) === 'ELOOP' ? 'it is a symbolic link' : messageOf(error), isOurs: false };
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+/** Undefined for anything that was not written by `writeLedger`. */
+export function parseRecord(text: string): LedgerRecord | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { mark: markText, pid, startTime, bootId, pidNamespace, cgroup } = value as Record<string, unknown>;
+  const mark = typeof markText === 'string' ? parseHostMark(markText) : undefined;
+  if (mark === undefined) return undefined;
+  if (typeof pid !== 'number' || !Number.isInteger(pid) || pid < 1) return undefined;
+  if (typeof startTime !== 'number' || !Number.isInteger(startTime) || startTime < 0) return undefined;
+  if (typeof bootId !== 'string' || typeof pidNamespace !== 'string') return undefined;
+  if (cgroup !== undefined && typeof cgroup !== 'string') return undefined;
+  return { mark, pid, startTime, bootId, pidNamespace, cgroup };
+}
+
+/** What makes numbers of processes comparable: this boot of this machine, this container. Throws without /proc. */
+export function thisPlace(): Pick<LedgerRecord, 'bootId' | 'pidNamespace'> {
+  return {
+    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
+    pidNamespace: readlinkSync('/proc/self/ns/pid'),
+  };
+}
+
+/**
+ * `dead`: nothing of that host runs, but what it left may. `over`: not even that. `living` also where it cannot be told,
+ * because its number is one of another container.
+ */
+export function fateOf(
+  { pid, startTime, bootId, pidNamespace }: LedgerRecord,
+  here: Pick<LedgerRecord, 'bootId' | 'pidNamespace'>,
+  table: ProcessTable,
+): 'living' | 'dead' | 'over' {
+  if (bootId !== here.bootId) return 'over';
+  if (pidNamespace !== here.pidNamespace) return 'living';
+  const row = table.read(pid);
+  return row === undefined || row.startTime !== startTime || row.dead ? 'dead' : 'living';
+}

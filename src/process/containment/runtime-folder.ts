@@ -1,0 +1,43 @@
+import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { errnoOf, messageOf } from '../../errors.js';
+
+const NAME = 'mcp-server-pool';
+
+/**
+ * The folders in which ledgers may be, the best first. More than one, since not every host of a user has the same
+ * environment: whoever looks for dead hosts looks into all of them.
+ */
+export function runtimeFolders(chosen: string | undefined, env = process.env, uid = process.getuid?.()): string[] {
+  if (uid === undefined) return [];
+  if (chosen !== undefined) return [chosen];
+  // Removed when the user logs out, and private: made for this.
+  const runtime = [env.XDG_RUNTIME_DIR, `/run/user/${uid}`].filter((path) => path?.startsWith('/'));
+  const folders = [...runtime.map((path) => join(path as string, NAME)), join(tmpdir(), `${NAME}-${uid}`)];
+  return [...new Set(folders)];
+}
+
+/**
+ * Makes a folder that only this user can look into, or takes the one that is there.
+ * @throws Error that says why it cannot be used
+ */
+export function makePrivate(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw new Error(`it cannot be made (${errnoOf(error) ?? messageOf(error)})`);
+  }
+  const problem = folderProblem(path);
+  if (problem !== undefined) throw new Error(problem);
+  chmodSync(path, 0o700);
+}
+
+/** Why what is at `path` must not be trusted; undefined when it may be. Throws when nothing is there. */
+export function folderProblem(path: string, uid = process.getuid?.()): string | undefined {
+  // Of the folder itself: a link may lead anywhere.
+  const stat = lstatSync(path);
+  if (stat.isSymbolicLink()) return 'it is a symbolic link';
+  if (!stat.isDirectory()) return 'it is no folder';
+  return stat.uid === uid ? undefined : 'it belongs to another user';
+}

@@ -1,0 +1,60 @@
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Before all tests, so that none has to wait for it. */
+export function setup(): void {
+  compiledSource();
+}
+
+/** Folder with `src/` as JavaScript, compiled once for each content. */
+export function compiledSource(): string {
+  const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.ts'),
+  );
+  const sources = files.sort().map((file) => ({ file, text: readFileSync(join(ROOT, 'src', file), 'utf8') }));
+  const hash = createHash('sha256').update(JSON.stringify(sources)).digest('hex').slice(0, 16);
+  const folder = join(ROOT, '.tmp', `src-${hash}`);
+  if (existsSync(folder)) return folder;
+  // Only now: it takes seconds to load on a busy machine.
+  const ts = createRequire(import.meta.url)('typescript') as typeof import('typescript');
+  mkdirSync(dirname(folder), { recursive: true });
+  forgetOldSources();
+  const draft = mkdtempSync(`${folder}-draft-`);
+  const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, verbatimModuleSyntax: true };
+  for (const { file, text } of sources) {
+    const target = join(draft, file.replace(/\.ts$/, '.js'));
+    mkdirSync(dirname(target), { recursive: true });
+    writeFileSync(target, ts.transpileModule(text, { compilerOptions }).outputText);
+  }
+  try {
+    renameSync(draft, folder);
+  } catch {
+    // Another worker was faster.
+    rmSync(draft, { recursive: true });
+  }
+  return folder;
+}
+
+/** Of sources that changed since; not those that a test may be using just now. */
+function forgetOldSources(): void {
+  for (const entry of readdirSync(join(ROOT, '.tmp'))) {
+    const folder = join(ROOT, '.tmp', entry);
+    if (entry.startsWith('src-') && Date.now() - statSync(folder).mtimeMs > 3_600_000)
+      rmSync(folder, { recursive: true });
+  }
+}

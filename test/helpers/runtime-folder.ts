@@ -1,0 +1,9 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+// A setup file of vitest: hosts under test note that they live in a folder of this worker, not in the user's.
+
+const folder = mkdtempSync(join(tmpdir(), 'mcp-pool-runtime-'));
+process.env.XDG_RUNTIME_DIR = folder;
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
