@@ -224,4 +224,22 @@ export const requirements = {
   'MARK-7': 'A pool inside a pooled server hands the outer marks on.',
   'MARK-8': 'Without a usable shell servers start all the same, with the mark of the environment alone.',
   'MARK-9': 'A command that the wrapper cannot run is told from a server that ends with the same code.',
+
+  // Guardian: servers die with their host
+  'GUARD-1':
+    'At the end of its pipe the guardian kills the groups it was told of, and then all that bears the host mark.',
+  'GUARD-2': 'A group is killed only while its leader is the process that the guardian was told of.',
+  'GUARD-3': 'There is one guardian for all pools of a host, from the first server to the last, and none after it.',
+  'GUARD-4':
+    'A guardian that dies is replaced, and told everything again; one that cannot live is given up, with a warning.',
+  'GUARD-5': 'Without sh a Node keeps watch; without Node the shell sweeps by the limit.',
+  'GUARD-6': 'A host that cannot run the reaper is told so when it makes its pool, and what to do.',
+
+  // Ledger: what died together with its guardian
+  'LEDGER-1':
+    'The first pool of the next host ends what dead hosts of this user, boot and container left, and reports it.',
+  'LEDGER-2': 'A host that lives, or cannot be seen, is left alone.',
+  'LEDGER-3':
+    'The ledger is private, holds no child pid and no value of a definition, and is gone with the last server.',
+  'LEDGER-4': 'A ledger or folder that is damaged, huge, a link, or of somebody else is a warning, and nothing more.',
 } as const satisfies Record<string, string>;

@@ -28,7 +28,9 @@ const DEATHS_WITHIN = 60_000;
 export function guardianCommand(plan: GuardianPlan): { file: string; args: string[] } | undefined {
   const { shell, identity, reaper, host, since, ledger } = plan;
   const about = [host.text, String(since), ledger() ?? ''];
-  if (shell === undefined) return reaper && { file: reaper.executable, args: [reaper.file, 'watch', ...about] };
+  if (shell === undefined) {
+    return reaper && { file: reaper.executable, args: [reaper.file, 'watch', ...about, GUARDIAN_NAME] };
+  }
   const program = [reaper?.executable ?? '', reaper?.file ?? ''];
   const args = [...program, String(host.number), ...about];
   return { file: shell, args: ['-c', guardianScript(identity), GUARDIAN_NAME, ...args] };

@@ -87,7 +87,7 @@ export function readLedgers(folder: string, onProblem: (problem: string) => void
     }
     names = readdirSync(folder);
   } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') onProblem(`${folder}: ${messageOf(error)}`);
+    if (!['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) onProblem(`${folder}: ${messageOf(error)}`);
     return [];
   }
   const entries: LedgerEntry[] = [];

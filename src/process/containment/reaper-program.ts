@@ -23,14 +23,16 @@ export interface HostRuntime {
   readonly versions: Readonly<Record<string, string | undefined>>;
   /** A program with its scripts inside, which would start itself again: a single executable application, or one of pkg. */
   readonly isSelfContained: boolean;
+  /** Where the reaper is if nobody has moved it. */
+  readonly reaperUrl: string | undefined;
 }
 
 /** Where the reaper is, and who runs it; or what is wrong, as a sentence that says what to do. */
 export function findReaper(
   { reaper, executable }: ReaperChoice,
   runtime: HostRuntime = currentRuntime(),
-  url = reaperUrl(),
 ): ReaperProgram | { readonly problem: string } {
+  const url = runtime.reaperUrl;
   const file = reaper ?? (url?.startsWith('file:') ? fileURLToPath(url) : undefined);
   if (file === undefined || !existsSync(file)) {
     const where = file === undefined ? 'beside its code, which was bundled' : `at ${file}`;
@@ -57,7 +59,8 @@ export function findReaper(
 }
 
 function currentRuntime(): HostRuntime {
-  return { execPath: process.execPath, versions: process.versions, isSelfContained: isSelfContained() };
+  const { execPath, versions } = process;
+  return { execPath, versions, isSelfContained: isSelfContained(), reaperUrl: reaperUrl() };
 }
 
 function isSelfContained(): boolean {

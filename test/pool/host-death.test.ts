@@ -1,0 +1,260 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { MCPServerPool, type PoolError } from '../../src/index.js';
+import { findReaper } from '../../src/process/containment/reaper-program.js';
+import { ESCAPES, newTag, tagged } from '../helpers/escapes.js';
+import { fixture } from '../helpers/fixture.js';
+import { type HostOptions, startHost } from '../helpers/host.js';
+import { everyDescendant, isGuardian, isLiving } from '../helpers/processes.js';
+import { open, record } from '../helpers/real-pool.js';
+import { until } from '../helpers/until.js';
+
+/** What only root may do: namespaces of its own. */
+const ROOT = process.getuid?.() === 0;
+
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'mcp-pool-test-'));
+  chmodSync(path, 0o755);
+  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+const guardians = (host = process.pid) => everyDescendant(host).filter(({ pid }) => isGuardian(pid));
+
+interface Doomed extends HostOptions {
+  readonly pool?: object;
+  readonly escapes?: readonly string[];
+}
+
+/** A host whose servers lose their processes, and what it tells of its containment. */
+async function host({
+  pool = {},
+  escapes = ['plain', 'setsid', 'double fork', 'double fork + env -i'],
+  ...options
+}: Doomed = {}) {
+  const tags = escapes.map((how) => ({ how, tag: newTag() }));
+  const servers = tags.map(({ how, tag }) => {
+    return [how, { command: '/bin/sh', args: ['-c', ESCAPES[how], tag], sharing: 'dedicated' }];
+  });
+  const running = startHost(
+    `const { MCPServerPool } = await import(SRC + '/index.js');
+    const say = (event, payload) => console.log(JSON.stringify({ ...payload, event }));
+    const servers = ${JSON.stringify(Object.fromEntries(servers))};
+    const pool = new MCPServerPool({ servers, handleSignals: true, ...${JSON.stringify(pool)} });
+    for (const event of ['containment:degraded', 'orphan:reaped', 'pool:closed']) pool.on(event, (news) => say(event, news));
+    for (const name of ${JSON.stringify(escapes)}) await pool.getServer(name);
+    say('up');
+    setInterval(() => {}, 1_000);`,
+    options,
+  );
+  const events = (name: string) =>
+    running
+      .stdout()
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line))
+      .filter(({ event }) => event === name);
+  await until('it is up', () => events('up').length > 0);
+  await until('all are there', () => tags.every(({ tag }) => tagged(tag).some(({ command }) => command === 'sleep')));
+  const left = () => Object.fromEntries(tags.map(({ how, tag }) => [how, tagged(tag).length]));
+  const none = Object.fromEntries(tags.map(({ how }) => [how, 0]));
+  const pid = running.child.pid as number;
+  const end = async (signal: NodeJS.Signals) => {
+    process.kill(pid, signal);
+    await running.result;
+    await until('nothing is left', () => tags.every(({ tag }) => tagged(tag).length === 0)).catch(() => {});
+    expect(left()).toEqual(none);
+  };
+  return { ...running, pid, events, end };
+}
+
+describe('when its host is killed', () => {
+  it('[GUARD-1] nothing of a server lives on', async () => {
+    const { pid, end } = await host();
+    expect(guardians(pid)).toHaveLength(1);
+    await end('SIGKILL');
+  });
+
+  it('[GUARD-4] nothing does when the guardian was killed before', async () => {
+    const { pid, end } = await host();
+    const [first] = guardians(pid);
+    process.kill(first!.pid, 'SIGKILL');
+    await until('another is there', () => guardians(pid).some((guardian) => guardian.pid !== first!.pid));
+    await end('SIGKILL');
+  });
+
+  it('[LEDGER-1] together with its guardian, the next one ends what it left, and says so', async () => {
+    const env = { XDG_RUNTIME_DIR: folder() };
+    const first = await host({ env });
+    const [guardian] = guardians(first.pid);
+    process.kill(first.pid, 'SIGSTOP');
+    process.kill(guardian!.pid, 'SIGKILL');
+    process.kill(first.pid, 'SIGKILL');
+    await first.result;
+    const next = await host({ env, escapes: ['plain'] });
+    const [reaped] = await until(
+      'it has reaped',
+      () => next.events('orphan:reaped').length > 0 && next.events('orphan:reaped'),
+    );
+    expect(reaped).toMatchObject({ hostPid: first.pid, survivors: [] });
+    expect(reaped.processes.length).toBeGreaterThanOrEqual(4);
+    await next.end('SIGTERM');
+    expect(readdirSync(join(env.XDG_RUNTIME_DIR, 'mcp-server-pool'))).toEqual([]);
+  });
+
+  it('[GUARD-1] [LEDGER-3] its ledger goes with what it has left', async () => {
+    const env = { XDG_RUNTIME_DIR: folder() };
+    const { end } = await host({ env, escapes: ['setsid'] });
+    const ledgers = () => readdirSync(join(env.XDG_RUNTIME_DIR, 'mcp-server-pool'));
+    expect(ledgers()).toHaveLength(1);
+    await end('SIGKILL');
+    await until('its ledger is gone', () => ledgers().length === 0);
+  });
+
+  it('[GUARD-3] none watches where it is not wanted; the next host still finds what is left', async () => {
+    const env = { XDG_RUNTIME_DIR: folder() };
+    const first = await host({ env, pool: { guardian: { enabled: false } }, escapes: ['setsid'] });
+    expect(guardians(first.pid)).toEqual([]);
+    process.kill(first.pid, 'SIGKILL');
+    await first.result;
+    const next = await host({ env, escapes: ['plain'] });
+    await until('it has reaped', () => next.events('orphan:reaped').length > 0);
+    await next.end('SIGTERM');
+  });
+});
+
+describe('on a poor machine', () => {
+  it('[GUARD-1] a PATH without ps, or with that of busybox, changes nothing', async () => {
+    const path = folder();
+    for (const tool of ['sh', 'sleep', 'cat']) symlinkSync(`/bin/${tool}`, join(path, tool));
+    for (const PATH of [path, path]) {
+      const { events, end } = await host({ env: { PATH }, escapes: ['plain'] });
+      expect(events('containment:degraded')).toEqual([]);
+      await end('SIGKILL');
+      writeFileSync(join(path, 'ps'), '#!/bin/sh\necho "ps: unrecognized option" >&2\nexit 1\n', { mode: 0o755 });
+    }
+  });
+
+  it('[LEDGER-4] without a folder for a ledger it says so, and the guardian does its part', async () => {
+    const nowhere = join(folder(), 'file');
+    writeFileSync(nowhere, '');
+    const { events, end } = await host({ pool: { guardian: { runtimeDirectory: join(nowhere, 'x') } } });
+    expect(events('containment:degraded')).toMatchObject([
+      { part: 'ledger', reason: expect.stringMatching(/ENOTDIR/) },
+    ]);
+    await end('SIGKILL');
+  });
+
+  // As root: in a mount namespace of its own nothing of the machine is touched.
+  it.runIf(ROOT)('[GUARD-5] [MARK-8] without sh it says so, and a Node keeps watch', async () => {
+    const tag = newTag();
+    const script = `spawn(process.execPath, ['-e', 'setTimeout(() => {}, 50000)', '--', ${JSON.stringify(tag)}], { detached: true, stdio: 'ignore' }).unref(); process.stdin.resume()`;
+    const running = startHost(
+      `const { MCPServerPool } = await import(SRC + '/index.js');
+      const args = ['-e', ${JSON.stringify(`const { spawn } = require('child_process'); ${script}`)}];
+      const pool = new MCPServerPool({ command: process.execPath, args, sharing: 'dedicated' });
+      pool.on('containment:degraded', (news) => console.log(news.part));
+      await pool.getServer();
+      console.log('up');
+      setInterval(() => {}, 1_000);`,
+      { before: `exec unshare -m bash -c 'mount --bind /dev/null "$(readlink -f /bin/sh)" && exec "$@"' bash "$@"` },
+    );
+    const pid = running.child.pid as number;
+    await until('it is up', () => running.stdout().includes('up') && tagged(tag).length > 0);
+    expect(guardians(pid).map(({ command }) => command)).toEqual(['node']);
+    expect(running.stdout()).toMatch(/rlimit-marker/);
+    process.kill(pid, 'SIGKILL');
+    await until('nothing is left', () => tagged(tag).length === 0);
+  });
+});
+
+describe('one host', () => {
+  it('[GUARD-3] has one guardian and one ledger for ten pools, until the last server ends', async () => {
+    const pools = Array.from({ length: 10 }, () => open({ echo: { ...fixture('echo'), sharing: 'dedicated' } }));
+    await Promise.all(pools.map((pool) => pool.getServer()));
+    const [guardian, ...more] = guardians();
+    expect(more).toEqual([]);
+    const place = join(process.env.XDG_RUNTIME_DIR as string, 'mcp-server-pool');
+    const ledgers = () => {
+      const records = readdirSync(place).map((file) => JSON.parse(readFileSync(join(place, file), 'utf8')));
+      return records.filter(({ pid }) => pid === process.pid);
+    };
+    expect(ledgers()).toHaveLength(1);
+    expect(statSync(place).mode & 0o777).toBe(0o700);
+    for (const [index, pool] of pools.entries()) {
+      expect(guardians().map(({ pid }) => pid)).toEqual([guardian!.pid]);
+      await pool.shutdown({ mode: index % 2 ? 'emergency' : 'graceful' });
+    }
+    // Not after a while: when the last shutdown resolves.
+    expect(isLiving(guardian!.pid)).toBe(false);
+    expect(ledgers()).toEqual([]);
+  });
+
+  it('[GUARD-3] has a guardian as long as a server lives, whichever way that ends', async () => {
+    const pool = open({ echo: fixture('echo') });
+    const failed = record(pool, 'server:failed');
+    expect(guardians()).toEqual([]);
+    pool.addServer('none', { command: '/no/such/command' });
+    await expect(pool.getServer('none')).rejects.toThrow(/no\/such/);
+    expect(failed).toHaveLength(1);
+    await until('it is gone after a start that failed', () => guardians().length === 0);
+    const server = await pool.getServer('echo');
+    expect(guardians()).toHaveLength(1);
+    process.kill(server.pid as number, 'SIGKILL');
+    await until('it is gone with the server that crashed', () => guardians().length === 0);
+  });
+
+  it('[GUARD-6] is told that the reaper is missing, and what to do', () => {
+    const make = (guardian: object) => {
+      try {
+        return new MCPServerPool({ guardian });
+      } catch (error) {
+        return error as PoolError;
+      }
+    };
+    expect(make({ reaper: '/no/reaper.js' })).toMatchObject({
+      code: 'INVALID_OPTIONS',
+      message: expect.stringMatching(/guardian\.reaper: .*not at \/no\/reaper\.js/),
+    });
+    expect(make({ executable: '/no/node' })).toMatchObject({ code: 'INVALID_OPTIONS' });
+    expect(make({ enabled: false, reaper: '/no/reaper.js' })).toBeInstanceOf(MCPServerPool);
+    expect(make({ reaper: '/another.js' })).toMatchObject({
+      message: expect.stringMatching(/holds for the whole host/),
+    });
+  });
+
+  it('[GUARD-6] finds the reaper, and who runs it, wherever it can be found', () => {
+    const file = new URL(import.meta.url).pathname;
+    const here = { execPath: process.execPath, versions: {}, isSelfContained: false, reaperUrl: import.meta.url };
+    const from = (url: string | undefined) => findReaper({}, { ...here, reaperUrl: url });
+    expect(findReaper({}, here)).toEqual({ executable: process.execPath, file, env: {} });
+    expect(findReaper({}, { ...here, versions: { electron: '39' } })).toMatchObject({
+      env: { ELECTRON_RUN_AS_NODE: '1' },
+    });
+    const problem = (text: RegExp) => ({ problem: expect.stringMatching(text) });
+    expect(from(undefined)).toEqual(problem(/bundled.*guardian\.reaper/));
+    expect(from('webpack://x/reaper.js')).toEqual(problem(/bundled/));
+    expect(from('file:///no/reaper.js')).toEqual(problem(/not at \/no\/reaper\.js/));
+    expect(findReaper({}, { ...here, isSelfContained: true })).toEqual(problem(/guardian\.executable/));
+    expect(findReaper({}, { ...here, versions: { deno: '2' } })).toEqual(problem(/guardian\.executable/));
+    expect(
+      findReaper(
+        { executable: process.execPath, reaper: file },
+        { ...here, isSelfContained: true, reaperUrl: undefined },
+      ),
+    ).toEqual({ executable: process.execPath, file, env: {} });
+    expect(existsSync(file)).toBe(true);
+  });
+});
