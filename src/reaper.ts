@@ -27,16 +27,28 @@ async function reap(host: HostMark): Promise<void> {
   if (isClean(await sweep({ host }, linux, { since, hold: true })) && ledger !== '') removeLedger(ledger);
 }
 
-/** Where there is no shell that could keep watch. Which groups there are, it need not know: all of them bear the mark. */
+/** Where there is no shell that could keep watch: hears what the shell would hear, and does what it does. */
 function watch(host: HostMark): void {
   // What is meant for the host must not end the guardian before it.
   for (const signal of ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const) process.on(signal, () => {});
-  let asked = false;
+  /** pid → start time of those who lead a group that is to be killed. */
+  const leaders = new Map<number, number>();
+  const hear = (line: string) => {
+    const [word, pid, startTime] = line.split(' ');
+    if (word === 'q') process.exit();
+    if (word === '+') leaders.set(Number(pid), Number(startTime));
+    if (word === '-') leaders.delete(Number(pid));
+  };
+  const killGroups = () => {
+    for (const [pid, startTime] of leaders) {
+      const row = linux.table.read(pid);
+      if (row?.startTime === startTime && row.group === pid) linux.signalGroup(pid, 'SIGKILL');
+    }
+  };
   createInterface({ input: process.stdin })
-    .on('line', (line) => {
-      asked ||= line === 'q';
-    })
+    .on('line', hear)
     .once('close', () => {
-      if (!asked) void reap(host);
+      killGroups();
+      void reap(host);
     });
 }

@@ -8,6 +8,7 @@ const SOURCES = {
   marker: 'src/process/containment/marker.ts',
   platform: 'src/process/platform.ts',
   spawn: 'src/process/spawn.ts',
+  guard: 'src/process/containment/host-guard.ts',
   options: 'src/config/resolve-options.ts',
 };
 

@@ -50,8 +50,8 @@ export const GUARDIAN_NAME = 'mcp-server-pool-guardian';
 
 /**
  * What the guardian does. Its stdin is a pipe of the host: one line for each news, end of file when the host is dead,
- * however it died. `$1` and `$2`: who runs the reaper, and its file; empty where servers bear no marks. `$3`: the number of
- * the host's rlimit markers. `$4` to `$6`: mark, start, and ledger of the host.
+ * however it died. `$1` and `$2`: who runs the reaper, and its file. `$3`: the number of the host's rlimit markers; empty
+ * where servers bear no marks. `$4` to `$6`: mark, start, and ledger of the host.
  *
  * Signals that are meant for the host's terminal or group must not end it before the host. The rest of it is the fallback
  * for a reaper that cannot be run, because its program was removed while the host ran: slow, since a shell reads byte by
@@ -75,8 +75,8 @@ done
 for one in $list; do
   leads "\${one%%:*}" "\${one#*:}" && kill -9 "-\${one%%:*}"
 done
-[ -n "$1" ] || exit 0
-"$1" "$2" sweep "$4" "$5" "$6" && exit 0
+[ -n "$3" ] || exit 0
+[ -n "$1" ] && "$1" "$2" sweep "$4" "$5" "$6" && exit 0
 bears() {
   { while read -r a b c value rest; do
     [ "$a $b $c" = 'Max file locks' ] || continue

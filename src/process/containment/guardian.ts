@@ -11,13 +11,14 @@ export interface GuardianPlan {
   /** A POSIX shell that can be used; without one the reaper itself keeps watch, which costs the memory of a Node. */
   readonly shell: string | undefined;
   readonly identity: ShellIdentity;
-  /** Undefined where servers bear no marks: then nothing is to be swept. */
+  /** Undefined where servers bear no marks: then nothing can be swept. */
+  readonly host: HostMark | undefined;
+  /** Undefined when it was removed since the pool was made. */
   readonly reaper: ReaperProgram | undefined;
-  readonly host: HostMark;
   /** Start time of the host. */
   readonly since: number;
-  /** The ledger of the host now, to be removed when nothing is left. */
-  readonly ledger: () => string | undefined;
+  /** The ledger of the host, to be removed when nothing is left. */
+  readonly ledger: string | undefined;
 }
 
 /** How many deaths in `DEATHS_WITHIN` ms are taken for accidents; it is not replaced after more. */
@@ -27,12 +28,12 @@ const DEATHS_WITHIN = 60_000;
 /** How a guardian is started; undefined when there is neither a shell nor a Node for it. */
 export function guardianCommand(plan: GuardianPlan): { file: string; args: string[] } | undefined {
   const { shell, identity, reaper, host, since, ledger } = plan;
-  const about = [host.text, String(since), ledger() ?? ''];
+  const about = [host?.text ?? '', String(since), ledger ?? ''];
   if (shell === undefined) {
     return reaper && { file: reaper.executable, args: [reaper.file, 'watch', ...about, GUARDIAN_NAME] };
   }
   const program = [reaper?.executable ?? '', reaper?.file ?? ''];
-  const args = [...program, String(host.number), ...about];
+  const args = [...program, host ? String(host.number) : '', ...about];
   return { file: shell, args: ['-c', guardianScript(identity), GUARDIAN_NAME, ...args] };
 }
 
@@ -41,7 +42,8 @@ export function guardianCommand(plan: GuardianPlan): { file: string; args: strin
  * host died of. One that dies is replaced, and told everything again.
  */
 export class Guardian {
-  readonly #plan: GuardianPlan;
+  readonly #plan: () => GuardianPlan;
+  readonly #identity: ShellIdentity;
   /** pid → who leads a group that is to be killed. */
   readonly #watched = new Map<number, ProcessIdentity>();
   #cgroup: string | undefined;
@@ -49,8 +51,10 @@ export class Guardian {
   #deaths: number[] = [];
   #ended: Promise<void> = Promise.resolve();
 
-  constructor(plan: GuardianPlan) {
+  /** `plan` is made anew for each that is started: a shell, a reaper, a ledger may come and go. */
+  constructor(plan: () => GuardianPlan) {
     this.#plan = plan;
+    this.#identity = plan().identity;
   }
 
   get pid(): number | undefined {
@@ -65,13 +69,14 @@ export class Guardian {
   /** Starts one, unless one runs. */
   start(): void {
     if (this.#child) return;
-    const command = guardianCommand(this.#plan);
-    if (command === undefined) return;
+    const plan = this.#plan();
+    const command = guardianCommand(plan);
+    if (command === undefined) return tellMissing('there is neither /bin/sh nor a reaper');
     let child: ChildProcess;
     try {
       child = spawn(command.file, command.args, {
         stdio: ['pipe', 'ignore', 'ignore'],
-        env: this.#environment(),
+        env: environment(plan),
         cwd: '/',
         // Of the host's session it would get the signals that end the host.
         detached: true,
@@ -94,19 +99,19 @@ export class Guardian {
     child.unref();
     (child.stdin as (NodeJS.WritableStream & { unref?(): void }) | null)?.unref?.();
     if (this.#cgroup !== undefined) this.#tell(`c ${this.#cgroup}\n`);
-    for (const leader of this.#watched.values()) this.#tell(guardianLine('+', leader, this.#plan.identity));
+    for (const leader of this.#watched.values()) this.#tell(guardianLine('+', leader, this.#identity));
   }
 
   /** Kills the group of `leader` when the host is dead. */
   watch(leader: ProcessIdentity): void {
     this.#watched.set(leader.pid, leader);
-    this.#tell(guardianLine('+', leader, this.#plan.identity));
+    this.#tell(guardianLine('+', leader, this.#identity));
   }
 
   /** Nothing is left of that group: its number may be somebody else's soon. */
   forget(leader: ProcessIdentity): void {
     if (this.#watched.get(leader.pid)?.startTime === leader.startTime) this.#watched.delete(leader.pid);
-    this.#tell(guardianLine('-', leader, this.#plan.identity));
+    this.#tell(guardianLine('-', leader, this.#identity));
   }
 
   /** Kills everybody in the cgroup of the host when that is dead. */
@@ -133,15 +138,15 @@ export class Guardian {
     if (this.#deaths.length <= MOST_DEATHS) this.start();
     else tellMissing(`it dies again and again: ${why}`);
   }
+}
 
-  /**
-   * Of this host's own marks it must bear none, or its sweep would find itself. Those of an outer pool it keeps: when that
-   * ends this host, nothing of it lives on.
-   */
-  #environment(): Record<string, string> {
-    const outer = process.env[MARK_VARIABLE];
-    return { ...this.#plan.reaper?.env, ...(outer === undefined ? {} : { [MARK_VARIABLE]: outer }) };
-  }
+/**
+ * Of this host's own marks it must bear none, or its sweep would find itself. Those of an outer pool it keeps: when that
+ * ends this host, nothing of it lives on.
+ */
+function environment({ reaper }: GuardianPlan): Record<string, string> {
+  const outer = process.env[MARK_VARIABLE];
+  return { ...reaper?.env, ...(outer === undefined ? {} : { [MARK_VARIABLE]: outer }) };
 }
 
 function tellMissing(why: string): void {

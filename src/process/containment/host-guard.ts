@@ -125,15 +125,16 @@ export class HostGuard {
   #makeGuardian(): Guardian | undefined {
     const { identity, marks, table } = this.#platform;
     if (identity === undefined) return undefined;
-    const since = table.read(process.pid)?.startTime ?? 0;
-    const found = marks ? findReaper(this.#choice) : undefined;
-    const guardian = new Guardian({
-      shell: usableShell()?.path,
-      identity,
-      reaper: found && 'problem' in found ? undefined : found,
-      host: hostMark(),
-      since,
-      ledger: () => this.#ledger,
+    const guardian = new Guardian(() => {
+      const found = marks ? findReaper(this.#choice) : undefined;
+      return {
+        shell: usableShell()?.path,
+        identity,
+        host: marks && hostMark(),
+        reaper: found && 'problem' in found ? undefined : found,
+        since: table.read(process.pid)?.startTime ?? 0,
+        ledger: this.#ledger,
+      };
     });
     if (this.#cgroup !== undefined) guardian.watchCgroup(this.#cgroup);
     return guardian;

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Guardian, type GuardianPlan, guardianCommand } from '../../../src/process/containment/guardian.js';
 import { guardianLine, procIdentity, psIdentity } from '../../../src/process/containment/guardian-script.js';
@@ -11,6 +12,7 @@ import { forgetProblems, knownProblems } from '../../../src/process/containment/
 import { findPs } from '../../../src/process/ps-platform.js';
 import { newTag, tagged } from '../../helpers/escapes.js';
 import { killProcess, readProcess } from '../../helpers/processes.js';
+import { reaperUrl } from '../../helpers/reaper-url.js';
 import { until } from '../../helpers/until.js';
 
 const SHELLS = ['/bin/sh', '/bin/dash', '/bin/bash'].filter((path) => existsSync(path));
@@ -31,9 +33,9 @@ function fakeReaper(text = 'require("fs").writeFileSync(process.argv[1] + ".ran"
 
 function plan(more: Partial<GuardianPlan> = {}): GuardianPlan {
   const { program } = fakeReaper();
-  const none = () => undefined;
+  const host = newHostMark();
   return {
-    ...{ shell: '/bin/sh', identity: procIdentity, reaper: program, host: newHostMark(), since: 0, ledger: none },
+    ...{ shell: '/bin/sh', identity: procIdentity, reaper: program, host, since: 0, ledger: undefined },
     ...more,
   };
 }
@@ -61,10 +63,13 @@ const members = (pid: number) => tagged('50').filter((row) => row.group === pid)
 
 const SIGNALS = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGPIPE', 'SIGTERM', 'SIGUSR1', 'SIGUSR2'] as const;
 
-function ignores(pid: number, signal: NodeJS.Signals): boolean {
-  const [, mask] = /^SigIgn:\t([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-  return ((BigInt(`0x${mask}`) >> BigInt(constants.signals[signal] - 1)) & 1n) === 1n;
+function disposition(pid: number, which: 'SigIgn' | 'SigCgt', signal: string): boolean {
+  const [, mask] = new RegExp(`^${which}:\\t([0-9a-f]+)$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return ((BigInt(`0x${mask}`) >> BigInt(constants.signals[signal as NodeJS.Signals] - 1)) & 1n) === 1n;
 }
+
+const ignores = (pid: number, signal: string) => disposition(pid, 'SigIgn', signal);
+const catches = (pid: number, signal: string) => disposition(pid, 'SigCgt', signal);
 
 describe.each(SHELLS)('the guardian in %s', (shell) => {
   it.each(TABLES)('[GUARD-1] [GUARD-2] kills the groups it was told of, by $name', async ({ identity, start }) => {
@@ -72,9 +77,7 @@ describe.each(SHELLS)('the guardian in %s', (shell) => {
     const host = newHostMark();
     const groups = [await group(), await group(), await group(), await group()];
     const [told, forgotten, , another] = groups.map(({ pid }) => ({ pid, startTime: start(pid) }));
-    const { ended, tell, child } = guard(
-      plan({ shell, identity, reaper: program, host, since: 7, ledger: () => '/l' }),
-    );
+    const { ended, tell, child } = guard(plan({ shell, identity, reaper: program, host, since: 7, ledger: '/l' }));
     tell(guardianLine('+', told!, identity));
     tell(guardianLine('+', forgotten!, identity));
     tell(guardianLine('-', forgotten!, identity));
@@ -124,9 +127,43 @@ describe.each(SHELLS)('the guardian in %s', (shell) => {
   });
 });
 
+describe('the reaper, where there is no shell', () => {
+  it('[GUARD-5] hears what a shell would hear, and does what it does', async () => {
+    const reaper = { executable: process.execPath, file: fileURLToPath(reaperUrl()), env: {} };
+    const groups = [await group(), await group(), await group()];
+    const [told, forgotten, another] = groups.map(({ pid }) => ({ pid, startTime: readProcess(pid)!.startTime }));
+    const { child, ended, tell } = guard(plan({ shell: undefined, reaper }));
+    await until('it ignores signals', () =>
+      ['SIGHUP', 'SIGTERM'].every((signal) => catches(child.pid as number, signal)),
+    );
+    child.kill('SIGTERM');
+    tell(guardianLine('+', told!, procIdentity));
+    tell(guardianLine('+', forgotten!, procIdentity));
+    tell(guardianLine('-', forgotten!, procIdentity));
+    tell(guardianLine('+', { ...another!, startTime: another!.startTime - 1 }, procIdentity));
+    child.stdin?.end();
+    expect(await ended).toEqual([0, null]);
+    expect(groups.map(({ pid }) => members(pid))).toEqual([0, 2, 2]);
+  });
+
+  it('[GUARD-6] refuses what it was never told by a guardian', async () => {
+    for (const args of [
+      [],
+      ['sweep'],
+      ['sweep', '', '0'],
+      ['kill', newHostMark().text, '0'],
+      ['sweep', 'x', '0', ''],
+    ]) {
+      const child = spawn(process.execPath, [fileURLToPath(reaperUrl()), ...args], { stdio: 'ignore' });
+      expect(await once(child, 'exit')).toEqual([1, null]);
+    }
+  });
+});
+
 describe('a host’s guardian', () => {
   function start(more: Partial<GuardianPlan> = {}) {
-    const guardian = new Guardian(plan(more));
+    const one = plan(more);
+    const guardian = new Guardian(() => one);
     guardian.start();
     onTestFinished(async () => {
       guardian.end();
