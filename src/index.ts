@@ -13,6 +13,7 @@ export type {
   ServerPolicy,
   SingleServerOptions,
 } from './config/options.js';
+export type { EndStraysOptions, FindStraysOptions } from './config/stray-options.js';
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
 export type { ListenerError, SafeEmitter } from './events.js';
 export type { PooledServer } from './pool/lease.js';
@@ -45,6 +46,8 @@ export {
   type RegistryMetrics,
   type RemovalReason,
 } from './process/process-registry.js';
+export { endStrays, type StrayEnd } from './process/strays/end-strays.js';
+export { findStrays, type Stray } from './process/strays/find-strays.js';
 export type { EndMode, EndStep, Graces, TerminationReport } from './process/termination.js';
 export type { JsonRpcError, JsonRpcMessage, LostRequestData, RequestId } from './protocol/json-rpc.js';
 export type { PooledTransport } from './protocol/session.js';

@@ -77,7 +77,8 @@ export const cleanupFields = {
 /** Options of `CleanupQueue`, and `cleanup` of a pool. */
 export type CleanupOptions = Given<typeof cleanupFields>;
 
-function reader<F extends Readonly<Record<string, Field<unknown>>>>(fields: F, what: string) {
+/** A function that checks what is given by a table, and fills in the defaults. */
+export function reader<F extends Readonly<Record<string, Field<unknown>>>>(fields: F, what: string) {
   return (given: Given<F>): Resolved<F> => {
     const problems: Problems = { wrong: [], unsupported: [] };
     const options = readOptions(fields, given, '', problems);
