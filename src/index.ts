@@ -2,6 +2,7 @@ export type {
   AcquireOptions,
   CleanupOptions,
   DrainOptions,
+  PlanMode,
   ShutdownOptions,
   WarmOptions,
 } from './config/call-options.js';
@@ -19,6 +20,7 @@ export type { ListenerError, SafeEmitter } from './events.js';
 export type { PooledServer } from './pool/lease.js';
 export { MCPServerPool } from './pool/mcp-server-pool.js';
 export type { PoolDependencies } from './pool/parts.js';
+export type { PlannedEnd, PoolPlan } from './pool/plan.js';
 export type {
   BreakerEvent,
   LeaseEvent,
@@ -48,7 +50,15 @@ export {
 } from './process/process-registry.js';
 export { endStrays, type StrayEnd } from './process/strays/end-strays.js';
 export { findStrays, type Stray } from './process/strays/find-strays.js';
-export type { EndMode, EndStep, Graces, TerminationReport } from './process/termination.js';
+export type {
+  EndMode,
+  EndStep,
+  Graces,
+  Rung,
+  SignalTargets,
+  TerminationReport,
+  TreePlan,
+} from './process/termination.js';
 export type { JsonRpcError, JsonRpcMessage, LostRequestData, RequestId } from './protocol/json-rpc.js';
 export type { PooledTransport } from './protocol/session.js';
 export type { ToolChanges } from './protocol/tool-list.js';

@@ -139,7 +139,9 @@ describe('look-alikes', () => {
 
   it('[STRAY-2] in a terminal: an editor of a file of that name', async (context) => {
     const tag = newTag();
-    const terminal = spawn('script', ['-qc', `sleep 50 ${tag}`, '/dev/null'], { stdio: ['pipe', 'ignore', 'ignore'] });
+    const terminal = spawn('/usr/bin/script', ['-qc', `sleep 50 ${tag}`, '/dev/null'], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
     const started = await new Promise<boolean>((resolve) => {
       terminal.once('spawn', () => resolve(true)).once('error', () => resolve(false));
     });
