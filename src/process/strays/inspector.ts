@@ -28,17 +28,21 @@ export interface Inspector {
 /** One look at a Linux machine, by /proc. */
 export class LinuxInspector implements Inspector {
   readonly #stdin: StdinLook;
+  /** What is asked for more than once. */
+  readonly #status = new Map<number, string>();
+  readonly #namespace = link('/proc/self/ns/pid');
+  readonly #limit = limitOf('self');
 
   constructor(rows: ReadonlyMap<number, ProcessRow>) {
     this.#stdin = new StdinLook(rows);
   }
 
   isOurUsers(pid: number): boolean {
-    const [real, effective] = /^Uid:\s+(\d+)\s+(\d+)/m.exec(status(pid))?.slice(1).map(Number) ?? [];
+    const [real, effective] = /^Uid:\s+(\d+)\s+(\d+)/m.exec(this.#statusOf(pid))?.slice(1).map(Number) ?? [];
     if (real !== process.getuid?.() || effective !== process.geteuid?.()) return false;
     // The root of a container has the number of ours; but its processes have an init, and hosts, of their own.
     const namespace = link(`/proc/${pid}/ns/pid`);
-    return namespace === undefined || namespace === link('/proc/self/ns/pid');
+    return namespace === undefined || namespace === this.#namespace;
   }
 
   commandLine(pid: number): string {
@@ -49,7 +53,7 @@ export class LinuxInspector implements Inspector {
   }
 
   memory(pid: number): number {
-    const kilobytes = Number(/^RssAnon:\s+(\d+) kB/m.exec(status(pid))?.[1] ?? 0);
+    const kilobytes = Number(/^RssAnon:\s+(\d+) kB/m.exec(this.#statusOf(pid))?.[1] ?? 0);
     return Math.round((kilobytes / 1_024) * 10) / 10;
   }
 
@@ -62,7 +66,7 @@ export class LinuxInspector implements Inspector {
     const outer = new Set(hostsIn(`${MARK_VARIABLE}=${process.env[MARK_VARIABLE] ?? ''}`));
     const text = texts.findLast((host) => !outer.has(host));
     if (text !== undefined) return { text };
-    return number === undefined || number === limitOf('self') ? undefined : { number };
+    return number === undefined || number === this.#limit ? undefined : { number };
   }
 
   serviceOf({ pid, session }: ProcessRow): string | undefined {
@@ -78,6 +82,12 @@ export class LinuxInspector implements Inspector {
   stdin(pid: number): StdinState {
     return this.#stdin.of(pid);
   }
+
+  #statusOf(pid: number): string {
+    const text = this.#status.get(pid) ?? readText(`/proc/${pid}/status`);
+    this.#status.set(pid, text);
+    return text;
+  }
 }
 
 function hostsIn(environment: string): string[] {
@@ -87,10 +97,6 @@ function hostsIn(environment: string): string[] {
 function limitOf(pid: number | 'self'): number | undefined {
   const value = rlimitIn(readText(`/proc/${pid}/limits`));
   return value === undefined ? undefined : Number(value >> 31n);
-}
-
-function status(pid: number): string {
-  return readText(`/proc/${pid}/status`);
 }
 
 /** Empty when there is no such process any more, or it may not be looked at: nothing that would make it a stray. */

@@ -26,12 +26,18 @@ export class Look {
   readonly inspector: Inspector;
   readonly #system: StraySystem;
   readonly #ancestors: ReadonlySet<number>;
+  readonly #children = new Map<number, ProcessRow[]>();
 
   constructor(system: StraySystem) {
     system.table.forget?.();
     this.rows = system.table.scan();
     this.inspector = system.inspect(this.rows);
     this.#system = system;
+    for (const row of this.rows.values()) {
+      const siblings = this.#children.get(row.parent);
+      if (siblings) siblings.push(row);
+      else this.#children.set(row.parent, [row]);
+    }
     this.#ancestors = new Set([system.self, ...this.#above(system.self)]);
   }
 
@@ -66,9 +72,9 @@ export class Look {
   below(root: ProcessRow): ProcessRow[] {
     const found = new Map([[root.pid, root]]);
     for (const { pid, startTime } of found.values()) {
-      for (const row of this.rows.values()) {
+      for (const row of this.#children.get(pid) ?? []) {
         // Older than its parent: that one got the number after the look at this row.
-        if (row.parent !== pid || row.startTime < startTime || found.has(row.pid)) continue;
+        if (row.startTime < startTime || found.has(row.pid)) continue;
         if (this.isCandidate(row) && this.inspector.markedBy(row.pid) !== 'ours') found.set(row.pid, row);
       }
     }

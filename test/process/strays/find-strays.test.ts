@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { findStrays, type Stray } from '../../../src/index.js';
 import { localSystem, straysOf } from '../../../src/process/strays/find-strays.js';
@@ -163,6 +164,13 @@ describe('look-alikes', () => {
     await kill(host);
     expect(await strays(tag)).toEqual([]);
   });
+});
+
+it('[STRAY-1] the example of docs/termination.md runs', async () => {
+  const docs = readFileSync(new URL('../../../docs/termination.md', import.meta.url), 'utf8');
+  const [, example = ''] = /```js\n(import .*?)```/s.exec(docs) ?? [];
+  const code = example.replace(/import (.*) from 'mcp-server-pool'/, "const $1 = await import(SRC + '/index.js')");
+  expect(await runHost(code)).toMatchObject({ code: 0, stderr: '' });
 });
 
 describe('a judgement', () => {
