@@ -2,6 +2,7 @@ export type {
   AcquireOptions,
   CleanupOptions,
   DrainOptions,
+  PlanMode,
   ShutdownOptions,
   WarmOptions,
 } from './config/call-options.js';
@@ -13,11 +14,13 @@ export type {
   ServerPolicy,
   SingleServerOptions,
 } from './config/options.js';
+export type { EndStraysOptions, FindStraysOptions } from './config/stray-options.js';
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
 export type { ListenerError, SafeEmitter } from './events.js';
 export type { PooledServer } from './pool/lease.js';
 export { MCPServerPool } from './pool/mcp-server-pool.js';
 export type { PoolDependencies } from './pool/parts.js';
+export type { PlannedEnd, PoolPlan } from './pool/plan.js';
 export type {
   BreakerEvent,
   LeaseEvent,
@@ -47,7 +50,17 @@ export {
   type RegistryMetrics,
   type RemovalReason,
 } from './process/process-registry.js';
-export type { EndMode, EndStep, Graces, TerminationReport } from './process/termination.js';
+export { endStrays, type StrayEnd } from './process/strays/end-strays.js';
+export { findStrays, type Stray } from './process/strays/find-strays.js';
+export type {
+  EndMode,
+  EndStep,
+  Graces,
+  Rung,
+  SignalTargets,
+  TerminationReport,
+  TreePlan,
+} from './process/termination.js';
 export type { JsonRpcError, JsonRpcMessage, LostRequestData, RequestId } from './protocol/json-rpc.js';
 export type { PooledTransport } from './protocol/session.js';
 export type { ToolChanges } from './protocol/tool-list.js';

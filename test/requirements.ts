@@ -242,4 +242,20 @@ export const requirements = {
   'LEDGER-3':
     'The ledger is private, holds no child pid and no value of a definition, and is gone with the last server.',
   'LEDGER-4': 'A ledger or folder that is damaged, huge, a link, or of somebody else is a warning, and nothing more.',
+  // Strays: abandoned servers of other hosts
+  'STRAY-1': 'Servers that a killed host left behind are listed with their trees, and why, however they were started.',
+  'STRAY-2':
+    'No server that somebody can still speak to is listed, nor what is ours, a service, of another user, or not old enough.',
+  'STRAY-3': 'Default patterns know MCP servers as reports show them, and no editors, hosts, or this package itself.',
+  'STRAY-4': 'Only what is still the same stray gets a signal; each entry is answered for.',
+  'STRAY-5':
+    'Strays end with all that is below them, with SIGKILL if need be, in bounded time that the host stays for.',
+  'STRAY-6': 'In a container, strays are told from the servers of a host that is process 1.',
+  'STRAY-7': 'Wrong input is refused and says what to do; a platform that cannot tell strays is NOT_SUPPORTED.',
+
+  // The dry run
+  'PLAN-1': 'What plan() says is what then happens: who ends, why, in which order, by which steps.',
+  'PLAN-2': 'plan() touches nothing: no signal, no state, no event.',
+  'PLAN-3': 'A plan shows the processes of each tree now, and whom each signal would reach.',
+  'PLAN-4': 'A mode that is none is refused.',
 } as const satisfies Record<string, string>;

@@ -42,6 +42,14 @@ const shutdownFields = {
 /** Options of `shutdown()`. */
 export type ShutdownOptions = Given<typeof shutdownFields>;
 
+const planFields = {
+  /** What is to be foreseen. */
+  mode: { ...oneOf('shutdown', 'shutdown', 'reclaim', 'emergency'), required: true as const },
+};
+
+/** What `plan()` foresees: a graceful shutdown, the room that could be made for callers, an emergency shutdown. */
+export type PlanMode = Given<typeof planFields>['mode'];
+
 const drainFields = {
   /**
    * After this time leases on the old process are taken back (`LEASE_RECLAIMED`), ms. Default `Infinity`: never. Leases of
@@ -77,7 +85,8 @@ export const cleanupFields = {
 /** Options of `CleanupQueue`, and `cleanup` of a pool. */
 export type CleanupOptions = Given<typeof cleanupFields>;
 
-function reader<F extends Readonly<Record<string, Field<unknown>>>>(fields: F, what: string) {
+/** A function that checks what is given by a table, and fills in the defaults. */
+export function reader<F extends Readonly<Record<string, Field<unknown>>>>(fields: F, what: string) {
   return (given: Given<F>): Resolved<F> => {
     const problems: Problems = { wrong: [], unsupported: [] };
     const options = readOptions(fields, given, '', problems);
@@ -88,6 +97,7 @@ function reader<F extends Readonly<Record<string, Field<unknown>>>>(fields: F, w
 
 export const resolveAcquireOptions = reader(acquireFields, 'the options of getServer()');
 export const resolveShutdownOptions = reader(shutdownFields, 'the options of shutdown()');
+export const resolvePlanOptions = reader(planFields, 'the argument of plan()');
 export const resolveDrainOptions = reader(drainFields, 'the drain options');
 export const resolveWarmOptions = reader(warmFields, 'the options of warm()');
 export const resolveCleanupOptions = reader(cleanupFields, 'the options of CleanupQueue');

@@ -85,16 +85,19 @@ export class Dispatcher {
     }
   }
 
-  /** A start that no caller waits for, the youngest of its kind. A caller's own need goes before a minimum. */
-  surplusStart(among: Iterable<ServerGroup> = this.#fleet.groups.values()): ServerInstance | undefined {
-    if (this.#fleet.startCount === 0) return undefined;
+  /** Starts that no caller waits for, the youngest of each kind first. A caller's own need goes before a minimum. */
+  *surplusStarts(among: Iterable<ServerGroup> = this.#fleet.groups.values()): Generator<ServerInstance> {
+    if (this.#fleet.startCount === 0) return;
     for (const group of among) {
       for (const [key, starts] of group.starts) {
         const free = starts.filter(({ leases }) => leases === 0);
-        if (free.length > startsNeeded(free, this.#queue.count(kind(group.name, key)))) return free.at(-1);
+        yield* free.slice(startsNeeded(free, this.#queue.count(kind(group.name, key)))).reverse();
       }
     }
-    return undefined;
+  }
+
+  #surplusStart(among?: Iterable<ServerGroup>): ServerInstance | undefined {
+    return this.surplusStarts(among).next().value ?? undefined;
   }
 
   #round(): void {
@@ -147,13 +150,13 @@ export class Dispatcher {
       used: group.used,
       limit: group.definition.maxInstances,
       ending: group.ending.size - claims.endingOf(group),
-      evictable: group.idleCount > 0 || (isFull(group) && this.surplusStart([group]) !== undefined),
+      evictable: group.idleCount > 0 || (isFull(group) && this.#surplusStart([group]) !== undefined),
     };
     const pool: Room = {
       used: fleet.used,
       limit: this.#maxProcesses,
       ending: fleet.endingCount - claims.ending,
-      evictable: fleet.idleCount > 0 || (fleet.used >= this.#maxProcesses && this.surplusStart() !== undefined),
+      evictable: fleet.idleCount > 0 || (fleet.used >= this.#maxProcesses && this.#surplusStart() !== undefined),
     };
     return decide({
       free: fleet.idleFor(group, key) > 0 || fleet.leastLoaded(group, key, this.#clock.now()) !== undefined,
@@ -180,7 +183,7 @@ export class Dispatcher {
         return;
       case 'evict': {
         const chosen = decision.from === 'server' ? group : undefined;
-        const instance = this.#fleet.longestIdle(chosen) ?? this.surplusStart(chosen && [chosen]);
+        const instance = this.#fleet.idleLongestFirst(chosen)[0] ?? this.#surplusStart(chosen && [chosen]);
         if (instance) this.#actions.evict(instance);
         return claims.claimEnding(group, decision.from);
       }

@@ -270,15 +270,10 @@ export class Fleet {
     return least;
   }
 
-  /** The instance that was idle longest, of one group or of all. */
-  longestIdle(group?: ServerGroup): ServerInstance | undefined {
-    let longest: ServerInstance | undefined;
-    for (const { idle } of group ? [group] : this.groups.values()) {
-      for (const [oldest] of idle.values()) {
-        if (oldest && (longest === undefined || oldest.idleSince < longest.idleSince)) longest = oldest;
-      }
-    }
-    return longest;
+  /** Idle instances, of one group or of all, in the order in which they make room for others: the one idle longest first. */
+  idleLongestFirst(group?: ServerGroup): ServerInstance[] {
+    const groups = group ? [group] : [...this.groups.values()];
+    return groups.flatMap(({ idle }) => [...idle.values()].flat()).sort((a, b) => a.idleSince - b.idleSince);
   }
 
   /** An instance begins to end: it is neither idle nor starting any more, but keeps its slot. */

@@ -5,6 +5,8 @@ import { type Fleet, isOpen, kindOf, type OpenGroup, reuseKey, type ServerGroup,
 import type { Lease } from './lease.js';
 import type { LeaseDesk } from './lease-desk.js';
 import type { Lifecycle } from './lifecycle.js';
+import { idleVerdicts } from './reuse.js';
+import { silenceOf, silences } from './silence.js';
 
 /** How often quarantined trees are looked at again, ms. */
 const QUARANTINE_INTERVAL = 30_000;
@@ -82,33 +84,23 @@ export class Janitor {
     const names = new Set(blocked.map(({ name }) => name));
     const kinds = new Set(blocked.map(({ kind }) => kind));
     const now = this.#clock.now();
-    const silences = this.#silences(now);
+    const silent = silences(this.#desk.leases.values(), now);
     for (const lease of this.#desk.leases.values()) {
       const { instance } = lease;
       const { leaseIdleTimeout } = instance.definition;
       if (!forAny && !names.has(lease.name)) continue;
       // A seat comes free with one lease; who needs the slot of a shared instance gets it when all of its leases are silent.
       const needsSeat = kinds.has(kindOf(instance.definition, instance));
-      const silent = needsSeat ? silenceOf(lease, now) : (silences.get(instance) ?? 0);
-      if (silent < leaseIdleTimeout) this.wakeAt(now + leaseIdleTimeout - silent);
+      const silence = needsSeat ? silenceOf(lease, now) : (silent.get(instance) ?? 0);
+      if (silence < leaseIdleTimeout) this.wakeAt(now + leaseIdleTimeout - silence);
       else {
         // One at a time: its end lets the waiters be looked at again, which leads back here.
         return this.#desk.reclaim(
           lease,
-          `silent for ${Math.round(silent)} ms (leaseIdleTimeout) while somebody waited`,
+          `silent for ${Math.round(silence)} ms (leaseIdleTimeout) while somebody waited`,
         );
       }
     }
-  }
-
-  /** For how long all leases of an instance have been silent. */
-  #silences(now: number): Map<ServerInstance, number> {
-    const silences = new Map<ServerInstance, number>();
-    for (const lease of this.#desk.leases.values()) {
-      const { instance } = lease;
-      silences.set(instance, Math.min(silences.get(instance) ?? Infinity, silenceOf(lease, now)));
-    }
-    return silences;
   }
 
   #sweep(): void {
@@ -126,18 +118,10 @@ export class Janitor {
   }
 
   #sweepIdle(group: ServerGroup, now: number): void {
-    const spareKey = group.definition && reuseKey(group.definition, SPARE);
-    for (const [key, idle] of [...group.idle]) {
-      // Of the spare instances the youngest are kept, which stand last.
-      const kept = key === spareKey ? (group.definition?.minIdle ?? 0) : 0;
-      const instances = [...idle];
-      for (const [index, instance] of instances.entries()) {
-        const { idleTimeout } = instance.definition;
-        if (instance.expiresAt <= now) void instance.stop('max-lifetime');
-        else if (instance.idleSince + idleTimeout > now) this.parked(instance);
-        else if (index < instances.length - kept) void instance.stop('idle');
-        else this.wakeAt(instance.expiresAt);
-      }
+    for (const { instance, reason } of idleVerdicts(group, now)) {
+      if (reason !== undefined) void instance.stop(reason);
+      else if (instance.idleSince + instance.definition.idleTimeout > now) this.parked(instance);
+      else this.wakeAt(instance.expiresAt);
     }
   }
 
@@ -152,9 +136,4 @@ export class Janitor {
   quarantined(): void {
     this.wakeAt(this.#clock.now() + QUARANTINE_INTERVAL);
   }
-}
-
-/** A client that waits for an answer is not silent, its server is busy. */
-function silenceOf({ openRequests, lastActivity }: Lease, now: number): number {
-  return openRequests > 0 ? 0 : now - lastActivity;
 }

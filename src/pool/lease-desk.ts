@@ -126,6 +126,11 @@ export class LeaseDesk {
     }
   }
 
+  /** Starts that would be called off for callers who need their slots. */
+  surplusStarts(): ServerInstance[] {
+    return [...this.#dispatcher.surplusStarts()];
+  }
+
   /** Serves nobody any more, and rejects those who wait; returns how many. */
   close(error: PoolError): number {
     this.#open = false;
@@ -278,7 +283,8 @@ export class LeaseDesk {
     const now = this.#parts.clock.now();
     this.news.released(lease, now);
     if (wasStarting) return this.#unwanted(instance);
-    if (instance.state !== 'ready') return instance.ended;
+    // A shutdown ends the instances itself, when it has taken the leases: in its own way, and as the reason.
+    if (instance.state !== 'ready' || !this.#open) return instance.ended;
     if (!isLast) return this.#seatFree();
     const reason = unfinished ? 'unfinished' : whyNotAgain(instance, now);
     if (reason !== undefined) return instance.stop(reason);
@@ -318,7 +324,8 @@ export class LeaseDesk {
   #endUnwantedStart(whose: Whose & { readonly name: string }): void {
     const { fleet, lifecycle } = this.#parts;
     const group = fleet.group(whose.name);
-    if (!isOpen(group)) return;
+    // A shutdown ends all starts itself.
+    if (!isOpen(group) || !this.#open) return;
     const key = reuseKey(group.definition, whose);
     const isSpare = key === reuseKey(group.definition, SPARE);
     const missing = isSpare ? Math.max(0, group.definition.minIdle - fleet.readyFor(group, key)) : 0;

@@ -150,6 +150,11 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
     if (starts.length > Math.max(wanted, starts.length - asked.length)) void asked.at(-1)?.stop('unwanted');
   }
 
+  /** Why an instance is being ended; undefined while it is not. */
+  endReason(instance: ServerInstance): EndReason | undefined {
+    return this.#endReasons.get(instance);
+  }
+
   onReady(instance: ServerInstance): void {
     const group = this.#fleet.group(instance.name);
     this.#fleet.removeStart(instance);

@@ -1,8 +1,10 @@
 import {
   type AcquireOptions,
   type DrainOptions,
+  type PlanMode,
   resolveAcquireOptions,
   resolveDrainOptions,
+  resolvePlanOptions,
   resolveShutdownOptions,
   resolveWarmOptions,
   type ShutdownOptions,
@@ -19,6 +21,7 @@ import { isOpen, type OpenGroup, reuseKey } from './fleet.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { Lease, type PooledServer } from './lease.js';
 import { assemble, type PoolDependencies, type PoolParts } from './parts.js';
+import { type PoolPlan, planOf } from './plan.js';
 import type { News, PoolEvents, ShutdownReport } from './pool-events.js';
 import { aborted, poolClosed, unknownServer } from './refusals.js';
 import { Shutdown } from './shutdown.js';
@@ -214,6 +217,19 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   /** Counts since the pool was made. */
   metrics(): PoolMetrics {
     return { ...this.#parts.metrics };
+  }
+
+  /**
+   * The dry run: what the pool would end now, why, in which order and by which steps, and the processes concerned. Touches
+   * nothing: no signal, no change of state, no event. Looks at all processes of the machine once for each tree.
+   *
+   * @param mode `shutdown`: a graceful `shutdown()`; `emergency`: one that kills at once; `reclaim`: everything that could
+   *   be ended or taken back if callers whom nothing that runs can serve needed all the room now
+   * @throws PoolError `INVALID_OPTIONS`; the error when processes cannot be listed (EMFILE)
+   */
+  plan(mode: PlanMode): PoolPlan {
+    const { fleet, desk, lifecycle, cleanup, clock } = this.#parts;
+    return planOf(resolvePlanOptions({ mode }).mode, { fleet, desk, lifecycle, cleanup, now: clock.now() });
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { EndReason } from '../server/instance-context.js';
 import type { ServerInstance } from '../server/server-instance.js';
+import { reuseKey, type ServerGroup, SPARE } from './fleet.js';
 
 /** Why an instance may not be used again after its lease, or undefined when it may. */
 export function whyNotAgain(
@@ -11,4 +12,29 @@ export function whyNotAgain(
   if (uses >= definition.maxUses) return 'max-uses';
   if (expiresAt <= now) return 'max-lifetime';
   return undefined;
+}
+
+/** What is to become of an idle instance. */
+export interface IdleVerdict {
+  readonly instance: ServerInstance;
+  /** Why it has had its time, or undefined when it stays. */
+  readonly reason: EndReason | undefined;
+}
+
+/** The idle instances of a server, with those among them whose time is over. */
+export function idleVerdicts(group: ServerGroup, now: number): IdleVerdict[] {
+  const spareKey = group.definition && reuseKey(group.definition, SPARE);
+  return [...group.idle].flatMap(([key, instances]) => {
+    // Of the spare instances the youngest are kept, which stand last.
+    const kept = key === spareKey ? (group.definition?.minIdle ?? 0) : 0;
+    return instances.map((instance, index) => {
+      const isKept = index >= instances.length - kept;
+      return { instance, reason: whyIdleEnds(instance, isKept, now) };
+    });
+  });
+}
+
+function whyIdleEnds({ definition, idleSince, expiresAt }: ServerInstance, isKept: boolean, now: number) {
+  if (expiresAt <= now) return 'max-lifetime';
+  return isKept || idleSince + definition.idleTimeout > now ? undefined : 'idle';
 }

@@ -30,14 +30,12 @@ export class Shutdown {
   }): Promise<Omit<ShutdownReport, 'rejected'>> {
     const started = this.#clock.now();
     const held = this.#leases.size;
-    const instances = [...this.#fleet.instances()];
+    const ends = shutdownEnds(this.#fleet, this.#leases);
     if (options.mode === 'emergency') this.hurry();
     const timer = this.#clock.after(options.timeout, () => this.hurry());
-    const leases = new Map<ServerInstance, Lease[]>(instances.map((instance) => [instance, []]));
-    for (const lease of this.#leases.values()) leases.get(lease.instance)?.push(lease);
     const reports = await Promise.all(
-      instances.map(async (instance) => {
-        await this.#drain(instance, leases.get(instance) ?? [], started + options.drainTimeout);
+      [...ends].map(async ([instance, leases]) => {
+        await this.#drain(instance, leases, started + options.drainTimeout);
         return this.#end(instance);
       }),
     );
@@ -71,12 +69,26 @@ export class Shutdown {
   /** Lets requests in flight finish, then ends the leases. */
   async #drain(instance: ServerInstance, leases: readonly Lease[], until: number): Promise<void> {
     const clock = this.#clock;
-    const isBusy = () => instance.openRequests > 0 || leases.some(({ openRequests }) => openRequests > 0);
-    while (isBusy() && this.#mode === 'graceful' && clock.now() < until) {
+    while (isBusy(instance, leases) && this.#mode === 'graceful' && clock.now() < until) {
       await new Promise<void>((resolve) => void clock.after(Math.min(DRAIN_POLL, until - clock.now()), resolve));
     }
     for (const lease of leases) lease.end({ asked: false, error: () => closedUnder(lease) });
   }
+}
+
+/** Who ends in a shutdown, in the order in which that begins, each with the leases that end with it. */
+export function shutdownEnds(
+  fleet: Fleet,
+  leases: ReadonlyMap<number, Lease>,
+): ReadonlyMap<ServerInstance, readonly Lease[]> {
+  const ends = new Map<ServerInstance, Lease[]>([...fleet.instances()].map((instance) => [instance, []]));
+  for (const lease of leases.values()) ends.get(lease.instance)?.push(lease);
+  return ends;
+}
+
+/** Whether requests are in flight, for which a graceful shutdown waits. */
+export function isBusy({ openRequests }: ServerInstance, leases: readonly Lease[]): boolean {
+  return openRequests > 0 || leases.some((lease) => lease.openRequests > 0);
 }
 
 function closedUnder({ id, name }: Lease): PoolError {

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { ResolvedDefinition } from '../config/options.js';
-import type { EndMode, Graces, TerminationReport } from './termination.js';
+import type { EndMode, Graces, TerminationReport, TreePlan } from './termination.js';
 
 /** How a process ended. */
 export interface ExitInfo {
@@ -50,6 +50,8 @@ export interface ServerProcess {
   drained(): Promise<void>;
   /** Ends the whole tree and proves it. Can be called again while something survives. */
   end(options: EndOptions): Promise<TerminationReport>;
+  /** What `end()` would do now. Signals nobody. Left out where that is not known: then a plan of the pool shows no steps. */
+  plan?(mode: EndMode, graces: Graces): TreePlan;
   /** Kills at once what can be killed without waiting, for the last moment of the host. */
   killNow(): void;
 }

@@ -17,7 +17,15 @@ import { identify, type ProcessRow, type ProcessTable } from './process-table.js
 import { ProcessTree } from './process-tree.js';
 import { spawnError } from './spawn-error.js';
 import { StderrTail } from './stderr-tail.js';
-import { endTree, signalTree, type TerminationReport } from './termination.js';
+import {
+  type EndMode,
+  endTree,
+  type Graces,
+  planEnd,
+  signalTree,
+  type TerminationReport,
+  type TreePlan,
+} from './termination.js';
 
 /** How much of stderr is kept for errors and events, bytes. */
 const STDERR_TAIL = 65_536;
@@ -150,6 +158,12 @@ class LocalProcess implements ServerProcess {
       if (mode === 'emergency') this.#killUnseen();
       throw error;
     }
+  }
+
+  plan(mode: EndMode, graces: Graces): TreePlan {
+    if (this.pid === undefined || this.#tree === undefined) return { steps: [], processes: [] };
+    const target = { pid: this.pid, platform: this.#platform, tree: this.#tree, hasExited: () => this.#exited };
+    return planEnd(target, graces, mode);
   }
 
   killNow(): void {

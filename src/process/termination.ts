@@ -45,6 +45,26 @@ export interface Graces {
   readonly termGrace: number;
 }
 
+/** A step that is to be taken while anybody lives, and how long it may take, ms. */
+export interface Rung {
+  readonly step: EndStep;
+  readonly grace: number;
+}
+
+/** Whom a signal goes to: all members of these groups, and these processes. */
+export interface SignalTargets {
+  readonly groups: readonly number[];
+  readonly pids: readonly number[];
+}
+
+/** What would be done to end a tree, as it looks now. */
+export interface TreePlan {
+  /** In order; each is taken only if somebody lives after those before it. `eof` goes to the leader. */
+  readonly steps: readonly (Rung & SignalTargets)[];
+  /** Everybody in the tree now. */
+  readonly processes: readonly { readonly pid: number; readonly command: string }[];
+}
+
 /** What a leader that has exited may leave its helpers to finish by themselves before they are told to. */
 const STRAGGLER_GRACE = 200;
 
@@ -54,7 +74,7 @@ const STRAGGLER_GRACE = 200;
  */
 export async function endTree(
   target: TerminationTarget,
-  { eofGrace, termGrace }: Graces,
+  graces: Graces,
   mode: EndMode,
   abort?: AbortSignal,
 ): Promise<TerminationReport> {
@@ -67,24 +87,17 @@ export async function endTree(
 
   // Seen whole before anything dies: a member whose parent is gone could not be found any more.
   let living: readonly ProcessRow[] = tree.refresh();
-  if (mode === 'graceful' && !hurried() && living.length > 0) {
-    if (!target.hasExited()) {
-      begin('eof', living);
-      target.closeStdin();
-      living = await waitForEnd(target, eofGrace, abort, 'until the leader exits');
-    }
-    // Looked at whole again before each signal: what was forked meanwhile may have a session of its own.
-    if (living.length > 0) living = tree.refresh();
-    if (living.length > 0 && !hurried() && target.platform.hasSigterm) {
-      begin('SIGTERM', living);
-      signalTree(target.platform, tree, living, 'SIGTERM');
-      living = await waitForEnd(target, termGrace, abort);
+  for (const { step, grace } of ladder(mode, graces, target.platform, target.hasExited())) {
+    if (living.length === 0 || (step !== 'SIGKILL' && hurried())) continue;
+    begin(step, living);
+    if (step === 'SIGKILL') living = await killUntilQuiet(target, living, grace);
+    else {
+      if (step === 'eof') target.closeStdin();
+      else signalTree(target.platform, tree, living, step);
+      living = await waitForEnd(target, grace, abort, step === 'eof' ? 'until the leader exits' : undefined);
+      // Looked at whole again before each signal: what was forked meanwhile may have a session of its own.
       if (living.length > 0) living = tree.refresh();
     }
-  }
-  if (living.length > 0) {
-    begin('SIGKILL', living);
-    living = await killUntilQuiet(target, living);
   }
   // One look is no proof: what forks while it is looked at may be seen in none of several looks.
   if (living.length === 0 && target.sweep) {
@@ -98,6 +111,39 @@ export async function endTree(
     steps,
     duration: Math.round(performance.now() - started),
     survivors: living.map(({ pid, command }) => ({ pid, command })),
+  };
+}
+
+/** The rungs that a tree is led up, lowest first. */
+function ladder(
+  mode: EndMode,
+  { eofGrace, termGrace }: Graces,
+  { hasSigterm, pace }: Platform,
+  leaderExited: boolean,
+): Rung[] {
+  const rungs: Rung[] = [{ step: 'SIGKILL', grace: pace.killGrace }];
+  if (mode === 'emergency') return rungs;
+  if (hasSigterm) rungs.unshift({ step: 'SIGTERM', grace: termGrace });
+  if (!leaderExited) rungs.unshift({ step: 'eof', grace: eofGrace });
+  return rungs;
+}
+
+/**
+ * What {@link endTree} would do now. Looks at the whole table, by which the tree gets to know members that it had not seen
+ * yet, as by the first look of the ladder; nothing else changes.
+ */
+export function planEnd(
+  { pid, platform, tree, hasExited }: Pick<TerminationTarget, 'pid' | 'platform' | 'tree' | 'hasExited'>,
+  graces: Graces,
+  mode: EndMode,
+): TreePlan {
+  const living = tree.refresh();
+  const rungs = living.length === 0 ? [] : ladder(mode, graces, platform, hasExited());
+  const leader = { groups: [], pids: [pid] };
+  const all = targetsOf(tree, living);
+  return {
+    steps: rungs.map((rung) => ({ ...rung, ...(rung.step === 'eof' ? leader : all) })),
+    processes: living.map(({ pid, command }) => ({ pid, command })),
   };
 }
 
@@ -124,9 +170,13 @@ async function waitForEnd(
 }
 
 /** Kills, looks again, and kills what was forked meanwhile, until nobody is left or the time is up. */
-async function killUntilQuiet(target: TerminationTarget, first: readonly ProcessRow[]): Promise<readonly ProcessRow[]> {
-  const { firstPoll, longestPoll, killGrace } = target.platform.pace;
-  const end = performance.now() + killGrace;
+async function killUntilQuiet(
+  target: TerminationTarget,
+  first: readonly ProcessRow[],
+  grace: number,
+): Promise<readonly ProcessRow[]> {
+  const { firstPoll, longestPoll } = target.platform.pace;
+  const end = performance.now() + grace;
   if (target.platform.killTree) for (const root of rootsOf(first)) target.platform.killTree(root);
   else signalTree(target.platform, target.tree, first, 'SIGKILL');
   for (let interval = firstPoll; ; interval = Math.min(interval * 2, longestPoll)) {
@@ -152,16 +202,22 @@ function whoLives(tree: ProcessTree): readonly ProcessRow[] {
   return known.length > 0 ? known : tree.refresh();
 }
 
-/** Signals the groups that are ours, and by their own number the members that left for a group which is not. */
+/** Signals all members, nobody else. */
 export function signalTree(
   platform: Platform,
   tree: ProcessTree,
   members: readonly ProcessRow[],
   signal: NodeJS.Signals,
 ): void {
-  const groups = tree.groupsOf(members);
+  const { groups, pids } = targetsOf(tree, members);
   for (const group of groups) platform.signalGroup(group, signal);
-  for (const { pid, group } of members) if (!groups.has(group)) platform.signalProcess(pid, signal);
+  for (const pid of pids) platform.signalProcess(pid, signal);
+}
+
+/** The groups that are ours, and by their own number the members that left for a group which is not. */
+function targetsOf(tree: ProcessTree, members: readonly ProcessRow[]): SignalTargets {
+  const groups = tree.groupsOf(members);
+  return { groups: [...groups], pids: members.filter(({ group }) => !groups.has(group)).map(({ pid }) => pid) };
 }
 
 /** Ends early when the leader of `target` exits, or `abort` is aborted. Never keeps the host alive. */

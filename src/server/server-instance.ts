@@ -6,7 +6,7 @@ import { messageOf, PoolError, type PoolErrorCode, type PoolErrorData } from '..
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo, ServerProcess } from '../process/launcher.js';
 import { nextInstanceId } from '../process/process-registry.js';
-import type { EndMode } from '../process/termination.js';
+import type { EndMode, TreePlan } from '../process/termination.js';
 import { Multiplexer } from '../protocol/multiplexer.js';
 import { Session, type SessionOwner } from '../protocol/session.js';
 import { Conversation } from './conversation.js';
@@ -205,6 +205,11 @@ export class ServerInstance {
       this.#context.cleanup.escalate(this.id);
     }
     return this.ended;
+  }
+
+  /** What would be done to end its processes now; touches nothing. */
+  plan(mode: EndMode): TreePlan {
+    return this.#process?.plan?.(mode, this.definition) ?? { steps: [], processes: [] };
   }
 
   /** Kills what can be killed without waiting: for the last moment of the host. */

@@ -1,0 +1,112 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { errnoOf } from '../../errors.js';
+import type { ProcessRow } from '../process-table.js';
+
+/**
+ * Who holds the other end of the stdin of a process, by which an MCP server is spoken to. `held`: somebody can still speak
+ * to it. `closed`: nobody ever will. `unknown`: it is neither pipe nor socket pair, or that cannot be seen from here.
+ */
+export type StdinState = 'held' | 'closed' | 'unknown';
+
+/** References to a socket of a pair that has lost its other end: its own, and that of the list it stands in. */
+const ALONE = 2;
+/** `Num: RefCount Protocol Flags Type St Inode`, all but the last hexadecimal; a socket with a path is none of a pair. */
+const UNNAMED_SOCKET = /^[0-9a-f]+: ([0-9a-f]{8}) [0-9a-f]{8} [0-9a-f]{8} 0001 [0-9a-f]{2}\s+(\d+)$/;
+/** Whether a descriptor may be written to: the last two bits of `flags`, which is octal (open(2), O_WRONLY, O_RDWR). */
+const WRITABLE = /^flags:\s+[0-7]*[1256]$/m;
+
+/** One look at the stdin of processes. Node and Python give their children one end of a socket pair, others a pipe. */
+export class StdinLook {
+  readonly #rows: ReadonlyMap<number, ProcessRow>;
+  #sockets: ReadonlyMap<string, number> | undefined;
+  #writers: Writers | undefined;
+
+  constructor(rows: ReadonlyMap<number, ProcessRow>) {
+    this.#rows = rows;
+  }
+
+  of(pid: number): StdinState {
+    const [, kind, inode = ''] = /^(socket|pipe):\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/0`) ?? '') ?? [];
+    if (kind === 'socket') return this.#ofSocket(inode);
+    return kind === 'pipe' ? this.#ofPipe(inode) : 'unknown';
+  }
+
+  /** Each end of a pair holds a reference to the other, and gives it back when it is closed (net/unix/af_unix.c). */
+  #ofSocket(inode: string): StdinState {
+    this.#sockets ??= readSockets();
+    const references = this.#sockets.get(inode);
+    // Not listed: that of another network namespace, or a socket of another kind.
+    if (references === undefined) return 'unknown';
+    return references <= ALONE ? 'closed' : 'held';
+  }
+
+  /** Who else has the pipe open for writing. What may not be looked at (other users) could be that one. */
+  #ofPipe(inode: string): StdinState {
+    this.#writers ??= findWriters(this.#rows);
+    if (this.#writers.pipes.has(inode)) return 'held';
+    return this.#writers.complete ? 'closed' : 'unknown';
+  }
+}
+
+function readSockets(): Map<string, number> {
+  const references = new Map<string, number>();
+  let text = '';
+  try {
+    text = readFileSync('/proc/net/unix', 'latin1');
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'EACCES') throw error;
+  }
+  for (const line of text.split('\n')) {
+    const [, count, inode] = UNNAMED_SOCKET.exec(line) ?? [];
+    if (count !== undefined && inode !== undefined) references.set(inode, Number.parseInt(count, 16));
+  }
+  return references;
+}
+
+interface Writers {
+  /** Inodes of the pipes that somebody can write to. */
+  readonly pipes: ReadonlySet<string>;
+  /** Whether everybody could be asked. */
+  readonly complete: boolean;
+}
+
+/** Some microseconds a descriptor; only made when a pipe has to be judged. */
+function findWriters(rows: ReadonlyMap<number, ProcessRow>): Writers {
+  const pipes = new Set<string>();
+  let complete = true;
+  for (const { pid, dead } of rows.values()) {
+    if (dead) continue;
+    let descriptors: string[] = [];
+    try {
+      descriptors = readdirSync(`/proc/${pid}/fd`);
+    } catch (error) {
+      if (errnoOf(error) === 'EACCES' || errnoOf(error) === 'EPERM') complete = false;
+      else if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ESRCH') throw error;
+    }
+    for (const descriptor of descriptors) {
+      const inode = /^pipe:\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/${descriptor}`) ?? '')?.[1];
+      if (inode === undefined || pipes.has(inode)) continue;
+      if (isWritable(`/proc/${pid}/fdinfo/${descriptor}`)) pipes.add(inode);
+    }
+  }
+  return { pipes, complete };
+}
+
+function isWritable(path: string): boolean {
+  try {
+    return WRITABLE.test(readFileSync(path, 'latin1'));
+  } catch (error) {
+    // Closed since it was listed.
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return false;
+    throw error;
+  }
+}
+
+function linkOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}

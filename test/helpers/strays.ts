@@ -1,0 +1,67 @@
+import type { Inspector, MarkedHost } from '../../src/process/strays/inspector.js';
+import type { StraySystem } from '../../src/process/strays/look.js';
+import type { StdinState } from '../../src/process/strays/stdin-state.js';
+import { FakeTable } from './fake-table.js';
+
+/** What a fake process is beside its row. */
+interface FakeFacts {
+  readonly ours: boolean;
+  readonly commandLine: string;
+  readonly mark: 'ours' | MarkedHost | undefined;
+  readonly service: string | undefined;
+  readonly stdin: StdinState;
+}
+
+/** The pid of this process on the fake machine; its parent is 90. */
+const SELF = 100;
+
+/** A machine whose processes the test makes up. By default each is a matching server whose stdin is closed. */
+export class FakeSystem implements StraySystem {
+  readonly table = new FakeTable();
+  readonly self = SELF;
+  readonly signals: { readonly pid: number; readonly signal: string }[] = [];
+  readonly #facts = new Map<number, FakeFacts>();
+  /** What the ledger of hosts knows. */
+  hostLives: (host: MarkedHost) => boolean | undefined = () => undefined;
+  /** What a signal does. By default it kills. */
+  onSignal: (pid: number, signal: string) => void = (pid) => this.table.remove(pid);
+
+  constructor() {
+    this.add(1, { command: 'init', parent: 0 }, { stdin: 'unknown' });
+    this.add(90, {}, { stdin: 'unknown' });
+    this.add(SELF, { parent: 90 });
+  }
+
+  add(pid: number, row: Parameters<FakeTable['change']>[1] = {}, facts: Partial<FakeFacts> = {}): void {
+    this.table.add({ pid, ...row });
+    this.know(pid, facts);
+  }
+
+  know(pid: number, facts: Partial<FakeFacts>): void {
+    const plain = {
+      ours: true,
+      commandLine: 'mcp-server',
+      mark: undefined,
+      service: undefined,
+      stdin: 'closed' as const,
+    };
+    this.#facts.set(pid, { ...plain, ...this.#facts.get(pid), ...facts });
+  }
+
+  inspect(): Inspector {
+    const of = (pid: number) => this.#facts.get(pid) as FakeFacts;
+    return {
+      isOurUsers: (pid) => of(pid).ours,
+      commandLine: (pid) => of(pid).commandLine,
+      memory: () => 1,
+      markedBy: (pid) => of(pid).mark,
+      serviceOf: ({ pid }) => of(pid).service,
+      stdin: (pid) => of(pid).stdin,
+    };
+  }
+
+  signal(pid: number, signal: NodeJS.Signals): void {
+    this.signals.push({ pid, signal });
+    this.onSignal(pid, signal);
+  }
+}
