@@ -1,4 +1,5 @@
-import type { Inspector, MarkedHost } from '../../src/process/strays/inspector.js';
+import type { MarkedHost } from '../../src/process/containment/marker.js';
+import type { Inspector } from '../../src/process/strays/inspector.js';
 import type { StraySystem } from '../../src/process/strays/look.js';
 import type { StdinState } from '../../src/process/strays/stdin-state.js';
 import { FakeTable } from './fake-table.js';

@@ -1,6 +1,7 @@
 import { messageOf } from '../../errors.js';
 import type { Platform } from '../platform.js';
 import { fateOf, type LedgerEntry, readLedgers, removeLedger, thisPlace } from './ledger.js';
+import type { MarkedHost } from './marker.js';
 import { noteProblem } from './problems.js';
 import { type SweepReport, sweep } from './sweep.js';
 
@@ -39,6 +40,17 @@ export async function reapDeadHosts(
   }
 }
 
+/** Whether the host of a mark lives, as far as a ledger tells. */
+export function hostLives({ text, number }: MarkedHost, folders: readonly string[], { table }: Platform) {
+  const here = thisPlace();
+  for (const { record } of folders.flatMap((folder) => readLedgers(folder))) {
+    const { mark } = record;
+    if (text === undefined ? mark.number === number : mark.text === text)
+      return fateOf(record, here, table) === 'living';
+  }
+  return undefined;
+}
+
 /** Whether nothing is left, so that its ledger may go. */
 export function isClean({ quiet, survivors }: SweepReport): boolean {
   return quiet && survivors.length === 0;
@@ -48,7 +60,13 @@ export function isClean({ quiet, survivors }: SweepReport): boolean {
 function deadHosts(folders: readonly string[], { table }: Platform): LedgerEntry[] {
   const here = thisPlace();
   return folders
-    .flatMap((folder) => readLedgers(folder, tellUnread))
+    .flatMap((folder) =>
+      readLedgers(folder, (problem, damaged) => {
+        tellUnread(problem);
+        // So that it is told of once.
+        if (damaged !== undefined) removeLedger(damaged);
+      }),
+    )
     .filter(({ file, record }) => {
       const fate = fateOf(record, here, table);
       if (fate === 'over') removeLedger(file);

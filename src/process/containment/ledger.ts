@@ -74,20 +74,25 @@ export function removeLedger(file: string): void {
 }
 
 /**
- * The records in `folder`. What is none, or not this user's, is told to `onProblem`; damaged files of ours are removed, so
- * that they are told of once. A folder that is not there holds nothing.
+ * The records in `folder`. What is none, or not this user's, is told to `onProblem`, with the file when it is one of ours
+ * that is damaged. A folder that is not there holds nothing.
  */
-export function readLedgers(folder: string, onProblem: (problem: string) => void): LedgerEntry[] {
+export function readLedgers(
+  folder: string,
+  onProblem: (problem: string, damaged: string | undefined) => void = () => {},
+): LedgerEntry[] {
   let names: string[];
   try {
     const problem = folderProblem(folder);
     if (problem !== undefined) {
-      onProblem(`${folder}: ${problem}`);
+      onProblem(`${folder}: ${problem}`, undefined);
       return [];
     }
     names = readdirSync(folder);
   } catch (error) {
-    if (!['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) onProblem(`${folder}: ${messageOf(error)}`);
+    if (!['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) {
+      onProblem(`${folder}: ${messageOf(error)}`, undefined);
+    }
     return [];
   }
   const entries: LedgerEntry[] = [];
@@ -96,8 +101,7 @@ export function readLedgers(folder: string, onProblem: (problem: string) => void
     const found = readRecord(file);
     if (found === 'gone') continue;
     if ('problem' in found) {
-      onProblem(`${file}: ${found.problem}`);
-      if (found.isOurs) removeLedger(file);
+      onProblem(`${file}: ${found.problem}`, found.isOurs ? file : undefined);
     } else entries.push({ file, record: found });
   }
   return entries;

@@ -11,6 +11,12 @@ export interface HostMark {
   readonly number: number;
 }
 
+/** The host whose mark a process bears: by its text, or only by the number that a limit has room for. */
+export interface MarkedHost {
+  readonly text?: string;
+  readonly number?: number;
+}
+
 /** Whose processes are meant: those of one instance of a host, or, without `instance`, all of the host. */
 export interface Mark {
   readonly host: HostMark;

@@ -1,6 +1,8 @@
 import { uptime } from 'node:os';
 import { type FindStraysOptions, resolveFindStrays } from '../../config/stray-options.js';
 import { PoolError } from '../../errors.js';
+import { hostLives } from '../containment/dead-hosts.js';
+import { hostGuard } from '../containment/host-guard.js';
 import { linux } from '../platform.js';
 import { linuxProcessTable, type ProcessRow } from '../process-table.js';
 import { LinuxInspector } from './inspector.js';
@@ -60,8 +62,7 @@ export function localSystem(what: string): StraySystem {
   return {
     table: linux.table,
     inspect: (rows) => new LinuxInspector(rows),
-    // The ledger of hosts will know.
-    hostLives: () => undefined,
+    hostLives: (host) => hostLives(host, hostGuard(linux).folders, linux),
     self: process.pid,
     signal: linux.signalProcess,
   };

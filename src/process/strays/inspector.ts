@@ -1,14 +1,8 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
-import { hostMark, MARK_VARIABLE, marksIn, rlimitIn } from '../containment/marker.js';
+import { hostMark, MARK_VARIABLE, type MarkedHost, marksIn, rlimitIn } from '../containment/marker.js';
 import type { ProcessRow } from '../process-table.js';
 import { StdinLook, type StdinState } from './stdin-state.js';
-
-/** The host whose mark a process bears: by its text, or only by the number that a limit has room for. */
-export interface MarkedHost {
-  readonly text?: string;
-  readonly number?: number;
-}
 
 /** What one look at the machine tells of a process beside its row. Each is asked for only when it matters: they cost more. */
 export interface Inspector {

@@ -1,5 +1,6 @@
+import type { MarkedHost } from '../containment/marker.js';
 import type { ProcessRow, ProcessTable } from '../process-table.js';
-import type { Inspector, MarkedHost } from './inspector.js';
+import type { Inspector } from './inspector.js';
 
 /** What strays are judged by. */
 export interface StraySystem {

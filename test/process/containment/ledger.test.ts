@@ -16,7 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type ReapedHost, reapDeadHosts } from '../../../src/process/containment/dead-hosts.js';
+import { hostLives, type ReapedHost, reapDeadHosts } from '../../../src/process/containment/dead-hosts.js';
 import {
   fateOf,
   type LedgerRecord,
@@ -26,7 +26,12 @@ import {
   thisPlace,
   writeLedger,
 } from '../../../src/process/containment/ledger.js';
-import { environmentValue, MARK_VARIABLE, newHostMark } from '../../../src/process/containment/marker.js';
+import {
+  environmentValue,
+  MARK_VARIABLE,
+  type MarkedHost,
+  newHostMark,
+} from '../../../src/process/containment/marker.js';
 import { forgetProblems, knownProblems } from '../../../src/process/containment/problems.js';
 import { runtimeFolders } from '../../../src/process/containment/runtime-folder.js';
 import { linux } from '../../../src/process/platform.js';
@@ -229,3 +234,17 @@ describe('the next host', () => {
 });
 
 const fail = (problem: string) => expect.fail(problem);
+
+describe('whoever asks for the host of a mark', () => {
+  it('[LEDGER-2] is told whether it lives, as far as a ledger says', () => {
+    const place = folder();
+    const dead = deadHost();
+    const living = deadHost({ startTime: readProcess(process.pid)!.startTime });
+    for (const record of [dead, living]) writeLedger(record, [place]);
+    const lives = (host: MarkedHost) => hostLives(host, [join(place, 'none'), place], linux);
+    expect([{ text: dead.mark.text }, { number: dead.mark.number }].map(lives)).toEqual([false, false]);
+    expect([{ text: living.mark.text }, { number: living.mark.number }].map(lives)).toEqual([true, true]);
+    expect(lives({ text: newHostMark().text })).toBeUndefined();
+    expect(readdirSync(place)).toHaveLength(2);
+  });
+});
