@@ -16,7 +16,7 @@ import { identify, type ProcessRow, type ProcessTable } from './process-table.js
 import { ProcessTree } from './process-tree.js';
 import { spawnError } from './spawn-error.js';
 import { StderrTail } from './stderr-tail.js';
-import { endTree, signalTree, type TerminationReport } from './termination.js';
+import { endTree, killMembers, signalTree, type TerminationReport } from './termination.js';
 
 /** How much of stderr is kept for errors and events, bytes. */
 const STDERR_TAIL = 65_536;
@@ -48,6 +48,8 @@ class LocalProcess implements ServerProcess {
   /** What was killed outside the ladder, and when. */
   readonly #kills: { readonly time: number; readonly processes: number }[] = [];
   readonly #onceExited = new Set<() => void>();
+  /** What the exit of the host does. */
+  readonly #lastResort = { killNow: () => this.#killAll() };
   #drained: Promise<void> | undefined;
 
   constructor(
@@ -76,7 +78,7 @@ class LocalProcess implements ServerProcess {
     }
     this.#listen(handlers);
     if (pid !== undefined && this.#tree === undefined) this.#refuseUnknown();
-    if (this.#tree) killAtExit(this);
+    if (this.#tree) killAtExit(this.#lastResort);
     // A pool never keeps its host alive; a request in flight does that by itself.
     this.#child.unref();
     for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) unrefStream(stream);
@@ -117,7 +119,7 @@ class LocalProcess implements ServerProcess {
       const report = this.#withKills(await endTree(target, graces ?? this.#definition, mode, signal), started);
       if (report.survivors.length === 0) {
         this.#destroyStreams();
-        forgetAtExit(this);
+        forgetAtExit(this.#lastResort);
       }
       return report;
     } catch (error) {
@@ -129,6 +131,19 @@ class LocalProcess implements ServerProcess {
   }
 
   killNow(): void {
+    if (this.#tree === undefined || !this.#platform.withoutInit) return this.#killAll();
+    try {
+      const living = this.#left ?? this.#tree.refresh();
+      this.#noteKill(living.length);
+      // Parents come later, when they have collected. The ladder, which comes anyway, proves that it was done.
+      killMembers(this.#platform, this.#tree, living).catch(() => {});
+    } catch {
+      this.#killUnseen();
+    }
+  }
+
+  /** All at once: for the last tick of the host, and where an init collects them. */
+  #killAll(): void {
     if (this.#tree === undefined) return;
     try {
       const living = this.#left ?? this.#tree.refresh();
