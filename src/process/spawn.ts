@@ -4,6 +4,7 @@ import spawn from 'cross-spawn';
 import type { ResolvedDefinition } from '../config/options.js';
 import { PoolError } from '../errors.js';
 import { resolveCommand } from './command.js';
+import { InnerHosts } from './containment/inner-hosts.js';
 import { MarkSearch } from './containment/mark-search.js';
 import { type MarkerChoice, markedStart } from './containment/marked-start.js';
 import { type InstanceMark, nextInstanceMark } from './containment/marker.js';
@@ -40,6 +41,8 @@ class LocalProcess implements ServerProcess {
   readonly #definition: ResolvedDefinition;
   readonly #platform: Platform;
   readonly #mark: InstanceMark | undefined;
+  /** Pools that run in this server: known to the looks of its tree, and then to the sweep. */
+  readonly #inner: InnerHosts | undefined;
   readonly #stderr = new StderrTail(STDERR_TAIL);
   readonly #tree: ProcessTree | undefined;
   #exited = false;
@@ -62,6 +65,7 @@ class LocalProcess implements ServerProcess {
     this.#platform = platform;
     this.#definition = definition;
     this.#mark = marks && (environment || rlimit) ? nextInstanceMark() : undefined;
+    this.#inner = this.#mark && new InnerHosts(this.#mark);
     this.#child = spawnChild(definition, platform, this.#mark, { environment, rlimit });
     const { pid } = this.#child;
     this.pid = pid;
@@ -73,7 +77,8 @@ class LocalProcess implements ServerProcess {
     this.startTime = pid === undefined ? undefined : startTimeOf(table, pid);
     if (pid !== undefined && this.startTime !== undefined) {
       const since = this.startTime;
-      const search = marks && this.#mark ? new MarkSearch(this.#mark, { table, reads: marks, since }) : undefined;
+      const options = marks && { table, reads: marks, since, inner: this.#inner };
+      const search = options && this.#mark ? new MarkSearch(this.#mark, options) : undefined;
       this.#tree = new ProcessTree(table, { pid, startTime: since }, search);
     }
     this.#listen(handlers);
@@ -156,7 +161,7 @@ class LocalProcess implements ServerProcess {
 
   #sweeper(mark: InstanceMark): () => Promise<SweepReport> {
     // The look of the tree was the first.
-    const options = { since: this.startTime, quietLooks: 2, reads: this.#platform.marks };
+    const options = { since: this.startTime, inner: this.#inner, quietLooks: 2, reads: this.#platform.marks };
     return () => sweep(mark, this.#platform, options);
   }
 

@@ -86,7 +86,7 @@ export function runHost(script: string, options?: HostOptions): Promise<HostResu
 }
 
 /** Folder with `src/` as JavaScript, compiled once for each content. */
-function compiledSource(): string {
+export function compiledSource(): string {
   const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) =>
     file.endsWith('.ts'),
   );
