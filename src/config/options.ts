@@ -141,7 +141,8 @@ export const poolFields = {
   maxBufferedMB: megabytes(256),
   /**
    * Whether SIGINT, SIGTERM and SIGHUP shut the pool down (a second one as an emergency), before they are raised again.
-   * Default false: the host calls `shutdown()` from its own handlers.
+   * Default false: the host calls `shutdown()` from its own handlers. `NOT_SUPPORTED` in a worker thread, which no signal
+   * reaches.
    */
   handleSignals: flag(false),
   containment: later('it comes with orphan protection'),

@@ -1,3 +1,6 @@
+import { isMainThread } from 'node:worker_threads';
+import { PoolError } from '../errors.js';
+
 /** Signals that ask a host to end, as a terminal, a service manager or a container does. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -17,6 +20,18 @@ let ending = false;
 export function handleSignals(pool: Endable): void {
   if (pools.size === 0) for (const signal of SIGNALS) process.on(signal, onSignal);
   pools.add(pool);
+}
+
+/**
+ * To be asked before anything is made that would have to be undone.
+ * @throws PoolError `NOT_SUPPORTED` in a worker thread: Node takes a listener there, and never calls it
+ */
+export function assertSignalsArrive(): void {
+  if (isMainThread) return;
+  throw new PoolError(
+    'NOT_SUPPORTED',
+    'handleSignals: true works in the main thread alone, as no signal reaches a worker thread; listen in the main thread, and have the worker call pool.shutdown() before it is ended',
+  );
 }
 
 /** The pool has been shut down. */
