@@ -142,7 +142,7 @@ export const poolFields = {
   /**
    * Whether SIGINT, SIGTERM and SIGHUP shut the pool down (a second one as an emergency), before they are raised again.
    * Default false: the host calls `shutdown()` from its own handlers. `NOT_SUPPORTED` in a worker thread, which no signal
-   * reaches.
+   * reaches. As process 1, which the kernel keeps a signal from that is raised again, the host exits with 128 + its number.
    */
   handleSignals: flag(false),
   containment: later('it comes with orphan protection'),

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
 import { PoolError } from '../errors.js';
 
@@ -54,5 +55,8 @@ function raiseAgain(signal: NodeJS.Signals): void {
   for (const each of SIGNALS) process.off(each, onSignal);
   // A pool that was made meanwhile.
   if (pools.size > 0) for (const each of SIGNALS) process.on(each, onSignal);
-  if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+  if (process.listenerCount(signal) > 0) return;
+  // The kernel keeps from process 1 what it does not listen to; a shell reports such an end by the same number.
+  if (process.pid === 1) process.exit(128 + constants.signals[signal]);
+  process.kill(process.pid, signal);
 }

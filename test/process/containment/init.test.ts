@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +7,7 @@ import { forgetProblems, knownProblems } from '../../../src/process/containment/
 import { FakeTable } from '../../helpers/fake-table.js';
 import { fixturePath } from '../../helpers/fixture.js';
 import { runHost } from '../../helpers/host.js';
+import { AS_INIT, obstacleToNamespaces } from '../../helpers/namespace.js';
 import { MARKER } from '../../helpers/processes.js';
 
 /** A container as `init` started it, with this host as process `self`. */
@@ -73,17 +73,10 @@ describe('zombies', () => {
   });
 });
 
-/** A host that is process 1 of a namespace of its own. */
-const AS_INIT = 'set -- unshare --pid --fork --mount-proc --kill-child "$@"';
-
-function whyNoNamespace(): string | undefined {
-  const { error, stderr } = spawnSync('unshare', ['--pid', '--fork', '--mount-proc', 'true'], { encoding: 'utf8' });
-  return error?.message ?? (stderr.trim() || undefined);
-}
-
-const obstacle = whyNoNamespace();
 /** Of each kind of end; there are six. */
 const ROUNDS = process.env.EXPLORE ? 40 : 4;
+
+const obstacle = obstacleToNamespaces();
 
 /** A project whose script `npx` starts: npm → sh → node, without the network. */
 function project(): string {
