@@ -1,5 +1,4 @@
 import { constants } from 'node:os';
-import { isMainThread } from 'node:worker_threads';
 import { PoolError } from '../errors.js';
 
 /** Signals that ask a host to end, as a terminal, a service manager or a container does. */
@@ -28,7 +27,8 @@ export function handleSignals(pool: Endable): void {
  * @throws PoolError `NOT_SUPPORTED` in a worker thread: Node takes a listener there, and never calls it
  */
 export function assertSignalsArrive(): void {
-  if (isMainThread) return;
+  // Loaded by those alone who ask for signals: with this module Node puts a wrapper around process.chdir.
+  if (process.getBuiltinModule('node:worker_threads').isMainThread) return;
   throw new PoolError(
     'NOT_SUPPORTED',
     'handleSignals: true works in the main thread alone, as no signal reaches a worker thread; listen in the main thread, and have the worker call pool.shutdown() before it is ended',
