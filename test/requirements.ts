@@ -223,6 +223,14 @@ export const requirements = {
   'MARK-6': 'A sweep repeats until nobody is found several times in a row and no newer process was not looked at.',
   'MARK-7': 'A pool inside a pooled server hands the outer marks on.',
   'MARK-8': 'Without a usable shell servers start all the same, with the mark of the environment alone.',
+  'MARK-10':
+    'The sweep of an outer pool also ends what only bears the marks of pools inside, and what a server writes into its own variable makes it end nobody else.',
+  'INIT-1':
+    'Where process 1 is no init, trees are ended from their leaves upward, so that 200 npx starts and ends leave no zombie; those that crashes leave are counted, with the reason.',
+  'INIT-2': 'A pool in a container without an init says so once, with what to do about it.',
+  'THREAD-1': 'Pools in worker threads of one process never touch the servers of one another.',
+  'THREAD-2': 'When a worker thread ends by itself, by process.exit or by an uncaught error, its servers end with it.',
+  'THREAD-3': 'handleSignals in a worker thread is refused with a clear error: no signal reaches one.',
   'MARK-9': 'A command that the wrapper cannot run is told from a server that ends with the same code.',
 
   // Guardian: servers die with their host

@@ -157,7 +157,8 @@ export const poolFields = {
   maxBufferedMB: megabytes(256),
   /**
    * Whether SIGINT, SIGTERM and SIGHUP shut the pool down (a second one as an emergency), before they are raised again.
-   * Default false: the host calls `shutdown()` from its own handlers.
+   * Default false: the host calls `shutdown()` from its own handlers. `NOT_SUPPORTED` in a worker thread, which no signal
+   * reaches. As process 1, which the kernel keeps a signal from that is raised again, the host exits with 128 + its number.
    */
   handleSignals: flag(false),
   /** Who ends the servers when the host is killed. */

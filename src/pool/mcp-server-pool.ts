@@ -25,7 +25,7 @@ import { type PoolPlan, planOf } from './plan.js';
 import type { News, PoolEvents, ShutdownReport } from './pool-events.js';
 import { aborted, poolClosed, unknownServer } from './refusals.js';
 import { Shutdown } from './shutdown.js';
-import { handleSignals, ignoreSignals } from './signals.js';
+import { assertSignalsArrive, handleSignals, ignoreSignals } from './signals.js';
 import { type PoolMetrics, type PoolStatus, statusOf } from './status.js';
 import type { LeaseRequest } from './wait-queue.js';
 
@@ -65,6 +65,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   constructor(options: PoolOptions | SingleServerOptions = {}, dependencies: PoolDependencies = {}) {
     super();
     this.#options = resolvePoolOptions(options);
+    if (this.#options.handleSignals) assertSignalsArrive();
     const news: News = {
       emit: (event, payload) => void this.emit(event, payload as never),
       hasListener: (event) => this.listenerCount(event) > 0,

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '../config/clock.js';
 import { HostHold } from '../config/host-hold.js';
 import type { ResolvedPoolOptions } from '../config/options.js';
 import { CleanupQueue } from '../process/cleanup-queue.js';
+import { noteMissingInit } from '../process/containment/init.js';
 import { currentPlatform } from '../process/current-platform.js';
 import type { Launcher } from '../process/launcher.js';
 import { ProcessRegistry } from '../process/process-registry.js';
@@ -36,6 +37,7 @@ export function assemble(
   isOpen: () => boolean,
 ) {
   const platform = currentPlatform();
+  if (platform.withoutInit) noteMissingInit(platform.table);
   const clock = dependencies.clock ?? systemClock;
   const { maxProcesses } = options.limits;
   const hold = new HostHold();

@@ -1,3 +1,6 @@
+import { constants } from 'node:os';
+import { PoolError } from '../errors.js';
+
 /** Signals that ask a host to end, as a terminal, a service manager or a container does. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -17,6 +20,19 @@ let ending = false;
 export function handleSignals(pool: Endable): void {
   if (pools.size === 0) for (const signal of SIGNALS) process.on(signal, onSignal);
   pools.add(pool);
+}
+
+/**
+ * To be asked before anything is made that would have to be undone.
+ * @throws PoolError `NOT_SUPPORTED` in a worker thread: Node takes a listener there, and never calls it
+ */
+export function assertSignalsArrive(): void {
+  // Loaded by those alone who ask for signals: with this module Node puts a wrapper around process.chdir.
+  if (process.getBuiltinModule('node:worker_threads').isMainThread) return;
+  throw new PoolError(
+    'NOT_SUPPORTED',
+    'handleSignals: true works in the main thread alone, as no signal reaches a worker thread; listen in the main thread, and have the worker call pool.shutdown() before it is ended',
+  );
 }
 
 /** The pool has been shut down. */
@@ -39,5 +55,8 @@ function raiseAgain(signal: NodeJS.Signals): void {
   for (const each of SIGNALS) process.off(each, onSignal);
   // A pool that was made meanwhile.
   if (pools.size > 0) for (const each of SIGNALS) process.on(each, onSignal);
-  if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+  if (process.listenerCount(signal) > 0) return;
+  // The kernel keeps from process 1 what it does not listen to; a shell reports such an end by the same number.
+  if (process.pid === 1) process.exit(128 + constants.signals[signal]);
+  process.kill(process.pid, signal);
 }

@@ -1,4 +1,5 @@
 import { PoolError } from '../errors.js';
+import { missingInit } from './containment/init.js';
 import { linux, type Platform } from './platform.js';
 import { linuxProcessTable } from './process-table.js';
 import { psPlatform } from './ps-platform.js';
@@ -12,13 +13,15 @@ const made = new Map<string, Platform>();
  * @throws PoolError `NOT_SUPPORTED` that names what is missing: /proc or `ps`, `ps` on macOS, PowerShell on Windows
  */
 export function currentPlatform(name: NodeJS.Platform = process.platform): Platform {
-  if (name === 'linux' && linuxProcessTable.read(process.pid) !== undefined) return linux;
   const known = made.get(name) ?? make(name);
   made.set(name, known);
   return known;
 }
 
 function make(name: NodeJS.Platform): Platform {
+  if (name === 'linux' && linuxProcessTable.read(process.pid) !== undefined) {
+    return missingInit(linuxProcessTable) ? { ...linux, withoutInit: true } : linux;
+  }
   if (name === 'win32') return windowsPlatform();
   if (name === 'darwin' || name === 'linux') return psPlatform();
   throw new PoolError(

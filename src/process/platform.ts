@@ -11,6 +11,8 @@ export interface Platform {
   /** Whether a process can be asked to end. If not, the ladder goes from the end of stdin to killing. */
   readonly hasSigterm: boolean;
   readonly pace: Pace;
+  /** Whether orphans are collected by nobody: then trees are signalled from their leaves upward. */
+  readonly withoutInit?: boolean;
   /** How the marks of processes are read, where servers can be marked. */
   readonly marks?: MarkReader | undefined;
   /** How a shell knows a leader again, where a guardian can kill groups when the host is dead. */

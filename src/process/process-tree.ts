@@ -56,7 +56,10 @@ export class ProcessTree {
     this.#addKin(members, undecided);
     // Only of those whom their kinship does not give away: a mark costs more to read than a row to compare.
     this.#marks?.begin(table);
-    if (this.#addMarked(members, undecided)) this.#addKin(members, undecided);
+    this.#marks?.learnFrom(members.values());
+    do {
+      if (this.#addMarked(members, undecided)) this.#addKin(members, undecided);
+    } while (this.#marks?.reconsider());
     return this.#settle(members);
   }
 
@@ -84,13 +87,15 @@ export class ProcessTree {
   #addMarked(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
     let found = false;
     for (const row of undecided) {
-      if (!this.#marks?.bears(row)) continue;
+      const bearing = this.#marks?.bears(row);
+      if (!bearing) continue;
       undecided.delete(row);
       members.set(row.pid, row);
       this.#add(row);
-      // Whoever led its session may be dead, but descended from our leader, which began one: so it is all ours.
-      this.#led.add(row.group).add(row.session);
       found = true;
+      // Whoever led its session may be dead, but descended from our leader, which began one: so it is all ours. What is
+      // only said to be inside of us says nothing of those beside it.
+      if (bearing !== 'inner') this.#led.add(row.group).add(row.session);
     }
     return found;
   }

@@ -5,6 +5,7 @@ import type { ResolvedDefinition } from '../config/options.js';
 import { PoolError } from '../errors.js';
 import { resolveCommand } from './command.js';
 import type { Watch } from './containment/host-guard.js';
+import { InnerHosts } from './containment/inner-hosts.js';
 import { MarkSearch } from './containment/mark-search.js';
 import { type MarkerChoice, markedStart } from './containment/marked-start.js';
 import { type InstanceMark, nextInstanceMark } from './containment/marker.js';
@@ -21,6 +22,7 @@ import {
   type EndMode,
   endTree,
   type Graces,
+  killMembers,
   planEnd,
   signalTree,
   type TerminationReport,
@@ -66,6 +68,8 @@ class LocalProcess implements ServerProcess {
   readonly #definition: ResolvedDefinition;
   readonly #platform: Platform;
   readonly #mark: InstanceMark | undefined;
+  /** Pools that run in this server: known to the looks of its tree, and then to the sweep. */
+  readonly #inner: InnerHosts | undefined;
   readonly #stderr = new StderrTail(STDERR_TAIL);
   readonly #tree: ProcessTree | undefined;
   /** Who ends it when the host dies. */
@@ -76,6 +80,8 @@ class LocalProcess implements ServerProcess {
   /** What was killed outside the ladder, and when. */
   readonly #kills: { readonly time: number; readonly processes: number }[] = [];
   readonly #onceExited = new Set<() => void>();
+  /** What the exit of the host does. */
+  readonly #lastResort = { killNow: () => this.#killAll() };
   #drained: Promise<void> | undefined;
 
   constructor(
@@ -90,6 +96,7 @@ class LocalProcess implements ServerProcess {
     this.#definition = definition;
     this.#watch = watch;
     this.#mark = marks && (environment || rlimit) ? nextInstanceMark() : undefined;
+    this.#inner = this.#mark && new InnerHosts(this.#mark);
     this.#child = spawnChild(definition, platform, this.#mark, { environment, rlimit });
     const { pid } = this.#child;
     this.pid = pid;
@@ -101,12 +108,13 @@ class LocalProcess implements ServerProcess {
     this.startTime = pid === undefined ? undefined : startTimeOf(table, pid);
     if (pid !== undefined && this.startTime !== undefined) {
       const since = this.startTime;
-      const search = marks && this.#mark ? new MarkSearch(this.#mark, { table, reads: marks, since }) : undefined;
+      const options = marks && { table, reads: marks, since, inner: this.#inner };
+      const search = options && this.#mark ? new MarkSearch(this.#mark, options) : undefined;
       this.#tree = new ProcessTree(table, { pid, startTime: since }, search);
     }
     this.#listen(handlers);
     if (pid !== undefined && this.#tree === undefined) this.#refuseUnknown();
-    if (this.#tree) killAtExit(this);
+    if (this.#tree) killAtExit(this.#lastResort);
     if (pid !== undefined && this.startTime !== undefined) watch.started({ pid, startTime: this.startTime });
     // A pool never keeps its host alive; a request in flight does that by itself.
     this.#child.unref();
@@ -148,7 +156,7 @@ class LocalProcess implements ServerProcess {
       const report = this.#withKills(await endTree(target, graces ?? this.#definition, mode, signal), started);
       if (report.survivors.length === 0) {
         this.#destroyStreams();
-        forgetAtExit(this);
+        forgetAtExit(this.#lastResort);
         this.#watch.ended();
       }
       return report;
@@ -167,6 +175,19 @@ class LocalProcess implements ServerProcess {
   }
 
   killNow(): void {
+    if (this.#tree === undefined || !this.#platform.withoutInit) return this.#killAll();
+    try {
+      const living = this.#left ?? this.#tree.refresh();
+      this.#noteKill(living.length);
+      // Parents come later, when they have collected. The ladder, which comes anyway, proves that it was done.
+      killMembers(this.#platform, this.#tree, living).catch(() => {});
+    } catch {
+      this.#killUnseen();
+    }
+  }
+
+  /** All at once: for the last tick of the host, and where an init collects them. */
+  #killAll(): void {
     if (this.#tree === undefined) return;
     try {
       const living = this.#left ?? this.#tree.refresh();
@@ -179,7 +200,7 @@ class LocalProcess implements ServerProcess {
 
   #sweeper(mark: InstanceMark): () => Promise<SweepReport> {
     // The look of the tree was the first.
-    const options = { since: this.startTime, quietLooks: 2, reads: this.#platform.marks };
+    const options = { since: this.startTime, inner: this.#inner, quietLooks: 2, reads: this.#platform.marks };
     return () => sweep(mark, this.#platform, options);
   }
 

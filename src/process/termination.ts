@@ -1,5 +1,6 @@
 import { timerDelay } from '../config/clock.js';
 import type { SweepReport } from './containment/sweep.js';
+import { signalFromLeaves } from './leaves-first.js';
 import type { Platform } from './platform.js';
 import type { ProcessRow, ProcessTable } from './process-table.js';
 import type { ProcessTree } from './process-tree.js';
@@ -68,6 +69,9 @@ export interface TreePlan {
 /** What a leader that has exited may leave its helpers to finish by themselves before they are told to. */
 const STRAGGLER_GRACE = 200;
 
+/** How long parents may take to collect what was killed, where nobody else does. */
+const COLLECT_GRACE = 300;
+
 /**
  * The one way in which process trees end: close stdin, SIGTERM, SIGKILL, each with its grace; then proof, from the state
  * of each process, that nobody is left.
@@ -92,9 +96,10 @@ export async function endTree(
     begin(step, living);
     if (step === 'SIGKILL') living = await killUntilQuiet(target, living, grace);
     else {
+      let left = grace;
       if (step === 'eof') target.closeStdin();
-      else signalTree(target.platform, tree, living, step);
-      living = await waitForEnd(target, grace, abort, step === 'eof' ? 'until the leader exits' : undefined);
+      else left = await sendSigterm(target, living, grace, abort);
+      living = await waitForEnd(target, left, abort, step === 'eof' ? 'until the leader exits' : undefined);
       // Looked at whole again before each signal: what was forked meanwhile may have a session of its own.
       if (living.length > 0) living = tree.refresh();
     }
@@ -169,6 +174,30 @@ async function waitForEnd(
   }
 }
 
+/** Asks all to end; returns how much of the grace is left. */
+async function sendSigterm(
+  { platform, tree }: TerminationTarget,
+  living: readonly ProcessRow[],
+  grace: number,
+  abort?: AbortSignal,
+): Promise<number> {
+  if (!platform.withoutInit) {
+    signalTree(platform, tree, living, 'SIGTERM');
+    return grace;
+  }
+  const started = performance.now();
+  const rest = (delay: number) => pause(delay, undefined, abort);
+  // The parent of a child that does not end is not asked at all: it would end, and leave an orphan.
+  await signalFromLeaves(platform, tree, 'SIGTERM', grace, rest, () => abort?.aborted === true);
+  return grace - (performance.now() - started);
+}
+
+/** Kills all that live, each after its children where nobody else collects them; what has no children, in this tick. */
+export async function killMembers(platform: Platform, tree: ProcessTree, living: readonly ProcessRow[]): Promise<void> {
+  if (platform.withoutInit) await signalFromLeaves(platform, tree, 'SIGKILL', COLLECT_GRACE, pause);
+  signalTree(platform, tree, platform.withoutInit ? tree.refresh() : living, 'SIGKILL');
+}
+
 /** Kills, looks again, and kills what was forked meanwhile, until nobody is left or the time is up. */
 async function killUntilQuiet(
   target: TerminationTarget,
@@ -178,7 +207,7 @@ async function killUntilQuiet(
   const { firstPoll, longestPoll } = target.platform.pace;
   const end = performance.now() + grace;
   if (target.platform.killTree) for (const root of rootsOf(first)) target.platform.killTree(root);
-  else signalTree(target.platform, target.tree, first, 'SIGKILL');
+  else await killMembers(target.platform, target.tree, first);
   for (let interval = firstPoll; ; interval = Math.min(interval * 2, longestPoll)) {
     await pause(interval);
     const known = target.tree.living();

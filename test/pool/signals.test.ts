@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { startHost } from '../helpers/host.js';
-import { MARKER, marked } from '../helpers/processes.js';
+import { AS_INIT, obstacleToNamespaces } from '../helpers/namespace.js';
+import { descendants, MARKER, marked } from '../helpers/processes.js';
 import { until } from '../helpers/until.js';
 
 /** A host with two pools of servers that do not end by end of file, and a lease on each. */
@@ -29,6 +30,8 @@ const command = (pid: number) => {
   }
 };
 
+const obstacle = obstacleToNamespaces();
+
 describe('handleSignals', () => {
   it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
     '[SIGNAL-1] %s shuts all pools down, then ends the host by itself',
@@ -54,6 +57,20 @@ describe('handleSignals', () => {
     expect(ended.stdout.match(/closed \d emergency 0/g)).toHaveLength(2);
     expect(servers()).toEqual([]);
   });
+
+  it.skipIf(obstacle !== undefined)(
+    `[SIGNAL-1] ends a host that is process 1, whom the kernel keeps signals from (${obstacle ?? 'as root'})`,
+    async () => {
+      const { child, result, stdout } = startHost(host().replaceAll('EOF', '100'), { before: AS_INIT });
+      await until('it is ready', () => stdout().includes('ready 1'));
+      const [init] = descendants(child.pid);
+      process.kill(init?.pid ?? 0, 'SIGTERM');
+      const ended = await result;
+      expect([ended.code, ended.stderr]).toEqual([143, '']);
+      expect(ended.stdout.match(/closed \d graceful 0/g)).toHaveLength(2);
+      expect(servers()).toEqual([]);
+    },
+  );
 
   it('[SIGNAL-1] a host that listens itself decides when it ends', async () => {
     const own = "process.on('SIGTERM', () => console.log('heard'));";

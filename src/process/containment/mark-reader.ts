@@ -1,9 +1,13 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
+import type { InnerHosts } from './inner-hosts.js';
 import { environmentBears, type Mark, marksIn, rlimitBears, rlimitIn } from './marker.js';
 
-/** Whether a process bears a mark. Throws when the system does not say. */
-export type MarkReader = (pid: number, mark: Mark) => boolean;
+/** `inner`: not the mark itself, but that of a host which runs inside of somebody who bears it, as far as we were told. */
+export type Bearing = boolean | 'inner';
+
+/** Whether a process bears a mark; `inner` learns by the way. Throws when the system does not say. */
+export type MarkReader = (pid: number, mark: Mark, inner?: InnerHosts) => Bearing;
 
 /** Most environments have less than 4 KB; args and environment together may have 6 MB. Grows, and is used again. */
 let environ = Buffer.allocUnsafe(65_536);
@@ -14,18 +18,25 @@ const limits = Buffer.allocUnsafe(4_096);
  * Linux: the environment first, the limits only of those whose environment says nothing: it was emptied (`env -i`),
  * overwritten by a program that shows a title there, or may not be read since the process is not dumpable.
  */
-export const readMarks: MarkReader = (pid, mark) => {
+export const readMarks: MarkReader = (pid, mark, inner) => {
+  let marks: readonly string[] = [];
   const environment = readWhole(`/proc/${pid}/environ`, environ);
   if (environment === 'gone') return false;
   if (environment !== 'forbidden') {
     // Grown for a large one: the next large one finds the room.
     if (environment.length > environ.length) environ = Buffer.allocUnsafe(environment.length);
-    if (environmentBears(marksIn(environment), mark)) return true;
+    marks = marksIn(environment);
+    if (environmentBears(marks, mark)) {
+      inner?.learn(marks);
+      return true;
+    }
   }
   const text = readWhole(`/proc/${pid}/limits`, limits);
   if (typeof text === 'string') return false;
   const value = rlimitIn(text.toString('latin1'));
-  return value !== undefined && rlimitBears(value, mark);
+  if (value === undefined) return false;
+  // Whoever names others in his environment is theirs.
+  return rlimitBears(value, mark) || (marks.length === 0 && inner?.bears(value) === true && 'inner');
 };
 
 /** Synchronous on purpose, as the process table: no disk is touched, and the table would change meanwhile. */

@@ -1,6 +1,7 @@
 import { uptime } from 'node:os';
 import type { ProcessRow, ProcessTable } from '../process-table.js';
-import type { MarkReader } from './mark-reader.js';
+import { InnerHosts } from './inner-hosts.js';
+import type { Bearing, MarkReader } from './mark-reader.js';
 import type { Mark } from './marker.js';
 
 /** Start times of /proc are in these, whatever the kernel counts in. */
@@ -16,6 +17,8 @@ export interface SearchOptions {
   readonly reads: MarkReader;
   /** Nobody who bears the mark can have been started before this: the start time of the leader, or of the host. */
   readonly since?: number | undefined;
+  /** What was learnt before of hosts inside of whom is looked for; learns on. */
+  readonly inner?: InnerHosts | undefined;
   /** Seconds since boot, for tests. */
   readonly now?: () => number;
 }
@@ -30,18 +33,25 @@ export class MarkSearch {
   readonly #reads: MarkReader;
   readonly #since: number;
   readonly #now: () => number;
+  readonly #inner: InnerHosts;
+  /** How many of them those were judged by who are known as strangers. */
+  #judgedBy: number;
   #rows: ReadonlyMap<number, ProcessRow> = new Map();
   /** pid → start time. Each look leaves those behind that it did not see, so it is never larger than the table. */
   #strangers = new Map<number, number>();
   #seen = new Map<number, number>();
+  /** The same for ours, who were read for what they know of inner hosts. */
+  #told = new Map<number, number>();
   #settledBefore = 0;
 
-  constructor(mark: Mark, { table, reads, since = 0, now = uptime }: SearchOptions) {
+  constructor(mark: Mark, { table, reads, since = 0, inner = new InnerHosts(mark), now = uptime }: SearchOptions) {
     this.#mark = mark;
     this.#table = table;
     this.#reads = reads;
     this.#since = since;
     this.#now = now;
+    this.#inner = inner;
+    this.#judgedBy = inner.size;
   }
 
   /** A new look at the whole table begins. */
@@ -52,14 +62,38 @@ export class MarkSearch {
     this.#settledBefore = this.#now() * TICKS_PER_SECOND - SETTLED;
   }
 
+  /**
+   * Reads those who are ours by kinship: a pool may run among them. All that are younger than a moment each time, as those
+   * may be about to get their environment.
+   */
+  learnFrom(members: Iterable<ProcessRow>): void {
+    const told = new Map<number, number>();
+    for (const { pid, startTime, dead } of members) {
+      if (dead) continue;
+      if (this.#told.get(pid) !== startTime) this.#reads(pid, this.#mark, this.#inner);
+      if (startTime < this.#settledBefore) told.set(pid, startTime);
+    }
+    this.#told = told;
+  }
+
+  /** Forgets who is a stranger if an inner host was learnt of since. Whether it was. */
+  reconsider(): boolean {
+    if (this.#inner.size === this.#judgedBy) return false;
+    this.#judgedBy = this.#inner.size;
+    this.#strangers.clear();
+    this.#seen.clear();
+    return true;
+  }
+
   /** Whether the process of this row lives and bears the mark. */
-  bears(row: ProcessRow): boolean {
+  bears(row: ProcessRow): Bearing {
     const { pid, startTime, dead } = row;
     // Zombies still show their limits.
     if (dead || pid <= 1 || pid === process.pid) return false;
     const known = this.#strangers.get(pid) === startTime || this.#seen.get(pid) === startTime;
     if (!known && !this.#isForeign(row)) {
-      if (!this.#isInForeignSession(row) && this.isStill(row)) return true;
+      const bearing = !this.#isInForeignSession(row) && this.isStill(row);
+      if (bearing) return bearing;
       // A child of a host that was killed right after the fork may begin a session, and get its mark, at any time now.
       if (startTime >= this.#settledBefore) return false;
     }
@@ -76,10 +110,11 @@ export class MarkSearch {
    * Reads the mark anew, and then who has the pid: the mark that was read may be that of another process which got it
    * meanwhile. To be asked right before a signal is sent.
    */
-  isStill({ pid, startTime }: ProcessRow): boolean {
-    if (!this.#reads(pid, this.#mark)) return false;
+  isStill({ pid, startTime }: ProcessRow): Bearing {
+    const bearing = this.#reads(pid, this.#mark, this.#inner);
+    if (!bearing) return false;
     const now = this.#table.read(pid);
-    return now !== undefined && now.startTime === startTime && !now.dead;
+    return now !== undefined && now.startTime === startTime && !now.dead && bearing;
   }
 
   /** Known without a look at the marks. Threads of the kernel have neither group nor session. */

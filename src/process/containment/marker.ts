@@ -85,6 +85,22 @@ export function environmentValue({ host, instance }: InstanceMark, outer = proce
   return [...marks, `${host.text}.${instance}`].join(SEPARATOR);
 }
 
+/** The hosts that are named in `marks` up to the one that is looked for, and those further in. Empty when it is not there. */
+export function hostsAround(marks: readonly string[], mark: Mark): { outer: HostMark[]; inner: HostMark[] } {
+  const at = marks.findIndex((one) => environmentBears([one], mark));
+  const hosts = marks.map((one) => parseHostMark(one.slice(0, 32)));
+  const known = (some: typeof hosts) => some.filter((host) => host !== undefined);
+  return at === -1
+    ? { outer: [], inner: [] }
+    : { outer: known(hosts.slice(0, at + 1)), inner: known(hosts.slice(at + 1)) };
+}
+
+/** The hosts in whose servers this host runs itself, outermost first. */
+export function outerHosts(outer = process.env[MARK_VARIABLE]): HostMark[] {
+  const hosts = splitMarks(outer ?? '').map((one) => parseHostMark(one.slice(0, 32)));
+  return hosts.filter((host) => host !== undefined);
+}
+
 /** What is no mark is left out: it was never ours, and must match nothing. */
 function splitMarks(value: string): string[] {
   return value.split(SEPARATOR).filter((part) => ONE_MARK.test(part));
@@ -139,8 +155,13 @@ function isRlimitMarker(value: bigint): boolean {
   return value >> 31n !== 0n && value >> 62n === 0n && (value & BigInt(LARGEST)) !== 0n;
 }
 
+/** The number of the host in a limit, as `rlimitIn` found it. */
+export function hostNumberIn(value: bigint): number {
+  return Number(value >> 31n);
+}
+
 /** Whether a limit, as `rlimitIn` found it, is the marker that is looked for. */
 export function rlimitBears(value: bigint, { host, instance }: Mark): boolean {
-  if (!isRlimitMarker(value) || value >> 31n !== BigInt(host.number)) return false;
+  if (!isRlimitMarker(value) || hostNumberIn(value) !== host.number) return false;
   return instance === undefined || (value & BigInt(LARGEST)) === BigInt(instance);
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
+import type { InnerHosts } from './inner-hosts.js';
 import { type MarkReader, readMarks } from './mark-reader.js';
 import { MarkSearch } from './mark-search.js';
 import type { Mark } from './marker.js';
@@ -10,6 +11,8 @@ export interface SweepOptions {
   readonly exclude?: ReadonlySet<number> | undefined;
   /** Nobody who bears the mark can have been started before this, in ticks since boot. Makes a sweep much cheaper. */
   readonly since?: number | undefined;
+  /** Hosts inside of the servers that are looked for, as far as they are known. Default: none; it learns of them. */
+  readonly inner?: InnerHosts | undefined;
   /** Ms until it gives up. Default 2,000. */
   readonly timeout?: number;
   /** How many looks in a row must find nobody. Default 3. */
@@ -88,10 +91,10 @@ class Sweep {
   readonly #ours: ReadonlySet<number>;
 
   constructor(mark: Mark, platform: Platform, options: SweepOptions) {
-    const { exclude = [], since, reads = readMarks, newest = newestPid } = options;
+    const { exclude = [], since, inner, reads = readMarks, newest = newestPid } = options;
     const { table } = platform;
     this.#platform = platform;
-    this.#search = new MarkSearch(mark, { table, reads, since });
+    this.#search = new MarkSearch(mark, { table, reads, since, inner });
     this.#excluded = new Set([...exclude, 0, 1, process.pid, process.ppid]);
     this.#newest = newest;
     const rows = [table.read(process.pid), table.read(process.ppid)];
@@ -101,6 +104,7 @@ class Sweep {
   /** At everybody, or at all but those who are known as strangers: no number is given twice before the numbers are used up. */
   look(which: 'all' | 'unknown' = 'all'): ProcessRow[] {
     const { table } = this.#platform;
+    this.#search.reconsider();
     const pids = which === 'unknown' ? table.pids?.() : undefined;
     if (pids) {
       const rows = pids.filter((pid) => !this.#search.isStranger(pid)).map((pid) => table.read(pid));
@@ -108,7 +112,11 @@ class Sweep {
     }
     const rows = table.scan();
     this.#search.begin(rows);
-    return [...rows.values()].filter((row) => this.#isTaken(row));
+    for (;;) {
+      const taken = [...rows.values()].filter((row) => this.#isTaken(row));
+      // Who was judged before may be somebody's that was met after.
+      if (!this.#search.reconsider()) return taken;
+    }
   }
 
   /** Kills all that one look finds, and what was started meanwhile. Whether there was nobody. */
@@ -143,17 +151,20 @@ class Sweep {
   }
 
   #isTaken(row: ProcessRow): boolean {
-    return !this.#excluded.has(row.pid) && this.#search.bears(row);
+    return !this.#excluded.has(row.pid) && this.#search.bears(row) !== false;
   }
 
   /** Asks for identity and mark again, immediately before: Node has no signals by pidfd. */
   #kill(row: ProcessRow): void {
-    if (!this.#search.isStill(row)) return;
+    const bearing = this.#search.isStill(row);
+    if (!bearing) return;
     const { pid, group, session } = row;
     this.killed.set(`${pid}@${row.startTime}`, row);
     this.#platform.signalProcess(pid, 'SIGKILL');
     // At once, so that none can start another meanwhile. All in the group bear the mark: a server leads a session of its
-    // own, so whoever shares one with somebody who bears the mark descends from the same server.
+    // own, so whoever shares one with somebody who bears the mark descends from the same server. One who is only said to be
+    // inside of us may share it with strangers.
+    if (bearing === 'inner') return;
     if (group > 1 && session > 1 && !this.#ours.has(group) && !this.#ours.has(session)) {
       this.#platform.signalGroup(group, 'SIGKILL');
     }
