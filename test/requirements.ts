@@ -266,4 +266,10 @@ export const requirements = {
   'PLAN-2': 'plan() touches nothing: no signal, no state, no event.',
   'PLAN-3': 'A plan shows the processes of each tree now, and whom each signal would reach.',
   'PLAN-4': 'A mode that is none is refused.',
+  // No orphan
+  'ORPHAN-1':
+    'However a server tries to get away, and however its lease, its pool or its host ends, nothing of it lives on: as root and as nobody.',
+  'ORPHAN-2':
+    "Processes of somebody else live through all of it: of the same script, with a recycled number, in the host's group.",
+  'ORPHAN-3': 'Nothing lives after a host with hostile trees was killed at any moment.',
 } as const satisfies Record<string, string>;

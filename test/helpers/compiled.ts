@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -14,6 +15,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+/** The folder of the package. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Before all tests, so that none has to wait for it. */
@@ -21,7 +23,7 @@ export function setup(): void {
   compiledSource();
 }
 
-/** Folder with `src/` as JavaScript, compiled once for each content. */
+/** Folder with `src/` as JavaScript, compiled once for each content, and readable for every user. */
 export function compiledSource(): string {
   const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) =>
     file.endsWith('.ts'),
@@ -41,6 +43,8 @@ export function compiledSource(): string {
     mkdirSync(dirname(target), { recursive: true });
     writeFileSync(target, ts.transpileModule(text, { compilerOptions }).outputText);
   }
+  // mkdtemp makes private folders; some hosts run as nobody.
+  chmodSync(draft, 0o755);
   try {
     renameSync(draft, folder);
   } catch {
