@@ -45,7 +45,7 @@ export function assemble(
   const cleanup = new CleanupQueue(options.cleanup);
   const breakers = new Breakers(clock, news);
   const leaseNews = new LeaseNews(news, metrics);
-  const launcher = dependencies.launcher ?? localLauncher(platform);
+  const launcher = dependencies.launcher ?? localLauncher(platform, options.cgroupParent);
   const writeBudget = new WriteBudget(options.maxBufferedMB * MB);
   const instances = { clock, hold, launcher, registry, cleanup, writeBudget };
   // News of an instance goes to those who are made after it, and watch it.

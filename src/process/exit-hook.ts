@@ -1,3 +1,5 @@
+import { removeHostGroupsNow } from './containment/host-group.js';
+
 /** Something that can be killed in the last tick of the host. */
 interface Killable {
   killNow(): void;
@@ -14,6 +16,7 @@ function killAll(): void {
       // The others still have to be killed, and there is nobody left to tell.
     }
   }
+  removeHostGroupsNow();
 }
 
 /**

@@ -1,4 +1,5 @@
 import { errnoOf } from '../errors.js';
+import { type CgroupFinder, findCgroup } from './containment/cgroup-probe.js';
 import { type MarkReader, readMarks } from './containment/mark-reader.js';
 import { linuxProcessTable, type ProcessRow, type ProcessTable } from './process-table.js';
 
@@ -12,6 +13,8 @@ export interface Platform {
   readonly pace: Pace;
   /** How the marks of processes are read, where servers can be marked. */
   readonly marks?: MarkReader | undefined;
+  /** Where servers get cgroups of their own. */
+  readonly cgroups?: CgroupFinder | undefined;
   /** Signals all members of a group that is ours. Nobody there is no error. */
   signalGroup(group: number, signal: NodeJS.Signals): void;
   /** Signals one process that is ours. */
@@ -40,6 +43,7 @@ export const linux: Platform = {
   // call dies when that returns, or never.
   pace: { firstPoll: 1, longestPoll: 25, killGrace: 2_000 },
   marks: readMarks,
+  cgroups: findCgroup,
   signalGroup: (group, signal) => sendSignal(-group, signal),
   signalProcess: sendSignal,
 };
