@@ -26,13 +26,18 @@ export function hostFolders(): string[] {
 let count = 0;
 
 /** A new cgroup below the root, owned by `uid`; removed, with all below it, when the test is over. */
-export function cgroup(uid = 0): string {
+export function cgroup(uid = 0, ending = ''): string {
   count += 1;
-  const folder = join(CGROUP_ROOT ?? '', `mcp-pool-test-${process.pid}-${count}`);
-  mkdirSync(folder);
-  for (const file of ['', 'cgroup.procs', 'cgroup.subtree_control']) chownSync(join(folder, file), uid, uid);
+  const folder = join(CGROUP_ROOT ?? '', `mcp-pool-test-${process.pid}-${count}${ending}`);
+  makeFor(uid, folder);
   onTestFinished(() => removeAll(folder));
   return folder;
+}
+
+/** As a delegation does it: see cgroups(7). */
+export function makeFor(uid: number, folder: string): void {
+  mkdirSync(folder);
+  for (const file of ['', 'cgroup.procs', 'cgroup.subtree_control']) chownSync(join(folder, file), uid, uid);
 }
 
 function removeAll(folder: string): void {

@@ -26,10 +26,6 @@ export function tagged(tag: string): ProcessInfo[] {
   });
 }
 
-/** Leaves the tree, and both marks behind: only a cgroup holds it. */
-export const BEYOND_MARKS =
-  '(env -i setsid sh -c \'ulimit -S -w unlimited 2>/dev/null || ulimit -S -x unlimited; trap "exit 0" TERM; while :; do sleep 0.05; done\' "$0" &); ';
-
 const STAY = 'cat >/dev/null; sleep 50';
 /** Bounded: each generation starts the next and exits; `$1` are left, `$0` is the tag. */
 const CHAIN =
@@ -47,3 +43,6 @@ export const ESCAPES: Readonly<Record<string, string>> = {
   'double fork, environment kept, limit reset': `(setsid sh -c 'ulimit -S -w unlimited 2>/dev/null || ulimit -S -x unlimited; sleep 50 "$0" & true' "$0" &); ${STAY}`,
   'fork chain in sessions of its own': `(env -i setsid sh -c '${CHAIN}' "$0" 150 '${CHAIN}' &); ${STAY}`,
 };
+
+/** Leaves both marks behind as well, so that only a cgroup holds it; `$0` is the tag. Ends when it is asked to. */
+export const BEYOND_MARKS = `(env -i setsid sh -c 'ulimit -S -w unlimited 2>/dev/null || ulimit -S -x unlimited; (trap "exit 0" TERM; while :; do sleep 0.05; done) & true' "$0" &); ${STAY}`;
