@@ -25,7 +25,10 @@ export const rlimitFields = {
   openFiles: optional(count(1_024, 16)),
   /** Most processes and threads of the *user*, whoever started them; without effect on root. `cgroupLimits.processes` counts the server alone. */
   processes: optional(count(1_024, 1)),
-  /** Most virtual memory of a process, MB. Node reserves far more than it uses: below some 4,000 it does not start. */
+  /**
+   * Most virtual memory of a process, MB, reserved or used. Node 20 needs some 800 to start, and above 10,000 for WebAssembly,
+   * with which its `fetch` works: to bound what is used, take `cgroupLimits.memoryMB`.
+   */
   addressSpaceMB: optional(megabytes(4_096)),
   /** Whether core dumps may be written; they hold all that was in memory, secrets included. */
   core: optional(flag(false)),
