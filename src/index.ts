@@ -7,6 +7,13 @@ export type {
 } from './config/call-options.js';
 export type { Clock, Timer } from './config/clock.js';
 export type {
+  CgroupLimits,
+  Containment,
+  MarkerChoice,
+  ProcessLimits,
+  ResolvedContainment,
+} from './config/containment-options.js';
+export type {
   PoolOptions,
   ResolvedDefinition,
   ServerDefinition,
@@ -35,6 +42,8 @@ export {
   type CleanupStatus,
   type EscalationReason,
 } from './process/cleanup-queue.js';
+export type { KernelVerdict } from './process/containment/instance-group.js';
+export type { StartRefusal } from './process/containment/wrapper.js';
 export type { EndOptions, ExitInfo, Launcher, ProcessHandlers, ServerProcess } from './process/launcher.js';
 export {
   type ConsistencyReport,
