@@ -16,7 +16,11 @@ function killAll(): void {
       // The others still have to be killed, and there is nobody left to tell.
     }
   }
-  removeHostGroupsNow();
+  try {
+    removeHostGroupsNow();
+  } catch {
+    // Hosts that may not wait (Electron). What is left is an empty folder.
+  }
 }
 
 /**

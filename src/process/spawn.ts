@@ -4,6 +4,7 @@ import spawn from 'cross-spawn';
 import type { ResolvedDefinition } from '../config/options.js';
 import { PoolError } from '../errors.js';
 import { resolveCommand } from './command.js';
+import { forgetCgroups } from './containment/cgroup-probe.js';
 import { type ContainedStart, containedStart } from './containment/contained-start.js';
 import { checkJoined } from './containment/group-for.js';
 import { lastLook } from './containment/last-look.js';
@@ -91,7 +92,11 @@ class LocalProcess implements ServerProcess {
     this.#drained ??= Promise.race([
       Promise.all([streamEnd(this.#child.stdout), streamEnd(this.#child.stderr)]),
       new Promise((resolve) => setTimeout(resolve, DRAIN_GRACE).unref()),
-    ]).then(() => this.#destroyStreams());
+    ]).then(() => {
+      this.#destroyStreams();
+      // The host may have been moved to another cgroup since that was tried out.
+      if (this.refusal?.code === 'CONTAINMENT_UNAVAILABLE') forgetCgroups();
+    });
     return this.#drained;
   }
 
@@ -113,8 +118,8 @@ class LocalProcess implements ServerProcess {
     const started = performance.now();
     try {
       const { group } = this.#start;
-      if (group && !this.#exited && this.startTime !== undefined)
-        checkJoined(group, { pid: this.pid, startTime: this.startTime });
+      const identity = { pid: this.pid, startTime: this.startTime ?? 0 };
+      if (group && !this.#exited) checkJoined(group, identity);
       const report = this.#withKills(await endTree(target, graces ?? this.#definition, mode, signal), started);
       if (report.survivors.length === 0) {
         this.#destroyStreams();

@@ -55,13 +55,22 @@ export function killGroup(folder: string): void {
   }
 }
 
-/** Removes it with all below, from the innermost out. False when a process lives there, or somebody else's group is there. */
+/** Removes it with all below, from the innermost out. False when a process lives there, or what is there may not be removed. */
 export function removeGroup(folder: string): boolean {
   try {
-    for (const group of [folder, ...groupsBelow(folder)].reverse()) rmdirSync(group);
+    for (const group of [folder, ...groupsBelow(folder)].reverse()) removeFolder(group);
     return true;
+  } catch {
+    return false;
+  }
+}
+
+/** It may be gone already: a pool in a pooled server removes its own. */
+function removeFolder(folder: string): void {
+  try {
+    rmdirSync(folder);
   } catch (error) {
-    return errnoOf(error) === 'ENOENT';
+    if (errnoOf(error) !== 'ENOENT') throw error;
   }
 }
 

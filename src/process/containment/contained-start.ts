@@ -79,7 +79,8 @@ export function containedStart(
   const wanted = mark && platform.marks ? definition.markers : NO_MARKERS;
   const limits = limitProcess(rlimits);
   const survives = survivesShell(request.env);
-  const shell = survives && (wanted.rlimit || wantsGroup || limits.length > 0) ? findShell() : undefined;
+  const needsShell = wanted.rlimit || (wantsGroup && platform.cgroups !== undefined) || limits.length > 0;
+  const shell = survives && needsShell ? findShell() : undefined;
   const noShell = survives ? 'there is no usable /bin/sh' : 'its environment has a variable that no shell hands on';
   if (limits.length > 0 && !shell) refuse(`rlimits.${firstOf(rlimits)}`, noShell);
   const rlimit = wanted.rlimit && shell?.rlimits === true;

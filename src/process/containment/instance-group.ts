@@ -1,4 +1,5 @@
 import { groupCount, groupPids, isPopulated, killGroup, removeGroup } from './cgroup-files.js';
+import { noteProblem } from './problems.js';
 import { type Fragment, refusal } from './wrapper.js';
 
 /** What the kernel says of an end. Only what is so is there. */
@@ -61,9 +62,16 @@ export class InstanceGroup {
 
   /** To be called when it is empty. False when it could not be removed. */
   remove(): boolean {
-    if (!removeGroup(this.folder)) return false;
-    this.#removed();
-    return true;
+    const removed = removeGroup(this.folder);
+    if (removed) this.#removed();
+    else {
+      noteProblem({
+        part: 'cgroup',
+        reason: `${this.folder} could not be removed`,
+        consequence: 'an empty group is left, if a process that may do so has made it',
+      });
+    }
+    return removed;
   }
 }
 

@@ -14,6 +14,7 @@ import {
 } from '../../../src/process/containment/host-group.js';
 import { hostMark } from '../../../src/process/containment/marker.js';
 import { forgetProblems, knownProblems } from '../../../src/process/containment/problems.js';
+import { linux } from '../../../src/process/platform.js';
 import type { TerminationReport } from '../../../src/process/termination.js';
 import { CGROUP_ROOT, cgroup, hasCgroups, hostFolders, isRoot, makeFor } from '../../helpers/cgroups.js';
 import { BEYOND_MARKS, ESCAPES, newTag, tagged } from '../../helpers/escapes.js';
@@ -39,6 +40,15 @@ async function start(script: string, count: number, policy: ServerPolicy & { cgr
 function expectEnded(report: TerminationReport, tag: string): void {
   expect(tagged(tag).map(({ pid }) => pid)).toEqual([]);
   expect(report.survivors).toEqual([]);
+}
+
+/** Its groups are removed between the start and the join, as by an administrator. */
+class Vanishing extends HostGroup {
+  override make(...given: Parameters<HostGroup['make']>) {
+    const made = super.make(...given);
+    made.group.remove();
+    return made;
+  }
 }
 
 /** As the kernel tells it. */
@@ -125,6 +135,24 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
     expect(findCgroup()).not.toBe(host);
     expect(group.remove()).toBe(true);
     forgetProblems('cgroup');
+  });
+
+  it.runIf(isRoot)('[CONTAIN-3] is refused when it cannot join it, and the place is tried out anew', async () => {
+    const parent = cgroup();
+    const host = findCgroup(parent);
+    const platform = { ...linux, cgroups: () => new Vanishing(parent, hostMark()) };
+    const server = launch({ command: 'cat', containment: 'cgroup' }, { platform });
+    expect(await server.exited).toEqual({ exitCode: 126, signal: null });
+    await server.process.drained();
+    expect(server.process.refusal).toMatchObject({
+      code: 'CONTAINMENT_UNAVAILABLE',
+      reason: expect.stringMatching(/^the cgroup \/.* could not be joined$/),
+    });
+    expect(findCgroup(parent)).not.toBe(host);
+    const other = launch({ command: 'cat', containment: 'auto' }, { platform });
+    await other.spawned;
+    expect(await other.process.end({ mode: 'graceful' })).toMatchObject({ survivors: [] });
+    expect(await other.exited).toEqual({ exitCode: 0, signal: null });
   });
 
   it.runIf(isRoot)('[CGROUP-1] below a folder that was named', async () => {
