@@ -22,6 +22,8 @@ export type PoolErrorCode =
   | 'CWD_NOT_FOUND'
   /** The operating system refused to start the process (E2BIG, EMFILE, EAGAIN, a missing interpreter, …). */
   | 'SPAWN_FAILED'
+  /** `containment`, `rlimits`, `noNewPrivileges` or `cgroupLimits` ask for what this host, or its user, cannot do. */
+  | 'CONTAINMENT_UNAVAILABLE'
   /** No answer to `initialize` within `startTimeout`. */
   | 'START_TIMEOUT'
   /** The server answered `initialize` with an error, or with something that is no result of it. */
@@ -50,6 +52,8 @@ export interface PoolErrorData {
   readonly pid?: number | undefined;
   readonly exitCode?: number | null | undefined;
   readonly signal?: string | null | undefined;
+  /** Set when the kernel killed a process of it for lack of memory; known where it has a cgroup with the memory controller. */
+  readonly outOfMemory?: true | undefined;
   /** The last that the server wrote to stderr. */
   readonly stderrTail?: string | undefined;
   /** The operating system's word, such as `EMFILE`. */

@@ -8,6 +8,13 @@ export type {
 } from './config/call-options.js';
 export type { Clock, Timer } from './config/clock.js';
 export type {
+  CgroupLimits,
+  Containment,
+  MarkerChoice,
+  ProcessLimits,
+  ResolvedContainment,
+} from './config/containment-options.js';
+export type {
   PoolOptions,
   ResolvedDefinition,
   ServerDefinition,
@@ -39,7 +46,9 @@ export {
   type EscalationReason,
 } from './process/cleanup-queue.js';
 export type { ReapedHost } from './process/containment/dead-hosts.js';
+export type { KernelVerdict } from './process/containment/instance-group.js';
 export type { ContainmentPart, ContainmentProblem } from './process/containment/problems.js';
+export type { StartRefusal } from './process/containment/wrapper.js';
 export type { EndOptions, ExitInfo, Launcher, ProcessHandlers, ServerProcess } from './process/launcher.js';
 export {
   type ConsistencyReport,

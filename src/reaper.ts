@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline';
-import { isClean } from './process/containment/dead-hosts.js';
+import { type DeadHost, reapHost } from './process/containment/dead-hosts.js';
+import { GUARDIAN_NAME } from './process/containment/guardian-script.js';
 import { removeLedger } from './process/containment/ledger.js';
-import { type HostMark, parseHostMark } from './process/containment/marker.js';
-import { sweep } from './process/containment/sweep.js';
+import { parseHostMark } from './process/containment/marker.js';
 import { linux } from './process/platform.js';
 
 /**
@@ -11,33 +11,37 @@ import { linux } from './process/platform.js';
  */
 const LATE_CHILDREN = 1_000;
 
-/** Ends all that a dead host has left: `sweep MARK START LEDGER`. `watch` waits for the host's death first. */
-const [what, text = '', start = '', ledger = ''] = process.argv.slice(2);
+/** Ends all that a dead host has left: `sweep MARK START LEDGER CGROUPS…`. `watch` waits for the host's death first. */
+const [what, text = '', start = '', ledger = '', ...folders] = process.argv.slice(2);
 const mark = parseHostMark(text);
-const since = Number(start);
-if (mark === undefined || !Number.isInteger(since) || (what !== 'sweep' && what !== 'watch')) {
-  throw new Error('usage: reaper.js sweep|watch MARK START LEDGER; the guardian of mcp-server-pool calls it');
+const startTime = Number(start);
+if (mark === undefined || !Number.isInteger(startTime) || (what !== 'sweep' && what !== 'watch')) {
+  throw new Error('usage: reaper.js sweep|watch MARK START LEDGER CGROUPS…; the guardian of mcp-server-pool calls it');
 }
-if (what === 'sweep') await reap(mark);
-else watch(mark);
+const cgroups = folders.filter((folder) => folder !== GUARDIAN_NAME);
+const host: DeadHost = { mark, startTime, cgroups };
+if (what === 'sweep') await reap();
+else watch();
 
-async function reap(host: HostMark): Promise<void> {
-  await sweep({ host }, linux, { since, hold: true });
+async function reap(): Promise<void> {
+  await reapHost(host, linux, { hold: true });
   await new Promise((resolve) => setTimeout(resolve, LATE_CHILDREN));
-  if (isClean(await sweep({ host }, linux, { since, hold: true })) && ledger !== '') removeLedger(ledger);
+  const { quiet, survivors } = await reapHost(host, linux, { hold: true });
+  if (quiet && survivors.length === 0 && ledger !== '') removeLedger(ledger);
 }
 
 /** Where there is no shell that could keep watch: hears what the shell would hear, and does what it does. */
-function watch(host: HostMark): void {
+function watch(): void {
   // What is meant for the host must not end the guardian before it.
   for (const signal of ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const) process.on(signal, () => {});
   /** pid → start time of those who lead a group that is to be killed. */
   const leaders = new Map<number, number>();
   const hear = (line: string) => {
-    const [word, pid, startTime] = line.split(' ');
+    const [word, pid = '', startTime] = line.split(' ');
     if (word === 'q') process.exit();
     if (word === '+') leaders.set(Number(pid), Number(startTime));
     if (word === '-') leaders.delete(Number(pid));
+    if (word === 'c') cgroups.push(line.slice('c '.length));
   };
   const killGroups = () => {
     for (const [pid, startTime] of leaders) {
@@ -49,6 +53,6 @@ function watch(host: HostMark): void {
     .on('line', hear)
     .once('close', () => {
       killGroups();
-      void reap(host);
+      void reap();
     });
 }

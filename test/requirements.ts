@@ -272,4 +272,21 @@ export const requirements = {
   'ORPHAN-2':
     "Processes of somebody else live through all of it: of the same script, with a recycled number, in the host's group.",
   'ORPHAN-3': 'Nothing lives after a host with hostile trees was killed at any moment.',
+  // How far the processes of a server are held together
+  'CONTAIN-1':
+    'containment, markers, rlimits, noNewPrivileges and cgroupLimits are set per server, in defaults, or (containment) for the pool; the nearest wins, and what does not go together is refused.',
+  'CONTAIN-2':
+    "containment: 'group' ends, and proves dead, what stays in the group of the server, and leaves alone what has left it.",
+  'CONTAIN-3':
+    'What a definition asks for and cannot be had fails its start with CONTAINMENT_UNAVAILABLE that says what and why; auto goes without, and notes the problem.',
+  'CONTAIN-4': 'Limits by ulimit hold in every usual shell, and the server cannot raise them.',
+  'CONTAIN-5': 'noNewPrivileges holds for the server and all that it starts.',
+  'CGROUP-1': 'The place for cgroups is found from mountinfo and the own group, and tried out by really doing it.',
+  'CGROUP-2': 'Nothing leaves a cgroup: every escape is asked, killed and proven dead, and no folder is left.',
+  'CGROUP-3':
+    'One write kills all servers of a host, from a process of its own as well; nothing else is killed or removed.',
+  'CGROUP-4':
+    'Limits of a cgroup are written where the controllers are delegated; enabling them changes what is ours and no more than is needed.',
+  'CGROUP-5': 'An end for lack of memory is told from a crash, with the option to raise.',
+  'CGROUP-6': 'A user who is nobody special falls back without a delegated group, and uses one that is.',
 } as const satisfies Record<string, string>;

@@ -1,3 +1,4 @@
+import { isAbsolute } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { PoolError } from '../errors.js';
 
@@ -64,6 +65,14 @@ export const count = (fallback: number, least: number, unlimited?: 'unlimited') 
     (value) => value >= least && (Number.isInteger(value) || (unlimited !== undefined && value === Infinity)),
   );
 
+/** Megabytes, none included. */
+export const megabytesOrNone = (fallback: number) =>
+  numeric(fallback, 'a number of megabytes, 0 or more', (value) => value >= 0 && Number.isFinite(value));
+
+/** Of one core. */
+export const percent = (fallback: number, least: number) =>
+  numeric(fallback, `a number of percent, ${least} or more`, (value) => value >= least && Number.isFinite(value));
+
 export const megabytes = (fallback: number, most = Number.MAX_SAFE_INTEGER) =>
   numeric(
     fallback,
@@ -99,6 +108,12 @@ export const requiredText = (): Field<string> & { required: true } => ({
 
 export const optionalText = (): Field<string | undefined> => ({ default: undefined, check: textProblem });
 
+export const absolutePath = (): Field<string | undefined> => ({
+  default: undefined,
+  check: (value) =>
+    textProblem(value) ?? (isAbsolute(value as string) ? undefined : 'an absolute path, got a relative one'),
+});
+
 export const texts = (): Field<readonly string[]> => ({
   default: [],
   check: (value) =>
@@ -128,6 +143,14 @@ export const jsonObject = (): Field<Readonly<Record<string, unknown>>> => ({
   default: {},
   check: (value) => (isPlainObject(value) ? undefined : `an object, got ${shown(value)}`),
 });
+
+/** Not set unless it is given. */
+export const optional = <T>(field: Field<T>): Field<T | undefined> => ({ ...field, default: undefined });
+
+/** An object with options of its own, which are read by `fields` once it is known what they fall back to. */
+export function group<F extends Fields>(_fields: F): Field<Given<F>> {
+  return { default: {} as Given<F>, check: () => undefined };
+}
 
 /** An object that goes over the wire. */
 export const wireObject = (): Field<Readonly<Record<string, unknown>>> => ({

@@ -1,15 +1,19 @@
 import { cleanupFields } from './call-options.js';
+import { containmentFields, type ResolvedContainment } from './containment-options.js';
 import {
+  absolutePath,
   count,
   deadline,
   duration,
   type Field,
   flag,
   type Given,
+  group,
   jsonObject,
   later,
   megabytes,
   oneOf,
+  optional,
   optionalText,
   type Resolved,
   requiredText,
@@ -17,10 +21,6 @@ import {
   texts,
   wireObject,
 } from './option-table.js';
-
-function group<F extends Readonly<Record<string, Field<unknown>>>>(_fields: F): Field<Given<F>> {
-  return { default: {} as Given<F>, check: () => undefined };
-}
 
 /** How fast and how often a server that fails is started again, before its breaker opens. */
 export const restartFields = {
@@ -53,7 +53,7 @@ export const policyFields = {
   /** The client capabilities that the pool declares to the server when it initializes it. Default: none. */
   clientCapabilities: wireObject(),
   /** Most process trees of this server at once; `Infinity`: no cap. Default 3, or the caps of `limits` if they are lower. */
-  maxInstances: { ...count(3, 1, 'unlimited'), default: undefined } as Field<number | undefined>,
+  maxInstances: optional(count(3, 1, 'unlimited')),
   /** Instances kept ready without a caller asking (for calls without a tenant). Default 0. */
   minIdle: count(0, 0),
   /** An idle instance ends after this time, ms. Default 300,000; `Infinity`: never. */
@@ -85,7 +85,7 @@ export const policyFields = {
    * What becomes of leases whose process ends unasked. `restart` (default of shared servers): they stay, and their server
    * is started again. `close` (default of all others): they end, so that no client talks to a blank server unknowingly.
    */
-  onCrash: { ...oneOf('restart', 'restart', 'close'), default: undefined } as Field<'restart' | 'close' | undefined>,
+  onCrash: optional(oneOf('restart', 'restart', 'close')),
   /**
    * Tool calls that were under way when a process ended. `never` (default): they fail. `annotated`: those are sent again
    * once whose tool the server calls read-only or idempotent, if its client has listed the tools.
@@ -95,6 +95,7 @@ export const policyFields = {
   restart: group(restartFields),
   /** The same as `sharing: 'shared'`. */
   sharedMemoryCache: flag(false),
+  ...containmentFields,
   memoryLimitMB: later('memory limits come with the resource monitor'),
   restartOnMemoryLeak: later('leak detection comes with the resource monitor'),
 };
@@ -163,7 +164,13 @@ export const poolFields = {
   handleSignals: flag(false),
   /** Who ends the servers when the host is killed. */
   guardian: group(guardianFields),
-  containment: later('it comes with orphan protection'),
+  /** `containment` of every server that neither sets its own nor finds one in `defaults`. Default `auto`. */
+  containment: containmentFields.containment,
+  /**
+   * Linux: the cgroup (v2) below which those of the servers are made, as an absolute path. Default: that of the host, or the
+   * systemd unit around it where that is free of processes. Limits of `cgroupLimits` need one without processes of its own.
+   */
+  cgroupParent: absolutePath(),
 };
 
 /** A server: command, arguments, environment and policy. Durations are milliseconds. */
@@ -183,7 +190,11 @@ export type Sharing = 'shared' | 'exclusive' | 'dedicated';
 
 /** A definition with every default filled in and its environment resolved. */
 export interface ResolvedDefinition
-  extends Omit<Resolved<typeof definitionFields>, 'maxInstances' | 'sharing' | 'onCrash' | 'restart'> {
+  extends Omit<
+      Resolved<typeof definitionFields>,
+      'maxInstances' | 'sharing' | 'onCrash' | 'restart' | keyof ResolvedContainment
+    >,
+    ResolvedContainment {
   readonly name: string;
   readonly sharing: Sharing;
   readonly maxInstances: number;

@@ -1,4 +1,11 @@
 import { cleanupFields } from './call-options.js';
+import {
+  cgroupLimitFields,
+  checkContainment,
+  markerFields,
+  type ResolvedContainment,
+  rlimitFields,
+} from './containment-options.js';
 import { resolveEnvironment } from './environment.js';
 import { isPlainObject, type Problems, type Resolved, readOptions, refuse } from './option-table.js';
 import {
@@ -32,7 +39,9 @@ export function resolvePoolOptions(given: PoolOptions | SingleServerOptions): Re
   const limits = readOptions(limitFields, options.limits, 'limits', problems);
   const cleanup = readOptions(cleanupFields, options.cleanup, 'cleanup', problems);
   const guardian = readOptions(guardianFields, options.guardian, 'guardian', problems);
-  const defaults = readOptions(policyFields, options.defaults, 'defaults', problems);
+  const ofPool = { containment: options.containment };
+  const givenDefaults = isPlainObject(options.defaults) ? withDefaults(ofPool, options.defaults) : options.defaults;
+  const defaults = readOptions(policyFields, givenDefaults, 'defaults', problems);
   if (limits.maxProcessesPerServer !== Infinity && limits.maxProcessesPerServer > limits.maxProcesses) {
     problems.wrong.push(
       `limits.maxProcessesPerServer must not be above limits.maxProcesses (${limits.maxProcesses}), got ${limits.maxProcessesPerServer}`,
@@ -117,15 +126,13 @@ function readDefinition(
     problems.wrong.push(`${prefix}minIdle must not be above maxInstances (${maxInstances}), got ${options.minIdle}`);
   }
   const sharing = readSharing(options, prefix, problems);
-  const ownRestart = isPlainObject(options.restart)
-    ? withDefaults(defaults.restart ?? {}, options.restart)
-    : options.restart;
-  const restart = readOptions(restartFields, ownRestart, `${prefix}restart`, problems);
+  const restart = readGroup(restartFields, options.restart, defaults.restart, `${prefix}restart`, problems);
   if (restart.minDelay > restart.maxDelay) {
     problems.wrong.push(
       `${prefix}restart.minDelay must not be above maxDelay (${restart.maxDelay}), got ${restart.minDelay}`,
     );
   }
+  const containment = readContainment(options, defaults, prefix, problems);
   if (options.era !== 'legacy') {
     problems.unsupported.push(`${prefix}era: '${options.era}' is not supported by this version; use 'legacy'`);
   }
@@ -141,9 +148,36 @@ function readDefinition(
     sharing,
     onCrash: options.onCrash ?? (sharing === 'shared' ? ('restart' as const) : ('close' as const)),
     restart,
+    ...containment,
     resolvedEnv,
   };
   return { ...definition, key: broken ? '' : keyOf(definition) };
+}
+
+function readContainment(
+  options: Resolved<typeof policyFields>,
+  defaults: ServerPolicy,
+  prefix: string,
+  problems: Problems,
+): ResolvedContainment {
+  const { containment, noNewPrivileges } = options;
+  const markers = readGroup(markerFields, options.markers, defaults.markers, `${prefix}markers`, problems);
+  const rlimits = readGroup(rlimitFields, options.rlimits, defaults.rlimits, `${prefix}rlimits`, problems);
+  const path = `${prefix}cgroupLimits`;
+  const cgroupLimits = readGroup(cgroupLimitFields, options.cgroupLimits, defaults.cgroupLimits, path, problems);
+  checkContainment({ containment, markers, cgroupLimits }, prefix, problems);
+  return { containment, markers, rlimits, noNewPrivileges, cgroupLimits };
+}
+
+/** Reads an option that has fields of its own; each of them that is not given is that of `defaults`. */
+function readGroup<F extends Parameters<typeof readOptions>[0]>(
+  fields: F,
+  given: unknown,
+  defaults: object | undefined,
+  path: string,
+  problems: Problems,
+): Resolved<F> {
+  return readOptions(fields, isPlainObject(given) ? withDefaults(defaults ?? {}, given) : given, path, problems);
 }
 
 /** Which way of sharing is meant, and what cannot stand beside it. */
@@ -176,6 +210,8 @@ function withDefaults(defaults: object, given: object): object {
 /** Instances are interchangeable only if everything that the process can see of its start is the same. */
 function keyOf(definition: Omit<ResolvedDefinition, 'key'>): string {
   const { name, command, args, cwd, era, sharing, reuse, clientCapabilities, resolvedEnv } = definition;
+  const { containment, markers, rlimits, noNewPrivileges, cgroupLimits } = definition;
   const env = Object.entries(resolvedEnv).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([name, command, args, cwd ?? null, era, sharing, reuse, clientCapabilities, env]);
+  const start = [containment, markers, rlimits, noNewPrivileges, cgroupLimits];
+  return JSON.stringify([name, command, args, cwd ?? null, era, sharing, reuse, clientCapabilities, env, start]);
 }

@@ -198,11 +198,13 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
     if (!this.#fleet.isStarting(instance)) this.#host.spareFailed(group);
   }
 
-  onExited(instance: ServerInstance, exit: ExitInfo, unexpected: boolean): void {
+  onExited(instance: ServerInstance, { exitCode, signal, outOfMemory }: ExitInfo, unexpected: boolean): void {
     if (unexpected) this.#metrics.crashes += 1;
     this.#news.emit('server:exited', {
       ...serverEvent(instance),
-      ...exit,
+      exitCode,
+      signal,
+      outOfMemory: outOfMemory === true,
       unexpected,
       stderrTail: instance.stderrTail,
     });

@@ -1,5 +1,6 @@
 import type { ResolvedPoolOptions } from '../config/options.js';
 import { reapDeadHosts } from '../process/containment/dead-hosts.js';
+import { hostGroups, onHostGroup } from '../process/containment/host-group.js';
 import { type HostGuard, hostGuard } from '../process/containment/host-guard.js';
 import { knownProblems, onProblem } from '../process/containment/problems.js';
 import type { Launcher } from '../process/launcher.js';
@@ -20,15 +21,22 @@ export class LocalHost {
   readonly #looked: Promise<void>;
 
   /** @throws PoolError `INVALID_OPTIONS` when the guardian cannot be what the options say */
-  constructor({ guardian }: ResolvedPoolOptions, platform: Platform, news: News) {
+  constructor({ guardian, cgroupParent }: ResolvedPoolOptions, platform: Platform, news: News) {
     const { enabled, ...choice } = guardian;
     this.#platform = platform;
     this.#news = news;
     this.#guard = hostGuard(platform);
     this.#guard.configure(choice, enabled);
-    this.launcher = localLauncher(platform, undefined, () => this.#guard.enter(enabled));
+    this.launcher = localLauncher(platform, { cgroupParent, watch: () => this.#guard.enter(enabled) });
+    for (const folder of hostGroups()) this.#guard.watchCgroup(folder);
+    const unlisten = [
+      onHostGroup((folder) => this.#guard.watchCgroup(folder)),
+      onProblem((problem) => news.emit('containment:degraded', problem)),
+    ];
+    this.#unlisten = () => {
+      for (const stop of unlisten) stop();
+    };
     const before = knownProblems();
-    this.#unlisten = onProblem((problem) => news.emit('containment:degraded', problem));
     // Not before whoever makes the pool could listen to it.
     this.#looked = Promise.resolve().then(() => {
       for (const problem of before) news.emit('containment:degraded', problem);

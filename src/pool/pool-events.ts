@@ -72,11 +72,15 @@ export interface PoolEvents extends CleanupEvents {
   'server:ready': ServerEvent & { readonly duration: number };
   /** It could not be started. */
   'server:failed': ServerEvent & { readonly error: PoolError };
-  /** Its leader exited. `unexpected`: nobody asked for it, whatever the exit code. */
+  /**
+   * Its leader exited. `unexpected`: nobody asked for it, whatever the exit code. `outOfMemory`: the kernel killed a process
+   * of it for lack of memory; known where it has a cgroup with the memory controller.
+   */
   'server:exited': ServerEvent & {
     readonly exitCode: number | null;
     readonly signal: string | null;
     readonly unexpected: boolean;
+    readonly outOfMemory: boolean;
     readonly stderrTail: string;
   };
   /** It ended unasked, and will be started again for its leases, after `delay` ms. */

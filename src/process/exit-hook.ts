@@ -1,3 +1,5 @@
+import { removeHostGroupsNow } from './containment/host-group.js';
+
 /** Something that can be killed in the last tick of the host. */
 interface Killable {
   killNow(): void;
@@ -13,6 +15,11 @@ function killAll(): void {
     } catch {
       // The others still have to be killed, and there is nobody left to tell.
     }
+  }
+  try {
+    removeHostGroupsNow();
+  } catch {
+    // Hosts that may not wait (Electron). What is left is an empty folder.
   }
 }
 

@@ -1,9 +1,11 @@
 import type { Readable, Writable } from 'node:stream';
 import type { ResolvedDefinition } from '../config/options.js';
+import type { KernelVerdict } from './containment/instance-group.js';
+import type { StartRefusal } from './containment/wrapper.js';
 import type { EndMode, Graces, TerminationReport, TreePlan } from './termination.js';
 
-/** How a process ended. */
-export interface ExitInfo {
+/** How a process ended, and what the kernel says of it where the server has a cgroup. */
+export interface ExitInfo extends KernelVerdict {
   readonly exitCode: number | null;
   readonly signal: string | null;
 }
@@ -45,7 +47,7 @@ export interface ServerProcess {
   /** The last that it wrote to stderr. */
   readonly stderrTail: string;
   /** Why its command was never run although a process was there; known when it is drained. */
-  readonly refusal?: string | undefined;
+  readonly refusal?: StartRefusal | undefined;
   /** Resolves when both output streams have given all they had after the exit, or were cut off because a helper holds them. */
   drained(): Promise<void>;
   /** Ends the whole tree and proves it. Can be called again while something survives. */
@@ -60,7 +62,7 @@ export interface ServerProcess {
 export interface Launcher {
   /**
    * Starts the server of `definition`. The process exists when this returns, so it can be registered in the same tick.
-   * @throws PoolError `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`, `CWD_NOT_FOUND`, `SPAWN_FAILED`
+   * @throws PoolError `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`, `CWD_NOT_FOUND`, `CONTAINMENT_UNAVAILABLE`, `SPAWN_FAILED`
    */
   launch(definition: ResolvedDefinition, handlers: ProcessHandlers): ServerProcess;
 }

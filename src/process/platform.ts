@@ -1,4 +1,5 @@
 import { errnoOf } from '../errors.js';
+import { type CgroupFinder, findCgroup } from './containment/cgroup-probe.js';
 import { procIdentity, type ShellIdentity } from './containment/guardian-script.js';
 import { type MarkReader, readMarks } from './containment/mark-reader.js';
 import { linuxProcessTable, type ProcessRow, type ProcessTable } from './process-table.js';
@@ -17,6 +18,8 @@ export interface Platform {
   readonly marks?: MarkReader | undefined;
   /** How a shell knows a leader again, where a guardian can kill groups when the host is dead. */
   readonly identity?: ShellIdentity | undefined;
+  /** Where servers get cgroups of their own. */
+  readonly cgroups?: CgroupFinder | undefined;
   /** Signals all members of a group that is ours. Nobody there is no error. */
   signalGroup(group: number, signal: NodeJS.Signals): void;
   /** Signals one process that is ours. */
@@ -46,6 +49,7 @@ export const linux: Platform = {
   pace: { firstPoll: 1, longestPoll: 25, killGrace: 2_000 },
   marks: readMarks,
   identity: procIdentity,
+  cgroups: findCgroup,
   signalGroup: (group, signal) => sendSignal(-group, signal),
   signalProcess: sendSignal,
 };

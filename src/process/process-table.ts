@@ -1,6 +1,15 @@
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { errnoOf } from '../errors.js';
 
+/** Start times of Linux are in these, whatever the kernel counts in. */
+export const TICKS_PER_SECOND = 100;
+
+/** Who a process is: a pid alone may be somebody else by now. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  readonly startTime: number;
+}
+
 /** One process, as far as endings need to know it. */
 export interface ProcessRow {
   readonly pid: number;

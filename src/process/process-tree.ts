@@ -1,40 +1,53 @@
 import type { MarkSearch } from './containment/mark-search.js';
-import type { ProcessRow, ProcessTable } from './process-table.js';
+import type { ProcessIdentity, ProcessRow, ProcessTable } from './process-table.js';
 
-/** Who a process is: a pid alone may be somebody else by now. */
-export interface ProcessIdentity {
-  readonly pid: number;
-  readonly startTime: number;
+/** Those who end with a server, as far as they were ever seen. */
+export interface Kin {
+  /**
+   * The leader was collected: takes in everything that is left in its group. To be called in the tick of the exit, when
+   * its row is gone, but its number cannot be anybody else's yet. Returns the living.
+   */
+  leaderExited(): ProcessRow[];
+  /** Looks at the whole table: finds new members, forgets dead ones. Returns the living. */
+  refresh(): ProcessRow[];
+  /** Looks only at the members that are known: cheap, but blind for new ones. Returns the living. */
+  living(): ProcessRow[];
+  /** The groups in which `members` live and whose number is ours. A signal to them reaches no stranger. */
+  groupsOf(members: Iterable<ProcessRow>): Set<number>;
+}
+
+/** By what those are found whom their kinship does not give away. */
+export interface Signs {
+  readonly marks?: MarkSearch | undefined;
+  /** The pids of those who live in the cgroup of the server. */
+  readonly inCgroup?: (() => ReadonlySet<number>) | undefined;
 }
 
 /**
  * The members of one server's process tree, as far as they were ever seen: its leader, all that descend from it, all in a
- * group or session that one of them leads, and, where servers are marked, all that bear its mark. A member stays one after its parent died, because its identity is
- * remembered, so that a tree that falls apart while it is ended is still known whole.
+ * group or session that one of them leads, and, where they have these, all in its cgroup and all that bear its mark. A
+ * member stays one after its parent died, because its identity is remembered, so that a tree that falls apart while it is
+ * ended is still known whole.
  */
-export class ProcessTree {
+export class ProcessTree implements Kin {
   readonly #table: ProcessTable;
   readonly #leader: ProcessIdentity;
-  readonly #marks: MarkSearch | undefined;
+  readonly #signs: Signs;
   #adopting = false;
   /** pid → start time of everything that was seen as a member and not yet as dead. */
   readonly #members = new Map<number, number>();
   /** Groups and sessions led by a member: their number belongs to us for as long as a member lives in them. */
   readonly #led = new Set<number>();
 
-  constructor(table: ProcessTable, leader: ProcessIdentity, marks?: MarkSearch) {
+  constructor(table: ProcessTable, leader: ProcessIdentity, signs: Signs = {}) {
     this.#table = table;
     this.#leader = leader;
-    this.#marks = marks;
+    this.#signs = signs;
     this.#members.set(leader.pid, leader.startTime);
     // The leader is spawned as leader of a new session and a new group, both of its own number.
     this.#led.add(leader.pid);
   }
 
-  /**
-   * The leader was collected: takes in everything that is left in its group and session. To be called in the tick of the
-   * exit, when its row is gone, but its number cannot be anybody else's yet. Returns the living.
-   */
   leaderExited(): ProcessRow[] {
     this.#adopting = true;
     this.#table.forget?.();
@@ -46,7 +59,6 @@ export class ProcessTree {
     }
   }
 
-  /** Looks at the whole table: finds new members, forgets dead ones. Returns the living. */
   refresh(): ProcessRow[] {
     const table = this.#table.scan();
     if (this.#adopting) this.#adoptOrphans(table);
@@ -54,12 +66,13 @@ export class ProcessTree {
     const undecided = new Set(table.values());
     for (const row of members.values()) undecided.delete(row);
     this.#addKin(members, undecided);
+    if (this.#addGrouped(members, undecided)) this.#addKin(members, undecided);
     // Only of those whom their kinship does not give away: a mark costs more to read than a row to compare.
-    this.#marks?.begin(table);
-    this.#marks?.learnFrom(members.values());
+    this.#signs.marks?.begin(table);
+    this.#signs.marks?.learnFrom(members.values());
     do {
       if (this.#addMarked(members, undecided)) this.#addKin(members, undecided);
-    } while (this.#marks?.reconsider());
+    } while (this.#signs.marks?.reconsider());
     return this.#settle(members);
   }
 
@@ -83,11 +96,28 @@ export class ProcessTree {
     }
   }
 
+  /**
+   * Takes those who live in the cgroup. Asked for after the table, so that a number in it is of one who is there now; whoever
+   * was started meanwhile has a row by now. Their groups are not ours by that: each gets its own signal.
+   */
+  #addGrouped(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
+    const pids = new Set(this.#signs.inCgroup?.());
+    for (const pid of members.keys()) pids.delete(pid);
+    const seen = [...undecided].filter(({ pid }) => pids.delete(pid));
+    const younger = [...pids].map((pid) => this.#table.read(pid)).filter((row) => row !== undefined);
+    for (const row of [...seen, ...younger]) {
+      undecided.delete(row);
+      members.set(row.pid, row);
+      this.#add(row);
+    }
+    return seen.length + younger.length > 0;
+  }
+
   /** Takes those who bear the mark of this tree: they left it by a session of their own and a parent that died. */
   #addMarked(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
     let found = false;
     for (const row of undecided) {
-      const bearing = this.#marks?.bears(row);
+      const bearing = this.#signs.marks?.bears(row);
       if (!bearing) continue;
       undecided.delete(row);
       members.set(row.pid, row);
@@ -100,7 +130,6 @@ export class ProcessTree {
     return found;
   }
 
-  /** Looks only at the members that are known: cheap, but blind for new ones. Returns the living. */
   living(): ProcessRow[] {
     const rows = new Map<number, ProcessRow>();
     for (const pid of this.#members.keys()) {
@@ -110,7 +139,6 @@ export class ProcessTree {
     return this.#settle(this.#present(rows));
   }
 
-  /** The groups in which `members` live and whose number is ours. A signal to them reaches no stranger. */
   groupsOf(members: Iterable<ProcessRow>): Set<number> {
     const groups = new Set<number>();
     for (const { group } of members) if (this.#led.has(group)) groups.add(group);

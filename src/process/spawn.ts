@@ -4,18 +4,20 @@ import spawn from 'cross-spawn';
 import type { ResolvedDefinition } from '../config/options.js';
 import { PoolError } from '../errors.js';
 import { resolveCommand } from './command.js';
+import { forgetCgroups } from './containment/cgroup-probe.js';
+import { type ContainedStart, containedStart } from './containment/contained-start.js';
+import { checkJoined } from './containment/group-for.js';
 import type { Watch } from './containment/host-guard.js';
 import { InnerHosts } from './containment/inner-hosts.js';
+import { lastLook } from './containment/last-look.js';
 import { MarkSearch } from './containment/mark-search.js';
-import { type MarkerChoice, markedStart } from './containment/marked-start.js';
-import { type InstanceMark, nextInstanceMark } from './containment/marker.js';
-import { type SweepReport, sweep } from './containment/sweep.js';
-import { wrapperRefusal } from './containment/wrapper.js';
+import { type StartRefusal, wrapperRefusal } from './containment/wrapper.js';
 import { forgetAtExit, killAtExit } from './exit-hook.js';
 import type { EndOptions, Launcher, ProcessHandlers, ServerProcess } from './launcher.js';
 import type { Platform } from './platform.js';
-import { identify, type ProcessRow, type ProcessTable } from './process-table.js';
-import { ProcessTree } from './process-tree.js';
+import { ProcessGroup } from './process-group.js';
+import { identify, type ProcessIdentity, type ProcessRow, type ProcessTable } from './process-table.js';
+import { type Kin, ProcessTree } from './process-tree.js';
 import { spawnError } from './spawn-error.js';
 import { StderrTail } from './stderr-tail.js';
 import {
@@ -34,22 +36,27 @@ const STDERR_TAIL = 65_536;
 /** How long output streams are read after the exit: longer only helps a helper that holds them. */
 const DRAIN_GRACE = 100;
 
-const EVERY_MARKER: MarkerChoice = { environment: true, rlimit: true };
-
 /** Nobody ends the server when the host is killed. */
 const UNWATCHED: Watch = { started: () => {}, ended: () => {} };
 
-/** Starts servers as child processes of this host. `watch` is asked for one that ends them with the host, before each. */
+/** Where servers are started. */
+export interface LocalOptions {
+  /** Below which cgroup they get theirs. */
+  readonly cgroupParent?: string | undefined;
+  /** Asked before each start for one that ends the server with the host. Default: nobody does. */
+  readonly watch?: () => Watch;
+}
+
+/** Starts servers as child processes of this host. */
 export function localLauncher(
   platform: Platform,
-  markers: MarkerChoice = EVERY_MARKER,
-  watch: () => Watch = () => UNWATCHED,
+  { cgroupParent, watch = () => UNWATCHED }: LocalOptions = {},
 ): Launcher {
   return {
     launch(definition, handlers) {
       const watched = watch();
       try {
-        return new LocalProcess(definition, handlers, platform, markers, watched);
+        return new LocalProcess(definition, handlers, platform, cgroupParent, watched);
       } catch (error) {
         watched.ended();
         throw error;
@@ -67,13 +74,13 @@ class LocalProcess implements ServerProcess {
   readonly #child: ChildProcess;
   readonly #definition: ResolvedDefinition;
   readonly #platform: Platform;
-  readonly #mark: InstanceMark | undefined;
+  readonly #start: ContainedStart;
   /** Pools that run in this server: known to the looks of its tree, and then to the sweep. */
   readonly #inner: InnerHosts | undefined;
-  readonly #stderr = new StderrTail(STDERR_TAIL);
-  readonly #tree: ProcessTree | undefined;
   /** Who ends it when the host dies. */
   readonly #watch: Watch;
+  readonly #stderr = new StderrTail(STDERR_TAIL);
+  readonly #tree: Kin | undefined;
   #exited = false;
   /** What the leader left, in the tick of its exit: whoever kills it then need not look again. */
   #left: ProcessRow[] | undefined;
@@ -88,16 +95,17 @@ class LocalProcess implements ServerProcess {
     definition: ResolvedDefinition,
     handlers: ProcessHandlers,
     platform: Platform,
-    { environment, rlimit }: MarkerChoice,
+    cgroupParent: string | undefined,
     watch: Watch,
   ) {
-    const { table, marks } = platform;
+    const { table } = platform;
     this.#platform = platform;
     this.#definition = definition;
     this.#watch = watch;
-    this.#mark = marks && (environment || rlimit) ? nextInstanceMark() : undefined;
-    this.#inner = this.#mark && new InnerHosts(this.#mark);
-    this.#child = spawnChild(definition, platform, this.#mark, { environment, rlimit });
+    this.#start = prepare(definition, platform, cgroupParent);
+    const { mark } = this.#start;
+    this.#inner = mark && new InnerHosts(mark);
+    this.#child = spawnChild(definition, this.#start, platform);
     const { pid } = this.#child;
     this.pid = pid;
     // Without descriptors (EMFILE) Node makes no streams: nothing may be written or read then, and nothing will.
@@ -107,10 +115,7 @@ class LocalProcess implements ServerProcess {
     // Read in the same tick: the child is not collected before, so the row is there even if it is dead already.
     this.startTime = pid === undefined ? undefined : startTimeOf(table, pid);
     if (pid !== undefined && this.startTime !== undefined) {
-      const since = this.startTime;
-      const options = marks && { table, reads: marks, since, inner: this.#inner };
-      const search = options && this.#mark ? new MarkSearch(this.#mark, options) : undefined;
-      this.#tree = new ProcessTree(table, { pid, startTime: since }, search);
+      this.#tree = kinOf({ pid, startTime: this.startTime }, this.#start, platform, this.#inner);
     }
     this.#listen(handlers);
     if (pid !== undefined && this.#tree === undefined) this.#refuseUnknown();
@@ -125,15 +130,19 @@ class LocalProcess implements ServerProcess {
     return this.#stderr.toString();
   }
 
-  get refusal(): string | undefined {
-    return this.#mark && wrapperRefusal(this.#child.exitCode, this.stderrTail);
+  get refusal(): StartRefusal | undefined {
+    return this.#start.wrapped ? wrapperRefusal(this.#child.exitCode, this.stderrTail) : undefined;
   }
 
   drained(): Promise<void> {
     this.#drained ??= Promise.race([
       Promise.all([streamEnd(this.#child.stdout), streamEnd(this.#child.stderr)]),
       new Promise((resolve) => setTimeout(resolve, DRAIN_GRACE).unref()),
-    ]).then(() => this.#destroyStreams());
+    ]).then(() => {
+      this.#destroyStreams();
+      // The host may have been moved to another cgroup since that was tried out.
+      if (this.refusal?.code === 'CONTAINMENT_UNAVAILABLE') forgetCgroups();
+    });
     return this.#drained;
   }
 
@@ -149,13 +158,18 @@ class LocalProcess implements ServerProcess {
       closeStdin: () => this.stdin.end(),
       hasExited: () => this.#exited,
       onceExited: (wake: () => void) => this.#onceExited.add(wake),
-      ...(this.#mark ? { sweep: this.#sweeper(this.#mark) } : {}),
+      killGroup: () => this.#start.group?.kill(),
+      lastLook: lastLook(this.#start, this.#platform, { since: this.startTime, inner: this.#inner }),
     };
     const started = performance.now();
     try {
+      const { group } = this.#start;
+      const identity = { pid: this.pid, startTime: this.startTime ?? 0 };
+      if (group && !this.#exited) checkJoined(group, identity);
       const report = this.#withKills(await endTree(target, graces ?? this.#definition, mode, signal), started);
       if (report.survivors.length === 0) {
         this.#destroyStreams();
+        this.#start.group?.remove();
         forgetAtExit(this.#lastResort);
         this.#watch.ended();
       }
@@ -193,19 +207,15 @@ class LocalProcess implements ServerProcess {
       const living = this.#left ?? this.#tree.refresh();
       this.#noteKill(living.length);
       signalTree(this.#platform, this.#tree, living, 'SIGKILL');
+      this.#start.group?.kill();
     } catch {
       this.#killUnseen();
     }
   }
 
-  #sweeper(mark: InstanceMark): () => Promise<SweepReport> {
-    // The look of the tree was the first.
-    const options = { since: this.startTime, inner: this.#inner, quietLooks: 2, reads: this.#platform.marks };
-    return () => sweep(mark, this.#platform, options);
-  }
-
   /** Kills the group without a look at it: until the leader was collected, its number is nobody else's. */
   #killUnseen(): void {
+    this.#start.group?.kill();
     if (this.#exited || this.pid === undefined) return;
     this.#noteKill(1);
     this.#platform.signalGroup(this.pid, 'SIGKILL');
@@ -246,15 +256,17 @@ class LocalProcess implements ServerProcess {
       // Also emitted for a failed kill(), which says nothing about the start.
       if (child.pid !== undefined) return;
       this.#watch.ended();
+      this.#start.group?.remove();
       handlers.onSpawnError(spawnError(this.#definition, error));
     });
     // `exit`, not `close`: a helper that holds stdout delays `close`, perhaps for ever.
     child.once('exit', (exitCode, signal) => {
       this.#exited = true;
-      this.#adoptOrphans();
+      if (this.#tree) this.#adoptOrphans();
+      else this.#start.group?.remove();
       for (const wake of this.#onceExited) wake();
       this.#onceExited.clear();
-      handlers.onExit({ exitCode, signal });
+      handlers.onExit({ exitCode, signal, ...this.#start.group?.verdict() });
     });
     // EPIPE and the like reach whoever writes through its callback; without a listener they would crash the host.
     child.stdin?.on('error', () => {});
@@ -269,6 +281,7 @@ class LocalProcess implements ServerProcess {
   /** A process whose identity cannot be read could not be ended safely later. Now it still can: it is our child. */
   #refuseUnknown(): never {
     this.#child.kill('SIGKILL');
+    this.#start.group?.kill();
     this.#destroyStreams();
     const { name } = this.#definition;
     throw new PoolError(
@@ -285,15 +298,22 @@ class LocalProcess implements ServerProcess {
   }
 }
 
-function spawnChild(
-  definition: ResolvedDefinition,
-  { detached }: Platform,
-  mark: InstanceMark | undefined,
-  markers: MarkerChoice,
-): ChildProcess {
+/** Finds the program, and makes what holds its processes together. */
+function prepare(definition: ResolvedDefinition, platform: Platform, cgroupParent: string | undefined): ContainedStart {
   const request = { file: resolveCommand(definition), args: definition.args, env: definition.resolvedEnv };
   try {
-    const { file, args, env } = mark ? markedStart(request, mark, markers) : request;
+    return containedStart(definition, request, { platform, cgroupParent });
+  } catch (error) {
+    throw error instanceof PoolError ? error : spawnError(definition, error);
+  }
+}
+
+function spawnChild(
+  definition: ResolvedDefinition,
+  { file, args, env, group }: ContainedStart,
+  { detached }: Platform,
+): ChildProcess {
+  try {
     return spawn(file, [...args], {
       cwd: definition.cwd,
       env,
@@ -303,9 +323,24 @@ function spawnChild(
       detached,
     });
   } catch (error) {
+    group?.remove();
     // E2BIG and a command that is no program throw in this tick.
     throw spawnError(definition, error);
   }
+}
+
+/** Who shall end with the server. */
+function kinOf(
+  leader: ProcessIdentity,
+  { containment, mark, group }: ContainedStart,
+  platform: Platform,
+  inner: InnerHosts | undefined,
+): Kin {
+  const { table, marks: reads } = platform;
+  if (containment === 'group') return new ProcessGroup(table, leader);
+  const since = leader.startTime;
+  const marks = mark && reads ? new MarkSearch(mark, { table, reads, since, inner }) : undefined;
+  return new ProcessTree(table, leader, { marks, inCgroup: group && (() => group.pids()) });
 }
 
 function startTimeOf(table: ProcessTable, pid: number): number | undefined {

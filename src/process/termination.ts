@@ -1,9 +1,9 @@
 import { timerDelay } from '../config/clock.js';
-import type { SweepReport } from './containment/sweep.js';
+import type { LastLook } from './containment/last-look.js';
 import { signalFromLeaves } from './leaves-first.js';
 import type { Platform } from './platform.js';
 import type { ProcessRow, ProcessTable } from './process-table.js';
-import type { ProcessTree } from './process-tree.js';
+import type { Kin } from './process-tree.js';
 
 /** `graceful` climbs the whole ladder; `emergency` starts at SIGKILL. */
 export type EndMode = 'graceful' | 'emergency';
@@ -28,14 +28,16 @@ export interface TerminationReport {
 export interface TerminationTarget {
   readonly pid: number;
   readonly platform: Platform;
-  readonly tree: ProcessTree;
+  readonly tree: Kin;
   closeStdin(): void;
   /** Whether the leader's exit was seen. */
   hasExited(): boolean;
   /** Calls `wake` at the leader's exit. */
   onceExited(wake: () => void): void;
-  /** Kills all that bears the mark of the server, until nobody is found. */
-  sweep?(): Promise<SweepReport>;
+  /** Kills at once all whom the kernel holds together for us. */
+  killGroup?: (() => void) | undefined;
+  /** Kills what looks at the table cannot find, until nobody is left. */
+  lastLook?: (() => Promise<LastLook>) | undefined;
 }
 
 /** How long the steps of the ladder may take. */
@@ -105,8 +107,8 @@ export async function endTree(
     }
   }
   // One look is no proof: what forks while it is looked at may be seen in none of several looks.
-  if (living.length === 0 && target.sweep) {
-    const { killed, survivors } = await target.sweep();
+  if (living.length === 0 && target.lastLook) {
+    const { killed, survivors } = await target.lastLook();
     if (killed.length > 0 && steps.at(-1)?.step !== 'SIGKILL') begin('SIGKILL', killed);
     living = survivors;
   }
@@ -193,7 +195,7 @@ async function sendSigterm(
 }
 
 /** Kills all that live, each after its children where nobody else collects them; what has no children, in this tick. */
-export async function killMembers(platform: Platform, tree: ProcessTree, living: readonly ProcessRow[]): Promise<void> {
+export async function killMembers(platform: Platform, tree: Kin, living: readonly ProcessRow[]): Promise<void> {
   if (platform.withoutInit) await signalFromLeaves(platform, tree, 'SIGKILL', COLLECT_GRACE, pause);
   signalTree(platform, tree, platform.withoutInit ? tree.refresh() : living, 'SIGKILL');
 }
@@ -207,7 +209,10 @@ async function killUntilQuiet(
   const { firstPoll, longestPoll } = target.platform.pace;
   const end = performance.now() + grace;
   if (target.platform.killTree) for (const root of rootsOf(first)) target.platform.killTree(root);
-  else await killMembers(target.platform, target.tree, first);
+  else {
+    await killMembers(target.platform, target.tree, first);
+    target.killGroup?.();
+  }
   for (let interval = firstPoll; ; interval = Math.min(interval * 2, longestPoll)) {
     await pause(interval);
     const known = target.tree.living();
@@ -215,8 +220,13 @@ async function killUntilQuiet(
     if (known.length > 0 && interval < longestPoll) continue;
     const living = target.tree.refresh();
     if (living.length === 0 || performance.now() > end) return living;
-    signalTree(target.platform, target.tree, living, 'SIGKILL');
+    kill(target, living);
   }
+}
+
+function kill({ platform, tree, killGroup }: TerminationTarget, living: readonly ProcessRow[]): void {
+  signalTree(platform, tree, living, 'SIGKILL');
+  killGroup?.();
 }
 
 /** Those whose parent is no member: all others are below them. */
@@ -226,7 +236,7 @@ function rootsOf(members: readonly ProcessRow[]): ProcessRow[] {
 }
 
 /** The known members first, the whole table when these are dead: it may hold what they forked. */
-function whoLives(tree: ProcessTree): readonly ProcessRow[] {
+function whoLives(tree: Kin): readonly ProcessRow[] {
   const known = tree.living();
   return known.length > 0 ? known : tree.refresh();
 }
@@ -234,7 +244,7 @@ function whoLives(tree: ProcessTree): readonly ProcessRow[] {
 /** Signals all members, nobody else. */
 export function signalTree(
   platform: Platform,
-  tree: ProcessTree,
+  tree: Kin,
   members: readonly ProcessRow[],
   signal: NodeJS.Signals,
 ): void {
@@ -244,7 +254,7 @@ export function signalTree(
 }
 
 /** The groups that are ours, and by their own number the members that left for a group which is not. */
-function targetsOf(tree: ProcessTree, members: readonly ProcessRow[]): SignalTargets {
+function targetsOf(tree: Kin, members: readonly ProcessRow[]): SignalTargets {
   const groups = tree.groupsOf(members);
   return { groups: [...groups], pids: members.filter(({ group }) => !groups.has(group)).map(({ pid }) => pid) };
 }

@@ -31,6 +31,8 @@ export interface LostRequestData {
   readonly mayHaveRun: boolean;
   readonly exitCode: number | null;
   readonly signal: string | null;
+  /** Set when the kernel killed a process of the server for lack of memory. */
+  readonly outOfMemory?: true;
 }
 
 export interface JsonRpcRequest extends JsonRpcMessage {

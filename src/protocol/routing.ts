@@ -34,7 +34,7 @@ export interface Attachment {
 export function lostRequest(
   id: RequestId,
   method: string,
-  { message, code, data: { exitCode = null, signal = null } }: PoolError,
+  { message, code, data: { exitCode = null, signal = null, outOfMemory } }: PoolError,
   more: Partial<LostRequestData> = {},
 ): JsonRpcMessage {
   const data: LostRequestData = {
@@ -43,6 +43,7 @@ export function lostRequest(
     mayHaveRun: true,
     exitCode,
     signal,
+    ...(outOfMemory ? { outOfMemory } : {}),
     ...more,
   };
   return errorFor(id, { code: CONNECTION_CLOSED, message, data });

@@ -10,6 +10,7 @@ import type { EndMode, TreePlan } from '../process/termination.js';
 import { Multiplexer } from '../protocol/multiplexer.js';
 import { Session, type SessionOwner } from '../protocol/session.js';
 import { Conversation } from './conversation.js';
+import { wordsOf } from './exit-words.js';
 import type { EndReason, InstanceContext, InstanceObserver } from './instance-context.js';
 import { nextState, type ServerState } from './server-state.js';
 
@@ -232,6 +233,7 @@ export class ServerInstance {
       pid: this.pid,
       exitCode: this.#exit?.exitCode,
       signal: this.#exit?.signal,
+      outOfMemory: this.#exit?.outOfMemory,
       stderrTail: this.stderrTail,
       ...more,
     };
@@ -306,12 +308,12 @@ export class ServerInstance {
     await this.#process?.drained();
     this.#observer.onExited(this, exit, unexpected);
     if (unexpected) {
-      const how = exit.signal === null ? `exited with code ${exit.exitCode}` : `was ended by ${exit.signal}`;
-      const early = `${how} before it was ready${hint(this.stderrTail)}`;
-      const error =
-        wasStarting && this.#process?.refusal !== undefined
-          ? this.#error('SPAWN_FAILED', `could not be started: ${this.#process.refusal}`)
-          : this.#error('SERVER_EXITED', wasStarting ? early : `${how} unasked`);
+      const { how, why } = wordsOf(exit, this.definition);
+      const early = `${how} before it was ready${why || hint(this.stderrTail)}`;
+      const refusal = this.#process?.refusal;
+      const error = refusal
+        ? this.#error(refusal.code, `could not be started: ${refusal.reason}`)
+        : this.#error('SERVER_EXITED', wasStarting ? early : `${how} unasked${why}`);
       if (wasStarting) this.#tellStartFailed(error);
       else this.#endConversation(error, true);
     }

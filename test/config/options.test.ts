@@ -228,7 +228,6 @@ describe('options of later versions', () => {
 
   it.each([
     [{ limits: { memoryLimitMB: 4096 } }],
-    [{ containment: 'markers' }],
     [{ defaults: { era: 'modern' }, servers: { files: { command: 'node' } } }],
     [{ defaults: { memoryLimitMB: 100 } }],
   ])('[OPT-4] are NOT_SUPPORTED in the options of a pool: %j', (options) => {

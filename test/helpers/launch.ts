@@ -1,7 +1,6 @@
 import { createInterface } from 'node:readline';
 import { onTestFinished } from 'vitest';
 import type { ServerDefinition } from '../../src/config/options.js';
-import type { MarkerChoice } from '../../src/process/containment/marked-start.js';
 import type { ExitInfo, ServerProcess } from '../../src/process/launcher.js';
 import { linux, type Platform } from '../../src/process/platform.js';
 import type { ProcessTable } from '../../src/process/process-table.js';
@@ -34,8 +33,8 @@ export interface LaunchOptions {
   readonly table?: ProcessTable;
   /** Default: Linux. */
   readonly platform?: Platform;
-  /** Default: both. */
-  readonly markers?: MarkerChoice;
+  /** Below which its cgroup is made. */
+  readonly cgroupParent?: string;
 }
 
 /** Spawns a definition with the local launcher, as a pool would. */
@@ -54,7 +53,7 @@ export function launch(given: ServerDefinition, options: LaunchOptions = {}): La
   });
   spawned.catch(() => {});
   const platform = options.platform ?? { ...linux, table: options.table ?? linux.table };
-  const server = localLauncher(platform, options.markers).launch(define(given), {
+  const server = localLauncher(platform, { cgroupParent: options.cgroupParent }).launch(define(given), {
     onSpawn: () => {
       told.push('spawn');
       tellSpawn.resolve();

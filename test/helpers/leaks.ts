@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { beforeEach, onTestFinished } from 'vitest';
+import { hostFolders } from './cgroups.js';
 import { everyDescendant, killProcess, MARKER, marked, type ProcessInfo } from './processes.js';
 import { runningTimers, watchTimers } from './timers.js';
 import { until } from './until.js';
@@ -55,6 +56,7 @@ function leaks(baseline: Baseline): string[] {
   for (const [type, before] of Object.entries(baseline.resources)) {
     if ((now[type] ?? 0) > before) found.push(`${(now[type] ?? 0) - before} active ${type}`);
   }
+  found.push(...hostFolders().map((folder) => `cgroup ${folder}`));
   found.push(...withoutThose(runningTimers(), baseline.timers).map((timer) => `timer set at ${timer}`));
   return found;
 }

@@ -55,6 +55,22 @@ describe('a server that ends unasked', () => {
     expect((await other).tenant).toBe('other');
   });
 
+  it('[CGROUP-5] for lack of memory says so in the event, the error and the lost request', async () => {
+    const limited = { ...shared, cgroupLimits: { memoryMB: 64 } };
+    const { pool, launcher, told } = setUp({ servers: { a: limited } }, { answer: false });
+    const [one] = await leases(pool, 1);
+    const lost = one?.client.request('tools/call', { name: 'x' }) ?? Promise.resolve();
+    await flush();
+    launcher.last.exit({ signal: 'SIGKILL', outOfMemory: true });
+    expect(await rejection(lost)).toMatchObject({
+      message: expect.stringMatching(/was ended by SIGKILL unasked: .* raise cgroupLimits\.memoryMB \(64\)/),
+      data: { reason: 'SERVER_EXITED', signal: 'SIGKILL', outOfMemory: true },
+    });
+    const payload = (event: string) => told.find((one) => one.event === event)?.payload;
+    expect(payload('server:exited')).toMatchObject({ signal: 'SIGKILL', outOfMemory: true });
+    expect(payload('server:restarting')).toMatchObject({ error: { data: { outOfMemory: true } } });
+  });
+
   it('[FAIL-1] [FAIL-4] answers what was under way: lists again, calls with an error that says why', async () => {
     const { pool, launcher } = setUp({ servers: { a: shared } }, { answer: false });
     const [one] = await leases(pool, 1);

@@ -80,6 +80,23 @@ describe('ProcessTree', () => {
     expect(pids(tree.refresh())).toEqual(pids([leader, job]));
   });
 
+  it('[KIN-1] [CGROUP-2] has those in its cgroup, started since the look too, and all who descend from them', () => {
+    const { leader, kernel, fork } = started();
+    const lost = fork(leader, 'own session');
+    const below = fork(lost);
+    kernel.change(lost.pid, { parent: 1 });
+    const stranger = fork(kernel.fork(1, 'own session') as ProcessRow);
+    const inCgroup = () => new Set([leader.pid, lost.pid, 39, 38]);
+    // Not there when the table was read; 38 is dead by now.
+    const read = (pid: number) => (pid === 39 ? { ...lost, pid, group: stranger.group } : kernel.rows.get(pid));
+    const table = { scan: () => kernel.scan(), read };
+    const tree = new ProcessTree(table, leader, { inCgroup });
+    const members = tree.refresh();
+    expect(pids(members)).toEqual(pids([leader, lost, below, { ...lost, pid: 39 }]));
+    // Its group is a stranger's: it gets its signal alone.
+    expect(tree.groupsOf(members)).not.toContain(stranger.group);
+  });
+
   it('[KIN-1] living() looks only at those it knows', () => {
     const { tree, leader, fork, kernel } = started();
     const child = fork(leader);

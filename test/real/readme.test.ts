@@ -100,7 +100,10 @@ describe('README', () => {
       .set('command', undefined)
       .set('defaults', {})
       .set('onCrash', undefined)
-      .set('restart', {});
+      .set('restart', {})
+      .set('markers', {})
+      .set('rlimits', {})
+      .set('cgroupLimits', {});
     for (const [option, cell] of documented)
       expect({ [option]: parsed(cell) }).toEqual({ [option]: actual.get(option) });
   });
@@ -110,6 +113,16 @@ describe('README', () => {
     const rows = [...read('docs/sharing.md').matchAll(/^\| `(\w+)` +\| (`[\d_]+`) +\|/gm)];
     const documented = Object.fromEntries(rows.map(([, field = '', cell = '']) => [field, parsed(cell)]));
     expect(documented).toEqual(servers.get('default')?.restart);
+  });
+
+  it('leaves the fields of containment to docs/architecture.md, which has each [OPT-5]', () => {
+    const { markers, rlimits, cgroupLimits } = resolvePoolOptions({ command: 'node' }).servers.get('default')!;
+    const rows = [...read('docs/architecture.md').matchAll(/^\| `(markers|rlimits|cgroupLimits)` +\|(.*)\|$/gm)];
+    const documented = Object.fromEntries(rows.map(([, option = '', cell = '']) => [option, codes(cell).sort()]));
+    const actual = Object.entries({ markers, rlimits, cgroupLimits });
+    expect(documented).toEqual(
+      Object.fromEntries(actual.map(([option, value]) => [option, Object.keys(value).sort()])),
+    );
   });
 
   it('names options that the pool accepts', async () => {

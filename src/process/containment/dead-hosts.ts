@@ -1,9 +1,10 @@
 import { messageOf } from '../../errors.js';
 import type { Platform } from '../platform.js';
-import { fateOf, type LedgerEntry, readLedgers, removeLedger, thisPlace } from './ledger.js';
+import { killHostGroup, removeHostGroup } from './host-group.js';
+import { fateOf, type LedgerEntry, type LedgerRecord, readLedgers, removeLedger, thisPlace } from './ledger.js';
 import type { MarkedHost } from './marker.js';
 import { noteProblem } from './problems.js';
-import { type SweepReport, sweep } from './sweep.js';
+import { type SweepOptions, type SweepReport, sweep } from './sweep.js';
 
 /** What a host that died had left, and what became of it. */
 export interface ReapedHost {
@@ -28,9 +29,8 @@ export async function reapDeadHosts(
 ): Promise<void> {
   try {
     for (const { file, record } of deadHosts(folders, platform)) {
-      const report = await sweep({ host: record.mark }, platform, { since: record.startTime });
-      const { killed, survivors, duration } = report;
-      if (isClean(report)) removeLedger(file);
+      const { killed, survivors, quiet, duration } = await reapHost(record, platform);
+      if (quiet && survivors.length === 0) removeLedger(file);
       if (killed.length + survivors.length === 0) continue;
       tell({ hostPid: record.pid, processes: killed.map(named), survivors: survivors.map(named), duration });
     }
@@ -51,9 +51,29 @@ export function hostLives({ text, number }: MarkedHost, folders: readonly string
   return undefined;
 }
 
-/** Whether nothing is left, so that its ledger may go. */
-export function isClean({ quiet, survivors }: SweepReport): boolean {
-  return quiet && survivors.length === 0;
+/** What is known of a dead host. */
+export type DeadHost = Pick<LedgerRecord, 'mark' | 'startTime' | 'cgroups'>;
+
+/** Ends all that a dead host has left: everybody in its cgroups, then everybody who bears its mark. */
+export async function reapHost(
+  { mark, startTime, cgroups }: DeadHost,
+  platform: Platform,
+  options: Pick<SweepOptions, 'hold'> = {},
+): Promise<SweepReport> {
+  for (const folder of cgroups) attempt(() => killHostGroup(folder));
+  const report = await sweep({ host: mark }, platform, { ...options, since: startTime });
+  // Empty by now, or left to the next.
+  for (const folder of cgroups) attempt(() => removeHostGroup(folder));
+  return report;
+}
+
+/** Of folders that may be gone, or another's by now. */
+function attempt(action: () => void): void {
+  try {
+    action();
+  } catch {
+    // The marks say who is left.
+  }
 }
 
 /** Those that left something, or may have. Forgets those of which nothing can be left. */

@@ -1,4 +1,4 @@
-import type { ProcessIdentity } from '../process-tree.js';
+import type { ProcessIdentity } from '../process-table.js';
 
 /**
  * How a shell knows that a pid still belongs to the leader that it was told of, before it signals its group: a number is
@@ -51,7 +51,7 @@ export const GUARDIAN_NAME = 'mcp-server-pool-guardian';
 /**
  * What the guardian does. Its stdin is a pipe of the host: one line for each news, end of file when the host is dead,
  * however it died. `$1` and `$2`: who runs the reaper, and its file. `$3`: the number of the host's rlimit markers; empty
- * where servers bear no marks. `$4` to `$6`: mark, start, and ledger of the host.
+ * where servers bear no marks. `$4` to `$6`: mark, start, and ledger of the host. All others: the folders of its cgroups.
  *
  * Signals that are meant for the host's terminal or group must not end it before the host. The rest of it is the fallback
  * for a reaper that cannot be run, because its program was removed while the host ran: slow, since a shell reads byte by
@@ -61,22 +61,24 @@ export function guardianScript({ script }: ShellIdentity): string {
   return `set -f
 trap '' HUP INT QUIT PIPE TERM USR1 USR2
 ${script}
+executable=$1 reaper=$2 number=$3 mark=$4 since=$5 ledger=$6
+shift 6
 list=' '
-cgroup=
-while read -r word pid start; do
+while read -r word told; do
+  one=\${told%% *}:\${told#* }
   case $word in
-  +) list="$list$pid:$start " ;;
-  -) case $list in *" $pid:$start "*) list=\${list%%" $pid:$start "*}' '\${list#*" $pid:$start "} ;; esac ;;
-  c) cgroup=$pid ;;
+  +) list="$list$one " ;;
+  -) case $list in *" $one "*) list=\${list%%" $one "*}' '\${list#*" $one "} ;; esac ;;
+  c) set -- "$@" "$told" ;;
   q) exit 0 ;;
   esac
 done
-[ -z "$cgroup" ] || echo 1 >"$cgroup/cgroup.kill"
+for folder do echo 1 >"$folder/cgroup.kill"; done
 for one in $list; do
   leads "\${one%%:*}" "\${one#*:}" && kill -9 "-\${one%%:*}"
 done
-[ -n "$3" ] || exit 0
-[ -n "$1" ] && "$1" "$2" sweep "$4" "$5" "$6" && exit 0
+[ -n "$mark" ] || exit 0
+[ -n "$executable" ] && "$executable" "$reaper" sweep "$mark" "$since" "$ledger" "$@" && exit 0
 bears() {
   { while read -r a b c value rest; do
     [ "$a $b $c" = 'Max file locks' ] || continue
@@ -97,7 +99,7 @@ while [ $quiet -lt 3 ] && [ $looks -lt 50 ]; do
   set +f
   for folder in /proc/[0-9]*; do
     pid=\${folder#/proc/}
-    [ "$pid" = $$ ] || ! young "$pid" "$5" || ! bears "$pid" "$3" || { kill -9 "$pid" && quiet=0; }
+    [ "$pid" = $$ ] || ! young "$pid" "$since" || ! bears "$pid" "$number" || { kill -9 "$pid" && quiet=0; }
   done
 done`;
 }

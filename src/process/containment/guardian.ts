@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { messageOf } from '../../errors.js';
-import type { ProcessIdentity } from '../process-tree.js';
+import type { ProcessIdentity } from '../process-table.js';
 import { GUARDIAN_NAME, guardianLine, guardianScript, type ShellIdentity } from './guardian-script.js';
 import { type HostMark, MARK_VARIABLE } from './marker.js';
 import { noteProblem } from './problems.js';
@@ -19,6 +19,8 @@ export interface GuardianPlan {
   readonly since: number;
   /** The ledger of the host, to be removed when nothing is left. */
   readonly ledger: string | undefined;
+  /** The folders of its cgroups. */
+  readonly cgroups: readonly string[];
 }
 
 /** How many deaths in `DEATHS_WITHIN` ms are taken for accidents; it is not replaced after more. */
@@ -27,8 +29,9 @@ const DEATHS_WITHIN = 60_000;
 
 /** How a guardian is started; undefined when there is neither a shell nor a Node for it. */
 export function guardianCommand(plan: GuardianPlan): { file: string; args: string[] } | undefined {
-  const { shell, identity, reaper, host, since, ledger } = plan;
-  const about = [host?.text ?? '', String(since), ledger ?? ''];
+  const { shell, identity, reaper, host, since, ledger, cgroups } = plan;
+  const about = [host?.text ?? '', String(since), ledger ?? '', ...cgroups];
+  // The name is the one thing in its command line that somebody can look for: it stands where a folder could.
   if (shell === undefined) {
     return reaper && { file: reaper.executable, args: [reaper.file, 'watch', ...about, GUARDIAN_NAME] };
   }
@@ -46,7 +49,6 @@ export class Guardian {
   readonly #identity: ShellIdentity;
   /** pid → who leads a group that is to be killed. */
   readonly #watched = new Map<number, ProcessIdentity>();
-  #cgroup: string | undefined;
   #child: ChildProcess | undefined;
   #deaths: number[] = [];
   #ended: Promise<void> = Promise.resolve();
@@ -98,7 +100,6 @@ export class Guardian {
     child.stdin?.on('error', () => {});
     child.unref();
     (child.stdin as (NodeJS.WritableStream & { unref?(): void }) | null)?.unref?.();
-    if (this.#cgroup !== undefined) this.#tell(`c ${this.#cgroup}\n`);
     for (const leader of this.#watched.values()) this.#tell(guardianLine('+', leader, this.#identity));
   }
 
@@ -114,9 +115,8 @@ export class Guardian {
     this.#tell(guardianLine('-', leader, this.#identity));
   }
 
-  /** Kills everybody in the cgroup of the host when that is dead. */
+  /** Kills everybody in this folder, too; whoever replaces this one finds it in its plan. */
   watchCgroup(folder: string): void {
-    this.#cgroup = folder;
     this.#tell(`c ${folder}\n`);
   }
 

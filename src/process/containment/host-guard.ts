@@ -1,6 +1,6 @@
 import { messageOf, PoolError } from '../../errors.js';
 import type { Platform } from '../platform.js';
-import type { ProcessIdentity } from '../process-tree.js';
+import type { ProcessIdentity } from '../process-table.js';
 import { Guardian } from './guardian.js';
 import { type LedgerRecord, removeLedger, thisPlace, writeLedger } from './ledger.js';
 import { hostMark } from './marker.js';
@@ -39,7 +39,7 @@ export class HostGuard {
   #guarded = 0;
   #servers = 0;
   #ledger: string | undefined;
-  #cgroup: string | undefined;
+  readonly #cgroups = new Set<string>();
 
   constructor(platform: Platform) {
     this.#platform = platform;
@@ -98,8 +98,9 @@ export class HostGuard {
 
   /** The host has a folder for the cgroups of its servers. */
   watchCgroup(folder: string): void {
-    if (this.#cgroup === folder) return;
-    this.#cgroup = folder;
+    // Of a line of its own in what the guardian is told.
+    if (this.#cgroups.has(folder) || folder.includes('\n')) return;
+    this.#cgroups.add(folder);
     this.#guardian?.watchCgroup(folder);
     if (this.#servers > 0) this.#writeLedger();
   }
@@ -125,7 +126,7 @@ export class HostGuard {
   #makeGuardian(): Guardian | undefined {
     const { identity, marks, table } = this.#platform;
     if (identity === undefined) return undefined;
-    const guardian = new Guardian(() => {
+    return new Guardian(() => {
       const found = marks ? findReaper(this.#choice) : undefined;
       return {
         shell: usableShell()?.path,
@@ -134,10 +135,9 @@ export class HostGuard {
         reaper: found && 'problem' in found ? undefined : found,
         since: table.read(process.pid)?.startTime ?? 0,
         ledger: this.#ledger,
+        cgroups: [...this.#cgroups],
       };
     });
-    if (this.#cgroup !== undefined) guardian.watchCgroup(this.#cgroup);
-    return guardian;
   }
 
   #writeLedger(): void {
@@ -157,7 +157,7 @@ export class HostGuard {
 
   #record(): LedgerRecord {
     const startTime = this.#platform.table.read(process.pid)?.startTime ?? 0;
-    return { mark: hostMark(), pid: process.pid, startTime, ...thisPlace(), cgroup: this.#cgroup };
+    return { mark: hostMark(), pid: process.pid, startTime, ...thisPlace(), cgroups: [...this.#cgroups] };
   }
 }
 

@@ -27,8 +27,8 @@ export interface LedgerRecord {
   readonly bootId: string;
   /** Whose numbers they are: in another container they are another's, though it may see the same folder. */
   readonly pidNamespace: string;
-  /** The folder of the host's cgroups, if it has one. */
-  readonly cgroup?: string | undefined;
+  /** The folders of its cgroups. */
+  readonly cgroups: readonly string[];
 }
 
 /** What is known of a record that was found. */
@@ -142,14 +142,14 @@ export function parseRecord(text: string): LedgerRecord | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { mark: markText, pid, startTime, bootId, pidNamespace, cgroup } = value as Record<string, unknown>;
+  const { mark: markText, pid, startTime, bootId, pidNamespace, cgroups } = value as Record<string, unknown>;
   const mark = typeof markText === 'string' ? parseHostMark(markText) : undefined;
   if (mark === undefined) return undefined;
   if (typeof pid !== 'number' || !Number.isInteger(pid) || pid < 1) return undefined;
   if (typeof startTime !== 'number' || !Number.isInteger(startTime) || startTime < 0) return undefined;
   if (typeof bootId !== 'string' || typeof pidNamespace !== 'string') return undefined;
-  if (cgroup !== undefined && typeof cgroup !== 'string') return undefined;
-  return { mark, pid, startTime, bootId, pidNamespace, cgroup };
+  if (!Array.isArray(cgroups) || !cgroups.every((one) => typeof one === 'string')) return undefined;
+  return { mark, pid, startTime, bootId, pidNamespace, cgroups };
 }
 
 /** What makes numbers of processes comparable: this boot of this machine, this container. Throws without /proc. */

@@ -1,11 +1,9 @@
 import { uptime } from 'node:os';
-import type { ProcessRow, ProcessTable } from '../process-table.js';
+import { type ProcessRow, type ProcessTable, TICKS_PER_SECOND } from '../process-table.js';
 import { InnerHosts } from './inner-hosts.js';
 import type { Bearing, MarkReader } from './mark-reader.js';
 import type { Mark } from './marker.js';
 
-/** Start times of /proc are in these, whatever the kernel counts in. */
-const TICKS_PER_SECOND = 100;
 /**
  * How old a process must be, in ticks, before it is taken for a stranger once and for all. Between fork and exec a child
  * bears no mark yet, and if its host is killed right then, it gets it later; a second is a thousand times what that takes.

@@ -5,8 +5,8 @@ import { errnoOf } from '../../errors.js';
 /** What the shell does before it becomes the server. */
 export interface Fragment {
   /**
-   * Fixed text, never made of anything given. Its values are `$1`, `$2`, …; it has to `shift` them away, and to go on
-   * when it fails.
+   * Fixed text, never made of anything given. Its values are `$1`, `$2`, …; it has to `shift` them away. When it fails, it
+   * goes on, or ends with a `refusal`.
    */
   readonly script: string;
   readonly values: readonly string[];
@@ -18,6 +18,13 @@ export interface CommandLine {
   readonly args: readonly string[];
 }
 
+/** Why a process ended before it became the server. */
+export interface StartRefusal {
+  readonly code: 'SPAWN_FAILED' | 'CONTAINMENT_UNAVAILABLE';
+  /** The end of a sentence that begins with the server. */
+  readonly reason: string;
+}
+
 /** A shell that was tried out. */
 export interface Shell {
   readonly path: string;
@@ -27,6 +34,10 @@ export interface Shell {
 
 /** Begins what the shell says when it cannot start the command: then the server never ran. */
 const WRAPPER_NAME = 'mcp-server-pool';
+const REFUSAL = 'containment: ';
+
+/** How a fragment ends the start. `reason` is fixed text for between double quotes of a shell; `$1` is its value there. */
+export const refusal = (reason: string) => `{ echo "$0: ${REFUSAL}${reason}" >&2; exit 126; }`;
 
 const SHELL = '/bin/sh';
 const PROBE_TIMEOUT = 2_000;
@@ -74,13 +85,17 @@ export function wrap(shell: Shell, fragments: readonly Fragment[], { file, args 
 }
 
 /**
- * Why the shell could not become the command, in its words; undefined when an exit is the server's own. Exit codes alone
- * do not tell: a server that is a script may end with 126 or 127, too.
+ * Why the shell could not become the command; undefined when an exit is the server's own. Exit codes alone do not tell: a
+ * server that is a script may end with 126 or 127, too.
  */
-export function wrapperRefusal(exitCode: number | null, stderr: string): string | undefined {
+export function wrapperRefusal(exitCode: number | null, stderr: string): StartRefusal | undefined {
   if (exitCode !== 126 && exitCode !== 127) return undefined;
   const [line = ''] = stderr.split('\n', 1);
-  return line.startsWith(`${WRAPPER_NAME}: `) ? line.slice(WRAPPER_NAME.length + 2) : undefined;
+  if (!line.startsWith(`${WRAPPER_NAME}: `)) return undefined;
+  const words = line.slice(WRAPPER_NAME.length + 2);
+  return words.startsWith(REFUSAL)
+    ? { code: 'CONTAINMENT_UNAVAILABLE', reason: words.slice(REFUSAL.length) }
+    : { code: 'SPAWN_FAILED', reason: words };
 }
 
 /**

@@ -1,22 +1,25 @@
 import { spawn } from 'node:child_process';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { ServerPolicy } from '../../../src/config/options.js';
 import type { TerminationReport } from '../../../src/process/termination.js';
 import { ESCAPES, newTag, tagged } from '../../helpers/escapes.js';
 import { runHost } from '../../helpers/host.js';
-import { type LaunchOptions, launch } from '../../helpers/launch.js';
+import { launch } from '../../helpers/launch.js';
 import { isLiving, MARKER, marked, type ProcessInfo } from '../../helpers/processes.js';
 import { until } from '../../helpers/until.js';
 
 const GRACES = { eofGrace: 100, termGrace: 100 };
 
-function start(script: string, tag: string, options?: LaunchOptions) {
-  return launch({ command: 'sh', args: ['-c', script, tag], inheritEnv: [MARKER], ...GRACES }, options);
+/** By their markers; what a cgroup adds is tested apart. */
+function start(script: string, tag: string, policy?: ServerPolicy) {
+  const definition = { command: 'sh', args: ['-c', script, tag], inheritEnv: [MARKER], ...GRACES };
+  return launch({ ...definition, containment: 'markers', ...policy });
 }
 
 /** Starts a server that does `how`, and waits until the process that shall be found is there. */
-async function escaping(how: string, options?: LaunchOptions) {
+async function escaping(how: string, policy?: ServerPolicy) {
   const tag = newTag();
-  const server = start(ESCAPES[how] ?? '', tag, options);
+  const server = start(ESCAPES[how] ?? '', tag, policy);
   await until(`${how} is there`, () => {
     return sleepers(tag).length > 0 || (how.startsWith('fork chain') && tagged(tag).length > 1);
   });
@@ -126,7 +129,7 @@ describe('the end of a server finds', () => {
       const escapes = ${JSON.stringify(ESCAPES)};
       await Promise.all(Object.entries(${JSON.stringify(tags)}).map(async ([name, tag]) => {
         const { servers } = resolvePoolOptions({ servers: { test: {
-          command: 'sh', args: ['-c', escapes[name], tag], inheritEnv: ['${MARKER}'], eofGrace: 100, termGrace: 100,
+          command: 'sh', args: ['-c', escapes[name], tag], inheritEnv: ['${MARKER}'], eofGrace: 100, termGrace: 100, containment: 'markers',
         } } });
         const server = localLauncher(linux).launch(servers.get('test'), handlers);
         // Until it is seen, and something that it has started.

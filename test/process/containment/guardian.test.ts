@@ -35,7 +35,7 @@ function plan(more: Partial<GuardianPlan> = {}): GuardianPlan {
   const { program } = fakeReaper();
   const host = newHostMark();
   return {
-    ...{ shell: '/bin/sh', identity: procIdentity, reaper: program, host, since: 0, ledger: undefined },
+    ...{ shell: '/bin/sh', identity: procIdentity, reaper: program, host, since: 0, ledger: undefined, cgroups: [] },
     ...more,
   };
 }
@@ -191,7 +191,7 @@ describe('a host’s guardian', () => {
     guardian.forget(one);
     process.kill(first, 'SIGKILL');
     const second = await until('another is there', () => guardian.pid !== first && guardian.pid);
-    expect(await heard(second)).toBe('c /some/where\n+ 22 222\n');
+    expect(await heard(second)).toBe('+ 22 222\n');
     expect(knownProblems().filter(({ part }) => part === 'guardian')).toEqual([]);
   });
 

@@ -50,7 +50,7 @@ function folder(): string {
 
 /** A host that does not run any more, of this boot and container. */
 function deadHost(more: Partial<LedgerRecord> = {}): LedgerRecord {
-  return { mark: newHostMark(), pid: process.pid, startTime: 1, ...thisPlace(), cgroup: undefined, ...more };
+  return { mark: newHostMark(), pid: process.pid, startTime: 1, ...thisPlace(), cgroups: [], ...more };
 }
 
 /** A process that such a host has left. */
@@ -73,12 +73,12 @@ async function reap(folders: string[]) {
 describe('a ledger', () => {
   it('[LEDGER-3] is private, and comes back as it was written', () => {
     const place = join(folder(), 'ledgers');
-    const record = deadHost({ cgroup: '/sys/fs/cgroup/x' });
+    const record = deadHost({ cgroups: ['/sys/fs/cgroup/x'] });
     const file = writeLedger(record, [join(place, 'no', 'such'), place]);
     expect([statSync(place).mode & 0o777, statSync(file).mode & 0o777]).toEqual([0o700, 0o600]);
     expect(readLedgers(place, fail)).toEqual([{ file, record }]);
     expect(Object.keys(JSON.parse(readFileSync(file, 'utf8')))).toEqual([
-      ...['mark', 'pid', 'startTime', 'bootId', 'pidNamespace', 'cgroup'],
+      ...['mark', 'pid', 'startTime', 'bootId', 'pidNamespace', 'cgroups'],
     ]);
     removeLedger(file);
     removeLedger(file);
@@ -160,7 +160,8 @@ describe('a ledger', () => {
       { ...rest, mark: mark.text, pid: -1 },
       { ...rest, mark: mark.text, startTime: 1.5 },
       { ...rest, mark: mark.text, bootId: null },
-      { ...rest, mark: mark.text, cgroup: 1 },
+      { ...rest, mark: mark.text, cgroups: 1 },
+      { ...rest, mark: mark.text, cgroups: [1] },
       [],
     ]) {
       expect(parseRecord(text(wrong))).toBeUndefined();

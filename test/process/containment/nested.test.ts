@@ -123,7 +123,9 @@ describe('what a server writes after our mark', () => {
       return livingProcesses().find(({ parent, command }) => parent === server && command === 'sleep');
     });
     const author = linux.table.read(await marked(rlimitValue(ours), `${own}:${inner.host.text}.1`)) as ProcessRow;
-    const tree = new ProcessTree(linux.table, author, new MarkSearch(ours, { table: linux.table, reads: readMarks }));
+    const tree = new ProcessTree(linux.table, author, {
+      marks: new MarkSearch(ours, { table: linux.table, reads: readMarks }),
+    });
     const members = tree.refresh();
     expect(members.map(({ pid }) => pid).sort()).toEqual([author.pid, helper.pid].sort());
     expect([...tree.groupsOf(members)]).toEqual([author.pid]);

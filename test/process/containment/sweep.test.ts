@@ -76,7 +76,7 @@ describe('a look', () => {
 
   it('[MARK-4] finds the mark behind an environment of any size', async () => {
     const env = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`BIG${index}`, 'x'.repeat(20_000)]));
-    const server = launch({ command: 'sleep', args: ['50'], env }, { markers: { environment: true, rlimit: false } });
+    const server = launch({ command: 'sleep', args: ['50'], env, markers: { environment: true, rlimit: false } });
     await server.spawned;
     // The mark is the last variable of about 800 KB.
     await until('it is found', () => readMarks(server.pid, markOf(server.pid)));

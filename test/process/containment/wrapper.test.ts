@@ -2,8 +2,8 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { markedStart } from '../../../src/process/containment/marked-start.js';
-import { MARK_VARIABLE, newHostMark, rlimitValue } from '../../../src/process/containment/marker.js';
+import { containedStart } from '../../../src/process/containment/contained-start.js';
+import { hostMark, MARK_VARIABLE, rlimitValue } from '../../../src/process/containment/marker.js';
 import {
   cleanEnvironment,
   interpreterProblem,
@@ -14,13 +14,18 @@ import {
   wrap,
   wrapperRefusal,
 } from '../../../src/process/containment/wrapper.js';
+import { linux } from '../../../src/process/platform.js';
+import { define } from '../../helpers/definition.js';
 import { fixture } from '../../helpers/fixture.js';
 import { launch } from '../../helpers/launch.js';
 import { readProcess } from '../../helpers/processes.js';
 import { rejection, until } from '../../helpers/until.js';
 
-const MARK = { host: newHostMark(), instance: 3 };
 const BOTH = { environment: true, rlimit: true };
+/** Without a cgroup, as the markers alone. */
+const MARKED = { ...define({ command: '/bin/true' }), containment: 'markers' as const };
+const PLACE = { platform: linux };
+
 /** As they are on the machine; `sh` is one of them. */
 const SHELLS = ['/bin/sh', '/bin/dash', '/bin/bash', '/bin/busybox-sh'].filter((path) => existsSync(path));
 
@@ -67,35 +72,49 @@ describe('the wrapper', () => {
     expect(probeShell('/bin/false')).toBeUndefined();
     const request = { file: '/bin/true', args: ['a'], env: { A: '1' } };
     for (const shell of [undefined, { path: '/bin/sh', rlimits: false }]) {
-      expect(markedStart(request, MARK, BOTH, () => shell)).toEqual({
+      expect(containedStart(MARKED, request, { ...PLACE, findShell: () => shell })).toEqual({
         file: '/bin/true',
         args: ['a'],
-        env: { A: '1', [MARK_VARIABLE]: expect.stringMatching(`${MARK.host.text}.3$`) },
+        env: { A: '1', [MARK_VARIABLE]: expect.stringMatching(`${hostMark().text}.[0-9]+$`) },
+        containment: 'markers',
         markers: { environment: true, rlimit: false },
+        mark: { host: hostMark(), instance: expect.any(Number) },
+        group: undefined,
+        wrapped: false,
       });
     }
   });
 
   it('[MARK-2] each marker can be left out', () => {
     const request = { file: '/bin/true', args: [], env: { A: '1' } };
-    expect(markedStart(request, MARK, { environment: false, rlimit: false })).toMatchObject(request);
-    const limited = markedStart(request, MARK, { environment: false, rlimit: true });
+    const none = containedStart({ ...MARKED, markers: { environment: false, rlimit: false } }, request, PLACE);
+    expect(none).toMatchObject({ ...request, mark: undefined });
+    const limited = containedStart({ ...MARKED, markers: { environment: false, rlimit: true } }, request, PLACE);
     expect(limited.env).toEqual({ A: '1' });
-    expect(limited.args).toContain(String(rlimitValue(MARK)));
+    expect(limited.args).toContain(String(rlimitValue(limited.mark!)));
   });
 
   it('[MARK-3] is left out for an environment that a shell would change', () => {
     for (const name of ['a-b', 'a.b', '1a', 'IFS', 'PPID', 'OPTIND', 'BASH_ENV', 'BASH_FUNC_f%%', 'RANDOM', '']) {
       expect([name, survivesShell({ PATH: '/bin', [name]: 'x' })]).toEqual([name, false]);
-      const start = markedStart({ file: '/bin/true', args: [], env: { [name]: 'x' } }, MARK, BOTH);
+      const start = containedStart(MARKED, { file: '/bin/true', args: [], env: { [name]: 'x' } }, PLACE);
       expect(start).toMatchObject({ file: '/bin/true', markers: { environment: true, rlimit: false } });
     }
     expect(survivesShell({ PATH: '', HOME: '/', _: 'x', PS1: '$ ', a1_B: '\n"$(id)' })).toBe(true);
   });
 
   it('[MARK-9] tells its own refusal from the exit of a server', () => {
-    expect(wrapperRefusal(127, 'mcp-server-pool: 1: exec: /x: not found\n')).toBe('1: exec: /x: not found');
-    expect(wrapperRefusal(126, 'mcp-server-pool: line 1: /x: Permission denied')).toBe('line 1: /x: Permission denied');
+    expect(wrapperRefusal(127, 'mcp-server-pool: 1: exec: /x: not found\n')).toEqual({
+      code: 'SPAWN_FAILED',
+      reason: '1: exec: /x: not found',
+    });
+    expect(wrapperRefusal(126, 'mcp-server-pool: line 1: /x: Permission denied')?.reason).toBe(
+      'line 1: /x: Permission denied',
+    );
+    expect(wrapperRefusal(126, 'mcp-server-pool: containment: no')).toEqual({
+      code: 'CONTAINMENT_UNAVAILABLE',
+      reason: 'no',
+    });
     expect(wrapperRefusal(1, 'mcp-server-pool: 1: exec: /x: not found\n')).toBeUndefined();
     expect(wrapperRefusal(127, 'tool: 1: foo: not found\n')).toBeUndefined();
     expect(wrapperRefusal(127, '')).toBeUndefined();
@@ -128,7 +147,7 @@ describe('a server behind the wrapper', () => {
         TERM: '',
         USER: '',
       };
-      const server = launch({ command, args, env }, { markers });
+      const server = launch({ command, args, env, markers });
       expect(await server.callTool('pid')).toBe(server.pid);
       expect(readProcess(server.pid)).toMatchObject({ group: server.pid, session: server.pid, command: 'node' });
       const { [MARK_VARIABLE]: mark, ...rest } = environmentOf(server.pid);
@@ -154,7 +173,7 @@ describe('a server behind the wrapper', () => {
     const server = launch({ command: script(`#!${script('#!/no/such/interpreter\n')}\n`) });
     expect(await server.exited).toMatchObject({ signal: null });
     await server.process.drained();
-    expect(server.process.refusal).toMatch(/tool/);
+    expect(server.process.refusal).toMatchObject({ code: 'SPAWN_FAILED', reason: expect.stringMatching(/tool/) });
   });
 
   it('[MARK-9] whose interpreter is missing is refused at once', async () => {

@@ -1,0 +1,83 @@
+import { groupCount, groupPids, isPopulated, killGroup, removeGroup } from './cgroup-files.js';
+import { noteProblem } from './problems.js';
+import { type Fragment, refusal } from './wrapper.js';
+
+/** What the kernel says of an end. Only what is so is there. */
+export interface KernelVerdict {
+  /** A process was killed for lack of memory. */
+  readonly outOfMemory?: true;
+  /** A process could not be started since there were as many as are allowed. */
+  readonly processLimitHit?: true;
+}
+
+/** The cgroup of one instance: everything that descends from its leader is in it, and nothing leaves it without the right to. */
+export class InstanceGroup {
+  readonly folder: string;
+  readonly #removed: () => void;
+
+  /** @param removed called when its folder is gone */
+  constructor(folder: string, removed: () => void) {
+    this.folder = folder;
+    this.#removed = removed;
+  }
+
+  /** Takes the shell in that becomes the server, so that nothing of it was ever outside. */
+  join(otherwise: 'refuse' | 'go on'): Fragment {
+    return joinGroup(this.folder, otherwise);
+  }
+
+  /** The living processes in it. */
+  pids(): Set<number> {
+    return groupPids(this.folder);
+  }
+
+  isPopulated(): boolean {
+    return isPopulated(this.folder);
+  }
+
+  /** Never throws: one of several means, and no proof. */
+  kill(): void {
+    try {
+      killGroup(this.folder);
+    } catch {
+      // EMFILE.
+    }
+  }
+
+  /** Never throws: nothing where the kernel does not say. */
+  verdict(): KernelVerdict {
+    try {
+      return {
+        ...(this.#counted('memory.events', 'oom_kill') ? { outOfMemory: true as const } : {}),
+        ...(this.#counted('pids.events', 'max') ? { processLimitHit: true as const } : {}),
+      };
+    } catch {
+      return {};
+    }
+  }
+
+  #counted(file: string, key: string): boolean {
+    return (groupCount(this.folder, file, key) ?? 0) > 0;
+  }
+
+  /** To be called when it is empty. False when it could not be removed. */
+  remove(): boolean {
+    const removed = removeGroup(this.folder);
+    if (removed) this.#removed();
+    else {
+      noteProblem({
+        part: 'cgroup',
+        reason: `${this.folder} could not be removed`,
+        consequence: 'an empty group is left, if a process that may do so has made it',
+      });
+    }
+    return removed;
+  }
+}
+
+/** The kernel refuses a join by a failing write, of which each shell tells. `0` is whoever writes. */
+export function joinGroup(folder: string, otherwise: 'refuse' | 'go on'): Fragment {
+  const join = '{ echo 0 >"$1/cgroup.procs"; } 2>/dev/null';
+  const refused = otherwise === 'refuse' ? ` || ${refusal('the cgroup $1 could not be joined')}` : '';
+  return { script: `${join}${refused}; shift`, values: [folder] };
+}
