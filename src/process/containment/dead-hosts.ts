@@ -1,5 +1,7 @@
 import { messageOf } from '../../errors.js';
 import type { Platform } from '../platform.js';
+import type { ProcessRow } from '../process-table.js';
+import { groupPids } from './cgroup-files.js';
 import { killHostGroup, removeHostGroup } from './host-group.js';
 import { fateOf, type LedgerEntry, type LedgerRecord, readLedgers, removeLedger, thisPlace } from './ledger.js';
 import type { MarkedHost } from './marker.js';
@@ -60,11 +62,24 @@ export async function reapHost(
   platform: Platform,
   options: Pick<SweepOptions, 'hold'> = {},
 ): Promise<SweepReport> {
-  for (const folder of cgroups) attempt(() => killHostGroup(folder));
+  const { table } = platform;
+  const inCgroups: ProcessRow[] = [];
+  for (const folder of cgroups) {
+    attempt(() => {
+      const rows = [...groupPids(folder)].map((pid) => table.read(pid));
+      inCgroups.push(...rows.filter((row) => row !== undefined));
+      killHostGroup(folder);
+    });
+  }
   const report = await sweep({ host: mark }, platform, { ...options, since: startTime });
   // Empty by now, or left to the next.
   for (const folder of cgroups) attempt(() => removeHostGroup(folder));
-  return report;
+  return { ...report, killed: distinct([...inCgroups, ...report.killed]) };
+}
+
+/** A process that is dying when it is swept was killed once. */
+function distinct(rows: readonly ProcessRow[]): ProcessRow[] {
+  return [...new Map(rows.map((row) => [`${row.pid}@${row.startTime}`, row])).values()];
 }
 
 /** Of folders that may be gone, or another's by now. */

@@ -58,7 +58,9 @@ function tryToMake(instance: number, limits: CgroupLimits, { find, parent, noShe
   try {
     return host.make(instance, limits);
   } catch (error) {
-    return `no group can be made in ${host.folder} (${errnoOf(error) ?? 'unknown error'})`;
+    const problem = `no group can be made in ${host.folder} (${errnoOf(error) ?? 'unknown error'})`;
+    noteMissingGroup(problem);
+    return problem;
   }
 }
 

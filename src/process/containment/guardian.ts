@@ -10,7 +10,6 @@ import type { ReaperProgram } from './reaper-program.js';
 export interface GuardianPlan {
   /** A POSIX shell that can be used; without one the reaper itself keeps watch, which costs the memory of a Node. */
   readonly shell: string | undefined;
-  readonly identity: ShellIdentity;
   /** Undefined where servers bear no marks: then nothing can be swept. */
   readonly host: HostMark | undefined;
   /** Undefined when it was removed since the pool was made. */
@@ -28,8 +27,11 @@ const MOST_DEATHS = 5;
 const DEATHS_WITHIN = 60_000;
 
 /** How a guardian is started; undefined when there is neither a shell nor a Node for it. */
-export function guardianCommand(plan: GuardianPlan): { file: string; args: string[] } | undefined {
-  const { shell, identity, reaper, host, since, ledger, cgroups } = plan;
+export function guardianCommand(
+  plan: GuardianPlan,
+  identity: ShellIdentity,
+): { file: string; args: string[] } | undefined {
+  const { shell, reaper, host, since, ledger, cgroups } = plan;
   const about = [host?.text ?? '', String(since), ledger ?? '', ...cgroups];
   // The name is the one thing in its command line that somebody can look for: it stands where a folder could.
   if (shell === undefined) {
@@ -54,9 +56,9 @@ export class Guardian {
   #ended: Promise<void> = Promise.resolve();
 
   /** `plan` is made anew for each that is started: a shell, a reaper, a ledger may come and go. */
-  constructor(plan: () => GuardianPlan) {
+  constructor(identity: ShellIdentity, plan: () => GuardianPlan) {
+    this.#identity = identity;
     this.#plan = plan;
-    this.#identity = plan().identity;
   }
 
   get pid(): number | undefined {
@@ -71,11 +73,11 @@ export class Guardian {
   /** Starts one, unless one runs. */
   start(): void {
     if (this.#child) return;
-    const plan = this.#plan();
-    const command = guardianCommand(plan);
-    if (command === undefined) return tellMissing('there is neither /bin/sh nor a reaper');
     let child: ChildProcess;
     try {
+      const plan = this.#plan();
+      const command = guardianCommand(plan, this.#identity);
+      if (command === undefined) return tellMissing('there is neither /bin/sh nor a reaper');
       child = spawn(command.file, command.args, {
         stdio: ['pipe', 'ignore', 'ignore'],
         env: environment(plan),

@@ -126,11 +126,10 @@ export class HostGuard {
   #makeGuardian(): Guardian | undefined {
     const { identity, marks, table } = this.#platform;
     if (identity === undefined) return undefined;
-    return new Guardian(() => {
+    return new Guardian(identity, () => {
       const found = marks ? findReaper(this.#choice) : undefined;
       return {
         shell: usableShell()?.path,
-        identity,
         host: marks && hostMark(),
         reaper: found && 'problem' in found ? undefined : found,
         since: table.read(process.pid)?.startTime ?? 0,
@@ -156,7 +155,9 @@ export class HostGuard {
   }
 
   #record(): LedgerRecord {
-    const startTime = this.#platform.table.read(process.pid)?.startTime ?? 0;
+    const startTime = this.#platform.table.read(process.pid)?.startTime;
+    // With another one the next host would take this one for dead.
+    if (startTime === undefined) throw new Error('the start time of this process is not shown');
     return { mark: hostMark(), pid: process.pid, startTime, ...thisPlace(), cgroups: [...this.#cgroups] };
   }
 }

@@ -274,7 +274,8 @@ describe.runIf(hasCgroups)('the group of a host', () => {
         code: 'CONTAINMENT_UNAVAILABLE',
         message: expect.stringMatching(/EACCES.* Delegate=yes.* cgroupParent/),
       },
-      problems: [{ part: 'cgroup', reason: expect.stringMatching(/EACCES/) }],
+      // So it is on most machines: no news.
+      problems: [],
     });
   });
 

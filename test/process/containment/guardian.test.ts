@@ -35,14 +35,14 @@ function plan(more: Partial<GuardianPlan> = {}): GuardianPlan {
   const { program } = fakeReaper();
   const host = newHostMark();
   return {
-    ...{ shell: '/bin/sh', identity: procIdentity, reaper: program, host, since: 0, ledger: undefined, cgroups: [] },
+    ...{ shell: '/bin/sh', reaper: program, host, since: 0, ledger: undefined, cgroups: [] },
     ...more,
   };
 }
 
 /** A guardian whose pipe the test holds. */
-function guard(given: GuardianPlan) {
-  const { file, args } = guardianCommand(given) ?? { file: '', args: [] };
+function guard(given: GuardianPlan, identity = procIdentity) {
+  const { file, args } = guardianCommand(given, identity) ?? { file: '', args: [] };
   const child = spawn(file, args, { stdio: ['pipe', 'ignore', 'ignore'], env: {}, detached: true });
   onTestFinished(() => void child.kill('SIGKILL'));
   return { child, ended: once(child, 'exit'), tell: (line: string) => void child.stdin?.write(line) };
@@ -77,7 +77,7 @@ describe.each(SHELLS)('the guardian in %s', (shell) => {
     const host = newHostMark();
     const groups = [await group(), await group(), await group(), await group()];
     const [told, forgotten, , another] = groups.map(({ pid }) => ({ pid, startTime: start(pid) }));
-    const { ended, tell, child } = guard(plan({ shell, identity, reaper: program, host, since: 7, ledger: '/l' }));
+    const { ended, tell, child } = guard(plan({ shell, reaper: program, host, since: 7, ledger: '/l' }), identity);
     tell(guardianLine('+', told!, identity));
     tell(guardianLine('+', forgotten!, identity));
     tell(guardianLine('-', forgotten!, identity));
@@ -163,7 +163,7 @@ describe('the reaper, where there is no shell', () => {
 describe('a host’s guardian', () => {
   function start(more: Partial<GuardianPlan> = {}) {
     const one = plan(more);
-    const guardian = new Guardian(() => one);
+    const guardian = new Guardian(procIdentity, () => one);
     guardian.start();
     onTestFinished(async () => {
       guardian.end();
@@ -213,10 +213,10 @@ describe('a host’s guardian', () => {
   it('[GUARD-5] without a shell is the reaper itself', () => {
     const { program } = fakeReaper();
     const host = newHostMark();
-    expect(guardianCommand(plan({ shell: undefined, reaper: program, host }))).toEqual({
+    expect(guardianCommand(plan({ shell: undefined, reaper: program, host }), procIdentity)).toEqual({
       file: process.execPath,
       args: [program.file, 'watch', host.text, '0', '', 'mcp-server-pool-guardian'],
     });
-    expect(guardianCommand(plan({ shell: undefined, reaper: undefined }))).toBeUndefined();
+    expect(guardianCommand(plan({ shell: undefined, reaper: undefined }), procIdentity)).toBeUndefined();
   });
 });
