@@ -119,6 +119,7 @@ class LocalProcess implements ServerProcess {
     }
     this.#listen(handlers);
     if (pid !== undefined && this.#tree === undefined) this.#refuseUnknown();
+    if (this.#start.joinsLater) void this.#joinGroup();
     if (this.#tree) killAtExit(this.#lastResort);
     if (pid !== undefined && this.startTime !== undefined) watch.started({ pid, startTime: this.startTime });
     // A pool never keeps its host alive; a request in flight does that by itself.
@@ -210,6 +211,17 @@ class LocalProcess implements ServerProcess {
       this.#start.group?.kill();
     } catch {
       this.#killUnseen();
+    }
+  }
+
+  /** Takes the tree into its cgroup, unless it has ended before. */
+  async #joinGroup(): Promise<void> {
+    const { group } = this.#start;
+    if (group === undefined || this.pid === undefined) return;
+    try {
+      await group.adopt(this.pid);
+    } catch {
+      // It ended meanwhile, or is found outside when it does.
     }
   }
 

@@ -8,7 +8,12 @@ import { internals } from './internals.js';
 const { findMarked, sweep, newHostMark, hostMark, linux, localLauncher, resolvePoolOptions } = await internals();
 const PROCESSES = 500;
 const HANDLERS = { onSpawn() {}, onSpawnError() {}, onExit() {}, onStderrLine() {}, wantsStderr: () => false };
-const DEFINITIONS = resolvePoolOptions({ servers: { probe: { command: '/bin/cat' } } }).servers;
+const PROBE = { command: '/bin/cat', containment: 'markers' };
+const DEFINITIONS = resolvePoolOptions({
+  servers: { marked: PROBE, bare: { ...PROBE, markers: { environment: false, rlimit: false } } },
+}).servers;
+
+const launcher = localLauncher(linux);
 
 await benchmark('sweep: markers', async (report) => {
   // An ending holds nobody open; its caller does.
@@ -40,14 +45,12 @@ await benchmark('sweep: markers', async (report) => {
     for (const child of crowd) child.kill('SIGKILL');
   }
 
-  const bare = localLauncher(linux, { environment: false, rlimit: false });
-  const marked = localLauncher(linux, { environment: true, rlimit: true });
   const spawns = await takeTurns(
     {
-      ours: () => echoed(marked),
-      theirs: () => echoed(bare),
-      call: () => called(marked),
-      bareCall: () => called(bare),
+      ours: () => echoed('marked'),
+      theirs: () => echoed('bare'),
+      call: () => called('marked'),
+      bareCall: () => called('bare'),
     },
     { rounds: 151, warmUp: 5, seconds: 20 },
   );
@@ -71,10 +74,10 @@ function processes() {
 }
 
 /** From the launch of `cat` until it has sent a line back. */
-async function echoed(launcher) {
+async function echoed(name) {
   let server;
   const time = await timed(async () => {
-    server = launcher.launch(DEFINITIONS.get('probe'), HANDLERS);
+    server = launcher.launch(DEFINITIONS.get(name), HANDLERS);
     server.stdin.write('hello\n');
     await once(server.stdout, 'data');
   });
@@ -82,10 +85,10 @@ async function echoed(launcher) {
   return time;
 }
 
-async function called(launcher) {
+async function called(name) {
   let server;
   const time = await timed(() => {
-    server = launcher.launch(DEFINITIONS.get('probe'), HANDLERS);
+    server = launcher.launch(DEFINITIONS.get(name), HANDLERS);
   });
   await server.end({ mode: 'emergency' });
   return time;

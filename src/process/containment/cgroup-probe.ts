@@ -88,7 +88,7 @@ function tryOut(parent: string): HostGroup | Failure {
     const { group } = host.make('probe');
     try {
       accessSync(join(group.folder, 'cgroup.kill'));
-      const line = wrap(shell, [joinGroup(group.folder, 'refuse')], {
+      const line = wrap(shell, [joinGroup(group.folder)], {
         file: shell.path,
         args: ['-c', IS_IN, 'sh', group.folder],
       });

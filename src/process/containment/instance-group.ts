@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { groupCount, groupPids, isPopulated, killGroup, removeGroup } from './cgroup-files.js';
 import { noteProblem } from './problems.js';
 import { type Fragment, refusal } from './wrapper.js';
@@ -21,9 +23,27 @@ export class InstanceGroup {
     this.#removed = removed;
   }
 
-  /** Takes the shell in that becomes the server, so that nothing of it was ever outside. */
-  join(otherwise: 'refuse' | 'go on'): Fragment {
-    return joinGroup(this.folder, otherwise);
+  /** Takes the shell in that becomes the server, or ends it, so that nothing of it was ever outside. It waits for that. */
+  join(): Fragment {
+    return joinGroup(this.folder);
+  }
+
+  /**
+   * Takes in a server that runs already, and whoever it has forked meanwhile, without anybody waiting for it.
+   * @throws with the errno by which the kernel refuses, or when the server has ended
+   */
+  async adopt(leader: number): Promise<void> {
+    const file = `${this.folder}/cgroup.procs`;
+    await writeFile(file, String(leader));
+    // Inside of the group all that they fork is in it; who was forked before is found as a child of one that is.
+    const met = this.pids();
+    for (const pid of met) {
+      for (const child of childrenOf(pid)) {
+        if (met.has(child)) continue;
+        await writeFile(file, String(child));
+        met.add(child);
+      }
+    }
   }
 
   /** The living processes in it. */
@@ -75,9 +95,19 @@ export class InstanceGroup {
   }
 }
 
+/** Empty where the kernel does not tell (CONFIG_PROC_CHILDREN). */
+function childrenOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1').split(' ').map(Number).filter(Boolean),
+    );
+  } catch {
+    return [];
+  }
+}
+
 /** The kernel refuses a join by a failing write, of which each shell tells. `0` is whoever writes. */
-export function joinGroup(folder: string, otherwise: 'refuse' | 'go on'): Fragment {
+export function joinGroup(folder: string): Fragment {
   const join = '{ echo 0 >"$1/cgroup.procs"; } 2>/dev/null';
-  const refused = otherwise === 'refuse' ? ` || ${refusal('the cgroup $1 could not be joined')}` : '';
-  return { script: `${join}${refused}; shift`, values: [folder] };
+  return { script: `${join} || ${refusal('the cgroup $1 could not be joined')}; shift`, values: [folder] };
 }

@@ -69,6 +69,23 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
     expect(existsSync(host!)).toBe(false);
   });
 
+  it("[CGROUP-1] takes in a server that nobody waits for (containment: 'auto'), and what it has forked meanwhile", async () => {
+    const { tag, server } = await start('sleep 50 "$0" & sleep 50 "$0" & cat', 2, { containment: 'auto' });
+    const group = () => cgroupOf(server.pid);
+    await until('it is in', () => group().includes(hostMark().text));
+    await until('its children are in', () => tagged(tag).every(({ pid }) => cgroupOf(pid) === group()));
+    expectEnded(await server.process.end({ mode: 'graceful' }), tag);
+  });
+
+  it("[CGROUP-1] does not stand in the way of one that ends at once (containment: 'auto')", async () => {
+    for (let round = 0; round < 20; round++) {
+      const server = launch({ command: 'true', containment: 'auto' });
+      await server.exited;
+      expect(await server.process.end({ mode: 'emergency' })).toMatchObject({ survivors: [] });
+    }
+    expect(hostFolders()).toEqual([]);
+  });
+
   it.each(Object.keys(ESCAPES))('[CGROUP-2] ends with all that it started, without any mark: %s', async (how) => {
     const { tag, server } = await start(ESCAPES[how] ?? '', how === 'plain' ? 1 : 2, { markers: UNMARKED });
     expectEnded(await server.process.end({ mode: 'graceful' }), tag);

@@ -80,6 +80,7 @@ describe('the wrapper', () => {
         markers: { environment: true, rlimit: false },
         mark: { host: hostMark(), instance: expect.any(Number) },
         group: undefined,
+        joinsLater: false,
         wrapped: false,
       });
     }
