@@ -45,6 +45,7 @@ export {
   type CleanupStatus,
   type EscalationReason,
 } from './process/cleanup-queue.js';
+export type { ContainmentLevel, ContainmentStatus } from './process/containment/containment-status.js';
 export type { ReapedHost } from './process/containment/dead-hosts.js';
 export type { KernelVerdict } from './process/containment/instance-group.js';
 export type { ContainmentPart, ContainmentProblem } from './process/containment/problems.js';

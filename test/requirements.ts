@@ -243,6 +243,9 @@ export const requirements = {
   'GUARD-5': 'Without sh a Node keeps watch; without Node the shell sweeps by the limit.',
   'GUARD-6': 'A host that cannot run the reaper is told so when it makes its pool, and what to do.',
 
+  'STATUS-1':
+    'The status of a pool says what keeps processes together, for the host and each server, and why not more.',
+
   // Ledger: what died together with its guardian
   'LEDGER-1':
     'The first pool of the next host ends what dead hosts of this user, boot and container left, and reports it.',

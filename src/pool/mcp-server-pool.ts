@@ -212,7 +212,9 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
 
   /** What the pool holds now. */
   status(): PoolStatus {
-    return statusOf(this.#state, this.#parts.fleet, this.#parts.desk, this.#options.limits.maxProcesses);
+    const pids = new Set(this.registry.list().map(({ pid }) => pid));
+    const containment = this.#parts.host.containment(pids);
+    return statusOf(this.#state, this.#parts.fleet, this.#parts.desk, this.#options.limits.maxProcesses, containment);
   }
 
   /** Counts since the pool was made. */

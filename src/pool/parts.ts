@@ -2,7 +2,6 @@ import { type Clock, systemClock } from '../config/clock.js';
 import { HostHold } from '../config/host-hold.js';
 import type { ResolvedPoolOptions } from '../config/options.js';
 import { CleanupQueue } from '../process/cleanup-queue.js';
-import { noteMissingInit } from '../process/containment/init.js';
 import { currentPlatform } from '../process/current-platform.js';
 import type { Launcher } from '../process/launcher.js';
 import { ProcessRegistry } from '../process/process-registry.js';
@@ -14,7 +13,7 @@ import { Janitor } from './janitor.js';
 import { LeaseDesk } from './lease-desk.js';
 import { LeaseNews } from './lease-news.js';
 import { Lifecycle } from './lifecycle.js';
-import { LocalHost } from './local-host.js';
+import { LocalHost, type ServerHost } from './local-host.js';
 import type { News } from './pool-events.js';
 import { Retirement } from './retirement.js';
 import { newMetrics } from './status.js';
@@ -37,7 +36,6 @@ export function assemble(
   isOpen: () => boolean,
 ) {
   const platform = currentPlatform();
-  if (platform.withoutInit) noteMissingInit(platform.table);
   const clock = dependencies.clock ?? systemClock;
   const { maxProcesses } = options.limits;
   const hold = new HostHold();
@@ -79,6 +77,6 @@ export function assemble(
 }
 
 /** Where processes live of which this host need not take care. */
-function elsewhere(launcher: Launcher): Pick<LocalHost, 'launcher' | 'end'> {
-  return { launcher, end: () => Promise.resolve() };
+function elsewhere(launcher: Launcher): ServerHost {
+  return { launcher, containment: () => undefined, end: () => Promise.resolve() };
 }

@@ -1,4 +1,5 @@
 import type { Sharing } from '../config/options.js';
+import type { ContainmentLevel, ContainmentStatus } from '../process/containment/containment-status.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { ServerState } from '../server/server-state.js';
 import type { Fleet } from './fleet.js';
@@ -20,6 +21,8 @@ export interface InstanceStatus {
   readonly openRequests: number;
   /** Lines that it wrote to stdout and that are no messages. */
   readonly skippedLines: number;
+  /** What holds its processes together: more may be asked for than is to be had. Undefined before it runs. */
+  readonly containment: ContainmentLevel | undefined;
 }
 
 /** One server, as `status()` shows it. */
@@ -47,6 +50,11 @@ export interface PoolStatus {
   readonly leases: number;
   readonly waiting: number;
   readonly servers: Readonly<Record<string, ServerStatus>>;
+  /**
+   * What keeps the processes of servers together on this host, and why not more; undefined for a pool with a launcher of its
+   * own. Tries out once what no start has tried out yet, which takes some ms.
+   */
+  readonly containment: ContainmentStatus | undefined;
 }
 
 /** Counts since the pool was made. */
@@ -98,6 +106,7 @@ export function statusOf(
   fleet: Fleet,
   { leases, queue }: { readonly leases: ReadonlyMap<number, unknown>; readonly queue: WaitQueue },
   maxProcesses: number,
+  containment: ContainmentStatus | undefined,
 ): PoolStatus {
   const waiting = new Map<string, number>();
   for (const { name } of queue) waiting.set(name, (waiting.get(name) ?? 0) + 1);
@@ -121,10 +130,11 @@ export function statusOf(
     leases: leases.size,
     waiting: queue.size,
     servers: Object.fromEntries(servers),
+    containment,
   };
 }
 
 function instanceStatus(instance: ServerInstance): InstanceStatus {
-  const { id, pid, state, leases, tenant, startedAt, uses, openRequests, skippedLines } = instance;
-  return { id, pid, state, leases, tenant, startedAt, uses, openRequests, skippedLines };
+  const { id, pid, state, leases, tenant, startedAt, uses, openRequests, skippedLines, containment } = instance;
+  return { id, pid, state, leases, tenant, startedAt, uses, openRequests, skippedLines, containment };
 }

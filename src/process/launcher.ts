@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { ResolvedDefinition } from '../config/options.js';
+import type { ContainmentLevel } from './containment/containment-status.js';
 import type { KernelVerdict } from './containment/instance-group.js';
 import type { StartRefusal } from './containment/wrapper.js';
 import type { EndMode, Graces, TerminationReport, TreePlan } from './termination.js';
@@ -44,6 +45,8 @@ export interface ServerProcess {
   readonly stdout: Readable;
   /** Raw stderr, which is read in any case: whoever listens as well sees what comes from then on, and may pause it. */
   readonly stderr?: Readable | undefined;
+  /** What holds its processes together. */
+  readonly containment?: ContainmentLevel | undefined;
   /** The last that it wrote to stderr. */
   readonly stderrTail: string;
   /** Why its command was never run although a process was there; known when it is drained. */

@@ -6,6 +6,7 @@ import { PoolError } from '../errors.js';
 import { resolveCommand } from './command.js';
 import { forgetCgroups } from './containment/cgroup-probe.js';
 import { type ContainedStart, containedStart } from './containment/contained-start.js';
+import type { ContainmentLevel } from './containment/containment-status.js';
 import { checkJoined } from './containment/group-for.js';
 import type { Watch } from './containment/host-guard.js';
 import { InnerHosts } from './containment/inner-hosts.js';
@@ -129,6 +130,11 @@ class LocalProcess implements ServerProcess {
 
   get stderrTail(): string {
     return this.#stderr.toString();
+  }
+
+  get containment(): ContainmentLevel {
+    const { group, mark, containment } = this.#start;
+    return containment === 'group' ? 'group' : group ? 'cgroup' : mark ? 'markers' : 'tree';
   }
 
   get refusal(): StartRefusal | undefined {

@@ -4,6 +4,7 @@ import { deferred } from '../config/deferred.js';
 import type { ResolvedDefinition } from '../config/options.js';
 import { messageOf, PoolError, type PoolErrorCode, type PoolErrorData } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
+import type { ContainmentLevel } from '../process/containment/containment-status.js';
 import type { ExitInfo, ServerProcess } from '../process/launcher.js';
 import { nextInstanceId } from '../process/process-registry.js';
 import type { EndMode, TreePlan } from '../process/termination.js';
@@ -90,6 +91,11 @@ export class ServerInstance {
 
   get pid(): number | undefined {
     return this.#process?.pid;
+  }
+
+  /** What holds its processes together. */
+  get containment(): ContainmentLevel | undefined {
+    return this.#process?.containment;
   }
 
   /** Resolves when its start has come to an end, whichever, and that was told. */

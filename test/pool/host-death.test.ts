@@ -13,7 +13,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { MCPServerPool, type PoolError } from '../../src/index.js';
+import { containmentStatus } from '../../src/process/containment/containment-status.js';
 import { findReaper } from '../../src/process/containment/reaper-program.js';
+import { linux } from '../../src/process/platform.js';
 import { ESCAPES, newTag, tagged } from '../helpers/escapes.js';
 import { fixture } from '../helpers/fixture.js';
 import { type HostOptions, startHost } from '../helpers/host.js';
@@ -177,6 +179,47 @@ describe('on a poor machine', () => {
     expect(running.stdout()).toMatch(/rlimit-marker/);
     process.kill(pid, 'SIGKILL');
     await until('nothing is left', () => tagged(tag).length === 0);
+  });
+});
+
+describe('the status of a pool', () => {
+  it('[STATUS-1] says what is in force, for the host and for each server, and why not more', async () => {
+    const pool = open({ echo: fixture('echo'), group: { ...fixture('echo'), containment: 'group' } });
+    const before = pool.status().containment!;
+    expect(before).toMatchObject({
+      guardian: undefined,
+      ledger: undefined,
+      markers: { environment: true, rlimit: true },
+    });
+    await pool.getServer('echo');
+    await pool.getServer('group');
+    const { containment: now, servers } = pool.status();
+    expect(now!.guardian).toBe(guardians()[0]?.pid);
+    expect(readFileSync(now!.ledger as string, 'utf8')).toContain(`"pid":${process.pid},`);
+    const hasGroups = now!.cgroup !== undefined;
+    expect(now!.level).toBe(hasGroups ? 'cgroup' : 'markers');
+    // Whichever machine this is: it has one, or says why not.
+    expect(now!.problems.filter(({ part }) => part === 'cgroup')).toHaveLength(hasGroups ? 0 : 1);
+    expect(now!.zombies.count).toBe(0);
+    const contained = (name: string) => servers[name]?.instances.map(({ containment }) => containment);
+    expect([contained('echo'), contained('group')]).toEqual([[now!.level], ['group']]);
+    expect(open({}, { containment: 'markers' }).status().containment).toMatchObject({ level: 'markers' });
+    expect(open({}, { containment: 'group' }).status().containment).toMatchObject({ level: 'group' });
+  });
+
+  it('[STATUS-1] says so where neither is to be had', () => {
+    const guard = { guardian: undefined, ledger: undefined };
+    const poor = { ...linux, marks: undefined, cgroups: undefined };
+    const request = { asked: 'auto' as const, cgroupParent: undefined, guard, pids: new Set<number>() };
+    expect(containmentStatus({ ...request, platform: poor })).toMatchObject({ level: 'tree', cgroup: undefined });
+    const parts = containmentStatus({ ...request, platform: poor }).problems.map(({ part }) => part);
+    expect(parts).toEqual(expect.arrayContaining(['cgroup', 'environment-marker']));
+    const refused = { ...linux, cgroups: () => ({ problem: 'nobody delegates here' }) };
+    const { level, problems } = containmentStatus({ ...request, platform: refused });
+    expect([level, problems.map(({ reason }) => reason)]).toEqual([
+      'markers',
+      expect.arrayContaining(['nobody delegates here']),
+    ]);
   });
 });
 
