@@ -1,6 +1,6 @@
 import {
   chmodSync,
-  existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { MCPServerPool, type PoolError } from '../../src/index.js';
 import { containmentStatus } from '../../src/process/containment/containment-status.js';
+import { refusesToBeNode } from '../../src/process/containment/electron-fuse.js';
 import { findReaper } from '../../src/process/containment/reaper-program.js';
 import { linux } from '../../src/process/platform.js';
 import { ESCAPES, newTag, tagged } from '../helpers/escapes.js';
@@ -298,6 +299,28 @@ describe('one host', () => {
         { ...here, isSelfContained: true, reaperUrl: undefined },
       ),
     ).toEqual({ executable: process.execPath, file, env: {} });
-    expect(existsSync(file)).toBe(true);
+    const packed = join(folder(), 'app.asar');
+    mkdirSync(packed);
+    writeFileSync(join(packed, 'reaper.js'), '');
+    const asar = { ...here, reaperUrl: `file://${packed}/reaper.js` };
+    expect(findReaper({}, asar)).toEqual(problem(/unpacked/));
+    expect(findReaper({}, { ...asar, versions: { electron: '39' } })).toMatchObject({ file: `${packed}/reaper.js` });
+  });
+
+  it('[GUARD-6] knows an Electron that was told not to be a Node', () => {
+    const place = folder();
+    const binary = (name: string, before: number, fuse: string) => {
+      const path = join(place, name);
+      const wire = `dL7pKGdnNz796PbbjQWNKmHXBZaB9tsX\x01\x08${fuse}1010001`;
+      writeFileSync(path, Buffer.concat([Buffer.alloc(before, 'x'), Buffer.from(wire, 'latin1'), Buffer.alloc(99)]));
+      return path;
+    };
+    expect(refusesToBeNode(binary('off', 10, '0'))).toBe(true);
+    expect(refusesToBeNode(binary('on', 10, '1'))).toBe(false);
+    // Across two chunks, wherever these are cut.
+    const cuts = Array.from({ length: 40 }, (_, index) => 4 * 1_048_576 - index);
+    expect(cuts.filter((cut) => !refusesToBeNode(binary('cut', cut, '0')))).toEqual([]);
+    expect(refusesToBeNode(process.execPath)).toBe(false);
+    expect(refusesToBeNode('/no/such/electron')).toBe(false);
   });
 });

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { reaperUrl } from '../../reaper-url.js';
+import { refusesToBeNode } from './electron-fuse.js';
 
 /** The reaper as a program of its own: what is started when the host is dead. */
 export interface ReaperProgram {
@@ -27,35 +28,51 @@ export interface HostRuntime {
   readonly reaperUrl: string | undefined;
 }
 
-/** Where the reaper is, and who runs it; or what is wrong, as a sentence that says what to do. */
-export function findReaper(
-  { reaper, executable }: ReaperChoice,
-  runtime: HostRuntime = currentRuntime(),
-): ReaperProgram | { readonly problem: string } {
-  const url = runtime.reaperUrl;
-  const file = reaper ?? (url?.startsWith('file:') ? fileURLToPath(url) : undefined);
-  if (file === undefined || !existsSync(file)) {
-    const where = file === undefined ? 'beside its code, which was bundled' : `at ${file}`;
+interface Problem {
+  /** What is wrong, and what to do. */
+  readonly problem: string;
+}
+
+/** Where the reaper is, and who runs it; or what is wrong. */
+export function findReaper(choice: ReaperChoice, runtime: HostRuntime = currentRuntime()): ReaperProgram | Problem {
+  const runner = findRunner(choice.executable, runtime);
+  if ('problem' in runner) return runner;
+  const file = findFile(choice.reaper, runtime.reaperUrl, runner.env === ELECTRON);
+  return typeof file === 'string' ? { ...runner, file } : file;
+}
+
+/** Without it Electron would open the application once more. */
+const ELECTRON = { ELECTRON_RUN_AS_NODE: '1' };
+const OR_NONE = 'or say guardian: { enabled: false }';
+
+function findRunner(
+  chosen: string | undefined,
+  { execPath, versions, isSelfContained }: HostRuntime,
+): Omit<ReaperProgram, 'file'> | Problem {
+  if (chosen !== undefined) {
+    if (existsSync(chosen)) return { executable: chosen, env: {} };
+    return { problem: `guardian.executable: there is no ${chosen}; it runs the reaper when the host is dead` };
+  }
+  const isElectron = versions.electron !== undefined;
+  if (isSelfContained || versions.deno !== undefined || (isElectron && refusesToBeNode(execPath))) {
     return {
-      problem: `${reaper === undefined ? '' : 'guardian.reaper: '}the reaper of mcp-server-pool is not ${where}; ${
-        reaper === undefined
-          ? 'a bundled host has to ship dist/reaper.js of the package as a file of its own and to name its path in guardian.reaper, or to say guardian: { enabled: false }'
-          : 'it is dist/reaper.js of the package'
-      }`,
+      problem: `guardian.executable has to name a Node that runs the reaper: ${execPath} would start this host again; ${OR_NONE}`,
     };
   }
-  if (executable !== undefined) {
-    if (existsSync(executable)) return { executable, file, env: {} };
-    return { problem: `guardian.executable: there is no ${executable}; it runs the reaper when the host is dead` };
-  }
-  if (runtime.isSelfContained || runtime.versions.deno !== undefined) {
-    return {
-      problem: `guardian.executable has to name a Node that runs the reaper: ${runtime.execPath} would start this host again; or say guardian: { enabled: false }`,
-    };
-  }
-  // Without it Electron would open the application once more.
-  const env: Record<string, string> = runtime.versions.electron === undefined ? {} : { ELECTRON_RUN_AS_NODE: '1' };
-  return { executable: runtime.execPath, file, env };
+  return { executable: execPath, env: isElectron ? ELECTRON : {} };
+}
+
+/** `readsAsar`: who runs it can read what is inside of an archive of Electron. */
+function findFile(chosen: string | undefined, url: string | undefined, readsAsar: boolean): string | Problem {
+  const file = chosen ?? (url?.startsWith('file:') ? fileURLToPath(url) : undefined);
+  // In there it is a file only for a host that was taught to look into archives (yarn's Plug'n'Play, Electron).
+  const isPacked = file !== undefined && (/\.zip\//.test(file) || (/\.asar\//.test(file) && !readsAsar));
+  if (file !== undefined && existsSync(file) && !isPacked) return file;
+  const what = 'the reaper of mcp-server-pool (dist/reaper.js of the package)';
+  if (chosen !== undefined) return { problem: `guardian.reaper: ${what} is not at ${chosen}, as a file of its own` };
+  const where =
+    file === undefined ? 'beside the code of the package, which was bundled' : `at ${file}, as a file of its own`;
+  return { problem: `${what} is not ${where}; ship it unpacked and name its path in guardian.reaper, ${OR_NONE}` };
 }
 
 function currentRuntime(): HostRuntime {

@@ -1,0 +1,35 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+
+/** Where the fuses stand in an Electron binary: this text, a version, their number, then a byte for each (@electron/fuses). */
+const SENTINEL = 'dL7pKGdnNz796PbbjQWNKmHXBZaB9tsX';
+const RUN_AS_NODE = SENTINEL.length + 2;
+const DISABLED = '0'.charCodeAt(0);
+const CHUNK = 4 * 1_048_576;
+
+/**
+ * Whether this Electron ignores ELECTRON_RUN_AS_NODE, and would open the application instead. Its makers may turn that fuse
+ * off, which nothing but the binary tells: the whole of it is read, at most once, and only where the host is Electron.
+ */
+export function refusesToBeNode(executable: string): boolean {
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(executable, 'r');
+    const buffer = Buffer.allocUnsafe(CHUNK + SENTINEL.length * 2);
+    // What the chunk before ended with stays in front: the sentinel may lie across two.
+    let kept = 0;
+    for (;;) {
+      const read = readSync(descriptor, buffer, kept, CHUNK, null);
+      if (read === 0) return false;
+      const filled = buffer.subarray(0, kept + read);
+      const at = filled.indexOf(SENTINEL);
+      if (at !== -1 && at + RUN_AS_NODE < filled.length) return filled[at + RUN_AS_NODE] === DISABLED;
+      kept = Math.min(filled.length, SENTINEL.length * 2);
+      filled.copy(buffer, 0, filled.length - kept);
+    }
+  } catch {
+    // It cannot be read; then nobody has turned anything off in it that is known.
+    return false;
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
