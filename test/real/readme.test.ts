@@ -101,6 +101,7 @@ describe('README', () => {
       .set('defaults', {})
       .set('onCrash', undefined)
       .set('restart', {})
+      .set('guardian', {})
       .set('markers', {})
       .set('rlimits', {})
       .set('cgroupLimits', {});
@@ -115,11 +116,14 @@ describe('README', () => {
     expect(documented).toEqual(servers.get('default')?.restart);
   });
 
-  it('leaves the fields of containment to docs/architecture.md, which has each [OPT-5]', () => {
-    const { markers, rlimits, cgroupLimits } = resolvePoolOptions({ command: 'node' }).servers.get('default')!;
-    const rows = [...read('docs/architecture.md').matchAll(/^\| `(markers|rlimits|cgroupLimits)` +\|(.*)\|$/gm)];
+  it('leaves the fields of containment to docs/termination.md, which has each [OPT-5]', () => {
+    const { servers, guardian } = resolvePoolOptions({ command: 'node' });
+    const { markers, rlimits, cgroupLimits } = servers.get('default')!;
+    const rows = [
+      ...read('docs/termination.md').matchAll(/^\| `(markers|rlimits|cgroupLimits|guardian)` +\|(.*)\|$/gm),
+    ];
     const documented = Object.fromEntries(rows.map(([, option = '', cell = '']) => [option, codes(cell).sort()]));
-    const actual = Object.entries({ markers, rlimits, cgroupLimits });
+    const actual = Object.entries({ markers, rlimits, cgroupLimits, guardian });
     expect(documented).toEqual(
       Object.fromEntries(actual.map(([option, value]) => [option, Object.keys(value).sort()])),
     );
