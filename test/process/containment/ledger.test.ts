@@ -125,7 +125,7 @@ describe('a ledger', () => {
       writeFileSync(theirs, JSON.stringify({ ...good, mark: good.mark.text }));
       chownSync(theirs, 65_534, 65_534);
       mkdirSync(at());
-      execFileSync('mkfifo', [at()]);
+      execFileSync('sh', ['-c', 'mkfifo "$0"', at()]);
       writeFileSync(join(place, 'notes.txt'), 'not ours to judge');
       writeFileSync(join(place, `${good.mark.text}.2.json`), '{"of":"another version"}');
       writeLedger(good, [place]);
