@@ -49,7 +49,7 @@ async function bundle(format: 'cjs' | 'esm'): Promise<string> {
     `await (await import('tsup')).build({ ...${JSON.stringify(options)}, noExternal: [/.*/] });`,
   );
   expect(code).toBe(0);
-  return join(outDir, format === 'cjs' ? 'host.cjs' : 'host.mjs');
+  return join(outDir, format === 'cjs' ? 'host.cjs' : 'host.js');
 }
 
 describe.each(['cjs', 'esm'] as const)('a host that was bundled (%s)', (format) => {
