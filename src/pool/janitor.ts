@@ -1,12 +1,14 @@
 import type { Clock, Timer } from '../config/clock.js';
 import type { ResolvedPoolOptions } from '../config/options.js';
 import type { ServerInstance } from '../server/server-instance.js';
-import { type Fleet, isOpen, kindOf, type OpenGroup, reuseKey, type ServerGroup, SPARE } from './fleet.js';
+import type { Fleet } from './fleet.js';
 import type { Lease } from './lease.js';
 import type { LeaseDesk } from './lease-desk.js';
 import type { Lifecycle } from './lifecycle.js';
 import { idleVerdicts } from './reuse.js';
+import { isOpen, type OpenGroup, readyFor, type ServerGroup, startsFor } from './server-group.js';
 import { silenceOf, silences } from './silence.js';
+import { kindOf, reuseKey, SPARE } from './whose.js';
 
 /** How often quarantined trees are looked at again, ms. */
 const QUARANTINE_INTERVAL = 30_000;
@@ -65,7 +67,7 @@ export class Janitor {
   #lacksSpare(group: OpenGroup): boolean {
     const { minIdle } = group.definition;
     const key = reuseKey(group.definition, SPARE);
-    if (this.#fleet.readyFor(group, key) + this.#fleet.startsFor(group, key).length >= minIdle) return false;
+    if (readyFor(group, key) + startsFor(group, key).length >= minIdle) return false;
     return group.retryAt <= this.#clock.now() && this.#fleet.hasRoom(group, this.#options.limits.maxProcesses);
   }
 

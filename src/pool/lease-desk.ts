@@ -7,23 +7,24 @@ import type { SessionEnd } from '../protocol/session.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { Breakers } from './breakers.js';
 import { Dispatcher } from './dispatcher.js';
-import {
-  type Fleet,
-  isOpen,
-  kind,
-  kindOf,
-  type OpenGroup,
-  reuseKey,
-  type ServerGroup,
-  SPARE,
-  type Whose,
-} from './fleet.js';
+import type { Fleet } from './fleet.js';
 import { Lease, type LeaseHost } from './lease.js';
 import type { LeaseNews } from './lease-news.js';
 import type { Lifecycle } from './lifecycle.js';
 import { aborted, acquireTimeout, queueFull } from './refusals.js';
 import { whyNotAgain } from './reuse.js';
+import {
+  isOpen,
+  isOverLimit,
+  leastLoaded,
+  type OpenGroup,
+  readyFor,
+  type ServerGroup,
+  seatsFor,
+  startsFor,
+} from './server-group.js';
 import { type GiveUpReason, type LeaseRequest, type Waiter, WaitQueue } from './wait-queue.js';
+import { kind, kindOf, reuseKey, SPARE, type Whose } from './whose.js';
 
 export interface LeaseDeskParts {
   readonly options: ResolvedPoolOptions;
@@ -97,7 +98,7 @@ export class LeaseDesk {
       if (instance.definition.sharing === 'shared') fleet.addShared(instance);
       return this.settle();
     }
-    if (fleet.isOverLimit(group)) return void instance.stop('surplus');
+    if (isOverLimit(group)) return void instance.stop('surplus');
     instance.idleSince = now;
     fleet.park(group, instance);
     timekeeper.parked(instance);
@@ -116,12 +117,12 @@ export class LeaseDesk {
   /** The definition of a server was changed: what holds for its waiters and its processes may have changed with it. */
   redefined(group: OpenGroup): void {
     const { definition } = group;
-    const { fleet, timekeeper } = this.#parts;
+    const { timekeeper } = this.#parts;
     this.queue.rename(group.name, (waiter) => kindOf(definition, waiter));
     for (const instance of group.instances)
       if (instance.definition.key === definition.key) instance.definition = definition;
     for (const idle of [...group.idle.values()].flat()) {
-      if (fleet.isOverLimit(group)) void idle.stop('surplus');
+      if (isOverLimit(group)) void idle.stop('surplus');
       else timekeeper.parked(idle);
     }
   }
@@ -170,7 +171,7 @@ export class LeaseDesk {
   startFailed(group: ServerGroup, key: string, seats: number, error: PoolError): void {
     if (!isOpen(group)) return;
     const failed = kind(group.name, key);
-    const count = Math.min(seats, this.queue.count(failed) - this.#parts.fleet.seatsFor(group, key));
+    const count = Math.min(seats, this.queue.count(failed) - seatsFor(group, key));
     if (count <= 0) return;
     const waiters = [...this.queue].filter((waiter) => waiter.kind === failed);
     for (const waiter of waiters.slice(0, count)) this.reject(waiter, error);
@@ -195,7 +196,7 @@ export class LeaseDesk {
       if (!expired && instance.retired === undefined) return instance;
       void instance.stop(instance.retired ?? 'max-lifetime');
     }
-    return group.definition.sharing === 'shared' ? fleet.leastLoaded(group, key, clock.now()) : undefined;
+    return group.definition.sharing === 'shared' ? leastLoaded(group, key, clock.now()) : undefined;
   }
 
   /**
@@ -228,7 +229,7 @@ export class LeaseDesk {
   /** Whether a caller would get a start of its own, so that it does not wait for others. */
   #canStart(group: OpenGroup, key: string): boolean {
     const { fleet, options } = this.#parts;
-    if (fleet.seatsFor(group, key) > this.queue.count(kind(group.name, key))) return true;
+    if (seatsFor(group, key) > this.queue.count(kind(group.name, key))) return true;
     return fleet.hasRoom(group, options.limits.maxProcesses);
   }
 
@@ -308,7 +309,7 @@ export class LeaseDesk {
     const group = fleet.group(waiter.name);
     if (!isOpen(group)) return reject(aborted(waiter, this.#waited(waiter), 'its server was removed'));
     const key = reuseKey(group.definition, waiter);
-    const starting = waiter.blockedBy === undefined ? fleet.startsFor(group, key)[0] : undefined;
+    const starting = waiter.blockedBy === undefined ? startsFor(group, key)[0] : undefined;
     const error =
       why === 'timeout'
         ? acquireTimeout(waiter, group, starting?.errorData(), this.#waited(waiter))
@@ -328,7 +329,7 @@ export class LeaseDesk {
     if (!isOpen(group) || !this.#open) return;
     const key = reuseKey(group.definition, whose);
     const isSpare = key === reuseKey(group.definition, SPARE);
-    const missing = isSpare ? Math.max(0, group.definition.minIdle - fleet.readyFor(group, key)) : 0;
+    const missing = isSpare ? Math.max(0, group.definition.minIdle - readyFor(group, key)) : 0;
     lifecycle.endUnwantedStart(group, key, this.queue.count(kind(group.name, key)), missing);
   }
 

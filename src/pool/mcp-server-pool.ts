@@ -17,17 +17,18 @@ import { PoolError } from '../errors.js';
 import { SafeEmitter } from '../events.js';
 import type { CleanupQueue } from '../process/cleanup-queue.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
-import { isOpen, type OpenGroup, reuseKey } from './fleet.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { Lease, type PooledServer } from './lease.js';
 import { assemble, type PoolDependencies, type PoolParts } from './parts.js';
 import { type PoolPlan, planOf } from './plan.js';
 import type { News, PoolEvents, ShutdownReport } from './pool-events.js';
 import { aborted, poolClosed, unknownServer } from './refusals.js';
+import { isOpen, type OpenGroup, readyFor, startsFor } from './server-group.js';
 import { Shutdown } from './shutdown.js';
 import { assertSignalsArrive, handleSignals, ignoreSignals } from './signals.js';
 import { type PoolMetrics, type PoolStatus, statusOf } from './status.js';
 import type { LeaseRequest } from './wait-queue.js';
+import { reuseKey } from './whose.js';
 
 /**
  * A pool of stdio MCP servers: gives out leases on running servers within hard budgets, and ends every process it started.
@@ -197,8 +198,8 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     const { count, ...whose } = resolveWarmOptions(options);
     const key = reuseKey(group.definition, whose);
     const { maxProcesses } = this.#options.limits;
-    const idle = () => this.#parts.fleet.readyFor(group, key);
-    const starts = [...this.#parts.fleet.startsFor(group, key)];
+    const idle = () => readyFor(group, key);
+    const starts = [...startsFor(group, key)];
     for (let missing = count - idle() - starts.length; missing > 0; missing--) {
       if (!isOpen(group) || !this.#parts.fleet.hasRoom(group, maxProcesses)) break;
       const instance = this.#parts.lifecycle.startSpare(group, whose);

@@ -9,6 +9,7 @@ import type { Lease } from './lease.js';
 import type { LeaseDesk } from './lease-desk.js';
 import type { Lifecycle } from './lifecycle.js';
 import { idleVerdicts, whyNotAgain } from './reuse.js';
+import { isOverLimit } from './server-group.js';
 import { isBusy, shutdownEnds } from './shutdown.js';
 import { silenceOf, silences } from './silence.js';
 
@@ -76,7 +77,7 @@ function planReclaim({ fleet, desk, now }: PlanParts): PlannedEnd[] {
     ...free,
     ...silent.map(([instance]) => {
       const group = fleet.group(instance.name);
-      const surplus = group && fleet.isOverLimit(group) ? 'surplus' : undefined;
+      const surplus = group && isOverLimit(group) ? 'surplus' : undefined;
       const reason = whyNotAgain(instance, now) ?? surplus ?? 'evicted';
       return planned(instance, reason, 'graceful', { leases: desk.leasesOf(instance), drain: 0, now });
     }),
