@@ -95,7 +95,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       if (request.signal?.aborted) throw aborted(group, 0, 'its signal was aborted before', request.signal.reason);
       const stack = this.#options.leakDetection > 0 ? stackAbove(this.getServer) : undefined;
       const lease = this.#parts.desk.acquireFree(group, request, stack);
-      return lease === undefined ? this.#parts.desk.wait(group, request, stack) : Promise.resolve(lease);
+      return lease === undefined ? this.#parts.waiting.wait(group, request, stack) : Promise.resolve(lease);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -132,7 +132,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       throw new PoolError('INVALID_OPTIONS', problem, { name, problems: [problem] });
     }
     this.#parts.fleet.define(resolveDefinition(name, definition, this.#options));
-    this.#parts.desk.settle();
+    this.#parts.waiting.settle();
   }
 
   /**
@@ -153,7 +153,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     // What failed before says nothing about what comes.
     this.#parts.breakers.forget((server) => server === name);
     this.#parts.desk.redefined(group);
-    if (changed.key === key) this.#parts.desk.settle();
+    if (changed.key === key) this.#parts.waiting.settle();
     else await this.#parts.retirement.retire([...group.instances], 'replaced', timeout);
   }
 
@@ -169,7 +169,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     this.#parts.fleet.undefine(group);
     this.#parts.breakers.forget((server) => server === name);
     const error = unknownServer(name, this.#names(), 'was removed while the call waited');
-    this.#parts.desk.rejectAll(
+    this.#parts.waiting.rejectAll(
       (waiter) => waiter.name === name,
       () => error,
     );
@@ -213,7 +213,9 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
 
   /** What the pool holds now. */
   status(): PoolStatus {
-    return statusOf(this.#state, this.#parts.fleet, this.#parts.desk, this.#options.limits.maxProcesses);
+    const { fleet, desk, waiting } = this.#parts;
+    const { maxProcesses } = this.#options.limits;
+    return statusOf(this.#state, fleet, { leases: desk.leases, queue: waiting.queue }, maxProcesses);
   }
 
   /** Counts since the pool was made. */
@@ -230,8 +232,8 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    * @throws PoolError `INVALID_OPTIONS`; the error when processes cannot be listed (EMFILE)
    */
   plan(mode: PlanMode): PoolPlan {
-    const { fleet, desk, lifecycle, cleanup, clock } = this.#parts;
-    return planOf(resolvePlanOptions({ mode }).mode, { fleet, desk, lifecycle, cleanup, now: clock.now() });
+    const { fleet, desk, waiting, lifecycle, cleanup, clock } = this.#parts;
+    return planOf(resolvePlanOptions({ mode }).mode, { fleet, desk, waiting, lifecycle, cleanup, now: clock.now() });
   }
 
   /**
@@ -291,7 +293,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
 
   async #close(process: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {
     this.emit('pool:draining', { mode: options.mode });
-    const rejected = this.#parts.desk.close(poolClosed());
+    const rejected = this.#parts.waiting.close(poolClosed());
     const report = { ...(await process.run(options)), rejected };
     await this.#parts.host.end();
     this.#state = 'closed';
