@@ -2,8 +2,8 @@ import type { Clock } from '../config/clock.js';
 import { PoolError } from '../errors.js';
 import { Breaker } from '../server/breaker.js';
 import type { ServerInstance } from '../server/server-instance.js';
-import { kindOf } from './fleet.js';
 import type { News } from './pool-events.js';
+import { kindOf } from './whose.js';
 
 interface Entry {
   readonly breaker: Breaker;

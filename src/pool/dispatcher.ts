@@ -2,17 +2,19 @@ import type { Clock } from '../config/clock.js';
 import type { PoolError } from '../errors.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import { type Decision, decide, type Limit, type Room } from './admission.js';
+import type { Fleet } from './fleet.js';
 import {
-  type Fleet,
+  idleFor,
   isOpen,
-  kind,
+  isServing,
+  leastLoaded,
   type OpenGroup,
-  reuseKey,
   type ServerGroup,
+  seatsFor,
   startsNeeded,
-  type Whose,
-} from './fleet.js';
+} from './server-group.js';
 import type { Waiter, WaitQueue } from './wait-queue.js';
+import { kind, reuseKey, type Whose } from './whose.js';
 
 /** What the dispatcher has done for it. */
 export interface DispatchActions {
@@ -139,7 +141,7 @@ export class Dispatcher {
     const refusal = this.#actions.refusal(waiter);
     if (refusal === undefined) return decision;
     // What runs may come free for it; for a start that is not made nobody is evicted.
-    if (this.#fleet.isServing(group, key)) return { action: 'wait', for: 'release', limit: 'maxInstances' };
+    if (isServing(group, key)) return { action: 'wait', for: 'release', limit: 'maxInstances' };
     this.#actions.reject(waiter, refusal);
     return undefined;
   }
@@ -159,8 +161,8 @@ export class Dispatcher {
       evictable: fleet.idleCount > 0 || (fleet.used >= this.#maxProcesses && this.#surplusStart() !== undefined),
     };
     return decide({
-      free: fleet.idleFor(group, key) > 0 || fleet.leastLoaded(group, key, this.#clock.now()) !== undefined,
-      starting: fleet.seatsFor(group, key) - claims.startsOf(kind(group.name, key)),
+      free: idleFor(group, key) > 0 || leastLoaded(group, key, this.#clock.now()) !== undefined,
+      starting: seatsFor(group, key) - claims.startsOf(kind(group.name, key)),
       server,
       pool,
     });

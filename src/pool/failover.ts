@@ -4,11 +4,12 @@ import { PoolError } from '../errors.js';
 import type { EndReason } from '../server/instance-context.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { Breakers } from './breakers.js';
-import { type Fleet, isOpen, type OpenGroup } from './fleet.js';
+import type { Fleet } from './fleet.js';
 import type { Lease } from './lease.js';
 import type { LeaseNews } from './lease-news.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { News } from './pool-events.js';
+import { isOpen, type OpenGroup } from './server-group.js';
 import type { PoolMetrics } from './status.js';
 
 /** What leases are to those that keep or end them. */

@@ -1,63 +1,7 @@
 import type { ResolvedDefinition } from '../config/options.js';
-import type { PoolError } from '../errors.js';
 import type { ServerInstance } from '../server/server-instance.js';
-
-/** For whom an instance is. */
-export interface Whose {
-  readonly tenant: string | undefined;
-  readonly owner: string | undefined;
-}
-
-/** Whose spare instances are: nobody knows which tenant comes next, so they serve calls that name none. */
-export const SPARE: Whose = { tenant: undefined, owner: undefined };
-
-/** Everything of one name: its definition now, and its instances, those of earlier definitions included. */
-export interface ServerGroup {
-  readonly name: string;
-  /** Undefined once the server was removed; the group stays until its last instance is dead. */
-  definition: ResolvedDefinition | undefined;
-  /** Every tree that takes a slot, or waits for that of another. */
-  readonly instances: Set<ServerInstance>;
-  /** Slots taken. */
-  used: number;
-  /** Idle instances by {@link reuseKey}, the one used last at the end. */
-  readonly idle: Map<string, ServerInstance[]>;
-  /** Shared instances that have leases, by {@link reuseKey}. */
-  readonly shared: Map<string, ServerInstance[]>;
-  /** Starts on the way, by {@link reuseKey}, oldest first. */
-  readonly starts: Map<string, ServerInstance[]>;
-  idleCount: number;
-  /** Trees being ended: their slots come free. */
-  readonly ending: Set<ServerInstance>;
-  /** The last start that failed, until one succeeds: for whom, and at which clock time. */
-  lastFailure: { readonly error: PoolError; readonly key: string; readonly at: number } | undefined;
-  /** Client capabilities that it was told of that clients count on them in vain. */
-  readonly undeclared: Set<string>;
-  /** Starts for `minIdle` that failed in a row, and when the next may be tried. */
-  failures: number;
-  retryAt: number;
-}
-
-/** A server that is defined now. */
-export type OpenGroup = ServerGroup & { definition: ResolvedDefinition };
-
-export function isOpen(group: ServerGroup | undefined): group is OpenGroup {
-  return group?.definition !== undefined;
-}
-
-/** Who may use an instance that was started for `whose`. */
-export function reuseKey({ reuse }: ResolvedDefinition, { tenant, owner }: Whose): string {
-  return reuse === 'owner' ? `${tenant ?? ''}\0${owner ?? ''}` : (tenant ?? '');
-}
-
-/** Callers of one kind can be served by the same instances: those of one server and one reuse key. */
-export function kindOf(definition: ResolvedDefinition, whose: Whose): string {
-  return kind(definition.name, reuseKey(definition, whose));
-}
-
-export function kind(name: string, key: string): string {
-  return `${name}\0${key}`;
-}
+import { newGroup, type OpenGroup, type ServerGroup, seatsFor } from './server-group.js';
+import { reuseKey } from './whose.js';
 
 /**
  * The trees of a pool, by server and by use. Counts slots: a tree has one from the tick before its spawn until its death is
@@ -84,21 +28,7 @@ export class Fleet {
   #ensureGroup(name: string): ServerGroup {
     let group = this.groups.get(name);
     if (group === undefined) {
-      group = {
-        name,
-        definition: undefined,
-        instances: new Set(),
-        used: 0,
-        idle: new Map(),
-        shared: new Map(),
-        starts: new Map(),
-        idleCount: 0,
-        ending: new Set(),
-        lastFailure: undefined,
-        undeclared: new Set(),
-        failures: 0,
-        retryAt: 0,
-      };
+      group = newGroup(name);
       this.groups.set(name, group);
     }
     return group;
@@ -132,11 +62,6 @@ export class Fleet {
   /** Whether one more tree fits into both budgets. To be asked before each start: a listener may have used the room. */
   hasRoom({ definition, used }: OpenGroup, maxProcesses: number): boolean {
     return used < definition.maxInstances && this.used < maxProcesses;
-  }
-
-  /** Whether more of its trees run than its definition allows, because that was changed. */
-  isOverLimit({ definition, used, ending }: ServerGroup): boolean {
-    return definition !== undefined && used - ending.size > definition.maxInstances;
   }
 
   *instances(): Generator<ServerInstance> {
@@ -178,34 +103,16 @@ export class Fleet {
     return removed;
   }
 
-  startsFor(group: ServerGroup, key: string): readonly ServerInstance[] {
-    return group.starts.get(key) ?? [];
-  }
-
   isStarting(instance: ServerInstance): boolean {
     const starts = this.groups.get(instance.name)?.starts.get(reuseKey(instance.definition, instance));
     return starts?.includes(instance) ?? false;
   }
 
-  /** How many callers the starts on the way will have room for. */
-  seatsFor(group: ServerGroup, key: string): number {
-    let seats = 0;
-    for (const { seats: all, leases, retired } of this.startsFor(group, key)) {
-      if (retired === undefined) seats += all - leases;
-    }
-    return seats;
-  }
-
-  /** The same for a kind of callers. */
+  /** How many callers of a kind the starts on the way will have room for. */
   seatsForKind(wanted: string): number {
     const separator = wanted.indexOf('\0');
     const group = this.groups.get(wanted.slice(0, separator));
-    return group === undefined ? 0 : this.seatsFor(group, wanted.slice(separator + 1));
-  }
-
-  /** Starts on the way that serve no lease yet, so that they can be called off. */
-  freeStarts(group: ServerGroup, key: string): ServerInstance[] {
-    return this.startsFor(group, key).filter(({ leases }) => leases === 0);
+    return group === undefined ? 0 : seatsFor(group, wanted.slice(separator + 1));
   }
 
   park(group: ServerGroup, instance: ServerInstance): void {
@@ -217,24 +124,6 @@ export class Fleet {
     else idle.push(instance);
     group.idleCount += 1;
     this.idleCount += 1;
-  }
-
-  idleFor(group: ServerGroup, key: string): number {
-    return group.idle.get(key)?.length ?? 0;
-  }
-
-  /** Whether an instance runs that may come free for callers of this kind. */
-  isServing(group: ServerGroup, key: string): boolean {
-    for (const instance of group.instances) {
-      if (instance.state === 'ready' && reuseKey(instance.definition, instance) === key) return true;
-    }
-    return false;
-  }
-
-  /** Instances with room for a caller, idle ones included. */
-  readyFor(group: ServerGroup, key: string): number {
-    const shared = group.shared.get(key)?.filter(({ leases, seats, retired }) => leases < seats && !retired);
-    return this.idleFor(group, key) + (shared?.length ?? 0);
   }
 
   /** The idle instance used last, so that the others can grow old and end. */
@@ -257,17 +146,6 @@ export class Fleet {
   removeShared(instance: ServerInstance): void {
     const group = this.groups.get(instance.name);
     if (group) take(group.shared, reuseKey(instance.definition, instance), instance);
-  }
-
-  /** The shared instance with room for another lease that has the fewest. */
-  leastLoaded(group: ServerGroup, key: string, now: number): ServerInstance | undefined {
-    let least: ServerInstance | undefined;
-    for (const instance of group.shared.get(key) ?? []) {
-      const { leases, seats, retired, uses, definition, expiresAt } = instance;
-      if (leases >= seats || retired !== undefined || uses >= definition.maxUses || expiresAt <= now) continue;
-      if (least === undefined || leases < least.leases) least = instance;
-    }
-    return least;
   }
 
   /** Idle instances, of one group or of all, in the order in which they make room for others: the one idle longest first. */
@@ -346,11 +224,4 @@ function take(lists: Map<string, ServerInstance[]>, key: string, instance: Serve
   list.splice(index, 1);
   if (list.length === 0) lists.delete(key);
   return true;
-}
-
-/** How many of these starts it takes to serve so many callers. */
-export function startsNeeded(starts: readonly ServerInstance[], callers: number): number {
-  let needed = 0;
-  for (let left = callers; left > 0 && needed < starts.length; needed++) left -= starts[needed]?.seats ?? 1;
-  return needed;
 }

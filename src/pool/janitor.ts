@@ -1,12 +1,15 @@
 import type { Clock, Timer } from '../config/clock.js';
 import type { ResolvedPoolOptions } from '../config/options.js';
 import type { ServerInstance } from '../server/server-instance.js';
-import { type Fleet, isOpen, kindOf, type OpenGroup, reuseKey, type ServerGroup, SPARE } from './fleet.js';
+import type { Fleet } from './fleet.js';
 import type { Lease } from './lease.js';
 import type { LeaseDesk } from './lease-desk.js';
 import type { Lifecycle } from './lifecycle.js';
 import { idleVerdicts } from './reuse.js';
+import { isOpen, type OpenGroup, readyFor, type ServerGroup, startsFor } from './server-group.js';
 import { silenceOf, silences } from './silence.js';
+import type { WaitQueue } from './wait-queue.js';
+import { kindOf, reuseKey, SPARE } from './whose.js';
 
 /** How often quarantined trees are looked at again, ms. */
 const QUARANTINE_INTERVAL = 30_000;
@@ -19,16 +22,25 @@ export class Janitor {
   readonly #clock: Clock;
   readonly #fleet: Fleet;
   readonly #desk: LeaseDesk;
+  readonly #queue: WaitQueue;
   readonly #options: ResolvedPoolOptions;
   readonly #lifecycle: Lifecycle;
   #timer: Timer | undefined;
   #due = Infinity;
   #stopped = false;
 
-  constructor(clock: Clock, fleet: Fleet, desk: LeaseDesk, options: ResolvedPoolOptions, lifecycle: Lifecycle) {
+  constructor(
+    clock: Clock,
+    fleet: Fleet,
+    desk: LeaseDesk,
+    queue: WaitQueue,
+    options: ResolvedPoolOptions,
+    lifecycle: Lifecycle,
+  ) {
     this.#clock = clock;
     this.#fleet = fleet;
     this.#desk = desk;
+    this.#queue = queue;
     this.#options = options;
     this.#lifecycle = lifecycle;
   }
@@ -54,7 +66,7 @@ export class Janitor {
 
   /** Starts what `minIdle` asks for, where there is room that no caller needs. */
   fillUp(): void {
-    if (this.#stopped || this.#desk.queue.size > 0) return;
+    if (this.#stopped || this.#queue.size > 0) return;
     for (const group of this.#fleet.withMinimum) {
       if (group.retryAt > this.#clock.now()) this.wakeAt(group.retryAt);
       // Asked again before each start: a listener to the last one may have changed everything.
@@ -65,7 +77,7 @@ export class Janitor {
   #lacksSpare(group: OpenGroup): boolean {
     const { minIdle } = group.definition;
     const key = reuseKey(group.definition, SPARE);
-    if (this.#fleet.readyFor(group, key) + this.#fleet.startsFor(group, key).length >= minIdle) return false;
+    if (readyFor(group, key) + startsFor(group, key).length >= minIdle) return false;
     return group.retryAt <= this.#clock.now() && this.#fleet.hasRoom(group, this.#options.limits.maxProcesses);
   }
 
@@ -78,7 +90,7 @@ export class Janitor {
 
   /** Callers are kept waiting: takes a lease back that is silent for too long, and comes back for the others. */
   reclaimSilent(): void {
-    const blocked = [...this.#desk.queue].filter(({ blockedBy }) => blockedBy !== undefined);
+    const blocked = [...this.#queue].filter(({ blockedBy }) => blockedBy !== undefined);
     if (blocked.length === 0) return;
     const forAny = blocked.some(({ blockedBy }) => blockedBy === 'maxProcesses');
     const names = new Set(blocked.map(({ name }) => name));

@@ -6,7 +6,7 @@ import { PoolError } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { PooledTransport, Session, SessionEnd, SessionOwner } from '../protocol/session.js';
 import type { ServerInstance } from '../server/server-instance.js';
-import type { Whose } from './fleet.js';
+import type { Whose } from './whose.js';
 
 /** The right to talk to an instance, as `getServer()` returns it. */
 export interface PooledServer {

@@ -5,10 +5,12 @@ import type { ToolChanges } from '../protocol/tool-list.js';
 import type { EndReason, InstanceContext, InstanceObserver } from '../server/instance-context.js';
 import { ServerInstance } from '../server/server-instance.js';
 import type { Breakers } from './breakers.js';
-import { type Fleet, type OpenGroup, reuseKey, type ServerGroup, startsNeeded, type Whose } from './fleet.js';
+import type { Fleet } from './fleet.js';
 import type { News, ServerEvent } from './pool-events.js';
 import { poolClosed, undeclared } from './refusals.js';
+import { freeStarts, type OpenGroup, type ServerGroup, startsNeeded } from './server-group.js';
 import type { PoolMetrics } from './status.js';
+import { reuseKey, type Whose } from './whose.js';
 
 /** What the lives of instances mean to the pool. */
 export interface LifecycleHost {
@@ -144,7 +146,7 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
 
   /** Ends the youngest start that is more than `waiting` callers, and `missing` spares, ask for. A start of `warm` or `minIdle` is wanted by the pool. */
   endUnwantedStart(group: ServerGroup, key: string, waiting: number, missing: number): void {
-    const starts = this.#fleet.freeStarts(group, key);
+    const starts = freeStarts(group, key);
     const asked = starts.filter((instance) => !this.#spares.has(instance));
     const wanted = startsNeeded(starts, waiting) + missing;
     if (starts.length > Math.max(wanted, starts.length - asked.length)) void asked.at(-1)?.stop('unwanted');

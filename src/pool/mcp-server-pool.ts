@@ -17,17 +17,18 @@ import { PoolError } from '../errors.js';
 import { SafeEmitter } from '../events.js';
 import type { CleanupQueue } from '../process/cleanup-queue.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
-import { isOpen, type OpenGroup, reuseKey } from './fleet.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { Lease, type PooledServer } from './lease.js';
 import { assemble, type PoolDependencies, type PoolParts } from './parts.js';
 import { type PoolPlan, planOf } from './plan.js';
 import type { News, PoolEvents, ShutdownReport } from './pool-events.js';
 import { aborted, poolClosed, unknownServer } from './refusals.js';
+import { isOpen, type OpenGroup, readyFor, startsFor } from './server-group.js';
 import { Shutdown } from './shutdown.js';
 import { assertSignalsArrive, handleSignals, ignoreSignals } from './signals.js';
 import { type PoolMetrics, type PoolStatus, statusOf } from './status.js';
 import type { LeaseRequest } from './wait-queue.js';
+import { reuseKey } from './whose.js';
 
 /**
  * A pool of stdio MCP servers: gives out leases on running servers within hard budgets, and ends every process it started.
@@ -94,7 +95,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       if (request.signal?.aborted) throw aborted(group, 0, 'its signal was aborted before', request.signal.reason);
       const stack = this.#options.leakDetection > 0 ? stackAbove(this.getServer) : undefined;
       const lease = this.#parts.desk.acquireFree(group, request, stack);
-      return lease === undefined ? this.#parts.desk.wait(group, request, stack) : Promise.resolve(lease);
+      return lease === undefined ? this.#parts.waiting.wait(group, request, stack) : Promise.resolve(lease);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -131,7 +132,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       throw new PoolError('INVALID_OPTIONS', problem, { name, problems: [problem] });
     }
     this.#parts.fleet.define(resolveDefinition(name, definition, this.#options));
-    this.#parts.desk.settle();
+    this.#parts.waiting.settle();
   }
 
   /**
@@ -152,7 +153,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     // What failed before says nothing about what comes.
     this.#parts.breakers.forget((server) => server === name);
     this.#parts.desk.redefined(group);
-    if (changed.key === key) this.#parts.desk.settle();
+    if (changed.key === key) this.#parts.waiting.settle();
     else await this.#parts.retirement.retire([...group.instances], 'replaced', timeout);
   }
 
@@ -168,7 +169,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     this.#parts.fleet.undefine(group);
     this.#parts.breakers.forget((server) => server === name);
     const error = unknownServer(name, this.#names(), 'was removed while the call waited');
-    this.#parts.desk.rejectAll(
+    this.#parts.waiting.rejectAll(
       (waiter) => waiter.name === name,
       () => error,
     );
@@ -197,8 +198,8 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     const { count, ...whose } = resolveWarmOptions(options);
     const key = reuseKey(group.definition, whose);
     const { maxProcesses } = this.#options.limits;
-    const idle = () => this.#parts.fleet.readyFor(group, key);
-    const starts = [...this.#parts.fleet.startsFor(group, key)];
+    const idle = () => readyFor(group, key);
+    const starts = [...startsFor(group, key)];
     for (let missing = count - idle() - starts.length; missing > 0; missing--) {
       if (!isOpen(group) || !this.#parts.fleet.hasRoom(group, maxProcesses)) break;
       const instance = this.#parts.lifecycle.startSpare(group, whose);
@@ -212,9 +213,11 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
 
   /** What the pool holds now. */
   status(): PoolStatus {
+    const { fleet, desk, waiting, host } = this.#parts;
+    const { maxProcesses } = this.#options.limits;
     const pids = new Set(this.registry.list().map(({ pid }) => pid));
-    const containment = this.#parts.host.containment(pids);
-    return statusOf(this.#state, this.#parts.fleet, this.#parts.desk, this.#options.limits.maxProcesses, containment);
+    const queues = { leases: desk.leases, queue: waiting.queue };
+    return statusOf(this.#state, fleet, queues, maxProcesses, host.containment(pids));
   }
 
   /** Counts since the pool was made. */
@@ -231,8 +234,8 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    * @throws PoolError `INVALID_OPTIONS`; the error when processes cannot be listed (EMFILE)
    */
   plan(mode: PlanMode): PoolPlan {
-    const { fleet, desk, lifecycle, cleanup, clock } = this.#parts;
-    return planOf(resolvePlanOptions({ mode }).mode, { fleet, desk, lifecycle, cleanup, now: clock.now() });
+    const { fleet, desk, waiting, lifecycle, cleanup, clock } = this.#parts;
+    return planOf(resolvePlanOptions({ mode }).mode, { fleet, desk, waiting, lifecycle, cleanup, now: clock.now() });
   }
 
   /**
@@ -292,7 +295,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
 
   async #close(process: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {
     this.emit('pool:draining', { mode: options.mode });
-    const rejected = this.#parts.desk.close(poolClosed());
+    const rejected = this.#parts.waiting.close(poolClosed());
     const report = { ...(await process.run(options)), rejected };
     await this.#parts.host.end();
     this.#state = 'closed';

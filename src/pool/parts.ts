@@ -17,6 +17,7 @@ import { LocalHost, type ServerHost } from './local-host.js';
 import type { News } from './pool-events.js';
 import { Retirement } from './retirement.js';
 import { newMetrics } from './status.js';
+import { WaitingCallers } from './waiting-callers.js';
 
 /** What a pool stands on. Tests, and hosts with other kinds of processes, bring their own. */
 export interface PoolDependencies {
@@ -55,25 +56,34 @@ export function assemble(
     stoppedUnder: (instance, error) => desk.endLeases(instance, error),
     takeOver: (instance) => failover.takeOver(instance),
     usable: (instance) => desk.park(instance),
-    startFailed: (group, key, seats, error) => desk.startFailed(group, key, seats, error),
+    startFailed: (group, key, seats, error) => waiting.startFailed(group, key, seats, error),
     spareFailed: (group) => janitor.spareFailed(group),
     quarantined: () => janitor.quarantined(),
-    changed: () => desk.settle(),
+    changed: () => waiting.settle(),
+  });
+  const waiting = new WaitingCallers({
+    ...{ options, clock, fleet, news: leaseNews, lifecycle, breakers },
+    host: {
+      lend: (group, whose, stack) => desk.lend(group, whose, stack),
+      reclaimSilent: () => janitor.reclaimSilent(),
+      fillUp: () => janitor.fillUp(),
+    },
   });
   const timekeeper = {
     parked: (...args: Parameters<Janitor['parked']>) => janitor.parked(...args),
     wakeAt: (at: number) => janitor.wakeAt(at),
-    reclaimSilent: () => janitor.reclaimSilent(),
-    fillUp: () => janitor.fillUp(),
   };
-  const desk = new LeaseDesk({ options, clock, hold, fleet, news: leaseNews, lifecycle, breakers, timekeeper });
+  const desk: LeaseDesk = new LeaseDesk({ options, clock, hold, fleet, news: leaseNews, waiting, timekeeper });
   const leases = { of: desk.leasesOf.bind(desk) };
   const failover: Failover = new Failover({
     ...{ clock, fleet, lifecycle, breakers, leases, news, leaseNews, metrics, maxProcesses, isOpen },
   });
-  const retirement = new Retirement({ clock, hold, desk, failover });
-  const janitor = new Janitor(clock, fleet, desk, options, lifecycle);
-  return { clock, hold, host, fleet, metrics, registry, cleanup, breakers, lifecycle, desk, retirement, janitor };
+  const retirement = new Retirement({ clock, hold, desk, waiting, failover });
+  const janitor = new Janitor(clock, fleet, desk, waiting.queue, options, lifecycle);
+  return {
+    ...{ clock, hold, host, fleet, metrics, registry, cleanup, breakers, lifecycle },
+    ...{ waiting, desk, retirement, janitor },
+  };
 }
 
 /** Where processes live of which this host need not take care. */

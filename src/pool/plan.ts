@@ -9,8 +9,10 @@ import type { Lease } from './lease.js';
 import type { LeaseDesk } from './lease-desk.js';
 import type { Lifecycle } from './lifecycle.js';
 import { idleVerdicts, whyNotAgain } from './reuse.js';
+import { isOverLimit } from './server-group.js';
 import { isBusy, shutdownEnds } from './shutdown.js';
 import { silenceOf, silences } from './silence.js';
+import type { WaitingCallers } from './waiting-callers.js';
 
 /** One process tree that would be ended. */
 export interface PlannedEnd extends TreePlan {
@@ -40,6 +42,7 @@ export interface PoolPlan {
 export interface PlanParts {
   readonly fleet: Fleet;
   readonly desk: LeaseDesk;
+  readonly waiting: WaitingCallers;
   readonly lifecycle: Lifecycle;
   readonly cleanup: CleanupQueue;
   readonly now: number;
@@ -48,7 +51,11 @@ export interface PlanParts {
 /** Foresees by the rules that the real thing goes by: what these decide is decided nowhere else. */
 export function planOf(mode: PlanMode, parts: PlanParts): PoolPlan {
   if (mode === 'reclaim') return { mode, ends: planReclaim(parts), rejected: 0 };
-  return { mode, ends: planShutdown(mode === 'shutdown' ? 'graceful' : mode, parts), rejected: parts.desk.queue.size };
+  return {
+    mode,
+    ends: planShutdown(mode === 'shutdown' ? 'graceful' : mode, parts),
+    rejected: parts.waiting.queue.size,
+  };
 }
 
 function planShutdown(mode: EndMode, { fleet, desk, lifecycle, cleanup, now }: PlanParts): PlannedEnd[] {
@@ -63,10 +70,10 @@ function planShutdown(mode: EndMode, { fleet, desk, lifecycle, cleanup, now }: P
 }
 
 /** Idle ones, then starts that nobody waits for, then those whose leases are all silent. */
-function planReclaim({ fleet, desk, now }: PlanParts): PlannedEnd[] {
+function planReclaim({ fleet, desk, waiting, now }: PlanParts): PlannedEnd[] {
   const verdicts = [...fleet.groups.values()].flatMap((group) => idleVerdicts(group, now));
   const overdue = new Map(verdicts.map(({ instance, reason }) => [instance, reason]));
-  const free = [...fleet.idleLongestFirst(), ...desk.surplusStarts()].map((instance) =>
+  const free = [...fleet.idleLongestFirst(), ...waiting.surplusStarts()].map((instance) =>
     planned(instance, overdue.get(instance) ?? 'evicted', 'graceful', { leases: [], drain: 0, now }),
   );
   const silent = [...silences(desk.leases.values(), now)].filter(
@@ -76,7 +83,7 @@ function planReclaim({ fleet, desk, now }: PlanParts): PlannedEnd[] {
     ...free,
     ...silent.map(([instance]) => {
       const group = fleet.group(instance.name);
-      const surplus = group && fleet.isOverLimit(group) ? 'surplus' : undefined;
+      const surplus = group && isOverLimit(group) ? 'surplus' : undefined;
       const reason = whyNotAgain(instance, now) ?? surplus ?? 'evicted';
       return planned(instance, reason, 'graceful', { leases: desk.leasesOf(instance), drain: 0, now });
     }),

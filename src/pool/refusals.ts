@@ -1,7 +1,8 @@
 import { PoolError, type PoolErrorData } from '../errors.js';
 import type { ServerInstance } from '../server/server-instance.js';
-import { type OpenGroup, reuseKey } from './fleet.js';
+import type { OpenGroup } from './server-group.js';
 import type { Waiter } from './wait-queue.js';
+import { reuseKey } from './whose.js';
 
 export function unknownServer(name: string | undefined, known: readonly string[], why: string): PoolError {
   const listed = known.length === 0 ? 'none is defined; call addServer()' : `defined are: ${known.join(', ')}`;

@@ -4,6 +4,7 @@ import type { EndReason } from '../server/instance-context.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { Failover } from './failover.js';
 import type { LeaseDesk } from './lease-desk.js';
+import type { WaitingCallers } from './waiting-callers.js';
 
 /** How long a shared instance that is replaced may take to finish what it has, unless the host says less, ms. */
 const REPLACEMENT_TIMEOUT = 30_000;
@@ -12,6 +13,7 @@ export interface RetirementParts {
   readonly clock: Clock;
   readonly hold: HostHold;
   readonly desk: LeaseDesk;
+  readonly waiting: WaitingCallers;
   readonly failover: Failover;
 }
 
@@ -28,7 +30,7 @@ export class Retirement {
 
   /** Resolves when all have ended. Holds the host open for what ends in bounded time, not for a lease that may last for ever. */
   async retire(instances: readonly ServerInstance[], reason: EndReason, timeout: number): Promise<void> {
-    const { clock, desk, failover } = this.#parts;
+    const { clock, desk, waiting, failover } = this.#parts;
     // What was spawned to take the place of another is fresh.
     const isFresh = (instance: ServerInstance) => instance.pid !== undefined && failover.isNext(instance);
     const old = instances.filter((instance) => reason !== 'restart' || !isFresh(instance));
@@ -41,7 +43,7 @@ export class Retirement {
       for (const lease of staying.flatMap((instance) => desk.leasesOf(instance))) desk.reclaim(lease, why);
     };
     const timer = timeout < Infinity ? clock.after(timeout, takeBack) : undefined;
-    desk.settle();
+    waiting.settle();
     // One that fails does not keep the others from being waited for.
     const outcomes = await Promise.allSettled(ends);
     timer?.cancel();

@@ -1,6 +1,7 @@
 import type { EndReason } from '../server/instance-context.js';
 import type { ServerInstance } from '../server/server-instance.js';
-import { reuseKey, type ServerGroup, SPARE } from './fleet.js';
+import type { ServerGroup } from './server-group.js';
+import { reuseKey, SPARE } from './whose.js';
 
 /** Why an instance may not be used again after its lease, or undefined when it may. */
 export function whyNotAgain(

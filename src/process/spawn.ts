@@ -7,30 +7,16 @@ import { resolveCommand } from './command.js';
 import { forgetCgroups } from './containment/cgroup-probe.js';
 import { type ContainedStart, containedStart } from './containment/contained-start.js';
 import type { ContainmentLevel } from './containment/containment-status.js';
-import { checkJoined } from './containment/group-for.js';
 import type { Watch } from './containment/host-guard.js';
-import { InnerHosts } from './containment/inner-hosts.js';
-import { lastLook } from './containment/last-look.js';
-import { MarkSearch } from './containment/mark-search.js';
 import { type StartRefusal, wrapperRefusal } from './containment/wrapper.js';
 import { forgetAtExit, killAtExit } from './exit-hook.js';
 import type { EndOptions, Launcher, ProcessHandlers, ServerProcess } from './launcher.js';
+import { LocalTree } from './local-tree.js';
 import type { Platform } from './platform.js';
-import { ProcessGroup } from './process-group.js';
-import { identify, type ProcessIdentity, type ProcessRow, type ProcessTable } from './process-table.js';
-import { type Kin, ProcessTree } from './process-tree.js';
+import { identify, type ProcessTable } from './process-table.js';
 import { spawnError } from './spawn-error.js';
 import { StderrTail } from './stderr-tail.js';
-import {
-  type EndMode,
-  endTree,
-  type Graces,
-  killMembers,
-  planEnd,
-  signalTree,
-  type TerminationReport,
-  type TreePlan,
-} from './termination.js';
+import type { EndMode, Graces, TerminationReport, TreePlan } from './termination.js';
 
 /** How much of stderr is kept for errors and events, bytes. */
 const STDERR_TAIL = 65_536;
@@ -66,6 +52,7 @@ export function localLauncher(
   };
 }
 
+/** One child process: its streams, and what is heard of it. How its tree ends is for {@link LocalTree}. */
 class LocalProcess implements ServerProcess {
   readonly pid: number | undefined;
   readonly startTime: number | undefined;
@@ -74,22 +61,14 @@ class LocalProcess implements ServerProcess {
   readonly stderr: Readable | undefined;
   readonly #child: ChildProcess;
   readonly #definition: ResolvedDefinition;
-  readonly #platform: Platform;
   readonly #start: ContainedStart;
-  /** Pools that run in this server: known to the looks of its tree, and then to the sweep. */
-  readonly #inner: InnerHosts | undefined;
   /** Who ends it when the host dies. */
   readonly #watch: Watch;
   readonly #stderr = new StderrTail(STDERR_TAIL);
-  readonly #tree: Kin | undefined;
-  #exited = false;
-  /** What the leader left, in the tick of its exit: whoever kills it then need not look again. */
-  #left: ProcessRow[] | undefined;
-  /** What was killed outside the ladder, and when. */
-  readonly #kills: { readonly time: number; readonly processes: number }[] = [];
-  readonly #onceExited = new Set<() => void>();
+  /** Undefined while nothing is known to run: then there is nothing to be ended. */
+  readonly #tree: LocalTree | undefined;
   /** What the exit of the host does. */
-  readonly #lastResort = { killNow: () => this.#killAll() };
+  readonly #lastResort = { killNow: () => this.#tree?.killAll() };
   #drained: Promise<void> | undefined;
 
   constructor(
@@ -99,13 +78,9 @@ class LocalProcess implements ServerProcess {
     cgroupParent: string | undefined,
     watch: Watch,
   ) {
-    const { table } = platform;
-    this.#platform = platform;
     this.#definition = definition;
     this.#watch = watch;
     this.#start = prepare(definition, platform, cgroupParent);
-    const { mark } = this.#start;
-    this.#inner = mark && new InnerHosts(mark);
     this.#child = spawnChild(definition, this.#start, platform);
     const { pid } = this.#child;
     this.pid = pid;
@@ -114,9 +89,15 @@ class LocalProcess implements ServerProcess {
     this.stdout = this.#child.stdout ?? new PassThrough();
     this.stderr = this.#child.stderr ?? undefined;
     // Read in the same tick: the child is not collected before, so the row is there even if it is dead already.
-    this.startTime = pid === undefined ? undefined : startTimeOf(table, pid);
+    this.startTime = pid === undefined ? undefined : startTimeOf(platform.table, pid);
     if (pid !== undefined && this.startTime !== undefined) {
-      this.#tree = kinOf({ pid, startTime: this.startTime }, this.#start, platform, this.#inner);
+      this.#tree = new LocalTree({
+        leader: { pid, startTime: this.startTime },
+        start: this.#start,
+        platform,
+        closeStdin: () => this.stdin.end(),
+        onDead: () => this.#onDead(),
+      });
     }
     this.#listen(handlers);
     if (pid !== undefined && this.#tree === undefined) this.#refuseUnknown();
@@ -153,71 +134,24 @@ class LocalProcess implements ServerProcess {
     return this.#drained;
   }
 
-  async end({ mode, signal, graces }: EndOptions): Promise<TerminationReport> {
-    const tree = this.#tree;
-    if (this.pid === undefined || tree === undefined) {
-      return { pid: this.pid ?? 0, endedBy: 'exit', steps: [], duration: 0, survivors: [] };
-    }
-    const target = {
-      pid: this.pid,
-      platform: this.#platform,
-      tree,
-      closeStdin: () => this.stdin.end(),
-      hasExited: () => this.#exited,
-      onceExited: (wake: () => void) => this.#onceExited.add(wake),
-      killGroup: () => this.#start.group?.kill(),
-      lastLook: lastLook(this.#start, this.#platform, { since: this.startTime, inner: this.#inner }),
-    };
-    const started = performance.now();
-    try {
-      const { group } = this.#start;
-      const identity = { pid: this.pid, startTime: this.startTime ?? 0 };
-      if (group && !this.#exited) checkJoined(group, identity);
-      const report = this.#withKills(await endTree(target, graces ?? this.#definition, mode, signal), started);
-      if (report.survivors.length === 0) {
-        this.#destroyStreams();
-        this.#start.group?.remove();
-        forgetAtExit(this.#lastResort);
-        this.#watch.ended();
-      }
-      return report;
-    } catch (error) {
-      // The table cannot be read (EMFILE). Nothing can be proven now, but what is surely ours need not live on.
-      this.stdin.end();
-      if (mode === 'emergency') this.#killUnseen();
-      throw error;
-    }
+  end({ graces = this.#definition, ...how }: EndOptions): Promise<TerminationReport> {
+    if (this.#tree) return this.#tree.end(how, graces);
+    return Promise.resolve({ pid: this.pid ?? 0, endedBy: 'exit', steps: [], duration: 0, survivors: [] });
   }
 
   plan(mode: EndMode, graces: Graces): TreePlan {
-    if (this.pid === undefined || this.#tree === undefined) return { steps: [], processes: [] };
-    const target = { pid: this.pid, platform: this.#platform, tree: this.#tree, hasExited: () => this.#exited };
-    return planEnd(target, graces, mode);
+    return this.#tree?.plan(mode, graces) ?? { steps: [], processes: [] };
   }
 
   killNow(): void {
-    if (this.#tree === undefined || !this.#platform.withoutInit) return this.#killAll();
-    try {
-      const living = this.#left ?? this.#tree.refresh();
-      this.#noteKill(living.length);
-      // Parents come later, when they have collected. The ladder, which comes anyway, proves that it was done.
-      killMembers(this.#platform, this.#tree, living).catch(() => {});
-    } catch {
-      this.#killUnseen();
-    }
+    this.#tree?.killNow();
   }
 
-  /** All at once: for the last tick of the host, and where an init collects them. */
-  #killAll(): void {
-    if (this.#tree === undefined) return;
-    try {
-      const living = this.#left ?? this.#tree.refresh();
-      this.#noteKill(living.length);
-      signalTree(this.#platform, this.#tree, living, 'SIGKILL');
-      this.#start.group?.kill();
-    } catch {
-      this.#killUnseen();
-    }
+  #onDead(): void {
+    this.#destroyStreams();
+    this.#start.group?.remove();
+    forgetAtExit(this.#lastResort);
+    this.#watch.ended();
   }
 
   /** Takes the tree into its cgroup, unless it has ended before. */
@@ -228,42 +162,6 @@ class LocalProcess implements ServerProcess {
       await group.adopt(this.pid);
     } catch {
       // It ended meanwhile, or is found outside when it does.
-    }
-  }
-
-  /** Kills the group without a look at it: until the leader was collected, its number is nobody else's. */
-  #killUnseen(): void {
-    this.#start.group?.kill();
-    if (this.#exited || this.pid === undefined) return;
-    this.#noteKill(1);
-    this.#platform.signalGroup(this.pid, 'SIGKILL');
-  }
-
-  #noteKill(processes: number): void {
-    if (processes > 0) this.#kills.push({ time: performance.now(), processes });
-  }
-
-  /** What was killed outside the ladder belongs into its report. */
-  #withKills(report: TerminationReport, started: number): TerminationReport {
-    const kills = this.#kills.map(({ time, processes }) => {
-      return { step: 'SIGKILL' as const, at: Math.max(0, Math.round(time - started)), processes };
-    });
-    const all = [...report.steps, ...kills].sort((a, b) => a.at - b.at);
-    // Killed twice in a row is killed once.
-    const steps = all.filter(({ step }, index) => step !== all[index - 1]?.step);
-    return { ...report, steps, endedBy: steps.at(-1)?.step ?? report.endedBy };
-  }
-
-  /** Takes in what the leader left. If the table cannot be read now, they cannot be told from strangers any more. */
-  #adoptOrphans(): void {
-    try {
-      this.#left = this.#tree?.leaderExited();
-      // A look is good for its own tick.
-      queueMicrotask(() => {
-        this.#left = undefined;
-      });
-    } catch {
-      // EMFILE. The ladder ends the members that are known.
     }
   }
 
@@ -279,11 +177,8 @@ class LocalProcess implements ServerProcess {
     });
     // `exit`, not `close`: a helper that holds stdout delays `close`, perhaps for ever.
     child.once('exit', (exitCode, signal) => {
-      this.#exited = true;
-      if (this.#tree) this.#adoptOrphans();
+      if (this.#tree) this.#tree.leaderExited();
       else this.#start.group?.remove();
-      for (const wake of this.#onceExited) wake();
-      this.#onceExited.clear();
       handlers.onExit({ exitCode, signal, ...this.#start.group?.verdict() });
     });
     // EPIPE and the like reach whoever writes through its callback; without a listener they would crash the host.
@@ -345,20 +240,6 @@ function spawnChild(
     // E2BIG and a command that is no program throw in this tick.
     throw spawnError(definition, error);
   }
-}
-
-/** Who shall end with the server. */
-function kinOf(
-  leader: ProcessIdentity,
-  { containment, mark, group }: ContainedStart,
-  platform: Platform,
-  inner: InnerHosts | undefined,
-): Kin {
-  const { table, marks: reads } = platform;
-  if (containment === 'group') return new ProcessGroup(table, leader);
-  const since = leader.startTime;
-  const marks = mark && reads ? new MarkSearch(mark, { table, reads, since, inner }) : undefined;
-  return new ProcessTree(table, leader, { marks, inCgroup: group && (() => group.pids()) });
 }
 
 function startTimeOf(table: ProcessTable, pid: number): number | undefined {

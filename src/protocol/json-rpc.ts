@@ -97,3 +97,13 @@ export function isRepeatable(method: string): boolean {
 export function property(value: unknown, key: string): unknown {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined;
 }
+
+/** Nothing of it is shared with what it was made from, unless that is nested too deep. */
+export function copyOf<T extends object>(value: T): T {
+  try {
+    return structuredClone(value);
+  } catch {
+    // Nested deeper than can be copied: better one that is shared than none.
+    return { ...value };
+  }
+}

@@ -1,9 +1,8 @@
 import type { Clock } from '../config/clock.js';
-import { type Deferred, deferred } from '../config/deferred.js';
 import type { HostHold } from '../config/host-hold.js';
 import { PoolError } from '../errors.js';
+import { Backlog, type Outgoing } from './backlog.js';
 import type { WriteBudget } from './connection.js';
-import { FairQueue } from './fair-queue.js';
 import {
   type Answer,
   errorFor,
@@ -35,22 +34,6 @@ interface Ask {
   readonly answered: (answer: Answer | undefined) => void;
 }
 
-/** A message that waits for its turn. */
-interface Outgoing {
-  readonly member: Member;
-  /** Undefined once nobody wants it sent. */
-  message: JsonRpcMessage | undefined;
-  readonly request: OpenRequest | undefined;
-  /** Bytes that it takes of what may wait; 0 once it has given them back. */
-  size: number;
-  /** Absent when the sender was told long ago: the request was written to a server that is gone. */
-  readonly sent: Deferred<void> | undefined;
-}
-
-/** Of what may wait to be written in a pool, one session gets a part. */
-const SESSION_SHARE = 4;
-/** And all sessions of one server. */
-const SERVER_SHARE = 2;
 /** How long a request that nobody waits for may keep its place on a server that must not be given another meanwhile, ms. */
 const FINISHING_TIME = 60_000;
 const GONE = { reason: 'its client is gone' };
@@ -63,17 +46,17 @@ const MOST_OPEN = 100_000;
  */
 export class RequestFlow {
   readonly #options: RequestFlowOptions;
-  readonly #waiting = new FairQueue<Member, Outgoing>();
+  readonly #waiting: Backlog;
   #upstream: Upstream | undefined;
   #suspended = false;
   #open = 0;
-  #waitingBytes = 0;
   /** What the pool has to ask when there is room. */
   readonly #asks: Ask[] = [];
   #askedLast = false;
 
   constructor(options: RequestFlowOptions) {
     this.#options = options;
+    this.#waiting = new Backlog(options.name, options.budget);
   }
 
   /** The process that new requests go to. */
@@ -109,22 +92,22 @@ export class RequestFlow {
       this.#forgetAsks();
     }
     const { sessionsStay } = this.#options;
-    const again = new Map<Member, Outgoing[]>();
+    const again = new Map<Member, OpenRequest[]>();
     for (const request of upstream.lose()) {
-      const { session, message } = request;
+      const { session } = request;
       request.onGone?.();
       if (request.done) continue;
       if (sessionsStay && !request.repeated && request.isRepeatable) {
         request.repeated = true;
         request.upstream = undefined;
-        const items = again.get(session) ?? [];
-        again.set(session, items);
-        items.push({ member: session, message, request, size: 0, sent: undefined });
+        const requests = again.get(session) ?? [];
+        again.set(session, requests);
+        requests.push(request);
       } else {
         this.#lost(request, error, sessionsStay ? { retryable: true } : {});
       }
     }
-    for (const [member, items] of again) this.#waiting.unshift(member, items);
+    for (const [member, requests] of again) this.#waiting.putBack(member, requests);
     this.pump();
   }
 
@@ -148,7 +131,7 @@ export class RequestFlow {
         if (this.#options.sessionsStay && request.isRepeatable) request.keep();
         return sent;
       }
-      return this.#wait(request.session, request.message, request);
+      return this.#waiting.add(request.session, request.message, request);
     } catch (error) {
       this.finish(request);
       return Promise.reject(error);
@@ -172,7 +155,7 @@ export class RequestFlow {
   post(member: Member, message: JsonRpcMessage): Promise<void> {
     if (this.#upstream?.canWrite && !this.#suspended && !this.#waiting.has(member)) return this.#upstream.send(message);
     try {
-      return this.#wait(member, message, undefined);
+      return this.#waiting.add(member, message, undefined);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -187,7 +170,7 @@ export class RequestFlow {
 
   /** The server is lost to a session: answers all its requests with an error. */
   fail(member: Member, error: PoolError): void {
-    this.#drop(member);
+    this.#waiting.drop(member);
     for (const request of member.requests()) {
       this.#lost(request, error);
       this.#abandon(request, GONE).catch(() => {});
@@ -196,7 +179,7 @@ export class RequestFlow {
 
   /** A session is gone. */
   detach(member: Member): void {
-    this.#drop(member);
+    this.#waiting.drop(member);
     for (const request of member.requests()) this.cancel(request, GONE).catch(() => {});
   }
 
@@ -253,49 +236,13 @@ export class RequestFlow {
         this.#upstream.requestCounted(ask.method, ask.params, ask.answered);
         continue;
       }
-      const item = this.#waiting.shift();
+      const item = this.#waiting.next();
       if (item === undefined) return;
       this.#sendWaiting(this.#upstream, item);
     }
   }
 
-  /** @throws PoolError `BUFFER_FULL`; TypeError for what is no JSON */
-  #wait(member: Member, message: JsonRpcMessage, request: OpenRequest | undefined): Promise<void> {
-    const { budget, name } = this.#options;
-    const text = JSON.stringify(message);
-    const size = Buffer.byteLength(text);
-    const isOverShare = member.waitingBytes > 0 && member.waitingBytes + size > budget.limit / SESSION_SHARE;
-    const isServerOver = this.#waitingBytes > 0 && this.#waitingBytes + size > budget.limit / SERVER_SHARE;
-    if (isOverShare || isServerOver || !budget.take(size)) {
-      const what = isOverShare
-        ? 'a quarter of maxBufferedMB waits for this session'
-        : `${isServerOver ? 'half of maxBufferedMB waits' : 'maxBufferedMB wait'}`;
-      throw new PoolError(
-        'BUFFER_FULL',
-        `a message to server '${name}' was refused: ${what} already to be written; await send(), or raise it`,
-        { name },
-      );
-    }
-    member.waitingBytes += size;
-    this.#waitingBytes += size;
-    const sent = deferred<void>();
-    // As it is now: its sender may use the object again.
-    const item: Outgoing = { member, message: JSON.parse(text) as JsonRpcMessage, request, size, sent };
-    if (request) request.message = item.message as JsonRpcRequest;
-    this.#waiting.push(member, item);
-    // One that is cancelled is passed over when its turn comes, but takes nothing any more.
-    if (request) {
-      request.leaveQueue = () => {
-        this.#leave(item);
-        this.#waiting.tidy(member, ({ message: wanted }) => wanted !== undefined);
-      };
-    }
-    return sent.promise;
-  }
-
-  #sendWaiting(upstream: Upstream, item: Outgoing): void {
-    const { message, request, sent } = item;
-    this.#giveBack(item);
+  #sendWaiting(upstream: Upstream, { message, request, sent }: Outgoing): void {
     if (message === undefined || request?.done) return sent?.resolve();
     if (request) request.leaveQueue = undefined;
     try {
@@ -312,25 +259,6 @@ export class RequestFlow {
   /** What was to be asked of a process that is no more. */
   #forgetAsks(): void {
     for (const { answered } of this.#asks.splice(0)) answered(undefined);
-  }
-
-  /** What waits of a session is not sent any more. */
-  #drop(member: Member): void {
-    for (const item of this.#waiting.drop(member)) this.#leave(item);
-  }
-
-  #leave(item: Outgoing): void {
-    this.#giveBack(item);
-    item.message = undefined;
-    item.sent?.resolve();
-  }
-
-  #giveBack(item: Outgoing): void {
-    const { member, size } = item;
-    item.size = 0;
-    member.waitingBytes -= size;
-    this.#waitingBytes -= size;
-    this.#options.budget.give(size);
   }
 
   #lost(request: OpenRequest, error: PoolError, more: { retryable?: boolean } = {}): void {

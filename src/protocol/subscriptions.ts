@@ -1,4 +1,4 @@
-import { type Answer, success } from './json-rpc.js';
+import { type Answer, type JsonRpcMessage, property, success } from './json-rpc.js';
 
 /** A request of a session that waits for its answer. */
 export interface Asker<S> {
@@ -139,4 +139,10 @@ export class Subscriptions<S, A extends Asker<S>> {
     if (subscription.asked === 0) this.#answer(subscription, success());
     return true;
   }
+}
+
+/** The resource that a message is about; empty for what is no URI: a server may write anything. */
+export function uriOf({ params }: JsonRpcMessage): string {
+  const uri = property(params, 'uri');
+  return typeof uri === 'string' ? uri : '';
 }

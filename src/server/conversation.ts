@@ -5,9 +5,10 @@ import type { PoolError, PoolErrorData } from '../errors.js';
 import { Connection, type WriteBudget } from '../protocol/connection.js';
 import { DirectRouting } from '../protocol/direct-routing.js';
 import { type InitializeResult, initializeParams, readInitializeResult } from '../protocol/handshake.js';
-import type { Multiplexer, MultiplexerHandlers } from '../protocol/multiplexer.js';
+import { Multiplexer, type MultiplexerHandlers } from '../protocol/multiplexer.js';
 import type { Routing } from '../protocol/routing.js';
 import { Upstream } from '../protocol/upstream.js';
+import type { InstanceContext } from './instance-context.js';
 
 const MB = 1_048_576;
 
@@ -121,4 +122,14 @@ export class Conversation {
   end(error: PoolError): void {
     if (this.#line instanceof Upstream) this.#multiplexer?.lose(this.#line, error);
   }
+}
+
+/** What the sessions of a definition share, whichever process serves them; undefined for a dedicated server, which has one. */
+export function multiplexerFor(
+  { name, sharing, onCrash, retryTools }: ResolvedDefinition,
+  { clock, hold, writeBudget: budget }: InstanceContext,
+): Multiplexer | undefined {
+  if (sharing === 'dedicated') return undefined;
+  const shared = sharing === 'shared';
+  return new Multiplexer({ name, shared, sessionsStay: onCrash === 'restart', retryTools, clock, hold, budget });
 }

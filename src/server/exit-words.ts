@@ -20,3 +20,9 @@ export function wordsOf(
   }
   return { how, why: '' };
 }
+
+/** The last line of stderr, which mostly says why: as the end of a sentence. */
+export function lastWords(stderrTail: string): string {
+  const last = stderrTail.trimEnd().split('\n').at(-1) ?? '';
+  return last === '' ? '; it wrote nothing to stderr' : `; its last words: ${last.slice(0, 300)}`;
+}
