@@ -46,7 +46,7 @@ function watch(): void {
   const killGroups = () => {
     for (const [pid, startTime] of leaders) {
       const row = linux.table.read(pid);
-      if (row?.startTime === startTime && row.group === pid) linux.signalGroup(pid, 'SIGKILL');
+      if (row === undefined || (row.startTime === startTime && row.group === pid)) linux.signalGroup(pid, 'SIGKILL');
     }
   };
   createInterface({ input: process.stdin })

@@ -128,15 +128,15 @@ export const guardianFields = {
   /** Whether a small process watches the host, and ends its servers when it is dead. Default true. */
   enabled: flag(true),
   /** Path of `dist/reaper.js` of this package; only a bundled host has to name it. */
-  reaper: optionalText(),
+  reaper: absolutePath(),
   /** Runs the reaper: a Node. Default: what runs the host; a host that is one executable file has to name it. */
-  executable: optionalText(),
+  executable: absolutePath(),
   /**
    * Where hosts note that they live, for the next host to end what one has left that was killed together with its
-   * guardian: a folder of this user alone. Default: `mcp-server-pool` in the user's runtime directory, else in that for
-   * temporary files.
+   * guardian: they do it in a folder `mcp-server-pool` in this one, of this user alone. Default: the user's runtime
+   * directory, else that for temporary files.
    */
-  runtimeDirectory: optionalText(),
+  runtimeDirectory: absolutePath(),
 };
 
 export const poolFields = {

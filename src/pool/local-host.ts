@@ -2,7 +2,7 @@ import type { ResolvedPoolOptions } from '../config/options.js';
 import { type ContainmentStatus, containmentStatus } from '../process/containment/containment-status.js';
 import { reapDeadHosts } from '../process/containment/dead-hosts.js';
 import { hostGroups, onHostGroup } from '../process/containment/host-group.js';
-import { type HostGuard, hostGuard } from '../process/containment/host-guard.js';
+import { type HostGuard, hostGuard, type Watch } from '../process/containment/host-guard.js';
 import { noteMissingInit } from '../process/containment/init.js';
 import { knownProblems, onProblem } from '../process/containment/problems.js';
 import type { Launcher } from '../process/launcher.js';
@@ -29,7 +29,9 @@ export class LocalHost implements ServerHost {
   readonly #platform: Platform;
   readonly #news: News;
   readonly #guard: HostGuard;
-  readonly #unlisten: () => void;
+  readonly #unlisten: (() => void)[] = [];
+  #hasServers = false;
+  readonly #stop = new AbortController();
   readonly #looked: Promise<void>;
 
   /** @throws PoolError `INVALID_OPTIONS` when the guardian cannot be what the options say */
@@ -42,37 +44,53 @@ export class LocalHost implements ServerHost {
     this.#guard = hostGuard(platform);
     this.#guard.configure(choice, enabled);
     if (platform.withoutInit) noteMissingInit(platform.table);
-    this.launcher = localLauncher(platform, { cgroupParent, watch: () => this.#guard.enter(enabled) });
-    for (const folder of hostGroups()) this.#guard.watchCgroup(folder);
-    const unlisten = [
-      onHostGroup((folder) => this.#guard.watchCgroup(folder)),
-      onProblem((problem) => news.emit('containment:degraded', problem)),
-    ];
-    this.#unlisten = () => {
-      for (const stop of unlisten) stop();
-    };
+    this.launcher = localLauncher(platform, { cgroupParent, watch: () => this.#enter(enabled) });
     const before = knownProblems();
     // Not before whoever makes the pool could listen to it.
-    this.#looked = Promise.resolve().then(() => {
+    this.#looked = Promise.resolve().then(async () => {
       for (const problem of before) news.emit('containment:degraded', problem);
-      return this.#reapDeadHosts();
+      this.#listen();
+      await this.#reapDeadHosts();
+      // A pool without servers, which nobody shuts down, shall be collected.
+      if (!this.#hasServers) this.#fallSilent();
     });
   }
 
-  containment(pids: ReadonlySet<number>): ContainmentStatus {
+  containment(pids: ReadonlySet<number>): ContainmentStatus | undefined {
     const { containment: asked, cgroupParent } = this.#options;
     return containmentStatus({ platform: this.#platform, asked, cgroupParent, guard: this.#guard.status(), pids });
   }
 
   async end(): Promise<void> {
+    this.#stop.abort();
     await Promise.all([this.#looked, this.#guard.settled()]);
-    this.#unlisten();
+    this.#fallSilent();
+  }
+
+  #enter(guarded: boolean): Watch {
+    this.#hasServers = true;
+    this.#listen();
+    return this.#guard.enter(guarded);
+  }
+
+  #listen(): void {
+    if (this.#unlisten.length > 0) return;
+    for (const folder of hostGroups()) this.#guard.watchCgroup(folder);
+    this.#unlisten.push(
+      onHostGroup((folder) => this.#guard.watchCgroup(folder)),
+      onProblem((problem) => this.#news.emit('containment:degraded', problem)),
+    );
+  }
+
+  #fallSilent(): void {
+    for (const stop of this.#unlisten.splice(0)) stop();
   }
 
   async #reapDeadHosts(): Promise<void> {
     const place = globalThis as { [LOOKED]?: true };
     if (place[LOOKED] || !this.#platform.marks) return;
     place[LOOKED] = true;
-    await reapDeadHosts(this.#guard.folders, this.#platform, (reaped) => this.#news.emit('orphan:reaped', reaped));
+    const tell = this.#news.emit.bind(this.#news, 'orphan:reaped');
+    await reapDeadHosts(this.#guard.folders, this.#platform, tell, this.#stop.signal);
   }
 }

@@ -1,3 +1,4 @@
+import { readlinkSync } from 'node:fs';
 import { PoolError } from '../errors.js';
 import { missingInit } from './containment/init.js';
 import { linux, type Platform } from './platform.js';
@@ -18,7 +19,23 @@ export function currentPlatform(name: NodeJS.Platform = process.platform): Platf
   return known;
 }
 
+/** In a pid namespace of its own with the /proc of another, each number there is somebody else's. */
+function assertOwnProc(): void {
+  let self: string;
+  try {
+    self = readlinkSync('/proc/self');
+  } catch {
+    return;
+  }
+  if (self === String(process.pid)) return;
+  throw new PoolError(
+    'NOT_SUPPORTED',
+    `/proc shows the processes of another pid namespace, in which this one is ${self} and not ${process.pid}; mount its own (unshare --mount-proc)`,
+  );
+}
+
 function make(name: NodeJS.Platform): Platform {
+  if (name === 'linux') assertOwnProc();
   if (name === 'linux' && linuxProcessTable.read(process.pid) !== undefined) {
     return missingInit(linuxProcessTable) ? { ...linux, withoutInit: true } : linux;
   }

@@ -1,7 +1,7 @@
 import type { ContainedStart } from './containment/contained-start.js';
 import { checkJoined } from './containment/group-for.js';
 import { InnerHosts } from './containment/inner-hosts.js';
-import { lastLook } from './containment/last-look.js';
+import { type LastLook, lastLook } from './containment/last-look.js';
 import { MarkSearch } from './containment/mark-search.js';
 import type { EndOptions } from './launcher.js';
 import type { Platform } from './platform.js';
@@ -48,6 +48,12 @@ export class LocalTree {
     this.#kin = kinOf(parts, this.#inner);
   }
 
+  #lastLook(): (() => Promise<LastLook>) | undefined {
+    const { leader, start, platform } = this.#parts;
+    const own = this.#kin.lastLook?.bind(this.#kin, platform);
+    return own ?? lastLook(start, platform, { since: leader.startTime, inner: this.#inner });
+  }
+
   /** Climbs the ladder, and proves that all are dead. */
   async end({ mode, signal }: Omit<EndOptions, 'graces'>, graces: Graces): Promise<TerminationReport> {
     const { leader, start, platform, closeStdin, onDead } = this.#parts;
@@ -59,7 +65,7 @@ export class LocalTree {
       hasExited: () => this.#exited,
       onceExited: (wake: () => void) => this.#onceExited.add(wake),
       killGroup: () => start.group?.kill(),
-      lastLook: lastLook(start, platform, { since: leader.startTime, inner: this.#inner }),
+      lastLook: this.#lastLook(),
     };
     const started = performance.now();
     try {

@@ -1,3 +1,6 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { LastLook } from './containment/last-look.js';
+import type { Platform } from './platform.js';
 import type { ProcessIdentity, ProcessRow, ProcessTable } from './process-table.js';
 import type { Kin } from './process-tree.js';
 
@@ -8,46 +11,59 @@ import type { Kin } from './process-tree.js';
 export class ProcessGroup implements Kin {
   readonly #table: ProcessTable;
   readonly #leader: ProcessIdentity;
-  /** pid → start time of those that the last look saw. While one of them is there, the group's number is nobody else's. */
-  #members: ReadonlyMap<number, number>;
+  /** Those that the last look saw. */
+  #members: readonly number[];
 
   constructor(table: ProcessTable, leader: ProcessIdentity) {
     this.#table = table;
     this.#leader = leader;
-    this.#members = new Map([[leader.pid, leader.startTime]]);
+    this.#members = [leader.pid];
   }
 
   leaderExited(): ProcessRow[] {
     this.#table.forget?.();
-    const rows = this.#table.scan();
-    // In this tick the number can be somebody else's only if nobody was left in the group.
-    return this.#take(rows.has(this.#leader.pid) ? [] : this.#inGroup(rows));
+    return this.refresh();
   }
 
   refresh(): ProcessRow[] {
-    return this.#takeIfOurs(this.#inGroup(this.#table.scan()));
+    return this.#take([...this.#table.scan().values()]);
   }
 
   living(): ProcessRow[] {
-    const rows = [...this.#members.keys()].map((pid) => this.#table.read(pid));
-    return this.#takeIfOurs(rows.filter((row) => row !== undefined).filter(({ group }) => group === this.#leader.pid));
+    return this.#take(this.#members.map((pid) => this.#table.read(pid)).filter((row) => row !== undefined));
+  }
+
+  /**
+   * One signal to the whole group: the kernel sees to it that it misses nobody, however they fork, while a look at the table
+   * may miss a chain of processes in which each starts the next. Then whoever lives all the same.
+   */
+  async lastLook({ signalGroup, pace }: Platform): Promise<LastLook> {
+    const killed = this.refresh();
+    if (this.#isOurs()) signalGroup(this.#leader.pid, 'SIGKILL');
+    const end = performance.now() + pace.killGrace;
+    for (let interval = pace.firstPoll; ; interval = Math.min(interval * 2, pace.longestPoll)) {
+      const survivors = this.refresh();
+      if (survivors.length === 0 || performance.now() > end) return { killed, survivors };
+      await pause(interval, undefined, { ref: false });
+    }
   }
 
   groupsOf(members: Iterable<ProcessRow>): Set<number> {
     return new Set([...members].map(({ group }) => group));
   }
 
-  #inGroup(rows: ReadonlyMap<number, ProcessRow>): ProcessRow[] {
-    return [...rows.values()].filter(({ group }) => group === this.#leader.pid);
-  }
-
-  /** A zombie that was not collected yet holds the number as well. */
-  #takeIfOurs(rows: readonly ProcessRow[]): ProcessRow[] {
-    return this.#take(rows.some(({ pid, startTime }) => this.#members.get(pid) === startTime) ? rows : []);
-  }
-
   #take(rows: readonly ProcessRow[]): ProcessRow[] {
-    this.#members = new Map(rows.map(({ pid, startTime }) => [pid, startTime]));
-    return rows.filter(({ dead }) => !dead);
+    const found = this.#isOurs() ? rows.filter(({ group }) => group === this.#leader.pid) : [];
+    this.#members = found.map(({ pid }) => pid);
+    return found.filter(({ dead }) => !dead);
+  }
+
+  /**
+   * The number of the group is given to nobody while a member lives in it, whoever leads it: so it is ours, unless somebody
+   * has it as a pid who is not our leader. A zombie that was not collected yet holds it as well.
+   */
+  #isOurs(): boolean {
+    const holder = this.#table.read(this.#leader.pid);
+    return holder === undefined || holder.startTime === this.#leader.startTime;
   }
 }

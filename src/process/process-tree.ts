@@ -1,4 +1,6 @@
+import type { LastLook } from './containment/last-look.js';
 import type { MarkSearch } from './containment/mark-search.js';
+import type { Platform } from './platform.js';
 import type { ProcessIdentity, ProcessRow, ProcessTable } from './process-table.js';
 
 /** Those who end with a server, as far as they were ever seen. */
@@ -12,6 +14,8 @@ export interface Kin {
   refresh(): ProcessRow[];
   /** Looks only at the members that are known: cheap, but blind for new ones. Returns the living. */
   living(): ProcessRow[];
+  /** The last look, where it can do better than those at the table. */
+  lastLook?(platform: Platform): Promise<LastLook>;
   /** The groups in which `members` live and whose number is ours. A signal to them reaches no stranger. */
   groupsOf(members: Iterable<ProcessRow>): Set<number>;
 }
@@ -71,7 +75,7 @@ export class ProcessTree implements Kin {
     this.#signs.marks?.begin(table);
     this.#signs.marks?.learnFrom(members.values());
     do {
-      if (this.#addMarked(members, undecided)) this.#addKin(members, undecided);
+      if (this.#addMarked(members, undecided, table)) this.#addKin(members, undecided);
     } while (this.#signs.marks?.reconsider());
     return this.#settle(members);
   }
@@ -114,7 +118,11 @@ export class ProcessTree implements Kin {
   }
 
   /** Takes those who bear the mark of this tree: they left it by a session of their own and a parent that died. */
-  #addMarked(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
+  #addMarked(
+    members: Map<number, ProcessRow>,
+    undecided: Set<ProcessRow>,
+    table: ReadonlyMap<number, ProcessRow>,
+  ): boolean {
     let found = false;
     for (const row of undecided) {
       const bearing = this.#signs.marks?.bears(row);
@@ -123,9 +131,11 @@ export class ProcessTree implements Kin {
       members.set(row.pid, row);
       this.#add(row);
       found = true;
-      // Whoever led its session may be dead, but descended from our leader, which began one: so it is all ours. What is
-      // only said to be inside of us says nothing of those beside it.
-      if (bearing !== 'inner') this.#led.add(row.group).add(row.session);
+      // Whoever led its session may be dead, but descended from our leader, which began one: so it is all ours. One who
+      // lives is asked himself: somebody may have run a command with our environment in a terminal of his own. What is only
+      // said to be inside of us says nothing of those beside it.
+      if (bearing === 'inner') continue;
+      for (const led of [row.group, row.session]) if (!table.has(led)) this.#led.add(led);
     }
     return found;
   }

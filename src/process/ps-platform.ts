@@ -108,6 +108,7 @@ export function psPlatform(table: ListedTable = findPs()): Platform {
     table,
     // The limits and the environment of another process are not shown.
     marks: undefined,
+    cgroups: undefined,
     identity: psIdentity(table.tool),
     pace: { firstPoll: 20, longestPoll: 250, killGrace: 2_000 },
     signalGroup(group, signal) {

@@ -2,11 +2,12 @@ import type { ChildProcess } from 'node:child_process';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import spawn from 'cross-spawn';
 import type { ResolvedDefinition } from '../config/options.js';
-import { PoolError } from '../errors.js';
+import { errnoOf, PoolError } from '../errors.js';
 import { resolveCommand } from './command.js';
 import { forgetCgroups } from './containment/cgroup-probe.js';
 import { type ContainedStart, containedStart } from './containment/contained-start.js';
 import type { ContainmentLevel } from './containment/containment-status.js';
+import { noteMissingGroup } from './containment/group-for.js';
 import type { Watch } from './containment/host-guard.js';
 import { type StartRefusal, wrapperRefusal } from './containment/wrapper.js';
 import { forgetAtExit, killAtExit } from './exit-hook.js';
@@ -62,6 +63,8 @@ class LocalProcess implements ServerProcess {
   readonly #child: ChildProcess;
   readonly #definition: ResolvedDefinition;
   readonly #start: ContainedStart;
+  /** Whether it is in its cgroup. */
+  #joined: boolean;
   /** Who ends it when the host dies. */
   readonly #watch: Watch;
   readonly #stderr = new StderrTail(STDERR_TAIL);
@@ -101,6 +104,7 @@ class LocalProcess implements ServerProcess {
     }
     this.#listen(handlers);
     if (pid !== undefined && this.#tree === undefined) this.#refuseUnknown();
+    this.#joined = !this.#start.joinsLater;
     if (this.#start.joinsLater) void this.#joinGroup();
     if (this.#tree) killAtExit(this.#lastResort);
     if (pid !== undefined && this.startTime !== undefined) watch.started({ pid, startTime: this.startTime });
@@ -115,7 +119,8 @@ class LocalProcess implements ServerProcess {
 
   get containment(): ContainmentLevel {
     const { group, mark, containment } = this.#start;
-    return containment === 'group' ? 'group' : group ? 'cgroup' : mark ? 'markers' : 'tree';
+    if (containment === 'group') return 'group';
+    return group && this.#joined ? 'cgroup' : mark ? 'markers' : 'tree';
   }
 
   get refusal(): StartRefusal | undefined {
@@ -157,11 +162,16 @@ class LocalProcess implements ServerProcess {
   /** Takes the tree into its cgroup, unless it has ended before. */
   async #joinGroup(): Promise<void> {
     const { group } = this.#start;
-    if (group === undefined || this.pid === undefined) return;
+    const { pid } = this;
+    if (group === undefined || pid === undefined) return;
+    // Its number is nobody else's before its exit is told.
+    const hasExited = () => this.#child.exitCode !== null || this.#child.signalCode !== null;
     try {
-      await group.adopt(this.pid);
-    } catch {
-      // It ended meanwhile, or is found outside when it does.
+      await group.adopt(pid, hasExited);
+      this.#joined = true;
+    } catch (error) {
+      if (!hasExited())
+        noteMissingGroup(`a server could not be taken into its cgroup (${errnoOf(error) ?? 'unknown'})`);
     }
   }
 

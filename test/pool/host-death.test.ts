@@ -10,17 +10,19 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { MCPServerPool, type PoolError } from '../../src/index.js';
+import { findCgroup } from '../../src/process/containment/cgroup-probe.js';
 import { containmentStatus } from '../../src/process/containment/containment-status.js';
 import { refusesToBeNode } from '../../src/process/containment/electron-fuse.js';
+import { HostGroup } from '../../src/process/containment/host-group.js';
 import { findReaper } from '../../src/process/containment/reaper-program.js';
 import { linux } from '../../src/process/platform.js';
-import { ESCAPES, newTag, tagged } from '../helpers/escapes.js';
+import { BEYOND_MARKS, ESCAPES, newTag, tagged } from '../helpers/escapes.js';
 import { fixture } from '../helpers/fixture.js';
 import { type HostOptions, startHost } from '../helpers/host.js';
-import { everyDescendant, isGuardian, isLiving } from '../helpers/processes.js';
+import { everyDescendant, isGuardian, isLiving, type ProcessInfo } from '../helpers/processes.js';
 import { open, record } from '../helpers/real-pool.js';
 import { until } from '../helpers/until.js';
 
@@ -49,7 +51,7 @@ async function host({
 }: Doomed = {}) {
   const tags = escapes.map((how) => ({ how, tag: newTag() }));
   const servers = tags.map(({ how, tag }) => {
-    return [how, { command: '/bin/sh', args: ['-c', ESCAPES[how], tag], sharing: 'dedicated' }];
+    return [how, { command: '/bin/sh', args: ['-c', ESCAPES[how] ?? BEYOND_MARKS, tag], sharing: 'dedicated' }];
   });
   const running = startHost(
     `const { MCPServerPool } = await import(SRC + '/index.js');
@@ -70,7 +72,9 @@ async function host({
       .map((line) => JSON.parse(line))
       .filter(({ event }) => event === name);
   await until('it is up', () => events('up').length > 0);
-  await until('all are there', () => tags.every(({ tag }) => tagged(tag).some(({ command }) => command === 'sleep')));
+  // What is to be found is a sleep, or has left its parent.
+  const isThere = ({ command, parent }: ProcessInfo) => command === 'sleep' || parent === 1;
+  await until('all are there', () => tags.every(({ tag }) => tagged(tag).some(isThere)));
   const left = () => Object.fromEntries(tags.map(({ how, tag }) => [how, tagged(tag).length]));
   const none = Object.fromEntries(tags.map(({ how }) => [how, 0]));
   const pid = running.child.pid as number;
@@ -80,7 +84,7 @@ async function host({
     await until('nothing is left', () => tags.every(({ tag }) => tagged(tag).length === 0)).catch(() => {});
     expect(left()).toEqual(none);
   };
-  return { ...running, pid, events, end };
+  return { ...running, pid, events, end, tags };
 }
 
 describe('when its host is killed', () => {
@@ -124,6 +128,65 @@ describe('when its host is killed', () => {
     expect(ledgers()).toHaveLength(1);
     await end('SIGKILL');
     await until('its ledger is gone', () => ledgers().length === 0);
+  });
+
+  // What has reset both marks is in a cgroup or nowhere.
+  describe.runIf(findCgroup() instanceof HostGroup)('with its cgroup', () => {
+    const beyond = { escapes: ['beyond both marks'], pool: { containment: 'cgroup' } };
+    const folderOf = (tag: string) =>
+      readFileSync(`/proc/${tagged(tag)[0]?.pid}/cgroup`, 'utf8').match(/^0::(.*)\/\d+$/m)?.[1];
+    const left = (name = '') => findFolders().includes(basename(name));
+    const findFolders = () => readdirSync(dirname((findCgroup() as HostGroup).folder));
+
+    it('[CGROUP-3] [GUARD-1] nothing lives on that bears no mark any more, and no group is left', async () => {
+      const { end, tags } = await host(beyond);
+      const group = folderOf(tags[0]!.tag);
+      expect(left(group)).toBe(true);
+      await end('SIGKILL');
+      await until('its group is gone', () => !left(group));
+    });
+
+    it('[CGROUP-3] [LEDGER-1] nor together with its guardian, after the next start', async () => {
+      const env = { XDG_RUNTIME_DIR: folder() };
+      const first = await host({ env, ...beyond });
+      const group = folderOf(first.tags[0]!.tag);
+      const [guardian] = guardians(first.pid);
+      process.kill(first.pid, 'SIGSTOP');
+      process.kill(guardian!.pid, 'SIGKILL');
+      process.kill(first.pid, 'SIGKILL');
+      await first.result;
+      expect(tagged(first.tags[0]!.tag)).not.toEqual([]);
+      const next = await host({ env, escapes: ['plain'] });
+      await until('it has reaped', () => next.events('orphan:reaped').length > 0);
+      expect(tagged(first.tags[0]!.tag)).toEqual([]);
+      await until('its group is gone', () => !left(group));
+      await next.end('SIGTERM');
+    });
+  });
+
+  it('[GUARD-2] a group without marks goes though its leader ended with its stdin', async () => {
+    const tags = Array.from({ length: 8 }, newTag);
+    const running = startHost(
+      `const { MCPServerPool } = await import(SRC + '/index.js');
+      for (const tag of ${JSON.stringify(tags)}) {
+        const args = ['-c', 'sleep 50 "$0" & read line; exit 0', tag];
+        await new MCPServerPool({ command: 'sh', args, sharing: 'dedicated', containment: 'group' }).getServer();
+      }
+      console.log('up');
+      setInterval(() => {}, 1_000);`,
+    );
+    const sleeping = () => tags.filter((tag) => tagged(tag).some(({ command }) => command === 'sleep'));
+    await until('all are there', () => running.stdout().includes('up') && sleeping().length === tags.length);
+    const [guardian] = guardians(running.child.pid as number);
+    // Their leaders are gone, and collected, before it looks.
+    process.kill(guardian!.pid, 'SIGSTOP');
+    running.child.kill('SIGKILL');
+    await running.result;
+    await until('the leaders are gone', () =>
+      tags.every((tag) => tagged(tag).every(({ command }) => command === 'sleep')),
+    );
+    process.kill(guardian!.pid, 'SIGCONT');
+    await until('nothing is left', () => sleeping().length === 0);
   });
 
   it('[GUARD-3] none watches where it is not wanted; the next host still finds what is left', async () => {
@@ -221,6 +284,17 @@ describe('the status of a pool', () => {
       'markers',
       expect.arrayContaining(['nobody delegates here']),
     ]);
+  });
+});
+
+describe('a guardian that is stopped', () => {
+  it('[GUARD-3] does not hold a shutdown up, and is gone after it', async () => {
+    const pool = open({ echo: { ...fixture('echo'), sharing: 'dedicated' } });
+    await pool.getServer('echo');
+    const { pid } = guardians()[0]!;
+    process.kill(pid, 'SIGSTOP');
+    expect((await pool.shutdown({ mode: 'emergency' })).survivors).toEqual([]);
+    expect(isLiving(pid)).toBe(false);
   });
 });
 

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { constants, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../../errors.js';
 
@@ -48,7 +48,8 @@ export function groupPids(folder: string): Set<number> {
 /** Kills all in it and below, what they are about to fork included. Nobody there is no error. */
 export function killGroup(folder: string): void {
   try {
-    writeGroup(folder, 'cgroup.kill', '1');
+    // Never made by us: a folder without it is no group.
+    writeFileSync(join(folder, 'cgroup.kill'), '1', { flag: constants.O_WRONLY | constants.O_NOFOLLOW } as never);
   } catch (error) {
     // A server that has made its own group a threaded one cannot be killed this way; its members are shown as alive.
     if (!NOTHING_THERE.includes(errnoOf(error) ?? '')) throw error;

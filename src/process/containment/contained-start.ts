@@ -86,17 +86,17 @@ export function containedStart(
   const survives = survivesShell(request.env);
   const needsShell = wanted.rlimit || (wantsGroup && platform.cgroups !== undefined) || limits.length > 0;
   const shell = survives && needsShell ? findShell() : undefined;
+  const joinsFirst = wantsGroup && groupMustHold(definition);
   const noShell = survives ? 'there is no usable /bin/sh' : 'its environment has a variable that no shell hands on';
   if (limits.length > 0 && !shell) refuse(`rlimits.${firstOf(rlimits)}`, noShell);
   const rlimit = wanted.rlimit && shell?.rlimits === true;
-  if (wanted.rlimit && !rlimit && survives) noteMissingLimit();
+  if (wanted.rlimit && !rlimit) noteMissingLimit(survives ? undefined : `of server '${definition.name}': ${noShell}`);
   const errno = shell && interpreterProblem(request.file);
   if (errno) throw Object.assign(new Error(`${errno}: the interpreter of ${request.file}`), { code: errno });
 
   const env = mark && wanted.environment ? { ...request.env, [MARK_VARIABLE]: environmentValue(mark) } : request.env;
-  const cgroup = { find: platform.cgroups, parent: cgroupParent, noShell: shell ? undefined : noShell };
+  const cgroup = { find: platform.cgroups, parent: cgroupParent, noShell: shell || !joinsFirst ? undefined : noShell };
   const group = mark && wantsGroup ? groupFor(definition, mark.instance, cgroup, refuse) : undefined;
-  const joinsFirst = groupMustHold(definition);
   const fragments = [
     ...(group && joinsFirst ? [group.join()] : []),
     ...(mark && rlimit ? [limitLocks(rlimitValue(mark))] : []),
@@ -119,10 +119,10 @@ export function containedStart(
   };
 }
 
-function noteMissingLimit(): void {
+function noteMissingLimit(reason = 'there is no usable /bin/sh that can set the limit of file locks'): void {
   noteProblem({
     part: 'rlimit-marker',
-    reason: 'there is no usable /bin/sh that can set the limit of file locks',
+    reason,
     consequence: 'a process that leaves both its tree and its environment behind is found only in a cgroup',
   });
 }

@@ -1,4 +1,5 @@
 import type { Containment, MarkerChoice } from '../../config/containment-options.js';
+import { messageOf } from '../../errors.js';
 import type { Platform } from '../platform.js';
 import { HostGroup } from './host-group.js';
 import type { GuardStatus } from './host-guard.js';
@@ -45,13 +46,16 @@ export function containmentStatus({ platform, asked, cgroupParent, guard, pids }
   if (!markers.environment) {
     problems.push({ part: 'environment-marker', reason: NO_MARKS, consequence: WITHOUT_MARKS });
   }
+  if (platform.identity === undefined) {
+    problems.push({ part: 'guardian', reason: 'there is none for this system', consequence: WITHOUT_GUARDIAN });
+  }
   return {
     ...guard,
     level: levelOf(asked, markers, cgroup !== undefined),
     markers,
     cgroup,
     problems,
-    zombies: zombies(platform.table, { known: pids }),
+    zombies: zombiesOf(platform, pids),
   };
 }
 
@@ -61,10 +65,22 @@ function levelOf(asked: Containment, markers: MarkerChoice, hasCgroup: boolean):
   return markers.environment || markers.rlimit ? 'markers' : 'tree';
 }
 
+/** Where somebody collects them there are none to be counted. Never throws: a status is asked for when all goes wrong, too. */
+function zombiesOf({ table, withoutInit }: Platform, known: ReadonlySet<number>): Zombies {
+  const none = { count: 0, commands: {}, reason: undefined };
+  if (!withoutInit) return none;
+  try {
+    return zombies(table, { known });
+  } catch (error) {
+    return { ...none, reason: `they cannot be counted now: ${messageOf(error)}` };
+  }
+}
+
 function hasRlimits({ marks }: Platform): boolean {
   return marks !== undefined && usableShell()?.rlimits === true;
 }
 
+const WITHOUT_GUARDIAN = 'what the servers have started may live on when the host is killed';
 const NO_CGROUPS = { problem: 'this system has no cgroups' };
 const WITHOUT_CGROUP = 'a process that leaves its tree and resets both markers, or changes its user, lives on';
 const NO_MARKS = 'this system does not show the environment and the limits of processes';

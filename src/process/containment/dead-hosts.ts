@@ -2,9 +2,9 @@ import { messageOf } from '../../errors.js';
 import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
 import { groupPids } from './cgroup-files.js';
-import { killHostGroup, removeHostGroup } from './host-group.js';
+import { isGroupOf, killHostGroup, removeHostGroup } from './host-group.js';
 import { fateOf, type LedgerEntry, type LedgerRecord, readLedgers, removeLedger, thisPlace } from './ledger.js';
-import type { MarkedHost } from './marker.js';
+import { hostMark, type MarkedHost, outerHosts } from './marker.js';
 import { noteProblem } from './problems.js';
 import { type SweepOptions, type SweepReport, sweep } from './sweep.js';
 
@@ -28,9 +28,12 @@ export async function reapDeadHosts(
   folders: readonly string[],
   platform: Platform,
   tell: (reaped: ReapedHost) => void,
+  abort?: AbortSignal,
 ): Promise<void> {
   try {
     for (const { file, record } of deadHosts(folders, platform)) {
+      // The pool is shut down; its ledger stays for the next host.
+      if (abort?.aborted) return;
       const { killed, survivors, quiet, duration } = await reapHost(record, platform);
       if (quiet && survivors.length === 0) removeLedger(file);
       if (killed.length + survivors.length === 0) continue;
@@ -66,14 +69,15 @@ export async function reapHost(
   const inCgroups: ProcessRow[] = [];
   for (const folder of cgroups) {
     attempt(() => {
+      if (!isGroupOf(folder, mark)) return;
       const rows = [...groupPids(folder)].map((pid) => table.read(pid));
       inCgroups.push(...rows.filter((row) => row !== undefined));
-      killHostGroup(folder);
+      killHostGroup(folder, mark);
     });
   }
   const report = await sweep({ host: mark }, platform, { ...options, since: startTime });
   // Empty by now, or left to the next.
-  for (const folder of cgroups) attempt(() => removeHostGroup(folder));
+  for (const folder of cgroups) attempt(() => removeHostGroup(folder, mark));
   return { ...report, killed: distinct([...inCgroups, ...report.killed]) };
 }
 
@@ -94,6 +98,8 @@ function attempt(action: () => void): void {
 /** Those that left something, or may have. Forgets those of which nothing can be left. */
 function deadHosts(folders: readonly string[], { table }: Platform): LedgerEntry[] {
   const here = thisPlace();
+  // Who bears the mark of a dead host was a server of it, or was started by one. If that is ourselves, so are our servers.
+  const around = new Set([hostMark(), ...outerHosts()].map(({ number }) => number));
   return folders
     .flatMap((folder) =>
       readLedgers(folder, (problem, damaged) => {
@@ -105,7 +111,7 @@ function deadHosts(folders: readonly string[], { table }: Platform): LedgerEntry
     .filter(({ file, record }) => {
       const fate = fateOf(record, here, table);
       if (fate === 'over') removeLedger(file);
-      return fate === 'dead';
+      return fate === 'dead' && !around.has(record.mark.number);
     });
 }
 

@@ -11,6 +11,14 @@ const CHUNK = 4 * 1_048_576;
  * off, which nothing but the binary tells: the whole of it is read, at most once, and only where the host is Electron.
  */
 export function refusesToBeNode(executable: string): boolean {
+  const found = known.get(executable) ?? fuseIsOff(executable);
+  known.set(executable, found);
+  return found;
+}
+
+const known = new Map<string, boolean>();
+
+function fuseIsOff(executable: string): boolean {
   let descriptor: number | undefined;
   try {
     descriptor = openSync(executable, 'r');

@@ -87,7 +87,7 @@ export function checkJoined(group: InstanceGroup, { pid, startTime }: ProcessIde
   noteMissingGroup('a server was not in the cgroup that was made for it: it left it, or could not join');
 }
 
-function noteMissingGroup(reason: string): void {
+export function noteMissingGroup(reason: string): void {
   noteProblem({
     part: 'cgroup',
     reason,

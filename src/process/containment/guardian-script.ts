@@ -7,18 +7,27 @@ import type { ProcessIdentity } from '../process-table.js';
 export interface ShellIdentity {
   /**
    * Fixed text that defines the function `leads PID START`: true when that process lives, or waits to be collected, was
-   * started at START, and leads a group of its own number.
+   * started at START, and leads a group of its own number; also when nobody has the number. Then it is that of the group
+   * alone, which keeps it from being given again: the leader ended with its stdin, faster than the guardian looked.
    */
   readonly script: string;
   /** START of a start time as the process table shows it: without blanks. */
   format(startTime: number): string;
 }
 
-/** Fields behind the name: state, parent, group, …, and as the 20th the start time. */
+/**
+ * Fields behind the name, which may hold line breaks and parentheses: state, parent, group, …, as the 18th the number of
+ * threads, as the 20th the start time.
+ */
 export const procIdentity: ShellIdentity = {
-  script: `leads() {
+  script: `row() {
+  line=
+  { while read -r part; do line="$line $part"; done <"/proc/$1/stat"; } 2>/dev/null
+  [ -n "$line" ]
+}
+leads() {
   pid=$1 start=$2
-  { read -r line <"/proc/$pid/stat"; } 2>/dev/null || return 1
+  row "$pid" || return 0
   set -- \${line##*) }
   [ "$3" = "$pid" ] && [ "\${20}" = "$start" ]
 }`,
@@ -34,7 +43,7 @@ export function psIdentity(tool: string): ShellIdentity {
     script: `leads() {
   want="$1 $2"
   set -- $(LC_ALL=C TZ=UTC0 ${tool} -o pgid= -o lstart= -p "$1" 2>/dev/null)
-  [ "$1 $3.$4.$5.$6" = "$want" ]
+  [ $# = 0 ] || [ "$1 $3.$4.$5.$6" = "$want" ]
 }`,
     // `Sun Nov  2 05:03:29 2026` without the day of the week, of which nobody needs to know.
     format: (startTime) => {
@@ -55,7 +64,7 @@ export const GUARDIAN_NAME = 'mcp-server-pool-guardian';
  *
  * Signals that are meant for the host's terminal or group must not end it before the host. The rest of it is the fallback
  * for a reaper that cannot be run, because its program was removed while the host ran: slow, since a shell reads byte by
- * byte, and by the rlimit marker alone, which is text.
+ * byte, and by the rlimit marker alone, which is text. As a trap, since dash ends where it cannot fork: at a limit of processes.
  */
 export function guardianScript({ script }: ShellIdentity): string {
   return `set -f
@@ -78,30 +87,34 @@ for one in $list; do
   leads "\${one%%:*}" "\${one#*:}" && kill -9 "-\${one%%:*}"
 done
 [ -n "$mark" ] || exit 0
-[ -n "$executable" ] && "$executable" "$reaper" sweep "$mark" "$since" "$ledger" "$@" && exit 0
 bears() {
   { while read -r a b c value rest; do
     [ "$a $b $c" = 'Max file locks' ] || continue
     case $value in *[!0-9]*) return 1 ;; esac
     [ \${#value} -ge 10 ] && [ $((value >> 31)) = "$2" ]
-    return
+    return $?
   done <"/proc/$1/limits"; } 2>/dev/null
   return 1
 }
 young() {
-  { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 1
+  row "$1" || return 1
   set -- "$2" \${line##*) }
-  [ "$2" != Z ] && [ "$2" != X ] && [ "\${21}" -ge "$1" ]
+  case $2 in X | x) return 1 ;; Z) [ "\${19}" -gt 1 ] || return 1 ;; esac
+  [ "\${21}" -ge "$1" ]
 }
-quiet=0 looks=0
-while [ $quiet -lt 3 ] && [ $looks -lt 50 ]; do
-  quiet=$((quiet + 1)) looks=$((looks + 1))
-  set +f
-  for folder in /proc/[0-9]*; do
-    pid=\${folder#/proc/}
-    [ "$pid" = $$ ] || ! young "$pid" "$since" || ! bears "$pid" "$number" || { kill -9 "$pid" && quiet=0; }
+sweep() {
+  quiet=0 looks=0
+  while [ $quiet -lt 3 ] && [ $looks -lt 50 ]; do
+    quiet=$((quiet + 1)) looks=$((looks + 1))
+    set +f
+    for folder in /proc/[0-9]*; do
+      pid=\${folder#/proc/}
+      [ "$pid" = $$ ] || ! young "$pid" "$since" || ! bears "$pid" "$number" || { kill -9 "$pid" && quiet=0; }
+    done
   done
-done`;
+}
+trap sweep EXIT
+[ -n "$executable" ] && "$executable" "$reaper" sweep "$mark" "$since" "$ledger" "$@" && trap - EXIT`;
 }
 
 /** One line for the guardian. */

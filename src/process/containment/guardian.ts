@@ -3,7 +3,7 @@ import { messageOf } from '../../errors.js';
 import type { ProcessIdentity } from '../process-table.js';
 import { GUARDIAN_NAME, guardianLine, guardianScript, type ShellIdentity } from './guardian-script.js';
 import { type HostMark, MARK_VARIABLE } from './marker.js';
-import { noteProblem } from './problems.js';
+import { forgetProblems, noteProblem } from './problems.js';
 import type { ReaperProgram } from './reaper-program.js';
 
 /** What a guardian is made of. */
@@ -25,6 +25,8 @@ export interface GuardianPlan {
 /** How many deaths in `DEATHS_WITHIN` ms are taken for accidents; it is not replaced after more. */
 const MOST_DEATHS = 5;
 const DEATHS_WITHIN = 60_000;
+/** What one that was told to end gets for it, before it is killed: it may be stopped. */
+const END_GRACE = 500;
 
 /** How a guardian is started; undefined when there is neither a shell nor a Node for it. */
 export function guardianCommand(
@@ -53,6 +55,7 @@ export class Guardian {
   readonly #watched = new Map<number, ProcessIdentity>();
   #child: ChildProcess | undefined;
   #deaths: number[] = [];
+  #retry: NodeJS.Timeout | undefined;
   #ended: Promise<void> = Promise.resolve();
 
   /** `plan` is made anew for each that is started: a shell, a reaper, a ledger may come and go. */
@@ -73,11 +76,12 @@ export class Guardian {
   /** Starts one, unless one runs. */
   start(): void {
     if (this.#child) return;
+    clearTimeout(this.#retry);
     let child: ChildProcess;
     try {
       const plan = this.#plan();
       const command = guardianCommand(plan, this.#identity);
-      if (command === undefined) return tellMissing('there is neither /bin/sh nor a reaper');
+      if (command === undefined) return this.#giveUp('there is neither /bin/sh nor a reaper');
       child = spawn(command.file, command.args, {
         stdio: ['pipe', 'ignore', 'ignore'],
         env: environment(plan),
@@ -87,9 +91,10 @@ export class Guardian {
         windowsHide: true,
       });
     } catch (error) {
-      return tellMissing(messageOf(error));
+      return this.#giveUp(messageOf(error));
     }
     this.#child = child;
+    child.once('spawn', () => this.#deaths.length <= MOST_DEATHS && forgetProblems('guardian'));
     this.#ended = new Promise((resolve) => {
       const gone = (why: string) => {
         resolve();
@@ -124,9 +129,14 @@ export class Guardian {
 
   /** Nothing is left to be watched. */
   end(): void {
+    clearTimeout(this.#retry);
     const child = this.#child;
     this.#child = undefined;
-    child?.stdin?.end('q\n');
+    if (child === undefined) return;
+    child.stdin?.end('q\n');
+    // Our own child, which is not collected before its exit is told: its number is nobody else's.
+    const timer = setTimeout(() => child.kill('SIGKILL'), END_GRACE).unref();
+    child.once('exit', () => clearTimeout(timer));
   }
 
   #tell(line: string): void {
@@ -138,7 +148,19 @@ export class Guardian {
     const now = performance.now();
     this.#deaths = [...this.#deaths.filter((time) => now - time < DEATHS_WITHIN), now];
     if (this.#deaths.length <= MOST_DEATHS) this.start();
-    else tellMissing(`it dies again and again: ${why}`);
+    else this.#giveUp(`it dies again and again: ${why}`);
+  }
+
+  /** Until the next server starts, or time has passed. */
+  #giveUp(why: string): void {
+    noteProblem({
+      part: 'guardian',
+      reason: `no guardian runs: ${why}`,
+      consequence:
+        'when this host is killed, its servers live on until the next host of this user starts; a host that ends by itself still ends them',
+    });
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.start(), DEATHS_WITHIN).unref();
   }
 }
 
@@ -149,13 +171,4 @@ export class Guardian {
 function environment({ reaper }: GuardianPlan): Record<string, string> {
   const outer = process.env[MARK_VARIABLE];
   return { ...reaper?.env, ...(outer === undefined ? {} : { [MARK_VARIABLE]: outer }) };
-}
-
-function tellMissing(why: string): void {
-  noteProblem({
-    part: 'guardian',
-    reason: `no guardian runs: ${why}`,
-    consequence:
-      'when this host is killed, its servers live on until the next host of this user starts; a host that ends by itself still ends them',
-  });
 }

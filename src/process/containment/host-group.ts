@@ -1,13 +1,15 @@
-import { mkdirSync, rmdirSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { lstatSync, mkdirSync, rmdirSync, statfsSync } from 'node:fs';
+import { basename, isAbsolute, join, normalize } from 'node:path';
 import type { CgroupLimits } from '../../config/containment-options.js';
 import { errnoOf } from '../../errors.js';
 import { killGroup, removeGroup } from './cgroup-files.js';
 import { enableController, limitFiles, setLimit } from './cgroup-limits.js';
 import { InstanceGroup } from './instance-group.js';
-import { type HostMark, parseHostMark } from './marker.js';
+import type { HostMark } from './marker.js';
 
 const PREFIX = 'mcp-server-pool-';
+/** As statfs(2) calls the file system. */
+const CGROUP2 = 0x6367_7270;
 
 const made = new Set<string>();
 const listeners = new Set<(folder: string) => void>();
@@ -23,17 +25,24 @@ export function onHostGroup(listener: (folder: string) => void): () => void {
   return () => void listeners.delete(listener);
 }
 
-/**
- * Kills every server of a host by one write, from any process that may. A folder that is no group of a host's is refused:
- * what stands in a file or on a command line may be wrong.
- */
-export function killHostGroup(folder: string): void {
-  if (isHostGroup(folder)) killGroup(folder);
+/** Kills every server of a host by one write, from any process that may. */
+export function killHostGroup(folder: string, mark: HostMark): void {
+  if (isGroupOf(folder, mark)) killGroup(folder);
 }
 
 /** Removes the group of a host that is dead. False when somebody lives there still. */
-export function removeHostGroup(folder: string): boolean {
-  return isHostGroup(folder) && removeGroup(folder);
+export function removeHostGroup(folder: string, mark: HostMark): boolean {
+  return isGroupOf(folder, mark) && removeGroup(folder);
+}
+
+/**
+ * Whether a folder is the cgroup of the host with that mark. What stands in a file may be wrong, or written by somebody who
+ * would have us kill others: a link, a folder that looks like one, the group of another host.
+ */
+export function isGroupOf(folder: string, mark: HostMark): boolean {
+  if (!isAbsolute(folder) || normalize(folder) !== folder || basename(folder) !== `${PREFIX}${mark.text}`) return false;
+  const stat = lstatSync(folder, { throwIfNoEntry: false });
+  return stat?.isDirectory() === true && statfsSync(folder).type === CGROUP2;
 }
 
 /** What was killed is gone within a millisecond or two; no host is held up for longer than this, ms. */
@@ -44,13 +53,8 @@ export function removeHostGroupsNow(): void {
   const end = performance.now() + LAST_WAIT;
   const sleeper = new Int32Array(new SharedArrayBuffer(4));
   for (const folder of made) {
-    while (!removeHostGroup(folder) && performance.now() < end) Atomics.wait(sleeper, 0, 0, 1);
+    while (!removeGroup(folder) && performance.now() < end) Atomics.wait(sleeper, 0, 0, 1);
   }
-}
-
-function isHostGroup(folder: string): boolean {
-  const name = basename(folder);
-  return name.startsWith(PREFIX) && parseHostMark(name.slice(PREFIX.length)) !== undefined;
 }
 
 /** Of limits that were asked for. */

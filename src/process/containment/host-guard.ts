@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { messageOf, PoolError } from '../../errors.js';
 import type { Platform } from '../platform.js';
 import type { ProcessIdentity } from '../process-table.js';
@@ -54,7 +55,9 @@ export class HostGuard {
     for (const [key, value] of Object.entries(choice) as [keyof GuardChoice, string | undefined][]) {
       if (value === undefined || value === merged[key]) continue;
       if (merged[key] !== undefined || this.#servers > 0) {
-        refuse(`guardian.${key} holds for the whole host, and another of its pools has set or used another value`);
+        refuse(
+          `guardian.${key} holds for the whole host process, in which a pool has set or used another value; set it with the first pool`,
+        );
       }
       merged[key] = value;
     }
@@ -73,7 +76,8 @@ export class HostGuard {
   /** A server is about to be spawned: from now on there is no moment in which nobody watches it. */
   enter(guarded: boolean): Watch {
     this.#servers += 1;
-    if (this.#ledger === undefined) this.#writeLedger();
+    // Folders for temporary files are tidied up by others.
+    if (this.#ledger === undefined || !existsSync(this.#ledger)) this.#writeLedger();
     if (guarded) {
       this.#guarded += 1;
       this.#guardian ??= this.#makeGuardian();

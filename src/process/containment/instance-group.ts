@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { groupCount, groupPids, isPopulated, killGroup, removeGroup } from './cgroup-files.js';
 import { noteProblem } from './problems.js';
 import { type Fragment, refusal } from './wrapper.js';
@@ -30,17 +31,28 @@ export class InstanceGroup {
 
   /**
    * Takes in a server that runs already, and whoever it has forked meanwhile, without anybody waiting for it.
+   * @param hasExited whether its number may be another's
    * @throws with the errno by which the kernel refuses, or when the server has ended
    */
-  async adopt(leader: number): Promise<void> {
-    const file = `${this.folder}/cgroup.procs`;
-    await writeFile(file, String(leader));
+  async adopt(leader: number, hasExited: () => boolean): Promise<void> {
+    const procs = await open(`${this.folder}/cgroup.procs`, 'w');
+    try {
+      // The file is open, so that nothing is waited for between the question and the write.
+      if (hasExited()) throw new Error('it has ended');
+      await procs.write(String(leader));
+      await this.#adoptChildren((pid) => procs.write(String(pid)));
+    } finally {
+      await procs.close();
+    }
+  }
+
+  async #adoptChildren(take: (pid: number) => Promise<unknown>): Promise<void> {
     // Inside of the group all that they fork is in it; who was forked before is found as a child of one that is.
     const met = this.pids();
     for (const pid of met) {
       for (const child of childrenOf(pid)) {
         if (met.has(child)) continue;
-        await writeFile(file, String(child));
+        await take(child);
         met.add(child);
       }
     }
@@ -87,7 +99,7 @@ export class InstanceGroup {
     else {
       noteProblem({
         part: 'cgroup',
-        reason: `${this.folder} could not be removed`,
+        reason: `a group in ${dirname(this.folder)} could not be removed`,
         consequence: 'an empty group is left, if a process that may do so has made it',
       });
     }

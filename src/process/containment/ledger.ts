@@ -25,8 +25,11 @@ export interface LedgerRecord {
   readonly startTime: number;
   /** Numbers and times mean nothing after another boot. */
   readonly bootId: string;
-  /** Whose numbers they are: in another container they are another's, though it may see the same folder. */
-  readonly pidNamespace: string;
+  /**
+   * Whose numbers and times they are, by their namespaces: in another container they are another's, though it may see the
+   * same folder.
+   */
+  readonly namespaces: string;
   /** The folders of its cgroups. */
   readonly cgroups: readonly string[];
 }
@@ -37,9 +40,9 @@ export interface LedgerEntry {
   readonly record: LedgerRecord;
 }
 
-/** Ours have 200 to 400 bytes. */
-const LARGEST = 4_096;
-/** A folder with more files is read up to here; the rest is for the next host. */
+/** Ours have 200 to 400 bytes, and each cgroup adds its path. */
+const LARGEST = 65_536;
+/** A folder with more files is read up to here. */
 const MOST_FILES = 10_000;
 /** The number is that of the format: files of another are for another version of this package to read. */
 const SUFFIX = '.1.json';
@@ -96,9 +99,9 @@ export function readLedgers(
     return [];
   }
   const entries: LedgerEntry[] = [];
-  for (const name of names.filter((each) => FILE.test(each)).slice(0, MOST_FILES)) {
+  for (const name of anyOf(names.filter((each) => FILE.test(each)))) {
     const file = join(folder, name);
-    const found = readRecord(file);
+    const found = readRecord(file, name.slice(0, -SUFFIX.length));
     if (found === 'gone') continue;
     if ('problem' in found) {
       onProblem(`${file}: ${found.problem}`, found.isOurs ? file : undefined);
@@ -107,9 +110,16 @@ export function readLedgers(
   return entries;
 }
 
+/** Of too many not the same each time: what one host does not get to is for the next. */
+function anyOf(names: readonly string[]): readonly string[] {
+  if (names.length <= MOST_FILES) return names;
+  const from = Math.floor(Math.random() * names.length);
+  return [...names.slice(from), ...names.slice(0, from)].slice(0, MOST_FILES);
+}
+
 type Unreadable = 'gone' | { readonly problem: string; readonly isOurs: boolean };
 
-function readRecord(file: string): LedgerRecord | Unreadable {
+function readRecord(file: string, mark: string): LedgerRecord | Unreadable {
   let descriptor: number | undefined;
   try {
     // Not through a link, and not waiting for the other end of a named pipe.
@@ -119,12 +129,9 @@ function readRecord(file: string): LedgerRecord | Unreadable {
     if (!stat.isFile()) return { problem: 'it is no file', isOurs: false };
     if (stat.size > LARGEST) return { problem: `it is too large (${stat.size} bytes)`, isOurs: true };
     const buffer = Buffer.alloc(LARGEST);
-    return (
-      parseRecord(buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, LARGEST, 0))) ?? {
-        problem: 'it is no ledger',
-        isOurs: true,
-      }
-    );
+    const record = parseRecord(buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, LARGEST, 0)));
+    // Under another name it would speak for a host that has a ledger of its own.
+    return record?.mark.text === mark ? record : { problem: 'it is no ledger', isOurs: true };
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return 'gone';
     return { problem: errnoOf(error) === 'ELOOP' ? 'it is a symbolic link' : messageOf(error), isOurs: false };
@@ -142,22 +149,32 @@ export function parseRecord(text: string): LedgerRecord | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { mark: markText, pid, startTime, bootId, pidNamespace, cgroups } = value as Record<string, unknown>;
+  const { mark: markText, pid, startTime, bootId, namespaces, cgroups } = value as Record<string, unknown>;
   const mark = typeof markText === 'string' ? parseHostMark(markText) : undefined;
   if (mark === undefined) return undefined;
   if (typeof pid !== 'number' || !Number.isInteger(pid) || pid < 1) return undefined;
   if (typeof startTime !== 'number' || !Number.isInteger(startTime) || startTime < 0) return undefined;
-  if (typeof bootId !== 'string' || typeof pidNamespace !== 'string') return undefined;
+  if (typeof bootId !== 'string' || typeof namespaces !== 'string') return undefined;
   if (!Array.isArray(cgroups) || !cgroups.every((one) => typeof one === 'string')) return undefined;
-  return { mark, pid, startTime, bootId, pidNamespace, cgroups };
+  return { mark, pid, startTime, bootId, namespaces, cgroups };
 }
 
 /** What makes numbers of processes comparable: this boot of this machine, this container. Throws without /proc. */
-export function thisPlace(): Pick<LedgerRecord, 'bootId' | 'pidNamespace'> {
+export function thisPlace(): Pick<LedgerRecord, 'bootId' | 'namespaces'> {
   return {
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
-    pidNamespace: readlinkSync('/proc/self/ns/pid'),
+    namespaces: ['pid', 'time'].map(namespaceOf).join(' '),
   };
+}
+
+/** Kernels before 5.6 have no time namespaces. */
+function namespaceOf(kind: string): string {
+  try {
+    return readlinkSync(`/proc/self/ns/${kind}`);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return `${kind}:none`;
+    throw error;
+  }
 }
 
 /**
@@ -165,12 +182,12 @@ export function thisPlace(): Pick<LedgerRecord, 'bootId' | 'pidNamespace'> {
  * because its number is one of another container.
  */
 export function fateOf(
-  { pid, startTime, bootId, pidNamespace }: LedgerRecord,
-  here: Pick<LedgerRecord, 'bootId' | 'pidNamespace'>,
+  { pid, startTime, bootId, namespaces }: LedgerRecord,
+  here: Pick<LedgerRecord, 'bootId' | 'namespaces'>,
   table: ProcessTable,
 ): 'living' | 'dead' | 'over' {
   if (bootId !== here.bootId) return 'over';
-  if (pidNamespace !== here.pidNamespace) return 'living';
+  if (namespaces !== here.namespaces) return 'living';
   const row = table.read(pid);
   return row === undefined || row.startTime !== startTime || row.dead ? 'dead' : 'living';
 }

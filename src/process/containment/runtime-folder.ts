@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
+import { lstatSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errnoOf, messageOf } from '../../errors.js';
@@ -11,7 +11,7 @@ const NAME = 'mcp-server-pool';
  */
 export function runtimeFolders(chosen: string | undefined, env = process.env, uid = process.getuid?.()): string[] {
   if (uid === undefined) return [];
-  if (chosen !== undefined) return [chosen];
+  if (chosen !== undefined) return [join(chosen, NAME)];
   // Removed when the user logs out, and private: made for this.
   const runtime = [env.XDG_RUNTIME_DIR, `/run/user/${uid}`].filter((path) => path?.startsWith('/'));
   const folders = [...runtime.map((path) => join(path as string, NAME)), join(tmpdir(), `${NAME}-${uid}`)];
@@ -30,7 +30,6 @@ export function makePrivate(path: string): void {
   }
   const problem = folderProblem(path);
   if (problem !== undefined) throw new Error(problem);
-  chmodSync(path, 0o700);
 }
 
 /** Why what is at `path` must not be trusted; undefined when it may be. Throws when nothing is there. */
@@ -39,5 +38,9 @@ export function folderProblem(path: string, uid = process.getuid?.()): string | 
   const stat = lstatSync(path);
   if (stat.isSymbolicLink()) return 'it is a symbolic link';
   if (!stat.isDirectory()) return 'it is no folder';
-  return stat.uid === uid ? undefined : 'it belongs to another user';
+  if (stat.uid !== uid) return 'it belongs to another user';
+  // Not ours to change: somebody may have opened it on purpose.
+  return (stat.mode & 0o077) === 0
+    ? undefined
+    : 'it is open to others; take their rights away (chmod 700), or remove it';
 }

@@ -161,11 +161,13 @@ class Sweep {
     const { pid, group, session } = row;
     this.killed.set(`${pid}@${row.startTime}`, row);
     this.#platform.signalProcess(pid, 'SIGKILL');
-    // At once, so that none can start another meanwhile. All in the group bear the mark: a server leads a session of its
-    // own, so whoever shares one with somebody who bears the mark descends from the same server. One who is only said to be
-    // inside of us may share it with strangers.
-    if (bearing === 'inner') return;
-    if (group > 1 && session > 1 && !this.#ours.has(group) && !this.#ours.has(session)) {
+    // At once, so that none can start another meanwhile. All in a group bear the mark that its leader bears, or bore before
+    // it died: a server leads a session of its own. Whose leader bears none is a stranger's, in which somebody has run a
+    // command with our environment. One who is only said to be inside of us may share it with strangers, too.
+    if (bearing === 'inner' || group <= 1 || session <= 1) return;
+    if (this.#ours.has(group) || this.#ours.has(session)) return;
+    const leader = pid === group ? row : this.#platform.table.read(group);
+    if (leader === undefined || leader === row || this.#search.isStill(leader)) {
       this.#platform.signalGroup(group, 'SIGKILL');
     }
   }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ServerPolicy } from '../../../src/config/options.js';
@@ -12,7 +13,7 @@ import {
   onHostGroup,
   removeHostGroup,
 } from '../../../src/process/containment/host-group.js';
-import { hostMark } from '../../../src/process/containment/marker.js';
+import { hostMark, newHostMark, parseHostMark } from '../../../src/process/containment/marker.js';
 import { forgetProblems, knownProblems } from '../../../src/process/containment/problems.js';
 import { linux } from '../../../src/process/platform.js';
 import type { TerminationReport } from '../../../src/process/termination.js';
@@ -199,7 +200,7 @@ describe.runIf(hasCgroups)('the group of a host', () => {
     const folder = join(dirname(cgroupOf(servers[0]!.server.pid)));
     const { code, stderr } = await runHost(
       `const { killHostGroup } = await import(SRC + '/process/containment/host-group.js');
-       killHostGroup(${JSON.stringify(CGROUP_ROOT + folder)});`,
+       killHostGroup(${JSON.stringify(CGROUP_ROOT + folder)}, ${JSON.stringify(hostMark())});`,
     );
     expect([code, stderr]).toEqual([0, '']);
     await until('all are dead', () => servers.every(({ tag }) => tagged(tag).length === 0));
@@ -215,10 +216,20 @@ describe.runIf(hasCgroups)('the group of a host', () => {
       child.kill('SIGKILL');
     });
     writeFileSync(join(parent, 'cgroup.procs'), String(child.pid));
-    for (const path of [parent, folder, '/tmp', '']) {
-      killHostGroup(path);
-      expect(removeHostGroup(path)).toBe(false);
+    // The folder of another host, a link to one, a folder elsewhere that looks like one.
+    const mark = newHostMark();
+    const name = `mcp-server-pool-${mark.text}`;
+    const elsewhere = mkdtempSync(join(tmpdir(), 'mcp-pool-test-'));
+    onTestFinished(() => rmSync(elsewhere, { recursive: true }));
+    symlinkSync(parent, join(elsewhere, name));
+    mkdirSync(join(elsewhere, 'd', name), { recursive: true });
+    writeFileSync(join(elsewhere, 'd', name, 'cgroup.kill'), 'kept');
+    const others = [join(elsewhere, name), join(elsewhere, 'd', name), `${parent}/../${basename(parent)}/${name}`];
+    for (const path of [parent, folder, '/tmp', '', ...others]) {
+      killHostGroup(path, mark);
+      expect(removeHostGroup(path, mark)).toBe(false);
     }
+    expect(readFileSync(join(elsewhere, 'd', name, 'cgroup.kill'), 'utf8')).toBe('kept');
     expect(existsSync(folder)).toBe(true);
     expect(isLiving(child.pid!)).toBe(true);
     child.kill('SIGKILL');
@@ -267,13 +278,16 @@ describe.runIf(hasCgroups)('the group of a host', () => {
     await until('it has left', () => tagged(tag).some(({ parent }) => parent === 1));
     host.child.kill('SIGKILL');
     await host.result;
-    expect(removeHostGroup(folder)).toBe(false);
-    killHostGroup(folder);
-    await until('it is removed', () => removeHostGroup(folder));
+    const mark = parseHostMark(basename(folder).slice('mcp-server-pool-'.length))!;
+    expect(removeHostGroup(folder, mark)).toBe(false);
+    killHostGroup(folder, newHostMark());
+    expect(tagged(tag)).not.toEqual([]);
+    killHostGroup(folder, mark);
+    await until('it is removed', () => removeHostGroup(folder, mark));
     expect(tagged(tag)).toEqual([]);
     // Once more is no error.
-    killHostGroup(folder);
-    expect(removeHostGroup(folder)).toBe(true);
+    killHostGroup(folder, mark);
+    expect(removeHostGroup(folder, mark)).toBe(false);
   });
 
   it.runIf(isRoot)('[CGROUP-6] [CONTAIN-3] is not to be had without a delegated one', async () => {

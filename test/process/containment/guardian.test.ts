@@ -127,6 +127,27 @@ describe.each(SHELLS)('the guardian in %s', (shell) => {
   });
 });
 
+describe('a machine without room for one more process', () => {
+  it.runIf(process.getuid?.() === 0)('[GUARD-5] is swept by the shell, which need not fork', async () => {
+    const host = newHostMark();
+    const tag = newTag();
+    // A user of its own, so that nothing else counts; as many processes as may be.
+    const uid = 61_900 + (process.pid % 90);
+    const mark = rlimitValue({ host, instance: 3 });
+    const script = `ulimit -S -w ${mark} || ulimit -S -x ${mark}; for i in 1 2 3; do setsid sleep 50 "$0" & done; wait`;
+    const options = { stdio: 'ignore', uid, gid: uid } as const;
+    const server = spawn('sh', ['-c', script, tag], options);
+    onTestFinished(() => void server.kill('SIGKILL'));
+    await until('they are there', () => tagged(tag).filter(({ command }) => command === 'sleep').length === 3);
+    const { file, args } = guardianCommand(plan({ host }), procIdentity)!;
+    const limited = ['-c', 'ulimit -u 1 2>/dev/null || ulimit -p 1; exec "$@"', 'sh', file, ...args];
+    const child = spawn('sh', limited, { ...options, stdio: ['pipe', 'ignore', 'ignore'], env: {}, detached: true });
+    child.stdin.end();
+    await once(child, 'exit');
+    expect(tagged(tag).filter(({ command }) => command === 'sleep')).toEqual([]);
+  });
+});
+
 describe('the reaper, where there is no shell', () => {
   it('[GUARD-5] hears what a shell would hear, and does what it does', async () => {
     const reaper = { executable: process.execPath, file: fileURLToPath(reaperUrl()), env: {} };

@@ -78,18 +78,18 @@ describe('a ledger', () => {
     expect([statSync(place).mode & 0o777, statSync(file).mode & 0o777]).toEqual([0o700, 0o600]);
     expect(readLedgers(place, fail)).toEqual([{ file, record }]);
     expect(Object.keys(JSON.parse(readFileSync(file, 'utf8')))).toEqual([
-      ...['mark', 'pid', 'startTime', 'bootId', 'pidNamespace', 'cgroups'],
+      ...['mark', 'pid', 'startTime', 'bootId', 'namespaces', 'cgroups'],
     ]);
     removeLedger(file);
     removeLedger(file);
     expect(readdirSync(place)).toEqual([]);
   });
 
-  it('[LEDGER-3] makes a folder of ours private that was open to others', () => {
+  it('[LEDGER-4] is not written into a folder that is open to others, which is left as it is', () => {
     const place = folder();
-    chmodSync(place, 0o777);
-    writeLedger(deadHost(), [place]);
-    expect(statSync(place).mode & 0o777).toBe(0o700);
+    chmodSync(place, 0o755);
+    expect(() => writeLedger(deadHost(), [place])).toThrow(/open to others/);
+    expect(statSync(place).mode & 0o777).toBe(0o755);
   });
 
   it.runIf(ROOT)('[LEDGER-4] is not written into what is no folder of this user', () => {
@@ -176,7 +176,7 @@ describe('a ledger', () => {
       join(tmpdir(), 'mcp-server-pool-7'),
     ]);
     expect(runtimeFolders(undefined, { XDG_RUNTIME_DIR: 'relative' }, 7)[0]).toBe('/run/user/7/mcp-server-pool');
-    expect(runtimeFolders('/own', env, 7)).toEqual(['/own']);
+    expect(runtimeFolders('/own', env, 7)).toEqual(['/own/mcp-server-pool']);
   });
 });
 
@@ -186,7 +186,7 @@ describe('the next host', () => {
     const { startTime } = readProcess(process.pid)!;
     const dead = deadHost();
     const living = deadHost({ startTime });
-    const elsewhere = deadHost({ pidNamespace: 'pid:[1]' });
+    const elsewhere = deadHost({ namespaces: 'pid:[1] time:[1]' });
     const earlier = deadHost({ bootId: 'another' });
     const idle = deadHost();
     for (const record of [dead, living, elsewhere, earlier, idle]) writeLedger(record, [place]);
@@ -215,7 +215,42 @@ describe('the next host', () => {
     expect(fate({ pid: 2 ** 22 + 1 })).toBe('dead');
     expect(fate({ pid: zombie.pid, startTime: zombie.startTime })).toBe('dead');
     expect(fate({ bootId: 'another', pid: process.pid, startTime })).toBe('over');
-    expect(fate({ pidNamespace: 'pid:[1]', pid: 2 ** 22 + 1 })).toBe('living');
+    expect(fate({ namespaces: 'pid:[1] time:[1]', pid: 2 ** 22 + 1 })).toBe('living');
+  });
+
+  it('[LEDGER-2] leaves out the host of whom it is a server itself', async () => {
+    const place = folder();
+    const outer = deadHost();
+    const before = process.env[MARK_VARIABLE];
+    process.env[MARK_VARIABLE] = `${outer.mark.text}.1`;
+    onTestFinished(() => {
+      if (before === undefined) delete process.env[MARK_VARIABLE];
+      else process.env[MARK_VARIABLE] = before;
+    });
+    writeLedger(outer, [place]);
+    const tag = await orphan(outer);
+    expect(await reap([place])).toEqual({ told: [], problems: [] });
+    expect(tagged(tag)).toHaveLength(1);
+  });
+
+  it('[LEDGER-4] speaks for the host that it is named after, and for no other', async () => {
+    const place = folder();
+    const living = deadHost({ startTime: readProcess(process.pid)!.startTime });
+    writeLedger(living, [place]);
+    const forged = join(place, `${newHostMark().text}.1.json`);
+    writeFileSync(forged, JSON.stringify({ ...deadHost(), mark: living.mark.text, cgroups: ['/'] }));
+    const tag = await orphan(living);
+    const { told, problems } = await reap([place]);
+    expect([told, problems.length, tagged(tag).length, existsSync(forged)]).toEqual([[], 1, 1, false]);
+  });
+
+  it('[LEDGER-1] stops between two hosts when its pool is shut down, and leaves the rest to the next', async () => {
+    const place = folder();
+    for (const record of [deadHost(), deadHost(), deadHost()]) writeLedger(record, [place]);
+    const stop = new AbortController();
+    stop.abort();
+    await reapDeadHosts([place], linux, () => expect.fail('nothing was found'), stop.signal);
+    expect(readdirSync(place)).toHaveLength(3);
   });
 
   it('[LEDGER-4] survives that nothing can be read', async () => {

@@ -163,6 +163,26 @@ describe('a sweep', () => {
     expect([isLiving(pid), isLiving(server.pid)]).toEqual([false, false]);
   });
 
+  it('[MARK-5] takes who bears the mark out of a group and a session of somebody else, and nobody beside him', async () => {
+    const { server } = await daemon('double fork');
+    const variable = `${MARK_VARIABLE}=${spawnedEnvironment(server.pid)}`;
+    const mark = markOf(server.pid);
+    const tag = newTag();
+    // As in a terminal in which a command is tried out with the environment of the server.
+    const script = 'sleep 50 "$0" & env "$1" sleep 50 "$0" & wait';
+    const terminal = spawn('bash', ['--norc', '-c', script, tag, variable], { stdio: 'ignore', detached: true });
+    onTestFinished(() => void terminal.kill('SIGKILL'));
+    const sleeping = () => tagged(tag).filter(({ command }) => command === 'sleep');
+    await until('both are there', () => sleeping().length === 2);
+    const report = await server.process.end({ mode: 'emergency' });
+    expect([report.survivors, sleeping().length, isLiving(terminal.pid as number)]).toEqual([[], 1, true]);
+    const other = spawn('bash', ['--norc', '-c', script, tag, variable], { stdio: 'ignore', detached: true });
+    onTestFinished(() => void other.kill('SIGKILL'));
+    await until('all are there', () => sleeping().length === 3);
+    await sweep(mark, linux);
+    expect([sleeping().length, isLiving(other.pid as number)]).toEqual([2, true]);
+  });
+
   it('[MARK-6] ends a chain of processes that each start the next in a session of its own', async () => {
     const tag = newTag();
     const server = start(ESCAPES['fork chain in sessions of its own'] ?? '', tag);
