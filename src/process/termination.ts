@@ -209,10 +209,8 @@ async function killUntilQuiet(
   const { firstPoll, longestPoll } = target.platform.pace;
   const end = performance.now() + grace;
   if (target.platform.killTree) for (const root of rootsOf(first)) target.platform.killTree(root);
-  else {
-    await killMembers(target.platform, target.tree, first);
-    target.killGroup?.();
-  }
+  // The cgroup is killed only if somebody lives at the next look: for the kernel that is more work than a signal.
+  else await killMembers(target.platform, target.tree, first);
   for (let interval = firstPoll; ; interval = Math.min(interval * 2, longestPoll)) {
     await pause(interval);
     const known = target.tree.living();

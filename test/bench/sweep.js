@@ -10,7 +10,7 @@ const PROCESSES = 500;
 const HANDLERS = { onSpawn() {}, onSpawnError() {}, onExit() {}, onStderrLine() {}, wantsStderr: () => false };
 const PROBE = { command: '/bin/cat', containment: 'markers' };
 const DEFINITIONS = resolvePoolOptions({
-  servers: { marked: PROBE, bare: { ...PROBE, markers: { environment: false, rlimit: false } } },
+  servers: { marked: PROBE, bare: { ...PROBE, containment: 'group' } },
 }).servers;
 
 const launcher = localLauncher(linux);

@@ -299,6 +299,21 @@ describe('a guardian that is stopped', () => {
 });
 
 describe('one host', () => {
+  it('[GUARD-3] [SECRET-1] has a guardian in a session of its own, that knows nothing of the host but how to end it', async () => {
+    process.env.MCP_POOL_TEST_SECRET = 'do-not-tell';
+    onTestFinished(() => {
+      delete process.env.MCP_POOL_TEST_SECRET;
+    });
+    const secret = { ...fixture('echo'), sharing: 'dedicated', env: { KEY: 'nor-this' } } as const;
+    const pool = open({ secret: { ...secret, args: [...(secret.args ?? []), 'nor-that'] } });
+    await pool.getServer('secret');
+    const guardian = guardians()[0]!;
+    expect([guardian.session, guardian.group]).toEqual([guardian.pid, guardian.pid]);
+    const ledger = pool.status().containment?.ledger as string;
+    const files = [`/proc/${guardian.pid}/environ`, `/proc/${guardian.pid}/cmdline`, ledger];
+    for (const file of files) expect(readFileSync(file, 'latin1')).not.toMatch(/do-not-tell|nor-this|nor-that/);
+  });
+
   it('[GUARD-3] has one guardian and one ledger for ten pools, until the last server ends', async () => {
     const pools = Array.from({ length: 10 }, () => open({ echo: { ...fixture('echo'), sharing: 'dedicated' } }));
     await Promise.all(pools.map((pool) => pool.getServer()));

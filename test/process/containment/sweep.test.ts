@@ -210,7 +210,7 @@ describe('a sweep', () => {
   });
 
   it('[MARK-5] never signals itself, its parent, init, its own group, or what is excluded, whatever they bear', async () => {
-    const { platform, table, reads, signals } = fakes();
+    const { platform, table, reads, signals, groups } = fakes();
     const own = linux.table.read(process.pid) ?? { group: 1, session: 1 };
     for (const pid of [0, 1, process.pid, process.ppid]) table.add({ pid, ...own, startTime: 1, dead: false });
     table.add({ pid: 10_000_001 });
@@ -220,6 +220,8 @@ describe('a sweep', () => {
     const options = { reads, newest: () => 0, exclude: new Set([10_000_001]) };
     expect((await sweep({ host: newHostMark() }, platform, options)).quiet).toBe(true);
     expect(signals).toEqual([10_000_002]);
+    // It would be the end of whoever shares the group, and of the host.
+    expect(groups).toEqual([]);
   });
 
   it('[MARK-6] leaves nobody, however they fork while they are looked at', async () => {
@@ -261,6 +263,7 @@ describe('a sweep', () => {
 function fakes() {
   const table = new FakeTable();
   const signals: number[] = [];
+  const groups: number[] = [];
   const marked = new Set<number>();
   const platform: Platform = {
     table,
@@ -270,8 +273,9 @@ function fakes() {
       table.remove(pid);
     },
     signalGroup: (group) => {
+      groups.push(group);
       for (const row of [...table.rows.values()]) if (row.group === group) table.remove(row.pid);
     },
   };
-  return { table, platform, signals, marked, reads: () => true };
+  return { table, platform, signals, groups, marked, reads: () => true };
 }
