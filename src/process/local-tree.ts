@@ -71,7 +71,12 @@ export class LocalTree {
     try {
       if (start.group && !this.#exited) checkJoined(start.group, leader);
       const report = this.#withKills(await endTree(target, graces, mode, signal), started);
-      if (report.survivors.length === 0) onDead();
+      if (report.survivors.length === 0) {
+        // Not to be seen is not to be dead: a /proc that hides others' processes hides one that is not dumpable as well.
+        // Its exit was not told, so its number is ours. If it is dead, this reaches nobody.
+        if (!this.#exited) platform.signalGroup(leader.pid, 'SIGKILL');
+        onDead();
+      }
       return report;
     } catch (error) {
       // The table cannot be read (EMFILE). Nothing can be proven now, but what is surely ours need not live on.

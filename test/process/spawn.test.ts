@@ -5,6 +5,8 @@ import { inspect } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ServerDefinition } from '../../src/config/options.js';
 import { PoolError } from '../../src/errors.js';
+import { linux } from '../../src/process/platform.js';
+import type { ProcessTable } from '../../src/process/process-table.js';
 import { fixture, fixturePath, wrapped } from '../helpers/fixture.js';
 import { runHost } from '../helpers/host.js';
 import { type LaunchOptions, launch } from '../helpers/launch.js';
@@ -211,6 +213,22 @@ describe('a command', () => {
     if (report === undefined || report.survivors.length === 0) {
       await until('what is reported dead is dead', () => marked().length === 0, { timeout: 3_000 });
     }
+  });
+});
+
+describe('a server that the process table does not show any more', () => {
+  it.each(['graceful', 'emergency'] as const)('[PROOF-3] is killed all the same (%s)', async (mode) => {
+    let hidden = 0;
+    // As /proc with hidepid=2 does with a process that has made itself undumpable.
+    const table: ProcessTable = {
+      read: (pid) => (pid === hidden ? undefined : linux.table.read(pid)),
+      scan: () => new Map([...linux.table.scan()].filter(([pid]) => pid !== hidden)),
+    };
+    const server = launch({ command: 'sleep', args: ['50'], containment: 'markers' }, { table });
+    await server.spawned;
+    hidden = server.pid;
+    await server.process.end({ mode });
+    expect(await server.exited).toMatchObject({ signal: 'SIGKILL' });
   });
 });
 
