@@ -77,7 +77,8 @@ function look(path: string): Stats | undefined {
   }
 }
 
-function isExecutable(file: string): boolean {
+/** Whether this user may run it. */
+export function isExecutable(file: string): boolean {
   try {
     accessSync(file, constants.X_OK);
     return true;

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
+import { isExecutable } from '../command.js';
 import type { CommandLine } from './wrapper.js';
 
 const PROBE_TIMEOUT = 2_000;
@@ -25,13 +25,4 @@ function works(file: string): boolean {
   const args = ['--no-new-privs', file, '--dump'];
   const { stdout } = spawnSync(file, args, { env: {}, encoding: 'latin1', timeout: PROBE_TIMEOUT });
   return /^no_new_privs: 1$/m.test(stdout ?? '');
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
