@@ -1,10 +1,11 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../../errors.js';
 import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
 import { groupPids } from './cgroup-files.js';
 import { isGroupOf, killHostGroup, removeHostGroup } from './host-group.js';
 import { fateOf, type LedgerEntry, type LedgerRecord, readLedgers, removeLedger, thisPlace } from './ledger.js';
-import { hostMark, type MarkedHost, outerHosts } from './marker.js';
+import { type HostMark, hostMark, type MarkedHost, outerHosts } from './marker.js';
 import { noteProblem } from './problems.js';
 import { type SweepOptions, type SweepReport, sweep } from './sweep.js';
 
@@ -56,6 +57,10 @@ export function hostLives({ text, number }: MarkedHost, folders: readonly string
   return undefined;
 }
 
+/** How often it is tried to remove an emptied group, and ms between. */
+const REMOVALS = 20;
+const REMOVAL_PAUSE = 10;
+
 /** What is known of a dead host. */
 export type DeadHost = Pick<LedgerRecord, 'mark' | 'startTime' | 'cgroups'>;
 
@@ -76,9 +81,22 @@ export async function reapHost(
     });
   }
   const report = await sweep({ host: mark }, platform, { ...options, since: startTime });
-  // Empty by now, or left to the next.
-  for (const folder of cgroups) attempt(() => removeHostGroup(folder, mark));
+  // Who was killed leaves his group a moment after he is dead.
+  for (const folder of cgroups) {
+    for (let tries = 0; tries < REMOVALS && isThere(folder, mark); tries++) {
+      if (removeHostGroup(folder, mark)) break;
+      await pause(REMOVAL_PAUSE, undefined, { ref: options.hold === true });
+    }
+  }
   return { ...report, killed: distinct([...inCgroups, ...report.killed]) };
+}
+
+function isThere(folder: string, mark: HostMark): boolean {
+  try {
+    return isGroupOf(folder, mark);
+  } catch {
+    return false;
+  }
 }
 
 /** A process that is dying when it is swept was killed once. */
