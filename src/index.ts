@@ -6,7 +6,6 @@ export type {
   ShutdownOptions,
   WarmOptions,
 } from './config/call-options.js';
-export type { Clock, Timer } from './config/clock.js';
 export type {
   CgroupLimits,
   Containment,
@@ -74,5 +73,6 @@ export type {
 export type { JsonRpcError, JsonRpcMessage, LostRequestData, RequestId } from './protocol/json-rpc.js';
 export type { PooledTransport } from './protocol/session.js';
 export type { ToolChanges } from './protocol/tool-list.js';
+export type { Clock, Timer } from './runtime/clock.js';
 export type { EndReason } from './server/instance-context.js';
 export type { ServerState } from './server/server-state.js';

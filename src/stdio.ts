@@ -1,8 +1,8 @@
 import { constants } from 'node:os';
 import type { PassThrough, Stream } from 'node:stream';
 import { INHERITED, resolveEnvironment } from './config/environment.js';
-import { HostHold } from './config/host-hold.js';
 import { type CleanupReport, type JsonRpcMessage, MCPServerPool, PoolError, type PooledTransport } from './index.js';
+import { KeepAlive } from './runtime/keep-alive.js';
 import { OwnServer } from './stdio/own-server.js';
 import { forwardStderr, type StderrOption, stderrPipe, stderrSink } from './stdio/stderr.js';
 
@@ -46,7 +46,7 @@ export function getDefaultEnvironment(): Record<string, string> {
 /** From a start to the proof that its process is gone. */
 interface Run {
   readonly server: OwnServer;
-  readonly hold: HostHold;
+  readonly hold: KeepAlive;
   transport: PooledTransport | undefined;
   /** Whether `onclose` was called for it, or is about to be. */
   over: boolean;
@@ -107,7 +107,7 @@ export class StdioClientTransport {
     if (this.#stderr?.writableEnded) this.#stderr = stderrPipe(stderr);
     const sink = stderrSink(stderr, this.#stderr);
     const server = new OwnServer(MCPServerPool.global(), definitionOf(this.#params));
-    const run: Run = { server, hold: new HostHold(), transport: undefined, over: false };
+    const run: Run = { server, hold: new KeepAlive(), transport: undefined, over: false };
     this.#run = run;
     run.hold.take();
     try {

@@ -1,5 +1,5 @@
-import type { Clock } from '../config/clock.js';
 import { PoolError } from '../errors.js';
+import type { Clock } from '../runtime/clock.js';
 import { Breaker } from '../server/breaker.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { News } from './pool-events.js';

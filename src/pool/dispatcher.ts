@@ -1,5 +1,5 @@
-import type { Clock } from '../config/clock.js';
 import type { PoolError } from '../errors.js';
+import type { Clock } from '../runtime/clock.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import { type Decision, decide, type Limit, type Room } from './admission.js';
 import type { Fleet } from './fleet.js';

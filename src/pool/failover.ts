@@ -1,6 +1,6 @@
-import type { Clock } from '../config/clock.js';
-import { type Deferred, deferred } from '../config/deferred.js';
 import { PoolError } from '../errors.js';
+import type { Clock } from '../runtime/clock.js';
+import { type Deferred, deferred } from '../runtime/deferred.js';
 import type { EndReason } from '../server/instance-context.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { Breakers } from './breakers.js';

@@ -1,5 +1,5 @@
-import type { Clock, Timer } from '../config/clock.js';
 import type { ResolvedPoolOptions } from '../config/options.js';
+import type { Clock, Timer } from '../runtime/clock.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { Fleet } from './fleet.js';
 import type { Lease } from './lease.js';

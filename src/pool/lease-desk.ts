@@ -1,9 +1,9 @@
-import type { Clock } from '../config/clock.js';
-import type { HostHold } from '../config/host-hold.js';
 import type { ResolvedPoolOptions } from '../config/options.js';
 import { PoolError } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { SessionEnd } from '../protocol/session.js';
+import type { Clock } from '../runtime/clock.js';
+import type { KeepAlive } from '../runtime/keep-alive.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { Fleet } from './fleet.js';
 import { Lease, type LeaseHost } from './lease.js';
@@ -17,7 +17,7 @@ import { kindOf, reuseKey, type Whose } from './whose.js';
 export interface LeaseDeskParts {
   readonly options: ResolvedPoolOptions;
   readonly clock: Clock;
-  readonly hold: HostHold;
+  readonly hold: KeepAlive;
   readonly fleet: Fleet;
   readonly news: LeaseNews;
   readonly waiting: WaitingCallers;

@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream';
-import type { Clock } from '../config/clock.js';
-import { type Deferred, deferred } from '../config/deferred.js';
-import type { HostHold } from '../config/host-hold.js';
 import { PoolError } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { PooledTransport, Session, SessionEnd, SessionOwner } from '../protocol/session.js';
+import type { Clock } from '../runtime/clock.js';
+import { type Deferred, deferred } from '../runtime/deferred.js';
+import type { KeepAlive } from '../runtime/keep-alive.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { Whose } from './whose.js';
 
@@ -43,7 +43,7 @@ export interface PooledServer {
 
 /** What a lease needs of the pool. */
 export interface LeaseHost {
-  readonly hold: HostHold;
+  readonly hold: KeepAlive;
   readonly clock: Clock;
   /** Takes the instance back; returns the end of its process, if it ends. */
   leaseEnded(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined;

@@ -10,13 +10,13 @@ import {
   type ShutdownOptions,
   type WarmOptions,
 } from '../config/call-options.js';
-import { deferred } from '../config/deferred.js';
 import type { PoolOptions, ResolvedPoolOptions, ServerDefinition, SingleServerOptions } from '../config/options.js';
 import { resolveDefinition, resolvePoolOptions } from '../config/resolve-options.js';
 import { PoolError } from '../errors.js';
 import { SafeEmitter } from '../events.js';
 import type { CleanupQueue } from '../process/cleanup-queue.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
+import { deferred } from '../runtime/deferred.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { Lease, type PooledServer } from './lease.js';
 import { assemble, type PoolDependencies, type PoolParts } from './parts.js';

@@ -1,11 +1,11 @@
-import { type Clock, systemClock } from '../config/clock.js';
-import { HostHold } from '../config/host-hold.js';
 import type { ResolvedPoolOptions } from '../config/options.js';
 import { CleanupQueue } from '../process/cleanup-queue.js';
 import { currentPlatform } from '../process/current-platform.js';
 import type { Launcher } from '../process/launcher.js';
 import { ProcessRegistry } from '../process/process-registry.js';
 import { WriteBudget } from '../protocol/connection.js';
+import { type Clock, systemClock } from '../runtime/clock.js';
+import { KeepAlive } from '../runtime/keep-alive.js';
 import { Breakers } from './breakers.js';
 import { Failover } from './failover.js';
 import { Fleet } from './fleet.js';
@@ -39,7 +39,7 @@ export function assemble(
   const platform = currentPlatform();
   const clock = dependencies.clock ?? systemClock;
   const { maxProcesses } = options.limits;
-  const hold = new HostHold();
+  const hold = new KeepAlive();
   const fleet = new Fleet();
   const metrics = newMetrics();
   const registry = new ProcessRegistry(platform.table);

@@ -1,5 +1,5 @@
-import type { Clock } from '../config/clock.js';
-import type { HostHold } from '../config/host-hold.js';
+import type { Clock } from '../runtime/clock.js';
+import type { KeepAlive } from '../runtime/keep-alive.js';
 import type { EndReason } from '../server/instance-context.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { Failover } from './failover.js';
@@ -11,7 +11,7 @@ const REPLACEMENT_TIMEOUT = 30_000;
 
 export interface RetirementParts {
   readonly clock: Clock;
-  readonly hold: HostHold;
+  readonly hold: KeepAlive;
   readonly desk: LeaseDesk;
   readonly waiting: WaitingCallers;
   readonly failover: Failover;

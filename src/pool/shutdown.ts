@@ -1,6 +1,6 @@
-import type { Clock } from '../config/clock.js';
 import { PoolError } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
+import type { Clock } from '../runtime/clock.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { Fleet } from './fleet.js';
 import type { Lease } from './lease.js';

@@ -1,5 +1,5 @@
-import type { Clock, Timer } from '../config/clock.js';
 import type { PoolError } from '../errors.js';
+import type { Clock, Timer } from '../runtime/clock.js';
 import type { Limit } from './admission.js';
 import type { Lease } from './lease.js';
 

@@ -1,6 +1,6 @@
-import type { Clock } from '../config/clock.js';
 import type { ResolvedPoolOptions } from '../config/options.js';
 import type { PoolError } from '../errors.js';
+import type { Clock } from '../runtime/clock.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { Breakers } from './breakers.js';
 import { Dispatcher } from './dispatcher.js';

@@ -1,9 +1,9 @@
 import pRetry from 'p-retry';
 import { type CleanupOptions, resolveCleanupOptions } from '../config/call-options.js';
-import { timerDelay } from '../config/clock.js';
-import { type Deferred, deferred } from '../config/deferred.js';
 import { messageOf } from '../errors.js';
 import { type ListenerError, SafeEmitter } from '../events.js';
+import { timerDelay } from '../runtime/clock.js';
+import { type Deferred, deferred } from '../runtime/deferred.js';
 import type { EndOptions } from './launcher.js';
 import type { EndMode, TerminationReport } from './termination.js';
 

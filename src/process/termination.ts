@@ -1,4 +1,4 @@
-import { timerDelay } from '../config/clock.js';
+import { timerDelay } from '../runtime/clock.js';
 import type { LastLook } from './containment/last-look.js';
 import { signalFromLeaves } from './leaves-first.js';
 import type { Platform } from './platform.js';

@@ -1,5 +1,5 @@
-import { type Deferred, deferred } from '../config/deferred.js';
 import { PoolError } from '../errors.js';
+import { type Deferred, deferred } from '../runtime/deferred.js';
 import type { WriteBudget } from './connection.js';
 import { FairQueue } from './fair-queue.js';
 import type { JsonRpcMessage, JsonRpcRequest } from './json-rpc.js';

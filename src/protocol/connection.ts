@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
-import { type Deferred, deferred } from '../config/deferred.js';
 import { PoolError } from '../errors.js';
+import { type Deferred, deferred } from '../runtime/deferred.js';
 import { MessageReader } from './framing.js';
 import type { JsonRpcMessage } from './json-rpc.js';
 

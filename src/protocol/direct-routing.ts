@@ -1,5 +1,5 @@
-import type { HostHold } from '../config/host-hold.js';
 import type { PoolError } from '../errors.js';
+import type { KeepAlive } from '../runtime/keep-alive.js';
 import type { Connection } from './connection.js';
 import { isRequest, type JsonRpcMessage, property, type RequestId } from './json-rpc.js';
 import { type Attachment, type Endpoint, lostRequest, type Routing } from './routing.js';
@@ -10,14 +10,14 @@ import { type Attachment, type Endpoint, lostRequest, type Routing } from './rou
  */
 export class DirectRouting implements Routing, Attachment {
   readonly #connection: Connection;
-  readonly #hold: HostHold;
+  readonly #hold: KeepAlive;
   /** Method of each open request by its id. */
   readonly #open = new Map<RequestId, string>();
   #session: Endpoint | undefined;
   /** Whether the server has answered a request. */
   answered = false;
 
-  constructor(connection: Connection, hold: HostHold) {
+  constructor(connection: Connection, hold: KeepAlive) {
     this.#connection = connection;
     this.#hold = hold;
   }

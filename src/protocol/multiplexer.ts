@@ -1,6 +1,6 @@
-import type { Clock } from '../config/clock.js';
-import type { HostHold } from '../config/host-hold.js';
 import type { PoolError } from '../errors.js';
+import type { Clock } from '../runtime/clock.js';
+import type { KeepAlive } from '../runtime/keep-alive.js';
 import type { WriteBudget } from './connection.js';
 import type { InitializeResult } from './handshake.js';
 import {
@@ -36,7 +36,7 @@ export interface MultiplexerOptions {
   /** Whether tools are safe to repeat of which the server says so. */
   readonly retryTools: 'never' | 'annotated';
   readonly clock: Clock;
-  readonly hold: HostHold;
+  readonly hold: KeepAlive;
   readonly budget: WriteBudget;
 }
 

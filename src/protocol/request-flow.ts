@@ -1,6 +1,6 @@
-import type { Clock } from '../config/clock.js';
-import type { HostHold } from '../config/host-hold.js';
 import { PoolError } from '../errors.js';
+import type { Clock } from '../runtime/clock.js';
+import type { KeepAlive } from '../runtime/keep-alive.js';
 import { Backlog, type Outgoing } from './backlog.js';
 import type { WriteBudget } from './connection.js';
 import {
@@ -21,7 +21,7 @@ export interface RequestFlowOptions {
   /** Whether sessions outlive the process: what is safe to repeat is sent again to the next one. */
   readonly sessionsStay: boolean;
   readonly clock: Clock;
-  readonly hold: HostHold;
+  readonly hold: KeepAlive;
   readonly budget: WriteBudget;
   /** Whether a request changes nothing, or no more than it did before, when it is sent twice. */
   isRepeatable(message: JsonRpcRequest): boolean;

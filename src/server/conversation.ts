@@ -1,5 +1,4 @@
 import type { Readable, Writable } from 'node:stream';
-import type { HostHold } from '../config/host-hold.js';
 import type { ResolvedDefinition } from '../config/options.js';
 import type { PoolError, PoolErrorData } from '../errors.js';
 import { Connection, type WriteBudget } from '../protocol/connection.js';
@@ -8,6 +7,7 @@ import { type InitializeResult, initializeParams, readInitializeResult } from '.
 import { Multiplexer, type MultiplexerHandlers } from '../protocol/multiplexer.js';
 import type { Routing } from '../protocol/routing.js';
 import { Upstream } from '../protocol/upstream.js';
+import type { KeepAlive } from '../runtime/keep-alive.js';
 import type { InstanceContext } from './instance-context.js';
 
 const MB = 1_048_576;
@@ -16,7 +16,7 @@ export interface ConversationParts {
   readonly definition: ResolvedDefinition;
   readonly stdin: Writable;
   readonly stdout: Readable;
-  readonly hold: HostHold;
+  readonly hold: KeepAlive;
   readonly writeBudget: WriteBudget;
   /** The sessions that it serves, which may be there before it; undefined for a dedicated server, which has one. */
   readonly multiplexer: Multiplexer | undefined;

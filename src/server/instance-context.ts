@@ -1,11 +1,11 @@
-import type { Clock } from '../config/clock.js';
-import type { HostHold } from '../config/host-hold.js';
 import type { PoolError } from '../errors.js';
 import type { CleanupQueue, CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo, Launcher } from '../process/launcher.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
 import type { WriteBudget } from '../protocol/connection.js';
 import type { ToolChanges } from '../protocol/tool-list.js';
+import type { Clock } from '../runtime/clock.js';
+import type { KeepAlive } from '../runtime/keep-alive.js';
 
 /** Why an instance ends. */
 export type EndReason =
@@ -40,7 +40,7 @@ export interface InstanceContext {
   readonly launcher: Launcher;
   readonly registry: ProcessRegistry;
   readonly cleanup: CleanupQueue;
-  readonly hold: HostHold;
+  readonly hold: KeepAlive;
   readonly writeBudget: WriteBudget;
 }
 

@@ -1,10 +1,10 @@
-import type { Timer } from '../config/clock.js';
-import { deferred } from '../config/deferred.js';
 import type { ResolvedDefinition } from '../config/options.js';
 import { PoolError, type PoolErrorCode, type PoolErrorData } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo } from '../process/launcher.js';
 import type { EndMode } from '../process/termination.js';
+import type { Timer } from '../runtime/clock.js';
+import { deferred } from '../runtime/deferred.js';
 import { lastWords, wordsOf } from './exit-words.js';
 import type { EndReason, InstanceContext, InstanceObserver } from './instance-context.js';
 import type { Life } from './life.js';

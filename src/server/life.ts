@@ -1,6 +1,6 @@
-import type { Timer } from '../config/clock.js';
-import { deferred } from '../config/deferred.js';
 import type { ServerProcess } from '../process/launcher.js';
+import type { Timer } from '../runtime/clock.js';
+import { deferred } from '../runtime/deferred.js';
 import type { Conversation } from './conversation.js';
 import { nextState, type ServerState } from './server-state.js';
 

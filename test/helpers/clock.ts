@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../src/config/clock.js';
+import type { Clock, Timer } from '../../src/runtime/clock.js';
 import { flush } from './until.js';
 
 interface Due extends Timer {

@@ -1,11 +1,11 @@
 import { PassThrough } from 'node:stream';
-import { HostHold } from '../../src/config/host-hold.js';
 import { Connection, WriteBudget } from '../../src/protocol/connection.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
 import { Multiplexer, type MultiplexerOptions } from '../../src/protocol/multiplexer.js';
 import type { Attachment, Endpoint } from '../../src/protocol/routing.js';
 import type { ToolChanges } from '../../src/protocol/tool-list.js';
 import { Upstream } from '../../src/protocol/upstream.js';
+import { KeepAlive } from '../../src/runtime/keep-alive.js';
 import { ManualClock } from './clock.js';
 import { flush } from './until.js';
 
@@ -29,7 +29,7 @@ export class Ear implements Endpoint {
 }
 
 /** Says whether the host would be held open, without a timer. */
-export class CountingHold extends HostHold {
+export class CountingHold extends KeepAlive {
   count = 0;
   override take(): void {
     this.count += 1;

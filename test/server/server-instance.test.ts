@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { HostHold } from '../../src/config/host-hold.js';
 import type { ServerDefinition } from '../../src/config/options.js';
 import { PoolError } from '../../src/errors.js';
 import { CleanupQueue } from '../../src/process/cleanup-queue.js';
 import { ProcessRegistry } from '../../src/process/process-registry.js';
 import { WriteBudget } from '../../src/protocol/connection.js';
+import { KeepAlive } from '../../src/runtime/keep-alive.js';
 import { ServerInstance } from '../../src/server/server-instance.js';
 import { RawClient } from '../helpers/client.js';
 import { ManualClock } from '../helpers/clock.js';
@@ -24,7 +24,7 @@ function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> 
   const clock = new ManualClock();
   const registry = new ProcessRegistry(new FakeTable());
   const cleanup = new CleanupQueue({ retries: 0 });
-  const hold = new HostHold();
+  const hold = new KeepAlive();
   const told: string[] = [];
   const errors: PoolError[] = [];
   /** As the pool does: whoever leased it learns why it is lost. */

@@ -1,7 +1,7 @@
-import { timerDelay } from '../../config/clock.js';
-import { HostHold } from '../../config/host-hold.js';
 import { type EndStraysOptions, resolveEndStrays } from '../../config/stray-options.js';
 import { PoolError } from '../../errors.js';
+import { timerDelay } from '../../runtime/clock.js';
+import { KeepAlive } from '../../runtime/keep-alive.js';
 import type { ProcessRow } from '../process-table.js';
 import { localSystem, type Stray } from './find-strays.js';
 import { Look, type StraySystem } from './look.js';
@@ -64,7 +64,7 @@ export function endStraysOf(
 ): Promise<StrayEnd[]> {
   const { termGrace } = resolveEndStrays(options);
   const ending = new Ending(system, entriesOf(strays));
-  const hold = new HostHold();
+  const hold = new KeepAlive();
   const end = hold.during(ending.run(termGrace));
   hold.dispose();
   return end;

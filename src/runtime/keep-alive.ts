@@ -4,7 +4,7 @@ import { timerDelay } from './clock.js';
  * Keeps the host alive while something that somebody waits for is under way, and only then: processes and pipes of the
  * pool are unref'd, so without it a host would end in the middle of a request.
  */
-export class HostHold {
+export class KeepAlive {
   #count = 0;
   #timer: NodeJS.Timeout | undefined;
   #disposed = false;

@@ -1,17 +1,17 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { HostHold } from '../../src/config/host-hold.js';
+import { KeepAlive } from '../../src/runtime/keep-alive.js';
 import { runHost } from '../helpers/host.js';
 import { rejection } from '../helpers/until.js';
 
 const held = () => process.getActiveResourcesInfo().filter((one) => one === 'Timeout').length;
 
 function make() {
-  const hold = new HostHold();
+  const hold = new KeepAlive();
   onTestFinished(() => hold.dispose());
   return hold;
 }
 
-describe('HostHold', () => {
+describe('KeepAlive', () => {
   it('[GUEST-2] holds the host while somebody holds it, counted', () => {
     const hold = make();
     const before = held();
@@ -47,8 +47,8 @@ describe('HostHold', () => {
 
   it('[GUEST-1] [GUEST-2] lets a host end that has dropped it, and no other', async () => {
     const script = (drop: string) => `
-      const { HostHold } = await import(SRC + '/config/host-hold.js');
-      const hold = new HostHold();
+      const { KeepAlive } = await import(SRC + '/runtime/keep-alive.js');
+      const hold = new KeepAlive();
       hold.take();
       setTimeout(() => { ${drop}; console.log('turned'); }, 50);
     `;
