@@ -36,6 +36,7 @@ export type {
   ShutdownReport,
 } from './pool/pool-events.js';
 export type { InstanceStatus, PoolMetrics, PoolStatus, ServerStatus } from './pool/status.js';
+export type { KernelVerdict } from './process/cgroup/instance-cgroup.js';
 export {
   type CleanupEvents,
   type CleanupJob,
@@ -44,11 +45,9 @@ export {
   type CleanupStatus,
   type EscalationReason,
 } from './process/cleanup-queue.js';
-export type { ContainmentLevel, ContainmentStatus } from './process/containment/containment-status.js';
-export type { ReapedHost } from './process/containment/dead-hosts.js';
-export type { KernelVerdict } from './process/containment/instance-group.js';
-export type { ContainmentPart, ContainmentProblem } from './process/containment/problems.js';
-export type { StartRefusal } from './process/containment/wrapper.js';
+export type { ContainmentPart, ContainmentProblem } from './process/containment-problems.js';
+export type { ContainmentLevel, ContainmentStatus } from './process/containment-status.js';
+export type { ReapedHost } from './process/guardian/dead-hosts.js';
 export type { EndOptions, ExitInfo, Launcher, ProcessHandlers, ServerProcess } from './process/launcher.js';
 export {
   type ConsistencyReport,
@@ -69,7 +68,8 @@ export type {
   SignalTargets,
   TerminationReport,
   TreePlan,
-} from './process/termination.js';
+} from './process/tree/termination.js';
+export type { StartRefusal } from './process/wrapper.js';
 export type { JsonRpcError, JsonRpcMessage, LostRequestData, RequestId } from './protocol/json-rpc.js';
 export type { PooledTransport } from './protocol/session.js';
 export type { ToolChanges } from './protocol/tool-list.js';

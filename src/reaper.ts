@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline';
-import { type DeadHost, reapHost } from './process/containment/dead-hosts.js';
-import { GUARDIAN_NAME } from './process/containment/guardian-script.js';
-import { removeLedger } from './process/containment/ledger.js';
-import { parseHostMark } from './process/containment/marker.js';
+import { type DeadHost, reapHost } from './process/guardian/dead-hosts.js';
+import { GUARDIAN_NAME } from './process/guardian/guardian-script.js';
+import { removeLedger } from './process/guardian/ledger.js';
+import { parseHostMark } from './process/marks/marker.js';
 import { linux } from './process/platform.js';
 
 /**

@@ -1,7 +1,7 @@
 import type { ResolvedPoolOptions } from '../config/options.js';
 import { CleanupQueue } from '../process/cleanup-queue.js';
-import { currentPlatform } from '../process/current-platform.js';
 import type { Launcher } from '../process/launcher.js';
+import { currentPlatform } from '../process/platforms/current-platform.js';
 import { ProcessRegistry } from '../process/process-registry.js';
 import { WriteBudget } from '../protocol/connection.js';
 import { type Clock, systemClock } from '../runtime/clock.js';

@@ -1,9 +1,9 @@
 import type { Readable, Writable } from 'node:stream';
 import type { ResolvedDefinition } from '../config/options.js';
-import type { ContainmentLevel } from './containment/containment-status.js';
-import type { KernelVerdict } from './containment/instance-group.js';
-import type { StartRefusal } from './containment/wrapper.js';
-import type { EndMode, Graces, TerminationReport, TreePlan } from './termination.js';
+import type { KernelVerdict } from './cgroup/instance-cgroup.js';
+import type { ContainmentLevel } from './containment-status.js';
+import type { EndMode, Graces, TerminationReport, TreePlan } from './tree/termination.js';
+import type { StartRefusal } from './wrapper.js';
 
 /** How a process ended, and what the kernel says of it where the server has a cgroup. */
 export interface ExitInfo extends KernelVerdict {

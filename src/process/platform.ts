@@ -1,7 +1,7 @@
 import { errnoOf } from '../errors.js';
-import { type CgroupFinder, findCgroup } from './containment/cgroup-probe.js';
-import { procIdentity, type ShellIdentity } from './containment/guardian-script.js';
-import { type MarkReader, readMarks } from './containment/mark-reader.js';
+import { type CgroupFinder, findCgroup } from './cgroup/cgroup-probe.js';
+import { procIdentity, type ShellIdentity } from './guardian/guardian-script.js';
+import { type MarkReader, readMarks } from './marks/mark-reader.js';
 import { linuxProcessTable, type ProcessRow, type ProcessTable } from './process-table.js';
 
 /** Everything in which operating systems differ, as far as processes are concerned. */

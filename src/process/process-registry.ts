@@ -1,7 +1,7 @@
 import { type ListenerError, SafeEmitter } from '../events.js';
-import { currentPlatform } from './current-platform.js';
+import { currentPlatform } from './platforms/current-platform.js';
 import { identify, type ProcessTable } from './process-table.js';
-import { isAlive } from './termination.js';
+import { isAlive } from './tree/termination.js';
 
 /** One process that the registry answers for. */
 export interface RegistryEntry {

@@ -28,7 +28,7 @@ export interface RunningHost {
 
 /**
  * Runs `script` (an ES module) as a host of its own. In it `SRC` is the compiled `src/`: `const { x } = await
- * import(SRC + '/process/spawn.js')`, `FIXTURES` the folder of test servers. It inherits the marker of this worker.
+ * import(SRC + '/process/start/local-launcher.js')`, `FIXTURES` the folder of test servers. It inherits the marker of this worker.
  */
 export function startHost(script: string, { before, env, timeout = 20_000 }: HostOptions = {}): RunningHost {
   const constants = { SRC: compiledSource(), FIXTURES: join(ROOT, 'test/fixtures/servers') };

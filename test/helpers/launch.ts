@@ -4,7 +4,7 @@ import type { ServerDefinition } from '../../src/config/options.js';
 import type { ExitInfo, ServerProcess } from '../../src/process/launcher.js';
 import { linux, type Platform } from '../../src/process/platform.js';
 import type { ProcessTable } from '../../src/process/process-table.js';
-import { localLauncher } from '../../src/process/spawn.js';
+import { localLauncher } from '../../src/process/start/local-launcher.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
 import { define } from './definition.js';
 
