@@ -36,7 +36,6 @@ export type {
   ShutdownReport,
 } from './pool/pool-events.js';
 export type { InstanceStatus, PoolMetrics, PoolStatus, ServerStatus } from './pool/status.js';
-export type { KernelVerdict } from './process/cgroup/instance-cgroup.js';
 export {
   type CleanupEvents,
   type CleanupJob,
@@ -46,9 +45,18 @@ export {
   type EscalationReason,
 } from './process/cleanup-queue.js';
 export type { ContainmentPart, ContainmentProblem } from './process/containment-problems.js';
-export type { ContainmentLevel, ContainmentStatus } from './process/containment-status.js';
+export type { ContainmentStatus } from './process/containment-status.js';
 export type { ReapedHost } from './process/guardian/dead-hosts.js';
-export type { EndOptions, ExitInfo, Launcher, ProcessHandlers, ServerProcess } from './process/launcher.js';
+export type {
+  ContainmentLevel,
+  EndOptions,
+  ExitInfo,
+  KernelVerdict,
+  Launcher,
+  ProcessHandlers,
+  ServerProcess,
+  StartRefusal,
+} from './process/launcher.js';
 export {
   type ConsistencyReport,
   type NewEntry,
@@ -68,8 +76,7 @@ export type {
   SignalTargets,
   TerminationReport,
   TreePlan,
-} from './process/tree/termination.js';
-export type { StartRefusal } from './process/wrapper.js';
+} from './process/termination-report.js';
 export type { JsonRpcError, JsonRpcMessage, LostRequestData, RequestId } from './protocol/json-rpc.js';
 export type { PooledTransport } from './protocol/session.js';
 export type { ToolChanges } from './protocol/tool-list.js';

@@ -3,12 +3,10 @@ import { messageOf } from '../errors.js';
 import { HostGroup } from './cgroup/host-cgroup.js';
 import { type ContainmentProblem, knownProblems } from './containment-problems.js';
 import type { GuardStatus } from './guardian/host-guard.js';
+import type { ContainmentLevel } from './launcher.js';
 import type { Platform } from './platform.js';
 import { type Zombies, zombies } from './platforms/init.js';
 import { usableShell } from './wrapper.js';
-
-/** `tree`: neither marks nor cgroups are to be had; who leaves the tree is not found. */
-export type ContainmentLevel = Exclude<Containment, 'auto'> | 'tree';
 
 /** What holds the processes of servers together on this host, and why not more. */
 export interface ContainmentStatus extends GuardStatus {

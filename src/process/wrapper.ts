@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { errnoOf } from '../errors.js';
+import type { StartRefusal } from './launcher.js';
 
 /** What the shell does before it becomes the server. */
 export interface Fragment {
@@ -16,13 +17,6 @@ export interface Fragment {
 export interface CommandLine {
   readonly file: string;
   readonly args: readonly string[];
-}
-
-/** Why a process ended before it became the server. */
-export interface StartRefusal {
-  readonly code: 'SPAWN_FAILED' | 'CONTAINMENT_UNAVAILABLE';
-  /** The end of a sentence that begins with the server. */
-  readonly reason: string;
 }
 
 /** A shell that was tried out. */

@@ -6,7 +6,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SOURCES = {
   sweep: 'src/process/marks/sweep.ts',
   marker: 'src/process/marks/marker.ts',
-  platform: 'src/process/platform.ts',
+  platform: 'src/process/platforms/linux.ts',
   spawn: 'src/process/start/local-launcher.ts',
   guard: 'src/process/guardian/host-guard.ts',
   options: 'src/config/resolve-options.ts',

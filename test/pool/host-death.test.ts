@@ -18,7 +18,7 @@ import { HostGroup } from '../../src/process/cgroup/host-cgroup.js';
 import { containmentStatus } from '../../src/process/containment-status.js';
 import { refusesToBeNode } from '../../src/process/guardian/electron-fuse.js';
 import { findReaper } from '../../src/process/guardian/reaper-program.js';
-import { linux } from '../../src/process/platform.js';
+import { linux } from '../../src/process/platforms/linux.js';
 import { BEYOND_MARKS, ESCAPES, newTag, tagged } from '../helpers/escapes.js';
 import { fixture } from '../helpers/fixture.js';
 import { type HostOptions, startHost } from '../helpers/host.js';

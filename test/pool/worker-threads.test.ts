@@ -88,7 +88,7 @@ describe('a pool in a worker thread', () => {
             await pool.shutdown({ mode: 'emergency' });
             const { hostMark } = await import(index.replace('index.js', 'process/marks/marker.js'));
             const { sweep } = await import(index.replace('index.js', 'process/marks/sweep.js'));
-            const { linux } = await import(index.replace('index.js', 'process/platform.js'));
+            const { linux } = await import(index.replace('index.js', 'process/platforms/linux.js'));
             const { killed, quiet } = await sweep({ host: hostMark() }, linux, { hold: true });
             parentPort.postMessage([killed.length, quiet]);
           } else {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { hostMark, MARK_VARIABLE, rlimitValue } from '../../src/process/marks/marker.js';
-import { linux } from '../../src/process/platform.js';
+import { linux } from '../../src/process/platforms/linux.js';
 import { containedStart } from '../../src/process/start/contained-start.js';
 import {
   cleanEnvironment,

@@ -2,16 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { noteProblem } from '../containment-problems.js';
+import type { KernelVerdict } from '../launcher.js';
 import { type Fragment, refusal } from '../wrapper.js';
 import { groupCount, groupPids, isPopulated, killGroup, removeGroup } from './cgroup-files.js';
-
-/** What the kernel says of an end. Only what is so is there. */
-export interface KernelVerdict {
-  /** A process was killed for lack of memory. */
-  readonly outOfMemory?: true;
-  /** A process could not be started since there were as many as are allowed. */
-  readonly processLimitHit?: true;
-}
 
 /** The cgroup of one instance: everything that descends from its leader is in it, and nothing leaves it without the right to. */
 export class InstanceGroup {

@@ -1,19 +1,5 @@
+import type { ShellIdentity } from '../platform.js';
 import type { ProcessIdentity } from '../process-table.js';
-
-/**
- * How a shell knows that a pid still belongs to the leader that it was told of, before it signals its group: a number is
- * given again as soon as its group is empty, and the host may have been stopped for long when it dies.
- */
-export interface ShellIdentity {
-  /**
-   * Fixed text that defines the function `leads PID START`: true when that process lives, or waits to be collected, was
-   * started at START, and leads a group of its own number; also when nobody has the number. Then it is that of the group
-   * alone, which keeps it from being given again: the leader ended with its stdin, faster than the guardian looked.
-   */
-  readonly script: string;
-  /** START of a start time as the process table shows it: without blanks. */
-  format(startTime: number): string;
-}
 
 /**
  * Fields behind the name, which may hold line breaks and parentheses: state, parent, group, …, as the 18th the number of

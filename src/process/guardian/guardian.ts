@@ -2,8 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { messageOf } from '../../errors.js';
 import { forgetProblems, noteProblem } from '../containment-problems.js';
 import { type HostMark, MARK_VARIABLE } from '../marks/marker.js';
+import type { ShellIdentity } from '../platform.js';
 import type { ProcessIdentity } from '../process-table.js';
-import { GUARDIAN_NAME, guardianLine, guardianScript, type ShellIdentity } from './guardian-script.js';
+import { GUARDIAN_NAME, guardianLine, guardianScript } from './guardian-script.js';
 import type { ReaperProgram } from './reaper-program.js';
 
 /** What a guardian is made of. */

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Platform } from '../platform.js';
-import type { ProcessRow } from '../process-table.js';
+import type { ProcessControl, ProcessRow } from '../process-table.js';
 import type { InnerHosts } from './inner-hosts.js';
 import { type MarkReader, readMarks } from './mark-reader.js';
 import { MarkSearch } from './mark-search.js';
@@ -47,8 +46,8 @@ const LONGEST_PAUSE = 25;
 const LONGEST_CHASE = 2_000;
 
 /** Everybody who lives and bears `mark`, in one look at the table. This process, its parent and `exclude` are left out. */
-export function findMarked(mark: Mark, platform: Platform, options: SweepOptions = {}): ProcessRow[] {
-  return new Sweep(mark, platform, options).look();
+export function findMarked(mark: Mark, processes: ProcessControl, options: SweepOptions = {}): ProcessRow[] {
+  return new Sweep(mark, processes, options).look();
 }
 
 /**
@@ -56,11 +55,11 @@ export function findMarked(mark: Mark, platform: Platform, options: SweepOptions
  * started since that was not looked at. Bounded in time.
  * @throws when the process table cannot be read: then nothing is proven
  */
-export async function sweep(mark: Mark, platform: Platform, options: SweepOptions = {}): Promise<SweepReport> {
+export async function sweep(mark: Mark, processes: ProcessControl, options: SweepOptions = {}): Promise<SweepReport> {
   const { timeout = TIMEOUT, quietLooks = QUIET_LOOKS, hold = false } = options;
   const started = performance.now();
   const end = started + timeout;
-  const one = new Sweep(mark, platform, options);
+  const one = new Sweep(mark, processes, options);
   let looks = 0;
   let pause = FIRST_PAUSE;
   for (let quiet = 0; quiet < quietLooks; looks++) {
@@ -81,7 +80,7 @@ export async function sweep(mark: Mark, platform: Platform, options: SweepOption
 class Sweep {
   /** By pid and start time. */
   readonly killed = new Map<string, ProcessRow>();
-  readonly #platform: Platform;
+  readonly #processes: ProcessControl;
   readonly #search: MarkSearch;
   readonly #excluded: ReadonlySet<number>;
   readonly #newest: () => number;
@@ -90,10 +89,10 @@ class Sweep {
   /** The groups and sessions of this process and its parent. */
   readonly #ours: ReadonlySet<number>;
 
-  constructor(mark: Mark, platform: Platform, options: SweepOptions) {
+  constructor(mark: Mark, processes: ProcessControl, options: SweepOptions) {
     const { exclude = [], since, inner, reads = readMarks, newest = newestPid } = options;
-    const { table } = platform;
-    this.#platform = platform;
+    const { table } = processes;
+    this.#processes = processes;
     this.#search = new MarkSearch(mark, { table, reads, since, inner });
     this.#excluded = new Set([...exclude, 0, 1, process.pid, process.ppid]);
     this.#newest = newest;
@@ -103,7 +102,7 @@ class Sweep {
 
   /** At everybody, or at all but those who are known as strangers: no number is given twice before the numbers are used up. */
   look(which: 'all' | 'unknown' = 'all'): ProcessRow[] {
-    const { table } = this.#platform;
+    const { table } = this.#processes;
     this.#search.reconsider();
     const pids = which === 'unknown' ? table.pids?.() : undefined;
     if (pids) {
@@ -139,7 +138,7 @@ class Sweep {
       // The numbers began anew, or there are too many: the next look sees them.
       if (newest < last || newest - last > LONGEST_CHASE || performance.now() >= end) return false;
       for (let pid = last + 1; pid <= newest; pid++) {
-        const row = this.#platform.table.read(pid);
+        const row = this.#processes.table.read(pid);
         // Threads have numbers, too; their process has one of its own.
         if (row === undefined || !this.#isTaken(row) || isThread(pid)) continue;
         this.#kill(row);
@@ -160,15 +159,15 @@ class Sweep {
     if (!bearing) return;
     const { pid, group, session } = row;
     this.killed.set(`${pid}@${row.startTime}`, row);
-    this.#platform.signalProcess(pid, 'SIGKILL');
+    this.#processes.signalProcess(pid, 'SIGKILL');
     // At once, so that none can start another meanwhile. All in a group bear the mark that its leader bears, or bore before
     // it died: a server leads a session of its own. Whose leader bears none is a stranger's, in which somebody has run a
     // command with our environment. One who is only said to be inside of us may share it with strangers, too.
     if (bearing === 'inner' || group <= 1 || session <= 1) return;
     if (this.#ours.has(group) || this.#ours.has(session)) return;
-    const leader = pid === group ? row : this.#platform.table.read(group);
+    const leader = pid === group ? row : this.#processes.table.read(group);
     if (leader === undefined || leader === row || this.#search.isStill(leader)) {
-      this.#platform.signalGroup(group, 'SIGKILL');
+      this.#processes.signalGroup(group, 'SIGKILL');
     }
   }
 }

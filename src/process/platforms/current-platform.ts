@@ -1,8 +1,9 @@
 import { readlinkSync } from 'node:fs';
 import { PoolError } from '../../errors.js';
-import { linux, type Platform } from '../platform.js';
-import { linuxProcessTable } from '../process-table.js';
+import type { Platform } from '../platform.js';
 import { missingInit } from './init.js';
+import { linux } from './linux.js';
+import { linuxProcessTable } from './linux-table.js';
 import { psPlatform } from './ps.js';
 import { windowsPlatform } from './windows.js';
 

@@ -1,7 +1,8 @@
 import { messageOf, PoolError } from '../../errors.js';
 import { psIdentity } from '../guardian/guardian-script.js';
-import { linux, type Platform } from '../platform.js';
+import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
+import { linux } from './linux.js';
 import { forgetSoon, type ListedTable, type Listing, listedTable, type RunTool } from './listed-table.js';
 
 /** Where `ps` is on macOS, and on Linux. */

@@ -2,8 +2,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import treeKill from 'tree-kill';
 import { messageOf, PoolError } from '../../errors.js';
-import { type Platform, sendSignal } from '../platform.js';
+import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
+import { sendSignal } from './linux.js';
 import { forgetSoon, type ListedTable, type Listing, listedTable, type RunTool } from './listed-table.js';
 
 /**

@@ -5,14 +5,20 @@ import type { ResolvedDefinition } from '../../config/options.js';
 import { errnoOf, PoolError } from '../../errors.js';
 import { noteMissingGroup } from '../cgroup/cgroup-choice.js';
 import { forgetCgroups } from '../cgroup/cgroup-probe.js';
-import type { ContainmentLevel } from '../containment-status.js';
 import type { Watch } from '../guardian/host-guard.js';
-import type { EndOptions, Launcher, ProcessHandlers, ServerProcess } from '../launcher.js';
+import type {
+  ContainmentLevel,
+  EndOptions,
+  Launcher,
+  ProcessHandlers,
+  ServerProcess,
+  StartRefusal,
+} from '../launcher.js';
 import type { Platform } from '../platform.js';
 import { identify, type ProcessTable } from '../process-table.js';
+import type { EndMode, Graces, TerminationReport, TreePlan } from '../termination-report.js';
 import { LocalTree } from '../tree/local-tree.js';
-import type { EndMode, Graces, TerminationReport, TreePlan } from '../tree/termination.js';
-import { type StartRefusal, wrapperRefusal } from '../wrapper.js';
+import { wrapperRefusal } from '../wrapper.js';
 import { resolveCommand } from './command.js';
 import { type ContainedStart, containedStart } from './contained-start.js';
 import { forgetAtExit, killAtExit } from './exit-hook.js';

@@ -1,9 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { InstanceGroup } from '../cgroup/instance-cgroup.js';
+import type { InstanceMark } from '../marks/marker.js';
 import { type SweepOptions, type SweepReport, sweep } from '../marks/sweep.js';
 import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
-import type { ContainedStart } from '../start/contained-start.js';
+
+/** What holds the processes of a server together that have left its tree. */
+export interface Hold {
+  /** Undefined when it bears none. */
+  readonly mark: InstanceMark | undefined;
+  /** Its cgroup. */
+  readonly group: InstanceGroup | undefined;
+}
 
 /** Who was killed, and who lives all the same. */
 export type LastLook = Pick<SweepReport, 'killed' | 'survivors'>;
@@ -13,7 +21,7 @@ export type LastLook = Pick<SweepReport, 'killed' | 'survivors'>;
  * bears the mark and has left the group, until it is quiet. Undefined for a server that has neither.
  */
 export function lastLook(
-  { group, mark }: ContainedStart,
+  { group, mark }: Hold,
   platform: Platform,
   options: Pick<SweepOptions, 'since' | 'inner'>,
 ): (() => Promise<LastLook>) | undefined {

@@ -1,27 +1,20 @@
+import type { Containment } from '../../config/containment-options.js';
 import { checkJoined } from '../cgroup/cgroup-choice.js';
 import type { EndOptions } from '../launcher.js';
 import { InnerHosts } from '../marks/inner-hosts.js';
 import { MarkSearch } from '../marks/mark-search.js';
 import type { Platform } from '../platform.js';
 import type { ProcessIdentity, ProcessRow } from '../process-table.js';
-import type { ContainedStart } from '../start/contained-start.js';
-import { type LastLook, lastLook } from './kill-escaped.js';
+import type { EndMode, Graces, TerminationReport, TreePlan } from '../termination-report.js';
+import { type Hold, type LastLook, lastLook } from './kill-escaped.js';
 import { ProcessGroup } from './process-group.js';
 import { type Kin, ProcessTree } from './process-tree.js';
-import {
-  type EndMode,
-  endTree,
-  type Graces,
-  killMembers,
-  planEnd,
-  signalTree,
-  type TerminationReport,
-  type TreePlan,
-} from './termination.js';
+import { endTree, killMembers, planEnd, signalTree } from './termination.js';
 
 export interface LocalTreeParts {
   readonly leader: ProcessIdentity;
-  readonly start: ContainedStart;
+  /** How it was started. */
+  readonly start: Hold & { readonly containment: Containment };
   readonly platform: Platform;
   closeStdin(): void;
   /** Nothing of it lives: told before its end is reported. */

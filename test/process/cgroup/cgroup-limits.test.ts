@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { enableController, limitFiles } from '../../../src/process/cgroup/cgroup-limits.js';
-import { linux } from '../../../src/process/platform.js';
+import { linux } from '../../../src/process/platforms/linux.js';
 import { wordsOf } from '../../../src/server/exit-words.js';
 import { CGROUP_ROOT, cgroup, fakeGroups, hasCgroups, isRoot } from '../../helpers/cgroups.js';
 import { define } from '../../helpers/definition.js';

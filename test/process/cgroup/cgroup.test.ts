@@ -15,8 +15,8 @@ import {
 } from '../../../src/process/cgroup/host-cgroup.js';
 import { forgetProblems, knownProblems } from '../../../src/process/containment-problems.js';
 import { hostMark, newHostMark, parseHostMark } from '../../../src/process/marks/marker.js';
-import { linux } from '../../../src/process/platform.js';
-import type { TerminationReport } from '../../../src/process/tree/termination.js';
+import { linux } from '../../../src/process/platforms/linux.js';
+import type { TerminationReport } from '../../../src/process/termination-report.js';
 import { CGROUP_ROOT, cgroup, hasCgroups, hostFolders, isRoot, makeFor } from '../../helpers/cgroups.js';
 import { BEYOND_MARKS, ESCAPES, newTag, tagged } from '../../helpers/escapes.js';
 import { runHost, startHost } from '../../helpers/host.js';
@@ -239,7 +239,7 @@ describe.runIf(hasCgroups)('the group of a host', () => {
 
   const HOST = `
     const { localLauncher } = await import(SRC + '/process/start/local-launcher.js');
-    const { linux } = await import(SRC + '/process/platform.js');
+    const { linux } = await import(SRC + '/process/platforms/linux.js');
     const { hostGroups } = await import(SRC + '/process/cgroup/host-cgroup.js');
     const { findCgroup } = await import(SRC + '/process/cgroup/cgroup-probe.js');
     const { resolvePoolOptions } = await import(SRC + '/config/resolve-options.js');

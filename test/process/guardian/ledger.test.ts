@@ -29,7 +29,7 @@ import {
 } from '../../../src/process/guardian/ledger.js';
 import { runtimeFolders } from '../../../src/process/guardian/runtime-folder.js';
 import { environmentValue, MARK_VARIABLE, type MarkedHost, newHostMark } from '../../../src/process/marks/marker.js';
-import { linux } from '../../../src/process/platform.js';
+import { linux } from '../../../src/process/platforms/linux.js';
 import { newTag, tagged } from '../../helpers/escapes.js';
 import { readProcess } from '../../helpers/processes.js';
 import { until } from '../../helpers/until.js';

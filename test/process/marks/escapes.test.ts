@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ServerPolicy } from '../../../src/config/options.js';
-import type { TerminationReport } from '../../../src/process/tree/termination.js';
+import type { TerminationReport } from '../../../src/process/termination-report.js';
 import { ESCAPES, newTag, tagged } from '../../helpers/escapes.js';
 import { runHost } from '../../helpers/host.js';
 import { launch } from '../../helpers/launch.js';
@@ -114,7 +114,7 @@ describe('the end of a server finds', () => {
     const { stdout, stderr } = await runHost(
       `
       const { localLauncher } = await import(SRC + '/process/start/local-launcher.js');
-      const { linux } = await import(SRC + '/process/platform.js');
+      const { linux } = await import(SRC + '/process/platforms/linux.js');
       const { resolvePoolOptions } = await import(SRC + '/config/resolve-options.js');
       const { readdirSync, readFileSync } = await import('node:fs');
       // Not before: the modules may be in a folder of root's.

@@ -6,7 +6,7 @@ import { readMarks } from '../../../src/process/marks/mark-reader.js';
 import { MarkSearch } from '../../../src/process/marks/mark-search.js';
 import { hostMark, MARK_VARIABLE, newHostMark, parseHostMark, rlimitValue } from '../../../src/process/marks/marker.js';
 import { sweep } from '../../../src/process/marks/sweep.js';
-import { linux } from '../../../src/process/platform.js';
+import { linux } from '../../../src/process/platforms/linux.js';
 import type { ProcessRow } from '../../../src/process/process-table.js';
 import { ProcessTree } from '../../../src/process/tree/process-tree.js';
 import { compiledSource } from '../../helpers/compiled.js';

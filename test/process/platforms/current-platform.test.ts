@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { linux } from '../../../src/process/platform.js';
 import { currentPlatform } from '../../../src/process/platforms/current-platform.js';
+import { linux } from '../../../src/process/platforms/linux.js';
 
 it('[PORT-2] is that of /proc on Linux, of ps on macOS, made once', () => {
   expect(currentPlatform('linux')).toBe(linux);

@@ -103,7 +103,7 @@ describe(`a host that is process 1${obstacle === undefined ? '' : ` (not run: ${
         const { MCPServerPool } = await import(SRC + '/index.js');
         const { zombies } = await import(SRC + '/process/platforms/init.js');
         const { knownProblems } = await import(SRC + '/process/containment-problems.js');
-        const { linuxProcessTable: table } = await import(SRC + '/process/process-table.js');
+        const { linuxProcessTable: table } = await import(SRC + '/process/platforms/linux-table.js');
         const npx = (name) => ({
           command: 'npm', args: ['exec', '--offline', '--no', '--', 'pool-' + name], cwd: ${JSON.stringify(project())},
           inheritEnv: ['${MARKER}'], sharing: 'dedicated', onCrash: 'close', eofGrace: 5_000, termGrace: 1_000,

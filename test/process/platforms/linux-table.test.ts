@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { linuxProcessTable, parseStat } from '../../../src/process/process-table.js';
-import { isAlive } from '../../../src/process/tree/termination.js';
+import { linuxProcessTable, parseStat } from '../../../src/process/platforms/linux-table.js';
+import { isAlive } from '../../../src/process/process-table.js';
 import { runHost } from '../../helpers/host.js';
 import { isLiving, livingProcesses, readProcess } from '../../helpers/processes.js';
 import { until } from '../../helpers/until.js';
@@ -66,7 +66,7 @@ describe('linuxProcessTable', () => {
     const { stdout, stderr } = await runHost(
       `
       import { openSync, closeSync } from 'node:fs';
-      const { linuxProcessTable } = await import(SRC + '/process/process-table.js');
+      const { linuxProcessTable } = await import(SRC + '/process/platforms/linux-table.js');
       const { startTime } = linuxProcessTable.read(process.pid);
       const taken = [];
       try { for (;;) taken.push(openSync('/dev/null', 'r')); } catch {}

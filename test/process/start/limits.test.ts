@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { findCgroup } from '../../../src/process/cgroup/cgroup-probe.js';
 import { knownProblems } from '../../../src/process/containment-problems.js';
-import { linux } from '../../../src/process/platform.js';
+import { linux } from '../../../src/process/platforms/linux.js';
 import { containedStart } from '../../../src/process/start/contained-start.js';
 import { findSetpriv } from '../../../src/process/start/no-new-privileges.js';
 import { limitProcess } from '../../../src/process/start/rlimits.js';

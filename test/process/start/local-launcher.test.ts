@@ -5,7 +5,7 @@ import { inspect } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ServerDefinition } from '../../../src/config/options.js';
 import { PoolError } from '../../../src/errors.js';
-import { linux } from '../../../src/process/platform.js';
+import { linux } from '../../../src/process/platforms/linux.js';
 import type { ProcessTable } from '../../../src/process/process-table.js';
 import { fixture, fixturePath, wrapped } from '../../helpers/fixture.js';
 import { runHost } from '../../helpers/host.js';
@@ -142,7 +142,7 @@ describe('a command', () => {
       `
       import { openSync, closeSync } from 'node:fs';
       const { localLauncher } = await import(SRC + '/process/start/local-launcher.js');
-      const { linux } = await import(SRC + '/process/platform.js');
+      const { linux } = await import(SRC + '/process/platforms/linux.js');
       const { resolvePoolOptions } = await import(SRC + '/config/resolve-options.js');
       const { servers } = resolvePoolOptions({ servers: { test: {
         command: process.execPath, args: [FIXTURES + '/echo.js'], inheritEnv: ['MCP_POOL_TEST'], env: { TOKEN: '${SECRET}' },
@@ -332,7 +332,7 @@ describe('a server that runs', () => {
   it('[GUEST-1] does not keep its host alive', async () => {
     const { code, stdout, stderr } = await runHost(`
       const { localLauncher } = await import(SRC + '/process/start/local-launcher.js');
-      const { linux } = await import(SRC + '/process/platform.js');
+      const { linux } = await import(SRC + '/process/platforms/linux.js');
       const { resolvePoolOptions } = await import(SRC + '/config/resolve-options.js');
       const { servers } = resolvePoolOptions({ servers: { test: {
         command: process.execPath, args: [${JSON.stringify(fixturePath('echo.js'))}], inheritEnv: ['MCP_POOL_TEST'],

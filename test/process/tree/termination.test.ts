@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ServerDefinition } from '../../../src/config/options.js';
-import { linux } from '../../../src/process/platform.js';
-import { linuxProcessTable, type ProcessTable } from '../../../src/process/process-table.js';
+import { linux } from '../../../src/process/platforms/linux.js';
+import { linuxProcessTable } from '../../../src/process/platforms/linux-table.js';
+import type { ProcessTable } from '../../../src/process/process-table.js';
+import type { TerminationReport } from '../../../src/process/termination-report.js';
 import { ProcessTree } from '../../../src/process/tree/process-tree.js';
-import { endTree, type TerminationReport, type TerminationTarget } from '../../../src/process/tree/termination.js';
+import { endTree, type TerminationTarget } from '../../../src/process/tree/termination.js';
 import { FakeTable } from '../../helpers/fake-table.js';
 import { fixture, wrapped } from '../../helpers/fixture.js';
 import { launch } from '../../helpers/launch.js';
