@@ -6,7 +6,7 @@ import type { ContainmentLevel } from '../process/containment/containment-status
 import type { ServerProcess } from '../process/launcher.js';
 import { nextInstanceId } from '../process/process-registry.js';
 import type { EndMode, TreePlan } from '../process/termination.js';
-import type { Multiplexer } from '../protocol/multiplexer.js';
+import type { Multiplexer } from '../protocol/mux/multiplexer.js';
 import { Session, type SessionOwner } from '../protocol/session.js';
 import { Conversation, multiplexerFor } from './conversation.js';
 import type { EndReason, InstanceContext, InstanceObserver } from './instance-context.js';
