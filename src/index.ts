@@ -78,8 +78,8 @@ export type {
   TreePlan,
 } from './process/termination-report.js';
 export type { JsonRpcError, JsonRpcMessage, LostRequestData, RequestId } from './protocol/json-rpc.js';
+export type { ToolChanges } from './protocol/mux/tool-list.js';
 export type { PooledTransport } from './protocol/session.js';
-export type { ToolChanges } from './protocol/tool-list.js';
 export type { Clock, Timer } from './runtime/clock.js';
 export type { EndReason } from './server/instance-context.js';
 export type { ServerState } from './server/server-state.js';

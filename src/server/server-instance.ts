@@ -5,7 +5,7 @@ import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { ContainmentLevel, ServerProcess } from '../process/launcher.js';
 import { nextInstanceId } from '../process/process-registry.js';
 import type { EndMode, TreePlan } from '../process/termination-report.js';
-import type { Multiplexer } from '../protocol/multiplexer.js';
+import type { Multiplexer } from '../protocol/mux/multiplexer.js';
 import { Session, type SessionOwner } from '../protocol/session.js';
 import { Conversation, multiplexerFor } from './conversation.js';
 import type { EndReason, InstanceContext, InstanceObserver } from './instance-context.js';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Answer } from '../../src/protocol/json-rpc.js';
-import { fetchTools, ToolList } from '../../src/protocol/tool-list.js';
+import type { Answer } from '../../../src/protocol/json-rpc.js';
+import { fetchTools, ToolList } from '../../../src/protocol/mux/tool-list.js';
 
 const tool = (name: string, more: object = {}) => ({ name, inputSchema: { type: 'object' }, ...more });
 const page = (tools: unknown, nextCursor?: string): Answer => ({

@@ -1,5 +1,5 @@
-import { PoolError } from '../errors.js';
-import type { Connection } from './connection.js';
+import { PoolError } from '../../errors.js';
+import type { Connection } from '../channels/connection.js';
 import {
   type Answer,
   CONNECTION_CLOSED,
@@ -11,7 +11,7 @@ import {
   property,
   type RequestId,
   resultFor,
-} from './json-rpc.js';
+} from '../json-rpc.js';
 import type { Carrier, OpenRequest } from './member.js';
 
 /** While so much waits for a server to read it, what comes later waits for its turn instead, bytes. */

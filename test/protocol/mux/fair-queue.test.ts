@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FairQueue } from '../../src/protocol/fair-queue.js';
+import { FairQueue } from '../../../src/protocol/mux/fair-queue.js';
 
 const SENDERS = ['a', 'b', 'c', 'd'] as const;
 type Sender = (typeof SENDERS)[number];

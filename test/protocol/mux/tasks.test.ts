@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Answer, JsonRpcMessage } from '../../src/protocol/json-rpc.js';
-import { Tasks } from '../../src/protocol/tasks.js';
+import type { Answer, JsonRpcMessage } from '../../../src/protocol/json-rpc.js';
+import { Tasks } from '../../../src/protocol/mux/tasks.js';
 
 const created = (taskId: unknown): Answer => ({ result: { task: { taskId, status: 'working' } } });
 const list = (...taskIds: unknown[]): JsonRpcMessage => ({

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Answer } from '../../src/protocol/json-rpc.js';
-import { type Asker, Subscriptions } from '../../src/protocol/subscriptions.js';
+import type { Answer } from '../../../src/protocol/json-rpc.js';
+import { type Asker, Subscriptions } from '../../../src/protocol/mux/subscriptions.js';
 
 interface Ask extends Asker<string> {
   readonly number: number;

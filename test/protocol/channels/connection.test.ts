@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process';
 import { PassThrough, Writable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { PoolError } from '../../src/errors.js';
-import { Connection, WriteBudget } from '../../src/protocol/connection.js';
-import type { JsonRpcMessage } from '../../src/protocol/json-rpc.js';
-import { flush, outcome, rejection } from '../helpers/until.js';
+import type { PoolError } from '../../../src/errors.js';
+import { Connection, WriteBudget } from '../../../src/protocol/channels/connection.js';
+import type { JsonRpcMessage } from '../../../src/protocol/json-rpc.js';
+import { flush, outcome, rejection } from '../../helpers/until.js';
 
 /** A pipe whose reader reads when the test says so. */
 class Pipe extends Writable {

@@ -1,8 +1,7 @@
-import { PoolError } from '../errors.js';
-import type { Clock } from '../runtime/clock.js';
-import type { KeepAlive } from '../runtime/keep-alive.js';
-import { Backlog, type Outgoing } from './backlog.js';
-import type { WriteBudget } from './connection.js';
+import { PoolError } from '../../errors.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { KeepAlive } from '../../runtime/keep-alive.js';
+import type { WriteBudget } from '../channels/connection.js';
 import {
   type Answer,
   errorFor,
@@ -10,9 +9,10 @@ import {
   type JsonRpcRequest,
   notification,
   resultFor,
-} from './json-rpc.js';
+} from '../json-rpc.js';
+import { lostRequest } from '../routing.js';
+import { Backlog, type Outgoing } from './backlog.js';
 import type { Member, OpenRequest } from './member.js';
-import { lostRequest } from './routing.js';
 import type { Upstream } from './upstream.js';
 
 export interface RequestFlowOptions {

@@ -1,8 +1,8 @@
-import type { PoolError } from '../errors.js';
-import type { KeepAlive } from '../runtime/keep-alive.js';
-import type { Connection } from './connection.js';
-import { isRequest, type JsonRpcMessage, property, type RequestId } from './json-rpc.js';
-import { type Attachment, type Endpoint, lostRequest, type Routing } from './routing.js';
+import type { PoolError } from '../../errors.js';
+import type { KeepAlive } from '../../runtime/keep-alive.js';
+import type { Connection } from '../channels/connection.js';
+import { isRequest, type JsonRpcMessage, property, type RequestId } from '../json-rpc.js';
+import { type Attachment, type Endpoint, lostRequest, type Routing } from '../routing.js';
 
 /**
  * One session for the whole life of the process, and nothing in between: every message passes unchanged, so every feature

@@ -1,4 +1,4 @@
-import { copyOf, type JsonRpcMessage, type JsonRpcRequest, property, type RequestId } from './json-rpc.js';
+import { copyOf, type JsonRpcMessage, type JsonRpcRequest, property, type RequestId } from '../json-rpc.js';
 import { hears } from './log-levels.js';
 import type { Member, OpenRequest } from './member.js';
 import type { RequestFlow } from './request-flow.js';

@@ -1,8 +1,8 @@
 import type { Readable, Writable } from 'node:stream';
-import { PoolError } from '../errors.js';
-import { type Deferred, deferred } from '../runtime/deferred.js';
+import { PoolError } from '../../errors.js';
+import { type Deferred, deferred } from '../../runtime/deferred.js';
+import type { JsonRpcMessage } from '../json-rpc.js';
 import { MessageReader } from './framing.js';
-import type { JsonRpcMessage } from './json-rpc.js';
 
 /** How much may wait to be written, counted over all connections of a pool. */
 export class WriteBudget {

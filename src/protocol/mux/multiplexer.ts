@@ -1,8 +1,9 @@
-import type { PoolError } from '../errors.js';
-import type { Clock } from '../runtime/clock.js';
-import type { KeepAlive } from '../runtime/keep-alive.js';
-import type { WriteBudget } from './connection.js';
-import type { InitializeResult } from './handshake.js';
+import type { PoolError } from '../../errors.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { KeepAlive } from '../../runtime/keep-alive.js';
+import type { WriteBudget } from '../channels/connection.js';
+import type { InitializeResult } from '../eras/handshake.js';
+import { SessionHandshake } from '../eras/session-handshake.js';
 import {
   type Answer,
   copyOf,
@@ -11,14 +12,13 @@ import {
   type JsonRpcRequest,
   notification,
   property,
-} from './json-rpc.js';
+} from '../json-rpc.js';
+import type { Attachment, Endpoint, Routing } from '../routing.js';
 import { LogLevels } from './log-levels.js';
 import { Member, type MemberHost, type OpenRequest } from './member.js';
 import { RequestFlow } from './request-flow.js';
-import type { Attachment, Endpoint, Routing } from './routing.js';
 import { ServerMessages } from './server-messages.js';
 import { ServerRequests } from './server-requests.js';
-import { SessionHandshake } from './session-handshake.js';
 import { SessionMessages } from './session-messages.js';
 import { Subscriptions } from './subscriptions.js';
 import { Tasks } from './tasks.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Answer, JsonRpcMessage } from '../../src/protocol/json-rpc.js';
+import type { Answer, JsonRpcMessage } from '../../../src/protocol/json-rpc.js';
 import {
   hears,
   isLogLevel,
@@ -8,7 +8,7 @@ import {
   type Listener,
   type LogLevel,
   LogLevels,
-} from '../../src/protocol/log-levels.js';
+} from '../../../src/protocol/mux/log-levels.js';
 
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;
 

@@ -1,8 +1,8 @@
-import { PoolError } from '../errors.js';
-import { type Deferred, deferred } from '../runtime/deferred.js';
-import type { WriteBudget } from './connection.js';
+import { PoolError } from '../../errors.js';
+import { type Deferred, deferred } from '../../runtime/deferred.js';
+import type { WriteBudget } from '../channels/connection.js';
+import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js';
 import { FairQueue } from './fair-queue.js';
-import type { JsonRpcMessage, JsonRpcRequest } from './json-rpc.js';
 import type { Member, OpenRequest } from './member.js';
 
 /** A message that waits for its turn. */

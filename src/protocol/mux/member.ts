@@ -1,7 +1,7 @@
-import type { PoolError } from '../errors.js';
-import { type JsonRpcMessage, type JsonRpcRequest, property, type RequestId } from './json-rpc.js';
+import type { PoolError } from '../../errors.js';
+import { type JsonRpcMessage, type JsonRpcRequest, property, type RequestId } from '../json-rpc.js';
+import type { Attachment, Endpoint } from '../routing.js';
 import type { Listener, LogLevel } from './log-levels.js';
-import type { Attachment, Endpoint } from './routing.js';
 
 /** The server that a request was written to. */
 export interface Carrier {

@@ -1,4 +1,4 @@
-import { type Answer, METHOD_NOT_FOUND, property } from './json-rpc.js';
+import { type Answer, METHOD_NOT_FOUND, property } from '../json-rpc.js';
 
 /** How the tools of a server differ from those that its clients know. */
 export interface ToolChanges {

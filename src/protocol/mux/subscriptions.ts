@@ -1,4 +1,4 @@
-import { type Answer, type JsonRpcMessage, property, success } from './json-rpc.js';
+import { type Answer, type JsonRpcMessage, property, success } from '../json-rpc.js';
 
 /** A request of a session that waits for its answer. */
 export interface Asker<S> {

@@ -1,5 +1,5 @@
+import { type Answer, copyOf, property } from '../json-rpc.js';
 import { answerVersion, type InitializeResult } from './handshake.js';
-import { type Answer, copyOf, property } from './json-rpc.js';
 
 /** Capabilities of a client that let the server ask it something. */
 const ASKING = ['roots', 'sampling', 'elicitation'];

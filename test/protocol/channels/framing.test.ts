@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MessageReader } from '../../src/protocol/framing.js';
-import type { JsonRpcMessage } from '../../src/protocol/json-rpc.js';
-import { split } from '../helpers/split.js';
+import { MessageReader } from '../../../src/protocol/channels/framing.js';
+import type { JsonRpcMessage } from '../../../src/protocol/json-rpc.js';
+import { split } from '../../helpers/split.js';
 
 const PLENTY = 1_048_576;
 

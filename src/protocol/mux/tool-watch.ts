@@ -1,5 +1,5 @@
-import type { Answer, JsonRpcMessage } from './json-rpc.js';
-import { property } from './json-rpc.js';
+import type { Answer, JsonRpcMessage } from '../json-rpc.js';
+import { property } from '../json-rpc.js';
 import { fetchTools, type ToolChanges, ToolList } from './tool-list.js';
 
 /** What the clients of a server know of its tools, and whether the process that serves now still has them. */

@@ -1,4 +1,4 @@
-import { type Answer, type JsonRpcMessage, property, type RequestId } from './json-rpc.js';
+import { type Answer, type JsonRpcMessage, property, type RequestId } from '../json-rpc.js';
 
 /** Most tasks that are remembered for one session; those that began first are forgotten first. */
 const MOST_TASKS = 1_000;

@@ -1,6 +1,6 @@
-import { VERSION } from '../config/version.js';
-import { PoolError, type PoolErrorData } from '../errors.js';
-import { type Answer, property } from './json-rpc.js';
+import { VERSION } from '../../config/version.js';
+import { PoolError, type PoolErrorData } from '../../errors.js';
+import { type Answer, property } from '../json-rpc.js';
 
 /** Protocol versions with an `initialize` handshake, oldest first (they are dates, so they sort as texts). */
 const LEGACY_VERSIONS = ['2024-10-07', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'];

@@ -1,5 +1,5 @@
-import type { JsonRpcMessage, JsonRpcRequest, RequestId } from './json-rpc.js';
-import type { Endpoint } from './routing.js';
+import type { JsonRpcMessage, JsonRpcRequest, RequestId } from '../json-rpc.js';
+import type { Endpoint } from '../routing.js';
 import type { Upstream } from './upstream.js';
 
 /** Most requests of a server that its session has not answered. */

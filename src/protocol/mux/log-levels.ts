@@ -1,4 +1,4 @@
-import { type Answer, type JsonRpcMessage, property, success } from './json-rpc.js';
+import { type Answer, type JsonRpcMessage, property, success } from '../json-rpc.js';
 
 /** Most verbose first (2025-11-25, server/utilities/logging). */
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;

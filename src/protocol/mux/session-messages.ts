@@ -1,3 +1,4 @@
+import type { SessionHandshake } from '../eras/session-handshake.js';
 import {
   type Answer,
   errorFor,
@@ -10,12 +11,11 @@ import {
   type RequestId,
   resultFor,
   success,
-} from './json-rpc.js';
+} from '../json-rpc.js';
 import { isLogLevel, type LogLevels } from './log-levels.js';
 import { type Member, OpenRequest } from './member.js';
 import type { RequestFlow } from './request-flow.js';
 import type { ServerRequests } from './server-requests.js';
-import type { SessionHandshake } from './session-handshake.js';
 import { type Subscriptions, uriOf } from './subscriptions.js';
 import type { Tasks } from './tasks.js';
 import type { ToolWatch } from './tool-watch.js';

@@ -1,5 +1,5 @@
 import { isAscii } from 'node:buffer';
-import { isMessage, type JsonRpcMessage } from './json-rpc.js';
+import { isMessage, type JsonRpcMessage } from '../json-rpc.js';
 
 const NEWLINE = 10;
 

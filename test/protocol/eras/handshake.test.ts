@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { VERSION } from '../../src/config/version.js';
-import { PoolError } from '../../src/errors.js';
-import { answerVersion, initializeParams, readInitializeResult } from '../../src/protocol/handshake.js';
-import type { JsonRpcMessage } from '../../src/protocol/json-rpc.js';
+import { VERSION } from '../../../src/config/version.js';
+import { PoolError } from '../../../src/errors.js';
+import { answerVersion, initializeParams, readInitializeResult } from '../../../src/protocol/eras/handshake.js';
+import type { JsonRpcMessage } from '../../../src/protocol/json-rpc.js';
 
 const result = { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo: { name: 's', version: '1' } };
 const data = { name: 'files', pid: 7, stderrTail: 'last words\n' };
