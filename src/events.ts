@@ -1,4 +1,5 @@
 import { EventEmitter } from 'eventemitter3';
+import type { Outbox } from './runtime/outbox.js';
 
 /** What every emitter also tells: an error that a listener threw, or rejected with. */
 export interface ListenerError {
@@ -20,6 +21,19 @@ type Guard = (this: unknown, payload: unknown) => void;
 export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends EventEmitter<Listeners<E>> {
   /** Event → listener → its guarded form, so that `off` finds what `on` has added. */
   readonly #guards = new Map<PropertyKey, WeakMap<object, Guard>>();
+  readonly #outbox: Outbox | undefined;
+
+  /** @param outbox delivers the events, when the operation that caused them is complete; without it they are delivered at once */
+  constructor(outbox?: Outbox) {
+    super();
+    this.#outbox = outbox;
+  }
+
+  override emit<K extends Names<E>>(event: K, ...args: EventEmitter.EventArgs<Listeners<E>, K>): boolean {
+    if (this.#outbox === undefined || this.listenerCount(event) === 0) return super.emit(event, ...args);
+    this.#outbox.push(() => void super.emit(event, ...args));
+    return true;
+  }
 
   override on<K extends Names<E>>(event: K, listener: Listener<E, K>, context?: unknown): this {
     return super.on(event, this.#guarded(event, listener), context ?? this);

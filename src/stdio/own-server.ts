@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { basename } from 'node:path';
 import type { ServerDefinition } from '../config/options.js';
-import type { PooledServer } from '../pool/lease.js';
+import type { PooledServer } from '../pool/leases/lease.js';
 import type { MCPServerPool } from '../pool/mcp-server-pool.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 

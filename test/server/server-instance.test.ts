@@ -34,6 +34,8 @@ function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> 
     { tenant: undefined, owner: undefined },
     { launcher, clock, registry, cleanup, hold, writeBudget: new WriteBudget(1_000_000) },
     {
+      run: (operation) => operation(),
+      afterwards: (task) => task(),
       onReady: () => told.push('ready'),
       onStartFailed: (_instance, error) => {
         told.push(`failed ${error.code}`);
@@ -80,7 +82,7 @@ async function lease(instance: ServerInstance) {
     touched: () => {},
   });
   lessees.set(instance, (error) => {
-    session.end({ asked: false, error: () => error });
+    session.end({ asked: false, error: () => error })();
     ended.push(error);
   });
   const client = await RawClient.connect(session);
@@ -316,7 +318,7 @@ describe('an end', () => {
     const { instance, server, told } = await ready();
     const { client, session } = await lease(instance);
     await client.request('tools/list');
-    session.end({ asked: true, error: () => new PoolError('LEASE_RELEASED', 'released') });
+    session.end({ asked: true, error: () => new PoolError('LEASE_RELEASED', 'released') })();
     expect(client.closeCount).toBe(1);
     expect(await rejection(client.request('tools/list'))).toMatchObject({ code: 'LEASE_RELEASED' });
     expect([instance.state, server.alive, told]).toEqual(['ready', true, ['ready']]);
