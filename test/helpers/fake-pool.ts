@@ -5,7 +5,7 @@ import { type Automatic, FakeLauncher } from './fake-launcher.js';
 
 type Told = { [K in keyof PoolEvents]: { event: K; payload: PoolEvents[K] } }[keyof PoolEvents];
 
-/** A pool of fake servers whose time the test turns; ended when the test is over. */
+/** A pool of fake servers with a clock that the test advances; shut down when the test is over. */
 export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
   const clock = new ManualClock();
   const launcher = new FakeLauncher(auto);
