@@ -51,7 +51,10 @@ interface Run {
 export class StdioClientTransport {
   /** Called once for each start: after `close()`, when the process is dead; else at once when the process exits by itself. */
   onclose?: () => void;
-  /** Called when a start fails, when the server exits by itself, and when another handler throws. */
+  /**
+   * Called with the error when a start fails, the server is lost, another handler throws, or processes could not be proven
+   * dead.
+   */
   onerror?: (error: Error) => void;
   /** Called with each message of the server. */
   onmessage?: (message: JsonRpcMessage, extra?: unknown) => void;
@@ -82,7 +85,7 @@ export class StdioClientTransport {
   }
 
   /**
-   * Starts the server. May be called again after `close()`.
+   * Starts the server. May be called again when the transport has closed.
    * @throws PoolError `COMMAND_NOT_FOUND`, `CWD_NOT_FOUND`, `SPAWN_FAILED` and others; `cause` is an error as Node throws it
    *   (`code: 'ENOENT'`) if there is an errno. `ACQUIRE_TIMEOUT` when the host has set a cap on the global pool.
    */

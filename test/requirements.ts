@@ -171,7 +171,7 @@ export const requirements = {
     'The next process gets the state that the sessions had set on the last one: subscriptions, log level. Changed tools are announced.',
   'FAIL-3': 'A process that is being replaced finishes its requests; new requests go to the next process.',
   'FAIL-4':
-    'Leases of a server that exited unasked stay if onCrash says so; the restart keeps the slot, and events are emitted.',
+    'Leases of a server that exited by itself stay if onCrash says so; the restart keeps the slot, and events are emitted.',
   'FAIL-5':
     'restart and updateServer start the new process first where two may run; else they hold new requests, drain, prove the death, and start. When a start fails, the old process stays in service.',
   'FAIL-6':

@@ -85,11 +85,16 @@ export const containmentFields = {
   cgroupLimits: nested(cgroupLimitFields),
 };
 
+/** The values of the option `containment`. */
 export type Containment = 'auto' | 'group' | 'markers' | 'cgroup';
+/** The option `markers` with its defaults filled in. */
 export type MarkerChoice = Resolved<typeof markerFields>;
+/** The option `rlimits`; a limit that is not set is undefined. */
 export type ProcessLimits = Resolved<typeof rlimitFields>;
+/** The option `cgroupLimits`; a limit that is not set is undefined. */
 export type CgroupLimits = Resolved<typeof cgroupLimitFields>;
 
+/** The containment options of a definition with their defaults filled in. */
 export interface ResolvedContainment {
   readonly containment: Containment;
   readonly markers: MarkerChoice;

@@ -44,6 +44,9 @@ export const restartFields = {
   cooldown: duration(30_000),
 };
 
+/** The default of `maxInstances`, unless a cap of the pool is lower. */
+export const DEFAULT_MAX_INSTANCES = 3;
+
 /** How an instance may be used. Each option can be set per server, or for all servers in `defaults`. */
 export const policyFields = {
   /**
@@ -71,7 +74,7 @@ export const policyFields = {
    */
   clientCapabilities: jsonObject(),
   /** Most process trees of this server at once; `Infinity`: no cap. Default: 3, or the caps of `limits` if they are lower. */
-  maxInstances: optional(count(3, 1, 'unlimited')),
+  maxInstances: optional(count(DEFAULT_MAX_INSTANCES, 1, 'unlimited')),
   /** Idle instances that are kept ready, for calls without a tenant. Default: 0. */
   minIdle: count(0, 0),
   /** Time after which an idle instance ends, in milliseconds; `Infinity`: never. Default: 300,000. */
@@ -112,7 +115,7 @@ export const policyFields = {
    */
   maxInFlight: count(Infinity, 1, 'unlimited'),
   /**
-   * What happens to leases whose process exits without being asked to. `restart` (default of shared servers): they stay,
+   * What happens to leases when their process exits without being asked to. `restart` (default of shared servers): they stay,
    * and the server is started again. `close` (default of all others): they end, since the client would not know that the
    * new process has lost its state. `restart` is refused for dedicated servers.
    */
@@ -252,7 +255,7 @@ export interface ResolvedDefinition
   readonly restart: Resolved<typeof restartFields>;
   /** The complete environment of the process, without the mark of the pool. */
   readonly resolvedEnv: Readonly<Record<string, string>>;
-  /** Equal for definitions whose processes are interchangeable. Contains env values: do not show or log it. */
+  /** Equal for definitions with interchangeable processes. Contains env values: do not show or log it. */
   readonly key: string;
 }
 

@@ -9,6 +9,7 @@ import {
 import { resolveEnvironment } from './environment.js';
 import { isPlainObject, type Resolved } from './fields.js';
 import {
+  DEFAULT_MAX_INSTANCES,
   definitionFields,
   guardianFields,
   limitFields,
@@ -115,7 +116,7 @@ function readDefinition(
   const options = readOptions(definitionFields, merged, path, problems);
   const prefix = path === '' ? '' : `${path}.`;
   const cap = Math.min(limits.maxProcesses, limits.maxProcessesPerServer);
-  const maxInstances = options.maxInstances ?? Math.min(3, cap);
+  const maxInstances = options.maxInstances ?? Math.min(DEFAULT_MAX_INSTANCES, cap);
   if (maxInstances > cap) {
     problems.wrong.push(
       `${prefix}maxInstances must not be above ${cap}, which limits.${
@@ -208,7 +209,10 @@ function withDefaults(defaults: object, given: object): object {
   return { ...defaults, ...Object.fromEntries(set) };
 }
 
-/** Instances are interchangeable only if everything is the same that a process can see. */
+/**
+ * Instances are interchangeable only if everything is the same that their processes can see, and that decides which leases
+ * they may get.
+ */
 function keyOf(definition: Omit<ResolvedDefinition, 'key'>): string {
   const { name, command, args, cwd, era, sharing, reuse, clientCapabilities, resolvedEnv } = definition;
   const { containment, markers, rlimits, noNewPrivileges, cgroupLimits } = definition;

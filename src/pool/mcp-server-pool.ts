@@ -267,7 +267,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   #openGroup(name = this.#onlyName()): OpenGroup {
     this.#assertOpen();
     if (name !== undefined && typeof name !== 'string') {
-      const problem = `the name of a server must be a text, got ${typeof name}`;
+      const problem = `the name of a server must be a string, got ${typeof name}`;
       throw new PoolError('INVALID_OPTIONS', problem, { problems: [problem] });
     }
     const group = name === undefined ? undefined : this.#parts.fleet.group(name);
