@@ -44,12 +44,19 @@ export {
   type CleanupStatus,
   type EscalationReason,
 } from './process/cleanup-queue.js';
-export type { ContainmentLevel, ContainmentStatus } from './process/containment/containment-status.js';
-export type { ReapedHost } from './process/containment/dead-hosts.js';
-export type { KernelVerdict } from './process/containment/instance-group.js';
-export type { ContainmentPart, ContainmentProblem } from './process/containment/problems.js';
-export type { StartRefusal } from './process/containment/wrapper.js';
-export type { EndOptions, ExitInfo, Launcher, ProcessHandlers, ServerProcess } from './process/launcher.js';
+export type { ContainmentPart, ContainmentProblem } from './process/containment-problems.js';
+export type { ContainmentStatus } from './process/containment-status.js';
+export type { ReapedHost } from './process/guardian/dead-hosts.js';
+export type {
+  ContainmentLevel,
+  EndOptions,
+  ExitInfo,
+  KernelVerdict,
+  Launcher,
+  ProcessHandlers,
+  ServerProcess,
+  StartRefusal,
+} from './process/launcher.js';
 export {
   type ConsistencyReport,
   type NewEntry,
@@ -69,10 +76,10 @@ export type {
   SignalTargets,
   TerminationReport,
   TreePlan,
-} from './process/termination.js';
+} from './process/termination-report.js';
 export type { JsonRpcError, JsonRpcMessage, LostRequestData, RequestId } from './protocol/json-rpc.js';
+export type { ToolChanges } from './protocol/mux/tool-list.js';
 export type { PooledTransport } from './protocol/session.js';
-export type { ToolChanges } from './protocol/tool-list.js';
 export type { Clock, Timer } from './runtime/clock.js';
 export type { EndReason } from './server/instance-context.js';
 export type { ServerState } from './server/server-state.js';

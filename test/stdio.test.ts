@@ -9,7 +9,7 @@ import { Client as Client116 } from 'mcp-sdk-1.16/client/index.js';
 import { StdioClientTransport as Transport116 } from 'mcp-sdk-1.16/client/stdio.js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { MCPServerPool, PoolError } from '../src/index.js';
-import { MARK_VARIABLE } from '../src/process/containment/marker.js';
+import { MARK_VARIABLE } from '../src/process/marks/marker.js';
 import { getDefaultEnvironment, StdioClientTransport } from '../src/stdio.js';
 import { RawClient } from './helpers/client.js';
 import { fixturePath } from './helpers/fixture.js';

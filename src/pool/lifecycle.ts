@@ -1,7 +1,7 @@
 import type { PoolError } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo } from '../process/launcher.js';
-import type { ToolChanges } from '../protocol/tool-list.js';
+import type { ToolChanges } from '../protocol/mux/tool-list.js';
 import type { EndReason, InstanceContext, InstanceObserver } from '../server/instance-context.js';
 import { ServerInstance } from '../server/server-instance.js';
 import type { Breakers } from './breakers.js';

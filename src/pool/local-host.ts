@@ -1,13 +1,13 @@
 import type { ResolvedPoolOptions } from '../config/options.js';
-import { type ContainmentStatus, containmentStatus } from '../process/containment/containment-status.js';
-import { reapDeadHosts } from '../process/containment/dead-hosts.js';
-import { hostGroups, onHostGroup } from '../process/containment/host-group.js';
-import { type HostGuard, hostGuard, type Watch } from '../process/containment/host-guard.js';
-import { noteMissingInit } from '../process/containment/init.js';
-import { knownProblems, onProblem } from '../process/containment/problems.js';
+import { hostGroups, onHostGroup } from '../process/cgroup/host-cgroup.js';
+import { knownProblems, onProblem } from '../process/containment-problems.js';
+import { type ContainmentStatus, containmentStatus } from '../process/containment-status.js';
+import { reapDeadHosts } from '../process/guardian/dead-hosts.js';
+import { type HostGuard, hostGuard, type Watch } from '../process/guardian/host-guard.js';
 import type { Launcher } from '../process/launcher.js';
 import type { Platform } from '../process/platform.js';
-import { localLauncher } from '../process/spawn.js';
+import { noteMissingInit } from '../process/platforms/init.js';
+import { localLauncher } from '../process/start/local-launcher.js';
 import type { News } from './pool-events.js';
 
 /** Only the first pool of a thread looks for what dead hosts have left. */

@@ -1,9 +1,9 @@
 import type { ResolvedPoolOptions } from '../config/options.js';
 import { CleanupQueue } from '../process/cleanup-queue.js';
-import { currentPlatform } from '../process/current-platform.js';
 import type { Launcher } from '../process/launcher.js';
+import { currentPlatform } from '../process/platforms/current-platform.js';
 import { ProcessRegistry } from '../process/process-registry.js';
-import { WriteBudget } from '../protocol/connection.js';
+import { WriteBudget } from '../protocol/channels/connection.js';
 import { type Clock, systemClock } from '../runtime/clock.js';
 import { KeepAlive } from '../runtime/keep-alive.js';
 import { Breakers } from './breakers.js';

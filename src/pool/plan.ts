@@ -1,6 +1,6 @@
 import { type PlanMode, resolveShutdownOptions } from '../config/call-options.js';
 import type { CleanupQueue } from '../process/cleanup-queue.js';
-import type { EndMode, TreePlan } from '../process/termination.js';
+import type { EndMode, TreePlan } from '../process/termination-report.js';
 import type { EndReason } from '../server/instance-context.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { ServerState } from '../server/server-state.js';

@@ -1,9 +1,9 @@
 import type { PoolError, PoolErrorCode } from '../errors.js';
 import type { ListenerError } from '../events.js';
 import type { CleanupEvents, CleanupReport } from '../process/cleanup-queue.js';
-import type { ReapedHost } from '../process/containment/dead-hosts.js';
-import type { ContainmentProblem } from '../process/containment/problems.js';
-import type { ToolChanges } from '../protocol/tool-list.js';
+import type { ContainmentProblem } from '../process/containment-problems.js';
+import type { ReapedHost } from '../process/guardian/dead-hosts.js';
+import type { ToolChanges } from '../protocol/mux/tool-list.js';
 import type { EndReason } from '../server/instance-context.js';
 import type { Limit } from './admission.js';
 

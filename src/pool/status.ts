@@ -1,5 +1,6 @@
 import type { Sharing } from '../config/options.js';
-import type { ContainmentLevel, ContainmentStatus } from '../process/containment/containment-status.js';
+import type { ContainmentStatus } from '../process/containment-status.js';
+import type { ContainmentLevel } from '../process/launcher.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { ServerState } from '../server/server-state.js';
 import type { Fleet } from './fleet.js';

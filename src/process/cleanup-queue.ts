@@ -5,7 +5,7 @@ import { type ListenerError, SafeEmitter } from '../events.js';
 import { timerDelay } from '../runtime/clock.js';
 import { type Deferred, deferred } from '../runtime/deferred.js';
 import type { EndOptions } from './launcher.js';
-import type { EndMode, TerminationReport } from './termination.js';
+import type { EndMode, TerminationReport } from './termination-report.js';
 
 /** A process tree to be ended. */
 export interface CleanupJob {

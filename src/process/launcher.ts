@@ -1,9 +1,18 @@
 import type { Readable, Writable } from 'node:stream';
+import type { Containment } from '../config/containment-options.js';
 import type { ResolvedDefinition } from '../config/options.js';
-import type { ContainmentLevel } from './containment/containment-status.js';
-import type { KernelVerdict } from './containment/instance-group.js';
-import type { StartRefusal } from './containment/wrapper.js';
-import type { EndMode, Graces, TerminationReport, TreePlan } from './termination.js';
+import type { EndMode, Graces, TerminationReport, TreePlan } from './termination-report.js';
+
+/** `tree`: neither marks nor cgroups are to be had; who leaves the tree is not found. */
+export type ContainmentLevel = Exclude<Containment, 'auto'> | 'tree';
+
+/** What the kernel says of an end. Only what is so is there. */
+export interface KernelVerdict {
+  /** A process was killed for lack of memory. */
+  readonly outOfMemory?: true;
+  /** A process could not be started since there were as many as are allowed. */
+  readonly processLimitHit?: true;
+}
 
 /** How a process ended, and what the kernel says of it where the server has a cgroup. */
 export interface ExitInfo extends KernelVerdict {
@@ -31,6 +40,13 @@ export interface EndOptions {
   readonly signal?: AbortSignal;
   /** How long each step may take. Default: those of the definition it was started with. */
   readonly graces?: Graces;
+}
+
+/** Why a process ended before it became the server. */
+export interface StartRefusal {
+  readonly code: 'SPAWN_FAILED' | 'CONTAINMENT_UNAVAILABLE';
+  /** The end of a sentence that begins with the server. */
+  readonly reason: string;
 }
 
 /**

@@ -1,12 +1,9 @@
-import { errnoOf } from '../errors.js';
-import { type CgroupFinder, findCgroup } from './containment/cgroup-probe.js';
-import { procIdentity, type ShellIdentity } from './containment/guardian-script.js';
-import { type MarkReader, readMarks } from './containment/mark-reader.js';
-import { linuxProcessTable, type ProcessRow, type ProcessTable } from './process-table.js';
+import type { CgroupFinder } from './cgroup/cgroup-probe.js';
+import type { MarkReader } from './marks/mark-reader.js';
+import type { ProcessControl, ProcessRow } from './process-table.js';
 
 /** Everything in which operating systems differ, as far as processes are concerned. */
-export interface Platform {
-  readonly table: ProcessTable;
+export interface Platform extends ProcessControl {
   /** Whether a child is spawned as leader of a session and a group of its own, so that its tree can be signalled at once. */
   readonly detached: boolean;
   /** Whether a process can be asked to end. If not, the ladder goes from the end of stdin to killing. */
@@ -20,10 +17,6 @@ export interface Platform {
   readonly identity?: ShellIdentity | undefined;
   /** Where servers get cgroups of their own. */
   readonly cgroups?: CgroupFinder | undefined;
-  /** Signals all members of a group that is ours. Nobody there is no error. */
-  signalGroup(group: number, signal: NodeJS.Signals): void;
-  /** Signals one process that is ours. */
-  signalProcess(pid: number, signal: NodeJS.Signals): void;
   /**
    * Where there are no groups: kills a process that is ours and all below it, also what was started since the last look.
    * Takes its time, so it is not for the last tick of the host.
@@ -40,26 +33,17 @@ export interface Pace {
   readonly killGrace: number;
 }
 
-export const linux: Platform = {
-  table: linuxProcessTable,
-  detached: true,
-  hasSigterm: true,
-  // At first close, since a killed tree of 50 is dead within 4 ms; later sparing. A process in an uninterruptible system
-  // call dies when that returns, or never.
-  pace: { firstPoll: 1, longestPoll: 25, killGrace: 2_000 },
-  marks: readMarks,
-  identity: procIdentity,
-  cgroups: findCgroup,
-  signalGroup: (group, signal) => sendSignal(-group, signal),
-  signalProcess: sendSignal,
-};
-
-/** Nobody there is no error. */
-export function sendSignal(target: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(target, signal);
-  } catch (error) {
-    // ESRCH: dead meanwhile. EPERM: it changed its user; the proof will name it as a survivor.
-    if (errnoOf(error) !== 'ESRCH' && errnoOf(error) !== 'EPERM') throw error;
-  }
+/**
+ * How a shell knows that a pid still belongs to the leader that it was told of, before it signals its group: a number is
+ * given again as soon as its group is empty, and the host may have been stopped for long when it dies.
+ */
+export interface ShellIdentity {
+  /**
+   * Fixed text that defines the function `leads PID START`: true when that process lives, or waits to be collected, was
+   * started at START, and leads a group of its own number; also when nobody has the number. Then it is that of the group
+   * alone, which keeps it from being given again: the leader ended with its stdin, faster than the guardian looked.
+   */
+  readonly script: string;
+  /** START of a start time as the process table shows it: without blanks. */
+  format(startTime: number): string;
 }

@@ -1,7 +1,6 @@
 import { type ListenerError, SafeEmitter } from '../events.js';
-import { currentPlatform } from './current-platform.js';
-import { identify, type ProcessTable } from './process-table.js';
-import { isAlive } from './termination.js';
+import { currentPlatform } from './platforms/current-platform.js';
+import { identify, isAlive, type ProcessTable } from './process-table.js';
 
 /** One process that the registry answers for. */
 export interface RegistryEntry {

@@ -1,12 +1,12 @@
 import type { Readable, Writable } from 'node:stream';
 import type { ResolvedDefinition } from '../config/options.js';
 import type { PoolError, PoolErrorData } from '../errors.js';
-import { Connection, type WriteBudget } from '../protocol/connection.js';
-import { DirectRouting } from '../protocol/direct-routing.js';
-import { type InitializeResult, initializeParams, readInitializeResult } from '../protocol/handshake.js';
-import { Multiplexer, type MultiplexerHandlers } from '../protocol/multiplexer.js';
+import { Connection, type WriteBudget } from '../protocol/channels/connection.js';
+import { type InitializeResult, initializeParams, readInitializeResult } from '../protocol/eras/handshake.js';
+import { DirectRouting } from '../protocol/mux/direct-routing.js';
+import { Multiplexer, type MultiplexerHandlers } from '../protocol/mux/multiplexer.js';
+import { Upstream } from '../protocol/mux/upstream.js';
 import type { Routing } from '../protocol/routing.js';
-import { Upstream } from '../protocol/upstream.js';
 import type { KeepAlive } from '../runtime/keep-alive.js';
 import type { InstanceContext } from './instance-context.js';
 

@@ -2,8 +2,8 @@ import type { PoolError } from '../errors.js';
 import type { CleanupQueue, CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo, Launcher } from '../process/launcher.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
-import type { WriteBudget } from '../protocol/connection.js';
-import type { ToolChanges } from '../protocol/tool-list.js';
+import type { WriteBudget } from '../protocol/channels/connection.js';
+import type { ToolChanges } from '../protocol/mux/tool-list.js';
 import type { Clock } from '../runtime/clock.js';
 import type { KeepAlive } from '../runtime/keep-alive.js';
 

@@ -2,7 +2,7 @@ import type { ResolvedDefinition } from '../config/options.js';
 import { PoolError, type PoolErrorCode, type PoolErrorData } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo } from '../process/launcher.js';
-import type { EndMode } from '../process/termination.js';
+import type { EndMode } from '../process/termination-report.js';
 import type { Timer } from '../runtime/clock.js';
 import { deferred } from '../runtime/deferred.js';
 import { lastWords, wordsOf } from './exit-words.js';

@@ -2,9 +2,9 @@ import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { findCgroup } from '../../src/process/containment/cgroup-probe.js';
-import { HostGroup } from '../../src/process/containment/host-group.js';
-import { hostMark } from '../../src/process/containment/marker.js';
+import { findCgroup } from '../../src/process/cgroup/cgroup-probe.js';
+import { HostGroup } from '../../src/process/cgroup/host-cgroup.js';
+import { hostMark } from '../../src/process/marks/marker.js';
 
 /** Where cgroup2 is mounted on this machine. Read without the code under test. */
 export const CGROUP_ROOT = readFileSync('/proc/self/mountinfo', 'utf8')

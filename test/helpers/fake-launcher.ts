@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import type { ResolvedDefinition } from '../../src/config/options.js';
 import type { EndOptions, ExitInfo, Launcher, ProcessHandlers, ServerProcess } from '../../src/process/launcher.js';
-import type { TerminationReport } from '../../src/process/termination.js';
+import type { TerminationReport } from '../../src/process/termination-report.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
 import { property } from '../../src/protocol/json-rpc.js';
 

@@ -2,9 +2,10 @@ import { createInterface } from 'node:readline';
 import { onTestFinished } from 'vitest';
 import type { ServerDefinition } from '../../src/config/options.js';
 import type { ExitInfo, ServerProcess } from '../../src/process/launcher.js';
-import { linux, type Platform } from '../../src/process/platform.js';
+import type { Platform } from '../../src/process/platform.js';
+import { linux } from '../../src/process/platforms/linux.js';
 import type { ProcessTable } from '../../src/process/process-table.js';
-import { localLauncher } from '../../src/process/spawn.js';
+import { localLauncher } from '../../src/process/start/local-launcher.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
 import { define } from './definition.js';
 

@@ -1,4 +1,4 @@
-import type { MarkedHost } from '../../src/process/containment/marker.js';
+import type { MarkedHost } from '../../src/process/marks/marker.js';
 import type { Inspector } from '../../src/process/strays/inspector.js';
 import type { StraySystem } from '../../src/process/strays/look.js';
 import type { StdinState } from '../../src/process/strays/stdin-state.js';

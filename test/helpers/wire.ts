@@ -1,10 +1,10 @@
 import { PassThrough } from 'node:stream';
-import { Connection, WriteBudget } from '../../src/protocol/connection.js';
+import { Connection, WriteBudget } from '../../src/protocol/channels/connection.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
-import { Multiplexer, type MultiplexerOptions } from '../../src/protocol/multiplexer.js';
+import { Multiplexer, type MultiplexerOptions } from '../../src/protocol/mux/multiplexer.js';
+import type { ToolChanges } from '../../src/protocol/mux/tool-list.js';
+import { Upstream } from '../../src/protocol/mux/upstream.js';
 import type { Attachment, Endpoint } from '../../src/protocol/routing.js';
-import type { ToolChanges } from '../../src/protocol/tool-list.js';
-import { Upstream } from '../../src/protocol/upstream.js';
 import { KeepAlive } from '../../src/runtime/keep-alive.js';
 import { ManualClock } from './clock.js';
 import { flush } from './until.js';

@@ -1,0 +1,281 @@
+import type { ChildProcess } from 'node:child_process';
+import { PassThrough, type Readable, type Writable } from 'node:stream';
+import spawn from 'cross-spawn';
+import type { ResolvedDefinition } from '../../config/options.js';
+import { errnoOf, PoolError } from '../../errors.js';
+import { noteMissingGroup } from '../cgroup/cgroup-choice.js';
+import { forgetCgroups } from '../cgroup/cgroup-probe.js';
+import type { Watch } from '../guardian/host-guard.js';
+import type {
+  ContainmentLevel,
+  EndOptions,
+  Launcher,
+  ProcessHandlers,
+  ServerProcess,
+  StartRefusal,
+} from '../launcher.js';
+import type { Platform } from '../platform.js';
+import { identify, type ProcessTable } from '../process-table.js';
+import type { EndMode, Graces, TerminationReport, TreePlan } from '../termination-report.js';
+import { LocalTree } from '../tree/local-tree.js';
+import { wrapperRefusal } from '../wrapper.js';
+import { resolveCommand } from './command.js';
+import { type ContainedStart, containedStart } from './contained-start.js';
+import { forgetAtExit, killAtExit } from './exit-hook.js';
+import { spawnError } from './spawn-error.js';
+import { StderrTail } from './stderr-tail.js';
+
+/** How much of stderr is kept for errors and events, bytes. */
+const STDERR_TAIL = 65_536;
+/** How long output streams are read after the exit: longer only helps a helper that holds them. */
+const DRAIN_GRACE = 100;
+
+/** Nobody ends the server when the host is killed. */
+const UNWATCHED: Watch = { started: () => {}, ended: () => {} };
+
+/** Where servers are started. */
+export interface LocalOptions {
+  /** Below which cgroup they get theirs. */
+  readonly cgroupParent?: string | undefined;
+  /** Asked before each start for one that ends the server with the host. Default: nobody does. */
+  readonly watch?: () => Watch;
+}
+
+/** Starts servers as child processes of this host. */
+export function localLauncher(
+  platform: Platform,
+  { cgroupParent, watch = () => UNWATCHED }: LocalOptions = {},
+): Launcher {
+  return {
+    launch(definition, handlers) {
+      const watched = watch();
+      try {
+        return new LocalProcess(definition, handlers, platform, cgroupParent, watched);
+      } catch (error) {
+        watched.ended();
+        throw error;
+      }
+    },
+  };
+}
+
+/** One child process: its streams, and what is heard of it. How its tree ends is for {@link LocalTree}. */
+class LocalProcess implements ServerProcess {
+  readonly pid: number | undefined;
+  readonly startTime: number | undefined;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable | undefined;
+  readonly #child: ChildProcess;
+  readonly #definition: ResolvedDefinition;
+  readonly #start: ContainedStart;
+  /** Whether it is in its cgroup. */
+  #joined: boolean;
+  /** Who ends it when the host dies. */
+  readonly #watch: Watch;
+  readonly #stderr = new StderrTail(STDERR_TAIL);
+  /** Undefined while nothing is known to run: then there is nothing to be ended. */
+  readonly #tree: LocalTree | undefined;
+  /** What the exit of the host does. */
+  readonly #lastResort = { killNow: () => this.#tree?.killAll() };
+  #drained: Promise<void> | undefined;
+
+  constructor(
+    definition: ResolvedDefinition,
+    handlers: ProcessHandlers,
+    platform: Platform,
+    cgroupParent: string | undefined,
+    watch: Watch,
+  ) {
+    this.#definition = definition;
+    this.#watch = watch;
+    this.#start = prepare(definition, platform, cgroupParent);
+    this.#child = spawnChild(definition, this.#start, platform);
+    const { pid } = this.#child;
+    this.pid = pid;
+    // Without descriptors (EMFILE) Node makes no streams: nothing may be written or read then, and nothing will.
+    this.stdin = this.#child.stdin ?? new PassThrough();
+    this.stdout = this.#child.stdout ?? new PassThrough();
+    this.stderr = this.#child.stderr ?? undefined;
+    // Read in the same tick: the child is not collected before, so the row is there even if it is dead already.
+    this.startTime = pid === undefined ? undefined : startTimeOf(platform.table, pid);
+    if (pid !== undefined && this.startTime !== undefined) {
+      this.#tree = new LocalTree({
+        leader: { pid, startTime: this.startTime },
+        start: this.#start,
+        platform,
+        closeStdin: () => this.stdin.end(),
+        onDead: () => this.#onDead(),
+      });
+    }
+    this.#listen(handlers);
+    if (pid !== undefined && this.#tree === undefined) this.#refuseUnknown();
+    this.#joined = !this.#start.joinsLater;
+    if (this.#start.joinsLater) void this.#joinGroup();
+    if (this.#tree) killAtExit(this.#lastResort);
+    if (pid !== undefined && this.startTime !== undefined) watch.started({ pid, startTime: this.startTime });
+    // A pool never keeps its host alive; a request in flight does that by itself.
+    this.#child.unref();
+    for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) unrefStream(stream);
+  }
+
+  get stderrTail(): string {
+    return this.#stderr.toString();
+  }
+
+  get containment(): ContainmentLevel {
+    const { group, mark, containment } = this.#start;
+    if (containment === 'group') return 'group';
+    return group && this.#joined ? 'cgroup' : mark ? 'markers' : 'tree';
+  }
+
+  get refusal(): StartRefusal | undefined {
+    return this.#start.wrapped ? wrapperRefusal(this.#child.exitCode, this.stderrTail) : undefined;
+  }
+
+  drained(): Promise<void> {
+    this.#drained ??= Promise.race([
+      Promise.all([streamEnd(this.#child.stdout), streamEnd(this.#child.stderr)]),
+      new Promise((resolve) => setTimeout(resolve, DRAIN_GRACE).unref()),
+    ]).then(() => {
+      this.#destroyStreams();
+      // The host may have been moved to another cgroup since that was tried out.
+      if (this.refusal?.code === 'CONTAINMENT_UNAVAILABLE') forgetCgroups();
+    });
+    return this.#drained;
+  }
+
+  end({ graces = this.#definition, ...how }: EndOptions): Promise<TerminationReport> {
+    if (this.#tree) return this.#tree.end(how, graces);
+    return Promise.resolve({ pid: this.pid ?? 0, endedBy: 'exit', steps: [], duration: 0, survivors: [] });
+  }
+
+  plan(mode: EndMode, graces: Graces): TreePlan {
+    return this.#tree?.plan(mode, graces) ?? { steps: [], processes: [] };
+  }
+
+  killNow(): void {
+    this.#tree?.killNow();
+  }
+
+  #onDead(): void {
+    this.#destroyStreams();
+    this.#start.group?.remove();
+    forgetAtExit(this.#lastResort);
+    this.#watch.ended();
+  }
+
+  /** Takes the tree into its cgroup, unless it has ended before. */
+  async #joinGroup(): Promise<void> {
+    const { group } = this.#start;
+    const { pid } = this;
+    if (group === undefined || pid === undefined) return;
+    // Its number is nobody else's before its exit is told.
+    const hasExited = () => this.#child.exitCode !== null || this.#child.signalCode !== null;
+    try {
+      await group.adopt(pid, hasExited);
+      this.#joined = true;
+    } catch (error) {
+      if (!hasExited())
+        noteMissingGroup(`a server could not be taken into its cgroup (${errnoOf(error) ?? 'unknown'})`);
+    }
+  }
+
+  #listen(handlers: ProcessHandlers): void {
+    const child = this.#child;
+    child.once('spawn', () => handlers.onSpawn());
+    child.on('error', (error) => {
+      // Also emitted for a failed kill(), which says nothing about the start.
+      if (child.pid !== undefined) return;
+      this.#watch.ended();
+      this.#start.group?.remove();
+      handlers.onSpawnError(spawnError(this.#definition, error));
+    });
+    // `exit`, not `close`: a helper that holds stdout delays `close`, perhaps for ever.
+    child.once('exit', (exitCode, signal) => {
+      if (this.#tree) this.#tree.leaderExited();
+      else this.#start.group?.remove();
+      handlers.onExit({ exitCode, signal, ...this.#start.group?.verdict() });
+    });
+    // EPIPE and the like reach whoever writes through its callback; without a listener they would crash the host.
+    child.stdin?.on('error', () => {});
+    child.stdout?.on('error', () => {});
+    child.stderr?.on('error', () => {});
+    const onLine = (line: string) => handlers.onStderrLine(line);
+    // Always read: a server blocks when 64 KB of stderr are unread.
+    child.stderr?.on('data', (chunk: Buffer) => this.#stderr.push(chunk, handlers.wantsStderr() ? onLine : undefined));
+    child.stderr?.once('end', () => this.#stderr.flush(onLine));
+  }
+
+  /** A process whose identity cannot be read could not be ended safely later. Now it still can: it is our child. */
+  #refuseUnknown(): never {
+    this.#child.kill('SIGKILL');
+    this.#start.group?.kill();
+    this.#destroyStreams();
+    const { name } = this.#definition;
+    throw new PoolError(
+      'SPAWN_FAILED',
+      `server '${name}' was started, but the process table does not show it: it ended at once, or was killed now`,
+      { name },
+    );
+  }
+
+  #destroyStreams(): void {
+    this.stdin.destroy();
+    this.stdout.destroy();
+    this.#child.stderr?.destroy();
+  }
+}
+
+/** Finds the program, and makes what holds its processes together. */
+function prepare(definition: ResolvedDefinition, platform: Platform, cgroupParent: string | undefined): ContainedStart {
+  const request = { file: resolveCommand(definition), args: definition.args, env: definition.resolvedEnv };
+  try {
+    return containedStart(definition, request, { platform, cgroupParent });
+  } catch (error) {
+    throw error instanceof PoolError ? error : spawnError(definition, error);
+  }
+}
+
+function spawnChild(
+  definition: ResolvedDefinition,
+  { file, args, env, group }: ContainedStart,
+  { detached }: Platform,
+): ChildProcess {
+  try {
+    return spawn(file, [...args], {
+      cwd: definition.cwd,
+      env,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      shell: false,
+      windowsHide: true,
+      detached,
+    });
+  } catch (error) {
+    group?.remove();
+    // E2BIG and a command that is no program throw in this tick.
+    throw spawnError(definition, error);
+  }
+}
+
+function startTimeOf(table: ProcessTable, pid: number): number | undefined {
+  try {
+    return identify(table, pid);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Pipes are sockets, which can be unref'd, though the types of a child's streams do not say so. */
+function unrefStream(stream: Readable | Writable | null | undefined): void {
+  if (stream && 'unref' in stream && typeof stream.unref === 'function') stream.unref();
+}
+
+function streamEnd(stream: Readable | null | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (!stream || stream.readableEnded || stream.destroyed) return resolve();
+    stream.once('end', resolve);
+    stream.once('close', resolve);
+    stream.once('error', () => resolve());
+  });
+}

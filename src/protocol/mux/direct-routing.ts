@@ -1,0 +1,71 @@
+import type { PoolError } from '../../errors.js';
+import type { KeepAlive } from '../../runtime/keep-alive.js';
+import type { Connection } from '../channels/connection.js';
+import { isRequest, type JsonRpcMessage, property, type RequestId } from '../json-rpc.js';
+import { type Attachment, type Endpoint, lostRequest, type Routing } from '../routing.js';
+
+/**
+ * One session for the whole life of the process, and nothing in between: every message passes unchanged, so every feature
+ * of the protocol works. Requests are only counted; while one is open, the host is held open.
+ */
+export class DirectRouting implements Routing, Attachment {
+  readonly #connection: Connection;
+  readonly #hold: KeepAlive;
+  /** Method of each open request by its id. */
+  readonly #open = new Map<RequestId, string>();
+  #session: Endpoint | undefined;
+  /** Whether the server has answered a request. */
+  answered = false;
+
+  constructor(connection: Connection, hold: KeepAlive) {
+    this.#connection = connection;
+    this.#hold = hold;
+  }
+
+  get openRequests(): number {
+    return this.#open.size;
+  }
+
+  /** A server is first read when its client listens, so that nothing it says early is lost. */
+  attach(session: Endpoint): Attachment {
+    this.#session = session;
+    this.#connection.open();
+    return this;
+  }
+
+  send(message: JsonRpcMessage): Promise<void> {
+    if (message.method === 'notifications/cancelled') this.#take(property(message.params, 'requestId') as RequestId);
+    if (!isRequest(message)) return this.#connection.send(message);
+    const { id, method } = message;
+    if (this.#open.size === 0) this.#hold.take();
+    this.#open.set(id, method);
+    const sent = this.#connection.send(message);
+    // One that could not be sent is not open: its sender knows.
+    sent.catch(() => this.#take(id));
+    return sent;
+  }
+
+  receive(message: JsonRpcMessage): void {
+    if (message.method === undefined) {
+      this.answered = true;
+      this.#take(message.id as RequestId);
+    }
+    this.#session?.receive(message);
+  }
+
+  fail(error: PoolError): void {
+    for (const [id, method] of [...this.#open]) {
+      this.#take(id);
+      this.#session?.receive(lostRequest(id, method, error));
+    }
+  }
+
+  detach(): void {
+    for (const id of [...this.#open.keys()]) this.#take(id);
+    this.#session = undefined;
+  }
+
+  #take(id: RequestId): void {
+    if (this.#open.delete(id) && this.#open.size === 0) this.#hold.drop();
+  }
+}
