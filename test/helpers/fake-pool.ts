@@ -73,7 +73,7 @@ export async function leases(
   );
 }
 
-/** A caller whose server exits before it is ready. */
+/** Calls `getServer()`, and lets the server exit before it is ready. */
 export async function failStart(pool: MCPServerPool, launcher: FakeLauncher, options?: AcquireOptions): Promise<void> {
   const call = rejection(pool.getServer('a', options));
   await flush();
