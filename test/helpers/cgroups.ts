@@ -6,17 +6,17 @@ import { findCgroup } from '../../src/process/cgroup/cgroup-probe.js';
 import { HostGroup } from '../../src/process/cgroup/host-cgroup.js';
 import { hostMark } from '../../src/process/marks/marker.js';
 
-/** Where cgroup2 is mounted on this machine, read here anew. */
+/** Where cgroup2 is mounted on this machine. Read without the code under test. */
 export const CGROUP_ROOT = readFileSync('/proc/self/mountinfo', 'utf8')
   .split('\n')
   .find((line) => line.includes(' - cgroup2 '))
   ?.split(' ')[4];
 
-/** Tests that make cgroups are skipped without: an unprivileged user, a container with a read-only /sys. */
+/** False for an unprivileged user, or in a container with a read-only /sys. Tests that make cgroups are skipped then. */
 export const hasCgroups = findCgroup() instanceof HostGroup;
 export const isRoot = process.geteuid?.() === 0;
 
-/** The folders of this worker's host group that are left. */
+/** The folders that are left in the host cgroup of this worker. */
 export function hostFolders(): string[] {
   const host = findCgroup();
   if (!(host instanceof HostGroup) || !existsSync(host.folder)) return [];
@@ -25,7 +25,7 @@ export function hostFolders(): string[] {
 
 let count = 0;
 
-/** A new cgroup below the root, owned by `uid`; removed, with all below it, when the test is over. */
+/** Makes a cgroup below the root, owned by `uid`; when the test is over it is removed with all cgroups below it. */
 export function cgroup(uid = 0, ending = ''): string {
   count += 1;
   const folder = join(CGROUP_ROOT ?? '', `mcp-pool-test-${process.pid}-${count}${ending}`);
@@ -34,7 +34,7 @@ export function cgroup(uid = 0, ending = ''): string {
   return folder;
 }
 
-/** As a delegation does it: see cgroups(7). */
+/** Makes a cgroup and delegates it: see cgroups(7). */
 export function makeFor(uid: number, folder: string): void {
   mkdirSync(folder);
   for (const file of ['', 'cgroup.procs', 'cgroup.subtree_control']) chownSync(join(folder, file), uid, uid);
@@ -47,7 +47,7 @@ function removeAll(folder: string): void {
   rmdirSync(folder);
 }
 
-/** A folder of ordinary files with a host group in it: for controllers that this machine does not have. */
+/** A host cgroup in a folder of ordinary files: for controllers that this machine does not have. */
 export function fakeGroups(): { parent: string; host: HostGroup } {
   const parent = mkdtempSync(join(tmpdir(), 'mcp-pool-cgroup-'));
   onTestFinished(() => rmSync(parent, { recursive: true }));

@@ -22,13 +22,13 @@ export class Ear implements Endpoint {
     this.heard.push(message);
   }
 
-  /** What it heard since the last look. */
+  /** The messages that it received since the last call. */
   take(): JsonRpcMessage[] {
     return this.heard.splice(0);
   }
 }
 
-/** Says whether the host would be held open, without a timer. */
+/** Counts the operations that would keep the host alive, without a timer. */
 export class CountingHold extends KeepAlive {
   count = 0;
   override take(): void {
@@ -39,7 +39,7 @@ export class CountingHold extends KeepAlive {
   }
 }
 
-/** A connection, and the server at the other end of it. */
+/** A connection, and the server at its other end. */
 export function wire(onMessage: (message: JsonRpcMessage) => void, budget = new WriteBudget(1_000_000)) {
   const [stdin, stdout] = [new PassThrough(), new PassThrough()];
   const connection = new Connection(
@@ -53,14 +53,14 @@ export function wire(onMessage: (message: JsonRpcMessage) => void, budget = new 
   return {
     connection,
     stdin,
-    /** What the server was sent since the last look. */
+    /** The messages that were sent to the server since the last call. */
     async sent(): Promise<JsonRpcMessage[]> {
       await flush();
       const lines = written.split('\n').slice(0, -1);
       written = '';
       return lines.map((line) => JSON.parse(line) as JsonRpcMessage);
     },
-    /** The server says something. */
+    /** The server writes messages. */
     async says(...messages: object[]): Promise<void> {
       for (const message of messages) stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
       await flush();
@@ -74,7 +74,7 @@ export interface MultiplexedOptions extends Partial<Omit<MultiplexerOptions, 'cl
   readonly clientCapabilities?: Record<string, unknown>;
 }
 
-/** A multiplexer, with processes that can be put behind it one after the other. */
+/** A multiplexer, and a function that starts processes for it, one after the other. */
 export function multiplexed({ budget, maxInFlight, clientCapabilities, ...options }: MultiplexedOptions = {}) {
   const hold = new CountingHold();
   const clock = new ManualClock();
@@ -87,7 +87,7 @@ export function multiplexed({ budget, maxInFlight, clientCapabilities, ...option
     ...{ clock, hold },
     budget: budget ?? shared,
   });
-  /** Another process; `connect()` puts it behind the sessions. */
+  /** Another process; with `connect()` it serves the sessions from then on. */
   const start = (result: object = {}) => {
     const wires = wire((message) => upstream.receive(message), budget ?? shared);
     const upstream = new Upstream(wires.connection, {
@@ -117,11 +117,11 @@ export const request = (id: RequestId, method = 'tools/call', params: object = {
   params,
 });
 
-/** Of the requests and answers among them. */
+/** The ids of the requests and answers among `messages`. */
 export const ids = (messages: JsonRpcMessage[]) =>
   messages.flatMap(({ id }) => (id === undefined ? [] : [id as RequestId]));
 
-/** A session at a multiplexer. */
+/** Adds a session to a multiplexer. */
 export function attach(mux: Multiplexer): { ear: Ear; at: Attachment } {
   const ear = new Ear();
   return { ear, at: mux.attach(ear) };

@@ -1,6 +1,8 @@
-import { VERSION } from '../../config/version.js';
 import { PoolError, type PoolErrorData } from '../../errors.js';
 import { type Answer, property } from '../json-rpc.js';
+
+/** Version of this package, as the `clientInfo` of every handshake says it. A test compares it with package.json. */
+const VERSION = '0.1.0';
 
 /** Protocol versions with an `initialize` handshake, oldest first (they are dates, so they sort as texts). */
 const LEGACY_VERSIONS = ['2024-10-07', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'];

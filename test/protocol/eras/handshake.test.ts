@@ -1,10 +1,13 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { VERSION } from '../../../src/config/version.js';
 import { PoolError } from '../../../src/errors.js';
 import { answerVersion, initializeParams, readInitializeResult } from '../../../src/protocol/eras/handshake.js';
 import type { JsonRpcMessage } from '../../../src/protocol/json-rpc.js';
 
 const result = { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo: { name: 's', version: '1' } };
+const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
 const data = { name: 'files', pid: 7, stderrTail: 'last words\n' };
 const read = (answer: object) => readInitializeResult({ jsonrpc: '2.0', id: 1, ...answer } as JsonRpcMessage, data);
 
@@ -23,7 +26,7 @@ describe('initializeParams', () => {
     expect(initializeParams({ roots: {} })).toEqual({
       protocolVersion: '2025-11-25',
       capabilities: { roots: {} },
-      clientInfo: { name: 'mcp-server-pool', version: VERSION },
+      clientInfo: { name: 'mcp-server-pool', version: manifest.version },
     });
   });
 });
