@@ -297,7 +297,8 @@ class World {
     } else if (what === 'remove') {
       this.manage(this.pool.removeServer(server));
       this.args[server] = args;
-      // A listener to the removal may have removed and added it, too.
+      // A listener to the removal may have removed and added it, too, or may have shut the pool down.
+      if (this.pool.status().state !== 'open') return;
       if (this.pool.status().servers[server]?.defined) return;
       const policy = server === 's' ? SHARED : {};
       this.pool.addServer(server, { ...policy, command: `fake-${server}`, args, maxInstances: this.limits[server] });
