@@ -1,7 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import spawn from 'cross-spawn';
-import type { ResolvedDefinition } from '../../config/options.js';
 import { errnoOf, PoolError } from '../../errors.js';
 import { noteMissingGroup } from '../cgroup/cgroup-choice.js';
 import { forgetCgroups } from '../cgroup/cgroup-probe.js';
@@ -10,6 +9,8 @@ import type {
   ContainmentLevel,
   EndOptions,
   Launcher,
+  LaunchSpec,
+  LocalIdentity,
   ProcessHandlers,
   ServerProcess,
   StartRefusal,
@@ -47,10 +48,10 @@ export function localLauncher(
   { cgroupParent, watch = () => UNWATCHED }: LocalOptions = {},
 ): Launcher {
   return {
-    launch(definition, handlers) {
+    launch(spec, handlers) {
       const watched = watch();
       try {
-        return new LocalProcess(definition, handlers, platform, cgroupParent, watched);
+        return new LocalProcess(spec, handlers, platform, cgroupParent, watched);
       } catch (error) {
         watched.ended();
         throw error;
@@ -62,12 +63,13 @@ export function localLauncher(
 /** One child process: its streams, and what is heard of it. How its tree ends is for {@link LocalTree}. */
 class LocalProcess implements ServerProcess {
   readonly pid: number | undefined;
+  readonly identity: LocalIdentity | undefined;
   readonly startTime: number | undefined;
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly stderr: Readable | undefined;
   readonly #child: ChildProcess;
-  readonly #definition: ResolvedDefinition;
+  readonly #spec: LaunchSpec;
   readonly #start: ContainedStart;
   /** Whether it is in its cgroup. */
   #joined: boolean;
@@ -81,16 +83,16 @@ class LocalProcess implements ServerProcess {
   #drained: Promise<void> | undefined;
 
   constructor(
-    definition: ResolvedDefinition,
+    spec: LaunchSpec,
     handlers: ProcessHandlers,
     platform: Platform,
     cgroupParent: string | undefined,
     watch: Watch,
   ) {
-    this.#definition = definition;
+    this.#spec = spec;
     this.#watch = watch;
-    this.#start = prepare(definition, platform, cgroupParent);
-    this.#child = spawnChild(definition, this.#start, platform);
+    this.#start = prepare(spec, platform, cgroupParent);
+    this.#child = spawnChild(spec, this.#start, platform);
     const { pid } = this.#child;
     this.pid = pid;
     // Without descriptors (EMFILE) Node makes no streams: nothing may be written or read then, and nothing will.
@@ -98,10 +100,11 @@ class LocalProcess implements ServerProcess {
     this.stdout = this.#child.stdout ?? new PassThrough();
     this.stderr = this.#child.stderr ?? undefined;
     // Read in the same tick: the child is not collected before, so the row is there even if it is dead already.
-    this.startTime = pid === undefined ? undefined : startTimeOf(platform.table, pid);
-    if (pid !== undefined && this.startTime !== undefined) {
+    this.identity = identityOf(platform.table, pid);
+    this.startTime = this.identity?.startTime;
+    if (this.identity) {
       this.#tree = new LocalTree({
-        leader: { pid, startTime: this.startTime },
+        leader: this.identity,
         start: this.#start,
         platform,
         closeStdin: () => this.stdin.end(),
@@ -113,7 +116,7 @@ class LocalProcess implements ServerProcess {
     this.#joined = !this.#start.joinsLater;
     if (this.#start.joinsLater) void this.#joinGroup();
     if (this.#tree) killAtExit(this.#lastResort);
-    if (pid !== undefined && this.startTime !== undefined) watch.started({ pid, startTime: this.startTime });
+    if (this.identity) watch.started(this.identity);
     // A pool never keeps its host alive; a request in flight does that by itself.
     this.#child.unref();
     for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) unrefStream(stream);
@@ -145,7 +148,7 @@ class LocalProcess implements ServerProcess {
     return this.#drained;
   }
 
-  end({ graces = this.#definition, ...how }: EndOptions): Promise<TerminationReport> {
+  end({ graces = this.#spec, ...how }: EndOptions): Promise<TerminationReport> {
     if (this.#tree) return this.#tree.end(how, graces);
     return Promise.resolve({ pid: this.pid ?? 0, endedBy: 'exit', steps: [], duration: 0, survivors: [] });
   }
@@ -189,7 +192,7 @@ class LocalProcess implements ServerProcess {
       if (child.pid !== undefined) return;
       this.#watch.ended();
       this.#start.group?.remove();
-      handlers.onSpawnError(spawnError(this.#definition, error));
+      handlers.onSpawnError(spawnError(this.#spec, error));
     });
     // `exit`, not `close`: a helper that holds stdout delays `close`, perhaps for ever.
     child.once('exit', (exitCode, signal) => {
@@ -212,7 +215,7 @@ class LocalProcess implements ServerProcess {
     this.#child.kill('SIGKILL');
     this.#start.group?.kill();
     this.#destroyStreams();
-    const { name } = this.#definition;
+    const { name } = this.#spec;
     throw new PoolError(
       'SPAWN_FAILED',
       `server '${name}' was started, but the process table does not show it: it ended at once, or was killed now`,
@@ -228,23 +231,23 @@ class LocalProcess implements ServerProcess {
 }
 
 /** Finds the program, and makes what holds its processes together. */
-function prepare(definition: ResolvedDefinition, platform: Platform, cgroupParent: string | undefined): ContainedStart {
-  const request = { file: resolveCommand(definition), args: definition.args, env: definition.resolvedEnv };
+function prepare(spec: LaunchSpec, platform: Platform, cgroupParent: string | undefined): ContainedStart {
+  const request = { file: resolveCommand(spec), args: spec.args, env: spec.resolvedEnv };
   try {
-    return containedStart(definition, request, { platform, cgroupParent });
+    return containedStart(spec, request, { platform, cgroupParent });
   } catch (error) {
-    throw error instanceof PoolError ? error : spawnError(definition, error);
+    throw error instanceof PoolError ? error : spawnError(spec, error);
   }
 }
 
 function spawnChild(
-  definition: ResolvedDefinition,
+  spec: LaunchSpec,
   { file, args, env, group }: ContainedStart,
   { detached }: Platform,
 ): ChildProcess {
   try {
     return spawn(file, [...args], {
-      cwd: definition.cwd,
+      cwd: spec.cwd,
       env,
       stdio: ['pipe', 'pipe', 'pipe'],
       shell: false,
@@ -254,13 +257,16 @@ function spawnChild(
   } catch (error) {
     group?.remove();
     // E2BIG and a command that is no program throw in this tick.
-    throw spawnError(definition, error);
+    throw spawnError(spec, error);
   }
 }
 
-function startTimeOf(table: ProcessTable, pid: number): number | undefined {
+/** Undefined when nothing was started, or the table does not show it. */
+function identityOf(table: ProcessTable, pid: number | undefined): LocalIdentity | undefined {
+  if (pid === undefined) return undefined;
   try {
-    return identify(table, pid);
+    const startTime = identify(table, pid);
+    return startTime === undefined ? undefined : { kind: 'local', pid, startTime };
   } catch {
     return undefined;
   }
