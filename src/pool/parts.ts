@@ -48,7 +48,7 @@ export function assemble(
   const leaseNews = new LeaseNews(news, metrics);
   const host = dependencies.launcher ? elsewhere(dependencies.launcher) : new LocalHost(options, platform, news);
   const writeBudget = new WriteBudget(options.maxBufferedMB * MB);
-  const instances = { clock, hold, launcher: host.launcher, registry, cleanup, writeBudget };
+  const instances = { clock, hold, launcherFor: () => host.launcher, registry, cleanup, writeBudget };
   // News of an instance goes to those who are made after it, and watch it.
   const lifecycle: Lifecycle = new Lifecycle(fleet, breakers, metrics, instances, news, {
     isOpen,

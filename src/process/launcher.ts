@@ -46,7 +46,6 @@ export interface ServerProcess {
   readonly pid: number | undefined;
   /** Undefined when nothing was started. */
   readonly identity: ServerIdentity | undefined;
-  readonly startTime: number | undefined;
   readonly stdin: Writable;
   readonly stdout: Readable;
   /** Raw stderr. The launcher reads it in any case; a second reader sees what comes from then on, and may pause it. */
@@ -78,6 +77,11 @@ export interface ServerIdentity {
 /** A process of this machine. Pids are given again, so a pid alone is no identity. */
 export interface LocalIdentity extends ServerIdentity, ProcessIdentity {
   readonly kind: 'local';
+}
+
+/** Whether a server is a process of this machine: only these are entries of a `ProcessRegistry`. */
+export function isLocal(identity: ServerIdentity | undefined): identity is LocalIdentity {
+  return identity?.kind === 'local';
 }
 
 /**

@@ -73,7 +73,6 @@ interface Ending {
 
 export class FakeServer implements ServerProcess {
   readonly pid: number = nextPid++;
-  readonly startTime = 1;
   readonly identity = { kind: 'local', pid: this.pid, startTime: 1 } as const;
   readonly stdin = new PassThrough();
   readonly stdout = new PassThrough();

@@ -64,7 +64,6 @@ export function localLauncher(
 class LocalProcess implements ServerProcess {
   readonly pid: number | undefined;
   readonly identity: LocalIdentity | undefined;
-  readonly startTime: number | undefined;
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly stderr: Readable | undefined;
@@ -101,7 +100,6 @@ class LocalProcess implements ServerProcess {
     this.stderr = this.#child.stderr ?? undefined;
     // Read in the same tick: the child is not collected before, so the row is there even if it is dead already.
     this.identity = identityOf(platform.table, pid);
-    this.startTime = this.identity?.startTime;
     if (this.identity) {
       this.#tree = new LocalTree({
         leader: this.identity,
