@@ -1,6 +1,6 @@
 import type { Containment, MarkerChoice } from '../config/containment-options.js';
 import { messageOf } from '../errors.js';
-import { HostGroup } from './cgroup/host-cgroup.js';
+import { HostCgroup } from './cgroup/host-cgroup.js';
 import { type ContainmentProblem, knownProblems } from './containment-problems.js';
 import type { GuardStatus } from './guardian/host-guard.js';
 import type { ContainmentLevel } from './launcher.js';
@@ -35,11 +35,11 @@ export interface StatusRequest {
 /** Tries out what was not tried out yet, as the first start would. */
 export function containmentStatus({ platform, asked, cgroupParent, guard, pids }: StatusRequest): ContainmentStatus {
   const markers = { environment: platform.marks !== undefined, rlimit: hasRlimits(platform) };
-  const group = platform.cgroups?.(cgroupParent) ?? NO_CGROUPS;
-  const cgroup = group instanceof HostGroup ? group.folder : undefined;
+  const host = platform.cgroups?.(cgroupParent) ?? NO_CGROUPS;
+  const cgroup = host instanceof HostCgroup ? host.folder : undefined;
   const problems = [...knownProblems()];
-  if (!(group instanceof HostGroup) && asked !== 'group' && asked !== 'markers') {
-    problems.push({ part: 'cgroup', reason: group.problem, consequence: WITHOUT_CGROUP });
+  if (!(host instanceof HostCgroup) && asked !== 'group' && asked !== 'markers') {
+    problems.push({ part: 'cgroup', reason: host.problem, consequence: WITHOUT_CGROUP });
   }
   if (!markers.environment) {
     problems.push({ part: 'environment-marker', reason: NO_MARKS, consequence: WITHOUT_MARKS });

@@ -1,13 +1,13 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
 import type { InnerHosts } from './inner-hosts.js';
-import { environmentBears, type Mark, marksIn, rlimitBears, rlimitIn } from './marker.js';
+import { environmentMatches, type Mark, marksIn, rlimitIn, rlimitMatches } from './marker.js';
 
 /** `inner`: not the mark itself, but that of a host which runs inside of somebody who bears it, as far as we were told. */
-export type Bearing = boolean | 'inner';
+export type MarkMatch = boolean | 'inner';
 
 /** Whether a process bears a mark; `inner` learns by the way. Throws when the system does not say. */
-export type MarkReader = (pid: number, mark: Mark, inner?: InnerHosts) => Bearing;
+export type MarkReader = (pid: number, mark: Mark, inner?: InnerHosts) => MarkMatch;
 
 /** Most environments have less than 4 KB; args and environment together may have 6 MB. Grows, and is used again. */
 let environ = Buffer.allocUnsafe(65_536);
@@ -26,7 +26,7 @@ export const readMarks: MarkReader = (pid, mark, inner) => {
     // Grown for a large one: the next large one finds the room.
     if (environment.length > environ.length) environ = Buffer.allocUnsafe(environment.length);
     marks = marksIn(environment);
-    if (environmentBears(marks, mark)) {
+    if (environmentMatches(marks, mark)) {
       inner?.learn(marks);
       return true;
     }
@@ -36,7 +36,7 @@ export const readMarks: MarkReader = (pid, mark, inner) => {
   const value = rlimitIn(text.toString('latin1'));
   if (value === undefined) return false;
   // Whoever names others in his environment is theirs.
-  return rlimitBears(value, mark) || (marks.length === 0 && inner?.bears(value) === true && 'inner');
+  return rlimitMatches(value, mark) || (marks.length === 0 && inner?.bears(value) === true && 'inner');
 };
 
 /** Synchronous on purpose, as the process table: no disk is touched, and the table would change meanwhile. */

@@ -1,7 +1,7 @@
 import { uptime } from 'node:os';
 import { type ProcessRow, type ProcessTable, TICKS_PER_SECOND } from '../process-table.js';
 import { InnerHosts } from './inner-hosts.js';
-import type { Bearing, MarkReader } from './mark-reader.js';
+import type { MarkMatch, MarkReader } from './mark-reader.js';
 import type { Mark } from './marker.js';
 
 /**
@@ -36,7 +36,7 @@ export class MarkSearch {
   #judgedBy: number;
   #rows: ReadonlyMap<number, ProcessRow> = new Map();
   /** pid → start time. Each look leaves those behind that it did not see, so it is never larger than the table. */
-  #strangers = new Map<number, number>();
+  #unrelated = new Map<number, number>();
   #seen = new Map<number, number>();
   /** The same for ours, who were read for what they know of inner hosts. */
   #told = new Map<number, number>();
@@ -55,7 +55,7 @@ export class MarkSearch {
   /** A new look at the whole table begins. */
   begin(rows: ReadonlyMap<number, ProcessRow>): void {
     this.#rows = rows;
-    this.#strangers = this.#seen;
+    this.#unrelated = this.#seen;
     this.#seen = new Map();
     this.#settledBefore = this.#now() * TICKS_PER_SECOND - SETTLED;
   }
@@ -78,17 +78,17 @@ export class MarkSearch {
   reconsider(): boolean {
     if (this.#inner.size === this.#judgedBy) return false;
     this.#judgedBy = this.#inner.size;
-    this.#strangers.clear();
+    this.#unrelated.clear();
     this.#seen.clear();
     return true;
   }
 
   /** Whether the process of this row lives and bears the mark. */
-  bears(row: ProcessRow): Bearing {
+  bears(row: ProcessRow): MarkMatch {
     const { pid, startTime, dead } = row;
     // Zombies still show their limits.
     if (dead || pid <= 1 || pid === process.pid) return false;
-    const known = this.#strangers.get(pid) === startTime || this.#seen.get(pid) === startTime;
+    const known = this.#unrelated.get(pid) === startTime || this.#seen.get(pid) === startTime;
     if (!known && !this.#isForeign(row)) {
       const bearing = !this.#isInForeignSession(row) && this.isStill(row);
       if (bearing) return bearing;
@@ -100,7 +100,7 @@ export class MarkSearch {
   }
 
   /** Whether this pid was a stranger's at the last look at the whole table, or since. */
-  isStranger(pid: number): boolean {
+  isUnrelated(pid: number): boolean {
     return this.#seen.has(pid);
   }
 
@@ -108,7 +108,7 @@ export class MarkSearch {
    * Reads the mark anew, and then who has the pid: the mark that was read may be that of another process which got it
    * meanwhile. To be asked right before a signal is sent.
    */
-  isStill({ pid, startTime }: ProcessRow): Bearing {
+  isStill({ pid, startTime }: ProcessRow): MarkMatch {
     const bearing = this.#reads(pid, this.#mark, this.#inner);
     if (!bearing) return false;
     const now = this.#table.read(pid);

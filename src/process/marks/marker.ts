@@ -87,7 +87,7 @@ export function environmentValue({ host, instance }: InstanceMark, outer = proce
 
 /** The hosts that are named in `marks` up to the one that is looked for, and those further in. Empty when it is not there. */
 export function hostsAround(marks: readonly string[], mark: Mark): { outer: HostMark[]; inner: HostMark[] } {
-  const at = marks.findIndex((one) => environmentBears([one], mark));
+  const at = marks.findIndex((one) => environmentMatches([one], mark));
   const hosts = marks.map((one) => parseHostMark(one.slice(0, 32)));
   const known = (some: typeof hosts) => some.filter((host) => host !== undefined);
   return at === -1
@@ -122,7 +122,7 @@ export function marksIn(environ: Buffer): string[] {
 }
 
 /** Whether one of `marks`, as `marksIn` found them, is the one that is looked for. */
-export function environmentBears(marks: readonly string[], { host, instance }: Mark): boolean {
+export function environmentMatches(marks: readonly string[], { host, instance }: Mark): boolean {
   return marks.some((mark) => {
     const [, text, number] = ONE_MARK.exec(mark) ?? [];
     return text === host.text && (instance === undefined || number === String(instance));
@@ -161,7 +161,7 @@ export function hostNumberIn(value: bigint): number {
 }
 
 /** Whether a limit, as `rlimitIn` found it, is the marker that is looked for. */
-export function rlimitBears(value: bigint, { host, instance }: Mark): boolean {
+export function rlimitMatches(value: bigint, { host, instance }: Mark): boolean {
   if (!isRlimitMarker(value) || hostNumberIn(value) !== host.number) return false;
   return instance === undefined || (value & BigInt(LARGEST)) === BigInt(instance);
 }

@@ -106,7 +106,7 @@ class Sweep {
     this.#search.reconsider();
     const pids = which === 'unknown' ? table.pids?.() : undefined;
     if (pids) {
-      const rows = pids.filter((pid) => !this.#search.isStranger(pid)).map((pid) => table.read(pid));
+      const rows = pids.filter((pid) => !this.#search.isUnrelated(pid)).map((pid) => table.read(pid));
       return rows.filter((row) => row !== undefined).filter((row) => this.#isTaken(row));
     }
     const rows = table.scan();

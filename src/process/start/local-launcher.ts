@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import spawn from 'cross-spawn';
 import { errnoOf, PoolError } from '../../errors.js';
-import { noteMissingGroup } from '../cgroup/cgroup-choice.js';
+import { noteMissingCgroup } from '../cgroup/cgroup-choice.js';
 import { forgetCgroups } from '../cgroup/cgroup-probe.js';
 import type { Watch } from '../guardian/host-guard.js';
 import type {
@@ -112,7 +112,7 @@ class LocalProcess implements ServerProcess {
     this.#listen(handlers);
     if (pid !== undefined && this.#tree === undefined) this.#refuseUnknown();
     this.#joined = !this.#start.joinsLater;
-    if (this.#start.joinsLater) void this.#joinGroup();
+    if (this.#start.joinsLater) void this.#joinCgroup();
     if (this.#tree) killAtExit(this.#lastResort);
     if (this.identity) watch.started(this.identity);
     // A pool never keeps its host alive; a request in flight does that by itself.
@@ -125,9 +125,9 @@ class LocalProcess implements ServerProcess {
   }
 
   get containment(): ContainmentLevel {
-    const { group, mark, containment } = this.#start;
+    const { cgroup, mark, containment } = this.#start;
     if (containment === 'group') return 'group';
-    return group && this.#joined ? 'cgroup' : mark ? 'markers' : 'tree';
+    return cgroup && this.#joined ? 'cgroup' : mark ? 'markers' : 'tree';
   }
 
   get refusal(): StartRefusal | undefined {
@@ -161,24 +161,24 @@ class LocalProcess implements ServerProcess {
 
   #onDead(): void {
     this.#destroyStreams();
-    this.#start.group?.remove();
+    this.#start.cgroup?.remove();
     forgetAtExit(this.#lastResort);
     this.#watch.ended();
   }
 
   /** Takes the tree into its cgroup, unless it has ended before. */
-  async #joinGroup(): Promise<void> {
-    const { group } = this.#start;
+  async #joinCgroup(): Promise<void> {
+    const { cgroup } = this.#start;
     const { pid } = this;
-    if (group === undefined || pid === undefined) return;
+    if (cgroup === undefined || pid === undefined) return;
     // Its number is nobody else's before its exit is told.
     const hasExited = () => this.#child.exitCode !== null || this.#child.signalCode !== null;
     try {
-      await group.adopt(pid, hasExited);
+      await cgroup.adopt(pid, hasExited);
       this.#joined = true;
     } catch (error) {
       if (!hasExited())
-        noteMissingGroup(`a server could not be taken into its cgroup (${errnoOf(error) ?? 'unknown'})`);
+        noteMissingCgroup(`a server could not be taken into its cgroup (${errnoOf(error) ?? 'unknown'})`);
     }
   }
 
@@ -189,14 +189,14 @@ class LocalProcess implements ServerProcess {
       // Also emitted for a failed kill(), which says nothing about the start.
       if (child.pid !== undefined) return;
       this.#watch.ended();
-      this.#start.group?.remove();
+      this.#start.cgroup?.remove();
       handlers.onSpawnError(spawnError(this.#spec, error));
     });
     // `exit`, not `close`: a helper that holds stdout delays `close`, perhaps for ever.
     child.once('exit', (exitCode, signal) => {
       if (this.#tree) this.#tree.leaderExited();
-      else this.#start.group?.remove();
-      handlers.onExit({ exitCode, signal, ...this.#start.group?.verdict() });
+      else this.#start.cgroup?.remove();
+      handlers.onExit({ exitCode, signal, ...this.#start.cgroup?.verdict() });
     });
     // EPIPE and the like reach whoever writes through its callback; without a listener they would crash the host.
     child.stdin?.on('error', () => {});
@@ -211,7 +211,7 @@ class LocalProcess implements ServerProcess {
   /** A process whose identity cannot be read could not be ended safely later. Now it still can: it is our child. */
   #refuseUnknown(): never {
     this.#child.kill('SIGKILL');
-    this.#start.group?.kill();
+    this.#start.cgroup?.kill();
     this.#destroyStreams();
     const { name } = this.#spec;
     throw new PoolError(
@@ -240,7 +240,7 @@ function prepare(spec: LaunchSpec, platform: Platform, cgroupParent: string | un
 
 function spawnChild(
   spec: LaunchSpec,
-  { file, args, env, group }: ContainedStart,
+  { file, args, env, cgroup }: ContainedStart,
   { detached }: Platform,
 ): ChildProcess {
   try {
@@ -253,7 +253,7 @@ function spawnChild(
       detached,
     });
   } catch (error) {
-    group?.remove();
+    cgroup?.remove();
     // E2BIG and a command that is no program throw in this tick.
     throw spawnError(spec, error);
   }

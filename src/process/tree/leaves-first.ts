@@ -1,6 +1,6 @@
 import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
-import type { Kin } from './process-tree.js';
+import type { ProcessSet } from './process-tree.js';
 
 /**
  * Signals each member when it has no children any more, zombies included: so a parent collects them, as long as it can.
@@ -11,7 +11,7 @@ import type { Kin } from './process-tree.js';
  */
 export async function signalFromLeaves(
   { table, signalProcess, pace }: Platform,
-  tree: Kin,
+  tree: ProcessSet,
   signal: NodeJS.Signals,
   patience: number,
   rest: (delay: number) => Promise<void>,

@@ -6,15 +6,15 @@ import { MarkSearch } from '../marks/mark-search.js';
 import type { Platform } from '../platform.js';
 import type { ProcessIdentity, ProcessRow } from '../process-table.js';
 import type { EndMode, Graces, TerminationReport, TreePlan } from '../termination-report.js';
-import { type Hold, type LastLook, lastLook } from './kill-escaped.js';
+import { type ContainmentHandles, type KillReport, killEscaped } from './kill-escaped.js';
 import { ProcessGroup } from './process-group.js';
-import { type Kin, ProcessTree } from './process-tree.js';
+import { type ProcessSet, ProcessTree } from './process-tree.js';
 import { endTree, killMembers, planEnd, signalTree } from './termination.js';
 
 export interface LocalTreeParts {
   readonly leader: ProcessIdentity;
   /** How it was started. */
-  readonly start: Hold & { readonly containment: Containment };
+  readonly start: ContainmentHandles & { readonly containment: Containment };
   readonly platform: Platform;
   closeStdin(): void;
   /** Nothing of it lives: told before its end is reported. */
@@ -26,7 +26,7 @@ export class LocalTree {
   readonly #parts: LocalTreeParts;
   /** Pools that run in this server: known to the looks of its tree, and then to the sweep. */
   readonly #inner: InnerHosts | undefined;
-  readonly #kin: Kin;
+  readonly #processes: ProcessSet;
   #exited = false;
   /** What the leader left, in the tick of its exit: whoever kills it then need not look again. */
   #left: ProcessRow[] | undefined;
@@ -38,13 +38,13 @@ export class LocalTree {
     this.#parts = parts;
     const { mark } = parts.start;
     this.#inner = mark && new InnerHosts(mark);
-    this.#kin = kinOf(parts, this.#inner);
+    this.#processes = processSetOf(parts, this.#inner);
   }
 
-  #lastLook(): (() => Promise<LastLook>) | undefined {
+  #killRest(): (() => Promise<KillReport>) | undefined {
     const { leader, start, platform } = this.#parts;
-    const own = this.#kin.lastLook?.bind(this.#kin, platform);
-    return own ?? lastLook(start, platform, { since: leader.startTime, inner: this.#inner });
+    const own = this.#processes.killRest?.bind(this.#processes, platform);
+    return own ?? killEscaped(start, platform, { since: leader.startTime, inner: this.#inner });
   }
 
   /** Climbs the ladder, and proves that all are dead. */
@@ -53,16 +53,16 @@ export class LocalTree {
     const target = {
       pid: leader.pid,
       platform,
-      tree: this.#kin,
+      tree: this.#processes,
       closeStdin,
       hasExited: () => this.#exited,
       onceExited: (wake: () => void) => this.#onceExited.add(wake),
-      killGroup: () => start.group?.kill(),
-      lastLook: this.#lastLook(),
+      killCgroup: () => start.cgroup?.kill(),
+      killRest: this.#killRest(),
     };
     const started = performance.now();
     try {
-      if (start.group && !this.#exited) checkJoined(start.group, leader);
+      if (start.cgroup && !this.#exited) checkJoined(start.cgroup, leader);
       const report = this.#withKills(await endTree(target, graces, mode, signal), started);
       if (report.survivors.length === 0) {
         // Not to be seen is not to be dead: a /proc that hides others' processes hides one that is not dumpable as well.
@@ -82,7 +82,7 @@ export class LocalTree {
   /** What the ladder would do now. Signals nobody. */
   plan(mode: EndMode, graces: Graces): TreePlan {
     const { leader, platform } = this.#parts;
-    return planEnd({ pid: leader.pid, platform, tree: this.#kin, hasExited: () => this.#exited }, graces, mode);
+    return planEnd({ pid: leader.pid, platform, tree: this.#processes, hasExited: () => this.#exited }, graces, mode);
   }
 
   /** Kills what can be killed without waiting, before the ladder comes. */
@@ -90,10 +90,10 @@ export class LocalTree {
     const { platform } = this.#parts;
     if (!platform.withoutInit) return this.killAll();
     try {
-      const living = this.#left ?? this.#kin.refresh();
+      const living = this.#left ?? this.#processes.refresh();
       this.#noteKill(living.length);
       // Parents come later, when they have collected. The ladder, which comes anyway, proves that it was done.
-      killMembers(platform, this.#kin, living).catch(() => {});
+      killMembers(platform, this.#processes, living).catch(() => {});
     } catch {
       this.#killUnseen();
     }
@@ -102,10 +102,10 @@ export class LocalTree {
   /** All at once: for the last tick of the host, and where an init collects them. */
   killAll(): void {
     try {
-      const living = this.#left ?? this.#kin.refresh();
+      const living = this.#left ?? this.#processes.refresh();
       this.#noteKill(living.length);
-      signalTree(this.#parts.platform, this.#kin, living, 'SIGKILL');
-      this.#parts.start.group?.kill();
+      signalTree(this.#parts.platform, this.#processes, living, 'SIGKILL');
+      this.#parts.start.cgroup?.kill();
     } catch {
       this.#killUnseen();
     }
@@ -122,7 +122,7 @@ export class LocalTree {
   /** Takes in what the leader left. If the table cannot be read now, they cannot be told from strangers any more. */
   #adoptOrphans(): void {
     try {
-      this.#left = this.#kin.leaderExited();
+      this.#left = this.#processes.leaderExited();
       // A look is good for its own tick.
       queueMicrotask(() => {
         this.#left = undefined;
@@ -135,7 +135,7 @@ export class LocalTree {
   /** Kills the group without a look at it: until the leader was collected, its number is nobody else's. */
   #killUnseen(): void {
     const { leader, start, platform } = this.#parts;
-    start.group?.kill();
+    start.cgroup?.kill();
     if (this.#exited) return;
     this.#noteKill(1);
     platform.signalGroup(leader.pid, 'SIGKILL');
@@ -158,12 +158,12 @@ export class LocalTree {
 }
 
 /** Who shall end with the server. */
-function kinOf(
-  { leader, start: { containment, mark, group }, platform: { table, marks: reads } }: LocalTreeParts,
+function processSetOf(
+  { leader, start: { containment, mark, cgroup }, platform: { table, marks: reads } }: LocalTreeParts,
   inner: InnerHosts | undefined,
-): Kin {
+): ProcessSet {
   if (containment === 'group') return new ProcessGroup(table, leader);
   const since = leader.startTime;
   const marks = mark && reads ? new MarkSearch(mark, { table, reads, since, inner }) : undefined;
-  return new ProcessTree(table, leader, { marks, inCgroup: group && (() => group.pids()) });
+  return new ProcessTree(table, leader, { marks, inCgroup: cgroup && (() => cgroup.pids()) });
 }

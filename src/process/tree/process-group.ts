@@ -1,14 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Platform } from '../platform.js';
 import type { ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
-import type { LastLook } from './kill-escaped.js';
-import type { Kin } from './process-tree.js';
+import type { KillReport } from './kill-escaped.js';
+import type { ProcessSet } from './process-tree.js';
 
 /**
  * The processes in the group that a server was started in, and nobody else: what has made a group or session of its own
  * is left alone, as `containment: 'group'` asks for.
  */
-export class ProcessGroup implements Kin {
+export class ProcessGroup implements ProcessSet {
   readonly #table: ProcessTable;
   readonly #leader: ProcessIdentity;
   /** Those that the last look saw. */
@@ -37,7 +37,7 @@ export class ProcessGroup implements Kin {
    * One signal to the whole group: the kernel sees to it that it misses nobody, however they fork, while a look at the table
    * may miss a chain of processes in which each starts the next. Then whoever lives all the same.
    */
-  async lastLook({ signalGroup, pace }: Platform): Promise<LastLook> {
+  async killRest({ signalGroup, pace }: Platform): Promise<KillReport> {
     const killed = this.refresh();
     if (this.#isOurs()) signalGroup(this.#leader.pid, 'SIGKILL');
     const end = performance.now() + pace.killGrace;

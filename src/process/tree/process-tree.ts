@@ -1,10 +1,10 @@
 import type { MarkSearch } from '../marks/mark-search.js';
 import type { Platform } from '../platform.js';
 import type { ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
-import type { LastLook } from './kill-escaped.js';
+import type { KillReport } from './kill-escaped.js';
 
 /** Those who end with a server, as far as they were ever seen. */
-export interface Kin {
+export interface ProcessSet {
   /**
    * The leader was collected: takes in everything that is left in its group. To be called in the tick of the exit, when
    * its row is gone, but its number cannot be anybody else's yet. Returns the living.
@@ -15,13 +15,13 @@ export interface Kin {
   /** Looks only at the members that are known: cheap, but blind for new ones. Returns the living. */
   living(): ProcessRow[];
   /** The last look, where it can do better than those at the table. */
-  lastLook?(platform: Platform): Promise<LastLook>;
+  killRest?(platform: Platform): Promise<KillReport>;
   /** The groups in which `members` live and whose number is ours. A signal to them reaches no stranger. */
   groupsOf(members: Iterable<ProcessRow>): Set<number>;
 }
 
 /** By what those are found whom their kinship does not give away. */
-export interface Signs {
+export interface MemberSources {
   readonly marks?: MarkSearch | undefined;
   /** The pids of those who live in the cgroup of the server. */
   readonly inCgroup?: (() => ReadonlySet<number>) | undefined;
@@ -33,20 +33,20 @@ export interface Signs {
  * member stays one after its parent died, because its identity is remembered, so that a tree that falls apart while it is
  * ended is still known whole.
  */
-export class ProcessTree implements Kin {
+export class ProcessTree implements ProcessSet {
   readonly #table: ProcessTable;
   readonly #leader: ProcessIdentity;
-  readonly #signs: Signs;
+  readonly #sources: MemberSources;
   #adopting = false;
   /** pid → start time of everything that was seen as a member and not yet as dead. */
   readonly #members = new Map<number, number>();
   /** Groups and sessions led by a member: their number belongs to us for as long as a member lives in them. */
   readonly #led = new Set<number>();
 
-  constructor(table: ProcessTable, leader: ProcessIdentity, signs: Signs = {}) {
+  constructor(table: ProcessTable, leader: ProcessIdentity, sources: MemberSources = {}) {
     this.#table = table;
     this.#leader = leader;
-    this.#signs = signs;
+    this.#sources = sources;
     this.#members.set(leader.pid, leader.startTime);
     // The leader is spawned as leader of a new session and a new group, both of its own number.
     this.#led.add(leader.pid);
@@ -69,19 +69,19 @@ export class ProcessTree implements Kin {
     const members = this.#present(table);
     const undecided = new Set(table.values());
     for (const row of members.values()) undecided.delete(row);
-    this.#addKin(members, undecided);
-    if (this.#addGrouped(members, undecided)) this.#addKin(members, undecided);
+    this.#addRelated(members, undecided);
+    if (this.#addFromCgroup(members, undecided)) this.#addRelated(members, undecided);
     // Only of those whom their kinship does not give away: a mark costs more to read than a row to compare.
-    this.#signs.marks?.begin(table);
-    this.#signs.marks?.learnFrom(members.values());
+    this.#sources.marks?.begin(table);
+    this.#sources.marks?.learnFrom(members.values());
     do {
-      if (this.#addMarked(members, undecided, table)) this.#addKin(members, undecided);
-    } while (this.#signs.marks?.reconsider());
+      if (this.#addMarked(members, undecided, table)) this.#addRelated(members, undecided);
+    } while (this.#sources.marks?.reconsider());
     return this.#settle(members);
   }
 
   /** Takes those who descend from `members`, or share a group or session that is ours. */
-  #addKin(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): void {
+  #addRelated(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): void {
     // Each pass finds the next generation; a pass that finds nobody is the last.
     for (let found = true; found; ) {
       found = false;
@@ -104,8 +104,8 @@ export class ProcessTree implements Kin {
    * Takes those who live in the cgroup. Asked for after the table, so that a number in it is of one who is there now; whoever
    * was started meanwhile has a row by now. Their groups are not ours by that: each gets its own signal.
    */
-  #addGrouped(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
-    const pids = new Set(this.#signs.inCgroup?.());
+  #addFromCgroup(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
+    const pids = new Set(this.#sources.inCgroup?.());
     for (const pid of members.keys()) pids.delete(pid);
     const seen = [...undecided].filter(({ pid }) => pids.delete(pid));
     const younger = [...pids].map((pid) => this.#table.read(pid)).filter((row) => row !== undefined);
@@ -125,7 +125,7 @@ export class ProcessTree implements Kin {
   ): boolean {
     let found = false;
     for (const row of undecided) {
-      const bearing = this.#signs.marks?.bears(row);
+      const bearing = this.#sources.marks?.bears(row);
       if (!bearing) continue;
       undecided.delete(row);
       members.set(row.pid, row);

@@ -10,23 +10,23 @@ import type {
   TerminationReport,
   TreePlan,
 } from '../termination-report.js';
-import type { LastLook } from './kill-escaped.js';
+import type { KillReport } from './kill-escaped.js';
 import { signalFromLeaves } from './leaves-first.js';
-import type { Kin } from './process-tree.js';
+import type { ProcessSet } from './process-tree.js';
 
 export interface TerminationTarget {
   readonly pid: number;
   readonly platform: Platform;
-  readonly tree: Kin;
+  readonly tree: ProcessSet;
   closeStdin(): void;
   /** Whether the leader's exit was seen. */
   hasExited(): boolean;
   /** Calls `wake` at the leader's exit. */
   onceExited(wake: () => void): void;
   /** Kills at once all whom the kernel holds together for us. */
-  killGroup?: (() => void) | undefined;
+  killCgroup?: (() => void) | undefined;
   /** Kills what looks at the table cannot find, until nobody is left. */
-  lastLook?: (() => Promise<LastLook>) | undefined;
+  killRest?: (() => Promise<KillReport>) | undefined;
 }
 
 /** What a leader that has exited may leave its helpers to finish by themselves before they are told to. */
@@ -68,8 +68,8 @@ export async function endTree(
     }
   }
   // One look is no proof: what forks while it is looked at may be seen in none of several looks.
-  if (living.length === 0 && target.lastLook) {
-    const { killed, survivors } = await target.lastLook();
+  if (living.length === 0 && target.killRest) {
+    const { killed, survivors } = await target.killRest();
     if (killed.length > 0 && steps.at(-1)?.step !== 'SIGKILL') begin('SIGKILL', killed);
     living = survivors;
   }
@@ -156,7 +156,7 @@ async function sendSigterm(
 }
 
 /** Kills all that live, each after its children where nobody else collects them; what has no children, in this tick. */
-export async function killMembers(platform: Platform, tree: Kin, living: readonly ProcessRow[]): Promise<void> {
+export async function killMembers(platform: Platform, tree: ProcessSet, living: readonly ProcessRow[]): Promise<void> {
   if (platform.withoutInit) await signalFromLeaves(platform, tree, 'SIGKILL', COLLECT_GRACE, pause);
   signalTree(platform, tree, platform.withoutInit ? tree.refresh() : living, 'SIGKILL');
 }
@@ -183,9 +183,9 @@ async function killUntilQuiet(
   }
 }
 
-function kill({ platform, tree, killGroup }: TerminationTarget, living: readonly ProcessRow[]): void {
+function kill({ platform, tree, killCgroup }: TerminationTarget, living: readonly ProcessRow[]): void {
   signalTree(platform, tree, living, 'SIGKILL');
-  killGroup?.();
+  killCgroup?.();
 }
 
 /** Those whose parent is no member: all others are below them. */
@@ -195,7 +195,7 @@ function rootsOf(members: readonly ProcessRow[]): ProcessRow[] {
 }
 
 /** The known members first, the whole table when these are dead: it may hold what they forked. */
-function whoLives(tree: Kin): readonly ProcessRow[] {
+function whoLives(tree: ProcessSet): readonly ProcessRow[] {
   const known = tree.living();
   return known.length > 0 ? known : tree.refresh();
 }
@@ -203,7 +203,7 @@ function whoLives(tree: Kin): readonly ProcessRow[] {
 /** Signals all members, nobody else. */
 export function signalTree(
   platform: Platform,
-  tree: Kin,
+  tree: ProcessSet,
   members: readonly ProcessRow[],
   signal: NodeJS.Signals,
 ): void {
@@ -213,7 +213,7 @@ export function signalTree(
 }
 
 /** The groups that are ours, and by their own number the members that left for a group which is not. */
-function targetsOf(tree: Kin, members: readonly ProcessRow[]): SignalTargets {
+function targetsOf(tree: ProcessSet, members: readonly ProcessRow[]): SignalTargets {
   const groups = tree.groupsOf(members);
   return { groups: [...groups], pids: members.filter(({ group }) => !groups.has(group)).map(({ pid }) => pid) };
 }

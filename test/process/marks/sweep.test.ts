@@ -112,7 +112,7 @@ describe('a look', () => {
     const later = new MarkSearch(mark, { table, reads: () => true, since: 1_500, now: () => 20 });
     const child = table.add({ pid: 502, startTime: 1_990, group: 500, session: 500 });
     later.begin(table.rows);
-    expect([later.bears(child), later.isStranger(502), later.bears(old), later.isStranger(500)]).toEqual([
+    expect([later.bears(child), later.isUnrelated(502), later.bears(old), later.isUnrelated(500)]).toEqual([
       false,
       false,
       false,
