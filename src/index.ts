@@ -54,7 +54,10 @@ export type {
   ExitInfo,
   KernelVerdict,
   Launcher,
+  LaunchSpec,
+  LocalIdentity,
   ProcessHandlers,
+  ServerIdentity,
   ServerProcess,
   StartRefusal,
 } from './process/launcher.js';

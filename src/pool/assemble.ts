@@ -50,7 +50,7 @@ export function assemble(
   const cleanup = new CleanupQueue(options.cleanup, outbox);
   const host = dependencies.launcher ? elsewhere(dependencies.launcher) : new LocalHost(options, platform, emitter);
   const writeBudget = new WriteBudget(options.maxBufferedMB * MB);
-  const context = { clock, hold, launcher: host.launcher, registry, cleanup, writeBudget };
+  const context = { clock, hold, launcherFor: () => host.launcher, registry, cleanup, writeBudget };
 
   const fleet = new Fleet(options.limits.maxProcesses);
   const idleWatch = new IdleWatch(fleet, dueTimes);

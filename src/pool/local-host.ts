@@ -1,5 +1,5 @@
 import type { ResolvedPoolOptions } from '../config/options.js';
-import { hostGroups, onHostGroup } from '../process/cgroup/host-cgroup.js';
+import { hostCgroups, onHostCgroup } from '../process/cgroup/host-cgroup.js';
 import { knownProblems, onProblem } from '../process/containment-problems.js';
 import { type ContainmentStatus, containmentStatus } from '../process/containment-status.js';
 import { type ReapedHost, reapDeadHosts } from '../process/guardian/dead-hosts.js';
@@ -75,9 +75,9 @@ export class LocalHost implements ServerHost {
 
   #listen(): void {
     if (this.#unlisten.length > 0) return;
-    for (const folder of hostGroups()) this.#guard.watchCgroup(folder);
+    for (const folder of hostCgroups()) this.#guard.watchCgroup(folder);
     this.#unlisten.push(
-      onHostGroup((folder) => this.#guard.watchCgroup(folder)),
+      onHostCgroup((folder) => this.#guard.watchCgroup(folder)),
       onProblem((problem) => this.#emitter.emit('containment:degraded', problem)),
     );
   }

@@ -1,4 +1,4 @@
-/** What the containment of processes consists of. */
+/** The parts of the containment of processes. */
 export type ContainmentPart =
   | 'environment-marker'
   | 'rlimit-marker'
@@ -9,23 +9,23 @@ export type ContainmentPart =
   | 'ledger'
   | 'init';
 
-/** Why a part of the containment is not in force on this host, or less than it could be. */
+/** Why a part of the containment is missing on this host, or weaker than it could be. */
 export interface ContainmentProblem {
   readonly part: ContainmentPart;
-  /** What is missing, or failed, and what to do about it. No arguments or values of definitions. */
+  /** What is missing or failed, and what to do about it. Contains no arguments or values of definitions. */
   readonly reason: string;
   /** What is no longer guaranteed, and what still is. */
   readonly consequence: string;
 }
 
-/** More than these are a fault of ours; the oldest are forgotten. */
+/** More problems than this would be a fault of ours; the oldest are dropped. */
 const MOST = 50;
 
-/** One list for the whole thread: what it says is true of the host, whichever pool noticed it. */
+/** One list for the whole thread: a problem concerns the host, whichever pool has noticed it. */
 const known = new Map<string, ContainmentProblem>();
 const listeners = new Set<(problem: ContainmentProblem) => void>();
 
-/** Notes a problem, and tells it once to each pool that listens now. */
+/** Adds a problem to the list. A new one is passed to all listeners. */
 export function noteProblem(problem: ContainmentProblem): void {
   const key = `${problem.part}\0${problem.reason}`;
   if (known.has(key)) return;
@@ -35,17 +35,17 @@ export function noteProblem(problem: ContainmentProblem): void {
   for (const listener of [...listeners]) listener(problem);
 }
 
-/** It is as it should be again. */
+/** Removes the problems of a part that works again. */
 export function forgetProblems(part: ContainmentPart): void {
   for (const [key, problem] of known) if (problem.part === part) known.delete(key);
 }
 
-/** What is known now, oldest first. */
+/** The known problems, oldest first. */
 export function knownProblems(): ContainmentProblem[] {
   return [...known.values()];
 }
 
-/** Calls `listener` for each problem that is noted from now on. Returns what ends that. */
+/** Calls `listener` for each new problem. Returns a function that ends this. */
 export function onProblem(listener: (problem: ContainmentProblem) => void): () => void {
   listeners.add(listener);
   return () => void listeners.delete(listener);

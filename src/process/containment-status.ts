@@ -1,6 +1,6 @@
 import type { Containment, MarkerChoice } from '../config/containment-options.js';
 import { messageOf } from '../errors.js';
-import { HostGroup } from './cgroup/host-cgroup.js';
+import { HostCgroup } from './cgroup/host-cgroup.js';
 import { type ContainmentProblem, knownProblems } from './containment-problems.js';
 import type { GuardStatus } from './guardian/host-guard.js';
 import type { ContainmentLevel } from './launcher.js';
@@ -8,23 +8,23 @@ import type { Platform } from './platform.js';
 import { type Zombies, zombies } from './platforms/init.js';
 import { usableShell } from './wrapper.js';
 
-/** What holds the processes of servers together on this host, and why not more. */
+/** What holds the processes of servers together on this host, and what is missing. */
 export interface ContainmentStatus extends GuardStatus {
-  /** What a server gets whose definition does not say otherwise. */
+  /** The level of a server whose definition does not set one. */
   readonly level: ContainmentLevel;
-  /** The markers that can be had, whether or not a definition wants them. */
+  /** The markers that are available on this host, independent of the definitions. */
   readonly markers: MarkerChoice;
-  /** The folder of the host's cgroups, which is there while there are servers; undefined where none can be made. */
+  /** The folder of the host's cgroups, which exists while there are servers; undefined where no cgroups can be made. */
   readonly cgroup: string | undefined;
-  /** Why not more, and what that means. */
+  /** What is missing, and the consequences. */
   readonly problems: readonly ContainmentProblem[];
-  /** Of a container without an init: what nobody collects. */
+  /** The zombies that no process collects, in a container without an init. */
   readonly zombies: Zombies;
 }
 
 export interface StatusRequest {
   readonly platform: Platform;
-  /** What the pool asks for. */
+  /** The default of the pool. */
   readonly asked: Containment;
   readonly cgroupParent: string | undefined;
   readonly guard: GuardStatus;
@@ -32,14 +32,14 @@ export interface StatusRequest {
   readonly pids: ReadonlySet<number>;
 }
 
-/** Tries out what was not tried out yet, as the first start would. */
+/** The status now. Probes what was not probed yet, as the first start would. */
 export function containmentStatus({ platform, asked, cgroupParent, guard, pids }: StatusRequest): ContainmentStatus {
   const markers = { environment: platform.marks !== undefined, rlimit: hasRlimits(platform) };
-  const group = platform.cgroups?.(cgroupParent) ?? NO_CGROUPS;
-  const cgroup = group instanceof HostGroup ? group.folder : undefined;
+  const host = platform.cgroups?.(cgroupParent) ?? NO_CGROUPS;
+  const cgroup = host instanceof HostCgroup ? host.folder : undefined;
   const problems = [...knownProblems()];
-  if (!(group instanceof HostGroup) && asked !== 'group' && asked !== 'markers') {
-    problems.push({ part: 'cgroup', reason: group.problem, consequence: WITHOUT_CGROUP });
+  if (!(host instanceof HostCgroup) && asked !== 'group' && asked !== 'markers') {
+    problems.push({ part: 'cgroup', reason: host.problem, consequence: WITHOUT_CGROUP });
   }
   if (!markers.environment) {
     problems.push({ part: 'environment-marker', reason: NO_MARKS, consequence: WITHOUT_MARKS });
@@ -63,7 +63,7 @@ function levelOf(asked: Containment, markers: MarkerChoice, hasCgroup: boolean):
   return markers.environment || markers.rlimit ? 'markers' : 'tree';
 }
 
-/** Where somebody collects them there are none to be counted. Never throws: a status is asked for when all goes wrong, too. */
+/** Counted only where there is no init. Never throws, because a status must be available also when other things fail. */
 function zombiesOf({ table, withoutInit }: Platform, known: ReadonlySet<number>): Zombies {
   const none = { count: 0, commands: {}, reason: undefined };
   if (!withoutInit) return none;

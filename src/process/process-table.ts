@@ -1,13 +1,13 @@
-/** Start times of Linux are in these, whatever the kernel counts in. */
+/** The unit of start times on Linux, independent of the kernel's HZ. */
 export const TICKS_PER_SECOND = 100;
 
-/** Who a process is: a pid alone may be somebody else by now. */
+/** The identity of a process. The pid alone is not enough, because pids are reused. */
 export interface ProcessIdentity {
   readonly pid: number;
   readonly startTime: number;
 }
 
-/** One process, as far as endings need to know it. */
+/** One process, as far as the end of a tree needs it. */
 export interface ProcessRow {
   readonly pid: number;
   readonly parent: number;
@@ -15,40 +15,40 @@ export interface ProcessRow {
   readonly session: number;
   /** With the pid the identity of a process: on Linux clock ticks since boot, on macOS seconds, on Windows microseconds. */
   readonly startTime: number;
-  /** A zombie is dead: it only waits to be collected. */
+  /** True for a zombie, which only waits to be collected by its parent. */
   readonly dead: boolean;
-  /** The system's name of the program (on Linux at most 15 characters); no arguments, which may hold secrets. */
+  /** The system's name of the program (on Linux at most 15 characters). No arguments, because they may hold secrets. */
   readonly command: string;
 }
 
-/** What the operating system knows about processes, behind which platforms differ. */
+/** What the operating system shows of processes; one interface for all platforms. */
 export interface ProcessTable {
-  /** One process, or undefined when there is none of that pid. Throws when the system does not say. */
+  /** One process, or undefined when no process has that pid. Throws when the system does not answer. */
   read(pid: number): ProcessRow | undefined;
-  /** All processes, in one pass. Throws when the system does not say. */
+  /** All processes, in one pass. Throws when the system does not answer. */
   scan(): Map<number, ProcessRow>;
   /** The pids of all processes: much cheaper than a scan. */
   pids?(): number[];
-  /** Where a look is dear, and serves several who ask: the next one is to be made anew. Linux always looks anew. */
+  /** For tables that keep a result for some time, because it is expensive: the next call reads anew. Linux keeps nothing. */
   forget?(): void;
 }
 
-/** The process table, and the signals to those that it shows. */
+/** The process table, and signals to its processes. */
 export interface ProcessControl {
   readonly table: ProcessTable;
-  /** Signals all members of a group that is ours. Nobody there is no error. */
+  /** Signals all members of a process group of ours. A missing group is not an error (ESRCH). */
   signalGroup(group: number, signal: NodeJS.Signals): void;
-  /** Signals one process that is ours. */
+  /** Signals one process of ours. A missing process is not an error (ESRCH). */
   signalProcess(pid: number, signal: NodeJS.Signals): void;
 }
 
-/** The start time of a process that may be younger than the last look. */
+/** The start time of a process that may be younger than a kept result of the table. */
 export function identify(table: ProcessTable, pid: number): number | undefined {
   table.forget?.();
   return table.read(pid)?.startTime;
 }
 
-/** Whether the table still knows this process under this identity, and not as a zombie. */
+/** Whether the table shows a process with this identity that is no zombie. */
 export function isAlive(table: ProcessTable, pid: number, startTime: number): boolean {
   const row = table.read(pid);
   return row !== undefined && row.startTime === startTime && !row.dead;

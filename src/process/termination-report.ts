@@ -1,20 +1,20 @@
-/** `graceful` climbs the whole ladder; `emergency` starts at SIGKILL. */
+/** `graceful` climbs the whole ladder; `emergency` begins with SIGKILL. */
 export type EndMode = 'graceful' | 'emergency';
 
 /** A rung of the ladder. `eof` closes stdin, which is how MCP asks a server to end. */
 export type EndStep = 'eof' | 'SIGTERM' | 'SIGKILL';
 
-/** What was done to end a tree, and what came of it. */
+/** What was done to end a tree, and the result. */
 export interface TerminationReport {
   /** The leader. */
   readonly pid: number;
   /** The last step that was needed; `exit` when the tree was dead before anything was done. */
   readonly endedBy: EndStep | 'exit';
-  /** Each step: when it was taken, in ms since the start, and how many processes lived then. */
+  /** Each step: `at` ms since the beginning, with that many living processes. */
   readonly steps: readonly { readonly step: EndStep; readonly at: number; readonly processes: number }[];
-  /** Milliseconds until the tree was proven dead, or given up. */
+  /** Ms until the tree was proven dead, or given up. */
   readonly duration: number;
-  /** Processes that could not be proven dead. Empty when all is well. */
+  /** The processes that could not be proven dead; empty after a full end. */
   readonly survivors: readonly { readonly pid: number; readonly command: string }[];
 }
 
@@ -26,22 +26,22 @@ export interface Graces {
   readonly termGrace: number;
 }
 
-/** A step that is to be taken while anybody lives, and how long it may take, ms. */
+/** A step that is taken while a process of the tree lives, and how long it may take, ms. */
 export interface Rung {
   readonly step: EndStep;
   readonly grace: number;
 }
 
-/** Whom a signal goes to: all members of these groups, and these processes. */
+/** The targets of a signal: all members of these process groups, and these processes. */
 export interface SignalTargets {
   readonly groups: readonly number[];
   readonly pids: readonly number[];
 }
 
-/** What would be done to end a tree, as it looks now. */
+/** What would be done now to end a tree. */
 export interface TreePlan {
-  /** In order; each is taken only if somebody lives after those before it. `eof` goes to the leader. */
+  /** In order; each step is taken only if a process still lives after the step before it. `eof` goes to the leader. */
   readonly steps: readonly (Rung & SignalTargets)[];
-  /** Everybody in the tree now. */
+  /** All processes of the tree now. */
   readonly processes: readonly { readonly pid: number; readonly command: string }[];
 }

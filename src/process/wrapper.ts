@@ -3,11 +3,11 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { errnoOf } from '../errors.js';
 import type { StartRefusal } from './launcher.js';
 
-/** What the shell does before it becomes the server. */
+/** One thing that the shell does before it becomes the server. */
 export interface Fragment {
   /**
-   * Fixed text, never made of anything given. Its values are `$1`, `$2`, …; it has to `shift` them away. When it fails, it
-   * goes on, or ends with a `refusal`.
+   * Fixed text; it must never contain anything that a host or a definition gives. It finds its values as `$1`, `$2`, … and must
+   * `shift` them away. A failure is ignored, or ends the start by a `refusal`.
    */
   readonly script: string;
   readonly values: readonly string[];
@@ -19,58 +19,20 @@ export interface CommandLine {
   readonly args: readonly string[];
 }
 
-/** A shell that was tried out. */
+/** A shell that was probed. */
 export interface Shell {
   readonly path: string;
-  /** Whether it can set the limit that marks an instance. Not where the hard limit was lowered. */
+  /** Whether it can set the limit that marks an instance. False where the hard limit was lowered. */
   readonly rlimits: boolean;
 }
 
-/** Begins what the shell says when it cannot start the command: then the server never ran. */
+/** The shell's messages begin with this name. So its message that it cannot start the command is recognized. */
 const WRAPPER_NAME = 'mcp-server-pool';
 const REFUSAL = 'containment: ';
 
-/** How a fragment ends the start. `reason` is fixed text for between double quotes of a shell; `$1` is its value there. */
-export const refusal = (reason: string) => `{ echo "$0: ${REFUSAL}${reason}" >&2; exit 126; }`;
-
-const SHELL = '/bin/sh';
-const PROBE_TIMEOUT = 2_000;
-/** As large as markers are; which one it is does not matter. */
-const PROBE_VALUE = (1n << 62n) - 2n;
-
-/** dash names the limit of file locks `-w`, bash and busybox name it `-x`. */
-const SET_LOCKS = 'ulimit -S -w "$1" 2>/dev/null || ulimit -S -x "$1" 2>/dev/null';
-
-/** Sets the soft limit of file locks. */
-export function limitLocks(value: bigint): Fragment {
-  if (value < 0n || value >> 62n !== 0n) throw new RangeError(`a marker has 62 bits, not ${value}`);
-  return { script: `${SET_LOCKS}; shift`, values: [value.toString()] };
-}
-
-/** What shells put into the environment of their own accord; bash keeps SHLVL nevertheless. */
-const SHELL_VARIABLES = ['PWD', 'OLDPWD', 'SHLVL', 'PATH', '_'] as const;
-
-/** Takes out what the shell has put into the environment, so that the server sees what its definition says, and no more. */
-export function cleanEnvironment(env: Readonly<Record<string, string>>): Fragment {
-  const added = SHELL_VARIABLES.filter((name) => !Object.hasOwn(env, name));
-  return { script: added.map((name) => `unset ${name}`).join('; '), values: [] };
-}
-
-/** These a shell sets anew, or drops. */
-const SHELL_STATE =
-  /^(IFS|OPTIND|OPTERR|PPID|LINENO|RANDOM|SRANDOM|SECONDS|HISTCMD|EPOCHSECONDS|EPOCHREALTIME|SHELLOPTS|BASH.*)$/;
-
 /**
- * Whether this environment comes out of a shell as it went in. dash drops names that are none of a variable of its own.
- * What describes an interactive shell (PS1, `_`) may get lost: hosts hand it on by accident.
- */
-export function survivesShell(env: Readonly<Record<string, string>>): boolean {
-  return Object.keys(env).every((name) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !SHELL_STATE.test(name));
-}
-
-/**
- * The command line of a shell that does what the fragments say and then becomes the command, under the same pid. `file` is
- * an absolute path: nothing is looked up, and nothing but fixed text is read as script.
+ * The command line of a shell that runs the fragments and then becomes the command, with the same pid. `file` must be an absolute
+ * path, so that the shell looks nothing up. Only fixed text is script; everything else is an argument.
  */
 export function wrap(shell: Shell, fragments: readonly Fragment[], { file, args }: CommandLine): CommandLine {
   const script = [...fragments.map((fragment) => fragment.script), 'exec "$@"'].filter((part) => part !== '');
@@ -79,8 +41,8 @@ export function wrap(shell: Shell, fragments: readonly Fragment[], { file, args 
 }
 
 /**
- * Why the shell could not become the command; undefined when an exit is the server's own. Exit codes alone do not tell: a
- * server that is a script may end with 126 or 127, too.
+ * Why the shell could not become the command; undefined when the server itself has exited. The exit code alone is not enough: a
+ * server that is a script may exit with 126 or 127 as well.
  */
 export function wrapperRefusal(exitCode: number | null, stderr: string): StartRefusal | undefined {
   if (exitCode !== 126 && exitCode !== 127) return undefined;
@@ -92,9 +54,47 @@ export function wrapperRefusal(exitCode: number | null, stderr: string): StartRe
     : { code: 'SPAWN_FAILED', reason: words };
 }
 
+/** Script text by which a fragment ends the start. `reason` is fixed text that stands in double quotes; `$1` is a value in it. */
+export const refusal = (reason: string) => `{ echo "$0: ${REFUSAL}${reason}" >&2; exit 126; }`;
+
+const SHELL = '/bin/sh';
+const PROBE_TIMEOUT = 2_000;
+/** Any value as large as a mark. */
+const PROBE_VALUE = (1n << 62n) - 2n;
+
+/** The limit of file locks is `-w` in dash, `-x` in bash and busybox. */
+const SET_LOCKS = 'ulimit -S -w "$1" 2>/dev/null || ulimit -S -x "$1" 2>/dev/null';
+
+/** Sets the soft limit of file locks. */
+export function limitLocks(value: bigint): Fragment {
+  if (value < 0n || value >> 62n !== 0n) throw new RangeError(`a marker has 62 bits, not ${value}`);
+  return { script: `${SET_LOCKS}; shift`, values: [value.toString()] };
+}
+
+/** What shells add to the environment by themselves. bash keeps SHLVL nevertheless. */
+const SHELL_VARIABLES = ['PWD', 'OLDPWD', 'SHLVL', 'PATH', '_'] as const;
+
+/** Removes what the shell has added to the environment, so that the server gets exactly the environment of its definition. */
+export function cleanEnvironment(env: Readonly<Record<string, string>>): Fragment {
+  const added = SHELL_VARIABLES.filter((name) => !Object.hasOwn(env, name));
+  return { script: added.map((name) => `unset ${name}`).join('; '), values: [] };
+}
+
+/** Variables that a shell sets itself, or drops. */
+const SHELL_STATE =
+  /^(IFS|OPTIND|OPTERR|PPID|LINENO|RANDOM|SRANDOM|SECONDS|HISTCMD|EPOCHSECONDS|EPOCHREALTIME|SHELLOPTS|BASH.*)$/;
+
 /**
- * What the system would say to the start of this file, as far as that can be known before: a shell says it too late, when
- * it runs already. The errno, or undefined.
+ * Whether this environment passes through a shell unchanged. dash drops names that are no shell variables. Variables of an
+ * interactive shell (PS1, `_`) may get lost: hosts pass them on by accident only.
+ */
+export function survivesShell(env: Readonly<Record<string, string>>): boolean {
+  return Object.keys(env).every((name) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !SHELL_STATE.test(name));
+}
+
+/**
+ * The errno that a direct spawn of this file would report for its interpreter, or undefined. Checked before the start, because
+ * behind a shell the spawn itself succeeds.
  */
 export function interpreterProblem(file: string): 'ENOENT' | 'EACCES' | undefined {
   const interpreter = interpreterOf(file);
@@ -106,14 +106,14 @@ export function interpreterProblem(file: string): 'ENOENT' | 'EACCES' | undefine
   }
 }
 
-/** What the first line of a script names after `#!`, if it is an absolute path. */
+/** The interpreter in the first line of a script (`#!`), if it is an absolute path. */
 function interpreterOf(file: string): string | undefined {
   let descriptor: number | undefined;
   try {
     descriptor = openSync(file, 'r');
     const start = Buffer.alloc(256);
     const text = start.toString('utf8', 0, readSync(descriptor, start, 0, start.length, 0));
-    // A line that is cut off may end in the midst of the path.
+    // Without a line end the path may be cut off.
     return text.includes('\n') ? /^#![ \t]*(\/[^\s]+)/.exec(text)?.[1] : undefined;
   } catch {
     return undefined;
@@ -124,7 +124,7 @@ function interpreterOf(file: string): string | undefined {
 
 let probed: { readonly shell: Shell | undefined } | undefined;
 
-/** The shell of this machine, if there is one that can be used. Tried out once, with the first start. */
+/** The shell of this machine; undefined if it cannot be used. Probed once, by the first start. */
 export function usableShell(): Shell | undefined {
   if (probed) return probed.shell;
   const result = probeShell(SHELL);
@@ -133,7 +133,7 @@ export function usableShell(): Shell | undefined {
   return result;
 }
 
-/** `unknown` when the machine had no room for a try; it may have some for the next. */
+/** `unknown` when the probe could not run for lack of resources: the next start probes again. */
 export function probeShell(path: string): Shell | undefined | 'unknown' {
   const script = `${SET_LOCKS} || exit 3
 while read -r line; do case "$line" in "Max file locks "*" $1 "*) exit 0;; esac; done </proc/self/limits

@@ -1,3 +1,4 @@
+import type { ResolvedDefinition } from '../config/options.js';
 import type { PoolError } from '../errors.js';
 import type { CleanupQueue, CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo, Launcher } from '../process/launcher.js';
@@ -11,7 +12,8 @@ import type { EndReason } from './end-reason.js';
 /** What the instances of a pool share. */
 export interface InstanceContext {
   readonly clock: Clock;
-  readonly launcher: Launcher;
+  /** What starts the servers of this definition. */
+  readonly launcherFor: (definition: ResolvedDefinition) => Launcher;
   readonly registry: ProcessRegistry;
   readonly cleanup: CleanupQueue;
   readonly hold: KeepAlive;

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import type { ResolvedDefinition, Sharing } from '../config/options.js';
 import { messageOf, PoolError, type PoolErrorCode, type PoolErrorData } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
-import type { ContainmentLevel, ServerProcess } from '../process/launcher.js';
+import { type ContainmentLevel, isLocal, type ServerProcess } from '../process/launcher.js';
 import { nextInstanceId } from '../process/process-registry.js';
 import type { EndMode, TreePlan } from '../process/termination-report.js';
 import type { Multiplexer } from '../protocol/mux/multiplexer.js';
@@ -153,11 +153,11 @@ export class ServerInstance {
    * @throws PoolError when there is nothing to be spawned; then the instance is stopped
    */
   start(): void {
-    const { launcher, registry, clock, hold, writeBudget } = this.#context;
+    const { launcherFor, registry, clock, hold, writeBudget } = this.#context;
     const { definition } = this;
     let process: ServerProcess;
     try {
-      process = launcher.launch(definition, {
+      process = launcherFor(definition).launch(definition, {
         onSpawn: () => this.#observer.run(() => this.#onSpawn()),
         onSpawnError: (error) => this.#observer.run(() => this.#end.refused(error)),
         onExit: (exit) => this.#observer.run(() => this.#end.exited(exit)),
@@ -171,10 +171,8 @@ export class ServerInstance {
       throw refused;
     }
     this.#life.process = process;
-    const { pid, startTime, stdin, stdout } = process;
-    // A process without a start time is none of this machine, and not for its registry.
-    if (pid !== undefined && startTime !== undefined)
-      registry.add({ id: this.id, name: definition.name, pid, startTime });
+    const { identity, stdin, stdout } = process;
+    if (isLocal(identity)) registry.add({ id: this.id, name: definition.name, ...identity });
     const onBroken = (error: PoolError) => this.#observer.run(() => this.#end.broken(error));
     const multiplexer = this.#multiplexer;
     this.#life.conversation = new Conversation({ definition, stdin, stdout, hold, writeBudget, multiplexer, onBroken });

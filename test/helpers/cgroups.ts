@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { findCgroup } from '../../src/process/cgroup/cgroup-probe.js';
-import { HostGroup } from '../../src/process/cgroup/host-cgroup.js';
+import { HostCgroup } from '../../src/process/cgroup/host-cgroup.js';
 import { hostMark } from '../../src/process/marks/marker.js';
 
 /** Where cgroup2 is mounted on this machine. Read without the code under test. */
@@ -12,14 +12,14 @@ export const CGROUP_ROOT = readFileSync('/proc/self/mountinfo', 'utf8')
   .find((line) => line.includes(' - cgroup2 '))
   ?.split(' ')[4];
 
-/** False for an unprivileged user, or in a container with a read-only /sys. Tests that make cgroups are skipped then. */
-export const hasCgroups = findCgroup() instanceof HostGroup;
+/** Tests that make cgroups are skipped without: an unprivileged user, a container with a read-only /sys. */
+export const hasCgroups = findCgroup() instanceof HostCgroup;
 export const isRoot = process.geteuid?.() === 0;
 
-/** The folders that are left in the host cgroup of this worker. */
+/** The folders of this worker's host cgroup that are left. */
 export function hostFolders(): string[] {
   const host = findCgroup();
-  if (!(host instanceof HostGroup) || !existsSync(host.folder)) return [];
+  if (!(host instanceof HostCgroup) || !existsSync(host.folder)) return [];
   return readdirSync(host.folder, { recursive: true, encoding: 'utf8' }).filter((name) => !name.includes('.'));
 }
 
@@ -47,11 +47,11 @@ function removeAll(folder: string): void {
   rmdirSync(folder);
 }
 
-/** A host cgroup in a folder of ordinary files: for controllers that this machine does not have. */
-export function fakeGroups(): { parent: string; host: HostGroup } {
+/** A folder of ordinary files with a host cgroup in it: for controllers that this machine does not have. */
+export function fakeCgroups(): { parent: string; host: HostCgroup } {
   const parent = mkdtempSync(join(tmpdir(), 'mcp-pool-cgroup-'));
   onTestFinished(() => rmSync(parent, { recursive: true }));
-  const host = new HostGroup(parent, hostMark());
+  const host = new HostCgroup(parent, hostMark());
   mkdirSync(host.folder);
   return { parent, host };
 }

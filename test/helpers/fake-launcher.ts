@@ -1,6 +1,12 @@
 import { PassThrough } from 'node:stream';
-import type { ResolvedDefinition } from '../../src/config/options.js';
-import type { EndOptions, ExitInfo, Launcher, ProcessHandlers, ServerProcess } from '../../src/process/launcher.js';
+import type {
+  EndOptions,
+  ExitInfo,
+  Launcher,
+  LaunchSpec,
+  ProcessHandlers,
+  ServerProcess,
+} from '../../src/process/launcher.js';
 import type { TerminationReport } from '../../src/process/termination-report.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
 import { property } from '../../src/protocol/json-rpc.js';
@@ -28,16 +34,16 @@ export class FakeLauncher implements Launcher {
   readonly servers: FakeServer[] = [];
   /** Highest number of servers that lived at once. */
   maximum = 0;
-  /** Called before each launch, which throws what this throws. */
-  onLaunch: ((definition: ResolvedDefinition) => void) | undefined;
+  /** Called before each launch; throws what the launch shall throw. */
+  onLaunch: ((spec: LaunchSpec) => void) | undefined;
 
   constructor(auto: Partial<Automatic> = {}) {
     this.auto = { spawn: true, initialize: true, answer: true, end: true, ...auto };
   }
 
-  launch(definition: ResolvedDefinition, handlers: ProcessHandlers): FakeServer {
-    this.onLaunch?.(definition);
-    const server = new FakeServer(definition, handlers, { ...this.auto });
+  launch(spec: LaunchSpec, handlers: ProcessHandlers): FakeServer {
+    this.onLaunch?.(spec);
+    const server = new FakeServer(spec, handlers, { ...this.auto });
     this.servers.push(server);
     this.maximum = Math.max(this.maximum, this.living.length);
     return server;
@@ -67,10 +73,10 @@ interface Ending {
 
 export class FakeServer implements ServerProcess {
   readonly pid: number = nextPid++;
-  readonly startTime = 1;
+  readonly identity = { kind: 'local', pid: this.pid, startTime: 1 } as const;
   readonly stdin = new PassThrough();
   readonly stdout = new PassThrough();
-  readonly definition: ResolvedDefinition;
+  readonly definition: LaunchSpec;
   auto: Automatic;
   /** Until it exits, or is refused. */
   alive = true;
@@ -88,8 +94,8 @@ export class FakeServer implements ServerProcess {
   #spawned = false;
   #rest = '';
 
-  constructor(definition: ResolvedDefinition, handlers: ProcessHandlers, auto: Automatic) {
-    this.definition = definition;
+  constructor(spec: LaunchSpec, handlers: ProcessHandlers, auto: Automatic) {
+    this.definition = spec;
     this.auto = auto;
     this.#handlers = handlers;
     // As a local process does: the writer learns of an error through its callback.

@@ -4,68 +4,69 @@ import { errnoOf } from '../../errors.js';
 import { noteProblem } from '../containment-problems.js';
 import { type ProcessIdentity, TICKS_PER_SECOND } from '../process-table.js';
 import { type CgroupFinder, forgetCgroups } from './cgroup-probe.js';
-import { HostGroup } from './host-cgroup.js';
-import type { InstanceGroup } from './instance-cgroup.js';
+import { HostCgroup } from './host-cgroup.js';
+import type { InstanceCgroup } from './instance-cgroup.js';
 
-/** Ends a start that asks for `what`. */
+/** Throws the error of a start: `what` was asked for and is not available. */
 export type Refuse = (what: string, why: string) => never;
 
-interface GroupRequest {
+interface CgroupRequest {
   readonly containment: Containment;
   readonly cgroupLimits: CgroupLimits;
 }
 
-/** Where groups are made, and what stands in the way of joining one. */
-interface GroupPlace {
+/** Where cgroups are made, and what prevents a server from joining one. */
+interface CgroupPlace {
   readonly find: CgroupFinder | undefined;
   readonly parent: string | undefined;
+  /** Why there is no shell by which the server could join before it runs. */
   readonly noShell: string | undefined;
 }
 
 /**
- * The cgroup of an instance with its limits. What cannot be had is refused where `containment` is `cgroup`; otherwise the
- * server starts without it, and the problem is noted.
+ * Makes the cgroup of an instance, with its limits. If that is not possible, `containment: 'cgroup'` refuses the start;
+ * otherwise the server starts without it, and the problem is noted.
  */
-export function groupFor(
-  { containment, cgroupLimits }: GroupRequest,
+export function chooseCgroup(
+  { containment, cgroupLimits }: CgroupRequest,
   instance: number,
-  place: GroupPlace,
+  place: CgroupPlace,
   refuse: Refuse,
-): InstanceGroup | undefined {
+): InstanceCgroup | undefined {
   const made = tryToMake(instance, cgroupLimits, place);
   if (typeof made === 'string') {
     if (containment === 'cgroup') refuse("containment: 'cgroup'", made);
-    // That a host may not make groups is so on most machines: the status of the pool says it, to those who ask.
+    // Most hosts may not make cgroups, so this alone is no problem to report: the status of the pool shows it.
     const limit = firstOf(cgroupLimits);
     if (limit) noteMissingLimit(`cgroupLimits.${limit}: ${made}`);
     return undefined;
   }
-  const { group, missing } = made;
+  const { cgroup, missing } = made;
   const [first] = missing;
   if (first && containment === 'cgroup') {
-    group.remove();
+    cgroup.remove();
     refuse(`cgroupLimits.${first.option}`, first.why);
   }
   for (const { option, why } of missing) noteMissingLimit(`cgroupLimits.${option}: ${why}`);
-  return group;
+  return cgroup;
 }
 
-/** Or why there is none. */
-function tryToMake(instance: number, limits: CgroupLimits, { find, parent, noShell }: GroupPlace) {
+/** The cgroup, or why there is none. */
+function tryToMake(instance: number, limits: CgroupLimits, { find, parent, noShell }: CgroupPlace) {
   const host = find?.(parent) ?? { problem: 'this system has no cgroups' };
-  if (!(host instanceof HostGroup)) return host.problem;
+  if (!(host instanceof HostCgroup)) return host.problem;
   if (noShell !== undefined) return `${noShell}, by which a server would join it`;
   try {
     return host.make(instance, limits);
   } catch (error) {
-    const problem = `no group can be made in ${host.folder} (${errnoOf(error) ?? 'unknown error'})`;
-    noteMissingGroup(problem);
+    const problem = `no cgroup can be made in ${host.folder} (${errnoOf(error) ?? 'unknown error'})`;
+    noteMissingCgroup(problem);
     return problem;
   }
 }
 
-/** Whether a server may not run outside its group: it was asked for by name, or for its limits. */
-export function groupMustHold({ containment, cgroupLimits }: GroupRequest): boolean {
+/** Whether a server must be in its cgroup before it runs: the cgroup was asked for by name, or for its limits. */
+export function requiresCgroup({ containment, cgroupLimits }: CgroupRequest): boolean {
   return containment === 'cgroup' || firstOf(cgroupLimits) !== undefined;
 }
 
@@ -74,20 +75,20 @@ export function firstOf(limits: object): string | undefined {
   return Object.entries(limits).find(([, value]) => value !== undefined)?.[0];
 }
 
-/** In ticks: by then a shell has become the server. */
+/** In ticks: within this time the shell that starts a server has become the server. */
 const STARTED = 100;
 
 /**
- * Whether a server is where it was started, to be asked while its leader lives. If not, the host was moved to another group
- * since that was tried out, or the server went elsewhere: next time it is tried out anew.
+ * Checks that a server is in the cgroup that it was started in; call it while the leader lives. If it is not, the host was
+ * moved to another cgroup since the probe, or the server left: then the next start probes again.
  */
-export function checkJoined(group: InstanceGroup, { pid, startTime }: ProcessIdentity, now = uptime()): void {
-  if (now * TICKS_PER_SECOND - startTime < STARTED || group.pids().has(pid)) return;
+export function checkJoined(cgroup: InstanceCgroup, { pid, startTime }: ProcessIdentity, now = uptime()): void {
+  if (now * TICKS_PER_SECOND - startTime < STARTED || cgroup.pids().has(pid)) return;
   forgetCgroups();
-  noteMissingGroup('a server was not in the cgroup that was made for it: it left it, or could not join');
+  noteMissingCgroup('a server was not in the cgroup that was made for it: it left it, or could not join');
 }
 
-export function noteMissingGroup(reason: string): void {
+export function noteMissingCgroup(reason: string): void {
   noteProblem({
     part: 'cgroup',
     reason,

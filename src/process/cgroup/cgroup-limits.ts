@@ -1,8 +1,8 @@
 import type { CgroupLimits } from '../../config/containment-options.js';
 import { errnoOf } from '../../errors.js';
-import { readGroup, writeGroup } from './cgroup-files.js';
+import { readCgroupFile, writeCgroupFile } from './cgroup-files.js';
 
-/** One file to be written into a group. */
+/** One limit as a file of a cgroup. */
 export interface LimitFile {
   /** The option it comes from. */
   readonly option: keyof CgroupLimits;
@@ -12,10 +12,10 @@ export interface LimitFile {
 }
 
 const MB = 1_048_576;
-/** Microseconds within which the share of the CPU is counted: the kernel's default. */
+/** The period to which the share of CPU time relates, in µs: the kernel's default. */
 const CPU_PERIOD = 100_000;
 
-/** What is to be written for the limits that were given. */
+/** The files to write for the limits that are set. */
 export function limitFiles({ memoryMB, swapMB, processes, cpuPercent }: CgroupLimits): LimitFile[] {
   const all: (Omit<LimitFile, 'value'> & { readonly value: string | undefined })[] = [
     { option: 'memoryMB', controller: 'memory', file: 'memory.max', value: bytes(memoryMB) },
@@ -35,11 +35,11 @@ function cpuShare(percent: number | undefined): string | undefined {
 }
 
 /**
- * Lets the groups below `folder` have limits of `controller`. Changed are the `cgroup.subtree_control` of `folder`, which is
- * ours, and of `parent`, so that `folder` has the controller itself. The kernel allows the latter only where `parent`
- * holds no process, or is the root of all: so never in the group in which the host runs, other than the root. It stays
- * on: other groups below `parent` may count on it by then.
- * @returns why it could not be had
+ * Enables limits of `controller` in the cgroups below `folder`. This changes the `cgroup.subtree_control` of `folder`, which is
+ * ours, and that of `parent`, because `folder` needs the controller itself. The kernel allows the change of `parent` only if
+ * that holds no process or is the root cgroup: so never in the cgroup of the host, unless that is the root. The controller
+ * stays enabled, because other cgroups below `parent` may depend on it by then.
+ * @returns why it could not be enabled
  */
 export function enableController(parent: string, folder: string, controller: string): string | undefined {
   if (has(folder, 'cgroup.subtree_control', controller)) return undefined;
@@ -49,7 +49,7 @@ export function enableController(parent: string, folder: string, controller: str
     }
     const refused = attempt(parent, 'cgroup.subtree_control', `+${controller}`);
     if (refused === 'EBUSY') {
-      return `the controller '${controller}' cannot be enabled in ${parent}, which holds processes; start the host in a group below it (systemd: DelegateSubgroup=), or name another as cgroupParent`;
+      return `the controller '${controller}' cannot be enabled in ${parent}, which holds processes; start the host in a cgroup below it (systemd: DelegateSubgroup=), or name another as cgroupParent`;
     }
     if (refused) return `the controller '${controller}' cannot be enabled in ${parent} (${refused})`;
   }
@@ -63,10 +63,10 @@ export function setLimit(folder: string, { file, value }: LimitFile): string | u
   return refused && `${file} cannot be set to ${value} (${refused})`;
 }
 
-/** The errno by which the kernel refuses, if it does. */
+/** Returns the errno when the kernel refuses the write. */
 function attempt(folder: string, file: string, value: string): string | undefined {
   try {
-    writeGroup(folder, file, value);
+    writeCgroupFile(folder, file, value);
     return undefined;
   } catch (error) {
     return errnoOf(error) ?? 'unknown error';
@@ -74,5 +74,5 @@ function attempt(folder: string, file: string, value: string): string | undefine
 }
 
 function has(folder: string, file: string, word: string): boolean {
-  return readGroup(folder, file).trim().split(' ').includes(word);
+  return readCgroupFile(folder, file).trim().split(' ').includes(word);
 }

@@ -1,11 +1,11 @@
-/** Where a part of the tree of cgroups (version 2) can be seen as folders. */
+/** A mount of cgroup2: a part of the cgroup tree as folders. */
 export interface CgroupMount {
-  /** What is mounted: `/` for all that this process may know of, else the path of a group within. */
+  /** What is mounted: `/` for the whole tree that this process may see, else the path of a cgroup in it. */
   readonly root: string;
   readonly folder: string;
 }
 
-/** The mounts of cgroup2 in the text of /proc/self/mountinfo. There are several on hosts with version 1 beside it, or chroots. */
+/** The mounts of cgroup2 in the content of /proc/self/mountinfo. Hosts with chroots, or with version 1 beside it, have several. */
 export function cgroupMounts(mountinfo: string): CgroupMount[] {
   const mounts: CgroupMount[] = [];
   for (const line of mountinfo.split('\n')) {
@@ -18,12 +18,12 @@ export function cgroupMounts(mountinfo: string): CgroupMount[] {
   return mounts;
 }
 
-/** Blanks and the like are written as octal numbers. */
+/** mountinfo writes blanks and similar characters as octal numbers. */
 function unescaped(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 
-/** The path of this process's own group in the text of /proc/self/cgroup: the line of hierarchy 0. */
+/** The path of this process's own cgroup in the content of /proc/self/cgroup: the line of hierarchy 0. */
 export function ownCgroup(text: string): string | undefined {
   return text
     .split('\n')
@@ -32,8 +32,8 @@ export function ownCgroup(text: string): string | undefined {
 }
 
 /**
- * The folder of a group, if the mount shows it. Within a cgroup namespace both are told as seen from its root; a group
- * outside of it is told with `..`, and is nowhere to be seen.
+ * The folder of a cgroup, if the mount shows it. In a cgroup namespace both paths are relative to the root of the namespace; a
+ * cgroup outside of it has `..` in its path, and no folder.
  */
 export function folderOf(path: string, { root, folder }: CgroupMount): string | undefined {
   if (path.split('/').includes('..') || root.split('/').includes('..')) return undefined;
@@ -45,9 +45,9 @@ export function folderOf(path: string, { root, folder }: CgroupMount): string | 
 const UNIT = /\.(service|scope)$/;
 
 /**
- * The group of the systemd unit around ours, if there is one: with `DelegateSubgroup=` (or by a move of its own) the host
- * is in a group below its unit, which is delegated as a whole then. No other group above is ours to change, even if
- * we could: everything belongs to root, and all of a user's slices to the user.
+ * The cgroup of the systemd unit above ours, if there is one. With `DelegateSubgroup=`, or if the host has moved itself, the host
+ * is in a cgroup below its unit, and the whole unit is delegated to it. No other cgroup above may be changed, even where the
+ * permissions allow it: root owns everything, and a user owns all of its slices.
  */
 export function unitAround(path: string): string | undefined {
   const [own = '', unit = ''] = path.split('/').reverse();

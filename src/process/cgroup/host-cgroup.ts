@@ -3,71 +3,31 @@ import { basename, isAbsolute, join, normalize } from 'node:path';
 import type { CgroupLimits } from '../../config/containment-options.js';
 import { errnoOf } from '../../errors.js';
 import type { HostMark } from '../marks/marker.js';
-import { killGroup, removeGroup } from './cgroup-files.js';
+import { killCgroup, removeCgroup } from './cgroup-files.js';
 import { enableController, limitFiles, setLimit } from './cgroup-limits.js';
-import { InstanceGroup } from './instance-cgroup.js';
+import { InstanceCgroup } from './instance-cgroup.js';
 
 const PREFIX = 'mcp-server-pool-';
-/** As statfs(2) calls the file system. */
+/** The type that statfs(2) reports for cgroup2. */
 const CGROUP2 = 0x6367_7270;
+/** How long the exit of the host may be delayed, ms: a killed process leaves its cgroup within a millisecond or two. */
+const EXIT_WAIT = 50;
 
+/** The folders of all host cgroups that this thread has made. */
 const made = new Set<string>();
 const listeners = new Set<(folder: string) => void>();
 
-/** The groups of this host that were made so far. One that has no server just now may be missing as a folder. */
-export function hostGroups(): string[] {
-  return [...made];
-}
-
-/** Calls `listener` with each group of this host that is made from now on, before a server is in it. Returns what ends that. */
-export function onHostGroup(listener: (folder: string) => void): () => void {
-  listeners.add(listener);
-  return () => void listeners.delete(listener);
-}
-
-/** Kills every server of a host by one write, from any process that may. */
-export function killHostGroup(folder: string, mark: HostMark): void {
-  if (isGroupOf(folder, mark)) killGroup(folder);
-}
-
-/** Removes the group of a host that is dead. False when somebody lives there still. */
-export function removeHostGroup(folder: string, mark: HostMark): boolean {
-  return isGroupOf(folder, mark) && removeGroup(folder);
-}
-
-/**
- * Whether a folder is the cgroup of the host with that mark. What stands in a file may be wrong, or written by somebody who
- * would have us kill others: a link, a folder that looks like one, the group of another host.
- */
-export function isGroupOf(folder: string, mark: HostMark): boolean {
-  if (!isAbsolute(folder) || normalize(folder) !== folder || basename(folder) !== `${PREFIX}${mark.text}`) return false;
-  const stat = lstatSync(folder, { throwIfNoEntry: false });
-  return stat?.isDirectory() === true && statfsSync(folder).type === CGROUP2;
-}
-
-/** What was killed is gone within a millisecond or two; no host is held up for longer than this, ms. */
-const LAST_WAIT = 50;
-
-/** For the last tick of this host, when all its servers were killed: removes its groups, waiting for them to be empty. */
-export function removeHostGroupsNow(): void {
-  const end = performance.now() + LAST_WAIT;
-  const sleeper = new Int32Array(new SharedArrayBuffer(4));
-  for (const folder of made) {
-    while (!removeGroup(folder) && performance.now() < end) Atomics.wait(sleeper, 0, 0, 1);
-  }
-}
-
-/** Of limits that were asked for. */
+/** A limit that was asked for and could not be set. */
 export interface MissingLimit {
   readonly option: keyof CgroupLimits;
   readonly why: string;
 }
 
 /**
- * The cgroup of this host process below `parent`, in which each instance gets one of its own. It is there while there are
+ * The cgroup of this host process below `parent`. Each instance gets a cgroup in it. The folder exists only while there are
  * instances.
  */
-export class HostGroup {
+export class HostCgroup {
   readonly folder: string;
   readonly #parent: string;
 
@@ -77,26 +37,25 @@ export class HostGroup {
   }
 
   /**
-   * A group for an instance. `missing`: the limits that could not be set.
-   * @throws with the errno by which the kernel refuses
+   * Makes the cgroup of an instance.
+   * @throws with the errno when the kernel refuses
    */
-  make(instance: number | 'probe', limits?: CgroupLimits): { group: InstanceGroup; missing: MissingLimit[] } {
+  make(instance: number | 'probe', limits?: CgroupLimits): { cgroup: InstanceCgroup; missing: MissingLimit[] } {
     const folder = join(this.folder, String(instance));
     this.#makeFolder(folder);
-    const group = new InstanceGroup(folder, () => this.#tidy());
+    const cgroup = new InstanceCgroup(folder, () => this.#removeIfEmpty());
     try {
       const missing = limitFiles(limits ?? NO_LIMITS).flatMap((limit) => {
         const why = enableController(this.#parent, this.folder, limit.controller) ?? setLimit(folder, limit);
         return why === undefined ? [] : [{ option: limit.option, why }];
       });
-      return { group, missing };
+      return { cgroup, missing };
     } catch (error) {
-      group.remove();
+      cgroup.remove();
       throw error;
     }
   }
 
-  /** That of the host is mostly there already. */
   #makeFolder(folder: string): void {
     try {
       mkdirSync(folder);
@@ -110,8 +69,8 @@ export class HostGroup {
     for (const listener of [...listeners]) listener(this.folder);
   }
 
-  /** Not while other instances have theirs; another copy of the package may have some. */
-  #tidy(): void {
+  /** Fails while other instances have cgroups in it, also those of another copy of the package. */
+  #removeIfEmpty(): void {
     try {
       rmdirSync(this.folder);
     } catch {
@@ -126,3 +85,43 @@ const NO_LIMITS: CgroupLimits = {
   processes: undefined,
   cpuPercent: undefined,
 };
+
+/** The folders of this host's cgroups so far. A folder may be missing while no server runs. */
+export function hostCgroups(): string[] {
+  return [...made];
+}
+
+/** Calls `listener` with the folder of each new cgroup of this host, before a server is in it. Returns a function that ends this. */
+export function onHostCgroup(listener: (folder: string) => void): () => void {
+  listeners.add(listener);
+  return () => void listeners.delete(listener);
+}
+
+/** Kills every server of a host by one write, from any process that has the permission. */
+export function killHostCgroup(folder: string, mark: HostMark): void {
+  if (isCgroupOf(folder, mark)) killCgroup(folder);
+}
+
+/** Removes the cgroup of a dead host. False while a process lives in it. */
+export function removeHostCgroup(folder: string, mark: HostMark): boolean {
+  return isCgroupOf(folder, mark) && removeCgroup(folder);
+}
+
+/**
+ * Whether a folder is the cgroup of the host with that mark. The path comes from a file, which may be wrong or forged: it could
+ * name a link, an ordinary folder of that name, or the cgroup of another host.
+ */
+export function isCgroupOf(folder: string, mark: HostMark): boolean {
+  if (!isAbsolute(folder) || normalize(folder) !== folder || basename(folder) !== `${PREFIX}${mark.text}`) return false;
+  const stat = lstatSync(folder, { throwIfNoEntry: false });
+  return stat?.isDirectory() === true && statfsSync(folder).type === CGROUP2;
+}
+
+/** For the last tick of this host, after all its servers were killed: waits until its cgroups are empty, and removes them. */
+export function removeHostCgroupsNow(): void {
+  const end = performance.now() + EXIT_WAIT;
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  for (const folder of made) {
+    while (!removeCgroup(folder) && performance.now() < end) Atomics.wait(sleeper, 0, 0, 1);
+  }
+}

@@ -4,33 +4,33 @@ import { dirname } from 'node:path';
 import { noteProblem } from '../containment-problems.js';
 import type { KernelVerdict } from '../launcher.js';
 import { type Fragment, refusal } from '../wrapper.js';
-import { groupCount, groupPids, isPopulated, killGroup, removeGroup } from './cgroup-files.js';
+import { cgroupCount, cgroupPids, isPopulated, killCgroup, removeCgroup } from './cgroup-files.js';
 
-/** The cgroup of one instance: everything that descends from its leader is in it, and nothing leaves it without the right to. */
-export class InstanceGroup {
+/** The cgroup of one instance. All descendants of its leader are in it, and leave it only with write permission to another one. */
+export class InstanceCgroup {
   readonly folder: string;
   readonly #removed: () => void;
 
-  /** @param removed called when its folder is gone */
+  /** @param removed called when its folder was removed */
   constructor(folder: string, removed: () => void) {
     this.folder = folder;
     this.#removed = removed;
   }
 
-  /** Takes the shell in that becomes the server, or ends it, so that nothing of it was ever outside. It waits for that. */
+  /** What the shell does to join before it becomes the server, so that no process of the server is ever outside. Ends it on failure. */
   join(): Fragment {
-    return joinGroup(this.folder);
+    return joinCgroup(this.folder);
   }
 
   /**
-   * Takes in a server that runs already, and whoever it has forked meanwhile, without anybody waiting for it.
-   * @param hasExited whether its number may be another's
-   * @throws with the errno by which the kernel refuses, or when the server has ended
+   * Moves in a server that already runs, and the children that it has forked meanwhile. The server does not wait for it.
+   * @param hasExited true once the pid may belong to another process
+   * @throws with the errno when the kernel refuses, or when the server has ended
    */
   async adopt(leader: number, hasExited: () => boolean): Promise<void> {
     const procs = await open(`${this.folder}/cgroup.procs`, 'w');
     try {
-      // The file is open, so that nothing is waited for between the question and the write.
+      // The file is open already, so that the pid cannot change its owner between this check and the write.
       if (hasExited()) throw new Error('it has ended');
       await procs.write(String(leader));
       await this.#adoptChildren((pid) => procs.write(String(pid)));
@@ -40,7 +40,7 @@ export class InstanceGroup {
   }
 
   async #adoptChildren(take: (pid: number) => Promise<unknown>): Promise<void> {
-    // Inside of the group all that they fork is in it; who was forked before is found as a child of one that is.
+    // A process in the cgroup forks into it. What was forked before is a child of a process that is in the cgroup now.
     const met = this.pids();
     for (const pid of met) {
       for (const child of childrenOf(pid)) {
@@ -51,25 +51,25 @@ export class InstanceGroup {
     }
   }
 
-  /** The living processes in it. */
+  /** The living processes in it and below it. */
   pids(): Set<number> {
-    return groupPids(this.folder);
+    return cgroupPids(this.folder);
   }
 
   isPopulated(): boolean {
     return isPopulated(this.folder);
   }
 
-  /** Never throws: one of several means, and no proof. */
+  /** Never throws: it is one of several ways to kill, and the proof comes later. */
   kill(): void {
     try {
-      killGroup(this.folder);
+      killCgroup(this.folder);
     } catch {
       // EMFILE.
     }
   }
 
-  /** Never throws: nothing where the kernel does not say. */
+  /** What the kernel reports of its processes. Never throws: an empty object where the kernel reports nothing. */
   verdict(): KernelVerdict {
     try {
       return {
@@ -82,25 +82,25 @@ export class InstanceGroup {
   }
 
   #counted(file: string, key: string): boolean {
-    return (groupCount(this.folder, file, key) ?? 0) > 0;
+    return (cgroupCount(this.folder, file, key) ?? 0) > 0;
   }
 
-  /** To be called when it is empty. False when it could not be removed. */
+  /** Call it when the cgroup is empty. False when it could not be removed. */
   remove(): boolean {
-    const removed = removeGroup(this.folder);
+    const removed = removeCgroup(this.folder);
     if (removed) this.#removed();
     else {
       noteProblem({
         part: 'cgroup',
-        reason: `a group in ${dirname(this.folder)} could not be removed`,
-        consequence: 'an empty group is left, if a process that may do so has made it',
+        reason: `a cgroup in ${dirname(this.folder)} could not be removed`,
+        consequence: 'an empty cgroup stays behind; the server may have made one in it that this user may not remove',
       });
     }
     return removed;
   }
 }
 
-/** Empty where the kernel does not tell (CONFIG_PROC_CHILDREN). */
+/** An empty array where the kernel does not show children (CONFIG_PROC_CHILDREN). */
 function childrenOf(pid: number): number[] {
   try {
     return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
@@ -111,8 +111,8 @@ function childrenOf(pid: number): number[] {
   }
 }
 
-/** The kernel refuses a join by a failing write, of which each shell tells. `0` is whoever writes. */
-export function joinGroup(folder: string): Fragment {
+/** Writing `0` moves the writer itself. Every shell reports the failed write when the kernel refuses. */
+export function joinCgroup(folder: string): Fragment {
   const join = '{ echo 0 >"$1/cgroup.procs"; } 2>/dev/null';
   return { script: `${join} || ${refusal('the cgroup $1 could not be joined')}; shift`, values: [folder] };
 }

@@ -1,13 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../../errors.js';
-import { groupPids } from '../cgroup/cgroup-files.js';
-import { isGroupOf, killHostGroup, removeHostGroup } from '../cgroup/host-cgroup.js';
+import { cgroupPids } from '../cgroup/cgroup-files.js';
+import { isCgroupOf, killHostCgroup, removeHostCgroup } from '../cgroup/host-cgroup.js';
 import { noteProblem } from '../containment-problems.js';
 import { type HostMark, hostMark, type MarkedHost, outerHosts } from '../marks/marker.js';
 import { type SweepOptions, type SweepReport, sweep } from '../marks/sweep.js';
 import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
-import { fateOf, type LedgerEntry, type LedgerRecord, readLedgers, removeLedger, thisPlace } from './ledger.js';
+import { hostStateOf, type LedgerEntry, type LedgerRecord, pidScope, readLedgers, removeLedger } from './ledger.js';
 
 /** What a host that died had left, and what became of it. */
 export interface ReapedHost {
@@ -48,11 +48,11 @@ export async function reapDeadHosts(
 
 /** Whether the host of a mark lives, as far as a ledger tells. */
 export function hostLives({ text, number }: MarkedHost, folders: readonly string[], { table }: Platform) {
-  const here = thisPlace();
+  const here = pidScope();
   for (const { record } of folders.flatMap((folder) => readLedgers(folder))) {
     const { mark } = record;
     if (text === undefined ? mark.number === number : mark.text === text)
-      return fateOf(record, here, table) === 'living';
+      return hostStateOf(record, here, table) === 'living';
   }
   return undefined;
 }
@@ -74,17 +74,17 @@ export async function reapHost(
   const inCgroups: ProcessRow[] = [];
   for (const folder of cgroups) {
     attempt(() => {
-      if (!isGroupOf(folder, mark)) return;
-      const rows = [...groupPids(folder)].map((pid) => table.read(pid));
+      if (!isCgroupOf(folder, mark)) return;
+      const rows = [...cgroupPids(folder)].map((pid) => table.read(pid));
       inCgroups.push(...rows.filter((row) => row !== undefined));
-      killHostGroup(folder, mark);
+      killHostCgroup(folder, mark);
     });
   }
   const report = await sweep({ host: mark }, platform, { ...options, since: startTime });
   // Who was killed leaves his group a moment after he is dead.
   for (const folder of cgroups) {
     for (let tries = 0; tries < REMOVALS && isThere(folder, mark); tries++) {
-      if (removeHostGroup(folder, mark)) break;
+      if (removeHostCgroup(folder, mark)) break;
       await pause(REMOVAL_PAUSE, undefined, { ref: options.hold === true });
     }
   }
@@ -93,7 +93,7 @@ export async function reapHost(
 
 function isThere(folder: string, mark: HostMark): boolean {
   try {
-    return isGroupOf(folder, mark);
+    return isCgroupOf(folder, mark);
   } catch {
     return false;
   }
@@ -115,7 +115,7 @@ function attempt(action: () => void): void {
 
 /** Those that left something, or may have. Forgets those of which nothing can be left. */
 function deadHosts(folders: readonly string[], { table }: Platform): LedgerEntry[] {
-  const here = thisPlace();
+  const here = pidScope();
   // Who bears the mark of a dead host was a server of it, or was started by one. If that is ourselves, so are our servers.
   const around = new Set([hostMark(), ...outerHosts()].map(({ number }) => number));
   return folders
@@ -127,7 +127,7 @@ function deadHosts(folders: readonly string[], { table }: Platform): LedgerEntry
       }),
     )
     .filter(({ file, record }) => {
-      const fate = fateOf(record, here, table);
+      const fate = hostStateOf(record, here, table);
       if (fate === 'over') removeLedger(file);
       return fate === 'dead' && !around.has(record.mark.number);
     });

@@ -6,7 +6,7 @@ import type { Platform } from '../platform.js';
 import type { ProcessIdentity } from '../process-table.js';
 import { usableShell } from '../wrapper.js';
 import { Guardian } from './guardian.js';
-import { type LedgerRecord, removeLedger, thisPlace, writeLedger } from './ledger.js';
+import { type LedgerRecord, pidScope, removeLedger, writeLedger } from './ledger.js';
 import { findReaper, type ReaperChoice } from './reaper-program.js';
 import { runtimeFolders } from './runtime-folder.js';
 
@@ -162,7 +162,7 @@ export class HostGuard {
     const startTime = this.#platform.table.read(process.pid)?.startTime;
     // With another one the next host would take this one for dead.
     if (startTime === undefined) throw new Error('the start time of this process is not shown');
-    return { mark: hostMark(), pid: process.pid, startTime, ...thisPlace(), cgroups: [...this.#cgroups] };
+    return { mark: hostMark(), pid: process.pid, startTime, ...pidScope(), cgroups: [...this.#cgroups] };
   }
 }
 

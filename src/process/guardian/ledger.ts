@@ -160,7 +160,7 @@ export function parseRecord(text: string): LedgerRecord | undefined {
 }
 
 /** What makes numbers of processes comparable: this boot of this machine, this container. Throws without /proc. */
-export function thisPlace(): Pick<LedgerRecord, 'bootId' | 'namespaces'> {
+export function pidScope(): Pick<LedgerRecord, 'bootId' | 'namespaces'> {
   return {
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
     namespaces: ['pid', 'time'].map(namespaceOf).join(' '),
@@ -181,7 +181,7 @@ function namespaceOf(kind: string): string {
  * `dead`: nothing of that host runs, but what it left may. `over`: not even that. `living` also where it cannot be told,
  * because its number is one of another container.
  */
-export function fateOf(
+export function hostStateOf(
   { pid, startTime, bootId, namespaces }: LedgerRecord,
   here: Pick<LedgerRecord, 'bootId' | 'namespaces'>,
   table: ProcessTable,

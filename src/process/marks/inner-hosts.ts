@@ -1,28 +1,26 @@
 import { hostMark, hostNumberIn, hostsAround, type Mark, outerHosts } from './marker.js';
 
-/** A server in which more hosts than these come and go is not a gateway in a gateway; the first are remembered. */
+/** How many inner hosts of one server are remembered, the first ones. A pool inside a pooled server has only a few. */
 const MOST = 256;
 
 /**
- * The hosts that run inside of the servers which bear a mark, as they are met: a pool in a pooled server. Its own servers
- * bear its limit in place of ours, so whatever they start with an emptied environment says nothing of us any more. But as
- * long as one of them shows its environment, we read there, to the right of our mark, whose limits are ours as well.
+ * The hosts that run inside the servers with a given mark: pools in pooled servers. The servers of such an inner pool have its
+ * limit instead of ours, so a helper of theirs that has emptied its environment has no mark of ours at all. But as long as one
+ * of these servers shows its environment, the marks to the right of ours name the inner hosts, and so their limits.
  *
- * Anybody can write a mark into a variable, so what is learnt this way is believed less than our own mark:
- * - Hosts to the left, outside of us, are never learnt, nor is this host itself: a server that writes a neighbour's mark
- *   after its own ends neither that neighbour nor those who pool us. Numbers count, not texts, since a limit has no more.
- * - It says something only of those whose environment names nobody. What a server of a foreign host shows there names that
- *   host, and not us: so it is not ours, whatever we were told.
- * - It says nothing of others in the same group or session.
- * - As all marks it holds only for what was started after our leader, in a session that began after it, too.
- * What remains: a server may direct us to descendants of a foreign host's servers that have emptied their environment. It
- * could have killed those by itself, being of the same user; one that is not (a server under a user of its own, a host that
- * is root) gains that much.
+ * Any process can write a mark into its environment. So what is learnt this way counts less than our own mark:
+ * - Hosts to the left of our mark (outside of us) and this host itself are never learnt: a server that adds the mark of another
+ *   host to its own ends neither that host nor the pools around us. Hosts are compared by number, because a limit has no more.
+ * - It applies only to processes without any mark in their environment. A server of a foreign host names that host there.
+ * - It says nothing about other processes in the same group or session.
+ * - Like every mark it applies only to processes started after our leader, in sessions that began after it.
+ * What remains: a server can direct us to helpers of a foreign host's servers that have emptied their environment. A server of
+ * the same user could kill them itself; a server of another user, or of a host that is root, gains that possibility.
  */
 export class InnerHosts {
   readonly #mark: Mark;
   readonly #numbers = new Set<number>();
-  /** Of this host, and of those around it. */
+  /** The numbers of this host and of the hosts around it. */
   readonly #outer: Set<number>;
 
   constructor(mark: Mark) {
@@ -34,7 +32,7 @@ export class InnerHosts {
     return this.#numbers.size;
   }
 
-  /** Learns from the marks in the environment of somebody who bears ours. */
+  /** Learns from the marks in the environment of a process that has our mark. */
   learn(marks: readonly string[]): void {
     const { outer, inner } = hostsAround(marks, this.#mark);
     for (const { number } of outer) {
@@ -46,8 +44,8 @@ export class InnerHosts {
     }
   }
 
-  /** Whether a limit, as `rlimitIn` found it, is the marker of one of them. */
-  bears(limit: bigint): boolean {
+  /** Whether a limit, as `rlimitIn` returns it, is the mark of an inner host. */
+  includes(limit: bigint): boolean {
     return this.#numbers.has(hostNumberIn(limit));
   }
 }

@@ -7,7 +7,7 @@ import { linuxProcessTable } from './linux-table.js';
 import { psPlatform } from './ps.js';
 import { windowsPlatform } from './windows.js';
 
-/** Those that were made: each tries its tool out, which costs a child process. */
+/** Kept, because making a platform may probe its tool, which costs a child process. */
 const made = new Map<string, Platform>();
 
 /**
@@ -20,7 +20,7 @@ export function currentPlatform(name: NodeJS.Platform = process.platform): Platf
   return known;
 }
 
-/** In a pid namespace of its own with the /proc of another, each number there is somebody else's. */
+/** If this process has another pid namespace than its /proc, each pid there belongs to another process. */
 function assertOwnProc(): void {
   let self: string;
   try {

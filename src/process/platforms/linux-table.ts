@@ -6,8 +6,8 @@ import type { ProcessRow, ProcessTable } from '../process-table.js';
 const stat = Buffer.allocUnsafe(1024);
 
 /**
- * Linux: /proc. Reads are synchronous on purpose. They never touch a disk, and a pass takes some microseconds for
- * each process, where the thread pool would take ten times as long and the table would change meanwhile.
+ * Linux: /proc. Reads are synchronous on purpose: no disk is involved, and a pass takes some microseconds for each process. The
+ * thread pool would need ten times as long, and the table would change meanwhile.
  */
 export const linuxProcessTable: ProcessTable = {
   read(pid) {
@@ -15,14 +15,14 @@ export const linuxProcessTable: ProcessTable = {
     try {
       descriptor = openSync(`/proc/${pid}/stat`, 'r');
     } catch (error) {
-      // Anything else, such as EMFILE, says nothing about the process: to take it for dead would be a guess.
+      // Other errors, such as EMFILE, say nothing about the process; to treat it as dead would be a guess.
       if (errnoOf(error) === 'ENOENT') return undefined;
       throw error;
     }
     try {
       return parseStat(stat.toString('latin1', 0, readSync(descriptor, stat, 0, stat.length, 0)));
     } catch (error) {
-      // It was collected between open and read.
+      // Its parent has collected it between open and read.
       if (errnoOf(error) === 'ESRCH') return undefined;
       throw error;
     } finally {
@@ -64,7 +64,7 @@ export function parseStat(line: string): ProcessRow | undefined {
     group: Number(fields[2]),
     session: Number(fields[3]),
     startTime: Number(fields[19]),
-    // The main thread of a living process may have ended before the others: then it shows as a zombie with threads.
+    // If the main thread of a living process ends before the others, the process shows as a zombie with threads.
     dead: (state === 'Z' && Number(fields[17]) <= 1) || state === 'X' || state === 'x',
     command: line.slice(open + 1, close),
   };

@@ -9,8 +9,8 @@ export const linux: Platform = {
   table: linuxProcessTable,
   detached: true,
   hasSigterm: true,
-  // At first close, since a killed tree of 50 is dead within 4 ms; later sparing. A process in an uninterruptible system
-  // call dies when that returns, or never.
+  // Short at first, because a killed tree of 50 is dead within 4 ms. A process in an uninterruptible system call dies when that
+  // returns, or never.
   pace: { firstPoll: 1, longestPoll: 25, killGrace: 2_000 },
   marks: readMarks,
   identity: procIdentity,
@@ -19,12 +19,12 @@ export const linux: Platform = {
   signalProcess: sendSignal,
 };
 
-/** Nobody there is no error. */
+/** Sends a signal. A missing target is not an error (ESRCH). */
 export function sendSignal(target: number, signal: NodeJS.Signals): void {
   try {
     process.kill(target, signal);
   } catch (error) {
-    // ESRCH: dead meanwhile. EPERM: it changed its user; the proof will name it as a survivor.
+    // ESRCH: it is dead by now. EPERM: it has changed its user; the proof will name it as a survivor.
     if (errnoOf(error) !== 'ESRCH' && errnoOf(error) !== 'EPERM') throw error;
   }
 }

@@ -8,9 +8,54 @@ import { sendSignal } from './linux.js';
 import { forgetSoon, type ListedTable, type Listing, listedTable, type RunTool } from './listed-table.js';
 
 /**
- * One line a process: number, number of its parent, start in 100 ns since 1601, name. No double quotes, so that nothing is
- * lost on the command line; plain strings, so that nothing is wrapped, translated or in the words of a culture. A process
- * without a date is the system's own (System Idle Process).
+ * Windows. The identity is the pid and the microsecond of the start. Reading the table blocks the host for half a second and more
+ * (1 to 2 s for the first start of PowerShell); therefore the ladder reads it seldom.
+ *
+ * There are no signals: the end of stdin asks a server to end, then it is killed. Children are not spawned detached, because
+ * libuv puts a child that is not detached into a job of the host: Windows kills it with the host, whatever kills the host
+ * (libuv, src/win/process.c, uv__init_global_job_handle). The children of a server are not in that job.
+ *
+ * Two cases remain. A pid may be reused between the scan and the kill, or while taskkill starts; not that of the leader, which
+ * Node's handle holds until Node reports the exit. And if a member other than the leader dies before the next scan, what it has
+ * started is not found.
+ */
+export function windowsPlatform(table: ListedTable = findPowerShell(), windows: WindowsTools = tools): Platform {
+  const kill = (pid: number) => {
+    windows.kill(pid);
+    forgetSoon(table);
+  };
+  return {
+    table,
+    detached: false,
+    hasSigterm: false,
+    pace: { firstPoll: 250, longestPoll: 500, killGrace: 4_000 },
+    // There are no groups: this kills the leader alone.
+    signalGroup: (leader, signal) => signal === 'SIGKILL' && kill(leader),
+    signalProcess: (pid, signal) => signal === 'SIGKILL' && kill(pid),
+    killTree(root) {
+      const rows = table.scan();
+      if (rows.get(root.pid)?.startTime !== root.startTime) return;
+      const tree = descendants(rows, root.pid);
+      const killEach = () => tree.forEach(kill);
+      // taskkill compares no start times: it would kill children of an earlier process that had one of these pids.
+      const wouldMistake = [...rows.values()].some(({ parent }) => parent < 0 && tree.has(-parent));
+      if (wouldMistake || problemOf(windows) !== undefined) return killEach();
+      try {
+        // Its messages are translated and its exit code says little (128 also when a child was gone already). What is left is
+        // found by the next scan, and killed one by one. The callback keeps an error of its child from being an exception.
+        windows.killTree(root.pid, () => table.forget());
+      } catch {
+        killEach();
+      }
+      forgetSoon(table);
+    },
+  };
+}
+
+/**
+ * Prints one line for each process: pid, parent, start in 100 ns since 1601, name. It has no double quotes, because the command
+ * line would lose them, and formats strings itself, so that nothing is wrapped or depends on the culture. A process without a
+ * date belongs to the system (System Idle Process).
  */
 const SCRIPT = [
   "$ErrorActionPreference = 'Stop'",
@@ -21,12 +66,12 @@ const SCRIPT = [
 /** 1970 in 100 ns since 1601. */
 const EPOCH = 116_444_736_000_000_000n;
 
-/** How PowerShell in that folder of Windows is asked. */
+/** How the PowerShell of that Windows folder lists processes. */
 export function windowsListing(root: string): Listing {
   return {
     tool: join(root, 'System32', 'WindowsPowerShell', 'v1.0', 'powershell.exe'),
     args: ['-NoLogo', '-NoProfile', '-NonInteractive', '-Command', SCRIPT],
-    // PowerShell does not start without SystemRoot, and looks for its modules by the others.
+    // PowerShell does not start without SystemRoot, and finds its modules by the others.
     env: Object.fromEntries(
       ['SystemRoot', 'SystemDrive', 'windir', 'TEMP', 'ProgramFiles', 'PSModulePath', 'USERPROFILE', 'LOCALAPPDATA']
         .map((name) => [name, process.env[name]] as const)
@@ -37,7 +82,7 @@ export function windowsListing(root: string): Listing {
   };
 }
 
-/** @throws Error when a line is no process */
+/** @throws Error when a line has another format */
 export function parseWindows(output: string): Map<number, ProcessRow> {
   const rows = new Map<number, ProcessRow>();
   for (const line of output.split(/\r?\n/)) {
@@ -47,12 +92,13 @@ export function parseWindows(output: string): Map<number, ProcessRow> {
     const [, pid, parent, created = '', command = ''] = match;
     // Microseconds: what CreationDate holds, and a number holds exactly.
     const startTime = Number((BigInt(created) - EPOCH) / 10n);
-    // There are neither groups nor sessions of that kind, and no zombies: who is in the list lives.
+    // Windows has no process groups, no such sessions, and no zombies: each process in the list lives.
     const row = { pid: Number(pid), parent: Number(parent), group: 0, session: 0, startTime, dead: false, command };
     rows.set(row.pid, row);
   }
-  // Numbers are given again soon, and a process keeps that of its parent after the parent's death: one that is older than
-  // its parent is a stranger's child. Kept as a negative number, which nobody has, to know whom taskkill would mistake.
+  // Windows reuses pids soon, and a process keeps the pid of its parent after the parent's death. So if a process is older than
+  // its parent, that one is another process. The pid is kept as a negative number, to know which processes taskkill would kill
+  // by mistake.
   for (const row of rows.values()) {
     const parent = rows.get(row.parent);
     if (parent !== undefined && parent.startTime > row.startTime) rows.set(row.pid, { ...row, parent: -row.parent });
@@ -60,13 +106,13 @@ export function parseWindows(output: string): Map<number, ProcessRow> {
   return rows;
 }
 
-/** What Windows is asked to do. Apart, because it can be tried out on Windows only. */
+/** The actions of Windows. A separate interface, because tests on other systems replace it. */
 export interface WindowsTools {
   /** `taskkill /T /F`, by tree-kill. */
   killTree(pid: number, done: (error?: Error) => void): void;
   /** Why `killTree` must not be used, if so. */
   problem(): string | undefined;
-  /** TerminateProcess: at once, and the one process only. */
+  /** TerminateProcess: immediate, and only this process. */
   kill(pid: number): void;
 }
 
@@ -77,15 +123,15 @@ const tools: WindowsTools = {
   kill: (pid) => sendSignal(pid, 'SIGKILL'),
 };
 
-/** Why tree-kill would not run the taskkill of the system, if so. */
+/** Why tree-kill would not run the taskkill of the system; undefined if it would. */
 export function taskkillProblem(root: string, cwd: string): string | undefined {
   if (!existsSync(join(root, 'System32', 'taskkill.exe'))) return 'there is no taskkill';
-  // tree-kill goes through cmd.exe, which looks into the working directory before PATH.
+  // tree-kill uses cmd.exe, which searches the working directory before PATH.
   const planted = readdirSync(cwd).find((file) => /^taskkill(\.|$)/i.test(file));
   return planted && `cmd.exe would run ${planted} of the working directory`;
 }
 
-/** @throws PoolError `NOT_SUPPORTED` when there is no PowerShell, or it cannot list processes */
+/** @throws PoolError `NOT_SUPPORTED` when PowerShell is missing or cannot list processes */
 export function findPowerShell(root = process.env.SystemRoot ?? 'C:\\Windows', run?: RunTool): ListedTable {
   const listing = windowsListing(root);
   const table = listedTable(listing, run);
@@ -100,52 +146,7 @@ export function findPowerShell(root = process.env.SystemRoot ?? 'C:\\Windows', r
   }
 }
 
-/**
- * Windows. Identity is the number and the microsecond of the start. A look costs half a second and more, in which the host
- * is blocked (the first start of PowerShell 1 to 2 s); the ladder looks seldom therefore.
- *
- * There are no signals: a server is asked by the end of its stdin, then killed. Children are not spawned detached, since
- * libuv puts such a one into a job of the host: Windows kills it with the host, whatever kills that (libuv,
- * src/win/process.c, uv__init_global_job_handle). Its own children are not in that job.
- *
- * What remains: a number that is given again between the look and the kill (or while taskkill starts), for all but the
- * leader, whose number is held by Node's handle until its exit was told; and what a member started that died before the
- * next look, when it was not the leader.
- */
-export function windowsPlatform(table: ListedTable = findPowerShell(), windows: WindowsTools = tools): Platform {
-  const kill = (pid: number) => {
-    windows.kill(pid);
-    forgetSoon(table);
-  };
-  return {
-    table,
-    detached: false,
-    hasSigterm: false,
-    pace: { firstPoll: 250, longestPoll: 500, killGrace: 4_000 },
-    // No groups: what is left to say is the leader alone.
-    signalGroup: (leader, signal) => signal === 'SIGKILL' && kill(leader),
-    signalProcess: (pid, signal) => signal === 'SIGKILL' && kill(pid),
-    killTree(root) {
-      const rows = table.scan();
-      if (rows.get(root.pid)?.startTime !== root.startTime) return;
-      const tree = descendants(rows, root.pid);
-      const one = () => tree.forEach(kill);
-      // taskkill compares no start times: it would kill the children of a stranger who had one of these numbers before.
-      const mistaken = [...rows.values()].some(({ parent }) => parent < 0 && tree.has(-parent));
-      if (mistaken || problemOf(windows) !== undefined) return one();
-      try {
-        // Its words are translated and its exit code says little (128 also when a child was gone already): whoever is
-        // left is seen at the next look, and killed one by one. With a callback its child's error is no exception.
-        windows.killTree(root.pid, () => table.forget());
-      } catch {
-        one();
-      }
-      forgetSoon(table);
-    },
-  };
-}
-
-/** A folder that cannot be read may hold anything. */
+/** A working directory that cannot be read counts as a problem: it may contain a taskkill. */
 function problemOf(windows: WindowsTools): string | undefined {
   try {
     return windows.problem();

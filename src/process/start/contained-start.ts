@@ -1,7 +1,7 @@
 import type { Containment, MarkerChoice, ResolvedContainment } from '../../config/containment-options.js';
 import { PoolError } from '../../errors.js';
-import { firstOf, groupFor, groupMustHold, type Refuse } from '../cgroup/cgroup-choice.js';
-import type { InstanceGroup } from '../cgroup/instance-cgroup.js';
+import { chooseCgroup, firstOf, type Refuse, requiresCgroup } from '../cgroup/cgroup-choice.js';
+import type { InstanceCgroup } from '../cgroup/instance-cgroup.js';
 import { noteProblem } from '../containment-problems.js';
 import { environmentValue, type InstanceMark, MARK_VARIABLE, nextInstanceMark, rlimitValue } from '../marks/marker.js';
 import type { Platform } from '../platform.js';
@@ -42,7 +42,7 @@ export interface ContainedStart extends StartRequest {
   /** Undefined when it bears none. */
   readonly mark: InstanceMark | undefined;
   /** The cgroup that was made for it. To be removed, also when the spawn fails. */
-  readonly group: InstanceGroup | undefined;
+  readonly cgroup: InstanceCgroup | undefined;
   /**
    * Whether it is taken into its group when it runs. A join waits for a grace period of the kernel (7 to 15 ms, measured on
    * Linux 6.18), for which nobody shall wait who has not asked for it: until then the marks hold what it forks.
@@ -79,14 +79,14 @@ export function containedStart(
       refuse('noNewPrivileges', 'there is no setpriv that knows --no-new-privs; install util-linux'))
     : request;
 
-  const wantsGroup = containment === 'auto' || containment === 'cgroup';
+  const wantsCgroup = containment === 'auto' || containment === 'cgroup';
   const mark = containment === 'group' ? undefined : nextInstanceMark();
   const wanted = mark && platform.marks ? definition.markers : NO_MARKERS;
   const limits = limitProcess(rlimits);
   const survives = survivesShell(request.env);
-  const needsShell = wanted.rlimit || (wantsGroup && platform.cgroups !== undefined) || limits.length > 0;
+  const needsShell = wanted.rlimit || (wantsCgroup && platform.cgroups !== undefined) || limits.length > 0;
   const shell = survives && needsShell ? findShell() : undefined;
-  const joinsFirst = wantsGroup && groupMustHold(definition);
+  const joinsFirst = wantsCgroup && requiresCgroup(definition);
   const noShell = survives ? 'there is no usable /bin/sh' : 'its environment has a variable that no shell hands on';
   if (limits.length > 0 && !shell) refuse(`rlimits.${firstOf(rlimits)}`, noShell);
   const rlimit = wanted.rlimit && shell?.rlimits === true;
@@ -95,10 +95,10 @@ export function containedStart(
   if (errno) throw Object.assign(new Error(`${errno}: the interpreter of ${request.file}`), { code: errno });
 
   const env = mark && wanted.environment ? { ...request.env, [MARK_VARIABLE]: environmentValue(mark) } : request.env;
-  const cgroup = { find: platform.cgroups, parent: cgroupParent, noShell: shell || !joinsFirst ? undefined : noShell };
-  const group = mark && wantsGroup ? groupFor(definition, mark.instance, cgroup, refuse) : undefined;
+  const place = { find: platform.cgroups, parent: cgroupParent, noShell: shell || !joinsFirst ? undefined : noShell };
+  const cgroup = mark && wantsCgroup ? chooseCgroup(definition, mark.instance, place, refuse) : undefined;
   const fragments = [
-    ...(group && joinsFirst ? [group.join()] : []),
+    ...(cgroup && joinsFirst ? [cgroup.join()] : []),
     ...(mark && rlimit ? [limitLocks(rlimitValue(mark))] : []),
     ...limits,
   ];
@@ -113,8 +113,8 @@ export function containedStart(
     containment,
     markers,
     mark: borne,
-    group,
-    joinsLater: group !== undefined && !joinsFirst,
+    cgroup,
+    joinsLater: cgroup !== undefined && !joinsFirst,
     wrapped,
   };
 }

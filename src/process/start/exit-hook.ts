@@ -1,4 +1,4 @@
-import { removeHostGroupsNow } from '../cgroup/host-cgroup.js';
+import { removeHostCgroupsNow } from '../cgroup/host-cgroup.js';
 
 /** Something that can be killed in the last tick of the host. */
 interface Killable {
@@ -17,7 +17,7 @@ function killAll(): void {
     }
   }
   try {
-    removeHostGroupsNow();
+    removeHostCgroupsNow();
   } catch {
     // Hosts that may not wait (Electron). What is left is an empty folder.
   }

@@ -1,15 +1,16 @@
 import type { ChildProcess } from 'node:child_process';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import spawn from 'cross-spawn';
-import type { ResolvedDefinition } from '../../config/options.js';
 import { errnoOf, PoolError } from '../../errors.js';
-import { noteMissingGroup } from '../cgroup/cgroup-choice.js';
+import { noteMissingCgroup } from '../cgroup/cgroup-choice.js';
 import { forgetCgroups } from '../cgroup/cgroup-probe.js';
 import type { Watch } from '../guardian/host-guard.js';
 import type {
   ContainmentLevel,
   EndOptions,
   Launcher,
+  LaunchSpec,
+  LocalIdentity,
   ProcessHandlers,
   ServerProcess,
   StartRefusal,
@@ -47,10 +48,10 @@ export function localLauncher(
   { cgroupParent, watch = () => UNWATCHED }: LocalOptions = {},
 ): Launcher {
   return {
-    launch(definition, handlers) {
+    launch(spec, handlers) {
       const watched = watch();
       try {
-        return new LocalProcess(definition, handlers, platform, cgroupParent, watched);
+        return new LocalProcess(spec, handlers, platform, cgroupParent, watched);
       } catch (error) {
         watched.ended();
         throw error;
@@ -62,12 +63,12 @@ export function localLauncher(
 /** One child process: its streams, and what is heard of it. How its tree ends is for {@link LocalTree}. */
 class LocalProcess implements ServerProcess {
   readonly pid: number | undefined;
-  readonly startTime: number | undefined;
+  readonly identity: LocalIdentity | undefined;
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly stderr: Readable | undefined;
   readonly #child: ChildProcess;
-  readonly #definition: ResolvedDefinition;
+  readonly #spec: LaunchSpec;
   readonly #start: ContainedStart;
   /** Whether it is in its cgroup. */
   #joined: boolean;
@@ -81,16 +82,16 @@ class LocalProcess implements ServerProcess {
   #drained: Promise<void> | undefined;
 
   constructor(
-    definition: ResolvedDefinition,
+    spec: LaunchSpec,
     handlers: ProcessHandlers,
     platform: Platform,
     cgroupParent: string | undefined,
     watch: Watch,
   ) {
-    this.#definition = definition;
+    this.#spec = spec;
     this.#watch = watch;
-    this.#start = prepare(definition, platform, cgroupParent);
-    this.#child = spawnChild(definition, this.#start, platform);
+    this.#start = prepare(spec, platform, cgroupParent);
+    this.#child = spawnChild(spec, this.#start, platform);
     const { pid } = this.#child;
     this.pid = pid;
     // Without descriptors (EMFILE) Node makes no streams: nothing may be written or read then, and nothing will.
@@ -98,10 +99,10 @@ class LocalProcess implements ServerProcess {
     this.stdout = this.#child.stdout ?? new PassThrough();
     this.stderr = this.#child.stderr ?? undefined;
     // Read in the same tick: the child is not collected before, so the row is there even if it is dead already.
-    this.startTime = pid === undefined ? undefined : startTimeOf(platform.table, pid);
-    if (pid !== undefined && this.startTime !== undefined) {
+    this.identity = identityOf(platform.table, pid);
+    if (this.identity) {
       this.#tree = new LocalTree({
-        leader: { pid, startTime: this.startTime },
+        leader: this.identity,
         start: this.#start,
         platform,
         closeStdin: () => this.stdin.end(),
@@ -111,9 +112,9 @@ class LocalProcess implements ServerProcess {
     this.#listen(handlers);
     if (pid !== undefined && this.#tree === undefined) this.#refuseUnknown();
     this.#joined = !this.#start.joinsLater;
-    if (this.#start.joinsLater) void this.#joinGroup();
+    if (this.#start.joinsLater) void this.#joinCgroup();
     if (this.#tree) killAtExit(this.#lastResort);
-    if (pid !== undefined && this.startTime !== undefined) watch.started({ pid, startTime: this.startTime });
+    if (this.identity) watch.started(this.identity);
     // A pool never keeps its host alive; a request in flight does that by itself.
     this.#child.unref();
     for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) unrefStream(stream);
@@ -124,9 +125,9 @@ class LocalProcess implements ServerProcess {
   }
 
   get containment(): ContainmentLevel {
-    const { group, mark, containment } = this.#start;
+    const { cgroup, mark, containment } = this.#start;
     if (containment === 'group') return 'group';
-    return group && this.#joined ? 'cgroup' : mark ? 'markers' : 'tree';
+    return cgroup && this.#joined ? 'cgroup' : mark ? 'markers' : 'tree';
   }
 
   get refusal(): StartRefusal | undefined {
@@ -145,7 +146,7 @@ class LocalProcess implements ServerProcess {
     return this.#drained;
   }
 
-  end({ graces = this.#definition, ...how }: EndOptions): Promise<TerminationReport> {
+  end({ graces = this.#spec, ...how }: EndOptions): Promise<TerminationReport> {
     if (this.#tree) return this.#tree.end(how, graces);
     return Promise.resolve({ pid: this.pid ?? 0, endedBy: 'exit', steps: [], duration: 0, survivors: [] });
   }
@@ -160,24 +161,24 @@ class LocalProcess implements ServerProcess {
 
   #onDead(): void {
     this.#destroyStreams();
-    this.#start.group?.remove();
+    this.#start.cgroup?.remove();
     forgetAtExit(this.#lastResort);
     this.#watch.ended();
   }
 
   /** Takes the tree into its cgroup, unless it has ended before. */
-  async #joinGroup(): Promise<void> {
-    const { group } = this.#start;
+  async #joinCgroup(): Promise<void> {
+    const { cgroup } = this.#start;
     const { pid } = this;
-    if (group === undefined || pid === undefined) return;
+    if (cgroup === undefined || pid === undefined) return;
     // Its number is nobody else's before its exit is told.
     const hasExited = () => this.#child.exitCode !== null || this.#child.signalCode !== null;
     try {
-      await group.adopt(pid, hasExited);
+      await cgroup.adopt(pid, hasExited);
       this.#joined = true;
     } catch (error) {
       if (!hasExited())
-        noteMissingGroup(`a server could not be taken into its cgroup (${errnoOf(error) ?? 'unknown'})`);
+        noteMissingCgroup(`a server could not be taken into its cgroup (${errnoOf(error) ?? 'unknown'})`);
     }
   }
 
@@ -188,14 +189,14 @@ class LocalProcess implements ServerProcess {
       // Also emitted for a failed kill(), which says nothing about the start.
       if (child.pid !== undefined) return;
       this.#watch.ended();
-      this.#start.group?.remove();
-      handlers.onSpawnError(spawnError(this.#definition, error));
+      this.#start.cgroup?.remove();
+      handlers.onSpawnError(spawnError(this.#spec, error));
     });
     // `exit`, not `close`: a helper that holds stdout delays `close`, perhaps for ever.
     child.once('exit', (exitCode, signal) => {
       if (this.#tree) this.#tree.leaderExited();
-      else this.#start.group?.remove();
-      handlers.onExit({ exitCode, signal, ...this.#start.group?.verdict() });
+      else this.#start.cgroup?.remove();
+      handlers.onExit({ exitCode, signal, ...this.#start.cgroup?.verdict() });
     });
     // EPIPE and the like reach whoever writes through its callback; without a listener they would crash the host.
     child.stdin?.on('error', () => {});
@@ -210,9 +211,9 @@ class LocalProcess implements ServerProcess {
   /** A process whose identity cannot be read could not be ended safely later. Now it still can: it is our child. */
   #refuseUnknown(): never {
     this.#child.kill('SIGKILL');
-    this.#start.group?.kill();
+    this.#start.cgroup?.kill();
     this.#destroyStreams();
-    const { name } = this.#definition;
+    const { name } = this.#spec;
     throw new PoolError(
       'SPAWN_FAILED',
       `server '${name}' was started, but the process table does not show it: it ended at once, or was killed now`,
@@ -228,23 +229,23 @@ class LocalProcess implements ServerProcess {
 }
 
 /** Finds the program, and makes what holds its processes together. */
-function prepare(definition: ResolvedDefinition, platform: Platform, cgroupParent: string | undefined): ContainedStart {
-  const request = { file: resolveCommand(definition), args: definition.args, env: definition.resolvedEnv };
+function prepare(spec: LaunchSpec, platform: Platform, cgroupParent: string | undefined): ContainedStart {
+  const request = { file: resolveCommand(spec), args: spec.args, env: spec.resolvedEnv };
   try {
-    return containedStart(definition, request, { platform, cgroupParent });
+    return containedStart(spec, request, { platform, cgroupParent });
   } catch (error) {
-    throw error instanceof PoolError ? error : spawnError(definition, error);
+    throw error instanceof PoolError ? error : spawnError(spec, error);
   }
 }
 
 function spawnChild(
-  definition: ResolvedDefinition,
-  { file, args, env, group }: ContainedStart,
+  spec: LaunchSpec,
+  { file, args, env, cgroup }: ContainedStart,
   { detached }: Platform,
 ): ChildProcess {
   try {
     return spawn(file, [...args], {
-      cwd: definition.cwd,
+      cwd: spec.cwd,
       env,
       stdio: ['pipe', 'pipe', 'pipe'],
       shell: false,
@@ -252,15 +253,18 @@ function spawnChild(
       detached,
     });
   } catch (error) {
-    group?.remove();
+    cgroup?.remove();
     // E2BIG and a command that is no program throw in this tick.
-    throw spawnError(definition, error);
+    throw spawnError(spec, error);
   }
 }
 
-function startTimeOf(table: ProcessTable, pid: number): number | undefined {
+/** Undefined when nothing was started, or the table does not show it. */
+function identityOf(table: ProcessTable, pid: number | undefined): LocalIdentity | undefined {
+  if (pid === undefined) return undefined;
   try {
-    return identify(table, pid);
+    const startTime = identify(table, pid);
+    return startTime === undefined ? undefined : { kind: 'local', pid, startTime };
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
-import type { ResolvedDefinition } from '../../config/options.js';
 import { errnoOf, messageOf, PoolError } from '../../errors.js';
+import type { LaunchSpec } from '../launcher.js';
 
 const ADVICE: Readonly<Record<string, string>> = {
   E2BIG: 'its args and env are larger than the operating system allows; pass large data in a file',
@@ -14,7 +14,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 };
 
 /** The error of a start that the operating system refused: what it means, and what to do about it. */
-export function spawnError({ name, command }: ResolvedDefinition, error: unknown): PoolError {
+export function spawnError({ name, command }: Pick<LaunchSpec, 'name' | 'command'>, error: unknown): PoolError {
   const errno = errnoOf(error);
   const why = (errno && ADVICE[errno]) ?? messageOf(error);
   return new PoolError(

@@ -6,29 +6,30 @@ import { MarkSearch } from '../marks/mark-search.js';
 import type { Platform } from '../platform.js';
 import type { ProcessIdentity, ProcessRow } from '../process-table.js';
 import type { EndMode, Graces, TerminationReport, TreePlan } from '../termination-report.js';
-import { type Hold, type LastLook, lastLook } from './kill-escaped.js';
+import { type ContainmentHandles, type KillReport, killEscaped } from './kill-escaped.js';
 import { ProcessGroup } from './process-group.js';
-import { type Kin, ProcessTree } from './process-tree.js';
+import type { ProcessSet } from './process-set.js';
+import { ProcessTree } from './process-tree.js';
 import { endTree, killMembers, planEnd, signalTree } from './termination.js';
 
 export interface LocalTreeParts {
   readonly leader: ProcessIdentity;
   /** How it was started. */
-  readonly start: Hold & { readonly containment: Containment };
+  readonly start: ContainmentHandles & { readonly containment: Containment };
   readonly platform: Platform;
   closeStdin(): void;
-  /** Nothing of it lives: told before its end is reported. */
+  /** No process of it lives. Called before the end is reported. */
   onDead(): void;
 }
 
-/** All that ends with one local process, and each way to end it: on the ladder, at once, or unseen. */
+/** All processes that end with one local server, and each way to end them: by the ladder, at once, or without the table. */
 export class LocalTree {
   readonly #parts: LocalTreeParts;
-  /** Pools that run in this server: known to the looks of its tree, and then to the sweep. */
+  /** Pools that run in this server: found by the scans of its tree, and then known to the sweep. */
   readonly #inner: InnerHosts | undefined;
-  readonly #kin: Kin;
+  readonly #processes: ProcessSet;
   #exited = false;
-  /** What the leader left, in the tick of its exit: whoever kills it then need not look again. */
+  /** What the leader left behind; only in the tick of its exit, so that a kill in the same tick needs no second scan. */
   #left: ProcessRow[] | undefined;
   /** What was killed outside the ladder, and when. */
   readonly #kills: { readonly time: number; readonly processes: number }[] = [];
@@ -38,51 +39,51 @@ export class LocalTree {
     this.#parts = parts;
     const { mark } = parts.start;
     this.#inner = mark && new InnerHosts(mark);
-    this.#kin = kinOf(parts, this.#inner);
+    this.#processes = processSetOf(parts, this.#inner);
   }
 
-  #lastLook(): (() => Promise<LastLook>) | undefined {
+  #killRest(): (() => Promise<KillReport>) | undefined {
     const { leader, start, platform } = this.#parts;
-    const own = this.#kin.lastLook?.bind(this.#kin, platform);
-    return own ?? lastLook(start, platform, { since: leader.startTime, inner: this.#inner });
+    const own = this.#processes.killRest?.bind(this.#processes, platform);
+    return own ?? killEscaped(start, platform, { since: leader.startTime, inner: this.#inner });
   }
 
-  /** Climbs the ladder, and proves that all are dead. */
+  /** Climbs the ladder, and proves that all processes are dead. */
   async end({ mode, signal }: Omit<EndOptions, 'graces'>, graces: Graces): Promise<TerminationReport> {
     const { leader, start, platform, closeStdin, onDead } = this.#parts;
     const target = {
       pid: leader.pid,
       platform,
-      tree: this.#kin,
+      tree: this.#processes,
       closeStdin,
       hasExited: () => this.#exited,
       onceExited: (wake: () => void) => this.#onceExited.add(wake),
-      killGroup: () => start.group?.kill(),
-      lastLook: this.#lastLook(),
+      killCgroup: () => start.cgroup?.kill(),
+      killRest: this.#killRest(),
     };
     const started = performance.now();
     try {
-      if (start.group && !this.#exited) checkJoined(start.group, leader);
+      if (start.cgroup && !this.#exited) checkJoined(start.cgroup, leader);
       const report = this.#withKills(await endTree(target, graces, mode, signal), started);
       if (report.survivors.length === 0) {
-        // Not to be seen is not to be dead: a /proc that hides others' processes hides one that is not dumpable as well.
-        // Its exit was not told, so its number is ours. If it is dead, this reaches nobody.
+        // A process that is not visible may still live: /proc mounted with hidepid hides processes that are not dumpable. As long
+        // as Node has not reported the exit, the pid belongs to our leader. If the group is empty, the signal has no effect.
         if (!this.#exited) platform.signalGroup(leader.pid, 'SIGKILL');
         onDead();
       }
       return report;
     } catch (error) {
-      // The table cannot be read (EMFILE). Nothing can be proven now, but what is surely ours need not live on.
+      // The table cannot be read (EMFILE): nothing can be proven now, but what certainly belongs to the server can be ended.
       closeStdin();
       if (mode === 'emergency') this.#killUnseen();
       throw error;
     }
   }
 
-  /** What the ladder would do now. Signals nobody. */
+  /** What the ladder would do now. Sends no signal. */
   plan(mode: EndMode, graces: Graces): TreePlan {
     const { leader, platform } = this.#parts;
-    return planEnd({ pid: leader.pid, platform, tree: this.#kin, hasExited: () => this.#exited }, graces, mode);
+    return planEnd({ pid: leader.pid, platform, tree: this.#processes, hasExited: () => this.#exited }, graces, mode);
   }
 
   /** Kills what can be killed without waiting, before the ladder comes. */
@@ -90,28 +91,28 @@ export class LocalTree {
     const { platform } = this.#parts;
     if (!platform.withoutInit) return this.killAll();
     try {
-      const living = this.#left ?? this.#kin.refresh();
+      const living = this.#left ?? this.#processes.refresh();
       this.#noteKill(living.length);
-      // Parents come later, when they have collected. The ladder, which comes anyway, proves that it was done.
-      killMembers(platform, this.#kin, living).catch(() => {});
+      // Parents are killed later, when they have collected their children. The ladder follows in any case, and proves it.
+      killMembers(platform, this.#processes, living).catch(() => {});
     } catch {
       this.#killUnseen();
     }
   }
 
-  /** All at once: for the last tick of the host, and where an init collects them. */
+  /** Kills all members at once: in the last tick of the host, and where an init collects orphans. */
   killAll(): void {
     try {
-      const living = this.#left ?? this.#kin.refresh();
+      const living = this.#left ?? this.#processes.refresh();
       this.#noteKill(living.length);
-      signalTree(this.#parts.platform, this.#kin, living, 'SIGKILL');
-      this.#parts.start.group?.kill();
+      signalTree(this.#parts.platform, this.#processes, living, 'SIGKILL');
+      this.#parts.start.cgroup?.kill();
     } catch {
       this.#killUnseen();
     }
   }
 
-  /** To be called in the tick in which the leader is collected. */
+  /** Call it in the tick in which Node has collected the leader. */
   leaderExited(): void {
     this.#exited = true;
     this.#adoptOrphans();
@@ -119,23 +120,23 @@ export class LocalTree {
     this.#onceExited.clear();
   }
 
-  /** Takes in what the leader left. If the table cannot be read now, they cannot be told from strangers any more. */
+  /** Adopts what the leader left. If the table cannot be read in this tick, orphans are not recognized later. */
   #adoptOrphans(): void {
     try {
-      this.#left = this.#kin.leaderExited();
-      // A look is good for its own tick.
+      this.#left = this.#processes.leaderExited();
+      // A scan is valid only in its own tick.
       queueMicrotask(() => {
         this.#left = undefined;
       });
     } catch {
-      // EMFILE. The ladder ends the members that are known.
+      // EMFILE. The ladder still ends the known members.
     }
   }
 
-  /** Kills the group without a look at it: until the leader was collected, its number is nobody else's. */
+  /** Kills the group without reading the table: until Node has collected the leader, its number belongs to it. */
   #killUnseen(): void {
     const { leader, start, platform } = this.#parts;
-    start.group?.kill();
+    start.cgroup?.kill();
     if (this.#exited) return;
     this.#noteKill(1);
     platform.signalGroup(leader.pid, 'SIGKILL');
@@ -145,25 +146,25 @@ export class LocalTree {
     if (processes > 0) this.#kills.push({ time: performance.now(), processes });
   }
 
-  /** What was killed outside the ladder belongs into its report. */
+  /** Adds what was killed outside the ladder to the report of the ladder. */
   #withKills(report: TerminationReport, started: number): TerminationReport {
     const kills = this.#kills.map(({ time, processes }) => {
       return { step: 'SIGKILL' as const, at: Math.max(0, Math.round(time - started)), processes };
     });
     const all = [...report.steps, ...kills].sort((a, b) => a.at - b.at);
-    // Killed twice in a row is killed once.
+    // Two kills in a row are reported as one step.
     const steps = all.filter(({ step }, index) => step !== all[index - 1]?.step);
     return { ...report, steps, endedBy: steps.at(-1)?.step ?? report.endedBy };
   }
 }
 
-/** Who shall end with the server. */
-function kinOf(
-  { leader, start: { containment, mark, group }, platform: { table, marks: reads } }: LocalTreeParts,
+/** Which processes end with the server. */
+function processSetOf(
+  { leader, start: { containment, mark, cgroup }, platform: { table, marks: readMark } }: LocalTreeParts,
   inner: InnerHosts | undefined,
-): Kin {
+): ProcessSet {
   if (containment === 'group') return new ProcessGroup(table, leader);
   const since = leader.startTime;
-  const marks = mark && reads ? new MarkSearch(mark, { table, reads, since, inner }) : undefined;
-  return new ProcessTree(table, leader, { marks, inCgroup: group && (() => group.pids()) });
+  const marks = mark && readMark ? new MarkSearch(mark, { table, readMark, since, inner }) : undefined;
+  return new ProcessTree(table, leader, { marks, inCgroup: cgroup && (() => cgroup.pids()) });
 }

@@ -1,17 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Platform } from '../platform.js';
 import type { ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
-import type { LastLook } from './kill-escaped.js';
-import type { Kin } from './process-tree.js';
+import type { KillReport } from './kill-escaped.js';
+import type { ProcessSet } from './process-set.js';
 
 /**
- * The processes in the group that a server was started in, and nobody else: what has made a group or session of its own
- * is left alone, as `containment: 'group'` asks for.
+ * The processes in the group that a server was started in. A process that has made a group or session of its own is left
+ * alone: `containment: 'group'` asks for that.
  */
-export class ProcessGroup implements Kin {
+export class ProcessGroup implements ProcessSet {
   readonly #table: ProcessTable;
   readonly #leader: ProcessIdentity;
-  /** Those that the last look saw. */
+  /** The members that the last scan has shown. */
   #members: readonly number[];
 
   constructor(table: ProcessTable, leader: ProcessIdentity) {
@@ -34,10 +34,10 @@ export class ProcessGroup implements Kin {
   }
 
   /**
-   * One signal to the whole group: the kernel sees to it that it misses nobody, however they fork, while a look at the table
-   * may miss a chain of processes in which each starts the next. Then whoever lives all the same.
+   * Sends one signal to the whole group: the kernel misses no member, however fast they fork, while a scan of the table may
+   * miss a chain of processes in which each starts the next. Then waits until no member lives.
    */
-  async lastLook({ signalGroup, pace }: Platform): Promise<LastLook> {
+  async killRest({ signalGroup, pace }: Platform): Promise<KillReport> {
     const killed = this.refresh();
     if (this.#isOurs()) signalGroup(this.#leader.pid, 'SIGKILL');
     const end = performance.now() + pace.killGrace;
@@ -59,8 +59,8 @@ export class ProcessGroup implements Kin {
   }
 
   /**
-   * The number of the group is given to nobody while a member lives in it, whoever leads it: so it is ours, unless somebody
-   * has it as a pid who is not our leader. A zombie that was not collected yet holds it as well.
+   * The kernel does not reuse the number of a group while a member lives in it. So the group belongs to this server, unless
+   * another process than our leader has the number as its pid. An uncollected zombie holds the number as well.
    */
   #isOurs(): boolean {
     const holder = this.#table.read(this.#leader.pid);

@@ -1,52 +1,33 @@
 import type { MarkSearch } from '../marks/mark-search.js';
-import type { Platform } from '../platform.js';
 import type { ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
-import type { LastLook } from './kill-escaped.js';
+import type { ProcessSet } from './process-set.js';
 
-/** Those who end with a server, as far as they were ever seen. */
-export interface Kin {
-  /**
-   * The leader was collected: takes in everything that is left in its group. To be called in the tick of the exit, when
-   * its row is gone, but its number cannot be anybody else's yet. Returns the living.
-   */
-  leaderExited(): ProcessRow[];
-  /** Looks at the whole table: finds new members, forgets dead ones. Returns the living. */
-  refresh(): ProcessRow[];
-  /** Looks only at the members that are known: cheap, but blind for new ones. Returns the living. */
-  living(): ProcessRow[];
-  /** The last look, where it can do better than those at the table. */
-  lastLook?(platform: Platform): Promise<LastLook>;
-  /** The groups in which `members` live and whose number is ours. A signal to them reaches no stranger. */
-  groupsOf(members: Iterable<ProcessRow>): Set<number>;
-}
-
-/** By what those are found whom their kinship does not give away. */
-export interface Signs {
+/** Where members are found that have left the tree. */
+export interface MemberSources {
   readonly marks?: MarkSearch | undefined;
-  /** The pids of those who live in the cgroup of the server. */
+  /** The pids of the processes in the cgroup of the server. */
   readonly inCgroup?: (() => ReadonlySet<number>) | undefined;
 }
 
 /**
- * The members of one server's process tree, as far as they were ever seen: its leader, all that descend from it, all in a
- * group or session that one of them leads, and, where they have these, all in its cgroup and all that bear its mark. A
- * member stays one after its parent died, because its identity is remembered, so that a tree that falls apart while it is
- * ended is still known whole.
+ * The processes of one server: its leader, all descendants, all processes in a group or session that one of them leads, and,
+ * where the server has these, all processes in its cgroup and all that have its mark. A member remains a member after its
+ * parent has died, because its identity is remembered: so a tree that falls apart while it is ended is still known as a whole.
  */
-export class ProcessTree implements Kin {
+export class ProcessTree implements ProcessSet {
   readonly #table: ProcessTable;
   readonly #leader: ProcessIdentity;
-  readonly #signs: Signs;
+  readonly #sources: MemberSources;
   #adopting = false;
-  /** pid → start time of everything that was seen as a member and not yet as dead. */
+  /** pid → start time of each member that was not seen dead yet. */
   readonly #members = new Map<number, number>();
-  /** Groups and sessions led by a member: their number belongs to us for as long as a member lives in them. */
+  /** Groups and sessions that a member leads or led. The number belongs to this server as long as a member lives in them. */
   readonly #led = new Set<number>();
 
-  constructor(table: ProcessTable, leader: ProcessIdentity, signs: Signs = {}) {
+  constructor(table: ProcessTable, leader: ProcessIdentity, sources: MemberSources = {}) {
     this.#table = table;
     this.#leader = leader;
-    this.#signs = signs;
+    this.#sources = sources;
     this.#members.set(leader.pid, leader.startTime);
     // The leader is spawned as leader of a new session and a new group, both of its own number.
     this.#led.add(leader.pid);
@@ -58,7 +39,7 @@ export class ProcessTree implements Kin {
     try {
       return this.refresh();
     } finally {
-      // Never later, not even if the table could not be read now: the number may have been given again.
+      // Only in this tick, even if the table could not be read now: later the pid may belong to another process.
       this.#adopting = false;
     }
   }
@@ -69,20 +50,20 @@ export class ProcessTree implements Kin {
     const members = this.#present(table);
     const undecided = new Set(table.values());
     for (const row of members.values()) undecided.delete(row);
-    this.#addKin(members, undecided);
-    if (this.#addGrouped(members, undecided)) this.#addKin(members, undecided);
-    // Only of those whom their kinship does not give away: a mark costs more to read than a row to compare.
-    this.#signs.marks?.begin(table);
-    this.#signs.marks?.learnFrom(members.values());
+    this.#addRelated(members, undecided);
+    if (this.#addFromCgroup(members, undecided)) this.#addRelated(members, undecided);
+    // Marks are read last, and only of processes that are not members yet: reading a mark costs more than comparing a row.
+    this.#sources.marks?.begin(table);
+    this.#sources.marks?.learnFrom(members.values());
     do {
-      if (this.#addMarked(members, undecided, table)) this.#addKin(members, undecided);
-    } while (this.#signs.marks?.reconsider());
+      if (this.#addMarked(members, undecided, table)) this.#addRelated(members, undecided);
+    } while (this.#sources.marks?.reconsider());
     return this.#settle(members);
   }
 
-  /** Takes those who descend from `members`, or share a group or session that is ours. */
-  #addKin(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): void {
-    // Each pass finds the next generation; a pass that finds nobody is the last.
+  /** Adds the descendants of `members`, and what is in a group or session that belongs to the server. */
+  #addRelated(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): void {
+    // Each pass finds the next generation; the pass that finds nothing is the last.
     for (let found = true; found; ) {
       found = false;
       const groups = new Set<number>();
@@ -101,11 +82,12 @@ export class ProcessTree implements Kin {
   }
 
   /**
-   * Takes those who live in the cgroup. Asked for after the table, so that a number in it is of one who is there now; whoever
-   * was started meanwhile has a row by now. Their groups are not ours by that: each gets its own signal.
+   * Adds the processes in the cgroup. The cgroup is read after the table, so that each of its pids is a current one; a process
+   * that was started in between is read from the table now. Their process groups may contain other processes, so each of them
+   * gets a signal of its own.
    */
-  #addGrouped(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
-    const pids = new Set(this.#signs.inCgroup?.());
+  #addFromCgroup(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
+    const pids = new Set(this.#sources.inCgroup?.());
     for (const pid of members.keys()) pids.delete(pid);
     const seen = [...undecided].filter(({ pid }) => pids.delete(pid));
     const younger = [...pids].map((pid) => this.#table.read(pid)).filter((row) => row !== undefined);
@@ -117,7 +99,7 @@ export class ProcessTree implements Kin {
     return seen.length + younger.length > 0;
   }
 
-  /** Takes those who bear the mark of this tree: they left it by a session of their own and a parent that died. */
+  /** Adds processes that have the mark of this server: they left the tree by a new session and the death of their parent. */
   #addMarked(
     members: Map<number, ProcessRow>,
     undecided: Set<ProcessRow>,
@@ -125,16 +107,16 @@ export class ProcessTree implements Kin {
   ): boolean {
     let found = false;
     for (const row of undecided) {
-      const bearing = this.#signs.marks?.bears(row);
-      if (!bearing) continue;
+      const match = this.#sources.marks?.match(row);
+      if (!match) continue;
       undecided.delete(row);
       members.set(row.pid, row);
       this.#add(row);
       found = true;
-      // Whoever led its session may be dead, but descended from our leader, which began one: so it is all ours. One who
-      // lives is asked himself: somebody may have run a command with our environment in a terminal of his own. What is only
-      // said to be inside of us says nothing of those beside it.
-      if (bearing === 'inner') continue;
+      // The leader of its session may be dead, but it descended from our leader, because our leader began a session of its own.
+      // So the whole session is ours. A leader that lives must have the mark itself: a user may have run a command with the
+      // environment of this server in a terminal. 'inner' is too weak to conclude anything about other processes.
+      if (match === 'inner') continue;
       for (const led of [row.group, row.session]) if (!table.has(led)) this.#led.add(led);
     }
     return found;
@@ -157,10 +139,10 @@ export class ProcessTree implements Kin {
 
   #adoptOrphans(table: Map<number, ProcessRow>): void {
     const { pid, startTime } = this.#leader;
-    // Somebody has the number already: then no member of ours was left in the group, or it could not have been given.
+    // The pid is in use again. That is impossible while a member is left in the group, so no member is left.
     if (table.has(pid)) return;
     for (const row of table.values()) {
-      // Windows: no groups, but a process keeps the number of its parent. An older one had another parent of that number.
+      // Windows has no groups, but a process keeps the pid of its parent. An older process had another parent of that pid.
       const child = row.parent === pid && row.startTime >= startTime;
       if (child || row.group === pid || row.session === pid) this.#add(row);
     }
@@ -171,12 +153,12 @@ export class ProcessTree implements Kin {
     this.#noteLeader(row);
   }
 
-  /** A member may make a group of its own at any time. */
+  /** A member may make a group or session of its own at any time. */
   #noteLeader({ pid, group, session }: ProcessRow): void {
     if (group === pid || session === pid) this.#led.add(pid);
   }
 
-  /** Members that are in `table` under the identity they had, dead ones included: a zombie still holds its group. */
+  /** The members that `table` shows under the same identity. Dead ones too: a zombie still holds the number of its group. */
   #present(table: Map<number, ProcessRow>): Map<number, ProcessRow> {
     const present = new Map<number, ProcessRow>();
     for (const [pid, startTime] of this.#members) {

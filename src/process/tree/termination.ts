@@ -10,34 +10,33 @@ import type {
   TerminationReport,
   TreePlan,
 } from '../termination-report.js';
-import type { LastLook } from './kill-escaped.js';
-import { signalFromLeaves } from './leaves-first.js';
-import type { Kin } from './process-tree.js';
+import type { KillReport } from './kill-escaped.js';
+import type { ProcessSet } from './process-set.js';
 
 export interface TerminationTarget {
   readonly pid: number;
   readonly platform: Platform;
-  readonly tree: Kin;
+  readonly tree: ProcessSet;
   closeStdin(): void;
   /** Whether the leader's exit was seen. */
   hasExited(): boolean;
   /** Calls `wake` at the leader's exit. */
   onceExited(wake: () => void): void;
-  /** Kills at once all whom the kernel holds together for us. */
-  killGroup?: (() => void) | undefined;
-  /** Kills what looks at the table cannot find, until nobody is left. */
-  lastLook?: (() => Promise<LastLook>) | undefined;
+  /** Kills all processes in the cgroup at once. */
+  killCgroup?: (() => void) | undefined;
+  /** Kills what scans of the table may miss, until no process is left. */
+  killRest?: (() => Promise<KillReport>) | undefined;
 }
 
-/** What a leader that has exited may leave its helpers to finish by themselves before they are told to. */
+/** How long helpers may take to end by themselves after the exit of their leader, ms; then they get SIGTERM. */
 const STRAGGLER_GRACE = 200;
 
-/** How long parents may take to collect what was killed, where nobody else does. */
+/** Without an init: how long parents may take to collect their killed children, ms. */
 const COLLECT_GRACE = 300;
 
 /**
- * The one way in which process trees end: close stdin, SIGTERM, SIGKILL, each with its grace; then proof, from the state
- * of each process, that nobody is left.
+ * The one way in which process trees are ended: close stdin, SIGTERM, SIGKILL, each with its grace; then the proof, from the
+ * state of each process, that none is left.
  */
 export async function endTree(
   target: TerminationTarget,
@@ -52,7 +51,7 @@ export async function endTree(
     steps.push({ step, at: Math.round(performance.now() - started), processes: living.length });
   const hurried = () => abort?.aborted === true;
 
-  // Seen whole before anything dies: a member whose parent is gone could not be found any more.
+  // Scanned as a whole before any process dies: a member whose parent is dead could not be found any more.
   let living: readonly ProcessRow[] = tree.refresh();
   for (const { step, grace } of ladder(mode, graces, target.platform, target.hasExited())) {
     if (living.length === 0 || (step !== 'SIGKILL' && hurried())) continue;
@@ -63,13 +62,13 @@ export async function endTree(
       if (step === 'eof') target.closeStdin();
       else left = await sendSigterm(target, living, grace, abort);
       living = await waitForEnd(target, left, abort, step === 'eof' ? 'until the leader exits' : undefined);
-      // Looked at whole again before each signal: what was forked meanwhile may have a session of its own.
+      // Scanned as a whole again before each signal: a process forked meanwhile may have a session of its own.
       if (living.length > 0) living = tree.refresh();
     }
   }
-  // One look is no proof: what forks while it is looked at may be seen in none of several looks.
-  if (living.length === 0 && target.lastLook) {
-    const { killed, survivors } = await target.lastLook();
+  // One scan is no proof: a chain of forks may be missed by several scans.
+  if (living.length === 0 && target.killRest) {
+    const { killed, survivors } = await target.killRest();
     if (killed.length > 0 && steps.at(-1)?.step !== 'SIGKILL') begin('SIGKILL', killed);
     living = survivors;
   }
@@ -82,7 +81,7 @@ export async function endTree(
   };
 }
 
-/** The rungs that a tree is led up, lowest first. */
+/** The rungs of the ladder, lowest first. */
 function ladder(
   mode: EndMode,
   { eofGrace, termGrace }: Graces,
@@ -97,8 +96,8 @@ function ladder(
 }
 
 /**
- * What {@link endTree} would do now. Looks at the whole table, by which the tree gets to know members that it had not seen
- * yet, as by the first look of the ladder; nothing else changes.
+ * What {@link endTree} would do now. It scans the table, as the ladder does at first, so that the tree may learn of new members;
+ * nothing else changes.
  */
 export function planEnd(
   { pid, platform, tree, hasExited }: Pick<TerminationTarget, 'pid' | 'platform' | 'tree' | 'hasExited'>,
@@ -115,7 +114,7 @@ export function planEnd(
   };
 }
 
-/** Waits until the tree is dead, or the grace is over; returns who lives then. */
+/** Waits until the tree is dead, or the grace is over. Returns the living members. */
 async function waitForEnd(
   target: TerminationTarget,
   grace: number,
@@ -123,21 +122,21 @@ async function waitForEnd(
   asleep?: 'until the leader exits',
 ): Promise<readonly ProcessRow[]> {
   let end = performance.now() + grace;
-  // A leader that lives needs no polling: its exit wakes us.
+  // A living leader needs no polling: its exit ends the pause.
   if (asleep && !target.hasExited()) {
     await pause(grace, target, abort);
     if (target.hasExited()) end = Math.min(end, performance.now() + STRAGGLER_GRACE);
   }
   const { firstPoll, longestPoll } = target.platform.pace;
   for (let interval = firstPoll; ; interval = Math.min(interval * 2, longestPoll)) {
-    const living = whoLives(target.tree);
+    const living = livingOf(target.tree);
     const left = end - performance.now();
     if (living.length === 0 || left <= 0 || abort?.aborted) return living;
     await pause(Math.min(interval, left), undefined, abort);
   }
 }
 
-/** Asks all to end; returns how much of the grace is left. */
+/** Sends SIGTERM to all members. Returns what is left of the grace. */
 async function sendSigterm(
   { platform, tree }: TerminationTarget,
   living: readonly ProcessRow[],
@@ -150,18 +149,18 @@ async function sendSigterm(
   }
   const started = performance.now();
   const rest = (delay: number) => pause(delay, undefined, abort);
-  // The parent of a child that does not end is not asked at all: it would end, and leave an orphan.
+  // The parent of a child that does not end gets no SIGTERM: it would end, and leave an orphan.
   await signalFromLeaves(platform, tree, 'SIGTERM', grace, rest, () => abort?.aborted === true);
   return grace - (performance.now() - started);
 }
 
-/** Kills all that live, each after its children where nobody else collects them; what has no children, in this tick. */
-export async function killMembers(platform: Platform, tree: Kin, living: readonly ProcessRow[]): Promise<void> {
+/** Kills all living members. Without an init each is killed after its children; what has no children is killed in this tick. */
+export async function killMembers(platform: Platform, tree: ProcessSet, living: readonly ProcessRow[]): Promise<void> {
   if (platform.withoutInit) await signalFromLeaves(platform, tree, 'SIGKILL', COLLECT_GRACE, pause);
   signalTree(platform, tree, platform.withoutInit ? tree.refresh() : living, 'SIGKILL');
 }
 
-/** Kills, looks again, and kills what was forked meanwhile, until nobody is left or the time is up. */
+/** Kills, scans again, and kills what was forked meanwhile, until no member is left or the time is up. */
 async function killUntilQuiet(
   target: TerminationTarget,
   first: readonly ProcessRow[],
@@ -170,12 +169,12 @@ async function killUntilQuiet(
   const { firstPoll, longestPoll } = target.platform.pace;
   const end = performance.now() + grace;
   if (target.platform.killTree) for (const root of rootsOf(first)) target.platform.killTree(root);
-  // The cgroup is killed only if somebody lives at the next look: for the kernel that is more work than a signal.
+  // The cgroup is killed only if a member still lives at the next scan: it costs the kernel more than signals.
   else await killMembers(target.platform, target.tree, first);
   for (let interval = firstPoll; ; interval = Math.min(interval * 2, longestPoll)) {
     await pause(interval);
     const known = target.tree.living();
-    // The whole table is read only when those known are dead, or time runs out: a pass costs more than a few look-ups.
+    // While known members live, the whole table is read only at the longest interval: it costs more than a few reads.
     if (known.length > 0 && interval < longestPoll) continue;
     const living = target.tree.refresh();
     if (living.length === 0 || performance.now() > end) return living;
@@ -183,27 +182,27 @@ async function killUntilQuiet(
   }
 }
 
-function kill({ platform, tree, killGroup }: TerminationTarget, living: readonly ProcessRow[]): void {
+function kill({ platform, tree, killCgroup }: TerminationTarget, living: readonly ProcessRow[]): void {
   signalTree(platform, tree, living, 'SIGKILL');
-  killGroup?.();
+  killCgroup?.();
 }
 
-/** Those whose parent is no member: all others are below them. */
+/** The members whose parent is no member: all others are below them. */
 function rootsOf(members: readonly ProcessRow[]): ProcessRow[] {
   const pids = new Set(members.map(({ pid }) => pid));
   return members.filter(({ parent }) => !pids.has(parent));
 }
 
-/** The known members first, the whole table when these are dead: it may hold what they forked. */
-function whoLives(tree: Kin): readonly ProcessRow[] {
+/** Reads the known members; when these are dead, the whole table, which may show what they have forked. */
+function livingOf(tree: ProcessSet): readonly ProcessRow[] {
   const known = tree.living();
   return known.length > 0 ? known : tree.refresh();
 }
 
-/** Signals all members, nobody else. */
+/** Signals all members, and no other process. */
 export function signalTree(
   platform: Platform,
-  tree: Kin,
+  tree: ProcessSet,
   members: readonly ProcessRow[],
   signal: NodeJS.Signals,
 ): void {
@@ -212,13 +211,45 @@ export function signalTree(
   for (const pid of pids) platform.signalProcess(pid, signal);
 }
 
-/** The groups that are ours, and by their own number the members that left for a group which is not. */
-function targetsOf(tree: Kin, members: readonly ProcessRow[]): SignalTargets {
+/** The groups that belong to the server, and the pids of the members that are in other groups. */
+function targetsOf(tree: ProcessSet, members: readonly ProcessRow[]): SignalTargets {
   const groups = tree.groupsOf(members);
   return { groups: [...groups], pids: members.filter(({ group }) => !groups.has(group)).map(({ pid }) => pid) };
 }
 
-/** Ends early when the leader of `target` exits, or `abort` is aborted. Never keeps the host alive. */
+/**
+ * Signals each member only when it has no children any more, zombies included, so that every parent can still collect its
+ * children. For hosts without an init, where an orphan stays a zombie. The leaves are signalled in this tick.
+ *
+ * @param patience how long parents may take to collect their children, ms
+ * @param rest waits for that many ms
+ * @param hurried ends the wait early when it returns true
+ */
+export async function signalFromLeaves(
+  { table, signalProcess, pace }: Platform,
+  tree: ProcessSet,
+  signal: NodeJS.Signals,
+  patience: number,
+  rest: (delay: number) => Promise<void>,
+  hurried: () => boolean = () => false,
+): Promise<void> {
+  const end = performance.now() + patience;
+  const signalled = new Set<string>();
+  const identity = ({ pid, startTime }: ProcessRow) => `${pid}@${startTime}`;
+  for (let interval = pace.firstPoll; ; interval = Math.min(interval * 2, pace.longestPoll)) {
+    const waiting = tree.refresh().filter((row) => !signalled.has(identity(row)));
+    if (waiting.length === 0 || performance.now() >= end || hurried()) return;
+    const parents = new Set([...table.scan().values()].map(({ parent }) => parent));
+    for (const row of waiting) {
+      if (parents.has(row.pid)) continue;
+      signalProcess(row.pid, signal);
+      signalled.add(identity(row));
+    }
+    await rest(interval);
+  }
+}
+
+/** Waits; ends early when the leader of `target` exits, or `abort` is aborted. Does not keep the host alive. */
 function pause(delay: number, target?: TerminationTarget, abort?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { enableController, limitFiles } from '../../../src/process/cgroup/cgroup-limits.js';
 import { linux } from '../../../src/process/platforms/linux.js';
 import { wordsOf } from '../../../src/server/exit-words.js';
-import { CGROUP_ROOT, cgroup, fakeGroups, hasCgroups, isRoot } from '../../helpers/cgroups.js';
+import { CGROUP_ROOT, cgroup, fakeCgroups, hasCgroups, isRoot } from '../../helpers/cgroups.js';
 import { define } from '../../helpers/definition.js';
 import { launch } from '../../helpers/launch.js';
 
@@ -27,11 +27,11 @@ describe('limits of a cgroup', () => {
   });
 
   it('[CGROUP-4] are written where the controllers are there (in a folder of ordinary files)', () => {
-    const { host } = fakeGroups();
+    const { host } = fakeCgroups();
     writeFileSync(join(host.folder, 'cgroup.subtree_control'), 'cpu memory pids\n');
-    const { group, missing } = host.make(7, ALL);
+    const { cgroup, missing } = host.make(7, ALL);
     expect(missing).toEqual([]);
-    expect(['memory.max', 'memory.swap.max', 'pids.max', 'cpu.max'].map((file) => read(group.folder, file))).toEqual([
+    expect(['memory.max', 'memory.swap.max', 'pids.max', 'cpu.max'].map((file) => read(cgroup.folder, file))).toEqual([
       '1572864',
       '0',
       '20',
@@ -40,14 +40,14 @@ describe('limits of a cgroup', () => {
   });
 
   it('[CGROUP-4] that lack their controller are told, the others are written (in a folder of ordinary files)', () => {
-    const { parent, host } = fakeGroups();
+    const { parent, host } = fakeCgroups();
     writeFileSync(join(host.folder, 'cgroup.subtree_control'), 'pids\n');
     writeFileSync(join(parent, 'cgroup.controllers'), 'pids\n');
-    const { group, missing } = host.make(7, ALL);
+    const { cgroup, missing } = host.make(7, ALL);
     expect(missing.map(({ option }) => option)).toEqual(['memoryMB', 'swapMB', 'cpuPercent']);
     expect(missing[0]?.why).toBe(`the controller 'memory' is not delegated to ${parent}`);
-    expect(read(group.folder, 'pids.max')).toBe('20');
-    expect(existsSync(join(group.folder, 'memory.max'))).toBe(false);
+    expect(read(cgroup.folder, 'pids.max')).toBe('20');
+    expect(existsSync(join(cgroup.folder, 'memory.max'))).toBe(false);
   });
 
   it.runIf(hasCgroups && hasSpare && isRoot)('[CGROUP-4] are enabled from the root down, where nobody lives', () => {
@@ -68,7 +68,7 @@ describe('limits of a cgroup', () => {
     }
   });
 
-  it.runIf(hasCgroups && hasSpare && isRoot)('[CGROUP-4] cannot be had below a group with processes', async () => {
+  it.runIf(hasCgroups && hasSpare && isRoot)('[CGROUP-4] cannot be had below a cgroup with processes', async () => {
     const parent = cgroup();
     const before = read(CGROUP_ROOT!, 'cgroup.subtree_control');
     writeFileSync(join(CGROUP_ROOT!, 'cgroup.subtree_control'), `+${SPARE}`);
@@ -85,19 +85,19 @@ describe('limits of a cgroup', () => {
   });
 
   it('[CGROUP-5] are told by the kernel when they were reached (in a folder of ordinary files)', async () => {
-    const { host } = fakeGroups();
-    const { group } = host.make(9);
-    expect(group.verdict()).toEqual({});
-    writeFileSync(join(group.folder, 'memory.events'), 'low 0\nhigh 0\nmax 12\noom 1\noom_kill 0\noom_group_kill 0\n');
-    writeFileSync(join(group.folder, 'pids.events'), 'max 0\n');
-    expect(group.verdict()).toEqual({});
-    writeFileSync(join(group.folder, 'memory.events'), 'low 0\nhigh 0\nmax 12\noom 1\noom_kill 2\noom_group_kill 0\n');
-    writeFileSync(join(group.folder, 'pids.events'), 'max 3\n');
-    expect(group.verdict()).toEqual({ outOfMemory: true, processLimitHit: true });
+    const { host } = fakeCgroups();
+    const { cgroup } = host.make(9);
+    expect(cgroup.verdict()).toEqual({});
+    writeFileSync(join(cgroup.folder, 'memory.events'), 'low 0\nhigh 0\nmax 12\noom 1\noom_kill 0\noom_group_kill 0\n');
+    writeFileSync(join(cgroup.folder, 'pids.events'), 'max 0\n');
+    expect(cgroup.verdict()).toEqual({});
+    writeFileSync(join(cgroup.folder, 'memory.events'), 'low 0\nhigh 0\nmax 12\noom 1\noom_kill 2\noom_group_kill 0\n');
+    writeFileSync(join(cgroup.folder, 'pids.events'), 'max 3\n');
+    expect(cgroup.verdict()).toEqual({ outOfMemory: true, processLimitHit: true });
   });
 
   it('[CGROUP-5] make the exit of a server one for lack of memory (in a folder of ordinary files)', async () => {
-    const { host } = fakeGroups();
+    const { host } = fakeCgroups();
     const platform = { ...linux, cgroups: () => host };
     const server = launch(
       { command: 'sh', args: ['-c', 'cd "$0"/[0-9]* && echo "oom_kill 1" >memory.events; kill -9 $$', host.folder] },

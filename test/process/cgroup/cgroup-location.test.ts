@@ -19,7 +19,7 @@ describe('the place of a cgroup', () => {
     expect(cgroupMounts('31 23 0:28 / /sys/fs/cgroup rw - tmpfs cgroup2 rw')).toEqual([]);
   });
 
-  it('[CGROUP-1] is the line of hierarchy 0 of the own group', () => {
+  it('[CGROUP-1] is the line of hierarchy 0 of the own cgroup', () => {
     expect(ownCgroup('9:name=systemd:/\n8:pids:/x\n0::/user.slice/a:b\n')).toBe('/user.slice/a:b');
     expect(ownCgroup('9:name=systemd:/\n')).toBeUndefined();
   });

@@ -7,11 +7,11 @@ import type { ServerPolicy } from '../../../src/config/options.js';
 import { checkJoined } from '../../../src/process/cgroup/cgroup-choice.js';
 import { findCgroup } from '../../../src/process/cgroup/cgroup-probe.js';
 import {
-  HostGroup,
-  hostGroups,
-  killHostGroup,
-  onHostGroup,
-  removeHostGroup,
+  HostCgroup,
+  hostCgroups,
+  killHostCgroup,
+  onHostCgroup,
+  removeHostCgroup,
 } from '../../../src/process/cgroup/host-cgroup.js';
 import { forgetProblems, knownProblems } from '../../../src/process/containment-problems.js';
 import { hostMark, newHostMark, parseHostMark } from '../../../src/process/marks/marker.js';
@@ -44,10 +44,10 @@ function expectEnded(report: TerminationReport, tag: string): void {
 }
 
 /** Its groups are removed between the start and the join, as by an administrator. */
-class Vanishing extends HostGroup {
-  override make(...given: Parameters<HostGroup['make']>) {
+class Vanishing extends HostCgroup {
+  override make(...given: Parameters<HostCgroup['make']>) {
     const made = super.make(...given);
-    made.group.remove();
+    made.cgroup.remove();
     return made;
   }
 }
@@ -58,9 +58,9 @@ const cgroupOf = (pid: number) => /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/c
 describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
   it('[CGROUP-2] is in it from its first instruction, and its folder goes with it', async () => {
     const told: string[] = [];
-    onTestFinished(onHostGroup((folder) => told.push(folder)));
+    onTestFinished(onHostCgroup((folder) => told.push(folder)));
     const { server } = await start('sed -n s/^0:://p /proc/self/cgroup >&2; cat', 1);
-    const [host] = hostGroups().filter((folder) => !folder.startsWith('/tmp'));
+    const [host] = hostCgroups().filter((folder) => !folder.startsWith('/tmp'));
     await until('it has said where it is', () => server.process.stderrTail !== '');
     expect(server.process.stderrTail.trim()).toBe(cgroupOf(server.pid));
     expect(basename(dirname(cgroupOf(server.pid)))).toBe(`mcp-server-pool-${hostMark().text}`);
@@ -72,9 +72,9 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
 
   it("[CGROUP-1] takes in a server that nobody waits for (containment: 'auto'), and what it has forked meanwhile", async () => {
     const { tag, server } = await start('sleep 50 "$0" & sleep 50 "$0" & cat', 2, { containment: 'auto' });
-    const group = () => cgroupOf(server.pid);
-    await until('it is in', () => group().includes(hostMark().text));
-    await until('its children are in', () => tagged(tag).every(({ pid }) => cgroupOf(pid) === group()));
+    const cgroup = () => cgroupOf(server.pid);
+    await until('it is in', () => cgroup().includes(hostMark().text));
+    await until('its children are in', () => tagged(tag).every(({ pid }) => cgroupOf(pid) === cgroup()));
     expectEnded(await server.process.end({ mode: 'graceful' }), tag);
   });
 
@@ -128,7 +128,7 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
       2,
       { markers: UNMARKED, termGrace: 100 },
     );
-    await until('it lives in its inner group', () => tagged(tag).some(({ pid }) => cgroupOf(pid).endsWith('/a/b')));
+    await until('it lives in its inner cgroup', () => tagged(tag).some(({ pid }) => cgroupOf(pid).endsWith('/a/b')));
     expectEnded(await server.process.end({ mode: 'graceful' }), tag);
   });
 
@@ -140,18 +140,18 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
   it('[CGROUP-2] notes that one is not where it was started, and tries the place out anew', () => {
     forgetProblems('cgroup');
     const host = findCgroup();
-    if (!(host instanceof HostGroup)) throw new Error(host.problem);
-    const { group } = host.make(2 ** 31 - 1);
+    if (!(host instanceof HostCgroup)) throw new Error(host.problem);
+    const { cgroup } = host.make(2 ** 31 - 1);
     const self = { pid: process.pid, startTime: 500 };
-    checkJoined(group, self, 5.5);
+    checkJoined(cgroup, self, 5.5);
     expect([knownProblems().length, findCgroup() === host]).toEqual([0, true]);
-    checkJoined(group, self, 7);
+    checkJoined(cgroup, self, 7);
     expect(knownProblems()[0]).toMatchObject({
       part: 'cgroup',
       reason: expect.stringMatching(/was not in the cgroup/),
     });
     expect(findCgroup()).not.toBe(host);
-    expect(group.remove()).toBe(true);
+    expect(cgroup.remove()).toBe(true);
     forgetProblems('cgroup');
   });
 
@@ -190,7 +190,7 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
   });
 });
 
-describe.runIf(hasCgroups)('the group of a host', () => {
+describe.runIf(hasCgroups)('the cgroup of a host', () => {
   it('[CGROUP-3] is killed by one write of another process', async () => {
     const servers = [await start(BEYOND_MARKS, 2), await start(BEYOND_MARKS, 2)];
     const canary = spawn('sleep', ['50'], { stdio: 'ignore' });
@@ -199,8 +199,8 @@ describe.runIf(hasCgroups)('the group of a host', () => {
     });
     const folder = join(dirname(cgroupOf(servers[0]!.server.pid)));
     const { code, stderr } = await runHost(
-      `const { killHostGroup } = await import(SRC + '/process/cgroup/host-cgroup.js');
-       killHostGroup(${JSON.stringify(CGROUP_ROOT + folder)}, ${JSON.stringify(hostMark())});`,
+      `const { killHostCgroup } = await import(SRC + '/process/cgroup/host-cgroup.js');
+       killHostCgroup(${JSON.stringify(CGROUP_ROOT + folder)}, ${JSON.stringify(hostMark())});`,
     );
     expect([code, stderr]).toEqual([0, '']);
     await until('all are dead', () => servers.every(({ tag }) => tagged(tag).length === 0));
@@ -226,8 +226,8 @@ describe.runIf(hasCgroups)('the group of a host', () => {
     writeFileSync(join(elsewhere, 'd', name, 'cgroup.kill'), 'kept');
     const others = [join(elsewhere, name), join(elsewhere, 'd', name), `${parent}/../${basename(parent)}/${name}`];
     for (const path of [parent, folder, '/tmp', '', ...others]) {
-      killHostGroup(path, mark);
-      expect(removeHostGroup(path, mark)).toBe(false);
+      killHostCgroup(path, mark);
+      expect(removeHostCgroup(path, mark)).toBe(false);
     }
     expect(readFileSync(join(elsewhere, 'd', name, 'cgroup.kill'), 'utf8')).toBe('kept');
     expect(existsSync(folder)).toBe(true);
@@ -240,7 +240,7 @@ describe.runIf(hasCgroups)('the group of a host', () => {
   const HOST = `
     const { localLauncher } = await import(SRC + '/process/start/local-launcher.js');
     const { linux } = await import(SRC + '/process/platforms/linux.js');
-    const { hostGroups } = await import(SRC + '/process/cgroup/host-cgroup.js');
+    const { hostCgroups } = await import(SRC + '/process/cgroup/host-cgroup.js');
     const { findCgroup } = await import(SRC + '/process/cgroup/cgroup-probe.js');
     const { resolvePoolOptions } = await import(SRC + '/config/resolve-options.js');
     const { knownProblems } = await import(SRC + '/process/containment-problems.js');
@@ -261,7 +261,7 @@ describe.runIf(hasCgroups)('the group of a host', () => {
     const tag = newTag();
     const { stdout, stderr } = await runHost(`${HOST}
       await saying(launch(['-c', ${JSON.stringify(SAYS)}, '${tag}']));
-      console.log(hostGroups()[0]);
+      console.log(hostCgroups()[0]);
       process.exit();`);
     expect(stderr).toBe('');
     expect(stdout.trim()).toContain('mcp-server-pool-');
@@ -273,21 +273,21 @@ describe.runIf(hasCgroups)('the group of a host', () => {
     const tag = newTag();
     const host = startHost(`${HOST}
       await saying(launch(['-c', ${JSON.stringify(`trap '' TERM; ${SAYS}`)}, '${tag}']));
-      console.log(hostGroups()[0]);`);
+      console.log(hostCgroups()[0]);`);
     const folder = await until('it runs', () => host.stdout().trim());
     await until('it has left', () => tagged(tag).some(({ parent }) => parent === 1));
     host.child.kill('SIGKILL');
     await host.result;
     const mark = parseHostMark(basename(folder).slice('mcp-server-pool-'.length))!;
-    expect(removeHostGroup(folder, mark)).toBe(false);
-    killHostGroup(folder, newHostMark());
+    expect(removeHostCgroup(folder, mark)).toBe(false);
+    killHostCgroup(folder, newHostMark());
     expect(tagged(tag)).not.toEqual([]);
-    killHostGroup(folder, mark);
-    await until('it is removed', () => removeHostGroup(folder, mark));
+    killHostCgroup(folder, mark);
+    await until('it is removed', () => removeHostCgroup(folder, mark));
     expect(tagged(tag)).toEqual([]);
     // Once more is no error.
-    killHostGroup(folder, mark);
-    expect(removeHostGroup(folder, mark)).toBe(false);
+    killHostCgroup(folder, mark);
+    expect(removeHostCgroup(folder, mark)).toBe(false);
   });
 
   it.runIf(isRoot)('[CGROUP-6] [CONTAIN-3] is not to be had without a delegated one', async () => {
@@ -329,17 +329,17 @@ describe.runIf(hasCgroups)('the group of a host', () => {
         `${HOST} become(${NOBODY});
         const server = launch(['-c', ${JSON.stringify(SAYS)}, '${tag}']);
         await saying(server);
-        const group = readFileSync('/proc/' + server.pid + '/cgroup', 'utf8');
+        const path = readFileSync('/proc/' + server.pid + '/cgroup', 'utf8');
         const { survivors } = await server.end({ mode: 'graceful' });
-        console.log(JSON.stringify({ uid: process.getuid(), folder: hostGroups()[0], group, survivors }));
+        console.log(JSON.stringify({ uid: process.getuid(), folder: hostCgroups()[0], path, survivors }));
         clearInterval(hold);`,
         { before: `echo 0 >${own}/cgroup.procs` },
       );
       expect(stderr).toBe('');
-      const { uid, folder, group, survivors } = JSON.parse(stdout);
+      const { uid, folder, path, survivors } = JSON.parse(stdout);
       expect([uid, survivors, tagged(tag)]).toEqual([NOBODY, [], []]);
       expect(dirname(folder)).toBe(what === 'a delegated unit around it' ? around : own);
-      expect(group).toContain(folder.slice(CGROUP_ROOT?.length));
+      expect(path).toContain(folder.slice(CGROUP_ROOT?.length));
       expect(existsSync(folder)).toBe(false);
     },
   );

@@ -19,12 +19,12 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { forgetProblems, knownProblems } from '../../../src/process/containment-problems.js';
 import { hostLives, type ReapedHost, reapDeadHosts } from '../../../src/process/guardian/dead-hosts.js';
 import {
-  fateOf,
+  hostStateOf,
   type LedgerRecord,
   parseRecord,
+  pidScope,
   readLedgers,
   removeLedger,
-  thisPlace,
   writeLedger,
 } from '../../../src/process/guardian/ledger.js';
 import { runtimeFolders } from '../../../src/process/guardian/runtime-folder.js';
@@ -45,7 +45,7 @@ function folder(): string {
 
 /** A host that does not run any more, of this boot and container. */
 function deadHost(more: Partial<LedgerRecord> = {}): LedgerRecord {
-  return { mark: newHostMark(), pid: process.pid, startTime: 1, ...thisPlace(), cgroups: [], ...more };
+  return { mark: newHostMark(), pid: process.pid, startTime: 1, ...pidScope(), cgroups: [], ...more };
 }
 
 /** A process that such a host has left. */
@@ -197,14 +197,14 @@ describe('the next host', () => {
   });
 
   it('[LEDGER-2] takes a host for dead when its number is not given, or another’s, or a zombie’s', async () => {
-    const here = thisPlace();
+    const here = pidScope();
     const { startTime } = readProcess(process.pid)!;
     const child = spawn('sh', ['-c', 'sleep 0.01 & exec sleep 50'], { stdio: 'ignore' });
     onTestFinished(() => void child.kill('SIGKILL'));
     const zombie = await until('a zombie is there', () =>
       [...linux.table.scan().values()].find((row) => row.parent === child.pid && row.dead),
     );
-    const fate = (record: Partial<LedgerRecord>) => fateOf(deadHost(record), here, linux.table);
+    const fate = (record: Partial<LedgerRecord>) => hostStateOf(deadHost(record), here, linux.table);
     expect(fate({ pid: process.pid, startTime })).toBe('living');
     expect(fate({ pid: process.pid, startTime: startTime - 1 })).toBe('dead');
     expect(fate({ pid: 2 ** 22 + 1 })).toBe('dead');

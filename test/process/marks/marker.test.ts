@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import {
-  environmentBears,
+  environmentMatches,
   environmentValue,
   hostMark,
   type InstanceMark,
@@ -10,8 +10,8 @@ import {
   newHostMark,
   nextInstanceMark,
   parseHostMark,
-  rlimitBears,
   rlimitIn,
+  rlimitMatches,
   rlimitValue,
 } from '../../../src/process/marks/marker.js';
 
@@ -72,8 +72,8 @@ describe('a mark', () => {
         const found = marksIn(environ(`A=${noise.replaceAll('\0', '')}`, `${MARK_VARIABLE}=${value}`, 'B=1'));
         expect(found).toEqual(marks.map((one) => `${one.host.text}.${one.instance}`));
         for (const one of marks) {
-          expect(environmentBears(found, one)).toBe(true);
-          expect(environmentBears(found, { host: one.host })).toBe(true);
+          expect(environmentMatches(found, one)).toBe(true);
+          expect(environmentMatches(found, { host: one.host })).toBe(true);
         }
       }),
     );
@@ -84,7 +84,7 @@ describe('a mark', () => {
       fc.property(mark, (one) => {
         const value = rlimitIn(limits(String(rlimitValue(one))));
         expect(value).toBe(rlimitValue(one));
-        expect(rlimitBears(value ?? 0n, one) && rlimitBears(value ?? 0n, { host: one.host })).toBe(true);
+        expect(rlimitMatches(value ?? 0n, one) && rlimitMatches(value ?? 0n, { host: one.host })).toBe(true);
         expect(value !== undefined && value < 1n << 62n).toBe(true);
       }),
     );
@@ -95,11 +95,11 @@ describe('a mark', () => {
       fc.property(mark, mark, (one, other) => {
         const found = marksIn(environ(`${MARK_VARIABLE}=${environmentValue(one, '')}`));
         const sameHost = one.host.text === other.host.text;
-        expect(environmentBears(found, other)).toBe(sameHost && one.instance === other.instance);
-        expect(environmentBears(found, { host: other.host })).toBe(sameHost);
+        expect(environmentMatches(found, other)).toBe(sameHost && one.instance === other.instance);
+        expect(environmentMatches(found, { host: other.host })).toBe(sameHost);
         const sameNumber = one.host.number === other.host.number;
-        expect(rlimitBears(rlimitValue(one), other)).toBe(sameNumber && one.instance === other.instance);
-        expect(rlimitBears(rlimitValue(one), { host: other.host })).toBe(sameNumber);
+        expect(rlimitMatches(rlimitValue(one), other)).toBe(sameNumber && one.instance === other.instance);
+        expect(rlimitMatches(rlimitValue(one), { host: other.host })).toBe(sameNumber);
       }),
     );
   });
@@ -108,7 +108,7 @@ describe('a mark', () => {
     const one = { host: newHostMark(), instance: 1 };
     for (const number of [11, 10, 111, 0]) {
       const found = marksIn(environ(`${MARK_VARIABLE}=${one.host.text}.${number}`));
-      expect(environmentBears(found, one)).toBe(false);
+      expect(environmentMatches(found, one)).toBe(false);
     }
   });
 
@@ -127,7 +127,7 @@ describe('a mark', () => {
       `${MARK_VARIABLE.toLowerCase()}=${value}`,
     ]) {
       const found = marksIn(environ('PATH=/bin', entry));
-      expect([entry, environmentBears(found, one), environmentBears(found, { host: one.host })]).toEqual([
+      expect([entry, environmentMatches(found, one), environmentMatches(found, { host: one.host })]).toEqual([
         entry,
         false,
         false,
@@ -141,7 +141,7 @@ describe('a mark', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), fc.string(), mark, (bytes, text, one) => {
         expect(marksIn(Buffer.from(bytes))).toEqual([]);
-        expect(environmentBears([text, ''], one)).toBe(false);
+        expect(environmentMatches([text, ''], one)).toBe(false);
         expect(rlimitIn(text)).toBeUndefined();
       }),
     );
@@ -152,7 +152,7 @@ describe('a mark', () => {
     (soft) => {
       expect(rlimitIn(limits(soft))).toBeUndefined();
       const value = /^\d+$/.test(soft) ? BigInt(soft) : 0n;
-      expect(rlimitBears(value, { host: newHostMark() })).toBe(false);
+      expect(rlimitMatches(value, { host: newHostMark() })).toBe(false);
     },
   );
 

@@ -118,7 +118,7 @@ describe('what a server writes after our mark', () => {
     });
     const author = linux.table.read(await marked(rlimitValue(ours), `${own}:${inner.host.text}.1`)) as ProcessRow;
     const tree = new ProcessTree(linux.table, author, {
-      marks: new MarkSearch(ours, { table: linux.table, reads: readMarks }),
+      marks: new MarkSearch(ours, { table: linux.table, readMark: readMarks }),
     });
     const members = tree.refresh();
     expect(members.map(({ pid }) => pid).sort()).toEqual([author.pid, helper.pid].sort());
@@ -142,10 +142,10 @@ describe('what a server writes after our mark', () => {
     hosts.learn([own, `${twin.text}.3`, `${ours.host.text}.4`]);
     expect(hosts.size).toBe(0);
     hosts.learn([own, `${inner.host.text}.3`]);
-    expect([hosts.size, hosts.bears(rlimitValue(inner))]).toEqual([1, true]);
+    expect([hosts.size, hosts.includes(rlimitValue(inner))]).toEqual([1, true]);
     // Another shows that it is around us.
     hosts.learn([`${inner.host.text}.3`, own]);
-    expect([hosts.size, hosts.bears(rlimitValue(inner))]).toEqual([0, false]);
+    expect([hosts.size, hosts.includes(rlimitValue(inner))]).toEqual([0, false]);
     hosts.learn([`${inner.host.text}.3`]);
     expect(hosts.size).toBe(0);
   });

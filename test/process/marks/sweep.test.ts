@@ -87,12 +87,12 @@ describe('a look', () => {
     const table = new FakeTable();
     const mark = { host: newHostMark(), instance: 1 };
     const row = table.add({ pid: 500, startTime: 7 });
-    const reads = (pid: number) => {
+    const readMark = (pid: number) => {
       // Recycled while the mark of the first is read.
       table.add({ pid, startTime: 8 });
       return true;
     };
-    expect(new MarkSearch(mark, { table, reads }).bears(row)).toBe(false);
+    expect(new MarkSearch(mark, { table, readMark }).match(row)).toBe(false);
   });
 
   it('[MARK-6] reads a stranger again until it is too old for a mark that is still to come', () => {
@@ -100,28 +100,28 @@ describe('a look', () => {
     const old = table.add({ pid: 500, startTime: 1_000 });
     const young = table.add({ pid: 501, startTime: 1_950 });
     const read: number[] = [];
-    const reads = (pid: number) => read.push(pid) < 0;
+    const readMark = (pid: number) => read.push(pid) < 0;
     const mark = { host: newHostMark(), instance: 1 };
-    const search = new MarkSearch(mark, { table, reads, now: () => 20 });
+    const search = new MarkSearch(mark, { table, readMark, now: () => 20 });
     for (let look = 0; look < 3; look++) {
       search.begin(table.rows);
-      for (const row of [old, young]) expect(search.bears(row)).toBe(false);
+      for (const row of [old, young]) expect(search.match(row)).toBe(false);
     }
     expect(read).toEqual([500, 501, 501, 501]);
     // Young, in the session of somebody older than the server: not read, but not settled either.
-    const later = new MarkSearch(mark, { table, reads: () => true, since: 1_500, now: () => 20 });
+    const later = new MarkSearch(mark, { table, readMark: () => true, since: 1_500, now: () => 20 });
     const child = table.add({ pid: 502, startTime: 1_990, group: 500, session: 500 });
     later.begin(table.rows);
-    expect([later.bears(child), later.isStranger(502), later.bears(old), later.isStranger(500)]).toEqual([
+    expect([later.match(child), later.isUnrelated(502), later.match(old), later.isUnrelated(500)]).toEqual([
       false,
       false,
       false,
       true,
     ]);
-    expect(later.bears(table.add({ pid: 502, startTime: 1_990 }))).toBe(true);
+    expect(later.match(table.add({ pid: 502, startTime: 1_990 }))).toBe(true);
     // Another that has got the number is no stranger yet.
     search.begin(table.rows);
-    search.bears(table.add({ pid: 500, startTime: 1_500 }));
+    search.match(table.add({ pid: 500, startTime: 1_500 }));
     expect(read.at(-1)).toBe(500);
   });
 });
@@ -133,9 +133,9 @@ describe('a sweep', () => {
     onTestFinished(() => {
       bystander.kill('SIGKILL');
     });
-    const { killed, survivors, quiet, looks } = await sweep(markOf(one.server.pid), linux);
+    const { killed, survivors, quiet, scans } = await sweep(markOf(one.server.pid), linux);
     expect({ survivors, quiet }).toEqual({ survivors: [], quiet: true });
-    expect(looks).toBeGreaterThanOrEqual(4);
+    expect(scans).toBeGreaterThanOrEqual(4);
     expect(killed.map(({ pid }) => pid)).toEqual(expect.arrayContaining([one.server.pid, one.pid]));
     expect([one.pid, two.pid, two.server.pid, bystander.pid as number].map(isLiving)).toEqual([
       false,
@@ -194,31 +194,31 @@ describe('a sweep', () => {
   });
 
   it('[MARK-4] names who cannot be killed, in bounded time', async () => {
-    const { platform, table, reads } = fakes();
+    const { platform, table, readMark } = fakes();
     table.add({ pid: 10_000_000, command: 'stuck' });
     const deaf = { ...platform, signalProcess: () => {}, signalGroup: () => {} };
-    const report = await sweep({ host: newHostMark() }, deaf, { reads, newest: () => 0, timeout: 30 });
+    const report = await sweep({ host: newHostMark() }, deaf, { readMark, newest: () => 0, timeout: 30 });
     expect(report).toMatchObject({ quiet: false, survivors: [{ pid: 10_000_000, command: 'stuck' }] });
     expect(report.killed).toHaveLength(1);
   });
 
   it('[MARK-6] says that it is not quiet as long as processes are started faster than they are looked at', async () => {
     let newest = 10_000_000;
-    const { platform, reads } = fakes();
+    const { platform, readMark } = fakes();
     const endless = () => ++newest;
-    const report = await sweep({ host: newHostMark() }, platform, { reads, newest: endless, timeout: 30 });
+    const report = await sweep({ host: newHostMark() }, platform, { readMark, newest: endless, timeout: 30 });
     expect(report).toMatchObject({ quiet: false, survivors: [], killed: [] });
   });
 
   it('[MARK-5] never signals itself, its parent, init, its own group, or what is excluded, whatever they bear', async () => {
-    const { platform, table, reads, signals, groups } = fakes();
+    const { platform, table, readMark, signals, groups } = fakes();
     const own = linux.table.read(process.pid) ?? { group: 1, session: 1 };
     for (const pid of [0, 1, process.pid, process.ppid]) table.add({ pid, ...own, startTime: 1, dead: false });
     table.add({ pid: 10_000_001 });
     table.add({ pid: 10_000_002, group: own.group, session: own.session });
     table.add({ pid: 10_000_003, group: 0, session: 0 });
     table.add({ pid: 10_000_004, dead: true });
-    const options = { reads, newest: () => 0, exclude: new Set([10_000_001]) };
+    const options = { readMark, newest: () => 0, exclude: new Set([10_000_001]) };
     expect((await sweep({ host: newHostMark() }, platform, options)).quiet).toBe(true);
     expect(signals).toEqual([10_000_002]);
     // It would be the end of whoever shares the group, and of the host.
@@ -250,8 +250,8 @@ describe('a sweep', () => {
           happen();
           return read(pid);
         };
-        const reads = (pid: number) => marked.has(pid);
-        const report = await sweep({ host: newHostMark() }, platform, { reads, newest: () => newest });
+        const readMark = (pid: number) => marked.has(pid);
+        const report = await sweep({ host: newHostMark() }, platform, { readMark, newest: () => newest });
         expect(report.quiet).toBe(true);
         expect([...table.rows.keys()]).toEqual([stranger.pid]);
       }),
@@ -278,5 +278,5 @@ function fakes() {
       for (const row of [...table.rows.values()]) if (row.group === group) table.remove(row.pid);
     },
   };
-  return { table, platform, signals, groups, marked, reads: () => true };
+  return { table, platform, signals, groups, marked, readMark: () => true };
 }

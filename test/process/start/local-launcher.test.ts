@@ -238,7 +238,11 @@ describe('a server that runs', () => {
     const inner = Number(await server.callTool('pid'));
     expect(readProcess(server.pid)).toMatchObject({ group: server.pid, session: server.pid, parent: process.pid });
     expect(readProcess(inner)).toMatchObject({ group: server.pid, parent: server.pid });
-    expect(server.process.startTime).toBe(readProcess(server.pid)?.startTime);
+    expect(server.process.identity).toEqual({
+      kind: 'local',
+      pid: server.pid,
+      startTime: readProcess(server.pid)?.startTime,
+    });
     expect(server.told).toEqual(['spawn']);
   });
 
