@@ -3,7 +3,7 @@ import { CleanupQueue } from '../process/cleanup-queue.js';
 import { currentPlatform } from '../process/current-platform.js';
 import type { Launcher } from '../process/launcher.js';
 import { ProcessRegistry } from '../process/process-registry.js';
-import { WriteBudget } from '../protocol/channels/connection.js';
+import { WriteBudget } from '../protocol/channels/write-budget.js';
 import { type Clock, systemClock } from '../runtime/clock.js';
 import { KeepAlive } from '../runtime/keep-alive.js';
 import { Breakers } from './breakers.js';

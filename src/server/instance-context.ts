@@ -2,7 +2,7 @@ import type { PoolError } from '../errors.js';
 import type { CleanupQueue, CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo, Launcher } from '../process/launcher.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
-import type { WriteBudget } from '../protocol/channels/connection.js';
+import type { WriteBudget } from '../protocol/channels/write-budget.js';
 import type { ToolChanges } from '../protocol/mux/tool-list.js';
 import type { Clock } from '../runtime/clock.js';
 import type { KeepAlive } from '../runtime/keep-alive.js';

@@ -6,6 +6,7 @@ import type { ContainmentLevel } from '../process/containment/containment-status
 import type { ServerProcess } from '../process/launcher.js';
 import { nextInstanceId } from '../process/process-registry.js';
 import type { EndMode, TreePlan } from '../process/termination.js';
+import { StdioChannel } from '../protocol/channels/stdio-channel.js';
 import type { Multiplexer } from '../protocol/mux/multiplexer.js';
 import { Session, type SessionOwner } from '../protocol/session.js';
 import { Conversation, multiplexerFor } from './conversation.js';
@@ -13,6 +14,8 @@ import type { EndReason, InstanceContext, InstanceObserver } from './instance-co
 import { InstanceEnd } from './instance-end.js';
 import { Life } from './life.js';
 import type { ServerState } from './server-state.js';
+
+const MB = 1_048_576;
 
 /** One process tree of a definition, for one tenant: from its spawn to the proof of its death. */
 export class ServerInstance {
@@ -157,9 +160,14 @@ export class ServerInstance {
     // A process without a start time is none of this machine, and not for its registry.
     if (pid !== undefined && startTime !== undefined)
       registry.add({ id: this.id, name: definition.name, pid, startTime });
-    const onBroken = (error: PoolError) => this.#end.broken(error);
-    const multiplexer = this.#multiplexer;
-    this.#life.conversation = new Conversation({ definition, stdin, stdout, hold, writeBudget, multiplexer, onBroken });
+    const { name, maxMessageMB } = definition;
+    this.#life.conversation = new Conversation({
+      definition,
+      channel: new StdioChannel({ name, stdin, stdout, messageLimit: maxMessageMB * MB, budget: writeBudget }),
+      hold,
+      multiplexer: this.#multiplexer,
+      onBroken: (error) => this.#end.broken(error),
+    });
     this.#life.startTimer = clock.after(definition.startTimeout, () => this.#onStartTimeout());
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { PoolError } from '../../src/errors.js';
-import { WriteBudget } from '../../src/protocol/channels/connection.js';
+import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
 import { attach, ids, initializeResult, type MultiplexedOptions, multiplexed, request } from '../helpers/wire.js';

@@ -3,7 +3,7 @@ import type { ServerDefinition } from '../../src/config/options.js';
 import { PoolError } from '../../src/errors.js';
 import { CleanupQueue } from '../../src/process/cleanup-queue.js';
 import { ProcessRegistry } from '../../src/process/process-registry.js';
-import { WriteBudget } from '../../src/protocol/channels/connection.js';
+import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
 import { KeepAlive } from '../../src/runtime/keep-alive.js';
 import { ServerInstance } from '../../src/server/server-instance.js';
 import { RawClient } from '../helpers/client.js';

@@ -1,7 +1,7 @@
 import type { PoolError } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
-import type { WriteBudget } from '../channels/connection.js';
+import type { WriteBudget } from '../channels/write-budget.js';
 import type { InitializeResult } from '../eras/handshake.js';
 import { SessionHandshake } from '../eras/session-handshake.js';
 import {

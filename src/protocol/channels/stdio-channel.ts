@@ -3,41 +3,10 @@ import { PoolError } from '../../errors.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
 import type { JsonRpcMessage } from '../json-rpc.js';
 import { MessageReader } from './framing.js';
+import type { ChannelCallbacks, MessageChannel } from './message-channel.js';
+import { SERVER_SHARE, type WriteBudget } from './write-budget.js';
 
-/** How much may wait to be written, counted over all connections of a pool. */
-export class WriteBudget {
-  /** Bytes. */
-  readonly limit: number;
-  #used = 0;
-
-  constructor(limit: number) {
-    this.limit = limit;
-  }
-
-  /** False when there is no room; then nothing was taken. An empty buffer takes any one message. */
-  take(size: number): boolean {
-    if (this.#used > 0 && this.#used + size > this.limit) return false;
-    this.#used += size;
-    return true;
-  }
-
-  /** Takes it whether or not there is room. */
-  force(size: number): void {
-    this.#used += size;
-  }
-
-  give(size: number): void {
-    this.#used -= size;
-  }
-}
-
-export interface ConnectionHandlers {
-  onMessage(message: JsonRpcMessage): void;
-  /** The connection is of no use any more, though the process may live: a message too large, or stdin closed. */
-  onBroken(error: PoolError): void;
-}
-
-export interface ConnectionOptions {
+export interface StdioChannelOptions {
   readonly stdin: Writable;
   readonly stdout: Readable;
   /** Largest message in bytes. */
@@ -53,51 +22,40 @@ interface Batch {
   readonly written: Deferred<void>;
 }
 
-/** Of what may wait to be written in a pool, one server gets a part. */
-const SERVER_SHARE = 2;
-/** Bytes that are written at once. */
+/** Largest number of bytes in one write. */
 const LARGEST_BATCH = 128 * 1_048_576;
 
-/** Messages over two streams: one line each, in both directions. */
-export class Connection {
-  readonly #options: ConnectionOptions;
-  readonly #handlers: ConnectionHandlers;
+/** Messages over the stdin and stdout of a process: one line for each message, in both directions. */
+export class StdioChannel implements MessageChannel {
+  readonly #options: StdioChannelOptions;
+  #callbacks: ChannelCallbacks | undefined;
   /** What was sent in this tick, to be written with one system call. */
   #batch: Batch | undefined;
   /** What the operating system has not taken yet. */
   readonly #inFlight = new Set<Batch>();
-  #broken: PoolError | undefined;
-  #skipped = 0;
-  /** Bytes that wait to be written. */
+  #closed: PoolError | undefined;
+  skipped = 0;
   backlog = 0;
-  /** Called when the operating system took what was sent. */
-  onWritten: (() => void) | undefined;
 
-  constructor(options: ConnectionOptions, handlers: ConnectionHandlers) {
+  constructor(options: StdioChannelOptions) {
     this.#options = options;
-    this.#handlers = handlers;
-    // A stream that is destroyed does not always come back to a write that it has begun.
+    // A destroyed stream does not always call back for a write that it has begun.
     options.stdin.once('close', () => {
       for (const batch of this.#inFlight) this.#written(batch, new Error('it was closed'));
     });
   }
 
-  /** Lines of stdout that were no messages. */
-  get skippedLines(): number {
-    return this.#skipped;
-  }
-
-  /** Begins to read. Until then the pipe holds what the server writes. */
-  open(): void {
+  open(callbacks: ChannelCallbacks): void {
+    this.#callbacks = callbacks;
     const { name, messageLimit, stdout } = this.#options;
     const reader = new MessageReader(messageLimit, {
-      onMessage: (message) => this.#handle(message),
+      onMessage: (message) => this.#receive(message),
       onSkipped: () => {
-        this.#skipped += 1;
+        this.skipped += 1;
       },
-      // What follows is read and dropped: a server that could not write could not see the end of its stdin either.
+      // stdout is read on, and dropped: a server that cannot write does not see the end of its stdin.
       onTooLarge: (bytes) => {
-        this.#break(
+        this.#end(
           new PoolError(
             'MESSAGE_TOO_LARGE',
             `server '${name}' wrote a message of more than ${bytes} bytes; its limit is ${messageLimit}: raise maxMessageMB, or ask the server for less at once`,
@@ -107,28 +65,23 @@ export class Connection {
       },
     });
     stdout.on('data', (chunk: Buffer) => reader.push(chunk));
-    // A server that closed it can never answer. Mostly it has exited, which is told by itself.
+    // Without stdout a server cannot answer. Mostly it has exited, and its exit is reported separately.
     stdout.once('end', () => {
-      const { name } = this.#options;
-      this.#break(
+      this.#end(
         new PoolError('SERVER_EXITED', `server '${name}' has closed its stdout: it ended, or is about to`, { name }),
       );
     });
   }
 
   /** What a server says may be shaped in a way that nobody thought of: such a message is skipped, and hurts no other. */
-  #handle(message: JsonRpcMessage): void {
+  #receive(message: JsonRpcMessage): void {
     try {
-      this.#handlers.onMessage(message);
+      this.#callbacks?.onMessage(message);
     } catch {
-      this.#skipped += 1;
+      this.skipped += 1;
     }
   }
 
-  /**
-   * Writes one message. Resolves when the operating system took it, so a server that does not read holds its callers back;
-   * rejects when it cannot be written.
-   */
   send(message: JsonRpcMessage): Promise<void> {
     try {
       return this.queue(message);
@@ -137,16 +90,11 @@ export class Connection {
     }
   }
 
-  /**
-   * The same, but what is refused at once is thrown at once, so that its sender can forget it.
-   * @throws PoolError `BUFFER_FULL`, or why the connection is closed; TypeError for what is no JSON
-   */
   queue(message: JsonRpcMessage): Promise<void> {
-    if (this.#broken) throw this.#broken;
+    if (this.#closed) throw this.#closed;
     const line = JSON.stringify(message);
     const size = Buffer.byteLength(line);
     const { budget, name } = this.#options;
-    // One server that does not read must not refuse the others: it gets a part.
     const isOverShare = this.backlog > 0 && this.backlog + size > budget.limit / SERVER_SHARE;
     if (isOverShare || !budget.take(size)) {
       const what = isOverShare ? 'half of maxBufferedMB waits for it' : 'maxBufferedMB wait for servers of this pool';
@@ -159,22 +107,21 @@ export class Connection {
     return this.#append(line, size);
   }
 
-  /** The same for what the pool itself has to say: it is little, and must not be refused for what others have sent. */
   sendOwn(message: JsonRpcMessage): void {
-    if (this.#broken) return;
+    if (this.#closed) return;
     const line = JSON.stringify(message);
     const size = Buffer.byteLength(line);
     this.#options.budget.force(size);
-    // Whoever awaits nothing is told of the end by the connection itself.
+    // The caller waits for nothing: the channel itself reports its end.
     this.#append(line, size).catch(() => {});
   }
 
   #append(line: string, size: number): Promise<void> {
-    // Node has no longer texts than 512 MB, and a batch becomes one.
+    // A batch becomes one string, and Node has no strings longer than 512 MB.
     if (this.#batch !== undefined && this.#batch.size + size > LARGEST_BATCH) this.flush();
     if (this.#batch === undefined) {
       this.#batch = newBatch();
-      // After all that is ready to run now: answers that came together lead to requests that leave together.
+      // After everything that is ready to run now: answers that came together lead to requests that leave together.
       process.nextTick(() => this.flush());
     }
     this.#batch.lines.push(line);
@@ -183,12 +130,10 @@ export class Connection {
     return this.#batch.written.promise;
   }
 
-  /** Rejects every later `send` with `error`. */
   close(error: PoolError): void {
-    this.#broken ??= error;
+    this.#closed ??= error;
   }
 
-  /** Writes at once what was sent in this tick: for the moment before stdin is closed. */
   flush(): void {
     const batch = this.#batch;
     if (batch === undefined) return;
@@ -205,12 +150,12 @@ export class Connection {
     this.backlog -= batch.size;
     if (!error) {
       batch.written.resolve();
-      return this.onWritten?.();
+      return this.#callbacks?.onWritten();
     }
     const failure = this.#stdinClosed(error);
-    batch.written.reject(this.#broken ?? failure);
-    // After its senders learnt of it, so that nobody tells them again.
-    queueMicrotask(() => this.#break(failure));
+    batch.written.reject(this.#closed ?? failure);
+    // After the senders have the error, so that they are not told twice.
+    queueMicrotask(() => this.#end(failure));
   }
 
   #stdinClosed(cause: Error): PoolError {
@@ -219,16 +164,16 @@ export class Connection {
     return new PoolError('SERVER_EXITED', message, { name }, cause);
   }
 
-  #break(error: PoolError): void {
-    if (this.#broken) return;
-    this.#broken = error;
-    this.#handlers.onBroken(error);
+  #end(error: PoolError): void {
+    if (this.#closed) return;
+    this.#closed = error;
+    this.#callbacks?.onClosed(error);
   }
 }
 
 function newBatch(): Batch {
   const written = deferred<void>();
-  // Whoever awaits a send gets the error; a message of the pool itself has nobody who does.
+  // A caller that awaits send() gets the error. For a message of the pool itself there is no such caller.
   written.promise.catch(() => {});
   return { lines: [], size: 0, written };
 }
