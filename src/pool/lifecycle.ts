@@ -248,6 +248,10 @@ export class Lifecycle implements InstanceObserver<ServerInstance> {
     this.#news.emit('tools:changed', { ...serverEvent(instance), ...changes });
   }
 
+  onInternalError(instance: ServerInstance, error: PoolError): void {
+    this.#news.emit('internal:error', { ...serverEvent(instance), error });
+  }
+
   onStderrLine(instance: ServerInstance, line: string): void {
     this.#news.emit('server:stderr', { ...serverEvent(instance), line });
   }

@@ -55,6 +55,8 @@ export interface InstanceObserver<I> {
   /** Everything of it is dead: its slot is free. The report is undefined when nothing had been started. */
   onStopped(instance: I, report: CleanupReport | undefined): void;
   onQuarantined(instance: I, report: CleanupReport): void;
+  /** This library failed while it worked on messages of the instance, which is ended because of it. */
+  onInternalError(instance: I, error: PoolError): void;
   /** Nothing can be said to it any more; `unasked` unless the pool ended it. Its leases have no server now. */
   onLost(instance: I, error: PoolError, unasked: boolean): void;
   /** A client counts on capabilities that the instance was not started with. */

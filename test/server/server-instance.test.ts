@@ -44,6 +44,7 @@ function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> 
         told.push(`exited ${exitCode ?? signal}${unexpected ? ' unexpected' : ''}`),
       onStopped: () => told.push('stopped'),
       onQuarantined: (_instance, { survivors }) => told.push(`quarantined with ${survivors.length}`),
+      onInternalError: (_instance, error) => told.push(`fault ${error.code}`),
       onLost: (_instance, error) => lost.push(error),
       onUndeclared: () => {},
       onToolsChanged: () => {},
