@@ -1,5 +1,5 @@
 import type { ResolvedDefinition } from '../config/options.js';
-import type { PoolError, PoolErrorData } from '../errors.js';
+import { PoolError, type PoolErrorData } from '../errors.js';
 import type { MessageChannel } from '../protocol/channels/message-channel.js';
 import { type InitializeResult, initializeParams, readInitializeResult } from '../protocol/eras/handshake.js';
 import { DirectRouting } from '../protocol/mux/direct-routing.js';
@@ -67,10 +67,11 @@ export class Conversation {
       if (answer === undefined) return;
       try {
         this.#initialized = readInitializeResult(answer, errorData());
-        upstream.write({ jsonrpc: '2.0', method: 'notifications/initialized' });
       } catch (error) {
-        return onDone(error as PoolError);
+        if (error instanceof PoolError) return onDone(error);
+        throw error;
       }
+      upstream.write({ jsonrpc: '2.0', method: 'notifications/initialized' });
       onDone();
     });
   }

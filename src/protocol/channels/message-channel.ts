@@ -1,4 +1,4 @@
-import type { PoolError } from '../../errors.js';
+import { messageOf, PoolError } from '../../errors.js';
 import type { JsonRpcMessage } from '../json-rpc.js';
 
 /** The way on which messages reach one server and come back. {@link StdioChannel} is one kind of it. */
@@ -25,6 +25,12 @@ export interface MessageChannel {
   flush(): void;
   /** From now on, what is sent is refused with `error`. */
   close(error: PoolError): void;
+  /**
+   * Ends the channel because of a fault of this library, outside of the callbacks of the channel: those are guarded.
+   * @param cause what was thrown
+   * @returns the `INTERNAL_ERROR` that `onClosed` was called with
+   */
+  fail(cause: unknown): PoolError;
 }
 
 /** What a channel calls when something happens on it. */
@@ -32,6 +38,16 @@ export interface ChannelCallbacks {
   onMessage(message: JsonRpcMessage): void;
   /** The server took something that was sent: `backlog` is smaller than before. */
   onWritten(): void;
-  /** The channel cannot be used any more, although the process may still run: for example, its stdin is closed. */
+  /**
+   * The channel cannot be used any more, although the process may still run: for example, its stdin is closed. Called
+   * once, and again for each `INTERNAL_ERROR`.
+   */
   onClosed(error: PoolError): void;
+}
+
+/** For what this library threw while it worked on messages of a server. */
+export function internalError(name: string, cause: unknown): PoolError {
+  const what = cause instanceof Error ? `${cause.name}: ${cause.message}` : messageOf(cause);
+  const message = `server '${name}' is ended because of a fault in mcp-server-pool, not in the server (${what}): please report it with the cause of this error`;
+  return new PoolError('INTERNAL_ERROR', message, { name }, cause);
 }

@@ -3,7 +3,7 @@ import { PoolError } from '../../errors.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
 import type { JsonRpcMessage } from '../json-rpc.js';
 import { MessageReader } from './framing.js';
-import type { ChannelCallbacks, MessageChannel } from './message-channel.js';
+import { type ChannelCallbacks, internalError, type MessageChannel } from './message-channel.js';
 import { SERVER_SHARE, type WriteBudget } from './write-budget.js';
 
 export interface StdioChannelOptions {
@@ -34,6 +34,7 @@ export class StdioChannel implements MessageChannel {
   /** What the operating system has not taken yet. */
   readonly #inFlight = new Set<Batch>();
   #closed: PoolError | undefined;
+  #hasFailed = false;
   skipped = 0;
   backlog = 0;
 
@@ -41,7 +42,7 @@ export class StdioChannel implements MessageChannel {
     this.#options = options;
     // A destroyed stream does not always call back for a write that it has begun.
     options.stdin.once('close', () => {
-      for (const batch of this.#inFlight) this.#written(batch, new Error('it was closed'));
+      for (const batch of this.#inFlight) this.#guard(() => this.#written(batch, new Error('it was closed')));
     });
   }
 
@@ -49,7 +50,7 @@ export class StdioChannel implements MessageChannel {
     this.#callbacks = callbacks;
     const { name, messageLimit, stdout } = this.#options;
     const reader = new MessageReader(messageLimit, {
-      onMessage: (message) => this.#receive(message),
+      onMessage: (message) => callbacks.onMessage(message),
       onSkipped: () => {
         this.skipped += 1;
       },
@@ -64,22 +65,14 @@ export class StdioChannel implements MessageChannel {
         );
       },
     });
-    stdout.on('data', (chunk: Buffer) => reader.push(chunk));
+    stdout.on('data', (chunk: Buffer) => {
+      if (!this.#hasFailed) this.#guard(() => reader.push(chunk));
+    });
     // Without stdout a server cannot answer. Mostly it has exited, and its exit is reported separately.
     stdout.once('end', () => {
-      this.#end(
-        new PoolError('SERVER_EXITED', `server '${name}' has closed its stdout: it ended, or is about to`, { name }),
-      );
+      const message = `server '${name}' has closed its stdout: it ended, or is about to`;
+      this.#guard(() => this.#end(new PoolError('SERVER_EXITED', message, { name })));
     });
-  }
-
-  /** What a server says may be shaped in a way that nobody thought of: such a message is skipped, and hurts no other. */
-  #receive(message: JsonRpcMessage): void {
-    try {
-      this.#callbacks?.onMessage(message);
-    } catch {
-      this.skipped += 1;
-    }
   }
 
   send(message: JsonRpcMessage): Promise<void> {
@@ -140,14 +133,44 @@ export class StdioChannel implements MessageChannel {
     this.#batch = undefined;
     const { stdin } = this.#options;
     this.#inFlight.add(batch);
-    if (stdin.writable) stdin.write(`${batch.lines.join('\n')}\n`, (error) => this.#written(batch, error));
-    else this.#written(batch, new Error('it is closed'));
+    if (!stdin.writable) return this.#written(batch, new Error('it is closed'));
+    try {
+      stdin.write(`${batch.lines.join('\n')}\n`, (error) => this.#guard(() => this.#written(batch, error)));
+    } catch (cause) {
+      this.#take(batch);
+      batch.written.reject(internalError(this.#options.name, cause));
+      queueMicrotask(() => this.fail(cause));
+    }
+  }
+
+  fail(cause: unknown): PoolError {
+    const error = internalError(this.#options.name, cause);
+    // Nothing is known for sure any more of what this library keeps of the server: whatever it still says is dropped.
+    this.#hasFailed = true;
+    this.#closed = error;
+    this.#callbacks?.onClosed(error);
+    return error;
+  }
+
+  /** Runs what a stream calls. An exception is a fault of this library: messages of the server are checked before. */
+  #guard(task: () => void): void {
+    try {
+      task();
+    } catch (cause) {
+      this.fail(cause);
+    }
+  }
+
+  /** Gives back what a batch takes. False when that was done before. */
+  #take(batch: Batch): boolean {
+    if (!this.#inFlight.delete(batch)) return false;
+    this.#options.budget.give(batch.size);
+    this.backlog -= batch.size;
+    return true;
   }
 
   #written(batch: Batch, error?: Error | null): void {
-    if (!this.#inFlight.delete(batch)) return;
-    this.#options.budget.give(batch.size);
-    this.backlog -= batch.size;
+    if (!this.#take(batch)) return;
     if (!error) {
       batch.written.resolve();
       return this.#callbacks?.onWritten();
@@ -155,7 +178,7 @@ export class StdioChannel implements MessageChannel {
     const failure = this.#stdinClosed(error);
     batch.written.reject(this.#closed ?? failure);
     // After the senders have the error, so that they are not told twice.
-    queueMicrotask(() => this.#end(failure));
+    queueMicrotask(() => this.#guard(() => this.#end(failure)));
   }
 
   #stdinClosed(cause: Error): PoolError {

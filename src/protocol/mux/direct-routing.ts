@@ -43,8 +43,7 @@ export class DirectRouting implements Routing, Attachment {
     if (message.method === 'notifications/cancelled') this.#take(property(message.params, 'requestId') as RequestId);
     if (!isRequest(message)) return this.#channel.send(message);
     const { id, method } = message;
-    if (this.#open.size === 0) this.#hold.take();
-    this.#open.set(id, method);
+    this.#add(id, method);
     const sent = this.#channel.send(message);
     // One that could not be sent is not open: its sender knows.
     sent.catch(() => this.#take(id));
@@ -52,11 +51,18 @@ export class DirectRouting implements Routing, Attachment {
   }
 
   #receive(message: JsonRpcMessage): void {
-    if (message.method === undefined) {
-      this.answered = true;
-      this.#take(message.id as RequestId);
+    if (message.method !== undefined) return this.#session?.receive(message);
+    this.answered = true;
+    const id = message.id as RequestId;
+    const method = this.#open.get(id);
+    this.#take(id);
+    try {
+      this.#session?.receive(message);
+    } catch (fault) {
+      // Not answered: it is lost with the others.
+      if (method !== undefined) this.#add(id, method);
+      throw fault;
     }
-    this.#session?.receive(message);
   }
 
   fail(error: PoolError): void {
@@ -69,6 +75,11 @@ export class DirectRouting implements Routing, Attachment {
   detach(): void {
     for (const id of [...this.#open.keys()]) this.#take(id);
     this.#session = undefined;
+  }
+
+  #add(id: RequestId, method: string): void {
+    if (this.#open.size === 0) this.#hold.take();
+    this.#open.set(id, method);
   }
 
   #take(id: RequestId): void {

@@ -80,6 +80,11 @@ export class Upstream implements Carrier {
     });
   }
 
+  /** Ends it because of a fault of this library. Returns the error that says so. */
+  fail(cause: unknown): PoolError {
+    return this.#channel.fail(cause);
+  }
+
   /** Who is told what the server says from now on. Until then its requests are refused, and its news dropped. */
   connect(receiver: UpstreamReceiver): void {
     this.#receiver = receiver;
@@ -203,7 +208,13 @@ export class Upstream implements Carrier {
     if (request !== undefined) {
       this.#open.delete(wireId);
       this.answered = true;
-      this.#receiver?.answered(request, message);
+      try {
+        this.#receiver?.answered(request, message);
+      } catch (fault) {
+        // Not answered: it is lost with the others.
+        this.#open.set(wireId, request);
+        throw fault;
+      }
       if (this.#open.size === 0) this.onDrained?.();
       return;
     }
@@ -218,9 +229,13 @@ export class Upstream implements Carrier {
     if (this.#options.sessionsStay) return { sent, told: sent.catch(() => {}), requests: undefined };
     const requests: OpenRequest[] = [];
     const giveUp = () => {
-      for (const request of requests) {
-        this.take(request);
-        request.session.giveUp(request);
+      try {
+        for (const request of requests) {
+          this.take(request);
+          request.session.giveUp(request);
+        }
+      } catch (fault) {
+        this.fail(fault);
       }
     };
     sent.catch(giveUp).finally(() => {
