@@ -15,6 +15,17 @@ export class Guard {
     }
   }
 
+  /** The same inside of an operation of the pool, which must be completed first. */
+  runWithin(task: () => void): void {
+    try {
+      task();
+    } catch (cause) {
+      this.soon(() => {
+        throw cause;
+      });
+    }
+  }
+
   /** The same, in a microtask. */
   soon(task: () => void): void {
     queueMicrotask(() => this.run(task));

@@ -173,15 +173,17 @@ export class Multiplexer implements Routing, MemberHost {
 
   detach(member: Member): void {
     if (!this.#members.delete(member)) return;
-    this.#flow.detach(member);
-    this.#subscriptions.drop(member);
-    for (const taskId of this.#tasks.drop(member)) this.#ask('tasks/cancel', { taskId }, () => {});
-    this.#asked.refuseAll();
-    this.#levels.detach(member);
+    this.#guard.runWithin(() => {
+      this.#flow.detach(member);
+      this.#subscriptions.drop(member);
+      for (const taskId of this.#tasks.drop(member)) this.#ask('tasks/cancel', { taskId }, () => {});
+      this.#asked.refuseAll();
+      this.#levels.detach(member);
+    });
   }
 
   fail(member: Member, error: PoolError): void {
-    this.#flow.fail(member, error);
+    this.#guard.runWithin(() => this.#flow.fail(member, error));
   }
 
   giveUp(request: OpenRequest): void {
