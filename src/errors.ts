@@ -38,6 +38,8 @@ export type PoolErrorCode =
   | 'MESSAGE_TOO_LARGE'
   /** More than `maxBufferedMB` wait to be written to servers that do not read. */
   | 'BUFFER_FULL'
+  /** A fault of this library, not of the server: the server is ended. Please report it with its `cause`. */
+  | 'INTERNAL_ERROR'
   /** The lease was released; its transport is closed. */
   | 'LEASE_RELEASED'
   /** The lease was taken back: it was silent for `leaseIdleTimeout` while a caller waited, or a drain timeout was over. */

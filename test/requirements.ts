@@ -64,6 +64,12 @@ export const requirements = {
   'CONN-3': 'send rejects when the message cannot be written, and leaves nothing behind.',
   'CONN-4': 'The bytes that wait to be written are bounded; when the bound is reached, the error says so.',
 
+  // Faults of this library
+  'FAULT-1':
+    'What this library throws while it works on messages ends the server concerned with INTERNAL_ERROR, cause attached; every request that it was asked is answered.',
+  'FAULT-2': 'A fault of this library is an internal:error event that names the server, and never a skipped message.',
+  'FAULT-3': 'Nothing that a server sends or a client throws is a fault of this library.',
+
   // Routing
   'ROUTE-1': 'Ids are replaced, and restored with their type: 1 is not "1".',
   'ROUTE-2': 'A late reply to an earlier session reaches no later session.',

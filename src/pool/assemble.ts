@@ -3,7 +3,7 @@ import { CleanupQueue } from '../process/cleanup-queue.js';
 import type { Launcher } from '../process/launcher.js';
 import { currentPlatform } from '../process/platforms/current-platform.js';
 import { ProcessRegistry } from '../process/process-registry.js';
-import { WriteBudget } from '../protocol/channels/connection.js';
+import { WriteBudget } from '../protocol/channels/write-budget.js';
 import { type Clock, systemClock } from '../runtime/clock.js';
 import { DueTimes } from '../runtime/due-times.js';
 import { KeepAlive } from '../runtime/keep-alive.js';

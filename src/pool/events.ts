@@ -131,5 +131,10 @@ export interface PoolEvents extends CleanupEvents {
   'containment:degraded': ContainmentProblem;
   'pool:draining': { readonly mode: 'graceful' | 'emergency' };
   'pool:closed': ShutdownReport;
+  /**
+   * This library failed while it worked on messages of a server: a fault of its own, not of the server. The server is
+   * ended, and what it was asked is answered with `INTERNAL_ERROR`. Please report it with `error.cause`.
+   */
+  'internal:error': ServerEvent & { readonly error: PoolError };
   'listener:error': ListenerError;
 }

@@ -3,7 +3,7 @@ import type { PoolError } from '../errors.js';
 import type { CleanupQueue, CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo, Launcher } from '../process/launcher.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
-import type { WriteBudget } from '../protocol/channels/connection.js';
+import type { WriteBudget } from '../protocol/channels/write-budget.js';
 import type { ToolChanges } from '../protocol/mux/tool-list.js';
 import type { Clock } from '../runtime/clock.js';
 import type { KeepAlive } from '../runtime/keep-alive.js';
@@ -39,6 +39,8 @@ export interface InstanceObserver<I> extends Operations {
   /** Its whole tree is dead: its slot is free. The report is undefined when nothing had been started. */
   onStopped(instance: I, report: CleanupReport | undefined): void;
   onQuarantined(instance: I, report: CleanupReport): void;
+  /** This library failed at a message of the instance, which is ended because of it. */
+  onInternalError(instance: I, error: PoolError): void;
   /** No message reaches it any more. Its leases have no server now. */
   onLost(instance: I, error: PoolError, reason: EndReason): void;
   /** A client counts on capabilities that the instance was not started with. */

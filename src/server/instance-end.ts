@@ -122,6 +122,7 @@ export class InstanceEnd<I extends Ending> {
 
   /** The connection is of no use any more. */
   broken(error: PoolError): void {
+    if (error.code === 'INTERNAL_ERROR') this.#observer.onInternalError(this.#instance, this.#withData(error));
     if (this.#life.state !== 'starting' && this.#life.state !== 'ready') return;
     if (error.code !== 'SERVER_EXITED') return this.#endBroken(error);
     this.#life.conversation?.suspend();
@@ -138,12 +139,18 @@ export class InstanceEnd<I extends Ending> {
     return report;
   }
 
-  #endBroken({ code, message, cause }: PoolError): void {
-    const full = new PoolError(code, message, this.#instance.errorData(), cause);
+  #withData({ code, message, cause }: PoolError): PoolError {
+    return new PoolError(code, message, this.#instance.errorData(), cause);
+  }
+
+  #endBroken(error: PoolError): void {
+    const full = this.#withData(error);
     if (this.#life.state === 'starting') return this.startFailed(full);
     // Its leases wait for the next process, which waits for the end of this one.
     const mode = this.#instance.leasesStay && this.#instance.leases > 0 ? 'emergency' : 'graceful';
     if (this.#begin('broken', mode)) this.#endConversation(full);
+    // A fault may have come while it became ready.
+    this.#life.started.resolve();
   }
 
   /** After the last words of the process were read: answers among them still count, and the tail is complete. */

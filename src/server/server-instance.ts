@@ -5,6 +5,7 @@ import type { CleanupReport } from '../process/cleanup-queue.js';
 import { type ContainmentLevel, isLocal, type ServerProcess } from '../process/launcher.js';
 import { nextInstanceId } from '../process/process-registry.js';
 import type { EndMode, TreePlan } from '../process/termination-report.js';
+import { StdioChannel } from '../protocol/channels/stdio-channel.js';
 import type { Multiplexer } from '../protocol/mux/multiplexer.js';
 import { Session, type SessionOwner } from '../protocol/session.js';
 import { Conversation, multiplexerFor } from './conversation.js';
@@ -13,6 +14,8 @@ import type { InstanceContext, InstanceObserver } from './instance-context.js';
 import { InstanceEnd } from './instance-end.js';
 import { Life } from './life.js';
 import type { ServerState } from './server-state.js';
+
+const MB = 1_048_576;
 
 /** One process tree of a definition, for one tenant: from its spawn to the proof of its death. */
 export class ServerInstance {
@@ -173,9 +176,14 @@ export class ServerInstance {
     this.#life.process = process;
     const { identity, stdin, stdout } = process;
     if (isLocal(identity)) registry.add({ id: this.id, name: definition.name, ...identity });
-    const onBroken = (error: PoolError) => this.#observer.run(() => this.#end.broken(error));
-    const multiplexer = this.#multiplexer;
-    this.#life.conversation = new Conversation({ definition, stdin, stdout, hold, writeBudget, multiplexer, onBroken });
+    const { name, maxMessageMB } = definition;
+    this.#life.conversation = new Conversation({
+      definition,
+      channel: new StdioChannel({ name, stdin, stdout, messageLimit: maxMessageMB * MB, budget: writeBudget }),
+      hold,
+      multiplexer: this.#multiplexer,
+      onBroken: (error) => this.#observer.run(() => this.#end.broken(error)),
+    });
     this.#life.startTimer = clock.after(definition.startTimeout, () =>
       this.#observer.run(() => this.#onStartTimeout()),
     );

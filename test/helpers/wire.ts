@@ -1,5 +1,6 @@
 import { PassThrough } from 'node:stream';
-import { Connection, WriteBudget } from '../../src/protocol/channels/connection.js';
+import { StdioChannel } from '../../src/protocol/channels/stdio-channel.js';
+import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
 import { Multiplexer, type MultiplexerOptions } from '../../src/protocol/mux/multiplexer.js';
 import type { ToolChanges } from '../../src/protocol/mux/tool-list.js';
@@ -39,19 +40,16 @@ export class CountingHold extends KeepAlive {
   }
 }
 
-/** A connection, and the server at its other end. */
-export function wire(onMessage: (message: JsonRpcMessage) => void, budget = new WriteBudget(1_000_000)) {
+/** A channel, and the server at the other end of it. */
+export function wire(budget = new WriteBudget(1_000_000)) {
   const [stdin, stdout] = [new PassThrough(), new PassThrough()];
-  const connection = new Connection(
-    { stdin, stdout, messageLimit: 1_000_000, budget, name: 'test' },
-    { onMessage, onBroken: () => {} },
-  );
+  const channel = new StdioChannel({ stdin, stdout, messageLimit: 1_000_000, budget, name: 'test' });
   let written = '';
   stdin.on('data', (chunk: Buffer) => {
     written += chunk.toString();
   });
   return {
-    connection,
+    channel,
     stdin,
     /** The messages that were sent to the server since the last call. */
     async sent(): Promise<JsonRpcMessage[]> {
@@ -89,13 +87,13 @@ export function multiplexed({ budget, maxInFlight, clientCapabilities, ...option
   });
   /** Another process; with `connect()` it serves the sessions from then on. */
   const start = (result: object = {}) => {
-    const wires = wire((message) => upstream.receive(message), budget ?? shared);
-    const upstream = new Upstream(wires.connection, {
+    const wires = wire(budget ?? shared);
+    const upstream = new Upstream(wires.channel, {
       maxInFlight: maxInFlight ?? Infinity,
       clientCapabilities: clientCapabilities ?? {},
       sessionsStay,
     });
-    wires.connection.open();
+    upstream.open(() => {});
     const connect = () =>
       mux.connect(
         upstream,

@@ -3,7 +3,7 @@ import type { ServerDefinition } from '../../src/config/options.js';
 import { PoolError } from '../../src/errors.js';
 import { CleanupQueue } from '../../src/process/cleanup-queue.js';
 import { ProcessRegistry } from '../../src/process/process-registry.js';
-import { WriteBudget } from '../../src/protocol/channels/connection.js';
+import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
 import { KeepAlive } from '../../src/runtime/keep-alive.js';
 import { ServerInstance } from '../../src/server/server-instance.js';
 import { RawClient } from '../helpers/client.js';
@@ -46,6 +46,7 @@ function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> 
         told.push(`exited ${exitCode ?? signal}${unexpected ? ' unexpected' : ''}`),
       onStopped: () => told.push('stopped'),
       onQuarantined: (_instance, { survivors }) => told.push(`quarantined with ${survivors.length}`),
+      onInternalError: (_instance, error) => told.push(`fault ${error.code}`),
       onLost: (_instance, error) => lost.push(error),
       onUndeclared: () => {},
       onToolsChanged: () => {},

@@ -87,6 +87,10 @@ export class InstanceChanges implements InstanceObserver<ServerInstance> {
     this.#deps.emitter.emit('tools:changed', { ...serverEvent(instance), ...changes });
   }
 
+  onInternalError(instance: ServerInstance, error: PoolError): void {
+    this.#deps.emitter.emit('internal:error', { ...serverEvent(instance), error });
+  }
+
   onStderrLine(instance: ServerInstance, line: string): void {
     this.#deps.emitter.emit('server:stderr', { ...serverEvent(instance), line });
   }

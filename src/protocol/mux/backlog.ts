@@ -1,6 +1,6 @@
 import { PoolError } from '../../errors.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
-import type { WriteBudget } from '../channels/connection.js';
+import { SERVER_SHARE, type WriteBudget } from '../channels/write-budget.js';
 import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js';
 import { FairQueue } from './fair-queue.js';
 import type { Member, OpenRequest } from './member.js';
@@ -19,8 +19,6 @@ export interface Outgoing {
 
 /** Of what may wait to be written in a pool, one session gets a part. */
 const SESSION_SHARE = 4;
-/** And all sessions of one server. */
-const SERVER_SHARE = 2;
 
 /** The messages of sessions that wait to be sent to one server: whose turn is next, and how much may wait. */
 export class Backlog {

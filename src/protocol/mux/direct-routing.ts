@@ -1,6 +1,6 @@
 import type { PoolError } from '../../errors.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
-import type { Connection } from '../channels/connection.js';
+import type { MessageChannel } from '../channels/message-channel.js';
 import { isRequest, type JsonRpcMessage, property, type RequestId } from '../json-rpc.js';
 import { type Attachment, type Endpoint, lostRequest, type Routing } from '../routing.js';
 
@@ -9,17 +9,19 @@ import { type Attachment, type Endpoint, lostRequest, type Routing } from '../ro
  * of the protocol works. Requests are only counted; while one is open, the host is held open.
  */
 export class DirectRouting implements Routing, Attachment {
-  readonly #connection: Connection;
+  readonly #channel: MessageChannel;
   readonly #hold: KeepAlive;
+  readonly #onClosed: (error: PoolError) => void;
   /** Method of each open request by its id. */
   readonly #open = new Map<RequestId, string>();
   #session: Endpoint | undefined;
   /** Whether the server has answered a request. */
   answered = false;
 
-  constructor(connection: Connection, hold: KeepAlive) {
-    this.#connection = connection;
+  constructor(channel: MessageChannel, hold: KeepAlive, onClosed: (error: PoolError) => void) {
+    this.#channel = channel;
     this.#hold = hold;
+    this.#onClosed = onClosed;
   }
 
   get openRequests(): number {
@@ -29,28 +31,38 @@ export class DirectRouting implements Routing, Attachment {
   /** A server is first read when its client listens, so that nothing it says early is lost. */
   attach(session: Endpoint): Attachment {
     this.#session = session;
-    this.#connection.open();
+    this.#channel.open({
+      onMessage: (message) => this.#receive(message),
+      onWritten: () => {},
+      onClosed: this.#onClosed,
+    });
     return this;
   }
 
   send(message: JsonRpcMessage): Promise<void> {
     if (message.method === 'notifications/cancelled') this.#take(property(message.params, 'requestId') as RequestId);
-    if (!isRequest(message)) return this.#connection.send(message);
+    if (!isRequest(message)) return this.#channel.send(message);
     const { id, method } = message;
-    if (this.#open.size === 0) this.#hold.take();
-    this.#open.set(id, method);
-    const sent = this.#connection.send(message);
+    this.#add(id, method);
+    const sent = this.#channel.send(message);
     // One that could not be sent is not open: its sender knows.
     sent.catch(() => this.#take(id));
     return sent;
   }
 
-  receive(message: JsonRpcMessage): void {
-    if (message.method === undefined) {
-      this.answered = true;
-      this.#take(message.id as RequestId);
+  #receive(message: JsonRpcMessage): void {
+    if (message.method !== undefined) return this.#session?.receive(message);
+    this.answered = true;
+    const id = message.id as RequestId;
+    const method = this.#open.get(id);
+    this.#take(id);
+    try {
+      this.#session?.receive(message);
+    } catch (fault) {
+      // Not answered: it is lost with the others.
+      if (method !== undefined) this.#add(id, method);
+      throw fault;
     }
-    this.#session?.receive(message);
   }
 
   fail(error: PoolError): void {
@@ -63,6 +75,11 @@ export class DirectRouting implements Routing, Attachment {
   detach(): void {
     for (const id of [...this.#open.keys()]) this.#take(id);
     this.#session = undefined;
+  }
+
+  #add(id: RequestId, method: string): void {
+    if (this.#open.size === 0) this.#hold.take();
+    this.#open.set(id, method);
   }
 
   #take(id: RequestId): void {

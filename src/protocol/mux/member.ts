@@ -50,6 +50,11 @@ export class OpenRequest {
     this.onAnswer = onAnswer;
   }
 
+  /** Whether it waits for its turn to be sent, the first time or again. */
+  get isWaiting(): boolean {
+    return this.upstream === undefined && (this.leaveQueue !== undefined || this.repeated);
+  }
+
   /** Keeps the message as it is now. */
   keep(): void {
     this.message = JSON.parse(JSON.stringify(this.message)) as JsonRpcRequest;

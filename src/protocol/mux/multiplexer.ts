@@ -1,7 +1,7 @@
 import type { PoolError } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
-import type { WriteBudget } from '../channels/connection.js';
+import type { WriteBudget } from '../channels/write-budget.js';
 import type { InitializeResult } from '../eras/handshake.js';
 import { SessionHandshake } from '../eras/session-handshake.js';
 import {
@@ -14,6 +14,7 @@ import {
   property,
 } from '../json-rpc.js';
 import type { Attachment, Endpoint, Routing } from '../routing.js';
+import { Guard } from './guard.js';
 import { LogLevels } from './log-levels.js';
 import { Member, type MemberHost, type OpenRequest } from './member.js';
 import { RequestFlow } from './request-flow.js';
@@ -59,6 +60,12 @@ export class Multiplexer implements Routing, MemberHost {
   readonly #options: MultiplexerOptions;
   /** Told of by the process that serves now. */
   #handlers: MultiplexerHandlers | undefined;
+  /** The process that serves the sessions, or the last that did. */
+  #served: Upstream | undefined;
+  readonly #guard = new Guard((cause) => {
+    if (this.#served === undefined) throw cause;
+    this.#failRequests(this.#served, this.#served.fail(cause));
+  });
   readonly #flow: RequestFlow;
   readonly #members = new Set<Member>();
   readonly #levels = new LogLevels({
@@ -87,10 +94,15 @@ export class Multiplexer implements Routing, MemberHost {
   constructor(options: MultiplexerOptions) {
     const { shared } = options;
     this.#options = options;
-    this.#flow = new RequestFlow({ ...options, isRepeatable: (message) => this.#isRepeatable(message) });
+    this.#flow = new RequestFlow({
+      ...options,
+      guard: this.#guard,
+      isRepeatable: (message) => this.#isRepeatable(message),
+    });
     this.#handshake = new SessionHandshake(shared, (capabilities) => this.#handlers?.onUndeclared(capabilities));
     const kept = {
       ...{ shared, members: this.#members, flow: this.#flow, handshake: this.#handshake, asked: this.#asked },
+      guard: this.#guard,
       ...{ levels: this.#levels, subscriptions: this.#subscriptions, tasks: this.#tasks, tools: this.#tools },
     };
     this.#fromSessions = new SessionMessages(kept);
@@ -101,6 +113,7 @@ export class Multiplexer implements Routing, MemberHost {
 
   /** From now on `upstream` serves the sessions. One that did so before finishes what it has. */
   connect(upstream: Upstream, result: InitializeResult, handlers: MultiplexerHandlers): void {
+    this.#served = upstream;
     this.#handshake.connect(result, upstream.clientCapabilities);
     this.#handlers = handlers;
     this.#tasks.clear();
@@ -124,9 +137,29 @@ export class Multiplexer implements Routing, MemberHost {
 
   /** A process is lost, with what it has not answered. */
   lose(upstream: Upstream, error: PoolError): void {
-    if (upstream === this.#flow.upstream) this.#tasks.clear();
-    this.#asked.lose(upstream);
-    this.#flow.lose(upstream, error);
+    try {
+      if (upstream === this.#flow.upstream) this.#tasks.clear();
+      this.#asked.lose(upstream);
+      this.#flow.lose(upstream, error);
+    } catch (cause) {
+      this.#failRequests(upstream, upstream.fail(cause));
+    }
+    if (error.code === 'INTERNAL_ERROR') this.#failRequests(upstream, error);
+  }
+
+  /** After a fault of this library: nothing of what a process was asked stays without an answer. */
+  #failRequests(upstream: Upstream, error: PoolError): void {
+    for (const member of this.#members) {
+      for (const request of member.requests()) {
+        // A request that was put together with those of others has no process of its own.
+        if (request.isWaiting || (request.upstream ?? this.#served) !== upstream) continue;
+        try {
+          this.#flow.lost(request, error);
+        } catch (cause) {
+          upstream.fail(cause);
+        }
+      }
+    }
   }
 
   // The sessions.
@@ -140,15 +173,17 @@ export class Multiplexer implements Routing, MemberHost {
 
   detach(member: Member): void {
     if (!this.#members.delete(member)) return;
-    this.#flow.detach(member);
-    this.#subscriptions.drop(member);
-    for (const taskId of this.#tasks.drop(member)) this.#ask('tasks/cancel', { taskId }, () => {});
-    this.#asked.refuseAll();
-    this.#levels.detach(member);
+    this.#guard.runWithin(() => {
+      this.#flow.detach(member);
+      this.#subscriptions.drop(member);
+      for (const taskId of this.#tasks.drop(member)) this.#ask('tasks/cancel', { taskId }, () => {});
+      this.#asked.refuseAll();
+      this.#levels.detach(member);
+    });
   }
 
   fail(member: Member, error: PoolError): void {
-    this.#flow.fail(member, error);
+    this.#guard.runWithin(() => this.#flow.fail(member, error));
   }
 
   giveUp(request: OpenRequest): void {
@@ -168,7 +203,7 @@ export class Multiplexer implements Routing, MemberHost {
   /** A request of the pool, if there is a server to ask. What a server says that was replaced meanwhile counts for nothing. */
   #ask(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
     const { upstream } = this.#flow;
-    if (upstream === undefined) return queueMicrotask(() => onAnswer(undefined));
+    if (upstream === undefined) return this.#guard.soon(() => onAnswer(undefined));
     upstream.request(method, params, (answer) => onAnswer(upstream === this.#flow.upstream ? answer : undefined));
   }
 }

@@ -1,7 +1,7 @@
 import { PoolError } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
-import type { WriteBudget } from '../channels/connection.js';
+import type { WriteBudget } from '../channels/write-budget.js';
 import {
   type Answer,
   errorFor,
@@ -12,6 +12,7 @@ import {
 } from '../json-rpc.js';
 import { lostRequest } from '../routing.js';
 import { Backlog, type Outgoing } from './backlog.js';
+import type { Guard } from './guard.js';
 import type { Member, OpenRequest } from './member.js';
 import type { Upstream } from './upstream.js';
 
@@ -23,6 +24,7 @@ export interface RequestFlowOptions {
   readonly clock: Clock;
   readonly hold: KeepAlive;
   readonly budget: WriteBudget;
+  readonly guard: Guard;
   /** Whether a request changes nothing, or no more than it did before, when it is sent twice. */
   isRepeatable(message: JsonRpcRequest): boolean;
 }
@@ -92,22 +94,28 @@ export class RequestFlow {
       this.#forgetAsks();
     }
     const { sessionsStay } = this.#options;
+    // After a fault of this library nothing is repeated: it might come again.
+    const mayRepeat = sessionsStay && error.code !== 'INTERNAL_ERROR';
     const again = new Map<Member, OpenRequest[]>();
     for (const request of upstream.lose()) {
       const { session } = request;
       request.onGone?.();
       if (request.done) continue;
-      if (sessionsStay && !request.repeated && request.isRepeatable) {
-        request.repeated = true;
-        request.upstream = undefined;
+      if (mayRepeat && !request.repeated && request.isRepeatable) {
         const requests = again.get(session) ?? [];
         again.set(session, requests);
         requests.push(request);
       } else {
-        this.#lost(request, error, sessionsStay ? { retryable: true } : {});
+        this.lost(request, error);
       }
     }
-    for (const [member, requests] of again) this.#waiting.putBack(member, requests);
+    for (const [member, requests] of again) {
+      for (const request of requests) {
+        request.repeated = true;
+        request.upstream = undefined;
+      }
+      this.#waiting.putBack(member, requests);
+    }
     this.pump();
   }
 
@@ -145,7 +153,7 @@ export class RequestFlow {
    */
   ask(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
     const upstream = this.#upstream;
-    if (upstream === undefined) return queueMicrotask(() => onAnswer(undefined));
+    if (upstream === undefined) return this.#options.guard.soon(() => onAnswer(undefined));
     const answered = (answer: Answer | undefined) => onAnswer(upstream === this.#upstream ? answer : undefined);
     if (upstream.hasRoom && this.#asks.length === 0) return upstream.requestCounted(method, params, answered);
     this.#asks.push({ method, params, answered });
@@ -172,7 +180,7 @@ export class RequestFlow {
   fail(member: Member, error: PoolError): void {
     this.#waiting.drop(member);
     for (const request of member.requests()) {
-      this.#lost(request, error);
+      this.lost(request, error, {});
       this.#abandon(request, GONE).catch(() => {});
     }
   }
@@ -198,7 +206,9 @@ export class RequestFlow {
       return sent;
     };
     if (!upstream.isBounded || request.isRepeatable) return tell();
-    const timer = this.#options.clock.after(FINISHING_TIME, () => void tell().catch(() => {}));
+    const timer = this.#options.clock.after(FINISHING_TIME, () =>
+      this.#options.guard.run(() => void tell().catch(() => {})),
+    );
     request.onGone = () => timer.cancel();
     return Promise.resolve();
   }
@@ -221,9 +231,21 @@ export class RequestFlow {
   }
 
   answer(request: OpenRequest, { result, error }: Answer): void {
-    const { id, session } = request;
+    const { id } = request;
+    this.deliver(request, error === undefined ? resultFor(id, result) : errorFor(id, error));
+  }
+
+  /** Hands the answer to the session that waits for it, if it still does. */
+  deliver(request: OpenRequest, answer: JsonRpcMessage): void {
     if (!this.finish(request)) return;
-    session.endpoint.receive(error === undefined ? resultFor(id, result) : errorFor(id, error));
+    try {
+      request.session.endpoint.receive(answer);
+    } catch (fault) {
+      // The session still waits: for the error that the fault leads to.
+      request.done = false;
+      this.begin(request);
+      throw fault;
+    }
   }
 
   /** Sends what waits, in turn, as far as there is room. */
@@ -251,7 +273,7 @@ export class RequestFlow {
     } catch (error) {
       // It was JSON when it came, so the buffer is full.
       if (request === undefined) sent?.reject(error);
-      else if (sent === undefined) this.#lost(request, error as PoolError);
+      else if (sent === undefined) this.lost(request, error as PoolError, {});
       else if (this.finish(request)) sent.reject(error);
     }
   }
@@ -261,7 +283,12 @@ export class RequestFlow {
     for (const { answered } of this.#asks.splice(0)) answered(undefined);
   }
 
-  #lost(request: OpenRequest, error: PoolError, more: { retryable?: boolean } = {}): void {
+  /** Answers a request that was lost with its process. */
+  lost(
+    request: OpenRequest,
+    error: PoolError,
+    more: { retryable?: boolean } = this.#options.sessionsStay ? { retryable: true } : {},
+  ): void {
     const mayHaveRun = request.upstream !== undefined || request.repeated;
     const { error: lost } = lostRequest(request.id, request.method, error, { mayHaveRun, ...more });
     this.answer(request, { error: lost });

@@ -31,9 +31,8 @@ export class ServerMessages implements UpstreamReceiver {
   answered(request: OpenRequest, message: JsonRpcMessage): void {
     // The message was parsed for this one receiver, so it can be changed in place.
     (message as { id: RequestId }).id = request.id;
-    const { session, onAnswer } = request;
     request.onGone?.();
-    if (this.#parts.flow.finish(request)) session.endpoint.receive(onAnswer ? onAnswer(message, request) : message);
+    if (!request.done) this.#parts.flow.deliver(request, request.onAnswer?.(message, request) ?? message);
     this.#parts.flow.pump();
   }
 

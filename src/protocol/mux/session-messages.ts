@@ -8,10 +8,10 @@ import {
   type JsonRpcRequest,
   METHOD_NOT_FOUND,
   property,
-  type RequestId,
   resultFor,
   success,
 } from '../json-rpc.js';
+import type { Guard } from './guard.js';
 import { isLogLevel, type LogLevels } from './log-levels.js';
 import { type Member, OpenRequest } from './member.js';
 import type { RequestFlow } from './request-flow.js';
@@ -31,6 +31,7 @@ export interface SessionMessagesParts {
   readonly tasks: Tasks<Member>;
   readonly tools: ToolWatch;
   readonly asked: ServerRequests;
+  readonly guard: Guard;
 }
 
 /** What is done with each message of a session: answered here, put together with those of others, or sent to the server. */
@@ -48,17 +49,17 @@ export class SessionMessages {
   }
 
   #request(member: Member, message: JsonRpcRequest): Promise<void> {
-    const { id, method, params } = message;
+    const { method, params } = message;
     const refusal = this.#parts.flow.refusal(member);
     if (refusal) return Promise.reject(refusal);
     switch (method) {
       case 'initialize':
-        return answerSoon(member, id, this.#parts.handshake.answer(params));
+        return this.#answerSoon(member, message, this.#parts.handshake.answer(params));
       case 'ping':
-        return answerSoon(member, id, success());
+        return this.#answerSoon(member, message, success());
       case 'server/discover':
         // A process that was initialized speaks the legacy era; a client of both eras falls back on this answer.
-        return answerSoon(member, id, { error: { code: METHOD_NOT_FOUND, message: 'Method not found' } });
+        return this.#answerSoon(member, message, { error: { code: METHOD_NOT_FOUND, message: 'Method not found' } });
       case 'logging/setLevel':
         return this.#setLevel(member, message);
       case 'resources/subscribe':
@@ -73,7 +74,7 @@ export class SessionMessages {
       case 'tasks/cancel':
         if (this.#parts.tasks.ownerOf(property(params, 'taskId')) === member) break;
         // Whether or not there is one of that id: it is not this session's.
-        return answerSoon(member, id, { error: { code: INVALID_PARAMS, message: 'Task not found' } });
+        return this.#answerSoon(member, message, { error: { code: INVALID_PARAMS, message: 'Task not found' } });
     }
     const beginsTask = property(params, 'task') !== undefined;
     return this.#parts.flow.forward(new OpenRequest(member, message, beginsTask ? this.#seeTask : undefined));
@@ -106,7 +107,7 @@ export class SessionMessages {
     if (!isLogLevel(level) || !this.#parts.handshake.hasLevels) return this.#parts.flow.forward(request);
     this.#parts.flow.begin(request);
     const answer = this.#parts.levels.set(member, level, (late) => this.#parts.flow.answer(request, late));
-    if (answer) queueMicrotask(() => this.#parts.flow.answer(request, answer));
+    if (answer) this.#parts.guard.soon(() => this.#parts.flow.answer(request, answer));
     return Promise.resolve();
   }
 
@@ -116,14 +117,14 @@ export class SessionMessages {
     if (typeof property(message.params, 'uri') !== 'string') return this.#parts.flow.forward(request);
     if (this.#parts.subscriptions.isFull(member)) {
       const refusal = { code: INVALID_PARAMS, message: 'This session has too many subscriptions' };
-      if (message.method === 'resources/subscribe') return answerSoon(member, message.id, { error: refusal });
+      if (message.method === 'resources/subscribe') return this.#answerSoon(member, message, { error: refusal });
     }
     this.#parts.flow.begin(request);
     const answer =
       message.method === 'resources/subscribe'
         ? this.#parts.subscriptions.subscribe(uriOf(message), request)
         : this.#parts.subscriptions.unsubscribe(uriOf(message), request);
-    if (answer) queueMicrotask(() => this.#parts.flow.answer(request, answer));
+    if (answer) this.#parts.guard.soon(() => this.#parts.flow.answer(request, answer));
     return Promise.resolve();
   }
 
@@ -142,10 +143,19 @@ export class SessionMessages {
   readonly #filterTasks: OpenRequest['onAnswer'] = (answer, { session }) => {
     return this.#parts.tasks.filterList(session, answer);
   };
-}
 
-/** Not before `send` has returned: the client is not ready for the answer yet. */
-function answerSoon({ endpoint }: Member, id: RequestId, { result, error }: Answer): Promise<void> {
-  queueMicrotask(() => endpoint.receive(error === undefined ? resultFor(id, result) : errorFor(id, error)));
-  return Promise.resolve();
+  /** Not before `send` has returned: the client is not ready for the answer yet. */
+  #answerSoon(member: Member, message: JsonRpcRequest, { result, error }: Answer): Promise<void> {
+    const { id } = message;
+    this.#parts.guard.soon(() => {
+      try {
+        member.endpoint.receive(error === undefined ? resultFor(id, result) : errorFor(id, error));
+      } catch (fault) {
+        // The session still waits: for the error that the fault leads to.
+        if (member.isListening) this.#parts.flow.begin(new OpenRequest(member, { ...message, id }));
+        throw fault;
+      }
+    });
+    return Promise.resolve();
+  }
 }

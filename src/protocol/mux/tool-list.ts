@@ -9,6 +9,9 @@ export interface ToolChanges {
   readonly changed: readonly string[];
 }
 
+/** Most pages of one list: a server whose list has more is not asked for the rest, and its tools are not known. */
+const MOST_PAGES = 100;
+
 /** The tools of a server as its answers to `tools/list` show them, page by page. Looked at only when it matters. */
 export class ToolList {
   #pages: (readonly unknown[])[] = [];
@@ -34,6 +37,7 @@ export class ToolList {
     this.#repeatable = undefined;
     if (cursor === undefined) this.#pages = [];
     else if (cursor !== this.#missing) return;
+    if (this.#pages.length === MOST_PAGES) return this.forget();
     this.#pages.push(tools);
     this.#missing = property(result, 'nextCursor') ?? undefined;
   }
@@ -85,9 +89,6 @@ function textOf(tool: unknown): string {
     return '';
   }
 }
-
-/** A server that has more pages of tools is not asked for the rest. */
-const MOST_PAGES = 100;
 
 /**
  * Asks a server for all its tools. One that does not know the method has none. `onDone` is not called when the server is

@@ -1,5 +1,5 @@
 import { PoolError } from '../../errors.js';
-import type { Connection } from '../channels/connection.js';
+import type { MessageChannel } from '../channels/message-channel.js';
 import {
   type Answer,
   CONNECTION_CLOSED,
@@ -50,7 +50,7 @@ interface Batch {
  * a late answer to one request is never taken for an answer to another.
  */
 export class Upstream implements Carrier {
-  readonly #connection: Connection;
+  readonly #channel: MessageChannel;
   readonly #options: UpstreamOptions;
   readonly #open = new Map<RequestId, OpenRequest>();
   /** The pool's own requests, whose answers concern no session. */
@@ -66,15 +66,28 @@ export class Upstream implements Carrier {
   /** Called when the last open request was answered. */
   onDrained: (() => void) | undefined;
 
-  constructor(connection: Connection, options: UpstreamOptions) {
-    this.#connection = connection;
+  constructor(channel: MessageChannel, options: UpstreamOptions) {
+    this.#channel = channel;
     this.#options = options;
+  }
+
+  /** Starts to receive. `onClosed` is called when nothing can be sent to the process any more, although it may still run. */
+  open(onClosed: (error: PoolError) => void): void {
+    this.#channel.open({
+      onMessage: (message) => this.#receive(message),
+      onWritten: () => this.#receiver?.roomAgain(),
+      onClosed,
+    });
+  }
+
+  /** Ends it because of a fault of this library. Returns the error that says so. */
+  fail(cause: unknown): PoolError {
+    return this.#channel.fail(cause);
   }
 
   /** Who is told what the server says from now on. Until then its requests are refused, and its news dropped. */
   connect(receiver: UpstreamReceiver): void {
     this.#receiver = receiver;
-    this.#connection.onWritten = () => receiver.roomAgain();
   }
 
   get clientCapabilities(): Readonly<Record<string, unknown>> {
@@ -98,7 +111,7 @@ export class Upstream implements Carrier {
 
   /** Whether it reads what it is sent. */
   get canWrite(): boolean {
-    return this.#connection.backlog < HIGH_WATER;
+    return this.#channel.backlog < HIGH_WATER;
   }
 
   /**
@@ -112,7 +125,7 @@ export class Upstream implements Carrier {
       return onAnswer({ error: { code: CONNECTION_CLOSED, message } });
     }
     this.#own.set(id, onAnswer);
-    this.#connection.sendOwn({ jsonrpc: '2.0', id, method, params });
+    this.#channel.sendOwn({ jsonrpc: '2.0', id, method, params });
   }
 
   /** The same for what a session has asked for all: it counts as a request of a session, as far as room is concerned. */
@@ -127,7 +140,7 @@ export class Upstream implements Carrier {
 
   /** For messages of the pool. A server that does not read is told nothing more: it could make us say ever more. */
   write(message: JsonRpcMessage): void {
-    if (this.canWrite) this.#connection.sendOwn(message);
+    if (this.canWrite) this.#channel.sendOwn(message);
   }
 
   /** Refuses a request of the server. */
@@ -137,7 +150,7 @@ export class Upstream implements Carrier {
 
   /** Sends what needs no answer. */
   send(message: JsonRpcMessage): Promise<void> {
-    const sent = this.#connection.send(message);
+    const sent = this.#channel.send(message);
     if (!this.#options.sessionsStay) return sent;
     return sent.catch((error: unknown) => {
       if (isRefusal(error)) throw error;
@@ -152,7 +165,7 @@ export class Upstream implements Carrier {
     const wireId = this.#nextId++;
     const { message } = request;
     const params = request.progressToken === undefined ? message.params : withProgressToken(message.params, wireId);
-    const sent = this.#connection.queue({ ...message, id: wireId, params });
+    const sent = this.#channel.queue({ ...message, id: wireId, params });
     request.upstream = this;
     request.wireId = wireId;
     this.#open.set(wireId, request);
@@ -181,7 +194,7 @@ export class Upstream implements Carrier {
     return requests;
   }
 
-  receive(message: JsonRpcMessage): void {
+  #receive(message: JsonRpcMessage): void {
     if (message.method === undefined) return this.#receiveAnswer(message);
     if (!isRequest(message)) return this.#receiver?.told(message, this);
     if (message.method === 'ping') return this.write(resultFor(message.id, {}));
@@ -195,7 +208,13 @@ export class Upstream implements Carrier {
     if (request !== undefined) {
       this.#open.delete(wireId);
       this.answered = true;
-      this.#receiver?.answered(request, message);
+      try {
+        this.#receiver?.answered(request, message);
+      } catch (fault) {
+        // Not answered: it is lost with the others.
+        this.#open.set(wireId, request);
+        throw fault;
+      }
       if (this.#open.size === 0) this.onDrained?.();
       return;
     }
@@ -210,9 +229,13 @@ export class Upstream implements Carrier {
     if (this.#options.sessionsStay) return { sent, told: sent.catch(() => {}), requests: undefined };
     const requests: OpenRequest[] = [];
     const giveUp = () => {
-      for (const request of requests) {
-        this.take(request);
-        request.session.giveUp(request);
+      try {
+        for (const request of requests) {
+          this.take(request);
+          request.session.giveUp(request);
+        }
+      } catch (fault) {
+        this.fail(fault);
       }
     };
     sent.catch(giveUp).finally(() => {

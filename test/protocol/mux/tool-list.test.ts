@@ -146,6 +146,16 @@ describe('fetchTools', () => {
     expect(endless.done).toBeUndefined();
   });
 
+  it('[FAIL-2] [FAULT-3] keeps no list that does not end', () => {
+    const list = new ToolList();
+    list.page(undefined, page([tool('t', { annotations: { readOnlyHint: true } })], 'again'));
+    expect(list.isRepeatable('t')).toBe(true);
+    for (let pages = 0; pages < 100; pages++) list.page('again', page([tool('u')], 'again'));
+    expect(list.isWhole).toBe(false);
+    expect(list.cursor).toBeUndefined();
+    expect(list.isRepeatable('t')).toBe(false);
+  });
+
   it('[FAIL-2] asks once for a page that the server refuses', () => {
     const no: Answer = { error: { code: -32_603, message: 'no' } };
     const { asked } = server([[tool('x')], [tool('y')]], (index, answer) => (index === 0 ? answer : no));

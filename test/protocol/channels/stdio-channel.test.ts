@@ -3,7 +3,8 @@ import { PassThrough, Writable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { PoolError } from '../../../src/errors.js';
-import { Connection, WriteBudget } from '../../../src/protocol/channels/connection.js';
+import { StdioChannel } from '../../../src/protocol/channels/stdio-channel.js';
+import { WriteBudget } from '../../../src/protocol/channels/write-budget.js';
 import type { JsonRpcMessage } from '../../../src/protocol/json-rpc.js';
 import { flush, outcome, rejection } from '../../helpers/until.js';
 
@@ -39,36 +40,45 @@ class Pipe extends Writable {
   }
 }
 
-function connected({ limit = 1_000_000, budget = new WriteBudget(1_000_000), stdin = new Pipe() as Writable } = {}) {
+function connected({
+  limit = 1_000_000,
+  budget = new WriteBudget(1_000_000),
+  stdin = new Pipe() as Writable,
+  opened = true,
+} = {}) {
   stdin.on('error', () => {});
   const stdout = new PassThrough();
   const received: JsonRpcMessage[] = [];
-  const broken: PoolError[] = [];
-  const connection = new Connection(
-    { stdin, stdout, messageLimit: limit, budget, name: 'test' },
-    { onMessage: (message) => received.push(message), onBroken: (error) => broken.push(error) },
-  );
-  return { connection, stdin: stdin as Pipe, stdout, received, broken, budget };
+  const closed: PoolError[] = [];
+  const channel = new StdioChannel({ stdin, stdout, messageLimit: limit, budget, name: 'test' });
+  const open = () =>
+    channel.open({
+      onMessage: (message) => received.push(message),
+      onWritten: () => {},
+      onClosed: (error) => closed.push(error),
+    });
+  if (opened) open();
+  return { channel, open, stdin: stdin as Pipe, stdout, received, closed, budget };
 }
 
 const note = (text: unknown): JsonRpcMessage => ({ jsonrpc: '2.0', method: 'note', params: { text } });
 
 describe('sending', () => {
   it('[CONN-1] writes what was sent in one tick with one write, in order', async () => {
-    const { connection, stdin } = connected();
+    const { channel, stdin } = connected();
     const sent = Array.from({ length: 100 }, (_, index) => note(index));
-    await Promise.all(sent.map((message) => connection.send(message)));
+    await Promise.all(sent.map((message) => channel.send(message)));
     expect(stdin.writes).toHaveLength(1);
     expect(stdin.lines).toEqual(sent);
-    await connection.send(note('later'));
+    await channel.send(note('later'));
     expect(stdin.writes).toHaveLength(2);
   });
 
   it('[CONN-1] [FRAME-1] writes one line for each message, whatever is in it', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.string({ unit: 'binary' }), { maxLength: 5 }), async (texts) => {
-        const { connection, stdin } = connected();
-        await Promise.all(texts.map((text) => connection.send(note(text))));
+        const { channel, stdin } = connected();
+        await Promise.all(texts.map((text) => channel.send(note(text))));
         expect(stdin.lines).toEqual(texts.map((text) => JSON.parse(JSON.stringify(note(text))) as unknown));
       }),
       { numRuns: 50 },
@@ -76,11 +86,11 @@ describe('sending', () => {
   });
 
   it('[CONN-2] stays pending while the server does not read', async () => {
-    const { connection, stdin } = connected();
+    const { channel, stdin } = connected();
     stdin.reading = false;
-    const first = connection.send(note(1));
+    const first = channel.send(note(1));
     await flush();
-    const second = connection.send(note(2));
+    const second = channel.send(note(2));
     expect([await outcome(first), await outcome(second)]).toEqual(['pending', 'pending']);
     stdin.read();
     await Promise.all([first, second]);
@@ -91,65 +101,65 @@ describe('sending', () => {
     onTestFinished(() => {
       child.kill('SIGKILL');
     });
-    const { connection, broken } = connected({ stdin: child.stdin, budget: new WriteBudget(10_000_000) });
-    await connection.send(note('small: the pipe takes it'));
-    const large = connection.send(note('x'.repeat(2_000_000)));
+    const { channel, closed } = connected({ stdin: child.stdin, budget: new WriteBudget(10_000_000) });
+    await channel.send(note('small: the pipe takes it'));
+    const large = channel.send(note('x'.repeat(2_000_000)));
     expect(await outcome(large)).toBe('pending');
     child.kill('SIGKILL');
     expect(await rejection(large)).toMatchObject({ code: 'SERVER_EXITED', cause: { code: 'EPIPE' } });
-    expect(broken).toHaveLength(1);
-    expect(await rejection(connection.send(note('after')))).toBe(broken[0]);
+    expect(closed).toHaveLength(1);
+    expect(await rejection(channel.send(note('after')))).toBe(closed[0]);
   });
 
   it('[CONN-3] rejects when the pipe breaks, and tells it once', async () => {
-    const { connection, stdin, broken } = connected();
+    const { channel, stdin, closed } = connected();
     stdin.reading = false;
-    const first = connection.send(note(1));
+    const first = channel.send(note(1));
     await flush();
-    const second = connection.send(note(2));
+    const second = channel.send(note(2));
     stdin.read(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
-    for (const sent of [first, second, connection.send(note(3))]) {
+    for (const sent of [first, second, channel.send(note(3))]) {
       expect(await rejection(sent)).toMatchObject({ code: 'SERVER_EXITED', data: { name: 'test' } });
     }
-    expect(broken).toHaveLength(1);
+    expect(closed).toHaveLength(1);
   });
 
   it('[CONN-3] rejects when stdin was ended or destroyed before', async () => {
     for (const finish of ['end', 'destroy'] as const) {
-      const { connection, stdin } = connected();
+      const { channel, stdin } = connected();
       stdin[finish]();
-      expect(await rejection(connection.send(note(1)))).toMatchObject({ code: 'SERVER_EXITED' });
+      expect(await rejection(channel.send(note(1)))).toMatchObject({ code: 'SERVER_EXITED' });
     }
   });
 
   it('[CONN-3] rejects what waits when stdin is destroyed', async () => {
-    const { connection, stdin } = connected();
+    const { channel, stdin } = connected();
     stdin.reading = false;
-    const sent = connection.send(note(1));
+    const sent = channel.send(note(1));
     await flush();
     stdin.destroy();
     expect(await rejection(sent)).toMatchObject({ code: 'SERVER_EXITED' });
   });
 
   it('[CONN-3] rejects with the reason of the end once it was closed', async () => {
-    const { connection, stdin, broken } = connected();
+    const { channel, stdin, closed } = connected();
     const reason = Object.assign(new Error('released'), { code: 'LEASE_RELEASED' }) as unknown as PoolError;
-    connection.close(reason);
-    connection.close(Object.assign(new Error('another'), { code: 'SERVER_STOPPED' }) as unknown as PoolError);
-    expect(await rejection(connection.send(note(1)))).toBe(reason);
+    channel.close(reason);
+    channel.close(Object.assign(new Error('another'), { code: 'SERVER_STOPPED' }) as unknown as PoolError);
+    expect(await rejection(channel.send(note(1)))).toBe(reason);
     await flush();
     expect(stdin.writes).toEqual([]);
-    expect(broken).toEqual([]);
+    expect(closed).toEqual([]);
   });
 
   it('[CONN-3] rejects what cannot be written as JSON, and goes on', async () => {
-    const { connection, stdin } = connected();
+    const { channel, stdin } = connected();
     const circular: { self?: unknown } = {};
     circular.self = circular;
     // Must not be thrown in the tick of the call: `send` returns a promise.
-    const sent = [connection.send(note(1n)), connection.send(note(circular))];
+    const sent = [channel.send(note(1n)), channel.send(note(circular))];
     for (const one of sent) expect(await rejection(one)).toBeInstanceOf(Error);
-    await connection.send(note('fine'));
+    await channel.send(note('fine'));
     expect(stdin.lines).toEqual([note('fine')]);
   });
 
@@ -160,9 +170,9 @@ describe('sending', () => {
     onTestFinished(() => {
       process.off('unhandledRejection', listener);
     });
-    const { connection, stdin } = connected();
+    const { channel, stdin } = connected();
     stdin.reading = false;
-    void connection.send(note(1)).catch(() => {});
+    void channel.send(note(1)).catch(() => {});
     await flush();
     stdin.read(new Error('EPIPE'));
     await flush();
@@ -170,32 +180,32 @@ describe('sending', () => {
   });
 
   it('[CONN-4] says BUFFER_FULL when too much waits, and has room again when it was read', async () => {
-    const { connection, stdin, broken } = connected({ budget: new WriteBudget(200) });
+    const { channel, stdin, closed } = connected({ budget: new WriteBudget(200) });
     stdin.reading = false;
-    const first = connection.send(note('x'.repeat(100)));
-    expect(await rejection(connection.send(note('y'.repeat(100))))).toMatchObject({
+    const first = channel.send(note('x'.repeat(100)));
+    expect(await rejection(channel.send(note('y'.repeat(100))))).toMatchObject({
       code: 'BUFFER_FULL',
       data: { name: 'test' },
     });
-    expect(broken).toEqual([]);
+    expect(closed).toEqual([]);
     stdin.read();
     await first;
-    await connection.send(note('z'.repeat(100)));
+    await channel.send(note('z'.repeat(100)));
     expect(stdin.lines).toHaveLength(2);
   });
 
   it('[CONN-4] takes any one message while nothing waits', async () => {
-    const { connection, stdin } = connected({ budget: new WriteBudget(10) });
-    await connection.send(note('x'.repeat(1_000)));
+    const { channel, stdin } = connected({ budget: new WriteBudget(10) });
+    await channel.send(note('x'.repeat(1_000)));
     expect(stdin.lines).toHaveLength(1);
   });
 
   it('[CONN-4] counts bytes, not characters', async () => {
-    const { connection, stdin } = connected({ budget: new WriteBudget(200) });
+    const { channel, stdin } = connected({ budget: new WriteBudget(200) });
     stdin.reading = false;
     // 80 characters are 240 bytes here, and more than may wait already.
-    const first = connection.send(note('€'.repeat(80)));
-    expect(await rejection(connection.send(note('y')))).toMatchObject({ code: 'BUFFER_FULL' });
+    const first = channel.send(note('€'.repeat(80)));
+    expect(await rejection(channel.send(note('y')))).toMatchObject({ code: 'BUFFER_FULL' });
     stdin.read();
     await first;
   });
@@ -204,54 +214,51 @@ describe('sending', () => {
     const budget = new WriteBudget(200);
     const [one, two] = [connected({ budget }), connected({ budget })];
     one.stdin.reading = false;
-    const waiting = one.connection.send(note('x'.repeat(100)));
+    const waiting = one.channel.send(note('x'.repeat(100)));
     await flush();
-    expect(await rejection(two.connection.send(note('y'.repeat(100))))).toMatchObject({ code: 'BUFFER_FULL' });
+    expect(await rejection(two.channel.send(note('y'.repeat(100))))).toMatchObject({ code: 'BUFFER_FULL' });
     one.stdin.destroy();
     await rejection(waiting);
-    await two.connection.send(note('y'.repeat(100)));
-    await two.connection.send(note('y'.repeat(100)));
+    await two.channel.send(note('y'.repeat(100)));
+    await two.channel.send(note('y'.repeat(100)));
   });
 });
 
 describe('receiving', () => {
   it('leaves everything in the pipe until it is opened', async () => {
-    const { connection, stdout, received } = connected();
+    const { open, stdout, received } = connected({ opened: false });
     stdout.write(`${JSON.stringify(note(1))}\n`);
     await flush();
     expect(received).toEqual([]);
-    connection.open();
+    open();
     await flush();
     expect(received).toEqual([note(1)]);
   });
 
   it('[FRAME-2] counts the lines that are no messages', async () => {
-    const { connection, stdout, received, broken } = connected();
-    connection.open();
+    const { channel, stdout, received, closed } = connected();
     stdout.write(`hello\n${JSON.stringify(note(1))}\nworld\n`);
     await flush();
     expect(received).toEqual([note(1)]);
-    expect(connection.skippedLines).toBe(2);
-    expect(broken).toEqual([]);
+    expect(channel.skipped).toBe(2);
+    expect(closed).toEqual([]);
   });
 
   it('[FRAME-3] breaks at a message above the limit, tells it once, and sends nothing more', async () => {
-    const { connection, stdout, received, broken } = connected({ limit: 100 });
-    connection.open();
+    const { channel, stdout, received, closed } = connected({ limit: 100 });
     stdout.write(
       `${JSON.stringify(note('ok'))}\n${JSON.stringify(note('x'.repeat(200)))}\n${JSON.stringify(note('no'))}\n`,
     );
     stdout.write(`${JSON.stringify(note('y'.repeat(200)))}\n`);
     await flush();
     expect(received).toEqual([note('ok')]);
-    expect(broken).toEqual([expect.objectContaining({ code: 'MESSAGE_TOO_LARGE' })]);
-    expect(broken[0]?.message).toContain('maxMessageMB');
-    expect(await rejection(connection.send(note(1)))).toBe(broken[0]);
+    expect(closed).toEqual([expect.objectContaining({ code: 'MESSAGE_TOO_LARGE' })]);
+    expect(closed[0]?.message).toContain('maxMessageMB');
+    expect(await rejection(channel.send(note(1)))).toBe(closed[0]);
   });
 
   it('[FRAME-3] goes on reading after it, so that the server can see the end of its stdin', async () => {
-    const { connection, stdout } = connected({ limit: 100 });
-    connection.open();
+    const { stdout } = connected({ limit: 100 });
     for (let chunk = 0; chunk < 100; chunk++) stdout.write(Buffer.alloc(65_536, 'x'));
     await flush(200);
     expect(stdout.readableLength).toBe(0);
