@@ -128,9 +128,11 @@ export class Session implements PooledTransport, Endpoint {
 
   /**
    * Ends the session: `send` rejects from now on, and nothing of it stays with the server. Returns what is still to be done
-   * for its client, which may call back: to be called once, when the operation that ends the session is complete.
+   * for its client, which may call back: to be called once, when the operation that ends the session is complete. Only the
+   * first call counts.
    */
   end(end: SessionEnd): () => void {
+    if (this.#end) return () => {};
     this.#end = end;
     // A client that asked for the end knows what becomes of its requests; any other gets an answer to each.
     if (!end.asked) this.#attachment?.fail(end.error());
