@@ -1,9 +1,9 @@
 import type { PoolError } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
-import type { ServerInstance } from '../../server/server-instance.js';
 import type { Limit } from '../events.js';
 import { type Evictable, evictableIn, evictionOrder } from '../instances/eviction.js';
 import type { Fleet } from '../instances/fleet.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
 import { isOpen, type OpenEntry, type ServerEntry } from '../instances/server-entry.js';
 import type { Breakers } from '../supervision/breakers.js';
 import type { AcquireQueue } from './acquire-queue.js';
@@ -66,7 +66,9 @@ export class Matcher {
   /** The next thing to do; undefined when nothing can be done for any caller. */
   next(): Match | undefined {
     const now = this.#clock.now();
-    for (const leaseClass of this.#fleet.takeChanges()) this.#queue.refresh(leaseClass, now);
+    for (let changed = this.#fleet.takeChange(); changed; changed = this.#fleet.takeChange()) {
+      this.#queue.refresh(changed, now);
+    }
     this.#isFull = false;
     for (;;) {
       const server = this.#queue.hungry.first;
@@ -123,7 +125,7 @@ export class Matcher {
   }
 
   /** The tree that is ended to make room, of one server or of any. */
-  victim(entry?: ServerEntry): ServerInstance | undefined {
+  victim(entry?: ServerEntry): PooledInstance | undefined {
     return evictionOrder(this.evictable(entry))[0];
   }
 

@@ -6,10 +6,10 @@ import type { DueTimes } from '../../runtime/due-times.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { Outbox } from '../../runtime/outbox.js';
 import type { Operations } from '../../server/instance-context.js';
-import type { ServerInstance } from '../../server/server-instance.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { IdleWatch } from '../instances/idle-watch.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
 import { whyNotAgain } from '../instances/reuse.js';
 import type { LeaseClass, OpenEntry } from '../instances/server-entry.js';
 import type { Lease, LeaseCallbacks, LeaseDeps } from '../leases/lease.js';
@@ -89,7 +89,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   }
 
   /** Starts an instance that no caller asked for; undefined when it was refused at once. */
-  startSpare(entry: OpenEntry, scope: LeaseScope): ServerInstance | undefined {
+  startSpare(entry: OpenEntry, scope: LeaseScope): PooledInstance | undefined {
     return this.run(() => this.#deps.starts.startSpare(entry, scope, this.#changes));
   }
 
@@ -152,10 +152,6 @@ export class Scheduler implements Operations, LeaseCallbacks {
     } finally {
       this.#complete();
     }
-  }
-
-  leaseDue(lease: Lease, now: number): void {
-    this.#deps.leases.look(lease, now);
   }
 
   #lend(leaseClass: LeaseClass, scope: LeaseScope, stack: string | undefined): Lease | undefined {
@@ -237,6 +233,15 @@ export class Scheduler implements Operations, LeaseCallbacks {
   }
 
   #settle(): void {
+    const { fleet, queue, recovery } = this.#deps;
+    if (queue.size > 0 || recovery.isPending || this.#newcomers.length > 0) this.#serveAll();
+    if (queue.size > 0 || !fleet.isOpen) return;
+    // No caller waits, so what changed matters to none.
+    while (fleet.takeChange()) {}
+    if (fleet.withMinimum.size > 0) this.#deps.starts.fillMinimum(this.#changes);
+  }
+
+  #serveAll(): void {
     const { clock, fleet, leases, matcher, queue, recovery, starts } = this.#deps;
     for (;;) {
       for (const successor of recovery.takeLaunchable()) starts.launchSuccessor(successor);
@@ -249,10 +254,8 @@ export class Scheduler implements Operations, LeaseCallbacks {
       const silence = Math.round(silent.silence(now));
       leases.reclaim(silent, now, `silent for ${silence} ms (leaseIdleTimeout) while a caller waited`);
     }
-    for (const waiter of this.#newcomers.splice(0)) if (waiter.queuedIn) this.#announce(waiter);
-    if (queue.size > 0 || !fleet.isOpen) return;
-    fleet.takeChanges();
-    starts.fillMinimum(this.#changes);
+    for (const waiter of this.#newcomers) if (waiter.queuedIn) this.#announce(waiter);
+    this.#newcomers.length = 0;
   }
 
   #act({ waiter, entry, decision }: Match): void {

@@ -1,0 +1,41 @@
+import type { Lease } from './lease.js';
+
+const ID = /^lease-(\d+)-(\d+)$/;
+
+/**
+ * The leases that are held, each in a place of its own, by which it is found. Places are used again; the number in the id is
+ * not. A Map of leases that come and go would be built anew every few calls, which costs as much as a warm call.
+ */
+export class LeaseTable {
+  readonly #places: (Lease | undefined)[] = [];
+  readonly #free: number[] = [];
+
+  get size(): number {
+    return this.#places.length - this.#free.length;
+  }
+
+  /** A place for the next lease. */
+  reserve(): number {
+    return this.#free.pop() ?? this.#places.push(undefined) - 1;
+  }
+
+  set(lease: Lease): void {
+    this.#places[lease.place] = lease;
+  }
+
+  delete({ place }: Lease): void {
+    this.#places[place] = undefined;
+    this.#free.push(place);
+  }
+
+  find(id: string): Lease | undefined {
+    const [, number, place] = ID.exec(String(id)) ?? [];
+    const lease = this.#places[Number(place)];
+    return lease?.number === Number(number) ? lease : undefined;
+  }
+
+  /** Oldest first. */
+  list(): Lease[] {
+    return this.#places.filter((lease) => lease !== undefined).sort((a, b) => a.number - b.number);
+  }
+}
