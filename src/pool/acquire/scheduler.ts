@@ -73,7 +73,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     const leaseClass = entry.find(request);
     // Callers that wait for a seat on a shared server come first.
     const lease = leaseClass?.waiting === 0 ? this.#lend(leaseClass, request, stack) : undefined;
-    if (lease === undefined) return this.run(() => this.#wait(entry, leaseClass, request, stack)).lease;
+    if (lease === undefined) return this.#wait(entry, leaseClass, request, stack);
     this.#deps.leaseEvents.acquired(lease, 0);
     // A spare instance may have to take its place.
     if (entry.definition.minIdle > 0) this.run(() => {});
@@ -113,7 +113,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     leaseClass: LeaseClass | undefined,
     request: LeaseRequest,
     stack: string | undefined,
-  ): Waiter {
+  ): Promise<Lease> {
     const { fleet, leaseEvents, maxWaiting, queue } = this.#deps;
     if (queue.uncovered >= maxWaiting) {
       // A caller that gets a start does not wait for others.
@@ -124,9 +124,14 @@ export class Scheduler implements Operations, LeaseCallbacks {
         throw error;
       }
     }
-    const waiter = queue.add(entry, request, stack, this.#onGiveUp);
-    this.#newcomers.push(waiter);
-    return waiter;
+    const isOutermost = this.#begin();
+    try {
+      const waiter = queue.add(entry, request, stack, this.#onGiveUp);
+      this.#newcomers.push(waiter);
+      return waiter.lease;
+    } finally {
+      if (isOutermost) this.#complete();
+    }
   }
 
   #gaveUp(waiter: Waiter, why: GiveUpReason): void {
@@ -145,12 +150,11 @@ export class Scheduler implements Operations, LeaseCallbacks {
   // Leases.
 
   leaseEnded(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined {
-    if (this.#isRunning) return this.#endLease(lease, end);
-    this.#begin();
+    const isOutermost = this.#begin();
     try {
       return this.#endLease(lease, end);
     } finally {
-      this.#complete();
+      if (isOutermost) this.#complete();
     }
   }
 
@@ -196,12 +200,11 @@ export class Scheduler implements Operations, LeaseCallbacks {
   // Operations.
 
   run<T>(operation: () => T): T {
-    if (this.#isRunning) return operation();
-    this.#begin();
+    const isOutermost = this.#begin();
     try {
       return operation();
     } finally {
-      this.#complete();
+      if (isOutermost) this.#complete();
     }
   }
 
@@ -216,9 +219,12 @@ export class Scheduler implements Operations, LeaseCallbacks {
     this.#timerAt = -Infinity;
   }
 
-  #begin(): void {
+  /** False within an operation: the outermost one is completed. */
+  #begin(): boolean {
+    if (this.#isRunning) return false;
     this.#isRunning = true;
     this.#deps.outbox.hold();
+    return true;
   }
 
   /** The change is made: callers get what has come free. Then, after the operation, what happened is delivered. */
@@ -244,10 +250,11 @@ export class Scheduler implements Operations, LeaseCallbacks {
   #serveAll(): void {
     const { clock, fleet, leases, matcher, queue, recovery, starts } = this.#deps;
     for (;;) {
-      for (const successor of recovery.takeLaunchable()) starts.launchSuccessor(successor);
+      if (recovery.isPending) for (const successor of recovery.takeLaunchable()) starts.launchSuccessor(successor);
       if (queue.size === 0 || !fleet.isOpen) break;
       matcher.begin();
       for (let match = matcher.next(); match !== undefined; match = matcher.next()) this.#act(match);
+      if (!leases.hasSilent) break;
       const now = clock.now();
       const silent = silentLeaseFor(queue, matcher, leases, fleet, now);
       if (silent === undefined) break;

@@ -161,6 +161,11 @@ export class LeaseManager {
     this.#events.leaked(lease, now);
   }
 
+  /** Whether any lease was silent when it was looked at last. */
+  get hasSilent(): boolean {
+    return this.#withSilent.size > 0;
+  }
+
   /** Instances with leases that were silent when they were looked at last. */
   get withSilentLeases(): PooledInstance[] {
     return [...this.#withSilent];
