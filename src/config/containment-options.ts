@@ -11,56 +11,56 @@ import {
   type Resolved,
 } from './option-table.js';
 
-/** By which a process is recognized that has left its tree. */
+/** The marks by which a process that has left its tree is found. */
 export const markerFields = {
-  /** A variable of the environment: lost with `env -i`, unreadable of processes that are not dumpable. Default true. */
+  /** An environment variable. Lost with `env -i`, not readable for processes that are not dumpable. Default true. */
   environment: flag(true),
-  /** A limit of no meaning, set by `/bin/sh` before it becomes the command. Survives nearly everything. Default true. */
+  /** A resource limit without effect, set by `/bin/sh` before it becomes the command. Survives nearly everything. Default true. */
   rlimit: flag(true),
 };
 
-/** What the kernel holds each process of the server to, by `ulimit`. A server cannot raise them again. */
+/** Limits of each process of the server, by `ulimit`. A server cannot raise them again, unless it runs as root. */
 export const rlimitFields = {
-  /** Most open descriptors of a process. */
+  /** Maximum of open descriptors per process. */
   openFiles: optional(count(1_024, 16)),
-  /** Most processes and threads of the *user*, whoever started them; without effect on root. `cgroupLimits.processes` counts the server alone. */
+  /** Maximum of processes and threads of the *user*, including those outside the pool; no effect on root. `cgroupLimits.processes` counts only the server. */
   processes: optional(count(1_024, 1)),
   /**
-   * Most virtual memory of a process, MB, reserved or used. Node 20 needs some 800 to start, and above 10,000 for WebAssembly,
-   * with which its `fetch` works: to bound what is used, take `cgroupLimits.memoryMB`.
+   * Maximum of virtual memory per process, MB, reserved or used. Node 20 needs about 800 to start, and more than 10,000 for
+   * WebAssembly, which its `fetch` uses. To limit used memory, set `cgroupLimits.memoryMB`.
    */
   addressSpaceMB: optional(megabytes(4_096)),
-  /** Whether core dumps may be written; they hold all that was in memory, secrets included. */
+  /** Whether core dumps may be written. They contain the whole memory, secrets included. */
   core: optional(flag(false)),
 };
 
-/** What the kernel holds the whole tree of an instance to, by its cgroup, where the controllers are delegated to the host. */
+/** Limits of the whole tree of an instance, by its cgroup, where the controllers are delegated to the host. */
 export const cgroupLimitFields = {
-  /** Memory; a tree that needs more is killed, and told as `outOfMemory` (memory.max). */
+  /** Memory (memory.max), MB. A tree that needs more is killed, and its exit reports `outOfMemory`. */
   memoryMB: optional(megabytes(512)),
-  /** Swap beside it; 0: none (memory.swap.max). */
+  /** Swap in addition (memory.swap.max), MB; 0: none. */
   swapMB: optional(megabytesOrNone(0)),
-  /** Most processes and threads (pids.max). */
+  /** Maximum of processes and threads (pids.max). */
   processes: optional(count(256, 1)),
-  /** CPU time, percent of one core: 150 is one and a half (cpu.max). */
+  /** CPU time (cpu.max), percent of one core: 150 is one and a half cores. */
   cpuPercent: optional(percent(100, 1)),
 };
 
-/** How far the processes of a server are held together: each can be set per server, or for all of them in `defaults`. */
+/** How the processes of a server are held together. Each option can be set per server, or for all servers in `defaults`. */
 export const containmentFields = {
   /**
-   * `auto` (default): all that this host can do, falling back without a word but in `status()`. `cgroup`: the same, and the
-   * start fails where no cgroup can be made. `markers`: tree, sessions and marks, no cgroup. `group`: only what stays in
-   * the process group of the server is ended and proven dead, for servers whose browser or editor shall outlive them.
+   * `auto` (default): all that this host can do; what is missing appears only in `status()`. `cgroup`: the same, but the start
+   * fails where no cgroup can be made. `markers`: tree, sessions and marks, no cgroup. `group`: only what stays in the process
+   * group of the server is ended and proven dead, for servers whose browser or editor is to outlive them.
    */
   containment: oneOf('auto', 'auto', 'group', 'markers', 'cgroup'),
-  /** Which marks its processes bear, Linux. `group` has none. */
+  /** Linux: which marks its processes get. With `group` they get none. */
   markers: group(markerFields),
-  /** Limits of each process, by `ulimit`. One that cannot be set fails the start. */
+  /** Limits of each process, by `ulimit`. If one cannot be set, the start fails. */
   rlimits: group(rlimitFields),
-  /** Linux: whether no process of it can gain privileges by exec (setuid, capabilities), by `setpriv` of util-linux. Default false. */
+  /** Linux: no process of it can gain privileges by exec (setuid, capabilities); uses `setpriv` of util-linux. Default false. */
   noNewPrivileges: flag(false),
-  /** Linux: limits of the whole tree, by cgroup v2. Where one cannot be set, `cgroup` fails the start, `auto` says so in `status()`. */
+  /** Linux: limits of the whole tree, by cgroup v2. If one cannot be set, the start fails with `cgroup`; with `auto` it appears in `status()`. */
   cgroupLimits: group(cgroupLimitFields),
 };
 
@@ -77,7 +77,7 @@ export interface ResolvedContainment {
   readonly cgroupLimits: CgroupLimits;
 }
 
-/** Adds what does not go together to `problems`. */
+/** Adds combinations of options that contradict each other to `problems`. */
 export function checkContainment(
   { containment, markers, cgroupLimits }: Omit<ResolvedContainment, 'rlimits' | 'noNewPrivileges'>,
   prefix: string,
