@@ -1,6 +1,6 @@
 /**
- * The default place of the reaper: `reaper.js` beside the compiled code, in `dist` and in a build without bundling. Undefined if a
- * bundler has removed `import.meta.url`.
+ * The default place of the reaper: `reaper.js` beside the compiled code, in `dist` and in a build without bundling.
+ * Undefined if a bundler has removed `import.meta.url`.
  */
 export function reaperUrl(): string | undefined {
   try {

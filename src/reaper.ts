@@ -6,12 +6,15 @@ import { parseHostMark } from './process/marks/marker.js';
 import { linux } from './process/platforms/linux.js';
 
 /**
- * A child that was being forked when the host was killed gets its mark when it becomes its program. Under heavy load that may be
- * after the first sweep; so a second one follows, this many ms later.
+ * A child that was being forked when the host was killed gets its mark when it becomes its program. Under heavy load
+ * that may be after the first sweep; so a second one follows, this many ms later.
  */
 const LATE_CHILDREN = 1_000;
 
-/** Ends all that a dead host has left: `reaper.js sweep MARK START LEDGER CGROUPS…`. `watch` first waits until the host is dead. */
+/**
+ * Ends all that a dead host has left: `reaper.js sweep MARK START LEDGER CGROUPS…`. `watch` first waits until the host
+ * is dead.
+ */
 const [what, text = '', start = '', ledger = '', ...folders] = process.argv.slice(2);
 const mark = parseHostMark(text);
 const startTime = Number(start);

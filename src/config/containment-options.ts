@@ -15,7 +15,10 @@ import {
 export const markerFields = {
   /** An environment variable. Lost with `env -i`, not readable for processes that are not dumpable. Default true. */
   environment: flag(true),
-  /** A resource limit without effect, set by `/bin/sh` before it becomes the command. Survives nearly everything. Default true. */
+  /**
+   * A resource limit without effect, set by `/bin/sh` before it becomes the command. Survives nearly everything.
+   * Default true.
+   */
   rlimit: flag(true),
 };
 
@@ -23,11 +26,14 @@ export const markerFields = {
 export const rlimitFields = {
   /** Maximum of open descriptors per process. */
   openFiles: optional(count(1_024, 16)),
-  /** Maximum of processes and threads of the *user*, including those outside the pool; no effect on root. `cgroupLimits.processes` counts only the server. */
+  /**
+   * Maximum of processes and threads of the *user*, including those outside the pool; no effect on root.
+   * `cgroupLimits.processes` counts only the server.
+   */
   processes: optional(count(1_024, 1)),
   /**
-   * Maximum of virtual memory per process, MB, reserved or used. Node 20 needs about 800 to start, and more than 10,000 for
-   * WebAssembly, which its `fetch` uses. To limit used memory, set `cgroupLimits.memoryMB`.
+   * Maximum of virtual memory per process, MB, reserved or used. Node 20 needs about 800 to start, and more than 10,000
+   * for WebAssembly, which its `fetch` uses. To limit used memory, set `cgroupLimits.memoryMB`.
    */
   addressSpaceMB: optional(megabytes(4_096)),
   /** Whether core dumps may be written. They contain the whole memory, secrets included. */
@@ -46,21 +52,30 @@ export const cgroupLimitFields = {
   cpuPercent: optional(percent(100, 1)),
 };
 
-/** How the processes of a server are held together. Each option can be set per server, or for all servers in `defaults`. */
+/**
+ * How the processes of a server are held together. Each option can be set per server, or for all servers in `defaults`.
+ */
 export const containmentFields = {
   /**
-   * `auto` (default): all that this host can do; what is missing appears only in `status()`. `cgroup`: the same, but the start
-   * fails where no cgroup can be made. `markers`: tree, sessions and marks, no cgroup. `group`: only what stays in the process
-   * group of the server is ended and proven dead, for servers whose browser or editor is to outlive them.
+   * `auto` (default): all that this host can do; what is missing appears only in `status()`. `cgroup`: the same, but
+   * the start fails where no cgroup can be made. `markers`: tree, sessions and marks, no cgroup. `group`: only what
+   * stays in the process group of the server is ended and proven dead, for servers whose browser or editor is to
+   * outlive them.
    */
   containment: oneOf('auto', 'auto', 'group', 'markers', 'cgroup'),
   /** Linux: which marks its processes get. With `group` they get none. */
   markers: group(markerFields),
   /** Limits of each process, by `ulimit`. If one cannot be set, the start fails. */
   rlimits: group(rlimitFields),
-  /** Linux: no process of it can gain privileges by exec (setuid, capabilities); uses `setpriv` of util-linux. Default false. */
+  /**
+   * Linux: no process of it can gain privileges by exec (setuid, capabilities); uses `setpriv` of util-linux. Default
+   * false.
+   */
   noNewPrivileges: flag(false),
-  /** Linux: limits of the whole tree, by cgroup v2. If one cannot be set, the start fails with `cgroup`; with `auto` it appears in `status()`. */
+  /**
+   * Linux: limits of the whole tree, by cgroup v2. If one cannot be set, the start fails with `cgroup`; with `auto` it
+   * appears in `status()`.
+   */
   cgroupLimits: group(cgroupLimitFields),
 };
 

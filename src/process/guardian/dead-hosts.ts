@@ -22,8 +22,8 @@ export interface ReapedHost {
 }
 
 /**
- * Ends what dead hosts of this user have left, whose guardian was killed with them. One host after the other, each in bounded time.
- * Calls `onReaped` for each host that had left a process.
+ * Ends what dead hosts of this user have left because their guardian was killed with them. One host after the other,
+ * each in bounded time. Calls `onReaped` for each host that had left a process.
  */
 export async function reapDeadHosts(
   folders: readonly string[],
@@ -117,7 +117,8 @@ function attempt(action: () => void): void {
 /** The dead hosts that may have left processes. Removes the ledgers of those that cannot. */
 function deadHosts(folders: readonly string[], { table }: Platform): LedgerEntry[] {
   const scope = pidScope();
-  // A process with the mark of a dead host descends from one of its servers. If this host is one, its own servers are, too.
+  // A process with the mark of a dead host descends from one of its servers. If this host is one, its own servers are,
+  // too.
   const around = new Set([hostMark(), ...outerHosts()].map(({ number }) => number));
   return folders
     .flatMap((folder) =>

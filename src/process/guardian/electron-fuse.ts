@@ -1,14 +1,18 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 
-/** The fuses in an Electron binary: this string, a version byte, their number, then a byte for each (see @electron/fuses). */
+/**
+ * The fuses in an Electron binary, as the package `@electron/fuses` describes them: this string, a version byte, their
+ * number, then a byte for each.
+ */
 const SENTINEL = 'dL7pKGdnNz796PbbjQWNKmHXBZaB9tsX';
 const RUN_AS_NODE = SENTINEL.length + 2;
 const DISABLED = '0'.charCodeAt(0);
 const CHUNK = 4 * 1_048_576;
 
 /**
- * Whether this Electron ignores ELECTRON_RUN_AS_NODE and would open the application instead. The makers of an application can turn
- * that fuse off, and only the binary shows it. The binary is read at most once, and only where the host is Electron.
+ * Whether this Electron ignores ELECTRON_RUN_AS_NODE and would open the application instead. The makers of an
+ * application can turn that fuse off, and only the binary shows it. The binary is read at most once, and only where the
+ * host is Electron.
  */
 export function refusesToBeNode(executable: string): boolean {
   const found = known.get(executable) ?? fuseIsOff(executable);

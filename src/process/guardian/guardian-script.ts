@@ -5,14 +5,15 @@ import type { ProcessIdentity } from '../process-table.js';
 export const GUARDIAN_NAME = 'mcp-server-pool-guardian';
 
 /**
- * The script of the guardian. Its stdin is a pipe of the host: one line for each change, end of file when the host is dead, whatever
- * the cause. `$1` and `$2`: the executable that runs the reaper, and the reaper's file. `$3`: the host number in rlimit marks;
- * empty where servers have no marks. `$4` to `$6`: mark, start time and ledger of the host. All others: folders of its cgroups.
+ * The script of the guardian. Its stdin is a pipe of the host: one line for each change, end of file when the host is
+ * dead, whatever the cause. `$1` and `$2`: the executable that runs the reaper, and the reaper's file. `$3`: the host
+ * number in rlimit marks; empty where servers have no marks. `$4` to `$6`: mark, start time and ledger of the host. All
+ * others: folders of its cgroups.
  *
- * It ignores signals that are meant for the host's terminal or group, because it must not end before the host. `sweep` is the
- * fallback for a reaper that cannot run, because its program was removed while the host ran. It is slow, because a shell reads
- * byte by byte, and uses the rlimit mark alone, because a shell can only read text. It is a trap, because dash exits where it
- * cannot fork (at a limit of processes).
+ * It ignores signals that are meant for the host's terminal or group, because it must not end before the host. `sweep`
+ * is the fallback for a reaper that cannot run, because its program was removed while the host ran. It is slow, because
+ * a shell reads byte by byte, and uses the rlimit mark alone, because a shell can only read text. It is a trap, because
+ * dash exits where it cannot fork (at a limit of processes).
  */
 export function guardianScript({ script }: ShellIdentity): string {
   return `set -f
@@ -21,12 +22,12 @@ ${script}
 executable=$1 reaper=$2 number=$3 mark=$4 since=$5 ledger=$6
 shift 6
 list=' '
-while read -r word told; do
-  one=\${told%% *}:\${told#* }
+while read -r word text; do
+  one=\${text%% *}:\${text#* }
   case $word in
   +) list="$list$one " ;;
   -) case $list in *" $one "*) list=\${list%%" $one "*}' '\${list#*" $one "} ;; esac ;;
-  c) set -- "$@" "$told" ;;
+  c) set -- "$@" "$text" ;;
   q) exit 0 ;;
   esac
 done
@@ -35,7 +36,7 @@ for one in $list; do
   leads "\${one%%:*}" "\${one#*:}" && kill -9 "-\${one%%:*}"
 done
 [ -n "$mark" ] || exit 0
-bears() {
+has_mark() {
   { while read -r a b c value rest; do
     [ "$a $b $c" = 'Max file locks' ] || continue
     case $value in *[!0-9]*) return 1 ;; esac
@@ -51,13 +52,13 @@ young() {
   [ "\${21}" -ge "$1" ]
 }
 sweep() {
-  quiet=0 looks=0
-  while [ $quiet -lt 3 ] && [ $looks -lt 50 ]; do
-    quiet=$((quiet + 1)) looks=$((looks + 1))
+  quiet=0 scans=0
+  while [ $quiet -lt 3 ] && [ $scans -lt 50 ]; do
+    quiet=$((quiet + 1)) scans=$((scans + 1))
     set +f
     for folder in /proc/[0-9]*; do
       pid=\${folder#/proc/}
-      [ "$pid" = $$ ] || ! young "$pid" "$since" || ! bears "$pid" "$number" || { kill -9 "$pid" && quiet=0; }
+      [ "$pid" = $$ ] || ! young "$pid" "$since" || ! has_mark "$pid" "$number" || { kill -9 "$pid" && quiet=0; }
     done
   done
 }
@@ -71,8 +72,8 @@ export function guardianLine(word: '+' | '-', { pid, startTime }: ProcessIdentit
 }
 
 /**
- * By /proc/PID/stat. The name may contain line breaks and parentheses. The fields behind it: state, parent, group, …; the 18th is
- * the number of threads, the 20th the start time.
+ * By /proc/PID/stat. The name may contain line breaks and parentheses. The fields behind it: state, parent, group, …;
+ * the 18th is the number of threads, the 20th the start time.
  */
 export const procIdentity: ShellIdentity = {
   script: `row() {

@@ -36,7 +36,8 @@ export function guardianCommand(
 ): { file: string; args: string[] } | undefined {
   const { shell, reaper, host, since, ledger, cgroups } = plan;
   const about = [host?.text ?? '', String(since), ledger ?? '', ...cgroups];
-  // The reaper takes this argument for a folder and ignores it. It is there so that the process can be found by its name.
+  // The reaper takes this argument for a folder and ignores it. It is there so that the process can be found by its
+  // name.
   if (shell === undefined) {
     return reaper && { file: reaper.executable, args: [reaper.file, 'watch', ...about, GUARDIAN_NAME] };
   }
@@ -46,8 +47,8 @@ export function guardianCommand(
 }
 
 /**
- * The process that outlives the host for a moment: the end of its stdin tells it that the host is dead, whatever the cause. A
- * guardian that dies is replaced, and the new one gets all information again.
+ * The process that outlives the host for a moment: the end of its stdin tells it that the host is dead, whatever the
+ * cause. A guardian that dies is replaced, and the new one gets all information again.
  */
 export class Guardian {
   readonly #plan: () => GuardianPlan;
@@ -166,8 +167,8 @@ export class Guardian {
 }
 
 /**
- * The guardian must not have a mark of this host, or its sweep would find it. It keeps the marks of outer pools: when an outer
- * pool ends this host, the guardian ends with it.
+ * The guardian must not have a mark of this host, or its sweep would find it. It keeps the marks of outer pools: when
+ * an outer pool ends this host, the guardian ends with it.
  */
 function environment({ reaper }: GuardianPlan): Record<string, string> {
   const outer = process.env[MARK_VARIABLE];

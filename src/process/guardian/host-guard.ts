@@ -27,7 +27,10 @@ export interface Watch {
 export interface GuardStatus {
   /** The pid of the guardian; undefined while no server runs, or when none could be started. */
   readonly guardian: number | undefined;
-  /** The file that informs the next host about this one; undefined while no server runs, or when it could not be written. */
+  /**
+   * The file that informs the next host about this one; undefined while no server runs, or when it could not be
+   * written.
+   */
   readonly ledger: string | undefined;
 }
 
@@ -74,7 +77,9 @@ export class HostGuard {
     return runtimeFolders(this.#choice.runtimeDirectory);
   }
 
-  /** Call it before each spawn, so that the server is watched from its first moment. `guarded`: by the guardian, too. */
+  /**
+   * Call it before each spawn, so that the server is watched from its first moment. `guarded`: by the guardian, too.
+   */
   enter(guarded: boolean): Watch {
     this.#servers += 1;
     // The system may clean up folders for temporary files.

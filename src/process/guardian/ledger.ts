@@ -26,8 +26,8 @@ export interface LedgerRecord {
   /** Pids and start times are valid only within one boot. */
   readonly bootId: string;
   /**
-   * The pid and time namespaces in which pid and start time are valid. Another container may see the same folder, but has other
-   * namespaces.
+   * The pid and time namespaces in which pid and start time are valid. Another container may see the same folder, but
+   * has other namespaces.
    */
   readonly namespaces: string;
   /** The folders of its cgroups. */
@@ -67,7 +67,7 @@ export function writeLedger(record: LedgerRecord, folders: readonly string[]): s
       problems.push(`${folder}: ${messageOf(error)}`);
     }
   }
-  throw new Error(problems.length > 0 ? problems.join('; ') : 'there is no folder for it');
+  throw new Error(problems.length > 0 ? problems.join('; ') : 'there is no place for one');
 }
 
 /** Removes a ledger. Call it when no process of its host is left. */
@@ -80,8 +80,8 @@ export function removeLedger(file: string): void {
 }
 
 /**
- * The records in `folder`; none if there is no such folder. A file that is no ledger, or belongs to another user, is reported to
- * `onProblem`; with its path if it is a damaged ledger of this user.
+ * The records in `folder`; none if there is no such folder. A file that is no ledger, or belongs to another user, is
+ * reported to `onProblem`; with its path if it is a damaged ledger of this user.
  */
 export function readLedgers(
   folder: string,
@@ -181,8 +181,8 @@ function namespaceOf(kind: string): string {
 }
 
 /**
- * `dead`: the host is dead, but processes that it left may live. `over`: these are gone too, since the machine was booted again.
- * `living` also if that cannot be decided, because the pid belongs to another container.
+ * `dead`: the host is dead, but processes that it left may live. `over`: these are gone too, since the machine was
+ * booted again. `living` also if that cannot be decided, because the pid belongs to another container.
  */
 export function hostStateOf(
   { pid, startTime, bootId, namespaces }: LedgerRecord,

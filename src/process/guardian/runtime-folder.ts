@@ -6,8 +6,8 @@ import { errnoOf, messageOf } from '../../errors.js';
 const NAME = 'mcp-server-pool';
 
 /**
- * The folders that may contain ledgers, best first. There is more than one, because the hosts of a user may have different
- * environments; the search for dead hosts reads all of them.
+ * The folders that may contain ledgers, best first. There is more than one, because the hosts of a user may have
+ * different environments; the search for dead hosts reads all of them.
  */
 export function runtimeFolders(chosen: string | undefined, env = process.env, uid = process.getuid?.()): string[] {
   if (uid === undefined) return [];

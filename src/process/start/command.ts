@@ -5,14 +5,16 @@ import type { LaunchSpec } from '../launcher.js';
 
 type CommandRequest = Pick<LaunchSpec, 'name' | 'command' | 'cwd' | 'resolvedEnv'>;
 
-/** What Windows appends to a command: `npx` is `npx.cmd` there; the file `npx` beside it is a script for POSIX shells. */
+/**
+ * What Windows appends to a command: `npx` is `npx.cmd` there; the file `npx` beside it is a script for POSIX shells.
+ */
 const EXTENSIONS =
   process.platform === 'win32' ? (process.env.PATHEXT ?? '.COM;.EXE;.BAT;.CMD').split(';').filter(Boolean) : [];
 
 /**
- * Finds the file that `command` names, as `execvp` does (on Windows with `extensions`): a name in the PATH of the server's own
- * environment, a path relative to its working directory. Done before the spawn, because ENOENT of the spawn does not say
- * whether the command, its interpreter or the working directory is missing.
+ * Finds the file that `command` names, as `execvp` does (on Windows with `extensions`): a name in the PATH of the
+ * server's own environment, a path relative to its working directory. Done before the spawn, because ENOENT of the
+ * spawn does not say whether the command, its interpreter or the working directory is missing.
  * @throws PoolError `CWD_NOT_FOUND`, `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`
  */
 export function resolveCommand(

@@ -43,8 +43,9 @@ export interface ContainedStart extends StartRequest {
   /** The cgroup that was made for it. The caller must remove it, also when the spawn fails. */
   readonly cgroup: InstanceCgroup | undefined;
   /**
-   * Whether it joins its cgroup only while it runs. A join waits for a grace period of the kernel (7 to 15 ms, measured on Linux
-   * 6.18), so a server waits for it only if its definition asks for that. Until then the marks find what it forks.
+   * Whether it joins its cgroup only while it runs. A join waits for a grace period of the kernel (7 to 15 ms, measured
+   * on Linux 6.18), so a server waits for it only if its definition asks for that. Until then the marks find what it
+   * forks.
    */
   readonly joinsLater: boolean;
   /** Whether a shell runs first and becomes the command; the shell may refuse the start. */
@@ -54,8 +55,8 @@ export interface ContainedStart extends StartRequest {
 const NO_MARKERS: MarkerChoice = { environment: false, rlimit: false };
 
 /**
- * Makes the command line and environment by which the descendants of a server are held together as its definition says. The
- * mark appears only in the result, so events and errors about the definition do not show it.
+ * Makes the command line and environment by which the descendants of a server are held together as its definition says.
+ * The mark appears only in the result, so events and errors about the definition do not show it.
  * @throws PoolError `CONTAINMENT_UNAVAILABLE` when the definition asks for something that is not available here
  * @throws with an errno, as the spawn itself would, when the interpreter of the command is missing
  */
@@ -86,7 +87,7 @@ export function containedStart(
   const needsShell = wanted.rlimit || (wantsCgroup && platform.cgroups !== undefined) || limits.length > 0;
   const shell = survives && needsShell ? findShell() : undefined;
   const joinsFirst = wantsCgroup && requiresCgroup(definition);
-  const noShell = survives ? 'there is no usable /bin/sh' : 'its environment has a variable that no shell hands on';
+  const noShell = survives ? 'there is no usable /bin/sh' : 'its environment has a variable that no shell passes on';
   if (limits.length > 0 && !shell) refuse(`rlimits.${firstOf(rlimits)}`, noShell);
   const rlimit = wanted.rlimit && shell?.rlimits === true;
   if (wanted.rlimit && !rlimit) noteMissingLimit(survives ? undefined : `of server '${definition.name}': ${noShell}`);
@@ -104,14 +105,14 @@ export function containedStart(
   const wrapped = shell !== undefined && fragments.length > 0;
   const { file, args } = wrapped ? wrap(shell, [...fragments, cleanEnvironment(env)], command) : command;
   const markers = { environment: wanted.environment, rlimit };
-  const borne = markers.environment || markers.rlimit ? mark : undefined;
+  const ownMark = markers.environment || markers.rlimit ? mark : undefined;
   return {
     file,
     args,
     env,
     containment,
     markers,
-    mark: borne,
+    mark: ownMark,
     cgroup,
     joinsLater: cgroup !== undefined && !joinsFirst,
     wrapped,

@@ -24,8 +24,8 @@ function killAll(): void {
 }
 
 /**
- * Kills `target` if the host ends while `target` lives: normally, by `process.exit()`, or by an uncaught exception. Not when a
- * signal kills the host, because then none of its code runs: that case belongs to the guardian.
+ * Kills `target` if the host ends while `target` lives: normally, by `process.exit()`, or by an uncaught exception. Not
+ * when a signal kills the host, because then none of its code runs: that case belongs to the guardian.
  */
 export function killAtExit(target: Killable): void {
   if (living.size === 0) process.on('exit', killAll);

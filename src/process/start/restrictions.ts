@@ -9,8 +9,8 @@ import { isExecutable } from './command.js';
 const KB_PER_MB = 1_024;
 
 /**
- * The commands of the shells. The number of processes is `-p` in dash and `-u` in bash and busybox. dash has no `-u`; in the other
- * two `-p` is the size of a pipe, which cannot be set. So the one that succeeds is the right one.
+ * The commands of the shells. The number of processes is `-p` in dash and `-u` in bash and busybox. dash has no `-u`;
+ * in the other two `-p` is the size of a pipe, which cannot be set. So the one that succeeds is the right one.
  */
 const SET = {
   openFiles: 'ulimit -n "$1"',
@@ -21,7 +21,10 @@ const SET = {
   coreAllowed: 'ulimit -S -c "$1"',
 } as const;
 
-/** Sets the given limits, soft and hard, so that the server cannot raise them. A limit that cannot be set ends the start. */
+/**
+ * Sets the given limits, soft and hard, so that the server cannot raise them. A limit that cannot be set ends the
+ * start.
+ */
 export function limitProcess({ openFiles, processes, addressSpaceMB, core }: ProcessLimits): Fragment[] {
   return [
     ...(openFiles === undefined ? [] : [fragment('openFiles', SET.openFiles, openFiles)]),
@@ -48,13 +51,18 @@ const USUAL_FOLDERS = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 
 let known: string | undefined;
 
-/** Runs the command by `setpriv`, so that it can never gain privileges by exec. Undefined where there is no usable `setpriv`. */
+/**
+ * Runs the command by `setpriv`, so that it can never gain privileges by exec. Undefined where there is no usable
+ * `setpriv`.
+ */
 export function withoutNewPrivileges({ file, args }: CommandLine): CommandLine | undefined {
   known ??= findSetpriv();
   return known === undefined ? undefined : { file: known, args: ['--no-new-privs', file, ...args] };
 }
 
-/** Searches the PATH of the host, then the usual folders. The setpriv of busybox may lack the option, so each is probed. */
+/**
+ * Searches the PATH of the host, then the usual folders. The setpriv of busybox may lack the option, so each is probed.
+ */
 export function findSetpriv(path = process.env.PATH ?? ''): string | undefined {
   const folders = [...path.split(delimiter).filter(isAbsolute), ...USUAL_FOLDERS];
   return folders.map((folder) => join(folder, 'setpriv')).find((file) => isExecutable(file) && works(file));

@@ -12,8 +12,8 @@ export interface StrayEnd {
   readonly startTime: number;
   readonly command: string;
   /**
-   * `ended`: by `signal`. `gone`: it was dead before any signal. `changed`: it is no stray any more, or another process has its
-   * pid; from then on no signal was sent. `survived`: it still lives after SIGKILL.
+   * `ended`: by `signal`. `gone`: it was dead before any signal. `changed`: it is no stray any more, or another process
+   * has its pid; from then on no signal was sent. `survived`: it still lives after SIGKILL.
    */
   readonly outcome: 'ended' | 'gone' | 'changed' | 'survived';
   /** The last signal that was sent to it; undefined if none was. */
@@ -39,12 +39,13 @@ const FIRST_POLL = 5;
 const LONGEST_POLL = 100;
 
 /**
- * Ends strays that `findStrays()` has listed: SIGTERM, `termGrace`, SIGKILL, proof. Right before each signal it checks that the
- * process is the same (pid and start time), belongs to the same user, and is still a stray; if not, it is left alone
- * (`changed`). Signals go to single processes, never to groups.
+ * Ends strays that `findStrays()` has listed: SIGTERM, `termGrace`, SIGKILL, proof. Right before each signal it checks
+ * that the process is the same (pid and start time), belongs to the same user, and is still a stray; if not, it is left
+ * alone (`changed`). Signals go to single processes, never to groups.
  *
- * Processes below a listed stray are ended with it, also those that it forks meanwhile, because they would be the next strays.
- * (A process that is forked and loses its parent between two scans is missed; the next `findStrays()` shows it.)
+ * Processes below a listed stray are ended with it, also those that it forks meanwhile, because they would be the next
+ * strays. (A process that is forked and loses its parent between two scans is missed; the next `findStrays()` shows
+ * it.)
  *
  * Resolves after `termGrace` and some seconds at the latest, and keeps the host alive until then.
  *
@@ -86,7 +87,9 @@ class Ending {
     return [...this.#entries.values()].map(({ outcome = 'survived', ...entry }) => ({ ...entry, outcome }));
   }
 
-  /** Sends the signal to all open entries, and to those that are added meanwhile, until none is open or the time is up. */
+  /**
+   * Sends the signal to all open entries, and to those that are added meanwhile, until none is open or the time is up.
+   */
   async #climb(signal: Signal, grace: number): Promise<void> {
     const end = performance.now() + grace;
     for (let pause = FIRST_POLL; ; pause = Math.min(pause * 2, LONGEST_POLL)) {
@@ -117,8 +120,8 @@ class Ending {
   }
 
   #isStillStray({ signal }: Entry, row: ProcessRow, scan: StrayScan): boolean {
-    // It was a stray before the first signal. That signal may have ended its parent, and with it the reason why it was a stray.
-    // Then its parent is another entry, or a process that has adopted it.
+    // It was a stray before the first signal. That signal may have ended its parent, and with it the reason why it was
+    // a stray. Then its parent is another entry, or a process that has adopted it.
     const parent = signal && scan.rows.get(row.parent);
     const wasOne = parent && (this.#entries.has(keyOf(parent)) || scan.adoption(row) !== undefined);
     return wasOne ? scan.isCandidate(row) : scan.isStray(row);

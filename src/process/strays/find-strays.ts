@@ -19,8 +19,8 @@ export interface Stray {
   /** The system's name of the program, at most 15 characters. */
   readonly command: string;
   /**
-   * The whole command line, its arguments joined by blanks. **It may contain secrets** (keys or connection strings given as
-   * arguments): show it to the user who decides, but do not log it.
+   * The whole command line, its arguments joined by blanks. **It may contain secrets** (keys or connection strings
+   * given as arguments): show it to the user who decides, but do not log it.
    */
   readonly commandLine: string;
   /** How long it has been running, ms. */
@@ -35,13 +35,13 @@ export interface Stray {
 const MS_PER_TICK = 10;
 
 /**
- * Lists the processes of this user that look like abandoned MCP servers, and their descendants. Ends nothing: for that, pass the
- * entries that the host or its operator has chosen to `endStrays()`.
+ * Lists the processes of this user that look like abandoned MCP servers, and their descendants. Ends nothing: for that,
+ * pass the entries that the host or its operator has chosen to `endStrays()`.
  *
- * A server is listed if all of this is true: init or another reaper has adopted it; its command line matches one of `patterns`;
- * it is older than `olderThan`; and no process holds the other end of its stdin. Never listed: this process, its ancestors and
- * the servers of its pools; a server that a process can still write to; services of systemd; processes of other users or
- * containers; zombies; kernel threads.
+ * A server is listed if all of this is true: init or another reaper has adopted it; its command line matches one of
+ * `patterns`; it is older than `olderThan`; and no process holds the other end of its stdin. Never listed: this
+ * process, its ancestors and the servers of its pools; a server that a process can still write to; services of systemd;
+ * processes of other users or containers; zombies; kernel threads.
  *
  * Blocks the host for some milliseconds, and about half a millisecond for each listed process. Linux only.
  *
@@ -54,7 +54,8 @@ export async function findStrays(options: FindStraysOptions = {}): Promise<Stray
 /** This machine. @throws PoolError `NOT_SUPPORTED` */
 export function localSystem(what: string): StraySystem {
   if (process.platform !== 'linux' || linuxProcessTable.read(process.pid) === undefined) {
-    // macOS: `ps` does not show who holds the other end of a pipe, and a process that launchd has adopted looks like a service.
+    // macOS: `ps` does not show who holds the other end of a pipe, and a process that launchd has adopted looks like a
+    // service.
     throw new PoolError(
       'NOT_SUPPORTED',
       `${what} needs /proc: on ${process.platform} an abandoned server cannot be told from a service; list them with the system's own tools (ps -axo pid,ppid,etime,args)`,

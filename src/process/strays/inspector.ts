@@ -4,7 +4,10 @@ import { hostMark, MARK_VARIABLE, type MarkedHost, marksIn, rlimitIn } from '../
 import type { ProcessRow } from '../process-table.js';
 import { StdinReader, type StdinState } from './stdin-state.js';
 
-/** What is known of a process beside its row in the table. Each fact is read only when it is needed, because it costs more. */
+/**
+ * What is known of a process beside its row in the table. Each fact is read only when it is needed, because it costs
+ * more.
+ */
 export interface Inspector {
   /** Whether its real and its effective user are those of this process, and it lives in the same pid namespace. */
   isOurUsers(pid: number): boolean;
@@ -56,7 +59,8 @@ export class LinuxInspector implements Inspector {
     const texts = hostsIn(readText(`/proc/${pid}/environ`));
     const number = limitOf(pid);
     if (texts.includes(own) || number === ownNumber) return 'ours';
-    // This process has inherited its own marks, and others have the same; of the other marks the innermost names the host.
+    // This process has inherited its own marks, and others have the same; of the other marks the innermost names the
+    // host.
     const outer = new Set(hostsIn(`${MARK_VARIABLE}=${process.env[MARK_VARIABLE] ?? ''}`));
     const text = texts.findLast((host) => !outer.has(host));
     if (text !== undefined) return { text };
@@ -66,8 +70,8 @@ export class LinuxInspector implements Inspector {
   serviceOf({ pid, session }: ProcessRow): string | undefined {
     const unit = /^(?:0:|\d+:name=systemd):.*\/([^/\n]+\.service)$/m.exec(readText(`/proc/${pid}/cgroup`))?.[1];
     if (unit === undefined) return undefined;
-    // Since version 248 systemd sets SYSTEMD_EXEC_PID to the pid that it has started (systemd.exec(5)); descendants inherit it.
-    // Before that, and where a service has forked: systemd makes its processes session leaders.
+    // Since version 248 systemd sets SYSTEMD_EXEC_PID to the pid that it has started (systemd.exec(5)); descendants
+    // inherit it. Before that, and where a service has forked: systemd makes its processes session leaders.
     const started = /(?:^|\0)SYSTEMD_EXEC_PID=(\d+)/.exec(readText(`/proc/${pid}/environ`))?.[1];
     const isMain = started === undefined ? session === pid : Number(started) === pid;
     return isMain ? unit : undefined;

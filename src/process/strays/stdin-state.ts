@@ -3,19 +3,26 @@ import { errnoOf } from '../../errors.js';
 import type { ProcessRow } from '../process-table.js';
 
 /**
- * Whether a process holds the other end of the stdin of an MCP server. `held`: a process can still write to it. `closed`: none can
- * ever again. `unknown`: stdin is neither a pipe nor a socket pair, or the other end is not visible from here.
+ * Whether a process holds the other end of the stdin of an MCP server. `held`: a process can still write to it.
+ * `closed`: none can ever again. `unknown`: stdin is neither a pipe nor a socket pair, or the other end is not visible
+ * from here.
  */
 export type StdinState = 'held' | 'closed' | 'unknown';
 
 /** The reference count of a socket whose pair has lost its other end: its own, and that of the kernel's list. */
 const ALONE = 2;
-/** `Num: RefCount Protocol Flags Type St Inode`, hexadecimal except the last. A socket with a path is not part of a pair. */
+/**
+ * `Num: RefCount Protocol Flags Type St Inode`, hexadecimal except the last. A socket with a path is not part of a
+ * pair.
+ */
 const UNNAMED_SOCKET = /^[0-9a-f]+: ([0-9a-f]{8}) [0-9a-f]{8} [0-9a-f]{8} 0001 [0-9a-f]{2}\s+(\d+)$/;
 /** A writable descriptor, by the last two bits of `flags`, which is octal (open(2), O_WRONLY, O_RDWR). */
 const WRITABLE = /^flags:\s+[0-7]*[1256]$/m;
 
-/** Reads the stdin of processes, for one scan. Node and Python give their children one end of a socket pair, others a pipe. */
+/**
+ * Reads the stdin of processes, for one scan. Node and Python give their children one end of a socket pair, others a
+ * pipe.
+ */
 export class StdinReader {
   readonly #rows: ReadonlyMap<number, ProcessRow>;
   #sockets: ReadonlyMap<string, number> | undefined;
@@ -40,7 +47,10 @@ export class StdinReader {
     return references <= ALONE ? 'closed' : 'held';
   }
 
-  /** A pipe is held if any process has it open for writing. Processes of other users cannot be read, but may be the writer. */
+  /**
+   * A pipe is held if any process has it open for writing. Processes of other users cannot be read, but may be the
+   * writer.
+   */
   #ofPipe(inode: string): StdinState {
     this.#writers ??= findWriters(this.#rows);
     if (this.#writers.pipes.has(inode)) return 'held';

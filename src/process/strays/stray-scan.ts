@@ -18,9 +18,9 @@ export interface StraySystem {
 /**
  * One scan of all processes, and the decision which are abandoned. Pure, except for the reads of the inspector.
  *
- * That the parent is gone proves little: in a container all servers may be children of process 1, which is their living host;
- * and a wrapper (npx, a script) may have exited while the host still writes to the server behind it. But an MCP server is of no
- * use without a process at the other end of its stdin.
+ * That the parent is gone proves little: in a container all servers may be children of process 1, which is their living
+ * host; and a wrapper (npx, a script) may have exited while the host still writes to the server behind it. But an MCP
+ * server is of no use without a process at the other end of its stdin.
  */
 export class StrayScan {
   readonly rows: ReadonlyMap<number, ProcessRow>;
@@ -98,8 +98,8 @@ export class StrayScan {
     const named = `${adopter.command} (${parent})`;
     if (parent === 1) return `its parent is ${named}, which adopts processes without a parent`;
     if (adopter.command === 'systemd') return `its parent is ${named}, the service manager of the user`;
-    // A child begins in the session of its parent, and can only move to a session that it leads itself. So this parent has
-    // adopted it (PR_SET_CHILD_SUBREAPER).
+    // A child begins in the session of its parent, and can only move to a session that it leads itself. So this parent
+    // has adopted it (PR_SET_CHILD_SUBREAPER).
     const foreign = session !== pid && session !== adopter.session && session !== 0;
     return foreign ? `its parent is ${named}, which has adopted it: it belongs to session ${session}` : undefined;
   }
