@@ -81,13 +81,13 @@ export interface ServerProcess {
 
 /**
  * Tells one running server from every other. Each kind of launcher has a kind of identity of its own, and adds to it
- * what it needs; the code above `process/` compares and passes it on.
+ * what it needs; the code above `process/` reads no more than `kind`.
  */
 export interface ServerIdentity {
   readonly kind: string;
 }
 
-/** A process of this machine. Pids are given again, so a pid alone is no identity. */
+/** A process of this machine. Pids are reused, so a pid alone is no identity. */
 export interface LocalIdentity extends ServerIdentity, ProcessIdentity {
   readonly kind: 'local';
 }
