@@ -23,10 +23,7 @@ export type {
 export type { EndStraysOptions, FindStraysOptions } from './config/stray-options.js';
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
 export type { ListenerError, SafeEmitter } from './events.js';
-export type { PooledServer } from './pool/lease.js';
-export { MCPServerPool } from './pool/mcp-server-pool.js';
-export type { PoolDependencies } from './pool/parts.js';
-export type { PlannedEnd, PoolPlan } from './pool/plan.js';
+export type { PoolDependencies } from './pool/assemble.js';
 export type {
   BreakerEvent,
   LeaseEvent,
@@ -34,8 +31,12 @@ export type {
   QueueEvent,
   ServerEvent,
   ShutdownReport,
-} from './pool/pool-events.js';
-export type { InstanceStatus, PoolMetrics, PoolStatus, ServerStatus } from './pool/status.js';
+} from './pool/events.js';
+export type { PooledServer } from './pool/leases/lease.js';
+export { MCPServerPool } from './pool/mcp-server-pool.js';
+export type { PoolMetrics } from './pool/metrics.js';
+export type { PlannedEnd, PoolPlan } from './pool/shutdown/plan.js';
+export type { InstanceStatus, PoolStatus, ServerStatus } from './pool/status.js';
 export {
   type CleanupEvents,
   type CleanupJob,
@@ -81,8 +82,8 @@ export type {
   TreePlan,
 } from './process/termination-report.js';
 export type { JsonRpcError, JsonRpcMessage, LostRequestData, RequestId } from './protocol/json-rpc.js';
+export type { ToolChanges } from './protocol/mux/tool-list.js';
 export type { PooledTransport } from './protocol/session.js';
-export type { ToolChanges } from './protocol/tool-list.js';
 export type { Clock, Timer } from './runtime/clock.js';
-export type { EndReason } from './server/instance-context.js';
+export type { EndReason } from './server/end-reason.js';
 export type { ServerState } from './server/server-state.js';

@@ -15,7 +15,8 @@ import { RawClient } from './helpers/client.js';
 import { fixturePath } from './helpers/fixture.js';
 import { runHost } from './helpers/host.js';
 import { descendants, isLiving } from './helpers/processes.js';
-import { endGlobalPoolAfterEach, params, program, record, shelled, Watched } from './helpers/stdio.js';
+import { record } from './helpers/real-pool.js';
+import { endGlobalPoolAfterEach, params, program, shelled, Watched } from './helpers/stdio.js';
 import { flush, outcome, rejection, until } from './helpers/until.js';
 
 const info = { name: 'test', version: '1.0.0' };

@@ -4,6 +4,7 @@ import { messageOf } from '../errors.js';
 import { type ListenerError, SafeEmitter } from '../events.js';
 import { timerDelay } from '../runtime/clock.js';
 import { type Deferred, deferred } from '../runtime/deferred.js';
+import type { Outbox } from '../runtime/outbox.js';
 import type { EndOptions } from './launcher.js';
 import type { EndMode, TerminationReport } from './termination-report.js';
 
@@ -106,9 +107,12 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
   #running = 0;
   #idle: Deferred<void> | undefined;
 
-  /** @throws PoolError `INVALID_OPTIONS` */
-  constructor(options: CleanupOptions = {}) {
-    super();
+  /**
+   * @param outbox of a pool, which delivers the events
+   * @throws PoolError `INVALID_OPTIONS`
+   */
+  constructor(options: CleanupOptions = {}, outbox?: Outbox) {
+    super(outbox);
     this.#options = resolveCleanupOptions(options);
   }
 

@@ -1,4 +1,5 @@
 import { type ListenerError, SafeEmitter } from '../events.js';
+import type { Outbox } from '../runtime/outbox.js';
 import { currentPlatform } from './platforms/current-platform.js';
 import { identify, isAlive, type ProcessTable } from './process-table.js';
 
@@ -78,9 +79,12 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
   #repaired = 0;
   readonly #removed: Record<RemovalReason, number> = { removed: 0, dead: 0, reused: 0 };
 
-  /** @throws PoolError `NOT_SUPPORTED` where the processes of the system cannot be listed */
-  constructor(table: ProcessTable = currentPlatform().table) {
-    super();
+  /**
+   * @param outbox of a pool, which delivers the events
+   * @throws PoolError `NOT_SUPPORTED` where the processes of the system cannot be listed
+   */
+  constructor(table: ProcessTable = currentPlatform().table, outbox?: Outbox) {
+    super(outbox);
     this.#table = table;
   }
 

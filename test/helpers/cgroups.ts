@@ -6,7 +6,7 @@ import { findCgroup } from '../../src/process/cgroup/cgroup-probe.js';
 import { HostCgroup } from '../../src/process/cgroup/host-cgroup.js';
 import { hostMark } from '../../src/process/marks/marker.js';
 
-/** Where cgroup2 is mounted on this machine, read here anew. */
+/** Where cgroup2 is mounted on this machine. Read without the code under test. */
 export const CGROUP_ROOT = readFileSync('/proc/self/mountinfo', 'utf8')
   .split('\n')
   .find((line) => line.includes(' - cgroup2 '))
@@ -25,7 +25,7 @@ export function hostFolders(): string[] {
 
 let count = 0;
 
-/** A new cgroup below the root, owned by `uid`; removed, with all below it, when the test is over. */
+/** Makes a cgroup below the root, owned by `uid`; when the test is over it is removed with all cgroups below it. */
 export function cgroup(uid = 0, ending = ''): string {
   count += 1;
   const folder = join(CGROUP_ROOT ?? '', `mcp-pool-test-${process.pid}-${count}${ending}`);
@@ -34,7 +34,7 @@ export function cgroup(uid = 0, ending = ''): string {
   return folder;
 }
 
-/** As a delegation does it: see cgroups(7). */
+/** Makes a cgroup and delegates it: see cgroups(7). */
 export function makeFor(uid: number, folder: string): void {
   mkdirSync(folder);
   for (const file of ['', 'cgroup.procs', 'cgroup.subtree_control']) chownSync(join(folder, file), uid, uid);

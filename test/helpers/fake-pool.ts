@@ -1,11 +1,20 @@
 import { expect, onTestFinished } from 'vitest';
-import { MCPServerPool, type PoolEvents, type PoolOptions } from '../../src/index.js';
+import type { PoolError } from '../../src/errors.js';
+import {
+  type AcquireOptions,
+  MCPServerPool,
+  type PoolEvents,
+  type PooledServer,
+  type PoolOptions,
+} from '../../src/index.js';
+import { RawClient } from './client.js';
 import { ManualClock } from './clock.js';
 import { type Automatic, FakeLauncher } from './fake-launcher.js';
+import { flush, rejection } from './until.js';
 
 type Told = { [K in keyof PoolEvents]: { event: K; payload: PoolEvents[K] } }[keyof PoolEvents];
 
-/** A pool of fake servers whose time the test turns; ended when the test is over. */
+/** A pool of fake servers with a clock that the test advances; shut down when the test is over. */
 export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
   const clock = new ManualClock();
   const launcher = new FakeLauncher(auto);
@@ -45,4 +54,29 @@ export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
   });
   const reasons = () => told.flatMap(({ event, payload }) => (event === 'server:stopping' ? [payload.reason] : []));
   return { clock, launcher, pool, told, reasons };
+}
+
+/** The code of the error that a call of a pool rejects with. */
+export const codeOf = async (promise: Promise<unknown>) => ((await rejection(promise)) as PoolError).code;
+
+export const shared = { command: 'fake', sharing: 'shared' } as const;
+
+export async function leases(
+  pool: MCPServerPool,
+  count: number,
+): Promise<{ lease: PooledServer; client: RawClient }[]> {
+  return Promise.all(
+    Array.from({ length: count }, async () => {
+      const lease = await pool.getServer('a');
+      return { lease, client: await RawClient.connect(lease.transport) };
+    }),
+  );
+}
+
+/** Calls `getServer()`, and lets the server exit before it is ready. */
+export async function failStart(pool: MCPServerPool, launcher: FakeLauncher, options?: AcquireOptions): Promise<void> {
+  const call = rejection(pool.getServer('a', options));
+  await flush();
+  launcher.last.exit({ exitCode: 1 });
+  await call;
 }

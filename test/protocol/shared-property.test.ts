@@ -131,7 +131,7 @@ class World {
     const live = this.#current ? [this.#current, ...this.#retiring] : this.#retiring;
     const process = pickOf(live, odd ? pick : 0);
     const here = this.#here;
-    // They take turns with requests then, which is for shared.test.ts: here the server is asked in the same tick.
+    // They take turns with requests then, which is for shared-turns.test.ts: here the server is asked in the same tick.
     if (this.#maxInFlight < Infinity && ['subscribe', 'unsubscribe', 'level'].includes(does)) return;
     switch (does) {
       case 'ask': {
@@ -349,7 +349,7 @@ class World {
     if (call && call.message.method === 'resources/subscribe') {
       const subscription = this.#subscriptions.get(uri ?? '');
       const others = subscription?.waiting?.filter((other) => other.client === client) ?? [];
-      // What a second subscribe of one client means that is cancelled: shared.test.ts.
+      // What a second subscribe of one client means that is cancelled: shared-subscriptions.test.ts.
       if (others.length > 1 || subscription?.waiting === undefined) return;
       if (others[0] === call) {
         subscription.waiting = without(subscription.waiting, call);

@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+import { MCPServerPool } from '../../src/index.js';
+import { RawClient } from '../helpers/client.js';
+import { ManualClock } from '../helpers/clock.js';
+import { FakeLauncher } from '../helpers/fake-launcher.js';
+import { codeOf, setUp } from '../helpers/fake-pool.js';
+import { flush, outcome } from '../helpers/until.js';
+
+const server = { command: 'fake' };
+
+describe('definitions', () => {
+  it('[DEF-1] a changed one ends idle and starting instances now, leased ones with their lease', async () => {
+    const { pool, launcher, reasons } = setUp({ servers: { a: server } });
+    const leased = await pool.getServer('a');
+    (await pool.getServer('a')).release();
+    launcher.auto = { ...launcher.auto, initialize: false };
+    const idle = await pool.getServer('a');
+    const waiting = pool.getServer('a', { tenant: 'x' });
+    idle.release();
+    await flush();
+    launcher.auto = { ...launcher.auto, initialize: true };
+    const done = pool.updateServer('a', { command: 'fake', args: ['new'] });
+    const fresh = await waiting;
+    expect(launcher.servers.find(({ pid }) => pid === fresh.pid)?.definition.args).toEqual(['new']);
+    expect(await outcome(done)).toBe('pending');
+    leased.release();
+    await done;
+    expect(reasons()).toEqual(['replaced', 'replaced', 'replaced']);
+    expect(launcher.living.map(({ pid }) => pid)).toEqual([fresh.pid]);
+  });
+
+  it('[DEF-1] a change of policy alone keeps the processes, and holds for them', async () => {
+    const { clock, pool, launcher } = setUp({ servers: { a: { ...server, idleTimeout: 1_000 } } });
+    const lease = await pool.getServer('a');
+    await pool.updateServer('a', { ...server, idleTimeout: 10 });
+    lease.release();
+    expect(launcher.living).toHaveLength(1);
+    await clock.advanceAndFlush(10);
+    expect(launcher.living).toHaveLength(0);
+  });
+
+  it('[DEF-1] a lower maxInstances holds at once for idle instances, and for leased ones with their lease', async () => {
+    const { pool, launcher, reasons } = setUp({ servers: { a: { ...server, maxInstances: 3 } } });
+    const leases = await Promise.all([pool.getServer('a'), pool.getServer('a'), pool.getServer('a')]);
+    leases[0]?.release();
+    await pool.updateServer('a', { ...server, maxInstances: 1 });
+    await flush();
+    expect(launcher.living).toHaveLength(2);
+    for (const lease of leases) lease.release();
+    await flush();
+    expect(launcher.living).toHaveLength(1);
+    expect(reasons()).toEqual(['surplus', 'surplus']);
+  });
+
+  it('[DEF-1] a change that makes room serves who waits', async () => {
+    const { pool } = setUp({ servers: { a: { ...server, maxInstances: 1 } } });
+    await pool.getServer('a');
+    const waiting = pool.getServer('a');
+    void pool.updateServer('a', { ...server, args: ['new'], maxInstances: 2 });
+    await waiting;
+  });
+
+  it('[DEF-1] leases on the old process are taken back after the drain timeout', async () => {
+    const { clock, pool, told } = setUp({ servers: { a: server } });
+    const client = await RawClient.connect((await pool.getServer('a')).transport);
+    const done = pool.restart('a', { timeout: 500 });
+    await clock.advanceAndFlush(500);
+    await done;
+    expect(client.closeCount).toBe(1);
+    expect(told.some(({ event }) => event === 'lease:reclaimed')).toBe(true);
+  });
+
+  it('[DEF-2] a removed server rejects its waiters, is unknown, and can be added again within the caps', async () => {
+    const { pool, launcher } = setUp({ servers: { a: { ...server, maxInstances: 1 } }, limits: { maxProcesses: 1 } });
+    const lease = await pool.getServer('a');
+    const waiting = pool.getServer('a');
+    const removed = pool.removeServer('a');
+    expect(await codeOf(waiting)).toBe('UNKNOWN_SERVER');
+    expect(await codeOf(pool.getServer('a'))).toBe('UNKNOWN_SERVER');
+    pool.addServer('a', { command: 'fake', args: ['again'] });
+    const next = pool.getServer('a');
+    expect(await outcome(next)).toBe('pending');
+    lease.release();
+    await removed;
+    expect(launcher.servers.find(({ pid }) => pid === launcher.last.pid)?.definition.args).toEqual(['again']);
+    await next;
+    expect(launcher.maximum).toBe(1);
+  });
+
+  it('[DEF-2] adding a name twice is refused, with the call that would do', async () => {
+    const { pool } = setUp({ servers: { a: server } });
+    expect(() => pool.addServer('a', server)).toThrow(/updateServer/);
+    expect(() => pool.addServer('b', { command: '' })).toThrow(/b\.command/);
+  });
+
+  it('the one-definition shorthand needs no name', async () => {
+    const clock = new ManualClock();
+    const launcher = new FakeLauncher();
+    const pool = new MCPServerPool({ command: 'fake', args: ['x'], maxInstances: 2 }, { clock, launcher });
+    const lease = await pool.getServer();
+    expect(lease.name).toBe('default');
+    await pool.shutdown();
+  });
+});

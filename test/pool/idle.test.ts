@@ -1,0 +1,121 @@
+import { describe, expect, it } from 'vitest';
+import { codeOf, setUp } from '../helpers/fake-pool.js';
+import { flush } from '../helpers/until.js';
+
+const server = { command: 'fake' };
+
+describe('idle instances', () => {
+  it('[LIFE-1] end after idleTimeout, counted from their last use', async () => {
+    const { clock, pool, launcher, reasons } = setUp({ servers: { a: { ...server, idleTimeout: 100 } } });
+    (await pool.getServer('a')).release();
+    await clock.advanceAndFlush(99);
+    (await pool.getServer('a')).release();
+    await clock.advanceAndFlush(99);
+    expect(launcher.living).toHaveLength(1);
+    await clock.advanceAndFlush(1);
+    expect(launcher.living).toHaveLength(0);
+    expect(reasons()).toEqual(['idle']);
+  });
+
+  it('[LIFE-2] minIdle of them stay, are replaced when one is leased, and are never more than the budgets allow', async () => {
+    const { clock, pool, launcher } = setUp({
+      servers: { a: { ...server, minIdle: 2, idleTimeout: 100, maxInstances: 3 } },
+    });
+    await flush();
+    expect(pool.status()).toMatchObject({ processes: 2, idle: 2 });
+    await clock.advanceAndFlush(1_000);
+    expect(pool.status()).toMatchObject({ processes: 2, idle: 2 });
+    const first = await pool.getServer('a');
+    const second = await pool.getServer('a');
+    await flush();
+    expect(pool.status()).toMatchObject({ processes: 3, idle: 1 });
+    first.release();
+    second.release();
+    await clock.advanceAndFlush(1_000);
+    expect(pool.status()).toMatchObject({ processes: 2, idle: 2 });
+    expect(launcher.maximum).toBe(3);
+  });
+
+  it('[LIFE-2] a minIdle start that fails is tried again later and later', async () => {
+    const { clock, pool, launcher } = setUp({ servers: { a: { ...server, minIdle: 1 } } }, { spawn: false });
+    for (const delay of [1_000, 2_000, 4_000]) {
+      launcher.last.exit({ exitCode: 1 });
+      await flush();
+      const launched = launcher.servers.length;
+      await clock.advanceAndFlush(delay - 1);
+      expect(launcher.servers).toHaveLength(launched);
+      await clock.advanceAndFlush(1);
+      expect(launcher.servers).toHaveLength(launched + 1);
+    }
+    expect(pool.metrics().startFailures).toBe(3);
+  });
+
+  it('[LIFE-3] warm starts them ahead, says how many are ready, and tells why none is', async () => {
+    const { pool, launcher } = setUp({ servers: { a: server, b: server }, limits: { maxProcesses: 3 } });
+    expect(await pool.warm('a', { count: 2 })).toBe(2);
+    expect(await pool.warm('b', { count: 2 })).toBe(1);
+    const lease = await pool.getServer('a');
+    expect(launcher.servers).toHaveLength(3);
+    lease.release();
+    launcher.auto = { ...launcher.auto, initialize: false };
+    const { pool: other, launcher: broken } = setUp({ servers: { a: server } }, { initialize: false });
+    const warming = other.warm('a');
+    await flush();
+    broken.last.exit({ exitCode: 7 });
+    expect(await codeOf(warming)).toBe('SERVER_EXITED');
+  });
+});
+
+describe('spare instances', () => {
+  it('[LIFE-2] come back once the last waiter was served', async () => {
+    const { pool } = setUp({ servers: { a: { ...server, minIdle: 1, maxInstances: 2 } } });
+    await flush();
+    const [first, second] = await Promise.all([pool.getServer('a'), pool.getServer('a')]);
+    const third = pool.getServer('a');
+    first.release();
+    await third;
+    second.release();
+    (await third).release();
+    await pool.getServer('a');
+    await flush();
+    expect(pool.status()).toMatchObject({ processes: 2, idle: 1 });
+  });
+
+  it('[LIFE-2] do not shield what a tenant left idle, nor end for it', async () => {
+    const { clock, pool, launcher, reasons } = setUp({
+      servers: { a: { ...server, minIdle: 1, idleTimeout: 100, maxInstances: 3 } },
+    });
+    await flush();
+    const spare = launcher.last.pid;
+    (await pool.getServer('a', { tenant: 't' })).release();
+    await clock.advanceAndFlush(1_000);
+    expect(reasons()).toEqual(['idle']);
+    expect(launcher.living.map(({ pid }) => pid)).toEqual([spare]);
+  });
+});
+
+describe('instances that may not be used for ever', () => {
+  it('[LIFE-4] end after maxUses leases', async () => {
+    const { pool, launcher, reasons } = setUp({ servers: { a: { ...server, maxUses: 2 } } });
+    for (let use = 0; use < 4; use++) (await pool.getServer('a')).release();
+    await flush();
+    expect(launcher.servers).toHaveLength(2);
+    expect(reasons()).toEqual(['max-uses', 'max-uses']);
+  });
+
+  it('[LIFE-4] end after maxLifetime, up to a tenth earlier: when idle at once, when leased with the lease', async () => {
+    const { clock, pool, reasons } = setUp({
+      servers: { a: { ...server, maxLifetime: 1_000, idleTimeout: Infinity } },
+    });
+    const lease = await pool.getServer('a');
+    const idle = await pool.getServer('a');
+    idle.release();
+    await clock.advanceAndFlush(899);
+    expect(reasons()).toEqual([]);
+    await clock.advanceAndFlush(101);
+    expect(reasons()).toEqual(['max-lifetime']);
+    lease.release();
+    await flush();
+    expect(reasons()).toEqual(['max-lifetime', 'max-lifetime']);
+  });
+});

@@ -1,0 +1,178 @@
+import { describe, expect, it } from 'vitest';
+import type { PoolError } from '../../src/errors.js';
+import { RawClient } from '../helpers/client.js';
+import { codeOf, setUp } from '../helpers/fake-pool.js';
+import { flush, outcome, rejection } from '../helpers/until.js';
+
+const server = { command: 'fake' };
+
+describe('a crash', () => {
+  it('[DEATH-1] whose first sign is a closed pipe is told as a crash, with its code', async () => {
+    const { pool, launcher, told } = setUp({ servers: { a: server } });
+    const client = await RawClient.connect((await pool.getServer('a')).transport);
+    launcher.last.stdin.destroy(new Error('EPIPE'));
+    expect(await rejection(client.request('tools/list'))).toMatchObject({ code: 'SERVER_EXITED' });
+    launcher.last.exit({ exitCode: 3 });
+    await client.closed;
+    expect(told).toContainEqual({
+      event: 'server:exited',
+      payload: expect.objectContaining({ exitCode: 3, unexpected: true }),
+    });
+    expect(client.errors).toMatchObject([{ code: 'SERVER_EXITED', data: { exitCode: 3 } }]);
+    expect(pool.metrics().crashes).toBe(1);
+  });
+
+  it('[DEATH-1] a server that closes its stdout but lives is ended: it can never answer', async () => {
+    const { pool, launcher, clock, reasons } = setUp({ servers: { a: server } }, { answer: false });
+    const client = await RawClient.connect((await pool.getServer('a')).transport);
+    const call = rejection(client.request('tools/list'));
+    await flush();
+    launcher.last.stdout.end();
+    await flush();
+    await clock.advanceAndFlush(200);
+    expect(await call).toMatchObject({ data: { reason: 'SERVER_EXITED', retryable: true } });
+    expect(reasons()).toEqual(['broken']);
+  });
+
+  it('[DEATH-3] has what is left of the tree killed at once, even when the cleanup queue is busy', async () => {
+    const { pool, launcher } = setUp({ servers: { a: server }, cleanup: { concurrency: 1 } }, { end: false });
+    const busy = await pool.getServer('a');
+    const { last: first } = launcher;
+    await pool.getServer('a');
+    busy.release();
+    void pool.restart('a');
+    await flush();
+    expect(first.ends).toHaveLength(1);
+    launcher.last.exit({ exitCode: 1 });
+    expect(launcher.last.kills).toBe(1);
+    expect(launcher.last.ends).toHaveLength(0);
+    first.exit();
+    await flush();
+    expect(launcher.last.ends).toMatchObject([{ mode: 'emergency' }]);
+  });
+});
+
+describe('leases', () => {
+  it('[LEASE-1] a silent one is taken back when somebody waits, and not before', async () => {
+    const { clock, pool, told } = setUp({ servers: { a: { ...server, maxInstances: 1, leaseIdleTimeout: 1_000 } } });
+    const lease = await pool.getServer('a');
+    const client = await RawClient.connect(lease.transport);
+    await clock.advanceAndFlush(5_000);
+    await client.request('tools/list');
+    const waiting = pool.getServer('a', { timeout: 10_000 });
+    await clock.advanceAndFlush(999);
+    expect(await outcome(waiting)).toBe('pending');
+    await clock.advanceAndFlush(1);
+    const next = await waiting;
+    expect(client.closeCount).toBe(1);
+    expect(((await rejection(client.request('ping'))) as PoolError).code).toBe('LEASE_RECLAIMED');
+    expect(next.pid).toBe(lease.pid);
+    expect(told.filter(({ event }) => event === 'lease:reclaimed')).toHaveLength(1);
+  });
+
+  it('[LEASE-1] one whose server works on an answer is not silent', async () => {
+    const { clock, pool, launcher } = setUp({
+      servers: { a: { ...server, maxInstances: 1, leaseIdleTimeout: 1_000 } },
+    });
+    const lease = await pool.getServer('a');
+    const client = await RawClient.connect(lease.transport);
+    launcher.last.auto = { ...launcher.last.auto, answer: false };
+    const call = client.request('tools/call', { name: 'slow' });
+    const waiting = codeOf(pool.getServer('a', { timeout: 5_000 }));
+    await clock.advanceAndFlush(4_999);
+    expect(await outcome(call)).toBe('pending');
+    await clock.advanceAndFlush(1);
+    expect(await waiting).toBe('ACQUIRE_TIMEOUT');
+  });
+
+  it('[LEASE-1] one that was busy when the caller came is taken back once it is silent', async () => {
+    const { clock, pool, launcher } = setUp({
+      servers: { a: { ...server, maxInstances: 1, leaseIdleTimeout: 1_000 } },
+    });
+    const client = await RawClient.connect((await pool.getServer('a')).transport);
+    launcher.last.auto = { ...launcher.last.auto, answer: false };
+    const call = client.request('tools/call', { name: 'slow' });
+    await flush();
+    const waiting = pool.getServer('a', { timeout: 20_000 });
+    await clock.advanceAndFlush(2_000);
+    launcher.last.answer(launcher.last.received.at(-1)?.id ?? 0, {});
+    await call;
+    await clock.advanceAndFlush(2_100);
+    await waiting;
+    expect(client.closeCount).toBe(1);
+  });
+
+  it('[LEASE-1] so is the lease that the next caller got, when another one waits', async () => {
+    const { clock, pool } = setUp({ servers: { a: { ...server, maxInstances: 1, leaseIdleTimeout: 1_000 } } });
+    await pool.getServer('a');
+    const calls = [pool.getServer('a', { timeout: 20_000 }), pool.getServer('a', { timeout: 20_000 })];
+    await clock.advanceAndFlush(2_000);
+    await Promise.all(calls);
+    expect(pool.metrics().reclaimed).toBe(2);
+  });
+
+  it('[LEASE-2] one held for longer than leakDetection is told once, with the stack of its borrower', async () => {
+    const { clock, pool, told } = setUp({ servers: { a: server }, leakDetection: 1_000 });
+    const lease = await pool.getServer('a');
+    const leaks = () => told.filter(({ event }) => event === 'lease:leaked');
+    await clock.advanceAndFlush(999);
+    expect(leaks()).toEqual([]);
+    await clock.advanceAndFlush(5_000);
+    expect(leaks()).toHaveLength(1);
+    expect(leaks()[0]).toMatchObject({ event: 'lease:leaked', payload: { leaseId: lease.id, held: 1_000 } });
+    expect(JSON.stringify(leaks()[0])).toContain('leases.test.ts');
+  });
+
+  it('[LEASE-3] released twice says false; its transport closes once and then refuses', async () => {
+    const { pool } = setUp({ servers: { a: server } });
+    const lease = await pool.getServer('a');
+    const client = await RawClient.connect(lease.transport);
+    expect(pool.releaseServer(lease.id)).toBe(true);
+    expect(pool.releaseServer(lease.id)).toBe(false);
+    expect(lease.release()).toBe(false);
+    await client.close();
+    expect(client.closeCount).toBe(1);
+    expect(await codeOf(lease.transport.send({ jsonrpc: '2.0', method: 'x' }))).toBe('LEASE_RELEASED');
+    expect(await lease.ended).toBeUndefined();
+  });
+
+  it('[LEASE-3] its end, asked for while its client is told of it, is the end of the process', async () => {
+    const { pool, launcher } = setUp({ servers: { a: { ...server, reuse: 'never' } } });
+    const lease = await pool.getServer('a');
+    await RawClient.connect(lease.transport);
+    let ended: Promise<unknown> | undefined;
+    lease.transport.onclose = () => {
+      ended = lease.ended;
+    };
+    lease.release();
+    expect(await ended).toMatchObject({ confirmed: true });
+    expect(launcher.living).toEqual([]);
+    expect(pool.releaseServer(undefined as never)).toBe(false);
+  });
+
+  it('[TENANT-1] what a client does to the result of initialize does not reach the next one', async () => {
+    const { pool } = setUp({ servers: { a: server } });
+    const read = async () => {
+      const lease = await pool.getServer('a');
+      const client = new RawClient(lease.transport);
+      await lease.transport.start();
+      const result = (await client.initialize()) as { capabilities: Record<string, unknown> };
+      lease.release();
+      return result;
+    };
+    const first = await read();
+    first.capabilities.evil = true;
+    expect((await read()).capabilities).not.toHaveProperty('evil');
+  });
+
+  it('[LEASE-3] released with an open request ends the process, and says how', async () => {
+    const { pool, launcher, reasons } = setUp({ servers: { a: server } }, { answer: false });
+    const lease = await pool.getServer('a');
+    const client = await RawClient.connect(lease.transport);
+    void client.request('tools/call', { name: 'slow' });
+    lease.release();
+    expect(await lease.ended).toMatchObject({ confirmed: true, pid: lease.pid });
+    expect(reasons()).toEqual(['unfinished']);
+    expect(launcher.living).toEqual([]);
+  });
+});
