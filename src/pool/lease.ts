@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { PoolError } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
-import type { PooledTransport, Session, SessionEnd, SessionOwner } from '../protocol/session.js';
+import type { PooledTransport, Session, SessionCallbacks, SessionEnd } from '../protocol/session.js';
 import type { Clock } from '../runtime/clock.js';
 import { type Deferred, deferred } from '../runtime/deferred.js';
 import type { KeepAlive } from '../runtime/keep-alive.js';
@@ -53,7 +53,7 @@ let sequence = 0;
 
 const ID_PREFIX = 'lease-';
 
-export class Lease implements PooledServer, SessionOwner {
+export class Lease implements PooledServer, SessionCallbacks {
   /** Unique in this process. Leases are kept by it: a number is found faster than the text of the id. */
   readonly number = ++sequence;
   /** Clock time at which it was given out. */

@@ -4,7 +4,7 @@ import { type Deferred, deferred } from '../../runtime/deferred.js';
 import type { JsonRpcMessage } from '../json-rpc.js';
 import { MessageReader } from './framing.js';
 import { type ChannelCallbacks, internalError, type MessageChannel } from './message-channel.js';
-import { SERVER_SHARE, type WriteBudget } from './write-budget.js';
+import { bufferFull, SERVER_SHARE, type WriteBudget } from './write-budget.js';
 
 export interface StdioChannelOptions {
   readonly stdin: Writable;
@@ -88,15 +88,8 @@ export class StdioChannel implements MessageChannel {
     const line = JSON.stringify(message);
     const size = Buffer.byteLength(line);
     const { budget, name } = this.#options;
-    const isOverShare = this.backlog > 0 && this.backlog + size > budget.limit / SERVER_SHARE;
-    if (isOverShare || !budget.take(size)) {
-      const what = isOverShare ? 'half of maxBufferedMB waits for it' : 'maxBufferedMB wait for servers of this pool';
-      throw new PoolError(
-        'BUFFER_FULL',
-        `a message to server '${name}' was refused: ${what} already, and is not read; await send(), or raise it`,
-        { name },
-      );
-    }
+    if (this.backlog > 0 && this.backlog + size > budget.limit / SERVER_SHARE) throw bufferFull(name, 'server');
+    if (!budget.take(size)) throw bufferFull(name, 'pool');
     return this.#append(line, size);
   }
 
