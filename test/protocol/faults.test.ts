@@ -193,6 +193,16 @@ describe('a fault of this library', () => {
     expect(await pool.getServer('a')).toMatchObject({ name: 'a' });
   });
 
+  it('[FAULT-1] [FAULT-2] while a session ends does not stop what the pool is doing', async () => {
+    const { pool, lease, server, faults } = await waiting({ sharing: 'shared' });
+    throwsOnce(Subscriptions.prototype, 'drop');
+    expect(lease.release()).toBe(true);
+    await flush();
+    expect(faults).toHaveLength(1);
+    expect(server.alive).toBe(false);
+    expect(await pool.getServer('a', { tenant: 'alice' })).toMatchObject({ name: 'a' });
+  });
+
   it('[FAULT-1] ends the server concerned, and no other', async () => {
     const { pool, server, check } = await waiting({ sharing: 'shared' });
     const bob = await pool.getServer('a', { tenant: 'bob' });

@@ -54,12 +54,12 @@ export class StdioChannel implements MessageChannel {
       onSkipped: () => {
         this.skipped += 1;
       },
-      // stdout is read on, and dropped: a server that cannot write does not see the end of its stdin.
+      // What follows is read and dropped: a server that is blocked by a full stdout does not see the end of its stdin.
       onTooLarge: (bytes) => {
         this.#end(
           new PoolError(
             'MESSAGE_TOO_LARGE',
-            `server '${name}' wrote a message of more than ${bytes} bytes; its limit is ${messageLimit}: raise maxMessageMB, or ask the server for less at once`,
+            `server '${name}' wrote a message of more than ${bytes} bytes; the limit is ${messageLimit}: raise maxMessageMB, or ask the server for less at once`,
             { name },
           ),
         );
@@ -138,14 +138,14 @@ export class StdioChannel implements MessageChannel {
 
   fail(cause: unknown): PoolError {
     const error = internalError(this.#options.name, cause);
-    // Nothing is known for sure any more of what this library keeps of the server: whatever it still says is dropped.
+    // What this library keeps of the server may be wrong now. So later messages of the server are dropped.
     this.#hasFailed = true;
     this.#closed = error;
     this.#callbacks?.onClosed(error);
     return error;
   }
 
-  /** Runs what a stream calls. An exception is a fault of this library: messages of the server are checked before. */
+  /** Runs what a stream calls. What the server sent was checked before, so that an exception is a fault of this library. */
   #guard(task: () => void): void {
     try {
       task();
@@ -154,7 +154,7 @@ export class StdioChannel implements MessageChannel {
     }
   }
 
-  /** Gives back what a batch takes. False when that was done before. */
+  /** Gives the room of a batch back. False if that was done before. */
   #take(batch: Batch): boolean {
     if (!this.#inFlight.delete(batch)) return false;
     this.#options.budget.give(batch.size);
@@ -170,7 +170,7 @@ export class StdioChannel implements MessageChannel {
     }
     const failure = this.#stdinClosed(error);
     batch.written.reject(this.#closed ?? failure);
-    // After the senders have the error, so that they are not told twice.
+    // After the senders have got the error, so that they do not get it a second time as the answer to their requests.
     queueMicrotask(() => this.#guard(() => this.#end(failure)));
   }
 

@@ -72,7 +72,7 @@ export class Subscriptions<S, A extends Asker<S>> {
     return undefined;
   }
 
-  /** A session has cancelled its request to subscribe. Unless another of its requests asks for the same, that ends the subscription. */
+  /** A session has cancelled its request to subscribe. That ends its subscription, unless it has sent the request twice. */
   cancel(uri: string, asker: A): void {
     const subscription = this.#byUri.get(uri);
     if (!subscription?.waiting?.includes(asker)) return;
@@ -91,7 +91,7 @@ export class Subscriptions<S, A extends Asker<S>> {
    */
   subscribers(uri: string): Iterable<S> {
     const sessions = new Set<S>(this.#byUri.get(uri)?.sessions);
-    // The URI of the whole ends before a separator, or with it. To look each up is faster than to compare all.
+    // The URI of a larger resource ends before a separator, or with it. To look up each is faster than to compare all.
     for (const { index } of uri.matchAll(/[/?#]/g)) {
       const wholes = uri[index] === '/' ? [uri.slice(0, index), uri.slice(0, index + 1)] : [uri.slice(0, index)];
       for (const whole of wholes) for (const session of this.#byUri.get(whole)?.sessions ?? []) sessions.add(session);
