@@ -99,7 +99,7 @@ export class Conversation {
     this.#peer.onDrained = task;
   }
 
-  /** Where the session of a dedicated server attaches; undefined for others, whose sessions attach to the multiplexer. */
+  /** Where the session of a dedicated server attaches; undefined for others: their sessions attach to the multiplexer. */
   get direct(): Routing | undefined {
     return this.#peer instanceof DirectRouting ? this.#peer : undefined;
   }
@@ -120,7 +120,7 @@ export class Conversation {
   }
 }
 
-/** The multiplexer for the sessions of a definition; undefined for a dedicated server, whose one session needs none. */
+/** The multiplexer for the sessions of a definition; undefined for a dedicated server: its one session needs none. */
 export function multiplexerFor(
   { name, sharing, onCrash, retryTools }: ResolvedDefinition,
   { clock, hold: keepAlive, writeBudget: budget }: InstanceContext,

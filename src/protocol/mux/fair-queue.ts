@@ -29,7 +29,7 @@ export class FairQueue<S, T> {
     if (items.length > 0) this.#line(sender).items.unshift(items);
   }
 
-  /** Removes the next item of the sender whose turn it is. */
+  /** Removes the next item of the sender that has the turn. */
   shift(): T | undefined {
     for (let line = this.#turns.shift(); line !== undefined; line = this.#turns.shift()) {
       if (line.dropped) {

@@ -28,7 +28,7 @@ export class OpenRequests {
   refusal({ openRequests }: Member): PoolError | undefined {
     if (openRequests < MOST_OPEN) return undefined;
     const { name } = this.#options;
-    const message = `a request to server '${name}' was refused: ${MOST_OPEN} of this session wait for their answers already`;
+    const message = `a request to server '${name}' was refused: ${MOST_OPEN} of this session wait for their answers already; await some of them before you send more`;
     return new PoolError('BUFFER_FULL', message, { name });
   }
 
@@ -66,12 +66,12 @@ export class OpenRequests {
     }
   }
 
-  /** Answers a request whose process is lost. Where sessions stay, there will be another process for it. */
+  /** Answers a request that was lost with its process. Where sessions stay, there will be another process for it. */
   lose(request: OpenRequest, error: PoolError): void {
     this.#answerLost(request, error, this.#options.sessionsStay ? { retryable: true } : {});
   }
 
-  /** Answers a request whose session has lost its server. */
+  /** Answers a request of a session that has lost its server. */
   fail(request: OpenRequest, error: PoolError): void {
     this.#answerLost(request, error, {});
   }
