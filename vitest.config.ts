@@ -1,4 +1,5 @@
 import { configDefaults, defineConfig } from 'vitest/config';
+import { NotShown } from './test/helpers/not-shown.js';
 
 export default defineConfig({
   resolve: {
@@ -20,6 +21,6 @@ export default defineConfig({
     hookTimeout: 30_000,
     teardownTimeout: 10_000,
     // The JSON file is what `.ci/run` counts.
-    reporters: ['default', ['json', { outputFile: '.tmp/vitest.json' }]],
+    reporters: ['default', ['json', { outputFile: '.tmp/vitest.json' }], new NotShown()],
   },
 });
