@@ -1,5 +1,23 @@
+import { existsSync } from 'node:fs';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { NotShown } from './test/helpers/not-shown.js';
+
+/**
+ * What `npm run test:fast` leaves out: chaos, real servers, and files that take more than 10 s because they wait for graces
+ * or start many hosts (by the durations in `.tmp/vitest.json`).
+ */
+const SLOW = [
+  'test/chaos/',
+  'test/real/',
+  'test/stdio.test.ts',
+  ...['host-death', 'real-processes', 'worker-threads'].map((name) => `test/pool/${name}.test.ts`),
+  'test/process/termination.test.ts',
+  ...['cgroup', 'escapes', 'guardian', 'init', 'nested', 'sweep'].map(
+    (name) => `test/process/containment/${name}.test.ts`,
+  ),
+];
+const moved = SLOW.filter((path) => !existsSync(new URL(path, import.meta.url)));
+if (moved.length > 0) throw new Error(`vitest.config.ts names tests that are not there: ${moved.join(', ')}`);
 
 export default defineConfig({
   resolve: {
@@ -12,7 +30,11 @@ export default defineConfig({
     globalSetup: ['test/helpers/compiled.ts'],
     // After each test: no process, descriptor or timer of it is left.
     setupFiles: ['test/helpers/runtime-folder.ts', 'test/helpers/leaks.ts', 'test/helpers/properties.ts'],
-    exclude: [...configDefaults.exclude, 'test/consumer/**', 'test/bench/**'],
+    exclude: [
+      ...configDefaults.exclude,
+      ...['test/consumer/**', 'test/bench/**'],
+      ...(process.env.FAST === undefined ? [] : SLOW.map((path) => path.replace(/\/$/, '/**'))),
+    ],
     // Real child processes, signals and file descriptors: each test file gets a process of its own.
     pool: 'forks',
     // Tests start process trees; more workers than this make them late on small machines.
