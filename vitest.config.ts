@@ -11,10 +11,11 @@ const SLOW = [
   'test/real/',
   'test/stdio.test.ts',
   ...['host-death', 'real-processes', 'worker-threads'].map((name) => `test/pool/${name}.test.ts`),
-  'test/process/termination.test.ts',
-  ...['cgroup', 'escapes', 'guardian', 'init', 'nested', 'sweep'].map(
-    (name) => `test/process/containment/${name}.test.ts`,
-  ),
+  'test/process/cgroup/cgroup.test.ts',
+  'test/process/guardian/guardian.test.ts',
+  ...['escapes', 'nested', 'sweep'].map((name) => `test/process/marks/${name}.test.ts`),
+  'test/process/platforms/init.test.ts',
+  'test/process/tree/termination.test.ts',
 ];
 const moved = SLOW.filter((path) => !existsSync(new URL(path, import.meta.url)));
 if (moved.length > 0) throw new Error(`vitest.config.ts names tests that are not there: ${moved.join(', ')}`);

@@ -1,72 +1,82 @@
-/** What went wrong, as a stable word that a host can switch on. */
+/** Code of a {@link PoolError}: a stable word that a host can switch on. */
 export type PoolErrorCode =
   /** Options or a definition are wrong; `data.problems` lists every problem. */
   | 'INVALID_OPTIONS'
-  /** A feature that this version or platform does not have. */
+  /** This version or this platform does not have the feature. */
   | 'NOT_SUPPORTED'
-  /** No server of that name is defined (or it was removed while the caller waited). */
+  /** No server with this name is defined, or it was removed while the caller waited. */
   | 'UNKNOWN_SERVER'
   /** `shutdown()` was called. */
   | 'POOL_CLOSED'
   /** `getServer()` reached its deadline; `cause` is the last failed start, if there was one. */
   | 'ACQUIRE_TIMEOUT'
-  /** `getServer()` was given up: its signal, `releaseOwner()` or `releaseTenant()`; `cause` is the signal's reason. */
+  /** `getServer()` was cancelled by its signal, `releaseOwner()` or `releaseTenant()`; `cause` is the signal's reason. */
   | 'ACQUIRE_ABORTED'
-  /** `maxWaiting` callers wait already. */
+  /** `maxWaiting` callers are already waiting. */
   | 'QUEUE_FULL'
-  /** The command is in no folder of PATH, or no file. */
+  /** The command is not a file, or is in no folder of PATH. */
   | 'COMMAND_NOT_FOUND'
-  /** The command exists, but may not be executed. */
+  /** The command exists, but this user may not execute it. */
   | 'COMMAND_NOT_EXECUTABLE'
-  /** The working directory does not exist, or is no directory. */
+  /** The working directory does not exist, or is not a directory. */
   | 'CWD_NOT_FOUND'
   /** The operating system refused to start the process (E2BIG, EMFILE, EAGAIN, a missing interpreter, …). */
   | 'SPAWN_FAILED'
-  /** `containment`, `rlimits`, `noNewPrivileges` or `cgroupLimits` ask for what this host, or its user, cannot do. */
+  /** `containment`, `rlimits`, `noNewPrivileges` or `cgroupLimits` ask for something that this host, or its user, cannot do. */
   | 'CONTAINMENT_UNAVAILABLE'
-  /** No answer to `initialize` within `startTimeout`. */
+  /** The server did not answer `initialize` within `startTimeout`. */
   | 'START_TIMEOUT'
-  /** The server answered `initialize` with an error, or with something that is no result of it. */
+  /** The server answered `initialize` with an error, or with an invalid result. */
   | 'HANDSHAKE_FAILED'
-  /** The process ended: during its start, or under a lease. */
+  /** The process ended by itself: during its start, or under a lease. */
   | 'SERVER_EXITED'
-  /** The pool ended the server on purpose (removed, redefined, restarted, shut down). */
+  /** The pool ended the server on purpose: it was removed, redefined, restarted or shut down. */
   | 'SERVER_STOPPED'
-  /** The server failed too often; it is not started again before the cooldown is over. `cause` is its last failure. */
+  /** The server failed too often, and is not started again before the cooldown is over; `cause` is its last failure. */
   | 'BREAKER_OPEN'
-  /** One message was larger than `maxMessageMB`. */
+  /** A message was longer than `maxMessageMB`. */
   | 'MESSAGE_TOO_LARGE'
   /** More than `maxBufferedMB` wait to be written to servers that do not read. */
   | 'BUFFER_FULL'
+  /** A fault of this library, not of the server: the server is ended. Please report it with its `cause`. */
+  | 'INTERNAL_ERROR'
   /** The lease was released; its transport is closed. */
   | 'LEASE_RELEASED'
-  /** The lease was silent for `leaseIdleTimeout` while somebody waited, or was taken back by the host. */
+  /** The lease was taken back: it was silent for `leaseIdleTimeout` while a caller waited, or a drain timeout was over. */
   | 'LEASE_RECLAIMED';
 
-/** What a {@link PoolError} knows about the server concerned. Never holds an env value. */
+/** Details of a {@link PoolError}; what is not known is undefined. No field contains a value of `env`. */
 export interface PoolErrorData {
-  /** Name of the definition. */
+  /** Name of the server. */
   readonly name?: string | undefined;
   readonly instanceId?: string | undefined;
   readonly leaseId?: string | undefined;
   readonly pid?: number | undefined;
+  /** Null when a signal ended the process. */
   readonly exitCode?: number | null | undefined;
+  /** Null when the process exited by itself. */
   readonly signal?: string | null | undefined;
-  /** Set when the kernel killed a process of it for lack of memory; known where it has a cgroup with the memory controller. */
+  /**
+   * Set when the kernel killed a process of the server because memory ran out. Known only for a server in a cgroup with the
+   * memory controller.
+   */
   readonly outOfMemory?: true | undefined;
-  /** The last that the server wrote to stderr. */
+  /** The end of what the server wrote to stderr. */
   readonly stderrTail?: string | undefined;
-  /** The operating system's word, such as `EMFILE`. */
+  /** Name of the operating system's error, such as `EMFILE`. */
   readonly errno?: string | undefined;
-  /** How long was waited, in milliseconds. */
+  /** How long the caller or the pool waited, in milliseconds. */
   readonly after?: number | undefined;
-  /** What was waited for when time ran out. */
+  /** Whether the deadline passed while the caller waited in the queue, or during the start of its server. */
   readonly phase?: 'queue' | 'start' | undefined;
-  /** Each problem of wrong options, one sentence each. */
+  /** The problems of wrong options, one sentence each. */
   readonly problems?: readonly string[] | undefined;
 }
 
-/** The one error class of this library. The message says what failed, after how long, and what to do about it. */
+/**
+ * The only error class of this library. The message says what failed, after how long, and what to do. To recognise an error
+ * of another copy of this package, compare `name` and `code` instead of using `instanceof`.
+ */
 export class PoolError extends Error {
   override readonly name = 'PoolError';
   readonly code: PoolErrorCode;
@@ -79,7 +89,7 @@ export class PoolError extends Error {
   }
 }
 
-/** The operating system's error word, if `error` carries one. */
+/** The code of a system error, such as `ENOENT`; undefined for any other value. */
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

@@ -23,10 +23,7 @@ export type {
 export type { EndStraysOptions, FindStraysOptions } from './config/stray-options.js';
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
 export type { ListenerError, SafeEmitter } from './events.js';
-export type { PooledServer } from './pool/lease.js';
-export { MCPServerPool } from './pool/mcp-server-pool.js';
-export type { PoolDependencies } from './pool/parts.js';
-export type { PlannedEnd, PoolPlan } from './pool/plan.js';
+export type { PoolDependencies } from './pool/assemble.js';
 export type {
   BreakerEvent,
   LeaseEvent,
@@ -34,8 +31,12 @@ export type {
   QueueEvent,
   ServerEvent,
   ShutdownReport,
-} from './pool/pool-events.js';
-export type { InstanceStatus, PoolMetrics, PoolStatus, ServerStatus } from './pool/status.js';
+} from './pool/events.js';
+export type { PooledServer } from './pool/leases/lease.js';
+export { MCPServerPool } from './pool/mcp-server-pool.js';
+export type { PoolMetrics } from './pool/metrics.js';
+export type { PlannedEnd, PoolPlan } from './pool/shutdown/plan.js';
+export type { InstanceStatus, PoolStatus, ServerStatus } from './pool/status.js';
 export {
   type CleanupEvents,
   type CleanupJob,
@@ -44,12 +45,22 @@ export {
   type CleanupStatus,
   type EscalationReason,
 } from './process/cleanup-queue.js';
-export type { ContainmentLevel, ContainmentStatus } from './process/containment/containment-status.js';
-export type { ReapedHost } from './process/containment/dead-hosts.js';
-export type { KernelVerdict } from './process/containment/instance-group.js';
-export type { ContainmentPart, ContainmentProblem } from './process/containment/problems.js';
-export type { StartRefusal } from './process/containment/wrapper.js';
-export type { EndOptions, ExitInfo, Launcher, ProcessHandlers, ServerProcess } from './process/launcher.js';
+export type { ContainmentPart, ContainmentProblem } from './process/containment-problems.js';
+export type { ContainmentStatus } from './process/containment-status.js';
+export type { ReapedHost } from './process/guardian/dead-hosts.js';
+export type {
+  ContainmentLevel,
+  EndOptions,
+  ExitInfo,
+  KernelVerdict,
+  Launcher,
+  LaunchSpec,
+  LocalIdentity,
+  ProcessHandlers,
+  ServerIdentity,
+  ServerProcess,
+  StartRefusal,
+} from './process/launcher.js';
 export {
   type ConsistencyReport,
   type NewEntry,
@@ -69,10 +80,10 @@ export type {
   SignalTargets,
   TerminationReport,
   TreePlan,
-} from './process/termination.js';
+} from './process/termination-report.js';
 export type { JsonRpcError, JsonRpcMessage, LostRequestData, RequestId } from './protocol/json-rpc.js';
+export type { ToolChanges } from './protocol/mux/tool-list.js';
 export type { PooledTransport } from './protocol/session.js';
-export type { ToolChanges } from './protocol/tool-list.js';
 export type { Clock, Timer } from './runtime/clock.js';
-export type { EndReason } from './server/instance-context.js';
+export type { EndReason } from './server/end-reason.js';
 export type { ServerState } from './server/server-state.js';

@@ -1,9 +1,9 @@
 import { createInterface } from 'node:readline';
-import { type DeadHost, reapHost } from './process/containment/dead-hosts.js';
-import { GUARDIAN_NAME } from './process/containment/guardian-script.js';
-import { removeLedger } from './process/containment/ledger.js';
-import { parseHostMark } from './process/containment/marker.js';
-import { linux } from './process/platform.js';
+import { type DeadHost, reapHost } from './process/guardian/dead-hosts.js';
+import { GUARDIAN_NAME } from './process/guardian/guardian-script.js';
+import { removeLedger } from './process/guardian/ledger.js';
+import { parseHostMark } from './process/marks/marker.js';
+import { linux } from './process/platforms/linux.js';
 
 /**
  * A child that was being made when the host was killed gets its mark when it becomes its program: on a machine under heavy

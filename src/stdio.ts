@@ -6,96 +6,88 @@ import { KeepAlive } from './runtime/keep-alive.js';
 import { OwnServer } from './stdio/own-server.js';
 import { forwardStderr, type StderrOption, stderrPipe, stderrSink } from './stdio/stderr.js';
 
-const MB = 1_048_576;
-/** The most that `maxMessageMB` may be. */
-const LARGEST_MESSAGE_MB = 511;
-
-/** What the SDK's `StdioClientTransport` takes, and the options of the pool that matter for one server. */
+/** The parameters of the SDK's `StdioClientTransport`, and options of the pool that matter for one server. */
 export interface StdioServerParameters {
   /** The program: a path, or a name that is looked up in PATH. */
   command: string;
-  /** Its arguments. */
+  /** Arguments of the program. Default: `[]`. */
   args?: string[] | undefined;
-  /** Its variables, over those of {@link getDefaultEnvironment}. */
+  /** Variables of the server; they replace those of {@link getDefaultEnvironment}. Default: `{}`. */
   env?: Record<string, string> | undefined;
-  /** Working directory. Default: the host's. */
+  /** Working directory. Default: that of the host. */
   cwd?: string | undefined;
   /**
-   * `inherit` (default) passes stderr on to the host's, byte by byte; `pipe` and `overlapped` offer it as
-   * {@link StdioClientTransport.stderr}; `ignore` drops it. A stream, or the number of a descriptor, gets it.
+   * Where stderr goes, byte by byte. `inherit` (default): to the stderr of the host. `pipe`, `overlapped`: it can be read
+   * from {@link StdioClientTransport.stderr}. `ignore`: nowhere. Else a stream, or the number of a descriptor.
    */
   stderr?: StderrOption | undefined;
-  /** Largest message, bytes, as in the SDK. Default: `maxMessageMB` of the pool, 64 MB. */
+  /** Longest message of the server, in bytes, as in the SDK. Default: `maxMessageMB` of the pool, 64 MB. */
   maxBufferSize?: number | undefined;
-  /** The same in MB; goes before `maxBufferSize`. */
+  /** The same in MB (1,048,576 bytes); it replaces `maxBufferSize`. */
   maxMessageMB?: number | undefined;
-  /** How long the server may take to exit after its stdin was closed, before SIGTERM, ms. Default 2,000. */
+  /** How long the server may take to exit after its stdin was closed, in milliseconds; then SIGTERM. Default: 2,000. */
   eofGrace?: number | undefined;
-  /** How long its tree may take to exit after SIGTERM, before SIGKILL, ms. Default 5,000. */
+  /** How long its tree may take to exit after SIGTERM, in milliseconds; then SIGKILL. Default: 5,000. */
   termGrace?: number | undefined;
 }
 
-/** Variables of the host that a server inherits. */
-export const DEFAULT_INHERITED_ENV_VARS: string[] = [...INHERITED];
-
-/** What a server inherits of the host's environment: {@link DEFAULT_INHERITED_ENV_VARS}, as far as they are set. */
-export function getDefaultEnvironment(): Record<string, string> {
-  return resolveEnvironment({}, []);
-}
-
-/** From a start to the proof that its process is gone. */
+/** One start of the transport, until the process is proven dead. */
 interface Run {
   readonly server: OwnServer;
-  readonly hold: KeepAlive;
+  readonly keepAlive: KeepAlive;
+  /** Undefined until the server can be used. */
   transport: PooledTransport | undefined;
-  /** Whether `onclose` was called for it, or is about to be. */
-  over: boolean;
+  /** Whether `onclose` was called for this run, or is being called. */
+  isClosed: boolean;
 }
 
 /**
- * The SDK's `StdioClientTransport` over the global pool (`MCPServerPool.global()`): a host changes one import line. For
+ * The SDK's `StdioClientTransport` on the global pool (`MCPServerPool.global()`): a host changes one import line. For
  * clients of SDK v1 (1.16 and later) and v2.
  *
- * Other than there, the whole process tree is ended, `close()` resolves when that is proven, a lost server answers its open
- * requests, and an unread stderr blocks no server. While it is started it holds the host open, as a child process does.
+ * Differences: the whole process tree is ended; `close()` resolves when its death is proven; open requests of a lost server
+ * are answered with an error; an unread stderr blocks no server. As with the SDK, a started transport keeps the host alive.
  */
 export class StdioClientTransport {
-  /** Called once for each start: after `close()`, when the process is gone, or at once when it exits by itself. */
+  /** Called once for each start: after `close()`, when the process is dead; else at once when the process exits by itself. */
   onclose?: () => void;
-  /** Called with what goes wrong: why it could not be started, or ended unasked, and what a handler threw. */
+  /**
+   * Called with the error when a start fails, the server is lost, another handler throws, or processes could not be proven
+   * dead.
+   */
   onerror?: (error: Error) => void;
   /** Called with each message of the server. */
   onmessage?: (message: JsonRpcMessage, extra?: unknown) => void;
   readonly #params: StdioServerParameters;
   #stderr: PassThrough | null;
   #run: Run | undefined;
-  /** Resolves when the processes of all runs are gone: one that crashed may still be ending when the next is started. */
-  #gone: Promise<void> = Promise.resolve();
+  /** Resolves when all runs have ended: the tree of a crashed one may still be ending when the next is started. */
+  #allEnded: Promise<void> = Promise.resolve();
 
   constructor(server: StdioServerParameters) {
     this.#params = server;
     this.#stderr = stderrPipe(server.stderr);
   }
 
-  /** The server's stderr, if that is `pipe` or `overlapped`: there at once, so that a reader misses nothing. */
+  /** The stderr of the server with `pipe` or `overlapped`, else null. It exists before the start, so that no byte is lost. */
   get stderr(): Stream | null {
     return this.#stderr;
   }
 
-  /** Of the process that was spawned: while it is started, else null. */
+  /** Pid of the spawned process while the transport is started, else null. */
   get pid(): number | null {
     return this.#run?.server.pid ?? null;
   }
 
-  /** What client v2 starts a second transport from, to try out what a server speaks. */
+  /** Client v2 makes a second transport from these, to find out which protocol era the server speaks. */
   protected get _serverParams(): StdioServerParameters {
     return this.#params;
   }
 
   /**
-   * Starts the server. May be called again after it was closed.
-   * @throws PoolError `COMMAND_NOT_FOUND`, `CWD_NOT_FOUND`, `SPAWN_FAILED`, …, with Node's own error (`code: 'ENOENT'`) as
-   *   `cause` where the operating system has a word for it; `ACQUIRE_TIMEOUT` when the host has set a cap on the global pool
+   * Starts the server. May be called again when the transport has closed.
+   * @throws PoolError `COMMAND_NOT_FOUND`, `CWD_NOT_FOUND`, `SPAWN_FAILED` and others; `cause` is an error as Node throws it
+   *   (`code: 'ENOENT'`) if there is an errno. `ACQUIRE_TIMEOUT` when the host has set a cap on the global pool.
    */
   async start(): Promise<void> {
     if (this.#run !== undefined) {
@@ -107,31 +99,31 @@ export class StdioClientTransport {
     if (this.#stderr?.writableEnded) this.#stderr = stderrPipe(stderr);
     const sink = stderrSink(stderr, this.#stderr);
     const server = new OwnServer(MCPServerPool.global(), definitionOf(this.#params));
-    const run: Run = { server, hold: new KeepAlive(), transport: undefined, over: false };
+    const run: Run = { server, keepAlive: new KeepAlive(), transport: undefined, isClosed: false };
     this.#run = run;
-    run.hold.take();
+    run.keepAlive.take();
     try {
       const starting = server.start();
-      const earlier = this.#gone;
-      this.#gone = this.#whenGone(run).then(() => earlier);
+      const earlier = this.#allEnded;
+      this.#allEnded = this.#followToEnd(run).then(() => earlier);
       const lease = await starting;
-      // In this turn, so that no byte is missed.
+      // In the turn in which the lease is given out: later, bytes of stderr could be lost.
       if (sink !== undefined) forwardStderr(lease.stderr, sink);
       await this.#open(run, lease.transport);
     } catch (error) {
       if (sink?.ends) sink.stream.end();
       const reason = withSystemError(error, this.#params.command);
-      // Unless it was closed meanwhile, which is told when the start has been ended.
+      // Not after a `close()`: that is no error, and `onclose` is called when the process is dead.
       if (this.#run === run) {
         this.#report(reason);
-        this.#over(run);
+        this.#closed(run);
         server.end();
       }
       throw reason;
     }
   }
 
-  /** Resolves when the operating system took the message; rejects when it cannot reach the server. */
+  /** Resolves when the operating system has accepted the message; rejects when the message cannot reach the server. */
   send(message: JsonRpcMessage, options?: unknown): Promise<void> {
     const transport = this.#run?.transport;
     if (transport === undefined) return Promise.reject(notConnected());
@@ -139,44 +131,45 @@ export class StdioClientTransport {
   }
 
   /**
-   * Ends the server: its stdin is closed, then its tree is told by SIGTERM, then by SIGKILL. Never rejects.
-   * @returns when the whole tree is proven dead; what could not be confirmed is told to `onerror`
+   * Ends the server: its stdin is closed, then its tree gets SIGTERM, then SIGKILL. Never rejects.
+   * @returns a promise that resolves when the whole tree is proven dead, or after `onerror` was called with the processes
+   *   that could not be proven dead
    */
   close(): Promise<void> {
     const run = this.#run;
     this.#run = undefined;
     run?.server.end();
-    return this.#gone;
+    return this.#allEnded;
   }
 
-  /** How client v2 ends the second transport: the process is of no more use. It looks for this on the prototype. */
+  /** Client v2 calls this, if the prototype has it, to end its second transport: no work of that process is lost. */
   protected _dispose(): Promise<void> {
-    this.#run?.server.hurry();
+    this.#run?.server.shortenGraces();
     return this.close();
   }
 
   async #open(run: Run, transport: PooledTransport): Promise<void> {
     transport.onmessage = (message, extra) => this.onmessage?.(message, extra);
     transport.onerror = (error) => this.#report(error);
-    // When `close()` has led here, the process still has to end.
-    transport.onclose = () => this.#run === run && this.#over(run);
+    // After a `close()` the process is still ending: then `#followToEnd` calls `onclose`.
+    transport.onclose = () => this.#run === run && this.#closed(run);
     await transport.start();
     run.transport = transport;
   }
 
-  /** Follows a run to its end, and tells of it. Never rejects. */
-  async #whenGone(run: Run): Promise<void> {
-    const report = await run.server.gone();
-    run.hold.drop();
-    run.hold.dispose();
+  /** Waits for the end of a run, and calls the handlers. Never rejects. */
+  async #followToEnd(run: Run): Promise<void> {
+    const report = await run.server.ended();
+    run.keepAlive.drop();
+    run.keepAlive.dispose();
     if (report?.confirmed === false) this.#report(unproven(report));
-    this.#over(run);
+    this.#closed(run);
   }
 
-  #over(run: Run): void {
+  #closed(run: Run): void {
     if (this.#run === run) this.#run = undefined;
-    if (run.over) return;
-    run.over = true;
+    if (run.isClosed) return;
+    run.isClosed = true;
     try {
       this.onclose?.();
     } catch (error) {
@@ -188,18 +181,30 @@ export class StdioClientTransport {
     try {
       this.onerror?.(error instanceof Error ? error : new Error(String(error)));
     } catch {
-      // A handler for errors that throws itself has nobody left to tell.
+      // An error of `onerror` itself is dropped: there is no other handler for it.
     }
   }
 }
 
+/** Variables of the host that a server inherits. */
+export const DEFAULT_INHERITED_ENV_VARS: string[] = [...INHERITED];
+
+/** The variables of {@link DEFAULT_INHERITED_ENV_VARS} that are set in the host, with their values. */
+export function getDefaultEnvironment(): Record<string, string> {
+  return resolveEnvironment({}, []);
+}
+
+const MB = 1_048_576;
+/** The upper limit of `maxMessageMB`, as in `config/options.ts`, which this entry point would bundle if it imported that. */
+const MOST_MESSAGE_MB = 511;
+
 function definitionOf({ command, args, env, cwd, ...more }: StdioServerParameters) {
   const { maxBufferSize, maxMessageMB, eofGrace, termGrace } = more;
-  const bufferMB = maxBufferSize === undefined ? undefined : Math.min(maxBufferSize / MB, LARGEST_MESSAGE_MB);
+  const bufferMB = maxBufferSize === undefined ? undefined : Math.min(maxBufferSize / MB, MOST_MESSAGE_MB);
   return {
     command,
-    // As Node does: everything is a text, and a variable that is undefined is none.
-    // What is no list is for the pool to refuse.
+    // As Node does: each argument and variable becomes a string, and a variable that is undefined is left out. Any other
+    // value of `args` is refused by the pool.
     args: Array.isArray(args) ? args.map(String) : args,
     env: Object.fromEntries(
       Object.entries(env ?? {})
@@ -213,9 +218,12 @@ function definitionOf({ command, args, env, cwd, ...more }: StdioServerParameter
   };
 }
 
-/** The same error with the one of Node as its cause, for hosts that look for `ENOENT`; without arguments, which may be secret. */
+/**
+ * The same error with a `cause` as Node throws it, for hosts that look for `ENOENT`. Other than that of Node it has no
+ * arguments (`spawnargs`): they may be secret.
+ */
 function withSystemError(error: unknown, command: string): unknown {
-  // Not `instanceof`: it may come from the pool of another copy.
+  // Not `instanceof`: the global pool may belong to another copy of this package, with a class of its own.
   const { code, message, data } = error as Partial<PoolError>;
   if (code === undefined || message === undefined || data?.errno === undefined) return error;
   const errno = constants.errno[data.errno as keyof typeof constants.errno];
@@ -224,7 +232,7 @@ function withSystemError(error: unknown, command: string): unknown {
   return new PoolError(code, message, data, Object.assign(new Error(`${syscall} ${data.errno}`), cause));
 }
 
-/** In the SDK's words: of v1 the message, of v2 the code. */
+/** The error of the SDK: the message of v1, the code of v2. */
 function notConnected(): Error {
   return Object.assign(new Error('Not connected'), { code: 'NOT_CONNECTED' });
 }

@@ -9,13 +9,14 @@ import { Client as Client116 } from 'mcp-sdk-1.16/client/index.js';
 import { StdioClientTransport as Transport116 } from 'mcp-sdk-1.16/client/stdio.js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { MCPServerPool, PoolError } from '../src/index.js';
-import { MARK_VARIABLE } from '../src/process/containment/marker.js';
+import { MARK_VARIABLE } from '../src/process/marks/marker.js';
 import { getDefaultEnvironment, StdioClientTransport } from '../src/stdio.js';
 import { RawClient } from './helpers/client.js';
 import { fixturePath } from './helpers/fixture.js';
 import { runHost } from './helpers/host.js';
 import { descendants, isLiving } from './helpers/processes.js';
-import { endGlobalPoolAfterEach, params, program, record, shelled, Watched } from './helpers/stdio.js';
+import { record } from './helpers/real-pool.js';
+import { endGlobalPoolAfterEach, params, program, shelled, Watched } from './helpers/stdio.js';
 import { flush, outcome, rejection, until } from './helpers/until.js';
 
 const info = { name: 'test', version: '1.0.0' };

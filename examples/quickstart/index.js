@@ -1,5 +1,5 @@
 // 100 client sessions work on the four official MCP servers, through ONE pool of at most 8 process trees.
-// Every result is checked, and in the end /proc is searched for anything that was left behind.
+// Every result is checked. At the end /proc is searched for processes that were left behind.
 //
 //   npm start      (builds the library, then runs this file)
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -24,7 +24,7 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** Returns the exit code. */
+/** Runs all sessions, shuts the pool down, and prints the report. Returns the exit code. */
 async function main() {
   const marker = newMarker();
   const pool = new MCPServerPool({
@@ -32,7 +32,7 @@ async function main() {
     limits: { maxProcesses: MAX_PROCESSES },
   });
   const tally = new Tally();
-  // No process may serve two tenants: when the second one's sessions come, they make room for processes of their own.
+  // No process serves two tenants: for the sessions of the second tenant, idle processes of the first one are ended.
   const tenantOf = (index) => TENANTS[index < SESSIONS / 2 ? 0 : 1];
   const sessions = Array.from({ length: SESSIONS }, (_, index) => planSession(index, tenantOf(index)));
   const interrupted = shutDownOnSignal(pool);
@@ -67,7 +67,10 @@ async function main() {
   return passed ? 0 : 1;
 }
 
-/** The pool installs no signal handlers. A host that wants a clean end on Ctrl-C asks for it, a second time for a quick one. */
+/**
+ * A signal shuts the pool down, a second one at once. The pool itself installs no signal handlers unless `handleSignals` is
+ * set; this host handles signals itself, since it still has a report to print.
+ */
 function shutDownOnSignal(pool) {
   const controller = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM']) {

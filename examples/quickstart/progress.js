@@ -1,7 +1,7 @@
 const BAR = 14;
 const INTERVAL = 100;
 
-/** A terminal gets one line that is written anew; a file or a pipe gets one line a wave. */
+/** Shows the progress: on a terminal in one line that is rewritten, in a file or a pipe in one line per wave. */
 export class Progress {
   #pool;
   #tally;
@@ -23,7 +23,7 @@ export class Progress {
     if (this.#timer === undefined) console.log(`wave ${this.#waves}: ${Object.values(this.#facts()).join(', ')}`);
   }
 
-  /** Wipes the line. */
+  /** Clears the line. */
   stop() {
     clearInterval(this.#timer);
     this.#write('');
@@ -45,13 +45,13 @@ export class Progress {
     const full = Math.round((BAR * this.#tally.sessions) / this.#total);
     const bar = '█'.repeat(full) + '░'.repeat(BAR - full);
     const parts = [bar, ...Object.values(this.#facts())];
-    // What does not fit is left out, from the right: a line that wraps cannot be written anew.
+    // Parts that do not fit are left out, from the right: a line that wraps cannot be rewritten.
     const room = (process.stdout.columns || 80) - 1;
     while (parts.length > 1 && parts.join('  ').length > room) parts.pop();
     this.#write(parts.join('  ').slice(0, room));
   }
 
-  /** Blanks cover what is left of a longer line before; works on any terminal. */
+  /** Overwrites the rest of a longer line with blanks, which works on any terminal. */
   #write(line) {
     if (this.#timer === undefined) return;
     process.stdout.write(`\r${line.padEnd(this.#shown)}${line === '' ? '\r' : ''}`);

@@ -1,11 +1,11 @@
 const WIDTH = 58;
 const LABEL = 30;
 const NUMBER = 8;
-const ENDINGS = { eof: 'end of file', SIGTERM: 'SIGTERM', SIGKILL: 'SIGKILL', exit: 'themselves' };
+const ENDINGS = { eof: 'end of file', SIGTERM: 'SIGTERM', SIGKILL: 'SIGKILL', exit: 'their own exit' };
 const MOST_PROBLEMS = 10;
 const [RED, GREEN, YELLOW] = [31, 32, 33];
 
-/** Prints what happened. True when all of it is as it has to be. */
+/** Prints the report. Returns whether there was no problem. */
 export function printReport(run) {
   const { sessions, tally, metrics, watch, shutdown, survivors, limit, interrupted, duration } = run;
   const uses = sessions.reduce((sum, { servers }) => sum + servers.length, 0);
@@ -46,21 +46,21 @@ function findProblems({ sessions, tally, metrics, watch, shutdown, survivors, li
   if (!interrupted) {
     if (tally.sessions < sessions.length) problems.push(`${tally.sessions} of ${sessions.length} sessions were done`);
     if (tally.calls === 0) problems.push('no tool was called');
-    // Without this a scan that sees nothing at all would look like a clean end.
+    // Without this check, a scan that cannot see any process would look like a clean end.
     if (watch.most === 0) problems.push('the scan of /proc saw none of the servers');
   }
-  if (metrics.crashes > 0) problems.push(`exits that nobody asked for: ${metrics.crashes}`);
+  if (metrics.crashes > 0) problems.push(`servers that exited by themselves: ${metrics.crashes}`);
   if (Math.max(metrics.mostProcesses, watch.most) > limit) problems.push(`more than ${limit} processes were alive`);
   for (const { name, pid } of shutdown.survivors) problems.push(`the pool could not end ${pid} (${name})`);
   for (const { pid, command } of survivors) problems.push(`process ${pid} (${command}) is left`);
   return problems;
 }
 
-/** How many trees needed which step of the ladder. */
+/** Counts the trees by the step that ended them. */
 function countEndings({ servers }) {
   const counts = new Map();
   for (const { termination } of servers) {
-    const ending = termination?.endedBy ?? 'nothing';
+    const ending = termination?.endedBy ?? 'an unknown step';
     counts.set(ending, (counts.get(ending) ?? 0) + 1);
   }
   return counts;

@@ -2,18 +2,18 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
 /**
- * The four official servers, in the shape of an `mcpServers` configuration. They are started directly: by `npx` each
- * would be three processes and take four times as long to start.
+ * The four official servers, in the shape of an `mcpServers` configuration. They are started directly: with `npx` each
+ * would be three processes, and would take four times as long to start.
  */
 export function definitions({ folder, tenants, env }) {
   const official = (name, ...args) => ({ command: process.execPath, args: [programOf(name), ...args], env });
   return {
-    // Kept between leases, and lent to one session of the same tenant at a time: the default.
+    // The default mode, exclusive: one lease at a time; between leases the process stays idle for the same tenant.
     everything: official('everything'),
     filesystem: official('filesystem', folder),
-    // Its one global history must start empty: a new process for each lease.
+    // It has one global history, which must start empty: a new process for each lease.
     'sequential-thinking': { ...official('sequential-thinking'), sharing: 'dedicated', maxInstances: 2 },
-    // What it knows is in a file, so each tenant has its own; and it writes without a lock, so one process a file.
+    // It keeps its data in a file: one file for each tenant. It writes without a lock: one process for each file.
     ...Object.fromEntries(
       tenants.map((tenant) => [
         memoryOf(tenant),
@@ -32,7 +32,7 @@ export function memoryOf(tenant) {
   return `memory-${tenant}`;
 }
 
-/** The file that `npx @modelcontextprotocol/server-…` would run, from node_modules. */
+/** The program in node_modules that `npx @modelcontextprotocol/server-…` would run. */
 function programOf(name) {
   const require = createRequire(import.meta.url);
   const manifest = require.resolve(`@modelcontextprotocol/server-${name}/package.json`);

@@ -4,7 +4,7 @@ import { Client as ClientV2 } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { memoryOf } from './servers.js';
 
-/** Which servers a session uses, one after the other. */
+/** The servers that a session uses, one after the other. */
 const PLANS = [
   ['everything', 'filesystem'],
   ['memory', 'everything'],
@@ -12,16 +12,16 @@ const PLANS = [
   ['filesystem', 'sequential-thinking', 'everything', 'memory'],
 ];
 
-/** What all sessions have done together. */
+/** Counts and failures of all sessions together. */
 export class Tally {
   sessions = 0;
   calls = 0;
   checks = 0;
-  /** Results that were not what they had to be. */
+  /** Results that differ from the expected ones. */
   wrong = [];
-  /** Sessions that could not go on. */
+  /** Errors that ended a session. */
   failed = [];
-  /** How long each `getServer()` took, ms. */
+  /** Duration of each `getServer()`, in milliseconds. */
   waits = [];
 
   check(what, actual, expected) {
@@ -31,7 +31,7 @@ export class Tally {
   }
 }
 
-/** Sessions differ in what they do, and in the generation of their SDK: both do everything. */
+/** Sessions differ in their plan and in the SDK of their client. Each plan runs with both SDKs. */
 export function planSession(index, tenant) {
   return {
     number: index + 1,
@@ -46,7 +46,7 @@ export function planSession(index, tenant) {
 export async function runSession(session, { pool, tally, folder, interrupted }) {
   try {
     for (const server of session.servers) await useServer(server, session, { pool, tally, folder });
-    // A gateway calls this when its client is gone. Nothing is left to release: each lease was given back.
+    // A gateway calls this when its client has disconnected. Here it releases none: each lease was released before.
     tally.check(`${session.id}: leases left`, pool.releaseOwner(session.id), 0);
     tally.sessions += 1;
   } catch (error) {
@@ -78,7 +78,7 @@ async function useServer(server, session, { pool, tally, folder }) {
   }
 }
 
-/** What a session does on each server. Nothing that another session does can give it a right answer. */
+/** What a session does on each server. Inputs are unique, so an answer to another session is never a right one. */
 const WORK = {
   async everything({ session, call, check }) {
     const message = `hello from ${session.id}`;
@@ -110,7 +110,7 @@ const WORK = {
       const nextThoughtNeeded = thoughtNumber < totalThoughts;
       const thought = `thought ${thoughtNumber} of ${session.id}`;
       const result = await call('sequentialthinking', { thought, thoughtNumber, totalThoughts, nextThoughtNeeded });
-      // The length of the history says whether another session's thoughts are in it.
+      // The length of the history shows whether thoughts of another session are in it.
       check('sequentialthinking', result.structuredContent, {
         thoughtNumber,
         totalThoughts,

@@ -4,13 +4,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 const VARIABLE = 'MCP_QUICKSTART_RUN';
 const INTERVAL = 50;
 
-/** A variable for the environment of every server. What a server starts inherits it, so all of a run can be found. */
+/** A variable for the environment of every server. Child processes inherit it, so all processes of a run can be found. */
 export function newMarker() {
   const value = randomUUID();
   return { env: { [VARIABLE]: value }, text: `${VARIABLE}=${value}` };
 }
 
-/** The living processes that carry the marker, wherever they hang in the process tree; the pool is not asked. */
+/** The living processes with the marker, wherever they are in the process tree. Found without the help of the pool. */
 export function findMarked(marker) {
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
@@ -18,7 +18,7 @@ export function findMarked(marker) {
     .map((pid) => ({ pid: Number(pid), command: read(pid, 'comm').trim() }));
 }
 
-/** Empty when the process is dead, a zombie, or another user's. */
+/** Returns an empty string when the process is dead, a zombie, or of another user. */
 function read(pid, file) {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'latin1');
@@ -27,7 +27,7 @@ function read(pid, file) {
   }
 }
 
-/** Looks again and again how many marked processes live, and keeps the highest number. */
+/** Counts the living marked processes every 50 ms, and keeps the highest number. */
 export class Watch {
   most = 0;
   #timer;

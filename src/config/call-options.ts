@@ -1,26 +1,20 @@
-import {
-  count,
-  deadline,
-  duration,
-  type Field,
-  type Given,
-  oneOf,
-  optionalText,
-  type Problems,
-  type Resolved,
-  readOptions,
-  refuse,
-} from './option-table.js';
+import { count, deadline, duration, type Field, type Given, oneOf, optional, optionalString } from './fields.js';
+import { reader } from './read-options.js';
 
-/** What `getServer()` takes beside the name. */
 const acquireFields = {
-  /** An isolation boundary: no instance is ever used by two tenants. Default: one that all calls without it share. */
-  tenant: optionalText(),
-  /** A label by which `releaseOwner()` finds the lease. */
-  owner: optionalText(),
-  /** Deadline over waiting, spawn and handshake, ms. Default: `acquireTimeout` of the pool. */
-  timeout: { ...deadline(1), default: undefined } as Field<number | undefined>,
-  /** Gives the call up; the error's `cause` is the signal's reason. */
+  /**
+   * An isolation boundary, named by the host: no instance is ever used by two tenants. Default: undefined, which all calls
+   * without a tenant share.
+   */
+  tenant: optionalString(),
+  /** A label of the lease, by which `releaseOwner()` finds it. Default: undefined. */
+  owner: optionalString(),
+  /**
+   * Deadline for waiting, spawn and handshake together, in milliseconds; then `ACQUIRE_TIMEOUT`. Default: `acquireTimeout`
+   * of the pool.
+   */
+  timeout: optional(deadline(1)),
+  /** Cancels the call with `ACQUIRE_ABORTED`; the `cause` of the error is the signal's reason. Default: undefined. */
   signal: {
     default: undefined,
     check: (value) => (value instanceof AbortSignal ? undefined : 'an AbortSignal'),
@@ -31,11 +25,14 @@ const acquireFields = {
 export type AcquireOptions = Given<typeof acquireFields>;
 
 const shutdownFields = {
-  /** `graceful` (default) lets requests in flight finish and climbs the ladder; `emergency` kills at once. */
+  /**
+   * `graceful` (default): requests in flight may finish, then each tree is ended by end of file, SIGTERM, SIGKILL.
+   * `emergency`: each tree is killed at once.
+   */
   mode: oneOf('graceful', 'graceful', 'emergency'),
-  /** After this time a graceful shutdown becomes an emergency one, ms. Default 30,000. */
+  /** Time after which a graceful shutdown becomes an emergency, in milliseconds. Default: 30,000. */
   timeout: deadline(30_000),
-  /** How long requests in flight may take to finish before their servers are ended, ms. Default 5,000. */
+  /** Longest time that requests in flight get to finish, in milliseconds. Default: 5,000. */
   drainTimeout: duration(5_000),
 };
 
@@ -43,17 +40,20 @@ const shutdownFields = {
 export type ShutdownOptions = Given<typeof shutdownFields>;
 
 const planFields = {
-  /** What is to be foreseen. */
   mode: { ...oneOf('shutdown', 'shutdown', 'reclaim', 'emergency'), required: true as const },
 };
 
-/** What `plan()` foresees: a graceful shutdown, the room that could be made for callers, an emergency shutdown. */
+/**
+ * The action that `plan()` describes. `shutdown`: a graceful shutdown. `emergency`: one that kills at once. `reclaim`: all
+ * slots that could be made free for callers.
+ */
 export type PlanMode = Given<typeof planFields>['mode'];
 
 const drainFields = {
   /**
-   * After this time leases on the old process are taken back (`LEASE_RECLAIMED`), ms. Default `Infinity`: never. Leases of
-   * shared servers go over to the new process; the old one has so long to finish their requests, at most 30,000.
+   * Time after which leases on the old process are taken back (`LEASE_RECLAIMED`), in milliseconds. Default: `Infinity`,
+   * never. Leases of shared servers are not taken back, they move to the new process; then it is the time that the old
+   * process gets to finish their requests, at most 30,000.
    */
   timeout: duration(Infinity),
 };
@@ -62,38 +62,28 @@ const drainFields = {
 export type DrainOptions = Given<typeof drainFields>;
 
 const warmFields = {
-  /** How many instances shall be ready; never more than `maxInstances`. Default 1. */
+  /** Number of instances to have ready; not more than `maxInstances` are started. Default: 1. */
   count: count(1, 1),
-  /** For which tenant. */
-  tenant: optionalText(),
-  /** For which owner, where the server is reused by owner. */
-  owner: optionalText(),
+  /** The tenant that they are for. Default: undefined. */
+  tenant: optionalString(),
+  /** The owner that they are for, with `reuse: 'owner'`. Default: undefined. */
+  owner: optionalString(),
 };
 
 /** Options of `warm()`. */
 export type WarmOptions = Given<typeof warmFields>;
 
 export const cleanupFields = {
-  /** Most process trees that are ended at once. Default 5. */
+  /** Most process trees that are ended at the same time. Default: 5. */
   concurrency: count(5, 1),
-  /** Deadline of one attempt, ms; never shorter than the graces of the server need. Default 10,000. */
+  /** Deadline of one attempt, in milliseconds; extended where `eofGrace` and `termGrace` of the server need more. Default: 10,000. */
   timeout: deadline(10_000),
-  /** Attempts after the first, with exponential backoff, before the slot is quarantined. Default 3. */
+  /** Attempts after the first, with exponential backoff; then the tree is quarantined and keeps its slot. Default: 3. */
   retries: count(3, 0),
 };
 
 /** Options of `CleanupQueue`, and `cleanup` of a pool. */
 export type CleanupOptions = Given<typeof cleanupFields>;
-
-/** A function that checks what is given by a table, and fills in the defaults. */
-export function reader<F extends Readonly<Record<string, Field<unknown>>>>(fields: F, what: string) {
-  return (given: Given<F>): Resolved<F> => {
-    const problems: Problems = { wrong: [], unsupported: [] };
-    const options = readOptions(fields, given, '', problems);
-    refuse(problems, what);
-    return options;
-  };
-}
 
 export const resolveAcquireOptions = reader(acquireFields, 'the options of getServer()');
 export const resolveShutdownOptions = reader(shutdownFields, 'the options of shutdown()');

@@ -1,74 +1,100 @@
-import {
-  count,
-  flag,
-  group,
-  megabytes,
-  megabytesOrNone,
-  oneOf,
-  optional,
-  type Problems,
-  percent,
-  type Resolved,
-} from './option-table.js';
+import { count, flag, megabytes, megabytesOrZero, nested, oneOf, optional, percent, type Resolved } from './fields.js';
+import type { Problems } from './read-options.js';
 
-/** By which a process is recognized that has left its tree. */
+/** Linux: the marks by which the pool finds a process that has left the process tree of its server. */
 export const markerFields = {
-  /** A variable of the environment: lost with `env -i`, unreadable of processes that are not dumpable. Default true. */
+  /**
+   * A variable, `MCP_SERVER_POOL_MARK`. A process loses it with `env -i`, and it cannot be read from a process that is not
+   * dumpable (prctl(2), `PR_SET_DUMPABLE`). Default: true.
+   */
   environment: flag(true),
-  /** A limit of no meaning, set by `/bin/sh` before it becomes the command. Survives nearly everything. Default true. */
+  /**
+   * A resource limit that modern kernels ignore (`RLIMIT_LOCKS`), which a `/bin/sh` sets before it becomes the command. It
+   * survives `env -i`; a process loses it only when it sets this limit itself. Default: true.
+   */
   rlimit: flag(true),
 };
 
-/** What the kernel holds each process of the server to, by `ulimit`. A server cannot raise them again. */
+/** Limits of each process of a server, set by `ulimit`, soft and hard: the server cannot raise them (root can). */
 export const rlimitFields = {
-  /** Most open descriptors of a process. */
+  /** Most open descriptors of one process. Default: undefined, the limit of the host. */
   openFiles: optional(count(1_024, 16)),
-  /** Most processes and threads of the *user*, whoever started them; without effect on root. `cgroupLimits.processes` counts the server alone. */
+  /**
+   * Most processes and threads of the *user*, those of other programs included; without effect on root. To count the
+   * server alone, use `cgroupLimits.processes`. Default: undefined, the limit of the host.
+   */
   processes: optional(count(1_024, 1)),
   /**
-   * Most virtual memory of a process, MB, reserved or used. Node 20 needs some 800 to start, and above 10,000 for WebAssembly,
-   * with which its `fetch` works: to bound what is used, take `cgroupLimits.memoryMB`.
+   * Most virtual memory of one process, in MB, reserved or used. Node 20 needs about 800 to start, and more than 10,000 for
+   * WebAssembly, which its `fetch` uses. To limit used memory, set `cgroupLimits.memoryMB`. Default: undefined, the limit
+   * of the host.
    */
   addressSpaceMB: optional(megabytes(4_096)),
-  /** Whether core dumps may be written; they hold all that was in memory, secrets included. */
+  /**
+   * Whether core dumps may be written. A core dump contains the memory of the process, secrets included. Default:
+   * undefined, as the host has it.
+   */
   core: optional(flag(false)),
 };
 
-/** What the kernel holds the whole tree of an instance to, by its cgroup, where the controllers are delegated to the host. */
+/**
+ * Limits of the whole process tree of an instance, set in its cgroup (v2). They need the controllers, delegated to the host.
+ * @see https://docs.kernel.org/admin-guide/cgroup-v2.html
+ */
 export const cgroupLimitFields = {
-  /** Memory; a tree that needs more is killed, and told as `outOfMemory` (memory.max). */
+  /**
+   * Memory, in MB (memory.max). When the tree needs more, the kernel kills a process of it, and `server:exited` and errors
+   * carry `outOfMemory`. Default: undefined, no limit.
+   */
   memoryMB: optional(megabytes(512)),
-  /** Swap beside it; 0: none (memory.swap.max). */
-  swapMB: optional(megabytesOrNone(0)),
-  /** Most processes and threads (pids.max). */
+  /** Swap in addition to the memory, in MB (memory.swap.max); 0: none. Default: undefined, no limit. */
+  swapMB: optional(megabytesOrZero(0)),
+  /** Most processes and threads (pids.max). Default: undefined, no limit. */
   processes: optional(count(256, 1)),
-  /** CPU time, percent of one core: 150 is one and a half (cpu.max). */
+  /** CPU time, in percent of one core (cpu.max): 150 is one and a half cores. Default: undefined, no limit. */
   cpuPercent: optional(percent(100, 1)),
 };
 
-/** How far the processes of a server are held together: each can be set per server, or for all of them in `defaults`. */
+/** How the processes of a server are held together. Each option can be set per server, or for all servers in `defaults`. */
 export const containmentFields = {
   /**
-   * `auto` (default): all that this host can do, falling back without a word but in `status()`. `cgroup`: the same, and the
-   * start fails where no cgroup can be made. `markers`: tree, sessions and marks, no cgroup. `group`: only what stays in
-   * the process group of the server is ended and proven dead, for servers whose browser or editor shall outlive them.
+   * Which processes end with the server, and are proven dead. Default: `auto`.
+   *
+   * - `auto`: the same as `cgroup` where a cgroup can be made, else as `markers`; `status()` says which, and why.
+   * - `cgroup`: the tree, all that carry a mark, and all in the cgroup. Where no cgroup can be made, a start fails with
+   *   `CONTAINMENT_UNAVAILABLE`.
+   * - `markers`: the tree, the sessions and groups that it leads, and all that carry a mark.
+   * - `group`: only what stays in the process group of the server. For servers with a browser or an editor that must live
+   *   on after them. Fails on Windows.
    */
   containment: oneOf('auto', 'auto', 'group', 'markers', 'cgroup'),
-  /** Which marks its processes bear, Linux. `group` has none. */
-  markers: group(markerFields),
-  /** Limits of each process, by `ulimit`. One that cannot be set fails the start. */
-  rlimits: group(rlimitFields),
-  /** Linux: whether no process of it can gain privileges by exec (setuid, capabilities), by `setpriv` of util-linux. Default false. */
+  /** Linux: which marks the processes of the server carry. Ignored with `containment: 'group'`, which sets none. */
+  markers: nested(markerFields),
+  /** Limits of each process, by `ulimit`. A limit that cannot be set fails the start with `CONTAINMENT_UNAVAILABLE`. */
+  rlimits: nested(rlimitFields),
+  /**
+   * Linux: no process of the server can gain privileges by exec (setuid, file capabilities); set by `setpriv` of
+   * util-linux, without which the start fails with `CONTAINMENT_UNAVAILABLE`. Default: false.
+   * @see https://docs.kernel.org/userspace-api/no_new_privs.html
+   */
   noNewPrivileges: flag(false),
-  /** Linux: limits of the whole tree, by cgroup v2. Where one cannot be set, `cgroup` fails the start, `auto` says so in `status()`. */
-  cgroupLimits: group(cgroupLimitFields),
+  /**
+   * Linux: limits of the whole tree, by cgroup v2. Where one cannot be set, `containment: 'cgroup'` fails the start with
+   * `CONTAINMENT_UNAVAILABLE`; `auto` starts without it, and `status()` says so.
+   */
+  cgroupLimits: nested(cgroupLimitFields),
 };
 
+/** The values of the option `containment`. */
 export type Containment = 'auto' | 'group' | 'markers' | 'cgroup';
+/** The option `markers` with its defaults filled in. */
 export type MarkerChoice = Resolved<typeof markerFields>;
+/** The option `rlimits`; a limit that is not set is undefined. */
 export type ProcessLimits = Resolved<typeof rlimitFields>;
+/** The option `cgroupLimits`; a limit that is not set is undefined. */
 export type CgroupLimits = Resolved<typeof cgroupLimitFields>;
 
+/** The containment options of a definition with their defaults filled in. */
 export interface ResolvedContainment {
   readonly containment: Containment;
   readonly markers: MarkerChoice;
@@ -77,7 +103,7 @@ export interface ResolvedContainment {
   readonly cgroupLimits: CgroupLimits;
 }
 
-/** Adds what does not go together to `problems`. */
+/** Adds a problem for each combination of options that contradicts itself. */
 export function checkContainment(
   { containment, markers, cgroupLimits }: Omit<ResolvedContainment, 'rlimits' | 'noNewPrivileges'>,
   prefix: string,

@@ -1,6 +1,6 @@
 /**
- * Which variables of the host a server inherits without being told to: those that the MCP SDK passes on. Everything
- * else, secrets above all, reaches a server only through `env` or by name through `inheritEnv` of its definition.
+ * The variables that every server inherits from the host, the same as with the MCP SDK. All others may be secrets: they
+ * reach a server only through `env` of its definition, or by name through `inheritEnv`.
  */
 export const INHERITED: readonly string[] =
   process.platform === 'win32'
@@ -20,7 +20,10 @@ export const INHERITED: readonly string[] =
       ]
     : ['HOME', 'LOGNAME', 'PATH', 'SHELL', 'TERM', 'USER'];
 
-/** The environment of a server: the allow-list, what `inheritEnv` names, and `env` over both. */
+/**
+ * The environment of a server: the allow-list, the variables that `inheritEnv` names, and `env`, which replaces both.
+ * @param host where the inherited values come from
+ */
 export function resolveEnvironment(
   env: Readonly<Record<string, string>>,
   inheritEnv: readonly string[],
@@ -29,7 +32,7 @@ export function resolveEnvironment(
   const resolved: Record<string, string> = {};
   for (const key of [...INHERITED, ...inheritEnv]) {
     const value = host[key];
-    // A value that starts with "()" is an exported shell function: code, which a shell of the server would run.
+    // A value that starts with "()" is an exported shell function: code that a shell of the server would run. The SDK skips it, too.
     if (value !== undefined && !value.startsWith('()')) resolved[key] = value;
   }
   return Object.assign(resolved, env);

@@ -8,172 +8,225 @@ import {
   type Field,
   flag,
   type Given,
-  group,
   jsonObject,
   later,
   megabytes,
+  nested,
   oneOf,
   optional,
-  optionalText,
+  optionalString,
+  plainObject,
   type Resolved,
-  requiredText,
-  textMap,
-  texts,
-  wireObject,
-} from './option-table.js';
+  requiredString,
+  stringMap,
+  strings,
+} from './fields.js';
 
-/** How fast and how often a server that fails is started again, before its breaker opens. */
+/**
+ * How fast and how often a server that fails is started again, before its breaker opens.
+ * @see https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ for the random delays ("full jitter")
+ */
 export const restartFields = {
-  /** Most failures within `window`; one more opens the breaker. Default 5. */
+  /** Most failures within `window`; the next one opens the breaker. Default: 5. */
   maxRestarts: count(5, 0, 'unlimited'),
-  /** How long a failure counts, ms. Default 60,000. */
+  /** How long a failure counts, in milliseconds. Default: 60,000. */
   window: duration(60_000),
-  /** The second failure in a row waits up to so long, each one after it up to twice as long, ms. Default 100. */
+  /**
+   * Longest delay after the second failure in a row, in milliseconds; it doubles with each further failure. The first
+   * failure has no delay. Default: 100.
+   */
   minDelay: deadline(100),
-  /** Longest wait, ms. Default 30,000. */
+  /** Longest delay of all, in milliseconds. Default: 30,000. */
   maxDelay: deadline(30_000),
-  /** After so long in use an instance is healthy: its failure is the first in a row, ms. Default 10,000. */
+  /** A failure of an instance that was usable for this time is the first in a row again, in milliseconds. Default: 10,000. */
   stableAfter: duration(10_000),
-  /** How long an open breaker refuses, before it lets one start through to see, ms. Default 30,000. */
+  /** How long an open breaker refuses, in milliseconds; then it lets one start through as a test. Default: 30,000. */
   cooldown: duration(30_000),
 };
 
-/** How an instance may be used; each can be set per server, or for all of them in `defaults`. */
+/** The default of `maxInstances`, unless a cap of the pool is lower. */
+export const DEFAULT_MAX_INSTANCES = 3;
+
+/** How an instance may be used. Each option can be set per server, or for all servers in `defaults`. */
 export const policyFields = {
   /**
-   * `shared`: many leases at once on one instance. `exclusive`: one lease at a time, kept idle between leases.
-   * `dedicated`: one lease, then the process ends; messages pass unchanged. `auto` (default): exclusive.
-   * See docs/sharing.md.
+   * How leases use instances. Default: `auto`. Which mode fits which server: docs/sharing.md.
+   *
+   * - `shared`: many leases at once on one instance.
+   * - `exclusive`: one lease at a time; the instance stays idle between leases.
+   * - `dedicated`: one lease, then the process ends; messages pass unchanged.
+   * - `auto`: the same as `exclusive`.
    */
   sharing: oneOf('auto', 'auto', 'exclusive', 'dedicated', 'shared'),
-  /** Who may get an idle exclusive instance: the same tenant (default), the same tenant and owner, nobody. */
+  /**
+   * Which leases an idle exclusive instance may get: those of the same `tenant` (default), of the same tenant and `owner`,
+   * or `never` a second one.
+   */
   reuse: oneOf('tenant', 'tenant', 'owner', 'never'),
-  /** Protocol era. Only `legacy` (with `initialize`, up to 2025-11-25) is supported by this version. */
+  /**
+   * Protocol era. This version supports `legacy` (default) only: protocol versions with `initialize`, up to 2025-11-25.
+   * Others are `NOT_SUPPORTED`.
+   */
   era: oneOf('legacy', 'legacy', 'modern', 'auto'),
-  /** The client capabilities that the pool declares to the server when it initializes it. Default: none. */
-  clientCapabilities: wireObject(),
-  /** Most process trees of this server at once; `Infinity`: no cap. Default 3, or the caps of `limits` if they are lower. */
-  maxInstances: optional(count(3, 1, 'unlimited')),
-  /** Instances kept ready without a caller asking (for calls without a tenant). Default 0. */
+  /**
+   * The client capabilities that the pool declares when it initializes the server. Default: `{}`.
+   * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#capability-negotiation
+   */
+  clientCapabilities: jsonObject(),
+  /** Most process trees of this server at once; `Infinity`: no cap. Default: 3, or the caps of `limits` if they are lower. */
+  maxInstances: optional(count(DEFAULT_MAX_INSTANCES, 1, 'unlimited')),
+  /** Idle instances that are kept ready, for calls without a tenant. Default: 0. */
   minIdle: count(0, 0),
-  /** An idle instance ends after this time, ms. Default 300,000; `Infinity`: never. */
+  /** Time after which an idle instance ends, in milliseconds; `Infinity`: never. Default: 300,000. */
   idleTimeout: duration(300_000),
-  /** A lease silent for this time is taken back when somebody waits for it, ms. Default 1,800,000; `Infinity`: never. */
+  /**
+   * A lease that was silent for this time is taken back (`LEASE_RECLAIMED`) when another caller waits for it, in
+   * milliseconds; `Infinity`: never. A lease with an open request is not silent. Default: 1,800,000.
+   */
   leaseIdleTimeout: duration(1_800_000),
-  /** An instance ends after so many leases. Default `Infinity`. */
+  /** Number of leases after which an instance ends. Default: `Infinity`. */
   maxUses: count(Infinity, 1, 'unlimited'),
-  /** An instance ends when it is this old and free, ms; up to a tenth is taken off at random, so that not all end at once. Default `Infinity`. */
+  /**
+   * Age at which an instance ends when it is free, in milliseconds. Up to a tenth is subtracted at random, so that not all
+   * instances end at once. Default: `Infinity`.
+   */
   maxLifetime: duration(Infinity),
-  /** Longest time from spawn to the answer to `initialize`, ms. Default 60,000. */
+  /** Longest time from spawn to the answer to `initialize`, in milliseconds; then `START_TIMEOUT`. Default: 60,000. */
   startTimeout: deadline(60_000),
-  /** How long a server may take to exit after its stdin was closed, before SIGTERM, ms. Default 2,000. */
+  /**
+   * How long a server may take to exit after its stdin was closed, in milliseconds; then SIGTERM. Default: 2,000.
+   * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#shutdown
+   */
   eofGrace: duration(2_000),
-  /** How long a server may take to exit after SIGTERM, before SIGKILL, ms. Default 5,000. */
+  /** How long a server may take to exit after SIGTERM, in milliseconds; then SIGKILL. Default: 5,000. */
   termGrace: duration(5_000),
-  /** A longer message ends the instance that wrote it, MB. Default 64, at most 511: Node has no longer texts. */
+  /**
+   * Longest message of a server, in MB; a longer one ends the instance (`MESSAGE_TOO_LARGE`). Default: 64. At most 511,
+   * the longest string of Node.
+   */
   maxMessageMB: megabytes(64, 511),
-  /** Variables that the server inherits from the host beside HOME, LOGNAME, PATH, SHELL, TERM and USER. */
-  inheritEnv: texts(),
-  /** Most leases at once on one shared instance. Default 1,000. */
+  /** Variables that the server inherits from the host, in addition to HOME, LOGNAME, PATH, SHELL, TERM and USER. Default: `[]`. */
+  inheritEnv: strings(),
+  /** Most leases at once on one shared instance. Default: 1,000. */
   maxSessions: count(1_000, 1, 'unlimited'),
   /**
-   * Most requests that an instance works on at once; the others wait, and its sessions take turns. 1 for a server that
-   * loses data when several are under way. Default `Infinity`.
+   * Most requests that an instance works on at once; the others wait, and its sessions take turns. Set 1 for a server that
+   * loses data when it works on several, such as server-memory. Default: `Infinity`.
    */
   maxInFlight: count(Infinity, 1, 'unlimited'),
   /**
-   * What becomes of leases whose process ends unasked. `restart` (default of shared servers): they stay, and their server
-   * is started again. `close` (default of all others): they end, so that no client talks to a blank server unknowingly.
+   * What happens to leases when their process exits without being asked to. `restart` (default of shared servers): they stay,
+   * and the server is started again. `close` (default of all others): they end, since the client would not know that the
+   * new process has lost its state. `restart` is refused for dedicated servers.
    */
   onCrash: optional(oneOf('restart', 'restart', 'close')),
   /**
-   * Tool calls that were under way when a process ended. `never` (default): they fail. `annotated`: those are sent again
-   * once whose tool the server calls read-only or idempotent, if its client has listed the tools.
+   * What happens to tool calls in flight when their process ends. `never` (default): they fail. `annotated`: a call is sent
+   * again, once, if the server declares its tool read-only or idempotent, and the client has listed the tools.
+   * @see https://modelcontextprotocol.io/specification/2025-11-25/schema#toolannotations
    */
   retryTools: oneOf('never', 'never', 'annotated'),
   /** How fast and how often a server that fails is started again. */
-  restart: group(restartFields),
-  /** The same as `sharing: 'shared'`. */
+  restart: nested(restartFields),
+  /** The same as `sharing: 'shared'`. Default: false. */
   sharedMemoryCache: flag(false),
   ...containmentFields,
+  /** Not supported yet: `NOT_SUPPORTED`. */
   memoryLimitMB: later('memory limits come with the resource monitor'),
+  /** Not supported yet: `NOT_SUPPORTED`. */
   restartOnMemoryLeak: later('leak detection comes with the resource monitor'),
 };
 
-/** One server, field names as in the `mcpServers` configuration file. */
+/** One server. Field names as in the `mcpServers` configuration file. */
 export const definitionFields = {
-  /** The program: a path, or a name that is looked up in PATH. Never passed through a shell. */
-  command: requiredText(),
-  /** Its arguments. */
-  args: texts(),
-  /** Variables for the server, over the inherited ones. Values appear in no event, error or log. */
-  env: textMap(),
-  /** Working directory. Default: the host's. */
-  cwd: optionalText(),
-  /** As in configuration files; only `stdio` servers can be pooled. */
+  /**
+   * The program: a path, or a name that is looked up in the PATH of the server; never passed to a shell. Required. A start
+   * fails with `COMMAND_NOT_FOUND` or `COMMAND_NOT_EXECUTABLE`.
+   */
+  command: requiredString(),
+  /** Arguments of the program. Default: `[]`. */
+  args: strings(),
+  /** Variables of the server; they replace inherited ones. Values appear in no event, error or log. Default: `{}`. */
+  env: stringMap(),
+  /** Working directory. A start fails with `CWD_NOT_FOUND` if it does not exist. Default: that of the host. */
+  cwd: optionalString(),
+  /** Transport, as in configuration files; only `stdio` (default) can be pooled. */
   type: oneOf('stdio', 'stdio'),
   ...policyFields,
 };
 
 export const limitFields = {
-  /** Most process trees of the pool at once: starting, running, stopping and quarantined ones; `Infinity`: no cap. Default 15. */
+  /**
+   * Most process trees of the pool at once: starting, running, stopping and quarantined; `Infinity`: no cap. Default: 15.
+   * @see https://github.com/metatool-ai/metamcp/issues/162 for what happens without a cap
+   */
   maxProcesses: count(15, 1, 'unlimited'),
-  /** The same for each server. Default: no cap of its own. */
+  /** The same for each server. Default: `Infinity`. */
   maxProcessesPerServer: count(Infinity, 1, 'unlimited'),
+  /** Not supported yet: `NOT_SUPPORTED`. */
   memoryLimitMB: later('memory limits come with the resource monitor'),
 };
 
-/** Who ends the servers when the host is killed; one for all pools of a host. */
+/** The guardian: a small process that ends the servers when the host is killed. One serves all pools of a host. */
 export const guardianFields = {
-  /** Whether a small process watches the host, and ends its servers when it is dead. Default true. */
+  /** Whether there is a guardian. Without it, servers of a killed host live on until the next host starts. Default: true. */
   enabled: flag(true),
-  /** Path of `dist/reaper.js` of this package; only a bundled host has to name it. */
+  /** Absolute path of `dist/reaper.js` of this package. Only a bundled host must set it. Default: beside this module. */
   reaper: absolutePath(),
-  /** Runs the reaper: a Node. Default: what runs the host; a host that is one executable file has to name it. */
+  /**
+   * Absolute path of a Node that runs the reaper. A host that is a single executable file must set it. Default: the
+   * executable of the host.
+   */
   executable: absolutePath(),
   /**
-   * Where hosts note that they live, for the next host to end what one has left that was killed together with its
-   * guardian: they do it in a folder `mcp-server-pool` in this one, of this user alone. Default: the user's runtime
-   * directory, else that for temporary files.
+   * Absolute path of the folder for the ledger: a note that a host is running. With it the next host ends the processes of
+   * a host that was killed together with its guardian. It is kept in a private folder `mcp-server-pool` inside. Default:
+   * `$XDG_RUNTIME_DIR`, else `/run/user/UID`, else the folder for temporary files.
    */
   runtimeDirectory: absolutePath(),
 };
 
 export const poolFields = {
-  /** The servers by name, the same shape as `mcpServers` in a configuration file. */
-  servers: jsonObject() as Field<Readonly<Record<string, ServerDefinition>>>,
+  /** The servers by name, in the shape of `mcpServers` of a configuration file. Default: `{}`. */
+  servers: plainObject() as Field<Readonly<Record<string, ServerDefinition>>>,
   /** Hard budgets of the pool. */
-  limits: group(limitFields),
-  /** Policy for every server that does not set its own. */
-  defaults: group(policyFields),
+  limits: nested(limitFields),
+  /** Policy of every server that does not set its own. */
+  defaults: nested(policyFields),
   /** How process trees are ended. */
-  cleanup: group(cleanupFields),
-  /** Most callers that wait at once; one more is rejected with `QUEUE_FULL`. Default 1,000. */
+  cleanup: nested(cleanupFields),
+  /** Most callers that wait at once; the next one is rejected with `QUEUE_FULL`. Default: 1,000. */
   maxWaiting: count(1_000, 0),
-  /** Deadline of `getServer()` over waiting, spawn and handshake, ms. Default 30,000. */
+  /**
+   * Deadline of `getServer()` for waiting, spawn and handshake together, in milliseconds; then `ACQUIRE_TIMEOUT`. Default:
+   * 30,000.
+   */
   acquireTimeout: deadline(30_000),
-  /** A lease held longer than this is reported once as `lease:leaked` with the borrower's stack, ms. Default 0: off. */
+  /**
+   * A lease that is held longer is reported once, as `lease:leaked` with the stack of its `getServer()` call, in
+   * milliseconds. Default: 0, off.
+   */
   leakDetection: duration(0),
-  /** Most bytes that wait to be written to servers, for the pool, MB. Default 256. */
+  /** Most bytes that wait to be written to all servers of the pool, in MB; then `BUFFER_FULL`. Default: 256. */
   maxBufferedMB: megabytes(256),
   /**
-   * Whether SIGINT, SIGTERM and SIGHUP shut the pool down (a second one as an emergency), before they are raised again.
-   * Default false: the host calls `shutdown()` from its own handlers. `NOT_SUPPORTED` in a worker thread, which no signal
-   * reaches. As process 1, which the kernel keeps a signal from that is raised again, the host exits with 128 + its number.
+   * Whether SIGINT, SIGTERM and SIGHUP shut the pool down (a second one as an emergency). Then the signal is raised again,
+   * so that the host ends as it would have. As process 1, which ignores a raised signal, the host exits with 128 + its
+   * number. `NOT_SUPPORTED` in a worker thread, which gets no signals. Default: false; the host calls `shutdown()` itself.
    */
   handleSignals: flag(false),
-  /** Who ends the servers when the host is killed. */
-  guardian: group(guardianFields),
-  /** `containment` of every server that neither sets its own nor finds one in `defaults`. Default `auto`. */
+  /** The process that ends the servers when the host is killed. */
+  guardian: nested(guardianFields),
+  /** `containment` of every server that does not set its own, and has none in `defaults`. Default: `auto`. */
   containment: containmentFields.containment,
   /**
-   * Linux: the cgroup (v2) below which those of the servers are made, as an absolute path. Default: that of the host, or the
-   * systemd unit around it where that is free of processes. Limits of `cgroupLimits` need one without processes of its own.
+   * Linux: absolute path of the cgroup (v2) in which those of the servers are made. `cgroupLimits` need one that holds no
+   * processes itself. Default: the cgroup of the host, or of its systemd unit if that holds no processes itself.
    */
   cgroupParent: absolutePath(),
 };
 
-/** A server: command, arguments, environment and policy. Durations are milliseconds. */
+/** One server: command, arguments, environment and policy. Durations are milliseconds, sizes MB (1,048,576 bytes). */
 export type ServerDefinition = Given<typeof definitionFields>;
 
 /** The policy of a server without its command, for `defaults`. */
@@ -182,7 +235,7 @@ export type ServerPolicy = Given<typeof policyFields>;
 /** Options of `MCPServerPool` with named servers. */
 export type PoolOptions = Given<typeof poolFields>;
 
-/** Options of `MCPServerPool` for one server without a name: its definition and the pool's options in one object. */
+/** Options of `MCPServerPool` for one server without a name: its definition and the options of the pool in one object. */
 export type SingleServerOptions = ServerDefinition & Omit<PoolOptions, 'servers' | 'defaults'>;
 
 /** How leases use instances. */
@@ -200,9 +253,9 @@ export interface ResolvedDefinition
   readonly maxInstances: number;
   readonly onCrash: 'restart' | 'close';
   readonly restart: Resolved<typeof restartFields>;
-  /** The whole environment of the process. */
+  /** The complete environment of the process, without the mark of the pool. */
   readonly resolvedEnv: Readonly<Record<string, string>>;
-  /** What makes two processes of this server interchangeable. Holds env values: never to be shown. */
+  /** Equal for definitions with interchangeable processes. Contains env values: do not show or log it. */
   readonly key: string;
 }
 

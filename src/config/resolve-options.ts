@@ -7,8 +7,9 @@ import {
   rlimitFields,
 } from './containment-options.js';
 import { resolveEnvironment } from './environment.js';
-import { isPlainObject, type Problems, type Resolved, readOptions, refuse } from './option-table.js';
+import { isPlainObject, type Resolved } from './fields.js';
 import {
+  DEFAULT_MAX_INSTANCES,
   definitionFields,
   guardianFields,
   limitFields,
@@ -24,13 +25,14 @@ import {
   type Sharing,
   type SingleServerOptions,
 } from './options.js';
+import { type Problems, readOptions, refuse } from './read-options.js';
 
-/** Name of the server in the one-definition shorthand. */
+/** Name of the server when the options of the pool are one definition. */
 const SINGLE_SERVER = 'default';
 
 /**
- * Checks all options of a pool at once.
- * @throws PoolError `INVALID_OPTIONS`, or `NOT_SUPPORTED` when nothing else is wrong, that lists every problem.
+ * Checks all options of a pool, and fills in the defaults.
+ * @throws PoolError that lists every problem: `INVALID_OPTIONS`, or `NOT_SUPPORTED` when nothing is wrong
  */
 export function resolvePoolOptions(given: PoolOptions | SingleServerOptions): ResolvedPoolOptions {
   const problems: Problems = { wrong: [], unsupported: [] };
@@ -39,8 +41,8 @@ export function resolvePoolOptions(given: PoolOptions | SingleServerOptions): Re
   const limits = readOptions(limitFields, options.limits, 'limits', problems);
   const cleanup = readOptions(cleanupFields, options.cleanup, 'cleanup', problems);
   const guardian = readOptions(guardianFields, options.guardian, 'guardian', problems);
-  const ofPool = { containment: options.containment };
-  const givenDefaults = isPlainObject(options.defaults) ? withDefaults(ofPool, options.defaults) : options.defaults;
+  const poolPolicy = { containment: options.containment };
+  const givenDefaults = isPlainObject(options.defaults) ? withDefaults(poolPolicy, options.defaults) : options.defaults;
   const defaults = readOptions(policyFields, givenDefaults, 'defaults', problems);
   if (limits.maxProcessesPerServer !== Infinity && limits.maxProcessesPerServer > limits.maxProcesses) {
     problems.wrong.push(
@@ -63,8 +65,8 @@ export function resolvePoolOptions(given: PoolOptions | SingleServerOptions): Re
 }
 
 /**
- * Checks one definition.
- * @throws PoolError `INVALID_OPTIONS` or `NOT_SUPPORTED` that lists every problem.
+ * Checks one definition, and fills in the defaults of the pool.
+ * @throws PoolError that lists every problem: `INVALID_OPTIONS`, or `NOT_SUPPORTED` when nothing is wrong
  */
 export function resolveDefinition(
   name: string,
@@ -77,7 +79,7 @@ export function resolveDefinition(
   return definition;
 }
 
-/** The shorthand mixes one definition with the pool's options: tells them apart by the tables. */
+/** Separates the definition from the options of the pool: the shorthand has both in one object. */
 function splitShorthand(given: unknown, problems: Problems): { pool: unknown; servers: [string, unknown][] } {
   if (!isShorthand(given)) {
     const servers = isPlainObject(given) && isPlainObject(given.servers) ? given.servers : {};
@@ -85,7 +87,7 @@ function splitShorthand(given: unknown, problems: Problems): { pool: unknown; se
   }
   for (const key of ['servers', 'defaults']) {
     if (given[key] !== undefined)
-      problems.wrong.push(`${key} cannot stand beside command; put the command into servers`);
+      problems.wrong.push(`${key} must not be set beside command; put the command into servers`);
   }
   const entries = Object.entries(given);
   const isDefinition = ([key]: [string, unknown]) => Object.hasOwn(definitionFields, key);
@@ -108,13 +110,13 @@ function readDefinition(
   problems: Problems,
 ): ResolvedDefinition {
   if (typeof name !== 'string' || name.trim() === '' || name.includes('\0')) {
-    problems.wrong.push('the name of a server must not be empty, and have no NUL characters');
+    problems.wrong.push('the name of a server must be a string that is not empty, without NUL characters');
   }
   const merged = isPlainObject(given) ? withDefaults(defaults, given) : given;
   const options = readOptions(definitionFields, merged, path, problems);
   const prefix = path === '' ? '' : `${path}.`;
   const cap = Math.min(limits.maxProcesses, limits.maxProcessesPerServer);
-  const maxInstances = options.maxInstances ?? Math.min(3, cap);
+  const maxInstances = options.maxInstances ?? Math.min(DEFAULT_MAX_INSTANCES, cap);
   if (maxInstances > cap) {
     problems.wrong.push(
       `${prefix}maxInstances must not be above ${cap}, which limits.${
@@ -126,7 +128,7 @@ function readDefinition(
     problems.wrong.push(`${prefix}minIdle must not be above maxInstances (${maxInstances}), got ${options.minIdle}`);
   }
   const sharing = readSharing(options, prefix, problems);
-  const restart = readGroup(restartFields, options.restart, defaults.restart, `${prefix}restart`, problems);
+  const restart = readNested(restartFields, options.restart, defaults.restart, `${prefix}restart`, problems);
   if (restart.minDelay > restart.maxDelay) {
     problems.wrong.push(
       `${prefix}restart.minDelay must not be above maxDelay (${restart.maxDelay}), got ${restart.minDelay}`,
@@ -136,14 +138,14 @@ function readDefinition(
   if (options.era !== 'legacy') {
     problems.unsupported.push(`${prefix}era: '${options.era}' is not supported by this version; use 'legacy'`);
   }
-  const broken = problems.wrong.length > 0;
-  const resolvedEnv = broken ? {} : resolveEnvironment(options.env, options.inheritEnv);
+  const isInvalid = problems.wrong.length > 0;
+  const resolvedEnv = isInvalid ? {} : resolveEnvironment(options.env, options.inheritEnv);
   const definition = {
     ...options,
     name,
-    // Copies: what the host does to its own objects later must not change a definition.
+    // Copies: when the host changes its own objects later, the definition must stay the same.
     args: [...options.args],
-    clientCapabilities: broken ? {} : structuredClone(options.clientCapabilities),
+    clientCapabilities: isInvalid ? {} : structuredClone(options.clientCapabilities),
     maxInstances,
     sharing,
     onCrash: options.onCrash ?? (sharing === 'shared' ? ('restart' as const) : ('close' as const)),
@@ -151,7 +153,7 @@ function readDefinition(
     ...containment,
     resolvedEnv,
   };
-  return { ...definition, key: broken ? '' : keyOf(definition) };
+  return { ...definition, key: isInvalid ? '' : keyOf(definition) };
 }
 
 function readContainment(
@@ -161,16 +163,16 @@ function readContainment(
   problems: Problems,
 ): ResolvedContainment {
   const { containment, noNewPrivileges } = options;
-  const markers = readGroup(markerFields, options.markers, defaults.markers, `${prefix}markers`, problems);
-  const rlimits = readGroup(rlimitFields, options.rlimits, defaults.rlimits, `${prefix}rlimits`, problems);
+  const markers = readNested(markerFields, options.markers, defaults.markers, `${prefix}markers`, problems);
+  const rlimits = readNested(rlimitFields, options.rlimits, defaults.rlimits, `${prefix}rlimits`, problems);
   const path = `${prefix}cgroupLimits`;
-  const cgroupLimits = readGroup(cgroupLimitFields, options.cgroupLimits, defaults.cgroupLimits, path, problems);
+  const cgroupLimits = readNested(cgroupLimitFields, options.cgroupLimits, defaults.cgroupLimits, path, problems);
   checkContainment({ containment, markers, cgroupLimits }, prefix, problems);
   return { containment, markers, rlimits, noNewPrivileges, cgroupLimits };
 }
 
-/** Reads an option that has fields of its own; each of them that is not given is that of `defaults`. */
-function readGroup<F extends Parameters<typeof readOptions>[0]>(
+/** Reads an option that has fields of its own. A field that is not given has its value in `defaults`. */
+function readNested<F extends Parameters<typeof readOptions>[0]>(
   fields: F,
   given: unknown,
   defaults: object | undefined,
@@ -180,34 +182,37 @@ function readGroup<F extends Parameters<typeof readOptions>[0]>(
   return readOptions(fields, isPlainObject(given) ? withDefaults(defaults ?? {}, given) : given, path, problems);
 }
 
-/** Which way of sharing is meant, and what cannot stand beside it. */
+/** Resolves `auto` and the alias, and checks the options that depend on sharing. */
 function readSharing(
   { sharing, sharedMemoryCache, reuse, onCrash }: Resolved<typeof policyFields>,
   prefix: string,
   problems: Problems,
 ): Sharing {
-  const meant = sharedMemoryCache && sharing === 'auto' ? 'shared' : sharing === 'auto' ? 'exclusive' : sharing;
-  if (sharedMemoryCache && meant !== 'shared') {
+  const resolved = sharedMemoryCache && sharing === 'auto' ? 'shared' : sharing === 'auto' ? 'exclusive' : sharing;
+  if (sharedMemoryCache && resolved !== 'shared') {
     problems.wrong.push(`${prefix}sharedMemoryCache must be false where sharing is '${sharing}': it means 'shared'`);
   }
-  if (meant === 'shared' && reuse === 'never') {
+  if (resolved === 'shared' && reuse === 'never') {
     problems.wrong.push(`${prefix}reuse must be 'tenant' or 'owner' where sharing is 'shared', got 'never'`);
   }
-  if (meant === 'dedicated' && onCrash === 'restart') {
+  if (resolved === 'dedicated' && onCrash === 'restart') {
     problems.wrong.push(
-      `${prefix}onCrash must be 'close' where sharing is 'dedicated': the pool does not know what its client has told the server`,
+      `${prefix}onCrash must be 'close' where sharing is 'dedicated': only its client knows the state of the lost process`,
     );
   }
-  return meant;
+  return resolved;
 }
 
-/** A value of `undefined` means "not given", in `defaults` as well as in a definition. */
+/** Adds missing values from `defaults`. A value of `undefined` means "not given". */
 function withDefaults(defaults: object, given: object): object {
   const set = Object.entries(given).filter(([, value]) => value !== undefined);
   return { ...defaults, ...Object.fromEntries(set) };
 }
 
-/** Instances are interchangeable only if everything that the process can see of its start is the same. */
+/**
+ * Instances are interchangeable only if everything is the same that their processes can see, and that decides which leases
+ * they may get.
+ */
 function keyOf(definition: Omit<ResolvedDefinition, 'key'>): string {
   const { name, command, args, cwd, era, sharing, reuse, clientCapabilities, resolvedEnv } = definition;
   const { containment, markers, rlimits, noNewPrivileges, cgroupLimits } = definition;

@@ -1,14 +1,14 @@
-import { reader } from './call-options.js';
-import { duration, type Field, type Given } from './option-table.js';
+import { describeValue, duration, type Field, type Given } from './fields.js';
+import { reader } from './read-options.js';
 
 /**
- * How command lines of MCP servers look in reports of leaks: `npm exec @modelcontextprotocol/server-everything`,
+ * Matches the command lines of MCP servers in reports of leaks: `npm exec @modelcontextprotocol/server-everything`,
  * `/usr/local/bin/uv tool uvx mcp-server-time` (metatool-ai/metamcp#128), `node …/.bin/chrome-devtools-mcp`, `npm exec
  * @playwright/mcp@latest`, `mcp-remote` (anthropics/claude-code#27707, zai-org/feedback#25, agiletec-inc/airis-mcp-gateway#232).
  */
 const MCP_SERVERS: readonly (RegExp | string)[] = [
   '@modelcontextprotocol/',
-  // Not what this package itself runs.
+  // Not the processes of this package itself.
   /mcp-server(?!-pool)/,
   /[\w.]-mcp(?=[\s@/]|\.[cm]?js|$)/,
   /@[\w.-]+\/mcp(?=[\s@/]|$)/,
@@ -18,14 +18,14 @@ const MCP_SERVERS: readonly (RegExp | string)[] = [
 const patterns: Field<readonly (RegExp | string)[]> = {
   default: MCP_SERVERS,
   check(value) {
-    if (!Array.isArray(value) || value.length === 0) {
-      return 'a list of texts and regular expressions with one at least; leave it out for those of MCP servers';
-    }
+    const what = 'an array of strings and regular expressions';
+    if (!Array.isArray(value)) return `${what}, got ${describeValue(value)}`;
+    if (value.length === 0) return `${what} that is not empty; leave it out for the default patterns`;
     const wrong = value.findIndex((item) => !isPattern(item));
-    if (wrong !== -1) return `a list of texts and regular expressions; item ${wrong} is neither`;
-    // `search` knows no state of a pattern with the flag `g`.
+    if (wrong !== -1) return `${what}; item ${wrong} is neither`;
+    // `search`, since the result of `test` depends on earlier calls when a pattern has the flag `g`.
     const all = value.findIndex((item) => (typeof item === 'string' ? item.trim() === '' : ''.search(item) !== -1));
-    return all === -1 ? undefined : `a list of patterns that tell servers from others; item ${all} matches everything`;
+    return all === -1 ? undefined : `${what} that match servers only; item ${all} matches everything`;
   },
 };
 
@@ -35,12 +35,15 @@ function isPattern(item: unknown): boolean {
 
 const findFields = {
   /**
-   * What a command line (its arguments joined by blanks) must match: a regular expression, or a text that it contains; one
-   * of them is enough. Default: how MCP servers mostly look: `@modelcontextprotocol/`, `mcp-server`, names that end in
-   * `-mcp`, `@scope/mcp`, `mcp-remote`.
+   * What the command line of a stray (its arguments joined by blanks) matches: regular expressions, or strings that it
+   * contains. One match is enough. Default: patterns of most MCP servers (`@modelcontextprotocol/`, `mcp-server`, names that
+   * end in `-mcp`, `@scope/mcp`, `mcp-remote`).
    */
   patterns,
-  /** Only what runs for longer than this, ms: a host that starts servers may not have got hold of them yet. Default 60,000. */
+  /**
+   * Least age of a stray, in milliseconds. A host may not yet hold the stdin of a server that it has just started.
+   * Default: 60,000.
+   */
   olderThan: duration(60_000),
 };
 
@@ -48,7 +51,7 @@ const findFields = {
 export type FindStraysOptions = Given<typeof findFields>;
 
 const endFields = {
-  /** How long a stray may take to exit after SIGTERM, before SIGKILL, ms. Default 5,000. */
+  /** How long a stray may take to exit after SIGTERM, in milliseconds; then SIGKILL. Default: 5,000. */
   termGrace: duration(5_000),
 };
 

@@ -1,4 +1,4 @@
-import { isPlainObject } from '../config/option-table.js';
+import { isPlainObject } from '../config/fields.js';
 import type { PoolOptions, SingleServerOptions } from '../config/options.js';
 import { PoolError } from '../errors.js';
 

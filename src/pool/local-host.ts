@@ -1,14 +1,14 @@
 import type { ResolvedPoolOptions } from '../config/options.js';
-import { type ContainmentStatus, containmentStatus } from '../process/containment/containment-status.js';
-import { reapDeadHosts } from '../process/containment/dead-hosts.js';
-import { hostGroups, onHostGroup } from '../process/containment/host-group.js';
-import { type HostGuard, hostGuard, type Watch } from '../process/containment/host-guard.js';
-import { noteMissingInit } from '../process/containment/init.js';
-import { knownProblems, onProblem } from '../process/containment/problems.js';
+import { hostCgroups, onHostCgroup } from '../process/cgroup/host-cgroup.js';
+import { knownProblems, onProblem } from '../process/containment-problems.js';
+import { type ContainmentStatus, containmentStatus } from '../process/containment-status.js';
+import { type ReapedHost, reapDeadHosts } from '../process/guardian/dead-hosts.js';
+import { type HostGuard, hostGuard, type Watch } from '../process/guardian/host-guard.js';
 import type { Launcher } from '../process/launcher.js';
 import type { Platform } from '../process/platform.js';
-import { localLauncher } from '../process/spawn.js';
-import type { News } from './pool-events.js';
+import { noteMissingInit } from '../process/platforms/init.js';
+import { localLauncher } from '../process/start/local-launcher.js';
+import type { PoolEmitter } from './events.js';
 
 /** Only the first pool of a thread looks for what dead hosts have left. */
 const LOOKED = Symbol.for('mcp-server-pool.dead-hosts/1');
@@ -27,7 +27,7 @@ export class LocalHost implements ServerHost {
   readonly launcher: Launcher;
   readonly #options: ResolvedPoolOptions;
   readonly #platform: Platform;
-  readonly #news: News;
+  readonly #emitter: PoolEmitter;
   readonly #guard: HostGuard;
   readonly #unlisten: (() => void)[] = [];
   #hasServers = false;
@@ -35,12 +35,12 @@ export class LocalHost implements ServerHost {
   readonly #looked: Promise<void>;
 
   /** @throws PoolError `INVALID_OPTIONS` when the guardian cannot be what the options say */
-  constructor(options: ResolvedPoolOptions, platform: Platform, news: News) {
+  constructor(options: ResolvedPoolOptions, platform: Platform, emitter: PoolEmitter) {
     const { cgroupParent } = options;
     const { enabled, ...choice } = options.guardian;
     this.#options = options;
     this.#platform = platform;
-    this.#news = news;
+    this.#emitter = emitter;
     this.#guard = hostGuard(platform);
     this.#guard.configure(choice, enabled);
     if (platform.withoutInit) noteMissingInit(platform.table);
@@ -48,7 +48,7 @@ export class LocalHost implements ServerHost {
     const before = knownProblems();
     // Not before whoever makes the pool could listen to it.
     this.#looked = Promise.resolve().then(async () => {
-      for (const problem of before) news.emit('containment:degraded', problem);
+      for (const problem of before) emitter.emit('containment:degraded', problem);
       this.#listen();
       await this.#reapDeadHosts();
       // A pool without servers, which nobody shuts down, shall be collected.
@@ -75,10 +75,10 @@ export class LocalHost implements ServerHost {
 
   #listen(): void {
     if (this.#unlisten.length > 0) return;
-    for (const folder of hostGroups()) this.#guard.watchCgroup(folder);
+    for (const folder of hostCgroups()) this.#guard.watchCgroup(folder);
     this.#unlisten.push(
-      onHostGroup((folder) => this.#guard.watchCgroup(folder)),
-      onProblem((problem) => this.#news.emit('containment:degraded', problem)),
+      onHostCgroup((folder) => this.#guard.watchCgroup(folder)),
+      onProblem((problem) => this.#emitter.emit('containment:degraded', problem)),
     );
   }
 
@@ -90,7 +90,7 @@ export class LocalHost implements ServerHost {
     const place = globalThis as { [LOOKED]?: true };
     if (place[LOOKED] || !this.#platform.marks) return;
     place[LOOKED] = true;
-    const tell = this.#news.emit.bind(this.#news, 'orphan:reaped');
-    await reapDeadHosts(this.#guard.folders, this.#platform, tell, this.#stop.signal);
+    const onReaped = (host: ReapedHost) => this.#emitter.emit('orphan:reaped', host);
+    await reapDeadHosts(this.#guard.folders, this.#platform, onReaped, this.#stop.signal);
   }
 }

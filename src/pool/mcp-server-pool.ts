@@ -17,25 +17,27 @@ import { SafeEmitter } from '../events.js';
 import type { CleanupQueue } from '../process/cleanup-queue.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
 import { deferred } from '../runtime/deferred.js';
+import { Outbox } from '../runtime/outbox.js';
+import type { LeaseRequest } from './acquire/waiter.js';
+import { assemble, type PoolDependencies, type PoolParts } from './assemble.js';
+import type { PoolEvents, ShutdownReport } from './events.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
-import { Lease, type PooledServer } from './lease.js';
-import { assemble, type PoolDependencies, type PoolParts } from './parts.js';
-import { type PoolPlan, planOf } from './plan.js';
-import type { News, PoolEvents, ShutdownReport } from './pool-events.js';
+import { reuseKey } from './instances/lease-scope.js';
+import { isOpen, type OpenEntry } from './instances/server-entry.js';
+import { Lease, type PooledServer } from './leases/lease.js';
+import type { PoolMetrics } from './metrics.js';
 import { aborted, poolClosed, unknownServer } from './refusals.js';
-import { isOpen, type OpenGroup, readyFor, startsFor } from './server-group.js';
-import { Shutdown } from './shutdown.js';
+import { type PoolPlan, planOf } from './shutdown/plan.js';
+import { Shutdown } from './shutdown/shutdown.js';
 import { assertSignalsArrive, handleSignals, ignoreSignals } from './signals.js';
-import { type PoolMetrics, type PoolStatus, statusOf } from './status.js';
-import type { LeaseRequest } from './wait-queue.js';
-import { reuseKey } from './whose.js';
+import { type PoolStatus, statusOf } from './status.js';
 
 /**
  * A pool of stdio MCP servers: gives out leases on running servers within hard budgets, and ends every process it started.
  *
- * The way of a call: `getServer` → an idle instance, or the wait queue → the dispatcher asks `admission.decide` for each
- * waiter → spawn, registry, handshake (`Lifecycle`) → the instance is usable → lease. The way back: release → idle, or
- * ended; whatever changed, the dispatcher looks at the waiters again.
+ * The way of a call: `getServer` → `Scheduler.acquire` → a lease on a free instance, or the `AcquireQueue`. The scheduler asks
+ * `admission.decide` for the oldest caller, and starts an instance for it: spawn, registry, handshake. When the instance is
+ * ready, the caller gets its lease. The way back: release → idle, or ended; whatever changed, the scheduler looks again.
  */
 export class MCPServerPool extends SafeEmitter<PoolEvents> {
   /** The processes of this pool. */
@@ -64,21 +66,18 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
 
   /** @throws PoolError `INVALID_OPTIONS` that lists everything that is wrong, or `NOT_SUPPORTED` */
   constructor(options: PoolOptions | SingleServerOptions = {}, dependencies: PoolDependencies = {}) {
-    super();
+    const outbox = new Outbox();
+    super(outbox);
     this.#options = resolvePoolOptions(options);
     if (this.#options.handleSignals) assertSignalsArrive();
-    const news: News = {
-      emit: (event, payload) => void this.emit(event, payload as never),
-      hasListener: (event) => this.listenerCount(event) > 0,
-    };
-    this.#parts = assemble(this.#options, dependencies, news, () => this.#state === 'open');
+    this.#parts = assemble(this.#options, dependencies, this, outbox);
     this.registry = this.#parts.registry;
     this.cleanup = this.#parts.cleanup;
     for (const event of CLEANUP_EVENTS) this.cleanup.on(event, (payload) => this.emit(event, payload as never));
     for (const definition of this.#options.servers.values()) this.#parts.fleet.define(definition);
     this.#plainRequest = this.#request({});
     if (this.#options.handleSignals) handleSignals(this);
-    this.#parts.janitor.fillUp();
+    this.#parts.scheduler.run(() => {});
   }
 
   /**
@@ -90,12 +89,14 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    */
   getServer(name?: string, options?: AcquireOptions): Promise<PooledServer> {
     try {
-      const group = this.#openGroup(name);
+      const entry = this.#openEntry(name);
       const request = options === undefined ? this.#plainRequest : this.#request(options);
-      if (request.signal?.aborted) throw aborted(group, 0, 'its signal was aborted before', request.signal.reason);
+      if (request.signal?.aborted) throw aborted(entry, 0, 'its signal was aborted before', request.signal.reason);
       const stack = this.#options.leakDetection > 0 ? stackAbove(this.getServer) : undefined;
-      const lease = this.#parts.desk.acquireFree(group, request, stack);
-      return lease === undefined ? this.#parts.waiting.wait(group, request, stack) : Promise.resolve(lease);
+      const lease = this.#parts.scheduler.acquire(entry, request, stack);
+      // Not async: callers must learn of their leases in the order in which these are given out, and each step between that
+      // and the caller's own promise could change it.
+      return lease instanceof Promise ? lease : Promise.resolve(lease);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -103,22 +104,26 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
 
   /** Gives a leased server back, at once. False when there is no lease of that id, because it ended already. */
   releaseServer(leaseId: string): boolean {
-    return this.#parts.desk.leases.get(Lease.numberOf(leaseId))?.release() ?? false;
+    return this.#parts.leases.byNumber(Lease.numberOf(leaseId))?.release() ?? false;
   }
 
   /** Releases all leases of an owner, and gives its waiting calls up (`ACQUIRE_ABORTED`). Returns how many leases. */
   releaseOwner(owner: string): number {
-    return this.#parts.desk.releaseAll((whose) => whose.owner === owner, 'releaseOwner() was called');
+    const { scheduler } = this.#parts;
+    return scheduler.run(() => scheduler.releaseScope('owner', owner, 'releaseOwner() was called'));
   }
 
   /** The same for a tenant; its instances end, too. */
   releaseTenant(tenant: string): number {
-    const instances = [...this.#parts.fleet.instances()].filter((instance) => instance.tenant === tenant);
-    for (const instance of instances) instance.retired ??= 'tenant-released';
-    const released = this.#parts.desk.releaseAll((whose) => whose.tenant === tenant, 'releaseTenant() was called');
-    for (const instance of instances) void instance.stop('tenant-released');
-    this.#parts.breakers.forget((_server, ofTenant) => ofTenant === tenant);
-    return released;
+    const { breakers, fleet, scheduler } = this.#parts;
+    return scheduler.run(() => {
+      const instances = [...fleet.instances()].filter((instance) => instance.tenant === tenant);
+      for (const instance of instances) fleet.retire(instance, 'tenant-released');
+      const released = scheduler.releaseScope('tenant', tenant, 'releaseTenant() was called');
+      for (const instance of instances) void instance.stop('tenant-released');
+      breakers.forget((_server, ofTenant) => ofTenant === tenant);
+      return released;
+    });
   }
 
   /**
@@ -127,12 +132,13 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    */
   addServer(name: string, definition: ServerDefinition): void {
     this.#assertOpen();
-    if (isOpen(this.#parts.fleet.group(name))) {
+    const { fleet, scheduler } = this.#parts;
+    if (isOpen(fleet.entries.get(name))) {
       const problem = `a server '${name}' is defined already; use updateServer() to change it`;
       throw new PoolError('INVALID_OPTIONS', problem, { name, problems: [problem] });
     }
-    this.#parts.fleet.define(resolveDefinition(name, definition, this.#options));
-    this.#parts.waiting.settle();
+    const resolved = resolveDefinition(name, definition, this.#options);
+    scheduler.run(() => fleet.define(resolved));
   }
 
   /**
@@ -145,16 +151,19 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    *   take over shared leases could not be started: the old one serves them on then, and nobody else
    */
   async updateServer(name: string, definition: ServerDefinition, drain: DrainOptions = {}): Promise<void> {
-    const group = this.#openGroup(name);
+    const entry = this.#openEntry(name);
     const { timeout } = resolveDrainOptions(drain);
-    const { key } = group.definition;
+    const { key } = entry.definition;
     const changed = resolveDefinition(name, definition, this.#options);
-    this.#parts.fleet.define(changed);
-    // What failed before says nothing about what comes.
-    this.#parts.breakers.forget((server) => server === name);
-    this.#parts.desk.redefined(group);
-    if (changed.key === key) this.#parts.waiting.settle();
-    else await this.#parts.retirement.retire([...group.instances], 'replaced', timeout);
+    const { breakers, fleet, idleWatch, queue, replacement, scheduler } = this.#parts;
+    await scheduler.run(() => {
+      fleet.define(changed);
+      // What failed before says nothing about what comes.
+      breakers.forget((server) => server === name);
+      queue.reclassify(entry);
+      idleWatch.redefined(entry);
+      return changed.key === key ? undefined : replacement.retire([...entry.instances], 'replaced', timeout);
+    });
   }
 
   /**
@@ -164,16 +173,16 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`
    */
   async removeServer(name: string, drain: DrainOptions = {}): Promise<void> {
-    const group = this.#openGroup(name);
+    const entry = this.#openEntry(name);
     const { timeout } = resolveDrainOptions(drain);
-    this.#parts.fleet.undefine(group);
-    this.#parts.breakers.forget((server) => server === name);
-    const error = unknownServer(name, this.#names(), 'was removed while the call waited');
-    this.#parts.waiting.rejectAll(
-      (waiter) => waiter.name === name,
-      () => error,
-    );
-    await this.#parts.retirement.retire([...group.instances], 'removed', timeout);
+    const { breakers, fleet, queue, replacement, scheduler } = this.#parts;
+    await scheduler.run(() => {
+      fleet.undefine(entry);
+      breakers.forget((server) => server === name);
+      const error = unknownServer(name, this.#names(), 'was removed while the call waited');
+      for (const waiter of queue.list(name)) queue.reject(waiter, error);
+      return replacement.retire([...entry.instances], 'removed', timeout);
+    });
   }
 
   /**
@@ -184,8 +193,8 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    *   leases could not be started: the old one serves on then
    */
   async restart(name: string, drain: DrainOptions = {}): Promise<void> {
-    const { instances } = this.#openGroup(name);
-    await this.#parts.retirement.retire([...instances], 'restart', resolveDrainOptions(drain).timeout);
+    const { instances } = this.#openEntry(name);
+    await this.#parts.replacement.retire([...instances], 'restart', resolveDrainOptions(drain).timeout);
   }
 
   /**
@@ -194,30 +203,26 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, or why the starts failed when none is idle
    */
   async warm(name?: string, options: WarmOptions = {}): Promise<number> {
-    const group = this.#openGroup(name);
-    const { count, ...whose } = resolveWarmOptions(options);
-    const key = reuseKey(group.definition, whose);
-    const { maxProcesses } = this.#options.limits;
-    const idle = () => readyFor(group, key);
-    const starts = [...startsFor(group, key)];
+    const entry = this.#openEntry(name);
+    const { count, ...scope } = resolveWarmOptions(options);
+    const { fleet, hold, scheduler } = this.#parts;
+    const idle = () => (isOpen(entry) ? (entry.find(scope)?.ready ?? 0) : 0);
+    const starts = [...(entry.find(scope)?.starts ?? [])];
     for (let missing = count - idle() - starts.length; missing > 0; missing--) {
-      if (!isOpen(group) || !this.#parts.fleet.hasRoom(group, maxProcesses)) break;
-      const instance = this.#parts.lifecycle.startSpare(group, whose);
+      if (!isOpen(entry) || !fleet.isOpen || !fleet.hasRoom(entry)) break;
+      const instance = scheduler.startSpare(entry, scope);
       if (instance) starts.push(instance);
     }
-    await this.#parts.hold.during(Promise.all(starts.map(({ started }) => started)));
-    const failure = group.lastFailure;
-    if (idle() === 0 && failure?.key === key) throw failure.error;
+    await hold.during(Promise.all(starts.map(({ started }) => started)));
+    const failure = entry.lastFailure;
+    if (idle() === 0 && isOpen(entry) && failure?.key === reuseKey(entry.definition, scope)) throw failure.error;
     return idle();
   }
 
   /** What the pool holds now. */
   status(): PoolStatus {
-    const { fleet, desk, waiting, host } = this.#parts;
-    const { maxProcesses } = this.#options.limits;
     const pids = new Set(this.registry.list().map(({ pid }) => pid));
-    const queues = { leases: desk.leases, queue: waiting.queue };
-    return statusOf(this.#state, fleet, queues, maxProcesses, host.containment(pids));
+    return statusOf(this.#state, this.#parts, this.#parts.host.containment(pids));
   }
 
   /** Counts since the pool was made. */
@@ -234,8 +239,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    * @throws PoolError `INVALID_OPTIONS`; the error when processes cannot be listed (EMFILE)
    */
   plan(mode: PlanMode): PoolPlan {
-    const { fleet, desk, waiting, lifecycle, cleanup, clock } = this.#parts;
-    return planOf(resolvePlanOptions({ mode }).mode, { fleet, desk, waiting, lifecycle, cleanup, now: clock.now() });
+    return planOf(resolvePlanOptions({ mode }).mode, { ...this.#parts, now: this.#parts.clock.now() });
   }
 
   /**
@@ -245,17 +249,18 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    */
   async shutdown(options: ShutdownOptions = {}): Promise<ShutdownReport> {
     const resolved = resolveShutdownOptions(options);
+    const { clock, fleet, hold, leases, scheduler } = this.#parts;
     if (this.#shutdown === undefined) {
       this.#state = 'draining';
       forgetGlobalPool(this);
-      this.#parts.janitor.stop();
-      const process = new Shutdown(this.#parts.clock, this.#parts.fleet, this.#parts.desk.leases);
+      const process = new Shutdown(clock, fleet, leases);
       // Known before it begins: what it closes may call back and shut down again.
       const { promise, resolve } = deferred<ShutdownReport>();
-      this.#shutdown = { process, report: this.#parts.hold.during(promise) };
-      resolve(this.#close(process, resolved));
+      this.#shutdown = { process, report: hold.during(promise) };
+      resolve(scheduler.run(() => this.#close(process, resolved)));
     } else if (resolved.mode === 'emergency') {
-      this.#shutdown.process.hurry();
+      const { process } = this.#shutdown;
+      scheduler.run(() => process.hurry());
     }
     return this.#shutdown.report;
   }
@@ -264,14 +269,14 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     await this.shutdown();
   }
 
-  #openGroup(name = this.#onlyName()): OpenGroup {
+  #openEntry(name = this.#onlyName()): OpenEntry {
     this.#assertOpen();
     if (name !== undefined && typeof name !== 'string') {
-      const problem = `the name of a server must be a text, got ${typeof name}`;
+      const problem = `the name of a server must be a string, got ${typeof name}`;
       throw new PoolError('INVALID_OPTIONS', problem, { problems: [problem] });
     }
-    const group = name === undefined ? undefined : this.#parts.fleet.group(name);
-    if (isOpen(group)) return group;
+    const entry = name === undefined ? undefined : this.#parts.fleet.entries.get(name);
+    if (isOpen(entry)) return entry;
     throw unknownServer(name, this.#names(), name === undefined ? 'must be named' : 'is not defined');
   }
 
@@ -280,7 +285,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   }
 
   #names(): string[] {
-    return [...this.#parts.fleet.groups.values()].filter(isOpen).map(({ name }) => name);
+    return [...this.#parts.fleet.entries.values()].filter(isOpen).map(({ name }) => name);
   }
 
   #onlyName(): string | undefined {
@@ -294,13 +299,15 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   }
 
   async #close(process: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {
+    const { hold, host, scheduler } = this.#parts;
     this.emit('pool:draining', { mode: options.mode });
-    const rejected = this.#parts.waiting.close(poolClosed());
+    const rejected = scheduler.close();
     const report = { ...(await process.run(options)), rejected };
-    await this.#parts.host.end();
+    await host.end();
     this.#state = 'closed';
     ignoreSignals(this);
-    this.#parts.hold.dispose();
+    scheduler.stop();
+    hold.dispose();
     this.emit('pool:closed', report);
     return report;
   }

@@ -1,9 +1,11 @@
 import type { Sharing } from '../config/options.js';
-import type { ContainmentLevel, ContainmentStatus } from '../process/containment/containment-status.js';
+import type { ContainmentStatus } from '../process/containment-status.js';
+import type { ContainmentLevel } from '../process/launcher.js';
 import type { ServerInstance } from '../server/server-instance.js';
 import type { ServerState } from '../server/server-state.js';
-import type { Fleet } from './fleet.js';
-import type { WaitQueue } from './wait-queue.js';
+import type { AcquireQueue } from './acquire/acquire-queue.js';
+import type { Fleet } from './instances/fleet.js';
+import type { LeaseManager } from './leases/lease-manager.js';
 
 /** One process tree, as `status()` shows it. */
 export interface InstanceStatus {
@@ -57,75 +59,33 @@ export interface PoolStatus {
   readonly containment: ContainmentStatus | undefined;
 }
 
-/** Counts since the pool was made. */
-export interface PoolMetrics {
-  /** Trees that were spawned. */
-  started: number;
-  /** Starts that failed. */
-  startFailures: number;
-  /** Exits that nobody asked for. */
-  crashes: number;
-  /** Servers that were started again for leases whose process had ended unasked. */
-  restarts: number;
-  /** Trees that were proven dead. */
-  stopped: number;
-  quarantined: number;
-  /** Leases given out. */
-  acquired: number;
-  released: number;
-  reclaimed: number;
-  leaked: number;
-  /** Calls of `getServer()` that ended with an error while they waited. */
-  rejected: number;
-  /** Idle trees ended because a caller needed their slot. */
-  evicted: number;
-  /** Most slots taken at once. */
-  mostProcesses: number;
-}
-
-export function newMetrics(): PoolMetrics {
-  return {
-    started: 0,
-    startFailures: 0,
-    crashes: 0,
-    restarts: 0,
-    stopped: 0,
-    quarantined: 0,
-    acquired: 0,
-    released: 0,
-    reclaimed: 0,
-    leaked: 0,
-    rejected: 0,
-    evicted: 0,
-    mostProcesses: 0,
-  };
+export interface StatusDeps {
+  readonly fleet: Fleet;
+  readonly leases: LeaseManager;
+  readonly queue: AcquireQueue;
 }
 
 export function statusOf(
   state: PoolStatus['state'],
-  fleet: Fleet,
-  { leases, queue }: { readonly leases: ReadonlyMap<number, unknown>; readonly queue: WaitQueue },
-  maxProcesses: number,
+  { fleet, leases, queue }: StatusDeps,
   containment: ContainmentStatus | undefined,
 ): PoolStatus {
-  const waiting = new Map<string, number>();
-  for (const { name } of queue) waiting.set(name, (waiting.get(name) ?? 0) + 1);
-  const servers = [...fleet.groups.values()].map((group): [string, ServerStatus] => [
-    group.name,
+  const servers = [...fleet.entries.values()].map((entry): [string, ServerStatus] => [
+    entry.name,
     {
-      defined: group.definition !== undefined,
-      sharing: group.definition?.sharing,
-      maxInstances: group.definition?.maxInstances ?? 0,
-      instances: [...group.instances].map(instanceStatus),
-      idle: group.idleCount,
-      waiting: waiting.get(group.name) ?? 0,
-      lastFailure: group.lastFailure?.error.message,
+      defined: entry.definition !== undefined,
+      sharing: entry.definition?.sharing,
+      maxInstances: entry.definition?.maxInstances ?? 0,
+      instances: [...entry.instances].map(instanceStatus),
+      idle: entry.idleCount,
+      waiting: queue.countOf(entry.name),
+      lastFailure: entry.lastFailure?.error.message,
     },
   ]);
   return {
     state,
     processes: fleet.used,
-    maxProcesses,
+    maxProcesses: fleet.maxProcesses,
     idle: fleet.idleCount,
     leases: leases.size,
     waiting: queue.size,

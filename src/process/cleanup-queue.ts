@@ -4,47 +4,48 @@ import { messageOf } from '../errors.js';
 import { type ListenerError, SafeEmitter } from '../events.js';
 import { timerDelay } from '../runtime/clock.js';
 import { type Deferred, deferred } from '../runtime/deferred.js';
+import type { Outbox } from '../runtime/outbox.js';
 import type { EndOptions } from './launcher.js';
-import type { EndMode, TerminationReport } from './termination.js';
+import type { EndMode, TerminationReport } from './termination-report.js';
 
-/** A process tree to be ended. */
+/** A process tree that is to be ended. */
 export interface CleanupJob {
-  /** Unique among the jobs that wait or run; a second job of the same id joins the first. */
+  /** Unique among the waiting and running jobs: a second job with the same id joins the first. */
   readonly id: string;
   readonly name: string;
   readonly pid?: number | undefined;
-  /** Time that an attempt needs for the graces of its ladder, ms: the deadline is never shorter. Default 0. */
+  /** How long the graces of one attempt take, ms; the deadline of an attempt is never shorter. Default 0. */
   readonly leastTime?: number;
-  /** One attempt. Called again while something survives; goes to SIGKILL when its signal is aborted. */
+  /** One attempt. Called again while a process survives. Goes on with SIGKILL when `signal` is aborted. */
   end(options: EndOptions): Promise<TerminationReport>;
 }
 
 /** Why a job goes on with SIGKILL at once. */
 export type EscalationReason = 'timeout' | 'survivors' | 'asked';
 
-/** What became of a job. */
+/** The result of a job. */
 export interface CleanupReport {
   readonly id: string;
   readonly name: string;
   readonly pid: number | undefined;
-  /** Whether everything of the tree was proven dead. */
+  /** Whether all processes of the tree were proven dead. */
   readonly confirmed: boolean;
   readonly attempts: number;
-  /** Why it had to go to SIGKILL, if it had to. */
+  /** Why it went to SIGKILL early; undefined if it did not. */
   readonly escalated: EscalationReason | undefined;
   /** Ms from `enqueue` to the first attempt. */
   readonly waited: number;
   /** Ms from `enqueue` to the end of the last attempt. */
   readonly duration: number;
-  /** The ladder of the last attempt: what was signalled, and when. Undefined when the attempt threw, or never came back. */
+  /** The report of the last attempt. Undefined when that threw, or did not return in time. */
   readonly termination: TerminationReport | undefined;
-  /** What could not be proven dead. */
+  /** The processes that could not be proven dead. */
   readonly survivors: TerminationReport['survivors'];
-  /** Why the last attempt failed, if it did. */
+  /** Why the last attempt failed; undefined if it did not. */
   readonly error: string | undefined;
 }
 
-/** Where a job stands. */
+/** The state of a job. */
 export interface CleanupStatus {
   readonly id: string;
   readonly name: string;
@@ -52,7 +53,7 @@ export interface CleanupStatus {
   readonly state: 'waiting' | 'running' | 'finished' | 'failed';
   readonly mode: EndMode;
   readonly attempts: number;
-  /** There once the job is finished or failed. */
+  /** Undefined until the job is finished or failed. */
   readonly report: CleanupReport | undefined;
 }
 
@@ -62,9 +63,9 @@ export interface CleanupEvents {
   'cleanup:started': { id: string; name: string; pid: number | undefined; mode: EndMode; attempt: number };
   /** The job goes on with SIGKILL at once. */
   'cleanup:escalated': { id: string; name: string; pid: number | undefined; reason: EscalationReason };
-  /** Everything was proven dead. */
+  /** All processes were proven dead. */
   'cleanup:finished': CleanupReport;
-  /** Something survives all attempts. */
+  /** A process survives all attempts. */
   'cleanup:failed': CleanupReport;
   'listener:error': ListenerError;
 }
@@ -77,7 +78,7 @@ interface Job {
   mode: EndMode;
   attempts: number;
   escalated: EscalationReason | undefined;
-  /** Aborts the ladder of the attempt that runs. */
+  /** Sends the running attempt to SIGKILL. */
   hurry: AbortController;
   termination: TerminationReport | undefined;
   error: string | undefined;
@@ -88,14 +89,15 @@ interface Job {
 /** Backoff between attempts, ms: 100, 200, 400, … */
 const FIRST_BACKOFF = 100;
 const LONGEST_BACKOFF = 5_000;
-/** What an attempt gets after its deadline to come back with SIGKILL, before it is given up. */
+/** How long an attempt may take after its deadline, with SIGKILL, ms; then it is given up. */
 const ABANDON_AFTER = 5_000;
-/** Ended jobs whose status can still be asked for. */
+/** How many ended jobs keep their status. */
 const HISTORY = 200;
 
 /**
- * Ends process trees, a bounded number at once, each with a deadline for every attempt, retries with exponential backoff,
- * and a report. Works alone: anything with an `end()` can be enqueued. Its timers do not keep the host alive.
+ * Ends process trees, a bounded number at once. Each attempt has a deadline, failed attempts are repeated with exponential
+ * backoff, and each job has a report. Works without a pool: anything with an `end()` can be enqueued. Its timers do not keep
+ * the host alive.
  */
 export class CleanupQueue extends SafeEmitter<CleanupEvents> {
   readonly #options: ReturnType<typeof resolveCleanupOptions>;
@@ -105,20 +107,23 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
   #running = 0;
   #idle: Deferred<void> | undefined;
 
-  /** @throws PoolError `INVALID_OPTIONS` */
-  constructor(options: CleanupOptions = {}) {
-    super();
+  /**
+   * @param outbox of a pool, which delivers the events
+   * @throws PoolError `INVALID_OPTIONS`
+   */
+  constructor(options: CleanupOptions = {}, outbox?: Outbox) {
+    super(outbox);
     this.#options = resolveCleanupOptions(options);
   }
 
-  /** Jobs that wait or run. */
+  /** How many jobs wait or run. */
   get size(): number {
     return this.#waiting.length + this.#running;
   }
 
   /**
-   * Ends a tree as soon as there is room. Never rejects: the report says what survived. An id that waits or runs already
-   * is joined, and hurried when the new call is an emergency.
+   * Ends a tree as soon as fewer than `concurrency` jobs run. Never rejects: the report says what survived. If a job with this id
+   * waits or runs already, the call joins it, and with `emergency` sends it to SIGKILL.
    */
   enqueue(target: CleanupJob, mode: EndMode = 'graceful'): Promise<CleanupReport> {
     const known = this.#jobs.get(target.id);
@@ -141,31 +146,31 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
       report: undefined,
     };
     this.#jobs.set(target.id, job);
-    // What dies within milliseconds does not wait behind the graces of others.
+    // An emergency takes milliseconds, so it does not wait for the graces of other jobs.
     if (mode === 'emergency') this.#waiting.unshift(job);
     else this.#waiting.push(job);
     this.#next();
     return job.ended.promise;
   }
 
-  /** Sends a job that waits or runs to SIGKILL at once; without an id, all of them. */
+  /** Sends a waiting or running job to SIGKILL at once; without an id, all of them. */
   escalate(id?: string): void {
     const jobs = id === undefined ? [...this.#jobs.values()] : [this.#jobs.get(id)];
     for (const job of jobs) if (job !== undefined && job.report === undefined) this.#escalate(job, 'asked');
   }
 
-  /** One job that waits, runs, or ended not long ago. */
+  /** The state of a job that waits, runs, or is one of the last 200 that ended. */
   status(id: string): CleanupStatus | undefined {
     const job = this.#jobs.get(id);
     return job && statusOf(job);
   }
 
-  /** All of them, oldest first. */
+  /** The states of all these jobs, oldest first. */
   list(): CleanupStatus[] {
     return [...this.#jobs.values()].map(statusOf);
   }
 
-  /** Resolves when nothing waits or runs. */
+  /** Resolves when no job waits or runs. */
   whenIdle(): Promise<void> {
     if (this.size === 0) return Promise.resolve();
     this.#idle ??= deferred<void>();
@@ -193,7 +198,7 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
         minTimeout: FIRST_BACKOFF,
         maxTimeout: LONGEST_BACKOFF,
         unref: true,
-        // A tree that outlived one ladder gets no second round of graces.
+        // A tree that has survived one ladder gets no second round of graces.
         onFailedAttempt: ({ retriesLeft }) => {
           if (retriesLeft > 0) this.#escalate(job, 'survivors');
         },
@@ -205,7 +210,7 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
     this.#finish(job);
   }
 
-  /** Throws while something survives, so that it is tried again. */
+  /** Throws while a process survives, so that p-retry repeats it. */
   async #attempt(job: Job): Promise<void> {
     const { target, mode } = job;
     job.attempts += 1;
@@ -225,7 +230,7 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
     try {
       job.termination = await Promise.race([target.end({ mode, signal: job.hurry.signal }), abandoned.promise]);
     } catch (error) {
-      // p-retry gives up at once on a TypeError; here every failure is tried again.
+      // p-retry does not repeat after a TypeError; here every failure is repeated.
       throw new Error(messageOf(error), { cause: error });
     } finally {
       for (const timer of timers) clearTimeout(timer);
@@ -271,7 +276,7 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
   #forgetOldest(id: string): void {
     this.#ended.push(id);
     const oldest = this.#ended.length > HISTORY ? this.#ended.shift() : undefined;
-    // An id that was enqueued again meanwhile is not old.
+    // Unless the id was enqueued again meanwhile.
     if (oldest !== undefined && this.#jobs.get(oldest)?.report !== undefined) this.#jobs.delete(oldest);
   }
 }
@@ -280,7 +285,7 @@ function identity({ id, name, pid }: CleanupJob): { id: string; name: string; pi
   return { id, name, pid };
 }
 
-/** A tree of which nothing could be learnt is unproven as a whole. */
+/** Without a report the whole tree counts as unproven: the leader stands for it. */
 function survivorsOf({ target, termination }: Job): CleanupReport['survivors'] {
   if (termination !== undefined && termination.survivors.length > 0) return termination.survivors;
   return target.pid === undefined ? [] : [{ pid: target.pid, command: 'unknown' }];

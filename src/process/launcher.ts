@@ -1,71 +1,121 @@
 import type { Readable, Writable } from 'node:stream';
-import type { ResolvedDefinition } from '../config/options.js';
-import type { ContainmentLevel } from './containment/containment-status.js';
-import type { KernelVerdict } from './containment/instance-group.js';
-import type { StartRefusal } from './containment/wrapper.js';
-import type { EndMode, Graces, TerminationReport, TreePlan } from './termination.js';
+import type { Containment, ResolvedContainment } from '../config/containment-options.js';
+import type { ProcessIdentity } from './process-table.js';
+import type { EndMode, Graces, TerminationReport, TreePlan } from './termination-report.js';
 
-/** How a process ended, and what the kernel says of it where the server has a cgroup. */
-export interface ExitInfo extends KernelVerdict {
-  readonly exitCode: number | null;
-  readonly signal: string | null;
+/** Starts servers. The local launcher makes child processes; a launcher of another kind (containers, pods) fits the same interface. */
+export interface Launcher {
+  /**
+   * Starts a server. Its process exists when this returns, so that it can be registered in the same tick.
+   * @throws PoolError `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`, `CWD_NOT_FOUND`, `CONTAINMENT_UNAVAILABLE`, `SPAWN_FAILED`
+   */
+  launch(spec: LaunchSpec, handlers: ProcessHandlers): ServerProcess;
 }
 
-/** What a running server tells the one that started it. Each is called at most once, but for `onStderrLine`. */
+/** All that a launcher has to know of a server. A `ResolvedDefinition` has these fields, and more that do not concern a launcher. */
+export interface LaunchSpec extends ResolvedContainment, Graces {
+  /** Name of the definition, for errors. */
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Undefined: that of the host. */
+  readonly cwd: string | undefined;
+  /** The whole environment of the process. */
+  readonly resolvedEnv: Readonly<Record<string, string>>;
+}
+
+/** What a launcher reports of a server. Each is called at most once, except `onStderrLine`. */
 export interface ProcessHandlers {
   /** The process runs. */
   onSpawn(): void;
-  /** The operating system refused to start it; nothing runs, and nothing else is called. */
+  /** The operating system refused to start it: nothing runs, and no other handler is called. */
   onSpawnError(error: Error): void;
-  /** The leader exited. Its streams may still hold what it wrote last; the rest of its tree was told to die. */
+  /** The leader exited. Its streams may still hold its last output; the rest of its tree was told to end. */
   onExit(exit: ExitInfo): void;
-  /** A line of stderr. Only called while `wantsStderr` says so. */
+  /** A line of stderr. Only called while `wantsStderr` returns true. */
   onStderrLine(line: string): void;
   wantsStderr(): boolean;
 }
 
-/** How a process tree shall end. */
-export interface EndOptions {
-  readonly mode: EndMode;
-  /** When aborted, the ladder goes to SIGKILL at once. */
-  readonly signal?: AbortSignal;
-  /** How long each step may take. Default: those of the definition it was started with. */
-  readonly graces?: Graces;
-}
-
 /**
- * A running server as everything above `process/` sees it: its streams, its identity, its end. The local child process
- * is one kind; nothing above may assume that the pid is one of this machine.
+ * A running server as the code above `process/` sees it: its streams, its identity, its end. The local child process is one
+ * kind; code above `process/` must not assume that the pid is one of this machine.
  */
 export interface ServerProcess {
+  /** For events and logs. Undefined when nothing was started, or where there are no pids. */
   readonly pid: number | undefined;
-  /** With the pid the identity of the process: its start time, in the unit of its platform. */
-  readonly startTime: number | undefined;
+  /** Undefined when nothing was started. */
+  readonly identity: ServerIdentity | undefined;
   readonly stdin: Writable;
   readonly stdout: Readable;
-  /** Raw stderr, which is read in any case: whoever listens as well sees what comes from then on, and may pause it. */
+  /** Raw stderr. The launcher reads it in any case; a second reader sees what comes from then on, and may pause it. */
   readonly stderr?: Readable | undefined;
   /** What holds its processes together. */
   readonly containment?: ContainmentLevel | undefined;
   /** The last that it wrote to stderr. */
   readonly stderrTail: string;
-  /** Why its command was never run although a process was there; known when it is drained. */
+  /** Why its command never ran although a process was started; known when it is drained. */
   readonly refusal?: StartRefusal | undefined;
-  /** Resolves when both output streams have given all they had after the exit, or were cut off because a helper holds them. */
+  /** Resolves after the exit when both output streams were read to their end, or were cut off because a helper holds them open. */
   drained(): Promise<void>;
-  /** Ends the whole tree and proves it. Can be called again while something survives. */
+  /** Ends the whole tree and proves its death. Can be called again while a process of it survives. */
   end(options: EndOptions): Promise<TerminationReport>;
-  /** What `end()` would do now. Signals nobody. Left out where that is not known: then a plan of the pool shows no steps. */
+  /** What `end()` would do now; sends no signal. Left out where that is not known: then a plan of the pool shows no steps. */
   plan?(mode: EndMode, graces: Graces): TreePlan;
-  /** Kills at once what can be killed without waiting, for the last moment of the host. */
+  /** Kills what can be killed without waiting, for the last tick of the host. */
   killNow(): void;
 }
 
-/** Starts processes: the door through which other kinds than local ones come later. */
-export interface Launcher {
-  /**
-   * Starts the server of `definition`. The process exists when this returns, so it can be registered in the same tick.
-   * @throws PoolError `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`, `CWD_NOT_FOUND`, `CONTAINMENT_UNAVAILABLE`, `SPAWN_FAILED`
-   */
-  launch(definition: ResolvedDefinition, handlers: ProcessHandlers): ServerProcess;
+/**
+ * Tells one running server from every other. Each kind of launcher has a kind of identity of its own, and adds to it what it
+ * needs; the code above `process/` compares and passes it on.
+ */
+export interface ServerIdentity {
+  readonly kind: string;
+}
+
+/** A process of this machine. Pids are given again, so a pid alone is no identity. */
+export interface LocalIdentity extends ServerIdentity, ProcessIdentity {
+  readonly kind: 'local';
+}
+
+/** Whether a server is a process of this machine: only these are entries of a `ProcessRegistry`. */
+export function isLocal(identity: ServerIdentity | undefined): identity is LocalIdentity {
+  return identity?.kind === 'local';
+}
+
+/**
+ * What holds the processes of a server together. `tree`: there are neither marks nor cgroups here, so that a process which
+ * leaves the tree is not found.
+ */
+export type ContainmentLevel = Exclude<Containment, 'auto'> | 'tree';
+
+/** Why a process ended before it became the server. */
+export interface StartRefusal {
+  readonly code: 'SPAWN_FAILED' | 'CONTAINMENT_UNAVAILABLE';
+  /** The end of a sentence that begins with the server. */
+  readonly reason: string;
+}
+
+/** How a process ended. */
+export interface ExitInfo extends KernelVerdict {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+}
+
+/** What the kernel reports of a server that has a cgroup. A field is present only when it is true. */
+export interface KernelVerdict {
+  /** A process was killed for lack of memory. */
+  readonly outOfMemory?: true;
+  /** A process could not be started because the limit of processes was reached. */
+  readonly processLimitHit?: true;
+}
+
+/** How a process tree is ended. */
+export interface EndOptions {
+  readonly mode: EndMode;
+  /** When aborted, the ladder goes to SIGKILL at once. */
+  readonly signal?: AbortSignal;
+  /** How long each step may take. Default: those it was started with. */
+  readonly graces?: Graces;
 }

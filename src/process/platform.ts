@@ -1,65 +1,49 @@
-import { errnoOf } from '../errors.js';
-import { type CgroupFinder, findCgroup } from './containment/cgroup-probe.js';
-import { procIdentity, type ShellIdentity } from './containment/guardian-script.js';
-import { type MarkReader, readMarks } from './containment/mark-reader.js';
-import { linuxProcessTable, type ProcessRow, type ProcessTable } from './process-table.js';
+import type { CgroupFinder } from './cgroup/cgroup-probe.js';
+import type { MarkReader } from './marks/mark-reader.js';
+import type { ProcessControl, ProcessRow } from './process-table.js';
 
-/** Everything in which operating systems differ, as far as processes are concerned. */
-export interface Platform {
-  readonly table: ProcessTable;
-  /** Whether a child is spawned as leader of a session and a group of its own, so that its tree can be signalled at once. */
+/** All that differs between operating systems, as far as processes are concerned. */
+export interface Platform extends ProcessControl {
+  /** Whether a child is spawned as leader of a new session and process group, so that its tree can be signalled at once. */
   readonly detached: boolean;
-  /** Whether a process can be asked to end. If not, the ladder goes from the end of stdin to killing. */
+  /** Whether there is SIGTERM. Without it the ladder goes from the end of stdin to SIGKILL. */
   readonly hasSigterm: boolean;
   readonly pace: Pace;
-  /** Whether orphans are collected by nobody: then trees are signalled from their leaves upward. */
+  /** Whether no process collects orphans: then trees are signalled from their leaves upward. */
   readonly withoutInit?: boolean;
-  /** How the marks of processes are read, where servers can be marked. */
+  /** Reads the marks of processes. Undefined where servers cannot be marked. */
   readonly marks?: MarkReader | undefined;
-  /** How a shell knows a leader again, where a guardian can kill groups when the host is dead. */
+  /** How a shell recognizes a leader, so that a guardian can kill its group when the host is dead. Undefined: no guardian. */
   readonly identity?: ShellIdentity | undefined;
-  /** Where servers get cgroups of their own. */
+  /** Finds where servers get cgroups. Undefined where there are none. */
   readonly cgroups?: CgroupFinder | undefined;
-  /** Signals all members of a group that is ours. Nobody there is no error. */
-  signalGroup(group: number, signal: NodeJS.Signals): void;
-  /** Signals one process that is ours. */
-  signalProcess(pid: number, signal: NodeJS.Signals): void;
   /**
-   * Where there are no groups: kills a process that is ours and all below it, also what was started since the last look.
-   * Takes its time, so it is not for the last tick of the host.
+   * For systems without process groups: kills a process of ours and all below it, also what was started since the last scan.
+   * It works asynchronously, so it is not for the last tick of the host.
    */
   killTree?(root: ProcessRow): void;
 }
 
-/** How often the ladder may look at the table, ms. */
+/** How often the ladder may read the table, ms. */
 export interface Pace {
-  /** Until the first look; the next come after twice the time each. */
+  /** Until the first read; each following interval is twice as long. */
   readonly firstPoll: number;
   readonly longestPoll: number;
-  /** How long SIGKILL may take, looks included. */
+  /** How long SIGKILL may take, reads included. */
   readonly killGrace: number;
 }
 
-export const linux: Platform = {
-  table: linuxProcessTable,
-  detached: true,
-  hasSigterm: true,
-  // At first close, since a killed tree of 50 is dead within 4 ms; later sparing. A process in an uninterruptible system
-  // call dies when that returns, or never.
-  pace: { firstPoll: 1, longestPoll: 25, killGrace: 2_000 },
-  marks: readMarks,
-  identity: procIdentity,
-  cgroups: findCgroup,
-  signalGroup: (group, signal) => sendSignal(-group, signal),
-  signalProcess: sendSignal,
-};
-
-/** Nobody there is no error. */
-export function sendSignal(target: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(target, signal);
-  } catch (error) {
-    // ESRCH: dead meanwhile. EPERM: it changed its user; the proof will name it as a survivor.
-    if (errnoOf(error) !== 'ESRCH' && errnoOf(error) !== 'EPERM') throw error;
-  }
+/**
+ * How a shell checks that a pid still belongs to a given leader, before it signals the group. The kernel can reuse a pid as soon
+ * as its group is empty, and the host may have been stopped for a long time when it dies.
+ */
+export interface ShellIdentity {
+  /**
+   * Fixed script text that defines the function `leads PID START`. It is true when that process lives or is a zombie, was started
+   * at START, and leads a group of its own number. It is also true when no process has the pid: then the leader has already
+   * ended with its stdin, and only its group can hold the number.
+   */
+  readonly script: string;
+  /** START for a start time of the process table; contains no blanks. */
+  format(startTime: number): string;
 }

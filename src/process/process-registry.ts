@@ -1,16 +1,16 @@
 import { type ListenerError, SafeEmitter } from '../events.js';
-import { currentPlatform } from './current-platform.js';
-import { identify, type ProcessTable } from './process-table.js';
-import { isAlive } from './termination.js';
+import type { Outbox } from '../runtime/outbox.js';
+import { currentPlatform } from './platforms/current-platform.js';
+import { identify, isAlive, type ProcessTable } from './process-table.js';
 
-/** One process that the registry answers for. */
+/** One process in a registry. */
 export interface RegistryEntry {
-  /** `mcp-<timestamp>-<sequence>`: never given twice in a host. */
+  /** `mcp-<timestamp>-<sequence>`: unique in a host process. */
   readonly id: string;
   /** Name of its definition. */
   readonly name: string;
   readonly pid: number;
-  /** With the pid the identity of the process: its start time: clock ticks since boot on Linux, seconds or microseconds elsewhere. */
+  /** With the pid the identity of the process: clock ticks since boot on Linux, seconds on macOS, microseconds on Windows. */
   readonly startTime: number;
   /** When it was registered, ms since the epoch. */
   readonly registeredAt: number;
@@ -18,43 +18,43 @@ export interface RegistryEntry {
 
 /** Why an entry left the registry. */
 export type RemovalReason =
-  /** Whoever added it took it out. */
+  /** By a call of `remove()`. */
   | 'removed'
   /** A consistency check found no living process. */
   | 'dead'
-  /** A consistency check found its pid with another process. */
+  /** Its pid belongs to another process now: found by a consistency check, or by `add()`. */
   | 'reused';
 
 /** The events of a `ProcessRegistry` with the payload of each. */
 export interface RegistryEvents {
   'registry:added': { entry: RegistryEntry };
   'registry:removed': { entry: RegistryEntry; reason: RemovalReason };
-  /** An index disagreed with the entries and was built anew. */
+  /** An index did not match the entries and was rebuilt. */
   'registry:repaired': { problems: readonly string[] };
   'listener:error': ListenerError;
 }
 
-/** What a consistency check found, and has repaired. */
+/** What a consistency check has found and repaired. */
 export interface ConsistencyReport {
   readonly checked: number;
   readonly dead: readonly RegistryEntry[];
   readonly reused: readonly RegistryEntry[];
-  /** Where an index disagreed with the entries. */
+  /** Where an index did not match the entries. */
   readonly problems: readonly string[];
 }
 
-/** Counts of a `ProcessRegistry` since it was made. */
+/** Counts of a `ProcessRegistry` since its creation. */
 export interface RegistryMetrics {
   /** Entries now. */
   readonly size: number;
   readonly byName: Readonly<Record<string, number>>;
   readonly added: number;
   readonly removed: Readonly<Record<RemovalReason, number>>;
-  /** Indexes that had to be built anew. */
+  /** How often the indexes had to be rebuilt. */
   readonly repaired: number;
 }
 
-/** Shared by all registries of the process, so that ids of two pools never meet in one log. */
+/** Shared by all registries of the process, so that the ids of two pools differ in a common log. */
 let sequence = 0;
 
 /** A new id, `mcp-<timestamp>-<sequence>`. */
@@ -64,8 +64,8 @@ export function nextInstanceId(): string {
 }
 
 /**
- * The processes that a host answers for, by id, name and pid. Works alone: add what you spawn, remove what ended, and let
- * {@link check} compare it with the operating system.
+ * The processes that a host is responsible for, by id, name and pid. Works without a pool: add what you spawn, remove what has
+ * ended, and let {@link check} compare the entries with the operating system.
  */
 export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
   readonly #table: ProcessTable;
@@ -76,9 +76,12 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
   #repaired = 0;
   readonly #removed: Record<RemovalReason, number> = { removed: 0, dead: 0, reused: 0 };
 
-  /** @throws PoolError `NOT_SUPPORTED` where the processes of the system cannot be listed */
-  constructor(table: ProcessTable = currentPlatform().table) {
-    super();
+  /**
+   * @param outbox of a pool, which delivers the events
+   * @throws PoolError `NOT_SUPPORTED` where the processes of the system cannot be listed
+   */
+  constructor(table: ProcessTable = currentPlatform().table, outbox?: Outbox) {
+    super(outbox);
     this.#table = table;
   }
 
@@ -87,10 +90,9 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
   }
 
   /**
-   * Adds a process, to be called in the tick that spawned it. An entry of the same pid is of a process that died: it is
-   * removed as `reused`.
-   * @param startTime of the process; read from the operating system when left out
-   * @throws RangeError when `pid` is no process, or `id` is taken
+   * Adds a process. Call it in the tick of the spawn. An existing entry of the same pid belongs to a dead process: it is removed
+   * as `reused`. A missing `startTime` is read from the operating system.
+   * @throws RangeError when no process has that pid, or `id` is in use
    */
   add({ id = nextInstanceId(), name, pid, startTime = identify(this.#table, pid) }: NewEntry): RegistryEntry {
     if (startTime === undefined) throw new RangeError(`cannot register '${name}': there is no process ${pid}`);
@@ -105,7 +107,7 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
     return entry;
   }
 
-  /** Takes an entry out; false when there is none of that id. */
+  /** Removes an entry. False when no entry has that id. */
   remove(id: string): boolean {
     const entry = this.#byId.get(id);
     if (entry !== undefined) this.#remove(entry, 'removed');
@@ -128,7 +130,7 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
     return [...this.#byId.values()];
   }
 
-  /** Compares all entries with the operating system and the indexes with the entries; repairs and reports what is wrong. */
+  /** Compares the entries with the operating system and the indexes with the entries. Repairs and reports what is wrong. */
   check(): ConsistencyReport {
     const entries = this.list();
     const problems = this.#checkIndexes();
@@ -193,7 +195,7 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
   }
 }
 
-/** A process to be registered. */
+/** What `add()` needs of a process. */
 export interface NewEntry {
   readonly id?: string;
   readonly name: string;

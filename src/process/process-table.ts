@@ -1,16 +1,13 @@
-import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
-import { errnoOf } from '../errors.js';
-
-/** Start times of Linux are in these, whatever the kernel counts in. */
+/** The unit of start times on Linux, independent of the kernel's HZ. */
 export const TICKS_PER_SECOND = 100;
 
-/** Who a process is: a pid alone may be somebody else by now. */
+/** The identity of a process. The pid alone is not enough, because pids are reused. */
 export interface ProcessIdentity {
   readonly pid: number;
   readonly startTime: number;
 }
 
-/** One process, as far as endings need to know it. */
+/** One process, as far as the end of a tree needs it. */
 export interface ProcessRow {
   readonly pid: number;
   readonly parent: number;
@@ -18,94 +15,41 @@ export interface ProcessRow {
   readonly session: number;
   /** With the pid the identity of a process: on Linux clock ticks since boot, on macOS seconds, on Windows microseconds. */
   readonly startTime: number;
-  /** A zombie is dead: it only waits to be collected. */
+  /** True for a zombie, which only waits to be collected by its parent. */
   readonly dead: boolean;
-  /** The system's name of the program (on Linux at most 15 characters); no arguments, which may hold secrets. */
+  /** The system's name of the program (on Linux at most 15 characters). No arguments, because they may hold secrets. */
   readonly command: string;
 }
 
-/** What the operating system knows about processes, behind which platforms differ. */
+/** What the operating system shows of processes; one interface for all platforms. */
 export interface ProcessTable {
-  /** One process, or undefined when there is none of that pid. Throws when the system does not say. */
+  /** One process, or undefined when no process has that pid. Throws when the system does not answer. */
   read(pid: number): ProcessRow | undefined;
-  /** All processes, in one pass. Throws when the system does not say. */
+  /** All processes, in one pass. Throws when the system does not answer. */
   scan(): Map<number, ProcessRow>;
   /** The pids of all processes: much cheaper than a scan. */
   pids?(): number[];
-  /** Where a look is dear, and serves several who ask: the next one is to be made anew. Linux always looks anew. */
+  /** For tables that keep a result for some time, because it is expensive: the next call reads anew. Linux keeps nothing. */
   forget?(): void;
 }
 
-/** The start time of a process that may be younger than the last look. */
+/** The process table, and signals to its processes. */
+export interface ProcessControl {
+  readonly table: ProcessTable;
+  /** Signals all members of a process group of ours. A missing group is not an error (ESRCH). */
+  signalGroup(group: number, signal: NodeJS.Signals): void;
+  /** Signals one process of ours. A missing process is not an error (ESRCH). */
+  signalProcess(pid: number, signal: NodeJS.Signals): void;
+}
+
+/** The start time of a process that may be younger than a kept result of the table. */
 export function identify(table: ProcessTable, pid: number): number | undefined {
   table.forget?.();
   return table.read(pid)?.startTime;
 }
 
-/** A line of /proc/PID/stat is at most about 350 bytes: 50 numbers and a name of 15 bytes. */
-const stat = Buffer.allocUnsafe(1024);
-
-/**
- * Linux: /proc. Reads are synchronous on purpose. They never touch a disk, and a pass takes some microseconds for
- * each process, where the thread pool would take ten times as long and the table would change meanwhile.
- */
-export const linuxProcessTable: ProcessTable = {
-  read(pid) {
-    let descriptor: number;
-    try {
-      descriptor = openSync(`/proc/${pid}/stat`, 'r');
-    } catch (error) {
-      // Anything else, such as EMFILE, says nothing about the process: to take it for dead would be a guess.
-      if (errnoOf(error) === 'ENOENT') return undefined;
-      throw error;
-    }
-    try {
-      return parseStat(stat.toString('latin1', 0, readSync(descriptor, stat, 0, stat.length, 0)));
-    } catch (error) {
-      // It was collected between open and read.
-      if (errnoOf(error) === 'ESRCH') return undefined;
-      throw error;
-    } finally {
-      closeSync(descriptor);
-    }
-  },
-
-  scan() {
-    const rows = new Map<number, ProcessRow>();
-    for (const pid of listPids()) {
-      const row = linuxProcessTable.read(pid);
-      if (row !== undefined) rows.set(row.pid, row);
-    }
-    return rows;
-  },
-
-  pids: listPids,
-};
-
-function listPids(): number[] {
-  const pids: number[] = [];
-  for (const entry of readdirSync('/proc')) {
-    const first = entry.charCodeAt(0);
-    if (first >= 48 && first <= 57) pids.push(Number(entry));
-  }
-  return pids;
-}
-
-/** `pid (name) state ppid pgrp session … starttime(22) …`; the name may hold blanks and parentheses. */
-export function parseStat(line: string): ProcessRow | undefined {
-  const open = line.indexOf('(');
-  const close = line.lastIndexOf(')');
-  if (open === -1 || close === -1) return undefined;
-  const fields = line.slice(close + 2).split(' ', 20);
-  const state = fields[0];
-  return {
-    pid: Number(line.slice(0, open)),
-    parent: Number(fields[1]),
-    group: Number(fields[2]),
-    session: Number(fields[3]),
-    startTime: Number(fields[19]),
-    // The main thread of a living process may have ended before the others: then it shows as a zombie with threads.
-    dead: (state === 'Z' && Number(fields[17]) <= 1) || state === 'X' || state === 'x',
-    command: line.slice(open + 1, close),
-  };
+/** Whether the table shows a process with this identity that is no zombie. */
+export function isAlive(table: ProcessTable, pid: number, startTime: number): boolean {
+  const row = table.read(pid);
+  return row !== undefined && row.startTime === startTime && !row.dead;
 }

@@ -53,12 +53,20 @@ export const CONNECTION_CLOSED = -32_000;
 export const METHOD_NOT_FOUND = -32_601;
 export const INVALID_PARAMS = -32_602;
 
-/** Whether a parsed line is a JSON-RPC message at all. */
+/**
+ * Whether a parsed line is a JSON-RPC message. Its id is checked, since it is written back in answers; the parts that only
+ * its receiver understands may have any shape.
+ */
 export function isMessage(value: unknown): value is JsonRpcMessage {
   if (typeof value !== 'object' || value === null) return false;
-  const message = value as Partial<JsonRpcMessage>;
-  if (message.jsonrpc !== '2.0') return false;
-  return typeof message.method === 'string' || ('id' in value && ('result' in value || 'error' in value));
+  const { jsonrpc, id, method } = value as Partial<Record<keyof JsonRpcMessage, unknown>>;
+  if (jsonrpc !== '2.0' || !(id === undefined || id === null || isId(id))) return false;
+  if (method !== undefined) return typeof method === 'string';
+  return 'id' in value && ('result' in value || 'error' in value);
+}
+
+function isId(value: unknown): value is RequestId {
+  return typeof value === 'string' || typeof value === 'number';
 }
 
 export function isRequest(message: JsonRpcMessage): message is JsonRpcRequest {

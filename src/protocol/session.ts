@@ -49,9 +49,9 @@ export class Session implements PooledTransport, Endpoint {
   #unread = false;
   /** An answer that must wait until then, and whatever came after it. */
   readonly #held: JsonRpcMessage[] = [];
-  /** Set before its open requests are answered: a client may close when it learns that they are lost. */
-  #ending = false;
-  #ended: SessionEnd | undefined;
+  #end: SessionEnd | undefined;
+  /** Whether its client was called for the last time. */
+  #isClosed = false;
 
   constructor(routing: Routing, owner: SessionOwner) {
     this.#routing = routing;
@@ -64,13 +64,13 @@ export class Session implements PooledTransport, Endpoint {
   }
 
   async start(): Promise<void> {
-    if (this.#ended) throw this.#ended.error();
+    if (this.#end) throw this.#end.error();
     if (this.#attachment) throw new Error('this transport is started already; client.connect() starts it by itself');
     this.#attachment = this.#routing.attach(this);
   }
 
   send(message: JsonRpcMessage, _options?: unknown): Promise<void> {
-    if (this.#ended) return Promise.reject(this.#ended.error());
+    if (this.#end) return Promise.reject(this.#end.error());
     if (this.#attachment === undefined) {
       return Promise.reject(new Error('this transport is not started: call start(), or client.connect()'));
     }
@@ -94,7 +94,8 @@ export class Session implements PooledTransport, Endpoint {
    */
   receive(message: JsonRpcMessage): void {
     const mustWait = this.#held.length > 0 || (this.#unread && message.method === undefined);
-    if (mustWait && !this.#ending) this.#held.push(message);
+    // Once it ends, its client is called when the operation that ended it is complete.
+    if (mustWait || this.#end) this.#held.push(message);
     else this.#handOver(message);
   }
 
@@ -111,7 +112,7 @@ export class Session implements PooledTransport, Endpoint {
 
   /** A handler that throws hurts nobody else. */
   #handOver(message: JsonRpcMessage): void {
-    if (this.#ended) return;
+    if (this.#isClosed) return;
     if (message.method !== undefined && !this.#unread) {
       this.#unread = true;
       queueMicrotask(() => queueMicrotask(() => this.#handOverHeld()));
@@ -125,15 +126,23 @@ export class Session implements PooledTransport, Endpoint {
     }
   }
 
-  /** Ends the session; `send` rejects from now on. Only the first call counts. */
-  end(end: SessionEnd): void {
-    if (this.#ending) return;
-    this.#ending = true;
-    for (let next = this.#held.shift(); next !== undefined; next = this.#held.shift()) this.#handOver(next);
-    // A client that asked for the end knows what becomes of its requests; any other is told.
+  /**
+   * Ends the session: `send` rejects from now on, and nothing of it stays with the server. Returns what is still to be done
+   * for its client, which may call back: to be called once, when the operation that ends the session is complete. Only the
+   * first call counts.
+   */
+  end(end: SessionEnd): () => void {
+    if (this.#end) return () => {};
+    this.#end = end;
+    // A client that asked for the end knows what becomes of its requests; any other gets an answer to each.
     if (!end.asked) this.#attachment?.fail(end.error());
-    this.#ended = end;
     this.#attachment?.detach();
+    return () => this.#close(end);
+  }
+
+  #close(end: SessionEnd): void {
+    for (let next = this.#held.shift(); next !== undefined; next = this.#held.shift()) this.#handOver(next);
+    this.#isClosed = true;
     if (!end.asked) this.report(end.error());
     try {
       this.onclose?.();

@@ -1,22 +1,23 @@
-/** A timer that can be called off. */
-export interface Timer {
-  cancel(): void;
-}
-
-/** Time as the policies see it, so that tests can turn it by hand. */
+/** The source of time for all policies. Tests replace it by a clock that they advance themselves. */
 export interface Clock {
-  /** Milliseconds since some fixed moment; never goes back. */
+  /** Milliseconds since a fixed moment; monotonic. */
   now(): number;
-  /** Runs `task` once after `delay` ms. Only a `holding` timer keeps the host alive. */
+  /** Runs `task` once after `delay` milliseconds. Only a `holding` timer keeps the host alive. */
   after(delay: number, task: () => void, hold?: 'holding'): Timer;
 }
 
-/** A delay that a Node timer takes: one that is longer than 24 days would fire at once, with a warning. */
+/** A timer that was set by a {@link Clock}. */
+export interface Timer {
+  /** Does nothing when the task has already run. */
+  cancel(): void;
+}
+
+/** Limits a delay to the longest that a Node timer can have, about 24 days. A longer one would fire at once. */
 export function timerDelay(delay: number): number {
   return Math.min(Math.max(delay, 0), 2 ** 31 - 1);
 }
 
-/** The time of this turn of the event loop, once somebody has asked for it. */
+/** The time of this turn of the event loop; undefined until it is read. */
 let turn: number | undefined;
 
 function endTurn(): void {
@@ -24,8 +25,8 @@ function endTurn(): void {
 }
 
 /**
- * The time of the host. It stands still within one turn of the event loop, as it does for the timers of Node: to read it
- * costs as much as a tenth of a warm `getServer()`, which would ask for it twice.
+ * The time of the host. It is read once per turn of the event loop, as Node does for its timers: one reading costs a tenth
+ * of a warm `getServer()`, which needs the time twice.
  */
 export const systemClock: Clock = {
   now() {

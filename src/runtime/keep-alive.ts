@@ -1,14 +1,15 @@
 import { timerDelay } from './clock.js';
 
 /**
- * Keeps the host alive while something that somebody waits for is under way, and only then: processes and pipes of the
- * pool are unref'd, so without it a host would end in the middle of a request.
+ * Keeps the host process alive while a caller waits for an operation, and only then. All processes and pipes of the pool
+ * are unref'd, so without this the host could exit in the middle of a request.
  */
 export class KeepAlive {
   #count = 0;
   #timer: NodeJS.Timeout | undefined;
   #disposed = false;
 
+  /** One more operation needs the host. */
   take(): void {
     this.#count += 1;
     if (this.#count > 1) return;
@@ -16,6 +17,7 @@ export class KeepAlive {
     else this.#timer.ref();
   }
 
+  /** To be called once for each `take()`. */
   drop(): void {
     this.#count -= 1;
     if (this.#count > 0) return;
@@ -23,7 +25,7 @@ export class KeepAlive {
     else this.#timer?.unref();
   }
 
-  /** Holds the host until `promise` is settled. */
+  /** Keeps the host alive until `promise` is settled. */
   async during<T>(promise: Promise<T>): Promise<T> {
     this.take();
     try {
@@ -33,7 +35,7 @@ export class KeepAlive {
     }
   }
 
-  /** Gives the timer back as soon as nothing holds it; from now on it is not kept between two holds. */
+  /** Clears the timer as soon as no operation needs it. Before, `drop()` only unrefs it, since it is soon used again. */
   dispose(): void {
     this.#disposed = true;
     if (this.#count === 0) this.#clear();

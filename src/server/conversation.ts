@@ -1,23 +1,18 @@
-import type { Readable, Writable } from 'node:stream';
 import type { ResolvedDefinition } from '../config/options.js';
-import type { PoolError, PoolErrorData } from '../errors.js';
-import { Connection, type WriteBudget } from '../protocol/connection.js';
-import { DirectRouting } from '../protocol/direct-routing.js';
-import { type InitializeResult, initializeParams, readInitializeResult } from '../protocol/handshake.js';
-import { Multiplexer, type MultiplexerHandlers } from '../protocol/multiplexer.js';
+import { PoolError, type PoolErrorData } from '../errors.js';
+import type { MessageChannel } from '../protocol/channels/message-channel.js';
+import { type InitializeResult, initializeParams, readInitializeResult } from '../protocol/eras/handshake.js';
+import { DirectRouting } from '../protocol/mux/direct-routing.js';
+import { Multiplexer, type MultiplexerHandlers } from '../protocol/mux/multiplexer.js';
+import { Upstream } from '../protocol/mux/upstream.js';
 import type { Routing } from '../protocol/routing.js';
-import { Upstream } from '../protocol/upstream.js';
 import type { KeepAlive } from '../runtime/keep-alive.js';
 import type { InstanceContext } from './instance-context.js';
 
-const MB = 1_048_576;
-
 export interface ConversationParts {
   readonly definition: ResolvedDefinition;
-  readonly stdin: Writable;
-  readonly stdout: Readable;
+  readonly channel: MessageChannel;
   readonly hold: KeepAlive;
-  readonly writeBudget: WriteBudget;
   /** The sessions that it serves, which may be there before it; undefined for a dedicated server, which has one. */
   readonly multiplexer: Multiplexer | undefined;
   /** Nothing can be said any more, though the process may live. */
@@ -27,22 +22,21 @@ export interface ConversationParts {
 /** How one process is spoken to, from the pool's handshake to its end. */
 export class Conversation {
   readonly #definition: ResolvedDefinition;
-  readonly #connection: Connection;
+  readonly #channel: MessageChannel;
   readonly #multiplexer: Multiplexer | undefined;
   readonly #line: DirectRouting | Upstream;
+  readonly #onBroken: (error: PoolError) => void;
   #initialized: InitializeResult | undefined;
 
-  constructor({ definition, stdin, stdout, hold, writeBudget, multiplexer, onBroken }: ConversationParts) {
-    const { name, maxMessageMB, maxInFlight, clientCapabilities, onCrash } = definition;
+  constructor({ definition, channel, hold, multiplexer, onBroken }: ConversationParts) {
+    const { maxInFlight, clientCapabilities, onCrash } = definition;
     this.#definition = definition;
     this.#multiplexer = multiplexer;
-    this.#connection = new Connection(
-      { name, stdin, stdout, messageLimit: maxMessageMB * MB, budget: writeBudget },
-      { onBroken, onMessage: (message) => this.#line.receive(message) },
-    );
+    this.#channel = channel;
+    this.#onBroken = onBroken;
     this.#line = multiplexer
-      ? new Upstream(this.#connection, { maxInFlight, clientCapabilities, sessionsStay: onCrash === 'restart' })
-      : new DirectRouting(this.#connection, hold);
+      ? new Upstream(channel, { maxInFlight, clientCapabilities, sessionsStay: onCrash === 'restart' })
+      : new DirectRouting(channel, hold, onBroken);
   }
 
   /** Requests that the server has not answered. */
@@ -57,7 +51,7 @@ export class Conversation {
 
   /** Lines of its stdout that were no messages. */
   get skippedLines(): number {
-    return this.#connection.skippedLines;
+    return this.#channel.skipped;
   }
 
   /**
@@ -68,15 +62,16 @@ export class Conversation {
   initialize(errorData: () => PoolErrorData, onDone: (failure?: PoolError) => void): void {
     const upstream = this.#line;
     if (upstream instanceof DirectRouting) return onDone();
-    this.#connection.open();
+    upstream.open(this.#onBroken);
     upstream.request('initialize', initializeParams(this.#definition.clientCapabilities), (answer) => {
       if (answer === undefined) return;
       try {
         this.#initialized = readInitializeResult(answer, errorData());
-        upstream.write({ jsonrpc: '2.0', method: 'notifications/initialized' });
       } catch (error) {
-        return onDone(error as PoolError);
+        if (error instanceof PoolError) return onDone(error);
+        throw error;
       }
+      upstream.write({ jsonrpc: '2.0', method: 'notifications/initialized' });
       onDone();
     });
   }
@@ -110,12 +105,12 @@ export class Conversation {
 
   /** Writes at once what was sent in this tick. */
   flush(): void {
-    this.#connection.flush();
+    this.#channel.flush();
   }
 
   /** Refuses with `error` whatever is to be sent from now on. */
   close(error: PoolError): void {
-    this.#connection.close(error);
+    this.#channel.close(error);
   }
 
   /** What it has not answered is answered with `error`, or goes to the next process. */

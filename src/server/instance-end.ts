@@ -2,11 +2,12 @@ import type { ResolvedDefinition } from '../config/options.js';
 import { PoolError, type PoolErrorCode, type PoolErrorData } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo } from '../process/launcher.js';
-import type { EndMode } from '../process/termination.js';
+import type { EndMode } from '../process/termination-report.js';
 import type { Timer } from '../runtime/clock.js';
 import { deferred } from '../runtime/deferred.js';
+import { END_MEANING, type EndReason } from './end-reason.js';
 import { lastWords, wordsOf } from './exit-words.js';
-import type { EndReason, InstanceContext, InstanceObserver } from './instance-context.js';
+import type { InstanceContext, InstanceObserver } from './instance-context.js';
 import type { Life } from './life.js';
 
 /** How long an exit may take to be told after the pipes were closed by it, ms. */
@@ -23,7 +24,6 @@ export interface Ending {
   readonly leases: number;
   readonly leasesStay: boolean;
   readonly stderrTail: string;
-  startError: PoolError | undefined;
   errorData(): PoolErrorData;
   error(code: PoolErrorCode, what: string): PoolError;
 }
@@ -35,10 +35,12 @@ export class InstanceEnd<I extends Ending> {
   readonly #context: InstanceContext;
   readonly #observer: InstanceObserver<I>;
   #brokenTimer: Timer | undefined;
+  #reason: EndReason | undefined;
+  #startError: PoolError | undefined;
   #exit: ExitInfo | undefined;
   readonly #ended = deferred<CleanupReport | undefined>();
-  /** Resolved when the exit was told: nothing of the process comes after. */
-  readonly #exitTold = deferred<void>();
+  /** Resolved when the exit was reported: nothing of the process comes after. */
+  readonly #exitReported = deferred<void>();
 
   constructor(instance: I, life: Life, context: InstanceContext, observer: InstanceObserver<I>) {
     this.#instance = instance;
@@ -52,6 +54,16 @@ export class InstanceEnd<I extends Ending> {
     return this.#exit;
   }
 
+  /** Why it is being ended; undefined while it is not. */
+  get reason(): EndReason | undefined {
+    return this.#reason;
+  }
+
+  /** Why it could not be started. */
+  get startError(): PoolError | undefined {
+    return this.#startError;
+  }
+
   /** Resolves when it is stopped or quarantined. */
   get ended(): Promise<CleanupReport | undefined> {
     return this.#ended.promise;
@@ -60,7 +72,8 @@ export class InstanceEnd<I extends Ending> {
   /** The pool ends it, whatever state it is in. */
   stop(reason: EndReason, mode: EndMode): Promise<CleanupReport | undefined> {
     if (this.#begin(reason, mode)) {
-      this.#endConversation(this.#instance.error('SERVER_STOPPED', `was ended by the pool (${reason})`), false);
+      const code = END_MEANING[reason].leaseCode ?? 'SERVER_STOPPED';
+      this.#endConversation(this.#startError ?? this.#instance.error(code, `was ended by the pool (${reason})`));
       this.#life.started.resolve();
     } else if (mode === 'emergency') {
       this.#context.cleanup.escalate(this.#instance.id);
@@ -68,27 +81,33 @@ export class InstanceEnd<I extends Ending> {
     return this.ended;
   }
 
-  /** There was nothing to be spawned, which its starter is told. */
+  /** It was never launched, and will not be: its leases end with `error`. */
+  giveUp(error: PoolError): void {
+    this.#startError = error;
+    void this.stop('unwanted', 'graceful');
+  }
+
+  /** There was nothing to be spawned; the caller of `start()` gets the error. */
   unlaunched(error: PoolError): void {
     this.#life.move('refused');
-    this.#instance.startError = error;
+    this.#startError = error;
     this.#life.started.resolve();
     this.#ended.resolve(undefined);
   }
 
   /** The operating system did not start it. Nothing runs: the slot is free at once. */
   refused(error: Error): void {
-    this.#exitTold.resolve();
+    this.#exitReported.resolve();
     if (!this.#life.move('refused')) return;
     this.#life.startTimer?.cancel();
-    this.#tellStartFailed(error as PoolError);
+    this.#reportStartFailed(error as PoolError);
     this.#finish(undefined);
   }
 
   /** It does not become ready: it took too long, or said that it would not. */
   startFailed(error: PoolError): void {
     if (!this.#begin('start-failed', 'graceful')) return;
-    this.#tellStartFailed(error);
+    this.#reportStartFailed(error);
   }
 
   /** Its process is gone, asked or unasked. */
@@ -98,65 +117,74 @@ export class InstanceEnd<I extends Ending> {
     if (this.#life.state === 'quarantined') void this.recheck();
     const wasStarting = this.#life.state === 'starting';
     const unexpected = this.#begin('crashed', 'emergency');
-    // At once, not when the queue has room: what a crashed server leaves behind works for nobody.
-    if (unexpected) this.#life.process?.killNow();
-    void this.#tellExit(exit, unexpected, wasStarting);
+    void this.#reportExit(exit, unexpected, wasStarting);
   }
 
   /** The connection is of no use any more. */
   broken(error: PoolError): void {
+    if (error.code === 'INTERNAL_ERROR') this.#observer.onInternalError(this.#instance, this.#withData(error));
     if (this.#life.state !== 'starting' && this.#life.state !== 'ready') return;
     if (error.code !== 'SERVER_EXITED') return this.#endBroken(error);
     this.#life.conversation?.suspend();
     // A pipe that closed is mostly the first sign of an exit, which tells more: its code, and the last words.
-    this.#brokenTimer ??= this.#context.clock.after(EXIT_FOLLOWS, () => this.#endBroken(error));
+    this.#brokenTimer ??= this.#context.clock.after(EXIT_FOLLOWS, () =>
+      this.#observer.run(() => this.#endBroken(error)),
+    );
   }
 
   /** Tries again to end a quarantined instance; it may be dead by now. */
   async recheck(): Promise<CleanupReport> {
     const report = await this.#enqueueCleanup('emergency');
-    this.#settle(report);
+    this.#observer.run(() => this.#settle(report));
     return report;
   }
 
-  #endBroken({ code, message, cause }: PoolError): void {
-    const full = new PoolError(code, message, this.#instance.errorData(), cause);
+  #withData({ code, message, cause }: PoolError): PoolError {
+    return new PoolError(code, message, this.#instance.errorData(), cause);
+  }
+
+  #endBroken(error: PoolError): void {
+    const full = this.#withData(error);
     if (this.#life.state === 'starting') return this.startFailed(full);
     // Its leases wait for the next process, which waits for the end of this one.
     const mode = this.#instance.leasesStay && this.#instance.leases > 0 ? 'emergency' : 'graceful';
-    if (this.#begin('broken', mode)) this.#endConversation(full, true);
+    if (this.#begin('broken', mode)) this.#endConversation(full);
+    // A fault may have come while it became ready.
+    this.#life.started.resolve();
   }
 
   /** After the last words of the process were read: answers among them still count, and the tail is complete. */
-  async #tellExit(exit: ExitInfo, unexpected: boolean, wasStarting: boolean): Promise<void> {
+  async #reportExit(exit: ExitInfo, unexpected: boolean, wasStarting: boolean): Promise<void> {
     await this.#life.process?.drained();
-    this.#observer.onExited(this.#instance, exit, unexpected);
-    if (unexpected) {
-      const { how, why } = wordsOf(exit, this.#instance.definition);
-      const early = `${how} before it was ready${why || lastWords(this.#instance.stderrTail)}`;
-      const refusal = this.#life.process?.refusal;
-      const error = refusal
-        ? this.#instance.error(refusal.code, `could not be started: ${refusal.reason}`)
-        : this.#instance.error('SERVER_EXITED', wasStarting ? early : `${how} unasked${why}`);
-      if (wasStarting) this.#tellStartFailed(error);
-      else this.#endConversation(error, true);
-    }
-    this.#exitTold.resolve();
+    this.#observer.run(() => {
+      this.#observer.onExited(this.#instance, exit, unexpected);
+      if (unexpected && wasStarting) this.#reportStartFailed(this.#exitError(exit, wasStarting));
+      else if (unexpected) this.#endConversation(this.#exitError(exit, wasStarting));
+    });
+    this.#exitReported.resolve();
   }
 
-  #tellStartFailed(error: PoolError): void {
-    this.#instance.startError = error;
-    this.#endConversation(error, true);
+  #exitError(exit: ExitInfo, wasStarting: boolean): PoolError {
+    const refusal = this.#life.process?.refusal;
+    if (refusal) return this.#instance.error(refusal.code, `could not be started: ${refusal.reason}`);
+    const { how, why } = wordsOf(exit, this.#instance.definition);
+    const early = `${how} before it was ready${why || lastWords(this.#instance.stderrTail)}`;
+    return this.#instance.error('SERVER_EXITED', wasStarting ? early : `${how} unasked${why}`);
+  }
+
+  #reportStartFailed(error: PoolError): void {
+    this.#startError = error;
+    this.#endConversation(error);
     this.#observer.onStartFailed(this.#instance, error);
     this.#life.started.resolve();
   }
 
-  /** Nothing can be said to it any more. */
-  #endConversation(error: PoolError, unasked: boolean): void {
+  /** No message reaches it any more. */
+  #endConversation(error: PoolError): void {
     this.#life.conversation?.close(error);
-    // First who keeps its lease, then what becomes of requests: those of a lease that ends are answered by its end.
-    this.#observer.onLost(this.#instance, error, unasked);
-    this.#life.conversation?.end(error);
+    this.#observer.onLost(this.#instance, error, this.#reason ?? 'start-failed');
+    // After the ends of leases, which answer their own requests: here are those of leases that stay.
+    this.#observer.afterwards(() => this.#life.conversation?.end(error));
   }
 
   /** The one way into `stopping`. False when it is on its way already. */
@@ -167,9 +195,12 @@ export class InstanceEnd<I extends Ending> {
     // What was sent in this tick still goes out, before the ladder closes stdin; what is sent later is for the next one.
     this.#life.conversation?.flush();
     this.#life.conversation?.suspend();
+    this.#reason = reason;
+    // At once, not when the queue has room: what a crashed server leaves behind works for no caller.
+    if (END_MEANING[reason].killsAtOnce) this.#life.process?.killNow();
     this.#observer.onStopping(this.#instance, reason);
     if (this.#life.process === undefined) this.#settleUnstarted();
-    else void this.#enqueueCleanup(mode).then((report) => this.#settle(report));
+    else void this.#enqueueCleanup(mode).then((report) => this.#observer.run(() => this.#settle(report)));
     return true;
   }
 
@@ -195,17 +226,17 @@ export class InstanceEnd<I extends Ending> {
       if (this.#life.move('unproven')) this.#observer.onQuarantined(this.#instance, report);
       return this.#ended.resolve(report);
     }
-    // Dead, but Node may not have told its exit yet.
-    void this.#exitTold.promise.then(() => {
-      if (this.#life.move('proven')) this.#finish(report);
-    });
+    // Dead, but Node may not have reported its exit yet.
+    void this.#exitReported.promise.then(() => this.#observer.run(() => this.#proven(report)));
   }
 
   /** It waited for its slot, or for its time: there is nothing to be ended. */
   #settleUnstarted(): void {
-    queueMicrotask(() => {
-      if (this.#life.move('proven')) this.#finish(undefined);
-    });
+    queueMicrotask(() => this.#observer.run(() => this.#proven(undefined)));
+  }
+
+  #proven(report: CleanupReport | undefined): void {
+    if (this.#life.move('proven')) this.#finish(report);
   }
 
   #finish(report: CleanupReport | undefined): void {

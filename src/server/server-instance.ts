@@ -1,18 +1,21 @@
 import type { Readable } from 'node:stream';
-import type { ResolvedDefinition } from '../config/options.js';
+import type { ResolvedDefinition, Sharing } from '../config/options.js';
 import { messageOf, PoolError, type PoolErrorCode, type PoolErrorData } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
-import type { ContainmentLevel } from '../process/containment/containment-status.js';
-import type { ServerProcess } from '../process/launcher.js';
+import { type ContainmentLevel, isLocal, type ServerProcess } from '../process/launcher.js';
 import { nextInstanceId } from '../process/process-registry.js';
-import type { EndMode, TreePlan } from '../process/termination.js';
-import type { Multiplexer } from '../protocol/multiplexer.js';
+import type { EndMode, TreePlan } from '../process/termination-report.js';
+import { StdioChannel } from '../protocol/channels/stdio-channel.js';
+import type { Multiplexer } from '../protocol/mux/multiplexer.js';
 import { Session, type SessionOwner } from '../protocol/session.js';
 import { Conversation, multiplexerFor } from './conversation.js';
-import type { EndReason, InstanceContext, InstanceObserver } from './instance-context.js';
+import type { EndReason } from './end-reason.js';
+import type { InstanceContext, InstanceObserver } from './instance-context.js';
 import { InstanceEnd } from './instance-end.js';
 import { Life } from './life.js';
 import type { ServerState } from './server-state.js';
+
+const MB = 1_048_576;
 
 /** One process tree of a definition, for one tenant: from its spawn to the proof of its death. */
 export class ServerInstance {
@@ -27,19 +30,17 @@ export class ServerInstance {
   readonly leasesStay: boolean;
   /** Clock time at which it is too old to be used again. */
   readonly expiresAt: number;
-  /** Leases so far. */
+  /** Leases so far. Written by `LeaseManager`. */
   uses = 0;
-  /** Leases on it now. */
+  /** Leases on it now. Written by `LeaseManager`. */
   leases = 0;
-  /** Clock time since which it is idle; only meaningful while it has no lease. */
+  /** Clock time since which it is idle; only meaningful while it has no lease. Written by `Fleet`. */
   idleSince = 0;
   /** Clock time since which it can be used; undefined before. */
   readySince: number | undefined;
-  /** Whether its start decides if others may be made: its breaker is half-open. */
+  /** Whether its start decides if others may be made: its breaker is half-open. Written by `Breakers`. */
   isProbe = false;
-  /** Why it could not be started. */
-  startError: PoolError | undefined;
-  /** Set when it may not be leased again: it ends with its last lease. */
+  /** Set when it may not be leased again: it ends with its last lease. Written by `Fleet`. */
   retired: EndReason | undefined;
 
   readonly #context: InstanceContext;
@@ -51,15 +52,15 @@ export class ServerInstance {
 
   constructor(
     definition: ResolvedDefinition,
-    whose: { readonly tenant: string | undefined; readonly owner: string | undefined },
+    scope: { readonly tenant: string | undefined; readonly owner: string | undefined },
     context: InstanceContext,
     observer: InstanceObserver<ServerInstance>,
-    /** Whose sessions it takes over when it is ready. */
+    /** The instance whose sessions it takes over when it is ready. */
     predecessor?: ServerInstance,
   ) {
     this.definition = definition;
-    this.tenant = whose.tenant;
-    this.owner = whose.owner;
+    this.tenant = scope.tenant;
+    this.owner = scope.owner;
     this.#context = context;
     this.#observer = observer;
     this.leasesStay = definition.onCrash === 'restart';
@@ -85,7 +86,22 @@ export class ServerInstance {
     return this.#life.process?.containment;
   }
 
-  /** Resolves when its start has come to an end, whichever, and that was told. */
+  /** How it is shared. Another way makes another instance. */
+  get sharing(): Sharing {
+    return this.definition.sharing;
+  }
+
+  /** Why it could not be started. */
+  get startError(): PoolError | undefined {
+    return this.#end.startError;
+  }
+
+  /** Why it is being ended; undefined while it is not. */
+  get endReason(): EndReason | undefined {
+    return this.#end.reason;
+  }
+
+  /** Resolves when its start has come to an end, whichever, and that was reported. */
   get started(): Promise<void> {
     return this.#life.started.promise;
   }
@@ -101,7 +117,7 @@ export class ServerInstance {
 
   /** Raw stderr of a process that one lease has for its whole life; of others it would tell one lease of another. */
   get stderr(): Readable | undefined {
-    return this.definition.sharing === 'dedicated' ? this.#life.process?.stderr : undefined;
+    return this.sharing === 'dedicated' ? this.#life.process?.stderr : undefined;
   }
 
   /** Requests that the server has not answered. */
@@ -122,7 +138,7 @@ export class ServerInstance {
   /** How many leases it takes at once. */
   get seats(): number {
     // Nobody but its caller waits for a start that is to show whether the server works again.
-    return this.definition.sharing === 'shared' && !this.isProbe ? this.definition.maxSessions : 1;
+    return this.sharing === 'shared' && !this.isProbe ? this.definition.maxSessions : 1;
   }
 
   /** Lines of its stdout that were no messages. */
@@ -130,19 +146,24 @@ export class ServerInstance {
     return this.#life.conversation?.skippedLines ?? 0;
   }
 
+  /** An instance that is to take over its sessions, of the definition as it is now. */
+  successor(definition: ResolvedDefinition): ServerInstance {
+    return new ServerInstance(definition, this, this.#context, this.#observer, this);
+  }
+
   /**
-   * Spawns and registers the process, in this tick. Whether it becomes usable, the observer is told.
+   * Spawns and registers the process, in this tick. Whether it becomes usable, the observer hears.
    * @throws PoolError when there is nothing to be spawned; then the instance is stopped
    */
   start(): void {
-    const { launcher, registry, clock, hold, writeBudget } = this.#context;
+    const { launcherFor, registry, clock, hold, writeBudget } = this.#context;
     const { definition } = this;
     let process: ServerProcess;
     try {
-      process = launcher.launch(definition, {
-        onSpawn: () => this.#onSpawn(),
-        onSpawnError: (error) => this.#end.refused(error),
-        onExit: (exit) => this.#end.exited(exit),
+      process = launcherFor(definition).launch(definition, {
+        onSpawn: () => this.#observer.run(() => this.#onSpawn()),
+        onSpawnError: (error) => this.#observer.run(() => this.#end.refused(error)),
+        onExit: (exit) => this.#observer.run(() => this.#end.exited(exit)),
         onStderrLine: (line) => this.#observer.onStderrLine(this, line),
         wantsStderr: () => this.#observer.wantsStderr(),
       });
@@ -153,14 +174,19 @@ export class ServerInstance {
       throw refused;
     }
     this.#life.process = process;
-    const { pid, startTime, stdin, stdout } = process;
-    // A process without a start time is none of this machine, and not for its registry.
-    if (pid !== undefined && startTime !== undefined)
-      registry.add({ id: this.id, name: definition.name, pid, startTime });
-    const onBroken = (error: PoolError) => this.#end.broken(error);
-    const multiplexer = this.#multiplexer;
-    this.#life.conversation = new Conversation({ definition, stdin, stdout, hold, writeBudget, multiplexer, onBroken });
-    this.#life.startTimer = clock.after(definition.startTimeout, () => this.#onStartTimeout());
+    const { identity, stdin, stdout } = process;
+    if (isLocal(identity)) registry.add({ id: this.id, name: definition.name, ...identity });
+    const { name, maxMessageMB } = definition;
+    this.#life.conversation = new Conversation({
+      definition,
+      channel: new StdioChannel({ name, stdin, stdout, messageLimit: maxMessageMB * MB, budget: writeBudget }),
+      hold,
+      multiplexer: this.#multiplexer,
+      onBroken: (error) => this.#observer.run(() => this.#end.broken(error)),
+    });
+    this.#life.startTimer = clock.after(definition.startTimeout, () =>
+      this.#observer.run(() => this.#onStartTimeout()),
+    );
   }
 
   /** The session of a new lease. */
@@ -189,7 +215,12 @@ export class ServerInstance {
 
   /** Ends the process tree, whatever state it is in. Resolves when it is stopped or quarantined; never rejects. */
   stop(reason: EndReason, mode: EndMode = 'graceful'): Promise<CleanupReport | undefined> {
-    return this.#end.stop(reason, mode);
+    return this.#observer.run(() => this.#end.stop(reason, mode));
+  }
+
+  /** It was never launched, and will not be. */
+  giveUp(error: PoolError): void {
+    this.#end.giveUp(error);
   }
 
   /** What would be done to end its processes now; touches nothing. */
@@ -229,8 +260,10 @@ export class ServerInstance {
 
   #onSpawn(): void {
     if (this.#life.state !== 'starting') return;
-    const done = (failure?: PoolError) => (failure ? this.#end.startFailed(failure) : this.#becomeReady());
-    this.#life.conversation?.initialize(() => this.errorData(), done);
+    this.#life.conversation?.initialize(
+      () => this.errorData(),
+      (failure) => this.#observer.run(() => (failure ? this.#end.startFailed(failure) : this.#becomeReady())),
+    );
   }
 
   #becomeReady(): void {

@@ -1,20 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { basename } from 'node:path';
 import type { ServerDefinition } from '../config/options.js';
-import type { PooledServer } from '../pool/lease.js';
+import type { PooledServer } from '../pool/leases/lease.js';
 import type { MCPServerPool } from '../pool/mcp-server-pool.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 
-/** Another copy of this package may count as well, in the same pool. */
+/** Part of each name, since another copy of this package may add servers to the same pool, with the same numbers. */
 const COPY = randomBytes(4).toString('hex');
 let sequence = 0;
 
-/** As the SDK's client ends the process on which it tried out what the server speaks: it is of no more use, ms. */
-const PROBE_GRACES = { eofGrace: 100, termGrace: 1_000 };
+/** Graces of a process that has no work to lose, as in the SDK's client v2; in milliseconds. */
+const SHORT_GRACES = { eofGrace: 100, termGrace: 1_000 };
 
 /**
- * One process under a definition of its own, which goes with it: nothing stays in the pool. Uses nothing but the public
- * surface of the pool, which may belong to another version of this package.
+ * One process with a definition of its own, which is removed from the pool when the process has ended. Only public methods
+ * of the pool are used: it may belong to another version of this package.
  */
 export class OwnServer {
   readonly #pool: MCPServerPool;
@@ -24,7 +24,7 @@ export class OwnServer {
   #starting: Promise<PooledServer> | undefined;
   #lease: PooledServer | undefined;
 
-  /** @throws PoolError when the definition is wrong */
+  /** @throws PoolError `INVALID_OPTIONS` when the definition is wrong, `NOT_SUPPORTED` */
   constructor(pool: MCPServerPool, definition: ServerDefinition) {
     this.#pool = pool;
     this.#name = `stdio:${basename(String(definition.command))}:${COPY}-${++sequence}`;
@@ -38,46 +38,47 @@ export class OwnServer {
 
   /**
    * Starts the process. To be called once.
-   * @throws PoolError why it could not be started, or that `end()` was called before it ran
+   * @throws PoolError when it cannot be started, or when `end()` is called before it runs
    */
   async start(): Promise<PooledServer> {
     this.#starting = this.#pool.getServer(this.#name, { signal: this.#abort.signal });
     const lease = await this.#starting;
     this.#lease = lease;
-    // Ended between the start and this turn.
+    // `end()` was called after the lease was given out, but before this turn.
     if (this.#abort.signal.aborted) lease.release();
     return lease;
   }
 
-  /** Ends the process, or its start. */
+  /** Ends the process; a start is cancelled. */
   end(): void {
     this.#abort.abort(new Error('the transport was closed'));
     this.#lease?.release();
   }
 
-  /** Has {@link end} give it less time. */
-  hurry(): void {
-    void this.#pool.updateServer(this.#name, { ...this.#definition, ...PROBE_GRACES }).catch(() => {});
+  /** Gives the process less time in a following {@link end}. */
+  shortenGraces(): void {
+    void this.#pool.updateServer(this.#name, { ...this.#definition, ...SHORT_GRACES }).catch(() => {});
   }
 
   /**
-   * Waits until it has ended, whoever ended it, and takes its definition away.
-   * @returns what came of its tree; undefined when nothing ran
+   * Waits until the process has ended, for whatever reason, and removes the definition.
+   * @returns the report on its tree; undefined when no process ran
    */
-  async gone(): Promise<CleanupReport | undefined> {
+  async ended(): Promise<CleanupReport | undefined> {
     const lease = await this.#starting?.catch(() => undefined);
     const report = await lease?.ended;
     try {
       await this.#pool.removeServer(this.#name);
     } catch (error) {
-      // A start that was given up when the pool was shut down ends with that. (The host may also have removed the server.)
+      // A start that a shutdown cancelled ends with that shutdown, so wait for it. Any other error: the host has already
+      // removed the server.
       if (isClosed(error) && lease === undefined) await this.#pool.shutdown();
     }
     return report;
   }
 }
 
-/** By its code: the pool of another copy has an error class of its own. */
+/** Not by `instanceof`: the pool may belong to another copy of this package, with a class of its own. */
 function isClosed(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'POOL_CLOSED';
 }

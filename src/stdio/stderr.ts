@@ -2,25 +2,29 @@ import type { IOType } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { PassThrough, type Readable, type Stream, type Writable } from 'node:stream';
 
-/** What shall become of a server's stderr, as `child_process.spawn` and the SDK's transport take it. */
+/** Where the stderr of a server goes: the values of `child_process.spawn` and of the SDK's transport. */
 export type StderrOption = IOType | Stream | number;
 
-/** How much is kept for a reader that has not come yet, bytes. */
+/** Bytes that are kept until the host begins to read. */
 const KEPT_UNREAD = 1_048_576;
 
-/** The stream that `stderr: 'pipe'` gives to the host. */
+/** The stream from which the host reads with `stderr: 'pipe'`; null for all other values. */
 export function stderrPipe(option: StderrOption | undefined): PassThrough | null {
   return option === 'pipe' || option === 'overlapped' ? new PassThrough({ readableHighWaterMark: KEPT_UNREAD }) : null;
 }
 
-/** Where the bytes of stderr go. */
+/** The stream that gets the bytes of stderr. */
 export interface StderrSink {
   readonly stream: Writable;
-  /** Whether it ends with the server. */
+  /** Whether the stream is ended when the server has ended. */
   readonly ends: boolean;
 }
 
-/** Undefined when they go nowhere. The pool reads them in any case, so no server ever waits for a reader that is not there. */
+/**
+ * Finds the stream for a value of the option; undefined when the bytes go nowhere. The pool reads stderr in any case, so a
+ * server never blocks for want of a reader.
+ * @throws TypeError when the value is wrong
+ */
 export function stderrSink(option: StderrOption | undefined, pipe: PassThrough | null): StderrSink | undefined {
   if (pipe !== null) return { stream: pipe, ends: true };
   if (option === 'ignore') return undefined;
@@ -28,7 +32,7 @@ export function stderrSink(option: StderrOption | undefined, pipe: PassThrough |
   if (option === 1) return { stream: process.stdout, ends: false };
   if (typeof option === 'number') {
     const stream = createWriteStream('', { fd: option, autoClose: false });
-    // A descriptor that the host closed meanwhile: nobody is left to be told.
+    // The host has closed the descriptor meanwhile. It does not want the bytes, so this is not an error.
     stream.on('error', () => {});
     return { stream, ends: true };
   }
@@ -41,12 +45,12 @@ function isWritable(stream: Stream): stream is Writable {
 }
 
 /**
- * Passes on every chunk of `source` as it is. A reader that is slow holds the server back, as a pipe does; what comes while
- * nobody has begun to read, beyond what is kept, is dropped.
+ * Writes every chunk of `source` to the stream, unchanged. A slow reader slows the server down, as with a pipe. Before the
+ * host begins to read, chunks are dropped when the buffer is full.
  */
 export function forwardStderr(source: Readable | undefined, { stream, ends }: StderrSink): void {
   if (source === undefined) {
-    // The pool is one whose servers have none: whoever reads shall not wait for it.
+    // The pool offers no stderr (another version of this package): end the stream, so that its reader does not wait.
     if (ends) stream.end();
     return;
   }
@@ -55,10 +59,11 @@ export function forwardStderr(source: Readable | undefined, { stream, ends }: St
     const hasRoom = writeQuietly(stream, chunk, () => source.isPaused() && source.resume());
     if (!hasRoom && !isUnread(stream)) source.pause();
   });
-  // Not `end`: a stream that is cut off, because a helper holds it, has none.
+  // `close`, since a source that is destroyed emits no `end`: a helper of the server may hold its other side open.
   if (ends) source.once('close', () => stream.end());
 }
 
+/** Whether the host has not begun to read. */
 function isUnread(stream: Writable): boolean {
   return stream instanceof PassThrough && stream.readableFlowing === null;
 }
@@ -66,14 +71,14 @@ function isUnread(stream: Writable): boolean {
 const ignore = () => {};
 
 /**
- * Writes as `console` does: when the reader of the host's own stderr is gone, the host does not die of what a server wrote.
- * `done` is called in any case.
+ * Writes, and ignores errors of the stream, as `console` does: when the stderr of the host is closed, output of a server must
+ * not crash the host. `done` is called in any case.
  */
 function writeQuietly(stream: Writable, chunk: Buffer, done: () => void): boolean {
-  // For an error that comes at once. One listener at a time, so that many servers may share a stream.
+  // For a synchronous error. It is removed below, so that many servers can write to one stream without many listeners.
   stream.once('error', ignore);
   const hasRoom = stream.write(chunk, (error) => {
-    // The event follows.
+    // The stream emits `error` after this callback.
     if (error && stream.listenerCount('error') === 0) stream.once('error', ignore);
     done();
   });

@@ -4,11 +4,11 @@ import { build } from 'tsup';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SOURCES = {
-  sweep: 'src/process/containment/sweep.ts',
-  marker: 'src/process/containment/marker.ts',
-  platform: 'src/process/platform.ts',
-  spawn: 'src/process/spawn.ts',
-  guard: 'src/process/containment/host-guard.ts',
+  sweep: 'src/process/marks/sweep.ts',
+  marker: 'src/process/marks/marker.ts',
+  platform: 'src/process/platforms/linux.ts',
+  spawn: 'src/process/start/local-launcher.ts',
+  guard: 'src/process/guardian/host-guard.ts',
   options: 'src/config/resolve-options.ts',
 };
 

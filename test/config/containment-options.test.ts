@@ -63,11 +63,20 @@ describe('containment', () => {
     [{ command: 'x', markers: { rlimit: 1 } as object }, /markers\.rlimit must be true or false/],
     [{ command: 'x', rlimits: { openFiles: 3 } }, /rlimits\.openFiles must be a whole number, 16 or more/],
     [{ command: 'x', rlimits: { processes: Infinity } }, /rlimits\.processes must be a whole number, 1 or more/],
-    [{ command: 'x', rlimits: { addressSpaceMB: 0 } }, /rlimits\.addressSpaceMB must be a number of megabytes above 0/],
+    [
+      { command: 'x', rlimits: { addressSpaceMB: 0 } },
+      /rlimits\.addressSpaceMB must be a finite number of megabytes above 0/,
+    ],
     [{ command: 'x', rlimits: { core: 0 } as object }, /rlimits\.core must be true or false/],
     [{ command: 'x', rlimits: [] as object }, /rlimits must be an object/],
-    [{ command: 'x', cgroupLimits: { swapMB: -1 } }, /cgroupLimits\.swapMB must be a number of megabytes, 0 or more/],
-    [{ command: 'x', cgroupLimits: { cpuPercent: 0.5 } }, /cgroupLimits\.cpuPercent must be a number of percent, 1 or/],
+    [
+      { command: 'x', cgroupLimits: { swapMB: -1 } },
+      /cgroupLimits\.swapMB must be a finite number of megabytes, 0 or more/,
+    ],
+    [
+      { command: 'x', cgroupLimits: { cpuPercent: 0.5 } },
+      /cgroupLimits\.cpuPercent must be a finite number of percent, 1 or/,
+    ],
     [
       { command: 'x', containment: 'group', cgroupLimits: { memoryMB: 5 } },
       /cgroupLimits\.memoryMB must not be set where containment is 'group'.* use 'auto' or 'cgroup', or .* rlimits/,

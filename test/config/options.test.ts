@@ -45,18 +45,18 @@ describe('wrong options', () => {
     expect(error.code).toBe('INVALID_OPTIONS');
     const expected = [
       /^maxWaitng is not a known option; did you mean 'maxWaiting'\?$/,
-      /^acquireTimeout must be a number of milliseconds above 0, got a text$/,
+      /^acquireTimeout must be a finite number of milliseconds above 0, got a string$/,
       /^limits\.maxProces is not a known option; did you mean 'maxProcesses'\?$/,
       /^cleanup\.concurrency must be a whole number, 1 or more, got 0$/,
       /^servers\.files\.idleTimeot is not a known option; did you mean 'idleTimeout'\?$/,
-      /^servers\.files\.command must be a text that is not empty$/,
-      /^servers\.files\.args must be a list of texts/,
+      /^servers\.files\.command must be a string that is not empty$/,
+      /^servers\.files\.args must be an array of strings without NUL characters, got a string$/,
       /^servers\.files\.maxInstances must not be above 15/,
       /^servers\.memory\.sharing must be one of .*, got 'both'$/,
       /^servers\.memory\.eofGrace must be a number of milliseconds, 0 or more, got -1$/,
       /^servers\.memory\.maxUses must be a whole number, 1 or more, or Infinity, got 1\.5$/,
-      /^servers\.memory\.env must be an object of texts; the entry 'A' /,
-      /^servers\.memory\.cwd must be a text, got 7$/,
+      /^servers\.memory\.env must be an object of strings; the entry 'A' /,
+      /^servers\.memory\.cwd must be a string, got 7$/,
     ];
     for (const pattern of expected) {
       expect(
@@ -97,10 +97,10 @@ describe('wrong options', () => {
   });
 
   it.each([
-    ['nothing', undefined],
+    ['undefined', undefined],
     ['null', null],
-    ['a list', []],
-    ['a text', 'node server.js'],
+    ['an array', []],
+    ['a string', 'node server.js'],
     ['a Map, whose entries would be overlooked', new Map([['command', 'node']])],
   ])('[OPT-3] are refused where an object is due: %s', (_what, value) => {
     expect(refusal(() => resolve(value)).code).toBe('INVALID_OPTIONS');
@@ -205,7 +205,7 @@ describe('wrong options', () => {
       { PIN: 90210777 },
       { PIN: true, TOKEN: { deep: 'swordfish-1' } },
       { TOKEN: 'swordfish-2\0' },
-      { 'A=B': 'swordfish-3' },
+      { 'A=swordfish-3': 'swordfish-3' },
       ['swordfish-4'],
       'swordfish-5',
     ];
@@ -445,7 +445,7 @@ describe('options of calls', () => {
 
   it('[OPT-3] refuse a server without a name', () => {
     expect(refusal(() => resolve({ servers: { ' ': { command: 'node' } } })).data.problems).toEqual([
-      'the name of a server must not be empty, and have no NUL characters',
+      'the name of a server must be a string that is not empty, without NUL characters',
     ]);
     const pool = resolvePoolOptions({});
     expect(refusal(() => resolveDefinition('', { command: 'node' }, pool)).code).toBe('INVALID_OPTIONS');

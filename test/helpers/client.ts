@@ -1,7 +1,7 @@
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
 import type { PooledTransport } from '../../src/protocol/session.js';
 
-/** An error that the server, or the pool in its name, answered with. */
+/** An error answer, from the server or from the pool. */
 class RpcError extends Error {
   readonly code: number;
   readonly data: unknown;
@@ -19,20 +19,20 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-/** What the client answers to a request of the server; throws to answer with an error. */
+/** Returns the result for a request of the server, or throws to answer with an error. */
 export type RequestHandler = (method: string, params: unknown) => unknown;
 
-/** A client without an SDK: shows every message as it is, and can send what no SDK would. */
+/** A client without an SDK: it records every message, and can send messages that no SDK would send. */
 export class RawClient {
   readonly transport: PooledTransport;
-  /** Every message that came, oldest first. */
+  /** Every received message, oldest first. */
   readonly received: JsonRpcMessage[] = [];
-  /** Answers that no request of this client waits for. Must stay empty. */
+  /** Answers to no request of this client. Must stay empty. */
   readonly strays: JsonRpcMessage[] = [];
   readonly errors: Error[] = [];
   closeCount = 0;
   readonly closed: Promise<void>;
-  /** Undefined: requests of the server stay unanswered. */
+  /** When undefined, requests of the server stay unanswered. */
   onRequest: RequestHandler | undefined;
   readonly #waiting: Waiting[] = [];
   #nextId = 1;
@@ -67,11 +67,11 @@ export class RawClient {
     return result;
   }
 
-  /** Sends a request; resolves with its result, rejects with {@link RpcError} or with what `send` rejected with. */
+  /** Sends a request; resolves with its result, rejects with an {@link RpcError} or with the error of `send`. */
   request(method: string, params?: unknown, id: RequestId = this.#nextId++): Promise<unknown> {
     const answer = new Promise<unknown>((resolve, reject) => this.#waiting.push({ id, resolve, reject }));
     this.transport.send({ jsonrpc: '2.0', id, method, params }).catch((error: Error) => this.#take(id)?.reject(error));
-    // A test may let a request be lost and look at it later, or never.
+    // No unhandled rejection when a test looks at a lost request later, or never.
     answer.catch(() => {});
     return answer;
   }
@@ -80,7 +80,7 @@ export class RawClient {
     return this.transport.send({ jsonrpc: '2.0', method, params });
   }
 
-  /** Calls a tool and returns its text, parsed when it is JSON. */
+  /** Calls a tool and returns its text, parsed if it is JSON. */
   async callTool(name: string, args: object = {}, id?: RequestId): Promise<unknown> {
     const result = (await this.request('tools/call', { name, arguments: args }, id)) as { content: { text: string }[] };
     const text = result.content[0]?.text ?? '';
@@ -91,7 +91,7 @@ export class RawClient {
     }
   }
 
-  /** Notifications of a method that came, their params. */
+  /** The params of all received notifications of a method. */
   notifications(method: string): unknown[] {
     return this.received
       .filter((message) => message.method === method && message.id === undefined)
@@ -124,7 +124,7 @@ export class RawClient {
     this.transport.send(answer).catch((error: Error) => this.errors.push(error));
   }
 
-  /** The oldest request of exactly this id: 1 is not "1". */
+  /** Removes and returns the oldest request with exactly this id: 1 is not "1". */
   #take(id: RequestId): Waiting | undefined {
     const index = this.#waiting.findIndex((waiting) => waiting.id === id);
     return index === -1 ? undefined : this.#waiting.splice(index, 1)[0];

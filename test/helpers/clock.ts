@@ -8,7 +8,7 @@ interface Due extends Timer {
   task(): void;
 }
 
-/** Time that stands still until a test turns it. */
+/** A clock that stands still until a test advances it. */
 export class ManualClock implements Clock {
   #now: number;
   #order = 0;
@@ -34,30 +34,30 @@ export class ManualClock implements Clock {
     return due;
   }
 
-  /** Timers that wait. */
+  /** Number of timers that are set. */
   get pending(): number {
     return this.#timers.size;
   }
 
-  /** Those of them that keep the host alive. */
+  /** How many of them keep the host alive. */
   get holding(): number {
     return [...this.#timers].filter(({ holding }) => holding).length;
   }
 
-  /** Ms until the next timer is due; undefined when none waits. */
+  /** Milliseconds until the next timer is due; undefined when none is set. */
   get nextIn(): number | undefined {
     const next = this.#next(Infinity);
     return next && next.at - this.#now;
   }
 
-  /** Turns the time on, and runs what is due in the order in which it is due; also what that itself sets. */
+  /** Advances the time, and runs the timers that become due, in order of their due times; also those that they set. */
   advance(ms: number): void {
     const end = this.#now + ms;
     for (let due = this.#next(end); due !== undefined; due = this.#next(end)) this.#run(due);
     this.#now = end;
   }
 
-  /** The same, but lets promises and streams run after each timer. */
+  /** The same, with time for promises and streams after each timer. */
   async advanceAndFlush(ms: number): Promise<void> {
     const end = this.#now + ms;
     await flush();

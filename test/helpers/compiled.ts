@@ -18,12 +18,7 @@ import { fileURLToPath } from 'node:url';
 /** The folder of the package. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Before all tests, so that none has to wait for it. */
-export function setup(): void {
-  compiledSource();
-}
-
-/** Folder with `src/` as JavaScript, compiled once for each content, and readable for every user. */
+/** The folder with `src/` as JavaScript. Compiled once for each content, and readable for every user. */
 export function compiledSource(): string {
   const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) =>
     file.endsWith('.ts'),
@@ -32,7 +27,7 @@ export function compiledSource(): string {
   const hash = createHash('sha256').update(JSON.stringify(sources)).digest('hex').slice(0, 16);
   const folder = join(ROOT, '.tmp', `src-${hash}`);
   if (existsSync(folder)) return folder;
-  // Only now: it takes seconds to load on a busy machine.
+  // Imported only here: it takes seconds to load on a busy machine.
   const ts = createRequire(import.meta.url)('typescript') as typeof import('typescript');
   mkdirSync(dirname(folder), { recursive: true });
   forgetOldSources();
@@ -43,18 +38,23 @@ export function compiledSource(): string {
     mkdirSync(dirname(target), { recursive: true });
     writeFileSync(target, ts.transpileModule(text, { compilerOptions }).outputText);
   }
-  // mkdtemp makes private folders; some hosts run as nobody.
+  // mkdtemp makes private folders, but some hosts run as the user "nobody".
   chmodSync(draft, 0o755);
   try {
     renameSync(draft, folder);
   } catch {
-    // Another worker was faster.
+    // Another worker has made the folder meanwhile.
     rmSync(draft, { recursive: true });
   }
   return folder;
 }
 
-/** Of sources that changed since; not those that a test may be using just now. */
+/** The `globalSetup` of vitest: compiles before all tests, so that no test has to wait for it. */
+export function setup(): void {
+  compiledSource();
+}
+
+/** Removes compiled sources that are older than an hour; younger ones may be in use by a test. */
 function forgetOldSources(): void {
   for (const entry of readdirSync(join(ROOT, '.tmp'))) {
     const folder = join(ROOT, '.tmp', entry);

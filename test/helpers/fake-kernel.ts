@@ -1,20 +1,20 @@
 import type { ProcessRow } from '../../src/process/process-table.js';
 import { FakeTable } from './fake-table.js';
 
-/** A few processes under the rules of the kernel, with numbers that are soon given again. */
+/** A process table with the rules of the kernel for fork, exit, groups and sessions. It reuses pids soon. */
 export class FakeKernel extends FakeTable {
   readonly #numbers: number;
   #time = 0;
   #cursor = 1;
 
-  /** `numbers`: how many pids there are; the fewer, the sooner one is given again. */
+  /** @param numbers how many pids there are; the fewer, the sooner one is reused */
   constructor(numbers = 40) {
     super();
     this.#numbers = numbers;
     this.add({ pid: 1, parent: 0, startTime: 0, command: 'init' });
   }
 
-  /** A new child in the group and session of its parent, or the leader of its own. Undefined when no pid is free. */
+  /** Adds a child in the group and session of its parent, or as the leader of its own. Undefined when no pid is free. */
   fork(parent: number, own?: 'own session'): ProcessRow | undefined {
     const { group, session } = this.#row(parent);
     const pid = this.#freeNumber();
@@ -23,18 +23,18 @@ export class FakeKernel extends FakeTable {
     return this.add({ pid, parent, startTime: this.#time, ...(own ? {} : { group, session }) });
   }
 
-  /** Refused to the leader of a group. */
+  /** Does nothing for the leader of a group, as in the kernel. */
   setsid(pid: number): void {
     if ([...this.rows.values()].some(({ group }) => group === pid)) return;
     this.change(pid, { group: pid, session: pid });
   }
 
-  /** Refused to the leader of a session. */
+  /** Does nothing for the leader of a session, as in the kernel. */
   setpgid(pid: number): void {
     if (this.#row(pid).session !== pid) this.change(pid, { group: pid });
   }
 
-  /** Its children go to init. It stays a zombie until its parent collects it; init does so at once. */
+  /** The children get init as their parent. The process stays a zombie until its parent collects it; init collects at once. */
   exit(pid: number): void {
     for (const child of [...this.rows.values()]) {
       if (child.parent !== pid) continue;
@@ -59,7 +59,7 @@ export class FakeKernel extends FakeTable {
     return row;
   }
 
-  /** A number is not given again while a process, a group or a session has it. */
+  /** A number is not reused while a process, a group or a session has it. */
   #freeNumber(): number | undefined {
     const taken = new Set([...this.rows.values()].flatMap(({ pid, group, session }) => [pid, group, session]));
     for (let tried = 0; tried < this.#numbers; tried++) {

@@ -1,49 +1,55 @@
 import { PassThrough } from 'node:stream';
-import type { ResolvedDefinition } from '../../src/config/options.js';
-import type { EndOptions, ExitInfo, Launcher, ProcessHandlers, ServerProcess } from '../../src/process/launcher.js';
-import type { TerminationReport } from '../../src/process/termination.js';
+import type {
+  EndOptions,
+  ExitInfo,
+  Launcher,
+  LaunchSpec,
+  ProcessHandlers,
+  ServerProcess,
+} from '../../src/process/launcher.js';
+import type { TerminationReport } from '../../src/process/termination-report.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
 import { property } from '../../src/protocol/json-rpc.js';
 
-/** What a fake server does without being told. All true by default. */
+/** What a fake server does without a call of the test. All true by default. */
 export interface Automatic {
-  /** Tells that it runs. */
+  /** Calls `onSpawn`. */
   readonly spawn: boolean;
   /** Answers initialize. */
   readonly initialize: boolean;
   /** Answers every other request with `{ echo: params }`, ping with `{}`. */
   readonly answer: boolean;
-  /** Dies when it is told to end. */
+  /** Exits after `end()`. */
   readonly end: boolean;
 }
 
-/** Above every real pid, so that no signal and no look-up meets a real process. */
+/** Higher than every real pid, so that no signal and no look-up can concern a real process. */
 let nextPid = 10_000_000;
 
-/** A launcher without processes: what happens when is up to the test. */
+/** A launcher without processes: the test decides what happens, and when. */
 export class FakeLauncher implements Launcher {
-  /** For servers launched from now on; change a server's own by its `auto`. */
+  /** For servers that are launched from now on. For a launched server set its own `auto`. */
   auto: Automatic;
-  /** All that were ever launched, oldest first. */
+  /** All launched servers, oldest first. */
   readonly servers: FakeServer[] = [];
-  /** Most that lived at once. */
+  /** Highest number of servers that lived at once. */
   maximum = 0;
   /** Called before each launch; throws what the launch shall throw. */
-  onLaunch: ((definition: ResolvedDefinition) => void) | undefined;
+  onLaunch: ((spec: LaunchSpec) => void) | undefined;
 
   constructor(auto: Partial<Automatic> = {}) {
     this.auto = { spawn: true, initialize: true, answer: true, end: true, ...auto };
   }
 
-  launch(definition: ResolvedDefinition, handlers: ProcessHandlers): FakeServer {
-    this.onLaunch?.(definition);
-    const server = new FakeServer(definition, handlers, { ...this.auto });
+  launch(spec: LaunchSpec, handlers: ProcessHandlers): FakeServer {
+    this.onLaunch?.(spec);
+    const server = new FakeServer(spec, handlers, { ...this.auto });
     this.servers.push(server);
     this.maximum = Math.max(this.maximum, this.living.length);
     return server;
   }
 
-  /** Those that live, oldest first. */
+  /** The living servers, oldest first. */
   get living(): FakeServer[] {
     return this.servers.filter(({ alive }) => alive);
   }
@@ -52,10 +58,10 @@ export class FakeLauncher implements Launcher {
     return this.living.filter(({ definition }) => definition.name === name);
   }
 
-  /** The one launched last. */
+  /** The last launched server. */
   get last(): FakeServer {
     const last = this.servers.at(-1);
-    if (last === undefined) throw new Error('nothing was launched yet');
+    if (last === undefined) throw new Error('no server was launched yet');
     return last;
   }
 }
@@ -67,17 +73,17 @@ interface Ending {
 
 export class FakeServer implements ServerProcess {
   readonly pid: number = nextPid++;
-  readonly startTime = 1;
+  readonly identity = { kind: 'local', pid: this.pid, startTime: 1 } as const;
   readonly stdin = new PassThrough();
   readonly stdout = new PassThrough();
-  readonly definition: ResolvedDefinition;
+  readonly definition: LaunchSpec;
   auto: Automatic;
   /** Until it exits, or is refused. */
   alive = true;
   stderrTail = '';
-  /** Every message it was sent, oldest first. */
+  /** Every message that was sent to it, oldest first. */
   readonly received: JsonRpcMessage[] = [];
-  /** Answers a request with a result, instead of the automatic answer; `undefined` leaves it unanswered. */
+  /** Returns the result for a request, instead of the automatic answer; `undefined` leaves the request unanswered. */
   onRequest: ((message: JsonRpcMessage) => unknown) | undefined;
   /** Calls of `end()` so far. */
   readonly ends: EndOptions[] = [];
@@ -88,11 +94,11 @@ export class FakeServer implements ServerProcess {
   #spawned = false;
   #rest = '';
 
-  constructor(definition: ResolvedDefinition, handlers: ProcessHandlers, auto: Automatic) {
-    this.definition = definition;
+  constructor(spec: LaunchSpec, handlers: ProcessHandlers, auto: Automatic) {
+    this.definition = spec;
     this.auto = auto;
     this.#handlers = handlers;
-    // As a local process: whoever writes learns of it through the callback.
+    // As a local process does: the writer learns of an error through its callback.
     for (const stream of [this.stdin, this.stdout]) stream.on('error', () => {});
     this.stdin.on('data', (chunk: Buffer) => this.#read(chunk));
     process.nextTick(() => {
@@ -100,22 +106,22 @@ export class FakeServer implements ServerProcess {
     });
   }
 
-  // What the test lets it do.
+  // What the test makes it do.
 
-  /** It runs. */
+  /** The process runs. */
   spawned(): void {
     if (this.#spawned) return;
     this.#spawned = true;
     this.#handlers.onSpawn();
   }
 
-  /** The operating system refuses to start it. */
+  /** The operating system refuses to start the process. */
   refuse(error: Error): void {
     this.alive = false;
     this.#handlers.onSpawnError(error);
   }
 
-  /** Answers the `initialize` that it was sent, or that it will be sent. */
+  /** Answers the `initialize` request that it has received, or will receive. */
   initialize(result: object = {}): void {
     const request = this.received.find(({ method, id }) => method === 'initialize' && id !== undefined);
     if (request === undefined) this.auto = { ...this.auto, initialize: true };
@@ -127,7 +133,7 @@ export class FakeServer implements ServerProcess {
     this.say({ jsonrpc: '2.0', id, result });
   }
 
-  /** Writes a message, or any text, to stdout. */
+  /** Writes a message, or any string, to stdout. */
   say(message: JsonRpcMessage | string): void {
     if (!this.stdout.writableEnded)
       this.stdout.write(typeof message === 'string' ? message : `${JSON.stringify(message)}\n`);
@@ -140,8 +146,8 @@ export class FakeServer implements ServerProcess {
   }
 
   /**
-   * Exits: by itself, or because it was told to end; then every `end()` resolves. `lastWords` are read from its stdout
-   * only after the exit was told, as it happens with real ones.
+   * Exits, by itself or after `end()`, and every `end()` resolves. `lastWords` can be read from its stdout only after
+   * `onExit`, as it happens with real processes.
    */
   exit(exit: Partial<ExitInfo> = {}, lastWords?: JsonRpcMessage): void {
     if (!this.alive) return;
@@ -153,17 +159,17 @@ export class FakeServer implements ServerProcess {
     for (const { options, resolve } of this.#endings.splice(0)) resolve(this.#report(options, false));
   }
 
-  /** Lets `end()` come back although something survives. */
+  /** Resolves every `end()` with a survivor. */
   survive(): void {
     for (const { options, resolve } of this.#endings.splice(0)) resolve(this.#report(options, true));
   }
 
-  /** Whether it was told to end, and has not yet. */
+  /** Whether `end()` was called, and it has not exited yet. */
   get ending(): boolean {
     return this.#endings.length > 0;
   }
 
-  // ServerProcess, as the code under test sees it.
+  // ServerProcess, for the code under test.
 
   async drained(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));

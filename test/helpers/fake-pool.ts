@@ -14,7 +14,7 @@ import { flush, rejection } from './until.js';
 
 type Told = { [K in keyof PoolEvents]: { event: K; payload: PoolEvents[K] } }[keyof PoolEvents];
 
-/** A pool of fake servers whose time the test turns; ended when the test is over. */
+/** A pool of fake servers with a clock that the test advances; shut down when the test is over. */
 export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
   const clock = new ManualClock();
   const launcher = new FakeLauncher(auto);
@@ -73,7 +73,7 @@ export async function leases(
   );
 }
 
-/** A caller whose server exits before it is ready. */
+/** Calls `getServer()`, and lets the server exit before it is ready. */
 export async function failStart(pool: MCPServerPool, launcher: FakeLauncher, options?: AcquireOptions): Promise<void> {
   const call = rejection(pool.getServer('a', options));
   await flush();

@@ -1,12 +1,12 @@
 import type { ProcessRow, ProcessTable } from '../../src/process/process-table.js';
 
-/** A process table that says what the test tells it. */
+/** A process table with the rows that the test adds. */
 export class FakeTable implements ProcessTable {
   readonly rows = new Map<number, ProcessRow>();
-  /** While true it cannot be read, as /proc without a descriptor left. */
+  /** While true, reading fails, as with /proc when no descriptor is free. */
   failing = false;
 
-  /** Adds a process, or puts another in the place of one. By default it leads a group and a session of its own. */
+  /** Adds a process, or replaces the one with its pid. By default it leads a group and a session of its own. */
   add(row: Partial<ProcessRow> & { pid: number }): ProcessRow {
     const full = { parent: 1, group: row.pid, session: row.pid, startTime: 1, dead: false, command: 'fake', ...row };
     this.rows.set(row.pid, full);

@@ -18,7 +18,7 @@ export function fixture(name: string, ...args: string[]): FixtureDefinition {
   return { command: process.execPath, args: [fixturePath(`${name}.js`), ...args], inheritEnv: [MARKER] };
 }
 
-/** The same under a shell that waits for it, as `npx` and many configurations do: `sh -c 'node echo.js; true'`. */
+/** The same below a shell that waits for it, as with `npx` and in many configurations: `sh -c 'node echo.js; true'`. */
 export function wrapped(name: string, ...args: string[]): FixtureDefinition {
   const { command, args: inner, inheritEnv } = fixture(name, ...args);
   return { command: 'sh', args: ['-c', '"$0" "$@"; true', command, ...inner], inheritEnv };

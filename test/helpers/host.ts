@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { compiledSource, ROOT } from './compiled.js';
 
-/** What came of a host that ran as a process of its own. */
+/** How a host process ended, and its output. */
 export interface HostResult {
   readonly code: number | null;
   readonly signal: string | null;
@@ -12,23 +12,23 @@ export interface HostResult {
 }
 
 export interface HostOptions {
-  /** Shell words before the host starts, such as `ulimit -n 40`. */
+  /** A shell command that runs before the host, such as `ulimit -n 40`. */
   readonly before?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** After this time it is killed, ms. Default 20,000. */
+  /** Time after which the host is killed, in milliseconds. Default: 20,000. */
   readonly timeout?: number;
 }
 
 export interface RunningHost {
   readonly child: ChildProcess;
   readonly result: Promise<HostResult>;
-  /** What it wrote so far. */
+  /** Its output so far. */
   stdout(): string;
 }
 
 /**
- * Runs `script` (an ES module) as a host of its own. In it `SRC` is the compiled `src/`: `const { x } = await
- * import(SRC + '/process/spawn.js')`, `FIXTURES` the folder of test servers. It inherits the marker of this worker.
+ * Runs `script` (an ES module) as a host process. In the script `SRC` is the compiled `src/`: `const { x } = await
+ * import(SRC + '/index.js')`, `FIXTURES` the folder of test servers. The host inherits the marker of this worker.
  */
 export function startHost(script: string, { before, env, timeout = 20_000 }: HostOptions = {}): RunningHost {
   const constants = { SRC: compiledSource(), FIXTURES: join(ROOT, 'test/fixtures/servers') };
@@ -52,7 +52,7 @@ export function startHost(script: string, { before, env, timeout = 20_000 }: Hos
       clearTimeout(timer);
       const done = () => resolve({ code, signal, ...output });
       child.once('close', done);
-      // An orphan may hold the pipes for ever.
+      // `close` may never come: an orphan may hold the pipes open.
       setTimeout(done, 500).unref();
     });
   });

@@ -2,42 +2,43 @@ import { createInterface } from 'node:readline';
 import { onTestFinished } from 'vitest';
 import type { ServerDefinition } from '../../src/config/options.js';
 import type { ExitInfo, ServerProcess } from '../../src/process/launcher.js';
-import { linux, type Platform } from '../../src/process/platform.js';
+import type { Platform } from '../../src/process/platform.js';
+import { linux } from '../../src/process/platforms/linux.js';
 import type { ProcessTable } from '../../src/process/process-table.js';
-import { localLauncher } from '../../src/process/spawn.js';
+import { localLauncher } from '../../src/process/start/local-launcher.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
 import { define } from './definition.js';
 
-/** A real server process without a pool around it. What is left of it is killed when the test is over. */
+/** A real server process without a pool. What is left of it is killed when the test is over. */
 export interface Launched {
   readonly process: ServerProcess;
-  /** The leader; throws when nothing was started. */
+  /** Pid of the leader; throws when no process was started. */
   readonly pid: number;
-  /** Rejects when the operating system refused to start it. */
+  /** Rejects when the operating system refuses to start the process. */
   readonly spawned: Promise<void>;
   readonly exited: Promise<ExitInfo>;
   /** Lines of stderr; only filled with `listen`. */
   readonly stderr: string[];
-  /** What its handlers were told, in order. */
+  /** The calls of its handlers, in order. */
   readonly told: string[];
-  /** Lines of stdout that were no JSON. */
+  /** Lines of stdout that are not JSON. */
   readonly noise: string[];
   request(method: string, params?: object): Promise<unknown>;
-  /** Calls a tool, returns its text parsed as JSON if it is JSON. */
+  /** Calls a tool and returns its text, parsed if it is JSON. */
   callTool(name: string, args?: object): Promise<unknown>;
 }
 
 export interface LaunchOptions {
-  /** Whether somebody wants lines of stderr. Default false. */
+  /** Whether lines of stderr are wanted. Default: false. */
   readonly listen?: boolean;
   readonly table?: ProcessTable;
   /** Default: Linux. */
   readonly platform?: Platform;
-  /** Below which its cgroup is made. */
+  /** The cgroup in which that of the server is made. */
   readonly cgroupParent?: string;
 }
 
-/** Spawns a definition with the local launcher, as a pool would. */
+/** Spawns a definition with the local launcher, as a pool does. */
 export function launch(given: ServerDefinition, options: LaunchOptions = {}): Launched {
   const stderr: string[] = [];
   const told: string[] = [];
@@ -96,7 +97,7 @@ export function launch(given: ServerDefinition, options: LaunchOptions = {}): La
   return {
     process: server,
     get pid() {
-      if (server.pid === undefined) throw new Error('nothing was started');
+      if (server.pid === undefined) throw new Error('no process was started');
       return server.pid;
     },
     spawned,

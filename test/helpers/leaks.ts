@@ -6,13 +6,13 @@ import { everyDescendant, killProcess, MARKER, marked, type ProcessInfo } from '
 import { runningTimers, watchTimers } from './timers.js';
 import { until } from './until.js';
 
-// A setup file of vitest: after each test nothing of it may be left. Runs after all `afterEach` and `onTestFinished` of the
-// test, because it is registered first.
+// A setup file of vitest: it fails a test that leaves a process, cgroup, descriptor, handle or timer behind. It is registered
+// first, so it runs after all `afterEach` and `onTestFinished` of the test.
 
 const SETTLE = 5_000;
 const RESOURCES = ['Immediate', 'ProcessWrap', 'PipeWrap'];
 
-// By this value everything that this worker starts is found, wherever it went.
+// By this value every process is found that this worker starts, and that has left its tree.
 process.env[MARKER] = randomUUID();
 watchTimers();
 
@@ -65,7 +65,7 @@ function newProcesses({ processes }: Baseline): ProcessInfo[] {
   return ownProcesses().filter((row) => !processes.has(identity(row)));
 }
 
-/** What this worker started: by the tree, and by the marker for those that left it. */
+/** The processes that this worker started: its descendants, and those with its marker. */
 function ownProcesses(): ProcessInfo[] {
   return [...new Map([...everyDescendant(), ...marked()].map((row) => [row.pid, row])).values()];
 }
@@ -79,13 +79,13 @@ function descriptors(): string[] {
     try {
       return `${fd} → ${readlinkSync(`/proc/self/fd/${fd}`)}`;
     } catch {
-      // The descriptor by which the folder was read.
+      // The descriptor that was open only to read the folder.
       return fd;
     }
   });
 }
 
-/** Handles that keep the process alive. */
+/** Counts handles that keep the process alive. */
 function resources(): Record<string, number> {
   const active = process.getActiveResourcesInfo();
   return Object.fromEntries(RESOURCES.map((type) => [type, active.filter((one) => one === type).length]));

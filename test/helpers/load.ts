@@ -18,7 +18,7 @@ export const everything: ServerDefinition = {
   sharing: 'shared',
 };
 
-/** A path in a folder that is gone after the test. */
+/** A path in a folder that is removed after the test. */
 export function temporaryPath(name: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'mcp-pool-failover-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
@@ -26,11 +26,11 @@ export function temporaryPath(name: string): string {
 }
 
 export function kill(pid: number | undefined): void {
-  // What this test started, and never 0: that would be its own group.
+  // Never 0, which would mean the process group of the test itself.
   if (pid !== undefined && pid > 1 && isLiving(pid)) process.kill(pid, 'SIGKILL');
 }
 
-/** The most processes of this test at once, looked at all the time until it is over. */
+/** Counts the processes of this test every 10 ms, and keeps the highest number. */
 export function watchProcesses(): { readonly most: number } {
   const seen = { most: 0 };
   const timer = setInterval(() => {
@@ -60,7 +60,7 @@ interface Failure {
   readonly data: { readonly retryable: boolean };
 }
 
-/** What a session asks in turn: what it sends, and what must be in the answer so that it is its own. */
+/** The requests of a session, in turn: the request, and a string that only the right answer contains. */
 const CALLS: readonly ((mine: number) => [method: string, params: object, expected: string])[] = [
   () => ['tools/list', {}, 'trigger-long-running-operation'],
   (mine) => ['tools/call', { name: 'echo', arguments: { message: `of ${mine}` } }, `"Echo: of ${mine}"`],
@@ -72,7 +72,7 @@ const CALLS: readonly ((mine: number) => [method: string, params: object, expect
   () => ['resources/templates/list', {}, 'Dynamic Text Resource'],
 ];
 
-/** Sessions that ask one thing after the other until they are stopped; bounded, should that never come. */
+/** Sessions that send one request after the other, until `stop()`, or for at most 20 s. */
 export class Load {
   readonly failures: Failure[] = [];
   readonly wrong: string[] = [];
@@ -94,19 +94,19 @@ export class Load {
     return this.#done.reduce((sum, done) => sum + done, 0);
   }
 
-  /** Until each session has got so many more answers: no call of before is on its way any more. */
+  /** Waits until each session has `count` more answers: then no earlier call is in flight. */
   async rounds(count: number): Promise<void> {
     const goals = this.#done.map((done) => done + count);
     await until(`${count} more answers for each`, () => this.#done.every((done, index) => done >= (goals[index] ?? 0)));
   }
 
-  /** Until so many calls of all were answered: a moment that nothing else decides. */
+  /** Waits until all sessions together have this number of further answers: an arbitrary moment. */
   async more(calls: number): Promise<void> {
     const goal = this.calls + calls;
     await until(`${calls} more answers`, () => this.calls >= goal);
   }
 
-  /** Stops; fails if a call hangs. */
+  /** Stops the load; fails if a call hangs. */
   async stop(): Promise<void> {
     this.#running = false;
     await until('no call hangs', () => this.#active === 0);
@@ -128,7 +128,7 @@ export class Load {
   }
 }
 
-/** What a tool call gets whose server was killed under it. */
+/** The error of a tool call that was in flight when its server was killed. */
 export const LOST = {
   method: 'tools/call',
   code: -32_000,

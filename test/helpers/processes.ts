@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** The variable by which everything that a test worker started can be found; a definition passes it on by `inheritEnv`. */
+/** The variable by which the processes of a test worker are found; a definition passes it on by `inheritEnv`. */
 export const MARKER = 'MCP_POOL_TEST';
 
-/** One process as /proc shows it. Read here anew, so that the code under test does not check itself. */
+/** One process as /proc shows it. Read without the code under test, so that this does not check itself. */
 export interface ProcessInfo {
   readonly pid: number;
   readonly parent: number;
@@ -33,7 +33,7 @@ export function readProcess(pid: number): ProcessInfo | undefined {
   }
 }
 
-/** Whether a process of this pid runs; a zombie does not. */
+/** Whether a process with this pid runs; a zombie does not. */
 export function isLiving(pid: number): boolean {
   const found = readProcess(pid);
   return found !== undefined && !found.zombie;
@@ -48,12 +48,12 @@ export function livingProcesses(): ProcessInfo[] {
     .map((found) => found as ProcessInfo);
 }
 
-/** The living children of a process, their children, and so on. Without the guardian, which is none of a test's servers. */
+/** The living descendants of a process, without the guardian, which is not a server of the test. */
 export function descendants(ancestor = process.pid): ProcessInfo[] {
   return everyDescendant(ancestor).filter(({ pid }) => !isGuardian(pid));
 }
 
-/** Whether a process is one that ends the servers of a host when that is dead; it may be about to exit, and show nothing. */
+/** Whether a process is a guardian. One with an empty command line is about to exit, and counts as such. */
 export function isGuardian(pid: number): boolean {
   try {
     const line = readFileSync(`/proc/${pid}/cmdline`, 'latin1');
@@ -63,7 +63,7 @@ export function isGuardian(pid: number): boolean {
   }
 }
 
-/** All of them. */
+/** All living descendants of a process. */
 export function everyDescendant(ancestor = process.pid): ProcessInfo[] {
   const all = livingProcesses();
   const found = new Set<number>([ancestor]);
@@ -80,7 +80,7 @@ export function everyDescendant(ancestor = process.pid): ProcessInfo[] {
   return result;
 }
 
-/** The living processes whose environment holds the marker of this worker, wherever they hang in the tree. */
+/** The living processes with the marker of this worker in their environment, wherever they are in the process tree. */
 export function marked(marker = process.env[MARKER]): ProcessInfo[] {
   if (marker === undefined || marker === '') return [];
   return livingProcesses().filter(({ pid }) => pid !== process.pid && hasMarker(pid, marker));
@@ -94,12 +94,12 @@ function hasMarker(pid: number, marker: string): boolean {
   }
 }
 
-/** Kills a process that this test found as its own, unless its pid is somebody else's by now. */
+/** Kills a process that was found to be the test's own, unless its pid was reused meanwhile. */
 export function killProcess({ pid, startTime }: ProcessInfo): void {
   if (readProcess(pid)?.startTime !== startTime) return;
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // Dead meanwhile.
+    // It has died meanwhile.
   }
 }

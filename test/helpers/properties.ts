@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 
 /**
- * The same cases in every run, so that a change fails only for what it does itself. `npm run test:explore` looks for new
- * ones: what it finds gets fixed, and a test of its own.
+ * A fixed seed, so that every run has the same cases, and a change fails only because of the change. `npm run test:explore`
+ * looks for new cases; each failure gets a fix and a test of its own.
  */
 const { EXPLORE, INTERLEAVINGS } = process.env;
 fc.configureGlobal(EXPLORE === undefined ? { seed: 20_261_121 } : {});

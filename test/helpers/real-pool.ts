@@ -3,7 +3,7 @@ import type { PoolError } from '../../src/errors.js';
 import { MCPServerPool, type PoolEvents, type PoolOptions, type ServerDefinition } from '../../src/index.js';
 import { rejection } from './until.js';
 
-/** A pool of real processes, ended when the test is over. */
+/** A pool of real processes, shut down when the test is over. */
 export function open(
   servers: Record<string, ServerDefinition>,
   options: Omit<PoolOptions, 'servers'> = {},
@@ -15,11 +15,11 @@ export function open(
   return pool;
 }
 
-/** What a pool tells from now on. */
+/** The payloads of an event, from now on. */
 export function record<K extends keyof PoolEvents>(pool: MCPServerPool, event: K): PoolEvents[K][] {
-  const told: PoolEvents[K][] = [];
-  pool.on(event, ((payload: PoolEvents[K]) => told.push(payload)) as never);
-  return told;
+  const payloads: PoolEvents[K][] = [];
+  pool.on(event, ((payload: PoolEvents[K]) => payloads.push(payload)) as never);
+  return payloads;
 }
 
 /** The error that a call of a pool rejects with. */

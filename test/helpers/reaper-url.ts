@@ -4,7 +4,7 @@ import { compiledSource } from './compiled.js';
 
 let url: string | undefined;
 
-/** Stands in for src/reaper-url.ts: beside the TypeScript under test there is no reaper that Node could run. */
+/** Replaces src/reaper-url.ts in tests: the TypeScript under test has no compiled `reaper.js` beside it. */
 export function reaperUrl(): string {
   url ??= pathToFileURL(join(compiledSource(), 'reaper.js')).href;
   return url;

@@ -3,7 +3,7 @@ import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { Client as Client116 } from 'mcp-sdk-1.16/client/index.js';
 import type { JsonRpcMessage, PooledTransport } from '../../src/index.js';
 
-/** What an SDK makes of a call. */
+/** Options of a tool call that all SDKs have. */
 export interface CallOptions {
   readonly signal?: AbortSignal;
   readonly onprogress?: (progress: { progress: number; total?: number | undefined }) => void;
@@ -14,11 +14,11 @@ interface Notification {
   readonly params?: unknown;
 }
 
-/** What the clients of all SDKs have in common, so that one suite can be run with each of them. */
+/** The methods that the clients of all SDKs have in common, so that one suite can run with each of them. */
 export interface SdkClient {
   onclose?: (() => void) | undefined;
   onerror?: ((error: Error) => void) | undefined;
-  /** Gets the notifications that the client has no handler of its own for. */
+  /** Called with notifications for which the client has no other handler. */
   fallbackNotificationHandler?(notification: Notification): Promise<void>;
   connect(transport: PooledTransport): Promise<void>;
   close(): Promise<void>;
@@ -37,7 +37,7 @@ export interface SdkClient {
 
 const info = { name: 'contract-test', version: '1.0.0' };
 
-/** SDK v1 takes a schema for the result between the parameters of a tool and the options of the call. */
+/** `callTool` of SDK v1 has a parameter more: a schema of the result, before the options. */
 function v1(client: Client116 | ClientV1): SdkClient {
   const callTool = client.callTool.bind(client) as Client116['callTool'];
   return Object.assign(client, {
@@ -45,7 +45,7 @@ function v1(client: Client116 | ClientV1): SdkClient {
   }) as SdkClient;
 }
 
-/** A new client of each SDK that hosts use. */
+/** Makes a client of each SDK that hosts use. */
 export const sdkClients: Readonly<Record<string, () => SdkClient>> = {
   'SDK 1.16': () => v1(new Client116(info)),
   'SDK 1.32': () => v1(new ClientV1(info)),
@@ -59,18 +59,19 @@ export function textOf(result: unknown): string {
 }
 
 /**
- * The parameters of all notifications of `method` that a transport gives its client from now on. To be called when the
- * client is connected.
+ * The parameters of all notifications of `method` that a transport delivers from now on. Call it when the client is
+ * connected.
  *
- * The SDKs run handlers of notifications one microtask later than those of answers, so that a client misses progress that
- * comes in one piece with the answer ("progress notification for an unknown token"), over their own transports as well.
+ * It is needed because the SDKs run handlers of notifications one microtask later than those of answers. So a client misses
+ * progress that arrives together with the answer ("progress notification for an unknown token"), also over their own
+ * transports.
  */
 export function tap(transport: PooledTransport, method: string): unknown[] {
-  const told: unknown[] = [];
+  const delivered: unknown[] = [];
   const { onmessage } = transport;
   transport.onmessage = (message: JsonRpcMessage, extra?: unknown) => {
-    if (message.method === method) told.push(message.params);
+    if (message.method === method) delivered.push(message.params);
     onmessage?.(message, extra);
   };
-  return told;
+  return delivered;
 }

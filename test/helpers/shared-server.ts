@@ -4,7 +4,7 @@ import { attach, type MultiplexedOptions, multiplexed, request } from './wire.js
 
 export const crash = new PoolError('SERVER_EXITED', 'it crashed', { exitCode: null, signal: 'SIGKILL' });
 
-/** A shared server with two sessions; more of them can join. */
+/** A shared server with two sessions, and `join()` for more. */
 export function shared(options: MultiplexedOptions = {}) {
   const all = multiplexed({ shared: true, ...options });
   const server = all.start();
@@ -31,7 +31,7 @@ export const subscribe = (id: RequestId, uri = 'a') => request(id, 'resources/su
 export const unsubscribe = (id: RequestId, uri = 'a') => request(id, 'resources/unsubscribe', { uri });
 export const setLevel = (id: RequestId, level: string) => request(id, 'logging/setLevel', { level });
 export const methods = (messages: JsonRpcMessage[]) => messages.map(({ method }) => method);
-/** What a request of `named` is told apart by. */
+/** The names of requests that `named` has made. */
 export const names = (messages: JsonRpcMessage[]) => messages.map(({ params }) => (params as { name?: string }).name);
 export const named = (name: string, method = 'tools/call') => request(name, method, { name });
 export const lost = (id: RequestId, data: object = {}) => ({

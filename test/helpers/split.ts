@@ -1,4 +1,4 @@
-/** Cuts a buffer into chunks of the sizes given. */
+/** Cuts a buffer into chunks of the given sizes. */
 export function split(buffer: Buffer, sizes: Iterator<number>): Buffer[] {
   const chunks: Buffer[] = [];
   for (let offset = 0; offset < buffer.length; ) {

@@ -1,10 +1,10 @@
 import { afterEach, expect, onTestFinished } from 'vitest';
-import { MCPServerPool, type PoolEvents } from '../../src/index.js';
+import { MCPServerPool } from '../../src/index.js';
 import { StdioClientTransport, type StdioServerParameters } from '../../src/stdio.js';
 import { fixture, wrapped } from './fixture.js';
 import { MARKER } from './processes.js';
 
-/** What stays of the global pool would be found by every later test. */
+/** Shuts the global pool down after each test of the file, so that the next test gets a new one. */
 export function endGlobalPoolAfterEach(): void {
   afterEach(async () => {
     expect((await MCPServerPool.global().shutdown({ mode: 'emergency' })).survivors).toEqual([]);
@@ -13,24 +13,24 @@ export function endGlobalPoolAfterEach(): void {
 
 const env = () => ({ [MARKER]: process.env[MARKER] ?? '' });
 
-/** A server of `test/fixtures/servers` as the SDK's transport takes it. */
+/** The parameters of a transport for a server of `test/fixtures/servers`. */
 export function params(name: string, ...args: string[]): StdioServerParameters {
   const { command, args: all } = fixture(name, ...args);
   return { command, args: all, env: env(), stderr: 'ignore' };
 }
 
-/** The same under a shell. */
+/** The same below a shell. */
 export function shelled(name: string, ...args: string[]): StdioServerParameters {
   const { command, args: all } = wrapped(name, ...args);
   return { command, args: all, env: env(), stderr: 'ignore' };
 }
 
-/** A program that is no MCP server, but starts fast. */
+/** A program that is not an MCP server, but starts fast. */
 export function program(command: string, ...args: string[]): StdioServerParameters {
   return { command, args, env: env(), stderr: 'ignore' };
 }
 
-/** A transport and all that it tells; closed when the test is over. */
+/** A transport with counts of its handler calls; closed when the test is over. */
 export class Watched {
   readonly transport: StdioClientTransport;
   readonly errors: Error[] = [];
@@ -44,10 +44,4 @@ export class Watched {
     };
     onTestFinished(() => this.transport.close());
   }
-}
-
-export function record<K extends keyof PoolEvents>(pool: MCPServerPool, event: K): PoolEvents[K][] {
-  const told: PoolEvents[K][] = [];
-  pool.on(event, ((payload: PoolEvents[K]) => told.push(payload)) as never);
-  return told;
 }

@@ -1,10 +1,10 @@
-import type { MarkedHost } from '../../src/process/containment/marker.js';
+import type { MarkedHost } from '../../src/process/marks/marker.js';
 import type { Inspector } from '../../src/process/strays/inspector.js';
 import type { StraySystem } from '../../src/process/strays/look.js';
 import type { StdinState } from '../../src/process/strays/stdin-state.js';
 import { FakeTable } from './fake-table.js';
 
-/** What a fake process is beside its row. */
+/** Facts about a fake process that are not in its row of the process table. */
 interface FakeFacts {
   readonly ours: boolean;
   readonly commandLine: string;
@@ -16,15 +16,15 @@ interface FakeFacts {
 /** The pid of this process on the fake machine; its parent is 90. */
 const SELF = 100;
 
-/** A machine whose processes the test makes up. By default each is a matching server whose stdin is closed. */
+/** A machine with the processes that the test adds. By default each matches the patterns, and its stdin is closed. */
 export class FakeSystem implements StraySystem {
   readonly table = new FakeTable();
   readonly self = SELF;
   readonly signals: { readonly pid: number; readonly signal: string }[] = [];
   readonly #facts = new Map<number, FakeFacts>();
-  /** What the ledger of hosts knows. */
+  /** Whether a host lives, by the ledger; undefined when that is not known. */
   hostLives: (host: MarkedHost) => boolean | undefined = () => undefined;
-  /** What a signal does. By default it kills. */
+  /** The effect of a signal. By default it kills. */
   onSignal: (pid: number, signal: string) => void = (pid) => this.table.remove(pid);
 
   constructor() {

@@ -1,4 +1,4 @@
-/** A timer that was set, and where. */
+/** A timer, and the stack of the call that has set it. */
 interface SetTimer {
   readonly timer: NodeJS.Timeout;
   readonly delay: number | undefined;
@@ -8,8 +8,8 @@ interface SetTimer {
 const running = new Set<SetTimer>();
 
 /**
- * Watches the timers that are set from now on. Node's list of active resources does not know those that are unref'd, and
- * holds those of vitest, which has kept the original functions for itself.
+ * Records the timers that are set from now on. The list of active resources of Node is not enough: it lacks unref'd timers,
+ * and contains those of vitest (which uses the original functions, so this does not record them).
  */
 export function watchTimers(): void {
   for (const name of ['setTimeout', 'setInterval'] as const) {
@@ -24,13 +24,13 @@ export function watchTimers(): void {
   }
 }
 
-/** Where timers were set that still run: all of `src/`, and of others those that keep the process alive. */
+/** Where the running timers were set: all timers of `src/`, and of other code those that keep the process alive. */
 export function runningTimers(): string[] {
   forgetEnded();
   const found: string[] = [];
   for (const { timer, where, delay } of running) {
     const frames = where.stack?.split('\n').slice(2) ?? [];
-    // The wait of this very check.
+    // A timer of this check itself.
     if (frames.some((frame) => frame.includes('/helpers/until.ts'))) continue;
     const ours = frames.find((frame) => frame.includes('/src/') && !frame.includes('node_modules'));
     if (ours === undefined && !timer.hasRef()) continue;

@@ -1,17 +1,17 @@
 import { inspect } from 'node:util';
 
 export interface UntilOptions {
-  /** Ms until it gives up. Default 10,000. */
+  /** Time until it fails, in milliseconds. Default: 10,000. */
   readonly timeout?: number;
-  /** Ms between two looks. Default 5. */
+  /** Time between two calls of `condition`, in milliseconds. Default: 5. */
   readonly interval?: number;
 }
 
 type Truthy<T> = Exclude<T, undefined | null | false | 0 | ''>;
 
 /**
- * Looks again and again until `condition` returns something truthy, and returns that. Fails with `what` and the last value
- * when the time is up. This is the only way in which a test waits for something without an event.
+ * Calls `condition` until it returns a truthy value, and returns that. Fails with `what` and the last value when the time is
+ * over. Tests wait in no other way for a state without an event.
  */
 export async function until<T>(
   what: string,
@@ -29,12 +29,12 @@ export async function until<T>(
   }
 }
 
-/** Lets everything run that is ready to run now: promises, ticks, and streams without a descriptor. */
+/** Lets everything run that is ready: promises, ticks, and streams without a descriptor. */
 export async function flush(turns = 3): Promise<void> {
   for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** The outcome of a promise, or `pending` when it has none after everything that is ready was run. */
+/** The outcome of a promise; `pending` when everything that was ready has run and it has none. */
 export async function outcome<T>(promise: Promise<T>): Promise<'pending' | 'resolved' | 'rejected'> {
   let state: 'pending' | 'resolved' | 'rejected' = 'pending';
   promise.then(

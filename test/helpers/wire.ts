@@ -1,10 +1,11 @@
 import { PassThrough } from 'node:stream';
-import { Connection, WriteBudget } from '../../src/protocol/connection.js';
+import { StdioChannel } from '../../src/protocol/channels/stdio-channel.js';
+import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
-import { Multiplexer, type MultiplexerOptions } from '../../src/protocol/multiplexer.js';
+import { Multiplexer, type MultiplexerOptions } from '../../src/protocol/mux/multiplexer.js';
+import type { ToolChanges } from '../../src/protocol/mux/tool-list.js';
+import { Upstream } from '../../src/protocol/mux/upstream.js';
 import type { Attachment, Endpoint } from '../../src/protocol/routing.js';
-import type { ToolChanges } from '../../src/protocol/tool-list.js';
-import { Upstream } from '../../src/protocol/upstream.js';
 import { KeepAlive } from '../../src/runtime/keep-alive.js';
 import { ManualClock } from './clock.js';
 import { flush } from './until.js';
@@ -22,13 +23,13 @@ export class Ear implements Endpoint {
     this.heard.push(message);
   }
 
-  /** What it heard since the last look. */
+  /** The messages that it received since the last call. */
   take(): JsonRpcMessage[] {
     return this.heard.splice(0);
   }
 }
 
-/** Says whether the host would be held open, without a timer. */
+/** Counts the operations that would keep the host alive, without a timer. */
 export class CountingHold extends KeepAlive {
   count = 0;
   override take(): void {
@@ -39,28 +40,25 @@ export class CountingHold extends KeepAlive {
   }
 }
 
-/** A connection, and the server at the other end of it. */
-export function wire(onMessage: (message: JsonRpcMessage) => void, budget = new WriteBudget(1_000_000)) {
+/** A channel, and the server at the other end of it. */
+export function wire(budget = new WriteBudget(1_000_000)) {
   const [stdin, stdout] = [new PassThrough(), new PassThrough()];
-  const connection = new Connection(
-    { stdin, stdout, messageLimit: 1_000_000, budget, name: 'test' },
-    { onMessage, onBroken: () => {} },
-  );
+  const channel = new StdioChannel({ stdin, stdout, messageLimit: 1_000_000, budget, name: 'test' });
   let written = '';
   stdin.on('data', (chunk: Buffer) => {
     written += chunk.toString();
   });
   return {
-    connection,
+    channel,
     stdin,
-    /** What the server was sent since the last look. */
+    /** The messages that were sent to the server since the last call. */
     async sent(): Promise<JsonRpcMessage[]> {
       await flush();
       const lines = written.split('\n').slice(0, -1);
       written = '';
       return lines.map((line) => JSON.parse(line) as JsonRpcMessage);
     },
-    /** The server says something. */
+    /** The server writes messages. */
     async says(...messages: object[]): Promise<void> {
       for (const message of messages) stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
       await flush();
@@ -74,7 +72,7 @@ export interface MultiplexedOptions extends Partial<Omit<MultiplexerOptions, 'cl
   readonly clientCapabilities?: Record<string, unknown>;
 }
 
-/** A multiplexer, with processes that can be put behind it one after the other. */
+/** A multiplexer, and a function that starts processes for it, one after the other. */
 export function multiplexed({ budget, maxInFlight, clientCapabilities, ...options }: MultiplexedOptions = {}) {
   const hold = new CountingHold();
   const clock = new ManualClock();
@@ -87,15 +85,15 @@ export function multiplexed({ budget, maxInFlight, clientCapabilities, ...option
     ...{ clock, hold },
     budget: budget ?? shared,
   });
-  /** Another process; `connect()` puts it behind the sessions. */
+  /** Another process; with `connect()` it serves the sessions from then on. */
   const start = (result: object = {}) => {
-    const wires = wire((message) => upstream.receive(message), budget ?? shared);
-    const upstream = new Upstream(wires.connection, {
+    const wires = wire(budget ?? shared);
+    const upstream = new Upstream(wires.channel, {
       maxInFlight: maxInFlight ?? Infinity,
       clientCapabilities: clientCapabilities ?? {},
       sessionsStay,
     });
-    wires.connection.open();
+    upstream.open(() => {});
     const connect = () =>
       mux.connect(
         upstream,
@@ -117,11 +115,11 @@ export const request = (id: RequestId, method = 'tools/call', params: object = {
   params,
 });
 
-/** Of the requests and answers among them. */
+/** The ids of the requests and answers among `messages`. */
 export const ids = (messages: JsonRpcMessage[]) =>
   messages.flatMap(({ id }) => (id === undefined ? [] : [id as RequestId]));
 
-/** A session at a multiplexer. */
+/** Adds a session to a multiplexer. */
 export function attach(mux: Multiplexer): { ear: Ear; at: Attachment } {
   const ear = new Ear();
   return { ear, at: mux.attach(ear) };

@@ -13,12 +13,12 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { MCPServerPool, type PoolError } from '../../src/index.js';
-import { findCgroup } from '../../src/process/containment/cgroup-probe.js';
-import { containmentStatus } from '../../src/process/containment/containment-status.js';
-import { refusesToBeNode } from '../../src/process/containment/electron-fuse.js';
-import { HostGroup } from '../../src/process/containment/host-group.js';
-import { findReaper } from '../../src/process/containment/reaper-program.js';
-import { linux } from '../../src/process/platform.js';
+import { findCgroup } from '../../src/process/cgroup/cgroup-probe.js';
+import { HostCgroup } from '../../src/process/cgroup/host-cgroup.js';
+import { containmentStatus } from '../../src/process/containment-status.js';
+import { refusesToBeNode } from '../../src/process/guardian/electron-fuse.js';
+import { findReaper } from '../../src/process/guardian/reaper-program.js';
+import { linux } from '../../src/process/platforms/linux.js';
 import { BEYOND_MARKS, ESCAPES, newTag, tagged } from '../helpers/escapes.js';
 import { fixture } from '../helpers/fixture.js';
 import { type HostOptions, startHost } from '../helpers/host.js';
@@ -131,12 +131,12 @@ describe('when its host is killed', () => {
   });
 
   // What has reset both marks is in a cgroup or nowhere.
-  describe.runIf(findCgroup() instanceof HostGroup)('with its cgroup', () => {
+  describe.runIf(findCgroup() instanceof HostCgroup)('with its cgroup', () => {
     const beyond = { escapes: ['beyond both marks'], pool: { containment: 'cgroup' } };
     const folderOf = (tag: string) =>
       readFileSync(`/proc/${tagged(tag)[0]?.pid}/cgroup`, 'utf8').match(/^0::(.*)\/\d+$/m)?.[1];
     const left = (name = '') => findFolders().includes(basename(name));
-    const findFolders = () => readdirSync(dirname((findCgroup() as HostGroup).folder));
+    const findFolders = () => readdirSync(dirname((findCgroup() as HostCgroup).folder));
 
     it('[CGROUP-3] [GUARD-1] nothing lives on that bears no mark any more, and no group is left', async () => {
       const { end, tags } = await host(beyond);

@@ -32,21 +32,33 @@ type Step =
   | { readonly do: 'limit'; readonly server: ServerName; readonly most: number }
   | { readonly do: 'forget'; readonly tenant: 't' | 'u' }
   | { readonly do: 'arm'; readonly event: ArmedEvent; readonly action: Step }
+  | { readonly do: 'throw' | 'shutdown' }
   | { readonly do: 'advance'; readonly ms: number };
 
 /** Events in whose listeners the world acts on the pool. */
 const ARMED = [
   'server:starting',
   'server:ready',
+  'server:failed',
+  'server:exited',
+  'server:restarting',
+  'server:restarted',
   'server:stopping',
   'server:stopped',
-  'server:exited',
-  'server:failed',
   'lease:acquired',
   'lease:released',
+  'lease:moved',
+  'lease:reclaimed',
   'queue:waiting',
   'queue:served',
   'queue:rejected',
+  'limit:reached',
+  'breaker:opened',
+  'breaker:half-opened',
+  'breaker:closed',
+  'cleanup:started',
+  'cleanup:finished',
+  'pool:draining',
 ] as const;
 type ArmedEvent = (typeof ARMED)[number];
 
@@ -97,11 +109,18 @@ const simpleStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.integer({ min: 1, max: 1_000 }) }) },
 );
 
+/** What a listener does. A shutdown ends the world, so it is rare. */
+const armedStep: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 20, arbitrary: simpleStep },
+  { weight: 4, arbitrary: fc.constant<Step>({ do: 'throw' }) },
+  { weight: 1, arbitrary: fc.constant<Step>({ do: 'shutdown' }) },
+);
+
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: simpleStep },
   {
     weight: 1,
-    arbitrary: fc.record({ do: fc.constant('arm' as const), event: fc.constantFrom(...ARMED), action: simpleStep }),
+    arbitrary: fc.record({ do: fc.constant('arm' as const), event: fc.constantFrom(...ARMED), action: armedStep }),
   },
 );
 
@@ -214,7 +233,9 @@ class World {
   #do(step: Step): void {
     // What was armed and has not happened before the end does not happen.
     if (this.pool.status().state !== 'open') return;
-    if (step.do === 'acquire') this.#acquire(step);
+    if (step.do === 'throw') throw new Error('a listener that throws');
+    if (step.do === 'shutdown') void this.pool.shutdown();
+    else if (step.do === 'acquire') this.#acquire(step);
     else if (step.do === 'arm') this.pool.once(step.event, () => this.#do(step.action));
     else if (step.do === 'forget') this.#forget(step.tenant);
     else if (step.do === 'limit') this.#redefine(step.server, this.args[step.server], step.most);
@@ -226,7 +247,7 @@ class World {
   manage(call: Promise<unknown>): void {
     this.managed.push(
       call.catch((error: unknown) => {
-        expect(['UNKNOWN_SERVER', ...START_FAILURES]).toContain((error as PoolError).code);
+        expect(['UNKNOWN_SERVER', 'POOL_CLOSED', ...START_FAILURES]).toContain((error as PoolError).code);
       }),
     );
   }
@@ -277,7 +298,8 @@ class World {
     } else if (what === 'remove') {
       this.manage(this.pool.removeServer(server));
       this.args[server] = args;
-      // A listener to the removal may have removed and added it, too.
+      // A listener to the removal may have removed and added it, too, or may have shut the pool down.
+      if (this.pool.status().state !== 'open') return;
       if (this.pool.status().servers[server]?.defined) return;
       const policy = server === 's' ? SHARED : {};
       this.pool.addServer(server, { ...policy, command: `fake-${server}`, args, maxInstances: this.limits[server] });

@@ -86,9 +86,9 @@ describe('a pool in a worker thread', () => {
         inWorker: `
           if (number === 0) {
             await pool.shutdown({ mode: 'emergency' });
-            const { hostMark } = await import(index.replace('index.js', 'process/containment/marker.js'));
-            const { sweep } = await import(index.replace('index.js', 'process/containment/sweep.js'));
-            const { linux } = await import(index.replace('index.js', 'process/platform.js'));
+            const { hostMark } = await import(index.replace('index.js', 'process/marks/marker.js'));
+            const { sweep } = await import(index.replace('index.js', 'process/marks/sweep.js'));
+            const { linux } = await import(index.replace('index.js', 'process/platforms/linux.js'));
             const { killed, quiet } = await sweep({ host: hostMark() }, linux, { hold: true });
             parentPort.postMessage([killed.length, quiet]);
           } else {

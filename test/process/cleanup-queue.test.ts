@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { CleanupOptions } from '../../src/config/call-options.js';
 import { type CleanupJob, CleanupQueue, type CleanupReport } from '../../src/process/cleanup-queue.js';
 import type { EndOptions } from '../../src/process/launcher.js';
-import type { TerminationReport } from '../../src/process/termination.js';
+import type { TerminationReport } from '../../src/process/termination-report.js';
 import { fixture } from '../helpers/fixture.js';
 import { launch } from '../helpers/launch.js';
 import { isLiving, marked } from '../helpers/processes.js';

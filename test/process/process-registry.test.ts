@@ -2,13 +2,14 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { linuxProcessTable } from '../../src/process/platforms/linux-table.js';
 import {
   nextInstanceId,
   ProcessRegistry,
   type RegistryEntry,
   type RemovalReason,
 } from '../../src/process/process-registry.js';
-import { linuxProcessTable, type ProcessRow } from '../../src/process/process-table.js';
+import type { ProcessRow } from '../../src/process/process-table.js';
 import { FakeTable } from '../helpers/fake-table.js';
 
 function fake(...pids: number[]) {

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PoolError } from '../../src/errors.js';
-import { WriteBudget } from '../../src/protocol/connection.js';
-import { DirectRouting } from '../../src/protocol/direct-routing.js';
+import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
 import type { Answer, JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
+import { DirectRouting } from '../../src/protocol/mux/direct-routing.js';
 import type { Attachment } from '../../src/protocol/routing.js';
 import { flush, rejection } from '../helpers/until.js';
 import { CountingHold, Ear, ids, initializeResult, multiplexed, request, wire } from '../helpers/wire.js';
@@ -393,8 +393,8 @@ describe('an exclusive server', () => {
 describe('DirectRouting', () => {
   const direct = () => {
     const hold = new CountingHold();
-    const wires = wire((message) => routing.receive(message));
-    const routing = new DirectRouting(wires.connection, hold);
+    const wires = wire();
+    const routing = new DirectRouting(wires.channel, hold, () => {});
     return { ...wires, routing, hold };
   };
 

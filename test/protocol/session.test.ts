@@ -48,7 +48,7 @@ function session() {
   const made: Session = new Session(routing, {
     closeRequested: () => {
       asked.push('close');
-      made.end(released);
+      made.end(released)();
     },
     touched: () => asked.push('touched'),
   });
@@ -66,7 +66,7 @@ describe('Session', () => {
     await one.start();
     await one.send(message, { relatedRequestId: 1 });
     expect(routing.sent).toEqual([message]);
-    one.end(released);
+    one.end(released)();
     expect(await rejection(one.send(message))).toMatchObject({ code: 'LEASE_RELEASED' });
     expect(await rejection(one.start())).toMatchObject({ code: 'LEASE_RELEASED' });
     expect(routing.sent).toEqual([message]);
@@ -89,8 +89,8 @@ describe('Session', () => {
     await one.start();
     await one.close();
     await one.close();
-    one.end(crashed);
-    one.end(released);
+    one.end(crashed)();
+    one.end(released)();
     expect(told).toEqual(['close']);
     expect(routing.calls).toEqual(['attach', 'detach']);
   });
@@ -99,7 +99,7 @@ describe('Session', () => {
     const { session: one, told, routing } = session();
     await one.start();
     routing.answers = [lost];
-    one.end(crashed);
+    one.end(crashed)();
     await one.close();
     expect(told).toEqual(['answer', 'error it crashed', 'close']);
     expect(routing.calls).toEqual(['attach', 'fail', 'detach']);
@@ -110,7 +110,7 @@ describe('Session', () => {
     await one.start();
     one.onmessage = () => void one.close();
     routing.answers = [lost, lost];
-    one.end(crashed);
+    one.end(crashed)();
     expect(told.filter((what) => what === 'close')).toEqual(['close']);
   });
 
@@ -123,13 +123,13 @@ describe('Session', () => {
       void one.close();
       onclose?.();
     };
-    one.end(crashed);
+    one.end(crashed)();
     expect(told).toEqual(['close']);
   });
 
   it('[SESS-1] closes a session that was never started', () => {
     const { session: one, told } = session();
-    one.end(released);
+    one.end(released)();
     expect(told).toEqual(['close']);
   });
 
@@ -137,7 +137,7 @@ describe('Session', () => {
     const { session: one, told, routing } = session();
     await one.start();
     routing.receive(message);
-    one.end(released);
+    one.end(released)();
     routing.receive(message);
     expect(told).toEqual(['note', 'close']);
   });
@@ -161,7 +161,7 @@ describe('Session', () => {
     };
     await one.start();
     routing.receive(message);
-    one.end(crashed);
+    one.end(crashed)();
     expect(calls).toEqual(['message', 'error', 'close']);
   });
 
@@ -183,7 +183,7 @@ describe('Session', () => {
     await one.start();
     routing.receive(message);
     routing.receive(message);
-    one.end(crashed);
+    one.end(crashed)();
     expect(calls).toBe(2);
     expect(errors).toEqual(['in onmessage', 'in onmessage', 'it crashed', 'in onclose']);
     expect(routing.calls).toContain('detach');
@@ -196,7 +196,7 @@ describe('Session', () => {
     delete one.onerror;
     await one.start();
     routing.receive(message);
-    expect(() => one.end(crashed)).not.toThrow();
+    expect(() => one.end(crashed)()).not.toThrow();
   });
 
   it('[SESS-4] hands an answer over after the notifications before it were looked at, and keeps the order', async () => {
@@ -224,7 +224,7 @@ describe('Session', () => {
     routing.receive(message);
     routing.receive(lost);
     expect(told).toEqual(['note']);
-    one.end(crashed);
+    one.end(crashed)();
     expect(told).toEqual(['note', 'answer', 'error it crashed', 'close']);
   });
 

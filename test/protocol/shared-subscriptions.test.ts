@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { WriteBudget } from '../../src/protocol/connection.js';
+import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
 import type { JsonRpcMessage } from '../../src/protocol/json-rpc.js';
 import {
   answer,

@@ -3,7 +3,7 @@ import type { ServerDefinition } from '../../src/config/options.js';
 import { PoolError } from '../../src/errors.js';
 import { CleanupQueue } from '../../src/process/cleanup-queue.js';
 import { ProcessRegistry } from '../../src/process/process-registry.js';
-import { WriteBudget } from '../../src/protocol/connection.js';
+import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
 import { KeepAlive } from '../../src/runtime/keep-alive.js';
 import { ServerInstance } from '../../src/server/server-instance.js';
 import { RawClient } from '../helpers/client.js';
@@ -32,8 +32,10 @@ function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> 
   const instance = new ServerInstance(
     define({ command: 'node', startTimeout: 1_000, ...policy }),
     { tenant: undefined, owner: undefined },
-    { launcher, clock, registry, cleanup, hold, writeBudget: new WriteBudget(1_000_000) },
+    { launcherFor: () => launcher, clock, registry, cleanup, hold, writeBudget: new WriteBudget(1_000_000) },
     {
+      run: (operation) => operation(),
+      afterwards: (task) => task(),
       onReady: () => told.push('ready'),
       onStartFailed: (_instance, error) => {
         told.push(`failed ${error.code}`);
@@ -44,6 +46,7 @@ function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> 
         told.push(`exited ${exitCode ?? signal}${unexpected ? ' unexpected' : ''}`),
       onStopped: () => told.push('stopped'),
       onQuarantined: (_instance, { survivors }) => told.push(`quarantined with ${survivors.length}`),
+      onInternalError: (_instance, error) => told.push(`fault ${error.code}`),
       onLost: (_instance, error) => lost.push(error),
       onUndeclared: () => {},
       onToolsChanged: () => {},
@@ -80,7 +83,7 @@ async function lease(instance: ServerInstance) {
     touched: () => {},
   });
   lessees.set(instance, (error) => {
-    session.end({ asked: false, error: () => error });
+    session.end({ asked: false, error: () => error })();
     ended.push(error);
   });
   const client = await RawClient.connect(session);
@@ -316,7 +319,7 @@ describe('an end', () => {
     const { instance, server, told } = await ready();
     const { client, session } = await lease(instance);
     await client.request('tools/list');
-    session.end({ asked: true, error: () => new PoolError('LEASE_RELEASED', 'released') });
+    session.end({ asked: true, error: () => new PoolError('LEASE_RELEASED', 'released') })();
     expect(client.closeCount).toBe(1);
     expect(await rejection(client.request('tools/list'))).toMatchObject({ code: 'LEASE_RELEASED' });
     expect([instance.state, server.alive, told]).toEqual(['ready', true, ['ready']]);

@@ -1,10 +1,11 @@
 import { uptime } from 'node:os';
 import { type FindStraysOptions, resolveFindStrays } from '../../config/stray-options.js';
 import { PoolError } from '../../errors.js';
-import { hostLives } from '../containment/dead-hosts.js';
-import { hostGuard } from '../containment/host-guard.js';
-import { linux } from '../platform.js';
-import { linuxProcessTable, type ProcessRow } from '../process-table.js';
+import { hostLives } from '../guardian/dead-hosts.js';
+import { hostGuard } from '../guardian/host-guard.js';
+import { linux } from '../platforms/linux.js';
+import { linuxProcessTable } from '../platforms/linux-table.js';
+import type { ProcessRow } from '../process-table.js';
 import { LinuxInspector } from './inspector.js';
 import { Look, type StraySystem } from './look.js';
 

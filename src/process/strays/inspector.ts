@@ -1,6 +1,6 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
-import { hostMark, MARK_VARIABLE, type MarkedHost, marksIn, rlimitIn } from '../containment/marker.js';
+import { hostMark, MARK_VARIABLE, type MarkedHost, marksIn, rlimitIn } from '../marks/marker.js';
 import type { ProcessRow } from '../process-table.js';
 import { StdinLook, type StdinState } from './stdin-state.js';
 

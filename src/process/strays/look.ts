@@ -1,4 +1,4 @@
-import type { MarkedHost } from '../containment/marker.js';
+import type { MarkedHost } from '../marks/marker.js';
 import type { ProcessRow, ProcessTable } from '../process-table.js';
 import type { Inspector } from './inspector.js';
 

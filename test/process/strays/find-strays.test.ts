@@ -259,8 +259,8 @@ describe('a judgement', () => {
   });
 
   it.each([
-    [{ patterns: 'mcp' }, 'patterns must be a list'],
-    [{ patterns: [] }, 'leave it out for those of MCP servers'],
+    [{ patterns: 'mcp' }, 'patterns must be an array'],
+    [{ patterns: [] }, 'leave it out for the default patterns'],
     [{ patterns: ['ok', ' '] }, 'item 1 matches everything'],
     [{ patterns: [/x*/] }, 'item 0 matches everything'],
     [{ patterns: [7] }, 'item 0 is neither'],

@@ -1,0 +1,199 @@
+import { isAbsolute } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+
+/**
+ * One option: its default value, and the check of a given value. Tables of fields are the single source of the defaults,
+ * the checks and the types of all options.
+ */
+export interface Field<T> {
+  readonly default: T;
+  /** Returns what is wrong with `value`, as the end of the sentence "x must be …"; undefined when the value is valid. */
+  check(value: unknown): string | undefined;
+  readonly required?: true;
+  /** Why this version does not support the option. It is then refused, never ignored. */
+  readonly later?: string;
+}
+
+export type Fields = Readonly<Record<string, Field<unknown>>>;
+type ValueOf<F> = F extends Field<infer T> ? T : never;
+
+/** The options as a host may write them: all are optional, apart from required fields. */
+export type Given<F extends Fields> = {
+  readonly [K in keyof F as F[K] extends { required: true } ? never : K]?: ValueOf<F[K]> | undefined;
+} & { readonly [K in keyof F as F[K] extends { required: true } ? K : never]: ValueOf<F[K]> };
+
+/** The same options with every default filled in. */
+export type Resolved<F extends Fields> = { readonly [K in keyof F]: ValueOf<F[K]> };
+
+/** A longer string is not quoted in an error. */
+const LONGEST_QUOTE = 40;
+
+/** Describes a value in an error. Of a string or an object it names the type only: the content may be secret. */
+export function describeValue(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value);
+  if (value === undefined) return 'undefined';
+  if (Array.isArray(value)) return 'an array';
+  if (typeof value !== 'object') return `a ${typeof value}`;
+  return isPlainObject(value) ? 'an object' : 'an instance of a class';
+}
+
+/** Whether `value` is an object without a class. The entries of a Map, for example, would not be seen as options. */
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  // Not a comparison with Object.prototype: an object of another realm (node:vm, Jest) has another one.
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+function numeric(fallback: number, what: string, isValid: (value: number) => boolean): Field<number> {
+  return {
+    default: fallback,
+    check: (value) =>
+      typeof value === 'number' && isValid(value) ? undefined : `${what}, got ${describeValue(value)}`,
+  };
+}
+
+/** A duration in milliseconds; `Infinity` means never. */
+export const duration = (fallback: number) =>
+  numeric(fallback, 'a number of milliseconds, 0 or more', (value) => value >= 0);
+
+/** A time in milliseconds after which an operation fails. It must end, so it is above 0 and finite. */
+export const deadline = (fallback: number) =>
+  numeric(fallback, 'a finite number of milliseconds above 0', (value) => value > 0 && Number.isFinite(value));
+
+/** A whole number, `least` or more; `Infinity` only with `unlimited`. */
+export const count = (fallback: number, least: number, unlimited?: 'unlimited') =>
+  numeric(
+    fallback,
+    `a whole number, ${least} or more${unlimited ? ', or Infinity' : ''}`,
+    (value) => value >= least && (Number.isInteger(value) || (unlimited !== undefined && value === Infinity)),
+  );
+
+/** A share of one CPU core, in percent; more than 100 is more than one core. */
+export const percent = (fallback: number, least: number) =>
+  numeric(
+    fallback,
+    `a finite number of percent, ${least} or more`,
+    (value) => value >= least && Number.isFinite(value),
+  );
+
+/** A size in MB (1,048,576 bytes), above 0. */
+export const megabytes = (fallback: number, most = Number.MAX_SAFE_INTEGER) =>
+  numeric(
+    fallback,
+    `a finite number of megabytes above 0${most < Number.MAX_SAFE_INTEGER ? `, at most ${most}` : ''}`,
+    (value) => value > 0 && value <= most,
+  );
+
+/** A size in MB (1,048,576 bytes), 0 included. */
+export const megabytesOrZero = (fallback: number) =>
+  numeric(fallback, 'a finite number of megabytes, 0 or more', (value) => value >= 0 && Number.isFinite(value));
+
+/** One of `words`. */
+export function oneOf<const T extends string>(fallback: T, ...words: readonly T[]): Field<T> {
+  const known: readonly unknown[] = words;
+  const list = words.map((word) => `'${word}'`).join(', ');
+  const quote = (value: unknown) =>
+    typeof value === 'string' && value.length <= LONGEST_QUOTE ? `'${value}'` : describeValue(value);
+  return {
+    default: fallback,
+    check: (value) => (known.includes(value) ? undefined : `one of ${list}, got ${quote(value)}`),
+  };
+}
+
+/** The string may become an argument of exec or a path: it must not be empty, and a NUL would cut it off. */
+function stringProblem(value: unknown): string | undefined {
+  if (typeof value !== 'string') return `a string, got ${describeValue(value)}`;
+  if (value.trim() === '') return 'a string that is not empty';
+  return value.includes('\0') ? 'a string without NUL characters' : undefined;
+}
+
+export const requiredString = (): Field<string> & { required: true } => ({
+  default: '',
+  required: true,
+  check: stringProblem,
+});
+
+export const optionalString = (): Field<string | undefined> => ({ default: undefined, check: stringProblem });
+
+export const absolutePath = (): Field<string | undefined> => ({
+  default: undefined,
+  check: (value) =>
+    stringProblem(value) ?? (isAbsolute(value as string) ? undefined : 'an absolute path, got a relative one'),
+});
+
+/** An array of strings, which may be empty. */
+export const strings = (): Field<readonly string[]> => ({
+  default: [],
+  check(value) {
+    const what = 'an array of strings without NUL characters';
+    if (!Array.isArray(value)) return `${what}, got ${describeValue(value)}`;
+    const wrong = value.findIndex((item) => typeof item !== 'string' || item.includes('\0'));
+    return wrong === -1 ? undefined : `${what}; item ${wrong} is not such a string`;
+  },
+});
+
+/** Environment variables: an object of strings. */
+export const stringMap = (): Field<Readonly<Record<string, string>>> => ({
+  default: {},
+  check(value) {
+    if (!isPlainObject(value)) return `an object of strings, got ${describeValue(value)}`;
+    // The problem names the variable, never the value, nor what follows '=' in a wrong name: that may be secret.
+    for (const [key, item] of Object.entries(value)) {
+      if (key === '' || /[=\0]/.test(key)) {
+        return `an object of strings; the name '${key.replace(/=.*/s, '=…')}' is empty, or contains '=' or NUL`;
+      }
+      if (typeof item !== 'string' || item.includes('\0')) {
+        return `an object of strings; the entry '${key}' is not a string without NUL characters`;
+      }
+    }
+    return undefined;
+  },
+});
+
+/** True or false. */
+export const flag = (fallback: boolean): Field<boolean> => ({
+  default: fallback,
+  check: (value) => (typeof value === 'boolean' ? undefined : `true or false, got ${describeValue(value)}`),
+});
+
+export const plainObject = (): Field<Readonly<Record<string, unknown>>> => ({
+  default: {},
+  check: (value) => (isPlainObject(value) ? undefined : `an object, got ${describeValue(value)}`),
+});
+
+/** An object that is sent in a message. */
+export const jsonObject = (): Field<Readonly<Record<string, unknown>>> => ({
+  default: {},
+  check: (value) =>
+    isPlainObject(value) && isJson(value)
+      ? undefined
+      : `an object that can be written as JSON, got ${describeValue(value)}`,
+});
+
+/** Whether `value`, written as JSON and read again, is the same. */
+function isJson(value: unknown): boolean {
+  try {
+    return isDeepStrictEqual(JSON.parse(JSON.stringify(value)), value);
+  } catch {
+    return false;
+  }
+}
+
+/** The same field, undefined unless it is given. */
+export const optional = <T>(field: Field<T>): Field<T | undefined> => ({ ...field, default: undefined });
+
+/**
+ * An object with fields of its own. It is not checked here: `readNested` of `resolve-options.ts` reads it, when it knows
+ * the values that missing fields fall back to.
+ */
+export function nested<F extends Fields>(_fields: F): Field<Given<F>> {
+  return { default: {} as Given<F>, check: () => undefined };
+}
+
+/** An option that a later version supports. */
+export const later = (feature: string): Field<undefined> => ({
+  default: undefined,
+  later: feature,
+  check: () => undefined,
+});

@@ -1,0 +1,99 @@
+import { PoolError } from '../errors.js';
+import { describeValue, type Fields, type Given, isPlainObject, type Resolved } from './fields.js';
+
+/** The problems found so far, one sentence each. */
+export interface Problems {
+  /** Options that are wrong. */
+  readonly wrong: string[];
+  /** Options that are right, but not supported by this version. */
+  readonly unsupported: string[];
+}
+
+/**
+ * Reads `given` by the table `fields`: fills in the defaults and adds each problem to `problems`. Never throws, so that
+ * one error can list everything; use the result only when no problem was found.
+ *
+ * @param path name of the object in error messages; empty for the options themselves
+ * @param alsoKnown names that are read elsewhere, as suggestions for an unknown key
+ */
+export function readOptions<F extends Fields>(
+  fields: F,
+  given: unknown,
+  path: string,
+  problems: Problems,
+  alsoKnown: readonly string[] = [],
+): Resolved<F> {
+  const values: Record<string, unknown> = {};
+  if (!isPlainObject(given)) {
+    problems.wrong.push(`${path || 'the options'} must be an object, got ${describeValue(given)}`);
+    given = {};
+  }
+  const source = given as Record<string, unknown>;
+  const prefix = path === '' ? '' : `${path}.`;
+  for (const key of Object.keys(source)) {
+    if (!Object.hasOwn(fields, key))
+      problems.wrong.push(unknownKey(prefix + key, key, [...Object.keys(fields), ...alsoKnown]));
+  }
+  for (const [key, field] of Object.entries(fields)) {
+    const value = Object.hasOwn(source, key) ? source[key] : undefined;
+    values[key] = field.default;
+    if (value === undefined && !field.required) continue;
+    if (field.later !== undefined) {
+      problems.unsupported.push(`${prefix}${key} is not supported by this version: ${field.later}`);
+      continue;
+    }
+    const problem = field.check(value);
+    // A wrong value is replaced by the default. So a check that compares options does not report the same mistake again.
+    if (problem === undefined) values[key] = value;
+    else problems.wrong.push(`${prefix}${key} must be ${problem}`);
+  }
+  return values as Resolved<F>;
+}
+
+/**
+ * @param what names the options in the message
+ * @throws PoolError that lists every problem, if there is one: `INVALID_OPTIONS`, or `NOT_SUPPORTED` when nothing is wrong
+ */
+export function refuse({ wrong, unsupported }: Problems, what: string): void {
+  const problems = [...wrong, ...unsupported];
+  if (problems.length === 0) return;
+  throw new PoolError(
+    wrong.length > 0 ? 'INVALID_OPTIONS' : 'NOT_SUPPORTED',
+    `${problems.length === 1 ? 'One problem' : `${problems.length} problems`} in ${what}:\n${problems
+      .map((problem) => `  - ${problem}`)
+      .join('\n')}`,
+    { problems },
+  );
+}
+
+/** Makes the function that checks the options of one call, and fills in the defaults. It throws as {@link refuse} does. */
+export function reader<F extends Fields>(fields: F, what: string) {
+  return (given: Given<F>): Resolved<F> => {
+    const problems: Problems = { wrong: [], unsupported: [] };
+    const options = readOptions(fields, given, '', problems);
+    refuse(problems, what);
+    return options;
+  };
+}
+
+function unknownKey(path: string, key: string, known: readonly string[]): string {
+  const nearest = known
+    .map((name) => ({ name, distance: editDistance(key.toLowerCase(), name.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance)[0];
+  const isClose = nearest !== undefined && nearest.distance <= Math.max(2, Math.floor(key.length / 3));
+  return `${path} is not a known option${isClose ? `; did you mean '${nearest.name}'?` : ''}`;
+}
+
+/** Levenshtein distance. */
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= a.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= b.length; column++) {
+      const replaced = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1);
+      current.push(Math.min(replaced, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1));
+    }
+    previous = current;
+  }
+  return previous[b.length] ?? 0;
+}

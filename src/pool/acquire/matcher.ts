@@ -1,0 +1,157 @@
+import type { PoolError } from '../../errors.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { ServerInstance } from '../../server/server-instance.js';
+import type { Limit } from '../events.js';
+import { type Evictable, evictableIn, evictionOrder } from '../instances/eviction.js';
+import type { Fleet } from '../instances/fleet.js';
+import { isOpen, type OpenEntry, type ServerEntry } from '../instances/server-entry.js';
+import type { Breakers } from '../supervision/breakers.js';
+import type { AcquireQueue } from './acquire-queue.js';
+import { type Decision, decide, type Room } from './admission.js';
+import type { Waiter, WaitingClass, WaitingServer } from './waiter.js';
+
+/** What is to be done for the caller that comes next. */
+export interface Match {
+  readonly waiter: Waiter;
+  readonly entry: OpenEntry;
+  readonly decision: Extract<Decision, { action: 'reuse' | 'spawn' | 'evict' }> | Refusal;
+}
+
+interface Refusal {
+  readonly action: 'refuse';
+  readonly error: PoolError;
+}
+
+/**
+ * Finds the oldest caller for which something can be done: asks `admission.decide` for the next of each class, in order of
+ * arrival. A slot that comes free is claimed for the caller that it will serve, so two never wait for the same slot. A
+ * caller that only a release can help does not hold up those behind it whose server has room.
+ */
+export class Matcher {
+  readonly #queue: AcquireQueue;
+  readonly #fleet: Fleet;
+  readonly #breakers: Breakers;
+  readonly #clock: Clock;
+  /** Slots that come free on which callers count. */
+  #claimed = 0;
+  readonly #promised = new Set<WaitingClass>();
+  /** Whether `maxProcesses` leaves nothing for any caller that needs a slot. */
+  #isFull = false;
+
+  constructor(queue: AcquireQueue, fleet: Fleet, breakers: Breakers, clock: Clock) {
+    this.#queue = queue;
+    this.#fleet = fleet;
+    this.#breakers = breakers;
+    this.#clock = clock;
+  }
+
+  /** Whether callers wait because all slots of the pool are taken. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  /** Forgets the claims of the last search: what they counted on may have changed. */
+  begin(): void {
+    this.#claimed = 0;
+    for (const waiting of this.#promised) {
+      waiting.promised = 0;
+      waiting.server.claimed = 0;
+      waiting.server.isStuck = false;
+      waiting.provide();
+      if (waiting.count > 0) this.#queue.rank(waiting, this.#clock.now());
+    }
+    this.#promised.clear();
+  }
+
+  /** The next thing to do; undefined when nothing can be done for any caller. */
+  next(): Match | undefined {
+    const now = this.#clock.now();
+    for (const leaseClass of this.#fleet.takeChanges()) this.#queue.refresh(leaseClass, now);
+    this.#isFull = false;
+    for (;;) {
+      const server = this.#queue.hungry.first;
+      const waiting = server?.hungry.first;
+      const entry = server?.entry;
+      if (!server || !waiting || !isOpen(entry)) return undefined;
+      const waiter = waiting.leaseClass.hasFree(now) ? waiting.first : waiting.next;
+      if (waiter === undefined) return undefined;
+      const decision = this.#decide(entry, waiting, now);
+      const refusal = decision.action === 'reuse' ? undefined : this.#breakers.refusal(waiting.leaseClass);
+      if (refusal === undefined) {
+        if (decision.action !== 'wait') {
+          if (decision.action === 'evict') this.#claim(waiting, decision.from === 'server');
+          return { waiter, entry, decision };
+        }
+        if (decision.for === 'ending') this.#claim(waiting, entry.isFull);
+        else if (decision.for === 'release' && decision.limit === 'maxProcesses') {
+          this.#isFull = true;
+          return undefined;
+        } else this.#stop(server);
+      } else if (waiting.leaseClass.isServing) {
+        // What runs may come free for it; for a start that is not made no instance is evicted.
+        waiting.isRefused = true;
+        this.#queue.rank(waiting, now);
+        this.#queue.lookAgain(waiting, this.#breakers.retryAt(waiting.leaseClass) ?? Infinity);
+      } else return { waiter, entry, decision: { action: 'refuse', error: refusal } };
+    }
+  }
+
+  /** The limit that keeps a caller waiting; undefined while a start or a slot is on its way to it. */
+  limitOf(waiter: Waiter): Limit | undefined {
+    const waiting = waiter.queuedIn;
+    if (waiting === undefined || waiting.isProvided(waiter)) return undefined;
+    if (waiting.server.isStuck || waiting.isRefused) return 'maxInstances';
+    return this.#isFull ? 'maxProcesses' : undefined;
+  }
+
+  #decide(entry: OpenEntry, waiting: WaitingClass, now: number): Decision {
+    const fleet = this.#fleet;
+    const server: Room = {
+      used: entry.used,
+      limit: entry.definition.maxInstances,
+      ending: entry.ending.size - waiting.server.claimed,
+      evictable: entry.idleCount > 0 || (entry.isFull && this.#hasSurplusStart(entry)),
+    };
+    const pool: Room = {
+      used: fleet.used,
+      limit: fleet.maxProcesses,
+      ending: fleet.endingCount - this.#claimed,
+      evictable: fleet.idleCount > 0 || (fleet.used >= fleet.maxProcesses && this.#hasSurplusStart()),
+    };
+    // Callers for whom a start has a seat are passed over already.
+    return decide({ free: waiting.leaseClass.hasFree(now), starting: 0, server, pool });
+  }
+
+  /** The tree that is ended to make room, of one server or of any. */
+  victim(entry?: ServerEntry): ServerInstance | undefined {
+    return evictionOrder(this.evictable(entry))[0];
+  }
+
+  /** What could be ended to make room, of one server or of any. */
+  evictable(entry?: ServerEntry): Evictable {
+    const entries = entry ? [entry] : [...this.#fleet.entries.values()];
+    return evictableIn(entries.flatMap(({ classes }) => [...classes.values()]));
+  }
+
+  #hasSurplusStart(entry?: ServerEntry): boolean {
+    for (const leaseClass of this.#fleet.starting) {
+      if ((entry === undefined || leaseClass.entry === entry) && leaseClass.surplusStarts.length > 0) return true;
+    }
+    return false;
+  }
+
+  /** A slot that comes free counts for the server too, if the caller needs it there. */
+  #claim(waiting: WaitingClass, ofServer: boolean): void {
+    this.#claimed += 1;
+    if (ofServer) waiting.server.claimed += 1;
+    waiting.promised += 1;
+    this.#promised.add(waiting);
+    waiting.provide();
+    this.#queue.rank(waiting, this.#clock.now());
+  }
+
+  #stop(server: WaitingServer): void {
+    server.isStuck = true;
+    this.#queue.rankServer(server);
+  }
+}

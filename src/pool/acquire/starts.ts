@@ -1,0 +1,138 @@
+import type { PoolError } from '../../errors.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { Due, DueTimes } from '../../runtime/due-times.js';
+import type { InstanceObserver } from '../../server/instance-context.js';
+import type { ServerInstance } from '../../server/server-instance.js';
+import type { Fleet } from '../instances/fleet.js';
+import { type LeaseScope, reuseKey, SPARE } from '../instances/lease-scope.js';
+import { isOpen, type LeaseClass, type OpenEntry, startsNeeded } from '../instances/server-entry.js';
+import type { InstanceSupervisor } from '../supervision/instance-supervisor.js';
+import type { AcquireQueue } from './acquire-queue.js';
+
+export interface StartsDeps {
+  readonly clock: Clock;
+  readonly dueTimes: DueTimes;
+  readonly fleet: Fleet;
+  readonly queue: AcquireQueue;
+  readonly supervisor: InstanceSupervisor;
+}
+
+/** The starts of a pool: for callers, for `minIdle`, for leases that wait; what follows when one fails or is not needed. */
+export class Starts {
+  readonly #deps: StartsDeps;
+  /** Set when a start for `minIdle` failed: the scheduler looks again then. */
+  readonly #retry: Due = { rank: 0, place: -1, order: 0, fallDue: () => {} };
+
+  constructor(deps: StartsDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Starts an instance for a caller.
+   * @throws PoolError when it was refused at once
+   */
+  start(entry: OpenEntry, scope: LeaseScope, observer: InstanceObserver<ServerInstance>): void {
+    const { supervisor } = this.#deps;
+    supervisor.launch(supervisor.admit(entry, scope, observer));
+  }
+
+  /** Starts an instance that no caller asked for; undefined when it was refused at once. */
+  startSpare(
+    entry: OpenEntry,
+    scope: LeaseScope,
+    observer: InstanceObserver<ServerInstance>,
+  ): ServerInstance | undefined {
+    const { supervisor } = this.#deps;
+    try {
+      const instance = supervisor.admit(entry, scope, observer);
+      supervisor.markSpare(instance);
+      supervisor.launch(instance);
+      return instance;
+    } catch {
+      this.#spareFailed(entry);
+      return undefined;
+    }
+  }
+
+  /** Launches a successor. When it is refused at once, callers that count on it learn of that. */
+  launchSuccessor(instance: ServerInstance): void {
+    const { fleet, supervisor } = this.#deps;
+    const leaseClass = fleet.classOf(instance);
+    const { seats } = instance;
+    try {
+      supervisor.launch(instance);
+    } catch (error) {
+      if (leaseClass) this.#rejectOldest(leaseClass, seats, error as PoolError);
+    }
+  }
+
+  /** Starts what `minIdle` asks for, where there is room that no caller needs. */
+  fillMinimum(observer: InstanceObserver<ServerInstance>): void {
+    for (const entry of this.#deps.fleet.withMinimum) {
+      while (isOpen(entry) && this.#lacksSpare(entry)) this.startSpare(entry, SPARE, observer);
+    }
+  }
+
+  /** A start failed: callers that waited longest get its error, as many as it had seats for, unless others have room. */
+  failed(instance: ServerInstance, error: PoolError): void {
+    const { fleet, supervisor } = this.#deps;
+    const leaseClass = fleet.classOf(instance);
+    const { seats } = instance;
+    supervisor.startFailed(instance, error);
+    if (leaseClass === undefined) return;
+    this.#rejectOldest(leaseClass, seats, error);
+    if (supervisor.isSpare(instance)) this.#spareFailed(leaseClass.entry);
+  }
+
+  /** A spare instance that ends before its first use would be started again and again without a pause. */
+  spareCrashed(instance: ServerInstance): void {
+    const { fleet, supervisor } = this.#deps;
+    const entry = fleet.classOf(instance)?.entry;
+    // While it starts, its failure is reported as that of a start.
+    if (entry === undefined || instance.uses > 0 || fleet.isStarting(instance)) return;
+    if (supervisor.isSpare(instance)) this.#spareFailed(entry);
+  }
+
+  /**
+   * A start belongs to the pool and serves the next caller. When there is none, the youngest that neither a minimum nor
+   * `warm()` asks for ends.
+   */
+  endUnwanted(leaseClass: LeaseClass): void {
+    const { fleet, supervisor } = this.#deps;
+    const { entry, key, freeStarts: starts, waiting, ready } = leaseClass;
+    // A shutdown ends all starts itself.
+    if (!isOpen(entry) || !fleet.isOpen || starts.length === 0) return;
+    const isSpareClass = key === reuseKey(entry.definition, SPARE);
+    const missing = isSpareClass ? Math.max(0, entry.definition.minIdle - ready) : 0;
+    const asked = starts.filter((instance) => !supervisor.isSpare(instance));
+    const wanted = startsNeeded(starts, waiting) + missing;
+    if (starts.length > Math.max(wanted, starts.length - asked.length)) void asked.at(-1)?.stop('unwanted');
+  }
+
+  #rejectOldest(leaseClass: LeaseClass, seats: number, error: PoolError): void {
+    const { queue } = this.#deps;
+    if (!isOpen(leaseClass.entry)) return;
+    const count = Math.min(seats, leaseClass.waiting - leaseClass.startingSeats);
+    for (const waiter of queue.oldest(leaseClass, count)) {
+      queue.reject(waiter, error);
+      this.endUnwanted(leaseClass);
+    }
+  }
+
+  #spareFailed(entry: OpenEntry | LeaseClass['entry']): void {
+    const { clock, dueTimes, fleet } = this.#deps;
+    dueTimes.noLaterThan(this.#retry, fleet.spareFailed(entry, clock.now()));
+  }
+
+  #lacksSpare(entry: OpenEntry): boolean {
+    const { clock, dueTimes, fleet } = this.#deps;
+    const { minIdle } = entry.definition;
+    const leaseClass = entry.find(SPARE);
+    if (leaseClass && leaseClass.ready + leaseClass.starts.length >= minIdle) return false;
+    if (entry.retryAt > clock.now()) {
+      dueTimes.noLaterThan(this.#retry, entry.retryAt);
+      return false;
+    }
+    return fleet.hasRoom(entry);
+  }
+}

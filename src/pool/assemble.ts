@@ -1,0 +1,76 @@
+import type { ResolvedPoolOptions } from '../config/options.js';
+import { CleanupQueue } from '../process/cleanup-queue.js';
+import type { Launcher } from '../process/launcher.js';
+import { currentPlatform } from '../process/platforms/current-platform.js';
+import { ProcessRegistry } from '../process/process-registry.js';
+import { WriteBudget } from '../protocol/channels/write-budget.js';
+import { type Clock, systemClock } from '../runtime/clock.js';
+import { DueTimes } from '../runtime/due-times.js';
+import { KeepAlive } from '../runtime/keep-alive.js';
+import type { Outbox } from '../runtime/outbox.js';
+import { AcquireQueue } from './acquire/acquire-queue.js';
+import { Matcher } from './acquire/matcher.js';
+import { Scheduler } from './acquire/scheduler.js';
+import { Starts } from './acquire/starts.js';
+import type { PoolEmitter } from './events.js';
+import { Fleet } from './instances/fleet.js';
+import { IdleWatch } from './instances/idle-watch.js';
+import { LeaseEvents } from './leases/lease-events.js';
+import { LeaseManager } from './leases/lease-manager.js';
+import { LocalHost, type ServerHost } from './local-host.js';
+import { newMetrics } from './metrics.js';
+import { Breakers } from './supervision/breakers.js';
+import { CrashRecovery } from './supervision/crash-recovery.js';
+import { InstanceSupervisor } from './supervision/instance-supervisor.js';
+import { RollingReplacement } from './supervision/rolling-replacement.js';
+
+/** What a pool stands on. Tests, and hosts with other kinds of processes, bring their own. */
+export interface PoolDependencies {
+  readonly clock?: Clock;
+  readonly launcher?: Launcher;
+}
+
+const MB = 1_048_576;
+
+export type PoolParts = ReturnType<typeof assemble>;
+
+/** The parts of a pool. Each is made of those above it, and knows no other. */
+export function assemble(
+  options: ResolvedPoolOptions,
+  dependencies: PoolDependencies,
+  emitter: PoolEmitter,
+  outbox: Outbox,
+) {
+  const platform = currentPlatform();
+  const clock = dependencies.clock ?? systemClock;
+  const hold = new KeepAlive();
+  const dueTimes = new DueTimes();
+  const metrics = newMetrics();
+  const registry = new ProcessRegistry(platform.table, outbox);
+  const cleanup = new CleanupQueue(options.cleanup, outbox);
+  const host = dependencies.launcher ? elsewhere(dependencies.launcher) : new LocalHost(options, platform, emitter);
+  const writeBudget = new WriteBudget(options.maxBufferedMB * MB);
+  const context = { clock, hold, launcherFor: () => host.launcher, registry, cleanup, writeBudget };
+
+  const fleet = new Fleet(options.limits.maxProcesses);
+  const idleWatch = new IdleWatch(fleet, dueTimes);
+  const leaseEvents = new LeaseEvents(emitter, metrics);
+  const leases = new LeaseManager(fleet, dueTimes, leaseEvents, options.leakDetection);
+  const breakers = new Breakers(clock, emitter);
+  const kept = { clock, hold, dueTimes, emitter, metrics, fleet, leases, leaseEvents, breakers };
+  const recovery = new CrashRecovery(kept);
+  const supervisor = new InstanceSupervisor({ ...kept, recovery, context });
+  const queue = new AcquireQueue({ ...kept, events: leaseEvents });
+  const matcher = new Matcher(queue, fleet, breakers, clock);
+  const starts = new Starts({ ...kept, queue, supervisor });
+  const { maxWaiting } = options;
+  const acquiring = { ...kept, maxWaiting, outbox, idleWatch, queue, matcher, starts, recovery, supervisor };
+  const scheduler = new Scheduler(acquiring);
+  const replacement = new RollingReplacement({ ...kept, operations: scheduler, recovery, supervisor });
+  return { ...acquiring, registry, cleanup, host, scheduler, replacement };
+}
+
+/** Processes that do not live on this host, so that it need not take care of them. */
+function elsewhere(launcher: Launcher): ServerHost {
+  return { launcher, containment: () => undefined, end: () => Promise.resolve() };
+}

@@ -1,0 +1,333 @@
+import type { ResolvedDefinition } from '../../config/options.js';
+import type { PoolError } from '../../errors.js';
+import type { EndReason } from '../../server/end-reason.js';
+import type { ServerInstance } from '../../server/server-instance.js';
+import { type LeaseScope, reuseKey } from './lease-scope.js';
+import { isOpen, LeaseClass, type OpenEntry, ServerEntry } from './server-entry.js';
+
+/** Backoff of starts for `minIdle` that fail, ms: 1 s, 2 s, 4 s, … */
+const FIRST_RETRY = 1_000;
+const LONGEST_RETRY = 60_000;
+
+/**
+ * The trees of a pool, by server and by use. Counts slots: a tree has one from the tick before its spawn until its death is
+ * proven. Decides nothing.
+ */
+export class Fleet {
+  readonly entries = new Map<string, ServerEntry>();
+  /** Those with a `minIdle`. */
+  readonly withMinimum = new Set<ServerEntry>();
+  /** Most slots. */
+  readonly maxProcesses: number;
+  /** Slots taken. */
+  used = 0;
+  /** Most slots that were taken at once. */
+  mostUsed = 0;
+  idleCount = 0;
+  /** Slots that come free. */
+  endingCount = 0;
+  /** Classes with starts on the way. */
+  readonly starting = new Set<LeaseClass>();
+  readonly #classes = new Map<ServerInstance, LeaseClass>();
+  /** Instances that wait for the slot of the one they replace, by that. */
+  readonly #successors = new Map<ServerInstance, ServerInstance>();
+  #changes: LeaseClass[] = [];
+  #isOpen = true;
+
+  constructor(maxProcesses: number) {
+    this.maxProcesses = maxProcesses;
+  }
+
+  /** Whether anything may still be started; false once the pool ends. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  close(): void {
+    this.#isOpen = false;
+  }
+
+  /** The classes of which something changed since the last call that may matter to a caller. */
+  takeChanges(): readonly LeaseClass[] {
+    const changes = this.#changes;
+    if (changes.length > 0) this.#changes = [];
+    for (const leaseClass of changes) leaseClass.isChanged = false;
+    return changes;
+  }
+
+  /** Something of a class changed: the scheduler looks at its callers again. */
+  changed(leaseClass: LeaseClass): void {
+    if (leaseClass.isChanged) return;
+    leaseClass.isChanged = true;
+    this.#changes.push(leaseClass);
+  }
+
+  // Servers.
+
+  define(definition: ResolvedDefinition): ServerEntry {
+    const entry = this.entries.get(definition.name) ?? new ServerEntry(definition.name);
+    this.entries.set(entry.name, entry);
+    entry.definition = definition;
+    // What failed before the change says nothing about what comes after it.
+    entry.lastFailure = undefined;
+    entry.undeclared.clear();
+    entry.failures = 0;
+    entry.retryAt = 0;
+    if (definition.minIdle > 0) this.withMinimum.add(entry);
+    else this.withMinimum.delete(entry);
+    // A change of policy alone holds for the processes that run.
+    for (const instance of entry.instances)
+      if (instance.definition.key === definition.key) instance.definition = definition;
+    for (const leaseClass of entry.classes.values()) this.changed(leaseClass);
+    return entry;
+  }
+
+  /** Takes a definition away. The entry stays while trees of it take slots. */
+  undefine(entry: ServerEntry): void {
+    entry.definition = undefined;
+    this.withMinimum.delete(entry);
+    if (entry.instances.size === 0) this.entries.delete(entry.name);
+  }
+
+  /** The open entry of an instance or a caller; undefined when its server was removed. */
+  openEntry({ name }: { readonly name: string }): OpenEntry | undefined {
+    const entry = this.entries.get(name);
+    return isOpen(entry) ? entry : undefined;
+  }
+
+  /** The class of a scope, made if there is none. */
+  classFor(entry: OpenEntry, scope: LeaseScope): LeaseClass {
+    return this.#class(entry, reuseKey(entry.definition, scope));
+  }
+
+  /** The class of an instance that has not ended. */
+  classOf(instance: ServerInstance): LeaseClass | undefined {
+    return this.#classes.get(instance);
+  }
+
+  /** Forgets a class that has neither instances nor callers: there may be many tenants. */
+  prune(leaseClass: LeaseClass): void {
+    const { entry, key, instances, waiting } = leaseClass;
+    if (instances.size === 0 && waiting === 0 && entry.classes.get(key) === leaseClass) entry.classes.delete(key);
+  }
+
+  *instances(): Generator<ServerInstance> {
+    for (const { instances } of this.entries.values()) yield* instances;
+  }
+
+  // Slots.
+
+  /** Whether one more tree fits into both budgets. */
+  hasRoom({ isFull }: OpenEntry): boolean {
+    return !isFull && this.used < this.maxProcesses;
+  }
+
+  /** Takes a slot for an instance that is about to be spawned. */
+  addStart(entry: ServerEntry, instance: ServerInstance): void {
+    this.#addStarting(entry, instance);
+    this.#take(entry);
+  }
+
+  /** The same for an instance that gets the slot of `predecessor`, as soon as that is proven dead. */
+  addSuccessor(entry: ServerEntry, successor: ServerInstance, predecessor: ServerInstance): void {
+    this.#successors.set(predecessor, successor);
+    this.#noLongerFrees(entry, predecessor);
+    this.#addStarting(entry, successor);
+  }
+
+  /** The slot of `predecessor` stays taken by what could not be ended: its successor takes one of its own. */
+  separate(entry: ServerEntry, predecessor: ServerInstance): void {
+    if (this.#successors.delete(predecessor)) this.#take(entry);
+  }
+
+  /** The instance whose slot this one waits for; undefined when it has one of its own. */
+  predecessorOf(instance: ServerInstance): ServerInstance | undefined {
+    for (const [predecessor, successor] of this.#successors) if (successor === instance) return predecessor;
+    return undefined;
+  }
+
+  /** An instance begins to end: it is neither idle nor shared any more, but keeps its slot. */
+  markEnding(instance: ServerInstance): void {
+    const leaseClass = this.#classes.get(instance);
+    if (leaseClass === undefined) return;
+    const { entry } = leaseClass;
+    if (take(leaseClass.idle, instance)) this.#countIdle(entry, -1);
+    take(leaseClass.shared, instance);
+    // The slot of one that has a successor does not come free, and a successor may have none yet.
+    if (!this.#successors.has(instance) && this.predecessorOf(instance) === undefined) this.#frees(entry, instance);
+    this.changed(leaseClass);
+  }
+
+  /** It was not proven dead: its slot will not come free by itself. */
+  markQuarantined(instance: ServerInstance): void {
+    const leaseClass = this.#classes.get(instance);
+    if (leaseClass === undefined) return;
+    this.#noLongerFrees(leaseClass.entry, instance);
+    this.changed(leaseClass);
+  }
+
+  /** Gives the slot back, or to its successor. */
+  remove(instance: ServerInstance): void {
+    const leaseClass = this.#classes.get(instance);
+    if (leaseClass === undefined) return;
+    const { entry } = leaseClass;
+    this.removeStart(instance);
+    this.#classes.delete(instance);
+    entry.instances.delete(instance);
+    leaseClass.instances.delete(instance);
+    this.#noLongerFrees(entry, instance);
+    const predecessor = this.predecessorOf(instance);
+    const successor = this.#successors.get(instance);
+    this.#successors.delete(instance);
+    if (predecessor) {
+      // It never had the slot: that goes to its own successor, or comes free with its predecessor.
+      this.#successors.delete(predecessor);
+      if (successor) this.#successors.set(predecessor, successor);
+      else if (predecessor.state === 'stopping') this.#frees(entry, predecessor);
+    } else if (successor === undefined) {
+      entry.used -= 1;
+      this.used -= 1;
+    }
+    this.changed(leaseClass);
+    this.prune(leaseClass);
+    if (entry.definition === undefined && entry.instances.size === 0) this.entries.delete(entry.name);
+  }
+
+  // Use.
+
+  /** A start that succeeded, failed, or was given up: no caller counts on it any more. */
+  removeStart(instance: ServerInstance): void {
+    const leaseClass = this.#classes.get(instance);
+    if (leaseClass === undefined || !take(leaseClass.starts, instance)) return;
+    leaseClass.entry.startCount -= 1;
+    if (leaseClass.starts.length === 0) this.starting.delete(leaseClass);
+    this.changed(leaseClass);
+  }
+
+  /** A start succeeded: what failed before it is history. */
+  startSucceeded(instance: ServerInstance): void {
+    const entry = this.#classes.get(instance)?.entry;
+    if (entry) entry.lastFailure = undefined;
+    this.removeStart(instance);
+  }
+
+  startFailed(instance: ServerInstance, error: PoolError, at: number): void {
+    const leaseClass = this.#classes.get(instance);
+    if (leaseClass) leaseClass.entry.lastFailure = { error, key: leaseClass.key, at };
+  }
+
+  /** A start for `minIdle` failed: the next one waits longer. Returns the clock time at which it may be tried. */
+  spareFailed(entry: ServerEntry, now: number): number {
+    entry.retryAt = now + Math.min(FIRST_RETRY * 2 ** entry.failures, LONGEST_RETRY);
+    entry.failures += 1;
+    return entry.retryAt;
+  }
+
+  /** An instance served a caller: failures of starts before it are history. */
+  provenUseful({ entry }: LeaseClass): void {
+    entry.failures = 0;
+  }
+
+  /** Those of `capabilities` for which this is the first call since the definition was changed. */
+  newlyUndeclared(instance: ServerInstance, capabilities: readonly string[]): readonly string[] {
+    const undeclared = this.entries.get(instance.name)?.undeclared;
+    const first = capabilities.filter((name) => undeclared?.has(name) === false);
+    for (const name of first) undeclared?.add(name);
+    return first;
+  }
+
+  isStarting(instance: ServerInstance): boolean {
+    return this.#classes.get(instance)?.starts.includes(instance) ?? false;
+  }
+
+  /** An instance without a lease waits for the next one. */
+  park(leaseClass: LeaseClass, instance: ServerInstance, now: number): void {
+    instance.idleSince = now;
+    leaseClass.idle.push(instance);
+    this.#countIdle(leaseClass.entry, 1);
+    this.changed(leaseClass);
+  }
+
+  /** The idle instance used last, so that the others can grow old and end. */
+  takeIdle(leaseClass: LeaseClass): ServerInstance | undefined {
+    const instance = leaseClass.idle.pop();
+    if (instance === undefined) return undefined;
+    this.#countIdle(leaseClass.entry, -1);
+    if (leaseClass.waiting > 0) this.changed(leaseClass);
+    return instance;
+  }
+
+  /** A shared instance has leases now. */
+  addShared(leaseClass: LeaseClass, instance: ServerInstance): void {
+    leaseClass.shared.push(instance);
+    this.changed(leaseClass);
+  }
+
+  /** A shared instance has no lease any more. */
+  removeShared(leaseClass: LeaseClass, instance: ServerInstance): void {
+    take(leaseClass.shared, instance);
+  }
+
+  /** An instance may not be leased again: it ends with its last lease. The first reason stays. */
+  retire(instance: ServerInstance, reason: EndReason): void {
+    instance.retired ??= reason;
+    this.#instanceChanged(instance);
+  }
+
+  /** It may be leased again, since no other could take its place. */
+  unretire(instance: ServerInstance): void {
+    instance.retired = undefined;
+    this.#instanceChanged(instance);
+  }
+
+  #instanceChanged(instance: ServerInstance): void {
+    const leaseClass = this.#classes.get(instance);
+    if (leaseClass) this.changed(leaseClass);
+  }
+
+  #class(entry: ServerEntry, key: string): LeaseClass {
+    const known = entry.classes.get(key);
+    if (known) return known;
+    const made = new LeaseClass(entry, key);
+    entry.classes.set(key, made);
+    return made;
+  }
+
+  #addStarting(entry: ServerEntry, instance: ServerInstance): void {
+    const leaseClass = this.#class(entry, reuseKey(instance.definition, instance));
+    this.#classes.set(instance, leaseClass);
+    entry.instances.add(instance);
+    leaseClass.instances.add(instance);
+    leaseClass.starts.push(instance);
+    entry.startCount += 1;
+    this.starting.add(leaseClass);
+    this.changed(leaseClass);
+  }
+
+  #take(entry: ServerEntry): void {
+    entry.used += 1;
+    this.used += 1;
+    this.mostUsed = Math.max(this.mostUsed, this.used);
+  }
+
+  #countIdle(entry: ServerEntry, change: 1 | -1): void {
+    entry.idleCount += change;
+    this.idleCount += change;
+  }
+
+  #frees(entry: ServerEntry, instance: ServerInstance): void {
+    entry.ending.add(instance);
+    this.endingCount += 1;
+  }
+
+  #noLongerFrees(entry: ServerEntry, instance: ServerInstance): void {
+    if (entry.ending.delete(instance)) this.endingCount -= 1;
+  }
+}
+
+/** Takes `instance` out of the list. */
+function take(list: ServerInstance[], instance: ServerInstance): boolean {
+  const index = list.indexOf(instance);
+  if (index !== -1) list.splice(index, 1);
+  return index !== -1;
+}

@@ -1,0 +1,53 @@
+import type { EndReason } from '../../server/end-reason.js';
+import type { ServerInstance } from '../../server/server-instance.js';
+import { reuseKey, SPARE } from './lease-scope.js';
+import type { LeaseClass, ServerEntry } from './server-entry.js';
+
+/** Why an instance may not be used again after its lease, or undefined when it may. */
+export function whyNotAgain(
+  {
+    definition,
+    retired,
+    uses,
+    expiresAt,
+    sharing,
+  }: Pick<ServerInstance, 'definition' | 'retired' | 'uses' | 'expiresAt' | 'sharing'>,
+  now: number,
+): EndReason | undefined {
+  if (retired !== undefined) return retired;
+  if (sharing === 'dedicated' || definition.reuse === 'never') return 'released';
+  if (uses >= definition.maxUses) return 'max-uses';
+  if (expiresAt <= now) return 'max-lifetime';
+  return undefined;
+}
+
+/** What is to become of an idle instance. */
+export interface IdleVerdict {
+  readonly instance: ServerInstance;
+  /** Why its time is over, or undefined when it stays. */
+  readonly reason: EndReason | undefined;
+}
+
+/** The idle instances of a server, with those among them whose time is over. */
+export function idleVerdicts(entry: ServerEntry, now: number): IdleVerdict[] {
+  return [...entry.classes.values()].flatMap((leaseClass) =>
+    leaseClass.idle.map((instance) => ({ instance, reason: whyIdleEnds(leaseClass, instance, now) })),
+  );
+}
+
+/** Why the time of one idle instance is over; undefined when it stays. */
+export function whyIdleEnds(leaseClass: LeaseClass, instance: ServerInstance, now: number): EndReason | undefined {
+  if (instance.expiresAt <= now) return 'max-lifetime';
+  return isKept(leaseClass, instance) || idleUntil(instance) > now ? undefined : 'idle';
+}
+
+/** Clock time at which an idle instance that is not kept has had its time. */
+export function idleUntil({ idleSince, definition }: ServerInstance): number {
+  return idleSince + definition.idleTimeout;
+}
+
+/** Whether it is one of the spare instances that `minIdle` asks for: of those the youngest are kept, which stand last. */
+export function isKept({ entry: { definition }, key, idle }: LeaseClass, instance: ServerInstance): boolean {
+  if (!definition || definition.minIdle === 0 || key !== reuseKey(definition, SPARE)) return false;
+  return idle.indexOf(instance) >= idle.length - definition.minIdle;
+}

@@ -1,0 +1,75 @@
+import type { PoolError } from '../../errors.js';
+import type { LeaseEvent, PoolEmitter, PoolEvents, QueueEvent } from '../events.js';
+import type { PoolMetrics } from '../metrics.js';
+import type { Lease } from './lease.js';
+
+/**
+ * Emits the events of leases and of callers that wait for one, and counts them. Times are ms, rounded. On the warm path the
+ * payload of an event without a listener would cost more than the lease, so it is not made.
+ */
+export class LeaseEvents {
+  readonly #emitter: PoolEmitter;
+  readonly #metrics: PoolMetrics;
+
+  constructor(emitter: PoolEmitter, metrics: PoolMetrics) {
+    this.#emitter = emitter;
+    this.#metrics = metrics;
+  }
+
+  waiting(waiter: QueueEvent, waiting: number): void {
+    if (this.#isHeard('queue:waiting')) this.#emitter.emit('queue:waiting', { ...queueEvent(waiter), waiting });
+  }
+
+  limitReached(reached: PoolEvents['limit:reached']): void {
+    if (this.#isHeard('limit:reached')) this.#emitter.emit('limit:reached', reached);
+  }
+
+  served(waiter: QueueEvent, waited: number): void {
+    if (this.#isHeard('queue:served')) this.#emitter.emit('queue:served', { ...queueEvent(waiter), waited });
+  }
+
+  rejected(waiter: QueueEvent, waited: number, { code }: PoolError): void {
+    this.#metrics.rejected += 1;
+    if (this.#isHeard('queue:rejected')) this.#emitter.emit('queue:rejected', { ...queueEvent(waiter), waited, code });
+  }
+
+  acquired(lease: Lease, waited: number): void {
+    this.#metrics.acquired += 1;
+    if (this.#isHeard('lease:acquired')) this.#emitter.emit('lease:acquired', { ...leaseEvent(lease), waited });
+  }
+
+  moved(lease: Lease, previousInstanceId: string): void {
+    if (this.#isHeard('lease:moved')) this.#emitter.emit('lease:moved', { ...leaseEvent(lease), previousInstanceId });
+  }
+
+  released(lease: Lease, now: number): void {
+    this.#metrics.released += 1;
+    if (!this.#isHeard('lease:released')) return;
+    this.#emitter.emit('lease:released', { ...leaseEvent(lease), held: Math.round(now - lease.acquiredAt) });
+  }
+
+  reclaimed(lease: Lease, now: number): void {
+    this.#metrics.reclaimed += 1;
+    const held = Math.round(now - lease.acquiredAt);
+    const silent = Math.round(now - lease.lastActivity);
+    this.#emitter.emit('lease:reclaimed', { ...leaseEvent(lease), held, silent });
+  }
+
+  leaked(lease: Lease, now: number): void {
+    this.#metrics.leaked += 1;
+    const held = Math.round(now - lease.acquiredAt);
+    this.#emitter.emit('lease:leaked', { ...leaseEvent(lease), held, stack: lease.stack });
+  }
+
+  #isHeard(event: keyof PoolEvents): boolean {
+    return this.#emitter.listenerCount(event) > 0;
+  }
+}
+
+function leaseEvent({ id, name, instanceId, tenant, owner }: Lease): LeaseEvent {
+  return { leaseId: id, name, instanceId, tenant, owner };
+}
+
+function queueEvent({ name, tenant, owner }: QueueEvent): QueueEvent {
+  return { name, tenant, owner };
+}

@@ -1,0 +1,223 @@
+import type { Readable } from 'node:stream';
+import { PoolError } from '../../errors.js';
+import type { CleanupReport } from '../../process/cleanup-queue.js';
+import type { PooledTransport, Session, SessionEnd, SessionOwner } from '../../protocol/session.js';
+import type { Clock } from '../../runtime/clock.js';
+import { type Deferred, deferred } from '../../runtime/deferred.js';
+import type { Due } from '../../runtime/due-times.js';
+import type { KeepAlive } from '../../runtime/keep-alive.js';
+import type { ServerInstance } from '../../server/server-instance.js';
+import type { LeaseScope } from '../instances/lease-scope.js';
+
+/** The right to talk to an instance, as `getServer()` returns it. */
+export interface PooledServer {
+  /** `lease-…`; stays the same for the life of the lease. */
+  readonly id: string;
+  /** Name of the server. */
+  readonly name: string;
+  /** `mcp-<timestamp>-<sequence>`: the process tree behind the lease. Changes when the server is restarted. */
+  readonly instanceId: string;
+  /** Pid of the process that was spawned: of `npx` itself, if `npx` starts the server. Changes with a restart, too. */
+  readonly pid: number | undefined;
+  readonly tenant: string | undefined;
+  readonly owner: string | undefined;
+  /**
+   * For `client.connect()` of an SDK v1 or v2 client. Closing it releases the lease.
+   * @throws PoolError `LEASE_RELEASED` when the lease ended and the transport was never used
+   */
+  readonly transport: PooledTransport;
+  /**
+   * Raw stderr of a `dedicated` server, else undefined. The pool reads it, too. A listener that is added in the turn in which
+   * `getServer()` resolves gets every byte; one that pauses it blocks a server that writes much.
+   */
+  readonly stderr: Readable | undefined;
+  /** Gives the server back, at once. False when that was done already. */
+  release(): boolean;
+  /**
+   * Resolves when the lease has ended and, if its process ended with it, that is proven: with the cleanup report then, and
+   * with undefined when the process lives on. Once the lease is released, a pending `ended` holds the host open. Never
+   * rejects.
+   */
+  readonly ended: Promise<CleanupReport | undefined>;
+  /** Releases, and awaits {@link ended}: for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Hears what happens to a lease. */
+export interface LeaseCallbacks {
+  /** The lease ends. Returns the end of its process, if that ends, too. */
+  leaseEnded(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined;
+  /** It may be silent, or held for long, since now. */
+  leaseDue(lease: Lease, now: number): void;
+}
+
+export interface LeaseDeps {
+  readonly hold: KeepAlive;
+  readonly clock: Clock;
+  readonly callbacks: LeaseCallbacks;
+}
+
+let sequence = 0;
+
+const ID_PREFIX = 'lease-';
+
+export class Lease implements PooledServer, SessionOwner, Due {
+  rank = 0;
+  place = -1;
+  order = 0;
+  /** Unique in this process. Leases are kept by it: a number is found faster than the string of the id. */
+  readonly number = ++sequence;
+  /** Clock time at which it was given out. */
+  readonly acquiredAt: number;
+  /** Clock time of its last message, or of its begin. */
+  lastActivity: number;
+  /** Whether `lease:leaked` was emitted. */
+  isLeakReported = false;
+  /** Where the borrower stood, when leak detection is on. */
+  readonly stack: string | undefined;
+  readonly #deps: LeaseDeps;
+  /** Private, so that a lease that is logged does not show the environment of its server. */
+  #instance: ServerInstance;
+  readonly #scope: LeaseScope;
+  #session: Session | undefined;
+  #end: SessionEnd | undefined;
+  /** Whether its outcome is known. */
+  #over = false;
+  #outcome: Promise<CleanupReport | undefined> | undefined;
+  #ended: Deferred<CleanupReport | undefined> | undefined;
+
+  constructor(deps: LeaseDeps, instance: ServerInstance, scope: LeaseScope, now: number, stack: string | undefined) {
+    this.#deps = deps;
+    this.#instance = instance;
+    this.#scope = scope;
+    this.acquiredAt = now;
+    this.lastActivity = now;
+    this.stack = stack;
+  }
+
+  /** The number of the lease of an id, or NaN. */
+  static numberOf(id: string): number {
+    const number = Number(String(id).slice(ID_PREFIX.length));
+    return `${ID_PREFIX}${number}` === id ? number : Number.NaN;
+  }
+
+  get id(): string {
+    return `${ID_PREFIX}${this.number}`;
+  }
+
+  get tenant(): string | undefined {
+    return this.#scope.tenant;
+  }
+
+  get owner(): string | undefined {
+    return this.#scope.owner;
+  }
+
+  get instance(): ServerInstance {
+    return this.#instance;
+  }
+
+  get name(): string {
+    return this.#instance.name;
+  }
+
+  get instanceId(): string {
+    return this.#instance.id;
+  }
+
+  get pid(): number | undefined {
+    return this.#instance.pid;
+  }
+
+  /** Its requests that are not answered. */
+  get openRequests(): number {
+    return this.#session?.openRequests ?? 0;
+  }
+
+  get transport(): PooledTransport {
+    if (this.#session === undefined) {
+      if (this.#end) throw this.#end.error();
+      this.#session = this.#instance.openSession(this);
+    }
+    return this.#session;
+  }
+
+  get stderr(): Readable | undefined {
+    return this.#instance.stderr;
+  }
+
+  get ended(): Promise<CleanupReport | undefined> {
+    if (this.#ended === undefined) {
+      this.#ended = deferred();
+      if (this.#over) this.#settle(this.#ended);
+    }
+    return this.#ended.promise;
+  }
+
+  release(): boolean {
+    return this.end(new Release(this));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.release();
+    await this.ended;
+  }
+
+  /** Ends the lease; its transport says why from now on. False when it has ended already. */
+  end(end: SessionEnd): boolean {
+    if (this.#end) return false;
+    this.#end = end;
+    this.#outcome = this.#deps.callbacks.leaseEnded(this, end);
+    this.#over = true;
+    if (this.#ended) this.#settle(this.#ended);
+    return true;
+  }
+
+  /** For how long it has been silent, ms. A client that waits for an answer is not silent: its server is busy. */
+  silence(now: number): number {
+    return this.openRequests > 0 ? 0 : now - this.lastActivity;
+  }
+
+  /** Its server is another process from now on. Only `LeaseManager` calls it, which counts the leases of both. */
+  moveTo(instance: ServerInstance): void {
+    this.#instance = instance;
+  }
+
+  /** Closes its transport, if it was used. Returns what is still to be done for its client, once the operation is complete. */
+  closeSession(end: SessionEnd): (() => void) | undefined {
+    return this.#session?.end(end);
+  }
+
+  closeRequested(): void {
+    this.release();
+  }
+
+  touched(): void {
+    this.lastActivity = this.#deps.clock.now();
+  }
+
+  fallDue(now: number): void {
+    this.#deps.callbacks.leaseDue(this, now);
+  }
+
+  /** A caller waits for the end of a process: that holds the host open. */
+  #settle(ended: Deferred<CleanupReport | undefined>): void {
+    ended.resolve(this.#outcome && this.#deps.hold.during(this.#outcome));
+  }
+}
+
+/** The end of a lease that its holder asked for. The error is only made when the transport is used afterwards. */
+class Release implements SessionEnd {
+  readonly asked = true;
+  readonly #lease: Lease;
+
+  constructor(lease: Lease) {
+    this.#lease = lease;
+  }
+
+  error(): PoolError {
+    const { id, name, instanceId } = this.#lease;
+    const message = `the lease ${id} on server '${name}' was released; get another with getServer()`;
+    return new PoolError('LEASE_RELEASED', message, { name, leaseId: id, instanceId });
+  }
+}

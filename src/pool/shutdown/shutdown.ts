@@ -1,0 +1,100 @@
+import { PoolError } from '../../errors.js';
+import type { CleanupReport } from '../../process/cleanup-queue.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { ServerInstance } from '../../server/server-instance.js';
+import type { ShutdownReport } from '../events.js';
+import type { Fleet } from '../instances/fleet.js';
+import type { Lease } from '../leases/lease.js';
+import type { LeaseManager } from '../leases/lease-manager.js';
+
+/** How often a draining lease is asked whether its requests are answered, ms. */
+const DRAIN_POLL = 10;
+
+/** The end of all trees of a pool, wave after wave. `hurry()` turns it into an emergency at any time. */
+export class Shutdown {
+  readonly #clock: Clock;
+  readonly #fleet: Fleet;
+  readonly #leases: LeaseManager;
+  #mode: ShutdownReport['mode'] = 'graceful';
+
+  constructor(clock: Clock, fleet: Fleet, leases: LeaseManager) {
+    this.#clock = clock;
+    this.#fleet = fleet;
+    this.#leases = leases;
+  }
+
+  /** Resolves when every tree is proven dead, or given up by the cleanup queue. */
+  async run(options: {
+    mode: ShutdownReport['mode'];
+    timeout: number;
+    drainTimeout: number;
+  }): Promise<Omit<ShutdownReport, 'rejected'>> {
+    const started = this.#clock.now();
+    const held = this.#leases.size;
+    const waves = shutdownWaves(this.#fleet, this.#leases);
+    if (options.mode === 'emergency') this.hurry();
+    const timer = this.#clock.after(options.timeout, () => this.hurry());
+    const reports: CleanupReport[] = [];
+    for (const wave of waves) {
+      const ends = wave.map(async ({ instance, leases }) => {
+        await this.#drain(instance, leases, started + options.drainTimeout);
+        return this.#end(instance);
+      });
+      for (const report of await Promise.all(ends)) if (report) reports.push(report);
+    }
+    timer.cancel();
+    return {
+      mode: this.#mode,
+      duration: Math.round(this.#clock.now() - started),
+      leases: held,
+      servers: reports,
+      survivors: reports.flatMap(({ name, survivors }) => survivors.map((survivor) => ({ name, ...survivor }))),
+    };
+  }
+
+  /** From now on everything is killed at once. */
+  hurry(): void {
+    this.#mode = 'emergency';
+    // Before anything else: five at once is a courtesy of graceful ends.
+    for (const instance of this.#fleet.instances()) instance.killNow();
+    for (const lease of [...this.#leases]) lease.end({ asked: false, error: () => closedUnder(lease) });
+    for (const instance of [...this.#fleet.instances()]) void instance.stop('shutdown', 'emergency');
+  }
+
+  async #end(instance: ServerInstance): Promise<CleanupReport | undefined> {
+    if (instance.state === 'quarantined') return instance.recheck();
+    return instance.stop('shutdown', this.#mode);
+  }
+
+  /** Lets requests in flight finish, then ends the leases. */
+  async #drain(instance: ServerInstance, leases: readonly Lease[], until: number): Promise<void> {
+    const clock = this.#clock;
+    while (isBusy(instance, leases) && this.#mode === 'graceful' && clock.now() < until) {
+      await new Promise<void>((resolve) => void clock.after(Math.min(DRAIN_POLL, until - clock.now()), resolve));
+    }
+    for (const lease of leases) lease.end({ asked: false, error: () => closedUnder(lease) });
+  }
+}
+
+/** An instance that ends in a shutdown, with the leases that end with it. */
+export interface ShutdownEnd {
+  readonly instance: ServerInstance;
+  readonly leases: readonly Lease[];
+}
+
+/** What ends in a shutdown: the instances of a wave end side by side, a wave begins when the one before it has ended. */
+export function shutdownWaves(fleet: Fleet, leases: LeaseManager): readonly (readonly ShutdownEnd[])[] {
+  return [[...fleet.instances()].map((instance) => ({ instance, leases: leases.of(instance) }))];
+}
+
+/** Whether requests are in flight, for which a graceful shutdown waits. */
+export function isBusy({ openRequests }: ServerInstance, leases: readonly Lease[]): boolean {
+  return openRequests > 0 || leases.some((lease) => lease.openRequests > 0);
+}
+
+function closedUnder({ id, name }: Lease): PoolError {
+  return new PoolError('POOL_CLOSED', `the pool was shut down under the lease ${id} on server '${name}'`, {
+    name,
+    leaseId: id,
+  });
+}

@@ -1,0 +1,146 @@
+import { PoolError } from '../../errors.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { ServerInstance } from '../../server/server-instance.js';
+import type { PoolEmitter } from '../events.js';
+import { reuseKey } from '../instances/lease-scope.js';
+import { classId, type LeaseClass } from '../instances/server-entry.js';
+import { Breaker } from './breaker.js';
+
+interface Entry {
+  readonly breaker: Breaker;
+  readonly tenant: string | undefined;
+  /** The last that failed, and why: callers are told. */
+  lastError: PoolError | undefined;
+  /** The one start that decides, while the breaker is half-open. */
+  probe: ServerInstance | undefined;
+}
+
+/** What became of a failure: the server may be started again after `delay` ms, or not before its breaker lets it. */
+export type Outcome =
+  | { readonly restart: true; readonly delay: number }
+  | { readonly restart: false; readonly error: PoolError };
+
+/**
+ * The breakers of a pool: one for each server and those who may share an instance of it, so that what one tenant does to
+ * its servers refuses nothing to another.
+ */
+export class Breakers {
+  readonly #clock: Clock;
+  readonly #emitter: PoolEmitter;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(clock: Clock, emitter: PoolEmitter) {
+    this.#clock = clock;
+    this.#emitter = emitter;
+  }
+
+  /** An instance could not be started, or ended unasked. */
+  failed(instance: ServerInstance, error: PoolError): Outcome {
+    const now = this.#clock.now();
+    const entry = this.#entry(instance);
+    const { breaker, probe } = entry;
+    // One that lived before the probe says nothing about it.
+    if (breaker.state === 'half-open' && probe !== instance)
+      return { restart: false, error: this.#refusal(instance, entry) };
+    const uptime = instance.readySince === undefined ? 0 : now - instance.readySince;
+    breaker.policy = instance.definition.restart;
+    const verdict = breaker.failed(now, uptime);
+    entry.lastError = error;
+    entry.probe = undefined;
+    if (verdict.action === 'restart') return { restart: true, delay: verdict.delay };
+    const { name, tenant, definition } = instance;
+    if (verdict.told)
+      this.#emitter.emit('breaker:opened', { name, tenant, cooldown: definition.restart.cooldown, error });
+    return { restart: false, error: this.#refusal(instance, entry) };
+  }
+
+  /**
+   * To be asked before each start. When the breaker has cooled down, this one is its probe.
+   * @throws PoolError `BREAKER_OPEN`
+   */
+  admit(instance: ServerInstance): void {
+    const entry = this.#entries.get(idOf(instance));
+    const admitted = entry?.breaker.admit(this.#clock.now()) ?? 'yes';
+    if (entry === undefined || admitted === 'yes') return;
+    if (admitted === 'no') throw this.#refusal(instance, entry);
+    entry.probe = instance;
+    instance.isProbe = true;
+    const { name, tenant } = instance;
+    this.#emitter.emit('breaker:half-opened', { name, tenant });
+  }
+
+  /** Why no start would be made now for the callers of a class; undefined when one would be. */
+  refusal({ entry: { name }, id }: LeaseClass): PoolError | undefined {
+    const entry = this.#entries.size === 0 ? undefined : this.#entries.get(id);
+    if (entry === undefined || entry.breaker.state === 'closed') return undefined;
+    if (entry.breaker.state === 'open' && entry.breaker.retryAt <= this.#clock.now()) return undefined;
+    return this.#refusal({ name }, entry);
+  }
+
+  /** Clock time at which the breaker of a class lets a probe through; undefined while it is not open. */
+  retryAt({ id }: LeaseClass): number | undefined {
+    const breaker = this.#entries.get(id)?.breaker;
+    return breaker?.state === 'open' ? breaker.retryAt : undefined;
+  }
+
+  ready(instance: ServerInstance): void {
+    const entry = this.#entries.get(idOf(instance));
+    if (entry?.probe !== instance) return;
+    entry.probe = undefined;
+    instance.isProbe = false;
+    if (entry.breaker.ready()) this.#emitter.emit('breaker:closed', { name: instance.name, tenant: instance.tenant });
+  }
+
+  /** An instance is being ended on purpose: if it was a probe, the next start is one. */
+  ending(instance: ServerInstance): void {
+    const entry = this.#entries.get(idOf(instance));
+    if (entry?.probe !== instance) return;
+    entry.probe = undefined;
+    entry.breaker.probeAbandoned(this.#clock.now());
+  }
+
+  /** A definition was changed or removed: what failed before says nothing about what comes. */
+  forget(matches: (name: string, tenant: string | undefined) => boolean): void {
+    for (const [id, { tenant, probe }] of this.#entries) {
+      if (!matches(id.slice(0, id.indexOf('\0')), tenant)) continue;
+      if (probe) probe.isProbe = false;
+      this.#entries.delete(id);
+    }
+  }
+
+  #entry(instance: ServerInstance): Entry {
+    const id = idOf(instance);
+    const known = this.#entries.get(id);
+    if (known) return known;
+    this.#prune();
+    const breaker = new Breaker(instance.definition.restart);
+    const entry: Entry = { breaker, tenant: instance.tenant, lastError: undefined, probe: undefined };
+    this.#entries.set(id, entry);
+    return entry;
+  }
+
+  /** Forgets those that have nothing to remember, or whose failures are long ago: there may have been many tenants. */
+  #prune(): void {
+    const now = this.#clock.now();
+    for (const [id, { breaker }] of this.#entries) {
+      const { window, cooldown } = breaker.policy;
+      const isOld = breaker.state === 'open' && now >= breaker.retryAt + window + cooldown;
+      if (isOld || breaker.isPristine(now)) this.#entries.delete(id);
+    }
+  }
+
+  #refusal({ name }: { readonly name: string }, { breaker, lastError }: Entry): PoolError {
+    const left = Math.max(0, Math.round(breaker.retryAt - this.#clock.now()));
+    const when =
+      breaker.state === 'half-open'
+        ? 'a start that shows whether it works again is on its way'
+        : `it is tried again in ${left} ms`;
+    const message = `server '${name}' failed too often and is not started now; ${when}. The last failure: ${lastError?.message}`;
+    return new PoolError('BREAKER_OPEN', message, { ...lastError?.data, name, after: 0 }, lastError);
+  }
+}
+
+/** Of the class of an instance, which may have no instance in the pool yet. */
+function idOf(instance: ServerInstance): string {
+  return classId(instance.name, reuseKey(instance.definition, instance));
+}

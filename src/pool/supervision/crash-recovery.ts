@@ -1,0 +1,194 @@
+import { PoolError, type PoolErrorCode } from '../../errors.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { Due, DueTimes } from '../../runtime/due-times.js';
+import type { ServerInstance } from '../../server/server-instance.js';
+import type { PoolEmitter } from '../events.js';
+import type { Fleet } from '../instances/fleet.js';
+import type { OpenEntry } from '../instances/server-entry.js';
+import type { LeaseEvents } from '../leases/lease-events.js';
+import type { LeaseManager } from '../leases/lease-manager.js';
+import type { PoolMetrics } from '../metrics.js';
+import type { Breakers } from './breakers.js';
+
+export interface CrashRecoveryDeps {
+  readonly clock: Clock;
+  readonly dueTimes: DueTimes;
+  readonly fleet: Fleet;
+  readonly breakers: Breakers;
+  readonly leases: LeaseManager;
+  readonly emitter: PoolEmitter;
+  readonly leaseEvents: LeaseEvents;
+  readonly metrics: PoolMetrics;
+}
+
+const NONE: readonly ServerInstance[] = [];
+
+/** A successor that is not launched yet: it waits for its backoff to pass, and for the slot of its predecessor. */
+class Pending implements Due {
+  rank = 0;
+  place = -1;
+  order = 0;
+  isDue: boolean;
+  /** Why its predecessor was lost; undefined when that is ended on purpose. */
+  readonly cause: PoolError | undefined;
+
+  constructor(isDue: boolean, cause: PoolError | undefined) {
+    this.isDue = isDue;
+    this.cause = cause;
+  }
+
+  fallDue(): void {
+    this.isDue = true;
+  }
+}
+
+/**
+ * Keeps leases through the end of their process: they move to a successor. A successor has the leases at once, and gets the
+ * slot of its predecessor when that is proven dead; a next one is started beside the instance that it replaces.
+ */
+export class CrashRecovery {
+  readonly #deps: CrashRecoveryDeps;
+  /** The next of an instance, for as long as it starts. */
+  readonly #nexts = new WeakMap<ServerInstance, ServerInstance>();
+  /** The instance that served the leases last, of each that is to take them over. */
+  readonly #predecessors = new WeakMap<ServerInstance, ServerInstance>();
+  /** Instances that ended unasked. */
+  readonly #lost = new WeakSet<ServerInstance>();
+  readonly #pending = new Map<ServerInstance, Pending>();
+
+  constructor(deps: CrashRecoveryDeps) {
+    this.#deps = deps;
+  }
+
+  /** Whether an instance starts to take the place of another. */
+  isSuccessor(instance: ServerInstance): boolean {
+    return this.#predecessors.has(instance);
+  }
+
+  /** An instance ended unasked, or could not be started: its leases get a successor, or end. */
+  lost(instance: ServerInstance, error: PoolError): void {
+    const { breakers, emitter, leases } = this.#deps;
+    const counts = instance.leasesStay || (instance.pid !== undefined && !instance.answered);
+    if (!counts) breakers.ending(instance);
+    const outcome = counts ? breakers.failed(instance, error) : ({ restart: true, delay: 0 } as const);
+    this.#lost.add(instance);
+    if (instance.leases === 0) return;
+    const entry = this.entryFor(instance);
+    if (!instance.leasesStay || entry === undefined || !outcome.restart) {
+      return leases.endAll(instance, outcome.restart ? error : outcome.error);
+    }
+    // One that was to be replaced has its next on the way already.
+    const next = this.#nexts.get(instance);
+    const { name, id, pid, tenant } = instance;
+    const delay = next ? 0 : Math.round(outcome.delay);
+    emitter.emit('server:restarting', { name, instanceId: id, pid, tenant, error, delay, leases: instance.leases });
+    if (next?.state === 'starting') leases.move(instance, next);
+    else this.appointSuccessor(entry, instance, outcome.delay, error);
+  }
+
+  /** `next` is started beside `instance`, whose leases it takes over when it is ready. */
+  appointNext(instance: ServerInstance, next: ServerInstance): void {
+    this.#nexts.set(instance, next);
+    this.#predecessors.set(next, instance);
+  }
+
+  /** The start of `next` has come to an end. */
+  forgetNext(instance: ServerInstance): void {
+    const next = this.#nexts.get(instance);
+    if (next) this.#predecessors.delete(next);
+    this.#nexts.delete(instance);
+  }
+
+  /** An instance that gets the leases of another now, and its slot as soon as that is proven dead. */
+  appointSuccessor(entry: OpenEntry, predecessor: ServerInstance, delay: number, cause?: PoolError): ServerInstance {
+    const { clock, dueTimes, fleet, leases } = this.#deps;
+    const successor = predecessor.successor(entry.definition);
+    fleet.addSuccessor(entry, successor, predecessor);
+    // It replaces the one that served last, however many starts failed in between.
+    this.#predecessors.set(successor, this.#predecessors.get(predecessor) ?? predecessor);
+    this.#predecessors.delete(predecessor);
+    leases.move(predecessor, successor);
+    const pending = new Pending(delay <= 0, cause);
+    this.#pending.set(successor, pending);
+    if (!pending.isDue) dueTimes.set(pending, clock.now() + delay);
+    return successor;
+  }
+
+  /** The successors that are to be launched now. One that cannot be is given up. */
+  takeLaunchable(): readonly ServerInstance[] {
+    if (this.#pending.size === 0) return NONE;
+    const launchable: ServerInstance[] = [];
+    for (const [successor, pending] of this.#pending) {
+      const problem = this.#assess(successor, pending);
+      if (problem === 'wait') continue;
+      this.#pending.delete(successor);
+      this.#deps.dueTimes.delete(pending);
+      if (problem === 'launch') launchable.push(successor);
+      else this.#predecessors.delete(successor);
+      if (problem instanceof PoolError) successor.giveUp(problem);
+    }
+    return launchable;
+  }
+
+  #assess(successor: ServerInstance, { isDue, cause }: Pending): 'wait' | 'launch' | 'ended' | PoolError {
+    const { fleet } = this.#deps;
+    if (successor.state !== 'starting') return 'ended';
+    // A shutdown ends it, and its leases.
+    if (!fleet.isOpen) return 'wait';
+    const entry = this.entryFor(successor);
+    if (entry === undefined) return notStarted(successor, 'SERVER_STOPPED', 'it was removed', cause);
+    const predecessor = fleet.predecessorOf(successor);
+    const isFree = predecessor === undefined || predecessor.state === 'quarantined';
+    if (!isDue || !isFree) return 'wait';
+    if (predecessor === undefined) return 'launch';
+    // What could not be ended keeps its slot.
+    if (!fleet.hasRoom(entry)) {
+      const why = `process ${predecessor.pid} could not be ended and keeps its slot`;
+      return notStarted(successor, 'SERVER_EXITED', why, cause);
+    }
+    fleet.separate(entry, predecessor);
+    return 'launch';
+  }
+
+  /**
+   * An instance that can be used gets the leases of the one that it replaces. Returns what emits the events, which come after
+   * `server:ready`.
+   */
+  takeOver(instance: ServerInstance): (() => void) | undefined {
+    const predecessor = this.#predecessors.get(instance);
+    if (predecessor === undefined) return undefined;
+    const { emitter, leaseEvents, leases, metrics } = this.#deps;
+    this.#predecessors.delete(instance);
+    if (this.#nexts.get(predecessor) === instance) this.#nexts.delete(predecessor);
+    if (this.#lost.has(predecessor)) metrics.restarts += 1;
+    leases.move(predecessor, instance);
+    const { name, id, pid, tenant } = instance;
+    const previousInstanceId = predecessor.id;
+    const moved = { name, instanceId: id, pid, tenant, previousInstanceId, leases: instance.leases };
+    return () => {
+      emitter.emit('server:restarted', moved);
+      for (const lease of leases.of(instance)) leaseEvents.moved(lease, previousInstanceId);
+    };
+  }
+
+  /** The entry of an instance, if another instance of it may have its leases. */
+  entryFor(instance: ServerInstance): OpenEntry | undefined {
+    const { fleet } = this.#deps;
+    const entry = fleet.isOpen ? fleet.openEntry(instance) : undefined;
+    if (entry === undefined) return undefined;
+    const { sharing, reuse } = entry.definition;
+    return sharing === instance.sharing && reuse === instance.definition.reuse ? entry : undefined;
+  }
+}
+
+/** Why a successor is not started. When its predecessor was lost, the leases learn of that. */
+function notStarted(
+  { name }: ServerInstance,
+  code: PoolErrorCode,
+  why: string,
+  cause: PoolError | undefined,
+): PoolError {
+  const message = `server '${name}' was not started again: ${why}`;
+  if (cause === undefined) return new PoolError(code, message, { name });
+  return new PoolError(cause.code, `${message}; before that: ${cause.message}`, cause.data, cause);
+}

@@ -1,0 +1,177 @@
+import type { PoolError } from '../../errors.js';
+import type { CleanupReport } from '../../process/cleanup-queue.js';
+import type { ExitInfo } from '../../process/launcher.js';
+import type { Clock } from '../../runtime/clock.js';
+import { END_MEANING, type EndReason } from '../../server/end-reason.js';
+import type { InstanceContext, InstanceObserver } from '../../server/instance-context.js';
+import { ServerInstance } from '../../server/server-instance.js';
+import type { PoolEmitter, ServerEvent } from '../events.js';
+import type { Fleet } from '../instances/fleet.js';
+import type { LeaseScope } from '../instances/lease-scope.js';
+import type { OpenEntry } from '../instances/server-entry.js';
+import type { LeaseManager } from '../leases/lease-manager.js';
+import type { PoolMetrics } from '../metrics.js';
+import { poolClosed, undeclared } from '../refusals.js';
+import type { Breakers } from './breakers.js';
+import type { CrashRecovery } from './crash-recovery.js';
+
+export interface InstanceSupervisorDeps {
+  readonly clock: Clock;
+  readonly fleet: Fleet;
+  readonly breakers: Breakers;
+  readonly leases: LeaseManager;
+  readonly recovery: CrashRecovery;
+  readonly metrics: PoolMetrics;
+  readonly emitter: PoolEmitter;
+  readonly context: InstanceContext;
+}
+
+/**
+ * Starts instances, and keeps the counts of the fleet, the breakers and the leases in step with what happens to them. What
+ * follows for callers that wait is for the scheduler.
+ */
+export class InstanceSupervisor {
+  readonly #deps: InstanceSupervisorDeps;
+  /** Starts that no caller asked for: of `warm` and `minIdle`. */
+  readonly #spares = new WeakSet<ServerInstance>();
+
+  constructor(deps: InstanceSupervisorDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Takes a slot for an instance, if its breaker lets it start: to be launched at once.
+   * @param observer hears what happens to it, and to its successors
+   * @throws PoolError `BREAKER_OPEN`, `POOL_CLOSED`
+   */
+  admit(entry: OpenEntry, scope: LeaseScope, observer: InstanceObserver<ServerInstance>): ServerInstance {
+    return this.#addStart(entry, new ServerInstance(entry.definition, scope, this.#deps.context, observer));
+  }
+
+  /**
+   * The same for one that takes over the sessions of `instance`, which serves them until then.
+   * @throws PoolError `BREAKER_OPEN`, `POOL_CLOSED`
+   */
+  admitNext(entry: OpenEntry, instance: ServerInstance): ServerInstance {
+    const next = this.#addStart(entry, instance.successor(entry.definition));
+    this.markSpare(next);
+    return next;
+  }
+
+  /** No caller asked for this start: it is not ended when no caller waits. */
+  markSpare(instance: ServerInstance): void {
+    this.#spares.add(instance);
+  }
+
+  isSpare(instance: ServerInstance): boolean {
+    return this.#spares.has(instance);
+  }
+
+  /**
+   * Spawns and registers the process, in this tick.
+   * @throws PoolError when there is nothing to be spawned; the slot is free again then
+   */
+  launch(instance: ServerInstance): void {
+    const { emitter, fleet, metrics, recovery } = this.#deps;
+    try {
+      instance.start();
+    } catch (error) {
+      recovery.lost(instance, error as PoolError);
+      this.#reportFailure(instance, error as PoolError);
+      fleet.remove(instance);
+      throw error;
+    }
+    metrics.started += 1;
+    metrics.mostProcesses = fleet.mostUsed;
+    emitter.emit('server:starting', serverEvent(instance));
+  }
+
+  /** An instance can be used: it gets the leases of the one that it replaces. */
+  ready(instance: ServerInstance): void {
+    const { breakers, emitter, fleet, recovery } = this.#deps;
+    fleet.startSucceeded(instance);
+    breakers.ready(instance);
+    const emitMoves = recovery.takeOver(instance);
+    emitter.emit('server:ready', { ...serverEvent(instance), duration: Date.now() - instance.startedAt });
+    emitMoves?.();
+  }
+
+  startFailed(instance: ServerInstance, error: PoolError): void {
+    this.#deps.fleet.removeStart(instance);
+    this.#reportFailure(instance, error);
+  }
+
+  stopping(instance: ServerInstance, reason: EndReason): void {
+    const { breakers, emitter, fleet, metrics } = this.#deps;
+    // A start that failed counts until its failure is reported, so that its caller gets that error and not another start.
+    if (END_MEANING[reason].asked) {
+      breakers.ending(instance);
+      fleet.removeStart(instance);
+    }
+    fleet.markEnding(instance);
+    if (reason === 'evicted') metrics.evicted += 1;
+    emitter.emit('server:stopping', { ...serverEvent(instance), reason });
+  }
+
+  exited(instance: ServerInstance, { exitCode, signal, outOfMemory }: ExitInfo, unexpected: boolean): void {
+    if (unexpected) this.#deps.metrics.crashes += 1;
+    this.#deps.emitter.emit('server:exited', {
+      ...serverEvent(instance),
+      exitCode,
+      signal,
+      outOfMemory: outOfMemory === true,
+      unexpected,
+      stderrTail: instance.stderrTail,
+    });
+  }
+
+  /** No message reaches an instance any more: its leases go on with a successor, or end. */
+  lost(instance: ServerInstance, error: PoolError, reason: EndReason): void {
+    if (END_MEANING[reason].recovers) this.#deps.recovery.lost(instance, error);
+    else this.#deps.leases.endAll(instance, error);
+  }
+
+  stopped(instance: ServerInstance, report: CleanupReport | undefined): void {
+    const { emitter, fleet, leases, metrics } = this.#deps;
+    fleet.remove(instance);
+    leases.forget(instance);
+    // For one that never had a process, no `server:starting` was emitted either.
+    if (!instance.wasLaunched) return;
+    metrics.stopped += 1;
+    emitter.emit('server:stopped', { ...serverEvent(instance), reason: instance.endReason, report });
+  }
+
+  quarantined(instance: ServerInstance, report: CleanupReport): void {
+    const { emitter, fleet, metrics } = this.#deps;
+    metrics.quarantined += 1;
+    fleet.markQuarantined(instance);
+    emitter.emit('server:quarantined', { ...serverEvent(instance), report });
+  }
+
+  undeclared(instance: ServerInstance, capabilities: readonly string[]): void {
+    const { emitter, fleet } = this.#deps;
+    const first = fleet.newlyUndeclared(instance, capabilities);
+    if (first.length === 0) return;
+    const message = undeclared(instance, first);
+    emitter.emit('capability:undeclared', { ...serverEvent(instance), capabilities: first, message });
+  }
+
+  #addStart(entry: OpenEntry, instance: ServerInstance): ServerInstance {
+    const { breakers, fleet } = this.#deps;
+    if (!fleet.isOpen) throw poolClosed();
+    breakers.admit(instance);
+    fleet.addStart(entry, instance);
+    return instance;
+  }
+
+  #reportFailure(instance: ServerInstance, error: PoolError): void {
+    const { clock, emitter, fleet, metrics } = this.#deps;
+    metrics.startFailures += 1;
+    fleet.startFailed(instance, error, clock.now());
+    emitter.emit('server:failed', { ...serverEvent(instance), error });
+  }
+}
+
+export function serverEvent(instance: ServerInstance): ServerEvent {
+  return { name: instance.name, instanceId: instance.id, pid: instance.pid, tenant: instance.tenant };
+}

@@ -1,0 +1,198 @@
+import type { PoolError } from '../../errors.js';
+import type { Clock } from '../../runtime/clock.js';
+import { type Deferred, deferred } from '../../runtime/deferred.js';
+import type { KeepAlive } from '../../runtime/keep-alive.js';
+import { END_MEANING, type EndReason } from '../../server/end-reason.js';
+import type { Operations } from '../../server/instance-context.js';
+import type { ServerInstance } from '../../server/server-instance.js';
+import type { Fleet } from '../instances/fleet.js';
+import type { OpenEntry } from '../instances/server-entry.js';
+import type { LeaseManager } from '../leases/lease-manager.js';
+import type { CrashRecovery } from './crash-recovery.js';
+import type { InstanceSupervisor } from './instance-supervisor.js';
+
+/** How long a shared instance that is replaced may take to finish its requests, unless the host says less, ms. */
+const REPLACEMENT_TIMEOUT = 30_000;
+
+export interface RollingReplacementDeps {
+  readonly operations: Operations;
+  readonly clock: Clock;
+  readonly hold: KeepAlive;
+  readonly fleet: Fleet;
+  readonly leases: LeaseManager;
+  readonly recovery: CrashRecovery;
+  readonly supervisor: InstanceSupervisor;
+}
+
+/** An instance that is being replaced. */
+interface Replacement {
+  /** Resolves when the old process has ended. */
+  readonly ended: Promise<void>;
+  /** Resolved when the time for its requests is over. */
+  readonly late: Deferred<void>;
+}
+
+/**
+ * Takes instances out of service: those without a lease end, shared ones are replaced under their leases, the others end with
+ * their leases, which are taken back after a time.
+ */
+export class RollingReplacement {
+  readonly #deps: RollingReplacementDeps;
+  /** Replacements on their way, by the instance that goes. */
+  readonly #replacements = new Map<ServerInstance, Replacement>();
+
+  constructor(deps: RollingReplacementDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Resolves when all have ended. Holds the host open for what ends in bounded time, not for a lease that may last for ever.
+   * @throws PoolError why the one that was to take over shared leases could not be started
+   */
+  async retire(instances: readonly ServerInstance[], reason: EndReason, timeout: number): Promise<void> {
+    const { clock, operations, recovery } = this.#deps;
+    // One that was spawned to take the place of another is fresh.
+    const isFresh = (instance: ServerInstance) => instance.pid !== undefined && recovery.isSuccessor(instance);
+    const old = instances.filter((instance) => reason !== 'restart' || !isFresh(instance));
+    const ends = operations.run(() => {
+      for (const instance of old) this.#deps.fleet.retire(instance, reason);
+      return old.map((instance) => this.#end(instance, reason, timeout));
+    });
+    const takeBack = () => operations.run(() => this.#takeBack(old, reason, timeout));
+    const timer = timeout < Infinity ? clock.after(timeout, takeBack) : undefined;
+    // One that fails does not keep the others from being waited for.
+    const outcomes = await Promise.allSettled(ends);
+    timer?.cancel();
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  #end(instance: ServerInstance, reason: EndReason, timeout: number): Promise<unknown> {
+    const { hold } = this.#deps;
+    const moves = instance.leases > 0 && reason !== 'removed' && this.#canMove(instance);
+    if (moves || this.#replacements.has(instance)) {
+      return hold.during(this.#replace(instance, reason, Math.min(timeout, REPLACEMENT_TIMEOUT)));
+    }
+    const isFree = instance.leases === 0;
+    const end = isFree ? instance.stop(reason) : instance.ended;
+    return isFree || timeout < Infinity ? hold.during(end) : end;
+  }
+
+  /** The drain timeout is over. */
+  #takeBack(instances: readonly ServerInstance[], reason: EndReason, timeout: number): void {
+    const { clock, leases } = this.#deps;
+    const why = `its server was ${reason}, and the drain timeout of ${timeout} ms is over`;
+    const staying = instances.filter((instance) => !this.#canMove(instance));
+    for (const lease of staying.flatMap((instance) => leases.of(instance))) leases.reclaim(lease, clock.now(), why);
+  }
+
+  /** Whether the leases of an instance can go to another one of the definition as it is now. */
+  #canMove(instance: ServerInstance): boolean {
+    return instance.sharing === 'shared' && instance.leasesStay && this.#deps.recovery.entryFor(instance) !== undefined;
+  }
+
+  /**
+   * Puts another process in the place of one whose leases stay: it is started first, where two may run at once; otherwise
+   * new requests wait until the old one has finished its own. What is not finished after `timeout` ms is lost.
+   */
+  #replace(instance: ServerInstance, reason: EndReason, timeout: number): Promise<void> {
+    const known = this.#replacements.get(instance);
+    if (known !== undefined) return this.#join(known, timeout);
+    const late = deferred<void>();
+    const ended = this.#run(instance, reason, late.promise).finally(() => this.#replacements.delete(instance));
+    const replacement = { ended, late };
+    this.#replacements.set(instance, replacement);
+    return this.#join(replacement, timeout);
+  }
+
+  /** The shortest time that a caller gives a replacement counts. */
+  #join({ ended, late }: Replacement, timeout: number): Promise<void> {
+    const timer = timeout < Infinity ? this.#deps.clock.after(timeout, late.resolve) : undefined;
+    return ended.finally(() => timer?.cancel());
+  }
+
+  async #run(instance: ServerInstance, reason: EndReason, late: Promise<void>): Promise<void> {
+    const { fleet, recovery } = this.#deps;
+    if (instance.state === 'starting' && instance.pid === undefined) return this.#replacePending(instance, reason);
+    // One that starts has leases only because it is itself a successor. One that runs is replaced in this tick, so that
+    // callers that come now count on the new one.
+    if (instance.state === 'starting') await instance.started;
+    while (instance.state === 'ready' && instance.leases > 0) {
+      const entry = recovery.entryFor(instance);
+      if (entry === undefined) break;
+      if (!fleet.hasRoom(entry)) return this.#replaceInPlace(entry, instance, reason, late);
+      await this.#startNext(entry, instance, reason);
+    }
+    // Its server was removed meanwhile, or is shared in another way now: it ends with its last lease.
+    if (instance.leases > 0) return void (await instance.ended);
+    await Promise.race([instance.drained(), late]);
+    await instance.stop(reason);
+  }
+
+  /** A successor that waits for its backoff: the definition may be better now, and the host asks for it. */
+  async #replacePending(pending: ServerInstance, reason: EndReason): Promise<void> {
+    const entry = this.#deps.recovery.entryFor(pending);
+    if (entry === undefined) return void (await pending.ended);
+    await this.#succeed(entry, pending, reason);
+  }
+
+  /** Two may not run at once: holds new requests, lets the old one finish, proves its end, starts the new one. */
+  async #replaceInPlace(
+    entry: OpenEntry,
+    instance: ServerInstance,
+    reason: EndReason,
+    late: Promise<void>,
+  ): Promise<void> {
+    instance.suspend();
+    await Promise.race([instance.drained(), late]);
+    if (instance.state === 'ready' && this.#deps.recovery.entryFor(instance) && instance.leases > 0) {
+      return this.#succeed(entry, instance, reason);
+    }
+    // It crashed, which gave it a successor; or no lease needs another.
+    if (instance.state === 'ready') instance.resume();
+    if (instance.leases === 0) await instance.stop(reason);
+    await instance.ended;
+  }
+
+  /** Ends an instance whose successor has its leases already, and waits until that runs. */
+  async #succeed(entry: OpenEntry, instance: ServerInstance, reason: EndReason): Promise<void> {
+    const { operations, recovery } = this.#deps;
+    const { ended, successor } = operations.run(() => ({
+      successor: recovery.appointSuccessor(entry, instance, 0),
+      ended: instance.stop(reason),
+    }));
+    await ended;
+    await successor.started;
+    if (successor.startError) throw successor.startError;
+  }
+
+  /** Starts the next one beside `instance`. Comes back without it when the next was ended on purpose. */
+  async #startNext(entry: OpenEntry, instance: ServerInstance, reason: EndReason): Promise<void> {
+    const { operations, recovery, supervisor } = this.#deps;
+    let failure: PoolError | undefined;
+    try {
+      const next = operations.run(() => {
+        const appointed = supervisor.admitNext(entry, instance);
+        // Known before it is launched: it may fail at once.
+        recovery.appointNext(instance, appointed);
+        supervisor.launch(appointed);
+        return appointed;
+      });
+      await next.started;
+      failure = next.startError;
+    } catch (error) {
+      failure = error as PoolError;
+    }
+    recovery.forgetNext(instance);
+    if (failure === undefined) return;
+    operations.run(() => this.#serveOn(instance, reason));
+    throw failure;
+  }
+
+  /** No other could take its place. It is as good as ever, if a definition that was not changed still describes it. */
+  #serveOn(instance: ServerInstance, reason: EndReason): void {
+    const { fleet, recovery } = this.#deps;
+    const isDefined = instance.definition.key === recovery.entryFor(instance)?.definition.key;
+    const isRevocable = END_MEANING[reason].revocable && instance.retired === reason;
+    if (isDefined && isRevocable) fleet.unretire(instance);
+  }
+}

@@ -1,0 +1,91 @@
+import { constants, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf } from '../../errors.js';
+
+// A cgroup (version 2) is a folder of files. Reads and writes are synchronous: the kernel answers at once, no disk is involved.
+
+/** The folder was removed, or has no such file. EOPNOTSUPP: a threaded cgroup shows its members in the cgroup above it. */
+const NOTHING_THERE = ['ENOENT', 'ENODEV', 'ENOTDIR', 'EOPNOTSUPP'];
+
+/** The content of one file of a cgroup; an empty string when there is no such file. Throws when it cannot be read (EMFILE). */
+export function readCgroupFile(folder: string, file: string): string {
+  try {
+    return readFileSync(join(folder, file), 'latin1');
+  } catch (error) {
+    if (NOTHING_THERE.includes(errnoOf(error) ?? '')) return '';
+    throw error;
+  }
+}
+
+/** @throws with the errno by which the kernel refuses */
+export function writeCgroupFile(folder: string, file: string, value: string): void {
+  writeFileSync(join(folder, file), value);
+}
+
+/** The value of a key in a file of lines `key value`, such as cgroup.events; undefined when there is no such key. */
+export function cgroupCount(folder: string, file: string, key: string): number | undefined {
+  const line = readCgroupFile(folder, file)
+    .split('\n')
+    .find((text) => text.startsWith(`${key} `));
+  return line === undefined ? undefined : Number(line.slice(key.length + 1));
+}
+
+/** Whether a process lives in the cgroup or below it. A zombie does not count. */
+export function isPopulated(folder: string): boolean {
+  return cgroupCount(folder, 'cgroup.events', 'populated') === 1;
+}
+
+/** The living processes in the cgroup and below it: a server may have made cgroups of its own. */
+export function cgroupPids(folder: string): Set<number> {
+  const pids = new Set<number>();
+  for (const cgroup of [folder, ...cgroupsBelow(folder)]) {
+    // 0 stands for a process of another pid namespace, which this process cannot see.
+    for (const line of readCgroupFile(cgroup, 'cgroup.procs').split('\n')) if (Number(line) > 0) pids.add(Number(line));
+  }
+  return pids;
+}
+
+/** Kills all processes in the cgroup and below it, also those that are being forked. An empty cgroup is no error. */
+export function killCgroup(folder: string): void {
+  try {
+    // Without O_CREAT: a folder that has no such file is no cgroup.
+    writeFileSync(join(folder, 'cgroup.kill'), '1', { flag: constants.O_WRONLY | constants.O_NOFOLLOW } as never);
+  } catch (error) {
+    // A threaded cgroup cannot be killed this way. Its members are shown as alive, so this is found out.
+    if (!NOTHING_THERE.includes(errnoOf(error) ?? '')) throw error;
+  }
+}
+
+/** Removes the cgroup and all below it, innermost first. False when a process lives there, or a folder may not be removed. */
+export function removeCgroup(folder: string): boolean {
+  try {
+    for (const cgroup of [folder, ...cgroupsBelow(folder)].reverse()) removeFolder(cgroup);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A missing folder is no error: a pool inside a pooled server removes its own. */
+function removeFolder(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
+}
+
+/** All cgroups below, parents before their children. */
+function cgroupsBelow(folder: string): string[] {
+  const below: string[] = [];
+  try {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      if (!entry.isDirectory()) continue;
+      const cgroup = join(folder, entry.name);
+      below.push(cgroup, ...cgroupsBelow(cgroup));
+    }
+  } catch (error) {
+    if (!NOTHING_THERE.includes(errnoOf(error) ?? '')) throw error;
+  }
+  return below;
+}

@@ -1,0 +1,127 @@
+import { lstatSync, mkdirSync, rmdirSync, statfsSync } from 'node:fs';
+import { basename, isAbsolute, join, normalize } from 'node:path';
+import type { CgroupLimits } from '../../config/containment-options.js';
+import { errnoOf } from '../../errors.js';
+import type { HostMark } from '../marks/marker.js';
+import { killCgroup, removeCgroup } from './cgroup-files.js';
+import { enableController, limitFiles, setLimit } from './cgroup-limits.js';
+import { InstanceCgroup } from './instance-cgroup.js';
+
+const PREFIX = 'mcp-server-pool-';
+/** The type that statfs(2) reports for cgroup2. */
+const CGROUP2 = 0x6367_7270;
+/** How long the exit of the host may be delayed, ms: a killed process leaves its cgroup within a millisecond or two. */
+const EXIT_WAIT = 50;
+
+/** The folders of all host cgroups that this thread has made. */
+const made = new Set<string>();
+const listeners = new Set<(folder: string) => void>();
+
+/** A limit that was asked for and could not be set. */
+export interface MissingLimit {
+  readonly option: keyof CgroupLimits;
+  readonly why: string;
+}
+
+/**
+ * The cgroup of this host process below `parent`. Each instance gets a cgroup in it. The folder exists only while there are
+ * instances.
+ */
+export class HostCgroup {
+  readonly folder: string;
+  readonly #parent: string;
+
+  constructor(parent: string, mark: HostMark) {
+    this.#parent = parent;
+    this.folder = join(parent, `${PREFIX}${mark.text}`);
+  }
+
+  /**
+   * Makes the cgroup of an instance.
+   * @throws with the errno when the kernel refuses
+   */
+  make(instance: number | 'probe', limits?: CgroupLimits): { cgroup: InstanceCgroup; missing: MissingLimit[] } {
+    const folder = join(this.folder, String(instance));
+    this.#makeFolder(folder);
+    const cgroup = new InstanceCgroup(folder, () => this.#removeIfEmpty());
+    try {
+      const missing = limitFiles(limits ?? NO_LIMITS).flatMap((limit) => {
+        const why = enableController(this.#parent, this.folder, limit.controller) ?? setLimit(folder, limit);
+        return why === undefined ? [] : [{ option: limit.option, why }];
+      });
+      return { cgroup, missing };
+    } catch (error) {
+      cgroup.remove();
+      throw error;
+    }
+  }
+
+  #makeFolder(folder: string): void {
+    try {
+      mkdirSync(folder);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      mkdirSync(this.folder);
+      mkdirSync(folder);
+    }
+    if (made.has(this.folder)) return;
+    made.add(this.folder);
+    for (const listener of [...listeners]) listener(this.folder);
+  }
+
+  /** Fails while other instances have cgroups in it, also those of another copy of the package. */
+  #removeIfEmpty(): void {
+    try {
+      rmdirSync(this.folder);
+    } catch {
+      // ENOTEMPTY, EBUSY.
+    }
+  }
+}
+
+const NO_LIMITS: CgroupLimits = {
+  memoryMB: undefined,
+  swapMB: undefined,
+  processes: undefined,
+  cpuPercent: undefined,
+};
+
+/** The folders of this host's cgroups so far. A folder may be missing while no server runs. */
+export function hostCgroups(): string[] {
+  return [...made];
+}
+
+/** Calls `listener` with the folder of each new cgroup of this host, before a server is in it. Returns a function that ends this. */
+export function onHostCgroup(listener: (folder: string) => void): () => void {
+  listeners.add(listener);
+  return () => void listeners.delete(listener);
+}
+
+/** Kills every server of a host by one write, from any process that has the permission. */
+export function killHostCgroup(folder: string, mark: HostMark): void {
+  if (isCgroupOf(folder, mark)) killCgroup(folder);
+}
+
+/** Removes the cgroup of a dead host. False while a process lives in it. */
+export function removeHostCgroup(folder: string, mark: HostMark): boolean {
+  return isCgroupOf(folder, mark) && removeCgroup(folder);
+}
+
+/**
+ * Whether a folder is the cgroup of the host with that mark. The path comes from a file, which may be wrong or forged: it could
+ * name a link, an ordinary folder of that name, or the cgroup of another host.
+ */
+export function isCgroupOf(folder: string, mark: HostMark): boolean {
+  if (!isAbsolute(folder) || normalize(folder) !== folder || basename(folder) !== `${PREFIX}${mark.text}`) return false;
+  const stat = lstatSync(folder, { throwIfNoEntry: false });
+  return stat?.isDirectory() === true && statfsSync(folder).type === CGROUP2;
+}
+
+/** For the last tick of this host, after all its servers were killed: waits until its cgroups are empty, and removes them. */
+export function removeHostCgroupsNow(): void {
+  const end = performance.now() + EXIT_WAIT;
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  for (const folder of made) {
+    while (!removeCgroup(folder) && performance.now() < end) Atomics.wait(sleeper, 0, 0, 1);
+  }
+}

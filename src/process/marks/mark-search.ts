@@ -1,0 +1,129 @@
+import { uptime } from 'node:os';
+import { type ProcessRow, type ProcessTable, TICKS_PER_SECOND } from '../process-table.js';
+import { InnerHosts } from './inner-hosts.js';
+import type { MarkMatch, MarkReader } from './mark-reader.js';
+import type { Mark } from './marker.js';
+
+/**
+ * From this age on, in ticks, a process without the mark counts as unrelated for good. Between fork and exec a child has no mark
+ * yet, and gets it also if its host is killed at that moment. That takes about a millisecond; this is a second.
+ */
+const SETTLED = 100;
+
+export interface SearchOptions {
+  readonly table: ProcessTable;
+  readonly readMark: MarkReader;
+  /** No process with the mark was started before this: the start time of the leader, or of the host. */
+  readonly since?: number | undefined;
+  /** The inner hosts that are known already; more are added to it. */
+  readonly inner?: InnerHosts | undefined;
+  /** Seconds since boot, for tests. */
+  readonly now?: () => number;
+}
+
+/**
+ * Finds the processes with a mark, in scan after scan. Most processes of a machine are older than the server, or in a session
+ * that is older; they are never read. Each other process is read only until it is old enough to count as unrelated for good.
+ */
+export class MarkSearch {
+  readonly #mark: Mark;
+  readonly #table: ProcessTable;
+  readonly #readMark: MarkReader;
+  readonly #since: number;
+  readonly #now: () => number;
+  readonly #inner: InnerHosts;
+  /** How many inner hosts were known when `#unrelated` was judged. */
+  #judgedBy: number;
+  #rows: ReadonlyMap<number, ProcessRow> = new Map();
+  /** Unrelated processes of the scan before, pid → start time. What a scan does not see is dropped, so this never exceeds the table. */
+  #unrelated = new Map<number, number>();
+  /** The same for the current scan. */
+  #seen = new Map<number, number>();
+  /** Members whose inner hosts were read already, pid → start time. */
+  #learntFrom = new Map<number, number>();
+  #settledBefore = 0;
+
+  constructor(mark: Mark, { table, readMark, since = 0, inner = new InnerHosts(mark), now = uptime }: SearchOptions) {
+    this.#mark = mark;
+    this.#table = table;
+    this.#readMark = readMark;
+    this.#since = since;
+    this.#now = now;
+    this.#inner = inner;
+    this.#judgedBy = inner.size;
+  }
+
+  /** Begins a new scan, of the whole table. */
+  begin(rows: ReadonlyMap<number, ProcessRow>): void {
+    this.#rows = rows;
+    this.#unrelated = this.#seen;
+    this.#seen = new Map();
+    this.#settledBefore = this.#now() * TICKS_PER_SECOND - SETTLED;
+  }
+
+  /**
+   * Reads the inner hosts from the members of the tree, since a pool may run in one of them. Young members are read in every
+   * scan, because they may get their environment only now.
+   */
+  learnFrom(members: Iterable<ProcessRow>): void {
+    const learntFrom = new Map<number, number>();
+    for (const { pid, startTime, dead } of members) {
+      if (dead) continue;
+      if (this.#learntFrom.get(pid) !== startTime) this.#readMark(pid, this.#mark, this.#inner);
+      if (startTime < this.#settledBefore) learntFrom.set(pid, startTime);
+    }
+    this.#learntFrom = learntFrom;
+  }
+
+  /** If an inner host was found since the last call, forgets which processes are unrelated, and returns true. */
+  reconsider(): boolean {
+    if (this.#inner.size === this.#judgedBy) return false;
+    this.#judgedBy = this.#inner.size;
+    this.#unrelated.clear();
+    this.#seen.clear();
+    return true;
+  }
+
+  /** Whether the process of this row lives and has the mark. */
+  match(row: ProcessRow): MarkMatch {
+    const { pid, startTime, dead } = row;
+    // Zombies still show their limits.
+    if (dead || pid <= 1 || pid === process.pid) return false;
+    const known = this.#unrelated.get(pid) === startTime || this.#seen.get(pid) === startTime;
+    if (!known && !this.#isForeign(row)) {
+      const match = !this.#isInForeignSession(row) && this.matchNow(row);
+      if (match) return match;
+      // A child whose host was killed right after the fork may still begin a session and get its mark.
+      if (startTime >= this.#settledBefore) return false;
+    }
+    this.#seen.set(pid, startTime);
+    return false;
+  }
+
+  /** Whether the process with this pid was unrelated in the current scan. */
+  isUnrelated(pid: number): boolean {
+    return this.#seen.has(pid);
+  }
+
+  /**
+   * Reads the mark again, and then the row: the mark may be that of another process which got the pid meanwhile. Call it right
+   * before a signal.
+   */
+  matchNow({ pid, startTime }: ProcessRow): MarkMatch {
+    const match = this.#readMark(pid, this.#mark, this.#inner);
+    if (!match) return false;
+    const now = this.#table.read(pid);
+    return now !== undefined && now.startTime === startTime && !now.dead && match;
+  }
+
+  /** Unrelated without reading its marks. Kernel threads have neither group nor session. */
+  #isForeign({ group, session, startTime }: ProcessRow): boolean {
+    return startTime < this.#since || (group === 0 && session === 0);
+  }
+
+  /** A server begins a session, so each of its descendants is in that session or in a younger one. */
+  #isInForeignSession({ session }: ProcessRow): boolean {
+    const leader = this.#rows.get(session);
+    return leader !== undefined && leader.startTime < this.#since;
+  }
+}

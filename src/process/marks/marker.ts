@@ -1,0 +1,167 @@
+import { randomBytes } from 'node:crypto';
+
+/** The environment variable that all descendants of a server inherit, and by which they are found. */
+export const MARK_VARIABLE = 'MCP_SERVER_POOL_MARK';
+
+/** The identity of a host process: random, made once in its life, so that no two hosts of a machine have the same. */
+export interface HostMark {
+  /** 32 hexadecimal digits: its form in an environment, on a command line, in a file. */
+  readonly text: string;
+  /** The part of it that fits into a limit: 31 bits, never 0. */
+  readonly number: number;
+}
+
+/** The host that a mark names: by its text, or only by the number that fits into a limit. */
+export interface MarkedHost {
+  readonly text?: string;
+  readonly number?: number;
+}
+
+/** Names the processes of one instance of a host, or, without `instance`, all processes of the host. */
+export interface Mark {
+  readonly host: HostMark;
+  /** 31 bits, never 0. */
+  readonly instance?: number | undefined;
+}
+
+/** The mark of one instance. */
+export interface InstanceMark extends Mark {
+  readonly instance: number;
+}
+
+const LARGEST = 0x7fff_ffff;
+/** How many marks the variable holds: one for each pool around a server. A limit keeps it from growing without end. */
+const MOST_MARKS = 16;
+const SEPARATOR = ':';
+const ONE_MARK = /^([0-9a-f]{32})\.([1-9][0-9]{0,9})$/;
+
+/** Shared by all copies of the package in this thread, because no two instances may get the same number. */
+const STATE = Symbol.for('mcp-server-pool.mark/1');
+
+interface State {
+  readonly text: string;
+  instances: number;
+}
+
+/** The mark of this host process. Each worker thread has its own. */
+export function hostMark(): HostMark {
+  const mark = parseHostMark(state().text);
+  if (mark === undefined) throw new Error('the mark of this host was overwritten');
+  return mark;
+}
+
+/** A mark for the next instance of this host. */
+export function nextInstanceMark(): InstanceMark {
+  const shared = state();
+  shared.instances = (shared.instances % LARGEST) + 1;
+  return { host: hostMark(), instance: shared.instances };
+}
+
+function state(): State {
+  const shared = globalThis as { [STATE]?: State };
+  shared[STATE] ??= { text: newHostMark().text, instances: 0 };
+  return shared[STATE];
+}
+
+/** A new random mark. Two marks have the same number with a probability of 2⁻³¹. */
+export function newHostMark(random: (size: number) => Buffer = randomBytes): HostMark {
+  for (;;) {
+    const mark = parseHostMark(random(16).toString('hex'));
+    if (mark !== undefined) return mark;
+  }
+}
+
+/** Parses the `text` of a mark from a command line or a file. Undefined for anything that is no mark. */
+export function parseHostMark(text: string): HostMark | undefined {
+  if (!/^[0-9a-f]{32}$/.test(text)) return undefined;
+  const number = Number.parseInt(text.slice(0, 8), 16) & LARGEST;
+  return number === 0 ? undefined : { text, number };
+}
+
+/** The value of the variable: the marks that this host itself has, outermost first, then that of the instance. */
+export function environmentValue({ host, instance }: InstanceMark, outer = process.env[MARK_VARIABLE]): string {
+  // If there are too many, the outermost are kept: their pools end everything that is further in as well.
+  const marks = splitMarks(outer ?? '').slice(0, MOST_MARKS - 1);
+  return [...marks, `${host.text}.${instance}`].join(SEPARATOR);
+}
+
+/** Splits the hosts in `marks`: up to and with that of `mark`, and those further in. Both are empty when `mark` is not there. */
+export function hostsAround(marks: readonly string[], mark: Mark): { outer: HostMark[]; inner: HostMark[] } {
+  const at = marks.findIndex((one) => environmentMatches([one], mark));
+  const hosts = marks.map((one) => parseHostMark(one.slice(0, 32)));
+  const known = (some: typeof hosts) => some.filter((host) => host !== undefined);
+  return at === -1
+    ? { outer: [], inner: [] }
+    : { outer: known(hosts.slice(0, at + 1)), inner: known(hosts.slice(at + 1)) };
+}
+
+/** The hosts around this one, outermost first: this host runs in a server of each of them. */
+export function outerHosts(outer = process.env[MARK_VARIABLE]): HostMark[] {
+  const hosts = splitMarks(outer ?? '').map((one) => parseHostMark(one.slice(0, 32)));
+  return hosts.filter((host) => host !== undefined);
+}
+
+/** Leaves out what is no mark, so that it matches nothing. */
+function splitMarks(value: string): string[] {
+  return value.split(SEPARATOR).filter((part) => ONE_MARK.test(part));
+}
+
+const ASSIGNMENT = Buffer.from(`${MARK_VARIABLE}=`);
+
+/** The marks in an environment as /proc/PID/environ shows it: `NAME=value`, each ended by NUL. */
+export function marksIn(environ: Buffer): string[] {
+  const marks: string[] = [];
+  for (let at = environ.indexOf(ASSIGNMENT); at !== -1; at = environ.indexOf(ASSIGNMENT, at + 1)) {
+    // Inside a value or another name it is not our variable.
+    if (at > 0 && environ[at - 1] !== 0) continue;
+    const end = environ.indexOf(0, at);
+    const value = environ.toString('latin1', at + ASSIGNMENT.length, end === -1 ? environ.length : end);
+    marks.push(...splitMarks(value));
+  }
+  return marks;
+}
+
+/** Whether one of `marks`, as `marksIn` returns them, is that mark. */
+export function environmentMatches(marks: readonly string[], { host, instance }: Mark): boolean {
+  return marks.some((mark) => {
+    const [, text, number] = ONE_MARK.exec(mark) ?? [];
+    return text === host.text && (instance === undefined || number === String(instance));
+  });
+}
+
+/**
+ * The limit of file locks that marks an instance: 62 bits, those of the host first. Linux has ignored RLIMIT_LOCKS since 2.6;
+ * every fork and exec inherits it, and /proc shows it for every process.
+ */
+export function rlimitValue({ host, instance }: InstanceMark): bigint {
+  return (BigInt(host.number) << 31n) | BigInt(instance);
+}
+
+const LIMIT_LINE = 'Max file locks';
+
+/** The soft limit of file locks in the content of /proc/PID/limits; undefined when it cannot be a mark. */
+export function rlimitIn(limits: string): bigint | undefined {
+  const at = limits.indexOf(LIMIT_LINE);
+  if (at === -1) return undefined;
+  // The format is: digits, blanks, the hard limit. `unlimited` has no digits.
+  const [digits] = /^[0-9]{10,19}(?= )/.exec(limits.slice(at + LIMIT_LINE.length).trimStart()) ?? [];
+  if (digits === undefined) return undefined;
+  const value = BigInt(digits);
+  return isRlimitMarker(value) ? value : undefined;
+}
+
+/** A mark has a host part and an instance part; a small limit that a user has set has no host part. */
+function isRlimitMarker(value: bigint): boolean {
+  return value >> 31n !== 0n && value >> 62n === 0n && (value & BigInt(LARGEST)) !== 0n;
+}
+
+/** The number of the host in a limit, as `rlimitIn` returns it. */
+export function hostNumberIn(value: bigint): number {
+  return Number(value >> 31n);
+}
+
+/** Whether a limit, as `rlimitIn` returns it, is that mark. */
+export function rlimitMatches(value: bigint, { host, instance }: Mark): boolean {
+  if (!isRlimitMarker(value) || hostNumberIn(value) !== host.number) return false;
+  return instance === undefined || (value & BigInt(LARGEST)) === BigInt(instance);
+}

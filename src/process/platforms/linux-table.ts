@@ -1,0 +1,71 @@
+import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
+import { errnoOf } from '../../errors.js';
+import type { ProcessRow, ProcessTable } from '../process-table.js';
+
+/** A line of /proc/PID/stat is at most about 350 bytes: 50 numbers and a name of 15 bytes. */
+const stat = Buffer.allocUnsafe(1024);
+
+/**
+ * Linux: /proc. Reads are synchronous on purpose: no disk is involved, and a pass takes some microseconds for each process. The
+ * thread pool would need ten times as long, and the table would change meanwhile.
+ */
+export const linuxProcessTable: ProcessTable = {
+  read(pid) {
+    let descriptor: number;
+    try {
+      descriptor = openSync(`/proc/${pid}/stat`, 'r');
+    } catch (error) {
+      // Other errors, such as EMFILE, say nothing about the process; to treat it as dead would be a guess.
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+    try {
+      return parseStat(stat.toString('latin1', 0, readSync(descriptor, stat, 0, stat.length, 0)));
+    } catch (error) {
+      // Its parent has collected it between open and read.
+      if (errnoOf(error) === 'ESRCH') return undefined;
+      throw error;
+    } finally {
+      closeSync(descriptor);
+    }
+  },
+
+  scan() {
+    const rows = new Map<number, ProcessRow>();
+    for (const pid of listPids()) {
+      const row = linuxProcessTable.read(pid);
+      if (row !== undefined) rows.set(row.pid, row);
+    }
+    return rows;
+  },
+
+  pids: listPids,
+};
+
+function listPids(): number[] {
+  const pids: number[] = [];
+  for (const entry of readdirSync('/proc')) {
+    const first = entry.charCodeAt(0);
+    if (first >= 48 && first <= 57) pids.push(Number(entry));
+  }
+  return pids;
+}
+
+/** `pid (name) state ppid pgrp session … starttime(22) …`; the name may hold blanks and parentheses. */
+export function parseStat(line: string): ProcessRow | undefined {
+  const open = line.indexOf('(');
+  const close = line.lastIndexOf(')');
+  if (open === -1 || close === -1) return undefined;
+  const fields = line.slice(close + 2).split(' ', 20);
+  const state = fields[0];
+  return {
+    pid: Number(line.slice(0, open)),
+    parent: Number(fields[1]),
+    group: Number(fields[2]),
+    session: Number(fields[3]),
+    startTime: Number(fields[19]),
+    // If the main thread of a living process ends before the others, the process shows as a zombie with threads.
+    dead: (state === 'Z' && Number(fields[17]) <= 1) || state === 'X' || state === 'x',
+    command: line.slice(open + 1, close),
+  };
+}

@@ -1,0 +1,294 @@
+import type { ChildProcess } from 'node:child_process';
+import { PassThrough, type Readable, type Writable } from 'node:stream';
+import spawn from 'cross-spawn';
+import { errnoOf, PoolError } from '../../errors.js';
+import { noteMissingCgroup } from '../cgroup/cgroup-choice.js';
+import { forgetCgroups } from '../cgroup/cgroup-probe.js';
+import type { Watch } from '../guardian/host-guard.js';
+import type {
+  ContainmentLevel,
+  EndOptions,
+  Launcher,
+  LaunchSpec,
+  LocalIdentity,
+  ProcessHandlers,
+  ServerProcess,
+  StartRefusal,
+} from '../launcher.js';
+import type { Platform } from '../platform.js';
+import { identify, type ProcessTable } from '../process-table.js';
+import type { EndMode, Graces, TerminationReport, TreePlan } from '../termination-report.js';
+import { LocalTree } from '../tree/local-tree.js';
+import { wrapperRefusal } from '../wrapper.js';
+import { resolveCommand } from './command.js';
+import { type ContainedStart, containedStart } from './contained-start.js';
+import { forgetAtExit, killAtExit } from './exit-hook.js';
+import { spawnError } from './spawn-error.js';
+import { StderrTail } from './stderr-tail.js';
+
+/** How much of stderr is kept for errors and events, bytes. */
+const STDERR_TAIL = 65_536;
+/** How long output streams are read after the exit: longer only helps a helper that holds them. */
+const DRAIN_GRACE = 100;
+/** In how many turns of the event loop all that a dead process has left in its pipes is read, and their end. */
+const DRAIN_TURNS = 4;
+
+/** Nobody ends the server when the host is killed. */
+const UNWATCHED: Watch = { started: () => {}, ended: () => {} };
+
+/** Where servers are started. */
+export interface LocalOptions {
+  /** Below which cgroup they get theirs. */
+  readonly cgroupParent?: string | undefined;
+  /** Asked before each start for one that ends the server with the host. Default: nobody does. */
+  readonly watch?: () => Watch;
+}
+
+/** Starts servers as child processes of this host. */
+export function localLauncher(
+  platform: Platform,
+  { cgroupParent, watch = () => UNWATCHED }: LocalOptions = {},
+): Launcher {
+  return {
+    launch(spec, handlers) {
+      const watched = watch();
+      try {
+        return new LocalProcess(spec, handlers, platform, cgroupParent, watched);
+      } catch (error) {
+        watched.ended();
+        throw error;
+      }
+    },
+  };
+}
+
+/** One child process: its streams, and what is heard of it. How its tree ends is for {@link LocalTree}. */
+class LocalProcess implements ServerProcess {
+  readonly pid: number | undefined;
+  readonly identity: LocalIdentity | undefined;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable | undefined;
+  readonly #child: ChildProcess;
+  readonly #spec: LaunchSpec;
+  readonly #start: ContainedStart;
+  /** Whether it is in its cgroup. */
+  #joined: boolean;
+  /** Who ends it when the host dies. */
+  readonly #watch: Watch;
+  readonly #stderr = new StderrTail(STDERR_TAIL);
+  /** Undefined while nothing is known to run: then there is nothing to be ended. */
+  readonly #tree: LocalTree | undefined;
+  /** What the exit of the host does. */
+  readonly #lastResort = { killNow: () => this.#tree?.killAll() };
+  #drained: Promise<void> | undefined;
+
+  constructor(
+    spec: LaunchSpec,
+    handlers: ProcessHandlers,
+    platform: Platform,
+    cgroupParent: string | undefined,
+    watch: Watch,
+  ) {
+    this.#spec = spec;
+    this.#watch = watch;
+    this.#start = prepare(spec, platform, cgroupParent);
+    this.#child = spawnChild(spec, this.#start, platform);
+    const { pid } = this.#child;
+    this.pid = pid;
+    // Without descriptors (EMFILE) Node makes no streams: nothing may be written or read then, and nothing will.
+    this.stdin = this.#child.stdin ?? new PassThrough();
+    this.stdout = this.#child.stdout ?? new PassThrough();
+    this.stderr = this.#child.stderr ?? undefined;
+    // Read in the same tick: the child is not collected before, so the row is there even if it is dead already.
+    this.identity = identityOf(platform.table, pid);
+    if (this.identity) {
+      this.#tree = new LocalTree({
+        leader: this.identity,
+        start: this.#start,
+        platform,
+        closeStdin: () => this.stdin.end(),
+        onDead: () => this.#onDead(),
+      });
+    }
+    this.#listen(handlers);
+    if (pid !== undefined && this.#tree === undefined) this.#refuseUnknown();
+    this.#joined = !this.#start.joinsLater;
+    if (this.#start.joinsLater) void this.#joinCgroup();
+    if (this.#tree) killAtExit(this.#lastResort);
+    if (this.identity) watch.started(this.identity);
+    // A pool never keeps its host alive; a request in flight does that by itself.
+    this.#child.unref();
+    for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) unrefStream(stream);
+  }
+
+  get stderrTail(): string {
+    return this.#stderr.toString();
+  }
+
+  get containment(): ContainmentLevel {
+    const { cgroup, mark, containment } = this.#start;
+    if (containment === 'group') return 'group';
+    return cgroup && this.#joined ? 'cgroup' : mark ? 'markers' : 'tree';
+  }
+
+  get refusal(): StartRefusal | undefined {
+    return this.#start.wrapped ? wrapperRefusal(this.#child.exitCode, this.stderrTail) : undefined;
+  }
+
+  drained(): Promise<void> {
+    this.#drained ??= Promise.race([
+      Promise.all([streamEnd(this.#child.stdout), streamEnd(this.#child.stderr)]),
+      // A host that was held up finds the grace over before it has read anything.
+      new Promise((resolve) => setTimeout(resolve, DRAIN_GRACE).unref()).then(readRest),
+    ]).then(() => {
+      this.#destroyStreams();
+      // The host may have been moved to another cgroup since that was tried out.
+      if (this.refusal?.code === 'CONTAINMENT_UNAVAILABLE') forgetCgroups();
+    });
+    return this.#drained;
+  }
+
+  end({ graces = this.#spec, ...how }: EndOptions): Promise<TerminationReport> {
+    if (this.#tree) return this.#tree.end(how, graces);
+    return Promise.resolve({ pid: this.pid ?? 0, endedBy: 'exit', steps: [], duration: 0, survivors: [] });
+  }
+
+  plan(mode: EndMode, graces: Graces): TreePlan {
+    return this.#tree?.plan(mode, graces) ?? { steps: [], processes: [] };
+  }
+
+  killNow(): void {
+    this.#tree?.killNow();
+  }
+
+  #onDead(): void {
+    // Node may report an exit before it has read what the process wrote, when the exit of another child wakes it up.
+    void readRest().then(() => this.#destroyStreams());
+    this.#start.cgroup?.remove();
+    forgetAtExit(this.#lastResort);
+    this.#watch.ended();
+  }
+
+  /** Takes the tree into its cgroup, unless it has ended before. */
+  async #joinCgroup(): Promise<void> {
+    const { cgroup } = this.#start;
+    const { pid } = this;
+    if (cgroup === undefined || pid === undefined) return;
+    // Its number is nobody else's before its exit is told.
+    const hasExited = () => this.#child.exitCode !== null || this.#child.signalCode !== null;
+    try {
+      await cgroup.adopt(pid, hasExited);
+      this.#joined = true;
+    } catch (error) {
+      if (!hasExited())
+        noteMissingCgroup(`a server could not be taken into its cgroup (${errnoOf(error) ?? 'unknown'})`);
+    }
+  }
+
+  #listen(handlers: ProcessHandlers): void {
+    const child = this.#child;
+    child.once('spawn', () => handlers.onSpawn());
+    child.on('error', (error) => {
+      // Also emitted for a failed kill(), which says nothing about the start.
+      if (child.pid !== undefined) return;
+      this.#watch.ended();
+      this.#start.cgroup?.remove();
+      handlers.onSpawnError(spawnError(this.#spec, error));
+    });
+    // `exit`, not `close`: a helper that holds stdout delays `close`, perhaps for ever.
+    child.once('exit', (exitCode, signal) => {
+      if (this.#tree) this.#tree.leaderExited();
+      else this.#start.cgroup?.remove();
+      handlers.onExit({ exitCode, signal, ...this.#start.cgroup?.verdict() });
+    });
+    // EPIPE and the like reach whoever writes through its callback; without a listener they would crash the host.
+    child.stdin?.on('error', () => {});
+    child.stdout?.on('error', () => {});
+    child.stderr?.on('error', () => {});
+    const onLine = (line: string) => handlers.onStderrLine(line);
+    // Always read: a server blocks when 64 KB of stderr are unread.
+    child.stderr?.on('data', (chunk: Buffer) => this.#stderr.push(chunk, handlers.wantsStderr() ? onLine : undefined));
+    child.stderr?.once('end', () => this.#stderr.flush(onLine));
+  }
+
+  /** A process whose identity cannot be read could not be ended safely later. Now it still can: it is our child. */
+  #refuseUnknown(): never {
+    this.#child.kill('SIGKILL');
+    this.#start.cgroup?.kill();
+    this.#destroyStreams();
+    const { name } = this.#spec;
+    throw new PoolError(
+      'SPAWN_FAILED',
+      `server '${name}' was started, but the process table does not show it: it ended at once, or was killed now`,
+      { name },
+    );
+  }
+
+  #destroyStreams(): void {
+    this.stdin.destroy();
+    this.stdout.destroy();
+    this.#child.stderr?.destroy();
+  }
+}
+
+/** Finds the program, and makes what holds its processes together. */
+function prepare(spec: LaunchSpec, platform: Platform, cgroupParent: string | undefined): ContainedStart {
+  const request = { file: resolveCommand(spec), args: spec.args, env: spec.resolvedEnv };
+  try {
+    return containedStart(spec, request, { platform, cgroupParent });
+  } catch (error) {
+    throw error instanceof PoolError ? error : spawnError(spec, error);
+  }
+}
+
+function spawnChild(
+  spec: LaunchSpec,
+  { file, args, env, cgroup }: ContainedStart,
+  { detached }: Platform,
+): ChildProcess {
+  try {
+    return spawn(file, [...args], {
+      cwd: spec.cwd,
+      env,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      shell: false,
+      windowsHide: true,
+      detached,
+    });
+  } catch (error) {
+    cgroup?.remove();
+    // E2BIG and a command that is no program throw in this tick.
+    throw spawnError(spec, error);
+  }
+}
+
+/** Undefined when nothing was started, or the table does not show it. */
+function identityOf(table: ProcessTable, pid: number | undefined): LocalIdentity | undefined {
+  if (pid === undefined) return undefined;
+  try {
+    const startTime = identify(table, pid);
+    return startTime === undefined ? undefined : { kind: 'local', pid, startTime };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Pipes are sockets, which can be unref'd, though the types of a child's streams do not say so. */
+function unrefStream(stream: Readable | Writable | null | undefined): void {
+  if (stream && 'unref' in stream && typeof stream.unref === 'function') stream.unref();
+}
+
+/** Lets the event loop read what is in the pipes. Counted in turns, not in time, which may pass without one. */
+async function readRest(): Promise<void> {
+  for (let turn = 0; turn < DRAIN_TURNS; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+function streamEnd(stream: Readable | null | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (!stream || stream.readableEnded || stream.destroyed) return resolve();
+    stream.once('end', resolve);
+    stream.once('close', resolve);
+    stream.once('error', () => resolve());
+  });
+}

@@ -1,0 +1,69 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Platform } from '../platform.js';
+import type { ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
+import type { KillReport } from './kill-escaped.js';
+import type { ProcessSet } from './process-set.js';
+
+/**
+ * The processes in the group that a server was started in. A process that has made a group or session of its own is left
+ * alone: `containment: 'group'` asks for that.
+ */
+export class ProcessGroup implements ProcessSet {
+  readonly #table: ProcessTable;
+  readonly #leader: ProcessIdentity;
+  /** The members that the last scan has shown. */
+  #members: readonly number[];
+
+  constructor(table: ProcessTable, leader: ProcessIdentity) {
+    this.#table = table;
+    this.#leader = leader;
+    this.#members = [leader.pid];
+  }
+
+  leaderExited(): ProcessRow[] {
+    this.#table.forget?.();
+    return this.refresh();
+  }
+
+  refresh(): ProcessRow[] {
+    return this.#take([...this.#table.scan().values()]);
+  }
+
+  living(): ProcessRow[] {
+    return this.#take(this.#members.map((pid) => this.#table.read(pid)).filter((row) => row !== undefined));
+  }
+
+  /**
+   * Sends one signal to the whole group: the kernel misses no member, however fast they fork, while a scan of the table may
+   * miss a chain of processes in which each starts the next. Then waits until no member lives.
+   */
+  async killRest({ signalGroup, pace }: Platform): Promise<KillReport> {
+    const killed = this.refresh();
+    if (this.#isOurs()) signalGroup(this.#leader.pid, 'SIGKILL');
+    const end = performance.now() + pace.killGrace;
+    for (let interval = pace.firstPoll; ; interval = Math.min(interval * 2, pace.longestPoll)) {
+      const survivors = this.refresh();
+      if (survivors.length === 0 || performance.now() > end) return { killed, survivors };
+      await pause(interval, undefined, { ref: false });
+    }
+  }
+
+  groupsOf(members: Iterable<ProcessRow>): Set<number> {
+    return new Set([...members].map(({ group }) => group));
+  }
+
+  #take(rows: readonly ProcessRow[]): ProcessRow[] {
+    const found = this.#isOurs() ? rows.filter(({ group }) => group === this.#leader.pid) : [];
+    this.#members = found.map(({ pid }) => pid);
+    return found.filter(({ dead }) => !dead);
+  }
+
+  /**
+   * The kernel does not reuse the number of a group while a member lives in it. So the group belongs to this server, unless
+   * another process than our leader has the number as its pid. An uncollected zombie holds the number as well.
+   */
+  #isOurs(): boolean {
+    const holder = this.#table.read(this.#leader.pid);
+    return holder === undefined || holder.startTime === this.#leader.startTime;
+  }
+}

@@ -1,0 +1,178 @@
+import type { MarkSearch } from '../marks/mark-search.js';
+import type { ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
+import type { ProcessSet } from './process-set.js';
+
+/** Where members are found that have left the tree. */
+export interface MemberSources {
+  readonly marks?: MarkSearch | undefined;
+  /** The pids of the processes in the cgroup of the server. */
+  readonly inCgroup?: (() => ReadonlySet<number>) | undefined;
+}
+
+/**
+ * The processes of one server: its leader, all descendants, all processes in a group or session that one of them leads, and,
+ * where the server has these, all processes in its cgroup and all that have its mark. A member remains a member after its
+ * parent has died, because its identity is remembered: so a tree that falls apart while it is ended is still known as a whole.
+ */
+export class ProcessTree implements ProcessSet {
+  readonly #table: ProcessTable;
+  readonly #leader: ProcessIdentity;
+  readonly #sources: MemberSources;
+  #adopting = false;
+  /** pid → start time of each member that was not seen dead yet. */
+  readonly #members = new Map<number, number>();
+  /** Groups and sessions that a member leads or led. The number belongs to this server as long as a member lives in them. */
+  readonly #led = new Set<number>();
+
+  constructor(table: ProcessTable, leader: ProcessIdentity, sources: MemberSources = {}) {
+    this.#table = table;
+    this.#leader = leader;
+    this.#sources = sources;
+    this.#members.set(leader.pid, leader.startTime);
+    // The leader is spawned as leader of a new session and a new group, both of its own number.
+    this.#led.add(leader.pid);
+  }
+
+  leaderExited(): ProcessRow[] {
+    this.#adopting = true;
+    this.#table.forget?.();
+    try {
+      return this.refresh();
+    } finally {
+      // Only in this tick, even if the table could not be read now: later the pid may belong to another process.
+      this.#adopting = false;
+    }
+  }
+
+  refresh(): ProcessRow[] {
+    const table = this.#table.scan();
+    if (this.#adopting) this.#adoptOrphans(table);
+    const members = this.#present(table);
+    const undecided = new Set(table.values());
+    for (const row of members.values()) undecided.delete(row);
+    this.#addRelated(members, undecided);
+    if (this.#addFromCgroup(members, undecided)) this.#addRelated(members, undecided);
+    // Marks are read last, and only of processes that are not members yet: reading a mark costs more than comparing a row.
+    this.#sources.marks?.begin(table);
+    this.#sources.marks?.learnFrom(members.values());
+    do {
+      if (this.#addMarked(members, undecided, table)) this.#addRelated(members, undecided);
+    } while (this.#sources.marks?.reconsider());
+    return this.#settle(members);
+  }
+
+  /** Adds the descendants of `members`, and what is in a group or session that belongs to the server. */
+  #addRelated(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): void {
+    // Each pass finds the next generation; the pass that finds nothing is the last.
+    for (let found = true; found; ) {
+      found = false;
+      const groups = new Set<number>();
+      for (const { group, session } of members.values()) {
+        if (this.#led.has(group)) groups.add(group);
+        if (this.#led.has(session)) groups.add(session);
+      }
+      for (const row of undecided) {
+        if (!members.has(row.parent) && !groups.has(row.group) && !groups.has(row.session)) continue;
+        undecided.delete(row);
+        members.set(row.pid, row);
+        this.#add(row);
+        found = true;
+      }
+    }
+  }
+
+  /**
+   * Adds the processes in the cgroup. The cgroup is read after the table, so that each of its pids is a current one; a process
+   * that was started in between is read from the table now. Their process groups may contain other processes, so each of them
+   * gets a signal of its own.
+   */
+  #addFromCgroup(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
+    const pids = new Set(this.#sources.inCgroup?.());
+    for (const pid of members.keys()) pids.delete(pid);
+    const seen = [...undecided].filter(({ pid }) => pids.delete(pid));
+    const younger = [...pids].map((pid) => this.#table.read(pid)).filter((row) => row !== undefined);
+    for (const row of [...seen, ...younger]) {
+      undecided.delete(row);
+      members.set(row.pid, row);
+      this.#add(row);
+    }
+    return seen.length + younger.length > 0;
+  }
+
+  /** Adds processes that have the mark of this server: they left the tree by a new session and the death of their parent. */
+  #addMarked(
+    members: Map<number, ProcessRow>,
+    undecided: Set<ProcessRow>,
+    table: ReadonlyMap<number, ProcessRow>,
+  ): boolean {
+    let found = false;
+    for (const row of undecided) {
+      const match = this.#sources.marks?.match(row);
+      if (!match) continue;
+      undecided.delete(row);
+      members.set(row.pid, row);
+      this.#add(row);
+      found = true;
+      // The leader of its session may be dead, but it descended from our leader, because our leader began a session of its own.
+      // So the whole session is ours. A leader that lives must have the mark itself: a user may have run a command with the
+      // environment of this server in a terminal. 'inner' is too weak to conclude anything about other processes.
+      if (match === 'inner') continue;
+      for (const led of [row.group, row.session]) if (!table.has(led)) this.#led.add(led);
+    }
+    return found;
+  }
+
+  living(): ProcessRow[] {
+    const rows = new Map<number, ProcessRow>();
+    for (const pid of this.#members.keys()) {
+      const row = this.#table.read(pid);
+      if (row !== undefined) rows.set(pid, row);
+    }
+    return this.#settle(this.#present(rows));
+  }
+
+  groupsOf(members: Iterable<ProcessRow>): Set<number> {
+    const groups = new Set<number>();
+    for (const { group } of members) if (this.#led.has(group)) groups.add(group);
+    return groups;
+  }
+
+  #adoptOrphans(table: Map<number, ProcessRow>): void {
+    const { pid, startTime } = this.#leader;
+    // The pid is in use again. That is impossible while a member is left in the group, so no member is left.
+    if (table.has(pid)) return;
+    for (const row of table.values()) {
+      // Windows has no groups, but a process keeps the pid of its parent. An older process had another parent of that pid.
+      const child = row.parent === pid && row.startTime >= startTime;
+      if (child || row.group === pid || row.session === pid) this.#add(row);
+    }
+  }
+
+  #add(row: ProcessRow): void {
+    this.#members.set(row.pid, row.startTime);
+    this.#noteLeader(row);
+  }
+
+  /** A member may make a group or session of its own at any time. */
+  #noteLeader({ pid, group, session }: ProcessRow): void {
+    if (group === pid || session === pid) this.#led.add(pid);
+  }
+
+  /** The members that `table` shows under the same identity. Dead ones too: a zombie still holds the number of its group. */
+  #present(table: Map<number, ProcessRow>): Map<number, ProcessRow> {
+    const present = new Map<number, ProcessRow>();
+    for (const [pid, startTime] of this.#members) {
+      const row = table.get(pid);
+      if (row?.startTime === startTime) {
+        present.set(pid, row);
+        this.#noteLeader(row);
+      } else if (row !== undefined) this.#led.delete(pid);
+    }
+    return present;
+  }
+
+  #settle(members: Map<number, ProcessRow>): ProcessRow[] {
+    for (const pid of this.#members.keys()) if (!members.has(pid)) this.#members.delete(pid);
+    return [...members.values()].filter((row) => !row.dead);
+  }
+}

@@ -1,0 +1,53 @@
+import { messageOf, PoolError } from '../../errors.js';
+import type { JsonRpcMessage } from '../json-rpc.js';
+
+/** The way on which messages reach one server and come back. {@link StdioChannel} is one kind of it. */
+export interface MessageChannel {
+  /** Bytes that were sent, and that the server has not taken yet. */
+  readonly backlog: number;
+  /** How many times the server sent something that is not a message; each was skipped. */
+  readonly skipped: number;
+  /** Starts to receive. Until then, what the server sends waits. */
+  open(callbacks: ChannelCallbacks): void;
+  /**
+   * Sends one message. Resolves when the operating system took it, so that a server that does not read slows its callers
+   * down; rejects when the message cannot be written.
+   */
+  send(message: JsonRpcMessage): Promise<void>;
+  /**
+   * The same, but what is known at once is thrown at once, so that the caller does not have to keep the message.
+   * @throws PoolError `BUFFER_FULL`, or the reason why the channel is closed; TypeError if it cannot be written as JSON
+   */
+  queue(message: JsonRpcMessage): Promise<void>;
+  /** Sends a message of the pool itself. These are small, and are not refused because callers have filled the buffer. */
+  sendOwn(message: JsonRpcMessage): void;
+  /** Writes now what was sent in this tick: needed before the ladder closes stdin. */
+  flush(): void;
+  /** From now on, what is sent is refused with `error`. */
+  close(error: PoolError): void;
+  /**
+   * Ends the channel because of a fault of this library, outside of the callbacks of the channel: those are guarded.
+   * @param cause what was thrown
+   * @returns the `INTERNAL_ERROR` that `onClosed` was called with
+   */
+  fail(cause: unknown): PoolError;
+}
+
+/** What a channel calls when something happens on it. */
+export interface ChannelCallbacks {
+  onMessage(message: JsonRpcMessage): void;
+  /** The server took something that was sent: `backlog` is smaller than before. */
+  onWritten(): void;
+  /**
+   * The channel cannot be used any more, although the process may still run: for example, its stdin is closed. Called
+   * once, and again for each `INTERNAL_ERROR`.
+   */
+  onClosed(error: PoolError): void;
+}
+
+/** For what this library threw while it worked on messages of a server. */
+export function internalError(name: string, cause: unknown): PoolError {
+  const what = cause instanceof Error ? `${cause.name}: ${cause.message}` : messageOf(cause);
+  const message = `server '${name}' is ended because of a fault in mcp-server-pool, not in the server (${what}): please report it with the cause of this error`;
+  return new PoolError('INTERNAL_ERROR', message, { name }, cause);
+}

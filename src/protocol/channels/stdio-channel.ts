@@ -1,0 +1,202 @@
+import type { Readable, Writable } from 'node:stream';
+import { PoolError } from '../../errors.js';
+import { type Deferred, deferred } from '../../runtime/deferred.js';
+import type { JsonRpcMessage } from '../json-rpc.js';
+import { MessageReader } from './framing.js';
+import { type ChannelCallbacks, internalError, type MessageChannel } from './message-channel.js';
+import { SERVER_SHARE, type WriteBudget } from './write-budget.js';
+
+export interface StdioChannelOptions {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  /** Largest message in bytes. */
+  readonly messageLimit: number;
+  readonly budget: WriteBudget;
+  /** Name of the server, for errors. */
+  readonly name: string;
+}
+
+interface Batch {
+  readonly lines: string[];
+  size: number;
+  readonly written: Deferred<void>;
+}
+
+/** Largest number of bytes in one write. */
+const LARGEST_BATCH = 128 * 1_048_576;
+
+/** Messages over the stdin and stdout of a process: one line for each message, in both directions. */
+export class StdioChannel implements MessageChannel {
+  readonly #options: StdioChannelOptions;
+  #callbacks: ChannelCallbacks | undefined;
+  /** What was sent in this tick, to be written with one system call. */
+  #batch: Batch | undefined;
+  /** What the operating system has not taken yet. */
+  readonly #inFlight = new Set<Batch>();
+  #closed: PoolError | undefined;
+  #hasFailed = false;
+  skipped = 0;
+  backlog = 0;
+
+  constructor(options: StdioChannelOptions) {
+    this.#options = options;
+    // A destroyed stream does not always call back for a write that it has begun.
+    options.stdin.once('close', () => {
+      for (const batch of this.#inFlight) this.#guard(() => this.#written(batch, new Error('it was closed')));
+    });
+  }
+
+  open(callbacks: ChannelCallbacks): void {
+    this.#callbacks = callbacks;
+    const { name, messageLimit, stdout } = this.#options;
+    const reader = new MessageReader(messageLimit, {
+      onMessage: (message) => callbacks.onMessage(message),
+      onSkipped: () => {
+        this.skipped += 1;
+      },
+      // stdout is read on, and dropped: a server that cannot write does not see the end of its stdin.
+      onTooLarge: (bytes) => {
+        this.#end(
+          new PoolError(
+            'MESSAGE_TOO_LARGE',
+            `server '${name}' wrote a message of more than ${bytes} bytes; its limit is ${messageLimit}: raise maxMessageMB, or ask the server for less at once`,
+            { name },
+          ),
+        );
+      },
+    });
+    stdout.on('data', (chunk: Buffer) => {
+      if (!this.#hasFailed) this.#guard(() => reader.push(chunk));
+    });
+    // Without stdout a server cannot answer. Mostly it has exited, and its exit is reported separately.
+    stdout.once('end', () => {
+      const message = `server '${name}' has closed its stdout: it ended, or is about to`;
+      this.#guard(() => this.#end(new PoolError('SERVER_EXITED', message, { name })));
+    });
+  }
+
+  send(message: JsonRpcMessage): Promise<void> {
+    try {
+      return this.queue(message);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  queue(message: JsonRpcMessage): Promise<void> {
+    if (this.#closed) throw this.#closed;
+    const line = JSON.stringify(message);
+    const size = Buffer.byteLength(line);
+    const { budget, name } = this.#options;
+    const isOverShare = this.backlog > 0 && this.backlog + size > budget.limit / SERVER_SHARE;
+    if (isOverShare || !budget.take(size)) {
+      const what = isOverShare ? 'half of maxBufferedMB waits for it' : 'maxBufferedMB wait for servers of this pool';
+      throw new PoolError(
+        'BUFFER_FULL',
+        `a message to server '${name}' was refused: ${what} already, and is not read; await send(), or raise it`,
+        { name },
+      );
+    }
+    return this.#append(line, size);
+  }
+
+  sendOwn(message: JsonRpcMessage): void {
+    if (this.#closed) return;
+    const line = JSON.stringify(message);
+    const size = Buffer.byteLength(line);
+    this.#options.budget.force(size);
+    // The caller waits for nothing: the channel itself reports its end.
+    this.#append(line, size).catch(() => {});
+  }
+
+  #append(line: string, size: number): Promise<void> {
+    // A batch becomes one string, and Node has no strings longer than 512 MB.
+    if (this.#batch !== undefined && this.#batch.size + size > LARGEST_BATCH) this.flush();
+    if (this.#batch === undefined) {
+      this.#batch = newBatch();
+      // After everything that is ready to run now: answers that came together lead to requests that leave together.
+      process.nextTick(() => this.flush());
+    }
+    this.#batch.lines.push(line);
+    this.#batch.size += size;
+    this.backlog += size;
+    return this.#batch.written.promise;
+  }
+
+  close(error: PoolError): void {
+    this.#closed ??= error;
+  }
+
+  flush(): void {
+    const batch = this.#batch;
+    if (batch === undefined) return;
+    this.#batch = undefined;
+    const { stdin } = this.#options;
+    this.#inFlight.add(batch);
+    if (!stdin.writable) return this.#written(batch, new Error('it is closed'));
+    try {
+      stdin.write(`${batch.lines.join('\n')}\n`, (error) => this.#guard(() => this.#written(batch, error)));
+    } catch (cause) {
+      this.#take(batch);
+      batch.written.reject(internalError(this.#options.name, cause));
+      queueMicrotask(() => this.fail(cause));
+    }
+  }
+
+  fail(cause: unknown): PoolError {
+    const error = internalError(this.#options.name, cause);
+    // Nothing is known for sure any more of what this library keeps of the server: whatever it still says is dropped.
+    this.#hasFailed = true;
+    this.#closed = error;
+    this.#callbacks?.onClosed(error);
+    return error;
+  }
+
+  /** Runs what a stream calls. An exception is a fault of this library: messages of the server are checked before. */
+  #guard(task: () => void): void {
+    try {
+      task();
+    } catch (cause) {
+      this.fail(cause);
+    }
+  }
+
+  /** Gives back what a batch takes. False when that was done before. */
+  #take(batch: Batch): boolean {
+    if (!this.#inFlight.delete(batch)) return false;
+    this.#options.budget.give(batch.size);
+    this.backlog -= batch.size;
+    return true;
+  }
+
+  #written(batch: Batch, error?: Error | null): void {
+    if (!this.#take(batch)) return;
+    if (!error) {
+      batch.written.resolve();
+      return this.#callbacks?.onWritten();
+    }
+    const failure = this.#stdinClosed(error);
+    batch.written.reject(this.#closed ?? failure);
+    // After the senders have the error, so that they are not told twice.
+    queueMicrotask(() => this.#guard(() => this.#end(failure)));
+  }
+
+  #stdinClosed(cause: Error): PoolError {
+    const { name } = this.#options;
+    const message = `server '${name}' cannot be written to (${cause.message}): it ended, or closed its stdin`;
+    return new PoolError('SERVER_EXITED', message, { name }, cause);
+  }
+
+  #end(error: PoolError): void {
+    if (this.#closed) return;
+    this.#closed = error;
+    this.#callbacks?.onClosed(error);
+  }
+}
+
+function newBatch(): Batch {
+  const written = deferred<void>();
+  // A caller that awaits send() gets the error. For a message of the pool itself there is no such caller.
+  written.promise.catch(() => {});
+  return { lines: [], size: 0, written };
+}

@@ -1,0 +1,88 @@
+import type { PoolError } from '../../errors.js';
+import type { KeepAlive } from '../../runtime/keep-alive.js';
+import type { MessageChannel } from '../channels/message-channel.js';
+import { isRequest, type JsonRpcMessage, property, type RequestId } from '../json-rpc.js';
+import { type Attachment, type Endpoint, lostRequest, type Routing } from '../routing.js';
+
+/**
+ * One session for the whole life of the process, and nothing in between: every message passes unchanged, so every feature
+ * of the protocol works. Requests are only counted; while one is open, the host is held open.
+ */
+export class DirectRouting implements Routing, Attachment {
+  readonly #channel: MessageChannel;
+  readonly #hold: KeepAlive;
+  readonly #onClosed: (error: PoolError) => void;
+  /** Method of each open request by its id. */
+  readonly #open = new Map<RequestId, string>();
+  #session: Endpoint | undefined;
+  /** Whether the server has answered a request. */
+  answered = false;
+
+  constructor(channel: MessageChannel, hold: KeepAlive, onClosed: (error: PoolError) => void) {
+    this.#channel = channel;
+    this.#hold = hold;
+    this.#onClosed = onClosed;
+  }
+
+  get openRequests(): number {
+    return this.#open.size;
+  }
+
+  /** A server is first read when its client listens, so that nothing it says early is lost. */
+  attach(session: Endpoint): Attachment {
+    this.#session = session;
+    this.#channel.open({
+      onMessage: (message) => this.#receive(message),
+      onWritten: () => {},
+      onClosed: this.#onClosed,
+    });
+    return this;
+  }
+
+  send(message: JsonRpcMessage): Promise<void> {
+    if (message.method === 'notifications/cancelled') this.#take(property(message.params, 'requestId') as RequestId);
+    if (!isRequest(message)) return this.#channel.send(message);
+    const { id, method } = message;
+    this.#add(id, method);
+    const sent = this.#channel.send(message);
+    // One that could not be sent is not open: its sender knows.
+    sent.catch(() => this.#take(id));
+    return sent;
+  }
+
+  #receive(message: JsonRpcMessage): void {
+    if (message.method !== undefined) return this.#session?.receive(message);
+    this.answered = true;
+    const id = message.id as RequestId;
+    const method = this.#open.get(id);
+    this.#take(id);
+    try {
+      this.#session?.receive(message);
+    } catch (fault) {
+      // Not answered: it is lost with the others.
+      if (method !== undefined) this.#add(id, method);
+      throw fault;
+    }
+  }
+
+  fail(error: PoolError): void {
+    for (const [id, method] of [...this.#open]) {
+      this.#take(id);
+      this.#session?.receive(lostRequest(id, method, error));
+    }
+  }
+
+  detach(): void {
+    for (const id of [...this.#open.keys()]) this.#take(id);
+    this.#session = undefined;
+  }
+
+  #add(id: RequestId, method: string): void {
+    if (this.#open.size === 0) this.#hold.take();
+    this.#open.set(id, method);
+  }
+
+  #take(id: RequestId): void {
+    if (this.#open.delete(id) && this.#open.size === 0) this.#hold.drop();
+  }
+}

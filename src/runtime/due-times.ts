@@ -1,0 +1,58 @@
+import { Heap, type HeapItem } from './heap.js';
+
+/** Something that has to be looked at when its time has come. */
+export interface Due extends HeapItem {
+  /** Of two that are due at the same time, the one with the lower order comes first. Written by `DueTimes` only. */
+  order: number;
+  /** Called once, at or after the time that was set; it may have been deleted since, and may set the next time. */
+  fallDue(now: number): void;
+}
+
+/**
+ * When what falls due, in one ordered structure: deadlines of callers, idle timeouts, lifetimes, silent leases. Has no timer
+ * of its own: its user asks for {@link next}.
+ */
+export class DueTimes {
+  readonly #heap = new Heap<Due>();
+  #order = 0;
+
+  /** Clock time of what falls due first; `Infinity` when nothing does. */
+  get next(): number {
+    return this.#heap.first?.rank ?? Infinity;
+  }
+
+  /** Sets or changes the time; `Infinity` takes it away. */
+  set(due: Due, at: number): void {
+    due.order = ++this.#order;
+    if (at === Infinity) this.#heap.delete(due);
+    else this.#heap.set(due, at);
+  }
+
+  /**
+   * Makes sure that `due` is looked at no later than `at`. An earlier time stays: to look once too often costs less than to
+   * move what is used all the time.
+   */
+  noLaterThan(due: Due, at: number): void {
+    if (due.place === -1 || at < due.rank) this.set(due, at);
+  }
+
+  delete(due: Due): void {
+    this.#heap.delete(due);
+  }
+
+  /** Runs everything that is due at `now`. What is set for `now` meanwhile waits for the next call. */
+  run(now: number): void {
+    const dues: Due[] = [];
+    for (let due = this.#heap.first; due !== undefined && due.rank <= now; due = this.#heap.first) {
+      this.#heap.delete(due);
+      dues.push(due);
+    }
+    if (dues.length > 1) dues.sort((a, b) => a.rank - b.rank || a.order - b.order);
+    // One that was due may have been deleted, or set anew, by one before it; each looks whether it still matters.
+    for (const due of dues) if (due.place === -1) due.fallDue(now);
+  }
+
+  clear(): void {
+    this.#heap.clear();
+  }
+}

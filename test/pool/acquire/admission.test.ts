@@ -1,0 +1,63 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { decide, type Room, type Situation } from '../../../src/pool/acquire/admission.js';
+
+const roomy: Room = { used: 0, limit: 3, ending: 0, evictable: false };
+const full: Room = { used: 3, limit: 3, ending: 0, evictable: false };
+const situation = (given: Partial<Situation>): Situation => ({
+  free: false,
+  starting: 0,
+  server: roomy,
+  pool: roomy,
+  ...given,
+});
+
+describe('admission', () => {
+  it.each<[string, Partial<Situation>, ReturnType<typeof decide>]>([
+    ['an idle instance', { free: true, server: full, pool: full }, { action: 'reuse' }],
+    ['a start nobody counts on', { starting: 1 }, { action: 'wait', for: 'start' }],
+    ['room', {}, { action: 'spawn' }],
+    ['a slot of the server that comes free', { server: { ...full, ending: 1 } }, { action: 'wait', for: 'ending' }],
+    [
+      'an idle instance of the server for others',
+      { server: { ...full, evictable: true } },
+      { action: 'evict', from: 'server' },
+    ],
+    ['nothing, at maxInstances', { server: full }, { action: 'wait', for: 'release', limit: 'maxInstances' }],
+    ['a slot of the pool that comes free', { pool: { ...full, ending: 1 } }, { action: 'wait', for: 'ending' }],
+    ['an idle instance of another server', { pool: { ...full, evictable: true } }, { action: 'evict', from: 'pool' }],
+    ['nothing, at maxProcesses', { pool: full }, { action: 'wait', for: 'release', limit: 'maxProcesses' }],
+  ])('with %s', (_, given, decision) => {
+    expect(decide(situation(given))).toEqual(decision);
+  });
+
+  const room = fc.record({
+    used: fc.nat(5),
+    limit: fc.integer({ min: 1, max: 5 }),
+    ending: fc.nat(2),
+    evictable: fc.boolean(),
+  });
+
+  it('[BUDGET-1] spawns only when both budgets have room, whatever the situation', () => {
+    fc.assert(
+      fc.property(fc.boolean(), fc.nat(2), room, room, (free, starting, server, pool) => {
+        const { action } = decide({ free, starting, server, pool });
+        if (action === 'spawn') {
+          expect(server.used).toBeLessThan(server.limit);
+          expect(pool.used).toBeLessThan(pool.limit);
+        }
+      }),
+    );
+  });
+
+  it('never ends a server when a start or a slot on its way will do', () => {
+    fc.assert(
+      fc.property(fc.nat(2), room, room, (starting, server, pool) => {
+        const decision = decide({ free: false, starting, server, pool });
+        if (decision.action !== 'evict') return;
+        expect(starting).toBe(0);
+        expect((decision.from === 'server' ? server : pool).ending).toBe(0);
+      }),
+    );
+  });
+});

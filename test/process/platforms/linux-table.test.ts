@@ -1,0 +1,121 @@
+import { spawn } from 'node:child_process';
+import fc from 'fast-check';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { linuxProcessTable, parseStat } from '../../../src/process/platforms/linux-table.js';
+import { isAlive } from '../../../src/process/process-table.js';
+import { runHost } from '../../helpers/host.js';
+import { isLiving, livingProcesses, readProcess } from '../../helpers/processes.js';
+import { until } from '../../helpers/until.js';
+
+/** A child that lives until the test is over. */
+function start(script: string): { pid: number; kill(): void } {
+  const child = spawn('/bin/sh', ['-c', script], { stdio: 'ignore', detached: true });
+  const pid = child.pid as number;
+  const kill = () => {
+    try {
+      process.kill(-pid, 'SIGKILL');
+    } catch {
+      // Dead already.
+    }
+  };
+  onTestFinished(kill);
+  return { pid, kill };
+}
+
+describe('linuxProcessTable', () => {
+  it('reads one process as the kernel shows it', () => {
+    const { zombie, ...expected } = readProcess(process.pid) as NonNullable<ReturnType<typeof readProcess>>;
+    expect(linuxProcessTable.read(process.pid)).toEqual({ ...expected, dead: zombie });
+  });
+
+  it('knows nothing of a pid that nobody has', () => {
+    expect(linuxProcessTable.read(4_194_304)).toBeUndefined();
+    expect(linuxProcessTable.read(-1)).toBeUndefined();
+  });
+
+  it('scans everything in one pass', () => {
+    const { pid } = start('exec sleep 100');
+    const rows = linuxProcessTable.scan();
+    expect(rows.get(pid)).toMatchObject({ pid, parent: process.pid, group: pid, session: pid, dead: false });
+    expect(rows.get(process.pid)).toEqual(linuxProcessTable.read(process.pid));
+    const seen = livingProcesses().filter(({ pid: other }) => rows.has(other));
+    expect(seen.length).toBeGreaterThan(1);
+    for (const [key, row] of rows) expect(row.pid).toBe(key);
+  });
+
+  it('[PROOF-2] says of a zombie that it is dead, though it still can be signalled', async () => {
+    // The shell becomes `sleep`, which collects nobody.
+    const { pid: parent } = start('true & exec sleep 100');
+    const zombie = await until('there is a zombie', () =>
+      [...linuxProcessTable.scan().values()].find((row) => row.parent === parent && row.dead),
+    );
+    expect(() => process.kill(zombie.pid, 0)).not.toThrow();
+    expect(linuxProcessTable.read(zombie.pid)).toMatchObject({ dead: true });
+    expect(isAlive(linuxProcessTable, zombie.pid, zombie.startTime)).toBe(false);
+    expect(isLiving(zombie.pid)).toBe(false);
+  });
+
+  it('[PROOF-2] takes a process of another start time for another process', () => {
+    const startTime = readProcess(process.pid)?.startTime ?? 0;
+    expect(isAlive(linuxProcessTable, process.pid, startTime)).toBe(true);
+    expect(isAlive(linuxProcessTable, process.pid, startTime - 1)).toBe(false);
+    expect(isAlive(linuxProcessTable, 4_194_304, startTime)).toBe(false);
+  });
+
+  it('[PROOF-3] does not say of a process that it is gone because no descriptor is left to look', async () => {
+    const { stdout, stderr } = await runHost(
+      `
+      import { openSync, closeSync } from 'node:fs';
+      const { linuxProcessTable } = await import(SRC + '/process/platforms/linux-table.js');
+      const { startTime } = linuxProcessTable.read(process.pid);
+      const taken = [];
+      try { for (;;) taken.push(openSync('/dev/null', 'r')); } catch {}
+      const look = (what) => { try { return what() } catch { return 'refused' } };
+      const found = [
+        look(() => linuxProcessTable.read(process.pid) === undefined ? 'gone' : 'there'),
+        look(() => linuxProcessTable.scan().has(process.pid) ? 'there' : 'gone'),
+      ];
+      for (const descriptor of taken) closeSync(descriptor);
+      console.log(JSON.stringify(found), linuxProcessTable.read(process.pid).startTime === startTime);
+      `,
+      { before: 'ulimit -n 60' },
+    );
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/true\n$/);
+    expect(stdout).not.toContain('gone');
+  });
+});
+
+describe('parseStat', () => {
+  const line = (pid: number, name: string, state: string, startTime: number) =>
+    `${pid} (${name}) ${state} 11 22 33 34816 22 4194304 1 2 3 4 5 6 7 8 20 0 1 0 ${startTime} 123 456 18446744073709551615`;
+
+  it('[PROOF-2] takes no process for dead whose main thread ended before its others', () => {
+    const leader = line(12, 'python3', 'Z', 7);
+    expect(parseStat(leader)?.dead).toBe(true);
+    expect(parseStat(leader.replace(' 20 0 1 0 ', ' 20 0 2 0 '))?.dead).toBe(false);
+  });
+
+  it('reads any name, with blanks, parentheses and line breaks', () => {
+    const name = fc.string({ unit: fc.constantFrom(...'ab ()\n)(1S'), maxLength: 15 });
+    const states = fc.constantFrom(...'RSDTtIZXx');
+    fc.assert(
+      fc.property(fc.nat(4_194_304), name, states, fc.nat(), (pid, command, state, startTime) => {
+        expect(parseStat(line(pid, command, state, startTime))).toEqual({
+          pid,
+          parent: 11,
+          group: 22,
+          session: 33,
+          startTime,
+          dead: 'ZXx'.includes(state),
+          command,
+        });
+      }),
+    );
+  });
+
+  it('gives nothing for what is no line of it', () => {
+    expect(parseStat('')).toBeUndefined();
+    expect(parseStat('12 sleep S 1')).toBeUndefined();
+  });
+});

@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest';
+import type { Platform } from '../../../src/process/platform.js';
+import { linux } from '../../../src/process/platforms/linux.js';
+import { ProcessTree } from '../../../src/process/tree/process-tree.js';
+import { signalFromLeaves } from '../../../src/process/tree/termination.js';
+import { FakeTable } from '../../helpers/fake-table.js';
+
+/**
+ * 10 → 11 → 12 and 10 → 13. Who is signalled becomes a zombie, unless it is deaf; `rest` lets parents collect, unless they
+ * are lazy.
+ */
+function tree({ deaf = [], lazy = [] }: { deaf?: number[]; lazy?: number[] } = {}) {
+  const table = new FakeTable();
+  const kin = { group: 10, session: 10 };
+  for (const [pid, parent] of [[10, 1] as const, [11, 10] as const, [12, 11] as const, [13, 10] as const]) {
+    table.add({ pid, parent, ...kin });
+  }
+  const signals: number[] = [];
+  const platform: Platform = {
+    ...linux,
+    table,
+    signalProcess: (pid) => {
+      signals.push(pid);
+      if (!deaf.includes(pid)) table.change(pid, { dead: true });
+    },
+  };
+  const rest = async () => {
+    for (const row of [...table.rows.values()]) {
+      if (row.dead && table.rows.get(row.parent)?.dead === false && !lazy.includes(row.parent)) table.remove(row.pid);
+    }
+  };
+  return { platform, table, signals, rest, members: new ProcessTree(table, { pid: 10, startTime: 1 }) };
+}
+
+describe('signals from the leaves upward', () => {
+  it('[INIT-1] reach each member when its children are collected, the leaves at once', async () => {
+    const { platform, table, signals, rest, members } = tree();
+    const done = signalFromLeaves(platform, members, 'SIGTERM', 1_000, rest);
+    expect(signals).toEqual([12, 13]);
+    await done;
+    expect(signals).toEqual([12, 13, 11, 10]);
+    expect([...table.rows.values()].map(({ pid, dead }) => [pid, dead])).toEqual([[10, true]]);
+  });
+
+  it('[INIT-1] reach nobody twice, and no parent of who lives on or is never collected, within their patience', async () => {
+    const stubborn = tree({ deaf: [12] });
+    await signalFromLeaves(stubborn.platform, stubborn.members, 'SIGTERM', 20, stubborn.rest);
+    expect(stubborn.signals).toEqual([12, 13]);
+    const lazy = tree({ lazy: [11] });
+    await signalFromLeaves(lazy.platform, lazy.members, 'SIGTERM', 20, lazy.rest);
+    expect(lazy.signals).toEqual([12, 13]);
+  });
+
+  it('[INIT-1] stop when somebody is in a hurry', async () => {
+    const { platform, signals, rest, members } = tree();
+    await signalFromLeaves(platform, members, 'SIGTERM', 1_000, rest, () => signals.length > 0);
+    expect(signals).toEqual([12, 13]);
+  });
+});

@@ -1,0 +1,166 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Answer, JsonRpcMessage } from '../../../src/protocol/json-rpc.js';
+import {
+  hears,
+  isLogLevel,
+  type LevelWire,
+  type Listener,
+  type LogLevel,
+  LogLevels,
+} from '../../../src/protocol/mux/log-levels.js';
+
+const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;
+
+/** A server that remembers what it was told, and answers when asked to. */
+function levels() {
+  const told: unknown[] = [];
+  const open: ((answer: Answer | undefined) => void)[] = [];
+  const request: LevelWire['request'] = (method, params, onAnswer) => {
+    expect(method).toBe('logging/setLevel');
+    told.push((params as { level: unknown }).level);
+    open.push(onAnswer);
+  };
+  const logLevels = new LogLevels({ request, replay: request });
+  const join = (): Listener => {
+    const listener: Listener = { level: undefined, isListening: false };
+    logLevels.attach(listener);
+    return listener;
+  };
+  return { logLevels, told, join, answer: (answer: Answer | undefined) => open.shift()?.(answer) };
+}
+
+const wanting = (level: LogLevel | undefined): Listener => ({ level, isListening: true });
+const log = (level?: unknown): JsonRpcMessage => ({
+  ...{ jsonrpc: '2.0', method: 'notifications/message' },
+  params: { level, data: 'x' },
+});
+
+describe('hears', () => {
+  it('[SHARE-2] a listener what is at least as grave as it asked for', () => {
+    for (const [own, level] of LEVELS.entries()) {
+      for (const [other, said] of LEVELS.entries()) expect(hears(wanting(level), log(said))).toBe(other >= own);
+    }
+  });
+
+  it('[SHARE-2] all that is unknown, and all for one that asked for nothing', () => {
+    for (const level of [undefined, ...LEVELS]) {
+      for (const said of ['verbose', undefined, 3]) expect(hears(wanting(level), log(said))).toBe(true);
+      expect(hears(wanting(level), { jsonrpc: '2.0', method: 'notifications/message' })).toBe(true);
+    }
+    for (const said of LEVELS) expect(hears(wanting(undefined), log(said))).toBe(true);
+  });
+
+  it('[SHARE-2] knows the eight levels of the specification, and no others', () => {
+    for (const level of LEVELS) expect(isLogLevel(level)).toBe(true);
+    for (const level of ['Debug', 'warn', '', 0, undefined, null, ['debug']]) expect(isLogLevel(level)).toBe(false);
+  });
+});
+
+describe('LogLevels', () => {
+  it('[SHARE-2] answers at once what the server was told already, else with what it says', () => {
+    const { logLevels, told, join, answer } = levels();
+    const [a, b] = [join(), join()];
+    const answers: Answer[] = [];
+    expect(logLevels.set(a, 'info', (late) => answers.push(late))).toBeUndefined();
+    expect(told).toEqual(['debug']);
+    expect(logLevels.set(a, 'error', () => {})).toEqual({ result: {} });
+    answer({ result: { of: 'the server' } });
+    expect(answers).toEqual([{ result: { of: 'the server' } }]);
+    expect(logLevels.set(b, 'alert', (late) => answers.push(late))).toBeUndefined();
+    expect(told).toEqual(['debug', 'error']);
+    // A server that is lost will be told.
+    answer(undefined);
+    expect(answers.at(-1)).toEqual({ result: {} });
+  });
+
+  it('[SHARE-2] goes back to the level before when the server refuses, unless another was asked for since', () => {
+    const { logLevels, join, answer } = levels();
+    const [a, b] = [join(), join()];
+    logLevels.set(a, 'error', () => {});
+    logLevels.set(b, 'error', () => {});
+    answer({ result: {} });
+    answer({ result: {} });
+    const error = { code: -32_603, message: 'no' };
+    logLevels.set(a, 'info', () => {});
+    answer({ error });
+    expect(a.level).toBe('error');
+    logLevels.set(b, 'notice', () => {});
+    logLevels.set(b, 'warning', () => {});
+    answer({ error });
+    expect(b.level).toBe('warning');
+  });
+
+  it('[SHARE-2] tells the server the most verbose of those who are there, whoever comes, goes or changes its mind', () => {
+    const step = fc.record({
+      does: fc.constantFrom('come', 'go', 'set', 'set', 'replay'),
+      pick: fc.nat({ max: 100 }),
+      level: fc.constantFrom<LogLevel>(...LEVELS),
+      answers: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
+        const { logLevels, told, join, answer } = levels();
+        const listeners: Listener[] = [];
+        let answered = 0;
+        let asked = 0;
+        let processTold = 0;
+        for (const { does, pick, level, answers } of steps) {
+          const listener = listeners[pick % Math.max(1, listeners.length)];
+          if (does === 'come') listeners.push(join());
+          else if (does === 'replay') {
+            processTold = told.length;
+            logLevels.replay();
+          } else if (listener && does === 'go') {
+            listeners.splice(listeners.indexOf(listener), 1);
+            logLevels.detach(listener);
+          } else if (listener) {
+            asked += 1;
+            if (logLevels.set(listener, level, () => (answered += 1))) answered += 1;
+            expect(listener.level).toBe(level);
+          }
+          if (answers) answer(pick % 3 === 0 ? undefined : { result: {} });
+          const last = told.slice(processTold).at(-1);
+          if (listeners.some((each) => each.level !== undefined)) {
+            // Nobody knows what the server tells of itself, so one that asked for nothing must hear all.
+            const wanted = LEVELS.find((one) => listeners.some((each) => (each.level ?? 'debug') === one));
+            expect(last).toBe(wanted);
+          } else expect(['debug', undefined]).toContain(last);
+          // Never the same twice.
+          const now = told.slice(processTold);
+          expect(now.every((one, index) => one !== now[index - 1])).toBe(true);
+        }
+        while (answered < asked) answer({ result: {} });
+        expect(answered).toBe(asked);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('[FAIL-2] tells the next server the level again, and nothing when nobody has asked for one', () => {
+    const { logLevels, told, join } = levels();
+    const a = join();
+    logLevels.replay();
+    expect(told).toEqual([]);
+    logLevels.set(a, 'error', () => {});
+    logLevels.replay();
+    expect(told).toEqual(['error', 'error']);
+    logLevels.detach(a);
+    expect(told).toEqual(['error', 'error', 'debug']);
+    logLevels.replay();
+    join();
+    expect(told).toHaveLength(3);
+  });
+
+  it('[SHARE-4] counts a listener that has left no more, when the server refuses what it asked for', () => {
+    const { logLevels, told, join, answer } = levels();
+    const [a, b] = [join(), join()];
+    logLevels.set(b, 'alert', () => {});
+    logLevels.set(a, 'info', () => {});
+    answer({ result: {} });
+    logLevels.detach(a);
+    answer({ error: { code: -32_603, message: 'no' } });
+    logLevels.replay();
+    expect(told.at(-1)).toBe('alert');
+  });
+});
