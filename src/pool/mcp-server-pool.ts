@@ -24,7 +24,7 @@ import type { PoolEvents, ShutdownReport } from './events.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { reuseKey } from './instances/lease-scope.js';
 import { isOpen, type OpenEntry } from './instances/server-entry.js';
-import { Lease, type PooledServer } from './leases/lease.js';
+import type { PooledServer } from './leases/lease.js';
 import type { PoolMetrics } from './metrics.js';
 import { aborted, poolClosed, unknownServer } from './refusals.js';
 import { type PoolPlan, planOf } from './shutdown/plan.js';
@@ -104,7 +104,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
 
   /** Gives a leased server back, at once. False when there is no lease of that id, because it ended already. */
   releaseServer(leaseId: string): boolean {
-    return this.#parts.leases.byNumber(Lease.numberOf(leaseId))?.release() ?? false;
+    return this.#parts.leases.find(leaseId)?.release() ?? false;
   }
 
   /** Releases all leases of an owner, and gives its waiting calls up (`ACQUIRE_ABORTED`). Returns how many leases. */

@@ -1,7 +1,7 @@
 import { PoolError, type PoolErrorData } from '../errors.js';
-import type { ServerInstance } from '../server/server-instance.js';
 import type { Limit } from './events.js';
 import { type LeaseScope, reuseKey } from './instances/lease-scope.js';
+import type { PooledInstance } from './instances/pooled-instance.js';
 import type { OpenEntry } from './instances/server-entry.js';
 
 export function unknownServer(name: string | undefined, known: readonly string[], why: string): PoolError {
@@ -34,7 +34,7 @@ export function aborted({ name }: { readonly name: string }, after: number, why:
   );
 }
 
-export function undeclared({ name, sharing }: ServerInstance, capabilities: readonly string[]): string {
+export function undeclared({ name, sharing }: PooledInstance, capabilities: readonly string[]): string {
   const what = capabilities.join(', ');
   return sharing === 'shared'
     ? `a client of server '${name}' declares ${what}; a shared server never sends requests to its clients: use sharing 'exclusive' or 'dedicated' (docs/sharing.md)`

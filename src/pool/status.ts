@@ -1,10 +1,10 @@
 import type { Sharing } from '../config/options.js';
 import type { ContainmentStatus } from '../process/containment-status.js';
 import type { ContainmentLevel } from '../process/launcher.js';
-import type { ServerInstance } from '../server/server-instance.js';
 import type { ServerState } from '../server/server-state.js';
 import type { AcquireQueue } from './acquire/acquire-queue.js';
 import type { Fleet } from './instances/fleet.js';
+import type { PooledInstance } from './instances/pooled-instance.js';
 import type { LeaseManager } from './leases/lease-manager.js';
 
 /** One process tree, as `status()` shows it. */
@@ -94,7 +94,7 @@ export function statusOf(
   };
 }
 
-function instanceStatus(instance: ServerInstance): InstanceStatus {
+function instanceStatus(instance: PooledInstance): InstanceStatus {
   const { id, pid, state, leases, tenant, startedAt, uses, openRequests, skippedLines, containment } = instance;
   return { id, pid, state, leases, tenant, startedAt, uses, openRequests, skippedLines, containment };
 }

@@ -8,6 +8,11 @@ export interface Due extends HeapItem {
   fallDue(now: number): void;
 }
 
+/** Something to be looked at by a function, which is called as `fallDue`. */
+export function newDue(fallDue: (now: number) => void): Due {
+  return { rank: 0, place: -1, order: 0, fallDue };
+}
+
 /**
  * When what falls due, in one ordered structure: deadlines of callers, idle timeouts, lifetimes, silent leases. Has no timer
  * of its own: its user asks for {@link next}.

@@ -43,6 +43,8 @@ export interface InstanceObserver<I> extends Operations {
   onInternalError(instance: I, error: PoolError): void;
   /** No message reaches it any more. Its leases have no server now. */
   onLost(instance: I, error: PoolError, reason: EndReason): void;
+  /** Whether leases on it wait for its end, since they go on with a successor. */
+  isAwaited(instance: I): boolean;
   /** A client counts on capabilities that the instance was not started with. */
   onUndeclared(instance: I, capabilities: readonly string[]): void;
   /** It has other tools than the process whose sessions it took over. */

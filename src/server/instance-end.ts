@@ -21,8 +21,6 @@ export interface Ending {
   readonly name: string;
   readonly pid: number | undefined;
   readonly definition: ResolvedDefinition;
-  readonly leases: number;
-  readonly leasesStay: boolean;
   readonly stderrTail: string;
   errorData(): PoolErrorData;
   error(code: PoolErrorCode, what: string): PoolError;
@@ -146,8 +144,8 @@ export class InstanceEnd<I extends Ending> {
   #endBroken(error: PoolError): void {
     const full = this.#withData(error);
     if (this.#life.state === 'starting') return this.startFailed(full);
-    // Its leases wait for the next process, which waits for the end of this one.
-    const mode = this.#instance.leasesStay && this.#instance.leases > 0 ? 'emergency' : 'graceful';
+    // Leases that wait for the next process wait for the end of this one.
+    const mode = this.#observer.isAwaited(this.#instance) ? 'emergency' : 'graceful';
     if (this.#begin('broken', mode)) this.#endConversation(full);
     // A fault may have come while it became ready.
     this.#life.started.resolve();

@@ -20,7 +20,7 @@ const MB = 1_048_576;
 /** One process tree of a definition, for one tenant: from its spawn to the proof of its death. */
 export class ServerInstance {
   readonly id = nextInstanceId();
-  /** Changes only in its policy: another command or env makes another instance. */
+  /** Changes only in its policy: another command or env makes another instance. The pool writes it. */
   definition: ResolvedDefinition;
   readonly tenant: string | undefined;
   readonly owner: string | undefined;
@@ -30,21 +30,11 @@ export class ServerInstance {
   readonly leasesStay: boolean;
   /** Clock time at which it is too old to be used again. */
   readonly expiresAt: number;
-  /** Leases so far. Written by `LeaseManager`. */
-  uses = 0;
-  /** Leases on it now. Written by `LeaseManager`. */
-  leases = 0;
-  /** Clock time since which it is idle; only meaningful while it has no lease. Written by `Fleet`. */
-  idleSince = 0;
   /** Clock time since which it can be used; undefined before. */
   readySince: number | undefined;
-  /** Whether its start decides if others may be made: its breaker is half-open. Written by `Breakers`. */
-  isProbe = false;
-  /** Set when it may not be leased again: it ends with its last lease. Written by `Fleet`. */
-  retired: EndReason | undefined;
 
-  readonly #context: InstanceContext;
-  readonly #observer: InstanceObserver<ServerInstance>;
+  protected readonly context: InstanceContext;
+  protected readonly observer: InstanceObserver<ServerInstance>;
   /** Its sessions, which may outlive it; undefined for a dedicated one. */
   readonly #multiplexer: Multiplexer | undefined;
   readonly #life = new Life();
@@ -61,8 +51,8 @@ export class ServerInstance {
     this.definition = definition;
     this.tenant = scope.tenant;
     this.owner = scope.owner;
-    this.#context = context;
-    this.#observer = observer;
+    this.context = context;
+    this.observer = observer;
     this.leasesStay = definition.onCrash === 'restart';
     this.expiresAt = context.clock.now() + jittered(definition.maxLifetime);
     this.#end = new InstanceEnd<ServerInstance>(this, this.#life, context, observer);
@@ -135,20 +125,9 @@ export class ServerInstance {
     return this.#life.conversation?.answered ?? false;
   }
 
-  /** How many leases it takes at once. */
-  get seats(): number {
-    // Nobody but its caller waits for a start that is to show whether the server works again.
-    return this.sharing === 'shared' && !this.isProbe ? this.definition.maxSessions : 1;
-  }
-
   /** Lines of its stdout that were no messages. */
   get skippedLines(): number {
     return this.#life.conversation?.skippedLines ?? 0;
-  }
-
-  /** An instance that is to take over its sessions, of the definition as it is now. */
-  successor(definition: ResolvedDefinition): ServerInstance {
-    return new ServerInstance(definition, this, this.#context, this.#observer, this);
   }
 
   /**
@@ -156,16 +135,16 @@ export class ServerInstance {
    * @throws PoolError when there is nothing to be spawned; then the instance is stopped
    */
   start(): void {
-    const { launcherFor, registry, clock, hold, writeBudget } = this.#context;
+    const { launcherFor, registry, clock, hold, writeBudget } = this.context;
     const { definition } = this;
     let process: ServerProcess;
     try {
       process = launcherFor(definition).launch(definition, {
-        onSpawn: () => this.#observer.run(() => this.#onSpawn()),
-        onSpawnError: (error) => this.#observer.run(() => this.#end.refused(error)),
-        onExit: (exit) => this.#observer.run(() => this.#end.exited(exit)),
-        onStderrLine: (line) => this.#observer.onStderrLine(this, line),
-        wantsStderr: () => this.#observer.wantsStderr(),
+        onSpawn: () => this.observer.run(() => this.#onSpawn()),
+        onSpawnError: (error) => this.observer.run(() => this.#end.refused(error)),
+        onExit: (exit) => this.observer.run(() => this.#end.exited(exit)),
+        onStderrLine: (line) => this.observer.onStderrLine(this, line),
+        wantsStderr: () => this.observer.wantsStderr(),
       });
     } catch (error) {
       const refused =
@@ -182,11 +161,9 @@ export class ServerInstance {
       channel: new StdioChannel({ name, stdin, stdout, messageLimit: maxMessageMB * MB, budget: writeBudget }),
       hold,
       multiplexer: this.#multiplexer,
-      onBroken: (error) => this.#observer.run(() => this.#end.broken(error)),
+      onBroken: (error) => this.observer.run(() => this.#end.broken(error)),
     });
-    this.#life.startTimer = clock.after(definition.startTimeout, () =>
-      this.#observer.run(() => this.#onStartTimeout()),
-    );
+    this.#life.startTimer = clock.after(definition.startTimeout, () => this.observer.run(() => this.#onStartTimeout()));
   }
 
   /** The session of a new lease. */
@@ -215,7 +192,7 @@ export class ServerInstance {
 
   /** Ends the process tree, whatever state it is in. Resolves when it is stopped or quarantined; never rejects. */
   stop(reason: EndReason, mode: EndMode = 'graceful'): Promise<CleanupReport | undefined> {
-    return this.#observer.run(() => this.#end.stop(reason, mode));
+    return this.observer.run(() => this.#end.stop(reason, mode));
   }
 
   /** It was never launched, and will not be. */
@@ -262,19 +239,19 @@ export class ServerInstance {
     if (this.#life.state !== 'starting') return;
     this.#life.conversation?.initialize(
       () => this.errorData(),
-      (failure) => this.#observer.run(() => (failure ? this.#end.startFailed(failure) : this.#becomeReady())),
+      (failure) => this.observer.run(() => (failure ? this.#end.startFailed(failure) : this.#becomeReady())),
     );
   }
 
   #becomeReady(): void {
     if (!this.#life.move('ready')) return;
     this.#life.startTimer?.cancel();
-    this.readySince = this.#context.clock.now();
+    this.readySince = this.context.clock.now();
     this.#life.conversation?.connect({
-      onUndeclared: (capabilities) => this.#observer.onUndeclared(this, capabilities),
-      onToolsChanged: (changes) => this.#observer.onToolsChanged(this, changes),
+      onUndeclared: (capabilities) => this.observer.onUndeclared(this, capabilities),
+      onToolsChanged: (changes) => this.observer.onToolsChanged(this, changes),
     });
-    this.#observer.onReady(this);
+    this.observer.onReady(this);
     this.#life.started.resolve();
   }
 

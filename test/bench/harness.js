@@ -153,6 +153,20 @@ export function ratioRow({ what, peer, ours, theirs, target }) {
   };
 }
 
+/** How many times as long as the peer ours takes: the median over the rounds, each of which compares its own two times. */
+export function shareRow({ what, peer, ours, theirs, target }) {
+  const shares = ours.map((time, round) => time / theirs[round]);
+  return {
+    what,
+    peer,
+    value: `${short(median(shares))}x`,
+    target: `<= ${target}x`,
+    pass: median(shares) <= target,
+    spread: `${short(quantile(shares, 0.25))}x – ${short(quantile(shares, 0.75))}x`,
+    note: `${shares.length} rounds, medians ${short(median(ours))} and ${short(median(theirs))} ms`,
+  };
+}
+
 /** How many milliseconds ours takes more than the peer: the median over the rounds. */
 export function differenceRow({ what, peer, ours, theirs, target }) {
   const differences = ours.map((time, round) => time - theirs[round]);

@@ -6,6 +6,7 @@ import { table } from './harness.js';
 
 const BENCHMARKS = [
   'warm',
+  'contended',
   'messages',
   'requests',
   'large-lines',

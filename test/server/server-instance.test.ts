@@ -48,6 +48,7 @@ function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> 
       onQuarantined: (_instance, { survivors }) => told.push(`quarantined with ${survivors.length}`),
       onInternalError: (_instance, error) => told.push(`fault ${error.code}`),
       onLost: (_instance, error) => lost.push(error),
+      isAwaited: () => false,
       onUndeclared: () => {},
       onToolsChanged: () => {},
       onStderrLine: (_instance, line) => told.push(`stderr ${line}`),

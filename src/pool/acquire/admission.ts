@@ -34,9 +34,12 @@ export type Decision =
   /** Nothing will do until somebody releases. */
   | { readonly action: 'wait'; readonly for: 'release'; readonly limit: Limit };
 
-/** What to do for a caller. Asked for each waiter in order of arrival, whenever something has changed. */
+/** What to do wherever an instance is free. */
+export const REUSE: Decision = { action: 'reuse' };
+
+/** What to do for a caller. Asked for the oldest first, whenever something has changed. */
 export function decide({ free, starting, server, pool }: Situation): Decision {
-  if (free) return { action: 'reuse' };
+  if (free) return REUSE;
   if (starting > 0) return { action: 'wait', for: 'start' };
   return makeRoom(server, 'server', 'maxInstances') ?? makeRoom(pool, 'pool', 'maxProcesses') ?? { action: 'spawn' };
 }

@@ -3,13 +3,13 @@ import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { ExitInfo } from '../../process/launcher.js';
 import type { ToolChanges } from '../../protocol/mux/tool-list.js';
 import type { Clock } from '../../runtime/clock.js';
-import type { Due, DueTimes } from '../../runtime/due-times.js';
+import { type Due, type DueTimes, newDue } from '../../runtime/due-times.js';
 import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import type { InstanceObserver, Operations } from '../../server/instance-context.js';
-import type { ServerInstance } from '../../server/server-instance.js';
 import type { PoolEmitter } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { IdleWatch } from '../instances/idle-watch.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
 import { type InstanceSupervisor, serverEvent } from '../supervision/instance-supervisor.js';
 import type { Starts } from './starts.js';
 
@@ -27,7 +27,7 @@ export interface InstanceChangesDeps {
 const QUARANTINE_INTERVAL = 30_000;
 
 /** What happens to the instances of a pool: each change is an operation of the scheduler. */
-export class InstanceChanges implements InstanceObserver<ServerInstance> {
+export class InstanceChanges implements InstanceObserver<PooledInstance> {
   readonly #operations: Operations;
   readonly #deps: InstanceChangesDeps;
 
@@ -44,7 +44,7 @@ export class InstanceChanges implements InstanceObserver<ServerInstance> {
     this.#operations.afterwards(task);
   }
 
-  onReady(instance: ServerInstance): void {
+  onReady(instance: PooledInstance): void {
     const { clock, fleet, idleWatch, supervisor } = this.#deps;
     supervisor.ready(instance);
     if (instance.leases === 0) return idleWatch.park(instance, clock.now());
@@ -52,46 +52,50 @@ export class InstanceChanges implements InstanceObserver<ServerInstance> {
     if (leaseClass && instance.sharing === 'shared') fleet.addShared(leaseClass, instance);
   }
 
-  onStartFailed(instance: ServerInstance, error: PoolError): void {
+  onStartFailed(instance: PooledInstance, error: PoolError): void {
     this.#deps.starts.failed(instance, error);
   }
 
-  onStopping(instance: ServerInstance, reason: EndReason): void {
+  onStopping(instance: PooledInstance, reason: EndReason): void {
     this.#deps.supervisor.stopping(instance, reason);
     if (!END_MEANING[reason].asked) this.#deps.starts.spareCrashed(instance);
   }
 
-  onExited(instance: ServerInstance, exit: ExitInfo, unexpected: boolean): void {
+  onExited(instance: PooledInstance, exit: ExitInfo, unexpected: boolean): void {
     this.#deps.supervisor.exited(instance, exit, unexpected);
   }
 
-  onLost(instance: ServerInstance, error: PoolError, reason: EndReason): void {
+  onLost(instance: PooledInstance, error: PoolError, reason: EndReason): void {
     this.#deps.supervisor.lost(instance, error, reason);
   }
 
-  onStopped(instance: ServerInstance, report: CleanupReport | undefined): void {
+  onStopped(instance: PooledInstance, report: CleanupReport | undefined): void {
     this.#deps.supervisor.stopped(instance, report);
   }
 
-  onQuarantined(instance: ServerInstance, report: CleanupReport): void {
+  onQuarantined(instance: PooledInstance, report: CleanupReport): void {
     this.#deps.supervisor.quarantined(instance, report);
-    const look: Due = { rank: 0, place: -1, order: 0, fallDue: (now) => this.#recheck(instance, look, now) };
+    const look: Due = newDue((now) => this.#recheck(instance, look, now));
     this.#deps.dueTimes.set(look, this.#deps.clock.now() + QUARANTINE_INTERVAL);
   }
 
-  onUndeclared(instance: ServerInstance, capabilities: readonly string[]): void {
+  isAwaited({ leases, leasesStay }: PooledInstance): boolean {
+    return leasesStay && leases > 0;
+  }
+
+  onUndeclared(instance: PooledInstance, capabilities: readonly string[]): void {
     this.#deps.supervisor.undeclared(instance, capabilities);
   }
 
-  onToolsChanged(instance: ServerInstance, changes: ToolChanges): void {
+  onToolsChanged(instance: PooledInstance, changes: ToolChanges): void {
     this.#deps.emitter.emit('tools:changed', { ...serverEvent(instance), ...changes });
   }
 
-  onInternalError(instance: ServerInstance, error: PoolError): void {
+  onInternalError(instance: PooledInstance, error: PoolError): void {
     this.#deps.emitter.emit('internal:error', { ...serverEvent(instance), error });
   }
 
-  onStderrLine(instance: ServerInstance, line: string): void {
+  onStderrLine(instance: PooledInstance, line: string): void {
     this.#deps.emitter.emit('server:stderr', { ...serverEvent(instance), line });
   }
 
@@ -100,7 +104,7 @@ export class InstanceChanges implements InstanceObserver<ServerInstance> {
   }
 
   /** A tree that could not be ended may be dead by now. */
-  #recheck(instance: ServerInstance, look: Due, now: number): void {
+  #recheck(instance: PooledInstance, look: Due, now: number): void {
     if (instance.state !== 'quarantined') return;
     void instance.recheck();
     this.#deps.dueTimes.set(look, now + QUARANTINE_INTERVAL);

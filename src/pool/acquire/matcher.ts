@@ -1,13 +1,13 @@
 import type { PoolError } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
-import type { ServerInstance } from '../../server/server-instance.js';
 import type { Limit } from '../events.js';
 import { type Evictable, evictableIn, evictionOrder } from '../instances/eviction.js';
 import type { Fleet } from '../instances/fleet.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
 import { isOpen, type OpenEntry, type ServerEntry } from '../instances/server-entry.js';
 import type { Breakers } from '../supervision/breakers.js';
 import type { AcquireQueue } from './acquire-queue.js';
-import { type Decision, decide, type Room } from './admission.js';
+import { type Decision, decide, REUSE, type Room } from './admission.js';
 import type { Waiter, WaitingClass, WaitingServer } from './waiter.js';
 
 /** What is to be done for the caller that comes next. */
@@ -52,6 +52,7 @@ export class Matcher {
 
   /** Forgets the claims of the last search: what they counted on may have changed. */
   begin(): void {
+    if (this.#promised.size === 0) return;
     this.#claimed = 0;
     for (const waiting of this.#promised) {
       waiting.promised = 0;
@@ -66,7 +67,9 @@ export class Matcher {
   /** The next thing to do; undefined when nothing can be done for any caller. */
   next(): Match | undefined {
     const now = this.#clock.now();
-    for (const leaseClass of this.#fleet.takeChanges()) this.#queue.refresh(leaseClass, now);
+    for (let changed = this.#fleet.takeChange(); changed; changed = this.#fleet.takeChange()) {
+      this.#queue.refresh(changed, now);
+    }
     this.#isFull = false;
     for (;;) {
       const server = this.#queue.hungry.first;
@@ -74,7 +77,11 @@ export class Matcher {
       const entry = server?.entry;
       if (!server || !waiting || !isOpen(entry)) return undefined;
       const waiter = waiting.leaseClass.hasFree(now) ? waiting.first : waiting.next;
-      if (waiter === undefined) return undefined;
+      if (waiter === undefined) {
+        // What was free when it was ranked has grown too old since.
+        this.#queue.rank(waiting, now);
+        continue;
+      }
       const decision = this.#decide(entry, waiting, now);
       const refusal = decision.action === 'reuse' ? undefined : this.#breakers.refusal(waiting.leaseClass);
       if (refusal === undefined) {
@@ -105,6 +112,8 @@ export class Matcher {
   }
 
   #decide(entry: OpenEntry, waiting: WaitingClass, now: number): Decision {
+    // As `decide` would say, before the rooms are looked at: most callers are served so.
+    if (waiting.leaseClass.hasFree(now)) return REUSE;
     const fleet = this.#fleet;
     const server: Room = {
       used: entry.used,
@@ -119,11 +128,11 @@ export class Matcher {
       evictable: fleet.idleCount > 0 || (fleet.used >= fleet.maxProcesses && this.#hasSurplusStart()),
     };
     // Callers for whom a start has a seat are passed over already.
-    return decide({ free: waiting.leaseClass.hasFree(now), starting: 0, server, pool });
+    return decide({ free: false, starting: 0, server, pool });
   }
 
   /** The tree that is ended to make room, of one server or of any. */
-  victim(entry?: ServerEntry): ServerInstance | undefined {
+  victim(entry?: ServerEntry): PooledInstance | undefined {
     return evictionOrder(this.evictable(entry))[0];
   }
 
@@ -134,6 +143,7 @@ export class Matcher {
   }
 
   #hasSurplusStart(entry?: ServerEntry): boolean {
+    if (this.#fleet.starting.size === 0) return false;
     for (const leaseClass of this.#fleet.starting) {
       if ((entry === undefined || leaseClass.entry === entry) && leaseClass.surplusStarts.length > 0) return true;
     }

@@ -6,10 +6,10 @@ import type { DueTimes } from '../../runtime/due-times.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { Outbox } from '../../runtime/outbox.js';
 import type { Operations } from '../../server/instance-context.js';
-import type { ServerInstance } from '../../server/server-instance.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { IdleWatch } from '../instances/idle-watch.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
 import { whyNotAgain } from '../instances/reuse.js';
 import type { LeaseClass, OpenEntry } from '../instances/server-entry.js';
 import type { Lease, LeaseCallbacks, LeaseDeps } from '../leases/lease.js';
@@ -73,7 +73,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     const leaseClass = entry.find(request);
     // Callers that wait for a seat on a shared server come first.
     const lease = leaseClass?.waiting === 0 ? this.#lend(leaseClass, request, stack) : undefined;
-    if (lease === undefined) return this.run(() => this.#wait(entry, leaseClass, request, stack)).lease;
+    if (lease === undefined) return this.#wait(entry, leaseClass, request, stack);
     this.#deps.leaseEvents.acquired(lease, 0);
     // A spare instance may have to take its place.
     if (entry.definition.minIdle > 0) this.run(() => {});
@@ -89,7 +89,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   }
 
   /** Starts an instance that no caller asked for; undefined when it was refused at once. */
-  startSpare(entry: OpenEntry, scope: LeaseScope): ServerInstance | undefined {
+  startSpare(entry: OpenEntry, scope: LeaseScope): PooledInstance | undefined {
     return this.run(() => this.#deps.starts.startSpare(entry, scope, this.#changes));
   }
 
@@ -113,7 +113,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     leaseClass: LeaseClass | undefined,
     request: LeaseRequest,
     stack: string | undefined,
-  ): Waiter {
+  ): Promise<Lease> {
     const { fleet, leaseEvents, maxWaiting, queue } = this.#deps;
     if (queue.uncovered >= maxWaiting) {
       // A caller that gets a start does not wait for others.
@@ -124,9 +124,14 @@ export class Scheduler implements Operations, LeaseCallbacks {
         throw error;
       }
     }
-    const waiter = queue.add(entry, request, stack, this.#onGiveUp);
-    this.#newcomers.push(waiter);
-    return waiter;
+    const isOutermost = this.#begin();
+    try {
+      const waiter = queue.add(entry, request, stack, this.#onGiveUp);
+      this.#newcomers.push(waiter);
+      return waiter.lease;
+    } finally {
+      if (isOutermost) this.#complete();
+    }
   }
 
   #gaveUp(waiter: Waiter, why: GiveUpReason): void {
@@ -145,17 +150,12 @@ export class Scheduler implements Operations, LeaseCallbacks {
   // Leases.
 
   leaseEnded(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined {
-    if (this.#isRunning) return this.#endLease(lease, end);
-    this.#begin();
+    const isOutermost = this.#begin();
     try {
       return this.#endLease(lease, end);
     } finally {
-      this.#complete();
+      if (isOutermost) this.#complete();
     }
-  }
-
-  leaseDue(lease: Lease, now: number): void {
-    this.#deps.leases.look(lease, now);
   }
 
   #lend(leaseClass: LeaseClass, scope: LeaseScope, stack: string | undefined): Lease | undefined {
@@ -200,12 +200,11 @@ export class Scheduler implements Operations, LeaseCallbacks {
   // Operations.
 
   run<T>(operation: () => T): T {
-    if (this.#isRunning) return operation();
-    this.#begin();
+    const isOutermost = this.#begin();
     try {
       return operation();
     } finally {
-      this.#complete();
+      if (isOutermost) this.#complete();
     }
   }
 
@@ -220,9 +219,12 @@ export class Scheduler implements Operations, LeaseCallbacks {
     this.#timerAt = -Infinity;
   }
 
-  #begin(): void {
+  /** False within an operation: the outermost one is completed. */
+  #begin(): boolean {
+    if (this.#isRunning) return false;
     this.#isRunning = true;
     this.#deps.outbox.hold();
+    return true;
   }
 
   /** The change is made: callers get what has come free. Then, after the operation, what happened is delivered. */
@@ -237,22 +239,30 @@ export class Scheduler implements Operations, LeaseCallbacks {
   }
 
   #settle(): void {
+    const { fleet, queue, recovery } = this.#deps;
+    if (queue.size > 0 || recovery.isPending || this.#newcomers.length > 0) this.#serveAll();
+    if (queue.size > 0 || !fleet.isOpen) return;
+    // No caller waits, so what changed matters to none.
+    while (fleet.takeChange()) {}
+    if (fleet.withMinimum.size > 0) this.#deps.starts.fillMinimum(this.#changes);
+  }
+
+  #serveAll(): void {
     const { clock, fleet, leases, matcher, queue, recovery, starts } = this.#deps;
     for (;;) {
-      for (const successor of recovery.takeLaunchable()) starts.launchSuccessor(successor);
+      if (recovery.isPending) for (const successor of recovery.takeLaunchable()) starts.launchSuccessor(successor);
       if (queue.size === 0 || !fleet.isOpen) break;
       matcher.begin();
       for (let match = matcher.next(); match !== undefined; match = matcher.next()) this.#act(match);
+      if (!leases.hasSilent) break;
       const now = clock.now();
       const silent = silentLeaseFor(queue, matcher, leases, fleet, now);
       if (silent === undefined) break;
       const silence = Math.round(silent.silence(now));
       leases.reclaim(silent, now, `silent for ${silence} ms (leaseIdleTimeout) while a caller waited`);
     }
-    for (const waiter of this.#newcomers.splice(0)) if (waiter.queuedIn) this.#announce(waiter);
-    if (queue.size > 0 || !fleet.isOpen) return;
-    fleet.takeChanges();
-    starts.fillMinimum(this.#changes);
+    for (const waiter of this.#newcomers) if (waiter.queuedIn) this.#announce(waiter);
+    this.#newcomers.length = 0;
   }
 
   #act({ waiter, entry, decision }: Match): void {

@@ -1,10 +1,10 @@
 import type { PoolError } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
-import type { Due, DueTimes } from '../../runtime/due-times.js';
+import { type Due, type DueTimes, newDue } from '../../runtime/due-times.js';
 import type { InstanceObserver } from '../../server/instance-context.js';
-import type { ServerInstance } from '../../server/server-instance.js';
 import type { Fleet } from '../instances/fleet.js';
 import { type LeaseScope, reuseKey, SPARE } from '../instances/lease-scope.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
 import { isOpen, type LeaseClass, type OpenEntry, startsNeeded } from '../instances/server-entry.js';
 import type { InstanceSupervisor } from '../supervision/instance-supervisor.js';
 import type { AcquireQueue } from './acquire-queue.js';
@@ -21,7 +21,7 @@ export interface StartsDeps {
 export class Starts {
   readonly #deps: StartsDeps;
   /** Set when a start for `minIdle` failed: the scheduler looks again then. */
-  readonly #retry: Due = { rank: 0, place: -1, order: 0, fallDue: () => {} };
+  readonly #retry: Due = newDue(() => {});
 
   constructor(deps: StartsDeps) {
     this.#deps = deps;
@@ -31,7 +31,7 @@ export class Starts {
    * Starts an instance for a caller.
    * @throws PoolError when it was refused at once
    */
-  start(entry: OpenEntry, scope: LeaseScope, observer: InstanceObserver<ServerInstance>): void {
+  start(entry: OpenEntry, scope: LeaseScope, observer: InstanceObserver<PooledInstance>): void {
     const { supervisor } = this.#deps;
     supervisor.launch(supervisor.admit(entry, scope, observer));
   }
@@ -40,8 +40,8 @@ export class Starts {
   startSpare(
     entry: OpenEntry,
     scope: LeaseScope,
-    observer: InstanceObserver<ServerInstance>,
-  ): ServerInstance | undefined {
+    observer: InstanceObserver<PooledInstance>,
+  ): PooledInstance | undefined {
     const { supervisor } = this.#deps;
     try {
       const instance = supervisor.admit(entry, scope, observer);
@@ -55,7 +55,7 @@ export class Starts {
   }
 
   /** Launches a successor. When it is refused at once, callers that count on it learn of that. */
-  launchSuccessor(instance: ServerInstance): void {
+  launchSuccessor(instance: PooledInstance): void {
     const { fleet, supervisor } = this.#deps;
     const leaseClass = fleet.classOf(instance);
     const { seats } = instance;
@@ -67,14 +67,14 @@ export class Starts {
   }
 
   /** Starts what `minIdle` asks for, where there is room that no caller needs. */
-  fillMinimum(observer: InstanceObserver<ServerInstance>): void {
+  fillMinimum(observer: InstanceObserver<PooledInstance>): void {
     for (const entry of this.#deps.fleet.withMinimum) {
       while (isOpen(entry) && this.#lacksSpare(entry)) this.startSpare(entry, SPARE, observer);
     }
   }
 
   /** A start failed: callers that waited longest get its error, as many as it had seats for, unless others have room. */
-  failed(instance: ServerInstance, error: PoolError): void {
+  failed(instance: PooledInstance, error: PoolError): void {
     const { fleet, supervisor } = this.#deps;
     const leaseClass = fleet.classOf(instance);
     const { seats } = instance;
@@ -85,7 +85,7 @@ export class Starts {
   }
 
   /** A spare instance that ends before its first use would be started again and again without a pause. */
-  spareCrashed(instance: ServerInstance): void {
+  spareCrashed(instance: PooledInstance): void {
     const { fleet, supervisor } = this.#deps;
     const entry = fleet.classOf(instance)?.entry;
     // While it starts, its failure is reported as that of a start.

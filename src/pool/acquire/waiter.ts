@@ -1,5 +1,5 @@
 import type { PoolError } from '../../errors.js';
-import type { Due } from '../../runtime/due-times.js';
+import { type Due, newDue } from '../../runtime/due-times.js';
 import { Heap, type HeapItem } from '../../runtime/heap.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
 import type { LeaseClass, ServerEntry } from '../instances/server-entry.js';
@@ -97,7 +97,7 @@ export class WaitingClass implements HeapItem {
   constructor(leaseClass: LeaseClass, server: WaitingServer, onCooled: (leaseClass: LeaseClass) => void) {
     this.leaseClass = leaseClass;
     this.server = server;
-    this.cooled = { rank: 0, place: -1, order: 0, fallDue: () => onCooled(leaseClass) };
+    this.cooled = newDue(() => onCooled(leaseClass));
   }
 
   /** Callers that no start is on its way to. */

@@ -1,8 +1,8 @@
 import type { ResolvedDefinition } from '../../config/options.js';
 import type { PoolError } from '../../errors.js';
 import type { EndReason } from '../../server/end-reason.js';
-import type { ServerInstance } from '../../server/server-instance.js';
 import { type LeaseScope, reuseKey } from './lease-scope.js';
+import type { PooledInstance } from './pooled-instance.js';
 import { isOpen, LeaseClass, type OpenEntry, ServerEntry } from './server-entry.js';
 
 /** Backoff of starts for `minIdle` that fail, ms: 1 s, 2 s, 4 s, … */
@@ -28,10 +28,10 @@ export class Fleet {
   endingCount = 0;
   /** Classes with starts on the way. */
   readonly starting = new Set<LeaseClass>();
-  readonly #classes = new Map<ServerInstance, LeaseClass>();
+  readonly #classes = new Map<PooledInstance, LeaseClass>();
   /** Instances that wait for the slot of the one they replace, by that. */
-  readonly #successors = new Map<ServerInstance, ServerInstance>();
-  #changes: LeaseClass[] = [];
+  readonly #successors = new Map<PooledInstance, PooledInstance>();
+  readonly #changes: LeaseClass[] = [];
   #isOpen = true;
 
   constructor(maxProcesses: number) {
@@ -47,12 +47,11 @@ export class Fleet {
     this.#isOpen = false;
   }
 
-  /** The classes of which something changed since the last call that may matter to a caller. */
-  takeChanges(): readonly LeaseClass[] {
-    const changes = this.#changes;
-    if (changes.length > 0) this.#changes = [];
-    for (const leaseClass of changes) leaseClass.isChanged = false;
-    return changes;
+  /** A class of which something changed that may matter to a caller; each is returned once. */
+  takeChange(): LeaseClass | undefined {
+    const leaseClass = this.#changes.pop();
+    if (leaseClass) leaseClass.isChanged = false;
+    return leaseClass;
   }
 
   /** Something of a class changed: the scheduler looks at its callers again. */
@@ -101,7 +100,7 @@ export class Fleet {
   }
 
   /** The class of an instance that has not ended. */
-  classOf(instance: ServerInstance): LeaseClass | undefined {
+  classOf(instance: PooledInstance): LeaseClass | undefined {
     return this.#classes.get(instance);
   }
 
@@ -111,7 +110,7 @@ export class Fleet {
     if (instances.size === 0 && waiting === 0 && entry.classes.get(key) === leaseClass) entry.classes.delete(key);
   }
 
-  *instances(): Generator<ServerInstance> {
+  *instances(): Generator<PooledInstance> {
     for (const { instances } of this.entries.values()) yield* instances;
   }
 
@@ -123,31 +122,31 @@ export class Fleet {
   }
 
   /** Takes a slot for an instance that is about to be spawned. */
-  addStart(entry: ServerEntry, instance: ServerInstance): void {
+  addStart(entry: ServerEntry, instance: PooledInstance): void {
     this.#addStarting(entry, instance);
     this.#take(entry);
   }
 
   /** The same for an instance that gets the slot of `predecessor`, as soon as that is proven dead. */
-  addSuccessor(entry: ServerEntry, successor: ServerInstance, predecessor: ServerInstance): void {
+  addSuccessor(entry: ServerEntry, successor: PooledInstance, predecessor: PooledInstance): void {
     this.#successors.set(predecessor, successor);
     this.#noLongerFrees(entry, predecessor);
     this.#addStarting(entry, successor);
   }
 
   /** The slot of `predecessor` stays taken by what could not be ended: its successor takes one of its own. */
-  separate(entry: ServerEntry, predecessor: ServerInstance): void {
+  separate(entry: ServerEntry, predecessor: PooledInstance): void {
     if (this.#successors.delete(predecessor)) this.#take(entry);
   }
 
   /** The instance whose slot this one waits for; undefined when it has one of its own. */
-  predecessorOf(instance: ServerInstance): ServerInstance | undefined {
+  predecessorOf(instance: PooledInstance): PooledInstance | undefined {
     for (const [predecessor, successor] of this.#successors) if (successor === instance) return predecessor;
     return undefined;
   }
 
   /** An instance begins to end: it is neither idle nor shared any more, but keeps its slot. */
-  markEnding(instance: ServerInstance): void {
+  markEnding(instance: PooledInstance): void {
     const leaseClass = this.#classes.get(instance);
     if (leaseClass === undefined) return;
     const { entry } = leaseClass;
@@ -159,7 +158,7 @@ export class Fleet {
   }
 
   /** It was not proven dead: its slot will not come free by itself. */
-  markQuarantined(instance: ServerInstance): void {
+  markQuarantined(instance: PooledInstance): void {
     const leaseClass = this.#classes.get(instance);
     if (leaseClass === undefined) return;
     this.#noLongerFrees(leaseClass.entry, instance);
@@ -167,7 +166,7 @@ export class Fleet {
   }
 
   /** Gives the slot back, or to its successor. */
-  remove(instance: ServerInstance): void {
+  remove(instance: PooledInstance): void {
     const leaseClass = this.#classes.get(instance);
     if (leaseClass === undefined) return;
     const { entry } = leaseClass;
@@ -196,7 +195,7 @@ export class Fleet {
   // Use.
 
   /** A start that succeeded, failed, or was given up: no caller counts on it any more. */
-  removeStart(instance: ServerInstance): void {
+  removeStart(instance: PooledInstance): void {
     const leaseClass = this.#classes.get(instance);
     if (leaseClass === undefined || !take(leaseClass.starts, instance)) return;
     leaseClass.entry.startCount -= 1;
@@ -205,13 +204,13 @@ export class Fleet {
   }
 
   /** A start succeeded: what failed before it is history. */
-  startSucceeded(instance: ServerInstance): void {
+  startSucceeded(instance: PooledInstance): void {
     const entry = this.#classes.get(instance)?.entry;
     if (entry) entry.lastFailure = undefined;
     this.removeStart(instance);
   }
 
-  startFailed(instance: ServerInstance, error: PoolError, at: number): void {
+  startFailed(instance: PooledInstance, error: PoolError, at: number): void {
     const leaseClass = this.#classes.get(instance);
     if (leaseClass) leaseClass.entry.lastFailure = { error, key: leaseClass.key, at };
   }
@@ -229,19 +228,19 @@ export class Fleet {
   }
 
   /** Those of `capabilities` for which this is the first call since the definition was changed. */
-  newlyUndeclared(instance: ServerInstance, capabilities: readonly string[]): readonly string[] {
+  newlyUndeclared(instance: PooledInstance, capabilities: readonly string[]): readonly string[] {
     const undeclared = this.entries.get(instance.name)?.undeclared;
     const first = capabilities.filter((name) => undeclared?.has(name) === false);
     for (const name of first) undeclared?.add(name);
     return first;
   }
 
-  isStarting(instance: ServerInstance): boolean {
+  isStarting(instance: PooledInstance): boolean {
     return this.#classes.get(instance)?.starts.includes(instance) ?? false;
   }
 
   /** An instance without a lease waits for the next one. */
-  park(leaseClass: LeaseClass, instance: ServerInstance, now: number): void {
+  park(leaseClass: LeaseClass, instance: PooledInstance, now: number): void {
     instance.idleSince = now;
     leaseClass.idle.push(instance);
     this.#countIdle(leaseClass.entry, 1);
@@ -249,7 +248,7 @@ export class Fleet {
   }
 
   /** The idle instance used last, so that the others can grow old and end. */
-  takeIdle(leaseClass: LeaseClass): ServerInstance | undefined {
+  takeIdle(leaseClass: LeaseClass): PooledInstance | undefined {
     const instance = leaseClass.idle.pop();
     if (instance === undefined) return undefined;
     this.#countIdle(leaseClass.entry, -1);
@@ -258,29 +257,29 @@ export class Fleet {
   }
 
   /** A shared instance has leases now. */
-  addShared(leaseClass: LeaseClass, instance: ServerInstance): void {
+  addShared(leaseClass: LeaseClass, instance: PooledInstance): void {
     leaseClass.shared.push(instance);
     this.changed(leaseClass);
   }
 
   /** A shared instance has no lease any more. */
-  removeShared(leaseClass: LeaseClass, instance: ServerInstance): void {
+  removeShared(leaseClass: LeaseClass, instance: PooledInstance): void {
     take(leaseClass.shared, instance);
   }
 
   /** An instance may not be leased again: it ends with its last lease. The first reason stays. */
-  retire(instance: ServerInstance, reason: EndReason): void {
+  retire(instance: PooledInstance, reason: EndReason): void {
     instance.retired ??= reason;
     this.#instanceChanged(instance);
   }
 
   /** It may be leased again, since no other could take its place. */
-  unretire(instance: ServerInstance): void {
+  unretire(instance: PooledInstance): void {
     instance.retired = undefined;
     this.#instanceChanged(instance);
   }
 
-  #instanceChanged(instance: ServerInstance): void {
+  #instanceChanged(instance: PooledInstance): void {
     const leaseClass = this.#classes.get(instance);
     if (leaseClass) this.changed(leaseClass);
   }
@@ -293,7 +292,7 @@ export class Fleet {
     return made;
   }
 
-  #addStarting(entry: ServerEntry, instance: ServerInstance): void {
+  #addStarting(entry: ServerEntry, instance: PooledInstance): void {
     const leaseClass = this.#class(entry, reuseKey(instance.definition, instance));
     this.#classes.set(instance, leaseClass);
     entry.instances.add(instance);
@@ -315,18 +314,18 @@ export class Fleet {
     this.idleCount += change;
   }
 
-  #frees(entry: ServerEntry, instance: ServerInstance): void {
+  #frees(entry: ServerEntry, instance: PooledInstance): void {
     entry.ending.add(instance);
     this.endingCount += 1;
   }
 
-  #noLongerFrees(entry: ServerEntry, instance: ServerInstance): void {
+  #noLongerFrees(entry: ServerEntry, instance: PooledInstance): void {
     if (entry.ending.delete(instance)) this.endingCount -= 1;
   }
 }
 
 /** Takes `instance` out of the list. */
-function take(list: ServerInstance[], instance: ServerInstance): boolean {
+function take(list: PooledInstance[], instance: PooledInstance): boolean {
   const index = list.indexOf(instance);
   if (index !== -1) list.splice(index, 1);
   return index !== -1;

@@ -1,6 +1,6 @@
 import type { EndReason } from '../../server/end-reason.js';
-import type { ServerInstance } from '../../server/server-instance.js';
 import { reuseKey, SPARE } from './lease-scope.js';
+import type { PooledInstance } from './pooled-instance.js';
 import type { LeaseClass, ServerEntry } from './server-entry.js';
 
 /** Why an instance may not be used again after its lease, or undefined when it may. */
@@ -11,7 +11,7 @@ export function whyNotAgain(
     uses,
     expiresAt,
     sharing,
-  }: Pick<ServerInstance, 'definition' | 'retired' | 'uses' | 'expiresAt' | 'sharing'>,
+  }: Pick<PooledInstance, 'definition' | 'retired' | 'uses' | 'expiresAt' | 'sharing'>,
   now: number,
 ): EndReason | undefined {
   if (retired !== undefined) return retired;
@@ -23,7 +23,7 @@ export function whyNotAgain(
 
 /** What is to become of an idle instance. */
 export interface IdleVerdict {
-  readonly instance: ServerInstance;
+  readonly instance: PooledInstance;
   /** Why its time is over, or undefined when it stays. */
   readonly reason: EndReason | undefined;
 }
@@ -36,18 +36,18 @@ export function idleVerdicts(entry: ServerEntry, now: number): IdleVerdict[] {
 }
 
 /** Why the time of one idle instance is over; undefined when it stays. */
-export function whyIdleEnds(leaseClass: LeaseClass, instance: ServerInstance, now: number): EndReason | undefined {
+export function whyIdleEnds(leaseClass: LeaseClass, instance: PooledInstance, now: number): EndReason | undefined {
   if (instance.expiresAt <= now) return 'max-lifetime';
   return isKept(leaseClass, instance) || idleUntil(instance) > now ? undefined : 'idle';
 }
 
 /** Clock time at which an idle instance that is not kept has had its time. */
-export function idleUntil({ idleSince, definition }: ServerInstance): number {
+export function idleUntil({ idleSince, definition }: PooledInstance): number {
   return idleSince + definition.idleTimeout;
 }
 
 /** Whether it is one of the spare instances that `minIdle` asks for: of those the youngest are kept, which stand last. */
-export function isKept({ entry: { definition }, key, idle }: LeaseClass, instance: ServerInstance): boolean {
+export function isKept({ entry: { definition }, key, idle }: LeaseClass, instance: PooledInstance): boolean {
   if (!definition || definition.minIdle === 0 || key !== reuseKey(definition, SPARE)) return false;
   return idle.indexOf(instance) >= idle.length - definition.minIdle;
 }

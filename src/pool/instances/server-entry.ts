@@ -1,7 +1,7 @@
 import type { ResolvedDefinition } from '../../config/options.js';
 import type { PoolError } from '../../errors.js';
-import type { ServerInstance } from '../../server/server-instance.js';
 import { type LeaseScope, reuseKey } from './lease-scope.js';
+import type { PooledInstance } from './pooled-instance.js';
 
 /** A start that failed: for which class, and at which clock time. */
 export interface StartFailure {
@@ -16,7 +16,7 @@ export class ServerEntry {
   /** Undefined once the server was removed; the entry stays until its last instance is dead. */
   definition: ResolvedDefinition | undefined;
   /** Every tree that takes a slot, or waits for that of another. */
-  readonly instances = new Set<ServerInstance>();
+  readonly instances = new Set<PooledInstance>();
   /** By reuse key: those that have instances or waiting callers. */
   readonly classes = new Map<string, LeaseClass>();
   /** Slots taken. */
@@ -24,7 +24,7 @@ export class ServerEntry {
   idleCount = 0;
   startCount = 0;
   /** Trees being ended: their slots come free. */
-  readonly ending = new Set<ServerInstance>();
+  readonly ending = new Set<PooledInstance>();
   /** The last start that failed, until one succeeds. */
   lastFailure: StartFailure | undefined;
   /** Client capabilities for which `capability:undeclared` was emitted. */
@@ -69,13 +69,13 @@ export class LeaseClass {
   readonly key: string;
   /** The same for every class of this server and key, at any time. */
   readonly id: string;
-  readonly instances = new Set<ServerInstance>();
+  readonly instances = new Set<PooledInstance>();
   /** Instances without a lease, the one used last at the end. */
-  readonly idle: ServerInstance[] = [];
+  readonly idle: PooledInstance[] = [];
   /** Shared instances that have leases. */
-  readonly shared: ServerInstance[] = [];
+  readonly shared: PooledInstance[] = [];
   /** Starts on the way, oldest first. */
-  readonly starts: ServerInstance[] = [];
+  readonly starts: PooledInstance[] = [];
   /** Callers that wait. Written by `AcquireQueue`. */
   waiting = 0;
   /** Whether the scheduler has to look at it again. */
@@ -88,12 +88,12 @@ export class LeaseClass {
   }
 
   /** Starts that serve no lease yet, so that they can be called off. */
-  get freeStarts(): ServerInstance[] {
+  get freeStarts(): PooledInstance[] {
     return this.starts.filter(({ leases }) => leases === 0);
   }
 
   /** Free starts that no caller waits for. A caller's own need goes before a minimum. */
-  get surplusStarts(): ServerInstance[] {
+  get surplusStarts(): PooledInstance[] {
     const free = this.freeStarts;
     return free.slice(startsNeeded(free, this.waiting));
   }
@@ -122,8 +122,8 @@ export class LeaseClass {
   }
 
   /** The shared instance with room for another lease that has the fewest. */
-  leastLoaded(now: number): ServerInstance | undefined {
-    let least: ServerInstance | undefined;
+  leastLoaded(now: number): PooledInstance | undefined {
+    let least: PooledInstance | undefined;
     for (const instance of this.shared) {
       const { leases, seats, retired, uses, definition, expiresAt } = instance;
       if (leases >= seats || retired !== undefined || uses >= definition.maxUses || expiresAt <= now) continue;
@@ -134,7 +134,7 @@ export class LeaseClass {
 }
 
 /** How many of these starts it takes to serve so many callers. */
-export function startsNeeded(starts: readonly ServerInstance[], callers: number): number {
+export function startsNeeded(starts: readonly PooledInstance[], callers: number): number {
   let needed = 0;
   for (let left = callers; left > 0 && needed < starts.length; needed++) left -= starts[needed]?.seats ?? 1;
   return needed;

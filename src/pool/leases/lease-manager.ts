@@ -1,19 +1,13 @@
 import { PoolError } from '../../errors.js';
-import type { DueTimes } from '../../runtime/due-times.js';
-import type { ServerInstance } from '../../server/server-instance.js';
+import { type DueTimes, newDue } from '../../runtime/due-times.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
 import { ScopeIndex } from '../instances/scope-index.js';
 import type { LeaseClass } from '../instances/server-entry.js';
 import { Lease, type LeaseDeps } from './lease.js';
 import type { LeaseEvents } from './lease-events.js';
-
-/** The leases on one instance. */
-interface HeldLeases {
-  readonly all: Set<Lease>;
-  /** Those that were silent for `leaseIdleTimeout` when they were looked at last. */
-  readonly silent: Set<Lease>;
-}
+import { LeaseTable } from './lease-table.js';
 
 /** Gives out leases on instances that can be used now, and takes them back. What follows from that is for the scheduler. */
 export class LeaseManager {
@@ -22,10 +16,9 @@ export class LeaseManager {
   /** After so long a lease may be a leak, ms; 0: never. */
   readonly #leakDetection: number;
   readonly #events: LeaseEvents;
-  readonly #leases = new Map<number, Lease>();
+  readonly #table = new LeaseTable();
   readonly #scopes = new ScopeIndex<Lease>();
-  readonly #held = new Map<ServerInstance, HeldLeases>();
-  readonly #withSilent = new Set<ServerInstance>();
+  readonly #withSilent = new Set<PooledInstance>();
 
   constructor(fleet: Fleet, dueTimes: DueTimes, events: LeaseEvents, leakDetection: number) {
     this.#fleet = fleet;
@@ -35,16 +28,16 @@ export class LeaseManager {
   }
 
   get size(): number {
-    return this.#leases.size;
+    return this.#table.size;
   }
 
   /** All that are held, the oldest first. */
-  [Symbol.iterator](): IterableIterator<Lease> {
-    return this.#leases.values();
+  list(): Lease[] {
+    return this.#table.list();
   }
 
-  byNumber(number: number): Lease | undefined {
-    return this.#leases.get(number);
+  find(id: string): Lease | undefined {
+    return this.#table.find(id);
   }
 
   /** Those of one owner, or of one tenant. */
@@ -53,8 +46,11 @@ export class LeaseManager {
   }
 
   /** Those on an instance. */
-  of(instance: ServerInstance): Lease[] {
-    return [...(this.#held.get(instance)?.all ?? [])];
+  of(instance: PooledInstance): Lease[] {
+    const leases: Lease[] = [];
+    for (let lease = instance.firstLease as Lease | undefined; lease; lease = lease.after as Lease | undefined)
+      leases.push(lease);
+    return leases;
   }
 
   /** A lease on an idle instance, or on the shared one with the fewest; undefined when none of the class has room. */
@@ -67,26 +63,24 @@ export class LeaseManager {
   ): Lease | undefined {
     const instance = this.#fleet.takeIdle(leaseClass) ?? leaseClass.leastLoaded(now);
     if (instance === undefined) return undefined;
-    const lease = new Lease(deps, instance, scope, now, stack);
-    this.#leases.set(lease.number, lease);
+    const lease = new Lease(deps, this.#table.reserve(), instance, scope, now, stack);
+    this.#table.set(lease);
     this.#scopes.add(lease);
     instance.uses += 1;
     if (instance.uses === 1) this.#fleet.provenUseful(leaseClass);
     this.#hold(instance, lease);
     if (instance.sharing === 'shared' && instance.leases === 1) this.#fleet.addShared(leaseClass, instance);
     if (leaseClass.waiting > 0) this.#fleet.changed(leaseClass);
-    const { leaseIdleTimeout } = instance.definition;
     const leakAfter = this.#leakDetection > 0 ? this.#leakDetection : Infinity;
-    this.#dueTimes.set(lease, now + Math.min(leaseIdleTimeout, leakAfter));
+    this.#lookNoLaterThan(instance, now + Math.min(instance.definition.leaseIdleTimeout, leakAfter));
     return lease;
   }
 
   /** A lease has ended. Its instance is idle, or may end, when it was the last one. */
   remove(lease: Lease): void {
     const { instance } = lease;
-    this.#leases.delete(lease.number);
+    this.#table.delete(lease);
     this.#scopes.delete(lease);
-    this.#dueTimes.delete(lease);
     this.#drop(instance, lease);
     const leaseClass = this.#fleet.classOf(instance);
     if (leaseClass === undefined || instance.sharing !== 'shared') return;
@@ -95,7 +89,7 @@ export class LeaseManager {
   }
 
   /** The instance of these leases has ended. */
-  endAll(instance: ServerInstance, error: PoolError): void {
+  endAll(instance: PooledInstance, error: PoolError): void {
     for (const lease of this.of(instance)) lease.end({ asked: false, error: () => error });
   }
 
@@ -109,88 +103,109 @@ export class LeaseManager {
   }
 
   /** Another instance serves the leases of `from` from now on. */
-  move(from: ServerInstance, to: ServerInstance): void {
+  move(from: PooledInstance, to: PooledInstance): void {
     for (const lease of this.of(from)) {
       this.#drop(from, lease);
       lease.moveTo(to);
       this.#hold(to, lease);
     }
+    if (from.leaseDue && from.leaseDue.place !== -1) this.#lookNoLaterThan(to, from.leaseDue.rank);
     const leaseClass = this.#fleet.classOf(from);
     if (leaseClass) this.#fleet.removeShared(leaseClass, from);
   }
 
   /** An instance is gone. */
-  forget(instance: ServerInstance): void {
-    this.#held.delete(instance);
+  forget(instance: PooledInstance): void {
     this.#withSilent.delete(instance);
+    if (instance.leaseDue) this.#dueTimes.delete(instance.leaseDue);
   }
 
   /** Whether a lease is silent for `leaseIdleTimeout`. If not, it is looked at again when it may be. */
   isSilent(lease: Lease, now: number): boolean {
-    const { instance } = lease;
-    const { leaseIdleTimeout } = instance.definition;
+    const { leaseIdleTimeout } = lease.instance.definition;
     const silence = lease.silence(now);
-    const held = this.#held.get(instance);
-    if (silence >= leaseIdleTimeout) {
-      held?.silent.add(lease);
-      this.#withSilent.add(instance);
-      return true;
-    }
-    held?.silent.delete(lease);
-    if (held?.silent.size === 0) this.#withSilent.delete(instance);
-    this.#dueTimes.noLaterThan(lease, now + leaseIdleTimeout - silence);
-    return false;
+    this.#markSilent(lease, silence >= leaseIdleTimeout);
+    if (!lease.isSilent) this.#lookNoLaterThan(lease.instance, now + leaseIdleTimeout - silence);
+    return lease.isSilent;
   }
 
-  /** A lease may be silent, or held for too long, since `now`. */
-  look(lease: Lease, now: number): void {
-    this.isSilent(lease, now);
-    if (this.#leakDetection === 0 || lease.isLeakReported) return;
+  #markSilent(lease: Lease, isSilent: boolean): void {
+    if (lease.isSilent === isSilent) return;
+    const { instance } = lease;
+    lease.isSilent = isSilent;
+    instance.silentLeases += isSilent ? 1 : -1;
+    if (instance.silentLeases > 0) this.#withSilent.add(instance);
+    else this.#withSilent.delete(instance);
+  }
+
+  /**
+   * Its leases are looked at together: whether they are silent, or held for too long. Not one by one, so that a lease that
+   * is given back soon costs nothing here.
+   */
+  #lookNoLaterThan(instance: PooledInstance, at: number): void {
+    instance.leaseDue ??= newDue((now) => this.#look(instance, now));
+    this.#dueTimes.noLaterThan(instance.leaseDue, at);
+  }
+
+  #look(instance: PooledInstance, now: number): void {
+    for (const lease of this.of(instance)) {
+      if (!lease.isSilent) this.isSilent(lease, now);
+      if (this.#leakDetection > 0 && !lease.isLeakReported) this.#lookForLeak(lease, now);
+    }
+  }
+
+  #lookForLeak(lease: Lease, now: number): void {
     const leaksAt = lease.acquiredAt + this.#leakDetection;
-    if (now < leaksAt) return this.#dueTimes.noLaterThan(lease, leaksAt);
+    if (now < leaksAt) return this.#lookNoLaterThan(lease.instance, leaksAt);
     lease.isLeakReported = true;
     this.#events.leaked(lease, now);
   }
 
+  /** Whether any lease was silent when it was looked at last. */
+  get hasSilent(): boolean {
+    return this.#withSilent.size > 0;
+  }
+
   /** Instances with leases that were silent when they were looked at last. */
-  get withSilentLeases(): ServerInstance[] {
+  get withSilentLeases(): PooledInstance[] {
     return [...this.#withSilent];
   }
 
   /** The first lease of an instance that is silent still. */
-  firstSilent(instance: ServerInstance, now: number): Lease | undefined {
-    for (const lease of this.#held.get(instance)?.silent ?? []) if (this.isSilent(lease, now)) return lease;
-    return undefined;
+  firstSilent(instance: PooledInstance, now: number): Lease | undefined {
+    return this.of(instance).find((lease) => lease.isSilent && this.isSilent(lease, now));
   }
 
   /** Whether all leases of an instance are silent. */
-  isAllSilent(instance: ServerInstance, now: number): boolean {
-    const held = this.#held.get(instance);
-    if (held === undefined || held.silent.size < held.all.size) return false;
-    return [...held.all].every((lease) => this.isSilent(lease, now));
+  isAllSilent(instance: PooledInstance, now: number): boolean {
+    if (instance.silentLeases < instance.leases) return false;
+    return this.of(instance).every((lease) => this.isSilent(lease, now));
   }
 
-  #hold(instance: ServerInstance, lease: Lease): void {
-    let held = this.#held.get(instance);
-    if (held === undefined) {
-      held = { all: new Set(), silent: new Set() };
-      this.#held.set(instance, held);
-    }
-    held.all.add(lease);
+  #hold(instance: PooledInstance, lease: Lease): void {
+    lease.before = instance.lastLease;
+    if (instance.lastLease) instance.lastLease.after = lease;
+    else instance.firstLease = lease;
+    instance.lastLease = lease;
     instance.leases += 1;
   }
 
-  #drop(instance: ServerInstance, lease: Lease): void {
-    const held = this.#held.get(instance);
-    held?.all.delete(lease);
-    if (held?.silent.delete(lease) && held.silent.size === 0) this.#withSilent.delete(instance);
+  #drop(instance: PooledInstance, lease: Lease): void {
+    this.#markSilent(lease, false);
+    const { before, after } = lease;
+    if (before) before.after = after;
+    else instance.firstLease = after;
+    if (after) after.before = before;
+    else instance.lastLease = before;
+    lease.before = undefined;
+    lease.after = undefined;
     instance.leases -= 1;
   }
 }
 
 /** For how long all leases of an instance have been silent, ms, for each that has leases. */
-export function silences(leases: Iterable<Lease>, now: number): Map<ServerInstance, number> {
-  const silent = new Map<ServerInstance, number>();
+export function silences(leases: Iterable<Lease>, now: number): Map<PooledInstance, number> {
+  const silent = new Map<PooledInstance, number>();
   for (const lease of leases) {
     const { instance } = lease;
     silent.set(instance, Math.min(silent.get(instance) ?? Infinity, lease.silence(now)));

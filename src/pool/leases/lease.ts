@@ -4,10 +4,9 @@ import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { PooledTransport, Session, SessionEnd, SessionOwner } from '../../protocol/session.js';
 import type { Clock } from '../../runtime/clock.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
-import type { Due } from '../../runtime/due-times.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
-import type { ServerInstance } from '../../server/server-instance.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
+import type { LeaseNode, PooledInstance } from '../instances/pooled-instance.js';
 
 /** The right to talk to an instance, as `getServer()` returns it. */
 export interface PooledServer {
@@ -47,8 +46,6 @@ export interface PooledServer {
 export interface LeaseCallbacks {
   /** The lease ends. Returns the end of its process, if that ends, too. */
   leaseEnded(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined;
-  /** It may be silent, or held for long, since now. */
-  leaseDue(lease: Lease, now: number): void;
 }
 
 export interface LeaseDeps {
@@ -59,25 +56,27 @@ export interface LeaseDeps {
 
 let sequence = 0;
 
-const ID_PREFIX = 'lease-';
-
-export class Lease implements PooledServer, SessionOwner, Due {
-  rank = 0;
-  place = -1;
-  order = 0;
-  /** Unique in this process. Leases are kept by it: a number is found faster than the string of the id. */
+export class Lease implements PooledServer, SessionOwner, SessionEnd, LeaseNode {
+  /** Unique in this process. */
   readonly number = ++sequence;
+  /** In the table of leases. */
+  readonly place: number;
   /** Clock time at which it was given out. */
   readonly acquiredAt: number;
-  /** Clock time of its last message, or of its begin. */
-  lastActivity: number;
+  /** The leases on the same instance before and after it. */
+  before: LeaseNode | undefined;
+  after: LeaseNode | undefined;
+  /** Whether it was silent for `leaseIdleTimeout` when it was looked at last. */
+  isSilent = false;
   /** Whether `lease:leaked` was emitted. */
   isLeakReported = false;
   /** Where the borrower stood, when leak detection is on. */
   readonly stack: string | undefined;
+  /** Clock time of its last message. */
+  #lastMessage: number | undefined;
   readonly #deps: LeaseDeps;
   /** Private, so that a lease that is logged does not show the environment of its server. */
-  #instance: ServerInstance;
+  #instance: PooledInstance;
   readonly #scope: LeaseScope;
   #session: Session | undefined;
   #end: SessionEnd | undefined;
@@ -86,23 +85,24 @@ export class Lease implements PooledServer, SessionOwner, Due {
   #outcome: Promise<CleanupReport | undefined> | undefined;
   #ended: Deferred<CleanupReport | undefined> | undefined;
 
-  constructor(deps: LeaseDeps, instance: ServerInstance, scope: LeaseScope, now: number, stack: string | undefined) {
+  constructor(
+    deps: LeaseDeps,
+    place: number,
+    instance: PooledInstance,
+    scope: LeaseScope,
+    now: number,
+    stack: string | undefined,
+  ) {
     this.#deps = deps;
+    this.place = place;
     this.#instance = instance;
     this.#scope = scope;
     this.acquiredAt = now;
-    this.lastActivity = now;
     this.stack = stack;
   }
 
-  /** The number of the lease of an id, or NaN. */
-  static numberOf(id: string): number {
-    const number = Number(String(id).slice(ID_PREFIX.length));
-    return `${ID_PREFIX}${number}` === id ? number : Number.NaN;
-  }
-
   get id(): string {
-    return `${ID_PREFIX}${this.number}`;
+    return `lease-${this.number}-${this.place}`;
   }
 
   get tenant(): string | undefined {
@@ -113,7 +113,7 @@ export class Lease implements PooledServer, SessionOwner, Due {
     return this.#scope.owner;
   }
 
-  get instance(): ServerInstance {
+  get instance(): PooledInstance {
     return this.#instance;
   }
 
@@ -155,7 +155,19 @@ export class Lease implements PooledServer, SessionOwner, Due {
   }
 
   release(): boolean {
-    return this.end(new Release(this));
+    return this.end(this);
+  }
+
+  /** As the end of its session: its holder asks for it. */
+  get asked(): boolean {
+    return true;
+  }
+
+  /** Why its transport rejects after that. Only made when the transport is used. */
+  error(): PoolError {
+    const { id, name, instanceId } = this;
+    const message = `the lease ${id} on server '${name}' was released; get another with getServer()`;
+    return new PoolError('LEASE_RELEASED', message, { name, leaseId: id, instanceId });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -173,13 +185,18 @@ export class Lease implements PooledServer, SessionOwner, Due {
     return true;
   }
 
+  /** Clock time of its last message, or of its begin. */
+  get lastActivity(): number {
+    return this.#lastMessage ?? this.acquiredAt;
+  }
+
   /** For how long it has been silent, ms. A client that waits for an answer is not silent: its server is busy. */
   silence(now: number): number {
     return this.openRequests > 0 ? 0 : now - this.lastActivity;
   }
 
   /** Its server is another process from now on. Only `LeaseManager` calls it, which counts the leases of both. */
-  moveTo(instance: ServerInstance): void {
+  moveTo(instance: PooledInstance): void {
     this.#instance = instance;
   }
 
@@ -193,31 +210,11 @@ export class Lease implements PooledServer, SessionOwner, Due {
   }
 
   touched(): void {
-    this.lastActivity = this.#deps.clock.now();
-  }
-
-  fallDue(now: number): void {
-    this.#deps.callbacks.leaseDue(this, now);
+    this.#lastMessage = this.#deps.clock.now();
   }
 
   /** A caller waits for the end of a process: that holds the host open. */
   #settle(ended: Deferred<CleanupReport | undefined>): void {
     ended.resolve(this.#outcome && this.#deps.hold.during(this.#outcome));
-  }
-}
-
-/** The end of a lease that its holder asked for. The error is only made when the transport is used afterwards. */
-class Release implements SessionEnd {
-  readonly asked = true;
-  readonly #lease: Lease;
-
-  constructor(lease: Lease) {
-    this.#lease = lease;
-  }
-
-  error(): PoolError {
-    const { id, name, instanceId } = this.#lease;
-    const message = `the lease ${id} on server '${name}' was released; get another with getServer()`;
-    return new PoolError('LEASE_RELEASED', message, { name, leaseId: id, instanceId });
   }
 }

@@ -2,12 +2,12 @@ import { type PlanMode, resolveShutdownOptions } from '../../config/call-options
 import type { CleanupQueue } from '../../process/cleanup-queue.js';
 import type { EndMode, TreePlan } from '../../process/termination-report.js';
 import type { EndReason } from '../../server/end-reason.js';
-import type { ServerInstance } from '../../server/server-instance.js';
 import type { ServerState } from '../../server/server-state.js';
 import type { AcquireQueue } from '../acquire/acquire-queue.js';
 import type { Matcher } from '../acquire/matcher.js';
 import { evictionOrder } from '../instances/eviction.js';
 import type { Fleet } from '../instances/fleet.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
 import { idleVerdicts, whyNotAgain } from '../instances/reuse.js';
 import type { Lease } from '../leases/lease.js';
 import { type LeaseManager, silences } from '../leases/lease-manager.js';
@@ -76,7 +76,7 @@ function planReclaim({ fleet, leases, matcher, now }: PlanDeps): PlannedEnd[] {
   const free = evictionOrder(matcher.evictable()).map((instance) =>
     planned(instance, overdue.get(instance) ?? 'evicted', 'graceful', { leases: [], drain: 0, now, wave: 0 }),
   );
-  const silent = [...silences(leases, now)].filter(
+  const silent = [...silences(leases.list(), now)].filter(
     ([{ state, definition }, silence]) => state === 'ready' && silence >= definition.leaseIdleTimeout,
   );
   return [
@@ -90,7 +90,7 @@ function planReclaim({ fleet, leases, matcher, now }: PlanDeps): PlannedEnd[] {
 }
 
 function planned(
-  instance: ServerInstance,
+  instance: PooledInstance,
   reason: EndReason,
   mode: EndMode,
   circumstances: {

@@ -1,9 +1,9 @@
 import { PoolError } from '../../errors.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { Clock } from '../../runtime/clock.js';
-import type { ServerInstance } from '../../server/server-instance.js';
 import type { ShutdownReport } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { Lease } from '../leases/lease.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 
@@ -57,17 +57,17 @@ export class Shutdown {
     this.#mode = 'emergency';
     // Before anything else: five at once is a courtesy of graceful ends.
     for (const instance of this.#fleet.instances()) instance.killNow();
-    for (const lease of [...this.#leases]) lease.end({ asked: false, error: () => closedUnder(lease) });
+    for (const lease of this.#leases.list()) lease.end({ asked: false, error: () => closedUnder(lease) });
     for (const instance of [...this.#fleet.instances()]) void instance.stop('shutdown', 'emergency');
   }
 
-  async #end(instance: ServerInstance): Promise<CleanupReport | undefined> {
+  async #end(instance: PooledInstance): Promise<CleanupReport | undefined> {
     if (instance.state === 'quarantined') return instance.recheck();
     return instance.stop('shutdown', this.#mode);
   }
 
   /** Lets requests in flight finish, then ends the leases. */
-  async #drain(instance: ServerInstance, leases: readonly Lease[], until: number): Promise<void> {
+  async #drain(instance: PooledInstance, leases: readonly Lease[], until: number): Promise<void> {
     const clock = this.#clock;
     while (isBusy(instance, leases) && this.#mode === 'graceful' && clock.now() < until) {
       await new Promise<void>((resolve) => void clock.after(Math.min(DRAIN_POLL, until - clock.now()), resolve));
@@ -78,7 +78,7 @@ export class Shutdown {
 
 /** An instance that ends in a shutdown, with the leases that end with it. */
 export interface ShutdownEnd {
-  readonly instance: ServerInstance;
+  readonly instance: PooledInstance;
   readonly leases: readonly Lease[];
 }
 
@@ -88,7 +88,7 @@ export function shutdownWaves(fleet: Fleet, leases: LeaseManager): readonly (rea
 }
 
 /** Whether requests are in flight, for which a graceful shutdown waits. */
-export function isBusy({ openRequests }: ServerInstance, leases: readonly Lease[]): boolean {
+export function isBusy({ openRequests }: PooledInstance, leases: readonly Lease[]): boolean {
   return openRequests > 0 || leases.some((lease) => lease.openRequests > 0);
 }
 

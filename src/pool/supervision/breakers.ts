@@ -1,8 +1,8 @@
 import { PoolError } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
-import type { ServerInstance } from '../../server/server-instance.js';
 import type { PoolEmitter } from '../events.js';
 import { reuseKey } from '../instances/lease-scope.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
 import { classId, type LeaseClass } from '../instances/server-entry.js';
 import { Breaker } from './breaker.js';
 
@@ -12,7 +12,7 @@ interface Entry {
   /** The last that failed, and why: callers are told. */
   lastError: PoolError | undefined;
   /** The one start that decides, while the breaker is half-open. */
-  probe: ServerInstance | undefined;
+  probe: PooledInstance | undefined;
 }
 
 /** What became of a failure: the server may be started again after `delay` ms, or not before its breaker lets it. */
@@ -35,7 +35,7 @@ export class Breakers {
   }
 
   /** An instance could not be started, or ended unasked. */
-  failed(instance: ServerInstance, error: PoolError): Outcome {
+  failed(instance: PooledInstance, error: PoolError): Outcome {
     const now = this.#clock.now();
     const entry = this.#entry(instance);
     const { breaker, probe } = entry;
@@ -58,7 +58,7 @@ export class Breakers {
    * To be asked before each start. When the breaker has cooled down, this one is its probe.
    * @throws PoolError `BREAKER_OPEN`
    */
-  admit(instance: ServerInstance): void {
+  admit(instance: PooledInstance): void {
     const entry = this.#entries.get(idOf(instance));
     const admitted = entry?.breaker.admit(this.#clock.now()) ?? 'yes';
     if (entry === undefined || admitted === 'yes') return;
@@ -83,7 +83,7 @@ export class Breakers {
     return breaker?.state === 'open' ? breaker.retryAt : undefined;
   }
 
-  ready(instance: ServerInstance): void {
+  ready(instance: PooledInstance): void {
     const entry = this.#entries.get(idOf(instance));
     if (entry?.probe !== instance) return;
     entry.probe = undefined;
@@ -92,7 +92,7 @@ export class Breakers {
   }
 
   /** An instance is being ended on purpose: if it was a probe, the next start is one. */
-  ending(instance: ServerInstance): void {
+  ending(instance: PooledInstance): void {
     const entry = this.#entries.get(idOf(instance));
     if (entry?.probe !== instance) return;
     entry.probe = undefined;
@@ -108,7 +108,7 @@ export class Breakers {
     }
   }
 
-  #entry(instance: ServerInstance): Entry {
+  #entry(instance: PooledInstance): Entry {
     const id = idOf(instance);
     const known = this.#entries.get(id);
     if (known) return known;
@@ -141,6 +141,6 @@ export class Breakers {
 }
 
 /** Of the class of an instance, which may have no instance in the pool yet. */
-function idOf(instance: ServerInstance): string {
+function idOf(instance: PooledInstance): string {
   return classId(instance.name, reuseKey(instance.definition, instance));
 }

@@ -1,9 +1,9 @@
 import { PoolError, type PoolErrorCode } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Due, DueTimes } from '../../runtime/due-times.js';
-import type { ServerInstance } from '../../server/server-instance.js';
 import type { PoolEmitter } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { OpenEntry } from '../instances/server-entry.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
@@ -20,8 +20,6 @@ export interface CrashRecoveryDeps {
   readonly leaseEvents: LeaseEvents;
   readonly metrics: PoolMetrics;
 }
-
-const NONE: readonly ServerInstance[] = [];
 
 /** A successor that is not launched yet: it waits for its backoff to pass, and for the slot of its predecessor. */
 class Pending implements Due {
@@ -49,24 +47,24 @@ class Pending implements Due {
 export class CrashRecovery {
   readonly #deps: CrashRecoveryDeps;
   /** The next of an instance, for as long as it starts. */
-  readonly #nexts = new WeakMap<ServerInstance, ServerInstance>();
+  readonly #nexts = new WeakMap<PooledInstance, PooledInstance>();
   /** The instance that served the leases last, of each that is to take them over. */
-  readonly #predecessors = new WeakMap<ServerInstance, ServerInstance>();
+  readonly #predecessors = new WeakMap<PooledInstance, PooledInstance>();
   /** Instances that ended unasked. */
-  readonly #lost = new WeakSet<ServerInstance>();
-  readonly #pending = new Map<ServerInstance, Pending>();
+  readonly #lost = new WeakSet<PooledInstance>();
+  readonly #pending = new Map<PooledInstance, Pending>();
 
   constructor(deps: CrashRecoveryDeps) {
     this.#deps = deps;
   }
 
   /** Whether an instance starts to take the place of another. */
-  isSuccessor(instance: ServerInstance): boolean {
+  isSuccessor(instance: PooledInstance): boolean {
     return this.#predecessors.has(instance);
   }
 
   /** An instance ended unasked, or could not be started: its leases get a successor, or end. */
-  lost(instance: ServerInstance, error: PoolError): void {
+  lost(instance: PooledInstance, error: PoolError): void {
     const { breakers, emitter, leases } = this.#deps;
     const counts = instance.leasesStay || (instance.pid !== undefined && !instance.answered);
     if (!counts) breakers.ending(instance);
@@ -87,20 +85,20 @@ export class CrashRecovery {
   }
 
   /** `next` is started beside `instance`, whose leases it takes over when it is ready. */
-  appointNext(instance: ServerInstance, next: ServerInstance): void {
+  appointNext(instance: PooledInstance, next: PooledInstance): void {
     this.#nexts.set(instance, next);
     this.#predecessors.set(next, instance);
   }
 
   /** The start of `next` has come to an end. */
-  forgetNext(instance: ServerInstance): void {
+  forgetNext(instance: PooledInstance): void {
     const next = this.#nexts.get(instance);
     if (next) this.#predecessors.delete(next);
     this.#nexts.delete(instance);
   }
 
   /** An instance that gets the leases of another now, and its slot as soon as that is proven dead. */
-  appointSuccessor(entry: OpenEntry, predecessor: ServerInstance, delay: number, cause?: PoolError): ServerInstance {
+  appointSuccessor(entry: OpenEntry, predecessor: PooledInstance, delay: number, cause?: PoolError): PooledInstance {
     const { clock, dueTimes, fleet, leases } = this.#deps;
     const successor = predecessor.successor(entry.definition);
     fleet.addSuccessor(entry, successor, predecessor);
@@ -114,10 +112,14 @@ export class CrashRecovery {
     return successor;
   }
 
+  /** Whether successors wait to be launched. */
+  get isPending(): boolean {
+    return this.#pending.size > 0;
+  }
+
   /** The successors that are to be launched now. One that cannot be is given up. */
-  takeLaunchable(): readonly ServerInstance[] {
-    if (this.#pending.size === 0) return NONE;
-    const launchable: ServerInstance[] = [];
+  takeLaunchable(): PooledInstance[] {
+    const launchable: PooledInstance[] = [];
     for (const [successor, pending] of this.#pending) {
       const problem = this.#assess(successor, pending);
       if (problem === 'wait') continue;
@@ -130,7 +132,7 @@ export class CrashRecovery {
     return launchable;
   }
 
-  #assess(successor: ServerInstance, { isDue, cause }: Pending): 'wait' | 'launch' | 'ended' | PoolError {
+  #assess(successor: PooledInstance, { isDue, cause }: Pending): 'wait' | 'launch' | 'ended' | PoolError {
     const { fleet } = this.#deps;
     if (successor.state !== 'starting') return 'ended';
     // A shutdown ends it, and its leases.
@@ -154,7 +156,7 @@ export class CrashRecovery {
    * An instance that can be used gets the leases of the one that it replaces. Returns what emits the events, which come after
    * `server:ready`.
    */
-  takeOver(instance: ServerInstance): (() => void) | undefined {
+  takeOver(instance: PooledInstance): (() => void) | undefined {
     const predecessor = this.#predecessors.get(instance);
     if (predecessor === undefined) return undefined;
     const { emitter, leaseEvents, leases, metrics } = this.#deps;
@@ -172,7 +174,7 @@ export class CrashRecovery {
   }
 
   /** The entry of an instance, if another instance of it may have its leases. */
-  entryFor(instance: ServerInstance): OpenEntry | undefined {
+  entryFor(instance: PooledInstance): OpenEntry | undefined {
     const { fleet } = this.#deps;
     const entry = fleet.isOpen ? fleet.openEntry(instance) : undefined;
     if (entry === undefined) return undefined;
@@ -183,7 +185,7 @@ export class CrashRecovery {
 
 /** Why a successor is not started. When its predecessor was lost, the leases learn of that. */
 function notStarted(
-  { name }: ServerInstance,
+  { name }: PooledInstance,
   code: PoolErrorCode,
   why: string,
   cause: PoolError | undefined,

@@ -4,10 +4,10 @@ import type { ExitInfo } from '../../process/launcher.js';
 import type { Clock } from '../../runtime/clock.js';
 import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import type { InstanceContext, InstanceObserver } from '../../server/instance-context.js';
-import { ServerInstance } from '../../server/server-instance.js';
 import type { PoolEmitter, ServerEvent } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
+import { PooledInstance } from '../instances/pooled-instance.js';
 import type { OpenEntry } from '../instances/server-entry.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import type { PoolMetrics } from '../metrics.js';
@@ -33,7 +33,7 @@ export interface InstanceSupervisorDeps {
 export class InstanceSupervisor {
   readonly #deps: InstanceSupervisorDeps;
   /** Starts that no caller asked for: of `warm` and `minIdle`. */
-  readonly #spares = new WeakSet<ServerInstance>();
+  readonly #spares = new WeakSet<PooledInstance>();
 
   constructor(deps: InstanceSupervisorDeps) {
     this.#deps = deps;
@@ -44,26 +44,26 @@ export class InstanceSupervisor {
    * @param observer hears what happens to it, and to its successors
    * @throws PoolError `BREAKER_OPEN`, `POOL_CLOSED`
    */
-  admit(entry: OpenEntry, scope: LeaseScope, observer: InstanceObserver<ServerInstance>): ServerInstance {
-    return this.#addStart(entry, new ServerInstance(entry.definition, scope, this.#deps.context, observer));
+  admit(entry: OpenEntry, scope: LeaseScope, observer: InstanceObserver<PooledInstance>): PooledInstance {
+    return this.#addStart(entry, new PooledInstance(entry.definition, scope, this.#deps.context, observer));
   }
 
   /**
    * The same for one that takes over the sessions of `instance`, which serves them until then.
    * @throws PoolError `BREAKER_OPEN`, `POOL_CLOSED`
    */
-  admitNext(entry: OpenEntry, instance: ServerInstance): ServerInstance {
+  admitNext(entry: OpenEntry, instance: PooledInstance): PooledInstance {
     const next = this.#addStart(entry, instance.successor(entry.definition));
     this.markSpare(next);
     return next;
   }
 
   /** No caller asked for this start: it is not ended when no caller waits. */
-  markSpare(instance: ServerInstance): void {
+  markSpare(instance: PooledInstance): void {
     this.#spares.add(instance);
   }
 
-  isSpare(instance: ServerInstance): boolean {
+  isSpare(instance: PooledInstance): boolean {
     return this.#spares.has(instance);
   }
 
@@ -71,7 +71,7 @@ export class InstanceSupervisor {
    * Spawns and registers the process, in this tick.
    * @throws PoolError when there is nothing to be spawned; the slot is free again then
    */
-  launch(instance: ServerInstance): void {
+  launch(instance: PooledInstance): void {
     const { emitter, fleet, metrics, recovery } = this.#deps;
     try {
       instance.start();
@@ -87,7 +87,7 @@ export class InstanceSupervisor {
   }
 
   /** An instance can be used: it gets the leases of the one that it replaces. */
-  ready(instance: ServerInstance): void {
+  ready(instance: PooledInstance): void {
     const { breakers, emitter, fleet, recovery } = this.#deps;
     fleet.startSucceeded(instance);
     breakers.ready(instance);
@@ -96,12 +96,12 @@ export class InstanceSupervisor {
     emitMoves?.();
   }
 
-  startFailed(instance: ServerInstance, error: PoolError): void {
+  startFailed(instance: PooledInstance, error: PoolError): void {
     this.#deps.fleet.removeStart(instance);
     this.#reportFailure(instance, error);
   }
 
-  stopping(instance: ServerInstance, reason: EndReason): void {
+  stopping(instance: PooledInstance, reason: EndReason): void {
     const { breakers, emitter, fleet, metrics } = this.#deps;
     // A start that failed counts until its failure is reported, so that its caller gets that error and not another start.
     if (END_MEANING[reason].asked) {
@@ -113,7 +113,7 @@ export class InstanceSupervisor {
     emitter.emit('server:stopping', { ...serverEvent(instance), reason });
   }
 
-  exited(instance: ServerInstance, { exitCode, signal, outOfMemory }: ExitInfo, unexpected: boolean): void {
+  exited(instance: PooledInstance, { exitCode, signal, outOfMemory }: ExitInfo, unexpected: boolean): void {
     if (unexpected) this.#deps.metrics.crashes += 1;
     this.#deps.emitter.emit('server:exited', {
       ...serverEvent(instance),
@@ -126,12 +126,12 @@ export class InstanceSupervisor {
   }
 
   /** No message reaches an instance any more: its leases go on with a successor, or end. */
-  lost(instance: ServerInstance, error: PoolError, reason: EndReason): void {
+  lost(instance: PooledInstance, error: PoolError, reason: EndReason): void {
     if (END_MEANING[reason].recovers) this.#deps.recovery.lost(instance, error);
     else this.#deps.leases.endAll(instance, error);
   }
 
-  stopped(instance: ServerInstance, report: CleanupReport | undefined): void {
+  stopped(instance: PooledInstance, report: CleanupReport | undefined): void {
     const { emitter, fleet, leases, metrics } = this.#deps;
     fleet.remove(instance);
     leases.forget(instance);
@@ -141,14 +141,14 @@ export class InstanceSupervisor {
     emitter.emit('server:stopped', { ...serverEvent(instance), reason: instance.endReason, report });
   }
 
-  quarantined(instance: ServerInstance, report: CleanupReport): void {
+  quarantined(instance: PooledInstance, report: CleanupReport): void {
     const { emitter, fleet, metrics } = this.#deps;
     metrics.quarantined += 1;
     fleet.markQuarantined(instance);
     emitter.emit('server:quarantined', { ...serverEvent(instance), report });
   }
 
-  undeclared(instance: ServerInstance, capabilities: readonly string[]): void {
+  undeclared(instance: PooledInstance, capabilities: readonly string[]): void {
     const { emitter, fleet } = this.#deps;
     const first = fleet.newlyUndeclared(instance, capabilities);
     if (first.length === 0) return;
@@ -156,7 +156,7 @@ export class InstanceSupervisor {
     emitter.emit('capability:undeclared', { ...serverEvent(instance), capabilities: first, message });
   }
 
-  #addStart(entry: OpenEntry, instance: ServerInstance): ServerInstance {
+  #addStart(entry: OpenEntry, instance: PooledInstance): PooledInstance {
     const { breakers, fleet } = this.#deps;
     if (!fleet.isOpen) throw poolClosed();
     breakers.admit(instance);
@@ -164,7 +164,7 @@ export class InstanceSupervisor {
     return instance;
   }
 
-  #reportFailure(instance: ServerInstance, error: PoolError): void {
+  #reportFailure(instance: PooledInstance, error: PoolError): void {
     const { clock, emitter, fleet, metrics } = this.#deps;
     metrics.startFailures += 1;
     fleet.startFailed(instance, error, clock.now());
@@ -172,6 +172,6 @@ export class InstanceSupervisor {
   }
 }
 
-export function serverEvent(instance: ServerInstance): ServerEvent {
+export function serverEvent(instance: PooledInstance): ServerEvent {
   return { name: instance.name, instanceId: instance.id, pid: instance.pid, tenant: instance.tenant };
 }

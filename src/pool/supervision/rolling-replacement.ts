@@ -4,8 +4,8 @@ import { type Deferred, deferred } from '../../runtime/deferred.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import type { Operations } from '../../server/instance-context.js';
-import type { ServerInstance } from '../../server/server-instance.js';
 import type { Fleet } from '../instances/fleet.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { OpenEntry } from '../instances/server-entry.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import type { CrashRecovery } from './crash-recovery.js';
@@ -39,7 +39,7 @@ interface Replacement {
 export class RollingReplacement {
   readonly #deps: RollingReplacementDeps;
   /** Replacements on their way, by the instance that goes. */
-  readonly #replacements = new Map<ServerInstance, Replacement>();
+  readonly #replacements = new Map<PooledInstance, Replacement>();
 
   constructor(deps: RollingReplacementDeps) {
     this.#deps = deps;
@@ -49,10 +49,10 @@ export class RollingReplacement {
    * Resolves when all have ended. Holds the host open for what ends in bounded time, not for a lease that may last for ever.
    * @throws PoolError why the one that was to take over shared leases could not be started
    */
-  async retire(instances: readonly ServerInstance[], reason: EndReason, timeout: number): Promise<void> {
+  async retire(instances: readonly PooledInstance[], reason: EndReason, timeout: number): Promise<void> {
     const { clock, operations, recovery } = this.#deps;
     // One that was spawned to take the place of another is fresh.
-    const isFresh = (instance: ServerInstance) => instance.pid !== undefined && recovery.isSuccessor(instance);
+    const isFresh = (instance: PooledInstance) => instance.pid !== undefined && recovery.isSuccessor(instance);
     const old = instances.filter((instance) => reason !== 'restart' || !isFresh(instance));
     const ends = operations.run(() => {
       for (const instance of old) this.#deps.fleet.retire(instance, reason);
@@ -66,7 +66,7 @@ export class RollingReplacement {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
-  #end(instance: ServerInstance, reason: EndReason, timeout: number): Promise<unknown> {
+  #end(instance: PooledInstance, reason: EndReason, timeout: number): Promise<unknown> {
     const { hold } = this.#deps;
     const moves = instance.leases > 0 && reason !== 'removed' && this.#canMove(instance);
     if (moves || this.#replacements.has(instance)) {
@@ -78,7 +78,7 @@ export class RollingReplacement {
   }
 
   /** The drain timeout is over. */
-  #takeBack(instances: readonly ServerInstance[], reason: EndReason, timeout: number): void {
+  #takeBack(instances: readonly PooledInstance[], reason: EndReason, timeout: number): void {
     const { clock, leases } = this.#deps;
     const why = `its server was ${reason}, and the drain timeout of ${timeout} ms is over`;
     const staying = instances.filter((instance) => !this.#canMove(instance));
@@ -86,7 +86,7 @@ export class RollingReplacement {
   }
 
   /** Whether the leases of an instance can go to another one of the definition as it is now. */
-  #canMove(instance: ServerInstance): boolean {
+  #canMove(instance: PooledInstance): boolean {
     return instance.sharing === 'shared' && instance.leasesStay && this.#deps.recovery.entryFor(instance) !== undefined;
   }
 
@@ -94,7 +94,7 @@ export class RollingReplacement {
    * Puts another process in the place of one whose leases stay: it is started first, where two may run at once; otherwise
    * new requests wait until the old one has finished its own. What is not finished after `timeout` ms is lost.
    */
-  #replace(instance: ServerInstance, reason: EndReason, timeout: number): Promise<void> {
+  #replace(instance: PooledInstance, reason: EndReason, timeout: number): Promise<void> {
     const known = this.#replacements.get(instance);
     if (known !== undefined) return this.#join(known, timeout);
     const late = deferred<void>();
@@ -110,7 +110,7 @@ export class RollingReplacement {
     return ended.finally(() => timer?.cancel());
   }
 
-  async #run(instance: ServerInstance, reason: EndReason, late: Promise<void>): Promise<void> {
+  async #run(instance: PooledInstance, reason: EndReason, late: Promise<void>): Promise<void> {
     const { fleet, recovery } = this.#deps;
     if (instance.state === 'starting' && instance.pid === undefined) return this.#replacePending(instance, reason);
     // One that starts has leases only because it is itself a successor. One that runs is replaced in this tick, so that
@@ -129,7 +129,7 @@ export class RollingReplacement {
   }
 
   /** A successor that waits for its backoff: the definition may be better now, and the host asks for it. */
-  async #replacePending(pending: ServerInstance, reason: EndReason): Promise<void> {
+  async #replacePending(pending: PooledInstance, reason: EndReason): Promise<void> {
     const entry = this.#deps.recovery.entryFor(pending);
     if (entry === undefined) return void (await pending.ended);
     await this.#succeed(entry, pending, reason);
@@ -138,7 +138,7 @@ export class RollingReplacement {
   /** Two may not run at once: holds new requests, lets the old one finish, proves its end, starts the new one. */
   async #replaceInPlace(
     entry: OpenEntry,
-    instance: ServerInstance,
+    instance: PooledInstance,
     reason: EndReason,
     late: Promise<void>,
   ): Promise<void> {
@@ -154,7 +154,7 @@ export class RollingReplacement {
   }
 
   /** Ends an instance whose successor has its leases already, and waits until that runs. */
-  async #succeed(entry: OpenEntry, instance: ServerInstance, reason: EndReason): Promise<void> {
+  async #succeed(entry: OpenEntry, instance: PooledInstance, reason: EndReason): Promise<void> {
     const { operations, recovery } = this.#deps;
     const { ended, successor } = operations.run(() => ({
       successor: recovery.appointSuccessor(entry, instance, 0),
@@ -166,7 +166,7 @@ export class RollingReplacement {
   }
 
   /** Starts the next one beside `instance`. Comes back without it when the next was ended on purpose. */
-  async #startNext(entry: OpenEntry, instance: ServerInstance, reason: EndReason): Promise<void> {
+  async #startNext(entry: OpenEntry, instance: PooledInstance, reason: EndReason): Promise<void> {
     const { operations, recovery, supervisor } = this.#deps;
     let failure: PoolError | undefined;
     try {
@@ -189,7 +189,7 @@ export class RollingReplacement {
   }
 
   /** No other could take its place. It is as good as ever, if a definition that was not changed still describes it. */
-  #serveOn(instance: ServerInstance, reason: EndReason): void {
+  #serveOn(instance: PooledInstance, reason: EndReason): void {
     const { fleet, recovery } = this.#deps;
     const isDefined = instance.definition.key === recovery.entryFor(instance)?.definition.key;
     const isRevocable = END_MEANING[reason].revocable && instance.retired === reason;
