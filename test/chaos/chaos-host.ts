@@ -20,7 +20,7 @@ const SCRIPT = fileURLToPath(new URL('host.js', import.meta.url));
 /** By this a guardian is known among the children of its host. */
 const GUARDIAN = 'mcp-server-pool-guardian';
 /** For a host to start a dozen servers, npx among them, on a machine that does other things, too. */
-const START = 30_000;
+export const START = 30_000;
 
 /** What a host does; see `host.js`. */
 export interface Plan {

@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { ServerDefinition } from '../../src/index.js';
 import { ESCAPES } from '../helpers/escapes.js';
-import { MARKER } from '../helpers/processes.js';
+import { allPids, MARKER } from '../helpers/processes.js';
 import { deadCanaries, startCanaries } from './canaries.js';
 import { ChaosHost } from './chaos-host.js';
 import { random, SEED } from './random.js';
-import { allPids, countLiving, newTags, seenByTag, type Tags, untilNobodyLives } from './tags.js';
+import { countLiving, newTags, seenByTag, type Tags, untilNobodyLives } from './tags.js';
 import { newHome, USERS } from './users.js';
 
 // With `npm test` a few runs, to see that it works; `npm run test:chaos` is the proof. Bounded: no tree of an escape has

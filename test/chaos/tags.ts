@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
-import { killProcess, type ProcessInfo, readProcess } from '../helpers/processes.js';
+import { allPids, killProcess, type ProcessInfo, readProcess } from '../helpers/processes.js';
 import { until } from '../helpers/until.js';
 
 /** What processes are for → the tag among their arguments. */
@@ -71,12 +71,6 @@ export async function untilNobodyLives(tags: Tags, timeout: number): Promise<voi
   };
   // Whoever lives then is found, and named, by the look that follows.
   await until('nobody lives', look, { timeout, interval: PAUSE }).catch(() => {});
-}
-
-export function allPids(): number[] {
-  return readdirSync('/proc')
-    .filter((entry) => /^\d+$/.test(entry))
-    .map(Number);
 }
 
 /** Empty for a zombie, and for a process that is gone. */

@@ -17,7 +17,7 @@ export function newTag(): string {
 
 /** The living processes with this tag as an argument. */
 export function tagged(tag: string): ProcessInfo[] {
-  return livingProcesses().filter(({ pid }) => {
+  return livingProcesses((pid) => {
     try {
       return readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0').includes(tag);
     } catch {

@@ -39,13 +39,22 @@ export function isLiving(pid: number): boolean {
   return found !== undefined && !found.zombie;
 }
 
-/** All processes that run. */
-export function livingProcesses(): ProcessInfo[] {
+/** All pids, the newest first: a process that forks and exits at once is gone when it is looked at last. */
+export function allPids(): number[] {
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
-    .map((entry) => readProcess(Number(entry)))
-    .filter((found) => found !== undefined && !found.zombie)
-    .map((found) => found as ProcessInfo);
+    .map(Number)
+    .sort((a, b) => b - a);
+}
+
+/** The processes that run and for which `holds` is true, by pid. It is asked as soon as possible: see {@link allPids}. */
+export function livingProcesses(holds: (pid: number) => boolean = () => true): ProcessInfo[] {
+  const found: ProcessInfo[] = [];
+  for (const pid of allPids()) {
+    const row = holds(pid) ? readProcess(pid) : undefined;
+    if (row && !row.zombie) found.push(row);
+  }
+  return found.reverse();
 }
 
 /** The living descendants of a process, without the guardian, which is not a server of the test. */
@@ -83,7 +92,7 @@ export function everyDescendant(ancestor = process.pid): ProcessInfo[] {
 /** The living processes with the marker of this worker in their environment, wherever they are in the process tree. */
 export function marked(marker = process.env[MARKER]): ProcessInfo[] {
   if (marker === undefined || marker === '') return [];
-  return livingProcesses().filter(({ pid }) => pid !== process.pid && hasMarker(pid, marker));
+  return livingProcesses((pid) => pid !== process.pid && hasMarker(pid, marker));
 }
 
 function hasMarker(pid: number, marker: string): boolean {

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { PoolError } from '../../src/errors.js';
 import { MCPServerPool, type PooledServer, type ServerDefinition } from '../../src/index.js';
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher } from '../helpers/fake-launcher.js';
+import { assertWithin, propertyRuns } from '../helpers/properties.js';
 import { flush } from '../helpers/until.js';
 
 const MAX_PROCESSES = 4;
@@ -345,9 +346,12 @@ function version(args: readonly string[] | undefined): number {
   return Number(args?.[0] ?? -1);
 }
 
+const RUNS = propertyRuns(1_500);
+vi.setConfig({ testTimeout: RUNS.testTimeout });
+
 describe('a pool under any interleaving', () => {
   it('[BUDGET-1] [QUEUE-1] [QUEUE-2] keeps its caps, serves in order of arrival, and loses nobody', async () => {
-    await fc.assert(
+    await assertWithin(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
         const world = new World();
         try {
@@ -357,13 +361,9 @@ describe('a pool under any interleaving', () => {
           await world.close();
         }
       }),
-      {
-        numRuns: Number(process.env.INTERLEAVINGS ?? 1_500),
-        interruptAfterTimeLimit: 60_000,
-        markInterruptAsFailure: false,
-      },
+      RUNS,
     );
-  }, 120_000);
+  });
 
   it('[QUEUE-1] serves 50 callers on a cold definition in order of arrival with at most 3 processes', async () => {
     const world = new World();

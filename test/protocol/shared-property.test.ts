@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { PoolError } from '../../src/errors.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
+import { assertWithin, propertyRuns } from '../helpers/properties.js';
 import { flush } from '../helpers/until.js';
 import { attach, type Ear, multiplexed } from '../helpers/wire.js';
 
@@ -573,9 +574,12 @@ class World {
   }
 }
 
+const RUNS = propertyRuns(300);
+vi.setConfig({ testTimeout: RUNS.testTimeout });
+
 describe('sessions that share a server', () => {
   it('[SHARE-1] [SHARE-2] [SHARE-3] [SHARE-4] [FLOW-1] [FAIL-1] [FAIL-2] [FAIL-3] hear what each would hear alone, whatever happens', async () => {
-    await fc.assert(
+    await assertWithin(
       fc.asyncProperty(
         fc.integer({ min: 2, max: 5 }),
         fc.constantFrom(1, 2, Infinity),
@@ -586,11 +590,7 @@ describe('sessions that share a server', () => {
           await world.end();
         },
       ),
-      {
-        numRuns: Number(process.env.INTERLEAVINGS ?? 300),
-        interruptAfterTimeLimit: 60_000,
-        markInterruptAsFailure: false,
-      },
+      RUNS,
     );
-  }, 80_000);
+  });
 });

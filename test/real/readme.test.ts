@@ -167,7 +167,7 @@ describe('README', () => {
   });
 
   it('names every event and every error code', () => {
-    const events = [...read('src/pool/pool-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
+    const events = [...read('src/pool/events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
     const cleanupEvents = [...read('src/process/cleanup-queue.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
     const actualEvents = new Set([...events, ...cleanupEvents].map(([, event]) => event));
     const actualCodes = [...read('src/errors.ts').matchAll(/^ {2}\| '(\w+)'/gm)].map(([, code]) => code);

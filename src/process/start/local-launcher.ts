@@ -29,6 +29,8 @@ import { StderrTail } from './stderr-tail.js';
 const STDERR_TAIL = 65_536;
 /** How long output streams are read after the exit, ms. Only a helper that holds them open would need longer. */
 const DRAIN_GRACE = 100;
+/** In how many turns of the event loop all that a dead process has left in its pipes is read, and their end. */
+const DRAIN_TURNS = 4;
 
 /** Without a guardian: nothing ends the server when the host is killed. */
 const UNWATCHED: Watch = { started: () => {}, ended: () => {} };
@@ -136,7 +138,8 @@ class LocalProcess implements ServerProcess {
   drained(): Promise<void> {
     this.#drained ??= Promise.race([
       Promise.all([streamEnd(this.#child.stdout), streamEnd(this.#child.stderr)]),
-      new Promise((resolve) => setTimeout(resolve, DRAIN_GRACE).unref()),
+      // A host that was held up finds the grace over before it has read anything.
+      new Promise((resolve) => setTimeout(resolve, DRAIN_GRACE).unref()).then(readRest),
     ]).then(() => {
       this.#destroyStreams();
       // The host may have been moved to another cgroup since the probe.
@@ -159,7 +162,8 @@ class LocalProcess implements ServerProcess {
   }
 
   #onDead(): void {
-    this.#destroyStreams();
+    // Node may report an exit before it has read what the process wrote, when the exit of another child wakes it up.
+    void readRest().then(() => this.#destroyStreams());
     this.#start.cgroup?.remove();
     forgetAtExit(this.#lastResort);
     this.#watch.ended();
@@ -272,6 +276,11 @@ function identityOf(table: ProcessTable, pid: number | undefined): LocalIdentity
 /** The pipes of a child are sockets, which have unref(), although the types of its streams do not declare it. */
 function unrefStream(stream: Readable | Writable | null | undefined): void {
   if (stream && 'unref' in stream && typeof stream.unref === 'function') stream.unref();
+}
+
+/** Lets the event loop read what is in the pipes. Counted in turns, not in time, which may pass without one. */
+async function readRest(): Promise<void> {
+  for (let turn = 0; turn < DRAIN_TURNS; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 function streamEnd(stream: Readable | null | undefined): Promise<void> {

@@ -12,6 +12,7 @@ import {
   killHostCgroup,
   onHostCgroup,
   removeHostCgroup,
+  removeHostCgroupsNow,
 } from '../../../src/process/cgroup/host-cgroup.js';
 import { forgetProblems, knownProblems } from '../../../src/process/containment-problems.js';
 import { hostMark, newHostMark, parseHostMark } from '../../../src/process/marks/marker.js';
@@ -257,16 +258,48 @@ describe.runIf(hasCgroups)('the cgroup of a host', () => {
   `;
   const SAYS = `echo ready >&2; ${BEYOND_MARKS}`;
 
-  it('[CGROUP-3] goes with a host that exits', async () => {
+  it('[CGROUP-3] is killed by a host that exits, and removed by its guardian when that could not wait', async () => {
     const tag = newTag();
-    const { stdout, stderr } = await runHost(`${HOST}
-      await saying(launch(['-c', ${JSON.stringify(SAYS)}, '${tag}']));
+    const { stdout, stderr } = await runHost(`
+      const { MCPServerPool } = await import(SRC + '/index.js');
+      const { hostCgroups } = await import(SRC + '/process/cgroup/host-cgroup.js');
+      const definition = { command: 'sh', args: ['-c', ${JSON.stringify(SAYS)}, '${tag}'], inheritEnv: ['${MARKER}'] };
+      const pool = new MCPServerPool({ ...definition, containment: 'cgroup', sharing: 'dedicated' });
+      const { stderr } = await pool.getServer();
+      // No server holds its host open.
+      setInterval(() => {}, 1_000);
+      await new Promise((resolve) => stderr.once('data', resolve));
       console.log(hostCgroups()[0]);
       process.exit();`);
     expect(stderr).toBe('');
     expect(stdout.trim()).toContain('mcp-server-pool-');
-    expect(existsSync(stdout.trim())).toBe(false);
     await until('all are dead', () => tagged(tag).length === 0);
+    await until('its folder is removed', () => !existsSync(stdout.trim()));
+  });
+
+  it('[CGROUP-3] is removed by a host that exits once it is empty', async () => {
+    const { stdout, stderr } = await runHost(`${HOST}
+      const server = launch(['-c', 'echo ready >&2; exec cat']);
+      await saying(server);
+      const [folder] = hostCgroups();
+      process.kill(server.pid, 'SIGKILL');
+      // In this tick, so that only the exit of the host can remove it.
+      while (readFileSync(folder + '/cgroup.events', 'utf8').includes('populated 1'));
+      console.log(folder);
+      process.exit();`);
+    expect(stderr).toBe('');
+    expect(stdout.trim()).toContain('mcp-server-pool-');
+    expect(existsSync(stdout.trim())).toBe(false);
+  });
+
+  it('[CGROUP-3] holds a host that exits up for a moment only', async () => {
+    const { tag, server } = await start(BEYOND_MARKS, 2);
+    const folder = `${CGROUP_ROOT}${dirname(cgroupOf(server.pid))}`;
+    const started = performance.now();
+    removeHostCgroupsNow();
+    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(existsSync(folder)).toBe(true);
+    expectEnded(await server.process.end({ mode: 'emergency' }), tag);
   });
 
   it('[CGROUP-3] that was killed is killed and removed by whoever knows its folder', async () => {

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,9 +10,9 @@ import { linux } from '../../../src/process/platforms/linux.js';
 import type { ProcessTable } from '../../../src/process/process-table.js';
 import { fixture, fixturePath, wrapped } from '../../helpers/fixture.js';
 import { runHost } from '../../helpers/host.js';
-import { type LaunchOptions, launch } from '../../helpers/launch.js';
+import { type Launched, type LaunchOptions, launch } from '../../helpers/launch.js';
 import { isLiving, marked, readProcess } from '../../helpers/processes.js';
-import { rejection, until } from '../../helpers/until.js';
+import { flush, rejection, until } from '../../helpers/until.js';
 
 const SECRET = 'swordfish-92731';
 
@@ -320,6 +321,45 @@ describe('a server that runs', () => {
     await server.process.drained();
     expect(server.process.stderrTail).toBe('cannot open the vault\n');
     expect(server.stderr).toEqual(['cannot open the vault']);
+  });
+
+  /** A server whose exit is told before its last words were read: it exits while this process is held up by other news. */
+  async function exitToldFirst(onExit: (server: Launched) => void): Promise<Launched> {
+    // `group`: its death is proven without waiting for anything.
+    const server = launch({ command: 'sh', args: ['-c', 'read x; echo last words >&2'], containment: 'group' });
+    const other = spawn('sh', ['-c', 'read x; echo news'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    const exited = server.exited.then(() => onExit(server));
+    await server.spawned;
+    other.stdout.once('data', () => {
+      server.process.stdin.write('\n');
+      while (isLiving(server.pid));
+    });
+    await flush();
+    other.stdin.write('\n');
+    while (isLiving(other.pid ?? 0));
+    await exited;
+    return server;
+  }
+
+  it('[SPAWN-7] has its last words in the tail although it is proven dead before they are read', async () => {
+    let ended: Promise<unknown> | undefined;
+    const server = await exitToldFirst(({ process }) => {
+      ended = process.end({ mode: 'emergency' });
+    });
+    await ended;
+    await server.process.drained();
+    expect(server.process.stderrTail).toBe('last words\n');
+    expect(server.process.stdout.destroyed).toBe(true);
+  });
+
+  it('[SPAWN-7] has its last words in the tail although the host was held up after its exit', async () => {
+    const server = await exitToldFirst(({ process }) => {
+      void process.drained();
+      const end = performance.now() + 300;
+      while (performance.now() < end);
+    });
+    await server.process.drained();
+    expect(server.process.stderrTail).toBe('last words\n');
   });
 
   it('[LADDER-4] is drained in bounded time although a helper holds its streams', async () => {

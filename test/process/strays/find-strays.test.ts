@@ -74,8 +74,9 @@ describe('a host that was killed', () => {
   it('[STRAY-1] [STRAY-2] whose wrapper has exited: a server is none while the host can speak to it', async () => {
     const tag = newTag();
     const host = plainHost(tag, WRAPPER_EXITS);
-    const both = await appeared(tag, 2);
+    // Before that the wrapper itself may be one of the two.
     await takenIn(tag, 1);
+    const both = await appeared(tag, 2);
     expect(await strays(tag)).toEqual([]);
     await kill(host);
     expect(pids(await strays(tag))).toEqual(pids(both));
@@ -86,11 +87,14 @@ describe('a host that was killed', () => {
     await runHost(`
       const { spawnSync } = await import('node:child_process');
       spawnSync('sh', ['-c', 'sleep 40 "$0" | sleep 50 "$0" & exit 0', ${JSON.stringify(tag)}], { stdio: 'ignore' });`);
-    const both = await appeared(tag, 2);
-    expect(await strays(tag)).toEqual([]);
     const arguments_ = (pid: number) => localSystem('the test').inspect(new Map()).commandLine(pid);
-    const writer = both.find(({ pid }) => arguments_(pid).startsWith('sleep 40'));
-    process.kill(writer?.pid ?? 0, 'SIGKILL');
+    // Both are forked by now, but may not be their programs yet.
+    const writer = await until('one writes', () =>
+      tagged(tag).find(({ pid }) => arguments_(pid).startsWith('sleep 40')),
+    );
+    await appeared(tag, 2);
+    expect(await strays(tag)).toEqual([]);
+    process.kill(writer.pid, 'SIGKILL');
     await until('it is gone', () => tagged(tag).length === 1);
     expect(pids(await strays(tag))).toEqual(pids(tagged(tag)));
   });
@@ -119,8 +123,8 @@ describe('look-alikes', () => {
     const pool = open({ echo: { ...fixture('echo'), args: [...fixture('echo').args, tag] } });
     await pool.getServer('echo');
     launch({ command: 'sh', args: ['-c', ESCAPES['double fork'] ?? '', tag], inheritEnv: [MARKER] });
-    await appeared(tag, 5);
     const [one, two] = await takenIn(tag, 2);
+    await appeared(tag, 5);
     expect(await strays(tag)).toEqual([]);
     // Of a child that has exited Node closes the pipes: then nobody speaks to what it has left, and it is a stray.
     child.kill('SIGKILL');
@@ -133,7 +137,8 @@ describe('look-alikes', () => {
   it('[STRAY-2] that were never at the stdin of anybody: daemons', async () => {
     const tag = newTag();
     const host = plainHost(tag, 'setsid sleep 50 "$0" </dev/null & exit 0');
-    await appeared(tag, 1);
+    // Not the shell that starts it, nor what the shell has forked: that has its stdin still.
+    await until('it is a daemon', () => tagged(tag).some(({ parent, command }) => parent === 1 && command === 'sleep'));
     await kill(host);
     expect(await strays(tag)).toEqual([]);
   });

@@ -1,0 +1,51 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { assertWithin, propertyRuns } from './helpers/properties.js';
+import { rejection } from './helpers/until.js';
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('a property with a time limit', () => {
+  it('runs all its cases when there is time', async () => {
+    let ran = 0;
+    const property = fc.asyncProperty(fc.nat(), async () => {
+      ran += 1;
+      await turn();
+    });
+    await assertWithin(property, { cases: 50, timeLimit: 60_000, leastCases: 50 });
+    expect(ran).toBe(50);
+  });
+
+  it('passes when the limit cuts it off after enough cases', async () => {
+    let ran = 0;
+    const property = fc.asyncProperty(fc.nat(), async () => {
+      ran += 1;
+      // The limit passes while the third case runs.
+      const end = performance.now() + (ran < 3 ? 0 : 2_000);
+      while (performance.now() < end);
+      await turn();
+    });
+    await assertWithin(property, { cases: 50, timeLimit: 1_500, leastCases: 2 });
+    expect(ran).toBe(3);
+  });
+
+  it('fails when fewer cases than required have completed, and says how many', async () => {
+    const property = fc.asyncProperty(fc.nat(), () => new Promise<void>(() => {}));
+    const error = await rejection(assertWithin(property, { cases: 50, timeLimit: 20, leastCases: 5 }));
+    expect((error as Error).message).toMatch(/^0 of 50 cases completed within 20 ms; fewer than 5 show nothing/);
+  });
+
+  it('fails with the counterexample and its cause', async () => {
+    const property = fc.asyncProperty(fc.nat(), async (value) => {
+      expect(value).toBeLessThan(7);
+    });
+    const error = (await rejection(assertWithin(property, { cases: 500, timeLimit: 60_000, leastCases: 1 }))) as Error;
+    expect(error.message).toContain('Counterexample: [7]');
+    expect((error.cause as Error).message).toContain('to be less than 7');
+  });
+
+  it('has a tenth of its cases as floor; those that were asked for must all complete', () => {
+    expect(propertyRuns(1_500, undefined)).toMatchObject({ cases: 1_500, leastCases: 150, timeLimit: 60_000 });
+    expect(propertyRuns(300, '15000')).toMatchObject({ cases: 15_000, leastCases: 15_000, timeLimit: 1_500_000 });
+  });
+});
