@@ -122,10 +122,10 @@ export class Matcher {
       evictable: entry.idleCount > 0 || (entry.isFull && this.#hasSurplusStart(entry)),
     };
     const pool: Room = {
-      used: fleet.used,
-      limit: fleet.maxProcesses,
-      ending: fleet.endingCount - this.#claimed,
-      evictable: fleet.idleCount > 0 || (fleet.used >= fleet.maxProcesses && this.#hasSurplusStart()),
+      used: fleet.slots.used,
+      limit: fleet.slots.limit,
+      ending: fleet.slots.ending - this.#claimed,
+      evictable: fleet.idleCount > 0 || (fleet.slots.isFull && this.#hasSurplusStart()),
     };
     // Callers for whom a start has a seat are passed over already.
     return decide({ free: false, starting: 0, server, pool });
