@@ -15,7 +15,6 @@ import { resolvePoolOptions } from '../config/resolve-options.js';
 import { SafeEmitter } from '../events.js';
 import type { CleanupQueue } from '../process/cleanup-queue.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
-import { debug } from '../runtime/debug.js';
 import { deferred } from '../runtime/deferred.js';
 import { Outbox } from '../runtime/outbox.js';
 import type { LeaseRequest } from './acquire/waiter.js';
@@ -77,7 +76,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     for (const event of CLEANUP_EVENTS) this.cleanup.on(event, (payload) => this.emit(event, payload as never));
     this.#plainRequest = this.#request({});
     if (this.#options.handleSignals) handleSignals(this);
-    if (debug.enabled) traceEvents(this);
+    traceEvents(this);
     this.#parts.scheduler.run(() => {});
   }
 

@@ -1,6 +1,9 @@
+import { debuglog } from 'node:util';
 import type { SafeEmitter } from '../events.js';
-import { debug } from '../runtime/debug.js';
 import type { PoolEvents } from './events.js';
+
+/** Writes lines to stderr when the host was started with `NODE_DEBUG=mcp-server-pool`. */
+const debug = debuglog('mcp-server-pool');
 
 /** The main transitions of a pool. Not among them: what servers write. */
 const TRACED = [
@@ -52,8 +55,9 @@ const SHOWN = [
   'mode',
 ];
 
-/** Writes the main transitions of a pool to the debug log. To be called when that is enabled: it listens to events. */
+/** Writes the main transitions of a pool to the debug log, when that is enabled: only then it listens to events. */
 export function traceEvents(pool: SafeEmitter<PoolEvents>): void {
+  if (!debug.enabled) return;
   for (const event of TRACED) pool.on(event, (payload: object) => debug('%s %s', event, summary(payload)));
 }
 

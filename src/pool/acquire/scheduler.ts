@@ -20,7 +20,6 @@ import type { CrashRecovery } from '../supervision/crash-recovery.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import { InstanceChanges, type InstanceChangesDeps } from './instance-changes.js';
 import type { Match, Matcher } from './matcher.js';
-import { silentLeaseFor } from './silent-leases.js';
 import type { Starts } from './starts.js';
 import type { GiveUpReason, LeaseRequest, Waiter } from './waiter.js';
 
@@ -255,7 +254,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
       for (let match = matcher.next(); match !== undefined; match = matcher.next()) this.#act(match);
       if (!leases.hasSilent) break;
       const now = clock.now();
-      const silent = silentLeaseFor(queue, matcher, leases, fleet, now);
+      const silent = matcher.silentLease(leases, now);
       if (silent === undefined) break;
       const silence = Math.round(silent.silence(now));
       leases.reclaim(silent, now, `silent for ${silence} ms (leaseIdleTimeout) while a caller waited`);
