@@ -37,7 +37,9 @@ export class AcquireQueue {
   #arrivals = 0;
   #size = 0;
   #uncovered = 0;
-  /** Servers of which a caller may get something, by the arrival of that caller. */
+  /** Classes with a free instance, by the arrival of their first caller: it needs no slot. */
+  readonly immediate = new Heap<WaitingClass>();
+  /** Servers of which a caller may get a slot, by the arrival of that caller. */
   readonly hungry = new Heap<WaitingServer>();
 
   constructor(deps: AcquireQueueDeps) {
@@ -156,11 +158,10 @@ export class AcquireQueue {
 
   /** Gives a class its place among those whose callers may get something: with a free instance its first, else its next. */
   rank(waiting: WaitingClass, now: number): void {
-    const { hungry } = waiting.server;
-    const candidate = waiting.leaseClass.hasFree(now) ? waiting.first : waiting.isRefused ? undefined : waiting.next;
-    if (candidate) hungry.set(waiting, candidate.number);
-    else hungry.delete(waiting);
-    this.rankServer(waiting.server);
+    const { leaseClass, server, first, next, isRefused } = waiting;
+    if (leaseClass.hasFree(now)) waiting.moveTo(this.immediate, first);
+    else waiting.moveTo(server.hungry, isRefused ? undefined : next);
+    this.rankServer(server);
   }
 
   /** The callers of a class may get something at clock time `at`, though nothing of it changes until then. */
@@ -207,7 +208,7 @@ export class AcquireQueue {
     if (waiting.count > 0) return;
     this.#classes.delete(leaseClass);
     this.#deps.dueTimes.delete(waiting.cooled);
-    server.hungry.delete(waiting);
+    waiting.moveTo(server.hungry, undefined);
     server.classes.delete(waiting);
     this.rankServer(server);
     if (server.classes.size === 0) this.#servers.delete(server.entry.name);

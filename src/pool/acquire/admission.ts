@@ -35,7 +35,7 @@ export type Decision =
   | { readonly action: 'wait'; readonly for: 'release'; readonly limit: Limit };
 
 /** What to do wherever an instance is free. */
-export const REUSE: Decision = { action: 'reuse' };
+export const REUSE = { action: 'reuse' } as const satisfies Decision;
 
 /** What to do for a caller. Asked for the oldest first, whenever something has changed. */
 export function decide({ free, starting, server, pool }: Situation): Decision {

@@ -69,28 +69,28 @@ export class Matcher {
     }
     this.#isFull = false;
     for (;;) {
-      const server = this.#queue.hungry.first;
-      const waiting = server?.hungry.first;
-      const entry = server?.entry;
-      if (!server || !waiting || !isOpen(entry)) return undefined;
-      const waiter = waiting.leaseClass.hasFree(now) ? waiting.first : waiting.next;
-      if (waiter === undefined) {
-        // What was free when it was ranked has grown too old since.
-        this.#queue.rank(waiting, now);
+      // A full pool has nothing for those that need a slot. Others may have a seat on a shared server.
+      const server = this.#isFull ? undefined : this.#queue.hungry.first;
+      const immediate = this.#queue.immediate.first;
+      if (immediate && (server === undefined || immediate.rank < server.rank)) {
+        const match = this.#reuse(immediate, now);
+        if (match) return match;
         continue;
       }
-      const decision = this.#decide(entry, waiting, now);
-      const refusal = decision.action === 'reuse' ? undefined : this.#breakers.refusal(waiting.leaseClass);
+      const waiting = server?.hungry.first;
+      const waiter = waiting?.next;
+      if (!server || !waiter || !isOpen(server.entry)) return undefined;
+      const { entry } = server;
+      const decision = this.#decide(entry, waiting);
+      const refusal = this.#breakers.refusal(waiting.leaseClass);
       if (refusal === undefined) {
         if (decision.action !== 'wait') {
           if (decision.action === 'evict') this.#claim(waiting, decision.from === 'server');
           return { waiter, entry, decision };
         }
         if (decision.for === 'ending') this.#claim(waiting, entry.isFull);
-        else if (decision.for === 'release' && decision.limit === 'maxProcesses') {
-          this.#isFull = true;
-          return undefined;
-        } else this.#stop(server);
+        else if (decision.for === 'release' && decision.limit === 'maxProcesses') this.#isFull = true;
+        else this.#stop(server);
       } else if (waiting.leaseClass.isServing) {
         // What runs may come free for it; for a start that is not made no instance is evicted.
         waiting.isRefused = true;
@@ -98,6 +98,15 @@ export class Matcher {
         this.#queue.lookAgain(waiting, this.#breakers.retryAt(waiting.leaseClass) ?? Infinity);
       } else return { waiter, entry, decision: { action: 'refuse', error: refusal } };
     }
+  }
+
+  /** Undefined when what was free when the class was ranked has grown too old since. */
+  #reuse(waiting: WaitingClass, now: number): Match | undefined {
+    const { first: waiter, leaseClass, server } = waiting;
+    if (waiter && isOpen(server.entry) && leaseClass.hasFree(now))
+      return { waiter, entry: server.entry, decision: REUSE };
+    this.#queue.rank(waiting, now);
+    return undefined;
   }
 
   /** The limit that keeps a caller waiting; undefined while a start or a slot is on its way to it. */
@@ -108,9 +117,7 @@ export class Matcher {
     return this.#isFull ? 'maxProcesses' : undefined;
   }
 
-  #decide(entry: OpenEntry, waiting: WaitingClass, now: number): Decision {
-    // As `decide` would say, before the rooms are looked at: most callers are served so.
-    if (waiting.leaseClass.hasFree(now)) return REUSE;
+  #decide(entry: OpenEntry, waiting: WaitingClass): Decision {
     const fleet = this.#fleet;
     const server: Room = {
       used: entry.used,

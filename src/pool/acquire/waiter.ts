@@ -92,6 +92,8 @@ export class WaitingClass implements HeapItem {
   readonly cooled: Due;
   first: Waiter | undefined;
   next: Waiter | undefined;
+  /** Where it stands among the classes whose callers may get something. */
+  #heap: Heap<WaitingClass> | undefined;
   /** Callers before {@link next}. */
   #ahead = 0;
   #last: Waiter | undefined;
@@ -138,6 +140,13 @@ export class WaitingClass implements HeapItem {
     this.provide();
   }
 
+  /** Puts it into a heap, by the arrival of `candidate`; without one it is in none. */
+  moveTo(heap: Heap<WaitingClass>, candidate: Waiter | undefined): void {
+    if (candidate === undefined || heap !== this.#heap) this.#heap?.delete(this);
+    this.#heap = candidate && heap;
+    if (candidate) heap.set(this, candidate.number);
+  }
+
   /** Moves {@link next} to where seats and promises end. */
   provide(): void {
     const wanted = Math.min(this.seats + this.promised, this.count);
@@ -157,7 +166,7 @@ export class WaitingServer implements HeapItem {
   place = -1;
   readonly entry: ServerEntry;
   readonly classes = new Set<WaitingClass>();
-  /** Those of which a caller may get something, by the arrival of that caller. */
+  /** Those of which a caller may get a slot, by the arrival of that caller. */
   readonly hungry = new Heap<WaitingClass>();
   /** Callers of all classes. */
   count = 0;
