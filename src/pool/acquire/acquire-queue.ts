@@ -9,6 +9,7 @@ import { ScopeIndex } from '../instances/scope-index.js';
 import { LeaseClass, type OpenEntry, ServerEntry } from '../instances/server-entry.js';
 import type { Lease } from '../leases/lease.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
+import type { Breakers } from '../supervision/breakers.js';
 import { AbortListeners } from './abort-listeners.js';
 import { Deadlines } from './deadlines.js';
 import { type LeaseRequest, type OnGiveUp, Waiter, WaitingClass, WaitingServer } from './waiter.js';
@@ -18,6 +19,7 @@ export interface AcquireQueueDeps {
   readonly hold: KeepAlive;
   readonly dueTimes: DueTimes;
   readonly fleet: Fleet;
+  readonly breakers: Breakers;
   readonly events: LeaseEvents;
 }
 
@@ -37,7 +39,7 @@ export class AcquireQueue {
   #arrivals = 0;
   #size = 0;
   #uncovered = 0;
-  /** Classes with a free instance, by the arrival of their first caller: it needs no slot. */
+  /** Classes of which a caller needs no slot, by its arrival: an instance is free, or no start would be made. */
   readonly immediate = new Heap<WaitingClass>();
   /** Servers of which a caller may get a slot, by the arrival of that caller. */
   readonly hungry = new Heap<WaitingServer>();
@@ -147,7 +149,6 @@ export class AcquireQueue {
     if (waiting) {
       this.#uncovered -= waiting.uncovered;
       waiting.seats = leaseClass.startingSeats;
-      waiting.isRefused = false;
       this.#uncovered += waiting.uncovered;
       waiting.provide();
       this.rank(waiting, now);
@@ -156,17 +157,22 @@ export class AcquireQueue {
     }
   }
 
-  /** Gives a class its place among those whose callers may get something: with a free instance its first, else its next. */
+  /**
+   * Gives a class its place among those whose callers may get something: with a free instance its first, else its next. When
+   * no start would be made for that, it is rejected, unless what runs may come free for it.
+   */
   rank(waiting: WaitingClass, now: number): void {
-    const { leaseClass, server, first, next, isRefused } = waiting;
-    if (leaseClass.hasFree(now)) waiting.moveTo(this.immediate, first);
-    else waiting.moveTo(server.hungry, isRefused ? undefined : next);
+    const { breakers, dueTimes } = this.#deps;
+    const { leaseClass, server, first, next } = waiting;
+    const isFree = leaseClass.hasFree(now);
+    const isRefused = !isFree && next !== undefined && breakers.refuses(leaseClass);
+    waiting.isRefused = isRefused && leaseClass.isServing;
+    if (isFree) waiting.moveTo(this.immediate, first);
+    else if (!isRefused) waiting.moveTo(server.hungry, next);
+    else waiting.moveTo(this.immediate, waiting.isRefused ? undefined : next);
+    // A probe may be made then, though nothing of the class changes until then.
+    if (waiting.isRefused) dueTimes.set(waiting.cooled, breakers.retryAt(leaseClass) ?? Infinity);
     this.rankServer(server);
-  }
-
-  /** The callers of a class may get something at clock time `at`, though nothing of it changes until then. */
-  lookAgain({ cooled }: WaitingClass, at: number): void {
-    this.#deps.dueTimes.set(cooled, at);
   }
 
   rankServer(server: WaitingServer): void {
@@ -183,7 +189,7 @@ export class AcquireQueue {
     waiting.server.count += 1;
     leaseClass.waiting += 1;
     // Behind others of its class on a server that has nothing for them, there is nothing to look for.
-    if (!waiting.server.isStuck || waiting.count === 1) this.#deps.fleet.changed(leaseClass);
+    if (!waiting.server.isStuck || waiting.next === waiter) this.#deps.fleet.changed(leaseClass);
   }
 
   #leave(waiter: Waiter): void {

@@ -69,11 +69,13 @@ export class Matcher {
     }
     this.#isFull = false;
     for (;;) {
-      // A full pool has nothing for those that need a slot. Others may have a seat on a shared server.
+      // A full pool has nothing for those that need a slot.
       const server = this.#isFull ? undefined : this.#queue.hungry.first;
       const immediate = this.#queue.immediate.first;
       if (immediate && (server === undefined || immediate.rank < server.rank)) {
-        const match = this.#reuse(immediate, now);
+        const { entry } = immediate.server;
+        if (!isOpen(entry)) return undefined;
+        const match = this.#matchAtOnce(entry, immediate, now);
         if (match) return match;
         continue;
       }
@@ -82,29 +84,22 @@ export class Matcher {
       if (!server || !waiter || !isOpen(server.entry)) return undefined;
       const { entry } = server;
       const decision = this.#decide(entry, waiting);
-      const refusal = this.#breakers.refusal(waiting.leaseClass);
-      if (refusal === undefined) {
-        if (decision.action !== 'wait') {
-          if (decision.action === 'evict') this.#claim(waiting, decision.from === 'server');
-          return { waiter, entry, decision };
-        }
-        if (decision.for === 'ending') this.#claim(waiting, entry.isFull);
-        else if (decision.for === 'release' && decision.limit === 'maxProcesses') this.#isFull = true;
-        else this.#stop(server);
-      } else if (waiting.leaseClass.isServing) {
-        // What runs may come free for it; for a start that is not made no instance is evicted.
-        waiting.isRefused = true;
-        this.#queue.rank(waiting, now);
-        this.#queue.lookAgain(waiting, this.#breakers.retryAt(waiting.leaseClass) ?? Infinity);
-      } else return { waiter, entry, decision: { action: 'refuse', error: refusal } };
+      if (decision.action !== 'wait') {
+        if (decision.action === 'evict') this.#claim(waiting, decision.from === 'server');
+        return { waiter, entry, decision };
+      }
+      if (decision.for === 'ending') this.#claim(waiting, entry.isFull);
+      else if (decision.for === 'release' && decision.limit === 'maxProcesses') this.#isFull = true;
+      else this.#stop(server);
     }
   }
 
-  /** Undefined when what was free when the class was ranked has grown too old since. */
-  #reuse(waiting: WaitingClass, now: number): Match | undefined {
-    const { first: waiter, leaseClass, server } = waiting;
-    if (waiter && isOpen(server.entry) && leaseClass.hasFree(now))
-      return { waiter, entry: server.entry, decision: REUSE };
+  /** What is done for a caller that needs no slot; undefined when time has passed since its class was ranked. */
+  #matchAtOnce(entry: OpenEntry, waiting: WaitingClass, now: number): Match | undefined {
+    const { first, next, leaseClass } = waiting;
+    if (first && leaseClass.hasFree(now)) return { waiter: first, entry, decision: REUSE };
+    const error = this.#breakers.refusal(leaseClass);
+    if (next && error && !leaseClass.isServing) return { waiter: next, entry, decision: { action: 'refuse', error } };
     this.#queue.rank(waiting, now);
     return undefined;
   }

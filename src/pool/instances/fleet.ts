@@ -52,6 +52,12 @@ export class Fleet {
     this.#changes.push(leaseClass);
   }
 
+  /** The same for the class of an instance. */
+  instanceChanged(instance: PooledInstance): void {
+    const leaseClass = this.#classes.get(instance);
+    if (leaseClass) this.changed(leaseClass);
+  }
+
   // Servers.
 
   define(definition: ResolvedDefinition): ServerEntry {
@@ -236,18 +242,13 @@ export class Fleet {
   /** An instance may not be leased again: it ends with its last lease. The first reason stays. */
   retire(instance: PooledInstance, reason: EndReason): void {
     instance.retired ??= reason;
-    this.#instanceChanged(instance);
+    this.instanceChanged(instance);
   }
 
   /** It may be leased again, since no other could take its place. */
   unretire(instance: PooledInstance): void {
     instance.retired = undefined;
-    this.#instanceChanged(instance);
-  }
-
-  #instanceChanged(instance: PooledInstance): void {
-    const leaseClass = this.#classes.get(instance);
-    if (leaseClass) this.changed(leaseClass);
+    this.instanceChanged(instance);
   }
 
   #class(entry: ServerEntry, key: string): LeaseClass {

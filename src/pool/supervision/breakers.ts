@@ -69,12 +69,17 @@ export class Breakers {
     this.#emitter.emit('breaker:half-opened', { name, tenant });
   }
 
-  /** Why no start would be made now for the callers of a class; undefined when one would be. */
-  refusal({ entry: { name }, id }: LeaseClass): PoolError | undefined {
-    const entry = this.#entries.size === 0 ? undefined : this.#entries.get(id);
-    if (entry === undefined || entry.breaker.state === 'closed') return undefined;
-    if (entry.breaker.state === 'open' && entry.breaker.retryAt <= this.#clock.now()) return undefined;
-    return this.#refusal({ name }, entry);
+  /** Whether no start would be made now for the callers of a class. */
+  refuses({ id }: LeaseClass): boolean {
+    const breaker = this.#entries.size === 0 ? undefined : this.#entries.get(id)?.breaker;
+    if (breaker === undefined || breaker.state === 'closed') return false;
+    return breaker.state === 'half-open' || breaker.retryAt > this.#clock.now();
+  }
+
+  /** Why no start would be made; undefined when one would be. */
+  refusal(leaseClass: LeaseClass): PoolError | undefined {
+    const entry = this.refuses(leaseClass) ? this.#entries.get(leaseClass.id) : undefined;
+    return entry && this.#refusal(leaseClass.entry, entry);
   }
 
   /** Clock time at which the breaker of a class lets a probe through; undefined while it is not open. */

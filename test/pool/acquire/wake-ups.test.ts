@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { setUp } from '../../helpers/fake-pool.js';
+import { codeOf, failStart, setUp } from '../../helpers/fake-pool.js';
 import { flush, outcome } from '../../helpers/until.js';
 
 const server = { command: 'fake' };
@@ -32,6 +32,42 @@ describe('a caller that can be served', () => {
     expect((await younger).instanceId).toBe(held[1]?.instanceId);
     expect(await outcome(older)).toBe('pending');
     for (const lease of [held[1], await younger]) lease?.release();
+    (await older).release();
+  });
+
+  it('[FAIL-6] is refused at once by an open breaker, though older callers wait for the same server', async () => {
+    const { pool, launcher } = setUp(
+      { servers: { a: { ...server, maxInstances: 1, restart: { maxRestarts: 0 } } } },
+      {},
+    );
+    launcher.auto = { ...launcher.auto, initialize: false };
+    await failStart(pool, launcher, { tenant: 'broken' });
+    launcher.auto = { ...launcher.auto, initialize: true };
+    const held = await pool.getServer('a', { tenant: 't' });
+    const older = pool.getServer('a', { tenant: 'u' });
+    await flush();
+    expect(await codeOf(pool.getServer('a', { tenant: 'broken' }))).toBe('BREAKER_OPEN');
+    held.release();
+    (await older).release();
+  });
+
+  it('[FAIL-6] is refused at once while a probe is on its way, though older callers wait for the same server', async () => {
+    const restart = { maxRestarts: 0, cooldown: 1_000 };
+    const { clock, pool, launcher } = setUp({ servers: { a: { ...server, maxInstances: 2, restart } } });
+    launcher.auto = { ...launcher.auto, initialize: false };
+    await failStart(pool, launcher, { tenant: 'broken' });
+    clock.advance(1_000);
+    const probe = pool.getServer('a', { tenant: 'broken' });
+    await flush();
+    const starting = launcher.last;
+    launcher.auto = { ...launcher.auto, initialize: true };
+    const held = await pool.getServer('a', { tenant: 't' });
+    const older = pool.getServer('a', { tenant: 'u' });
+    await flush();
+    expect(await codeOf(pool.getServer('a', { tenant: 'broken' }))).toBe('BREAKER_OPEN');
+    starting.initialize();
+    (await probe).release();
+    held.release();
     (await older).release();
   });
 });
