@@ -22,6 +22,11 @@ export class IdleWatch {
     if (reason !== undefined) return void instance.stop(reason);
     this.#fleet.park(leaseClass, instance, now);
     this.#watch(instance);
+    // Of those that a minimum keeps, the one idle longest is not kept any more, and may have had its time.
+    const { entry, idle } = leaseClass;
+    const minimum = entry.definition?.minIdle ?? 0;
+    const dropped = minimum > 0 ? idle.at(-1 - minimum) : undefined;
+    if (dropped) this.#watch(dropped);
   }
 
   /** The definition of a server was changed: what holds for its idle instances may have changed with it. */
