@@ -185,7 +185,10 @@ export class Scheduler implements Operations, LeaseCallbacks {
     const isLast = instance.leases === 0;
     if (instance.state === 'starting') {
       const leaseClass = fleet.classOf(instance);
-      if (isLast && leaseClass) starts.endUnwanted(leaseClass);
+      if (!isLast || leaseClass === undefined) return undefined;
+      // Callers of other classes may have its slot, if none of its own waits.
+      fleet.changed(leaseClass);
+      starts.endUnwanted(leaseClass);
       return undefined;
     }
     // A shutdown ends the instances itself, when it has taken the leases: in its own way, and as the reason.

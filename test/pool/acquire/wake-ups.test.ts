@@ -70,4 +70,24 @@ describe('a caller that can be served', () => {
     held.release();
     (await older).release();
   });
+
+  it('[QUEUE-3] gets the slot of a start that has lost its last lease', async () => {
+    const { pool, launcher } = setUp({ servers: { a: { ...shared, maxInstances: 2 } } });
+    const lease = await pool.getServer('a', { tenant: 't' });
+    launcher.auto = { ...launcher.auto, initialize: false };
+    // The next process starts beside the one that serves, and has the lease when that crashes.
+    const restarted = pool.restart('a').catch(() => {});
+    await flush();
+    launcher.servers[0]?.exit({ exitCode: 1 });
+    await flush();
+    const calls = ['u', 'v'].map((tenant) => pool.getServer('a', { tenant }));
+    await flush();
+    expect(launcher.servers).toHaveLength(3);
+    lease.release();
+    await flush();
+    expect(launcher.servers).toHaveLength(4);
+    for (const server of launcher.living) server.initialize();
+    for (const call of calls) (await call).release();
+    await restarted;
+  });
 });
