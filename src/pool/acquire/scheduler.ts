@@ -161,13 +161,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   #lend(leaseClass: LeaseClass, scope: LeaseScope, stack: string | undefined): Lease | undefined {
     const { clock, leases } = this.#deps;
     const now = clock.now();
-    for (
-      let idle = leaseClass.idle.at(-1);
-      idle !== undefined && idle.expiresAt <= now;
-      idle = leaseClass.idle.at(-1)
-    ) {
-      void idle.stop('max-lifetime');
-    }
+    while (leaseClass.hasExpired(now)) void leaseClass.idle.at(-1)?.stop('max-lifetime');
     return leases.lend(leaseClass, scope, now, stack, this.#leaseDeps);
   }
 
@@ -240,12 +234,15 @@ export class Scheduler implements Operations, LeaseCallbacks {
   }
 
   #settle(): void {
-    const { fleet, queue, recovery } = this.#deps;
-    if (queue.size > 0 || recovery.isPending || this.#newcomers.length > 0) this.#serveAll();
-    if (queue.size > 0 || !fleet.isOpen) return;
-    // No caller waits, so what changed matters to none.
-    while (fleet.takeChange()) {}
-    if (fleet.withMinimum.size > 0) this.#deps.starts.fillMinimum(this.#changes);
+    const { fleet, queue, recovery, starts } = this.#deps;
+    do {
+      if (queue.size > 0 || recovery.isPending || this.#newcomers.length > 0) this.#serveAll();
+      if (queue.size > 0 || !fleet.isOpen) return;
+      // No caller waits, so what changed matters to none.
+      while (fleet.takeChange()) {}
+      if (fleet.withMinimum.size > 0) starts.fillMinimum(this.#changes);
+      // A launcher may have called back.
+    } while (queue.size > 0);
   }
 
   #serveAll(): void {

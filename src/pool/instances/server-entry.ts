@@ -116,6 +116,12 @@ export class LeaseClass {
     return false;
   }
 
+  /** Whether the idle instance that would be used next is too old. */
+  hasExpired(now: number): boolean {
+    const next = this.idle.at(-1);
+    return next !== undefined && next.expiresAt <= now;
+  }
+
   /** Whether a caller could be served now. */
   hasFree(now: number): boolean {
     return this.idle.length > 0 || this.leastLoaded(now) !== undefined;

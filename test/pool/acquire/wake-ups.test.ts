@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { PooledServer } from '../../../src/index.js';
 import { codeOf, failStart, setUp } from '../../helpers/fake-pool.js';
 import { flush, outcome } from '../../helpers/until.js';
 
@@ -89,5 +90,17 @@ describe('a caller that can be served', () => {
     for (const server of launcher.living) server.initialize();
     for (const call of calls) (await call).release();
     await restarted;
+  });
+
+  it('[QUEUE-2] is looked at when it calls while a launcher starts a spare instance', async () => {
+    const { pool, launcher } = setUp({ servers: { a: server } }, { spawn: false });
+    let call: Promise<PooledServer> | undefined;
+    launcher.onLaunch = ({ name }) => {
+      if (name === 'spare') call ??= pool.getServer('a');
+    };
+    pool.addServer('spare', { ...server, minIdle: 1 });
+    expect(launcher.livingOf('a')).toHaveLength(1);
+    launcher.livingOf('a')[0]?.spawned();
+    (await call)?.release();
   });
 });
