@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { codeOf, setUp } from '../helpers/fake-pool.js';
 import { flush } from '../helpers/until.js';
 
@@ -131,5 +131,20 @@ describe('instances that may not be used for ever', () => {
     lease.release();
     await flush();
     expect(reasons()).toEqual(['max-lifetime', 'max-lifetime']);
+  });
+
+  it('[LIFE-4] [DEF-2] one that has grown too old ends for a caller whose server is removed by a listener', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const { clock, pool } = setUp({ servers: { a: { ...server, maxLifetime: 1_000 } } });
+    let call: Promise<string> | undefined;
+    // Before the timer of the pool, which would end it.
+    clock.after(1_000, () => {
+      call = codeOf(pool.getServer('a'));
+    });
+    (await pool.getServer('a')).release();
+    pool.once('server:stopping', () => void pool.removeServer('a'));
+    await clock.advanceAndFlush(1_000);
+    expect(await call).toBe('UNKNOWN_SERVER');
   });
 });

@@ -1,13 +1,10 @@
 import type { PoolError } from '../../errors.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { SessionEnd } from '../../protocol/session.js';
-import type { Clock } from '../../runtime/clock.js';
-import { DueTimer, type DueTimes } from '../../runtime/due-times.js';
+import { DueTimer } from '../../runtime/due-times.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { Outbox } from '../../runtime/outbox.js';
 import type { Operations } from '../../server/instance-context.js';
-import type { Fleet } from '../instances/fleet.js';
-import type { IdleWatch } from '../instances/idle-watch.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import { whyNotAgain } from '../instances/reuse.js';
@@ -20,22 +17,16 @@ import type { CrashRecovery } from '../supervision/crash-recovery.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import { InstanceChanges, type InstanceChangesDeps } from './instance-changes.js';
 import type { Match, Matcher } from './matcher.js';
-import type { Starts } from './starts.js';
 import type { GiveUpReason, LeaseRequest, Waiter } from './waiter.js';
 
 export interface SchedulerDeps extends InstanceChangesDeps {
   readonly maxWaiting: number;
-  readonly clock: Clock;
   readonly hold: KeepAlive;
   readonly outbox: Outbox;
-  readonly dueTimes: DueTimes;
-  readonly fleet: Fleet;
-  readonly idleWatch: IdleWatch;
   readonly leases: LeaseManager;
   readonly leaseEvents: LeaseEvents;
   readonly queue: AcquireQueue;
   readonly matcher: Matcher;
-  readonly starts: Starts;
   readonly recovery: CrashRecovery;
 }
 
@@ -66,11 +57,14 @@ export class Scheduler implements Operations, LeaseCallbacks {
   // Callers.
 
   /**
-   * A lease, at once where an instance is free: that is the warm path, without a promise, a queue or an operation.
+   * A lease, at once where an instance is free: the warm path, without a promise, a queue or an operation.
    * @throws PoolError `QUEUE_FULL`
    */
   acquire(entry: OpenEntry, request: LeaseRequest, stack: string | undefined): Lease | Promise<Lease> {
     const leaseClass = entry.find(request);
+    // It ends in an operation, so that its listeners change nothing before this call is through.
+    if (!this.#isRunning && leaseClass?.hasExpired(this.#deps.clock.now()))
+      return this.run(() => this.acquire(entry, request, stack));
     // Callers that wait for a seat on a shared server come first.
     const lease = leaseClass?.waiting === 0 ? this.#lend(leaseClass, request, stack) : undefined;
     if (lease === undefined) return this.#wait(entry, leaseClass, request, stack);
