@@ -247,11 +247,12 @@ export class ServerInstance {
     if (!this.#life.move('ready')) return;
     this.#life.startTimer?.cancel();
     this.readySince = this.context.clock.now();
+    this.observer.onReady(this);
+    // Clients may be called: what waits is sent now, or answered with why that is not possible.
     this.#life.conversation?.connect({
       onUndeclared: (capabilities) => this.observer.onUndeclared(this, capabilities),
       onToolsChanged: (changes) => this.observer.onToolsChanged(this, changes),
     });
-    this.observer.onReady(this);
     this.#life.started.resolve();
   }
 

@@ -167,10 +167,11 @@ export class Scheduler implements Operations, LeaseCallbacks {
     // On a shared server they are cancelled.
     const isUnfinished = instance.sharing !== 'shared' && lease.openRequests > 0;
     leases.remove(lease);
+    // Known before its session ends: that may send what other sessions wait for, and their clients may release more.
+    const isLast = instance.leases === 0;
     const closeClient = lease.closeSession(end);
     if (closeClient) outbox.push(closeClient);
     leaseEvents.released(lease, now);
-    const isLast = instance.leases === 0;
     if (instance.state === 'starting') {
       const leaseClass = fleet.classOf(instance);
       if (!isLast || leaseClass === undefined) return undefined;
