@@ -191,9 +191,13 @@ export class InstanceEnd<I extends Ending> {
     // At once, not when the queue has room: what a crashed server leaves behind works for no caller.
     if (END_MEANING[reason].killsAtOnce) this.#life.process?.killNow();
     this.#observer.onStopping(this.#instance, reason);
-    if (this.#life.process === undefined) this.#settleUnstarted();
-    else void this.#enqueueCleanup(mode).then((report) => this.#observer.run(() => this.#settle(report)));
+    if (this.#life.process === undefined) this.#settleUnstarted(mode);
+    else this.#cleanUp(mode);
     return true;
+  }
+
+  #cleanUp(mode: EndMode): void {
+    void this.#enqueueCleanup(mode).then((report) => this.#observer.run(() => this.#settle(report)));
   }
 
   #enqueueCleanup(mode: EndMode): Promise<CleanupReport> {
@@ -222,9 +226,12 @@ export class InstanceEnd<I extends Ending> {
     void this.#exitReported.promise.then(() => this.#observer.run(() => this.#proven(report)));
   }
 
-  /** It waited for its slot, or for its time: there is nothing to be ended. */
-  #settleUnstarted(): void {
-    queueMicrotask(() => this.#observer.run(() => this.#proven(undefined)));
+  /** It waited for its slot, or for its time: there is nothing to be ended, unless its launcher was at work and called back. */
+  #settleUnstarted(mode: EndMode): void {
+    queueMicrotask(() => {
+      if (this.#life.process) this.#cleanUp(mode);
+      else this.#observer.run(() => this.#proven(undefined));
+    });
   }
 
   #proven(report: CleanupReport | undefined): void {

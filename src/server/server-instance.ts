@@ -163,6 +163,8 @@ export class ServerInstance {
       multiplexer: this.#multiplexer,
       onBroken: (error) => this.observer.run(() => this.#end.broken(error)),
     });
+    // A launcher that calls back may have ended it.
+    if (this.#life.state !== 'starting') return;
     this.#life.startTimer = clock.after(definition.startTimeout, () => this.observer.run(() => this.#onStartTimeout()));
   }
 
