@@ -29,6 +29,11 @@ export class IdleWatch {
     if (dropped) this.#watch(dropped);
   }
 
+  /** An instance is gone. */
+  forget({ idleDue }: PooledInstance): void {
+    if (idleDue) this.#dueTimes.delete(idleDue);
+  }
+
   /** The definition of a server was changed: what holds for its idle instances may have changed with it. */
   redefined(entry: ServerEntry): void {
     for (const instance of [...entry.classes.values()].flatMap(({ idle }) => idle)) {
