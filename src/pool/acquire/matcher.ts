@@ -4,7 +4,7 @@ import type { Limit } from '../events.js';
 import { type Evictable, evictableIn, evictionOrder } from '../instances/eviction.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
-import { isOpen, type OpenEntry, type ServerEntry } from '../instances/server-entry.js';
+import { isOpen, type LeaseClass, type OpenEntry, type ServerEntry } from '../instances/server-entry.js';
 import type { Lease } from '../leases/lease.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import type { Breakers } from '../supervision/breakers.js';
@@ -135,10 +135,15 @@ export class Matcher {
     return evictionOrder(this.evictable(entry))[0];
   }
 
-  /** What could be ended to make room, of one server or of any. */
+  /** What could be ended to make room, of one server or of any. Looks at instances: classes may be those of many callers. */
   evictable(entry?: ServerEntry): Evictable {
-    const entries = entry ? [entry] : [...this.#fleet.entries.values()];
-    return evictableIn(entries.flatMap(({ classes }) => [...classes.values()]));
+    const instances = entry ? entry.instances : this.#fleet.instances();
+    const classes = new Set<LeaseClass>();
+    for (const instance of instances) {
+      const leaseClass = this.#fleet.classOf(instance);
+      if (leaseClass) classes.add(leaseClass);
+    }
+    return evictableIn(classes);
   }
 
   /**
