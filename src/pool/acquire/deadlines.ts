@@ -8,6 +8,9 @@ export interface Expiring {
   later: Expiring | undefined;
 }
 
+/** So many empty lists may be kept for the next caller. Hosts that compute each timeout would leave thousands. */
+const FEW = 16;
+
 /**
  * The deadlines of callers. Those with the same timeout fall due in the order in which they came, so a list for each timeout
  * is enough: to add a caller or to take it out costs the same, however many wait.
@@ -34,7 +37,10 @@ export class Deadlines<T extends Expiring> {
   }
 
   delete(item: T, timeout: number): void {
-    this.#lists.get(timeout)?.delete(item);
+    const list = this.#lists.get(timeout);
+    if (list === undefined) return;
+    list.delete(item);
+    if (list.first === undefined && this.#lists.size > FEW) this.#drop(timeout, list);
   }
 
   /** The first of a list may have left since its time was set: then only the time of the next one is set. */
@@ -46,7 +52,12 @@ export class Deadlines<T extends Expiring> {
       this.#onExpired(first);
     }
     if (list.first) this.#dueTimes.set(list, list.first.deadline);
-    else this.#lists.delete(timeout);
+    else this.#drop(timeout, list);
+  }
+
+  #drop(timeout: number, list: DeadlineList<T>): void {
+    if (this.#lists.get(timeout) === list) this.#lists.delete(timeout);
+    this.#dueTimes.delete(list);
   }
 }
 
