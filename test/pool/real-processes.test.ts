@@ -9,6 +9,8 @@ import { fails, open, record } from '../helpers/real-pool.js';
 import { rejection, until } from '../helpers/until.js';
 
 const quick = { eofGrace: 150, termGrace: 150 };
+/** Where a step of the ladder must be enough: also for a busy machine. */
+const patient = { eofGrace: 60_000, termGrace: 60_000 };
 /** A shell, since it has to write before its start times out. */
 const garbage = { command: 'sh', args: ['-c', 'echo Listening on port 3000; cat >/dev/null'], inheritEnv: [MARKER] };
 
@@ -130,7 +132,8 @@ describe('the end of a tree', () => {
   ])(
     '[TREE-1] of a server that %s: whole, on release and on shutdown, and says how',
     async (_, definition, endedBy) => {
-      const pool = open({ once: { ...definition, ...quick, reuse: 'never' }, kept: { ...definition, ...quick } });
+      const graces = endedBy === 'eof' ? patient : endedBy === 'SIGTERM' ? { ...patient, eofGrace: 150 } : quick;
+      const pool = open({ once: { ...definition, ...graces, reuse: 'never' }, kept: { ...definition, ...graces } });
       const once = await pool.getServer('once');
       const kept = await pool.getServer('kept');
       await until('all have started', () => marked().length >= 2);
