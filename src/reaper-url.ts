@@ -1,10 +1,10 @@
 /**
- * Where the reaper is: `reaper.js` beside the compiled code, in `dist` as in a build without bundling. Undefined where a
- * bundler has left no trace of the place.
+ * The default place of the reaper: `reaper.js` beside the compiled code, in `dist` and in a build without bundling.
+ * Undefined if a bundler has removed `import.meta.url`.
  */
 export function reaperUrl(): string | undefined {
   try {
-    // Written so that bundlers which follow such URLs ship the file.
+    // In this form bundlers that follow such URLs include the file.
     return new URL('./reaper.js', import.meta.url).href;
   } catch {
     return undefined;

@@ -6,12 +6,15 @@ import { parseHostMark } from './process/marks/marker.js';
 import { linux } from './process/platforms/linux.js';
 
 /**
- * A child that was being made when the host was killed gets its mark when it becomes its program: on a machine under heavy
- * load that may be after the first sweep. So there is a second one, ms after the first.
+ * A child that was being forked when the host was killed gets its mark when it becomes its program. Under heavy load
+ * that may be after the first sweep; so a second one follows, this many ms later.
  */
 const LATE_CHILDREN = 1_000;
 
-/** Ends all that a dead host has left: `sweep MARK START LEDGER CGROUPS…`. `watch` waits for the host's death first. */
+/**
+ * Ends all that a dead host has left: `reaper.js sweep MARK START LEDGER CGROUPS…`. `watch` first waits until the host
+ * is dead.
+ */
 const [what, text = '', start = '', ledger = '', ...folders] = process.argv.slice(2);
 const mark = parseHostMark(text);
 const startTime = Number(start);
@@ -30,13 +33,13 @@ async function reap(): Promise<void> {
   if (quiet && survivors.length === 0 && ledger !== '') removeLedger(ledger);
 }
 
-/** Where there is no shell that could keep watch: hears what the shell would hear, and does what it does. */
+/** The guardian without a shell: reads the same lines from stdin as the shell script, and does the same. */
 function watch(): void {
-  // What is meant for the host must not end the guardian before it.
+  // Signals meant for the host must not end the guardian before the host.
   for (const signal of ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const) process.on(signal, () => {});
-  /** pid → start time of those who lead a group that is to be killed. */
+  /** pid → start time of the leaders whose groups are to be killed. */
   const leaders = new Map<number, number>();
-  const hear = (line: string) => {
+  const handle = (line: string) => {
     const [word, pid = '', startTime] = line.split(' ');
     if (word === 'q') process.exit();
     if (word === '+') leaders.set(Number(pid), Number(startTime));
@@ -50,7 +53,7 @@ function watch(): void {
     }
   };
   createInterface({ input: process.stdin })
-    .on('line', hear)
+    .on('line', handle)
     .once('close', () => {
       killGroups();
       void reap();

@@ -101,7 +101,7 @@ describe.each(GENERATIONS)('a client of SDK $sdk', ({ Client, Original }) => {
     };
     await client.connect(transport);
     const error = await fails(client.callTool({ name: 'exit', arguments: { code: 0, ms: 20 } }));
-    expect(String(error)).toMatch(/exited with code 0 unasked/);
+    expect(String(error)).toMatch(/exited with code 0, which the pool did not ask for/);
     await transport.close();
     expect({ closes, pid: transport.pid, servers: pool().status().servers }).toEqual({
       closes: 1,

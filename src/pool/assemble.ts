@@ -19,6 +19,7 @@ import { LeaseEvents } from './leases/lease-events.js';
 import { LeaseManager } from './leases/lease-manager.js';
 import { LocalHost, type ServerHost } from './local-host.js';
 import { newMetrics } from './metrics.js';
+import { ServerDirectory } from './server-directory.js';
 import { Breakers } from './supervision/breakers.js';
 import { CrashRecovery } from './supervision/crash-recovery.js';
 import { InstanceSupervisor } from './supervision/instance-supervisor.js';
@@ -67,7 +68,8 @@ export function assemble(
   const acquiring = { ...kept, maxWaiting, outbox, idleWatch, queue, matcher, starts, recovery, supervisor };
   const scheduler = new Scheduler(acquiring);
   const replacement = new RollingReplacement({ ...kept, operations: scheduler, recovery, supervisor });
-  return { ...acquiring, registry, cleanup, host, scheduler, replacement };
+  const servers = new ServerDirectory({ options, operations: scheduler, ...acquiring, replacement });
+  return { ...acquiring, registry, cleanup, host, scheduler, replacement, servers };
 }
 
 /** Processes that do not live on this host, so that it need not take care of them. */

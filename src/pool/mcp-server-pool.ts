@@ -11,8 +11,7 @@ import {
   type WarmOptions,
 } from '../config/call-options.js';
 import type { PoolOptions, ResolvedPoolOptions, ServerDefinition, SingleServerOptions } from '../config/options.js';
-import { resolveDefinition, resolvePoolOptions } from '../config/resolve-options.js';
-import { PoolError } from '../errors.js';
+import { resolvePoolOptions } from '../config/resolve-options.js';
 import { SafeEmitter } from '../events.js';
 import type { CleanupQueue } from '../process/cleanup-queue.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
@@ -23,14 +22,15 @@ import { assemble, type PoolDependencies, type PoolParts } from './assemble.js';
 import type { PoolEvents, ShutdownReport } from './events.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { reuseKey } from './instances/lease-scope.js';
-import { isOpen, type OpenEntry } from './instances/server-entry.js';
+import { isOpen } from './instances/server-entry.js';
 import type { PooledServer } from './leases/lease.js';
 import type { PoolMetrics } from './metrics.js';
-import { aborted, poolClosed, unknownServer } from './refusals.js';
+import { aborted } from './refusals.js';
 import { type PoolPlan, planOf } from './shutdown/plan.js';
 import { Shutdown } from './shutdown/shutdown.js';
 import { assertSignalsArrive, handleSignals, ignoreSignals } from './signals.js';
 import { type PoolStatus, statusOf } from './status.js';
+import { traceEvents } from './trace.js';
 
 /**
  * A pool of stdio MCP servers: gives out leases on running servers within hard budgets, and ends every process it started.
@@ -74,9 +74,9 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     this.registry = this.#parts.registry;
     this.cleanup = this.#parts.cleanup;
     for (const event of CLEANUP_EVENTS) this.cleanup.on(event, (payload) => this.emit(event, payload as never));
-    for (const definition of this.#options.servers.values()) this.#parts.fleet.define(definition);
     this.#plainRequest = this.#request({});
     if (this.#options.handleSignals) handleSignals(this);
+    traceEvents(this);
     this.#parts.scheduler.run(() => {});
   }
 
@@ -89,7 +89,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    */
   getServer(name?: string, options?: AcquireOptions): Promise<PooledServer> {
     try {
-      const entry = this.#openEntry(name);
+      const entry = this.#parts.servers.find(name);
       const request = options === undefined ? this.#plainRequest : this.#request(options);
       if (request.signal?.aborted) throw aborted(entry, 0, 'its signal was aborted before', request.signal.reason);
       const stack = this.#options.leakDetection > 0 ? stackAbove(this.getServer) : undefined;
@@ -131,14 +131,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    * @throws PoolError `INVALID_OPTIONS` when the definition is wrong or the name is taken, `NOT_SUPPORTED`, `POOL_CLOSED`
    */
   addServer(name: string, definition: ServerDefinition): void {
-    this.#assertOpen();
-    const { fleet, scheduler } = this.#parts;
-    if (isOpen(fleet.entries.get(name))) {
-      const problem = `a server '${name}' is defined already; use updateServer() to change it`;
-      throw new PoolError('INVALID_OPTIONS', problem, { name, problems: [problem] });
-    }
-    const resolved = resolveDefinition(name, definition, this.#options);
-    scheduler.run(() => fleet.define(resolved));
+    this.#parts.servers.add(name, definition);
   }
 
   /**
@@ -151,19 +144,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    *   take over shared leases could not be started: the old one serves them on then, and nobody else
    */
   async updateServer(name: string, definition: ServerDefinition, drain: DrainOptions = {}): Promise<void> {
-    const entry = this.#openEntry(name);
-    const { timeout } = resolveDrainOptions(drain);
-    const { key } = entry.definition;
-    const changed = resolveDefinition(name, definition, this.#options);
-    const { breakers, fleet, idleWatch, queue, replacement, scheduler } = this.#parts;
-    await scheduler.run(() => {
-      fleet.define(changed);
-      // What failed before says nothing about what comes.
-      breakers.forget((server) => server === name);
-      queue.reclassify(entry);
-      idleWatch.redefined(entry);
-      return changed.key === key ? undefined : replacement.retire([...entry.instances], 'replaced', timeout);
-    });
+    await this.#parts.servers.update(name, definition, resolveDrainOptions(drain).timeout);
   }
 
   /**
@@ -173,16 +154,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`
    */
   async removeServer(name: string, drain: DrainOptions = {}): Promise<void> {
-    const entry = this.#openEntry(name);
-    const { timeout } = resolveDrainOptions(drain);
-    const { breakers, fleet, queue, replacement, scheduler } = this.#parts;
-    await scheduler.run(() => {
-      fleet.undefine(entry);
-      breakers.forget((server) => server === name);
-      const error = unknownServer(name, this.#names(), 'was removed while the call waited');
-      for (const waiter of queue.list(name)) queue.reject(waiter, error);
-      return replacement.retire([...entry.instances], 'removed', timeout);
-    });
+    await this.#parts.servers.remove(name, resolveDrainOptions(drain).timeout);
   }
 
   /**
@@ -193,7 +165,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    *   leases could not be started: the old one serves on then
    */
   async restart(name: string, drain: DrainOptions = {}): Promise<void> {
-    const { instances } = this.#openEntry(name);
+    const { instances } = this.#parts.servers.find(name);
     await this.#parts.replacement.retire([...instances], 'restart', resolveDrainOptions(drain).timeout);
   }
 
@@ -203,7 +175,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, or why the starts failed when none is idle
    */
   async warm(name?: string, options: WarmOptions = {}): Promise<number> {
-    const entry = this.#openEntry(name);
+    const entry = this.#parts.servers.find(name);
     const { count, ...scope } = resolveWarmOptions(options);
     const { fleet, hold, scheduler } = this.#parts;
     const idle = () => (isOpen(entry) ? (entry.find(scope)?.ready ?? 0) : 0);
@@ -267,30 +239,6 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
-  }
-
-  #openEntry(name = this.#onlyName()): OpenEntry {
-    this.#assertOpen();
-    if (name !== undefined && typeof name !== 'string') {
-      const problem = `the name of a server must be a string, got ${typeof name}`;
-      throw new PoolError('INVALID_OPTIONS', problem, { problems: [problem] });
-    }
-    const entry = name === undefined ? undefined : this.#parts.fleet.entries.get(name);
-    if (isOpen(entry)) return entry;
-    throw unknownServer(name, this.#names(), name === undefined ? 'must be named' : 'is not defined');
-  }
-
-  #assertOpen(): void {
-    if (this.#state !== 'open') throw poolClosed();
-  }
-
-  #names(): string[] {
-    return [...this.#parts.fleet.entries.values()].filter(isOpen).map(({ name }) => name);
-  }
-
-  #onlyName(): string | undefined {
-    const names = this.#names();
-    return names.length === 1 ? names[0] : undefined;
   }
 
   #request(options: AcquireOptions): LeaseRequest {

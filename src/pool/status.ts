@@ -84,8 +84,8 @@ export function statusOf(
   ]);
   return {
     state,
-    processes: fleet.used,
-    maxProcesses: fleet.maxProcesses,
+    processes: fleet.slots.used,
+    maxProcesses: fleet.slots.limit,
     idle: fleet.idleCount,
     leases: leases.size,
     waiting: queue.size,

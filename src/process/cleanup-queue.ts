@@ -95,9 +95,9 @@ const ABANDON_AFTER = 5_000;
 const HISTORY = 200;
 
 /**
- * Ends process trees, a bounded number at once. Each attempt has a deadline, failed attempts are repeated with exponential
- * backoff, and each job has a report. Works without a pool: anything with an `end()` can be enqueued. Its timers do not keep
- * the host alive.
+ * Ends process trees, a bounded number at once. Each attempt has a deadline, failed attempts are repeated with
+ * exponential backoff, and each job has a report. Works without a pool: anything with an `end()` can be enqueued. Its
+ * timers do not keep the host alive.
  */
 export class CleanupQueue extends SafeEmitter<CleanupEvents> {
   readonly #options: ReturnType<typeof resolveCleanupOptions>;
@@ -122,8 +122,8 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
   }
 
   /**
-   * Ends a tree as soon as fewer than `concurrency` jobs run. Never rejects: the report says what survived. If a job with this id
-   * waits or runs already, the call joins it, and with `emergency` sends it to SIGKILL.
+   * Ends a tree as soon as fewer than `concurrency` jobs run. Never rejects: the report says what survived. If a job
+   * with this id waits or runs already, the call joins it, and with `emergency` sends it to SIGKILL.
    */
   enqueue(target: CleanupJob, mode: EndMode = 'graceful'): Promise<CleanupReport> {
     const known = this.#jobs.get(target.id);

@@ -63,7 +63,9 @@ function levelOf(asked: Containment, markers: MarkerChoice, hasCgroup: boolean):
   return markers.environment || markers.rlimit ? 'markers' : 'tree';
 }
 
-/** Counted only where there is no init. Never throws, because a status must be available also when other things fail. */
+/**
+ * Counted only where there is no init. Never throws, because a status must be available also when other things fail.
+ */
 function zombiesOf({ table, withoutInit }: Platform, known: ReadonlySet<number>): Zombies {
   const none = { count: 0, commands: {}, reason: undefined };
   if (!withoutInit) return none;

@@ -3,16 +3,23 @@ import type { Containment, ResolvedContainment } from '../config/containment-opt
 import type { ProcessIdentity } from './process-table.js';
 import type { EndMode, Graces, TerminationReport, TreePlan } from './termination-report.js';
 
-/** Starts servers. The local launcher makes child processes; a launcher of another kind (containers, pods) fits the same interface. */
+/**
+ * Starts servers. The local launcher makes child processes; a launcher of another kind (containers, pods) fits the same
+ * interface.
+ */
 export interface Launcher {
   /**
    * Starts a server. Its process exists when this returns, so that it can be registered in the same tick.
-   * @throws PoolError `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`, `CWD_NOT_FOUND`, `CONTAINMENT_UNAVAILABLE`, `SPAWN_FAILED`
+   * @throws PoolError `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`, `CWD_NOT_FOUND`, `CONTAINMENT_UNAVAILABLE`,
+   * `SPAWN_FAILED`
    */
   launch(spec: LaunchSpec, handlers: ProcessHandlers): ServerProcess;
 }
 
-/** All that a launcher has to know of a server. A `ResolvedDefinition` has these fields, and more that do not concern a launcher. */
+/**
+ * All that a launcher has to know of a server. A `ResolvedDefinition` has these fields, and more that do not concern a
+ * launcher.
+ */
 export interface LaunchSpec extends ResolvedContainment, Graces {
   /** Name of the definition, for errors. */
   readonly name: string;
@@ -38,8 +45,8 @@ export interface ProcessHandlers {
 }
 
 /**
- * A running server as the code above `process/` sees it: its streams, its identity, its end. The local child process is one
- * kind; code above `process/` must not assume that the pid is one of this machine.
+ * A running server as the code above `process/` sees it: its streams, its identity, its end. The local child process is
+ * one kind; code above `process/` must not assume that the pid is one of this machine.
  */
 export interface ServerProcess {
   /** For events and logs. Undefined when nothing was started, or where there are no pids. */
@@ -56,25 +63,31 @@ export interface ServerProcess {
   readonly stderrTail: string;
   /** Why its command never ran although a process was started; known when it is drained. */
   readonly refusal?: StartRefusal | undefined;
-  /** Resolves after the exit when both output streams were read to their end, or were cut off because a helper holds them open. */
+  /**
+   * Resolves after the exit when both output streams were read to their end, or were cut off because a helper holds
+   * them open.
+   */
   drained(): Promise<void>;
   /** Ends the whole tree and proves its death. Can be called again while a process of it survives. */
   end(options: EndOptions): Promise<TerminationReport>;
-  /** What `end()` would do now; sends no signal. Left out where that is not known: then a plan of the pool shows no steps. */
+  /**
+   * What `end()` would do now; sends no signal. Left out where that is not known: then a plan of the pool shows no
+   * steps.
+   */
   plan?(mode: EndMode, graces: Graces): TreePlan;
   /** Kills what can be killed without waiting, for the last tick of the host. */
   killNow(): void;
 }
 
 /**
- * Tells one running server from every other. Each kind of launcher has a kind of identity of its own, and adds to it what it
- * needs; the code above `process/` compares and passes it on.
+ * Tells one running server from every other. Each kind of launcher has a kind of identity of its own, and adds to it
+ * what it needs; the code above `process/` reads no more than `kind`.
  */
 export interface ServerIdentity {
   readonly kind: string;
 }
 
-/** A process of this machine. Pids are given again, so a pid alone is no identity. */
+/** A process of this machine. Pids are reused, so a pid alone is no identity. */
 export interface LocalIdentity extends ServerIdentity, ProcessIdentity {
   readonly kind: 'local';
 }
@@ -85,8 +98,8 @@ export function isLocal(identity: ServerIdentity | undefined): identity is Local
 }
 
 /**
- * What holds the processes of a server together. `tree`: there are neither marks nor cgroups here, so that a process which
- * leaves the tree is not found.
+ * What holds the processes of a server together. `tree`: there are neither marks nor cgroups here, so that a process
+ * which leaves the tree is not found.
  */
 export type ContainmentLevel = Exclude<Containment, 'auto'> | 'tree';
 

@@ -10,7 +10,10 @@ export interface RegistryEntry {
   /** Name of its definition. */
   readonly name: string;
   readonly pid: number;
-  /** With the pid the identity of the process: clock ticks since boot on Linux, seconds on macOS, microseconds on Windows. */
+  /**
+   * With the pid the identity of the process: clock ticks since boot on Linux, seconds on macOS, microseconds on
+   * Windows.
+   */
   readonly startTime: number;
   /** When it was registered, ms since the epoch. */
   readonly registeredAt: number;
@@ -64,8 +67,8 @@ export function nextInstanceId(): string {
 }
 
 /**
- * The processes that a host is responsible for, by id, name and pid. Works without a pool: add what you spawn, remove what has
- * ended, and let {@link check} compare the entries with the operating system.
+ * The processes that a host is responsible for, by id, name and pid. Works without a pool: add what you spawn, remove
+ * what has ended, and let {@link check} compare the entries with the operating system.
  */
 export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
   readonly #table: ProcessTable;
@@ -90,8 +93,8 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
   }
 
   /**
-   * Adds a process. Call it in the tick of the spawn. An existing entry of the same pid belongs to a dead process: it is removed
-   * as `reused`. A missing `startTime` is read from the operating system.
+   * Adds a process. Call it in the tick of the spawn. An existing entry of the same pid belongs to a dead process: it
+   * is removed as `reused`. A missing `startTime` is read from the operating system.
    * @throws RangeError when no process has that pid, or `id` is in use
    */
   add({ id = nextInstanceId(), name, pid, startTime = identify(this.#table, pid) }: NewEntry): RegistryEntry {
@@ -130,7 +133,9 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
     return [...this.#byId.values()];
   }
 
-  /** Compares the entries with the operating system and the indexes with the entries. Repairs and reports what is wrong. */
+  /**
+   * Compares the entries with the operating system and the indexes with the entries. Repairs and reports what is wrong.
+   */
   check(): ConsistencyReport {
     const entries = this.list();
     const problems = this.#checkIndexes();

@@ -13,7 +13,9 @@ export interface ProcessRow {
   readonly parent: number;
   readonly group: number;
   readonly session: number;
-  /** With the pid the identity of a process: on Linux clock ticks since boot, on macOS seconds, on Windows microseconds. */
+  /**
+   * With the pid the identity of a process: on Linux clock ticks since boot, on macOS seconds, on Windows microseconds.
+   */
   readonly startTime: number;
   /** True for a zombie, which only waits to be collected by its parent. */
   readonly dead: boolean;
@@ -29,7 +31,10 @@ export interface ProcessTable {
   scan(): Map<number, ProcessRow>;
   /** The pids of all processes: much cheaper than a scan. */
   pids?(): number[];
-  /** For tables that keep a result for some time, because it is expensive: the next call reads anew. Linux keeps nothing. */
+  /**
+   * For tables that keep a result for some time, because it is expensive: the next call reads anew. Linux keeps
+   * nothing.
+   */
   forget?(): void;
 }
 

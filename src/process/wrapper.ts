@@ -6,8 +6,8 @@ import type { StartRefusal } from './launcher.js';
 /** One thing that the shell does before it becomes the server. */
 export interface Fragment {
   /**
-   * Fixed text; it must never contain anything that a host or a definition gives. It finds its values as `$1`, `$2`, … and must
-   * `shift` them away. A failure is ignored, or ends the start by a `refusal`.
+   * Fixed text; it must never contain anything that a host or a definition gives. It finds its values as `$1`, `$2`, …
+   * and must `shift` them away. A failure is ignored, or ends the start by a `refusal`.
    */
   readonly script: string;
   readonly values: readonly string[];
@@ -31,8 +31,8 @@ const WRAPPER_NAME = 'mcp-server-pool';
 const REFUSAL = 'containment: ';
 
 /**
- * The command line of a shell that runs the fragments and then becomes the command, with the same pid. `file` must be an absolute
- * path, so that the shell looks nothing up. Only fixed text is script; everything else is an argument.
+ * The command line of a shell that runs the fragments and then becomes the command, with the same pid. `file` must be
+ * an absolute path, so that the shell looks nothing up. Only fixed text is script; everything else is an argument.
  */
 export function wrap(shell: Shell, fragments: readonly Fragment[], { file, args }: CommandLine): CommandLine {
   const script = [...fragments.map((fragment) => fragment.script), 'exec "$@"'].filter((part) => part !== '');
@@ -41,8 +41,8 @@ export function wrap(shell: Shell, fragments: readonly Fragment[], { file, args 
 }
 
 /**
- * Why the shell could not become the command; undefined when the server itself has exited. The exit code alone is not enough: a
- * server that is a script may exit with 126 or 127 as well.
+ * Why the shell could not become the command; undefined when the server itself has exited. The exit code alone is not
+ * enough: a server that is a script may exit with 126 or 127 as well.
  */
 export function wrapperRefusal(exitCode: number | null, stderr: string): StartRefusal | undefined {
   if (exitCode !== 126 && exitCode !== 127) return undefined;
@@ -54,7 +54,10 @@ export function wrapperRefusal(exitCode: number | null, stderr: string): StartRe
     : { code: 'SPAWN_FAILED', reason: words };
 }
 
-/** Script text by which a fragment ends the start. `reason` is fixed text that stands in double quotes; `$1` is a value in it. */
+/**
+ * Script text by which a fragment ends the start. `reason` is fixed text that stands in double quotes; `$1` is a value
+ * in it.
+ */
 export const refusal = (reason: string) => `{ echo "$0: ${REFUSAL}${reason}" >&2; exit 126; }`;
 
 const SHELL = '/bin/sh';
@@ -74,7 +77,10 @@ export function limitLocks(value: bigint): Fragment {
 /** What shells add to the environment by themselves. bash keeps SHLVL nevertheless. */
 const SHELL_VARIABLES = ['PWD', 'OLDPWD', 'SHLVL', 'PATH', '_'] as const;
 
-/** Removes what the shell has added to the environment, so that the server gets exactly the environment of its definition. */
+/**
+ * Removes what the shell has added to the environment, so that the server gets exactly the environment of its
+ * definition.
+ */
 export function cleanEnvironment(env: Readonly<Record<string, string>>): Fragment {
   const added = SHELL_VARIABLES.filter((name) => !Object.hasOwn(env, name));
   return { script: added.map((name) => `unset ${name}`).join('; '), values: [] };
@@ -85,16 +91,16 @@ const SHELL_STATE =
   /^(IFS|OPTIND|OPTERR|PPID|LINENO|RANDOM|SRANDOM|SECONDS|HISTCMD|EPOCHSECONDS|EPOCHREALTIME|SHELLOPTS|BASH.*)$/;
 
 /**
- * Whether this environment passes through a shell unchanged. dash drops names that are no shell variables. Variables of an
- * interactive shell (PS1, `_`) may get lost: hosts pass them on by accident only.
+ * Whether this environment passes through a shell unchanged. dash drops names that are no shell variables. Variables of
+ * an interactive shell (PS1, `_`) may get lost: hosts pass them on by accident only.
  */
 export function survivesShell(env: Readonly<Record<string, string>>): boolean {
   return Object.keys(env).every((name) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !SHELL_STATE.test(name));
 }
 
 /**
- * The errno that a direct spawn of this file would report for its interpreter, or undefined. Checked before the start, because
- * behind a shell the spawn itself succeeds.
+ * The errno that a direct spawn of this file would report for its interpreter, or undefined. Checked before the start,
+ * because behind a shell the spawn itself succeeds.
  */
 export function interpreterProblem(file: string): 'ENOENT' | 'EACCES' | undefined {
   const interpreter = interpreterOf(file);

@@ -1,7 +1,7 @@
-/** Id of a request: 1 and "1" are two ids. */
+/** Id of a request: 1 and "1" are two different ids. */
 export type RequestId = string | number;
 
-/** A JSON-RPC 2.0 message, as loosely typed as routing needs it. The messages of both SDKs are assignable to it. */
+/** A JSON-RPC 2.0 message, only as strictly typed as routing needs it. The messages of both SDKs are assignable to it. */
 export interface JsonRpcMessage {
   readonly jsonrpc: '2.0';
   readonly id?: RequestId | null | undefined;
@@ -11,23 +11,23 @@ export interface JsonRpcMessage {
   readonly error?: JsonRpcError | undefined;
 }
 
-/** The error of an answer; for a request that is lost with its server its `data` is {@link LostRequestData}. */
+/** The error of an answer. For a request that was lost with its server, `data` is {@link LostRequestData}. */
 export interface JsonRpcError {
   readonly code: number;
   readonly message: string;
   readonly data?: unknown;
 }
 
-/** The `data` of the error by which a request is answered that was lost with its server. */
+/** The `data` of the error that answers a request which was lost with its server. */
 export interface LostRequestData {
   /** Code of the PoolError. */
   readonly reason: string;
   /**
-   * Whether it makes sense to send it again. On a lease that goes on: always, the server comes back. On one that ended:
-   * where a request changes nothing, so that it may be sent to another process.
+   * Whether it makes sense to send the request again. On a lease that goes on: always, because the server comes back. On a
+   * lease that has ended: if the request changes nothing, so that it can be sent to another process.
    */
   readonly retryable: boolean;
-  /** Whether the server may have done what it asked for. */
+  /** Whether the server may have done what the request asked for. */
   readonly mayHaveRun: boolean;
   readonly exitCode: number | null;
   readonly signal: string | null;
@@ -40,22 +40,22 @@ export interface JsonRpcRequest extends JsonRpcMessage {
   readonly method: string;
 }
 
-/** What an answer says, whoever it is for. */
+/** The content of an answer, without the id that says which request it answers. */
 export type Answer = Pick<JsonRpcMessage, 'result' | 'error'>;
 
-/** The answer to what needs none; an object of its own for each, whose receiver may change it. */
+/** The answer "done, without a result". Each call returns its own object, because the receiver may change it. */
 export function success(): Answer {
   return { result: {} };
 }
 
-/** The code that both SDKs use for a connection that closed under a request. */
+/** The code that both SDKs use when the connection closed before the answer came. */
 export const CONNECTION_CLOSED = -32_000;
 export const METHOD_NOT_FOUND = -32_601;
 export const INVALID_PARAMS = -32_602;
 
 /**
- * Whether a parsed line is a JSON-RPC message. Its id is checked, since it is written back in answers; the parts that only
- * its receiver understands may have any shape.
+ * Whether a parsed line is a JSON-RPC message. The id is checked because answers carry it back to the server. The parts that
+ * only the receiver understands (params, result, error) may have any shape.
  */
 export function isMessage(value: unknown): value is JsonRpcMessage {
   if (typeof value !== 'object' || value === null) return false;
@@ -85,7 +85,10 @@ export function notification(method: string, params: unknown): JsonRpcMessage {
   return { jsonrpc: '2.0', method, params };
 }
 
-/** Requests that change nothing, so that a lost one may be sent again. Of tools nobody can know; tasks end with their process. */
+/**
+ * Requests that change nothing, so that a lost one can be sent again. Not among them: tool calls, because a tool may do
+ * anything, and tasks, because these end with their process.
+ */
 const REPEATABLE = new Set([
   'ping',
   'tools/list',
@@ -101,17 +104,16 @@ export function isRepeatable(method: string): boolean {
   return REPEATABLE.has(method);
 }
 
-/** A member of an object that may be anything. */
+/** The property `key` of a value that may be of any type; undefined if the value is not an object. */
 export function property(value: unknown, key: string): unknown {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined;
 }
 
-/** Nothing of it is shared with what it was made from, unless that is nested too deep. */
+/** A deep copy; a shallow one if the value is nested too deeply for that. */
 export function copyOf<T extends object>(value: T): T {
   try {
     return structuredClone(value);
   } catch {
-    // Nested deeper than can be copied: better one that is shared than none.
     return { ...value };
   }
 }

@@ -8,25 +8,25 @@ import {
   type RequestId,
 } from './json-rpc.js';
 
-/** One end of a conversation with a server: a session. */
+/** Connects sessions with one server. */
+export interface Routing {
+  /** From now on `session` can send to the server, and receives what is meant for it. */
+  attach(session: Endpoint): Attachment;
+}
+
+/** The client's end of a session: it takes the messages of the server. */
 export interface Endpoint {
   receive(message: JsonRpcMessage): void;
 }
 
-/** How messages find their way between one server and its sessions. */
-export interface Routing {
-  /** From now on `session` can talk to the server, and hears what is for it. */
-  attach(session: Endpoint): Attachment;
-}
-
-/** A session's place at a server. */
+/** A session that is attached to a server. */
 export interface Attachment {
-  /** Requests of the session that are not answered. */
+  /** Number of requests of the session that are not answered yet. */
   readonly openRequests: number;
   send(message: JsonRpcMessage): Promise<void>;
-  /** The server is lost to the session: answers all its open requests with an error that says why. */
+  /** The session has lost its server: answers all its open requests with an error that says why. */
   fail(error: PoolError): void;
-  /** The session is gone: nothing goes to it any more, and nothing of it stays with the server. */
+  /** The session has ended: it receives nothing more, and the server keeps nothing of it. */
   detach(): void;
 }
 

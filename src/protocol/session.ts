@@ -4,61 +4,63 @@ import type { Attachment, Endpoint, Routing } from './routing.js';
 
 /** The transport of a lease, for `client.connect()` of SDK v1 and v2. */
 export interface PooledTransport {
-  /** Begins to receive. The SDK's `client.connect()` calls it. Rejects when it was called before, or the lease has ended. */
+  /** Starts to receive. The SDK's `client.connect()` calls it. Rejects if it was called before, or if the lease has ended. */
   start(): Promise<void>;
-  /** Rejects when the message cannot reach the server; `options` of the SDK have no meaning over stdio. */
+  /** Rejects if the message cannot reach the server. The `options` of the SDK have no meaning over stdio. */
   send(message: JsonRpcMessage, options?: unknown): Promise<void>;
   /** Releases the lease. */
   close(): Promise<void>;
-  /** Called with each message of the server. */
+  /** Called with each message from the server. */
   onmessage?: (message: JsonRpcMessage, extra?: unknown) => void;
-  /** Called exactly once, whatever ended the lease. */
+  /** Called exactly once, however the lease has ended. */
   onclose?: () => void;
-  /** Called with what goes wrong: why the lease ended, when nobody asked for it, and what a handler threw. */
+  /** Called with the reason why the lease ended, unless the client asked for it, and with what `onmessage` or `onclose` threw. */
   onerror?: (error: Error) => void;
 }
 
-/** Why a session ended. The error is made when somebody sees it: most sessions end without one. */
+/** Why a session ended. The error is made only when it is needed: most sessions end without one. */
 export interface SessionEnd {
-  /** Whether the client asked for it; every other end is told to `onerror`. */
+  /** Whether the client asked for it. The reason of any other end goes to `onerror`. */
   readonly asked: boolean;
   error(): PoolError;
 }
 
-/** Whose session it is. */
-export interface SessionOwner {
+/** What a session calls on the lease that it belongs to. */
+export interface SessionCallbacks {
   /** The client closed its transport. */
   closeRequested(): void;
-  /** Its client said something, or was answered. */
+  /** The client has sent a message, or got an answer. */
   touched(): void;
 }
 
 /**
- * One client's conversation over a lease. It has neither `sessionId` (both SDK clients would skip `initialize`) nor `pid`
- * and `stderr` (v2 would take it for its own stdio transport, and probe eras with processes of its own).
+ * One client's conversation over a lease: the Transport for SDK v1 and v2.
+ *
+ * It has no `sessionId`, because both SDK clients would then skip `initialize`; and neither `pid` nor `stderr`, because v2
+ * would then take it for its own stdio transport, and start processes of its own to find out the era.
  */
 export class Session implements PooledTransport, Endpoint {
   onmessage?: (message: JsonRpcMessage, extra?: unknown) => void;
   onclose?: () => void;
   onerror?: (error: Error) => void;
   readonly #routing: Routing;
-  readonly #owner: SessionOwner;
+  readonly #callbacks: SessionCallbacks;
   /** Undefined until it is started. */
   #attachment: Attachment | undefined;
-  /** Whether a notification was handed over that its client has not looked at yet. */
+  /** Whether a notification was handed over that the client has not handled yet. */
   #unread = false;
-  /** An answer that must wait until then, and whatever came after it. */
+  /** An answer that must wait until then, and everything that came after it. */
   readonly #held: JsonRpcMessage[] = [];
   #end: SessionEnd | undefined;
   /** Whether its client was called for the last time. */
   #isClosed = false;
 
-  constructor(routing: Routing, owner: SessionOwner) {
+  constructor(routing: Routing, callbacks: SessionCallbacks) {
     this.#routing = routing;
-    this.#owner = owner;
+    this.#callbacks = callbacks;
   }
 
-  /** Requests that are not answered. */
+  /** Number of requests that are not answered. */
   get openRequests(): number {
     return this.#attachment?.openRequests ?? 0;
   }
@@ -74,23 +76,23 @@ export class Session implements PooledTransport, Endpoint {
     if (this.#attachment === undefined) {
       return Promise.reject(new Error('this transport is not started: call start(), or client.connect()'));
     }
-    this.#owner.touched();
+    this.#callbacks.touched();
     try {
       return this.#attachment.send(message);
     } catch (error) {
-      // What is no message at all.
+      // The caller gave something that is not a message.
       return Promise.reject(error);
     }
   }
 
   async close(): Promise<void> {
-    this.#owner.closeRequested();
+    this.#callbacks.closeRequested();
   }
 
   /**
-   * A message of the server. Both SDKs look at a notification one microtask after they got it, but at an answer at once,
-   * and with the answer they forget the progress handler: progress that came in one chunk with the answer would be lost.
-   * So an answer waits until what came before it was looked at.
+   * A message from the server. Both SDKs handle a notification one microtask after they got it, but an answer at once, and
+   * the answer removes the progress handler: progress that came in one chunk with the answer would be lost. So an answer
+   * waits until the notifications before it were handled.
    */
   receive(message: JsonRpcMessage): void {
     const mustWait = this.#held.length > 0 || (this.#unread && message.method === undefined);
@@ -104,21 +106,21 @@ export class Session implements PooledTransport, Endpoint {
     this.#unread = false;
     for (let next = this.#held[0]; next !== undefined; next = this.#held[0]) {
       if (this.#unread && next.method === undefined) return;
-      // Taken out first: its client may end the session, which hands over the rest.
+      // Removed first: the client may end the session, which hands over the rest.
       this.#held.shift();
       this.#handOver(next);
     }
   }
 
-  /** A handler that throws hurts nobody else. */
+  /** What the client's handler throws goes to `onerror`, and stops nothing else. */
   #handOver(message: JsonRpcMessage): void {
     if (this.#isClosed) return;
     if (message.method !== undefined && !this.#unread) {
       this.#unread = true;
       queueMicrotask(() => queueMicrotask(() => this.#handOverHeld()));
     }
-    // What a server says unasked does not show that the holder of the lease is still there.
-    if (message.method === undefined) this.#owner.touched();
+    // A notification of the server does not show that the holder of the lease still uses it.
+    if (message.method === undefined) this.#callbacks.touched();
     try {
       this.onmessage?.(message);
     } catch (error) {
@@ -155,7 +157,7 @@ export class Session implements PooledTransport, Endpoint {
     try {
       this.onerror?.(error instanceof Error ? error : new Error(messageOf(error)));
     } catch {
-      // A handler for errors that throws itself has nobody left to tell.
+      // There is no other handler for what `onerror` throws.
     }
   }
 }

@@ -1,3 +1,4 @@
+import type { Clock, Timer } from './clock.js';
 import { Heap, type HeapItem } from './heap.js';
 
 /** Something that has to be looked at when its time has come. */
@@ -14,8 +15,8 @@ export function newDue(fallDue: (now: number) => void): Due {
 }
 
 /**
- * When what falls due, in one ordered structure: deadlines of callers, idle timeouts, lifetimes, silent leases. Has no timer
- * of its own: its user asks for {@link next}.
+ * When what falls due, in one ordered structure: deadlines of callers, idle timeouts, lifetimes, silent leases. See {@link DueTimer}
+ * for the timer.
  */
 export class DueTimes {
   readonly #heap = new Heap<Due>();
@@ -59,5 +60,39 @@ export class DueTimes {
 
   clear(): void {
     this.#heap.clear();
+  }
+}
+
+/** One timer for all that falls due; it never keeps the host alive. */
+export class DueTimer {
+  readonly #clock: Clock;
+  readonly #dueTimes: DueTimes;
+  readonly #onDue: () => void;
+  #timer: Timer | undefined;
+  #at = Infinity;
+
+  /** @param onDue runs what is due */
+  constructor(clock: Clock, dueTimes: DueTimes, onDue: () => void) {
+    this.#clock = clock;
+    this.#dueTimes = dueTimes;
+    this.#onDue = onDue;
+  }
+
+  /** To be called when times may have been set. A timer that is too early is left: it looks, and sets the next. */
+  set(): void {
+    if (this.#dueTimes.next >= this.#at) return;
+    this.#timer?.cancel();
+    this.#at = this.#dueTimes.next;
+    this.#timer = this.#clock.after(this.#at - this.#clock.now(), () => {
+      this.#at = Infinity;
+      this.#onDue();
+    });
+  }
+
+  /** Nothing falls due any more. */
+  stop(): void {
+    this.#dueTimes.clear();
+    this.#timer?.cancel();
+    this.#at = -Infinity;
   }
 }

@@ -3,64 +3,65 @@ import { PoolError, type PoolErrorData } from '../errors.js';
 import type { MessageChannel } from '../protocol/channels/message-channel.js';
 import { type InitializeResult, initializeParams, readInitializeResult } from '../protocol/eras/handshake.js';
 import { DirectRouting } from '../protocol/mux/direct-routing.js';
-import { Multiplexer, type MultiplexerHandlers } from '../protocol/mux/multiplexer.js';
+import { Multiplexer, type MultiplexerCallbacks } from '../protocol/mux/multiplexer.js';
 import { Upstream } from '../protocol/mux/upstream.js';
 import type { Routing } from '../protocol/routing.js';
 import type { KeepAlive } from '../runtime/keep-alive.js';
 import type { InstanceContext } from './instance-context.js';
 
-export interface ConversationParts {
+export interface ConversationDeps {
   readonly definition: ResolvedDefinition;
   readonly channel: MessageChannel;
-  readonly hold: KeepAlive;
-  /** The sessions that it serves, which may be there before it; undefined for a dedicated server, which has one. */
+  readonly keepAlive: KeepAlive;
+  /** The sessions that it serves, which may be older than the process; undefined for a dedicated server, which has one. */
   readonly multiplexer: Multiplexer | undefined;
-  /** Nothing can be said any more, though the process may live. */
+  /** Nothing can be sent any more, although the process may still run. */
   onBroken(error: PoolError): void;
 }
 
-/** How one process is spoken to, from the pool's handshake to its end. */
+/** The messages between the pool and one process, from the pool's handshake to the end. */
 export class Conversation {
   readonly #definition: ResolvedDefinition;
   readonly #channel: MessageChannel;
   readonly #multiplexer: Multiplexer | undefined;
-  readonly #line: DirectRouting | Upstream;
+  /** What the channel leads to: a dedicated server's one session, or the sessions of a multiplexer. */
+  readonly #peer: DirectRouting | Upstream;
   readonly #onBroken: (error: PoolError) => void;
   #initialized: InitializeResult | undefined;
 
-  constructor({ definition, channel, hold, multiplexer, onBroken }: ConversationParts) {
+  constructor({ definition, channel, keepAlive, multiplexer, onBroken }: ConversationDeps) {
     const { maxInFlight, clientCapabilities, onCrash } = definition;
     this.#definition = definition;
     this.#multiplexer = multiplexer;
     this.#channel = channel;
     this.#onBroken = onBroken;
-    this.#line = multiplexer
+    this.#peer = multiplexer
       ? new Upstream(channel, { maxInFlight, clientCapabilities, sessionsStay: onCrash === 'restart' })
-      : new DirectRouting(channel, hold, onBroken);
+      : new DirectRouting(channel, keepAlive, onBroken);
   }
 
-  /** Requests that the server has not answered. */
+  /** Number of requests that the server has not answered. */
   get openRequests(): number {
-    return this.#line.openRequests;
+    return this.#peer.openRequests;
   }
 
   /** Whether it has answered a request of a session. */
   get answered(): boolean {
-    return this.#line.answered;
+    return this.#peer.answered;
   }
 
-  /** Lines of its stdout that were no messages. */
+  /** How many times the server sent something that is not a message. */
   get skippedLines(): number {
     return this.#channel.skipped;
   }
 
   /**
-   * Makes the pool's own handshake, where there is one: a dedicated server answers its client itself.
-   * @param errorData what an error shall know at the moment in which it is made
-   * @param onDone called once, with the error when the server refused; never when it does not answer
+   * Makes the pool's own handshake, where there is one: a dedicated server is initialized by its client.
+   * @param errorData called for the data of an error, at the moment in which that is made
+   * @param onDone called once, with the error if the server refused; never called if the server does not answer
    */
   initialize(errorData: () => PoolErrorData, onDone: (failure?: PoolError) => void): void {
-    const upstream = this.#line;
+    const upstream = this.#peer;
     if (upstream instanceof DirectRouting) return onDone();
     upstream.open(this.#onBroken);
     upstream.request('initialize', initializeParams(this.#definition.clientCapabilities), (answer) => {
@@ -77,54 +78,54 @@ export class Conversation {
   }
 
   /** From now on it serves the sessions, in the place of the process that did so before. */
-  connect(handlers: MultiplexerHandlers): void {
-    if (this.#line instanceof DirectRouting || this.#initialized === undefined) return;
-    this.#multiplexer?.connect(this.#line, this.#initialized, handlers);
+  connect(callbacks: MultiplexerCallbacks): void {
+    if (this.#peer instanceof DirectRouting || this.#initialized === undefined) return;
+    this.#multiplexer?.connect(this.#peer, this.#initialized, callbacks);
   }
 
   /** New requests of its sessions wait from now on. */
   suspend(): void {
-    if (this.#line instanceof Upstream) this.#multiplexer?.suspend(this.#line);
+    if (this.#peer instanceof Upstream) this.#multiplexer?.suspend(this.#peer);
   }
 
-  /** They are sent again. */
+  /** Requests of its sessions are sent again. */
   resume(): void {
-    if (this.#line instanceof Upstream) this.#multiplexer?.resume(this.#line);
+    if (this.#peer instanceof Upstream) this.#multiplexer?.resume(this.#peer);
   }
 
-  /** `task` is run when nothing is open, now or later. */
+  /** Calls `task` when no request is open: now or later. */
   whenDrained(task: () => void): void {
-    if (!(this.#line instanceof Upstream) || this.#line.openRequests === 0) return task();
-    this.#line.onDrained = task;
+    if (!(this.#peer instanceof Upstream) || this.#peer.openRequests === 0) return task();
+    this.#peer.onDrained = task;
   }
 
-  /** Where the one session of a dedicated server attaches; undefined for others, whose sessions may outlive it. */
+  /** Where the session of a dedicated server attaches; undefined for others: their sessions attach to the multiplexer. */
   get direct(): Routing | undefined {
-    return this.#line instanceof DirectRouting ? this.#line : undefined;
+    return this.#peer instanceof DirectRouting ? this.#peer : undefined;
   }
 
-  /** Writes at once what was sent in this tick. */
+  /** Writes now what was sent in this tick. */
   flush(): void {
     this.#channel.flush();
   }
 
-  /** Refuses with `error` whatever is to be sent from now on. */
+  /** From now on, what is sent is refused with `error`. */
   close(error: PoolError): void {
     this.#channel.close(error);
   }
 
-  /** What it has not answered is answered with `error`, or goes to the next process. */
+  /** Requests that the process has not answered are answered with `error`, or go to the next process. */
   end(error: PoolError): void {
-    if (this.#line instanceof Upstream) this.#multiplexer?.lose(this.#line, error);
+    if (this.#peer instanceof Upstream) this.#multiplexer?.lose(this.#peer, error);
   }
 }
 
-/** What the sessions of a definition share, whichever process serves them; undefined for a dedicated server, which has one. */
+/** The multiplexer for the sessions of a definition; undefined for a dedicated server: its one session needs none. */
 export function multiplexerFor(
   { name, sharing, onCrash, retryTools }: ResolvedDefinition,
-  { clock, hold, writeBudget: budget }: InstanceContext,
+  { clock, hold: keepAlive, writeBudget: budget }: InstanceContext,
 ): Multiplexer | undefined {
   if (sharing === 'dedicated') return undefined;
   const shared = sharing === 'shared';
-  return new Multiplexer({ name, shared, sessionsStay: onCrash === 'restart', retryTools, clock, hold, budget });
+  return new Multiplexer({ name, shared, sessionsStay: onCrash === 'restart', retryTools, clock, keepAlive, budget });
 }

@@ -6,7 +6,7 @@ import type { EndMode } from '../process/termination-report.js';
 import type { Timer } from '../runtime/clock.js';
 import { deferred } from '../runtime/deferred.js';
 import { END_MEANING, type EndReason } from './end-reason.js';
-import { lastWords, wordsOf } from './exit-words.js';
+import { exitError } from './exit-error.js';
 import type { InstanceContext, InstanceObserver } from './instance-context.js';
 import type { Life } from './life.js';
 
@@ -156,18 +156,12 @@ export class InstanceEnd<I extends Ending> {
     await this.#life.process?.drained();
     this.#observer.run(() => {
       this.#observer.onExited(this.#instance, exit, unexpected);
-      if (unexpected && wasStarting) this.#reportStartFailed(this.#exitError(exit, wasStarting));
-      else if (unexpected) this.#endConversation(this.#exitError(exit, wasStarting));
+      if (!unexpected) return;
+      const error = exitError(this.#instance, exit, wasStarting, this.#life.process?.refusal);
+      if (wasStarting) this.#reportStartFailed(error);
+      else this.#endConversation(error);
     });
     this.#exitReported.resolve();
-  }
-
-  #exitError(exit: ExitInfo, wasStarting: boolean): PoolError {
-    const refusal = this.#life.process?.refusal;
-    if (refusal) return this.#instance.error(refusal.code, `could not be started: ${refusal.reason}`);
-    const { how, why } = wordsOf(exit, this.#instance.definition);
-    const early = `${how} before it was ready${why || lastWords(this.#instance.stderrTail)}`;
-    return this.#instance.error('SERVER_EXITED', wasStarting ? early : `${how} unasked${why}`);
   }
 
   #reportStartFailed(error: PoolError): void {

@@ -7,7 +7,7 @@ import { nextInstanceId } from '../process/process-registry.js';
 import type { EndMode, TreePlan } from '../process/termination-report.js';
 import { StdioChannel } from '../protocol/channels/stdio-channel.js';
 import type { Multiplexer } from '../protocol/mux/multiplexer.js';
-import { Session, type SessionOwner } from '../protocol/session.js';
+import { Session, type SessionCallbacks } from '../protocol/session.js';
 import { Conversation, multiplexerFor } from './conversation.js';
 import type { EndReason } from './end-reason.js';
 import type { InstanceContext, InstanceObserver } from './instance-context.js';
@@ -159,7 +159,7 @@ export class ServerInstance {
     this.#life.conversation = new Conversation({
       definition,
       channel: new StdioChannel({ name, stdin, stdout, messageLimit: maxMessageMB * MB, budget: writeBudget }),
-      hold,
+      keepAlive: hold,
       multiplexer: this.#multiplexer,
       onBroken: (error) => this.observer.run(() => this.#end.broken(error)),
     });
@@ -167,11 +167,11 @@ export class ServerInstance {
   }
 
   /** The session of a new lease. */
-  openSession(owner: SessionOwner): Session {
+  openSession(callbacks: SessionCallbacks): Session {
     // Sessions of a multiplexer may be there before their process.
     const routing = this.#multiplexer ?? this.#life.conversation?.direct;
     if (routing === undefined) throw new Error('a session needs a server that was started');
-    return new Session(routing, owner);
+    return new Session(routing, callbacks);
   }
 
   /** New requests of its sessions wait from now on: it is to be replaced. */

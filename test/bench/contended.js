@@ -83,7 +83,10 @@ await benchmark('contended: callers that wait for 4 servers', async (report) => 
   }
 
   const growth = await takeTurns(
-    { many: () => timed(() => contend(pools.ours, 10_000)), few: () => timed(() => contend(pools.ours, 8)) },
+    {
+      many: () => timed(() => contend(pools.ours, 10_000, 100_000)),
+      few: () => timed(() => contend(pools.ours, 8, 100_000)),
+    },
     { rounds: 11, warmUp: 2 },
   );
   report(ratioRow({ what: 'the same, 10,000 callers', peer: '8', ours: growth.many, theirs: growth.few, target: 0.5 }));

@@ -1,7 +1,7 @@
 import type { MarkedHost } from '../../src/process/marks/marker.js';
 import type { Inspector } from '../../src/process/strays/inspector.js';
-import type { StraySystem } from '../../src/process/strays/look.js';
 import type { StdinState } from '../../src/process/strays/stdin-state.js';
+import type { StraySystem } from '../../src/process/strays/stray-scan.js';
 import { FakeTable } from './fake-table.js';
 
 /** Facts about a fake process that are not in its row of the process table. */

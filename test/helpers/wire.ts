@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { StdioChannel } from '../../src/protocol/channels/stdio-channel.js';
 import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
-import { Multiplexer, type MultiplexerOptions } from '../../src/protocol/mux/multiplexer.js';
+import { Multiplexer, type MultiplexerDeps } from '../../src/protocol/mux/multiplexer.js';
 import type { ToolChanges } from '../../src/protocol/mux/tool-list.js';
 import { Upstream } from '../../src/protocol/mux/upstream.js';
 import type { Attachment, Endpoint } from '../../src/protocol/routing.js';
@@ -66,7 +66,7 @@ export function wire(budget = new WriteBudget(1_000_000)) {
   };
 }
 
-export interface MultiplexedOptions extends Partial<Omit<MultiplexerOptions, 'clock' | 'hold' | 'budget'>> {
+export interface MultiplexedOptions extends Partial<Omit<MultiplexerDeps, 'clock' | 'keepAlive' | 'budget'>> {
   readonly budget?: WriteBudget;
   readonly maxInFlight?: number;
   readonly clientCapabilities?: Record<string, unknown>;
@@ -82,7 +82,7 @@ export function multiplexed({ budget, maxInFlight, clientCapabilities, ...option
   const mux = new Multiplexer({
     ...{ name: 'test', shared: false, retryTools: 'never', sessionsStay },
     ...options,
-    ...{ clock, hold },
+    ...{ clock, keepAlive: hold },
     budget: budget ?? shared,
   });
   /** Another process; with `connect()` it serves the sessions from then on. */

@@ -40,7 +40,9 @@ describe('a server that ends unasked', () => {
     await flush();
     launcher.last.exit({ signal: 'SIGKILL', outOfMemory: true });
     expect(await rejection(lost)).toMatchObject({
-      message: expect.stringMatching(/was ended by SIGKILL unasked: .* raise cgroupLimits\.memoryMB \(64\)/),
+      message: expect.stringMatching(
+        /was ended by SIGKILL, which the pool did not ask for: .* raise cgroupLimits\.memoryMB \(64\)/,
+      ),
       data: { reason: 'SERVER_EXITED', signal: 'SIGKILL', outOfMemory: true },
     });
     const payload = (event: string) => told.find((one) => one.event === event)?.payload;

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { ServerDefinition } from '../../src/config/options.js';
 import { MessageReader } from '../../src/protocol/channels/framing.js';
 import type { RequestId } from '../../src/protocol/json-rpc.js';
+import { OpenRequests } from '../../src/protocol/mux/open-requests.js';
 import { RequestFlow } from '../../src/protocol/mux/request-flow.js';
 import { ServerMessages } from '../../src/protocol/mux/server-messages.js';
 import { Subscriptions } from '../../src/protocol/mux/subscriptions.js';
@@ -97,15 +98,15 @@ describe('a fault of this library', () => {
     await check();
   });
 
-  it.each(['answered', 'told', 'asked', 'roomAgain'] as const)(
+  it.each(['onAnswer', 'onNotification', 'onRequest', 'onRoom'] as const)(
     '[FAULT-1] [FAULT-2] in what is done with messages of the server (%s)',
     async (method) => {
       const { client, server, wireId, check } = await waiting({ sharing: 'exclusive' });
       throwsOnce(ServerMessages.prototype, method);
-      if (method === 'answered') server.answer(wireId, {});
-      if (method === 'told') server.say({ jsonrpc: '2.0', method: 'notifications/x' });
-      if (method === 'asked') server.say({ jsonrpc: '2.0', id: 1, method: 'roots/list' });
-      if (method === 'roomAgain') await client.notify('notifications/x');
+      if (method === 'onAnswer') server.answer(wireId, {});
+      if (method === 'onNotification') server.say({ jsonrpc: '2.0', method: 'notifications/x' });
+      if (method === 'onRequest') server.say({ jsonrpc: '2.0', id: 1, method: 'roots/list' });
+      if (method === 'onRoom') await client.notify('notifications/x');
       await check();
     },
   );
@@ -138,7 +139,7 @@ describe('a fault of this library', () => {
     const { client, server, check } = await waiting({ sharing: 'shared' });
     const subscribed = client.request('resources/subscribe', { uri: 'a' });
     await flush();
-    throwsOnce(RequestFlow.prototype, 'answer');
+    throwsOnce(OpenRequests.prototype, 'answer');
     server.answer(server.received.at(-1)?.id as RequestId, {});
     expect(await rejection(subscribed)).toMatchObject({ data: { reason: 'INTERNAL_ERROR' } });
     await check();
@@ -192,10 +193,20 @@ describe('a fault of this library', () => {
     expect(await pool.getServer('a')).toMatchObject({ name: 'a' });
   });
 
+  it('[FAULT-1] [FAULT-2] while a session ends does not stop what the pool is doing', async () => {
+    const { pool, lease, server, faults } = await waiting({ sharing: 'shared' });
+    throwsOnce(Subscriptions.prototype, 'drop');
+    expect(lease.release()).toBe(true);
+    await flush();
+    expect(faults).toHaveLength(1);
+    expect(server.alive).toBe(false);
+    expect(await pool.getServer('a', { tenant: 'alice' })).toMatchObject({ name: 'a' });
+  });
+
   it('[FAULT-1] ends the server concerned, and no other', async () => {
     const { pool, server, check } = await waiting({ sharing: 'shared' });
     const bob = await pool.getServer('a', { tenant: 'bob' });
-    throwsOnce(ServerMessages.prototype, 'told');
+    throwsOnce(ServerMessages.prototype, 'onNotification');
     server.say({ jsonrpc: '2.0', method: 'notifications/x' });
     await check();
     const client = await RawClient.connect(bob.transport);

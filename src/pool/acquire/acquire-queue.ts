@@ -10,7 +10,8 @@ import { LeaseClass, type OpenEntry, ServerEntry } from '../instances/server-ent
 import type { Lease } from '../leases/lease.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
 import { AbortListeners } from './abort-listeners.js';
-import { type GiveUpReason, type LeaseRequest, Waiter, WaitingClass, WaitingServer } from './waiter.js';
+import { Deadlines } from './deadlines.js';
+import { type LeaseRequest, type OnGiveUp, Waiter, WaitingClass, WaitingServer } from './waiter.js';
 
 export interface AcquireQueueDeps {
   readonly clock: Clock;
@@ -26,6 +27,7 @@ export interface AcquireQueueDeps {
  */
 export class AcquireQueue {
   readonly #deps: AcquireQueueDeps;
+  readonly #deadlines: Deadlines<Waiter>;
   readonly #classes = new Map<LeaseClass, WaitingClass>();
   readonly #servers = new Map<string, WaitingServer>();
   readonly #scopes = new ScopeIndex<Waiter>();
@@ -40,6 +42,7 @@ export class AcquireQueue {
 
   constructor(deps: AcquireQueueDeps) {
     this.#deps = deps;
+    this.#deadlines = new Deadlines(deps.dueTimes, (waiter) => waiter.onGiveUp(waiter, 'timeout'));
   }
 
   get size(): number {
@@ -65,19 +68,14 @@ export class AcquireQueue {
   }
 
   /** Adds a caller to the end. It holds the host open while it waits. */
-  add(
-    entry: OpenEntry,
-    request: LeaseRequest,
-    stack: string | undefined,
-    onGiveUp: (waiter: Waiter, why: GiveUpReason) => void,
-  ): Waiter {
-    const { clock, dueTimes, fleet, hold } = this.#deps;
+  add(entry: OpenEntry, request: LeaseRequest, stack: string | undefined, onGiveUp: OnGiveUp): Waiter {
+    const { clock, fleet, hold } = this.#deps;
     const now = clock.now();
     const waiter = new Waiter(entry.name, request, stack, now, ++this.#arrivals, onGiveUp);
     this.#insert(waiter, fleet.classFor(entry, request));
     this.#size += 1;
     if (this.#size === 1) hold.take();
-    dueTimes.set(waiter, now + request.timeout);
+    this.#deadlines.add(waiter, now, waiter.timeout);
     this.#scopes.add(waiter);
     if (waiter.signal) this.#aborts.add(waiter.signal, waiter, (reason) => onGiveUp(waiter, { abortedBy: reason }));
     return waiter;
@@ -188,7 +186,7 @@ export class AcquireQueue {
   }
 
   #leave(waiter: Waiter): void {
-    this.#deps.dueTimes.delete(waiter);
+    this.#deadlines.delete(waiter, waiter.timeout);
     this.#scopes.delete(waiter);
     if (waiter.signal) this.#aborts.delete(waiter.signal, waiter);
     this.#extract(waiter);
@@ -232,7 +230,5 @@ function newSpecimens(): readonly object[] {
   const server = new WaitingServer(new ServerEntry(''));
   const waiting = new WaitingClass(new LeaseClass(server.entry, ''), server, () => {});
   const request = { tenant: undefined, owner: undefined, timeout: 0, signal: undefined };
-  const waiter = new Waiter('', request, undefined, 0.5, 0, () => {});
-  waiter.rank = 0.5;
-  return [server, waiting, waiter];
+  return [server, waiting, new Waiter('', request, undefined, 0.5, 0, () => {})];
 }

@@ -5,6 +5,8 @@ import { type Evictable, evictableIn, evictionOrder } from '../instances/evictio
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import { isOpen, type OpenEntry, type ServerEntry } from '../instances/server-entry.js';
+import type { Lease } from '../leases/lease.js';
+import type { LeaseManager } from '../leases/lease-manager.js';
 import type { Breakers } from '../supervision/breakers.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import { type Decision, decide, REUSE, type Room } from './admission.js';
@@ -43,11 +45,6 @@ export class Matcher {
     this.#fleet = fleet;
     this.#breakers = breakers;
     this.#clock = clock;
-  }
-
-  /** Whether callers wait because all slots of the pool are taken. */
-  get isFull(): boolean {
-    return this.#isFull;
   }
 
   /** Forgets the claims of the last search: what they counted on may have changed. */
@@ -122,10 +119,10 @@ export class Matcher {
       evictable: entry.idleCount > 0 || (entry.isFull && this.#hasSurplusStart(entry)),
     };
     const pool: Room = {
-      used: fleet.used,
-      limit: fleet.maxProcesses,
-      ending: fleet.endingCount - this.#claimed,
-      evictable: fleet.idleCount > 0 || (fleet.used >= fleet.maxProcesses && this.#hasSurplusStart()),
+      used: fleet.slots.used,
+      limit: fleet.slots.limit,
+      ending: fleet.slots.ending - this.#claimed,
+      evictable: fleet.idleCount > 0 || (fleet.slots.isFull && this.#hasSurplusStart()),
     };
     // Callers for whom a start has a seat are passed over already.
     return decide({ free: false, starting: 0, server, pool });
@@ -140,6 +137,25 @@ export class Matcher {
   evictable(entry?: ServerEntry): Evictable {
     const entries = entry ? [entry] : [...this.#fleet.entries.values()];
     return evictableIn(entries.flatMap(({ classes }) => [...classes.values()]));
+  }
+
+  /**
+   * The lease that is taken back for callers that a limit keeps waiting; undefined when none is silent for
+   * `leaseIdleTimeout` that would help. For callers of its own class one lease frees a seat. For others the whole instance
+   * must come free, so all of its leases must be silent.
+   */
+  silentLease(leases: LeaseManager, now: number): Lease | undefined {
+    for (const instance of leases.withSilentLeases) {
+      const leaseClass = this.#fleet.classOf(instance);
+      if (leaseClass === undefined) continue;
+      const next = this.#queue.classOf(leaseClass)?.next;
+      const needsSeat = next !== undefined && this.limitOf(next) !== undefined;
+      const needsSlot = this.#isFull || this.#queue.isBlocked(instance.name);
+      if (!needsSeat && !(needsSlot && leases.isAllSilent(instance, now))) continue;
+      const lease = leases.firstSilent(instance, now);
+      if (lease) return lease;
+    }
+    return undefined;
   }
 
   #hasSurplusStart(entry?: ServerEntry): boolean {

@@ -1,8 +1,8 @@
 import type { PoolError } from '../../errors.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { SessionEnd } from '../../protocol/session.js';
-import type { Clock, Timer } from '../../runtime/clock.js';
-import type { DueTimes } from '../../runtime/due-times.js';
+import type { Clock } from '../../runtime/clock.js';
+import { DueTimer, type DueTimes } from '../../runtime/due-times.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { Outbox } from '../../runtime/outbox.js';
 import type { Operations } from '../../server/instance-context.js';
@@ -20,7 +20,6 @@ import type { CrashRecovery } from '../supervision/crash-recovery.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import { InstanceChanges, type InstanceChangesDeps } from './instance-changes.js';
 import type { Match, Matcher } from './matcher.js';
-import { silentLeaseFor } from './silent-leases.js';
 import type { Starts } from './starts.js';
 import type { GiveUpReason, LeaseRequest, Waiter } from './waiter.js';
 
@@ -54,13 +53,14 @@ export class Scheduler implements Operations, LeaseCallbacks {
   /** Callers of this operation that wait, as far as is known yet. */
   readonly #newcomers: Waiter[] = [];
   #isRunning = false;
-  #timer: Timer | undefined;
-  #timerAt = Infinity;
+  readonly #timer: DueTimer;
 
   constructor(deps: SchedulerDeps) {
     this.#deps = deps;
     this.#changes = new InstanceChanges(this, deps);
-    this.#leaseDeps = { hold: deps.hold, clock: deps.clock, callbacks: this };
+    const { clock, dueTimes } = deps;
+    this.#timer = new DueTimer(clock, dueTimes, () => this.run(() => dueTimes.run(clock.now())));
+    this.#leaseDeps = { hold: deps.hold, clock, callbacks: this };
   }
 
   // Callers.
@@ -77,7 +77,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     this.#deps.leaseEvents.acquired(lease, 0);
     // A spare instance may have to take its place.
     if (entry.definition.minIdle > 0) this.run(() => {});
-    else this.#setTimer();
+    else this.#timer.set();
     return lease;
   }
 
@@ -214,9 +214,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
 
   /** The pool is closed: no time matters any more. */
   stop(): void {
-    this.#deps.dueTimes.clear();
-    this.#timer?.cancel();
-    this.#timerAt = -Infinity;
+    this.#timer.stop();
   }
 
   /** False within an operation: the outermost one is completed. */
@@ -231,7 +229,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   #complete(): void {
     try {
       this.#settle();
-      this.#setTimer();
+      this.#timer.set();
     } finally {
       this.#isRunning = false;
       this.#deps.outbox.release();
@@ -256,7 +254,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
       for (let match = matcher.next(); match !== undefined; match = matcher.next()) this.#act(match);
       if (!leases.hasSilent) break;
       const now = clock.now();
-      const silent = silentLeaseFor(queue, matcher, leases, fleet, now);
+      const silent = matcher.silentLease(leases, now);
       if (silent === undefined) break;
       const silence = Math.round(silent.silence(now));
       leases.reclaim(silent, now, `silent for ${silence} ms (leaseIdleTimeout) while a caller waited`);
@@ -296,18 +294,6 @@ export class Scheduler implements Operations, LeaseCallbacks {
     const limit = matcher.limitOf(waiter);
     if (limit === undefined) return;
     const maxInstances = fleet.entries.get(name)?.definition?.maxInstances ?? 0;
-    leaseEvents.limitReached({ name, limit, value: limit === 'maxInstances' ? maxInstances : fleet.maxProcesses });
-  }
-
-  /** One timer for all that falls due. A timer that is too early is left: it looks, and sets the next. */
-  #setTimer(): void {
-    const { clock, dueTimes } = this.#deps;
-    if (dueTimes.next >= this.#timerAt) return;
-    this.#timer?.cancel();
-    this.#timerAt = dueTimes.next;
-    this.#timer = clock.after(this.#timerAt - clock.now(), () => {
-      this.#timerAt = Infinity;
-      this.run(() => dueTimes.run(clock.now()));
-    });
+    leaseEvents.limitReached({ name, limit, value: limit === 'maxInstances' ? maxInstances : fleet.slots.limit });
   }
 }

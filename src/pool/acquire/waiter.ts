@@ -4,6 +4,7 @@ import { Heap, type HeapItem } from '../../runtime/heap.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
 import type { LeaseClass, ServerEntry } from '../instances/server-entry.js';
 import type { Lease } from '../leases/lease.js';
+import type { Expiring } from './deadlines.js';
 
 /** What a caller asks for. */
 export interface LeaseRequest extends LeaseScope {
@@ -14,15 +15,16 @@ export interface LeaseRequest extends LeaseScope {
 /** Why a caller gave up. */
 export type GiveUpReason = 'timeout' | { readonly abortedBy: unknown };
 
-/** A call of `getServer()` that has no server yet. Its place in the queue is written by `AcquireQueue`. */
-export class Waiter implements LeaseScope, Due {
-  rank = 0;
-  place = -1;
-  order = 0;
+/** Called when a caller gives up; it is in the queue then, unless it has left meanwhile. */
+export type OnGiveUp = (waiter: Waiter, why: GiveUpReason) => void;
+
+/** A call of `getServer()` that has no server yet. Its places in the queue are written by `AcquireQueue`. */
+export class Waiter implements LeaseScope, Expiring {
   /** Of the server. */
   readonly name: string;
   readonly tenant: string | undefined;
   readonly owner: string | undefined;
+  readonly timeout: number;
   readonly signal: AbortSignal | undefined;
   /** Where the caller stood, when leak detection is on. */
   readonly stack: string | undefined;
@@ -30,6 +32,7 @@ export class Waiter implements LeaseScope, Due {
   readonly since: number;
   /** The order of arrival in the whole pool. */
   readonly number: number;
+  readonly onGiveUp: OnGiveUp;
   readonly lease: Promise<Lease>;
   /** Settle {@link lease}; only `AcquireQueue` calls them. */
   resolve!: (lease: Lease) => void;
@@ -38,35 +41,34 @@ export class Waiter implements LeaseScope, Due {
   queuedIn: WaitingClass | undefined;
   previous: Waiter | undefined;
   next: Waiter | undefined;
+  deadline = 0.5;
+  sooner: Expiring | undefined;
+  later: Expiring | undefined;
   /** Whether `queue:waiting` was emitted for it. */
   announced = false;
-  readonly #onGiveUp: (waiter: Waiter, why: GiveUpReason) => void;
 
   constructor(
     name: string,
-    { tenant, owner, signal }: LeaseRequest,
+    request: LeaseRequest,
     stack: string | undefined,
     since: number,
     number: number,
-    onGiveUp: (waiter: Waiter, why: GiveUpReason) => void,
+    onGiveUp: OnGiveUp,
   ) {
+    const { tenant, owner, timeout, signal } = request;
     this.name = name;
     this.tenant = tenant;
     this.owner = owner;
+    this.timeout = timeout;
     this.signal = signal;
     this.stack = stack;
     this.since = since;
     this.number = number;
+    this.onGiveUp = onGiveUp;
     this.lease = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
     });
-    this.#onGiveUp = onGiveUp;
-  }
-
-  /** Its deadline has passed. */
-  fallDue(): void {
-    this.#onGiveUp(this, 'timeout');
   }
 }
 

@@ -4,38 +4,29 @@ import type { EndReason } from '../../server/end-reason.js';
 import { type LeaseScope, reuseKey } from './lease-scope.js';
 import type { PooledInstance } from './pooled-instance.js';
 import { isOpen, LeaseClass, type OpenEntry, ServerEntry } from './server-entry.js';
+import { Slots } from './slots.js';
 
 /** Backoff of starts for `minIdle` that fail, ms: 1 s, 2 s, 4 s, … */
 const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 60_000;
 
 /**
- * The trees of a pool, by server and by use. Counts slots: a tree has one from the tick before its spawn until its death is
- * proven. Decides nothing.
+ * The trees of a pool, by server and by use. Decides nothing.
  */
 export class Fleet {
   readonly entries = new Map<string, ServerEntry>();
   /** Those with a `minIdle`. */
   readonly withMinimum = new Set<ServerEntry>();
-  /** Most slots. */
-  readonly maxProcesses: number;
-  /** Slots taken. */
-  used = 0;
-  /** Most slots that were taken at once. */
-  mostUsed = 0;
+  readonly slots: Slots;
   idleCount = 0;
-  /** Slots that come free. */
-  endingCount = 0;
   /** Classes with starts on the way. */
   readonly starting = new Set<LeaseClass>();
   readonly #classes = new Map<PooledInstance, LeaseClass>();
-  /** Instances that wait for the slot of the one they replace, by that. */
-  readonly #successors = new Map<PooledInstance, PooledInstance>();
   readonly #changes: LeaseClass[] = [];
   #isOpen = true;
 
   constructor(maxProcesses: number) {
-    this.maxProcesses = maxProcesses;
+    this.slots = new Slots(maxProcesses);
   }
 
   /** Whether anything may still be started; false once the pool ends. */
@@ -118,31 +109,19 @@ export class Fleet {
 
   /** Whether one more tree fits into both budgets. */
   hasRoom({ isFull }: OpenEntry): boolean {
-    return !isFull && this.used < this.maxProcesses;
+    return !isFull && !this.slots.isFull;
   }
 
   /** Takes a slot for an instance that is about to be spawned. */
   addStart(entry: ServerEntry, instance: PooledInstance): void {
     this.#addStarting(entry, instance);
-    this.#take(entry);
+    this.slots.take(entry);
   }
 
   /** The same for an instance that gets the slot of `predecessor`, as soon as that is proven dead. */
   addSuccessor(entry: ServerEntry, successor: PooledInstance, predecessor: PooledInstance): void {
-    this.#successors.set(predecessor, successor);
-    this.#noLongerFrees(entry, predecessor);
+    this.slots.bequeath(entry, predecessor, successor);
     this.#addStarting(entry, successor);
-  }
-
-  /** The slot of `predecessor` stays taken by what could not be ended: its successor takes one of its own. */
-  separate(entry: ServerEntry, predecessor: PooledInstance): void {
-    if (this.#successors.delete(predecessor)) this.#take(entry);
-  }
-
-  /** The instance whose slot this one waits for; undefined when it has one of its own. */
-  predecessorOf(instance: PooledInstance): PooledInstance | undefined {
-    for (const [predecessor, successor] of this.#successors) if (successor === instance) return predecessor;
-    return undefined;
   }
 
   /** An instance begins to end: it is neither idle nor shared any more, but keeps its slot. */
@@ -152,8 +131,7 @@ export class Fleet {
     const { entry } = leaseClass;
     if (take(leaseClass.idle, instance)) this.#countIdle(entry, -1);
     take(leaseClass.shared, instance);
-    // The slot of one that has a successor does not come free, and a successor may have none yet.
-    if (!this.#successors.has(instance) && this.predecessorOf(instance) === undefined) this.#frees(entry, instance);
+    this.slots.free(entry, instance);
     this.changed(leaseClass);
   }
 
@@ -161,7 +139,7 @@ export class Fleet {
   markQuarantined(instance: PooledInstance): void {
     const leaseClass = this.#classes.get(instance);
     if (leaseClass === undefined) return;
-    this.#noLongerFrees(leaseClass.entry, instance);
+    this.slots.keep(leaseClass.entry, instance);
     this.changed(leaseClass);
   }
 
@@ -174,19 +152,7 @@ export class Fleet {
     this.#classes.delete(instance);
     entry.instances.delete(instance);
     leaseClass.instances.delete(instance);
-    this.#noLongerFrees(entry, instance);
-    const predecessor = this.predecessorOf(instance);
-    const successor = this.#successors.get(instance);
-    this.#successors.delete(instance);
-    if (predecessor) {
-      // It never had the slot: that goes to its own successor, or comes free with its predecessor.
-      this.#successors.delete(predecessor);
-      if (successor) this.#successors.set(predecessor, successor);
-      else if (predecessor.state === 'stopping') this.#frees(entry, predecessor);
-    } else if (successor === undefined) {
-      entry.used -= 1;
-      this.used -= 1;
-    }
+    this.slots.giveBack(entry, instance);
     this.changed(leaseClass);
     this.prune(leaseClass);
     if (entry.definition === undefined && entry.instances.size === 0) this.entries.delete(entry.name);
@@ -303,24 +269,9 @@ export class Fleet {
     this.changed(leaseClass);
   }
 
-  #take(entry: ServerEntry): void {
-    entry.used += 1;
-    this.used += 1;
-    this.mostUsed = Math.max(this.mostUsed, this.used);
-  }
-
   #countIdle(entry: ServerEntry, change: 1 | -1): void {
     entry.idleCount += change;
     this.idleCount += change;
-  }
-
-  #frees(entry: ServerEntry, instance: PooledInstance): void {
-    entry.ending.add(instance);
-    this.endingCount += 1;
-  }
-
-  #noLongerFrees(entry: ServerEntry, instance: PooledInstance): void {
-    if (entry.ending.delete(instance)) this.endingCount -= 1;
   }
 }
 

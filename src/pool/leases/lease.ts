@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { PoolError } from '../../errors.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
-import type { PooledTransport, Session, SessionEnd, SessionOwner } from '../../protocol/session.js';
+import type { PooledTransport, Session, SessionCallbacks, SessionEnd } from '../../protocol/session.js';
 import type { Clock } from '../../runtime/clock.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
@@ -56,7 +56,7 @@ export interface LeaseDeps {
 
 let sequence = 0;
 
-export class Lease implements PooledServer, SessionOwner, SessionEnd, LeaseNode {
+export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseNode {
   /** Unique in this process. */
   readonly number = ++sequence;
   /** In the table of leases. */

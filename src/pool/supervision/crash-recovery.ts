@@ -139,7 +139,7 @@ export class CrashRecovery {
     if (!fleet.isOpen) return 'wait';
     const entry = this.entryFor(successor);
     if (entry === undefined) return notStarted(successor, 'SERVER_STOPPED', 'it was removed', cause);
-    const predecessor = fleet.predecessorOf(successor);
+    const predecessor = fleet.slots.predecessorOf(successor);
     const isFree = predecessor === undefined || predecessor.state === 'quarantined';
     if (!isDue || !isFree) return 'wait';
     if (predecessor === undefined) return 'launch';
@@ -148,7 +148,7 @@ export class CrashRecovery {
       const why = `process ${predecessor.pid} could not be ended and keeps its slot`;
       return notStarted(successor, 'SERVER_EXITED', why, cause);
     }
-    fleet.separate(entry, predecessor);
+    fleet.slots.separate(entry, predecessor);
     return 'launch';
   }
 

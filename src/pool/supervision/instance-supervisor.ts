@@ -82,7 +82,7 @@ export class InstanceSupervisor {
       throw error;
     }
     metrics.started += 1;
-    metrics.mostProcesses = fleet.mostUsed;
+    metrics.mostProcesses = fleet.slots.mostUsed;
     emitter.emit('server:starting', serverEvent(instance));
   }
 

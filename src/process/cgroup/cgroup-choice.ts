@@ -79,8 +79,8 @@ export function firstOf(limits: object): string | undefined {
 const STARTED = 100;
 
 /**
- * Checks that a server is in the cgroup that it was started in; call it while the leader lives. If it is not, the host was
- * moved to another cgroup since the probe, or the server left: then the next start probes again.
+ * Checks that a server is in the cgroup that it was started in; call it while the leader lives. If it is not, the host
+ * was moved to another cgroup since the probe, or the server left: then the next start probes again.
  */
 export function checkJoined(cgroup: InstanceCgroup, { pid, startTime }: ProcessIdentity, now = uptime()): void {
   if (now * TICKS_PER_SECOND - startTime < STARTED || cgroup.pids().has(pid)) return;

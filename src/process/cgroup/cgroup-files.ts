@@ -2,12 +2,18 @@ import { constants, readdirSync, readFileSync, rmdirSync, writeFileSync } from '
 import { join } from 'node:path';
 import { errnoOf } from '../../errors.js';
 
-// A cgroup (version 2) is a folder of files. Reads and writes are synchronous: the kernel answers at once, no disk is involved.
+// A cgroup (version 2) is a folder of files. Reads and writes are synchronous: the kernel answers at once, no disk is
+// involved.
 
-/** The folder was removed, or has no such file. EOPNOTSUPP: a threaded cgroup shows its members in the cgroup above it. */
+/**
+ * The folder was removed, or has no such file. EOPNOTSUPP: a threaded cgroup shows its members in the cgroup above it.
+ */
 const NOTHING_THERE = ['ENOENT', 'ENODEV', 'ENOTDIR', 'EOPNOTSUPP'];
 
-/** The content of one file of a cgroup; an empty string when there is no such file. Throws when it cannot be read (EMFILE). */
+/**
+ * The content of one file of a cgroup; an empty string when there is no such file. Throws when it cannot be read
+ * (EMFILE).
+ */
 export function readCgroupFile(folder: string, file: string): string {
   try {
     return readFileSync(join(folder, file), 'latin1');
@@ -56,7 +62,10 @@ export function killCgroup(folder: string): void {
   }
 }
 
-/** Removes the cgroup and all below it, innermost first. False when a process lives there, or a folder may not be removed. */
+/**
+ * Removes the cgroup and all below it, innermost first. False when a process lives there, or a folder may not be
+ * removed.
+ */
 export function removeCgroup(folder: string): boolean {
   try {
     for (const cgroup of [folder, ...cgroupsBelow(folder)].reverse()) removeFolder(cgroup);

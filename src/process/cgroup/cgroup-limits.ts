@@ -35,10 +35,10 @@ function cpuShare(percent: number | undefined): string | undefined {
 }
 
 /**
- * Enables limits of `controller` in the cgroups below `folder`. This changes the `cgroup.subtree_control` of `folder`, which is
- * ours, and that of `parent`, because `folder` needs the controller itself. The kernel allows the change of `parent` only if
- * that holds no process or is the root cgroup: so never in the cgroup of the host, unless that is the root. The controller
- * stays enabled, because other cgroups below `parent` may depend on it by then.
+ * Enables limits of `controller` in the cgroups below `folder`. This changes the `cgroup.subtree_control` of `folder`,
+ * which is ours, and that of `parent`, because `folder` needs the controller itself. The kernel allows the change of
+ * `parent` only if that holds no process or is the root cgroup: so never in the cgroup of the host, unless that is the
+ * root. The controller stays enabled, because other cgroups below `parent` may depend on it by then.
  * @returns why it could not be enabled
  */
 export function enableController(parent: string, folder: string, controller: string): string | undefined {

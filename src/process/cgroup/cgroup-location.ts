@@ -5,7 +5,10 @@ export interface CgroupMount {
   readonly folder: string;
 }
 
-/** The mounts of cgroup2 in the content of /proc/self/mountinfo. Hosts with chroots, or with version 1 beside it, have several. */
+/**
+ * The mounts of cgroup2 in the content of /proc/self/mountinfo. Hosts with chroots, or with version 1 beside it, have
+ * several.
+ */
 export function cgroupMounts(mountinfo: string): CgroupMount[] {
   const mounts: CgroupMount[] = [];
   for (const line of mountinfo.split('\n')) {
@@ -32,8 +35,8 @@ export function ownCgroup(text: string): string | undefined {
 }
 
 /**
- * The folder of a cgroup, if the mount shows it. In a cgroup namespace both paths are relative to the root of the namespace; a
- * cgroup outside of it has `..` in its path, and no folder.
+ * The folder of a cgroup, if the mount shows it. In a cgroup namespace both paths are relative to the root of the
+ * namespace; a cgroup outside of it has `..` in its path, and no folder.
  */
 export function folderOf(path: string, { root, folder }: CgroupMount): string | undefined {
   if (path.split('/').includes('..') || root.split('/').includes('..')) return undefined;
@@ -45,9 +48,9 @@ export function folderOf(path: string, { root, folder }: CgroupMount): string | 
 const UNIT = /\.(service|scope)$/;
 
 /**
- * The cgroup of the systemd unit above ours, if there is one. With `DelegateSubgroup=`, or if the host has moved itself, the host
- * is in a cgroup below its unit, and the whole unit is delegated to it. No other cgroup above may be changed, even where the
- * permissions allow it: root owns everything, and a user owns all of its slices.
+ * The cgroup of the systemd unit above ours, if there is one. With `DelegateSubgroup=`, or if the host has moved
+ * itself, the host is in a cgroup below its unit, and the whole unit is delegated to it. No other cgroup above may be
+ * changed, even where the permissions allow it: root owns everything, and a user owns all of its slices.
  */
 export function unitAround(path: string): string | undefined {
   const [own = '', unit = ''] = path.split('/').reverse();

@@ -22,7 +22,10 @@ const SHELL_ERRORS = ['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM', 'ETIMEDOUT'];
 
 const found = new Map<string, HostCgroup | NoCgroup>();
 
-/** Tries the given place; without one, the unit above the host and the host's own cgroup. The result is kept for each place. */
+/**
+ * Tries the given place; without one, the unit above the host and the host's own cgroup. The result is kept for each
+ * place.
+ */
 export const findCgroup: CgroupFinder = (parent = '') => {
   const known = found.get(parent);
   if (known) return known;

@@ -24,8 +24,8 @@ export interface MissingLimit {
 }
 
 /**
- * The cgroup of this host process below `parent`. Each instance gets a cgroup in it. The folder exists only while there are
- * instances.
+ * The cgroup of this host process below `parent`. Each instance gets a cgroup in it. The folder exists only while there
+ * are instances.
  */
 export class HostCgroup {
   readonly folder: string;
@@ -91,7 +91,10 @@ export function hostCgroups(): string[] {
   return [...made];
 }
 
-/** Calls `listener` with the folder of each new cgroup of this host, before a server is in it. Returns a function that ends this. */
+/**
+ * Calls `listener` with the folder of each new cgroup of this host, before a server is in it. Returns a function that
+ * ends this.
+ */
 export function onHostCgroup(listener: (folder: string) => void): () => void {
   listeners.add(listener);
   return () => void listeners.delete(listener);
@@ -108,8 +111,8 @@ export function removeHostCgroup(folder: string, mark: HostMark): boolean {
 }
 
 /**
- * Whether a folder is the cgroup of the host with that mark. The path comes from a file, which may be wrong or forged: it could
- * name a link, an ordinary folder of that name, or the cgroup of another host.
+ * Whether a folder is the cgroup of the host with that mark. The path comes from a file, which may be wrong or forged:
+ * it could name a link, an ordinary folder of that name, or the cgroup of another host.
  */
 export function isCgroupOf(folder: string, mark: HostMark): boolean {
   if (!isAbsolute(folder) || normalize(folder) !== folder || basename(folder) !== `${PREFIX}${mark.text}`) return false;
@@ -117,7 +120,10 @@ export function isCgroupOf(folder: string, mark: HostMark): boolean {
   return stat?.isDirectory() === true && statfsSync(folder).type === CGROUP2;
 }
 
-/** For the last tick of this host, after all its servers were killed: waits until its cgroups are empty, and removes them. */
+/**
+ * For the last tick of this host, after all its servers were killed: waits until its cgroups are empty, and removes
+ * them.
+ */
 export function removeHostCgroupsNow(): void {
   const end = performance.now() + EXIT_WAIT;
   const sleeper = new Int32Array(new SharedArrayBuffer(4));

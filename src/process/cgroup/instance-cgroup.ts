@@ -6,7 +6,10 @@ import type { KernelVerdict } from '../launcher.js';
 import { type Fragment, refusal } from '../wrapper.js';
 import { cgroupCount, cgroupPids, isPopulated, killCgroup, removeCgroup } from './cgroup-files.js';
 
-/** The cgroup of one instance. All descendants of its leader are in it, and leave it only with write permission to another one. */
+/**
+ * The cgroup of one instance. All descendants of its leader are in it, and leave it only with write permission to
+ * another one.
+ */
 export class InstanceCgroup {
   readonly folder: string;
   readonly #removed: () => void;
@@ -17,13 +20,17 @@ export class InstanceCgroup {
     this.#removed = removed;
   }
 
-  /** What the shell does to join before it becomes the server, so that no process of the server is ever outside. Ends it on failure. */
+  /**
+   * What the shell does to join before it becomes the server, so that no process of the server is ever outside. Ends it
+   * on failure.
+   */
   join(): Fragment {
     return joinCgroup(this.folder);
   }
 
   /**
-   * Moves in a server that already runs, and the children that it has forked meanwhile. The server does not wait for it.
+   * Moves in a server that already runs, and the children that it has forked meanwhile. The server does not wait for
+   * it.
    * @param hasExited true once the pid may belong to another process
    * @throws with the errno when the kernel refuses, or when the server has ended
    */

@@ -9,62 +9,63 @@ import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
 import { hostStateOf, type LedgerEntry, type LedgerRecord, pidScope, readLedgers, removeLedger } from './ledger.js';
 
-/** What a host that died had left, and what became of it. */
+/** What a dead host had left, and what became of it. */
 export interface ReapedHost {
-  /** The pid that it had. */
+  /** The pid of the dead host. */
   readonly hostPid: number;
-  /** Who was killed. */
+  /** The processes that were killed. */
   readonly processes: readonly { readonly pid: number; readonly command: string }[];
-  /** Who lives all the same. */
+  /** The processes that live nevertheless. */
   readonly survivors: readonly { readonly pid: number; readonly command: string }[];
   /** Ms. */
   readonly duration: number;
 }
 
 /**
- * Ends what dead hosts of this user have left: those whose guardian was killed with them. One host after the other, each
- * in bounded time. Tells of each that had left something.
+ * Ends what dead hosts of this user have left because their guardian was killed with them. One host after the other,
+ * each in bounded time. Calls `onReaped` for each host that had left a process.
  */
 export async function reapDeadHosts(
   folders: readonly string[],
   platform: Platform,
-  tell: (reaped: ReapedHost) => void,
+  onReaped: (reaped: ReapedHost) => void,
   abort?: AbortSignal,
 ): Promise<void> {
   try {
     for (const { file, record } of deadHosts(folders, platform)) {
-      // The pool is shut down; its ledger stays for the next host.
+      // The pool is shut down; the ledgers stay for the next host.
       if (abort?.aborted) return;
       const { killed, survivors, quiet, duration } = await reapHost(record, platform);
       if (quiet && survivors.length === 0) removeLedger(file);
       if (killed.length + survivors.length === 0) continue;
-      tell({ hostPid: record.pid, processes: killed.map(named), survivors: survivors.map(named), duration });
+      onReaped({ hostPid: record.pid, processes: killed.map(named), survivors: survivors.map(named), duration });
     }
   } catch (error) {
-    // EMFILE. The next host tries again.
-    tellUnread(messageOf(error));
+    // EMFILE. The next host will try again.
+    noteUnread(messageOf(error));
   }
 }
 
-/** Whether the host of a mark lives, as far as a ledger tells. */
+/** Whether the host of a mark lives; undefined when no ledger mentions it. */
 export function hostLives({ text, number }: MarkedHost, folders: readonly string[], { table }: Platform) {
-  const here = pidScope();
+  const scope = pidScope();
   for (const { record } of folders.flatMap((folder) => readLedgers(folder))) {
     const { mark } = record;
     if (text === undefined ? mark.number === number : mark.text === text)
-      return hostStateOf(record, here, table) === 'living';
+      return hostStateOf(record, scope, table) === 'living';
   }
   return undefined;
 }
 
-/** How often it is tried to remove an emptied group, and ms between. */
+/** How often removing an emptied cgroup is tried. */
 const REMOVALS = 20;
+/** Ms between two tries. */
 const REMOVAL_PAUSE = 10;
 
 /** What is known of a dead host. */
 export type DeadHost = Pick<LedgerRecord, 'mark' | 'startTime' | 'cgroups'>;
 
-/** Ends all that a dead host has left: everybody in its cgroups, then everybody who bears its mark. */
+/** Ends all that a dead host has left: all processes in its cgroups, then all processes with its mark. */
 export async function reapHost(
   { mark, startTime, cgroups }: DeadHost,
   platform: Platform,
@@ -81,7 +82,7 @@ export async function reapHost(
     });
   }
   const report = await sweep({ host: mark }, platform, { ...options, since: startTime });
-  // Who was killed leaves his group a moment after he is dead.
+  // A killed process leaves its cgroup a moment after its death.
   for (const folder of cgroups) {
     for (let tries = 0; tries < REMOVALS && isThere(folder, mark); tries++) {
       if (removeHostCgroup(folder, mark)) break;
@@ -99,41 +100,42 @@ function isThere(folder: string, mark: HostMark): boolean {
   }
 }
 
-/** A process that is dying when it is swept was killed once. */
+/** A process that was dying during the sweep appears in both lists. */
 function distinct(rows: readonly ProcessRow[]): ProcessRow[] {
   return [...new Map(rows.map((row) => [`${row.pid}@${row.startTime}`, row])).values()];
 }
 
-/** Of folders that may be gone, or another's by now. */
+/** For folders that may be gone, or belong to another user by now. */
 function attempt(action: () => void): void {
   try {
     action();
   } catch {
-    // The marks say who is left.
+    // The sweep by marks finds what is left.
   }
 }
 
-/** Those that left something, or may have. Forgets those of which nothing can be left. */
+/** The dead hosts that may have left processes. Removes the ledgers of those that cannot. */
 function deadHosts(folders: readonly string[], { table }: Platform): LedgerEntry[] {
-  const here = pidScope();
-  // Who bears the mark of a dead host was a server of it, or was started by one. If that is ourselves, so are our servers.
+  const scope = pidScope();
+  // A process with the mark of a dead host descends from one of its servers. If this host is one, its own servers are,
+  // too.
   const around = new Set([hostMark(), ...outerHosts()].map(({ number }) => number));
   return folders
     .flatMap((folder) =>
       readLedgers(folder, (problem, damaged) => {
-        tellUnread(problem);
-        // So that it is told of once.
+        noteUnread(problem);
+        // So that it is reported only once.
         if (damaged !== undefined) removeLedger(damaged);
       }),
     )
     .filter(({ file, record }) => {
-      const fate = hostStateOf(record, here, table);
+      const fate = hostStateOf(record, scope, table);
       if (fate === 'over') removeLedger(file);
       return fate === 'dead' && !around.has(record.mark.number);
     });
 }
 
-function tellUnread(problem: string): void {
+function noteUnread(problem: string): void {
   noteProblem({
     part: 'ledger',
     reason: `a ledger was not read: ${problem}`,

@@ -1,14 +1,18 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 
-/** Where the fuses stand in an Electron binary: this text, a version, their number, then a byte for each (@electron/fuses). */
+/**
+ * The fuses in an Electron binary, as the package `@electron/fuses` describes them: this string, a version byte, their
+ * number, then a byte for each.
+ */
 const SENTINEL = 'dL7pKGdnNz796PbbjQWNKmHXBZaB9tsX';
 const RUN_AS_NODE = SENTINEL.length + 2;
 const DISABLED = '0'.charCodeAt(0);
 const CHUNK = 4 * 1_048_576;
 
 /**
- * Whether this Electron ignores ELECTRON_RUN_AS_NODE, and would open the application instead. Its makers may turn that fuse
- * off, which nothing but the binary tells: the whole of it is read, at most once, and only where the host is Electron.
+ * Whether this Electron ignores ELECTRON_RUN_AS_NODE and would open the application instead. The makers of an
+ * application can turn that fuse off, and only the binary shows it. The binary is read at most once, and only where the
+ * host is Electron.
  */
 export function refusesToBeNode(executable: string): boolean {
   const found = known.get(executable) ?? fuseIsOff(executable);
@@ -23,7 +27,7 @@ function fuseIsOff(executable: string): boolean {
   try {
     descriptor = openSync(executable, 'r');
     const buffer = Buffer.allocUnsafe(CHUNK + SENTINEL.length * 2);
-    // What the chunk before ended with stays in front: the sentinel may lie across two.
+    // The end of each chunk is kept in front of the next, because the sentinel may lie across two chunks.
     let kept = 0;
     for (;;) {
       const read = readSync(descriptor, buffer, kept, CHUNK, null);
@@ -35,7 +39,7 @@ function fuseIsOff(executable: string): boolean {
       filled.copy(buffer, 0, filled.length - kept);
     }
   } catch {
-    // It cannot be read; then nobody has turned anything off in it that is known.
+    // A binary that cannot be read counts as unchanged.
     return false;
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);

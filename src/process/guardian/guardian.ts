@@ -7,36 +7,37 @@ import type { ProcessIdentity } from '../process-table.js';
 import { GUARDIAN_NAME, guardianLine, guardianScript } from './guardian-script.js';
 import type { ReaperProgram } from './reaper-program.js';
 
-/** What a guardian is made of. */
+/** What a guardian needs to know at its start. */
 export interface GuardianPlan {
-  /** A POSIX shell that can be used; without one the reaper itself keeps watch, which costs the memory of a Node. */
+  /** A usable POSIX shell. Without one the reaper itself keeps watch, which costs the memory of a Node process. */
   readonly shell: string | undefined;
-  /** Undefined where servers bear no marks: then nothing can be swept. */
+  /** Undefined where servers have no marks: then there is nothing to sweep. */
   readonly host: HostMark | undefined;
-  /** Undefined when it was removed since the pool was made. */
+  /** Undefined when its file was removed since the pool was created. */
   readonly reaper: ReaperProgram | undefined;
   /** Start time of the host. */
   readonly since: number;
-  /** The ledger of the host, to be removed when nothing is left. */
+  /** The ledger of the host, which is removed when no process is left. */
   readonly ledger: string | undefined;
   /** The folders of its cgroups. */
   readonly cgroups: readonly string[];
 }
 
-/** How many deaths in `DEATHS_WITHIN` ms are taken for accidents; it is not replaced after more. */
+/** After more deaths than this within `DEATHS_WITHIN` ms the guardian is not replaced at once. */
 const MOST_DEATHS = 5;
 const DEATHS_WITHIN = 60_000;
-/** What one that was told to end gets for it, before it is killed: it may be stopped. */
+/** How long a guardian may take to end, ms; then it is killed, since it may be stopped (SIGSTOP). */
 const END_GRACE = 500;
 
-/** How a guardian is started; undefined when there is neither a shell nor a Node for it. */
+/** The command line of a guardian; undefined when there is neither a shell nor a reaper. */
 export function guardianCommand(
   plan: GuardianPlan,
   identity: ShellIdentity,
 ): { file: string; args: string[] } | undefined {
   const { shell, reaper, host, since, ledger, cgroups } = plan;
   const about = [host?.text ?? '', String(since), ledger ?? '', ...cgroups];
-  // The name is the one thing in its command line that somebody can look for: it stands where a folder could.
+  // The reaper takes this argument for a folder and ignores it. It is there so that the process can be found by its
+  // name.
   if (shell === undefined) {
     return reaper && { file: reaper.executable, args: [reaper.file, 'watch', ...about, GUARDIAN_NAME] };
   }
@@ -46,20 +47,20 @@ export function guardianCommand(
 }
 
 /**
- * The process that outlives the host for a moment: it learns of the host's death by the end of its stdin, whatever the
- * host died of. One that dies is replaced, and told everything again.
+ * The process that outlives the host for a moment: the end of its stdin tells it that the host is dead, whatever the
+ * cause. A guardian that dies is replaced, and the new one gets all information again.
  */
 export class Guardian {
   readonly #plan: () => GuardianPlan;
   readonly #identity: ShellIdentity;
-  /** pid → who leads a group that is to be killed. */
+  /** pid → leader of a process group that is to be killed. */
   readonly #watched = new Map<number, ProcessIdentity>();
   #child: ChildProcess | undefined;
   #deaths: number[] = [];
   #retry: NodeJS.Timeout | undefined;
   #ended: Promise<void> = Promise.resolve();
 
-  /** `plan` is made anew for each that is started: a shell, a reaper, a ledger may come and go. */
+  /** `plan` is called for each start of a guardian, because shell, reaper and ledger may change. */
   constructor(identity: ShellIdentity, plan: () => GuardianPlan) {
     this.#identity = identity;
     this.#plan = plan;
@@ -69,12 +70,12 @@ export class Guardian {
     return this.#child?.pid;
   }
 
-  /** Resolves when no guardian runs that was told to end. */
+  /** Resolves when the last guardian has ended. */
   get ended(): Promise<void> {
     return this.#ended;
   }
 
-  /** Starts one, unless one runs. */
+  /** Starts a guardian, unless one runs. */
   start(): void {
     if (this.#child) return;
     clearTimeout(this.#retry);
@@ -87,7 +88,7 @@ export class Guardian {
         stdio: ['pipe', 'ignore', 'ignore'],
         env: environment(plan),
         cwd: '/',
-        // Of the host's session it would get the signals that end the host.
+        // In the session of the host it would get the signals that end the host.
         detached: true,
         windowsHide: true,
       });
@@ -104,43 +105,43 @@ export class Guardian {
       child.once('error', (error) => gone(messageOf(error)));
       child.once('exit', (code, signal) => gone(`it ended (${signal ?? code})`));
     });
-    // EPIPE: it is dead, and its exit will be told.
+    // EPIPE: it is dead, and its exit event follows.
     child.stdin?.on('error', () => {});
     child.unref();
     (child.stdin as (NodeJS.WritableStream & { unref?(): void }) | null)?.unref?.();
-    for (const leader of this.#watched.values()) this.#tell(guardianLine('+', leader, this.#identity));
+    for (const leader of this.#watched.values()) this.#send(guardianLine('+', leader, this.#identity));
   }
 
-  /** Kills the group of `leader` when the host is dead. */
+  /** When the host is dead, the guardian kills the group of `leader`. */
   watch(leader: ProcessIdentity): void {
     this.#watched.set(leader.pid, leader);
-    this.#tell(guardianLine('+', leader, this.#identity));
+    this.#send(guardianLine('+', leader, this.#identity));
   }
 
-  /** Nothing is left of that group: its number may be somebody else's soon. */
+  /** Call it when no process of that group is left, because its number may be reused soon. */
   forget(leader: ProcessIdentity): void {
     if (this.#watched.get(leader.pid)?.startTime === leader.startTime) this.#watched.delete(leader.pid);
-    this.#tell(guardianLine('-', leader, this.#identity));
+    this.#send(guardianLine('-', leader, this.#identity));
   }
 
-  /** Kills everybody in this folder, too; whoever replaces this one finds it in its plan. */
+  /** When the host is dead, the guardian kills all in this cgroup, too. Its successors find it in their plan. */
   watchCgroup(folder: string): void {
-    this.#tell(`c ${folder}\n`);
+    this.#send(`c ${folder}\n`);
   }
 
-  /** Nothing is left to be watched. */
+  /** Ends the guardian. Call it when no server is left. */
   end(): void {
     clearTimeout(this.#retry);
     const child = this.#child;
     this.#child = undefined;
     if (child === undefined) return;
     child.stdin?.end('q\n');
-    // Our own child, which is not collected before its exit is told: its number is nobody else's.
+    // It is our own child, so its pid is not reused before Node has reported its exit.
     const timer = setTimeout(() => child.kill('SIGKILL'), END_GRACE).unref();
     child.once('exit', () => clearTimeout(timer));
   }
 
-  #tell(line: string): void {
+  #send(line: string): void {
     this.#child?.stdin?.write(line);
   }
 
@@ -152,7 +153,7 @@ export class Guardian {
     else this.#giveUp(`it dies again and again: ${why}`);
   }
 
-  /** Until the next server starts, or time has passed. */
+  /** Tries again with the next server, or a minute later. */
   #giveUp(why: string): void {
     noteProblem({
       part: 'guardian',
@@ -166,8 +167,8 @@ export class Guardian {
 }
 
 /**
- * Of this host's own marks it must bear none, or its sweep would find itself. Those of an outer pool it keeps: when that
- * ends this host, nothing of it lives on.
+ * The guardian must not have a mark of this host, or its sweep would find it. It keeps the marks of outer pools: when
+ * an outer pool ends this host, the guardian ends with it.
  */
 function environment({ reaper }: GuardianPlan): Record<string, string> {
   const outer = process.env[MARK_VARIABLE];

@@ -10,34 +10,38 @@ import { type LedgerRecord, pidScope, removeLedger, writeLedger } from './ledger
 import { findReaper, type ReaperChoice } from './reaper-program.js';
 import { runtimeFolders } from './runtime-folder.js';
 
-/** What pools may say of the guardian and the ledger of their host. */
+/** What the options of a pool may set for the guardian and the ledger of their host. */
 export interface GuardChoice extends ReaperChoice {
   readonly runtimeDirectory?: string | undefined;
 }
 
-/** One server, as long as anything of it may live. */
+/** The watch over one server, as long as a process of it may live. */
 export interface Watch {
-  /** It runs: its group dies with the host. */
+  /** It runs: from now on its group is killed when the host is dead. */
   started(leader: ProcessIdentity): void;
-  /** Nothing of it is left, or nothing was started. What comes later does nothing. */
+  /** No process of it is left, or none was started. Further calls have no effect. */
   ended(): void;
 }
 
-/** What is in force now. */
+/** The guardian and the ledger now. */
 export interface GuardStatus {
   /** The pid of the guardian; undefined while no server runs, or when none could be started. */
   readonly guardian: number | undefined;
-  /** The file that tells the next host of this one; undefined while no server runs, or when none could be written. */
+  /**
+   * The file that informs the next host about this one; undefined while no server runs, or when it could not be
+   * written.
+   */
   readonly ledger: string | undefined;
 }
 
-/** Sees to it that servers die with their host. One for all pools of a host (of a thread, where there are workers). */
+/** Ensures that servers die with their host. One for all pools of a host; each worker thread has its own. */
 export class HostGuard {
   readonly #platform: Platform;
   #choice: GuardChoice = {};
   #guardian: Guardian | undefined;
-  /** Servers that the guardian watches, and all. */
+  /** Servers that the guardian watches. */
   #guarded = 0;
+  /** All servers. */
   #servers = 0;
   #ledger: string | undefined;
   readonly #cgroups = new Set<string>();
@@ -47,8 +51,8 @@ export class HostGuard {
   }
 
   /**
-   * Takes over what a pool says. `guards`: whether that pool wants the guardian.
-   * @throws PoolError `INVALID_OPTIONS` when the reaper cannot be run, or another pool of this host says something else
+   * Takes over the choices of a pool. `guards`: whether that pool uses the guardian.
+   * @throws PoolError `INVALID_OPTIONS` when the reaper cannot run, or another pool of this host has set another value
    */
   configure(choice: GuardChoice, guards: boolean): void {
     const merged: Record<string, string | undefined> = { ...this.#choice };
@@ -68,15 +72,17 @@ export class HostGuard {
     this.#choice = merged;
   }
 
-  /** The folders in which ledgers of this user may be. */
+  /** The folders that may contain ledgers of this user. */
   get folders(): string[] {
     return runtimeFolders(this.#choice.runtimeDirectory);
   }
 
-  /** A server is about to be spawned: from now on there is no moment in which nobody watches it. */
+  /**
+   * Call it before each spawn, so that the server is watched from its first moment. `guarded`: by the guardian, too.
+   */
   enter(guarded: boolean): Watch {
     this.#servers += 1;
-    // Folders for temporary files are tidied up by others.
+    // The system may clean up folders for temporary files.
     if (this.#ledger === undefined || !existsSync(this.#ledger)) this.#writeLedger();
     if (guarded) {
       this.#guarded += 1;
@@ -100,16 +106,16 @@ export class HostGuard {
     };
   }
 
-  /** The host has a folder for the cgroups of its servers. */
+  /** Adds a host cgroup, which the guardian kills when the host is dead. */
   watchCgroup(folder: string): void {
-    // Of a line of its own in what the guardian is told.
+    // The guardian gets one folder per line.
     if (this.#cgroups.has(folder) || folder.includes('\n')) return;
     this.#cgroups.add(folder);
     this.#guardian?.watchCgroup(folder);
     if (this.#servers > 0) this.#writeLedger();
   }
 
-  /** Resolves when nothing of the guardian runs without a server. */
+  /** Resolves when the guardian has ended, if it has no server left. */
   async settled(): Promise<void> {
     if (this.#guarded === 0) await this.#guardian?.ended;
   }
@@ -144,7 +150,7 @@ export class HostGuard {
   }
 
   #writeLedger(): void {
-    // Without marks there is nothing by which a later host could find what this one left.
+    // Without marks a later host could not find what this one has left.
     if (!this.#platform.marks) return;
     try {
       this.#ledger = writeLedger(this.#record(), this.folders);
@@ -153,14 +159,14 @@ export class HostGuard {
       noteProblem({
         part: 'ledger',
         reason: `no ledger can be written: ${messageOf(error)}; name a folder of this user in guardian.runtimeDirectory`,
-        consequence: 'what a host and its guardian leave that are killed together is not found by the next host',
+        consequence: 'when this host and its guardian are killed together, the next host does not find what they leave',
       });
     }
   }
 
   #record(): LedgerRecord {
     const startTime = this.#platform.table.read(process.pid)?.startTime;
-    // With another one the next host would take this one for dead.
+    // With a wrong start time the next host would take this host for dead.
     if (startTime === undefined) throw new Error('the start time of this process is not shown');
     return { mark: hostMark(), pid: process.pid, startTime, ...pidScope(), cgroups: [...this.#cgroups] };
   }
@@ -170,7 +176,7 @@ function refuse(problem: string): never {
   throw new PoolError('INVALID_OPTIONS', problem, { problems: [problem] });
 }
 
-/** One for all copies of this version of the package in this thread. */
+/** Shared by all copies of this version of the package in this thread. */
 const PLACE = Symbol.for('mcp-server-pool.guard/1');
 
 export function hostGuard(platform: Platform): HostGuard {

@@ -17,38 +17,41 @@ import { type HostMark, parseHostMark } from '../marks/marker.js';
 import type { ProcessTable } from '../process-table.js';
 import { folderProblem, makePrivate } from './runtime-folder.js';
 
-/** What a host writes down of itself, for those who come after it. Never child pids: they are not to be trusted later. */
+/** What a host writes down about itself for later hosts. No child pids, because pids are reused. */
 export interface LedgerRecord {
   readonly mark: HostMark;
   readonly pid: number;
   /** Ticks since boot. */
   readonly startTime: number;
-  /** Numbers and times mean nothing after another boot. */
+  /** Pids and start times are valid only within one boot. */
   readonly bootId: string;
   /**
-   * Whose numbers and times they are, by their namespaces: in another container they are another's, though it may see the
-   * same folder.
+   * The pid and time namespaces in which pid and start time are valid. Another container may see the same folder, but
+   * has other namespaces.
    */
   readonly namespaces: string;
   /** The folders of its cgroups. */
   readonly cgroups: readonly string[];
 }
 
-/** What is known of a record that was found. */
+/** A record that was found, and its file. */
 export interface LedgerEntry {
   readonly file: string;
   readonly record: LedgerRecord;
 }
 
-/** Ours have 200 to 400 bytes, and each cgroup adds its path. */
+/** A ledger has 200 to 400 bytes, and the paths of its cgroups. */
 const LARGEST = 65_536;
-/** A folder with more files is read up to here. */
+/** At most this many files of a folder are read. */
 const MOST_FILES = 10_000;
-/** The number is that of the format: files of another are for another version of this package to read. */
+/** `1` is the version of the format. Files of other versions are left to other versions of this package. */
 const SUFFIX = '.1.json';
 const FILE = /^[0-9a-f]{32}\.1\.json$/;
 
-/** Writes `record` into the first of `folders` that can be used. Returns the file; throws with what is wrong with each. */
+/**
+ * Writes `record` into the first usable folder. Returns the file.
+ * @throws Error that says what is wrong with each folder
+ */
 export function writeLedger(record: LedgerRecord, folders: readonly string[]): string {
   const problems: string[] = [];
   for (const folder of folders) {
@@ -56,7 +59,7 @@ export function writeLedger(record: LedgerRecord, folders: readonly string[]): s
       makePrivate(folder);
       const file = join(folder, record.mark.text + SUFFIX);
       const { mark, ...rest } = record;
-      // Whole or not at all, whenever the host dies.
+      // Atomic: complete or not there, whenever the host dies.
       writeFileSync(`${file}.new`, JSON.stringify({ mark: mark.text, ...rest }), { mode: 0o600 });
       renameSync(`${file}.new`, file);
       return file;
@@ -67,18 +70,18 @@ export function writeLedger(record: LedgerRecord, folders: readonly string[]): s
   throw new Error(problems.length > 0 ? problems.join('; ') : 'there is no place for one');
 }
 
-/** The host has nothing to hand down any more. */
+/** Removes a ledger. Call it when no process of its host is left. */
 export function removeLedger(file: string): void {
   try {
     unlinkSync(file);
   } catch {
-    // Removed by hand, or with its folder.
+    // It was removed already, by hand or with its folder.
   }
 }
 
 /**
- * The records in `folder`. What is none, or not this user's, is told to `onProblem`, with the file when it is one of ours
- * that is damaged. A folder that is not there holds nothing.
+ * The records in `folder`; none if there is no such folder. A file that is no ledger, or belongs to another user, is
+ * reported to `onProblem`; with its path if it is a damaged ledger of this user.
  */
 export function readLedgers(
   folder: string,
@@ -99,7 +102,7 @@ export function readLedgers(
     return [];
   }
   const entries: LedgerEntry[] = [];
-  for (const name of anyOf(names.filter((each) => FILE.test(each)))) {
+  for (const name of sample(names.filter((each) => FILE.test(each)))) {
     const file = join(folder, name);
     const found = readRecord(file, name.slice(0, -SUFFIX.length));
     if (found === 'gone') continue;
@@ -110,8 +113,8 @@ export function readLedgers(
   return entries;
 }
 
-/** Of too many not the same each time: what one host does not get to is for the next. */
-function anyOf(names: readonly string[]): readonly string[] {
+/** If there are too many, a different part each time: one host after the other reads the rest. */
+function sample(names: readonly string[]): readonly string[] {
   if (names.length <= MOST_FILES) return names;
   const from = Math.floor(Math.random() * names.length);
   return [...names.slice(from), ...names.slice(0, from)].slice(0, MOST_FILES);
@@ -122,7 +125,7 @@ type Unreadable = 'gone' | { readonly problem: string; readonly isOurs: boolean 
 function readRecord(file: string, mark: string): LedgerRecord | Unreadable {
   let descriptor: number | undefined;
   try {
-    // Not through a link, and not waiting for the other end of a named pipe.
+    // O_NOFOLLOW: not through a link. O_NONBLOCK: does not wait for the writer of a named pipe.
     descriptor = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     const stat = fstatSync(descriptor);
     if (stat.uid !== process.getuid?.()) return { problem: 'it belongs to another user', isOurs: false };
@@ -130,7 +133,7 @@ function readRecord(file: string, mark: string): LedgerRecord | Unreadable {
     if (stat.size > LARGEST) return { problem: `it is too large (${stat.size} bytes)`, isOurs: true };
     const buffer = Buffer.alloc(LARGEST);
     const record = parseRecord(buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, LARGEST, 0)));
-    // Under another name it would speak for a host that has a ledger of its own.
+    // Under another name it would describe a host that has a ledger of its own.
     return record?.mark.text === mark ? record : { problem: 'it is no ledger', isOurs: true };
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return 'gone';
@@ -140,7 +143,7 @@ function readRecord(file: string, mark: string): LedgerRecord | Unreadable {
   }
 }
 
-/** Undefined for anything that was not written by `writeLedger`. */
+/** Parses a ledger. Undefined for anything that `writeLedger` did not write. */
 export function parseRecord(text: string): LedgerRecord | undefined {
   let value: unknown;
   try {
@@ -159,7 +162,7 @@ export function parseRecord(text: string): LedgerRecord | undefined {
   return { mark, pid, startTime, bootId, namespaces, cgroups };
 }
 
-/** What makes numbers of processes comparable: this boot of this machine, this container. Throws without /proc. */
+/** Pids and start times can be compared only within one boot and one set of namespaces. Throws without /proc. */
 export function pidScope(): Pick<LedgerRecord, 'bootId' | 'namespaces'> {
   return {
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
@@ -178,16 +181,16 @@ function namespaceOf(kind: string): string {
 }
 
 /**
- * `dead`: nothing of that host runs, but what it left may. `over`: not even that. `living` also where it cannot be told,
- * because its number is one of another container.
+ * `dead`: the host is dead, but processes that it left may live. `over`: these are gone too, since the machine was
+ * booted again. `living` also if that cannot be decided, because the pid belongs to another container.
  */
 export function hostStateOf(
   { pid, startTime, bootId, namespaces }: LedgerRecord,
-  here: Pick<LedgerRecord, 'bootId' | 'namespaces'>,
+  scope: Pick<LedgerRecord, 'bootId' | 'namespaces'>,
   table: ProcessTable,
 ): 'living' | 'dead' | 'over' {
-  if (bootId !== here.bootId) return 'over';
-  if (namespaces !== here.namespaces) return 'living';
+  if (bootId !== scope.bootId) return 'over';
+  if (namespaces !== scope.namespaces) return 'living';
   const row = table.read(pid);
   return row === undefined || row.startTime !== startTime || row.dead ? 'dead' : 'living';
 }

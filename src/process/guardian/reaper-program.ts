@@ -3,37 +3,37 @@ import { fileURLToPath } from 'node:url';
 import { reaperUrl } from '../../reaper-url.js';
 import { refusesToBeNode } from './electron-fuse.js';
 
-/** The reaper as a program of its own: what is started when the host is dead. */
+/** How the reaper is started when the host is dead. */
 export interface ReaperProgram {
-  /** Runs JavaScript. */
+  /** A program that runs JavaScript. */
   readonly executable: string;
   readonly file: string;
-  /** What the executable needs to behave as Node. */
+  /** The variables that make the executable behave like Node. */
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** What a host may say of it. */
+/** What the options of a pool may set. */
 export interface ReaperChoice {
   readonly reaper?: string | undefined;
   readonly executable?: string | undefined;
 }
 
-/** This process, as far as it decides how a script is run. */
+/** The properties of this process that decide how a script can be run. */
 export interface HostRuntime {
   readonly execPath: string;
   readonly versions: Readonly<Record<string, string | undefined>>;
-  /** A program with its scripts inside, which would start itself again: a single executable application, or one of pkg. */
+  /** A single executable application, or one made by pkg: it contains its scripts, and would start itself again. */
   readonly isSelfContained: boolean;
-  /** Where the reaper is if nobody has moved it. */
+  /** The default place of the reaper. */
   readonly reaperUrl: string | undefined;
 }
 
 interface Problem {
-  /** What is wrong, and what to do. */
+  /** What is wrong, and what to do about it. */
   readonly problem: string;
 }
 
-/** Where the reaper is, and who runs it; or what is wrong. */
+/** Finds the reaper and the executable that runs it, or what is wrong. */
 export function findReaper(choice: ReaperChoice, runtime: HostRuntime = currentRuntime()): ReaperProgram | Problem {
   const runner = findRunner(choice.executable, runtime);
   if ('problem' in runner) return runner;
@@ -41,7 +41,7 @@ export function findReaper(choice: ReaperChoice, runtime: HostRuntime = currentR
   return typeof file === 'string' ? { ...runner, file } : file;
 }
 
-/** Without it Electron would open the application once more. */
+/** Without this variable Electron would open the application again. */
 const ELECTRON = { ELECTRON_RUN_AS_NODE: '1' };
 const OR_NONE = 'or say guardian: { enabled: false }';
 
@@ -62,10 +62,10 @@ function findRunner(
   return { executable: execPath, env: isElectron ? ELECTRON : {} };
 }
 
-/** `readsAsar`: who runs it can read what is inside of an archive of Electron. */
+/** `readsAsar`: the executable can read files inside an archive of Electron. */
 function findFile(chosen: string | undefined, url: string | undefined, readsAsar: boolean): string | Problem {
   const file = chosen ?? (url?.startsWith('file:') ? fileURLToPath(url) : undefined);
-  // In there it is a file only for a host that was taught to look into archives (yarn's Plug'n'Play, Electron).
+  // A path inside an archive is a file only for runtimes that read archives (yarn's Plug'n'Play, Electron).
   const isPacked = file !== undefined && (/\.zip\//.test(file) || (/\.asar\//.test(file) && !readsAsar));
   if (file !== undefined && existsSync(file) && !isPacked) return file;
   const what = 'the reaper of mcp-server-pool (dist/reaper.js of the package)';
@@ -82,7 +82,7 @@ function currentRuntime(): HostRuntime {
 
 function isSelfContained(): boolean {
   if ('pkg' in process) return true;
-  // Since Node 20.12, and only asked for where it exists.
+  // node:sea exists since Node 20.12.
   const sea = process.getBuiltinModule?.('node:sea') as { isSea?(): boolean } | undefined;
   return sea?.isSea?.() ?? false;
 }

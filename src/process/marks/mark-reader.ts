@@ -6,17 +6,21 @@ import { environmentMatches, type Mark, marksIn, rlimitIn, rlimitMatches } from 
 /** Whether a process has a mark. `inner`: it has that of an inner host, as far as the {@link InnerHosts} know. */
 export type MarkMatch = boolean | 'inner';
 
-/** Reads whether a process has a mark, and adds the hosts that it finds to `inner`. Throws when the system does not say. */
+/**
+ * Reads whether a process has a mark, and adds the hosts that it finds to `inner`. Throws when the system does not say.
+ */
 export type MarkReader = (pid: number, mark: Mark, inner?: InnerHosts) => MarkMatch;
 
-/** Most environments have less than 4 KB; args and environment together may have 6 MB. The buffer grows, and is reused. */
+/**
+ * Most environments have less than 4 KB; args and environment together may have 6 MB. The buffer grows, and is reused.
+ */
 let environ = Buffer.allocUnsafe(65_536);
 /** /proc/PID/limits has 17 lines of 80 bytes. */
 const limits = Buffer.allocUnsafe(4_096);
 
 /**
- * Linux: reads the environment first, and the limits only if the environment has no such mark: it was emptied (`env -i`),
- * overwritten by a program that shows a title there, or may not be read because the process is not dumpable.
+ * Linux: reads the environment first, and the limits only if the environment has no such mark: it was emptied (`env
+ * -i`), overwritten by a program that shows a title there, or may not be read because the process is not dumpable.
  */
 export const readMarks: MarkReader = (pid, mark, inner) => {
   let marks: readonly string[] = [];

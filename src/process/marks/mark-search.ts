@@ -5,8 +5,9 @@ import type { MarkMatch, MarkReader } from './mark-reader.js';
 import type { Mark } from './marker.js';
 
 /**
- * From this age on, in ticks, a process without the mark counts as unrelated for good. Between fork and exec a child has no mark
- * yet, and gets it also if its host is killed at that moment. That takes about a millisecond; this is a second.
+ * From this age on, in ticks, a process without the mark counts as unrelated for good. Between fork and exec a child
+ * has no mark yet, and gets it also if its host is killed at that moment. That takes about a millisecond; this is a
+ * second.
  */
 const SETTLED = 100;
 
@@ -22,8 +23,9 @@ export interface SearchOptions {
 }
 
 /**
- * Finds the processes with a mark, in scan after scan. Most processes of a machine are older than the server, or in a session
- * that is older; they are never read. Each other process is read only until it is old enough to count as unrelated for good.
+ * Finds the processes with a mark, in scan after scan. Most processes of a machine are older than the server, or in a
+ * session that is older; they are never read. Each other process is read only until it is old enough to count as
+ * unrelated for good.
  */
 export class MarkSearch {
   readonly #mark: Mark;
@@ -35,7 +37,10 @@ export class MarkSearch {
   /** How many inner hosts were known when `#unrelated` was judged. */
   #judgedBy: number;
   #rows: ReadonlyMap<number, ProcessRow> = new Map();
-  /** Unrelated processes of the scan before, pid → start time. What a scan does not see is dropped, so this never exceeds the table. */
+  /**
+   * Unrelated processes of the scan before, pid → start time. What a scan does not see is dropped, so this never
+   * exceeds the table.
+   */
   #unrelated = new Map<number, number>();
   /** The same for the current scan. */
   #seen = new Map<number, number>();
@@ -62,8 +67,8 @@ export class MarkSearch {
   }
 
   /**
-   * Reads the inner hosts from the members of the tree, since a pool may run in one of them. Young members are read in every
-   * scan, because they may get their environment only now.
+   * Reads the inner hosts from the members of the tree, since a pool may run in one of them. Young members are read in
+   * every scan, because they may get their environment only now.
    */
   learnFrom(members: Iterable<ProcessRow>): void {
     const learntFrom = new Map<number, number>();
@@ -106,8 +111,8 @@ export class MarkSearch {
   }
 
   /**
-   * Reads the mark again, and then the row: the mark may be that of another process which got the pid meanwhile. Call it right
-   * before a signal.
+   * Reads the mark again, and then the row: the mark may be that of another process which got the pid meanwhile. Call
+   * it right before a signal.
    */
   matchNow({ pid, startTime }: ProcessRow): MarkMatch {
     const match = this.#readMark(pid, this.#mark, this.#inner);

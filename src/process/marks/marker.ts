@@ -85,7 +85,10 @@ export function environmentValue({ host, instance }: InstanceMark, outer = proce
   return [...marks, `${host.text}.${instance}`].join(SEPARATOR);
 }
 
-/** Splits the hosts in `marks`: up to and with that of `mark`, and those further in. Both are empty when `mark` is not there. */
+/**
+ * Splits the hosts in `marks`: up to and with that of `mark`, and those further in. Both are empty when `mark` is not
+ * there.
+ */
 export function hostsAround(marks: readonly string[], mark: Mark): { outer: HostMark[]; inner: HostMark[] } {
   const at = marks.findIndex((one) => environmentMatches([one], mark));
   const hosts = marks.map((one) => parseHostMark(one.slice(0, 32)));
@@ -130,8 +133,8 @@ export function environmentMatches(marks: readonly string[], { host, instance }:
 }
 
 /**
- * The limit of file locks that marks an instance: 62 bits, those of the host first. Linux has ignored RLIMIT_LOCKS since 2.6;
- * every fork and exec inherits it, and /proc shows it for every process.
+ * The limit of file locks that marks an instance: 62 bits, those of the host first. Linux has ignored RLIMIT_LOCKS
+ * since 2.6; every fork and exec inherits it, and /proc shows it for every process.
  */
 export function rlimitValue({ host, instance }: InstanceMark): bigint {
   return (BigInt(host.number) << 31n) | BigInt(instance);

@@ -46,8 +46,8 @@ const LONGEST_PAUSE = 25;
 const LONGEST_CHASE = 2_000;
 
 /**
- * Kills all processes with `mark`. Scans again until several scans in a row find none, and every process that was started
- * meanwhile was read. Bounded in time.
+ * Kills all processes with `mark`. Scans again until several scans in a row find none, and every process that was
+ * started meanwhile was read. Bounded in time.
  * @throws when the process table cannot be read: then nothing is proven
  */
 export async function sweep(mark: Mark, processes: ProcessControl, options: SweepOptions = {}): Promise<SweepReport> {
@@ -100,7 +100,10 @@ class Sweep {
     this.#ours = new Set(rows.flatMap((row) => (row ? [row.group, row.session] : [])));
   }
 
-  /** Finds the processes with the mark. `unknown` skips pids known as unrelated: a pid is not reused before the kernel wraps around. */
+  /**
+   * Finds the processes with the mark. `unknown` skips pids known as unrelated: a pid is not reused before the kernel
+   * wraps around.
+   */
   scan(which: 'all' | 'unknown' = 'all'): ProcessRow[] {
     const { table } = this.#processes;
     this.#search.reconsider();
@@ -128,9 +131,9 @@ class Sweep {
   }
 
   /**
-   * Reads the processes that were started since `last` was the newest pid, until there is no newer one. A chain of processes,
-   * each of which starts the next and exits, can evade scans of the whole table; here it is caught. Returns whether all new
-   * pids were read and none had the mark.
+   * Reads the processes that were started since `last` was the newest pid, until there is no newer one. A chain of
+   * processes, each of which starts the next and exits, can evade scans of the whole table; here it is caught. Returns
+   * whether all new pids were read and none had the mark.
    */
   #chase(last: number, end: number): boolean {
     let quiet = true;
@@ -160,10 +163,10 @@ class Sweep {
     const { pid, group, session } = row;
     this.killed.set(`${pid}@${row.startTime}`, row);
     this.#processes.signalProcess(pid, 'SIGKILL');
-    // Then the whole group at once, so that no member can start another one meanwhile. If the leader of the group has the mark,
-    // or is dead, all members have it, because a server leads a session of its own. If the leader lives without the mark, a
-    // user has run a command with the environment of the server: then only that command is killed. 'inner' is too weak to
-    // conclude anything about the group.
+    // Then the whole group at once, so that no member can start another one meanwhile. If the leader of the group has
+    // the mark, or is dead, all members have it, because a server leads a session of its own. If the leader lives
+    // without the mark, a user has run a command with the environment of the server: then only that command is killed.
+    // 'inner' is too weak to conclude anything about the group.
     if (match === 'inner' || group <= 1 || session <= 1) return;
     if (this.#ours.has(group) || this.#ours.has(session)) return;
     const leader = pid === group ? row : this.#processes.table.read(group);

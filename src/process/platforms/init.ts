@@ -8,9 +8,10 @@ const INIT = 1;
 const NODE = /^(node|npm|npx|yarn|pnpm|MainThread)\b/;
 
 /**
- * Process 1 if it is no init: Node, as this host itself or as the `npm start` above it. Node collects only the children that it has
- * spawned, each by its pid. An orphan that dies under it stays a zombie, and takes up a pid of the container until the container
- * ends. A subreaper would help, but it needs prctl(2), for which neither Node nor a command of util-linux or busybox exists.
+ * Process 1 if it is no init: Node, as this host itself or as the `npm start` above it. Node collects only the children
+ * that it has spawned, each by its pid. An orphan that dies under it stays a zombie, and takes up a pid of the
+ * container until the container ends. A subreaper would help, but it needs prctl(2), for which neither Node nor a
+ * command of util-linux or busybox exists.
  */
 export function missingInit(table: ProcessTable, self = process.pid): ProcessRow | undefined {
   const init = table.read(INIT);
@@ -45,9 +46,9 @@ export interface ZombieOptions {
 }
 
 /**
- * Counts the zombies under a process 1 that is no init. Zombies in the session of this host are left out: the host has started
- * them without the pool, because servers have sessions of their own. The count is 0 where there is an init, or no visible
- * process 1.
+ * Counts the zombies under a process 1 that is no init. Zombies in the session of this host are left out: the host has
+ * started them without the pool, because servers have sessions of their own. The count is 0 where there is an init, or
+ * no visible process 1.
  */
 export function zombies(table: ProcessTable, { known = new Set(), self = process.pid }: ZombieOptions = {}): Zombies {
   const init = missingInit(table, self);

@@ -6,8 +6,8 @@ import type { ProcessRow, ProcessTable } from '../process-table.js';
 const stat = Buffer.allocUnsafe(1024);
 
 /**
- * Linux: /proc. Reads are synchronous on purpose: no disk is involved, and a pass takes some microseconds for each process. The
- * thread pool would need ten times as long, and the table would change meanwhile.
+ * Linux: /proc. Reads are synchronous on purpose: no disk is involved, and a pass takes some microseconds for each
+ * process. The thread pool would need ten times as long, and the table would change meanwhile.
  */
 export const linuxProcessTable: ProcessTable = {
   read(pid) {

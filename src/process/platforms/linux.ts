@@ -9,8 +9,8 @@ export const linux: Platform = {
   table: linuxProcessTable,
   detached: true,
   hasSigterm: true,
-  // Short at first, because a killed tree of 50 is dead within 4 ms. A process in an uninterruptible system call dies when that
-  // returns, or never.
+  // Short at first, because a killed tree of 50 is dead within 4 ms. A process in an uninterruptible system call dies
+  // when that returns, or never.
   pace: { firstPoll: 1, longestPoll: 25, killGrace: 2_000 },
   marks: readMarks,
   identity: procIdentity,

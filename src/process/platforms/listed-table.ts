@@ -30,10 +30,10 @@ const TIMEOUT = 10_000;
 const LONGEST_OUTPUT = 16 * 1_048_576;
 
 /**
- * A table from the output of `listing`. It is synchronous, as on Linux, because the identity must be read in the tick of the spawn,
- * and orphans adopted in the tick of the exit. So each run of the tool blocks the host: about 10 ms for `ps` on Linux, several
- * 100 ms for PowerShell. Therefore a result is kept for `keep` ms, for several trees that end at once. That is safe: a process
- * that was dead remains dead, and one that was alive is read again later.
+ * A table from the output of `listing`. It is synchronous, as on Linux, because the identity must be read in the tick
+ * of the spawn, and orphans adopted in the tick of the exit. So each run of the tool blocks the host: about 10 ms for
+ * `ps` on Linux, several 100 ms for PowerShell. Therefore a result is kept for `keep` ms, for several trees that end at
+ * once. That is safe: a process that was dead remains dead, and one that was alive is read again later.
  */
 export function listedTable(listing: Listing, run: RunTool = runTool, self = process.pid): ListedTable {
   let kept: { readonly rows: Map<number, ProcessRow>; readonly at: number } | undefined;
@@ -57,8 +57,8 @@ export function listedTable(listing: Listing, run: RunTool = runTool, self = pro
 }
 
 /**
- * Drops the kept result after the current synchronous code, because a result from before a signal proves nothing after it. Not
- * at once, so that in the last tick of the host one result is enough to kill the trees of all servers.
+ * Drops the kept result after the current synchronous code, because a result from before a signal proves nothing after
+ * it. Not at once, so that in the last tick of the host one result is enough to kill the trees of all servers.
  */
 export function forgetSoon(table: ListedTable): void {
   queueMicrotask(table.forget);

@@ -8,14 +8,14 @@ import { forgetSoon, type ListedTable, type Listing, listedTable, type RunTool }
 /**
  * macOS, and Linux without /proc: groups and signals as on Linux, the table from `ps`.
  *
- * A process is identified by its pid and the second of its start. Parent, group and name cannot be part of the identity, because
- * they change in the life of a process (orphaned, `setsid`, `exec`), and a changed member would be given up alive. One case
- * remains: a pid that is reused within one second. macOS assigns pids in order up to 99,999, so all the others would have to be
- * used up in that second.
+ * A process is identified by its pid and the second of its start. Parent, group and name cannot be part of the
+ * identity, because they change in the life of a process (orphaned, `setsid`, `exec`), and a changed member would be
+ * given up alive. One case remains: a pid that is reused within one second. macOS assigns pids in order up to 99,999,
+ * so all the others would have to be used up in that second.
  *
- * tree-kill is not used here. On macOS it runs `pgrep` without an error listener, so a missing `pgrep`, or a host without a free
- * descriptor, is an uncaught exception, which no check beforehand can exclude. It checks no identity, and one signal to the
- * group reaches more processes than it finds.
+ * tree-kill is not used here. On macOS it runs `pgrep` without an error listener, so a missing `pgrep`, or a host
+ * without a free descriptor, is an uncaught exception, which no check beforehand can exclude. It checks no identity,
+ * and one signal to the group reaches more processes than it finds.
  */
 export function psPlatform(table: ListedTable = findPs()): Platform {
   return {

@@ -8,16 +8,16 @@ import { sendSignal } from './linux.js';
 import { forgetSoon, type ListedTable, type Listing, listedTable, type RunTool } from './listed-table.js';
 
 /**
- * Windows. The identity is the pid and the microsecond of the start. Reading the table blocks the host for half a second and more
- * (1 to 2 s for the first start of PowerShell); therefore the ladder reads it seldom.
+ * Windows. The identity is the pid and the microsecond of the start. Reading the table blocks the host for half a
+ * second and more (1 to 2 s for the first start of PowerShell); therefore the ladder reads it seldom.
  *
- * There are no signals: the end of stdin asks a server to end, then it is killed. Children are not spawned detached, because
- * libuv puts a child that is not detached into a job of the host: Windows kills it with the host, whatever kills the host
- * (libuv, src/win/process.c, uv__init_global_job_handle). The children of a server are not in that job.
+ * There are no signals: the end of stdin asks a server to end, then it is killed. Children are not spawned detached,
+ * because libuv puts a child that is not detached into a job of the host: Windows kills it with the host, whatever
+ * kills the host (libuv, src/win/process.c, uv__init_global_job_handle). The children of a server are not in that job.
  *
- * Two cases remain. A pid may be reused between the scan and the kill, or while taskkill starts; not that of the leader, which
- * Node's handle holds until Node reports the exit. And if a member other than the leader dies before the next scan, what it has
- * started is not found.
+ * Two cases remain. A pid may be reused between the scan and the kill, or while taskkill starts; not that of the
+ * leader, which Node's handle holds until Node reports the exit. And if a member other than the leader dies before the
+ * next scan, what it has started is not found.
  */
 export function windowsPlatform(table: ListedTable = findPowerShell(), windows: WindowsTools = tools): Platform {
   const kill = (pid: number) => {
@@ -41,8 +41,9 @@ export function windowsPlatform(table: ListedTable = findPowerShell(), windows: 
       const wouldMistake = [...rows.values()].some(({ parent }) => parent < 0 && tree.has(-parent));
       if (wouldMistake || problemOf(windows) !== undefined) return killEach();
       try {
-        // Its messages are translated and its exit code says little (128 also when a child was gone already). What is left is
-        // found by the next scan, and killed one by one. The callback keeps an error of its child from being an exception.
+        // Its messages are translated and its exit code says little (128 also when a child was gone already). What is
+        // left is found by the next scan, and killed one by one. The callback keeps an error of its child from being an
+        // exception.
         windows.killTree(root.pid, () => table.forget());
       } catch {
         killEach();
@@ -53,9 +54,9 @@ export function windowsPlatform(table: ListedTable = findPowerShell(), windows: 
 }
 
 /**
- * Prints one line for each process: pid, parent, start in 100 ns since 1601, name. It has no double quotes, because the command
- * line would lose them, and formats strings itself, so that nothing is wrapped or depends on the culture. A process without a
- * date belongs to the system (System Idle Process).
+ * Prints one line for each process: pid, parent, start in 100 ns since 1601, name. It has no double quotes, because the
+ * command line would lose them, and formats strings itself, so that nothing is wrapped or depends on the culture. A
+ * process without a date belongs to the system (System Idle Process).
  */
 const SCRIPT = [
   "$ErrorActionPreference = 'Stop'",
@@ -96,9 +97,9 @@ export function parseWindows(output: string): Map<number, ProcessRow> {
     const row = { pid: Number(pid), parent: Number(parent), group: 0, session: 0, startTime, dead: false, command };
     rows.set(row.pid, row);
   }
-  // Windows reuses pids soon, and a process keeps the pid of its parent after the parent's death. So if a process is older than
-  // its parent, that one is another process. The pid is kept as a negative number, to know which processes taskkill would kill
-  // by mistake.
+  // Windows reuses pids soon, and a process keeps the pid of its parent after the parent's death. So if a process is
+  // older than its parent, that one is another process. The pid is kept as a negative number, to know which processes
+  // taskkill would kill by mistake.
   for (const row of rows.values()) {
     const parent = rows.get(row.parent);
     if (parent !== undefined && parent.startTime > row.startTime) rows.set(row.pid, { ...row, parent: -row.parent });

@@ -1,30 +1,27 @@
 import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, resolve, sep } from 'node:path';
-import { PoolError } from '../../errors.js';
+import { errnoOf, messageOf, PoolError } from '../../errors.js';
+import type { LaunchSpec } from '../launcher.js';
 
-/** What a start needs to be looked up. */
-interface CommandRequest {
-  readonly name: string;
-  readonly command: string;
-  readonly cwd: string | undefined;
-  readonly resolvedEnv: Readonly<Record<string, string>>;
-}
+type CommandRequest = Pick<LaunchSpec, 'name' | 'command' | 'cwd' | 'resolvedEnv'>;
 
-/** What Windows appends to a name: `npx` is `npx.cmd` there, beside a script for shells of the name `npx`. */
+/**
+ * What Windows appends to a command: `npx` is `npx.cmd` there; the file `npx` beside it is a script for POSIX shells.
+ */
 const EXTENSIONS =
   process.platform === 'win32' ? (process.env.PATHEXT ?? '.COM;.EXE;.BAT;.CMD').split(';').filter(Boolean) : [];
 
 /**
- * Finds the file that `command` means, as `execvp` would (on Windows with `extensions`): a name in the PATH of the server's
- * own environment, a path against its working directory. Looked up before the spawn, because the spawn's ENOENT does not
- * say whether the command, its interpreter or the working directory is missing.
+ * Finds the file that `command` names, as `execvp` does (on Windows with `extensions`): a name in the PATH of the
+ * server's own environment, a path relative to its working directory. Done before the spawn, because ENOENT of the
+ * spawn does not say whether the command, its interpreter or the working directory is missing.
  * @throws PoolError `CWD_NOT_FOUND`, `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`
  */
 export function resolveCommand(
   { name, command, cwd, resolvedEnv }: CommandRequest,
   extensions: readonly string[] = EXTENSIONS,
 ): string {
-  if (cwd !== undefined && !look(cwd)?.isDirectory()) {
+  if (cwd !== undefined && !statOf(cwd)?.isDirectory()) {
     throw new PoolError(
       'CWD_NOT_FOUND',
       `server '${name}': its cwd '${cwd}' is not a directory that can be reached; create it, or correct cwd in the definition`,
@@ -33,14 +30,14 @@ export function resolveCommand(
   }
   const isPath = command.includes('/') || command.includes(sep) || isAbsolute(command);
   const folders = isPath ? [] : (resolvedEnv.PATH ?? '').split(delimiter);
-  // An empty entry of PATH means the working directory.
+  // An empty entry in PATH means the working directory.
   const places = isPath
     ? [resolve(cwd ?? '.', command)]
     : folders.map((folder) => join(resolve(cwd ?? '.', folder), command));
   const candidates = places.flatMap((place) => withExtensions(place, isPath, extensions));
   let forbidden: string | undefined;
   for (const file of candidates) {
-    if (!look(file)?.isFile()) continue;
+    if (!statOf(file)?.isFile()) continue;
     if (isExecutable(file)) return file;
     forbidden ??= file;
   }
@@ -60,7 +57,7 @@ export function resolveCommand(
   );
 }
 
-/** A file without any of the extensions is no program of Windows; only one that was named by its path may be meant. */
+/** On Windows a file without one of the extensions is no program, unless the definition names its path. */
 function withExtensions(place: string, isPath: boolean, extensions: readonly string[]): string[] {
   const complete = extensions.some((extension) => place.toLowerCase().endsWith(extension.toLowerCase()));
   if (extensions.length === 0 || complete) return [place];
@@ -68,8 +65,8 @@ function withExtensions(place: string, isPath: boolean, extensions: readonly str
   return isPath ? [...extended, place] : extended;
 }
 
-/** A folder of PATH that may not be searched (EACCES) is passed over, as `execvp` does. */
-function look(path: string): Stats | undefined {
+/** Ignores errors: a folder of PATH that may not be searched (EACCES) is skipped, as by `execvp`. */
+function statOf(path: string): Stats | undefined {
   try {
     return statSync(path);
   } catch {
@@ -77,7 +74,7 @@ function look(path: string): Stats | undefined {
   }
 }
 
-/** Whether this user may run it. */
+/** Whether this user may execute the file. */
 export function isExecutable(file: string): boolean {
   try {
     accessSync(file, constants.X_OK);
@@ -85,4 +82,28 @@ export function isExecutable(file: string): boolean {
   } catch {
     return false;
   }
+}
+
+const ADVICE: Readonly<Record<string, string>> = {
+  E2BIG: 'its args and env are larger than the operating system allows; pass large data in a file',
+  EMFILE: 'this host has no file descriptor left; raise its limit (ulimit -n), or lower limits.maxProcesses',
+  ENFILE: 'the machine has no file descriptor left',
+  EAGAIN:
+    'the limit of processes is reached (ulimit -u, or pids.max of the container); lower limits.maxProcesses or raise it',
+  ENOMEM: 'the machine has no memory left for another process',
+  ENOENT: 'the interpreter named in its first line (#!) does not exist',
+  ENOEXEC: 'it is no program; a script needs a first line that names its interpreter (#!)',
+  EACCES: 'it, or the interpreter named in its first line (#!), may not be executed',
+};
+
+/** The error for a start that the operating system refused: what the errno means, and what to do about it. */
+export function spawnError({ name, command }: Pick<LaunchSpec, 'name' | 'command'>, error: unknown): PoolError {
+  const errno = errnoOf(error);
+  const why = (errno && ADVICE[errno]) ?? messageOf(error);
+  return new PoolError(
+    'SPAWN_FAILED',
+    `server '${name}': '${command}' could not be started${errno ? ` (${errno})` : ''}: ${why}`,
+    { name, errno },
+    // Without a cause: Node's error contains all arguments, which may be large, or secret.
+  );
 }

@@ -15,10 +15,9 @@ import {
   usableShell,
   wrap,
 } from '../wrapper.js';
-import { withoutNewPrivileges } from './no-new-privileges.js';
-import { limitProcess } from './rlimits.js';
+import { limitProcess, withoutNewPrivileges } from './restrictions.js';
 
-/** What of a definition says how its processes are held together. */
+/** How the definition wants its processes held together. */
 export interface ContainmentRequest extends ResolvedContainment {
   readonly name: string;
 }
@@ -27,37 +26,38 @@ export interface StartRequest extends CommandLine {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Where a server is started. */
+/** What a start depends on besides its definition. */
 export interface StartPlace {
   readonly platform: Pick<Platform, 'detached' | 'marks' | 'cgroups'>;
-  /** Below which its cgroup is made. */
+  /** The cgroup below which that of the server is made. */
   readonly cgroupParent?: string | undefined;
   readonly findShell?: () => Shell | undefined;
 }
 
 export interface ContainedStart extends StartRequest {
   readonly containment: Containment;
-  /** Which markers it bears. */
+  /** Which markers it has. */
   readonly markers: MarkerChoice;
-  /** Undefined when it bears none. */
+  /** Undefined when it has no marker. */
   readonly mark: InstanceMark | undefined;
-  /** The cgroup that was made for it. To be removed, also when the spawn fails. */
+  /** The cgroup that was made for it. The caller must remove it, also when the spawn fails. */
   readonly cgroup: InstanceCgroup | undefined;
   /**
-   * Whether it is taken into its group when it runs. A join waits for a grace period of the kernel (7 to 15 ms, measured on
-   * Linux 6.18), for which nobody shall wait who has not asked for it: until then the marks hold what it forks.
+   * Whether it joins its cgroup only while it runs. A join waits for a grace period of the kernel (7 to 15 ms, measured
+   * on Linux 6.18), so a server waits for it only if its definition asks for that. Until then the marks find what it
+   * forks.
    */
   readonly joinsLater: boolean;
-  /** Whether a shell becomes the command, which may refuse. */
+  /** Whether a shell runs first and becomes the command; the shell may refuse the start. */
   readonly wrapped: boolean;
 }
 
 const NO_MARKERS: MarkerChoice = { environment: false, rlimit: false };
 
 /**
- * How a server is started so that all that descends from it is held together as its definition says, and no more. The
- * definition stays as it is: nothing that is told about it knows the mark.
- * @throws PoolError `CONTAINMENT_UNAVAILABLE`: something was asked for that cannot be had here
+ * Makes the command line and environment by which the descendants of a server are held together as its definition says.
+ * The mark appears only in the result, so events and errors about the definition do not show it.
+ * @throws PoolError `CONTAINMENT_UNAVAILABLE` when the definition asks for something that is not available here
  * @throws with an errno, as the spawn itself would, when the interpreter of the command is missing
  */
 export function containedStart(
@@ -87,7 +87,7 @@ export function containedStart(
   const needsShell = wanted.rlimit || (wantsCgroup && platform.cgroups !== undefined) || limits.length > 0;
   const shell = survives && needsShell ? findShell() : undefined;
   const joinsFirst = wantsCgroup && requiresCgroup(definition);
-  const noShell = survives ? 'there is no usable /bin/sh' : 'its environment has a variable that no shell hands on';
+  const noShell = survives ? 'there is no usable /bin/sh' : 'its environment has a variable that no shell passes on';
   if (limits.length > 0 && !shell) refuse(`rlimits.${firstOf(rlimits)}`, noShell);
   const rlimit = wanted.rlimit && shell?.rlimits === true;
   if (wanted.rlimit && !rlimit) noteMissingLimit(survives ? undefined : `of server '${definition.name}': ${noShell}`);
@@ -105,14 +105,14 @@ export function containedStart(
   const wrapped = shell !== undefined && fragments.length > 0;
   const { file, args } = wrapped ? wrap(shell, [...fragments, cleanEnvironment(env)], command) : command;
   const markers = { environment: wanted.environment, rlimit };
-  const borne = markers.environment || markers.rlimit ? mark : undefined;
+  const ownMark = markers.environment || markers.rlimit ? mark : undefined;
   return {
     file,
     args,
     env,
     containment,
     markers,
-    mark: borne,
+    mark: ownMark,
     cgroup,
     joinsLater: cgroup !== undefined && !joinsFirst,
     wrapped,

@@ -1,37 +1,38 @@
 import { removeHostCgroupsNow } from '../cgroup/host-cgroup.js';
 
-/** Something that can be killed in the last tick of the host. */
+/** What can be killed in the last tick of the host. */
 interface Killable {
   killNow(): void;
 }
 
 const living = new Set<Killable>();
 
-/** One listener for all pools of the host, and none while nothing lives. */
+/** One listener for all pools of the host; none while no server lives. */
 function killAll(): void {
   for (const process of living) {
     try {
       process.killNow();
     } catch {
-      // The others still have to be killed, and there is nobody left to tell.
+      // The others must still be killed, and no code is left that could handle an error.
     }
   }
   try {
     removeHostCgroupsNow();
   } catch {
-    // Hosts that may not wait (Electron). What is left is an empty folder.
+    // Hosts in which Atomics.wait() is not allowed (Electron). An empty folder is left.
   }
 }
 
 /**
- * Kills `target` if the host ends while it lives: normally, by `process.exit()`, or by an uncaught exception. Not when the
- * host is killed by a signal: no code of it runs then.
+ * Kills `target` if the host ends while `target` lives: normally, by `process.exit()`, or by an uncaught exception. Not
+ * when a signal kills the host, because then none of its code runs: that case belongs to the guardian.
  */
 export function killAtExit(target: Killable): void {
   if (living.size === 0) process.on('exit', killAll);
   living.add(target);
 }
 
+/** Call it when `target` is dead, so that the hook does not signal a reused pid. */
 export function forgetAtExit(target: Killable): void {
   if (living.delete(target) && living.size === 0) process.off('exit', killAll);
 }

@@ -20,27 +20,26 @@ import { identify, type ProcessTable } from '../process-table.js';
 import type { EndMode, Graces, TerminationReport, TreePlan } from '../termination-report.js';
 import { LocalTree } from '../tree/local-tree.js';
 import { wrapperRefusal } from '../wrapper.js';
-import { resolveCommand } from './command.js';
+import { resolveCommand, spawnError } from './command.js';
 import { type ContainedStart, containedStart } from './contained-start.js';
 import { forgetAtExit, killAtExit } from './exit-hook.js';
-import { spawnError } from './spawn-error.js';
 import { StderrTail } from './stderr-tail.js';
 
-/** How much of stderr is kept for errors and events, bytes. */
+/** How much of the end of stderr is kept for errors and events, bytes. */
 const STDERR_TAIL = 65_536;
-/** How long output streams are read after the exit: longer only helps a helper that holds them. */
+/** How long output streams are read after the exit, ms. Only a helper that holds them open would need longer. */
 const DRAIN_GRACE = 100;
 /** In how many turns of the event loop all that a dead process has left in its pipes is read, and their end. */
 const DRAIN_TURNS = 4;
 
-/** Nobody ends the server when the host is killed. */
+/** Without a guardian: nothing ends the server when the host is killed. */
 const UNWATCHED: Watch = { started: () => {}, ended: () => {} };
 
 /** Where servers are started. */
 export interface LocalOptions {
-  /** Below which cgroup they get theirs. */
+  /** The cgroup below which they get theirs. */
   readonly cgroupParent?: string | undefined;
-  /** Asked before each start for one that ends the server with the host. Default: nobody does. */
+  /** Called before each start: makes what ends the server when the host is killed. Default: nothing does. */
   readonly watch?: () => Watch;
 }
 
@@ -62,7 +61,7 @@ export function localLauncher(
   };
 }
 
-/** One child process: its streams, and what is heard of it. How its tree ends is for {@link LocalTree}. */
+/** One child process: its streams and its events. {@link LocalTree} ends its tree. */
 class LocalProcess implements ServerProcess {
   readonly pid: number | undefined;
   readonly identity: LocalIdentity | undefined;
@@ -72,14 +71,14 @@ class LocalProcess implements ServerProcess {
   readonly #child: ChildProcess;
   readonly #spec: LaunchSpec;
   readonly #start: ContainedStart;
-  /** Whether it is in its cgroup. */
+  /** Whether it has joined its cgroup. */
   #joined: boolean;
-  /** Who ends it when the host dies. */
+  /** Ends it when the host is killed. */
   readonly #watch: Watch;
   readonly #stderr = new StderrTail(STDERR_TAIL);
-  /** Undefined while nothing is known to run: then there is nothing to be ended. */
+  /** Undefined when nothing was started: then there is nothing to end. */
   readonly #tree: LocalTree | undefined;
-  /** What the exit of the host does. */
+  /** What is done in the last tick of the host. */
   readonly #lastResort = { killNow: () => this.#tree?.killAll() };
   #drained: Promise<void> | undefined;
 
@@ -96,11 +95,11 @@ class LocalProcess implements ServerProcess {
     this.#child = spawnChild(spec, this.#start, platform);
     const { pid } = this.#child;
     this.pid = pid;
-    // Without descriptors (EMFILE) Node makes no streams: nothing may be written or read then, and nothing will.
+    // When descriptors run out (EMFILE), Node makes no streams; these replace them, and stay silent.
     this.stdin = this.#child.stdin ?? new PassThrough();
     this.stdout = this.#child.stdout ?? new PassThrough();
     this.stderr = this.#child.stderr ?? undefined;
-    // Read in the same tick: the child is not collected before, so the row is there even if it is dead already.
+    // Read in the same tick: Node collects the child only later, so the table shows it even if it is dead already.
     this.identity = identityOf(platform.table, pid);
     if (this.identity) {
       this.#tree = new LocalTree({
@@ -117,7 +116,7 @@ class LocalProcess implements ServerProcess {
     if (this.#start.joinsLater) void this.#joinCgroup();
     if (this.#tree) killAtExit(this.#lastResort);
     if (this.identity) watch.started(this.identity);
-    // A pool never keeps its host alive; a request in flight does that by itself.
+    // A pool does not keep its host alive; pending calls do that by a KeepAlive.
     this.#child.unref();
     for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) unrefStream(stream);
   }
@@ -143,7 +142,7 @@ class LocalProcess implements ServerProcess {
       new Promise((resolve) => setTimeout(resolve, DRAIN_GRACE).unref()).then(readRest),
     ]).then(() => {
       this.#destroyStreams();
-      // The host may have been moved to another cgroup since that was tried out.
+      // The host may have been moved to another cgroup since the probe.
       if (this.refusal?.code === 'CONTAINMENT_UNAVAILABLE') forgetCgroups();
     });
     return this.#drained;
@@ -170,12 +169,12 @@ class LocalProcess implements ServerProcess {
     this.#watch.ended();
   }
 
-  /** Takes the tree into its cgroup, unless it has ended before. */
+  /** Moves the tree into its cgroup, unless the server has ended before. */
   async #joinCgroup(): Promise<void> {
     const { cgroup } = this.#start;
     const { pid } = this;
     if (cgroup === undefined || pid === undefined) return;
-    // Its number is nobody else's before its exit is told.
+    // The pid cannot be reused before Node has reported the exit.
     const hasExited = () => this.#child.exitCode !== null || this.#child.signalCode !== null;
     try {
       await cgroup.adopt(pid, hasExited);
@@ -190,7 +189,7 @@ class LocalProcess implements ServerProcess {
     const child = this.#child;
     child.once('spawn', () => handlers.onSpawn());
     child.on('error', (error) => {
-      // Also emitted for a failed kill(), which says nothing about the start.
+      // Node also emits it for a failed kill(), which says nothing about the start.
       if (child.pid !== undefined) return;
       this.#watch.ended();
       this.#start.cgroup?.remove();
@@ -202,17 +201,17 @@ class LocalProcess implements ServerProcess {
       else this.#start.cgroup?.remove();
       handlers.onExit({ exitCode, signal, ...this.#start.cgroup?.verdict() });
     });
-    // EPIPE and the like reach whoever writes through its callback; without a listener they would crash the host.
+    // The writer learns of EPIPE and similar errors by its callback; without a listener they would crash the host.
     child.stdin?.on('error', () => {});
     child.stdout?.on('error', () => {});
     child.stderr?.on('error', () => {});
     const onLine = (line: string) => handlers.onStderrLine(line);
-    // Always read: a server blocks when 64 KB of stderr are unread.
+    // Read in any case: a server blocks when 64 KB of stderr are unread.
     child.stderr?.on('data', (chunk: Buffer) => this.#stderr.push(chunk, handlers.wantsStderr() ? onLine : undefined));
     child.stderr?.once('end', () => this.#stderr.flush(onLine));
   }
 
-  /** A process whose identity cannot be read could not be ended safely later. Now it still can: it is our child. */
+  /** Without an identity the process could not be ended safely later. In this tick it still can: it is our child. */
   #refuseUnknown(): never {
     this.#child.kill('SIGKILL');
     this.#start.cgroup?.kill();
@@ -232,7 +231,7 @@ class LocalProcess implements ServerProcess {
   }
 }
 
-/** Finds the program, and makes what holds its processes together. */
+/** Finds the program, and makes the mark and the cgroup of the server. */
 function prepare(spec: LaunchSpec, platform: Platform, cgroupParent: string | undefined): ContainedStart {
   const request = { file: resolveCommand(spec), args: spec.args, env: spec.resolvedEnv };
   try {
@@ -258,7 +257,7 @@ function spawnChild(
     });
   } catch (error) {
     cgroup?.remove();
-    // E2BIG and a command that is no program throw in this tick.
+    // spawn() throws at once for E2BIG and for a command that is no program.
     throw spawnError(spec, error);
   }
 }
@@ -274,7 +273,7 @@ function identityOf(table: ProcessTable, pid: number | undefined): LocalIdentity
   }
 }
 
-/** Pipes are sockets, which can be unref'd, though the types of a child's streams do not say so. */
+/** The pipes of a child are sockets, which have unref(), although the types of its streams do not declare it. */
 function unrefStream(stream: Readable | Writable | null | undefined): void {
   if (stream && 'unref' in stream && typeof stream.unref === 'function') stream.unref();
 }

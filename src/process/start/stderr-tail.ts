@@ -1,14 +1,14 @@
 import { StringDecoder } from 'node:string_decoder';
 
-/** A longer line is given out in parts, so that a server without line breaks cannot fill the memory. */
+/** A longer line is emitted in parts, so that a server without line breaks cannot fill the memory. */
 const LONGEST_LINE = 8_192;
 
-/** Takes in what a server writes to stderr: keeps the last of it, and cuts it into lines for whoever listens. */
+/** Takes what a server writes to stderr: keeps the end of it, and splits it into lines for a listener. */
 export class StderrTail {
   readonly #limit: number;
   #chunks: Buffer[] = [];
   #size = 0;
-  /** While somebody listens: the beginning of a line whose end has not come yet, and of a character. */
+  /** While there is a listener: the beginning of a line without its end, and (in the decoder) of a character. */
   #line = '';
   #decoder: StringDecoder | undefined;
 
@@ -16,7 +16,7 @@ export class StderrTail {
     this.#limit = limit;
   }
 
-  /** Calls `onLine` for each full line, if given. */
+  /** Calls `onLine`, if given, for each complete line. */
   push(chunk: Buffer, onLine?: (line: string) => void): void {
     this.#chunks.push(chunk);
     this.#size += chunk.length;
@@ -40,7 +40,7 @@ export class StderrTail {
     }
   }
 
-  /** Gives out the last line, if it had no line break. */
+  /** Emits the last line, if it has no line break. */
   flush(onLine: (line: string) => void): void {
     const rest = this.#line + (this.#decoder?.end() ?? '');
     if (rest !== '') emitLine(rest, onLine);

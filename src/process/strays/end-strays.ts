@@ -4,21 +4,21 @@ import { timerDelay } from '../../runtime/clock.js';
 import { KeepAlive } from '../../runtime/keep-alive.js';
 import type { ProcessRow } from '../process-table.js';
 import { localSystem, type Stray } from './find-strays.js';
-import { Look, type StraySystem } from './look.js';
+import { StrayScan, type StraySystem } from './stray-scan.js';
 
-/** What became of a stray. */
+/** What became of one stray. */
 export interface StrayEnd {
   readonly pid: number;
   readonly startTime: number;
   readonly command: string;
   /**
-   * `ended`: by `signal`. `gone`: it was dead before any signal. `changed`: it is no stray any more, or another process has
-   * its pid; no signal was sent from then on. `survived`: it lives after all, after SIGKILL.
+   * `ended`: by `signal`. `gone`: it was dead before any signal. `changed`: it is no stray any more, or another process
+   * has its pid; from then on no signal was sent. `survived`: it still lives after SIGKILL.
    */
   readonly outcome: 'ended' | 'gone' | 'changed' | 'survived';
-  /** The last signal that it was sent, if any. */
+  /** The last signal that was sent to it; undefined if none was. */
   readonly signal: 'SIGTERM' | 'SIGKILL' | undefined;
-  /** False for a process below a stray that was not in the list, and was ended with it. */
+  /** False for a process below a stray that was not in the list and was ended with it. */
   readonly listed: boolean;
 }
 
@@ -39,17 +39,18 @@ const FIRST_POLL = 5;
 const LONGEST_POLL = 100;
 
 /**
- * Ends strays that `findStrays()` has listed: SIGTERM, `termGrace`, SIGKILL, proof. Right before each signal it is looked at
- * again whether the process is the same (pid and start time), of the same user, and still a stray; if not, it is left alone
- * (`changed`). Signals go to single processes, never to groups.
+ * Ends strays that `findStrays()` has listed: SIGTERM, `termGrace`, SIGKILL, proof. Right before each signal it checks
+ * that the process is the same (pid and start time), belongs to the same user, and is still a stray; if not, it is left
+ * alone (`changed`). Signals go to single processes, never to groups.
  *
- * What is below a stray of the list goes with it, also what it forks meanwhile: it would become the next stray. (What is
- * forked and loses its parent between two looks is not taken in: the next `findStrays()` sees it.)
+ * Processes below a listed stray are ended with it, also those that it forks meanwhile, because they would be the next
+ * strays. (A process that is forked and loses its parent between two scans is missed; the next `findStrays()` shows
+ * it.)
  *
- * Resolves after `termGrace` and some seconds at the latest, and holds the host open until then.
+ * Resolves after `termGrace` and some seconds at the latest, and keeps the host alive until then.
  *
- * @param strays entries of `findStrays()`, all or some; they may have gone through JSON
- * @returns one report for each entry, then those of what was taken in
+ * @param strays entries of `findStrays()`, all or some; they may have been stored as JSON
+ * @returns one report for each entry, then one for each process below that was added
  * @throws PoolError `INVALID_OPTIONS`, `NOT_SUPPORTED`; and the error when the process table cannot be read (EMFILE)
  */
 export async function endStrays(strays: readonly Stray[], options: EndStraysOptions = {}): Promise<StrayEnd[]> {
@@ -72,7 +73,7 @@ export function endStraysOf(
 
 class Ending {
   readonly #system: StraySystem;
-  /** By pid and start time. */
+  /** Key: pid and start time. */
   readonly #entries: Map<string, Entry>;
 
   constructor(system: StraySystem, entries: readonly Entry[]) {
@@ -86,13 +87,15 @@ class Ending {
     return [...this.#entries.values()].map(({ outcome = 'survived', ...entry }) => ({ ...entry, outcome }));
   }
 
-  /** Sends the signal to everybody who is left, and to those who come meanwhile, until nobody is or the time is up. */
+  /**
+   * Sends the signal to all open entries, and to those that are added meanwhile, until none is open or the time is up.
+   */
   async #climb(signal: Signal, grace: number): Promise<void> {
     const end = performance.now() + grace;
     for (let pause = FIRST_POLL; ; pause = Math.min(pause * 2, LONGEST_POLL)) {
-      const look = new Look(this.#system);
-      this.#settle(look);
-      this.#takeIn(look);
+      const scan = new StrayScan(this.#system);
+      this.#settle(scan);
+      this.#addBelow(scan);
       if (this.#open().length === 0) return;
       for (const entry of this.#open()) if (entry.signal !== signal) this.#send(entry, signal);
       const left = end - performance.now();
@@ -105,29 +108,29 @@ class Ending {
     return [...this.#entries.values()].filter(({ outcome }) => outcome === undefined);
   }
 
-  /** Notes who is dead, and who is no stray any more. */
-  #settle(look: Look): void {
+  /** Sets the outcome of entries that are dead, or no strays any more. */
+  #settle(scan: StrayScan): void {
     for (const entry of this.#open()) {
-      const row = look.rows.get(entry.pid);
+      const row = scan.rows.get(entry.pid);
       const isSame = row?.startTime === entry.startTime;
-      if (isSame && !row.dead) entry.outcome = this.#isStillStray(entry, row, look) ? undefined : 'changed';
+      if (isSame && !row.dead) entry.outcome = this.#isStillStray(entry, row, scan) ? undefined : 'changed';
       else if (entry.signal !== undefined) entry.outcome = 'ended';
       else entry.outcome = row === undefined || isSame ? 'gone' : 'changed';
     }
   }
 
-  #isStillStray({ signal }: Entry, row: ProcessRow, look: Look): boolean {
-    // It was one before the first signal. That may have ended its parent since, and with it what made it a stray: then
-    // another of them is its parent, or whoever took it in.
-    const parent = signal && look.rows.get(row.parent);
-    const wasOne = parent && (this.#entries.has(keyOf(parent)) || look.adoption(row) !== undefined);
-    return wasOne ? look.isCandidate(row) : look.isStray(row);
+  #isStillStray({ signal }: Entry, row: ProcessRow, scan: StrayScan): boolean {
+    // It was a stray before the first signal. That signal may have ended its parent, and with it the reason why it was
+    // a stray. Then its parent is another entry, or a process that has adopted it.
+    const parent = signal && scan.rows.get(row.parent);
+    const wasOne = parent && (this.#entries.has(keyOf(parent)) || scan.adoption(row) !== undefined);
+    return wasOne ? scan.isCandidate(row) : scan.isStray(row);
   }
 
-  #takeIn(look: Look): void {
+  #addBelow(scan: StrayScan): void {
     for (const { pid } of this.#open()) {
-      const row = look.rows.get(pid);
-      for (const child of row === undefined ? [] : look.below(row)) {
+      const row = scan.rows.get(pid);
+      for (const child of row === undefined ? [] : scan.below(row)) {
         if (this.#entries.has(keyOf(child))) continue;
         const { pid, startTime, command } = child;
         const entry = { pid, startTime, command, listed: false, signal: undefined, outcome: undefined };
@@ -136,7 +139,7 @@ class Ending {
     }
   }
 
-  /** Identity once more, immediately before: the signals before this one have taken time. */
+  /** Checks the identity again immediately before, because the signals before this one have taken time. */
   #send(entry: Entry, signal: Signal): void {
     const row = this.#system.table.read(entry.pid);
     if (row?.startTime !== entry.startTime || row.dead) return;
@@ -145,7 +148,7 @@ class Ending {
   }
 }
 
-/** @throws PoolError `INVALID_OPTIONS` that names every entry which is none of `findStrays()` */
+/** @throws PoolError `INVALID_OPTIONS` that names each entry which is not from `findStrays()` */
 function entriesOf(strays: unknown): Entry[] {
   const list = Array.isArray(strays) ? (strays as unknown[]) : undefined;
   const problems = list

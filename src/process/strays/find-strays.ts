@@ -7,9 +7,9 @@ import { linux } from '../platforms/linux.js';
 import { linuxProcessTable } from '../platforms/linux-table.js';
 import type { ProcessRow } from '../process-table.js';
 import { LinuxInspector } from './inspector.js';
-import { Look, type StraySystem } from './look.js';
+import { StrayScan, type StraySystem } from './stray-scan.js';
 
-/** A process that looks like an MCP server whose host is gone, or one below such a process. */
+/** A process that looks like an MCP server without a host, or a process below it. */
 export interface Stray {
   readonly pid: number;
   /** With the pid the identity of the process: clock ticks since boot. */
@@ -19,31 +19,31 @@ export interface Stray {
   /** The system's name of the program, at most 15 characters. */
   readonly command: string;
   /**
-   * The whole command line, its arguments joined by blanks. **It may hold secrets** (keys and connection strings that were
-   * given as arguments): show it to whoever decides, but write it to no log.
+   * The whole command line, its arguments joined by blanks. **It may contain secrets** (keys or connection strings
+   * given as arguments): show it to the user who decides, but do not log it.
    */
   readonly commandLine: string;
   /** How long it has been running, ms. */
   readonly age: number;
-  /** Memory that is its own, without what it shares with others, MB. */
+  /** Its own memory, without what it shares with other processes, MB. */
   readonly memoryMB: number;
-  /** Why it is listed, one sentence each. */
+  /** Why it is listed; one sentence each. */
   readonly reasons: readonly string[];
 }
 
-/** Start times of /proc are in these, whatever the kernel counts in. */
+/** The unit of start times in /proc, independent of the kernel's HZ. */
 const MS_PER_TICK = 10;
 
 /**
- * Lists the processes of this user that look like abandoned MCP servers, and all that descend from them. Ends nothing:
- * that takes `endStrays()` with what the host, or its operator, has chosen from the list.
+ * Lists the processes of this user that look like abandoned MCP servers, and their descendants. Ends nothing: for that,
+ * pass the entries that the host or its operator has chosen to `endStrays()`.
  *
- * A server is listed when all of this holds: it was taken in by init or by another reaper; its command line matches one of
- * `patterns`; it is older than `olderThan`; and nobody holds the other end of its stdin. Never listed: this process, what it descends from and what its pools started; a
- * server that somebody can still speak to; services of systemd; processes of other users, of other containers, zombies,
- * threads of the kernel.
+ * A server is listed if all of this is true: init or another reaper has adopted it; its command line matches one of
+ * `patterns`; it is older than `olderThan`; and no process holds the other end of its stdin. Never listed: this
+ * process, its ancestors and the servers of its pools; a server that a process can still write to; services of systemd;
+ * processes of other users or containers; zombies; kernel threads.
  *
- * The host is blocked meanwhile: for some milliseconds, and about half a millisecond for each process that is listed. Linux only.
+ * Blocks the host for some milliseconds, and about half a millisecond for each listed process. Linux only.
  *
  * @throws PoolError `INVALID_OPTIONS`; `NOT_SUPPORTED` where there is no /proc
  */
@@ -54,7 +54,8 @@ export async function findStrays(options: FindStraysOptions = {}): Promise<Stray
 /** This machine. @throws PoolError `NOT_SUPPORTED` */
 export function localSystem(what: string): StraySystem {
   if (process.platform !== 'linux' || linuxProcessTable.read(process.pid) === undefined) {
-    // macOS: `ps` does not say who holds the other end of a pipe, nor tells what launchd started from what it took in.
+    // macOS: `ps` does not show who holds the other end of a pipe, and a process that launchd has adopted looks like a
+    // service.
     throw new PoolError(
       'NOT_SUPPORTED',
       `${what} needs /proc: on ${process.platform} an abandoned server cannot be told from a service; list them with the system's own tools (ps -axo pid,ppid,etime,args)`,
@@ -72,20 +73,20 @@ export function localSystem(what: string): StraySystem {
 /** The same on any system, for tests. */
 export function straysOf(system: StraySystem, options: FindStraysOptions, now = uptime() * 1_000): Stray[] {
   const { patterns, olderThan } = resolveFindStrays(options);
-  const look = new Look(system);
-  const { inspector, rows } = look;
+  const scan = new StrayScan(system);
+  const { inspector, rows } = scan;
   const found = new Map<number, Stray>();
   for (const row of rows.values()) {
-    // What the row tells comes first: to read more of a process costs more.
-    if (age(row) < olderThan || look.adoption(row) === undefined || !look.isCandidate(row)) continue;
+    // The checks of the row come first, because reading more of a process costs more.
+    if (age(row) < olderThan || scan.adoption(row) === undefined || !scan.isCandidate(row)) continue;
     const commandLine = inspector.commandLine(row.pid);
     const pattern = patterns.find((one) =>
       typeof one === 'string' ? commandLine.includes(one) : commandLine.search(one) !== -1,
     );
-    const abandonment = pattern === undefined ? undefined : look.abandonment(row);
+    const abandonment = pattern === undefined ? undefined : scan.abandonment(row);
     if (abandonment === undefined) continue;
     add(row, [...abandonment, `its command line matches ${typeof pattern === 'string' ? `'${pattern}'` : pattern}`]);
-    for (const child of look.below(row)) {
+    for (const child of scan.below(row)) {
       if (!found.has(child.pid)) add(child, [`it descends from the stray ${row.pid}`]);
     }
   }
@@ -98,7 +99,7 @@ export function straysOf(system: StraySystem, options: FindStraysOptions, now = 
   function add(row: ProcessRow, reasons: string[]): void {
     const { pid, startTime, parent, command } = row;
     const [commandLine, memoryMB] = [inspector.commandLine(pid), inspector.memory(pid)];
-    // What was read may be that of another process which got the number meanwhile.
+    // What was read may belong to another process that got the pid meanwhile.
     if (system.table.read(pid)?.startTime !== startTime) return;
     found.set(pid, { pid, startTime, parent, command, commandLine, age: age(row), memoryMB, reasons });
   }

@@ -2,45 +2,48 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
 import { hostMark, MARK_VARIABLE, type MarkedHost, marksIn, rlimitIn } from '../marks/marker.js';
 import type { ProcessRow } from '../process-table.js';
-import { StdinLook, type StdinState } from './stdin-state.js';
+import { StdinReader, type StdinState } from './stdin-state.js';
 
-/** What one look at the machine tells of a process beside its row. Each is asked for only when it matters: they cost more. */
+/**
+ * What is known of a process beside its row in the table. Each fact is read only when it is needed, because it costs
+ * more.
+ */
 export interface Inspector {
   /** Whether its real and its effective user are those of this process, and it lives in the same pid namespace. */
   isOurUsers(pid: number): boolean;
-  /** Its arguments joined by blanks. Empty for what has none, such as threads of the kernel. */
+  /** Its arguments joined by blanks. An empty string if it has none, such as a kernel thread. */
   commandLine(pid: number): string;
-  /** Memory that is its own (not of files, not shared), MB. */
+  /** Its own memory (not of files, not shared), MB. */
   memory(pid: number): number;
-  /** Whose server it is; `ours` also if a pool of ours stands further out. */
+  /** The host that its marks name; `ours` also if this host is further out among the marks. */
   markedBy(pid: number): 'ours' | MarkedHost | undefined;
-  /** The unit that it is the main process of, if a service manager started it. */
+  /** The systemd unit of which it is the main process; undefined if it is none. */
   serviceOf(row: ProcessRow): string | undefined;
   stdin(pid: number): StdinState;
 }
 
-/** One look at a Linux machine, by /proc. */
+/** Reads a Linux machine by /proc. For one scan: it keeps some of what it has read. */
 export class LinuxInspector implements Inspector {
-  readonly #stdin: StdinLook;
-  /** What is asked for more than once. */
+  readonly #stdin: StdinReader;
+  /** Kept, because it is read more than once. */
   readonly #status = new Map<number, string>();
   readonly #namespace = link('/proc/self/ns/pid');
   readonly #limit = limitOf('self');
 
   constructor(rows: ReadonlyMap<number, ProcessRow>) {
-    this.#stdin = new StdinLook(rows);
+    this.#stdin = new StdinReader(rows);
   }
 
   isOurUsers(pid: number): boolean {
     const [real, effective] = /^Uid:\s+(\d+)\s+(\d+)/m.exec(this.#statusOf(pid))?.slice(1).map(Number) ?? [];
     if (real !== process.getuid?.() || effective !== process.geteuid?.()) return false;
-    // The root of a container has the number of ours; but its processes have an init, and hosts, of their own.
+    // Root in a container has the same user id as ours, but the processes there have an init, and hosts, of their own.
     const namespace = link(`/proc/${pid}/ns/pid`);
     return namespace === undefined || namespace === this.#namespace;
   }
 
   commandLine(pid: number): string {
-    // A program that shows a title there (npm) may leave blanks and NULs behind it.
+    // A program that writes a title there (npm) may leave blanks and NULs at the end.
     return readText(`/proc/${pid}/cmdline`)
       .replace(/[\0\s]+$/, '')
       .replaceAll('\0', ' ');
@@ -56,7 +59,8 @@ export class LinuxInspector implements Inspector {
     const texts = hostsIn(readText(`/proc/${pid}/environ`));
     const number = limitOf(pid);
     if (texts.includes(own) || number === ownNumber) return 'ours';
-    // What this process bears itself it has inherited, as others have; the innermost of the rest is who started it.
+    // This process has inherited its own marks, and others have the same; of the other marks the innermost names the
+    // host.
     const outer = new Set(hostsIn(`${MARK_VARIABLE}=${process.env[MARK_VARIABLE] ?? ''}`));
     const text = texts.findLast((host) => !outer.has(host));
     if (text !== undefined) return { text };
@@ -66,8 +70,8 @@ export class LinuxInspector implements Inspector {
   serviceOf({ pid, session }: ProcessRow): string | undefined {
     const unit = /^(?:0:|\d+:name=systemd):.*\/([^/\n]+\.service)$/m.exec(readText(`/proc/${pid}/cgroup`))?.[1];
     if (unit === undefined) return undefined;
-    // systemd since version 248 says whom it has started itself (systemd.exec(5), SYSTEMD_EXEC_PID); whoever is below
-    // inherits that. Before, and where a service has forked: systemd makes its processes leaders of sessions.
+    // Since version 248 systemd sets SYSTEMD_EXEC_PID to the pid that it has started (systemd.exec(5)); descendants
+    // inherit it. Before that, and where a service has forked: systemd makes its processes session leaders.
     const started = /(?:^|\0)SYSTEMD_EXEC_PID=(\d+)/.exec(readText(`/proc/${pid}/environ`))?.[1];
     const isMain = started === undefined ? session === pid : Number(started) === pid;
     return isMain ? unit : undefined;
@@ -93,7 +97,7 @@ function limitOf(pid: number | 'self'): number | undefined {
   return value === undefined ? undefined : Number(value >> 31n);
 }
 
-/** Empty when there is no such process any more, or it may not be looked at: nothing that would make it a stray. */
+/** An empty string when the process is gone or may not be read; nothing in that makes it a stray. */
 function readText(path: string): string {
   try {
     return readFileSync(path, 'latin1');

@@ -3,20 +3,27 @@ import { errnoOf } from '../../errors.js';
 import type { ProcessRow } from '../process-table.js';
 
 /**
- * Who holds the other end of the stdin of a process, by which an MCP server is spoken to. `held`: somebody can still speak
- * to it. `closed`: nobody ever will. `unknown`: it is neither pipe nor socket pair, or that cannot be seen from here.
+ * Whether a process holds the other end of the stdin of an MCP server. `held`: a process can still write to it.
+ * `closed`: none can ever again. `unknown`: stdin is neither a pipe nor a socket pair, or the other end is not visible
+ * from here.
  */
 export type StdinState = 'held' | 'closed' | 'unknown';
 
-/** References to a socket of a pair that has lost its other end: its own, and that of the list it stands in. */
+/** The reference count of a socket whose pair has lost its other end: its own, and that of the kernel's list. */
 const ALONE = 2;
-/** `Num: RefCount Protocol Flags Type St Inode`, all but the last hexadecimal; a socket with a path is none of a pair. */
+/**
+ * `Num: RefCount Protocol Flags Type St Inode`, hexadecimal except the last. A socket with a path is not part of a
+ * pair.
+ */
 const UNNAMED_SOCKET = /^[0-9a-f]+: ([0-9a-f]{8}) [0-9a-f]{8} [0-9a-f]{8} 0001 [0-9a-f]{2}\s+(\d+)$/;
-/** Whether a descriptor may be written to: the last two bits of `flags`, which is octal (open(2), O_WRONLY, O_RDWR). */
+/** A writable descriptor, by the last two bits of `flags`, which is octal (open(2), O_WRONLY, O_RDWR). */
 const WRITABLE = /^flags:\s+[0-7]*[1256]$/m;
 
-/** One look at the stdin of processes. Node and Python give their children one end of a socket pair, others a pipe. */
-export class StdinLook {
+/**
+ * Reads the stdin of processes, for one scan. Node and Python give their children one end of a socket pair, others a
+ * pipe.
+ */
+export class StdinReader {
   readonly #rows: ReadonlyMap<number, ProcessRow>;
   #sockets: ReadonlyMap<string, number> | undefined;
   #writers: Writers | undefined;
@@ -31,16 +38,19 @@ export class StdinLook {
     return kind === 'pipe' ? this.#ofPipe(inode) : 'unknown';
   }
 
-  /** Each end of a pair holds a reference to the other, and gives it back when it is closed (net/unix/af_unix.c). */
+  /** Each end of a pair holds a reference to the other, until it is closed (net/unix/af_unix.c). */
   #ofSocket(inode: string): StdinState {
     this.#sockets ??= readSockets();
     const references = this.#sockets.get(inode);
-    // Not listed: that of another network namespace, or a socket of another kind.
+    // Not listed: a socket of another network namespace, or of another kind.
     if (references === undefined) return 'unknown';
     return references <= ALONE ? 'closed' : 'held';
   }
 
-  /** Who else has the pipe open for writing. What may not be looked at (other users) could be that one. */
+  /**
+   * A pipe is held if any process has it open for writing. Processes of other users cannot be read, but may be the
+   * writer.
+   */
   #ofPipe(inode: string): StdinState {
     this.#writers ??= findWriters(this.#rows);
     if (this.#writers.pipes.has(inode)) return 'held';
@@ -64,13 +74,13 @@ function readSockets(): Map<string, number> {
 }
 
 interface Writers {
-  /** Inodes of the pipes that somebody can write to. */
+  /** Inodes of the pipes that a process has open for writing. */
   readonly pipes: ReadonlySet<string>;
-  /** Whether everybody could be asked. */
+  /** Whether all processes could be read. */
   readonly complete: boolean;
 }
 
-/** Some microseconds a descriptor; only made when a pipe has to be judged. */
+/** Takes some microseconds for each descriptor of the machine, so it runs only if a pipe has to be judged. */
 function findWriters(rows: ReadonlyMap<number, ProcessRow>): Writers {
   const pipes = new Set<string>();
   let complete = true;
@@ -96,7 +106,7 @@ function isWritable(path: string): boolean {
   try {
     return WRITABLE.test(readFileSync(path, 'latin1'));
   } catch (error) {
-    // Closed since it was listed.
+    // It was closed since the list was read.
     if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return false;
     throw error;
   }

@@ -17,8 +17,9 @@ export interface ContainmentHandles {
 export type KillReport = Pick<SweepReport, 'killed' | 'survivors'>;
 
 /**
- * Kills what scans of the process table may miss: first all in the cgroup, until the kernel reports it empty, then all that have
- * the mark and are not in the cgroup, until no scan finds any. Returns undefined for a server that has neither.
+ * Kills what scans of the process table may miss: first all in the cgroup, until the kernel reports it empty, then all
+ * that have the mark and are not in the cgroup, until no scan finds any. Returns undefined for a server that has
+ * neither.
  */
 export function killEscaped(
   { cgroup, mark }: ContainmentHandles,

@@ -22,14 +22,18 @@ export interface LocalTreeParts {
   onDead(): void;
 }
 
-/** All processes that end with one local server, and each way to end them: by the ladder, at once, or without the table. */
+/**
+ * All processes that end with one local server, and each way to end them: by the ladder, at once, or without the table.
+ */
 export class LocalTree {
   readonly #parts: LocalTreeParts;
   /** Pools that run in this server: found by the scans of its tree, and then known to the sweep. */
   readonly #inner: InnerHosts | undefined;
   readonly #processes: ProcessSet;
   #exited = false;
-  /** What the leader left behind; only in the tick of its exit, so that a kill in the same tick needs no second scan. */
+  /**
+   * What the leader left behind; only in the tick of its exit, so that a kill in the same tick needs no second scan.
+   */
   #left: ProcessRow[] | undefined;
   /** What was killed outside the ladder, and when. */
   readonly #kills: { readonly time: number; readonly processes: number }[] = [];
@@ -66,14 +70,16 @@ export class LocalTree {
       if (start.cgroup && !this.#exited) checkJoined(start.cgroup, leader);
       const report = this.#withKills(await endTree(target, graces, mode, signal), started);
       if (report.survivors.length === 0) {
-        // A process that is not visible may still live: /proc mounted with hidepid hides processes that are not dumpable. As long
-        // as Node has not reported the exit, the pid belongs to our leader. If the group is empty, the signal has no effect.
+        // A process that is not visible may still live: /proc mounted with hidepid hides processes that are not
+        // dumpable. As long as Node has not reported the exit, the pid belongs to our leader. If the group is empty,
+        // the signal has no effect.
         if (!this.#exited) platform.signalGroup(leader.pid, 'SIGKILL');
         onDead();
       }
       return report;
     } catch (error) {
-      // The table cannot be read (EMFILE): nothing can be proven now, but what certainly belongs to the server can be ended.
+      // The table cannot be read (EMFILE): nothing can be proven now, but what certainly belongs to the server can be
+      // ended.
       closeStdin();
       if (mode === 'emergency') this.#killUnseen();
       throw error;
@@ -93,7 +99,8 @@ export class LocalTree {
     try {
       const living = this.#left ?? this.#processes.refresh();
       this.#noteKill(living.length);
-      // Parents are killed later, when they have collected their children. The ladder follows in any case, and proves it.
+      // Parents are killed later, when they have collected their children. The ladder follows in any case, and proves
+      // it.
       killMembers(platform, this.#processes, living).catch(() => {});
     } catch {
       this.#killUnseen();

@@ -5,8 +5,8 @@ import type { KillReport } from './kill-escaped.js';
 import type { ProcessSet } from './process-set.js';
 
 /**
- * The processes in the group that a server was started in. A process that has made a group or session of its own is left
- * alone: `containment: 'group'` asks for that.
+ * The processes in the group that a server was started in. A process that has made a group or session of its own is
+ * left alone: `containment: 'group'` asks for that.
  */
 export class ProcessGroup implements ProcessSet {
   readonly #table: ProcessTable;
@@ -34,8 +34,8 @@ export class ProcessGroup implements ProcessSet {
   }
 
   /**
-   * Sends one signal to the whole group: the kernel misses no member, however fast they fork, while a scan of the table may
-   * miss a chain of processes in which each starts the next. Then waits until no member lives.
+   * Sends one signal to the whole group: the kernel misses no member, however fast they fork, while a scan of the table
+   * may miss a chain of processes in which each starts the next. Then waits until no member lives.
    */
   async killRest({ signalGroup, pace }: Platform): Promise<KillReport> {
     const killed = this.refresh();
@@ -59,8 +59,8 @@ export class ProcessGroup implements ProcessSet {
   }
 
   /**
-   * The kernel does not reuse the number of a group while a member lives in it. So the group belongs to this server, unless
-   * another process than our leader has the number as its pid. An uncollected zombie holds the number as well.
+   * The kernel does not reuse the number of a group while a member lives in it. So the group belongs to this server,
+   * unless another process than our leader has the number as its pid. An uncollected zombie holds the number as well.
    */
   #isOurs(): boolean {
     const holder = this.#table.read(this.#leader.pid);

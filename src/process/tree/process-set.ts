@@ -5,8 +5,8 @@ import type { KillReport } from './kill-escaped.js';
 /** The processes that end with a server, as far as a scan has shown them. */
 export interface ProcessSet {
   /**
-   * Adopts all that is left in the group of the leader. Call it in the tick of the leader's exit: its row is gone by then, and
-   * its pid cannot belong to another process yet. Returns the living members.
+   * Adopts all that is left in the group of the leader. Call it in the tick of the leader's exit: its row is gone by
+   * then, and its pid cannot belong to another process yet. Returns the living members.
    */
   leaderExited(): ProcessRow[];
   /** Reads the whole table: finds new members, forgets dead ones. Returns the living members. */

@@ -10,9 +10,10 @@ export interface MemberSources {
 }
 
 /**
- * The processes of one server: its leader, all descendants, all processes in a group or session that one of them leads, and,
- * where the server has these, all processes in its cgroup and all that have its mark. A member remains a member after its
- * parent has died, because its identity is remembered: so a tree that falls apart while it is ended is still known as a whole.
+ * The processes of one server: its leader, all descendants, all processes in a group or session that one of them leads,
+ * and, where the server has these, all processes in its cgroup and all that have its mark. A member remains a member
+ * after its parent has died, because its identity is remembered: so a tree that falls apart while it is ended is still
+ * known as a whole.
  */
 export class ProcessTree implements ProcessSet {
   readonly #table: ProcessTable;
@@ -21,7 +22,10 @@ export class ProcessTree implements ProcessSet {
   #adopting = false;
   /** pid → start time of each member that was not seen dead yet. */
   readonly #members = new Map<number, number>();
-  /** Groups and sessions that a member leads or led. The number belongs to this server as long as a member lives in them. */
+  /**
+   * Groups and sessions that a member leads or led. The number belongs to this server as long as a member lives in
+   * them.
+   */
   readonly #led = new Set<number>();
 
   constructor(table: ProcessTable, leader: ProcessIdentity, sources: MemberSources = {}) {
@@ -52,7 +56,8 @@ export class ProcessTree implements ProcessSet {
     for (const row of members.values()) undecided.delete(row);
     this.#addRelated(members, undecided);
     if (this.#addFromCgroup(members, undecided)) this.#addRelated(members, undecided);
-    // Marks are read last, and only of processes that are not members yet: reading a mark costs more than comparing a row.
+    // Marks are read last, and only of processes that are not members yet: reading a mark costs more than comparing a
+    // row.
     this.#sources.marks?.begin(table);
     this.#sources.marks?.learnFrom(members.values());
     do {
@@ -82,9 +87,9 @@ export class ProcessTree implements ProcessSet {
   }
 
   /**
-   * Adds the processes in the cgroup. The cgroup is read after the table, so that each of its pids is a current one; a process
-   * that was started in between is read from the table now. Their process groups may contain other processes, so each of them
-   * gets a signal of its own.
+   * Adds the processes in the cgroup. The cgroup is read after the table, so that each of its pids is a current one; a
+   * process that was started in between is read from the table now. Their process groups may contain other processes,
+   * so each of them gets a signal of its own.
    */
   #addFromCgroup(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
     const pids = new Set(this.#sources.inCgroup?.());
@@ -99,7 +104,10 @@ export class ProcessTree implements ProcessSet {
     return seen.length + younger.length > 0;
   }
 
-  /** Adds processes that have the mark of this server: they left the tree by a new session and the death of their parent. */
+  /**
+   * Adds processes that have the mark of this server: they left the tree by a new session and the death of their
+   * parent.
+   */
   #addMarked(
     members: Map<number, ProcessRow>,
     undecided: Set<ProcessRow>,
@@ -113,9 +121,10 @@ export class ProcessTree implements ProcessSet {
       members.set(row.pid, row);
       this.#add(row);
       found = true;
-      // The leader of its session may be dead, but it descended from our leader, because our leader began a session of its own.
-      // So the whole session is ours. A leader that lives must have the mark itself: a user may have run a command with the
-      // environment of this server in a terminal. 'inner' is too weak to conclude anything about other processes.
+      // The leader of its session may be dead, but it descended from our leader, because our leader began a session of
+      // its own. So the whole session is ours. A leader that lives must have the mark itself: a user may have run a
+      // command with the environment of this server in a terminal. 'inner' is too weak to conclude anything about other
+      // processes.
       if (match === 'inner') continue;
       for (const led of [row.group, row.session]) if (!table.has(led)) this.#led.add(led);
     }
@@ -142,7 +151,8 @@ export class ProcessTree implements ProcessSet {
     // The pid is in use again. That is impossible while a member is left in the group, so no member is left.
     if (table.has(pid)) return;
     for (const row of table.values()) {
-      // Windows has no groups, but a process keeps the pid of its parent. An older process had another parent of that pid.
+      // Windows has no groups, but a process keeps the pid of its parent. An older process had another parent of that
+      // pid.
       const child = row.parent === pid && row.startTime >= startTime;
       if (child || row.group === pid || row.session === pid) this.#add(row);
     }
@@ -158,7 +168,10 @@ export class ProcessTree implements ProcessSet {
     if (group === pid || session === pid) this.#led.add(pid);
   }
 
-  /** The members that `table` shows under the same identity. Dead ones too: a zombie still holds the number of its group. */
+  /**
+   * The members that `table` shows under the same identity. Dead ones too: a zombie still holds the number of its
+   * group.
+   */
   #present(table: Map<number, ProcessRow>): Map<number, ProcessRow> {
     const present = new Map<number, ProcessRow>();
     for (const [pid, startTime] of this.#members) {

@@ -35,8 +35,8 @@ const STRAGGLER_GRACE = 200;
 const COLLECT_GRACE = 300;
 
 /**
- * The one way in which process trees are ended: close stdin, SIGTERM, SIGKILL, each with its grace; then the proof, from the
- * state of each process, that none is left.
+ * The one way in which process trees are ended: close stdin, SIGTERM, SIGKILL, each with its grace; then the proof,
+ * from the state of each process, that none is left.
  */
 export async function endTree(
   target: TerminationTarget,
@@ -96,8 +96,8 @@ function ladder(
 }
 
 /**
- * What {@link endTree} would do now. It scans the table, as the ladder does at first, so that the tree may learn of new members;
- * nothing else changes.
+ * What {@link endTree} would do now. It scans the table, as the ladder does at first, so that the tree may learn of new
+ * members; nothing else changes.
  */
 export function planEnd(
   { pid, platform, tree, hasExited }: Pick<TerminationTarget, 'pid' | 'platform' | 'tree' | 'hasExited'>,
@@ -154,7 +154,10 @@ async function sendSigterm(
   return grace - (performance.now() - started);
 }
 
-/** Kills all living members. Without an init each is killed after its children; what has no children is killed in this tick. */
+/**
+ * Kills all living members. Without an init each is killed after its children; what has no children is killed in this
+ * tick.
+ */
 export async function killMembers(platform: Platform, tree: ProcessSet, living: readonly ProcessRow[]): Promise<void> {
   if (platform.withoutInit) await signalFromLeaves(platform, tree, 'SIGKILL', COLLECT_GRACE, pause);
   signalTree(platform, tree, platform.withoutInit ? tree.refresh() : living, 'SIGKILL');
@@ -218,8 +221,8 @@ function targetsOf(tree: ProcessSet, members: readonly ProcessRow[]): SignalTarg
 }
 
 /**
- * Signals each member only when it has no children any more, zombies included, so that every parent can still collect its
- * children. For hosts without an init, where an orphan stays a zombie. The leaves are signalled in this tick.
+ * Signals each member only when it has no children any more, zombies included, so that every parent can still collect
+ * its children. For hosts without an init, where an orphan stays a zombie. The leaves are signalled in this tick.
  *
  * @param patience how long parents may take to collect their children, ms
  * @param rest waits for that many ms

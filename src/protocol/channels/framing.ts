@@ -3,30 +3,30 @@ import { isMessage, type JsonRpcMessage } from '../json-rpc.js';
 
 const NEWLINE = 10;
 
-/** What comes out of a stream of lines. */
-export interface FrameSink {
+/** What a {@link MessageReader} calls for each line. */
+export interface FrameCallbacks {
   onMessage(message: JsonRpcMessage): void;
-  /** A line that is no JSON-RPC message, such as a log line that a server wrote to stdout by mistake. */
+  /** A line that is not a JSON-RPC message, such as a log line that a server wrote to stdout by mistake. */
   onSkipped(line: string): void;
   /** A line grew above the limit. Nothing that follows is read. */
   onTooLarge(bytes: number): void;
 }
 
 /**
- * Cuts a stream into messages, one a line. The cost is linear in the size of a message: parts of a line are kept as they
- * came and joined once, when its end is there.
+ * Cuts a stream into messages, one for each line. The cost is linear in the size of a message: the parts of a line are kept
+ * as they came, and joined once, when the line is complete.
  */
 export class MessageReader {
   readonly #limit: number;
-  readonly #sink: FrameSink;
-  /** The parts of the line that has no end yet. */
+  readonly #callbacks: FrameCallbacks;
+  /** The parts of a line that is not complete yet. */
   #parts: Buffer[] = [];
   #held = 0;
   #stopped = false;
 
-  constructor(limit: number, sink: FrameSink) {
+  constructor(limit: number, callbacks: FrameCallbacks) {
     this.#limit = limit;
-    this.#sink = sink;
+    this.#callbacks = callbacks;
   }
 
   push(chunk: Buffer): void {
@@ -41,11 +41,11 @@ export class MessageReader {
       const line = Buffer.concat(this.#parts, this.#held);
       this.#parts = [];
       this.#held = 0;
-      this.#read(textOf(line));
+      this.#read(decoded(line));
       start = first + 1;
     }
-    // No part of a character is ever a newline byte, so whole lines can be decoded together.
-    if (start < last) for (const line of textOf(chunk.subarray(start, last)).split('\n')) this.#read(line);
+    // In UTF-8 no part of a longer character is a newline byte, so whole lines can be decoded together.
+    if (start < last) for (const line of decoded(chunk.subarray(start, last)).split('\n')) this.#read(line);
     if (last + 1 < chunk.length) this.#hold(chunk.subarray(last + 1));
   }
 
@@ -58,7 +58,7 @@ export class MessageReader {
   #overflow(bytes: number): void {
     this.#stopped = true;
     this.#parts = [];
-    this.#sink.onTooLarge(bytes);
+    this.#callbacks.onTooLarge(bytes);
   }
 
   #read(line: string): void {
@@ -68,19 +68,19 @@ export class MessageReader {
     try {
       value = JSON.parse(line);
     } catch {
-      return this.#sink.onSkipped(line);
+      return this.#callbacks.onSkipped(line);
     }
-    if (isMessage(value)) this.#sink.onMessage(value);
-    else this.#sink.onSkipped(line);
+    if (isMessage(value)) this.#callbacks.onMessage(value);
+    else this.#callbacks.onSkipped(line);
   }
 }
 
-/** Whether `line` has more than `limit` bytes; counts them only if its characters alone do not decide it. */
+/** Whether `line` has more than `limit` bytes. Counts the bytes only where the number of characters does not decide it. */
 function isLonger(line: string, limit: number): boolean {
   return line.length > limit || (line.length * 3 > limit && Buffer.byteLength(line) > limit);
 }
 
-/** Most messages are ASCII, which as latin1 is decoded several times as fast as UTF-8. */
-function textOf(bytes: Buffer): string {
+/** Most messages are ASCII. Decoding these as latin1 is several times as fast as UTF-8. */
+function decoded(bytes: Buffer): string {
   return bytes.toString(isAscii(bytes) ? 'latin1' : 'utf8');
 }

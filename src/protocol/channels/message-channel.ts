@@ -1,11 +1,11 @@
 import { messageOf, PoolError } from '../../errors.js';
 import type { JsonRpcMessage } from '../json-rpc.js';
 
-/** The way on which messages reach one server and come back. {@link StdioChannel} is one kind of it. */
+/** Carries messages to one server and back. */
 export interface MessageChannel {
   /** Bytes that were sent, and that the server has not taken yet. */
   readonly backlog: number;
-  /** How many times the server sent something that is not a message; each was skipped. */
+  /** How many times the server sent something that is not a message, and was skipped. */
   readonly skipped: number;
   /** Starts to receive. Until then, what the server sends waits. */
   open(callbacks: ChannelCallbacks): void;
@@ -26,7 +26,8 @@ export interface MessageChannel {
   /** From now on, what is sent is refused with `error`. */
   close(error: PoolError): void;
   /**
-   * Ends the channel because of a fault of this library, outside of the callbacks of the channel: those are guarded.
+   * Ends the channel because of a fault of this library. For faults outside of the callbacks, which are guarded by the
+   * channel itself.
    * @param cause what was thrown
    * @returns the `INTERNAL_ERROR` that `onClosed` was called with
    */
@@ -45,7 +46,7 @@ export interface ChannelCallbacks {
   onClosed(error: PoolError): void;
 }
 
-/** For what this library threw while it worked on messages of a server. */
+/** The error for an exception that this library threw while it handled messages of the server `name`. */
 export function internalError(name: string, cause: unknown): PoolError {
   const what = cause instanceof Error ? `${cause.name}: ${cause.message}` : messageOf(cause);
   const message = `server '${name}' is ended because of a fault in mcp-server-pool, not in the server (${what}): please report it with the cause of this error`;

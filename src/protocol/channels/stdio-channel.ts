@@ -4,7 +4,7 @@ import { type Deferred, deferred } from '../../runtime/deferred.js';
 import type { JsonRpcMessage } from '../json-rpc.js';
 import { MessageReader } from './framing.js';
 import { type ChannelCallbacks, internalError, type MessageChannel } from './message-channel.js';
-import { SERVER_SHARE, type WriteBudget } from './write-budget.js';
+import { bufferFull, SERVER_SHARE, type WriteBudget } from './write-budget.js';
 
 export interface StdioChannelOptions {
   readonly stdin: Writable;
@@ -54,12 +54,12 @@ export class StdioChannel implements MessageChannel {
       onSkipped: () => {
         this.skipped += 1;
       },
-      // stdout is read on, and dropped: a server that cannot write does not see the end of its stdin.
+      // What follows is read and dropped: a server that is blocked by a full stdout does not see the end of its stdin.
       onTooLarge: (bytes) => {
         this.#end(
           new PoolError(
             'MESSAGE_TOO_LARGE',
-            `server '${name}' wrote a message of more than ${bytes} bytes; its limit is ${messageLimit}: raise maxMessageMB, or ask the server for less at once`,
+            `server '${name}' wrote a message of more than ${bytes} bytes; the limit is ${messageLimit}: raise maxMessageMB, or ask the server for less at once`,
             { name },
           ),
         );
@@ -88,15 +88,8 @@ export class StdioChannel implements MessageChannel {
     const line = JSON.stringify(message);
     const size = Buffer.byteLength(line);
     const { budget, name } = this.#options;
-    const isOverShare = this.backlog > 0 && this.backlog + size > budget.limit / SERVER_SHARE;
-    if (isOverShare || !budget.take(size)) {
-      const what = isOverShare ? 'half of maxBufferedMB waits for it' : 'maxBufferedMB wait for servers of this pool';
-      throw new PoolError(
-        'BUFFER_FULL',
-        `a message to server '${name}' was refused: ${what} already, and is not read; await send(), or raise it`,
-        { name },
-      );
-    }
+    if (this.backlog > 0 && this.backlog + size > budget.limit / SERVER_SHARE) throw bufferFull(name, 'server');
+    if (!budget.take(size)) throw bufferFull(name, 'pool');
     return this.#append(line, size);
   }
 
@@ -145,14 +138,14 @@ export class StdioChannel implements MessageChannel {
 
   fail(cause: unknown): PoolError {
     const error = internalError(this.#options.name, cause);
-    // Nothing is known for sure any more of what this library keeps of the server: whatever it still says is dropped.
+    // What this library keeps of the server may be wrong now. So later messages of the server are dropped.
     this.#hasFailed = true;
     this.#closed = error;
     this.#callbacks?.onClosed(error);
     return error;
   }
 
-  /** Runs what a stream calls. An exception is a fault of this library: messages of the server are checked before. */
+  /** Runs what a stream calls. What the server sent was checked before, so that an exception is a fault of this library. */
   #guard(task: () => void): void {
     try {
       task();
@@ -161,7 +154,7 @@ export class StdioChannel implements MessageChannel {
     }
   }
 
-  /** Gives back what a batch takes. False when that was done before. */
+  /** Gives the room of a batch back. False if that was done before. */
   #take(batch: Batch): boolean {
     if (!this.#inFlight.delete(batch)) return false;
     this.#options.budget.give(batch.size);
@@ -177,7 +170,7 @@ export class StdioChannel implements MessageChannel {
     }
     const failure = this.#stdinClosed(error);
     batch.written.reject(this.#closed ?? failure);
-    // After the senders have the error, so that they are not told twice.
+    // After the senders have got the error, so that they do not get it a second time as the answer to their requests.
     queueMicrotask(() => this.#guard(() => this.#end(failure)));
   }
 

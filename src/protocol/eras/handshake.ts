@@ -4,14 +4,14 @@ import { type Answer, property } from '../json-rpc.js';
 /** Version of this package, as the `clientInfo` of every handshake says it. A test compares it with package.json. */
 const VERSION = '0.1.0';
 
-/** Protocol versions with an `initialize` handshake, oldest first (they are dates, so they sort as texts). */
+/** Protocol versions with an `initialize` handshake, oldest first. They are dates, so that they can be compared as strings. */
 const LEGACY_VERSIONS = ['2024-10-07', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'];
 const NEWEST_LEGACY_VERSION = '2025-11-25';
 
-/** How much of a server's own words an error quotes, characters. */
+/** How much of a server's own error message an error quotes, in characters. */
 const LONGEST_QUOTE = 300;
 
-/** What the server answered to `initialize`; handed to every client that asks again. */
+/** What the server answered to `initialize`. Each client that initializes gets a copy of it. */
 export interface InitializeResult {
   readonly protocolVersion: string;
   readonly capabilities: Readonly<Record<string, unknown>>;
@@ -28,7 +28,7 @@ export function initializeParams(clientCapabilities: Readonly<Record<string, unk
   };
 }
 
-/** @throws PoolError `HANDSHAKE_FAILED` when the answer is an error, or no result of `initialize` */
+/** @throws PoolError `HANDSHAKE_FAILED` when the answer is an error, or not a result of `initialize` */
 export function readInitializeResult(answer: Answer, data: PoolErrorData): InitializeResult {
   const refuse = (why: string) => {
     throw new PoolError('HANDSHAKE_FAILED', `server '${data.name}' ${why}`, data);
@@ -44,7 +44,7 @@ export function readInitializeResult(answer: Answer, data: PoolErrorData): Initi
   const capabilities = property(result, 'capabilities');
   if (typeof version !== 'string' || typeof capabilities !== 'object' || capabilities === null) {
     refuse(
-      'answered initialize with something that is no result of it; check that command and args start an MCP server',
+      'answered initialize with something that is not a result of it; check that command and args start an MCP server',
     );
   } else if (!LEGACY_VERSIONS.includes(version)) {
     refuse(`speaks protocol version '${version.slice(0, 40)}', which is none of ${LEGACY_VERSIONS.join(', ')}`);
@@ -53,8 +53,8 @@ export function readInitializeResult(answer: Answer, data: PoolErrorData): Initi
 }
 
 /**
- * The version to answer a client with: an older one that it asks for is its own, since legacy versions only add to each
- * other; a newer or unknown one is answered with the instance's.
+ * The version to answer a client with. An older version that the client asks for is confirmed, because legacy versions only
+ * add to each other. Any other client gets the version that the instance speaks.
  */
 export function answerVersion(asked: unknown, instance: string): string {
   return typeof asked === 'string' && LEGACY_VERSIONS.includes(asked) && asked < instance ? asked : instance;

@@ -1,6 +1,5 @@
-import { PoolError } from '../../errors.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
-import { SERVER_SHARE, type WriteBudget } from '../channels/write-budget.js';
+import { bufferFull, SERVER_SHARE, SESSION_SHARE, type WriteBudget } from '../channels/write-budget.js';
 import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js';
 import { FairQueue } from './fair-queue.js';
 import type { Member, OpenRequest } from './member.js';
@@ -8,19 +7,16 @@ import type { Member, OpenRequest } from './member.js';
 /** A message that waits for its turn. */
 export interface Outgoing {
   readonly member: Member;
-  /** Undefined once nobody wants it sent. */
+  /** Undefined when it is not to be sent any more. */
   message: JsonRpcMessage | undefined;
   readonly request: OpenRequest | undefined;
-  /** Bytes that it takes of what may wait; 0 once it has given them back. */
+  /** Bytes that it takes of the budget; 0 when it has given them back. */
   size: number;
-  /** Absent when the sender was told long ago: the request was written to a server that is gone. */
+  /** Undefined for a request that is sent again: its `send` was settled when it was written to the process that is lost. */
   readonly sent: Deferred<void> | undefined;
 }
 
-/** Of what may wait to be written in a pool, one session gets a part. */
-const SESSION_SHARE = 4;
-
-/** The messages of sessions that wait to be sent to one server: whose turn is next, and how much may wait. */
+/** The messages of sessions that wait to be sent to one server. Bounds them, and decides which is next. */
 export class Backlog {
   /** Name of the server, for errors. */
   readonly #name: string;
@@ -33,31 +29,30 @@ export class Backlog {
     this.#budget = budget;
   }
 
-  /** Whether nothing waits. */
   get isEmpty(): boolean {
     return this.#waiting.isEmpty;
   }
 
-  /** Whether anything of a session waits. */
+  /** Whether a message of this session waits. */
   has(member: Member): boolean {
     return this.#waiting.has(member);
   }
 
   /**
-   * Lets a message wait, as it is now.
-   * @returns when it was sent, or nobody wants that any more
-   * @throws PoolError `BUFFER_FULL`; TypeError for what is no JSON
+   * Adds a message, as it is now.
+   * @returns a promise that resolves when the message was sent, or is not to be sent any more
+   * @throws PoolError `BUFFER_FULL`; TypeError if the message cannot be written as JSON
    */
   add(member: Member, message: JsonRpcMessage, request: OpenRequest | undefined): Promise<void> {
     const text = JSON.stringify(message);
     const size = Buffer.byteLength(text);
     this.#takeRoom(member, size);
     const sent = deferred<void>();
-    // As it is now: its sender may use the object again.
+    // A copy: the sender may use the object for its next message.
     const item: Outgoing = { member, message: JSON.parse(text) as JsonRpcMessage, request, size, sent };
     if (request) request.message = item.message as JsonRpcRequest;
     this.#waiting.push(member, item);
-    // One that is cancelled is passed over when its turn comes, but takes nothing any more.
+    // A cancelled request stays in the queue, and is passed over there; its room is free at once.
     if (request) {
       request.leaveQueue = () => {
         this.#leave(item);
@@ -67,7 +62,7 @@ export class Backlog {
     return sent.promise;
   }
 
-  /** Requests that were written to a server that is gone go before all that waits of their session. */
+  /** Adds requests that were written to a process that is lost: before all other messages of their session. */
   putBack(member: Member, requests: readonly OpenRequest[]): void {
     const items = requests.map((request): Outgoing => {
       return { member, message: request.message, request, size: 0, sent: undefined };
@@ -75,33 +70,25 @@ export class Backlog {
     this.#waiting.unshift(member, items);
   }
 
-  /** Takes out what is next; it takes no room any more. */
+  /** Removes the next message, and gives its room back. */
   next(): Outgoing | undefined {
     const item = this.#waiting.shift();
     if (item) this.#giveBack(item);
     return item;
   }
 
-  /** What waits of a session is not sent any more. */
+  /** Removes all messages of a session. */
   drop(member: Member): void {
     for (const item of this.#waiting.drop(member)) this.#leave(item);
   }
 
   #takeRoom(member: Member, size: number): void {
     const name = this.#name;
-    const budget = this.#budget;
-    const isOverShare = member.waitingBytes > 0 && member.waitingBytes + size > budget.limit / SESSION_SHARE;
-    const isServerOver = this.#bytes > 0 && this.#bytes + size > budget.limit / SERVER_SHARE;
-    if (isOverShare || isServerOver || !budget.take(size)) {
-      const what = isOverShare
-        ? 'a quarter of maxBufferedMB waits for this session'
-        : `${isServerOver ? 'half of maxBufferedMB waits' : 'maxBufferedMB wait'}`;
-      throw new PoolError(
-        'BUFFER_FULL',
-        `a message to server '${name}' was refused: ${what} already to be written; await send(), or raise it`,
-        { name },
-      );
-    }
+    const { limit } = this.#budget;
+    const ofSession = member.waitingBytes;
+    if (ofSession > 0 && ofSession + size > limit / SESSION_SHARE) throw bufferFull(name, 'session');
+    if (this.#bytes > 0 && this.#bytes + size > limit / SERVER_SHARE) throw bufferFull(name, 'server');
+    if (!this.#budget.take(size)) throw bufferFull(name, 'pool');
     member.waitingBytes += size;
     this.#bytes += size;
   }

@@ -5,22 +5,22 @@ import { isRequest, type JsonRpcMessage, property, type RequestId } from '../jso
 import { type Attachment, type Endpoint, lostRequest, type Routing } from '../routing.js';
 
 /**
- * One session for the whole life of the process, and nothing in between: every message passes unchanged, so every feature
- * of the protocol works. Requests are only counted; while one is open, the host is held open.
+ * The routing of a dedicated server: one session for the whole life of the process. Every message passes unchanged, so that
+ * every feature of the protocol works. Requests are only counted: while one is open, the host is kept alive.
  */
 export class DirectRouting implements Routing, Attachment {
   readonly #channel: MessageChannel;
-  readonly #hold: KeepAlive;
+  readonly #keepAlive: KeepAlive;
   readonly #onClosed: (error: PoolError) => void;
-  /** Method of each open request by its id. */
+  /** The method of each open request, by its id. */
   readonly #open = new Map<RequestId, string>();
   #session: Endpoint | undefined;
   /** Whether the server has answered a request. */
   answered = false;
 
-  constructor(channel: MessageChannel, hold: KeepAlive, onClosed: (error: PoolError) => void) {
+  constructor(channel: MessageChannel, keepAlive: KeepAlive, onClosed: (error: PoolError) => void) {
     this.#channel = channel;
-    this.#hold = hold;
+    this.#keepAlive = keepAlive;
     this.#onClosed = onClosed;
   }
 
@@ -28,7 +28,7 @@ export class DirectRouting implements Routing, Attachment {
     return this.#open.size;
   }
 
-  /** A server is first read when its client listens, so that nothing it says early is lost. */
+  /** The server is not read before its client is there, so that no early message is lost. */
   attach(session: Endpoint): Attachment {
     this.#session = session;
     this.#channel.open({
@@ -45,7 +45,7 @@ export class DirectRouting implements Routing, Attachment {
     const { id, method } = message;
     this.#add(id, method);
     const sent = this.#channel.send(message);
-    // One that could not be sent is not open: its sender knows.
+    // The sender has the error, and waits for no answer.
     sent.catch(() => this.#take(id));
     return sent;
   }
@@ -59,7 +59,7 @@ export class DirectRouting implements Routing, Attachment {
     try {
       this.#session?.receive(message);
     } catch (fault) {
-      // Not answered: it is lost with the others.
+      // The request was not answered: it is lost with the others.
       if (method !== undefined) this.#add(id, method);
       throw fault;
     }
@@ -78,11 +78,11 @@ export class DirectRouting implements Routing, Attachment {
   }
 
   #add(id: RequestId, method: string): void {
-    if (this.#open.size === 0) this.#hold.take();
+    if (this.#open.size === 0) this.#keepAlive.take();
     this.#open.set(id, method);
   }
 
   #take(id: RequestId): void {
-    if (this.#open.delete(id) && this.#open.size === 0) this.#hold.drop();
+    if (this.#open.delete(id) && this.#open.size === 0) this.#keepAlive.drop();
   }
 }

@@ -1,8 +1,11 @@
-/** Runs what the multiplexer does outside of the callbacks of a channel, so that a fault there is not lost either. */
+/**
+ * Runs what the multiplexer does outside of the callbacks of a channel: in microtasks, timers, and calls of the pool. An
+ * exception there is a fault of this library, and must not be lost.
+ */
 export class Guard {
   readonly #onFault: (cause: unknown) => void;
 
-  /** @param onFault called with what a task threw: a fault of this library */
+  /** @param onFault called with what a task has thrown */
   constructor(onFault: (cause: unknown) => void) {
     this.#onFault = onFault;
   }
@@ -15,7 +18,12 @@ export class Guard {
     }
   }
 
-  /** The same inside of an operation of the pool, which must be completed first. */
+  /** Runs `task` in a microtask. */
+  soon(task: () => void): void {
+    queueMicrotask(() => this.run(task));
+  }
+
+  /** Runs `task` as part of an operation of the pool. A fault is reported when that is complete. */
   runWithin(task: () => void): void {
     try {
       task();
@@ -24,10 +32,5 @@ export class Guard {
         throw cause;
       });
     }
-  }
-
-  /** The same, in a microtask. */
-  soon(task: () => void): void {
-    queueMicrotask(() => this.run(task));
   }
 }

@@ -4,94 +4,84 @@ import { type Answer, type JsonRpcMessage, property, success } from '../json-rpc
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;
 export type LogLevel = (typeof LEVELS)[number];
 
-export function isLogLevel(value: unknown): value is LogLevel {
-  return LEVELS.includes(value as LogLevel);
-}
-
-/** Who listens to logs, and from which level on; undefined: it asked for none, and hears all. */
+/** A session, as far as logging is concerned. */
 export interface Listener {
+  /** The least severe level that it wants. Undefined: it has not asked for a level, and gets all messages. */
   level: LogLevel | undefined;
-  /** Whether it has not left. */
+  /** Whether it is attached. */
   isListening: boolean;
 }
 
-/** Whether a log message is one that `listener` wants. */
-export function hears({ level }: Listener, message: JsonRpcMessage): boolean {
-  if (level === undefined) return true;
-  const index = LEVELS.indexOf(property(message.params, 'level') as LogLevel);
-  // A level that the specification does not know is nobody's to hold back.
-  return index === -1 || index >= LEVELS.indexOf(level);
-}
-
-/** How a level reaches the server: in turn with what sessions ask, or, when the process is new, before all that waits. */
-export type LevelWire = Readonly<
+/** Send a request to the server: in turn with those of sessions; or, to a new process, before all messages that wait. */
+export type LogLevelCallbacks = Readonly<
   Record<
     'request' | 'replay',
     (method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void) => void
   >
 >;
 
-/** The log levels of all sessions of one server. A server has one level: that of the session that wants most. */
+/** The log levels of all sessions of one server. The server itself has one level: the most verbose of them. */
 export class LogLevels {
-  readonly #wire: LevelWire;
-  /** How many sessions ask for each level, and how many for none. */
+  readonly #callbacks: LogLevelCallbacks;
+  /** How many sessions asked for each level; by undefined, how many asked for none. */
   readonly #counts = new Map<LogLevel | undefined, number>();
-  /** What the process was told. */
-  #told: LogLevel | undefined;
+  /** The level that was last sent to the process. */
+  #sent: LogLevel | undefined;
 
-  constructor(wire: LevelWire) {
-    this.#wire = wire;
+  constructor(callbacks: LogLevelCallbacks) {
+    this.#callbacks = callbacks;
   }
 
   attach(listener: Listener): void {
     listener.isListening = true;
     this.#count(listener.level, 1);
-    // Before anybody has asked for a level, a server says what it likes to.
-    if (this.#told !== undefined) this.#settle();
+    // While no level was sent, the server uses its own default, also for a session that comes later.
+    if (this.#sent !== undefined) this.#settle();
   }
 
   detach(listener: Listener): void {
     listener.isListening = false;
     this.#count(listener.level, -1);
-    if (this.#told !== undefined) this.#settle();
+    if (this.#sent !== undefined) this.#settle();
   }
 
-  /** A session asks for a level. Returns the answer if it is known; otherwise `onAnswer` gets that of the server. */
+  /** A session asks for a level. Returns the answer if it is known; otherwise `onAnswer` gets the answer of the server. */
   set(listener: Listener, level: LogLevel, onAnswer: (answer: Answer) => void): Answer | undefined {
     const before = listener.level;
     this.#change(listener, level);
-    if (this.#wanted === this.#told) return success();
+    if (this.#wanted === this.#sent) return success();
     this.#settle((answer) => {
       if (answer?.error && listener.isListening && listener.level === level) this.#change(listener, before);
-      // One that was lost is asked again when there is another process.
+      // Without an answer the process was lost; the next one gets the level by `replay`.
       onAnswer(answer ?? success());
     });
     return undefined;
   }
 
-  /** There is another process, which was told nothing yet. */
+  /** A new process serves the sessions. No level was sent to it yet. */
   replay(): void {
-    this.#told = undefined;
+    this.#sent = undefined;
     this.#settle(undefined, 'replay');
   }
 
   /**
-   * The level for the server; undefined while nobody has asked for any. A session that asked for none counts as `debug`
-   * then: nobody knows what the server would tell it if it were alone, so that it must not miss anything.
+   * The level that the server needs; undefined while no session has asked for any. A session that asked for none then
+   * counts as `debug`: the default of the server is not known, and such a session must not miss a message.
    */
   get #wanted(): LogLevel | undefined {
     const asked = LEVELS.find((level) => this.#counts.has(level));
     return asked !== undefined && this.#counts.has(undefined) ? 'debug' : asked;
   }
 
-  #settle(onAnswer: (answer: Answer | undefined) => void = () => {}, how: keyof LevelWire = 'request'): void {
-    const wanted = this.#wanted ?? (this.#told === undefined ? undefined : 'debug');
-    if (wanted === undefined || wanted === this.#told) return;
-    const before = this.#told;
-    this.#told = wanted;
-    this.#wire[how]('logging/setLevel', { level: wanted }, (answer) => {
-      // Whoever asks for it again is refused again.
-      if (answer?.error && this.#told === wanted) this.#told = before;
+  /** Sends the level that the server needs, unless it has that. */
+  #settle(onAnswer: (answer: Answer | undefined) => void = () => {}, how: keyof LogLevelCallbacks = 'request'): void {
+    const wanted = this.#wanted ?? (this.#sent === undefined ? undefined : 'debug');
+    if (wanted === undefined || wanted === this.#sent) return;
+    const before = this.#sent;
+    this.#sent = wanted;
+    this.#callbacks[how]('logging/setLevel', { level: wanted }, (answer) => {
+      // The server has refused it, and will be asked again for the next session that wants it.
+      if (answer?.error && this.#sent === wanted) this.#sent = before;
       onAnswer(answer);
     });
   }
@@ -107,4 +97,16 @@ export class LogLevels {
     if (count > 0) this.#counts.set(level, count);
     else this.#counts.delete(level);
   }
+}
+
+export function isLogLevel(value: unknown): value is LogLevel {
+  return LEVELS.includes(value as LogLevel);
+}
+
+/** Whether a log message is severe enough for `listener`. */
+export function hears({ level }: Listener, message: JsonRpcMessage): boolean {
+  if (level === undefined) return true;
+  const index = LEVELS.indexOf(property(message.params, 'level') as LogLevel);
+  // A level that is not in the specification cannot be compared: the message is delivered.
+  return index === -1 || index >= LEVELS.indexOf(level);
 }

@@ -3,40 +3,137 @@ import { type JsonRpcMessage, type JsonRpcRequest, property, type RequestId } fr
 import type { Attachment, Endpoint } from '../routing.js';
 import type { Listener, LogLevel } from './log-levels.js';
 
-/** The server that a request was written to. */
-export interface Carrier {
-  /** Whether it is given few requests at once. */
+/** Up to this number of requests, a search through all is faster than an index. */
+const FEW = 64;
+
+/** What a member calls on the multiplexer that it belongs to. */
+export interface MemberCallbacks {
+  fromSession(member: Member, message: JsonRpcMessage): Promise<void>;
+  /** A request could not be written. Its sender has the error already. */
+  giveUp(request: OpenRequest): void;
+  fail(member: Member, error: PoolError): void;
+  detach(member: Member): void;
+}
+
+/** One session of a multiplexer, and what the pool keeps of it there. Small, because there may be thousands. */
+export class Member implements Attachment, Listener {
+  readonly endpoint: Endpoint;
+  readonly #callbacks: MemberCallbacks;
+  openRequests = 0;
+  /** The log level that the session asked for. */
+  level: LogLevel | undefined;
+  isListening = false;
+  /** Bytes of its messages that wait for their turn. */
+  waitingBytes = 0;
+  /** The newest of its open requests. They form a linked list, so that each can be removed in constant time. */
+  #newest: OpenRequest | undefined;
+  /** An index by id: made by the first search among many requests, and kept until all are answered. */
+  #byId: Map<RequestId, OpenRequest> | undefined;
+  /** Whether an id was used again while it was open. */
+  #hasDuplicates = false;
+
+  constructor(endpoint: Endpoint, callbacks: MemberCallbacks) {
+    this.endpoint = endpoint;
+    this.#callbacks = callbacks;
+  }
+
+  send(message: JsonRpcMessage): Promise<void> {
+    return this.#callbacks.fromSession(this, message);
+  }
+
+  fail(error: PoolError): void {
+    this.#callbacks.fail(this, error);
+  }
+
+  detach(): void {
+    this.#callbacks.detach(this);
+  }
+
+  giveUp(request: OpenRequest): void {
+    this.#callbacks.giveUp(request);
+  }
+
+  /** The newest open request with exactly this id. */
+  find(id: unknown): OpenRequest | undefined {
+    if (this.openRequests > FEW) this.#byId ??= new Map(this.requests().map((request) => [request.id, request]));
+    if (this.#byId) return this.#byId.get(id as RequestId) ?? this.#search(id);
+    return this.#search(id);
+  }
+
+  #search(id: unknown): OpenRequest | undefined {
+    // The index lacks a request only where its id was used twice, and the newer one has gone.
+    if (this.#byId && !this.#hasDuplicates) return undefined;
+    let request = this.#newest;
+    while (request !== undefined && request.id !== id) request = request.previous;
+    return request;
+  }
+
+  /** Its open requests, oldest first. */
+  requests(): OpenRequest[] {
+    const requests: OpenRequest[] = [];
+    for (let request = this.#newest; request !== undefined; request = request.previous) requests.push(request);
+    return requests.reverse();
+  }
+
+  add(request: OpenRequest): void {
+    request.previous = this.#newest;
+    if (this.#newest) this.#newest.next = request;
+    this.#newest = request;
+    this.openRequests += 1;
+    if (this.#byId?.has(request.id)) this.#hasDuplicates = true;
+    this.#byId?.set(request.id, request);
+  }
+
+  remove(request: OpenRequest): void {
+    const { previous, next } = request;
+    if (previous) previous.next = next;
+    if (next) next.previous = previous;
+    else this.#newest = previous;
+    request.previous = undefined;
+    request.next = undefined;
+    this.openRequests -= 1;
+    if (this.#byId?.get(request.id) === request) this.#byId.delete(request.id);
+    if (this.openRequests === 0) {
+      this.#byId = undefined;
+      this.#hasDuplicates = false;
+    }
+  }
+}
+
+/** The process that a request was written to. */
+export interface RequestTarget {
+  /** Whether it is given only a limited number of requests at once. */
   readonly isBounded: boolean;
-  /** Takes an open request out, because it was given up. */
+  /** Removes an open request that was given up. */
   take(request: OpenRequest): void;
   send(message: JsonRpcMessage): Promise<void>;
 }
 
-/** A request of a session, from its `send` to its answer. */
+/** A request of a session, from `send` to the answer. */
 export class OpenRequest {
   readonly session: Member;
-  /** As the session sent it; of one that may have to be sent again, a copy. */
+  /** The message of the session; a copy of it where the request may have to be sent again. */
   message: JsonRpcRequest;
-  // By value: the sender may use the object for its next message.
-  /** Its type matters: 1 is not "1". */
+  // Copied from the message, because the sender may use the object for its next message.
+  /** The type matters: 1 is not "1". */
   readonly id: RequestId;
   readonly method: string;
   readonly progressToken: RequestId | undefined;
-  /** Whether it may be sent to the next process when this one is lost. */
+  /** Whether it can be sent to the next process when this one is lost. */
   isRepeatable = false;
-  /** What is done with the answer before the session gets it. */
+  /** Works on the answer before the session gets it. */
   readonly onAnswer: ((answer: JsonRpcMessage, request: OpenRequest) => JsonRpcMessage) | undefined;
-  /** The server that it was written to; undefined while it waits. */
-  upstream: Carrier | undefined;
+  /** The process that it was written to; undefined while it waits for its turn. */
+  upstream: RequestTarget | undefined;
   /** Its id there. */
   wireId: RequestId = 0;
-  /** Whether it was lost with a server before. */
+  /** Whether it was lost with a process once already. */
   repeated = false;
   /** Answered, cancelled, or given up. */
   done = false;
-  /** Called when its server answered it, or is lost, although nobody waits for it any more. */
+  /** Called when the server answers a request that was given up, or is lost. */
   onGone: (() => void) | undefined;
-  /** Gives back what it takes while it waits for its turn. */
+  /** Gives back the room that it takes while it waits for its turn. */
   leaveQueue: (() => void) | undefined;
   previous: OpenRequest | undefined;
   next: OpenRequest | undefined;
@@ -55,105 +152,8 @@ export class OpenRequest {
     return this.upstream === undefined && (this.leaveQueue !== undefined || this.repeated);
   }
 
-  /** Keeps the message as it is now. */
+  /** Copies the message, as it is now. */
   keep(): void {
     this.message = JSON.parse(JSON.stringify(this.message)) as JsonRpcRequest;
-  }
-}
-
-/** Of so many requests one is found faster by a look at each. */
-const FEW = 64;
-
-/** What a member needs of the server it is at. */
-export interface MemberHost {
-  fromSession(member: Member, message: JsonRpcMessage): Promise<void>;
-  /** A request could not be written; its sender knows. */
-  giveUp(request: OpenRequest): void;
-  fail(member: Member, error: PoolError): void;
-  detach(member: Member): void;
-}
-
-/** A session at a server that others may use, too: what is known of it there. Small, because there may be thousands. */
-export class Member implements Attachment, Listener {
-  readonly endpoint: Endpoint;
-  readonly #host: MemberHost;
-  openRequests = 0;
-  /** The log level that it asked for. */
-  level: LogLevel | undefined;
-  isListening = false;
-  /** Bytes of its messages that wait for their turn. */
-  waitingBytes = 0;
-  /** The newest of its open requests; they form a list, so that each goes in constant time. */
-  #newest: OpenRequest | undefined;
-  /** By id, while there are many and one was looked for. */
-  #byId: Map<RequestId, OpenRequest> | undefined;
-  /** Whether an id was used again while it was open. */
-  #hasTwins = false;
-
-  constructor(endpoint: Endpoint, host: MemberHost) {
-    this.endpoint = endpoint;
-    this.#host = host;
-  }
-
-  send(message: JsonRpcMessage): Promise<void> {
-    return this.#host.fromSession(this, message);
-  }
-
-  fail(error: PoolError): void {
-    this.#host.fail(this, error);
-  }
-
-  detach(): void {
-    this.#host.detach(this);
-  }
-
-  giveUp(request: OpenRequest): void {
-    this.#host.giveUp(request);
-  }
-
-  /** The newest open request of exactly this id. */
-  find(id: unknown): OpenRequest | undefined {
-    if (this.openRequests > FEW) this.#byId ??= new Map(this.requests().map((request) => [request.id, request]));
-    if (this.#byId) return this.#byId.get(id as RequestId) ?? this.#search(id);
-    return this.#search(id);
-  }
-
-  #search(id: unknown): OpenRequest | undefined {
-    // With an index, only an id that was used twice is not in it.
-    if (this.#byId && !this.#hasTwins) return undefined;
-    let request = this.#newest;
-    while (request !== undefined && request.id !== id) request = request.previous;
-    return request;
-  }
-
-  /** Its open requests, oldest first. */
-  requests(): OpenRequest[] {
-    const requests: OpenRequest[] = [];
-    for (let request = this.#newest; request !== undefined; request = request.previous) requests.push(request);
-    return requests.reverse();
-  }
-
-  add(request: OpenRequest): void {
-    request.previous = this.#newest;
-    if (this.#newest) this.#newest.next = request;
-    this.#newest = request;
-    this.openRequests += 1;
-    if (this.#byId?.has(request.id)) this.#hasTwins = true;
-    this.#byId?.set(request.id, request);
-  }
-
-  remove(request: OpenRequest): void {
-    const { previous, next } = request;
-    if (previous) previous.next = next;
-    if (next) next.previous = previous;
-    else this.#newest = previous;
-    request.previous = undefined;
-    request.next = undefined;
-    this.openRequests -= 1;
-    if (this.#byId?.get(request.id) === request) this.#byId.delete(request.id);
-    if (this.openRequests === 0) {
-      this.#byId = undefined;
-      this.#hasTwins = false;
-    }
   }
 }

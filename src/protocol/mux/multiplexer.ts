@@ -16,7 +16,8 @@ import {
 import type { Attachment, Endpoint, Routing } from '../routing.js';
 import { Guard } from './guard.js';
 import { LogLevels } from './log-levels.js';
-import { Member, type MemberHost, type OpenRequest } from './member.js';
+import { Member, type MemberCallbacks, type OpenRequest } from './member.js';
+import { OpenRequests } from './open-requests.js';
 import { RequestFlow } from './request-flow.js';
 import { ServerMessages } from './server-messages.js';
 import { ServerRequests } from './server-requests.js';
@@ -27,47 +28,48 @@ import type { ToolChanges } from './tool-list.js';
 import { ToolWatch } from './tool-watch.js';
 import type { Upstream } from './upstream.js';
 
-export interface MultiplexerOptions {
+export interface MultiplexerDeps {
   /** Name of the server, for errors. */
   readonly name: string;
-  /** Whether several sessions are there at once, so that nobody can say which of them the server means. */
+  /** Whether there may be several sessions at once, so that a request of the server cannot be assigned to one of them. */
   readonly shared: boolean;
-  /** Whether sessions outlive the process: what is safe to repeat is sent again to the next one. */
+  /** Whether sessions outlive the process: a request that is safe to repeat is sent again to the next one. */
   readonly sessionsStay: boolean;
-  /** Whether tools are safe to repeat of which the server says so. */
+  /** Which tool calls are safe to repeat: none, or those of tools that the server annotates so. */
   readonly retryTools: 'never' | 'annotated';
   readonly clock: Clock;
-  readonly hold: KeepAlive;
+  readonly keepAlive: KeepAlive;
   readonly budget: WriteBudget;
 }
 
-export interface MultiplexerHandlers {
-  /** A client counts on capabilities that the pool did not declare to the server. */
+export interface MultiplexerCallbacks {
+  /** A client declared capabilities that the pool did not declare to the server. */
   onUndeclared(capabilities: readonly string[]): void;
-  /** After a restart: the tools are not those that the clients know. */
+  /** After a restart, the tools are not those that the clients know. */
   onToolsChanged(changes: ToolChanges): void;
 }
 
 /**
- * The sessions of one server, which sees one client. Each message of a session goes to the process that serves them now,
- * each answer and notification back to whom it is for; and what the next process must know, when this one is lost or
- * replaced, is kept here. An exclusive server has one session at a time, a shared one any number.
+ * The sessions of one server, which itself sees a single client. An exclusive server has one session at a time, a shared
+ * server any number. Each message of a session goes to the process that serves now. Each answer and notification goes to the
+ * sessions that it is meant for. What the next process must know when this one is lost or replaced is kept here.
  *
- * {@link SessionMessages} and {@link ServerMessages} say what is done with each message, as the table in docs/sharing.md
- * does.
+ * {@link SessionMessages} and {@link ServerMessages} handle the messages, as the table in docs/sharing.md says.
  */
-export class Multiplexer implements Routing, MemberHost {
-  readonly #options: MultiplexerOptions;
-  /** Told of by the process that serves now. */
-  #handlers: MultiplexerHandlers | undefined;
+export class Multiplexer implements Routing, MemberCallbacks {
+  readonly #deps: MultiplexerDeps;
+  /** Those of the process that serves now. */
+  #callbacks: MultiplexerCallbacks | undefined;
   /** The process that serves the sessions, or the last that did. */
   #served: Upstream | undefined;
+  readonly #members = new Set<Member>();
   readonly #guard = new Guard((cause) => {
     if (this.#served === undefined) throw cause;
     this.#failRequests(this.#served, this.#served.fail(cause));
   });
+  readonly #open: OpenRequests;
   readonly #flow: RequestFlow;
-  readonly #members = new Set<Member>();
+  readonly #handshake: SessionHandshake;
   readonly #levels = new LogLevels({
     request: (method, params, onAnswer) => this.#flow.ask(method, params, onAnswer),
     replay: (method, params, onAnswer) => this.#ask(method, params, onAnswer),
@@ -75,58 +77,57 @@ export class Multiplexer implements Routing, MemberHost {
   readonly #subscriptions = new Subscriptions<Member, OpenRequest>({
     request: (method, params, onAnswer) => this.#flow.ask(method, params, onAnswer),
     replay: (method, params, onAnswer) => this.#ask(method, params, onAnswer),
-    // A copy for each: several may wait for one answer.
-    answer: (request, answer) => this.#flow.answer(request, copyOf(answer)),
+    // Several requests may wait for one answer: each gets its own copy.
+    answer: (request, answer) => this.#open.answer(request, copyOf(answer)),
   });
   readonly #tasks = new Tasks<Member>();
   readonly #tools = new ToolWatch(
     (method, params, onAnswer) => this.#ask(method, params, onAnswer),
     (changes) => {
-      this.#handlers?.onToolsChanged(changes);
-      this.#fromServer.toAll(notification('notifications/tools/list_changed', undefined));
+      this.#callbacks?.onToolsChanged(changes);
+      this.#serverMessages.toAll(notification('notifications/tools/list_changed', undefined));
     },
   );
-  readonly #asked = new ServerRequests();
-  readonly #handshake: SessionHandshake;
-  readonly #fromSessions: SessionMessages;
-  readonly #fromServer: ServerMessages;
+  readonly #serverRequests = new ServerRequests();
+  readonly #sessionMessages: SessionMessages;
+  readonly #serverMessages: ServerMessages;
 
-  constructor(options: MultiplexerOptions) {
-    const { shared } = options;
-    this.#options = options;
+  constructor(deps: MultiplexerDeps) {
+    const { shared } = deps;
+    this.#deps = deps;
+    this.#open = new OpenRequests(deps);
     this.#flow = new RequestFlow({
-      ...options,
-      guard: this.#guard,
+      ...{ ...deps, open: this.#open, guard: this.#guard },
       isRepeatable: (message) => this.#isRepeatable(message),
     });
-    this.#handshake = new SessionHandshake(shared, (capabilities) => this.#handlers?.onUndeclared(capabilities));
-    const kept = {
-      ...{ shared, members: this.#members, flow: this.#flow, handshake: this.#handshake, asked: this.#asked },
-      guard: this.#guard,
-      ...{ levels: this.#levels, subscriptions: this.#subscriptions, tasks: this.#tasks, tools: this.#tools },
+    this.#handshake = new SessionHandshake(shared, (capabilities) => this.#callbacks?.onUndeclared(capabilities));
+    const parts = {
+      ...{ shared, members: this.#members, open: this.#open, flow: this.#flow, guard: this.#guard },
+      ...{ handshake: this.#handshake, levels: this.#levels, subscriptions: this.#subscriptions },
+      ...{ tasks: this.#tasks, tools: this.#tools, serverRequests: this.#serverRequests },
     };
-    this.#fromSessions = new SessionMessages(kept);
-    this.#fromServer = new ServerMessages(kept);
+    this.#sessionMessages = new SessionMessages(parts);
+    this.#serverMessages = new ServerMessages(parts);
   }
 
   // The process.
 
-  /** From now on `upstream` serves the sessions. One that did so before finishes what it has. */
-  connect(upstream: Upstream, result: InitializeResult, handlers: MultiplexerHandlers): void {
+  /** From now on `upstream` serves the sessions. A process that did so before finishes the requests that it has. */
+  connect(upstream: Upstream, result: InitializeResult, callbacks: MultiplexerCallbacks): void {
     this.#served = upstream;
     this.#handshake.connect(result, upstream.clientCapabilities);
-    this.#handlers = handlers;
+    this.#callbacks = callbacks;
     this.#tasks.clear();
-    upstream.connect(this.#fromServer);
+    upstream.connect(this.#serverMessages);
     this.#flow.connect(upstream, () => {
       this.#levels.replay();
       this.#subscriptions.replay();
     });
-    // Last: those who wait for answers go first.
+    // After the requests that clients wait for.
     this.#tools.replaced();
   }
 
-  /** If it is `upstream` that serves now, new requests wait until another is connected, or this one shall go on. */
+  /** If `upstream` serves now, new requests wait until another process is connected, or until `resume`. */
   suspend(upstream: Upstream): void {
     if (upstream === this.#flow.upstream) this.#flow.suspend();
   }
@@ -135,11 +136,11 @@ export class Multiplexer implements Routing, MemberHost {
     if (upstream === this.#flow.upstream) this.#flow.resume();
   }
 
-  /** A process is lost, with what it has not answered. */
+  /** A process is lost, with the requests that it has not answered. */
   lose(upstream: Upstream, error: PoolError): void {
     try {
       if (upstream === this.#flow.upstream) this.#tasks.clear();
-      this.#asked.lose(upstream);
+      this.#serverRequests.lose(upstream);
       this.#flow.lose(upstream, error);
     } catch (cause) {
       this.#failRequests(upstream, upstream.fail(cause));
@@ -147,14 +148,14 @@ export class Multiplexer implements Routing, MemberHost {
     if (error.code === 'INTERNAL_ERROR') this.#failRequests(upstream, error);
   }
 
-  /** After a fault of this library: nothing of what a process was asked stays without an answer. */
+  /** After a fault of this library: answers every request that a process still owes an answer to. */
   #failRequests(upstream: Upstream, error: PoolError): void {
     for (const member of this.#members) {
       for (const request of member.requests()) {
-        // A request that was put together with those of others has no process of its own.
+        // A request that was combined with those of other sessions has no process of its own.
         if (request.isWaiting || (request.upstream ?? this.#served) !== upstream) continue;
         try {
-          this.#flow.lost(request, error);
+          this.#open.lose(request, error);
         } catch (cause) {
           upstream.fail(cause);
         }
@@ -177,7 +178,7 @@ export class Multiplexer implements Routing, MemberHost {
       this.#flow.detach(member);
       this.#subscriptions.drop(member);
       for (const taskId of this.#tasks.drop(member)) this.#ask('tasks/cancel', { taskId }, () => {});
-      this.#asked.refuseAll();
+      this.#serverRequests.refuseAll();
       this.#levels.detach(member);
     });
   }
@@ -187,20 +188,20 @@ export class Multiplexer implements Routing, MemberHost {
   }
 
   giveUp(request: OpenRequest): void {
-    this.#flow.finish(request);
+    this.#open.finish(request);
   }
 
   fromSession(member: Member, message: JsonRpcMessage): Promise<void> {
-    return this.#fromSessions.receive(member, message);
+    return this.#sessionMessages.receive(member, message);
   }
 
   #isRepeatable({ method, params }: JsonRpcRequest): boolean {
     if (method !== 'tools/call') return isRepeatable(method);
-    if (this.#options.retryTools === 'never' || property(params, 'task') !== undefined) return false;
+    if (this.#deps.retryTools === 'never' || property(params, 'task') !== undefined) return false;
     return this.#tools.isRepeatable(property(params, 'name'));
   }
 
-  /** A request of the pool, if there is a server to ask. What a server says that was replaced meanwhile counts for nothing. */
+  /** Sends a request of the pool, if there is a process. The answer of a process that was replaced meanwhile is dropped. */
   #ask(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
     const { upstream } = this.#flow;
     if (upstream === undefined) return this.#guard.soon(() => onAnswer(undefined));

@@ -1,98 +1,99 @@
 import { copyOf, type JsonRpcMessage, type JsonRpcRequest, property, type RequestId } from '../json-rpc.js';
 import { hears } from './log-levels.js';
 import type { Member, OpenRequest } from './member.js';
+import type { OpenRequests } from './open-requests.js';
 import type { RequestFlow } from './request-flow.js';
 import type { ServerRequests } from './server-requests.js';
 import { type Subscriptions, uriOf } from './subscriptions.js';
 import type { Tasks } from './tasks.js';
 import type { ToolWatch } from './tool-watch.js';
-import type { Upstream, UpstreamReceiver } from './upstream.js';
+import type { Upstream, UpstreamCallbacks } from './upstream.js';
 
-/** What is kept of a server and its sessions, as far as the messages of the server concern it. */
-export interface ServerMessagesParts {
-  /** Whether several sessions are there at once, so that nobody can say which of them the server means. */
+export interface ServerMessagesDeps {
+  /** Whether there may be several sessions, so that a request of the server cannot be assigned to one of them. */
   readonly shared: boolean;
   readonly members: ReadonlySet<Member>;
+  readonly open: OpenRequests;
   readonly flow: RequestFlow;
   readonly subscriptions: Subscriptions<Member, OpenRequest>;
   readonly tasks: Tasks<Member>;
   readonly tools: ToolWatch;
-  readonly asked: ServerRequests;
+  readonly serverRequests: ServerRequests;
 }
 
-/** To whom each message of a server goes: the session that asked, those whom it concerns, or all. */
-export class ServerMessages implements UpstreamReceiver {
-  readonly #parts: ServerMessagesParts;
+/** Delivers each message of a server: to the session that asked, to those that it concerns, or to all. */
+export class ServerMessages implements UpstreamCallbacks {
+  readonly #deps: ServerMessagesDeps;
 
-  constructor(parts: ServerMessagesParts) {
-    this.#parts = parts;
+  constructor(deps: ServerMessagesDeps) {
+    this.#deps = deps;
   }
 
-  answered(request: OpenRequest, message: JsonRpcMessage): void {
-    // The message was parsed for this one receiver, so it can be changed in place.
+  onAnswer(request: OpenRequest, message: JsonRpcMessage): void {
+    const { open, flow } = this.#deps;
+    // Changed in place: the message was parsed for this one receiver.
     (message as { id: RequestId }).id = request.id;
     request.onGone?.();
-    if (!request.done) this.#parts.flow.deliver(request, request.onAnswer?.(message, request) ?? message);
-    this.#parts.flow.pump();
+    if (!request.done) open.deliver(request, request.onAnswer?.(message, request) ?? message);
+    flow.pump();
   }
 
-  asked(message: JsonRpcRequest, upstream: Upstream): void {
-    if (this.#parts.shared) {
-      return upstream.refuse(message.id, 'several clients share this server, and none can answer for all');
-    }
-    const [session] = this.#parts.members;
-    this.#parts.asked.ask(message, upstream, session?.endpoint);
+  onRequest(message: JsonRpcRequest, upstream: Upstream): void {
+    const { shared, members, serverRequests } = this.#deps;
+    if (shared) return upstream.refuse(message.id, 'several clients share this server, and none can answer for all');
+    const [session] = members;
+    serverRequests.forward(message, upstream, session?.endpoint);
   }
 
-  told(message: JsonRpcMessage, upstream: Upstream): void {
+  onNotification(message: JsonRpcMessage, upstream: Upstream): void {
     const { method, params } = message;
-    const { shared } = this.#parts;
-    if (method === 'notifications/progress') return this.#toldProgress(message, upstream);
+    const { shared, members, flow, subscriptions, tasks, tools, serverRequests } = this.#deps;
+    if (method === 'notifications/progress') return this.#onProgress(message, upstream);
     if (method === 'notifications/message') return this.toAll(message, (member) => hears(member, message));
-    // What a server that is being replaced says of itself is not so for the one that replaces it.
-    if (upstream !== this.#parts.flow.upstream) return;
+    // A process that is being replaced does not speak for the one that serves now.
+    if (upstream !== flow.upstream) return;
     switch (method) {
       case 'notifications/resources/updated': {
-        const wanted = new Set(shared ? this.#parts.subscriptions.subscribers(uriOf(message)) : this.#parts.members);
-        return this.toAll(message, (member) => wanted.has(member));
+        const subscribers = new Set(shared ? subscriptions.subscribers(uriOf(message)) : members);
+        return this.toAll(message, (member) => subscribers.has(member));
       }
       case 'notifications/tasks/status': {
         const taskId = property(params, 'taskId');
-        this.#parts.tasks.told(taskId, property(params, 'status'));
-        return this.#parts.tasks.ownerOf(taskId)?.endpoint.receive(message);
+        tasks.statusChanged(taskId, property(params, 'status'));
+        return tasks.ownerOf(taskId)?.endpoint.receive(message);
       }
       case 'notifications/tools/list_changed':
-        this.#parts.tools.forget();
+        tools.forget();
         break;
       case 'notifications/cancelled':
-        // Only of what the session was asked.
-        if (!this.#parts.asked.cancel(property(params, 'requestId'))) return;
+        if (!serverRequests.cancel(property(params, 'requestId'))) return;
     }
     this.toAll(message);
   }
 
-  roomAgain(): void {
-    this.#parts.flow.pump();
+  onRoom(): void {
+    this.#deps.flow.pump();
   }
 
-  /** Passes a message on to all sessions that want it. */
+  /** Delivers a message to all sessions that want it. */
   toAll(message: JsonRpcMessage, wants: (member: Member) => boolean = () => true): void {
-    for (const member of this.#parts.members) {
-      // A copy for each: what one client does to it must not reach the next.
-      if (wants(member)) member.endpoint.receive(this.#parts.shared ? copyOf(message) : message);
+    const { shared, members } = this.#deps;
+    for (const member of members) {
+      // Each gets its own copy, because a client may change it.
+      if (wants(member)) member.endpoint.receive(shared ? copyOf(message) : message);
     }
   }
 
-  #toldProgress(message: JsonRpcMessage, upstream: Upstream): void {
+  #onProgress(message: JsonRpcMessage, upstream: Upstream): void {
     const wireToken = property(message.params, 'progressToken') as RequestId;
     const request = upstream.byToken(wireToken);
-    // It only keeps its place.
+    // The session has given up the request, which only keeps its place.
     if (request?.done) return;
-    const whose = request
+    const receiver = request
       ? { session: request.session, token: request.progressToken }
-      : this.#parts.tasks.ownerOfToken(wireToken);
-    if (whose?.token === undefined) return;
-    const params = { ...(message.params as object), progressToken: whose.token };
-    whose.session.endpoint.receive({ ...message, params });
+      : this.#deps.tasks.ownerOfToken(wireToken);
+    if (receiver?.token === undefined) return;
+    const params = { ...(message.params as object), progressToken: receiver.token };
+    receiver.session.endpoint.receive({ ...message, params });
   }
 }

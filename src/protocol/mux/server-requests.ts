@@ -2,45 +2,46 @@ import type { JsonRpcMessage, JsonRpcRequest, RequestId } from '../json-rpc.js';
 import type { Endpoint } from '../routing.js';
 import type { Upstream } from './upstream.js';
 
-/** Most requests of a server that its session has not answered. */
-const MOST_ASKED = 10_000;
+/** Largest number of requests of a server that its session has not answered. */
+const MOST_OPEN = 10_000;
 
-const NOBODY = 'no client is there to answer';
+const NO_CLIENT = 'no client is there to answer';
 
-/** What an exclusive server has asked its session, until that answers. */
+/** The requests that an exclusive server sent to its session, until that answers. */
 export class ServerRequests {
-  /** Which process asked, by the id of the request. */
-  readonly #askers = new Map<RequestId, Upstream>();
+  /** The process that sent each request, by the id of the request. */
+  readonly #senders = new Map<RequestId, Upstream>();
 
-  ask(message: JsonRpcRequest, upstream: Upstream, session: Endpoint | undefined): void {
-    if (session === undefined) return upstream.refuse(message.id, NOBODY);
-    if (this.#askers.size >= MOST_ASKED) return upstream.refuse(message.id, 'too many requests are not answered yet');
-    this.#askers.set(message.id, upstream);
+  /** Passes a request of the server on to its session. */
+  forward(message: JsonRpcRequest, upstream: Upstream, session: Endpoint | undefined): void {
+    if (session === undefined) return upstream.refuse(message.id, NO_CLIENT);
+    if (this.#senders.size >= MOST_OPEN) return upstream.refuse(message.id, 'too many requests are not answered yet');
+    this.#senders.set(message.id, upstream);
     session.receive(message);
   }
 
-  /** Brings an answer to the process that asked. */
+  /** Passes the answer of the session on to the process that sent the request. */
   answer(message: JsonRpcMessage): Promise<void> {
-    // An answer to nothing that this session was asked: it was given up, or asked of the session before.
-    const asker = this.#askers.get(message.id as RequestId);
-    this.#askers.delete(message.id as RequestId);
-    // At once: whoever waits for its turn may wait for this.
-    return asker === undefined ? Promise.resolve() : asker.send(message);
+    const sender = this.#senders.get(message.id as RequestId);
+    this.#senders.delete(message.id as RequestId);
+    // Without a sender, the request was cancelled, or was sent to an earlier session. The answer does not wait for its
+    // turn: requests that have the turn before it may depend on it.
+    return sender === undefined ? Promise.resolve() : sender.send(message);
   }
 
-  /** The server does not want an answer any more. False when it has not asked. */
+  /** The server has cancelled a request. False when it has not sent one with this id. */
   cancel(id: unknown): boolean {
-    return this.#askers.delete(id as RequestId);
+    return this.#senders.delete(id as RequestId);
   }
 
-  /** The session is gone. */
+  /** The session has ended. */
   refuseAll(): void {
-    for (const [id, asker] of this.#askers) asker.refuse(id, NOBODY);
-    this.#askers.clear();
+    for (const [id, sender] of this.#senders) sender.refuse(id, NO_CLIENT);
+    this.#senders.clear();
   }
 
-  /** A process is lost: nobody needs an answer. */
+  /** A process is lost, and does not need its answers any more. */
   lose(upstream: Upstream): void {
-    for (const [id, asker] of this.#askers) if (asker === upstream) this.#askers.delete(id);
+    for (const [id, sender] of this.#senders) if (sender === upstream) this.#senders.delete(id);
   }
 }

@@ -1,36 +1,36 @@
 import { type Answer, METHOD_NOT_FOUND, property } from '../json-rpc.js';
 
-/** How the tools of a server differ from those that its clients know. */
+/** How the tools of a server differ from the tools that its clients know. */
 export interface ToolChanges {
-  /** Names that are gone. */
+  /** Names of tools that do not exist any more. */
   readonly lost: readonly string[];
   readonly added: readonly string[];
-  /** Same name, another description or schema. */
+  /** Names of tools that have another description or schema. */
   readonly changed: readonly string[];
 }
 
-/** Most pages of one list: a server whose list has more is not asked for the rest, and its tools are not known. */
+/** Largest number of pages that one list may have. A longer list is not kept. */
 const MOST_PAGES = 100;
 
-/** The tools of a server as its answers to `tools/list` show them, page by page. Looked at only when it matters. */
+/** The tools of a server as its answers to `tools/list` show them, page by page. */
 export class ToolList {
   #pages: (readonly unknown[])[] = [];
-  /** Made when it is first asked for. */
+  /** Names of the tools that may be called twice; made when it is needed. */
   #repeatable: Set<unknown> | undefined;
-  /** The cursor of the page that is missing; undefined when the list is whole, `null` when nothing is known. */
+  /** The cursor of the next page; undefined when the list is complete, `null` when no page is known. */
   #missing: unknown = null;
 
-  /** Whether all its pages were seen. */
+  /** Whether all its pages are known. */
   get isWhole(): boolean {
     return this.#missing === undefined;
   }
 
-  /** The cursor of the page that is missing. */
+  /** The cursor of the next page. */
   get cursor(): unknown {
     return this.#missing ?? undefined;
   }
 
-  /** An answer to `tools/list`. Pages count in their order; others say nothing about the whole. */
+  /** Adds an answer to `tools/list`. A page that does not follow the last one is ignored. */
   page(cursor: unknown, { result }: Answer): void {
     const tools = property(result, 'tools');
     if (!Array.isArray(tools)) return;
@@ -42,57 +42,37 @@ export class ToolList {
     this.#missing = property(result, 'nextCursor') ?? undefined;
   }
 
-  /** The server said that its tools have changed. */
+  /** The server has announced that its tools changed. */
   forget(): void {
     this.#pages = [];
     this.#repeatable = undefined;
     this.#missing = null;
   }
 
-  /** Whether the server says that to call the tool twice does no more than to call it once. */
+  /** Whether the server declares that a second call of the tool changes nothing more. */
   isRepeatable(name: unknown): boolean {
     this.#repeatable ??= new Set(this.#pages.flat().flatMap((tool) => (isRepeatableTool(tool) ? [nameOf(tool)] : [])));
     return this.#repeatable.has(name);
   }
 
-  /** From this list to `now`; undefined when they are the same. */
+  /** The changes from this list to `now`; undefined if there are none. */
   changesTo(now: ToolList): ToolChanges | undefined {
-    const before = this.#texts();
-    const after = now.#texts();
+    const before = this.#byName();
+    const after = now.#byName();
     const lost = [...before.keys()].filter((name) => !after.has(name));
     const added = [...after.keys()].filter((name) => !before.has(name));
     const changed = [...before.keys()].filter((name) => after.has(name) && after.get(name) !== before.get(name));
     return lost.length + added.length + changed.length > 0 ? { lost, added, changed } : undefined;
   }
 
-  #texts(): Map<string, string> {
-    return new Map(this.#pages.flat().map((tool) => [String(nameOf(tool)), textOf(tool)]));
-  }
-}
-
-/** Undefined for what is no name: a server may write anything. */
-function nameOf(tool: unknown): string | undefined {
-  const name = property(tool, 'name');
-  return typeof name === 'string' ? name : undefined;
-}
-
-function isRepeatableTool(tool: unknown): boolean {
-  const annotations = property(tool, 'annotations');
-  return property(annotations, 'readOnlyHint') === true || property(annotations, 'idempotentHint') === true;
-}
-
-function textOf(tool: unknown): string {
-  try {
-    return JSON.stringify(tool);
-  } catch {
-    // Nested deeper than can be written.
-    return '';
+  #byName(): Map<string, string> {
+    return new Map(this.#pages.flat().map((tool) => [String(nameOf(tool)), jsonOf(tool)]));
   }
 }
 
 /**
- * Asks a server for all its tools. One that does not know the method has none. `onDone` is not called when the server is
- * lost, or its list could not be read to its end, which says nothing.
+ * Asks a server for all its tools. A server that does not know the method has none. `onDone` is not called if the process
+ * is lost, or if the list cannot be read to its end.
  */
 export function fetchTools(
   ask: (method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void) => void,
@@ -111,4 +91,23 @@ export function fetchTools(
     });
   };
   next(undefined);
+}
+
+function nameOf(tool: unknown): string | undefined {
+  const name = property(tool, 'name');
+  return typeof name === 'string' ? name : undefined;
+}
+
+function isRepeatableTool(tool: unknown): boolean {
+  const annotations = property(tool, 'annotations');
+  return property(annotations, 'readOnlyHint') === true || property(annotations, 'idempotentHint') === true;
+}
+
+/** Empty for a tool that is nested too deeply to be written. */
+function jsonOf(tool: unknown): string {
+  try {
+    return JSON.stringify(tool);
+  } catch {
+    return '';
+  }
 }

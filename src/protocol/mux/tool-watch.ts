@@ -1,20 +1,18 @@
-import type { Answer, JsonRpcMessage } from '../json-rpc.js';
-import { property } from '../json-rpc.js';
+import { type Answer, type JsonRpcMessage, property } from '../json-rpc.js';
 import { fetchTools, type ToolChanges, ToolList } from './tool-list.js';
 
-/** What the clients of a server know of its tools, and whether the process that serves now still has them. */
+type Ask = (method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void) => void;
+
+/** Compares the tools of a new process with those that the clients know from the processes before it. */
 export class ToolWatch {
-  readonly #ask: (method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void) => void;
+  readonly #ask: Ask;
   readonly #onChanged: (changes: ToolChanges) => void;
   /** The tools of the process that serves now, as far as clients have asked for them. */
   #tools = new ToolList();
-  /** Those of an earlier one that clients still believe in. */
-  #believed: ToolList | undefined;
+  /** The tools of an earlier process, which clients know, and which were not compared with the present ones yet. */
+  #outdated: ToolList | undefined;
 
-  constructor(
-    ask: (method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void) => void,
-    onChanged: (changes: ToolChanges) => void,
-  ) {
+  constructor(ask: Ask, onChanged: (changes: ToolChanges) => void) {
     this.#ask = ask;
     this.#onChanged = onChanged;
   }
@@ -28,7 +26,7 @@ export class ToolWatch {
     this.#compare(late);
   }
 
-  /** The server said that its tools have changed, and its clients with it. */
+  /** The server has announced that its tools changed; its clients got the same notification. */
   forget(): void {
     this.#tools.forget();
   }
@@ -37,7 +35,7 @@ export class ToolWatch {
     return this.#tools.isRepeatable(name);
   }
 
-  /** Another process serves now: it may have other tools than those that clients know. */
+  /** Another process serves now. It may have other tools. */
   replaced(): void {
     const known = this.#tools;
     this.#tools = new ToolList();
@@ -45,14 +43,14 @@ export class ToolWatch {
   }
 
   #compare(known: ToolList): void {
-    // What they were told before the last one could be compared is what they still believe in.
-    if (known.isWhole) this.#believed ??= known;
-    const believed = this.#believed;
-    if (believed === undefined) return;
+    // While the last comparison is not complete, clients still know the tools from before it.
+    if (known.isWhole) this.#outdated ??= known;
+    const outdated = this.#outdated;
+    if (outdated === undefined) return;
     fetchTools(this.#ask, (tools) => {
-      this.#believed = undefined;
+      this.#outdated = undefined;
       this.#tools = tools;
-      const changes = believed.changesTo(tools);
+      const changes = outdated.changesTo(tools);
       if (changes) this.#onChanged(changes);
     });
   }

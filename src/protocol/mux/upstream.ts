@@ -12,55 +12,56 @@ import {
   type RequestId,
   resultFor,
 } from '../json-rpc.js';
-import type { Carrier, OpenRequest } from './member.js';
+import type { OpenRequest, RequestTarget } from './member.js';
 
-/** While so much waits for a server to read it, what comes later waits for its turn instead, bytes. */
+/** While more bytes than this wait for the server to read them, later messages wait for their turn in the backlog. */
 const HIGH_WATER = 4 * 1_048_576;
-/** Most requests of the pool that a server leaves unanswered. */
+/** Largest number of requests of the pool that a server leaves unanswered. */
 const MOST_OWN = 100_000;
 
-/** Who hears what a server says of itself, or to its clients. */
-export interface UpstreamReceiver {
-  answered(request: OpenRequest, message: JsonRpcMessage): void;
-  asked(message: JsonRpcRequest, upstream: Upstream): void;
-  told(message: JsonRpcMessage, upstream: Upstream): void;
-  /** It can take more than before. */
-  roomAgain(): void;
+/** What an {@link Upstream} calls with the messages of its process. */
+export interface UpstreamCallbacks {
+  onAnswer(request: OpenRequest, message: JsonRpcMessage): void;
+  onRequest(message: JsonRpcRequest, upstream: Upstream): void;
+  onNotification(message: JsonRpcMessage, upstream: Upstream): void;
+  /** The process can take more than before. */
+  onRoom(): void;
 }
 
 export interface UpstreamOptions {
-  /** What the pool declared to it. */
+  /** The client capabilities that the pool declared to the server. */
   readonly clientCapabilities: Readonly<Record<string, unknown>>;
-  /** Most requests of sessions that it is given at once. */
+  /** Largest number of requests of sessions that it is given at once. */
   readonly maxInFlight: number;
-  /** Whether sessions outlive the process: a request that could not be written is not lost then. */
+  /** Whether sessions outlive the process: then a request that could not be written is not lost. */
   readonly sessionsStay: boolean;
 }
 
+/** The requests that were sent in one tick, and share one promise of the channel. */
 interface Batch {
   readonly sent: Promise<void> | undefined;
-  /** The same, as the senders see it. */
-  readonly told: Promise<void>;
-  /** Undefined where nothing is to be done for them. */
+  /** The promise that the senders get. */
+  readonly reported: Promise<void>;
+  /** Undefined if nothing is to be done for them when they cannot be written. */
   readonly requests: OpenRequest[] | undefined;
 }
 
 /**
- * One process as its sessions reach it. Ids on the wire are the pool's own, unique for the process, and never given twice:
- * a late answer to one request is never taken for an answer to another.
+ * One process, as the multiplexer sees it. Requests get new ids on the wire, unique for the process and never used twice, so
+ * that a late answer is never taken for the answer to another request.
  */
-export class Upstream implements Carrier {
+export class Upstream implements RequestTarget {
   readonly #channel: MessageChannel;
   readonly #options: UpstreamOptions;
+  /** Requests of sessions, by their ids on the wire. */
   readonly #open = new Map<RequestId, OpenRequest>();
-  /** The pool's own requests, whose answers concern no session. */
+  /** Requests of the pool itself. */
   readonly #own = new Map<RequestId, (answer: Answer | undefined) => void>();
-  /** How many of them count as requests of sessions. */
+  /** How many of those count as requests of sessions. */
   #counted = 0;
   #nextId = 1;
-  /** The requests of this tick, which are written together. */
-  #batch: Batch = { sent: undefined, told: Promise.resolve(), requests: [] };
-  #receiver: UpstreamReceiver | undefined;
+  #batch: Batch = { sent: undefined, reported: Promise.resolve(), requests: [] };
+  #callbacks: UpstreamCallbacks | undefined;
   /** Whether it has answered a request of a session. */
   answered = false;
   /** Called when the last open request was answered. */
@@ -75,31 +76,30 @@ export class Upstream implements Carrier {
   open(onClosed: (error: PoolError) => void): void {
     this.#channel.open({
       onMessage: (message) => this.#receive(message),
-      onWritten: () => this.#receiver?.roomAgain(),
+      onWritten: () => this.#callbacks?.onRoom(),
       onClosed,
     });
   }
 
-  /** Ends it because of a fault of this library. Returns the error that says so. */
-  fail(cause: unknown): PoolError {
-    return this.#channel.fail(cause);
+  /** Sets who gets the messages of the process. Until then its requests are refused, and its notifications dropped. */
+  connect(callbacks: UpstreamCallbacks): void {
+    this.#callbacks = callbacks;
   }
 
-  /** Who is told what the server says from now on. Until then its requests are refused, and its news dropped. */
-  connect(receiver: UpstreamReceiver): void {
-    this.#receiver = receiver;
+  /** Ends the process because of a fault of this library. Returns the error that says so. */
+  fail(cause: unknown): PoolError {
+    return this.#channel.fail(cause);
   }
 
   get clientCapabilities(): Readonly<Record<string, unknown>> {
     return this.#options.clientCapabilities;
   }
 
-  /** Whether it is given few requests at once. */
   get isBounded(): boolean {
     return this.#options.maxInFlight < Infinity;
   }
 
-  /** Requests of sessions that the server has not answered. */
+  /** Number of requests of sessions that the server has not answered. */
   get openRequests(): number {
     return this.#open.size;
   }
@@ -109,14 +109,14 @@ export class Upstream implements Carrier {
     return this.#open.size + this.#counted < this.#options.maxInFlight && this.canWrite;
   }
 
-  /** Whether it reads what it is sent. */
+  /** Whether it reads what is sent to it. */
   get canWrite(): boolean {
     return this.#channel.backlog < HIGH_WATER;
   }
 
   /**
-   * Sends a request of the pool itself; does not hold the host open.
-   * @param onAnswer called once, with undefined when the server is lost before it answers
+   * Sends a request of the pool itself. It does not keep the host alive.
+   * @param onAnswer called once; with undefined if the process is lost before it answers
    */
   request(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
     const id = this.#nextId++;
@@ -128,17 +128,17 @@ export class Upstream implements Carrier {
     this.#channel.sendOwn({ jsonrpc: '2.0', id, method, params });
   }
 
-  /** The same for what a session has asked for all: it counts as a request of a session, as far as room is concerned. */
+  /** Sends a request of the pool on behalf of a session. It counts for maxInFlight like a request of the session. */
   requestCounted(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
     this.#counted += 1;
     this.request(method, params, (answer) => {
       this.#counted -= 1;
       onAnswer(answer);
-      this.#receiver?.roomAgain();
+      this.#callbacks?.onRoom();
     });
   }
 
-  /** For messages of the pool. A server that does not read is told nothing more: it could make us say ever more. */
+  /** Sends a message of the pool, unless the server does not read: it could make the pool write without limit. */
   write(message: JsonRpcMessage): void {
     if (this.canWrite) this.#channel.sendOwn(message);
   }
@@ -148,7 +148,7 @@ export class Upstream implements Carrier {
     this.write(errorFor(id, { code: METHOD_NOT_FOUND, message }));
   }
 
-  /** Sends what needs no answer. */
+  /** Sends a notification or an answer of a session. */
   send(message: JsonRpcMessage): Promise<void> {
     const sent = this.#channel.send(message);
     if (!this.#options.sessionsStay) return sent;
@@ -158,7 +158,7 @@ export class Upstream implements Carrier {
   }
 
   /**
-   * Sends a request of a session under an id of its own, with a progress token of its own.
+   * Sends a request of a session, with a new id and a new progress token.
    * @throws PoolError or TypeError when it cannot be sent at all; then it is not open here
    */
   forward(request: OpenRequest): Promise<void> {
@@ -171,20 +171,20 @@ export class Upstream implements Carrier {
     this.#open.set(wireId, request);
     if (sent !== this.#batch.sent) this.#batch = this.#watch(sent);
     this.#batch.requests?.push(request);
-    return this.#batch.told;
+    return this.#batch.reported;
   }
 
-  /** Takes an open request out, because it was answered or given up. */
+  /** Removes an open request that was given up. */
   take(request: OpenRequest): void {
     if (this.#open.delete(request.wireId) && this.#open.size === 0) this.onDrained?.();
   }
 
-  /** What the request with this progress token is; undefined once it was answered. */
+  /** The open request with this progress token. */
   byToken(token: unknown): OpenRequest | undefined {
     return this.#open.get(token as RequestId);
   }
 
-  /** The process is lost: returns the requests that it has not answered, oldest first. */
+  /** The process is lost. Returns the requests that it has not answered, oldest first. */
   lose(): OpenRequest[] {
     const requests = [...this.#open.values()];
     const own = [...this.#own.values()];
@@ -196,10 +196,10 @@ export class Upstream implements Carrier {
 
   #receive(message: JsonRpcMessage): void {
     if (message.method === undefined) return this.#receiveAnswer(message);
-    if (!isRequest(message)) return this.#receiver?.told(message, this);
+    if (!isRequest(message)) return this.#callbacks?.onNotification(message, this);
     if (message.method === 'ping') return this.write(resultFor(message.id, {}));
-    if (this.#receiver === undefined) return this.refuse(message.id, 'no client is there to answer');
-    this.#receiver.asked(message, this);
+    if (this.#callbacks === undefined) return this.refuse(message.id, 'no client is there to answer');
+    this.#callbacks.onRequest(message, this);
   }
 
   #receiveAnswer(message: JsonRpcMessage): void {
@@ -209,9 +209,9 @@ export class Upstream implements Carrier {
       this.#open.delete(wireId);
       this.answered = true;
       try {
-        this.#receiver?.answered(request, message);
+        this.#callbacks?.onAnswer(request, message);
       } catch (fault) {
-        // Not answered: it is lost with the others.
+        // The request was not answered: it is lost with the others.
         this.#open.set(wireId, request);
         throw fault;
       }
@@ -223,10 +223,9 @@ export class Upstream implements Carrier {
     onAnswer?.(message);
   }
 
-  /** All that is sent in one tick shares one promise, so one look at it does for all. */
   #watch(sent: Promise<void>): Batch {
-    // Where sessions stay, the end of the process decides what becomes of them; else their senders know.
-    if (this.#options.sessionsStay) return { sent, told: sent.catch(() => {}), requests: undefined };
+    // Where sessions stay, the end of the process decides what happens to the requests. Else their senders get the error.
+    if (this.#options.sessionsStay) return { sent, reported: sent.catch(() => {}), requests: undefined };
     const requests: OpenRequest[] = [];
     const giveUp = () => {
       try {
@@ -239,14 +238,14 @@ export class Upstream implements Carrier {
       }
     };
     sent.catch(giveUp).finally(() => {
-      // Kept no longer than they are of use: there may be no other batch for long.
+      // The batch itself stays until the next one begins, which may be a long time.
       requests.length = 0;
     });
-    return { sent, told: sent, requests };
+    return { sent, reported: sent, requests };
   }
 }
 
-/** The message cannot be sent, though the server is as well as ever. */
+/** Whether the error concerns only the message, while the channel can be used as before. */
 function isRefusal(error: unknown): boolean {
   return !(error instanceof PoolError) || error.code === 'BUFFER_FULL';
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { enableController, limitFiles } from '../../../src/process/cgroup/cgroup-limits.js';
 import { linux } from '../../../src/process/platforms/linux.js';
-import { wordsOf } from '../../../src/server/exit-words.js';
+import { describeExit } from '../../../src/server/exit-error.js';
 import { CGROUP_ROOT, cgroup, fakeCgroups, hasCgroups, isRoot } from '../../helpers/cgroups.js';
 import { define } from '../../helpers/definition.js';
 import { launch } from '../../helpers/launch.js';
@@ -111,12 +111,14 @@ describe('limits of a cgroup', () => {
     const exit = { exitCode: null, signal: 'SIGKILL' };
     const limited = { cgroupLimits };
     const unlimited = { cgroupLimits: NONE };
-    expect(wordsOf(exit, limited)).toEqual({ how: 'was ended by SIGKILL', why: '' });
-    expect(wordsOf({ ...exit, outOfMemory: true }, limited).why).toMatch(/memory\.max.* cgroupLimits\.memoryMB \(64\)/);
-    expect(wordsOf({ ...exit, outOfMemory: true }, unlimited).why).toMatch(/memory of the machine/);
-    expect(wordsOf({ ...exit, processLimitHit: true }, limited).why).toMatch(
+    expect(describeExit(exit, limited)).toEqual({ how: 'was ended by SIGKILL', why: '' });
+    expect(describeExit({ ...exit, outOfMemory: true }, limited).why).toMatch(
+      /memory\.max.* cgroupLimits\.memoryMB \(64\)/,
+    );
+    expect(describeExit({ ...exit, outOfMemory: true }, unlimited).why).toMatch(/memory of the machine/);
+    expect(describeExit({ ...exit, processLimitHit: true }, limited).why).toMatch(
       /pids\.max.* cgroupLimits\.processes \(9\)/,
     );
-    expect(wordsOf({ exitCode: 3, signal: null, processLimitHit: true }, unlimited).why).not.toContain('raise');
+    expect(describeExit({ exitCode: 3, signal: null, processLimitHit: true }, unlimited).why).not.toContain('raise');
   });
 });

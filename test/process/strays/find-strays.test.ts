@@ -65,7 +65,7 @@ describe('a host that was killed', () => {
     expect(root?.commandLine).toContain(tag);
     expect(root?.age).toBeGreaterThanOrEqual(0);
     expect(root?.memoryMB).toBeGreaterThan(0);
-    expect(root?.reasons.join('; ')).toMatch(/its parent is .* \(1\).*nobody holds the other end.*matches '0\.0/);
+    expect(root?.reasons.join('; ')).toMatch(/its parent is .* \(1\).*no process holds the other end.*matches '0\.0/);
     for (const { reasons } of others) expect(reasons).toEqual([`it descends from the stray ${root?.pid}`]);
     // What is younger may be just about to be taken care of.
     expect(await strays(tag, 60_000)).toEqual([]);

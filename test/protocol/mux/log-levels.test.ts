@@ -4,9 +4,9 @@ import type { Answer, JsonRpcMessage } from '../../../src/protocol/json-rpc.js';
 import {
   hears,
   isLogLevel,
-  type LevelWire,
   type Listener,
   type LogLevel,
+  type LogLevelCallbacks,
   LogLevels,
 } from '../../../src/protocol/mux/log-levels.js';
 
@@ -16,7 +16,7 @@ const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'aler
 function levels() {
   const told: unknown[] = [];
   const open: ((answer: Answer | undefined) => void)[] = [];
-  const request: LevelWire['request'] = (method, params, onAnswer) => {
+  const request: LogLevelCallbacks['request'] = (method, params, onAnswer) => {
     expect(method).toBe('logging/setLevel');
     told.push((params as { level: unknown }).level);
     open.push(onAnswer);

@@ -49,11 +49,11 @@ describe('Tasks', () => {
     for (const last of ['completed', 'failed', 'cancelled']) {
       const tasks = new Tasks<string>();
       tasks.began('a', created('t1'), { wireId: 7, token: '7' });
-      for (const state of ['working', 'input_required', undefined]) tasks.told('t1', state);
-      tasks.told('unknown', last);
+      for (const state of ['working', 'input_required', undefined]) tasks.statusChanged('t1', state);
+      tasks.statusChanged('unknown', last);
       expect(tasks.ownerOfToken(7)).toEqual({ session: 'a', token: '7' });
       expect(tasks.ownerOfToken('7')).toBeUndefined();
-      tasks.told('t1', last);
+      tasks.statusChanged('t1', last);
       expect(tasks.ownerOfToken(7)).toBeUndefined();
       // Its result can still be asked for.
       expect(tasks.ownerOf('t1')).toBe('a');

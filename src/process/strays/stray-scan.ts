@@ -2,27 +2,27 @@ import type { MarkedHost } from '../marks/marker.js';
 import type { ProcessRow, ProcessTable } from '../process-table.js';
 import type { Inspector } from './inspector.js';
 
-/** What strays are judged by. */
+/** What the search for strays needs of a system. */
 export interface StraySystem {
   readonly table: ProcessTable;
-  /** Begins a look at all processes. */
+  /** Makes the inspector for one scan. */
   inspect(rows: ReadonlyMap<number, ProcessRow>): Inspector;
   /** Whether the host of a mark lives; undefined when that is not known. */
   hostLives(host: MarkedHost): boolean | undefined;
   /** The pid of this process. */
   readonly self: number;
-  /** Nobody there is no error. */
+  /** A missing process is not an error (ESRCH). */
   signal(pid: number, signal: NodeJS.Signals): void;
 }
 
 /**
- * One look at all processes: who of them is abandoned. Pure, apart from what it asks the inspector.
+ * One scan of all processes, and the decision which are abandoned. Pure, except for the reads of the inspector.
  *
- * A parent that is gone proves little: in a container all servers may be children of process 1, which is their living host,
- * and a wrapper (npx, a script) may have exited while the host goes on speaking to the server behind it. What an MCP server
- * cannot live without is somebody at the other end of its stdin.
+ * That the parent is gone proves little: in a container all servers may be children of process 1, which is their living
+ * host; and a wrapper (npx, a script) may have exited while the host still writes to the server behind it. But an MCP
+ * server is of no use without a process at the other end of its stdin.
  */
-export class Look {
+export class StrayScan {
   readonly rows: ReadonlyMap<number, ProcessRow>;
   readonly inspector: Inspector;
   readonly #system: StraySystem;
@@ -42,7 +42,7 @@ export class Look {
     this.#ancestors = new Set([system.self, ...this.#above(system.self)]);
   }
 
-  /** Why a process is abandoned, or undefined when it is not, or nobody can tell. */
+  /** Why a process is abandoned; undefined when it is not, or that cannot be decided. */
   abandonment(row: ProcessRow): string[] | undefined {
     const { pid } = row;
     const adoption = this.adoption(row);
@@ -53,28 +53,29 @@ export class Look {
     const lives = host && this.#system.hostLives(host);
     const stdin = inspector.stdin(pid);
     if (lives === true || stdin === 'held') return undefined;
-    // A helper that left its server has no such stdin: then only a host that is known to be gone says that it is abandoned.
+    // A helper that has left its server has another stdin. Then it is abandoned only if its host is known to be dead.
     if (stdin === 'unknown' && lives !== false) return undefined;
     if (host === undefined && inspector.serviceOf(row) !== undefined) return undefined;
     const reasons = [adoption];
-    if (stdin === 'closed') reasons.push('nobody holds the other end of its stdin: no client can speak to it any more');
-    if (host) reasons.push(`it bears the mark of another pool host${lives === false ? ', which is gone' : ''}`);
+    if (stdin === 'closed')
+      reasons.push('no process holds the other end of its stdin: no client can speak to it any more');
+    if (host) reasons.push(`it has the mark of another pool host${lives === false ? ', which is gone' : ''}`);
     return reasons;
   }
 
-  /** Whether it may be a stray at all: a living process of our user, and none that this one descends from. */
+  /** Whether it can be a stray: a living process of our user that is no ancestor of this process. */
   isCandidate({ pid, parent, dead }: ProcessRow): boolean {
-    // 2 is the parent of the threads of the kernel.
+    // Process 2 is the parent of kernel threads.
     if (dead || pid <= 2 || parent === 2 || this.#ancestors.has(pid)) return false;
     return this.inspector.isOurUsers(pid);
   }
 
-  /** Everybody below a process, nearest first: of our user, not dead, and no server of ours. */
+  /** All descendants, nearest first, that live, belong to our user, and are no servers of ours. */
   below(root: ProcessRow): ProcessRow[] {
     const found = new Map([[root.pid, root]]);
     for (const { pid, startTime } of found.values()) {
       for (const row of this.#children.get(pid) ?? []) {
-        // Older than its parent: that one got the number after the look at this row.
+        // It is older than its parent, so that pid was reused after its row was read.
         if (row.startTime < startTime || found.has(row.pid)) continue;
         if (this.isCandidate(row) && this.inspector.markedBy(row.pid) !== 'ours') found.set(row.pid, row);
       }
@@ -83,24 +84,24 @@ export class Look {
     return [...found.values()];
   }
 
-  /** Whether a process is abandoned, or below one that is. */
+  /** Whether a process is abandoned, or a descendant of one that is. */
   isStray(row: ProcessRow): boolean {
     if (!this.isCandidate(row) || this.inspector.markedBy(row.pid) === 'ours') return false;
     const line = [row.pid, ...this.#above(row.pid)].map((pid) => this.rows.get(pid));
     return line.some((one) => one !== undefined && this.abandonment(one) !== undefined);
   }
 
-  /** How it can be seen that its parent is not the one that started it. */
+  /** Why its parent is not the process that has started it; undefined if nothing shows that. */
   adoption({ pid, parent, session }: ProcessRow): string | undefined {
-    const taker = this.rows.get(parent);
-    if (taker === undefined) return undefined;
-    const named = `${taker.command} (${parent})`;
-    if (parent === 1) return `its parent is ${named}, which takes in whose own parent is gone`;
-    if (taker.command === 'systemd') return `its parent is ${named}, the service manager of the user`;
-    // A child begins in the session of its parent, and can only leave it for one that it leads itself. So this parent took
-    // it in (PR_SET_CHILD_SUBREAPER).
-    const foreign = session !== pid && session !== taker.session && session !== 0;
-    return foreign ? `its parent is ${named}, which took it in: it belongs to session ${session}` : undefined;
+    const adopter = this.rows.get(parent);
+    if (adopter === undefined) return undefined;
+    const named = `${adopter.command} (${parent})`;
+    if (parent === 1) return `its parent is ${named}, which adopts processes without a parent`;
+    if (adopter.command === 'systemd') return `its parent is ${named}, the service manager of the user`;
+    // A child begins in the session of its parent, and can only move to a session that it leads itself. So this parent
+    // has adopted it (PR_SET_CHILD_SUBREAPER).
+    const foreign = session !== pid && session !== adopter.session && session !== 0;
+    return foreign ? `its parent is ${named}, which has adopted it: it belongs to session ${session}` : undefined;
   }
 
   #above(pid: number): number[] {

@@ -1,0 +1,84 @@
+import type { Due, DueTimes } from '../../runtime/due-times.js';
+
+/** Something with a deadline. The fields are written by `Deadlines`. */
+export interface Expiring {
+  /** Clock time. */
+  deadline: number;
+  sooner: Expiring | undefined;
+  later: Expiring | undefined;
+}
+
+/**
+ * The deadlines of callers. Those with the same timeout fall due in the order in which they came, so a list for each timeout
+ * is enough: to add a caller or to take it out costs the same, however many wait.
+ */
+export class Deadlines<T extends Expiring> {
+  readonly #dueTimes: DueTimes;
+  readonly #onExpired: (expired: T) => void;
+  readonly #lists = new Map<number, DeadlineList<T>>();
+
+  constructor(dueTimes: DueTimes, onExpired: (expired: T) => void) {
+    this.#dueTimes = dueTimes;
+    this.#onExpired = onExpired;
+  }
+
+  add(item: T, now: number, timeout: number): void {
+    let list = this.#lists.get(timeout);
+    if (list === undefined) {
+      list = new DeadlineList((at) => this.#look(timeout, at));
+      this.#lists.set(timeout, list);
+    }
+    item.deadline = now + timeout;
+    list.add(item);
+    this.#dueTimes.noLaterThan(list, item.deadline);
+  }
+
+  delete(item: T, timeout: number): void {
+    this.#lists.get(timeout)?.delete(item);
+  }
+
+  /** The first of a list may have left since its time was set: then only the time of the next one is set. */
+  #look(timeout: number, now: number): void {
+    const list = this.#lists.get(timeout);
+    if (list === undefined) return;
+    for (let first = list.first; first !== undefined && first.deadline <= now; first = list.first) {
+      list.delete(first);
+      this.#onExpired(first);
+    }
+    if (list.first) this.#dueTimes.set(list, list.first.deadline);
+    else this.#lists.delete(timeout);
+  }
+}
+
+/** What has the same timeout, in order of its deadlines. */
+class DeadlineList<T extends Expiring> implements Due {
+  rank = 0;
+  place = -1;
+  order = 0;
+  readonly fallDue: (now: number) => void;
+  first: T | undefined;
+  #last: T | undefined;
+
+  constructor(fallDue: (now: number) => void) {
+    this.fallDue = fallDue;
+  }
+
+  add(item: T): void {
+    item.sooner = this.#last;
+    if (this.#last) this.#last.later = item;
+    else this.first = item;
+    this.#last = item;
+  }
+
+  /** Does nothing when it is not in the list any more. */
+  delete(item: T): void {
+    const { sooner, later } = item;
+    if (sooner === undefined && this.first !== item) return;
+    if (sooner) sooner.later = later;
+    else this.first = later as T | undefined;
+    if (later) later.sooner = sooner;
+    else this.#last = sooner as T | undefined;
+    item.sooner = undefined;
+    item.later = undefined;
+  }
+}

@@ -1,0 +1,104 @@
+import type { ResolvedPoolOptions, ServerDefinition } from '../config/options.js';
+import { resolveDefinition } from '../config/resolve-options.js';
+import { PoolError } from '../errors.js';
+import type { Operations } from '../server/instance-context.js';
+import type { AcquireQueue } from './acquire/acquire-queue.js';
+import type { Fleet } from './instances/fleet.js';
+import type { IdleWatch } from './instances/idle-watch.js';
+import { isOpen, type OpenEntry } from './instances/server-entry.js';
+import { poolClosed, unknownServer } from './refusals.js';
+import type { Breakers } from './supervision/breakers.js';
+import type { RollingReplacement } from './supervision/rolling-replacement.js';
+
+export interface ServerDirectoryDeps {
+  readonly options: ResolvedPoolOptions;
+  readonly operations: Operations;
+  readonly fleet: Fleet;
+  readonly queue: AcquireQueue;
+  readonly breakers: Breakers;
+  readonly idleWatch: IdleWatch;
+  readonly replacement: RollingReplacement;
+}
+
+/** The servers of a pool by name: found, added, changed, removed. */
+export class ServerDirectory {
+  readonly #deps: ServerDirectoryDeps;
+
+  constructor(deps: ServerDirectoryDeps) {
+    this.#deps = deps;
+    for (const definition of deps.options.servers.values()) deps.fleet.define(definition);
+  }
+
+  /**
+   * The server of a name, or the only one.
+   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `INVALID_OPTIONS`
+   */
+  find(name?: string): OpenEntry {
+    this.#assertOpen();
+    if (name !== undefined && typeof name !== 'string') {
+      const problem = `the name of a server must be a string, got ${typeof name}`;
+      throw new PoolError('INVALID_OPTIONS', problem, { problems: [problem] });
+    }
+    const entry = name === undefined ? this.#only : this.#deps.fleet.entries.get(name);
+    if (isOpen(entry)) return entry;
+    throw unknownServer(name, this.#names, name === undefined ? 'must be named' : 'is not defined');
+  }
+
+  /** @throws PoolError `INVALID_OPTIONS`, `NOT_SUPPORTED`, `POOL_CLOSED` */
+  add(name: string, definition: ServerDefinition): void {
+    this.#assertOpen();
+    const { fleet, operations, options } = this.#deps;
+    if (isOpen(fleet.entries.get(name))) {
+      const problem = `a server '${name}' is defined already; use updateServer() to change it`;
+      throw new PoolError('INVALID_OPTIONS', problem, { name, problems: [problem] });
+    }
+    const resolved = resolveDefinition(name, definition, options);
+    operations.run(() => fleet.define(resolved));
+  }
+
+  /** Resolves when the last process of the old definition has ended. Throws as `updateServer()` does. */
+  async update(name: string, definition: ServerDefinition, timeout: number): Promise<void> {
+    const entry = this.find(name);
+    const { key } = entry.definition;
+    const { breakers, fleet, idleWatch, operations, options, queue, replacement } = this.#deps;
+    const changed = resolveDefinition(name, definition, options);
+    await operations.run(() => {
+      fleet.define(changed);
+      // What failed before says nothing about what comes.
+      breakers.forget((server) => server === name);
+      queue.reclassify(entry);
+      idleWatch.redefined(entry);
+      return changed.key === key ? undefined : replacement.retire([...entry.instances], 'replaced', timeout);
+    });
+  }
+
+  /** Resolves when its last process has ended. Throws as `removeServer()` does. */
+  async remove(name: string, timeout: number): Promise<void> {
+    const entry = this.find(name);
+    const { breakers, fleet, operations, queue, replacement } = this.#deps;
+    await operations.run(() => {
+      fleet.undefine(entry);
+      breakers.forget((server) => server === name);
+      const error = unknownServer(name, this.#names, 'was removed while the call waited');
+      for (const waiter of queue.list(name)) queue.reject(waiter, error);
+      return replacement.retire([...entry.instances], 'removed', timeout);
+    });
+  }
+
+  #assertOpen(): void {
+    if (!this.#deps.fleet.isOpen) throw poolClosed();
+  }
+
+  get #open(): OpenEntry[] {
+    return [...this.#deps.fleet.entries.values()].filter(isOpen);
+  }
+
+  get #names(): string[] {
+    return this.#open.map(({ name }) => name);
+  }
+
+  get #only(): OpenEntry | undefined {
+    const open = this.#open;
+    return open.length === 1 ? open[0] : undefined;
+  }
+}

@@ -1,0 +1,83 @@
+import { PoolError } from '../../errors.js';
+import type { KeepAlive } from '../../runtime/keep-alive.js';
+import { type Answer, errorFor, type JsonRpcMessage, resultFor } from '../json-rpc.js';
+import { lostRequest } from '../routing.js';
+import type { Member, OpenRequest } from './member.js';
+
+export interface OpenRequestsOptions {
+  /** Name of the server, for errors. */
+  readonly name: string;
+  /** Whether sessions outlive the process. */
+  readonly sessionsStay: boolean;
+  readonly keepAlive: KeepAlive;
+}
+
+/** Largest number of requests of one session that are not answered. */
+const MOST_OPEN = 100_000;
+
+/** The requests of all sessions of one server that wait for their answers. While there is one, the host is kept alive. */
+export class OpenRequests {
+  readonly #options: OpenRequestsOptions;
+  #count = 0;
+
+  constructor(options: OpenRequestsOptions) {
+    this.#options = options;
+  }
+
+  /** Why a session may not send another request now; undefined if it may. */
+  refusal({ openRequests }: Member): PoolError | undefined {
+    if (openRequests < MOST_OPEN) return undefined;
+    const { name } = this.#options;
+    const message = `a request to server '${name}' was refused: ${MOST_OPEN} of this session wait for their answers already; await some of them before you send more`;
+    return new PoolError('BUFFER_FULL', message, { name });
+  }
+
+  add(request: OpenRequest): void {
+    request.session.add(request);
+    if (this.#count === 0) this.#options.keepAlive.take();
+    this.#count += 1;
+  }
+
+  /** The request does not wait any more. False if that was so before. */
+  finish(request: OpenRequest): boolean {
+    if (request.done) return false;
+    request.done = true;
+    request.session.remove(request);
+    this.#count -= 1;
+    if (this.#count === 0) this.#options.keepAlive.drop();
+    return true;
+  }
+
+  answer(request: OpenRequest, { result, error }: Answer): void {
+    const { id } = request;
+    this.deliver(request, error === undefined ? resultFor(id, result) : errorFor(id, error));
+  }
+
+  /** Gives the answer to the session, if that still waits for it. */
+  deliver(request: OpenRequest, answer: JsonRpcMessage): void {
+    if (!this.finish(request)) return;
+    try {
+      request.session.endpoint.receive(answer);
+    } catch (fault) {
+      // The session still waits: it gets the error that follows from the fault.
+      request.done = false;
+      this.add(request);
+      throw fault;
+    }
+  }
+
+  /** Answers a request that was lost with its process. Where sessions stay, there will be another process for it. */
+  lose(request: OpenRequest, error: PoolError): void {
+    this.#answerLost(request, error, this.#options.sessionsStay ? { retryable: true } : {});
+  }
+
+  /** Answers a request of a session that has lost its server. */
+  fail(request: OpenRequest, error: PoolError): void {
+    this.#answerLost(request, error, {});
+  }
+
+  #answerLost(request: OpenRequest, error: PoolError, more: { retryable?: boolean }): void {
+    const mayHaveRun = request.upstream !== undefined || request.repeated;
+    this.deliver(request, lostRequest(request.id, request.method, error, { mayHaveRun, ...more }));
+  }
+}

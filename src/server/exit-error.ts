@@ -1,0 +1,49 @@
+import type { ResolvedDefinition } from '../config/options.js';
+import type { PoolError, PoolErrorCode } from '../errors.js';
+import type { ExitInfo, StartRefusal } from '../process/launcher.js';
+
+/** An instance that exited. */
+interface Exited {
+  readonly definition: Pick<ResolvedDefinition, 'cgroupLimits'>;
+  readonly stderrTail: string;
+  error(code: PoolErrorCode, what: string): PoolError;
+}
+
+/** Why an instance whose process exited by itself cannot be used: while it started, or later. */
+export function exitError(
+  instance: Exited,
+  exit: ExitInfo,
+  wasStarting: boolean,
+  refusal: StartRefusal | undefined,
+): PoolError {
+  if (refusal) return instance.error(refusal.code, `could not be started: ${refusal.reason}`);
+  const { how, why } = describeExit(exit, instance.definition);
+  const early = `${how} before it was ready${why || lastLine(instance.stderrTail)}`;
+  return instance.error('SERVER_EXITED', wasStarting ? early : `${how}, which the pool did not ask for${why}`);
+}
+
+/** How a process ended and, where the kernel reports it, why: as parts of a sentence. */
+export function describeExit(
+  { exitCode, signal, outOfMemory, processLimitHit }: ExitInfo,
+  { cgroupLimits: { memoryMB, processes } }: Pick<ResolvedDefinition, 'cgroupLimits'>,
+): { how: string; why: string } {
+  const how = signal === null ? `exited with code ${exitCode}` : `was ended by ${signal}`;
+  if (outOfMemory) {
+    const limit =
+      memoryMB === undefined
+        ? 'of the machine, or of a group around it, was used up'
+        : `reached its memory.max; raise cgroupLimits.memoryMB (${memoryMB})`;
+    return { how, why: `: the kernel killed a process of it since its memory ${limit}` };
+  }
+  if (processLimitHit) {
+    const limit = processes === undefined ? '' : `; raise cgroupLimits.processes (${processes})`;
+    return { how, why: `, after it could not start a process since its pids.max was reached${limit}` };
+  }
+  return { how, why: '' };
+}
+
+/** The last line of stderr, which mostly gives the reason: as the end of a sentence. */
+function lastLine(stderrTail: string): string {
+  const last = stderrTail.trimEnd().split('\n').at(-1) ?? '';
+  return last === '' ? '; it wrote nothing to stderr' : `; its last line on stderr: ${last.slice(0, 300)}`;
+}
