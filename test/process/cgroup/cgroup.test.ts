@@ -22,7 +22,7 @@ import { CGROUP_ROOT, cgroup, hasCgroups, hostFolders, isRoot, makeFor } from '.
 import { BEYOND_MARKS, ESCAPES, newTag, tagged } from '../../helpers/escapes.js';
 import { runHost, startHost } from '../../helpers/host.js';
 import { launch } from '../../helpers/launch.js';
-import { isLiving, MARKER, readProcess } from '../../helpers/processes.js';
+import { isLiving, MARKER, type ProcessInfo, readProcess } from '../../helpers/processes.js';
 import { until } from '../../helpers/until.js';
 
 const GRACES = { eofGrace: 100, termGrace: 1_000 };
@@ -37,6 +37,12 @@ async function start(script: string, count: number, policy: ServerPolicy & { cgr
   const server = launch({ ...definition, containment: 'cgroup', ...given }, cgroupParent ? { cgroupParent } : {});
   await until(`${count} are there`, () => tagged(tag).length >= count);
   return { tag, server };
+}
+
+/** Waits for the process of `BEYOND_MARKS` that has none: not what forks it, in the session of the server, or as leader. */
+async function marksGone(tag: string, leader: number): Promise<void> {
+  const isIt = ({ pid, parent, session }: ProcessInfo) => parent === 1 && session !== pid && session !== leader;
+  await until('both marks are gone', () => tagged(tag).some(isIt));
 }
 
 function expectEnded(report: TerminationReport, tag: string): void {
@@ -94,8 +100,8 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
   });
 
   it('[CGROUP-2] asks whoever has reset both marks by SIGTERM before it kills him', async () => {
-    const { tag, server } = await start(BEYOND_MARKS, 2);
-    await until('both marks are gone', () => tagged(tag).some(({ parent }) => parent === 1));
+    const { tag, server } = await start(BEYOND_MARKS, 2, { termGrace: 60_000 });
+    await marksGone(tag, server.pid);
     const report = await server.process.end({ mode: 'graceful' });
     expectEnded(report, tag);
     expect(report.endedBy).toBe('SIGTERM');
@@ -106,14 +112,14 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
     ['killNow', async (server: Awaited<ReturnType<typeof start>>['server']) => server.process.killNow()],
   ] as const)('[CGROUP-2] kills whoever has reset both marks (%s)', async (_how, end) => {
     const { tag, server } = await start(BEYOND_MARKS, 2);
-    await until('both marks are gone', () => tagged(tag).some(({ parent }) => parent === 1));
+    await marksGone(tag, server.pid);
     await end(server);
     await until('all are dead', () => tagged(tag).length === 0);
   });
 
   it('[CGROUP-2] by its marks alone, whoever has reset both lives on', async () => {
     const { tag, server } = await start(BEYOND_MARKS, 2, { containment: 'markers' });
-    await until('both marks are gone', () => tagged(tag).some(({ parent }) => parent === 1));
+    await marksGone(tag, server.pid);
     await server.process.end({ mode: 'emergency' });
     expect(tagged(tag)).not.toEqual([]);
   });

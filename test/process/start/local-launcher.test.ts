@@ -212,7 +212,7 @@ describe('a command', () => {
     const report = await server?.process.end({ mode: 'emergency' });
     // Either it is dead, or it is said that this is not known. "No survivors" of a process that runs is a lie.
     if (report === undefined || report.survivors.length === 0) {
-      await until('what is reported dead is dead', () => marked().length === 0, { timeout: 3_000 });
+      await until('what is reported dead is dead', () => marked().length === 0);
     }
   });
 });
