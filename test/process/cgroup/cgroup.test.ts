@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, uptime } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ServerPolicy } from '../../../src/config/options.js';
@@ -22,7 +22,7 @@ import { CGROUP_ROOT, cgroup, hasCgroups, hostFolders, isRoot, makeFor } from '.
 import { BEYOND_MARKS, ESCAPES, newTag, tagged } from '../../helpers/escapes.js';
 import { runHost, startHost } from '../../helpers/host.js';
 import { launch } from '../../helpers/launch.js';
-import { isLiving, MARKER, type ProcessInfo } from '../../helpers/processes.js';
+import { isLiving, MARKER, type ProcessInfo, readProcess } from '../../helpers/processes.js';
 import { until } from '../../helpers/until.js';
 
 const GRACES = { eofGrace: 100, termGrace: 1_000 };
@@ -142,6 +142,20 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
   it.runIf(isRoot)('[CGROUP-2] that leaves it is still ended by its mark', async () => {
     const { tag, server } = await start(`echo 0 >"${CGROUP_ROOT}/cgroup.procs"; ${ESCAPES['double fork + env -i']}`, 2);
     expectEnded(await server.process.end({ mode: 'graceful' }), tag);
+  });
+
+  it('[CGROUP-2] notes nothing of one that was killed a moment before, and has left it by its death', async () => {
+    forgetProblems('cgroup');
+    const { server, tag } = await start('cat >/dev/null', 1);
+    const { startTime = 0 } = readProcess(server.pid) ?? {};
+    await until('it is old enough to be missed', () => uptime() * 100 - startTime > 110);
+    server.process.killNow();
+    // In this tick, in which Node cannot collect it.
+    const end = performance.now() + 5_000;
+    while (isLiving(server.pid) && performance.now() < end);
+    expect(isLiving(server.pid)).toBe(false);
+    expectEnded(await server.process.end({ mode: 'emergency' }), tag);
+    expect(knownProblems().filter(({ part }) => part === 'cgroup')).toEqual([]);
   });
 
   it('[CGROUP-2] notes that one is not where it was started, and tries the place out anew', () => {
