@@ -44,30 +44,30 @@ export function assemble(
 ) {
   const platform = currentPlatform();
   const clock = dependencies.clock ?? systemClock;
-  const hold = new KeepAlive();
+  const keepAlive = new KeepAlive();
   const dueTimes = new DueTimes();
   const metrics = newMetrics();
   const registry = new ProcessRegistry(platform.table, outbox);
   const cleanup = new CleanupQueue(options.cleanup, outbox);
   const host = dependencies.launcher ? elsewhere(dependencies.launcher) : new LocalHost(options, platform, emitter);
   const writeBudget = new WriteBudget(options.maxBufferedMB * MB);
-  const context = { clock, hold, launcherFor: () => host.launcher, registry, cleanup, writeBudget };
+  const context = { clock, keepAlive, launcherFor: () => host.launcher, registry, cleanup, writeBudget };
 
   const fleet = new Fleet(options.limits.maxProcesses);
   const idleWatch = new IdleWatch(fleet, dueTimes);
   const leaseEvents = new LeaseEvents(emitter, metrics);
   const leases = new LeaseManager(fleet, dueTimes, leaseEvents, options.leakDetection);
   const breakers = new Breakers(clock, emitter);
-  const kept = { clock, hold, dueTimes, emitter, metrics, fleet, leases, leaseEvents, breakers };
-  const recovery = new CrashRecovery(kept);
-  const supervisor = new InstanceSupervisor({ ...kept, recovery, context });
-  const queue = new AcquireQueue({ ...kept, events: leaseEvents });
+  const common = { clock, keepAlive, dueTimes, emitter, metrics, fleet, leases, leaseEvents, breakers };
+  const recovery = new CrashRecovery(common);
+  const supervisor = new InstanceSupervisor({ ...common, recovery, context });
+  const queue = new AcquireQueue({ ...common, events: leaseEvents });
   const matcher = new Matcher(queue, fleet, breakers, clock);
-  const starts = new Starts({ ...kept, queue, supervisor });
+  const starts = new Starts({ ...common, queue, supervisor });
   const { maxWaiting } = options;
-  const acquiring = { ...kept, maxWaiting, outbox, idleWatch, queue, matcher, starts, recovery, supervisor };
+  const acquiring = { ...common, maxWaiting, outbox, idleWatch, queue, matcher, starts, recovery, supervisor };
   const scheduler = new Scheduler(acquiring);
-  const replacement = new RollingReplacement({ ...kept, operations: scheduler, recovery, supervisor });
+  const replacement = new RollingReplacement({ ...common, operations: scheduler, recovery, supervisor });
   const servers = new ServerDirectory({ options, operations: scheduler, ...acquiring, replacement });
   return { ...acquiring, registry, cleanup, host, scheduler, replacement, servers };
 }

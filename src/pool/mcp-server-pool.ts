@@ -49,7 +49,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   /** What a call without options asks for. */
   readonly #plainRequest: LeaseRequest;
   #state: PoolStatus['state'] = 'open';
-  #shutdown: { readonly process: Shutdown; readonly report: Promise<ShutdownReport> } | undefined;
+  #shutdown: { readonly procedure: Shutdown; readonly report: Promise<ShutdownReport> } | undefined;
 
   /**
    * The one pool of this process (of this thread, where there are workers), also when several copies of this package are
@@ -177,7 +177,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   async warm(name?: string, options: WarmOptions = {}): Promise<number> {
     const entry = this.#parts.servers.find(name);
     const { count, ...scope } = resolveWarmOptions(options);
-    const { fleet, hold, scheduler } = this.#parts;
+    const { fleet, keepAlive, scheduler } = this.#parts;
     const idle = () => (isOpen(entry) ? (entry.find(scope)?.ready ?? 0) : 0);
     const starts = [...(entry.find(scope)?.starts ?? [])];
     for (let missing = count - idle() - starts.length; missing > 0; missing--) {
@@ -185,7 +185,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       const instance = scheduler.startSpare(entry, scope);
       if (instance) starts.push(instance);
     }
-    await hold.during(Promise.all(starts.map(({ started }) => started)));
+    await keepAlive.during(Promise.all(starts.map(({ started }) => started)));
     const failure = entry.lastFailure;
     if (idle() === 0 && isOpen(entry) && failure?.key === reuseKey(entry.definition, scope)) throw failure.error;
     return idle();
@@ -221,18 +221,18 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    */
   async shutdown(options: ShutdownOptions = {}): Promise<ShutdownReport> {
     const resolved = resolveShutdownOptions(options);
-    const { clock, fleet, hold, leases, scheduler } = this.#parts;
+    const { clock, fleet, keepAlive, leases, scheduler } = this.#parts;
     if (this.#shutdown === undefined) {
       this.#state = 'draining';
       forgetGlobalPool(this);
-      const process = new Shutdown(clock, fleet, leases);
+      const procedure = new Shutdown(clock, fleet, leases);
       // Known before it begins: what it closes may call back and shut down again.
       const { promise, resolve } = deferred<ShutdownReport>();
-      this.#shutdown = { process, report: hold.during(promise) };
-      resolve(scheduler.run(() => this.#close(process, resolved)));
+      this.#shutdown = { procedure, report: keepAlive.during(promise) };
+      resolve(scheduler.run(() => this.#close(procedure, resolved)));
     } else if (resolved.mode === 'emergency') {
-      const { process } = this.#shutdown;
-      scheduler.run(() => process.hurry());
+      const { procedure } = this.#shutdown;
+      scheduler.run(() => procedure.hurry());
     }
     return this.#shutdown.report;
   }
@@ -246,16 +246,16 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     return { tenant, owner, timeout: timeout ?? this.#options.acquireTimeout, signal };
   }
 
-  async #close(process: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {
-    const { hold, host, scheduler } = this.#parts;
+  async #close(procedure: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {
+    const { host, keepAlive, scheduler } = this.#parts;
     this.emit('pool:draining', { mode: options.mode });
     const rejected = scheduler.close();
-    const report = { ...(await process.run(options)), rejected };
+    const report = { ...(await procedure.run(options)), rejected };
     await host.end();
     this.#state = 'closed';
     ignoreSignals(this);
     scheduler.stop();
-    hold.dispose();
+    keepAlive.dispose();
     this.emit('pool:closed', report);
     return report;
   }

@@ -123,7 +123,7 @@ export class Conversation {
 /** The multiplexer for the sessions of a definition; undefined for a dedicated server: its one session needs none. */
 export function multiplexerFor(
   { name, sharing, onCrash, retryTools }: ResolvedDefinition,
-  { clock, hold: keepAlive, writeBudget: budget }: InstanceContext,
+  { clock, keepAlive, writeBudget: budget }: InstanceContext,
 ): Multiplexer | undefined {
   if (sharing === 'dedicated') return undefined;
   const shared = sharing === 'shared';

@@ -16,7 +16,7 @@ export interface InstanceContext {
   readonly launcherFor: (definition: ResolvedDefinition) => Launcher;
   readonly registry: ProcessRegistry;
   readonly cleanup: CleanupQueue;
-  readonly hold: KeepAlive;
+  readonly keepAlive: KeepAlive;
   readonly writeBudget: WriteBudget;
 }
 

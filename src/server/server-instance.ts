@@ -135,7 +135,7 @@ export class ServerInstance {
    * @throws PoolError when there is nothing to be spawned; then the instance is stopped
    */
   start(): void {
-    const { launcherFor, registry, clock, hold, writeBudget } = this.context;
+    const { launcherFor, registry, clock, keepAlive, writeBudget } = this.context;
     const { definition } = this;
     let process: ServerProcess;
     try {
@@ -159,7 +159,7 @@ export class ServerInstance {
     this.#life.conversation = new Conversation({
       definition,
       channel: new StdioChannel({ name, stdin, stdout, messageLimit: maxMessageMB * MB, budget: writeBudget }),
-      keepAlive: hold,
+      keepAlive,
       multiplexer: this.#multiplexer,
       onBroken: (error) => this.observer.run(() => this.#end.broken(error)),
     });

@@ -15,7 +15,7 @@ import { type LeaseRequest, type OnGiveUp, Waiter, WaitingClass, WaitingServer }
 
 export interface AcquireQueueDeps {
   readonly clock: Clock;
-  readonly hold: KeepAlive;
+  readonly keepAlive: KeepAlive;
   readonly dueTimes: DueTimes;
   readonly fleet: Fleet;
   readonly events: LeaseEvents;
@@ -38,7 +38,7 @@ export class AcquireQueue {
   #size = 0;
   #uncovered = 0;
   /** Servers of which a caller may get something, by the arrival of that caller. */
-  readonly hungry = new Heap<WaitingServer>();
+  readonly candidates = new Heap<WaitingServer>();
 
   constructor(deps: AcquireQueueDeps) {
     this.#deps = deps;
@@ -69,12 +69,12 @@ export class AcquireQueue {
 
   /** Adds a caller to the end. It holds the host open while it waits. */
   add(entry: OpenEntry, request: LeaseRequest, stack: string | undefined, onGiveUp: OnGiveUp): Waiter {
-    const { clock, fleet, hold } = this.#deps;
+    const { clock, fleet, keepAlive } = this.#deps;
     const now = clock.now();
     const waiter = new Waiter(entry.name, request, stack, now, ++this.#arrivals, onGiveUp);
     this.#insert(waiter, fleet.classFor(entry, request));
     this.#size += 1;
-    if (this.#size === 1) hold.take();
+    if (this.#size === 1) keepAlive.take();
     this.#deadlines.add(waiter, now, waiter.timeout);
     this.#scopes.add(waiter);
     if (waiter.signal) this.#aborts.add(waiter.signal, waiter, (reason) => onGiveUp(waiter, { abortedBy: reason }));
@@ -156,10 +156,10 @@ export class AcquireQueue {
 
   /** Gives a class its place among those whose callers may get something: with a free instance its first, else its next. */
   rank(waiting: WaitingClass, now: number): void {
-    const { hungry } = waiting.server;
+    const { candidates } = waiting.server;
     const candidate = waiting.leaseClass.hasFree(now) ? waiting.first : waiting.isRefused ? undefined : waiting.next;
-    if (candidate) hungry.set(waiting, candidate.number);
-    else hungry.delete(waiting);
+    if (candidate) candidates.set(waiting, candidate.number);
+    else candidates.delete(waiting);
     this.rankServer(waiting.server);
   }
 
@@ -169,9 +169,9 @@ export class AcquireQueue {
   }
 
   rankServer(server: WaitingServer): void {
-    const { first } = server.hungry;
-    if (first === undefined || server.isStuck) this.hungry.delete(server);
-    else this.hungry.set(server, first.rank);
+    const { first } = server.candidates;
+    if (first === undefined || server.isStuck) this.candidates.delete(server);
+    else this.candidates.set(server, first.rank);
   }
 
   #insert(waiter: Waiter, leaseClass: LeaseClass): void {
@@ -191,7 +191,7 @@ export class AcquireQueue {
     if (waiter.signal) this.#aborts.delete(waiter.signal, waiter);
     this.#extract(waiter);
     this.#size -= 1;
-    if (this.#size === 0) this.#deps.hold.drop();
+    if (this.#size === 0) this.#deps.keepAlive.drop();
   }
 
   #extract(waiter: Waiter): void {
@@ -207,7 +207,7 @@ export class AcquireQueue {
     if (waiting.count > 0) return;
     this.#classes.delete(leaseClass);
     this.#deps.dueTimes.delete(waiting.cooled);
-    server.hungry.delete(waiting);
+    server.candidates.delete(waiting);
     server.classes.delete(waiting);
     this.rankServer(server);
     if (server.classes.size === 0) this.#servers.delete(server.entry.name);

@@ -69,8 +69,8 @@ export class Matcher {
     }
     this.#isFull = false;
     for (;;) {
-      const server = this.#queue.hungry.first;
-      const waiting = server?.hungry.first;
+      const server = this.#queue.candidates.first;
+      const waiting = server?.candidates.first;
       const entry = server?.entry;
       if (!server || !waiting || !isOpen(entry)) return undefined;
       const waiter = waiting.leaseClass.hasFree(now) ? waiting.first : waiting.next;

@@ -26,7 +26,7 @@ import type { GiveUpReason, LeaseRequest, Waiter } from './waiter.js';
 export interface SchedulerDeps extends InstanceChangesDeps {
   readonly maxWaiting: number;
   readonly clock: Clock;
-  readonly hold: KeepAlive;
+  readonly keepAlive: KeepAlive;
   readonly outbox: Outbox;
   readonly dueTimes: DueTimes;
   readonly fleet: Fleet;
@@ -60,7 +60,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     this.#changes = new InstanceChanges(this, deps);
     const { clock, dueTimes } = deps;
     this.#timer = new DueTimer(clock, dueTimes, () => this.run(() => dueTimes.run(clock.now())));
-    this.#leaseDeps = { hold: deps.hold, clock, callbacks: this };
+    this.#leaseDeps = { keepAlive: deps.keepAlive, clock, callbacks: this };
   }
 
   // Callers.

@@ -158,7 +158,7 @@ export class WaitingServer implements HeapItem {
   readonly entry: ServerEntry;
   readonly classes = new Set<WaitingClass>();
   /** Those of which a caller may get something, by the arrival of that caller. */
-  readonly hungry = new Heap<WaitingClass>();
+  readonly candidates = new Heap<WaitingClass>();
   /** Callers of all classes. */
   count = 0;
   /** Whether its `maxInstances` leave nothing for a caller until something of it changes. */

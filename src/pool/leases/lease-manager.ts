@@ -68,7 +68,7 @@ export class LeaseManager {
     this.#scopes.add(lease);
     instance.uses += 1;
     if (instance.uses === 1) this.#fleet.provenUseful(leaseClass);
-    this.#hold(instance, lease);
+    this.#attach(instance, lease);
     if (instance.sharing === 'shared' && instance.leases === 1) this.#fleet.addShared(leaseClass, instance);
     if (leaseClass.waiting > 0) this.#fleet.changed(leaseClass);
     const leakAfter = this.#leakDetection > 0 ? this.#leakDetection : Infinity;
@@ -81,7 +81,7 @@ export class LeaseManager {
     const { instance } = lease;
     this.#table.delete(lease);
     this.#scopes.delete(lease);
-    this.#drop(instance, lease);
+    this.#detach(instance, lease);
     const leaseClass = this.#fleet.classOf(instance);
     if (leaseClass === undefined || instance.sharing !== 'shared') return;
     if (instance.leases === 0) this.#fleet.removeShared(leaseClass, instance);
@@ -105,9 +105,9 @@ export class LeaseManager {
   /** Another instance serves the leases of `from` from now on. */
   move(from: PooledInstance, to: PooledInstance): void {
     for (const lease of this.of(from)) {
-      this.#drop(from, lease);
+      this.#detach(from, lease);
       lease.moveTo(to);
-      this.#hold(to, lease);
+      this.#attach(to, lease);
     }
     if (from.leaseDue && from.leaseDue.place !== -1) this.#lookNoLaterThan(to, from.leaseDue.rank);
     const leaseClass = this.#fleet.classOf(from);
@@ -182,7 +182,7 @@ export class LeaseManager {
     return this.of(instance).every((lease) => this.isSilent(lease, now));
   }
 
-  #hold(instance: PooledInstance, lease: Lease): void {
+  #attach(instance: PooledInstance, lease: Lease): void {
     lease.before = instance.lastLease;
     if (instance.lastLease) instance.lastLease.after = lease;
     else instance.firstLease = lease;
@@ -190,7 +190,7 @@ export class LeaseManager {
     instance.leases += 1;
   }
 
-  #drop(instance: PooledInstance, lease: Lease): void {
+  #detach(instance: PooledInstance, lease: Lease): void {
     this.#markSilent(lease, false);
     const { before, after } = lease;
     if (before) before.after = after;

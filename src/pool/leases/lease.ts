@@ -49,7 +49,7 @@ export interface LeaseCallbacks {
 }
 
 export interface LeaseDeps {
-  readonly hold: KeepAlive;
+  readonly keepAlive: KeepAlive;
   readonly clock: Clock;
   readonly callbacks: LeaseCallbacks;
 }
@@ -215,6 +215,6 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
 
   /** A caller waits for the end of a process: that holds the host open. */
   #settle(ended: Deferred<CleanupReport | undefined>): void {
-    ended.resolve(this.#outcome && this.#deps.hold.during(this.#outcome));
+    ended.resolve(this.#outcome && this.#deps.keepAlive.during(this.#outcome));
   }
 }

@@ -38,7 +38,7 @@ const TRANSITIONS: Readonly<Record<BreakerState, Partial<Record<BreakerEvent, Br
 /** What to do about a failure: restart after `delay` ms, or not. `told`: whether this one opened the breaker, just now. */
 export type BreakerVerdict =
   | Extract<Verdict, { action: 'restart' }>
-  | { readonly action: 'open'; readonly told: boolean };
+  | { readonly action: 'open'; readonly opened: boolean };
 
 /** Keeps a server that fails again and again from being started again and again. One per definition (and tenant). */
 export class Breaker {
@@ -72,7 +72,7 @@ export class Breaker {
    * @param uptime For how many ms the instance had been usable; 0 if it never was.
    */
   failed(now: number, uptime: number): BreakerVerdict {
-    if (this.#state === 'open') return { action: 'open', told: false };
+    if (this.#state === 'open') return { action: 'open', opened: false };
     const { history, verdict } = afterFailure(this.#history, this.policy, now, uptime, this.#random);
     this.#history = history;
     // A failed probe is enough, even when the window holds no other failure any more.
@@ -80,7 +80,7 @@ export class Breaker {
     if (!probeFailed && verdict.action === 'restart') return verdict;
     if (!probeFailed) this.#take('trip');
     this.#retryAt = now + this.policy.cooldown;
-    return { action: 'open', told: true };
+    return { action: 'open', opened: true };
   }
 
   /**

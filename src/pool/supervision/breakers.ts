@@ -49,7 +49,7 @@ export class Breakers {
     entry.probe = undefined;
     if (verdict.action === 'restart') return { restart: true, delay: verdict.delay };
     const { name, tenant, definition } = instance;
-    if (verdict.told)
+    if (verdict.opened)
       this.#emitter.emit('breaker:opened', { name, tenant, cooldown: definition.restart.cooldown, error });
     return { restart: false, error: this.#refusal(instance, entry) };
   }

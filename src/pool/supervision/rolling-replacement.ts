@@ -17,7 +17,7 @@ const REPLACEMENT_TIMEOUT = 30_000;
 export interface RollingReplacementDeps {
   readonly operations: Operations;
   readonly clock: Clock;
-  readonly hold: KeepAlive;
+  readonly keepAlive: KeepAlive;
   readonly fleet: Fleet;
   readonly leases: LeaseManager;
   readonly recovery: CrashRecovery;
@@ -67,14 +67,14 @@ export class RollingReplacement {
   }
 
   #end(instance: PooledInstance, reason: EndReason, timeout: number): Promise<unknown> {
-    const { hold } = this.#deps;
+    const { keepAlive } = this.#deps;
     const moves = instance.leases > 0 && reason !== 'removed' && this.#canMove(instance);
     if (moves || this.#replacements.has(instance)) {
-      return hold.during(this.#replace(instance, reason, Math.min(timeout, REPLACEMENT_TIMEOUT)));
+      return keepAlive.during(this.#replace(instance, reason, Math.min(timeout, REPLACEMENT_TIMEOUT)));
     }
     const isFree = instance.leases === 0;
     const end = isFree ? instance.stop(reason) : instance.ended;
-    return isFree || timeout < Infinity ? hold.during(end) : end;
+    return isFree || timeout < Infinity ? keepAlive.during(end) : end;
   }
 
   /** The drain timeout is over. */
