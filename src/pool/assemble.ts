@@ -25,9 +25,14 @@ import { CrashRecovery } from './supervision/crash-recovery.js';
 import { InstanceSupervisor } from './supervision/instance-supervisor.js';
 import { RollingReplacement } from './supervision/rolling-replacement.js';
 
-/** What a pool stands on. Tests, and hosts with other kinds of processes, bring their own. */
+/** Second argument of `new MCPServerPool()`: for tests, and for servers that are not child processes of this host. */
 export interface PoolDependencies {
+  /** The source of time for all timeouts. Default: the monotonic clock of Node and its timers. */
   readonly clock?: Clock;
+  /**
+   * Starts every server of the pool. Default: child processes of this host. With another one the options `containment`,
+   * `cgroupParent` and `guardian` have no effect.
+   */
   readonly launcher?: Launcher;
 }
 
@@ -35,7 +40,7 @@ const MB = 1_048_576;
 
 export type PoolParts = ReturnType<typeof assemble>;
 
-/** The parts of a pool. Each is made of those above it, and knows no other. */
+/** Makes the parts of a pool. Each part knows only parts that were made before it. */
 export function assemble(
   options: ResolvedPoolOptions,
   dependencies: PoolDependencies,
@@ -72,7 +77,7 @@ export function assemble(
   return { ...acquiring, registry, cleanup, host, scheduler, replacement, servers };
 }
 
-/** Processes that do not live on this host, so that it need not take care of them. */
+/** For a launcher of the host: the pool does not know its containment, and has nothing of it to end. */
 function elsewhere(launcher: Launcher): ServerHost {
   return { launcher, containment: () => undefined, end: () => Promise.resolve() };
 }

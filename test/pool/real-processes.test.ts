@@ -172,7 +172,7 @@ describe('a start that fails', () => {
     ['no answer', { ...fixture('never-answers'), ...quick, startTimeout: 300 }, 'START_TIMEOUT', /300 ms/],
     ['garbage', { ...fixture('garbage'), ...quick, startTimeout: 500 }, 'START_TIMEOUT', /no messages/],
     ['an error', fixture('initialize-error'), 'HANDSHAKE_FAILED', /refused to be initialized/],
-    ['an exit in the handshake', fixture('dies-in-handshake'), 'SERVER_EXITED', /code 3.*last words/],
+    ['an exit in the handshake', fixture('dies-in-handshake'), 'SERVER_EXITED', /code 3.*last line on stderr/],
   ])(
     '[START-2] %s: a typed error with what helps, and the slot is free again',
     async (_, definition, code, message) => {
