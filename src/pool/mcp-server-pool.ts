@@ -96,7 +96,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     try {
       const entry = this.#parts.servers.find(name);
       const request = options === undefined ? this.#plainRequest : this.#request(options);
-      if (request.signal?.aborted) throw aborted(entry, 0, 'its signal was aborted before', request.signal.reason);
+      if (request.signal?.aborted) throw aborted(entry, 0, 'its signal was already aborted', request.signal.reason);
       const stack = this.#options.leakDetection > 0 ? stackAbove(this.getServer) : undefined;
       const lease = this.#parts.scheduler.acquire(entry, request, stack);
       // Not an async function: its extra promise would let a caller learn of its lease after callers that were served later.
