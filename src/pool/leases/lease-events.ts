@@ -4,8 +4,8 @@ import type { PoolMetrics } from '../metrics.js';
 import type { Lease } from './lease.js';
 
 /**
- * Emits the events of leases and of callers that wait for one, and counts them. Times are ms, rounded. On the warm path the
- * payload of an event without a listener would cost more than the lease, so it is not made.
+ * Emits and counts the events of leases and of waiting callers. Times are ms, rounded. A payload is made only if the event has
+ * a listener: it would cost more than a warm lease.
  */
 export class LeaseEvents {
   readonly #emitter: PoolEmitter;
