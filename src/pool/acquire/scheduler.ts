@@ -256,12 +256,8 @@ export class Scheduler implements Operations, LeaseCallbacks {
       const now = clock.now();
       const silent = matcher.silentLease(leases, now);
       if (silent === undefined) break;
-      const silence = Math.round(silent.silence(now));
-      leases.reclaim(
-        silent,
-        now,
-        `silent for ${silence} ms (leaseIdleTimeout) while a caller waited; get another with getServer()`,
-      );
+      const silence = `silent for ${Math.round(silent.silence(now))} ms (leaseIdleTimeout)`;
+      leases.reclaim(silent, now, `${silence} while a caller waited; get another with getServer()`);
     }
     for (const waiter of this.#newcomers) if (waiter.queuedIn) this.#announce(waiter);
     this.#newcomers.length = 0;

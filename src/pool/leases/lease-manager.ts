@@ -53,7 +53,7 @@ export class LeaseManager {
     return leases;
   }
 
-  /** A lease on an idle instance, or on the shared one with the fewest leases; undefined when no instance of the class has room. */
+  /** A lease on an idle instance, or on the shared one with the fewest leases; undefined when none has room. */
   lend(
     leaseClass: LeaseClass,
     scope: LeaseScope,

@@ -8,7 +8,7 @@ import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
 import type { LeaseNode, PooledInstance } from '../instances/pooled-instance.js';
 
-/** A lease as `getServer()` returns it: the right to talk to an instance. It ends when the host releases it, or with its server. */
+/** A lease, as `getServer()` returns it: the right to talk to an instance until the host releases it or the pool ends it. */
 export interface PooledServer {
   /** `lease-…`; stays the same for the life of the lease. */
   readonly id: string;
