@@ -182,7 +182,7 @@ describe('a start that fails', () => {
     ['no answer', { ...fixture('never-answers'), ...quick, startTimeout: 300 }, 'START_TIMEOUT', /300 ms/],
     ['garbage', { ...garbage, ...quick, startTimeout: 1_500 }, 'START_TIMEOUT', /no messages/],
     ['an error', fixture('initialize-error'), 'HANDSHAKE_FAILED', /refused to be initialized/],
-    ['an exit in the handshake', fixture('dies-in-handshake'), 'SERVER_EXITED', /code 3.*open the vault/],
+    ['an exit in the handshake', fixture('dies-in-handshake'), 'SERVER_EXITED', /code 3.*last line on stderr/],
   ])(
     '[START-2] %s: a typed error with what helps, and the slot is free again',
     async (_, definition, code, message) => {

@@ -244,7 +244,7 @@ describe('a server that runs', () => {
       pid: server.pid,
       startTime: readProcess(server.pid)?.startTime,
     });
-    expect(server.told).toEqual(['spawn']);
+    expect(server.reported).toEqual(['spawn']);
   });
 
   it('[SECRET-2] sees the allow-list, what it inherits by name, and its own env', async () => {
@@ -275,7 +275,7 @@ describe('a server that runs', () => {
     const other = launch(fixture('exit-after'));
     other.callTool('crash').catch(() => {});
     expect(await other.exited).toEqual({ exitCode: null, signal: 'SIGKILL' });
-    expect([server.told, other.told]).toEqual([
+    expect([server.reported, other.reported]).toEqual([
       ['spawn', 'exit'],
       ['spawn', 'exit'],
     ]);
