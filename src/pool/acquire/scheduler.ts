@@ -71,14 +71,19 @@ export class Scheduler implements Operations, LeaseCallbacks {
    */
   acquire(entry: OpenEntry, request: LeaseRequest, stack: string | undefined): Lease | Promise<Lease> {
     const leaseClass = entry.find(request);
-    // Callers that wait for a seat on a shared server come first.
-    const lease = leaseClass?.waiting === 0 ? this.#lend(leaseClass, request, stack) : undefined;
-    if (lease === undefined) return this.#wait(entry, leaseClass, request, stack);
-    this.#deps.leaseEvents.acquired(lease, 0);
-    // A spare instance may have to take its place.
-    if (entry.definition.minIdle > 0) this.run(() => {});
-    else this.#timer.set();
-    return lease;
+    // More than the lease changes then: an instance ends, or a spare one is started.
+    const isOperation = entry.definition.minIdle > 0 || leaseClass?.tooOld(this.#deps.clock.now());
+    const isOutermost = isOperation && this.#begin();
+    try {
+      // Callers that wait for a seat on a shared server come first.
+      const lease = leaseClass?.waiting === 0 ? this.#lend(leaseClass, request, stack) : undefined;
+      if (lease === undefined) return this.#wait(entry, leaseClass, request, stack);
+      this.#deps.leaseEvents.acquired(lease, 0);
+      this.#timer.set();
+      return lease;
+    } finally {
+      if (isOutermost) this.#complete();
+    }
   }
 
   /** Gives up the calls, and releases the leases, of one owner or tenant. Returns how many leases. */
@@ -161,13 +166,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   #lend(leaseClass: LeaseClass, scope: LeaseScope, stack: string | undefined): Lease | undefined {
     const { clock, leases } = this.#deps;
     const now = clock.now();
-    for (
-      let idle = leaseClass.idle.at(-1);
-      idle !== undefined && idle.expiresAt <= now;
-      idle = leaseClass.idle.at(-1)
-    ) {
-      void idle.stop('max-lifetime');
-    }
+    for (let old = leaseClass.tooOld(now); old; old = leaseClass.tooOld(now)) void old.stop('max-lifetime');
     return leases.lend(leaseClass, scope, now, stack, this.#leaseDeps);
   }
 
