@@ -28,8 +28,8 @@ export class ServerInstance {
   readonly startedAt = Date.now();
   /** Whether leases stay when its process ends unasked. */
   readonly leasesStay: boolean;
-  /** Clock time at which it is too old to be used again. */
-  readonly expiresAt: number;
+  /** Clock time at which it is too old to be used again. A start has no age: one that takes long would serve no caller. */
+  expiresAt = Infinity;
   /** Clock time since which it can be used; undefined before. */
   readySince: number | undefined;
 
@@ -54,7 +54,6 @@ export class ServerInstance {
     this.context = context;
     this.observer = observer;
     this.leasesStay = definition.onCrash === 'restart';
-    this.expiresAt = context.clock.now() + jittered(definition.maxLifetime);
     this.#end = new InstanceEnd<ServerInstance>(this, this.#life, context, observer);
     this.#multiplexer = predecessor ? predecessor.#multiplexer : multiplexerFor(definition, context);
   }
@@ -247,6 +246,7 @@ export class ServerInstance {
     if (!this.#life.move('ready')) return;
     this.#life.startTimer?.cancel();
     this.readySince = this.context.clock.now();
+    this.expiresAt = this.readySince + jittered(this.definition.maxLifetime);
     this.#life.conversation?.connect({
       onUndeclared: (capabilities) => this.observer.onUndeclared(this, capabilities),
       onToolsChanged: (changes) => this.observer.onToolsChanged(this, changes),

@@ -121,10 +121,10 @@ export class LeaseClass {
     return this.idle.length > 0 || this.leastLoaded(now) !== undefined;
   }
 
-  /** The idle instance that would be used next, if it is too old for that. */
+  /** The idle instance that would be used next, if it is too old to be used again. */
   tooOld(now: number): PooledInstance | undefined {
     const idle = this.idle.at(-1);
-    return idle !== undefined && idle.expiresAt <= now ? idle : undefined;
+    return idle !== undefined && idle.uses > 0 && idle.expiresAt <= now ? idle : undefined;
   }
 
   /** The shared instance with room for another lease that has the fewest. */
