@@ -28,8 +28,8 @@ export class ServerInstance {
   readonly startedAt = Date.now();
   /** Whether leases stay when its process ends unexpectedly. */
   readonly leasesStay: boolean;
-  /** Clock time from which it may not be leased again (`maxLifetime`). */
-  readonly expiresAt: number;
+  /** Clock time from which it may not be leased again (`maxLifetime`). Set when it is ready: a slow start must not use it up. */
+  expiresAt = Infinity;
   /** Clock time at which it became ready; undefined before. */
   readySince: number | undefined;
 
@@ -54,7 +54,6 @@ export class ServerInstance {
     this.context = context;
     this.observer = observer;
     this.leasesStay = definition.onCrash === 'restart';
-    this.expiresAt = context.clock.now() + jittered(definition.maxLifetime);
     this.#end = new InstanceEnd<ServerInstance>(this, this.#life, context, observer);
     this.#multiplexer = predecessor ? predecessor.#multiplexer : multiplexerFor(definition, context);
   }
@@ -247,6 +246,7 @@ export class ServerInstance {
     if (!this.#life.move('ready')) return;
     this.#life.startTimer?.cancel();
     this.readySince = this.context.clock.now();
+    this.expiresAt = this.readySince + jittered(this.definition.maxLifetime);
     this.#life.conversation?.connect({
       onUndeclared: (capabilities) => this.observer.onUndeclared(this, capabilities),
       onToolsChanged: (changes) => this.observer.onToolsChanged(this, changes),

@@ -50,6 +50,11 @@ export class ManualClock implements Clock {
     return next && next.at - this.#now;
   }
 
+  /** Advances the time without running a timer, as when the host blocks its event loop. */
+  jump(ms: number): void {
+    this.#now += ms;
+  }
+
   /** Advances the time, and runs the timers that become due, in order of their due times; also those that they set. */
   advance(ms: number): void {
     const end = this.#now + ms;

@@ -118,4 +118,19 @@ describe('instances that may not be used for ever', () => {
     await flush();
     expect(reasons()).toEqual(['max-lifetime', 'max-lifetime']);
   });
+
+  it.each([
+    ['shorter than a start', 1_000, 1],
+    ['0', 0, 3],
+  ])('[LIFE-4] serve their caller first, also when maxLifetime is %s', async (_, maxLifetime, starts) => {
+    const { clock, launcher, pool } = setUp({ servers: { a: { ...server, maxLifetime } } }, { initialize: false });
+    const call = pool.getServer('a');
+    await clock.advanceAndFlush(5_000);
+    launcher.auto = { ...launcher.auto, initialize: true };
+    launcher.last.initialize();
+    (await call).release();
+    await flush();
+    for (let use = 0; use < 2; use++) (await pool.getServer('a')).release();
+    expect(launcher.servers).toHaveLength(starts);
+  });
 });

@@ -71,14 +71,19 @@ export class Scheduler implements Operations, LeaseCallbacks {
    */
   acquire(entry: OpenEntry, request: LeaseRequest, stack: string | undefined): Lease | Promise<Lease> {
     const leaseClass = entry.find(request);
-    // Not when others of its class wait: they came first.
-    const lease = leaseClass?.waiting === 0 ? this.#lend(leaseClass, request, stack) : undefined;
-    if (lease === undefined) return this.#wait(entry, leaseClass, request, stack);
-    this.#deps.leaseEvents.acquired(lease, 0);
-    // The operation starts another spare instance, if `minIdle` asks for one now.
-    if (entry.definition.minIdle > 0) this.run(() => {});
-    else this.#timer.set();
-    return lease;
+    // More than the lease changes then: an instance ends, or a spare one is started.
+    const isOperation = entry.definition.minIdle > 0 || leaseClass?.tooOld(this.#deps.clock.now());
+    const isOutermost = isOperation && this.#begin();
+    try {
+      // Not when others of its class wait: they came first.
+      const lease = leaseClass?.waiting === 0 ? this.#lend(leaseClass, request, stack) : undefined;
+      if (lease === undefined) return this.#wait(entry, leaseClass, request, stack);
+      this.#deps.leaseEvents.acquired(lease, 0);
+      this.#timer.set();
+      return lease;
+    } finally {
+      if (isOutermost) this.#complete();
+    }
   }
 
   /** Rejects the callers of one owner or tenant, and releases its leases. Returns the number of leases. */
@@ -161,13 +166,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   #lend(leaseClass: LeaseClass, scope: LeaseScope, stack: string | undefined): Lease | undefined {
     const { clock, leases } = this.#deps;
     const now = clock.now();
-    for (
-      let idle = leaseClass.idle.at(-1);
-      idle !== undefined && idle.expiresAt <= now;
-      idle = leaseClass.idle.at(-1)
-    ) {
-      void idle.stop('max-lifetime');
-    }
+    for (let old = leaseClass.tooOld(now); old; old = leaseClass.tooOld(now)) void old.stop('max-lifetime');
     return leases.lend(leaseClass, scope, now, stack, this.#leaseDeps);
   }
 

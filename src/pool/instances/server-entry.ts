@@ -121,6 +121,12 @@ export class LeaseClass {
     return this.idle.length > 0 || this.leastLoaded(now) !== undefined;
   }
 
+  /** The idle instance that would be used next, if it is too old to be used again. */
+  tooOld(now: number): PooledInstance | undefined {
+    const idle = this.idle.at(-1);
+    return idle !== undefined && idle.uses > 0 && idle.expiresAt <= now ? idle : undefined;
+  }
+
   /** Of the shared instances with room for another lease, the one with the fewest leases. */
   leastLoaded(now: number): PooledInstance | undefined {
     let least: PooledInstance | undefined;
