@@ -87,8 +87,8 @@ export const policyFields = {
   /** Number of leases after which an instance ends. Default: `Infinity`. */
   maxUses: count(Infinity, 1, 'unlimited'),
   /**
-   * Age at which an instance ends when it is free, in milliseconds. Up to a tenth is subtracted at random, so that not all
-   * instances end at once. Default: `Infinity`.
+   * Age at which an instance ends when it is free, in milliseconds from when it could be used. Up to a tenth is subtracted at
+   * random, so that not all instances end at once. With 0 each instance serves one lease. Default: `Infinity`.
    */
   maxLifetime: duration(Infinity),
   /** Longest time from spawn to the answer to `initialize`, in milliseconds; then `START_TIMEOUT`. Default: 60,000. */

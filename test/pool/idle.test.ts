@@ -1,4 +1,4 @@
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { codeOf, setUp } from '../helpers/fake-pool.js';
 import { flush } from '../helpers/until.js';
 
@@ -133,18 +133,18 @@ describe('instances that may not be used for ever', () => {
     expect(reasons()).toEqual(['max-lifetime', 'max-lifetime']);
   });
 
-  it('[LIFE-4] [DEF-2] one that has grown too old ends for a caller whose server is removed by a listener', async () => {
-    vi.spyOn(Math, 'random').mockReturnValue(0);
-    onTestFinished(() => void vi.restoreAllMocks());
-    const { clock, pool } = setUp({ servers: { a: { ...server, maxLifetime: 1_000 } } });
-    let call: Promise<string> | undefined;
-    // Before the timer of the pool, which would end it.
-    clock.after(1_000, () => {
-      call = codeOf(pool.getServer('a'));
-    });
-    (await pool.getServer('a')).release();
-    pool.once('server:stopping', () => void pool.removeServer('a'));
-    await clock.advanceAndFlush(1_000);
-    expect(await call).toBe('UNKNOWN_SERVER');
+  it.each([
+    ['shorter than a start', 1_000, 1],
+    ['0', 0, 3],
+  ])('[LIFE-4] serve their caller first, also when maxLifetime is %s', async (_, maxLifetime, starts) => {
+    const { clock, launcher, pool } = setUp({ servers: { a: { ...server, maxLifetime } } }, { initialize: false });
+    const call = pool.getServer('a');
+    await clock.advanceAndFlush(5_000);
+    launcher.auto = { ...launcher.auto, initialize: true };
+    launcher.last.initialize();
+    (await call).release();
+    await flush();
+    for (let use = 0; use < 2; use++) (await pool.getServer('a')).release();
+    expect(launcher.servers).toHaveLength(starts);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { PoolError } from '../../src/errors.js';
+import type { MCPServerPool } from '../../src/index.js';
 import { failStart, leases, setUp, shared } from '../helpers/fake-pool.js';
 import { flush, rejection } from '../helpers/until.js';
 
@@ -147,5 +148,29 @@ describe('a listener', () => {
     one?.lease.release();
     await Promise.all([restarted, removed]);
     expect(pool.status().processes).toBe(0);
+  });
+
+  it.each([
+    ['removes the server', 'UNKNOWN_SERVER', (pool: MCPServerPool) => pool.removeServer('a')],
+    ['shuts the pool down', 'POOL_CLOSED', (pool: MCPServerPool) => pool.shutdown()],
+  ])(
+    '[LIFE-4] that %s when getServer() ends an instance that is too old rejects the call: %s',
+    async (_, code, act) => {
+      const { pool, clock } = setUp({ servers: { a: { command: 'fake', maxLifetime: 1_000 } } });
+      (await pool.getServer('a')).release();
+      clock.jump(2_000);
+      pool.once('server:stopping', () => void act(pool));
+      expect(await rejection(pool.getServer('a'))).toMatchObject({ code });
+      expect(pool.status()).toMatchObject({ waiting: 0, leases: 0 });
+    },
+  );
+
+  it('[DEF-2] that removes the server when it hears of a lease takes that from no caller', async () => {
+    const { pool } = setUp({ servers: { a: { command: 'fake' } } });
+    (await pool.getServer('a')).release();
+    pool.once('lease:acquired', () => void pool.removeServer('a'));
+    const lease = await pool.getServer('a');
+    expect(pool.status().leases).toBe(1);
+    expect(lease.release()).toBe(true);
   });
 });

@@ -12,7 +12,7 @@ import type { AcquireQueue } from './acquire-queue.js';
 import { type Decision, decide, REUSE, type Room } from './admission.js';
 import type { Waiter, WaitingClass, WaitingServer } from './waiter.js';
 
-/** What is to be done for the caller that comes next. */
+/** What is to be done for the next caller. */
 export interface Match {
   readonly waiter: Waiter;
   readonly entry: OpenEntry;
@@ -25,19 +25,19 @@ interface Refusal {
 }
 
 /**
- * Finds the oldest caller for which something can be done: asks `admission.decide` for the next of each class, in order of
- * arrival. A slot that comes free is claimed for the caller that it will serve, so two never wait for the same slot. A
- * caller that only a release can help does not hold up those behind it whose server has room.
+ * Finds the oldest caller for which something can be done: asks `admission.decide` for the next caller of each class, in order
+ * of arrival. A slot that comes free is claimed for one caller, so that two callers never wait for the same slot. A caller
+ * that needs a release does not delay later callers of servers that have room.
  */
 export class Matcher {
   readonly #queue: AcquireQueue;
   readonly #fleet: Fleet;
   readonly #breakers: Breakers;
   readonly #clock: Clock;
-  /** Slots that come free on which callers count. */
+  /** Slots that come free and are claimed for callers. */
   #claimed = 0;
   readonly #promised = new Set<WaitingClass>();
-  /** Whether `maxProcesses` leaves nothing for any caller that needs a slot. */
+  /** Whether `maxProcesses` keeps all callers waiting that need a slot. */
   #isFull = false;
 
   constructor(queue: AcquireQueue, fleet: Fleet, breakers: Breakers, clock: Clock) {
@@ -47,7 +47,7 @@ export class Matcher {
     this.#clock = clock;
   }
 
-  /** Forgets the claims of the last search: what they counted on may have changed. */
+  /** Drops the claims of the last search: the slots that come free may be others now. */
   begin(): void {
     if (this.#promised.size === 0) return;
     this.#claimed = 0;
@@ -70,7 +70,7 @@ export class Matcher {
     this.#isFull = false;
     for (;;) {
       // A full pool has nothing for those that need a slot.
-      const server = this.#isFull ? undefined : this.#queue.hungry.first;
+      const server = this.#isFull ? undefined : this.#queue.candidates.first;
       const immediate = this.#queue.immediate.first;
       if (immediate && (server === undefined || immediate.rank < server.rank)) {
         const { entry } = immediate.server;
@@ -79,7 +79,7 @@ export class Matcher {
         if (match) return match;
         continue;
       }
-      const waiting = server?.hungry.first;
+      const waiting = server?.candidates.first;
       const waiter = waiting?.next;
       if (!server || !waiter || !isOpen(server.entry)) return undefined;
       const { entry } = server;
@@ -104,7 +104,7 @@ export class Matcher {
     return undefined;
   }
 
-  /** The limit that keeps a caller waiting; undefined while a start or a slot is on its way to it. */
+  /** The limit that keeps a caller waiting; undefined while a start or a slot is on the way for it. */
   limitOf(waiter: Waiter): Limit | undefined {
     const waiting = waiter.queuedIn;
     if (waiting === undefined || waiting.isProvided(waiter)) return undefined;
@@ -126,16 +126,16 @@ export class Matcher {
       ending: fleet.slots.ending - this.#claimed,
       evictable: fleet.idleCount > 0 || (fleet.slots.isFull && this.#hasSurplusStart()),
     };
-    // Callers for whom a start has a seat are passed over already.
+    // 0: callers that have a seat on a start come before `next`, and are not considered.
     return decide({ free: false, starting: 0, server, pool });
   }
 
-  /** The tree that is ended to make room, of one server or of any. */
+  /** The tree to be ended to make room, of one server or of any. */
   victim(entry?: ServerEntry): PooledInstance | undefined {
     return evictionOrder(this.evictable(entry))[0];
   }
 
-  /** What could be ended to make room, of one server or of any. Looks at instances: classes may be those of many callers. */
+  /** The trees that could be ended to make room, of one server or of all. Searches instances: classes may be those of many callers. */
   evictable(entry?: ServerEntry): Evictable {
     const instances = entry ? entry.instances : this.#fleet.instances();
     const classes = new Set<LeaseClass>();
@@ -147,9 +147,9 @@ export class Matcher {
   }
 
   /**
-   * The lease that is taken back for callers that a limit keeps waiting; undefined when none is silent for
-   * `leaseIdleTimeout` that would help. For callers of its own class one lease frees a seat. For others the whole instance
-   * must come free, so all of its leases must be silent.
+   * A lease that was silent for `leaseIdleTimeout`, and that helps a caller that a limit keeps waiting when it is taken back;
+   * undefined when there is none. It frees a seat for a caller of its own class. Other callers need the slot of its instance,
+   * so all leases of the instance must be silent.
    */
   silentLease(leases: LeaseManager, now: number): Lease | undefined {
     for (const instance of leases.withSilentLeases) {
@@ -173,7 +173,7 @@ export class Matcher {
     return false;
   }
 
-  /** A slot that comes free counts for the server too, if the caller needs it there. */
+  /** Claims a slot that comes free for the next caller of a class; `ofServer`: it must be a slot of its server. */
   #claim(waiting: WaitingClass, ofServer: boolean): void {
     this.#claimed += 1;
     if (ofServer) waiting.server.claimed += 1;
