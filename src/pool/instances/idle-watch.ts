@@ -32,6 +32,11 @@ export class IdleWatch {
     }
   }
 
+  /** An instance is gone: it must not stay in memory until its time would have come. */
+  forget({ idleDue }: PooledInstance): void {
+    if (idleDue) this.#dueTimes.delete(idleDue);
+  }
+
   /**
    * An instance became idle, or its definition was changed. Its time is only brought forward: an instance that is taken and
    * given back again and again is looked at once in each `idleTimeout`.

@@ -72,13 +72,14 @@ export class InstanceSupervisor {
    * @throws PoolError when there is nothing to be spawned; the slot is free again then
    */
   launch(instance: PooledInstance): void {
-    const { emitter, fleet, metrics, recovery } = this.#deps;
+    const { emitter, fleet, leases, metrics, recovery } = this.#deps;
     try {
       instance.start();
     } catch (error) {
       recovery.lost(instance, error as PoolError);
       this.#reportFailure(instance, error as PoolError);
       fleet.remove(instance);
+      leases.forget(instance);
       throw error;
     }
     metrics.started += 1;
