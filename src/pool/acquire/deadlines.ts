@@ -8,6 +8,9 @@ export interface Expiring {
   later: Expiring | undefined;
 }
 
+/** Most lists without a caller that are kept. */
+const KEPT_LISTS = 16;
+
 /**
  * The deadlines of callers. Those with the same timeout fall due in the order in which they came, so a list for each timeout
  * is enough: to add a caller or to take it out costs the same, however many wait.
@@ -34,7 +37,12 @@ export class Deadlines<T extends Expiring> {
   }
 
   delete(item: T, timeout: number): void {
-    this.#lists.get(timeout)?.delete(item);
+    const list = this.#lists.get(timeout);
+    list?.delete(item);
+    // Kept while there are few, for the next caller. A host that passes what is left of a deadline never has the same twice.
+    if (list === undefined || list.first !== undefined || this.#lists.size <= KEPT_LISTS) return;
+    this.#lists.delete(timeout);
+    this.#dueTimes.delete(list);
   }
 
   /** The first of a list may have left since its time was set: then only the time of the next one is set. */
