@@ -25,9 +25,14 @@ import { CrashRecovery } from './supervision/crash-recovery.js';
 import { InstanceSupervisor } from './supervision/instance-supervisor.js';
 import { RollingReplacement } from './supervision/rolling-replacement.js';
 
-/** What a pool stands on. Tests, and hosts with other kinds of processes, bring their own. */
+/** Second argument of `new MCPServerPool()`: for tests, and for servers that are not child processes of this host. */
 export interface PoolDependencies {
+  /** The source of time for all timeouts. Default: the monotonic clock of Node and its timers. */
   readonly clock?: Clock;
+  /**
+   * Starts every server of the pool. Default: child processes of this host. With another one the options `containment`,
+   * `cgroupParent` and `guardian` have no effect.
+   */
   readonly launcher?: Launcher;
 }
 
@@ -35,7 +40,7 @@ const MB = 1_048_576;
 
 export type PoolParts = ReturnType<typeof assemble>;
 
-/** The parts of a pool. Each is made of those above it, and knows no other. */
+/** Makes the parts of a pool. Each part knows only parts that were made before it. */
 export function assemble(
   options: ResolvedPoolOptions,
   dependencies: PoolDependencies,
@@ -44,35 +49,35 @@ export function assemble(
 ) {
   const platform = currentPlatform();
   const clock = dependencies.clock ?? systemClock;
-  const hold = new KeepAlive();
+  const keepAlive = new KeepAlive();
   const dueTimes = new DueTimes();
   const metrics = newMetrics();
   const registry = new ProcessRegistry(platform.table, outbox);
   const cleanup = new CleanupQueue(options.cleanup, outbox);
   const host = dependencies.launcher ? elsewhere(dependencies.launcher) : new LocalHost(options, platform, emitter);
   const writeBudget = new WriteBudget(options.maxBufferedMB * MB);
-  const context = { clock, hold, launcherFor: () => host.launcher, registry, cleanup, writeBudget };
+  const context = { clock, keepAlive, launcherFor: () => host.launcher, registry, cleanup, writeBudget };
 
   const fleet = new Fleet(options.limits.maxProcesses);
   const idleWatch = new IdleWatch(fleet, dueTimes);
   const leaseEvents = new LeaseEvents(emitter, metrics);
   const leases = new LeaseManager(fleet, dueTimes, leaseEvents, options.leakDetection);
   const breakers = new Breakers(clock, emitter);
-  const kept = { clock, hold, dueTimes, emitter, metrics, fleet, leases, leaseEvents, breakers };
-  const recovery = new CrashRecovery(kept);
-  const supervisor = new InstanceSupervisor({ ...kept, recovery, context });
-  const queue = new AcquireQueue({ ...kept, events: leaseEvents });
+  const common = { clock, keepAlive, dueTimes, emitter, metrics, fleet, leases, leaseEvents, breakers };
+  const recovery = new CrashRecovery(common);
+  const supervisor = new InstanceSupervisor({ ...common, recovery, context });
+  const queue = new AcquireQueue({ ...common, events: leaseEvents });
   const matcher = new Matcher(queue, fleet, breakers, clock);
-  const starts = new Starts({ ...kept, queue, supervisor });
+  const starts = new Starts({ ...common, queue, supervisor });
   const { maxWaiting } = options;
-  const acquiring = { ...kept, maxWaiting, outbox, idleWatch, queue, matcher, starts, recovery, supervisor };
+  const acquiring = { ...common, maxWaiting, outbox, idleWatch, queue, matcher, starts, recovery, supervisor };
   const scheduler = new Scheduler(acquiring);
-  const replacement = new RollingReplacement({ ...kept, operations: scheduler, recovery, supervisor });
+  const replacement = new RollingReplacement({ ...common, operations: scheduler, recovery, supervisor });
   const servers = new ServerDirectory({ options, operations: scheduler, ...acquiring, replacement });
   return { ...acquiring, registry, cleanup, host, scheduler, replacement, servers };
 }
 
-/** Processes that do not live on this host, so that it need not take care of them. */
+/** For a launcher of the host: the pool does not know its containment, and has nothing of it to end. */
 function elsewhere(launcher: Launcher): ServerHost {
   return { launcher, containment: () => undefined, end: () => Promise.resolve() };
 }

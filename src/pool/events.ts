@@ -6,73 +6,82 @@ import type { ReapedHost } from '../process/guardian/dead-hosts.js';
 import type { ToolChanges } from '../protocol/mux/tool-list.js';
 import type { EndReason } from '../server/end-reason.js';
 
-/** Which server an event is about. */
+/** The process tree that an event is about. */
 export interface ServerEvent {
   /** Name of the definition. */
   readonly name: string;
+  /** `mcp-<timestamp>-<sequence>`. */
   readonly instanceId: string;
+  /** Pid of the process that was spawned; undefined while none was. */
   readonly pid: number | undefined;
+  /** The tenant for which it was started. */
   readonly tenant: string | undefined;
 }
 
-/** Whose server an event is about. Each tenant has a breaker of its own. */
+/** The breaker that an event is about: each tenant of a server has a breaker of its own. */
 export interface BreakerEvent {
+  /** Name of the definition. */
   readonly name: string;
   readonly tenant: string | undefined;
 }
 
-/** Which lease an event is about. */
+/** The lease that an event is about. */
 export interface LeaseEvent {
+  /** As `PooledServer.id`. */
   readonly leaseId: string;
+  /** Name of the definition. */
   readonly name: string;
+  /** The process tree behind the lease now. */
   readonly instanceId: string;
   readonly tenant: string | undefined;
   readonly owner: string | undefined;
 }
 
-/** Which waiting call of `getServer()` an event is about. */
+/** The waiting call of `getServer()` that an event is about. */
 export interface QueueEvent {
+  /** Name of the definition. */
   readonly name: string;
   readonly tenant: string | undefined;
   readonly owner: string | undefined;
 }
 
-/** What was ended when a pool shut down. */
+/** Result of `shutdown()`: what was ended, and what could not be proven dead. */
 export interface ShutdownReport {
-  /** `emergency` when it was asked for, or when the time of a graceful shutdown ran out. */
+  /** `emergency`: the host asked for it, or the `timeout` of a graceful shutdown passed. */
   readonly mode: 'graceful' | 'emergency';
-  /** Milliseconds. */
+  /** Duration of the shutdown, in milliseconds. */
   readonly duration: number;
-  /** Leases that were held when it began. */
+  /** Number of leases that were held when it began. */
   readonly leases: number;
-  /** Callers that waited, and were rejected with `POOL_CLOSED`. */
+  /** Number of waiting callers that were rejected with `POOL_CLOSED`. */
   readonly rejected: number;
-  /** How each tree ended that lived when it began. */
+  /** One report for each tree that lived when the shutdown began. */
   readonly servers: readonly CleanupReport[];
-  /** Processes that could not be proven dead. Empty when all is well. */
+  /** Processes that could not be proven dead. Empty in the normal case. `name`: of the definition. */
   readonly survivors: readonly { readonly name: string; readonly pid: number; readonly command: string }[];
 }
 
-/** Where the parts of a pool emit its events. They are delivered when the operation that caused them is complete. */
+/** Through this the parts of a pool emit events. They are delivered when the operation that caused them is complete. */
 export type PoolEmitter = Pick<SafeEmitter<PoolEvents>, 'emit' | 'listenerCount'>;
 
-/** A budget that keeps a caller waiting. */
+/** The option because of which a caller waits. */
 export type Limit = 'maxInstances' | 'maxProcesses';
 
 /**
- * The events of a pool with the payload of each. Waiting for an event does not hold the host open: await the call that
- * leads to it instead, such as `lease.ended` or `shutdown()`.
+ * The events of a pool, with the payload of each. All durations are milliseconds. A listener that waits for an event does not
+ * keep the host alive: await the call that leads to the event instead, such as `lease.ended` or `shutdown()`.
  */
 export interface PoolEvents extends CleanupEvents {
-  /** Spawned, and registered. */
+  /** A process was spawned and registered. Its handshake begins. */
   'server:starting': ServerEvent;
-  /** It can be used; `duration` is the time from its spawn, ms. */
+  /** The server can be used. `duration`: since its spawn, in ms. */
   'server:ready': ServerEvent & { readonly duration: number };
-  /** It could not be started. */
+  /** The server could not be started. `error`: the error that its callers get. */
   'server:failed': ServerEvent & { readonly error: PoolError };
   /**
-   * Its leader exited. `unexpected`: nobody asked for it, whatever the exit code. `outOfMemory`: the kernel killed a process
-   * of it for lack of memory; known where it has a cgroup with the memory controller.
+   * The process that was spawned has exited. `unexpected`: the pool had not asked for it, whatever the exit code.
+   * `outOfMemory`: the kernel killed a process of the server because memory ran out; known only for a server in a cgroup with
+   * the memory controller. `stderrTail`: the end of what the server wrote to stderr, at most 64 KB.
    */
   'server:exited': ServerEvent & {
     readonly exitCode: number | null;
@@ -81,60 +90,72 @@ export interface PoolEvents extends CleanupEvents {
     readonly outOfMemory: boolean;
     readonly stderrTail: string;
   };
-  /** It ended unasked, and will be started again for its leases, after `delay` ms. */
+  /** The server ended unexpectedly. It is started again for its `leases` leases, after `delay` ms and proof of its death. */
   'server:restarting': ServerEvent & { readonly error: PoolError; readonly delay: number; readonly leases: number };
-  /** The process `previousInstanceId` was replaced by this one, which serves its leases now. */
+  /** This process has replaced the process `previousInstanceId`, and now serves its `leases` leases. */
   'server:restarted': ServerEvent & { readonly previousInstanceId: string; readonly leases: number };
-  /** After it was restarted or replaced, it has other tools than its clients know; they are told, too. */
+  /**
+   * A restarted or replaced server has other tools than its clients know. The clients get
+   * `notifications/tools/list_changed`.
+   */
   'tools:changed': ServerEvent & ToolChanges;
   /**
-   * A client counts on capabilities (sampling, elicitation, roots) that its server was not started with, so that the
-   * server will never use them. Told once for each; `clientCapabilities` of the definition declares them, and `exclusive`
-   * or `dedicated` servers can use them.
+   * A client declares capabilities (sampling, elicitation, roots) that the pool has not declared to its server, so the server
+   * will not use them. Emitted once for each capability of a definition. `message` says what to do: declare them in
+   * `clientCapabilities` of the definition, or make a shared server `exclusive` or `dedicated`.
    */
   'capability:undeclared': ServerEvent & { readonly capabilities: readonly string[]; readonly message: string };
-  /** It failed too often: it is not started again for `cooldown` ms, and callers get `BREAKER_OPEN` at once. */
+  /** The server failed too often: it is not started for `cooldown` ms, and callers get `BREAKER_OPEN`. `error`: the last failure. */
   'breaker:opened': BreakerEvent & { readonly cooldown: number; readonly error: PoolError };
-  /** One start is let through, to see. */
+  /** The cooldown is over: one start is allowed. Its result closes the breaker or opens it again. */
   'breaker:half-opened': BreakerEvent;
-  /** That start succeeded. */
+  /** The one start succeeded: the server is started as usual again. */
   'breaker:closed': BreakerEvent;
+  /** The pool begins to end the tree, for this reason. */
   'server:stopping': ServerEvent & { readonly reason: EndReason };
-  /** Its tree is proven dead; its slot is free. */
+  /** All processes of the tree are proven dead, and its slot is free. `report`: undefined if no process had been started. */
   'server:stopped': ServerEvent & {
     readonly reason: EndReason | undefined;
     readonly report: CleanupReport | undefined;
   };
-  /** Its tree could not be proven dead; its slot stays taken until it is. */
+  /** The tree could not be proven dead. It keeps its slot until it is; the pool looks again every 30 s. */
   'server:quarantined': ServerEvent & { readonly report: CleanupReport };
-  /** A line of its stderr, at most 8,192 characters. */
+  /** A line that the server wrote to stderr, at most 8,192 characters. */
   'server:stderr': ServerEvent & { readonly line: string };
-  /** `waited`: ms from the call of `getServer()`. */
+  /** A caller got a lease. `waited`: since the call of `getServer()`, in ms. */
   'lease:acquired': LeaseEvent & { readonly waited: number };
-  /** `held`: ms. */
+  /** A lease ended, for whatever reason. `held`: its duration, in ms. */
   'lease:released': LeaseEvent & { readonly held: number };
-  /** Its server is another process now: it was restarted, or replaced. */
+  /** The lease has another process now, since its server was restarted or replaced. */
   'lease:moved': LeaseEvent & { readonly previousInstanceId: string };
-  /** It was silent for `leaseIdleTimeout` while somebody waited, or the host wanted its server to end. */
+  /**
+   * The pool took a lease back: it was silent for `leaseIdleTimeout` while a caller waited, or a drain timeout passed. `held`,
+   * `silent`: in ms.
+   */
   'lease:reclaimed': LeaseEvent & { readonly held: number; readonly silent: number };
-  /** Held for longer than `leakDetection`; `stack` is where `getServer()` was called. */
+  /** A lease is held for longer than `leakDetection`. `held`: in ms. `stack`: where `getServer()` was called. */
   'lease:leaked': LeaseEvent & { readonly held: number; readonly stack: string | undefined };
-  /** A caller has to wait: for a start, a slot, or a release. `waiting` counts all that do. */
+  /** A caller has to wait: for a start, a slot or a release. `waiting`: the number of callers that wait. */
   'queue:waiting': QueueEvent & { readonly waiting: number };
+  /** A caller that had to wait got a lease. `waited`: in ms. */
   'queue:served': QueueEvent & { readonly waited: number };
+  /** A call of `getServer()` was refused, gave up or failed. `waited`: in ms. `code`: of the error that it got. */
   'queue:rejected': QueueEvent & { readonly waited: number; readonly code: PoolErrorCode };
-  /** A caller waits because of a limit. */
+  /** A caller waits because of a limit of the server `name` or of the pool. `value`: of the limit. */
   'limit:reached': { readonly name: string; readonly limit: Limit; readonly value: number };
-  /** A host of this user that died together with its guardian had left processes; this is what became of them. */
+  /** A host of the same user had died together with its guardian, and its processes lived on. This pool has ended them. */
   'orphan:reaped': ReapedHost;
-  /** Something that keeps processes together is not in force on this host: less is guaranteed. Told once for each reason. */
+  /** A means of containment is missing on this host, so less is guaranteed. Emitted once for each reason. */
   'containment:degraded': ContainmentProblem;
+  /** `shutdown()` was called. */
   'pool:draining': { readonly mode: 'graceful' | 'emergency' };
+  /** The shutdown is complete; the report is what `shutdown()` resolves with. */
   'pool:closed': ShutdownReport;
   /**
-   * This library failed while it worked on messages of a server: a fault of its own, not of the server. The server is
-   * ended, and what it was asked is answered with `INTERNAL_ERROR`. Please report it with `error.cause`.
+   * A fault of this library, not of the server, while it handled a message. The server is ended, and its open requests are
+   * answered with `INTERNAL_ERROR`. Please report it with `error.cause`.
    */
   'internal:error': ServerEvent & { readonly error: PoolError };
+  /** A listener threw an error, or returned a promise that was rejected. */
   'listener:error': ListenerError;
 }

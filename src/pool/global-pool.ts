@@ -2,7 +2,7 @@ import { isPlainObject } from '../config/fields.js';
 import type { PoolOptions, SingleServerOptions } from '../config/options.js';
 import { PoolError } from '../errors.js';
 
-/** By this every copy of this package that is loaded in the process finds the one pool. */
+/** A registered symbol, so that all copies of this package in the process find the same pool. */
 const KEY = Symbol.for('mcp-server-pool.global');
 
 const place = globalThis as { [KEY]?: object };
@@ -10,8 +10,8 @@ const place = globalThis as { [KEY]?: object };
 type Options = PoolOptions | SingleServerOptions;
 
 /**
- * The pool of this process, made by `make` if there is none. What another copy has put there is given out as it is: its
- * public surface is all that may be used of it.
+ * The pool of this process, made by `make` if there is none. It may have been made by another copy, perhaps another version,
+ * of this package: only its public surface may be used.
  */
 export function globalPool<P extends object>(options: Options | undefined, make: (options: Options) => P): P {
   const found = place[KEY] as P | undefined;
@@ -26,14 +26,14 @@ export function globalPool<P extends object>(options: Options | undefined, make:
   throw new PoolError('INVALID_OPTIONS', problem, { problems: [problem] });
 }
 
-/** The pool is shut down: the next who asks gets a new one. */
+/** The pool is shut down: the next call makes a new one. */
 export function forgetGlobalPool(pool: object): void {
   if (place[KEY] === pool) delete place[KEY];
 }
 
 /**
- * Who replaces the SDK's transport by ours must not meet a limit that nobody set: no cap on processes, and many
- * stubborn trees end side by side, as they do there.
+ * A host that replaces the SDK's transport by ours must not meet a limit that it did not set. So the number of processes is
+ * not limited, and many trees end at the same time, as with the SDK.
  */
 function uncapped(options: Options): Options {
   if (!isPlainObject(options)) return options;
@@ -44,8 +44,8 @@ function uncapped(options: Options): Options {
   };
 }
 
-/** `group` with `key`, unless that is set. What is no group of options is left to the check that refuses it. */
-function withDefault<G extends object>(group: G | undefined, key: keyof G, value: number): G | undefined {
-  if (group !== undefined && !isPlainObject(group)) return group;
-  return { ...group, [key]: group?.[key] ?? value } as G;
+/** Sets `key` in a section of the options, unless it is set. A wrong section stays as it is: the check of the options refuses it. */
+function withDefault<S extends object>(section: S | undefined, key: keyof S, value: number): S | undefined {
+  if (section !== undefined && !isPlainObject(section)) return section;
+  return { ...section, [key]: section?.[key] ?? value } as S;
 }

@@ -10,19 +10,19 @@ import { noteMissingInit } from '../process/platforms/init.js';
 import { localLauncher } from '../process/start/local-launcher.js';
 import type { PoolEmitter } from './events.js';
 
-/** Only the first pool of a thread looks for what dead hosts have left. */
+/** Set by the first pool of a thread: the others need not look for processes of dead hosts. */
 const LOOKED = Symbol.for('mcp-server-pool.dead-hosts/1');
 
-/** Where the servers of a pool live. */
+/** The machine on which the servers of a pool run. */
 export interface ServerHost {
   readonly launcher: Launcher;
-  /** What keeps their processes together; undefined where this host does not know. `pids` are the leaders of the living. */
+  /** What keeps the processes of servers together; undefined if unknown. `pids`: of the processes that were spawned and live. */
   containment(pids: ReadonlySet<number>): ContainmentStatus | undefined;
-  /** Resolves when nothing of it is under way, and the guardian gone if no other pool needs it. It is silent then. */
+  /** Resolves when all its work is done, and the guardian has ended if no other pool needs it. No event is emitted after that. */
   end(): Promise<void>;
 }
 
-/** The host of a pool, as far as it starts servers itself: its launcher, its guardian, and what it tells of both. */
+/** This machine: starts servers as child processes, runs the guardian, and emits the events of both. */
 export class LocalHost implements ServerHost {
   readonly launcher: Launcher;
   readonly #options: ResolvedPoolOptions;
@@ -34,7 +34,7 @@ export class LocalHost implements ServerHost {
   readonly #stop = new AbortController();
   readonly #looked: Promise<void>;
 
-  /** @throws PoolError `INVALID_OPTIONS` when the guardian cannot be what the options say */
+  /** @throws PoolError `INVALID_OPTIONS` when the guardian cannot run, or another pool of this host runs it with other options */
   constructor(options: ResolvedPoolOptions, platform: Platform, emitter: PoolEmitter) {
     const { cgroupParent } = options;
     const { enabled, ...choice } = options.guardian;
@@ -46,12 +46,12 @@ export class LocalHost implements ServerHost {
     if (platform.withoutInit) noteMissingInit(platform.table);
     this.launcher = localLauncher(platform, { cgroupParent, watch: () => this.#enter(enabled) });
     const before = knownProblems();
-    // Not before whoever makes the pool could listen to it.
+    // In the next turn, so that the maker of the pool can add its listeners first.
     this.#looked = Promise.resolve().then(async () => {
       for (const problem of before) emitter.emit('containment:degraded', problem);
       this.#listen();
       await this.#reapDeadHosts();
-      // A pool without servers, which nobody shuts down, shall be collected.
+      // Otherwise a pool without servers that is never shut down could not be garbage-collected.
       if (!this.#hasServers) this.#fallSilent();
     });
   }

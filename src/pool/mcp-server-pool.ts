@@ -33,38 +33,41 @@ import { type PoolStatus, statusOf } from './status.js';
 import { traceEvents } from './trace.js';
 
 /**
- * A pool of stdio MCP servers: gives out leases on running servers within hard budgets, and ends every process it started.
- *
- * The way of a call: `getServer` → `Scheduler.acquire` → a lease on a free instance, or the `AcquireQueue`. The scheduler asks
- * `admission.decide` for the oldest caller, and starts an instance for it: spawn, registry, handshake. When the instance is
- * ready, the caller gets its lease. The way back: release → idle, or ended; whatever changed, the scheduler looks again.
+ * A pool of stdio MCP servers: gives out leases on running servers within hard budgets, and ends every process that it
+ * started. Its events are {@link PoolEvents}.
  */
 export class MCPServerPool extends SafeEmitter<PoolEvents> {
-  /** The processes of this pool. */
+  /** The processes that this pool has started and that are not proven dead. */
   readonly registry: ProcessRegistry;
-  /** What ends them. */
+  /** Ends process trees, a few at a time. */
   readonly cleanup: CleanupQueue;
   readonly #options: ResolvedPoolOptions;
   readonly #parts: PoolParts;
-  /** What a call without options asks for. */
+  /** The request of a call without options: made once, since most calls have none. */
   readonly #plainRequest: LeaseRequest;
   #state: PoolStatus['state'] = 'open';
-  #shutdown: { readonly process: Shutdown; readonly report: Promise<ShutdownReport> } | undefined;
+  #shutdown: { readonly procedure: Shutdown; readonly report: Promise<ShutdownReport> } | undefined;
 
   /**
-   * The one pool of this process (of this thread, where there are workers), also when several copies of this package are
-   * installed: what is found may then be the pool of another copy, perhaps of another version, and no `instanceof` of this
-   * class. Its caps are those that `options` set: `limits.maxProcesses` is `Infinity` by default here, and 50 trees are
-   * ended at once. After `shutdown()` the next call makes a new one.
-   *
-   * @param options only for the call that makes it, so call it with options before anything else uses it
-   * @throws PoolError `INVALID_OPTIONS`, also when options are given and the pool exists already: they would be ignored
+   * The one pool of this process, or of this worker thread. Several copies of this package share it: the result may be the
+   * pool of another copy, perhaps of another version, and then is no `instanceof` this class. Other defaults than for
+   * `new MCPServerPool()`: `limits.maxProcesses` is `Infinity`, `cleanup.concurrency` is 50. After `shutdown()` the next call
+   * makes a new one.
+   * @param options only for the first call, which makes the pool. Default: none
+   * @throws PoolError `INVALID_OPTIONS`, also when the pool exists already, since the options would be ignored;
+   *   `NOT_SUPPORTED`
    */
   static global(options?: PoolOptions | SingleServerOptions): MCPServerPool {
     return globalPool(options, (resolved) => new MCPServerPool(resolved));
   }
 
-  /** @throws PoolError `INVALID_OPTIONS` that lists everything that is wrong, or `NOT_SUPPORTED` */
+  /**
+   * Starts no server, apart from those that `minIdle` asks for.
+   * @param options the servers, limits and policies of the pool, or one server alone. Default: no server; see `addServer()`
+   * @param dependencies for tests, and for servers that are not child processes. Default: none
+   * @throws PoolError `INVALID_OPTIONS` with every problem in `data.problems`; `NOT_SUPPORTED` for an option that this
+   *   version, this platform or a worker thread does not support
+   */
   constructor(options: PoolOptions | SingleServerOptions = {}, dependencies: PoolDependencies = {}) {
     const outbox = new Outbox();
     super(outbox);
@@ -81,39 +84,49 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   }
 
   /**
-   * Leases a server: an idle instance, or one that is started for it, or the next that comes free.
-   *
-   * @param name of the server; may be left out when the pool has just one
+   * Leases a server: a free instance, an instance that is started for the call, or the next one that comes free. Callers
+   * are served in the order of their calls. A pending call keeps the host alive; a lease does not.
+   * @param name of the server. Default: the only server of the pool
+   * @param options tenant, owner, timeout in ms (default: `acquireTimeout` of the pool), signal
+   * @returns the lease; always give it back with `release()`, `releaseServer()` or `await using`
    * @throws PoolError `ACQUIRE_TIMEOUT`, `ACQUIRE_ABORTED`, `QUEUE_FULL`, `POOL_CLOSED`, `UNKNOWN_SERVER`,
-   *   `BREAKER_OPEN`, `INVALID_OPTIONS`, or why the server could not be started
+   *   `BREAKER_OPEN`, `INVALID_OPTIONS`, or the error because of which the server could not be started
    */
   getServer(name?: string, options?: AcquireOptions): Promise<PooledServer> {
     try {
       const entry = this.#parts.servers.find(name);
       const request = options === undefined ? this.#plainRequest : this.#request(options);
-      if (request.signal?.aborted) throw aborted(entry, 0, 'its signal was aborted before', request.signal.reason);
+      if (request.signal?.aborted) throw aborted(entry, 0, 'its signal was already aborted', request.signal.reason);
       const stack = this.#options.leakDetection > 0 ? stackAbove(this.getServer) : undefined;
       const lease = this.#parts.scheduler.acquire(entry, request, stack);
-      // Not async: callers must learn of their leases in the order in which these are given out, and each step between that
-      // and the caller's own promise could change it.
+      // Not an async function: its extra promise would let a caller learn of its lease after callers that were served later.
       return lease instanceof Promise ? lease : Promise.resolve(lease);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** Gives a leased server back, at once. False when there is no lease of that id, because it ended already. */
+  /**
+   * Releases a lease at once, as its `release()` does.
+   * @returns false when no lease has this id, for example because it has ended
+   */
   releaseServer(leaseId: string): boolean {
     return this.#parts.leases.find(leaseId)?.release() ?? false;
   }
 
-  /** Releases all leases of an owner, and gives its waiting calls up (`ACQUIRE_ABORTED`). Returns how many leases. */
+  /**
+   * Releases all leases of an owner at once, and rejects its waiting calls with `ACQUIRE_ABORTED`.
+   * @returns the number of leases that were released
+   */
   releaseOwner(owner: string): number {
     const { scheduler } = this.#parts;
     return scheduler.run(() => scheduler.releaseScope('owner', owner, 'releaseOwner() was called'));
   }
 
-  /** The same for a tenant; its instances end, too. */
+  /**
+   * Releases all leases of a tenant at once, rejects its waiting calls with `ACQUIRE_ABORTED`, and ends its instances.
+   * @returns the number of leases that were released
+   */
   releaseTenant(tenant: string): number {
     const { breakers, fleet, scheduler } = this.#parts;
     // From a host without types: it must not end what calls without a tenant share.
@@ -129,7 +142,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   }
 
   /**
-   * Adds a server.
+   * Adds a server; `updateServer()` changes one that exists.
    * @throws PoolError `INVALID_OPTIONS` when the definition is wrong or the name is taken, `NOT_SUPPORTED`, `POOL_CLOSED`
    */
   addServer(name: string, definition: ServerDefinition): void {
@@ -137,21 +150,24 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   }
 
   /**
-   * Changes a definition at once: the next start uses it. Where command, args, env, cwd, sharing or client capabilities
-   * changed, idle and starting instances of the old one end now, shared ones are replaced under their leases, and others
-   * end when they are released. A change of policy alone keeps the processes; `maxLifetime`, `maxMessageMB`,
-   * `maxInFlight`, `onCrash` and `retryTools` then hold for later ones only.
+   * Changes a definition at once: the next start uses it. If command, args, env, cwd, sharing or client capabilities change,
+   * the processes of the old definition go: idle and starting ones end now, shared ones are replaced and their leases move,
+   * others end when they are released. Any other change keeps the processes; `maxLifetime`, `maxMessageMB`, `maxInFlight`,
+   * `onCrash` and `retryTools` then apply to later processes only.
+   * @param drain `timeout` in ms, after which leases on old processes are taken back. Default: `Infinity`
    * @returns when the last old process has ended
-   * @throws PoolError `UNKNOWN_SERVER`, `INVALID_OPTIONS`, `NOT_SUPPORTED`, `POOL_CLOSED`; or why the process that was to
-   *   take over shared leases could not be started: the old one serves them on then, and nobody else
+   * @throws PoolError `UNKNOWN_SERVER`, `INVALID_OPTIONS`, `NOT_SUPPORTED`, `POOL_CLOSED`; or the error because of which the
+   *   process that was to take over shared leases could not be started. Then the old process serves these leases until they
+   *   end, and gets no new ones
    */
   async updateServer(name: string, definition: ServerDefinition, drain: DrainOptions = {}): Promise<void> {
     await this.#parts.servers.update(name, definition, resolveDrainOptions(drain).timeout);
   }
 
   /**
-   * Removes a server: callers that wait for it are rejected, idle and starting instances end now, leased ones when they
-   * are released.
+   * Removes a server: its waiting callers are rejected with `UNKNOWN_SERVER`, its idle and starting instances end now, leased
+   * ones when they are released.
+   * @param drain `timeout` in ms, after which its leases are taken back. Default: `Infinity`
    * @returns when its last process has ended
    * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`
    */
@@ -160,11 +176,12 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   }
 
   /**
-   * Replaces the processes of a server: idle and starting ones end now, shared ones are replaced under their leases, and
+   * Replaces the processes of a server: idle and starting ones end now, shared ones are replaced and their leases move,
    * other leased ones end when they are released.
+   * @param drain `timeout` in ms, after which leases on old processes are taken back. Default: `Infinity`
    * @returns when the last old process has ended
-   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`; `BREAKER_OPEN`, or why the process that was to take over shared
-   *   leases could not be started: the old one serves on then
+   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `BREAKER_OPEN`; or the error because of which the process that was to
+   *   take over shared leases could not be started. Then the old process stays in use
    */
   async restart(name: string, drain: DrainOptions = {}): Promise<void> {
     const { instances } = this.#parts.servers.find(name);
@@ -172,14 +189,16 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   }
 
   /**
-   * Starts instances ahead of the first call, until `count` are idle or the budgets are full.
-   * @returns how many are idle when these starts have come to an end
-   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, or why the starts failed when none is idle
+   * Starts instances ahead of the first call, until `count` are idle or a limit is reached.
+   * @param name of the server. Default: the only server of the pool
+   * @param options `count` (default 1), and the tenant and owner for which the instances are
+   * @returns the number of idle instances when these starts are over
+   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `INVALID_OPTIONS`; or, when no instance is idle, the error of the starts
    */
   async warm(name?: string, options: WarmOptions = {}): Promise<number> {
     const entry = this.#parts.servers.find(name);
     const { count, ...scope } = resolveWarmOptions(options);
-    const { fleet, hold, scheduler } = this.#parts;
+    const { fleet, keepAlive, scheduler } = this.#parts;
     const idle = () => (isOpen(entry) ? (entry.find(scope)?.ready ?? 0) : 0);
     const starts = [...(entry.find(scope)?.starts ?? [])];
     for (let missing = count - idle() - starts.length; missing > 0; missing--) {
@@ -187,58 +206,61 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       const instance = scheduler.startSpare(entry, scope);
       if (instance) starts.push(instance);
     }
-    await hold.during(Promise.all(starts.map(({ started }) => started)));
+    await keepAlive.during(Promise.all(starts.map(({ started }) => started)));
     const failure = entry.lastFailure;
     if (idle() === 0 && isOpen(entry) && failure?.key === reuseKey(entry.definition, scope)) throw failure.error;
     return idle();
   }
 
-  /** What the pool holds now. */
+  /** The servers, instances, leases and callers of the pool now: a copy, which does not change. */
   status(): PoolStatus {
     const pids = new Set(this.registry.list().map(({ pid }) => pid));
     return statusOf(this.#state, this.#parts, this.#parts.host.containment(pids));
   }
 
-  /** Counts since the pool was made. */
+  /** Counts since the pool was made: a copy, which does not change. */
   metrics(): PoolMetrics {
     return { ...this.#parts.metrics };
   }
 
   /**
-   * The dry run: what the pool would end now, why, in which order and by which steps, and the processes concerned. Touches
-   * nothing: no signal, no change of state, no event. Looks at all processes of the machine once for each tree.
-   *
+   * A dry run: what the pool would end now, why, in which order, by which steps, and the processes concerned. It sends no
+   * signal, changes no state and emits no event. It reads the process table of the machine once for each tree.
    * @param mode `shutdown`: a graceful `shutdown()`; `emergency`: one that kills at once; `reclaim`: everything that could
-   *   be ended or taken back if callers whom nothing that runs can serve needed all the room now
-   * @throws PoolError `INVALID_OPTIONS`; the error when processes cannot be listed (EMFILE)
+   *   be ended or taken back to make room for other callers
+   * @throws PoolError `INVALID_OPTIONS`; the error of the system when processes cannot be listed (EMFILE)
    */
   plan(mode: PlanMode): PoolPlan {
     return planOf(resolvePlanOptions({ mode }).mode, { ...this.#parts, now: this.#parts.clock.now() });
   }
 
   /**
-   * Ends everything: callers that wait are rejected, requests in flight may finish, then every process tree is ended and
-   * proven dead. A later call joins the first; an emergency hurries it.
+   * Ends everything: waiting callers are rejected with `POOL_CLOSED`, requests in flight may finish, then every process tree
+   * is ended and proven dead. A later call returns the report of the first one; with `mode: 'emergency'` it turns a graceful
+   * shutdown into an emergency. A pending shutdown keeps the host alive.
+   * @param options mode (default `graceful`), timeout and drainTimeout in ms (default 30,000 and 5,000)
+   * @returns the report, when every tree is proven dead or was given up
    * @throws PoolError `INVALID_OPTIONS`
    */
   async shutdown(options: ShutdownOptions = {}): Promise<ShutdownReport> {
     const resolved = resolveShutdownOptions(options);
-    const { clock, fleet, hold, leases, scheduler } = this.#parts;
+    const { clock, fleet, keepAlive, leases, scheduler } = this.#parts;
     if (this.#shutdown === undefined) {
       this.#state = 'draining';
       forgetGlobalPool(this);
-      const process = new Shutdown(clock, fleet, leases);
-      // Known before it begins: what it closes may call back and shut down again.
+      const procedure = new Shutdown(clock, fleet, leases);
+      // Set before it begins, since a client that is closed may call shutdown() again.
       const { promise, resolve } = deferred<ShutdownReport>();
-      this.#shutdown = { process, report: hold.during(promise) };
-      resolve(scheduler.run(() => this.#close(process, resolved)));
+      this.#shutdown = { procedure, report: keepAlive.during(promise) };
+      resolve(scheduler.run(() => this.#close(procedure, resolved)));
     } else if (resolved.mode === 'emergency') {
-      const { process } = this.#shutdown;
-      scheduler.run(() => process.hurry());
+      const { procedure } = this.#shutdown;
+      scheduler.run(() => procedure.hurry());
     }
     return this.#shutdown.report;
   }
 
+  /** Calls `shutdown()`: for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
   }
@@ -248,16 +270,16 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     return { tenant, owner, timeout: timeout ?? this.#options.acquireTimeout, signal };
   }
 
-  async #close(process: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {
-    const { hold, host, scheduler } = this.#parts;
+  async #close(procedure: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {
+    const { host, keepAlive, scheduler } = this.#parts;
     this.emit('pool:draining', { mode: options.mode });
     const rejected = scheduler.close();
-    const report = { ...(await process.run(options)), rejected };
+    const report = { ...(await procedure.run(options)), rejected };
     await host.end();
     this.#state = 'closed';
     ignoreSignals(this);
     scheduler.stop();
-    hold.dispose();
+    keepAlive.dispose();
     this.emit('pool:closed', report);
     return report;
   }
@@ -271,7 +293,7 @@ const CLEANUP_EVENTS = [
   'listener:error',
 ] as const;
 
-/** Where the caller of `callee` stands. Costs more than a whole warm call: only for those who look for leaks. */
+/** The stack of the caller of `callee`. Costs more than a whole warm call, so it is made only with `leakDetection`. */
 function stackAbove(callee: (...args: never[]) => unknown): string | undefined {
   const holder: { stack?: string } = {};
   Error.captureStackTrace(holder, callee);

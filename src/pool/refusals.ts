@@ -14,13 +14,13 @@ export function unknownServer(name: string | undefined, known: readonly string[]
 }
 
 export function poolClosed(): PoolError {
-  return new PoolError('POOL_CLOSED', 'the pool was shut down; make a new MCPServerPool to go on');
+  return new PoolError('POOL_CLOSED', 'the pool was shut down; create a new MCPServerPool to go on');
 }
 
 export function queueFull(name: string, maxWaiting: number): PoolError {
   return new PoolError(
     'QUEUE_FULL',
-    `getServer('${name}') was refused: ${maxWaiting} callers wait already (maxWaiting); release servers sooner, raise the limits, or try again later`,
+    `getServer('${name}') was refused at once: ${maxWaiting} callers wait already (maxWaiting); release servers sooner, raise maxInstances or limits.maxProcesses, or try again later`,
     { name },
   );
 }
@@ -49,12 +49,13 @@ interface Caller extends LeaseScope {
 
 /** What a caller waited for when its time ran out. */
 export interface WaitedFor {
-  /** What is known of the start that would have served it. */
+  /** Data of the start that was on the way for it; undefined without one. */
   readonly starting: PoolErrorData | undefined;
+  /** The limit that kept it waiting; undefined without one. */
   readonly limit: Limit | undefined;
 }
 
-/** Says what the caller waited for, and what would have helped. */
+/** The error of a caller that got no server in time: what it waited for, and what would have helped. */
 export function acquireTimeout(caller: Caller, entry: OpenEntry, after: number, waitedFor: WaitedFor): PoolError {
   const { starting } = waitedFor;
   const { name } = entry;
@@ -64,16 +65,18 @@ export function acquireTimeout(caller: Caller, entry: OpenEntry, after: number, 
 }
 
 function whyNoServer({ definition: { maxInstances, sharing } }: OpenEntry, { starting, limit }: WaitedFor): string {
-  if (starting) return 'its server was still starting; raise timeout (acquireTimeout), or warm() it before';
+  if (starting)
+    return 'its server was still starting; raise timeout (acquireTimeout), or start it before with warm() or minIdle';
   if (limit === 'maxProcesses')
-    return 'all process slots (limits.maxProcesses) are in use; release servers sooner, or raise it';
-  if (limit === undefined) return 'the slot that it waited for did not come free in time';
+    return 'all process slots (limits.maxProcesses) are in use; release servers sooner, or raise limits.maxProcesses';
+  if (limit === undefined)
+    return 'the process that had to end first had not ended yet; raise timeout (acquireTimeout), or lower eofGrace and termGrace of the servers';
   return sharing === 'shared'
-    ? `all ${maxInstances} instances (maxInstances) have maxSessions leases, or are those of other tenants; release servers sooner, or raise one of them`
-    : `all ${maxInstances} instances (maxInstances) are in use, and the server is not shared: sharing is '${sharing}', so each serves one lease at a time; release servers sooner, raise maxInstances, or declare sharing: 'shared' if it keeps nothing of its clients (docs/sharing.md)`;
+    ? `all ${maxInstances} instances (maxInstances) have maxSessions leases, or belong to other tenants; release servers sooner, or raise maxInstances or maxSessions`
+    : `all ${maxInstances} instances (maxInstances) are in use, and the server is not shared: sharing is '${sharing}', so each serves one lease at a time; release servers sooner, raise maxInstances, or declare sharing: 'shared' if it keeps no state of its clients (docs/sharing.md)`;
 }
 
-/** A start that failed for this caller while it waited. Those of other tenants are not shown to it. */
+/** The last start that failed for the class of this caller while it waited. Failures of other tenants are not shown to it. */
 function failureFor(caller: Caller, { definition, lastFailure }: OpenEntry): PoolError | undefined {
   if (lastFailure === undefined || lastFailure.at < caller.since) return undefined;
   return lastFailure.key === reuseKey(definition, caller) ? lastFailure.error : undefined;

@@ -30,7 +30,7 @@ export class ServerDirectory {
   }
 
   /**
-   * The server of a name, or the only one.
+   * The server with this name; without a name the only server.
    * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `INVALID_OPTIONS`
    */
   find(name?: string): OpenEntry {
@@ -64,7 +64,7 @@ export class ServerDirectory {
     const changed = resolveDefinition(name, definition, options);
     await operations.run(() => {
       fleet.define(changed);
-      // What failed before says nothing about what comes.
+      // Failures of the old definition say nothing about the new one.
       breakers.forget((server) => server === name);
       queue.reclassify(entry);
       idleWatch.redefined(entry);

@@ -1,10 +1,10 @@
 import { constants } from 'node:os';
 import { PoolError } from '../errors.js';
 
-/** Signals that ask a host to end, as a terminal, a service manager or a container does. */
+/** The signals by which terminals, service managers and containers ask a host to end. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** What is ended before its host. */
+/** A pool, which is ended before its host. */
 interface Endable {
   shutdown(options: { mode: 'graceful' | 'emergency' }): Promise<unknown>;
 }
@@ -13,9 +13,9 @@ const pools = new Set<Endable>();
 let ending = false;
 
 /**
- * Shuts `pool` down when the host is told to end: gracefully at the first signal, as an emergency at the second. When all
- * pools have ended, the signal is raised again, so that the host ends as it would have without us; a host that listens to
- * it itself heard it already, and decides. One set of listeners serves all pools.
+ * Shuts `pool` down when a signal asks the host to end: gracefully at the first signal, as an emergency at the second. When
+ * all pools have ended, the signal is sent again, so that the host ends as it would without this library. If the host has a
+ * listener of its own, it decides, and the signal is not sent again. One set of listeners serves all pools.
  */
 export function handleSignals(pool: Endable): void {
   if (pools.size === 0) for (const signal of SIGNALS) process.on(signal, onSignal);
@@ -23,21 +23,21 @@ export function handleSignals(pool: Endable): void {
 }
 
 /**
- * To be asked before anything is made that would have to be undone.
- * @throws PoolError `NOT_SUPPORTED` in a worker thread: Node takes a listener there, and never calls it
+ * To be called before a pool makes anything that would have to be undone.
+ * @throws PoolError `NOT_SUPPORTED` in a worker thread, where Node never calls a listener of a signal
  */
 export function assertSignalsArrive(): void {
-  // Loaded by those alone who ask for signals: with this module Node puts a wrapper around process.chdir.
+  // Loaded only with `handleSignals`: when this module is loaded, Node puts a wrapper around process.chdir.
   if (process.getBuiltinModule('node:worker_threads').isMainThread) return;
   throw new PoolError(
     'NOT_SUPPORTED',
-    'handleSignals: true works in the main thread alone, as no signal reaches a worker thread; listen in the main thread, and have the worker call pool.shutdown() before it is ended',
+    'handleSignals: true works only in the main thread, since no signal reaches a worker thread; listen in the main thread, and let the worker call pool.shutdown() before it is ended',
   );
 }
 
-/** The pool has been shut down. */
+/** To be called when the pool has been shut down. */
 export function ignoreSignals(pool: Endable): void {
-  // While the host is about to end, a further signal must still find us.
+  // While the host is about to end, a second signal must still turn the shutdowns into emergencies.
   if (!pools.delete(pool) || ending || pools.size > 0) return;
   for (const signal of SIGNALS) process.off(signal, onSignal);
 }
@@ -53,10 +53,10 @@ function onSignal(signal: NodeJS.Signals): void {
 function raiseAgain(signal: NodeJS.Signals): void {
   ending = false;
   for (const each of SIGNALS) process.off(each, onSignal);
-  // A pool that was made meanwhile.
+  // A pool may have been made meanwhile.
   if (pools.size > 0) for (const each of SIGNALS) process.on(each, onSignal);
   if (process.listenerCount(signal) > 0) return;
-  // The kernel keeps from process 1 what it does not listen to; a shell reports such an end by the same number.
+  // The kernel does not deliver to process 1 a signal without a listener. Shells report an end by a signal as 128 + number.
   if (process.pid === 1) process.exit(128 + constants.signals[signal]);
   process.kill(process.pid, signal);
 }

@@ -9,21 +9,24 @@ import type { LeaseManager } from './leases/lease-manager.js';
 
 /** One process tree, as `status()` shows it. */
 export interface InstanceStatus {
+  /** `mcp-<timestamp>-<sequence>`. */
   readonly id: string;
+  /** Pid of the process that was spawned; undefined while none was. */
   readonly pid: number | undefined;
   readonly state: ServerState;
-  /** Leases on it now. */
+  /** Number of leases on it now. */
   readonly leases: number;
+  /** The tenant for which it was started. */
   readonly tenant: string | undefined;
-  /** Ms since the epoch. */
+  /** Milliseconds since the epoch. */
   readonly startedAt: number;
-  /** Leases so far. */
+  /** Number of leases that it has served, those of now included. */
   readonly uses: number;
-  /** Requests that it has not answered. */
+  /** Number of requests that it has not answered. */
   readonly openRequests: number;
-  /** Lines that it wrote to stdout and that are no messages. */
+  /** Number of lines on its stdout that were no messages. */
   readonly skippedLines: number;
-  /** What holds its processes together: more may be asked for than is to be had. Undefined before it runs. */
+  /** What keeps its processes together in fact: this may be less than `containment` asks for. Undefined before it runs. */
   readonly containment: ContainmentLevel | undefined;
 }
 
@@ -31,30 +34,39 @@ export interface InstanceStatus {
 export interface ServerStatus {
   /** False for a server that was removed while some of its trees still live. */
   readonly defined: boolean;
+  /** Undefined when the server was removed. */
   readonly sharing: Sharing | undefined;
+  /** 0 when the server was removed. */
   readonly maxInstances: number;
-  /** Every tree that takes a slot, those of earlier definitions included. */
+  /** Every tree that takes a slot, or waits for the slot of its predecessor; those of earlier definitions included. */
   readonly instances: readonly InstanceStatus[];
+  /** Number of idle instances. */
   readonly idle: number;
-  /** Callers that wait for it. */
+  /** Number of callers that wait for it. */
   readonly waiting: number;
-  /** Why the last start failed; gone when one succeeds. */
+  /** Message of the error of the last start; undefined when it succeeded. */
   readonly lastFailure: string | undefined;
 }
 
-/** What a pool holds, as `status()` shows it. */
+/** The state of a pool, as `status()` shows it. */
 export interface PoolStatus {
+  /** `draining`: `shutdown()` was called and is not complete. */
   readonly state: 'open' | 'draining' | 'closed';
-  /** Slots: trees that start, run, stop or are quarantined. */
+  /** Number of slots that are taken: by trees that start, run, stop or are quarantined. */
   readonly processes: number;
+  /** Number of slots. */
   readonly maxProcesses: number;
+  /** Number of idle instances. */
   readonly idle: number;
+  /** Number of leases that are held. */
   readonly leases: number;
+  /** Number of callers that wait. */
   readonly waiting: number;
+  /** By name. */
   readonly servers: Readonly<Record<string, ServerStatus>>;
   /**
-   * What keeps the processes of servers together on this host, and why not more; undefined for a pool with a launcher of its
-   * own. Tries out once what no start has tried out yet, which takes some ms.
+   * What keeps the processes of servers together on this host, and why not more. Undefined for a pool with a launcher of the
+   * host. The first call may take some ms, since it tries out what no start has tried yet.
    */
   readonly containment: ContainmentStatus | undefined;
 }

@@ -5,7 +5,7 @@ import type { PoolEvents } from './events.js';
 /** Writes lines to stderr when the host was started with `NODE_DEBUG=mcp-server-pool`. */
 const debug = debuglog('mcp-server-pool');
 
-/** The main transitions of a pool. Not among them: what servers write. */
+/** The main transitions of a pool. Output of servers is left out: it may hold secrets. */
 const TRACED = [
   'server:starting',
   'server:ready',
@@ -39,7 +39,7 @@ const TRACED = [
   'internal:error',
 ] as const satisfies readonly (keyof PoolEvents)[];
 
-/** What a line shows of a payload. Not among them: the labels of tenants and owners, and the output of servers. */
+/** The fields of a payload that a line shows. Tenants, owners and output of servers are left out: they may be confidential. */
 const SHOWN = [
   'name',
   'instanceId',
@@ -55,7 +55,7 @@ const SHOWN = [
   'mode',
 ];
 
-/** Writes the main transitions of a pool to the debug log, when that is enabled: only then it listens to events. */
+/** Writes the main transitions of a pool to the debug log. Adds no listener when that is off, so it costs nothing then. */
 export function traceEvents(pool: SafeEmitter<PoolEvents>): void {
   if (!debug.enabled) return;
   for (const event of TRACED) pool.on(event, (payload: object) => debug('%s %s', event, summary(payload)));

@@ -31,6 +31,8 @@ export interface ProcessTable {
   scan(): Map<number, ProcessRow>;
   /** The pids of all processes: much cheaper than a scan. */
   pids?(): number[];
+  /** The pid that was given last, to a process or a thread; 0 where the system does not show it. */
+  newest?(): number;
   /**
    * For tables that keep a result for some time, because it is expensive: the next call reads anew. Linux keeps
    * nothing.

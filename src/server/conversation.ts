@@ -13,18 +13,18 @@ export interface ConversationDeps {
   readonly definition: ResolvedDefinition;
   readonly channel: MessageChannel;
   readonly keepAlive: KeepAlive;
-  /** The sessions that it serves, which may be older than the process; undefined for a dedicated server, which has one. */
+  /** Its sessions, which may be older than the process; undefined for a dedicated server, which has one session. */
   readonly multiplexer: Multiplexer | undefined;
-  /** Nothing can be sent any more, although the process may still run. */
+  /** Called when no message can be sent any more, although the process may still run. */
   onBroken(error: PoolError): void;
 }
 
-/** The messages between the pool and one process, from the pool's handshake to the end. */
+/** The messages between the pool and one process, from the handshake to the end. */
 export class Conversation {
   readonly #definition: ResolvedDefinition;
   readonly #channel: MessageChannel;
   readonly #multiplexer: Multiplexer | undefined;
-  /** What the channel leads to: a dedicated server's one session, or the sessions of a multiplexer. */
+  /** The user of the channel: the one session of a dedicated server, or a multiplexer. */
   readonly #peer: DirectRouting | Upstream;
   readonly #onBroken: (error: PoolError) => void;
   #initialized: InitializeResult | undefined;
@@ -45,20 +45,20 @@ export class Conversation {
     return this.#peer.openRequests;
   }
 
-  /** Whether it has answered a request of a session. */
+  /** Whether the server has answered a request of a session. */
   get answered(): boolean {
     return this.#peer.answered;
   }
 
-  /** How many times the server sent something that is not a message. */
+  /** Number of lines from the server that were not messages. */
   get skippedLines(): number {
     return this.#channel.skipped;
   }
 
   /**
-   * Makes the pool's own handshake, where there is one: a dedicated server is initialized by its client.
-   * @param errorData called for the data of an error, at the moment in which that is made
-   * @param onDone called once, with the error if the server refused; never called if the server does not answer
+   * Makes the pool's own handshake. A dedicated server has none: its client initializes it.
+   * @param errorData called when an error is made, for its data at that moment
+   * @param onDone called once, with an error if the server refused; not called if the server does not answer
    */
   initialize(errorData: () => PoolErrorData, onDone: (failure?: PoolError) => void): void {
     const upstream = this.#peer;
@@ -77,7 +77,7 @@ export class Conversation {
     });
   }
 
-  /** From now on it serves the sessions, in the place of the process that did so before. */
+  /** From now on this process serves the sessions, instead of the one that did so before. */
   connect(callbacks: MultiplexerCallbacks): void {
     if (this.#peer instanceof DirectRouting || this.#initialized === undefined) return;
     this.#multiplexer?.connect(this.#peer, this.#initialized, callbacks);
@@ -104,12 +104,12 @@ export class Conversation {
     return this.#peer instanceof DirectRouting ? this.#peer : undefined;
   }
 
-  /** Writes now what was sent in this tick. */
+  /** Writes the messages of this tick now. */
   flush(): void {
     this.#channel.flush();
   }
 
-  /** From now on, what is sent is refused with `error`. */
+  /** From now on, messages to the server are refused with `error`. */
   close(error: PoolError): void {
     this.#channel.close(error);
   }
@@ -123,7 +123,7 @@ export class Conversation {
 /** The multiplexer for the sessions of a definition; undefined for a dedicated server: its one session needs none. */
 export function multiplexerFor(
   { name, sharing, onCrash, retryTools }: ResolvedDefinition,
-  { clock, hold: keepAlive, writeBudget: budget }: InstanceContext,
+  { clock, keepAlive, writeBudget: budget }: InstanceContext,
 ): Multiplexer | undefined {
   if (sharing === 'dedicated') return undefined;
   const shared = sharing === 'shared';

@@ -2,11 +2,11 @@ import type { PoolErrorCode } from '../errors.js';
 
 /** Why an instance ends. */
 export type EndReason =
-  /** Its process exited unasked. */
+  /** Its process exited unexpectedly. */
   | 'crashed'
   /** It could not be started, or did not become ready in time. */
   | 'start-failed'
-  /** It broke the protocol (a message too large, a closed stdin), or the library failed at one of its messages. */
+  /** It broke the protocol (a message too large, a closed stdin), or this library had a fault at one of its messages. */
   | 'broken'
   /** No caller waits for its start any more. */
   | 'unwanted'
@@ -14,31 +14,38 @@ export type EndReason =
   | 'released'
   /** Its lease ended while a request was open. */
   | 'unfinished'
+  /** It was idle for `idleTimeout`. */
   | 'idle'
   /** It was idle, and a caller needed its slot. */
   | 'evicted'
+  /** It has served `maxUses` leases. */
   | 'max-uses'
+  /** It has reached `maxLifetime`. */
   | 'max-lifetime'
-  /** More of its server run than a changed definition allows. */
+  /** The changed definition allows fewer instances. */
   | 'surplus'
-  /** Its definition was changed. */
+  /** `updateServer()` changed its definition. */
   | 'replaced'
+  /** `removeServer()` was called. */
   | 'removed'
+  /** `restart()` was called. */
   | 'restart'
+  /** `releaseTenant()` was called. */
   | 'tenant-released'
+  /** `shutdown()` was called. */
   | 'shutdown';
 
-/** What an end means for everything that knows the instance. */
+/** What follows from an end with this reason. */
 export interface EndMeaning {
-  /** Whether the pool wanted it. What it did not want counts as a failure: for the breaker, and for spare instances. */
+  /** Whether the pool asked for it. If not, it counts as a failure: for the breaker, and for spare instances. */
   readonly asked: boolean;
-  /** Whether leases may go on with a successor (`onCrash: 'restart'`), and what is safe to repeat may be sent again. */
+  /** Whether leases may move to a successor (`onCrash: 'restart'`), and requests that are safe to repeat are sent again. */
   readonly recovers: boolean;
-  /** The code that leases learn which end with it; undefined where the end has an error of its own. */
+  /** Error code for leases that end with it; undefined where the end has an error of its own. */
   readonly leaseCode: PoolErrorCode | undefined;
-  /** Whether what is left of the tree is killed at once, since it works for no caller. */
+  /** Whether the rest of the tree is killed at once, since it works for no caller. */
   readonly killsAtOnce: boolean;
-  /** Whether a lease manager may take it back into use when its replacement could not be started. */
+  /** Whether the instance may be used again when its replacement could not be started. */
   readonly revocable: boolean;
 }
 
@@ -49,13 +56,13 @@ const asked: EndMeaning = {
   killsAtOnce: false,
   revocable: false,
 };
-const unasked: EndMeaning = { ...asked, asked: false, recovers: true, leaseCode: undefined };
+const failure: EndMeaning = { ...asked, asked: false, recovers: true, leaseCode: undefined };
 
-/** The one table of what each reason means. */
+/** The only place that says what each reason means. */
 export const END_MEANING: Readonly<Record<EndReason, EndMeaning>> = {
-  crashed: { ...unasked, killsAtOnce: true },
-  'start-failed': unasked,
-  broken: unasked,
+  crashed: { ...failure, killsAtOnce: true },
+  'start-failed': failure,
+  broken: failure,
   unwanted: asked,
   released: asked,
   unfinished: asked,

@@ -9,7 +9,7 @@ interface Exited {
   error(code: PoolErrorCode, what: string): PoolError;
 }
 
-/** Why an instance whose process exited by itself cannot be used: while it started, or later. */
+/** The error of an instance that could not be spawned, or that exited by itself: during its start, or later. */
 export function exitError(
   instance: Exited,
   exit: ExitInfo,
@@ -31,18 +31,18 @@ export function describeExit(
   if (outOfMemory) {
     const limit =
       memoryMB === undefined
-        ? 'of the machine, or of a group around it, was used up'
-        : `reached its memory.max; raise cgroupLimits.memoryMB (${memoryMB})`;
-    return { how, why: `: the kernel killed a process of it since its memory ${limit}` };
+        ? 'the memory of the machine, or of a cgroup around it, was used up'
+        : `its cgroup reached memory.max; raise cgroupLimits.memoryMB (${memoryMB})`;
+    return { how, why: `: the kernel killed a process of it because ${limit}` };
   }
   if (processLimitHit) {
     const limit = processes === undefined ? '' : `; raise cgroupLimits.processes (${processes})`;
-    return { how, why: `, after it could not start a process since its pids.max was reached${limit}` };
+    return { how, why: `, after it could not start a process because its cgroup reached pids.max${limit}` };
   }
   return { how, why: '' };
 }
 
-/** The last line of stderr, which mostly gives the reason: as the end of a sentence. */
+/** The last line of stderr, as the end of a sentence. Most programs write there why they exit. */
 function lastLine(stderrTail: string): string {
   const last = stderrTail.trimEnd().split('\n').at(-1) ?? '';
   return last === '' ? '; it wrote nothing to stderr' : `; its last line on stderr: ${last.slice(0, 300)}`;

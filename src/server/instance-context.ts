@@ -12,42 +12,42 @@ import type { EndReason } from './end-reason.js';
 /** What the instances of a pool share. */
 export interface InstanceContext {
   readonly clock: Clock;
-  /** What starts the servers of this definition. */
+  /** The launcher for the servers of a definition. */
   readonly launcherFor: (definition: ResolvedDefinition) => Launcher;
   readonly registry: ProcessRegistry;
   readonly cleanup: CleanupQueue;
-  readonly hold: KeepAlive;
+  readonly keepAlive: KeepAlive;
   readonly writeBudget: WriteBudget;
 }
 
-/** Changes of a pool are made one after the other. */
+/** Runs the changes of a pool one after the other. */
 export interface Operations {
-  /** Makes a change. What follows from it is done when the outermost operation returns, and then events are delivered. */
+  /** Makes a change. When the outermost operation returns, callers are served, and then events are delivered. */
   run<T>(operation: () => T): T;
-  /** Runs `task`, which calls handlers of clients, when the outermost operation is complete. */
+  /** Runs `task` when the outermost operation is complete, since it calls handlers of clients. */
   afterwards(task: () => void): void;
 }
 
-/** Hears what happens to an instance, in the tick in which it happens and within an operation. */
+/** Called in the tick in which something happens to an instance, and within an operation. */
 export interface InstanceObserver<I> extends Operations {
   onReady(instance: I): void;
-  /** It could not be started. Not called when it was ended on purpose while it started. */
+  /** It could not be started. Not called when it was ended on purpose during its start. */
   onStartFailed(instance: I, error: PoolError): void;
-  /** It cannot be used any more; its slot is still taken. */
+  /** It cannot be used any more. Its slot is still taken. */
   onStopping(instance: I, reason: EndReason): void;
   onExited(instance: I, exit: ExitInfo, unexpected: boolean): void;
-  /** Its whole tree is dead: its slot is free. The report is undefined when nothing had been started. */
+  /** Its whole tree is dead, so its slot is free. `report`: undefined if no process had been started. */
   onStopped(instance: I, report: CleanupReport | undefined): void;
   onQuarantined(instance: I, report: CleanupReport): void;
-  /** This library failed at a message of the instance, which is ended because of it. */
+  /** This library had a fault at a message of the instance, which is ended because of it. */
   onInternalError(instance: I, error: PoolError): void;
-  /** No message reaches it any more. Its leases have no server now. */
+  /** No message reaches it any more, so its leases have no server now. */
   onLost(instance: I, error: PoolError, reason: EndReason): void;
-  /** Whether leases on it wait for its end, since they go on with a successor. */
+  /** Whether leases wait for its end, because they move to a successor. */
   isAwaited(instance: I): boolean;
-  /** A client counts on capabilities that the instance was not started with. */
+  /** A client declares capabilities that the pool has not declared to the server. */
   onUndeclared(instance: I, capabilities: readonly string[]): void;
-  /** It has other tools than the process whose sessions it took over. */
+  /** It has other tools than its predecessor had. */
   onToolsChanged(instance: I, changes: ToolChanges): void;
   onStderrLine(instance: I, line: string): void;
   wantsStderr(): boolean;

@@ -10,12 +10,12 @@ import { exitError } from './exit-error.js';
 import type { InstanceContext, InstanceObserver } from './instance-context.js';
 import type { Life } from './life.js';
 
-/** How long an exit may take to be told after the pipes were closed by it, ms. */
+/** How long an exit may be reported after the pipes that it closed, in ms. */
 const EXIT_FOLLOWS = 200;
-/** What an attempt to end a tree needs beside the graces: SIGKILL and proof. */
+/** Time that an attempt to end a tree needs beside the graces, in ms: for SIGKILL and proof. */
 const LADDER_RESERVE = 3_000;
 
-/** An instance, as far as its end is concerned. */
+/** The part of an instance that its end uses. */
 export interface Ending {
   readonly id: string;
   readonly name: string;
@@ -26,7 +26,7 @@ export interface Ending {
   error(code: PoolErrorCode, what: string): PoolError;
 }
 
-/** Every way in which an instance ends, asked or unasked, and from there to the proof of its death, or to quarantine. */
+/** Every way in which an instance ends, on purpose or not, up to the proof of its death or to quarantine. */
 export class InstanceEnd<I extends Ending> {
   readonly #instance: I;
   readonly #life: Life;
@@ -37,7 +37,7 @@ export class InstanceEnd<I extends Ending> {
   #startError: PoolError | undefined;
   #exit: ExitInfo | undefined;
   readonly #ended = deferred<CleanupReport | undefined>();
-  /** Resolved when the exit was reported: nothing of the process comes after. */
+  /** Resolved when the exit was reported: nothing comes from the process after that. */
   readonly #exitReported = deferred<void>();
 
   constructor(instance: I, life: Life, context: InstanceContext, observer: InstanceObserver<I>) {
@@ -85,7 +85,7 @@ export class InstanceEnd<I extends Ending> {
     void this.stop('unwanted', 'graceful');
   }
 
-  /** There was nothing to be spawned; the caller of `start()` gets the error. */
+  /** Nothing could be spawned; `start()` throws the error. */
   unlaunched(error: PoolError): void {
     this.#life.move('refused');
     this.#startError = error;
@@ -102,29 +102,29 @@ export class InstanceEnd<I extends Ending> {
     this.#finish(undefined);
   }
 
-  /** It does not become ready: it took too long, or said that it would not. */
+  /** It does not become ready: it did not answer in time, or refused the handshake. */
   startFailed(error: PoolError): void {
     if (!this.#begin('start-failed', 'graceful')) return;
     this.#reportStartFailed(error);
   }
 
-  /** Its process is gone, asked or unasked. */
+  /** Its process has exited, on purpose or not. */
   exited(exit: ExitInfo): void {
     this.#exit = exit;
-    // What could not be proven dead may be so now.
+    // Now its tree may be dead, too.
     if (this.#life.state === 'quarantined') void this.recheck();
     const wasStarting = this.#life.state === 'starting';
     const unexpected = this.#begin('crashed', 'emergency');
     void this.#reportExit(exit, unexpected, wasStarting);
   }
 
-  /** The connection is of no use any more. */
+  /** The channel cannot be used any more. */
   broken(error: PoolError): void {
     if (error.code === 'INTERNAL_ERROR') this.#observer.onInternalError(this.#instance, this.#withData(error));
     if (this.#life.state !== 'starting' && this.#life.state !== 'ready') return;
     if (error.code !== 'SERVER_EXITED') return this.#endBroken(error);
     this.#life.conversation?.suspend();
-    // A pipe that closed is mostly the first sign of an exit, which tells more: its code, and the last words.
+    // A closed pipe is usually the first sign of an exit, and the exit has a better error: its code and stderr.
     this.#brokenTimer ??= this.#context.clock.after(EXIT_FOLLOWS, () =>
       this.#observer.run(() => this.#endBroken(error)),
     );
@@ -144,14 +144,14 @@ export class InstanceEnd<I extends Ending> {
   #endBroken(error: PoolError): void {
     const full = this.#withData(error);
     if (this.#life.state === 'starting') return this.startFailed(full);
-    // Leases that wait for the next process wait for the end of this one.
+    // If leases wait for a successor, this process must end soon.
     const mode = this.#observer.isAwaited(this.#instance) ? 'emergency' : 'graceful';
     if (this.#begin('broken', mode)) this.#endConversation(full);
-    // A fault may have come while it became ready.
+    // A fault may have happened while it became ready.
     this.#life.started.resolve();
   }
 
-  /** After the last words of the process were read: answers among them still count, and the tail is complete. */
+  /** Reports the exit when all output of the process was read: answers in it still count, and the tail is complete. */
   async #reportExit(exit: ExitInfo, unexpected: boolean, wasStarting: boolean): Promise<void> {
     await this.#life.process?.drained();
     this.#observer.run(() => {
@@ -175,20 +175,20 @@ export class InstanceEnd<I extends Ending> {
   #endConversation(error: PoolError): void {
     this.#life.conversation?.close(error);
     this.#observer.onLost(this.#instance, error, this.#reason ?? 'start-failed');
-    // After the ends of leases, which answer their own requests: here are those of leases that stay.
+    // Leases that end answer their own requests first. What is left are the requests of leases that stay.
     this.#observer.afterwards(() => this.#life.conversation?.end(error));
   }
 
-  /** The one way into `stopping`. False when it is on its way already. */
+  /** The one way into `stopping`. False when the instance is being ended already. */
   #begin(reason: EndReason, mode: EndMode): boolean {
     if (!this.#life.move('end')) return false;
     this.#life.startTimer?.cancel();
     this.#brokenTimer?.cancel();
-    // What was sent in this tick still goes out, before the ladder closes stdin; what is sent later is for the next one.
+    // Messages of this tick are still written, before the ladder closes stdin. Later ones wait for the next process.
     this.#life.conversation?.flush();
     this.#life.conversation?.suspend();
     this.#reason = reason;
-    // At once, not when the queue has room: what a crashed server leaves behind works for no caller.
+    // Now, not when the cleanup queue has room: the rest of a crashed server works for no caller.
     if (END_MEANING[reason].killsAtOnce) this.#life.process?.killNow();
     this.#observer.onStopping(this.#instance, reason);
     if (this.#life.process === undefined) this.#settleUnstarted();
@@ -218,11 +218,11 @@ export class InstanceEnd<I extends Ending> {
       if (this.#life.move('unproven')) this.#observer.onQuarantined(this.#instance, report);
       return this.#ended.resolve(report);
     }
-    // Dead, but Node may not have reported its exit yet.
+    // The tree is dead, but Node may not have reported the exit yet.
     void this.#exitReported.promise.then(() => this.#observer.run(() => this.#proven(report)));
   }
 
-  /** It waited for its slot, or for its time: there is nothing to be ended. */
+  /** It had no process yet, since it waited for its slot or its backoff: nothing must be ended. */
   #settleUnstarted(): void {
     queueMicrotask(() => this.#observer.run(() => this.#proven(undefined)));
   }

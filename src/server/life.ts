@@ -4,20 +4,20 @@ import { deferred } from '../runtime/deferred.js';
 import type { Conversation } from './conversation.js';
 import { nextState, type ServerState } from './server-state.js';
 
-/** Where an instance is in its life, and what it has there: its start and its end move the same. */
+/** The state of an instance, and what it has in it. Shared by its start and its end. */
 export class Life {
   #state: ServerState = 'starting';
   process: ServerProcess | undefined;
   conversation: Conversation | undefined;
   startTimer: Timer | undefined;
-  /** Resolved when its start has come to an end, whichever, and that was told. */
+  /** Resolved when its start has succeeded or failed, and that was reported. */
   readonly started = deferred<void>();
 
   get state(): ServerState {
     return this.#state;
   }
 
-  /** False when the transition does not apply now: then nothing has changed. */
+  /** Makes a transition. False when it does not apply in the current state; then nothing changes. */
   move(transition: Parameters<typeof nextState>[1]): boolean {
     const state = nextState(this.#state, transition);
     if (state === undefined) return false;

@@ -20,22 +20,22 @@ const MB = 1_048_576;
 /** One process tree of a definition, for one tenant: from its spawn to the proof of its death. */
 export class ServerInstance {
   readonly id = nextInstanceId();
-  /** Changes only in its policy: another command or env makes another instance. The pool writes it. */
+  /** Only its policy may change: another command or env needs another instance. Written by the pool. */
   definition: ResolvedDefinition;
   readonly tenant: string | undefined;
   readonly owner: string | undefined;
-  /** When it was started, ms since the epoch. */
+  /** When it was made, in ms since the epoch. */
   readonly startedAt = Date.now();
-  /** Whether leases stay when its process ends unasked. */
+  /** Whether leases stay when its process ends unexpectedly. */
   readonly leasesStay: boolean;
-  /** Clock time at which it is too old to be used again. A start has no age: one that takes long would serve no caller. */
+  /** Clock time from which it may not be leased again (`maxLifetime`). Set when it is ready: a slow start must not use it up. */
   expiresAt = Infinity;
-  /** Clock time since which it can be used; undefined before. */
+  /** Clock time at which it became ready; undefined before. */
   readySince: number | undefined;
 
   protected readonly context: InstanceContext;
   protected readonly observer: InstanceObserver<ServerInstance>;
-  /** Its sessions, which may outlive it; undefined for a dedicated one. */
+  /** Its sessions, which may outlive it; undefined for a dedicated server. */
   readonly #multiplexer: Multiplexer | undefined;
   readonly #life = new Life();
   readonly #end: InstanceEnd<ServerInstance>;
@@ -45,7 +45,7 @@ export class ServerInstance {
     scope: { readonly tenant: string | undefined; readonly owner: string | undefined },
     context: InstanceContext,
     observer: InstanceObserver<ServerInstance>,
-    /** The instance whose sessions it takes over when it is ready. */
+    /** The instance from which it takes over the sessions when it is ready. */
     predecessor?: ServerInstance,
   ) {
     this.definition = definition;
@@ -70,12 +70,12 @@ export class ServerInstance {
     return this.#life.process?.pid;
   }
 
-  /** What holds its processes together. */
+  /** What keeps its processes together. */
   get containment(): ContainmentLevel | undefined {
     return this.#life.process?.containment;
   }
 
-  /** How it is shared. Another way makes another instance. */
+  /** How it is shared. It never changes: another way needs another instance. */
   get sharing(): Sharing {
     return this.definition.sharing;
   }
@@ -90,7 +90,7 @@ export class ServerInstance {
     return this.#end.reason;
   }
 
-  /** Resolves when its start has come to an end, whichever, and that was reported. */
+  /** Resolves when its start has succeeded or failed, and that was reported. */
   get started(): Promise<void> {
     return this.#life.started.promise;
   }
@@ -104,37 +104,37 @@ export class ServerInstance {
     return this.#life.process?.stderrTail ?? '';
   }
 
-  /** Raw stderr of a process that one lease has for its whole life; of others it would tell one lease of another. */
+  /** Raw stderr of a dedicated server; undefined for others, since one lease would see what the server writes about another. */
   get stderr(): Readable | undefined {
     return this.sharing === 'dedicated' ? this.#life.process?.stderr : undefined;
   }
 
-  /** Requests that the server has not answered. */
+  /** Number of requests that the server has not answered. */
   get openRequests(): number {
     return this.#life.conversation?.openRequests ?? 0;
   }
 
-  /** Whether a process was spawned, or tried to be. */
+  /** Whether the launcher was asked to spawn a process. */
   get wasLaunched(): boolean {
     return this.#life.process !== undefined;
   }
 
-  /** Whether it was of use to anybody: it has answered a request of a session. */
+  /** Whether it has answered a request of a session. */
   get answered(): boolean {
     return this.#life.conversation?.answered ?? false;
   }
 
-  /** Lines of its stdout that were no messages. */
+  /** Number of lines on its stdout that were no messages. */
   get skippedLines(): number {
     return this.#life.conversation?.skippedLines ?? 0;
   }
 
   /**
-   * Spawns and registers the process, in this tick. Whether it becomes usable, the observer hears.
-   * @throws PoolError when there is nothing to be spawned; then the instance is stopped
+   * Spawns and registers the process, in this tick. The observer is called when it is ready, or has failed.
+   * @throws PoolError when nothing can be spawned; then the instance is stopped
    */
   start(): void {
-    const { launcherFor, registry, clock, hold, writeBudget } = this.context;
+    const { launcherFor, registry, clock, keepAlive, writeBudget } = this.context;
     const { definition } = this;
     let process: ServerProcess;
     try {
@@ -158,7 +158,7 @@ export class ServerInstance {
     this.#life.conversation = new Conversation({
       definition,
       channel: new StdioChannel({ name, stdin, stdout, messageLimit: maxMessageMB * MB, budget: writeBudget }),
-      keepAlive: hold,
+      keepAlive,
       multiplexer: this.#multiplexer,
       onBroken: (error) => this.observer.run(() => this.#end.broken(error)),
     });
@@ -167,23 +167,23 @@ export class ServerInstance {
 
   /** The session of a new lease. */
   openSession(callbacks: SessionCallbacks): Session {
-    // Sessions of a multiplexer may be there before their process.
+    // A session of a multiplexer can be opened before the process runs.
     const routing = this.#multiplexer ?? this.#life.conversation?.direct;
     if (routing === undefined) throw new Error('a session needs a server that was started');
     return new Session(routing, callbacks);
   }
 
-  /** New requests of its sessions wait from now on: it is to be replaced. */
+  /** New requests of its sessions wait from now on, since it is being replaced. */
   suspend(): void {
     this.#life.conversation?.suspend();
   }
 
-  /** It goes on all the same. */
+  /** Requests of its sessions are sent again: it is not replaced. */
   resume(): void {
     this.#life.conversation?.resume();
   }
 
-  /** Resolves when it has answered all that it was asked, or has ended. */
+  /** Resolves when it has answered all requests, or has ended. */
   drained(): Promise<void> {
     const drained = new Promise<void>((resolve) => this.#life.conversation?.whenDrained(resolve));
     return Promise.race([drained, this.ended.then(() => {})]);
@@ -199,12 +199,12 @@ export class ServerInstance {
     this.#end.giveUp(error);
   }
 
-  /** What would be done to end its processes now; touches nothing. */
+  /** A dry run: the steps that would end its processes now. */
   plan(mode: EndMode): TreePlan {
     return this.#life.process?.plan?.(mode, this.definition) ?? { steps: [], processes: [] };
   }
 
-  /** Kills what can be killed without waiting: for the last moment of the host. */
+  /** Kills its processes at once, without a proof: for emergencies and the exit of the host. */
   killNow(): void {
     this.#life.process?.killNow();
   }
@@ -214,7 +214,7 @@ export class ServerInstance {
     return this.#end.recheck();
   }
 
-  /** What an error about this instance should know. */
+  /** The data of an error about this instance. */
   errorData(more: PoolErrorData = {}): PoolErrorData {
     const { exit } = this.#end;
     return {
@@ -229,7 +229,7 @@ export class ServerInstance {
     };
   }
 
-  /** An error about it. */
+  /** An error about this instance; `what` follows its name in the message. */
   error(code: PoolErrorCode, what: string, more?: PoolErrorData): PoolError {
     return new PoolError(code, `server '${this.name}' ${what}`, this.errorData(more));
   }
@@ -270,7 +270,7 @@ export class ServerInstance {
   }
 }
 
-/** Up to a tenth less, so that instances that were started together do not end together. */
+/** Subtracts up to a tenth at random, so that instances that were started together do not end together. */
 function jittered(lifetime: number): number {
   return lifetime * (1 - Math.random() / 10);
 }

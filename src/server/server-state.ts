@@ -1,22 +1,22 @@
 /**
- * `starting`: spawned, not usable yet. `ready`: idle or leased. `stopping`: the ladder is climbed. `quarantined`: not
- * proven dead after all attempts, so its slot stays taken. `stopped`: proven dead, or never started.
+ * `starting`: being started, not usable yet. `ready`: idle or leased. `stopping`: being ended. `quarantined`: not proven dead
+ * after all attempts, so it keeps its slot. `stopped`: proven dead, or never started.
  */
 export type ServerState = 'starting' | 'ready' | 'stopping' | 'quarantined' | 'stopped';
 
 type ServerTransition =
   /** It can be used. */
   | 'ready'
-  /** The operating system did not start it: nothing is there to be ended. */
+  /** The operating system did not start it: there is nothing to end. */
   | 'refused'
-  /** Whatever the reason, crash included: from here on it is being ended. */
+  /** It is being ended, for whatever reason, a crash included. */
   | 'end'
-  /** Everything of it is dead. */
+  /** All its processes are proven dead. */
   | 'proven'
-  /** Something of it may still live. */
+  /** A process of it may still live. */
   | 'unproven';
 
-/** States × transitions. What is not listed does not happen: a late event of a stopping server changes nothing. */
+/** States × transitions. A transition that is not listed changes nothing: so does a late event of a stopping server. */
 const TRANSITIONS: Readonly<Record<ServerState, Partial<Record<ServerTransition, ServerState>>>> = {
   starting: { ready: 'ready', refused: 'stopped', end: 'stopping' },
   ready: { end: 'stopping' },

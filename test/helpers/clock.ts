@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../src/runtime/clock.js';
+import { type Clock, type Timer, timerDelay } from '../../src/runtime/clock.js';
 import { flush } from './until.js';
 
 interface Due extends Timer {
@@ -86,5 +86,52 @@ export class ManualClock implements Clock {
       if (next === undefined || due.at < next.at || (due.at === next.at && due.order < next.order)) next = due;
     }
     return next;
+  }
+}
+
+interface JumpingTimer extends Timer {
+  readonly at: number;
+  set(): void;
+}
+
+/**
+ * The time of the host, which a test can let jump ahead: a long wait is over at once, and none is over too early on a busy
+ * machine.
+ */
+export class JumpingClock implements Clock {
+  #ahead = 0;
+  readonly #timers = new Set<JumpingTimer>();
+
+  now(): number {
+    return performance.now() + this.#ahead;
+  }
+
+  after(delay: number, task: () => void, hold?: 'holding'): Timer {
+    const at = this.now() + Math.max(delay, 0);
+    let timer: NodeJS.Timeout | undefined;
+    const due: JumpingTimer = {
+      at,
+      set: () => {
+        clearTimeout(timer);
+        timer = setTimeout(run, timerDelay(at - this.now()));
+        if (hold !== 'holding') timer.unref();
+      },
+      cancel: () => {
+        clearTimeout(timer);
+        this.#timers.delete(due);
+      },
+    };
+    const run = () => {
+      this.#timers.delete(due);
+      task();
+    };
+    this.#timers.add(due);
+    due.set();
+    return due;
+  }
+
+  jump(ms: number): void {
+    this.#ahead += ms;
+    for (const due of this.#timers) due.set();
   }
 }

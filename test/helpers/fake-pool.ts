@@ -12,16 +12,16 @@ import { ManualClock } from './clock.js';
 import { type Automatic, FakeLauncher } from './fake-launcher.js';
 import { flush, rejection } from './until.js';
 
-type Told = { [K in keyof PoolEvents]: { event: K; payload: PoolEvents[K] } }[keyof PoolEvents];
+type EmittedEvent = { [K in keyof PoolEvents]: { event: K; payload: PoolEvents[K] } }[keyof PoolEvents];
 
 /** A pool of fake servers with a clock that the test advances; shut down when the test is over. */
 export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
   const clock = new ManualClock();
   const launcher = new FakeLauncher(auto);
   const pool = new MCPServerPool(options, { clock, launcher });
-  const told: Told[] = [];
+  const emitted: EmittedEvent[] = [];
   const record = <K extends keyof PoolEvents>(event: K) =>
-    pool.on(event, ((payload: PoolEvents[K]) => told.push({ event, payload } as Told)) as never);
+    pool.on(event, ((payload: PoolEvents[K]) => emitted.push({ event, payload } as EmittedEvent)) as never);
   for (const event of [
     'server:stopping',
     'server:exited',
@@ -52,8 +52,8 @@ export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
     await closing;
     expect(clock.pending).toBe(0);
   });
-  const reasons = () => told.flatMap(({ event, payload }) => (event === 'server:stopping' ? [payload.reason] : []));
-  return { clock, launcher, pool, told, reasons };
+  const reasons = () => emitted.flatMap(({ event, payload }) => (event === 'server:stopping' ? [payload.reason] : []));
+  return { clock, launcher, pool, emitted, reasons };
 }
 
 /** The code of the error that a call of a pool rejects with. */

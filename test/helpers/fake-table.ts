@@ -37,3 +37,28 @@ export class FakeTable implements ProcessTable {
     if (this.failing) throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
   }
 }
+
+/** One that can list its pids, and counts what is read, as the table of Linux could. */
+export class ListingTable extends FakeTable {
+  readonly reads: number[] = [];
+  scans = 0;
+  newestPid = 100;
+
+  pids(): number[] {
+    return [...this.rows.keys()];
+  }
+
+  newest(): number {
+    return this.newestPid;
+  }
+
+  override read(pid: number): ProcessRow | undefined {
+    this.reads.push(pid);
+    return super.read(pid);
+  }
+
+  override scan(): Map<number, ProcessRow> {
+    this.scans += 1;
+    return super.scan();
+  }
+}

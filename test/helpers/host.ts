@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { compiledSource, ROOT } from './compiled.js';
+import { flush } from './until.js';
 
 /** How a host process ended, and its output. */
 export interface HostResult {
@@ -52,8 +53,8 @@ export function startHost(script: string, { before, env, timeout = 20_000 }: Hos
       clearTimeout(timer);
       const done = () => resolve({ code, signal, ...output });
       child.once('close', done);
-      // `close` may never come: an orphan may hold the pipes open.
-      setTimeout(done, 500).unref();
+      // `close` may never come: an orphan may hold the pipes open. A worker that was held up reads them first.
+      setTimeout(() => void flush().then(done), 500).unref();
     });
   });
   onTestFinished(() => {

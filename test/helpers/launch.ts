@@ -20,7 +20,7 @@ export interface Launched {
   /** Lines of stderr; only filled with `listen`. */
   readonly stderr: string[];
   /** The calls of its handlers, in order. */
-  readonly told: string[];
+  readonly reported: string[];
   /** Lines of stdout that are not JSON. */
   readonly noise: string[];
   request(method: string, params?: object): Promise<unknown>;
@@ -41,7 +41,7 @@ export interface LaunchOptions {
 /** Spawns a definition with the local launcher, as a pool does. */
 export function launch(given: ServerDefinition, options: LaunchOptions = {}): Launched {
   const stderr: string[] = [];
-  const told: string[] = [];
+  const reported: string[] = [];
   const noise: string[] = [];
   const waiting = new Map<RequestId, (message: JsonRpcMessage) => void>();
   let tellExit!: (exit: ExitInfo) => void;
@@ -56,15 +56,15 @@ export function launch(given: ServerDefinition, options: LaunchOptions = {}): La
   const platform = options.platform ?? { ...linux, table: options.table ?? linux.table };
   const server = localLauncher(platform, { cgroupParent: options.cgroupParent }).launch(define(given), {
     onSpawn: () => {
-      told.push('spawn');
+      reported.push('spawn');
       tellSpawn.resolve();
     },
     onSpawnError: (error) => {
-      told.push('spawn-error');
+      reported.push('spawn-error');
       tellSpawn.reject(error);
     },
     onExit: (exit) => {
-      told.push('exit');
+      reported.push('exit');
       tellExit(exit);
     },
     onStderrLine: (line) => stderr.push(line),
@@ -103,7 +103,7 @@ export function launch(given: ServerDefinition, options: LaunchOptions = {}): La
     spawned,
     exited,
     stderr,
-    told,
+    reported,
     noise,
     request,
     async callTool(name, args = {}) {

@@ -4,7 +4,7 @@ import fc from 'fast-check';
  * A fixed seed, so that every run has the same cases, and a change fails only because of the change. `npm run test:explore`
  * looks for new cases; each failure gets a fix and a test of its own.
  */
-const { EXPLORE, INTERLEAVINGS } = process.env;
+const { EXPLORE, INTERLEAVINGS, FAST } = process.env;
 fc.configureGlobal(EXPLORE === undefined ? { seed: 20_261_121 } : {});
 
 /** How many cases of a property run, and for how long. */
@@ -20,15 +20,16 @@ export interface PropertyRuns {
 
 /**
  * For a property whose cases are slow. `INTERLEAVINGS` asks for another number of cases, and all of these must complete;
- * otherwise `cases` run, as far as they get within a minute, and at least a tenth of them.
+ * otherwise `usual` cases run (a quarter in `npm run test:fast`), as far as they get within a minute, and at least a tenth.
  */
-export function propertyRuns(cases: number, asked = INTERLEAVINGS): PropertyRuns {
+export function propertyRuns(usual: number, asked = INTERLEAVINGS, isFast = FAST !== undefined): PropertyRuns {
   if (asked === undefined) {
+    const cases = isFast ? Math.ceil(usual / 4) : usual;
     return { cases, timeLimit: 60_000, leastCases: Math.ceil(cases / 10), testTimeout: 120_000 };
   }
-  const all = Number(asked);
-  const timeLimit = Math.max(60_000, all * 100);
-  return { cases: all, timeLimit, leastCases: all, testTimeout: timeLimit + 60_000 };
+  const cases = Number(asked);
+  const timeLimit = Math.max(60_000, cases * 100);
+  return { cases, timeLimit, leastCases: cases, testTimeout: timeLimit + 60_000 };
 }
 
 /** As `fc.assert`, but stops at the time limit, and fails when too few cases have completed by then. */

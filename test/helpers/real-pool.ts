@@ -1,14 +1,16 @@
 import { expect, onTestFinished } from 'vitest';
 import type { PoolError } from '../../src/errors.js';
 import { MCPServerPool, type PoolEvents, type PoolOptions, type ServerDefinition } from '../../src/index.js';
+import { type Clock, systemClock } from '../../src/runtime/clock.js';
 import { rejection } from './until.js';
 
 /** A pool of real processes, shut down when the test is over. */
 export function open(
   servers: Record<string, ServerDefinition>,
   options: Omit<PoolOptions, 'servers'> = {},
+  clock: Clock = systemClock,
 ): MCPServerPool {
-  const pool = new MCPServerPool({ servers, ...options });
+  const pool = new MCPServerPool({ servers, ...options }, { clock });
   onTestFinished(async () => {
     expect((await pool.shutdown({ mode: 'emergency' })).survivors).toEqual([]);
   });

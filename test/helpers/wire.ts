@@ -77,7 +77,7 @@ export function multiplexed({ budget, maxInFlight, clientCapabilities, ...option
   const hold = new CountingHold();
   const clock = new ManualClock();
   const shared = new WriteBudget(1_000_000);
-  const told = { undeclared: [] as string[], tools: [] as ToolChanges[] };
+  const reported = { undeclared: [] as string[], tools: [] as ToolChanges[] };
   const sessionsStay = options.sessionsStay ?? options.shared ?? false;
   const mux = new Multiplexer({
     ...{ name: 'test', shared: false, retryTools: 'never', sessionsStay },
@@ -99,13 +99,13 @@ export function multiplexed({ budget, maxInFlight, clientCapabilities, ...option
         upstream,
         { ...initializeResult, ...result },
         {
-          onUndeclared: (names) => told.undeclared.push(...names),
-          onToolsChanged: (changes) => told.tools.push(changes),
+          onUndeclared: (names) => reported.undeclared.push(...names),
+          onToolsChanged: (changes) => reported.tools.push(changes),
         },
       );
     return { ...wires, upstream, connect };
   };
-  return { mux, start, hold, clock, told };
+  return { mux, start, hold, clock, reported };
 }
 
 export const request = (id: RequestId, method = 'tools/call', params: object = { name: 'x' }): JsonRpcMessage => ({

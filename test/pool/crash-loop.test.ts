@@ -8,7 +8,7 @@ describe('a server that fails again and again', () => {
   const looping = { ...shared, restart: { maxRestarts: 2, minDelay: 100, cooldown: 5_000 } };
 
   it('[FAIL-6] opens its breaker: leases end, callers are refused at once with the last words, a probe decides', async () => {
-    const { pool, launcher, clock, told } = setUp({ servers: { a: looping } });
+    const { pool, launcher, clock, emitted } = setUp({ servers: { a: looping } });
     const [one] = await leases(pool, 1);
     for (let crash = 0; crash < 3; crash++) {
       launcher.last.complain(`crash ${crash}`);
@@ -37,7 +37,7 @@ describe('a server that fails again and again', () => {
     await clock.advanceAndFlush(5_000);
     expect((await pool.getServer('a')).pid).toBe(launcher.last.pid);
     expect(launcher.servers).toHaveLength(5);
-    expect(told.filter(({ event }) => event.startsWith('breaker')).map(({ event }) => event)).toEqual([
+    expect(emitted.filter(({ event }) => event.startsWith('breaker')).map(({ event }) => event)).toEqual([
       'breaker:opened',
       'breaker:half-opened',
       'breaker:opened',

@@ -4,7 +4,7 @@ import { flush, outcome, rejection } from '../helpers/until.js';
 
 describe('a server that ends unasked', () => {
   it('[FAIL-4] is started again: leases and transports stay, ids follow, the slot stays taken', async () => {
-    const { pool, launcher, told } = setUp({ servers: { a: shared }, limits: { maxProcesses: 1 } });
+    const { pool, launcher, emitted } = setUp({ servers: { a: shared }, limits: { maxProcesses: 1 } });
     const [one, two] = await leases(pool, 2);
     const before = { pid: one?.lease.pid, instanceId: one?.lease.instanceId };
     const other = pool.getServer('a', { tenant: 'other' });
@@ -20,7 +20,7 @@ describe('a server that ends unasked', () => {
     expect(launcher.maximum).toBe(1);
     expect(await outcome(other)).toBe('pending');
     expect(pool.metrics()).toMatchObject({ crashes: 1, restarts: 1, started: 2 });
-    const events = told.filter(({ event }) => event.startsWith('server:restart') || event === 'lease:moved');
+    const events = emitted.filter(({ event }) => event.startsWith('server:restart') || event === 'lease:moved');
     expect(events).toMatchObject([
       { event: 'server:restarting', payload: { instanceId: before.instanceId, delay: 0, leases: 2 } },
       { event: 'server:restarted', payload: { previousInstanceId: before.instanceId, leases: 2 } },
@@ -34,7 +34,7 @@ describe('a server that ends unasked', () => {
 
   it('[CGROUP-5] for lack of memory says so in the event, the error and the lost request', async () => {
     const limited = { ...shared, cgroupLimits: { memoryMB: 64 } };
-    const { pool, launcher, told } = setUp({ servers: { a: limited } }, { answer: false });
+    const { pool, launcher, emitted } = setUp({ servers: { a: limited } }, { answer: false });
     const [one] = await leases(pool, 1);
     const lost = one?.client.request('tools/call', { name: 'x' }) ?? Promise.resolve();
     await flush();
@@ -45,7 +45,7 @@ describe('a server that ends unasked', () => {
       ),
       data: { reason: 'SERVER_EXITED', signal: 'SIGKILL', outOfMemory: true },
     });
-    const payload = (event: string) => told.find((one) => one.event === event)?.payload;
+    const payload = (event: string) => emitted.find((one) => one.event === event)?.payload;
     expect(payload('server:exited')).toMatchObject({ signal: 'SIGKILL', outOfMemory: true });
     expect(payload('server:restarting')).toMatchObject({ error: { data: { outOfMemory: true } } });
   });

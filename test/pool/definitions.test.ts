@@ -61,13 +61,13 @@ describe('definitions', () => {
   });
 
   it('[DEF-1] leases on the old process are taken back after the drain timeout', async () => {
-    const { clock, pool, told } = setUp({ servers: { a: server } });
+    const { clock, pool, emitted } = setUp({ servers: { a: server } });
     const client = await RawClient.connect((await pool.getServer('a')).transport);
     const done = pool.restart('a', { timeout: 500 });
     await clock.advanceAndFlush(500);
     await done;
     expect(client.closeCount).toBe(1);
-    expect(told.some(({ event }) => event === 'lease:reclaimed')).toBe(true);
+    expect(emitted.some(({ event }) => event === 'lease:reclaimed')).toBe(true);
   });
 
   it('[DEF-2] a removed server rejects its waiters, is unknown, and can be added again within the caps', async () => {

@@ -7,14 +7,14 @@ import { flush, outcome, rejection } from '../helpers/until.js';
 const server = { command: 'fake' };
 
 describe('a crash', () => {
-  it('[DEATH-1] whose first sign is a closed pipe is told as a crash, with its code', async () => {
-    const { pool, launcher, told } = setUp({ servers: { a: server } });
+  it('[DEATH-1] whose first sign is a closed pipe is reported as a crash, with its code', async () => {
+    const { pool, launcher, emitted } = setUp({ servers: { a: server } });
     const client = await RawClient.connect((await pool.getServer('a')).transport);
     launcher.last.stdin.destroy(new Error('EPIPE'));
     expect(await rejection(client.request('tools/list'))).toMatchObject({ code: 'SERVER_EXITED' });
     launcher.last.exit({ exitCode: 3 });
     await client.closed;
-    expect(told).toContainEqual({
+    expect(emitted).toContainEqual({
       event: 'server:exited',
       payload: expect.objectContaining({ exitCode: 3, unexpected: true }),
     });
@@ -54,7 +54,7 @@ describe('a crash', () => {
 
 describe('leases', () => {
   it('[LEASE-1] a silent one is taken back when somebody waits, and not before', async () => {
-    const { clock, pool, told } = setUp({ servers: { a: { ...server, maxInstances: 1, leaseIdleTimeout: 1_000 } } });
+    const { clock, pool, emitted } = setUp({ servers: { a: { ...server, maxInstances: 1, leaseIdleTimeout: 1_000 } } });
     const lease = await pool.getServer('a');
     const client = await RawClient.connect(lease.transport);
     await clock.advanceAndFlush(5_000);
@@ -67,7 +67,7 @@ describe('leases', () => {
     expect(client.closeCount).toBe(1);
     expect(((await rejection(client.request('ping'))) as PoolError).code).toBe('LEASE_RECLAIMED');
     expect(next.pid).toBe(lease.pid);
-    expect(told.filter(({ event }) => event === 'lease:reclaimed')).toHaveLength(1);
+    expect(emitted.filter(({ event }) => event === 'lease:reclaimed')).toHaveLength(1);
   });
 
   it('[LEASE-1] one whose server works on an answer is not silent', async () => {
@@ -111,10 +111,10 @@ describe('leases', () => {
     expect(pool.metrics().reclaimed).toBe(2);
   });
 
-  it('[LEASE-2] one held for longer than leakDetection is told once, with the stack of its borrower', async () => {
-    const { clock, pool, told } = setUp({ servers: { a: server }, leakDetection: 1_000 });
+  it('[LEASE-2] one held for longer than leakDetection is reported once, with the stack of its borrower', async () => {
+    const { clock, pool, emitted } = setUp({ servers: { a: server }, leakDetection: 1_000 });
     const lease = await pool.getServer('a');
-    const leaks = () => told.filter(({ event }) => event === 'lease:leaked');
+    const leaks = () => emitted.filter(({ event }) => event === 'lease:leaked');
     await clock.advanceAndFlush(999);
     expect(leaks()).toEqual([]);
     await clock.advanceAndFlush(5_000);
@@ -136,7 +136,7 @@ describe('leases', () => {
     expect(await lease.ended).toBeUndefined();
   });
 
-  it('[LEASE-3] its end, asked for while its client is told of it, is the end of the process', async () => {
+  it('[LEASE-3] its end, asked for while its client learns of it, is the end of the process', async () => {
     const { pool, launcher } = setUp({ servers: { a: { ...server, reuse: 'never' } } });
     const lease = await pool.getServer('a');
     await RawClient.connect(lease.transport);

@@ -103,7 +103,7 @@ describe('a plan of a shutdown', () => {
   });
 
   it('[PLAN-1] tells what is being ended already, and what could not be', async () => {
-    const { pool, launcher, told } = setUp(
+    const { pool, launcher, emitted } = setUp(
       { servers: { a: { command: 'fake', maxInstances: 2 } }, cleanup: { retries: 0 } },
       { end: false },
     );
@@ -113,7 +113,7 @@ describe('a plan of a shutdown', () => {
     two.release();
     await flush();
     launcher.servers[0]?.survive();
-    await until('it is quarantined', () => told.some(({ event }) => event === 'server:quarantined'));
+    await until('it is quarantined', () => emitted.some(({ event }) => event === 'server:quarantined'));
     const { ends } = plan(pool, 'shutdown');
     expect(ends.map(({ state, reason }) => [state, reason]).sort()).toEqual([
       ['quarantined', 'restart'],
@@ -128,7 +128,7 @@ describe('a plan of the room that could be made', () => {
   const server = { command: 'fake' };
 
   it('[PLAN-1] [PLAN-2] is what then happens: idle ones, surplus starts, then silent leases', async () => {
-    const { pool, clock, launcher, told } = setUp({
+    const { pool, clock, launcher, emitted } = setUp({
       servers: {
         a: server,
         b: server,
@@ -175,13 +175,13 @@ describe('a plan of the room that could be made', () => {
     expect(ends[4]?.leases[0]?.silent).toBeGreaterThanOrEqual(5_000);
 
     launcher.auto = { ...launcher.auto, initialize: true };
-    told.length = 0;
+    emitted.length = 0;
     // Nine of them need all the room there is, one after the other.
     const callers = Array.from({ length: 9 }, () => pool.getServer('new'));
     await until('all but one have a server', () => pool.status().servers.new?.instances.length === 9);
-    const stopped = told.flatMap(({ event, payload }) => (event === 'server:stopping' ? [payload] : []));
+    const stopped = emitted.flatMap(({ event, payload }) => (event === 'server:stopping' ? [payload] : []));
     expect(whoAndWhy(stopped)).toEqual(whoAndWhy(ends));
-    const reclaimed = told.flatMap(({ event, payload }) => (event === 'lease:reclaimed' ? [payload.leaseId] : []));
+    const reclaimed = emitted.flatMap(({ event, payload }) => (event === 'lease:reclaimed' ? [payload.leaseId] : []));
     expect(reclaimed).toEqual(ends.flatMap(({ leases }) => leases.map(({ leaseId }) => leaseId)));
     for (const lease of await Promise.all(callers)) lease.release();
     await warming.catch(() => {});

@@ -36,7 +36,7 @@ describe('waiting', () => {
   });
 
   it('[QUEUE-4] one caller more than maxWaiting is refused at once; starting servers do not count', async () => {
-    const { pool, told } = setUp({ servers: { a: { ...server, maxInstances: 1 } }, maxWaiting: 1 });
+    const { pool, emitted } = setUp({ servers: { a: { ...server, maxInstances: 1 } }, maxWaiting: 1 });
     const lease = await pool.getServer('a');
     const waiting = pool.getServer('a');
     const refused = (await rejection(pool.getServer('a'))) as PoolError;
@@ -44,7 +44,7 @@ describe('waiting', () => {
     expect(refused.message).toContain('maxWaiting');
     lease.release();
     (await waiting).release();
-    expect(told.map(({ event }) => event)).toEqual([
+    expect(emitted.map(({ event }) => event)).toEqual([
       'queue:waiting',
       'queue:served',
       'queue:waiting',
@@ -70,7 +70,7 @@ describe('waiting', () => {
     lease.release();
   });
 
-  it('[QUEUE-1] learn of their leases in that order, also one that calls while another is told to wait', async () => {
+  it('[QUEUE-1] learn of their leases in that order, also one that calls while another starts to wait', async () => {
     const { pool } = setUp({ servers: { a: { ...server, maxInstances: 2 } } });
     const learnt: string[] = [];
     const call = (who: string) => pool.getServer('a').then(() => learnt.push(who));

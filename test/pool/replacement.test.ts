@@ -4,7 +4,7 @@ import { flush, outcome, rejection } from '../helpers/until.js';
 
 describe('replacement of a shared server', () => {
   it('[FAIL-5] starts the new process first, moves the leases, and lets the old one finish', async () => {
-    const { pool, launcher, told } = setUp({ servers: { a: shared } }, { answer: false });
+    const { pool, launcher, emitted } = setUp({ servers: { a: shared } }, { answer: false });
     const [one] = await leases(pool, 1);
     const slow = one?.client.request('tools/call', { name: 'slow' }) ?? Promise.resolve();
     await flush();
@@ -20,7 +20,7 @@ describe('replacement of a shared server', () => {
     await restarted;
     expect(old?.alive).toBe(false);
     expect(one?.client.closeCount).toBe(0);
-    expect(told.filter(({ event }) => event === 'server:restarted')).toHaveLength(1);
+    expect(emitted.filter(({ event }) => event === 'server:restarted')).toHaveLength(1);
     expect(pool.metrics().restarts).toBe(0);
   });
 

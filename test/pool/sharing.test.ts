@@ -146,7 +146,7 @@ describe('shared leases', () => {
   });
 
   it('[SHARE-6] a client that counts on undeclared capabilities causes one warning that names the option', async () => {
-    const { pool, told } = setUp({
+    const { pool, emitted } = setUp({
       servers: { a: shared, b: { command: 'fake', clientCapabilities: { roots: {} } } },
     });
     const connect = async (name: string, capabilities: object) => {
@@ -157,7 +157,7 @@ describe('shared leases', () => {
     await connect('a', { sampling: {}, experimental: {} });
     await connect('a', { sampling: {} });
     await connect('b', { roots: {}, elicitation: {} });
-    const warnings = told.flatMap(({ event, payload }) => (event === 'capability:undeclared' ? [payload] : []));
+    const warnings = emitted.flatMap(({ event, payload }) => (event === 'capability:undeclared' ? [payload] : []));
     expect(warnings).toMatchObject([
       { name: 'a', capabilities: ['sampling'], message: expect.stringContaining('docs/sharing.md') },
       { name: 'b', capabilities: ['elicitation'], message: expect.stringContaining('clientCapabilities') },

@@ -116,7 +116,7 @@ describe('the end of a pool', () => {
   });
 
   it('[PROOF-1] what survives is quarantined: its slot stays taken until it is dead', async () => {
-    const { pool, launcher, clock, told } = setUp(
+    const { pool, launcher, clock, emitted } = setUp(
       { servers: { a: { ...server, maxInstances: 1 } }, cleanup: { retries: 0 } },
       { end: false },
     );
@@ -127,7 +127,7 @@ describe('the end of a pool', () => {
     await flush();
     last.survive();
     await flush();
-    expect(told.some(({ event }) => event === 'server:quarantined')).toBe(true);
+    expect(emitted.some(({ event }) => event === 'server:quarantined')).toBe(true);
     expect(pool.status()).toMatchObject({ processes: 1, waiting: 1 });
     last.auto = { ...last.auto, end: true };
     await clock.advanceAndFlush(29_999);

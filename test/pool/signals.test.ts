@@ -63,8 +63,8 @@ describe('handleSignals', () => {
     async () => {
       const { child, result, stdout } = startHost(host().replaceAll('EOF', '100'), { before: AS_INIT });
       await until('it is ready', () => stdout().includes('ready 1'));
-      const [init] = descendants(child.pid);
-      process.kill(init?.pid ?? 0, 'SIGTERM');
+      const init = await until('process 1 is seen', () => descendants(child.pid)[0]);
+      process.kill(init.pid, 'SIGTERM');
       const ended = await result;
       expect([ended.code, ended.stderr]).toEqual([143, '']);
       expect(ended.stdout.match(/closed \d graceful 0/g)).toHaveLength(2);

@@ -6,7 +6,7 @@ import { flush, rejection } from '../helpers/until.js';
 const server = { command: 'fake' };
 
 describe('tenants and owners', () => {
-  it('[TENANT-1] the failed start of one is never told to another', async () => {
+  it('[TENANT-1] the failed start of one is never reported to another', async () => {
     const { clock, pool, launcher } = setUp({ servers: { a: { ...server, maxInstances: 1 } } }, { initialize: false });
     const alice = codeOf(pool.getServer('a', { tenant: 'alice' }));
     await flush();

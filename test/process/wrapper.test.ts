@@ -185,6 +185,6 @@ describe('a server behind the wrapper', () => {
   it('[MARK-8] starts with the shell of this machine', async () => {
     expect(usableShell()).toMatchObject({ path: '/bin/sh' });
     const server = launch({ command: 'true' });
-    await until('it ended', () => server.told.includes('exit'));
+    await until('it ended', () => server.reported.includes('exit'));
   });
 });

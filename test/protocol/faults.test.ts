@@ -214,7 +214,7 @@ describe('a fault of this library', () => {
   });
 });
 
-it('[FAULT-3] what the handler of a client throws is told to the client, and is no fault of this library', async () => {
+it('[FAULT-3] what the handler of a client throws is reported to the client, and is no fault of this library', async () => {
   const { client, server, call, wireId, faults } = await waiting({ sharing: 'shared' });
   const thrown = new Error('by the client');
   const { onmessage } = client.transport;

@@ -1,19 +1,14 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { MCPServerPool } from '../../src/index.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
 import { RawClient } from '../helpers/client.js';
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher, type FakeServer } from '../helpers/fake-launcher.js';
+import { assertWithin, propertyRuns } from '../helpers/properties.js';
 import { flush } from '../helpers/until.js';
 
 // Messages of a server as no server should write them: each part may have any shape, at any time.
-
-const explore = (numRuns: number) => ({
-  numRuns: Number(process.env.INTERLEAVINGS ?? numRuns),
-  interruptAfterTimeLimit: 20_000,
-  markInterruptAsFailure: false,
-});
 
 /** Stands for a value that is nested deeper than most code can follow; only text can say it. */
 const DEEP = '@deep@';
@@ -132,9 +127,11 @@ async function run(
   }
 }
 
+vi.setConfig({ testTimeout: propertyRuns(200).testTimeout });
+
 describe.each(['shared', 'exclusive', 'dedicated'] as const)('a server that is %s', (sharing) => {
   it('[FAULT-3] may write messages of any shape: none is a fault, and later calls are answered', async () => {
-    await fc.assert(
+    await assertWithin(
       fc.asyncProperty(fc.array(message, { minLength: 1, maxLength: 20 }), (messages) =>
         run({ sharing, retryTools: 'annotated', clientCapabilities: { sampling: {} } }, async ({ pool, launcher }) => {
           const lease = await pool.getServer('a');
@@ -150,12 +147,12 @@ describe.each(['shared', 'exclusive', 'dedicated'] as const)('a server that is %
           expect(server.alive).toBe(true);
         }),
       ),
-      explore(200),
+      propertyRuns(200),
     );
   });
 
   it('[FAULT-3] may answer initialize with anything: it is no fault', async () => {
-    await fc.assert(
+    await assertWithin(
       fc.asyncProperty(fc.oneof(fc.record({ result }), fc.record({ error })), (answer) =>
         run({ sharing, startTimeout: 100 }, async ({ pool, launcher, clock }) => {
           launcher.auto = { ...launcher.auto, initialize: false };
@@ -176,13 +173,13 @@ describe.each(['shared', 'exclusive', 'dedicated'] as const)('a server that is %
           await flush();
         }),
       ),
-      explore(100),
+      propertyRuns(100),
     );
   });
 });
 
 it('[FAULT-3] a process that takes over may answer the requests of the pool with anything', async () => {
-  await fc.assert(
+  await assertWithin(
     fc.asyncProperty(fc.array(result, { minLength: 1, maxLength: 5 }), (results) =>
       run({ sharing: 'shared', retryTools: 'annotated' }, async ({ pool, launcher, clock }) => {
         const lease = await pool.getServer('a');
@@ -211,6 +208,6 @@ it('[FAULT-3] a process that takes over may answer the requests of the pool with
         expect(await client.request('tools/call', { name: 'y' }, 'last')).toEqual({ echo: { name: 'y' } });
       }),
     ),
-    explore(100),
+    propertyRuns(100),
   );
 });

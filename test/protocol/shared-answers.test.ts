@@ -134,12 +134,12 @@ describe('what a shared server need not be asked', () => {
   });
 
   it('[SHARE-3] tells which capabilities a client counts on in vain, once for each initialize', async () => {
-    const { a, b, told } = shared({ clientCapabilities: { roots: {} } });
+    const { a, b, reported } = shared({ clientCapabilities: { roots: {} } });
     await a.at.send(request(1, 'initialize', { capabilities: { experimental: {} } }));
     await b.at.send(request(1, 'initialize'));
-    expect(told.undeclared).toEqual([]);
+    expect(reported.undeclared).toEqual([]);
     await a.at.send(request(1, 'initialize', { capabilities: { sampling: {}, roots: {}, elicitation: {} } }));
-    expect(told.undeclared).toEqual(['roots', 'sampling', 'elicitation']);
+    expect(reported.undeclared).toEqual(['roots', 'sampling', 'elicitation']);
   });
 
   it('[SHARE-1] keeps roots/list_changed of one client from the server, and passes other notifications on', async () => {

@@ -279,7 +279,7 @@ describe('a shared server whose process is lost', () => {
   }
 
   it('[FAIL-2] tells all sessions and the pool that the next process has other tools', async () => {
-    const { a, b, mux, upstream, start, told } = await knowing([tool('kept'), tool('gone')], [tool('other')]);
+    const { a, b, mux, upstream, start, reported } = await knowing([tool('kept'), tool('gone')], [tool('other')]);
     mux.lose(upstream, crash);
     const next = start();
     next.connect();
@@ -288,27 +288,27 @@ describe('a shared server whose process is lost', () => {
     await next.says(answer(first?.id, { ...tools(tool('kept')), nextCursor: 'more' }));
     const [second] = await next.sent();
     expect(second).toMatchObject({ method: 'tools/list', params: { cursor: 'more' } });
-    expect(told.tools).toEqual([]);
+    expect(reported.tools).toEqual([]);
     await next.says(answer(second?.id, tools(tool('new'), { ...tool('other'), description: 'now with words' })));
-    expect(told.tools).toEqual([{ lost: ['gone'], added: ['new'], changed: ['other'] }]);
+    expect(reported.tools).toEqual([{ lost: ['gone'], added: ['new'], changed: ['other'] }]);
     for (const { ear } of [a, b]) expect(ear.heard).toEqual([note('tools/list_changed')]);
   });
 
   it('[FAIL-2] tells nobody when the tools are the same, in any order and any pages', async () => {
-    const { a, b, mux, upstream, start, told } = await knowing([tool('x'), tool('y')], [tool('z')]);
+    const { a, b, mux, upstream, start, reported } = await knowing([tool('x'), tool('y')], [tool('z')]);
     mux.lose(upstream, crash);
     const next = start();
     next.connect();
     await next.says(answer(ids(await next.sent())[0], tools(tool('z'), tool('y'), tool('x'))));
     expect(await next.sent()).toEqual([]);
-    expect(told.tools).toEqual([]);
+    expect(reported.tools).toEqual([]);
     expect([...a.ear.heard, ...b.ear.heard]).toEqual([]);
     // What was learnt is compared with the next, although no session has asked in between.
     mux.lose(next.upstream, crash);
     const third = start();
     third.connect();
     await third.says(failure(ids(await third.sent())[0], -32_601));
-    expect(told.tools).toEqual([{ lost: ['z', 'y', 'x'], added: [], changed: [] }]);
+    expect(reported.tools).toEqual([{ lost: ['z', 'y', 'x'], added: [], changed: [] }]);
   });
 
   it('[FAIL-2] asks for no tools that nobody knows: never listed, not to the end, or changed since', async () => {
@@ -318,17 +318,17 @@ describe('a shared server whose process is lost', () => {
     await half.says(answer(ids(await half.sent())[0], { ...tools(tool('x')), nextCursor: 'more' }));
     const changed = await knowing([tool('x')]);
     await changed.says(note('tools/list_changed'));
-    for (const { mux, upstream, start, told } of [never, half, changed]) {
+    for (const { mux, upstream, start, reported } of [never, half, changed]) {
       mux.lose(upstream, crash);
       const next = start();
       next.connect();
       expect(await next.sent()).toEqual([]);
-      expect(told.tools).toEqual([]);
+      expect(reported.tools).toEqual([]);
     }
   });
 
   it('[FAIL-2] compares the tools although a process was lost before it told its own', async () => {
-    const { a, mux, upstream, start, told } = await knowing([tool('x')]);
+    const { a, mux, upstream, start, reported } = await knowing([tool('x')]);
     mux.lose(upstream, crash);
     const next = start();
     next.connect();
@@ -338,12 +338,12 @@ describe('a shared server whose process is lost', () => {
     third.connect();
     const [asked] = await third.sent();
     if (asked) await third.says(answer(asked.id, tools(tool('y'))));
-    expect(told.tools).toEqual([{ lost: ['x'], added: ['y'], changed: [] }]);
+    expect(reported.tools).toEqual([{ lost: ['x'], added: ['y'], changed: [] }]);
     expect(a.ear.heard).toEqual([note('tools/list_changed')]);
   });
 
   it('[FAIL-2] [FAIL-3] compares the tools that a replaced process has told late', async () => {
-    const { a, start, told, sent, says } = shared();
+    const { a, start, reported, sent, says } = shared();
     await a.at.send(request(1, 'tools/list', {}));
     const [late] = ids(await sent());
     const next = start();
@@ -351,7 +351,7 @@ describe('a shared server whose process is lost', () => {
     await says(answer(late, tools(tool('x'))));
     const [asked] = await next.sent();
     if (asked) await next.says(answer(asked.id, tools(tool('y'))));
-    expect(told.tools).toEqual([{ lost: ['x'], added: ['y'], changed: [] }]);
+    expect(reported.tools).toEqual([{ lost: ['x'], added: ['y'], changed: [] }]);
     expect(a.ear.heard).toEqual([answer(1, tools(tool('x'))), note('tools/list_changed')]);
   });
 

@@ -285,7 +285,7 @@ class World {
       expect(at.openRequests).toBe(0);
     }
     expect(this.#all.hold.count).toBe(0);
-    expect(this.#all.told.tools).toEqual([]);
+    expect(this.#all.reported.tools).toEqual([]);
     expect(this.#failures).toEqual([]);
   }
 

@@ -18,40 +18,40 @@ afterEach(async () => {
   for (const end of cleanUp.splice(0)) await end();
 });
 
-/** An instance of a server without a process, and everything that it tells. */
+/** An instance of a server without a process, and everything that it reports. */
 function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> = {}) {
   const launcher = new FakeLauncher(auto);
   const clock = new ManualClock();
   const registry = new ProcessRegistry(new FakeTable());
   const cleanup = new CleanupQueue({ retries: 0 });
-  const hold = new KeepAlive();
-  const told: string[] = [];
+  const keepAlive = new KeepAlive();
+  const reported: string[] = [];
   const errors: PoolError[] = [];
-  /** As the pool does: whoever leased it learns why it is lost. */
+  /** As the pool does: the lease learns why it is lost. */
   const lost = { push: (error: PoolError) => lessees.get(instance)?.(error) };
   const instance = new ServerInstance(
     define({ command: 'node', startTimeout: 1_000, ...policy }),
     { tenant: undefined, owner: undefined },
-    { launcherFor: () => launcher, clock, registry, cleanup, hold, writeBudget: new WriteBudget(1_000_000) },
+    { launcherFor: () => launcher, clock, registry, cleanup, keepAlive, writeBudget: new WriteBudget(1_000_000) },
     {
       run: (operation) => operation(),
       afterwards: (task) => task(),
-      onReady: () => told.push('ready'),
+      onReady: () => reported.push('ready'),
       onStartFailed: (_instance, error) => {
-        told.push(`failed ${error.code}`);
+        reported.push(`failed ${error.code}`);
         errors.push(error);
       },
-      onStopping: (_instance, reason) => told.push(`stopping ${reason}`),
+      onStopping: (_instance, reason) => reported.push(`stopping ${reason}`),
       onExited: (_instance, { exitCode, signal }, unexpected) =>
-        told.push(`exited ${exitCode ?? signal}${unexpected ? ' unexpected' : ''}`),
-      onStopped: () => told.push('stopped'),
-      onQuarantined: (_instance, { survivors }) => told.push(`quarantined with ${survivors.length}`),
-      onInternalError: (_instance, error) => told.push(`fault ${error.code}`),
+        reported.push(`exited ${exitCode ?? signal}${unexpected ? ' unexpected' : ''}`),
+      onStopped: () => reported.push('stopped'),
+      onQuarantined: (_instance, { survivors }) => reported.push(`quarantined with ${survivors.length}`),
+      onInternalError: (_instance, error) => reported.push(`fault ${error.code}`),
       onLost: (_instance, error) => lost.push(error),
       isAwaited: () => false,
       onUndeclared: () => {},
       onToolsChanged: () => {},
-      onStderrLine: (_instance, line) => told.push(`stderr ${line}`),
+      onStderrLine: (_instance, line) => reported.push(`stderr ${line}`),
       wantsStderr: () => true,
     },
   );
@@ -59,9 +59,9 @@ function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> 
     for (const server of launcher.living) server.exit();
     await cleanup.whenIdle();
     await flush();
-    hold.dispose();
+    keepAlive.dispose();
   });
-  return { instance, launcher, clock, registry, cleanup, told, errors };
+  return { instance, launcher, clock, registry, cleanup, reported, errors };
 }
 
 async function ready(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> = {}) {
@@ -100,17 +100,17 @@ describe('a start', () => {
   });
 
   it('[ROUTE-5] is ready when initialize was answered, which is sent once', async () => {
-    const { instance, told, server, clock } = await ready();
+    const { instance, reported, server, clock } = await ready();
     await flush();
     expect(server.received.map(({ method }) => method)).toEqual(['initialize', 'notifications/initialized']);
     const { client } = await lease(instance);
     expect(server.received).toHaveLength(2);
     expect(await client.request('tools/list')).toEqual({ echo: undefined });
-    expect(told).toEqual(['ready']);
+    expect(reported).toEqual(['ready']);
     expect(clock.pending).toBe(0);
   });
 
-  it('[ROUTE-9] of a dedicated server is ready when it runs: who leases it initializes it', async () => {
+  it('[ROUTE-9] of a dedicated server is ready when it runs: its client initializes it', async () => {
     const { instance, server } = await ready({ initialize: false }, { sharing: 'dedicated' });
     expect(server.received).toEqual([]);
     const connecting = lease(instance);
@@ -125,21 +125,21 @@ describe('a start', () => {
   });
 
   it('[START-2] that the launcher refuses is stopped at once, and nothing of it is registered', () => {
-    const { instance, launcher, registry, told, clock } = setUp();
+    const { instance, launcher, registry, reported, clock } = setUp();
     launcher.onLaunch = () => {
       throw new PoolError('COMMAND_NOT_FOUND', 'no such command');
     };
     expect(() => instance.start()).toThrowError(expect.objectContaining({ code: 'COMMAND_NOT_FOUND' }));
     expect(instance.state).toBe('stopped');
-    expect([registry.size, clock.pending, told]).toEqual([0, 0, []]);
+    expect([registry.size, clock.pending, reported]).toEqual([0, 0, []]);
   });
 
   it('[START-2] that the operating system refuses is stopped at once', async () => {
-    const { instance, launcher, registry, told, clock } = setUp({ spawn: false });
+    const { instance, launcher, registry, reported, clock } = setUp({ spawn: false });
     instance.start();
     launcher.last.refuse(new PoolError('SPAWN_FAILED', 'EAGAIN'));
     await instance.ended;
-    expect(told).toEqual(['failed SPAWN_FAILED', 'stopped']);
+    expect(reported).toEqual(['failed SPAWN_FAILED', 'stopped']);
     expect([instance.state, registry.size, clock.pending, launcher.last.ends]).toEqual(['stopped', 0, 0, []]);
   });
 
@@ -178,24 +178,24 @@ describe('a start', () => {
         last.exit({ exitCode: 0 });
       },
     ],
-  ])('[START-2] [SPAWN-1] that %s is told once as %s, and ended', async (_what, code, auto, happens) => {
-    const { instance, launcher, registry, told, errors, clock } = setUp(auto, { maxMessageMB: 1 });
+  ])('[START-2] [SPAWN-1] that %s is reported once as %s, and ended', async (_what, code, auto, happens) => {
+    const { instance, launcher, registry, reported, errors, clock } = setUp(auto, { maxMessageMB: 1 });
     instance.start();
     await until('it is asked', () => launcher.last.received.length > 0);
     happens(launcher);
     await flush();
     clock.advance(1_000);
     await instance.ended;
-    expect(told.filter((what) => what.startsWith('failed'))).toEqual([`failed ${code}`]);
-    expect(told.at(-1)).toBe('stopped');
-    expect(told).not.toContain('ready');
+    expect(reported.filter((what) => what.startsWith('failed'))).toEqual([`failed ${code}`]);
+    expect(reported.at(-1)).toBe('stopped');
+    expect(reported).not.toContain('ready');
     expect(errors[0]).toBeInstanceOf(PoolError);
     expect(errors[0]?.data).toMatchObject({ name: 'test', instanceId: instance.id, pid: launcher.last.pid });
     expect([launcher.living, registry.size, clock.pending]).toEqual([[], 0, 0]);
   });
 
   it('[START-3] that is stopped while it starts never becomes ready, whatever still comes', async () => {
-    const { instance, launcher, told, clock } = setUp({ spawn: false, initialize: false, end: false });
+    const { instance, launcher, reported, clock } = setUp({ spawn: false, initialize: false, end: false });
     instance.start();
     const server = launcher.last;
     server.spawned();
@@ -208,11 +208,11 @@ describe('a start', () => {
     expect(instance.state).toBe('stopping');
     server.exit({ signal: 'SIGTERM' });
     expect(await stopping).toMatchObject({ confirmed: true });
-    expect(told).toEqual(['stopping unwanted', 'exited SIGTERM', 'stopped']);
+    expect(reported).toEqual(['stopping unwanted', 'exited SIGTERM', 'stopped']);
   });
 
   it('[START-3] that is stopped before it runs does not initialize later', async () => {
-    const { instance, launcher, told } = setUp({ spawn: false, end: false });
+    const { instance, launcher, reported } = setUp({ spawn: false, end: false });
     instance.start();
     void instance.stop('unwanted');
     launcher.last.spawned();
@@ -220,13 +220,13 @@ describe('a start', () => {
     expect(launcher.last.received).toEqual([]);
     launcher.last.exit();
     await instance.ended;
-    expect(told).toEqual(['stopping unwanted', 'exited 0', 'stopped']);
+    expect(reported).toEqual(['stopping unwanted', 'exited 0', 'stopped']);
   });
 });
 
 describe('an end', () => {
-  it.each([0, 1])('[DEATH-1] that nobody asked for is a crash, with code %i', async (exitCode) => {
-    const { instance, server, told, registry } = await ready({ answer: false });
+  it.each([0, 1])('[DEATH-1] that the pool did not ask for is a crash, with code %i', async (exitCode) => {
+    const { instance, server, reported, registry } = await ready({ answer: false });
     const { client, ended } = await lease(instance);
     const lost = rejection(client.request('tools/call', { name: 'x' }));
     await flush();
@@ -240,7 +240,7 @@ describe('an end', () => {
     });
     expect(client.closeCount).toBe(1);
     expect(ended).toMatchObject([{ code: 'SERVER_EXITED', data: { exitCode, stderrTail: 'last words\n' } }]);
-    expect(told).toEqual([
+    expect(reported).toEqual([
       'ready',
       'stderr last words',
       'stopping crashed',
@@ -269,46 +269,46 @@ describe('an end', () => {
   });
 
   it('[PROOF-1] that could not be proven is quarantined, and stays in the registry until it is', async () => {
-    const { instance, server, told, registry } = await ready({ end: false });
+    const { instance, server, reported, registry } = await ready({ end: false });
     const stopping = instance.stop('idle');
-    await until('it is told to end', () => server.ending);
+    await until('it is asked to end', () => server.ending);
     server.survive();
     expect(await stopping).toMatchObject({ confirmed: false, survivors: [{ pid: server.pid }] });
     expect([instance.state, registry.size]).toEqual(['quarantined', 1]);
     const checking = instance.recheck();
-    await until('it is told to end again', () => server.ending);
+    await until('it is asked to end again', () => server.ending);
     server.exit({ signal: 'SIGKILL' });
     expect(await checking).toMatchObject({ confirmed: true });
     await until('it is stopped', () => instance.state === 'stopped');
     expect(registry.size).toBe(0);
-    expect(told).toEqual(['ready', 'stopping idle', 'quarantined with 1', 'exited SIGKILL', 'stopped']);
+    expect(reported).toEqual(['ready', 'stopping idle', 'quarantined with 1', 'exited SIGKILL', 'stopped']);
   });
 
-  it('[NOISE-4] [NOISE-5] comes when the protocol is broken, and tells the client why', async () => {
+  it('[NOISE-4] [NOISE-5] comes when the protocol is broken, and the client learns why', async () => {
     const tooLarge = await ready({}, { maxMessageMB: 1 });
     const one = await lease(tooLarge.instance);
     tooLarge.server.say(`${'x'.repeat(2_000_000)}\n`);
     await tooLarge.instance.ended;
     expect(one.ended).toMatchObject([{ code: 'MESSAGE_TOO_LARGE', data: { instanceId: tooLarge.instance.id } }]);
     expect(one.client.closeCount).toBe(1);
-    expect(tooLarge.told).toContain('stopping broken');
+    expect(tooLarge.reported).toContain('stopping broken');
 
     const deaf = await ready();
     const two = await lease(deaf.instance);
     deaf.server.stdin.destroy(new Error('EPIPE'));
     expect(await rejection(two.client.request('tools/list'))).toMatchObject({ code: 'SERVER_EXITED' });
     // Mostly a pipe closes because the process exits: only when that does not follow, it is broken.
-    expect(deaf.told).toEqual(['ready']);
+    expect(deaf.reported).toEqual(['ready']);
     deaf.clock.advance(200);
     await deaf.instance.ended;
     expect(two.client.closeCount).toBe(1);
-    expect(deaf.told).toContain('stopping broken');
+    expect(deaf.reported).toContain('stopping broken');
   });
 
   it('[END-3] that is an emergency hurries one that is graceful', async () => {
     const { instance, server } = await ready({ end: false });
     void instance.stop('shutdown');
-    await until('it is told to end', () => server.ending);
+    await until('it is asked to end', () => server.ending);
     expect(server.ends[0]?.signal?.aborted).toBe(false);
     void instance.stop('shutdown', 'emergency');
     expect(server.ends[0]?.signal?.aborted).toBe(true);
@@ -317,13 +317,13 @@ describe('an end', () => {
   });
 
   it('[LEASE-3] of a session leaves the process alone', async () => {
-    const { instance, server, told } = await ready();
+    const { instance, server, reported } = await ready();
     const { client, session } = await lease(instance);
     await client.request('tools/list');
     session.end({ asked: true, error: () => new PoolError('LEASE_RELEASED', 'released') })();
     expect(client.closeCount).toBe(1);
     expect(await rejection(client.request('tools/list'))).toMatchObject({ code: 'LEASE_RELEASED' });
-    expect([instance.state, server.alive, told]).toEqual(['ready', true, ['ready']]);
+    expect([instance.state, server.alive, reported]).toEqual(['ready', true, ['ready']]);
     const next = await lease(instance);
     expect(await next.client.request('tools/list')).toBeDefined();
   });

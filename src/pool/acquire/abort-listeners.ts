@@ -3,7 +3,7 @@ interface Listened<T> {
   readonly listener: () => void;
 }
 
-/** One listener for all callers of a signal: Node warns of a leak when one signal has more than ten. */
+/** Adds one listener for all callers with the same signal: Node warns of a leak when a signal has more than ten listeners. */
 export class AbortListeners<T> {
   readonly #signals = new Map<AbortSignal, Listened<T>>();
 

@@ -15,15 +15,15 @@ import { type LeaseRequest, type OnGiveUp, Waiter, WaitingClass, WaitingServer }
 
 export interface AcquireQueueDeps {
   readonly clock: Clock;
-  readonly hold: KeepAlive;
+  readonly keepAlive: KeepAlive;
   readonly dueTimes: DueTimes;
   readonly fleet: Fleet;
   readonly events: LeaseEvents;
 }
 
 /**
- * Callers that wait, in order of arrival, by class. Each leaves exactly once: served, or rejected. To add, to take out and
- * to find the next costs O(log n), however many wait.
+ * The callers that wait, in order of arrival, by class. Each leaves exactly once: served or rejected. Adding a caller, taking
+ * one out and finding the next one cost O(log n).
  */
 export class AcquireQueue {
   readonly #deps: AcquireQueueDeps;
@@ -32,13 +32,13 @@ export class AcquireQueue {
   readonly #servers = new Map<string, WaitingServer>();
   readonly #scopes = new ScopeIndex<Waiter>();
   readonly #aborts = new AbortListeners<Waiter>();
-  /** Objects that are never used: without any, V8 drops the optimized code of their classes (see `LeaseTable`). */
+  /** Unused objects that keep the optimized code of their classes: see `LeaseTable.specimen`. */
   readonly specimens = newSpecimens();
   #arrivals = 0;
   #size = 0;
   #uncovered = 0;
-  /** Servers of which a caller may get something, by the arrival of that caller. */
-  readonly hungry = new Heap<WaitingServer>();
+  /** Servers with a caller for which something may be done, by the arrival number of that caller. */
+  readonly candidates = new Heap<WaitingServer>();
 
   constructor(deps: AcquireQueueDeps) {
     this.#deps = deps;
@@ -49,12 +49,12 @@ export class AcquireQueue {
     return this.#size;
   }
 
-  /** Callers that no start is on its way to. */
+  /** Number of callers for which no start is on the way. */
   get uncovered(): number {
     return this.#uncovered;
   }
 
-  /** Callers that wait for a server. */
+  /** Number of callers that wait for a server. */
   countOf(name: string): number {
     return this.#servers.get(name)?.count ?? 0;
   }
@@ -67,14 +67,14 @@ export class AcquireQueue {
     return false;
   }
 
-  /** Adds a caller to the end. It holds the host open while it waits. */
+  /** Adds a caller to the end. It keeps the host alive while it waits. */
   add(entry: OpenEntry, request: LeaseRequest, stack: string | undefined, onGiveUp: OnGiveUp): Waiter {
-    const { clock, fleet, hold } = this.#deps;
+    const { clock, fleet, keepAlive } = this.#deps;
     const now = clock.now();
     const waiter = new Waiter(entry.name, request, stack, now, ++this.#arrivals, onGiveUp);
     this.#insert(waiter, fleet.classFor(entry, request));
     this.#size += 1;
-    if (this.#size === 1) hold.take();
+    if (this.#size === 1) keepAlive.take();
     this.#deadlines.add(waiter, now, waiter.timeout);
     this.#scopes.add(waiter);
     if (waiter.signal) this.#aborts.add(waiter.signal, waiter, (reason) => onGiveUp(waiter, { abortedBy: reason }));
@@ -89,7 +89,7 @@ export class AcquireQueue {
     this.#deps.events.acquired(lease, waited);
   }
 
-  /** Also for one that has left meanwhile. */
+  /** Does nothing when the caller has left meanwhile. */
   reject(waiter: Waiter, error: PoolError): void {
     if (waiter.queuedIn === undefined) return;
     this.#leave(waiter);
@@ -102,19 +102,19 @@ export class AcquireQueue {
     return Math.round(this.#deps.clock.now() - since);
   }
 
-  /** Those of one owner, or of one tenant. */
+  /** The callers of one owner, or of one tenant. */
   of(by: 'owner' | 'tenant', label: string): Waiter[] {
     return this.#scopes.of(by, label);
   }
 
-  /** Those that wait for one server, or for any: oldest first. */
+  /** The callers of one server, or of all: oldest first. */
   list(name?: string): Waiter[] {
     const servers = name === undefined ? [...this.#servers.values()] : [this.#servers.get(name)];
     const waiters = servers.flatMap((server) => [...(server?.classes ?? [])].flatMap((waiting) => [...waiting]));
     return waiters.sort((a, b) => a.number - b.number);
   }
 
-  /** The first `count` of a class. */
+  /** The first `count` callers of a class. */
   oldest(leaseClass: LeaseClass, count: number): Waiter[] {
     const waiters: Waiter[] = [];
     for (const waiter of this.#classes.get(leaseClass) ?? []) {
@@ -124,12 +124,12 @@ export class AcquireQueue {
     return waiters;
   }
 
-  /** Those of one class. */
+  /** The callers of a class; undefined when none waits. */
   classOf(leaseClass: LeaseClass): WaitingClass | undefined {
     return this.#classes.get(leaseClass);
   }
 
-  /** A definition was changed, and with it perhaps which instances may serve its callers. */
+  /** A changed definition may have another `reuse`, and so other classes for the callers that wait. */
   reclassify(entry: OpenEntry): void {
     const waiters = this.list(entry.name);
     if (waiters.every((waiter) => waiter.queuedIn?.leaseClass.key === reuseKey(entry.definition, waiter))) return;
@@ -137,7 +137,7 @@ export class AcquireQueue {
     for (const waiter of waiters) this.#insert(waiter, this.#deps.fleet.classFor(entry, waiter));
   }
 
-  /** Something of a class changed: counts anew who counts on what, and which of its callers is the next. */
+  /** A class has changed: counts the seats on its starts again, and finds its next caller. */
   refresh(leaseClass: LeaseClass, now: number): void {
     const waiting = this.#classes.get(leaseClass);
     const server = this.#servers.get(leaseClass.entry.name);
@@ -154,24 +154,24 @@ export class AcquireQueue {
     }
   }
 
-  /** Gives a class its place among those whose callers may get something: with a free instance its first, else its next. */
+  /** Updates the place of a class among the candidates. With a free instance its first caller counts, else its next one. */
   rank(waiting: WaitingClass, now: number): void {
-    const { hungry } = waiting.server;
+    const { candidates } = waiting.server;
     const candidate = waiting.leaseClass.hasFree(now) ? waiting.first : waiting.isRefused ? undefined : waiting.next;
-    if (candidate) hungry.set(waiting, candidate.number);
-    else hungry.delete(waiting);
+    if (candidate) candidates.set(waiting, candidate.number);
+    else candidates.delete(waiting);
     this.rankServer(waiting.server);
   }
 
-  /** The callers of a class may get something at clock time `at`, though nothing of it changes until then. */
+  /** Considers a class again at clock time `at`, even if nothing of it has changed until then. */
   lookAgain({ cooled }: WaitingClass, at: number): void {
     this.#deps.dueTimes.set(cooled, at);
   }
 
   rankServer(server: WaitingServer): void {
-    const { first } = server.hungry;
-    if (first === undefined || server.isStuck) this.hungry.delete(server);
-    else this.hungry.set(server, first.rank);
+    const { first } = server.candidates;
+    if (first === undefined || server.isStuck) this.candidates.delete(server);
+    else this.candidates.set(server, first.rank);
   }
 
   #insert(waiter: Waiter, leaseClass: LeaseClass): void {
@@ -181,7 +181,7 @@ export class AcquireQueue {
     this.#uncovered += waiting.uncovered;
     waiting.server.count += 1;
     leaseClass.waiting += 1;
-    // Behind others of its class on a server that has nothing for them, there is nothing to look for.
+    // Saves a search: a server that has nothing for the callers before this one has nothing for it either.
     if (!waiting.server.isStuck || waiting.count === 1) this.#deps.fleet.changed(leaseClass);
   }
 
@@ -191,7 +191,7 @@ export class AcquireQueue {
     if (waiter.signal) this.#aborts.delete(waiter.signal, waiter);
     this.#extract(waiter);
     this.#size -= 1;
-    if (this.#size === 0) this.#deps.hold.drop();
+    if (this.#size === 0) this.#deps.keepAlive.drop();
   }
 
   #extract(waiter: Waiter): void {
@@ -207,7 +207,7 @@ export class AcquireQueue {
     if (waiting.count > 0) return;
     this.#classes.delete(leaseClass);
     this.#deps.dueTimes.delete(waiting.cooled);
-    server.hungry.delete(waiting);
+    server.candidates.delete(waiting);
     server.classes.delete(waiting);
     this.rankServer(server);
     if (server.classes.size === 0) this.#servers.delete(server.entry.name);

@@ -1,21 +1,21 @@
 import type { Limit } from '../events.js';
 
-/** Slots of one budget as one caller sees them: earlier waiters have taken their part already. */
+/** The slots of one budget that are left to one caller: what earlier callers will get is subtracted. */
 export interface Room {
   /** Trees that start, run, stop or are quarantined. */
   readonly used: number;
   readonly limit: number;
-  /** Trees being ended whose slot no earlier waiter counts on. */
+  /** Trees being ended with slots that no earlier caller will get. */
   readonly ending: number;
-  /** Whether a tree could be ended to make room: an idle one, or a start that nobody waits for. */
+  /** Whether a tree could be ended to make room: an idle one, or a start that no caller waits for. */
   readonly evictable: boolean;
 }
 
-/** Everything that matters for one caller. */
+/** All facts that the decision for one caller depends on. */
 export interface Situation {
-  /** An instance that the caller may use: an idle one, or a shared one with room. */
+  /** Whether there is an instance that the caller may use now: an idle one, or a shared one with room. */
   readonly free: boolean;
-  /** Seats on starts that would serve the caller and that no earlier waiter counts on. */
+  /** Seats on starts that would serve the caller, without those that earlier callers will get. */
   readonly starting: number;
   /** The budget of the server: `maxInstances`. */
   readonly server: Room;
@@ -28,23 +28,23 @@ export type Decision =
   | { readonly action: 'spawn' }
   /** End an idle tree, of this server or of any, and wait for its slot. */
   | { readonly action: 'evict'; readonly from: 'server' | 'pool' }
-  /** A start, or a slot that is being freed, will do. */
+  /** A start with a seat for the caller, or a slot that comes free, is on the way. */
   | { readonly action: 'wait'; readonly for: 'start' }
   | { readonly action: 'wait'; readonly for: 'ending' }
-  /** Nothing will do until somebody releases. */
+  /** Nothing can be done before a lease is released. */
   | { readonly action: 'wait'; readonly for: 'release'; readonly limit: Limit };
 
-/** What to do wherever an instance is free. */
+/** The decision whenever an instance is free. */
 export const REUSE: Decision = { action: 'reuse' };
 
-/** What to do for a caller. Asked for the oldest first, whenever something has changed. */
+/** What to do for one caller. Pure. To be asked for the oldest caller first, since what it gets is not left to later ones. */
 export function decide({ free, starting, server, pool }: Situation): Decision {
   if (free) return REUSE;
   if (starting > 0) return { action: 'wait', for: 'start' };
   return makeRoom(server, 'server', 'maxInstances') ?? makeRoom(pool, 'pool', 'maxProcesses') ?? { action: 'spawn' };
 }
 
-/** Undefined when there is room. */
+/** The decision when a budget is full; undefined when it has room. */
 function makeRoom(room: Room, from: 'server' | 'pool', limit: Limit): Decision | undefined {
   if (room.used < room.limit) return undefined;
   if (room.ending > 0) return { action: 'wait', for: 'ending' };

@@ -12,8 +12,8 @@ export interface Expiring {
 const KEPT_LISTS = 16;
 
 /**
- * The deadlines of callers. Those with the same timeout fall due in the order in which they came, so a list for each timeout
- * is enough: to add a caller or to take it out costs the same, however many wait.
+ * The deadlines of callers. Callers with the same timeout fall due in the order of their arrival, so one list for each timeout
+ * is enough, and adding or removing a caller costs O(1).
  */
 export class Deadlines<T extends Expiring> {
   readonly #dueTimes: DueTimes;
@@ -45,7 +45,7 @@ export class Deadlines<T extends Expiring> {
     this.#dueTimes.delete(list);
   }
 
-  /** The first of a list may have left since its time was set: then only the time of the next one is set. */
+  /** May find none expired: the due time of a list is not changed when its first item is deleted. */
   #look(timeout: number, now: number): void {
     const list = this.#lists.get(timeout);
     if (list === undefined) return;
@@ -58,7 +58,7 @@ export class Deadlines<T extends Expiring> {
   }
 }
 
-/** What has the same timeout, in order of its deadlines. */
+/** Items with the same timeout, in order of their deadlines. */
 class DeadlineList<T extends Expiring> implements Due {
   rank = 0;
   place = -1;
@@ -78,7 +78,7 @@ class DeadlineList<T extends Expiring> implements Due {
     this.#last = item;
   }
 
-  /** Does nothing when it is not in the list any more. */
+  /** Does nothing when the item is not in the list. */
   delete(item: T): void {
     const { sooner, later } = item;
     if (sooner === undefined && this.first !== item) return;

@@ -23,10 +23,10 @@ export interface InstanceChangesDeps {
   readonly starts: Starts;
 }
 
-/** How often quarantined trees are looked at again, ms. */
+/** Time after which the pool tries again to end a quarantined tree, in ms. */
 const QUARANTINE_INTERVAL = 30_000;
 
-/** What happens to the instances of a pool: each change is an operation of the scheduler. */
+/** Handles what happens to the instances of a pool. Each change is an operation of the scheduler. */
 export class InstanceChanges implements InstanceObserver<PooledInstance> {
   readonly #operations: Operations;
   readonly #deps: InstanceChangesDeps;
@@ -104,7 +104,7 @@ export class InstanceChanges implements InstanceObserver<PooledInstance> {
     return this.#deps.emitter.listenerCount('server:stderr') > 0;
   }
 
-  /** A tree that could not be ended may be dead by now. */
+  /** A quarantined tree may be dead by now, for example because a hung file system answers again. */
   #recheck(instance: PooledInstance, look: Due, now: number): void {
     if (instance.state !== 'quarantined') return;
     void instance.recheck();

@@ -12,7 +12,7 @@ import type { AcquireQueue } from './acquire-queue.js';
 import { type Decision, decide, REUSE, type Room } from './admission.js';
 import type { Waiter, WaitingClass, WaitingServer } from './waiter.js';
 
-/** What is to be done for the caller that comes next. */
+/** What is to be done for the next caller. */
 export interface Match {
   readonly waiter: Waiter;
   readonly entry: OpenEntry;
@@ -25,19 +25,19 @@ interface Refusal {
 }
 
 /**
- * Finds the oldest caller for which something can be done: asks `admission.decide` for the next of each class, in order of
- * arrival. A slot that comes free is claimed for the caller that it will serve, so two never wait for the same slot. A
- * caller that only a release can help does not hold up those behind it whose server has room.
+ * Finds the oldest caller for which something can be done: asks `admission.decide` for the next caller of each class, in order
+ * of arrival. A slot that comes free is claimed for one caller, so that two callers never wait for the same slot. A caller
+ * that needs a release does not delay later callers of servers that have room.
  */
 export class Matcher {
   readonly #queue: AcquireQueue;
   readonly #fleet: Fleet;
   readonly #breakers: Breakers;
   readonly #clock: Clock;
-  /** Slots that come free on which callers count. */
+  /** Slots that come free and are claimed for callers. */
   #claimed = 0;
   readonly #promised = new Set<WaitingClass>();
-  /** Whether `maxProcesses` leaves nothing for any caller that needs a slot. */
+  /** Whether `maxProcesses` keeps all callers waiting that need a slot. */
   #isFull = false;
 
   constructor(queue: AcquireQueue, fleet: Fleet, breakers: Breakers, clock: Clock) {
@@ -47,7 +47,7 @@ export class Matcher {
     this.#clock = clock;
   }
 
-  /** Forgets the claims of the last search: what they counted on may have changed. */
+  /** Drops the claims of the last search: the slots that come free may be others now. */
   begin(): void {
     if (this.#promised.size === 0) return;
     this.#claimed = 0;
@@ -69,13 +69,13 @@ export class Matcher {
     }
     this.#isFull = false;
     for (;;) {
-      const server = this.#queue.hungry.first;
-      const waiting = server?.hungry.first;
+      const server = this.#queue.candidates.first;
+      const waiting = server?.candidates.first;
       const entry = server?.entry;
       if (!server || !waiting || !isOpen(entry)) return undefined;
       const waiter = waiting.leaseClass.hasFree(now) ? waiting.first : waiting.next;
       if (waiter === undefined) {
-        // What was free when it was ranked has grown too old since.
+        // The instance that was free when the class was ranked has reached its `maxLifetime` since.
         this.#queue.rank(waiting, now);
         continue;
       }
@@ -92,7 +92,7 @@ export class Matcher {
           return undefined;
         } else this.#stop(server);
       } else if (waiting.leaseClass.isServing) {
-        // What runs may come free for it; for a start that is not made no instance is evicted.
+        // A running instance may come free for it. No instance is evicted for a start that the breaker refuses.
         waiting.isRefused = true;
         this.#queue.rank(waiting, now);
         this.#queue.lookAgain(waiting, this.#breakers.retryAt(waiting.leaseClass) ?? Infinity);
@@ -100,7 +100,7 @@ export class Matcher {
     }
   }
 
-  /** The limit that keeps a caller waiting; undefined while a start or a slot is on its way to it. */
+  /** The limit that keeps a caller waiting; undefined while a start or a slot is on the way for it. */
   limitOf(waiter: Waiter): Limit | undefined {
     const waiting = waiter.queuedIn;
     if (waiting === undefined || waiting.isProvided(waiter)) return undefined;
@@ -109,7 +109,7 @@ export class Matcher {
   }
 
   #decide(entry: OpenEntry, waiting: WaitingClass, now: number): Decision {
-    // As `decide` would say, before the rooms are looked at: most callers are served so.
+    // The same as `decide` would return, without the cost of the rooms: the path of most callers.
     if (waiting.leaseClass.hasFree(now)) return REUSE;
     const fleet = this.#fleet;
     const server: Room = {
@@ -124,25 +124,25 @@ export class Matcher {
       ending: fleet.slots.ending - this.#claimed,
       evictable: fleet.idleCount > 0 || (fleet.slots.isFull && this.#hasSurplusStart()),
     };
-    // Callers for whom a start has a seat are passed over already.
+    // 0: callers that have a seat on a start come before `next`, and are not considered.
     return decide({ free: false, starting: 0, server, pool });
   }
 
-  /** The tree that is ended to make room, of one server or of any. */
+  /** The tree to be ended to make room, of one server or of any. */
   victim(entry?: ServerEntry): PooledInstance | undefined {
     return evictionOrder(this.evictable(entry))[0];
   }
 
-  /** What could be ended to make room, of one server or of any. */
+  /** The trees that could be ended to make room, of one server or of all. */
   evictable(entry?: ServerEntry): Evictable {
     const entries = entry ? [entry] : [...this.#fleet.entries.values()];
     return evictableIn(entries.flatMap(({ classes }) => [...classes.values()]));
   }
 
   /**
-   * The lease that is taken back for callers that a limit keeps waiting; undefined when none is silent for
-   * `leaseIdleTimeout` that would help. For callers of its own class one lease frees a seat. For others the whole instance
-   * must come free, so all of its leases must be silent.
+   * A lease that was silent for `leaseIdleTimeout`, and that helps a caller that a limit keeps waiting when it is taken back;
+   * undefined when there is none. It frees a seat for a caller of its own class. Other callers need the slot of its instance,
+   * so all leases of the instance must be silent.
    */
   silentLease(leases: LeaseManager, now: number): Lease | undefined {
     for (const instance of leases.withSilentLeases) {
@@ -166,7 +166,7 @@ export class Matcher {
     return false;
   }
 
-  /** A slot that comes free counts for the server too, if the caller needs it there. */
+  /** Claims a slot that comes free for the next caller of a class; `ofServer`: it must be a slot of its server. */
   #claim(waiting: WaitingClass, ofServer: boolean): void {
     this.#claimed += 1;
     if (ofServer) waiting.server.claimed += 1;

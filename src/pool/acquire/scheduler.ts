@@ -26,7 +26,7 @@ import type { GiveUpReason, LeaseRequest, Waiter } from './waiter.js';
 export interface SchedulerDeps extends InstanceChangesDeps {
   readonly maxWaiting: number;
   readonly clock: Clock;
-  readonly hold: KeepAlive;
+  readonly keepAlive: KeepAlive;
   readonly outbox: Outbox;
   readonly dueTimes: DueTimes;
   readonly fleet: Fleet;
@@ -40,17 +40,17 @@ export interface SchedulerDeps extends InstanceChangesDeps {
 }
 
 /**
- * Decides who is next. Every change goes through it: a call, the end of a lease, what happens to an instance, time that has
- * passed. Each is an operation: the change is worked through, then callers get what has come free, and only then events and
- * handlers of clients are called. So no listener sees a half-done transition; one that calls back starts the next operation.
+ * Decides which caller is next. Every change goes through it as an operation: a call, the end of a lease, a change of an
+ * instance, a time that is due. First the change is made, then callers get what has come free, then listeners and handlers
+ * of clients are called: they see no half-done transition. One that calls the pool starts the next operation.
  */
 export class Scheduler implements Operations, LeaseCallbacks {
   readonly #deps: SchedulerDeps;
-  /** Hears what happens to the instances that are started here. */
+  /** Observes the instances that are started here. */
   readonly #changes: InstanceChanges;
   readonly #leaseDeps: LeaseDeps;
   readonly #onGiveUp = (waiter: Waiter, why: GiveUpReason) => this.run(() => this.#gaveUp(waiter, why));
-  /** Callers of this operation that wait, as far as is known yet. */
+  /** Callers that came in this operation. Those that still wait at its end are announced. */
   readonly #newcomers: Waiter[] = [];
   #isRunning = false;
   readonly #timer: DueTimer;
@@ -60,13 +60,13 @@ export class Scheduler implements Operations, LeaseCallbacks {
     this.#changes = new InstanceChanges(this, deps);
     const { clock, dueTimes } = deps;
     this.#timer = new DueTimer(clock, dueTimes, () => this.run(() => dueTimes.run(clock.now())));
-    this.#leaseDeps = { hold: deps.hold, clock, callbacks: this };
+    this.#leaseDeps = { keepAlive: deps.keepAlive, clock, callbacks: this };
   }
 
   // Callers.
 
   /**
-   * A lease, at once where an instance is free: that is the warm path, without a promise, a queue or an operation.
+   * A lease; at once if an instance is free: the path of most calls has no promise, no queue, no operation.
    * @throws PoolError `QUEUE_FULL`
    */
   acquire(entry: OpenEntry, request: LeaseRequest, stack: string | undefined): Lease | Promise<Lease> {
@@ -75,7 +75,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     const isOperation = entry.definition.minIdle > 0 || leaseClass?.tooOld(this.#deps.clock.now());
     const isOutermost = isOperation && this.#begin();
     try {
-      // Callers that wait for a seat on a shared server come first.
+      // Not when others of its class wait: they came first.
       const lease = leaseClass?.waiting === 0 ? this.#lend(leaseClass, request, stack) : undefined;
       if (lease === undefined) return this.#wait(entry, leaseClass, request, stack);
       this.#deps.leaseEvents.acquired(lease, 0);
@@ -86,7 +86,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     }
   }
 
-  /** Gives up the calls, and releases the leases, of one owner or tenant. Returns how many leases. */
+  /** Rejects the callers of one owner or tenant, and releases its leases. Returns the number of leases. */
   releaseScope(by: 'owner' | 'tenant', label: string, why: string): number {
     const { leases, queue } = this.#deps;
     for (const waiter of queue.of(by, label)) this.reject(waiter, aborted(waiter, queue.waited(waiter), why));
@@ -104,7 +104,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     if (leaseClass) this.#deps.starts.endUnwanted(leaseClass);
   }
 
-  /** Serves no caller any more, and rejects those that wait; returns how many. */
+  /** Rejects all callers, now and later. Returns the number of those that waited. */
   close(): number {
     const { fleet, queue } = this.#deps;
     fleet.close();
@@ -121,7 +121,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   ): Promise<Lease> {
     const { fleet, leaseEvents, maxWaiting, queue } = this.#deps;
     if (queue.uncovered >= maxWaiting) {
-      // A caller that gets a start does not wait for others.
+      // A caller with a start of its own does not wait for a release, so it does not count against `maxWaiting`.
       const hasSeat = leaseClass !== undefined && leaseClass.startingSeats > leaseClass.waiting;
       if (!hasSeat && !fleet.hasRoom(entry)) {
         const error = queueFull(entry.name, maxWaiting);
@@ -170,12 +170,12 @@ export class Scheduler implements Operations, LeaseCallbacks {
     return leases.lend(leaseClass, scope, now, stack, this.#leaseDeps);
   }
 
-  /** The end of a lease. Returns the end of its process, if that ends with it. */
+  /** Returns the end of the process, if that ends with the lease. */
   #endLease(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined {
     const { clock, fleet, idleWatch, leaseEvents, leases, outbox, starts } = this.#deps;
     const { instance } = lease;
     const now = clock.now();
-    // On a shared server they are cancelled.
+    // A shared server stays usable: the multiplexer cancels the open requests of the session.
     const isUnfinished = instance.sharing !== 'shared' && lease.openRequests > 0;
     leases.remove(lease);
     const closeClient = lease.closeSession(end);
@@ -187,7 +187,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
       if (isLast && leaseClass) starts.endUnwanted(leaseClass);
       return undefined;
     }
-    // A shutdown ends the instances itself, when it has taken the leases: in its own way, and as the reason.
+    // A shutdown ends the instances itself after their leases, with its own mode and reason.
     if (instance.state !== 'ready' || !fleet.isOpen) return instance.ended;
     if (!isLast) return undefined;
     const reason = isUnfinished ? 'unfinished' : whyNotAgain(instance, now);
@@ -211,12 +211,12 @@ export class Scheduler implements Operations, LeaseCallbacks {
     this.#deps.outbox.push(task);
   }
 
-  /** The pool is closed: no time matters any more. */
+  /** Stops the timer: to be called when the pool is closed. */
   stop(): void {
     this.#timer.stop();
   }
 
-  /** False within an operation: the outermost one is completed. */
+  /** False when an operation is running already: only the outermost one is completed. */
   #begin(): boolean {
     if (this.#isRunning) return false;
     this.#isRunning = true;
@@ -224,7 +224,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     return true;
   }
 
-  /** The change is made: callers get what has come free. Then, after the operation, what happened is delivered. */
+  /** The change is made. Callers get what has come free, then the outbox delivers events. */
   #complete(): void {
     try {
       this.#settle();
@@ -239,7 +239,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     const { fleet, queue, recovery } = this.#deps;
     if (queue.size > 0 || recovery.isPending || this.#newcomers.length > 0) this.#serveAll();
     if (queue.size > 0 || !fleet.isOpen) return;
-    // No caller waits, so what changed matters to none.
+    // No caller waits, so the changes need no search.
     while (fleet.takeChange()) {}
     if (fleet.withMinimum.size > 0) this.#deps.starts.fillMinimum(this.#changes);
   }
@@ -255,8 +255,8 @@ export class Scheduler implements Operations, LeaseCallbacks {
       const now = clock.now();
       const silent = matcher.silentLease(leases, now);
       if (silent === undefined) break;
-      const silence = Math.round(silent.silence(now));
-      leases.reclaim(silent, now, `silent for ${silence} ms (leaseIdleTimeout) while a caller waited`);
+      const silence = `silent for ${Math.round(silent.silence(now))} ms (leaseIdleTimeout)`;
+      leases.reclaim(silent, now, `${silence} while a caller waited; get another with getServer()`);
     }
     for (const waiter of this.#newcomers) if (waiter.queuedIn) this.#announce(waiter);
     this.#newcomers.length = 0;
@@ -284,7 +284,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     }
   }
 
-  /** A caller has to wait. */
+  /** Emits the events of a caller that has to wait. */
   #announce(waiter: Waiter): void {
     const { fleet, leaseEvents, matcher, queue } = this.#deps;
     const { name } = waiter;

@@ -21,10 +21,10 @@ export interface StartsDeps {
   readonly supervisor: InstanceSupervisor;
 }
 
-/** The starts of a pool: for callers, for `minIdle`, for leases that wait; what follows when one fails or is not needed. */
+/** Makes the starts of a pool: for callers, for `minIdle`, for successors. Handles starts that fail or are not needed. */
 export class Starts {
   readonly #deps: StartsDeps;
-  /** Set when a start for `minIdle` failed: the scheduler looks again then. */
+  /** Due when a start for `minIdle` may be tried again. Does nothing itself: after each operation `fillMinimum` is called. */
   readonly #retry: Due = newDue(() => {});
 
   constructor(deps: StartsDeps) {
@@ -58,7 +58,7 @@ export class Starts {
     }
   }
 
-  /** Launches a successor. When it is refused at once, callers that count on it learn of that. */
+  /** Launches a successor. When it is refused at once, the callers that wait for it are rejected. */
   launchSuccessor(instance: PooledInstance): void {
     const { fleet, supervisor } = this.#deps;
     const leaseClass = fleet.classOf(instance);
@@ -70,14 +70,14 @@ export class Starts {
     }
   }
 
-  /** Starts what `minIdle` asks for, where there is room that no caller needs. */
+  /** Starts the instances that `minIdle` asks for. Only called when no caller waits, since callers come first. */
   fillMinimum(observer: InstanceObserver<PooledInstance>): void {
     for (const entry of this.#deps.fleet.withMinimum) {
       while (isOpen(entry) && this.#lacksSpare(entry)) this.startSpare(entry, SPARE, observer);
     }
   }
 
-  /** A start failed: callers that waited longest get its error, as many as it had seats for, unless others have room. */
+  /** A start failed: rejects the oldest callers with its error, as many as lose their seat by it. */
   failed(instance: PooledInstance, error: PoolError): void {
     const { fleet, supervisor } = this.#deps;
     const leaseClass = fleet.classOf(instance);
@@ -88,20 +88,23 @@ export class Starts {
     if (supervisor.isSpare(instance)) this.#spareFailed(leaseClass.entry);
   }
 
-  /** A spare instance that ends before its first use, by itself or by a short maxLifetime, would be started again at once. */
+  /**
+   * A spare instance ended before its first use: by itself, or by a short `maxLifetime`. Counted as a failed start, or it would
+   * be started again without a pause.
+   */
   spareEnded(instance: PooledInstance, reason: EndReason): void {
     const { clock, fleet, supervisor } = this.#deps;
     const isShortLife = reason === 'max-lifetime' && clock.now() < (instance.readySince ?? 0) + SHORT_LIFE;
     if (END_MEANING[reason].asked && !isShortLife) return;
     const entry = fleet.classOf(instance)?.entry;
-    // While it starts, its failure is reported as that of a start.
+    // During its start, `failed` counts it.
     if (entry === undefined || instance.uses > 0 || fleet.isStarting(instance)) return;
     if (supervisor.isSpare(instance)) this.#spareFailed(entry);
   }
 
   /**
-   * A start belongs to the pool and serves the next caller. When there is none, the youngest that neither a minimum nor
-   * `warm()` asks for ends.
+   * A start belongs to the pool, not to its caller: the next caller may use it. Ends the youngest start when there are more
+   * than callers, `minIdle` and `warm()` need.
    */
   endUnwanted(leaseClass: LeaseClass): void {
     const { fleet, supervisor } = this.#deps;

@@ -8,6 +8,7 @@ import type { Expiring } from './deadlines.js';
 
 /** What a caller asks for. */
 export interface LeaseRequest extends LeaseScope {
+  /** In ms. */
   readonly timeout: number;
   readonly signal: AbortSignal | undefined;
 }
@@ -15,18 +16,18 @@ export interface LeaseRequest extends LeaseScope {
 /** Why a caller gave up. */
 export type GiveUpReason = 'timeout' | { readonly abortedBy: unknown };
 
-/** Called when a caller gives up; it is in the queue then, unless it has left meanwhile. */
+/** Called when a caller gives up. The caller may have left the queue already. */
 export type OnGiveUp = (waiter: Waiter, why: GiveUpReason) => void;
 
-/** A call of `getServer()` that has no server yet. Its places in the queue are written by `AcquireQueue`. */
+/** A call of `getServer()` that has no server yet. Its links to other callers are written by `AcquireQueue`. */
 export class Waiter implements LeaseScope, Expiring {
-  /** Of the server. */
+  /** Name of the server. */
   readonly name: string;
   readonly tenant: string | undefined;
   readonly owner: string | undefined;
   readonly timeout: number;
   readonly signal: AbortSignal | undefined;
-  /** Where the caller stood, when leak detection is on. */
+  /** Where `getServer()` was called; only with `leakDetection`. */
   readonly stack: string | undefined;
   /** Clock time of the call. */
   readonly since: number;
@@ -73,8 +74,8 @@ export class Waiter implements LeaseScope, Expiring {
 }
 
 /**
- * The callers that wait for instances of one class, in order of arrival. For the first of them something is on the way: a
- * start that has a seat for them, or a slot that comes free. {@link next} is the first for whom nothing is.
+ * The callers that wait for instances of one class, in order of arrival. For the first ones something is on the way: a seat
+ * on a start, or a slot that comes free. {@link next} is the first caller for which nothing is.
  */
 export class WaitingClass implements HeapItem {
   rank = 0;
@@ -82,17 +83,17 @@ export class WaitingClass implements HeapItem {
   readonly leaseClass: LeaseClass;
   readonly server: WaitingServer;
   count = 0;
-  /** Seats on starts that were counted last. */
+  /** Seats on starts, when they were counted last. */
   seats = 0;
-  /** Slots that come free on which its callers count. */
+  /** Slots that come free for its callers. */
   promised = 0;
-  /** Whether only a release can serve it, although its server has room: its breaker refuses starts. */
+  /** Whether its breaker refuses starts: then only a release can serve it, even if its server has room. */
   isRefused = false;
-  /** Set while its breaker refuses starts: when that lets a probe through. */
+  /** Due when its breaker allows a probe. Set only while the breaker refuses starts. */
   readonly cooled: Due;
   first: Waiter | undefined;
   next: Waiter | undefined;
-  /** Callers before {@link next}. */
+  /** Number of callers before {@link next}. */
   #ahead = 0;
   #last: Waiter | undefined;
 
@@ -102,12 +103,12 @@ export class WaitingClass implements HeapItem {
     this.cooled = newDue(() => onCooled(leaseClass));
   }
 
-  /** Callers that no start is on its way to. */
+  /** Number of callers for which no start is on the way. */
   get uncovered(): number {
     return Math.max(0, this.count - this.seats);
   }
 
-  /** Whether something is on the way to a caller. */
+  /** Whether something is on the way for a caller. */
   isProvided({ number }: Waiter): boolean {
     return this.next === undefined || number < this.next.number;
   }
@@ -138,7 +139,7 @@ export class WaitingClass implements HeapItem {
     this.provide();
   }
 
-  /** Moves {@link next} to where seats and promises end. */
+  /** Moves {@link next} behind as many callers as there are seats and promised slots. */
   provide(): void {
     const wanted = Math.min(this.seats + this.promised, this.count);
     for (; this.#ahead < wanted; this.#ahead++) this.next = this.next?.next;
@@ -157,13 +158,13 @@ export class WaitingServer implements HeapItem {
   place = -1;
   readonly entry: ServerEntry;
   readonly classes = new Set<WaitingClass>();
-  /** Those of which a caller may get something, by the arrival of that caller. */
-  readonly hungry = new Heap<WaitingClass>();
-  /** Callers of all classes. */
+  /** Classes with a caller for which something may be done, by the arrival number of that caller. */
+  readonly candidates = new Heap<WaitingClass>();
+  /** Number of callers of all classes. */
   count = 0;
-  /** Whether its `maxInstances` leave nothing for a caller until something of it changes. */
+  /** Whether `maxInstances` keeps all its callers waiting until something of the server changes. */
   isStuck = false;
-  /** Slots of it that come free on which callers count. */
+  /** Slots of the server that come free and are claimed for callers. */
   claimed = 0;
 
   constructor(entry: ServerEntry) {

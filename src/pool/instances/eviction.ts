@@ -1,7 +1,7 @@
 import type { PooledInstance } from './pooled-instance.js';
 import type { LeaseClass } from './server-entry.js';
 
-/** What could be ended to make room for a caller. */
+/** The instances that could be ended to make room for a caller. */
 export interface Evictable {
   /** Instances that no lease uses. */
   readonly idle: readonly PooledInstance[];
@@ -9,12 +9,12 @@ export interface Evictable {
   readonly surplusStarts: readonly PooledInstance[];
 }
 
-/** In which order trees are ended to make room: the one idle longest first, then starts. Pure. */
+/** The order in which trees are ended to make room: first the one that was idle longest, starts last. Pure. */
 export function evictionOrder({ idle, surplusStarts }: Evictable): PooledInstance[] {
   return [...[...idle].sort((a, b) => a.idleSince - b.idleSince), ...surplusStarts];
 }
 
-/** What could be ended among the instances of these classes. */
+/** The instances of these classes that could be ended. */
 export function evictableIn(classes: Iterable<LeaseClass>): Evictable {
   const all = [...classes];
   return {

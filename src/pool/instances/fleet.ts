@@ -6,16 +6,14 @@ import type { PooledInstance } from './pooled-instance.js';
 import { isOpen, LeaseClass, type OpenEntry, ServerEntry } from './server-entry.js';
 import { Slots } from './slots.js';
 
-/** Backoff of starts for `minIdle` that fail, ms: 1 s, 2 s, 4 s, … */
+/** Backoff after failed starts for `minIdle`, in ms: 1 s, 2 s, 4 s, … */
 const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 60_000;
 
-/**
- * The trees of a pool, by server and by use. Decides nothing.
- */
+/** The instances of a pool, by server and by use. Decides nothing. */
 export class Fleet {
   readonly entries = new Map<string, ServerEntry>();
-  /** Those with a `minIdle`. */
+  /** Servers with a `minIdle`. */
   readonly withMinimum = new Set<ServerEntry>();
   readonly slots: Slots;
   idleCount = 0;
@@ -38,14 +36,14 @@ export class Fleet {
     this.#isOpen = false;
   }
 
-  /** A class of which something changed that may matter to a caller; each is returned once. */
+  /** A class that has changed in a way that may matter to a caller; undefined when none is left. */
   takeChange(): LeaseClass | undefined {
     const leaseClass = this.#changes.pop();
     if (leaseClass) leaseClass.isChanged = false;
     return leaseClass;
   }
 
-  /** Something of a class changed: the scheduler looks at its callers again. */
+  /** A class has changed: the scheduler looks at its callers again. */
   changed(leaseClass: LeaseClass): void {
     if (leaseClass.isChanged) return;
     leaseClass.isChanged = true;
@@ -58,21 +56,21 @@ export class Fleet {
     const entry = this.entries.get(definition.name) ?? new ServerEntry(definition.name);
     this.entries.set(entry.name, entry);
     entry.definition = definition;
-    // What failed before the change says nothing about what comes after it.
+    // Failures of the old definition say nothing about the new one.
     entry.lastFailure = undefined;
     entry.undeclared.clear();
     entry.failures = 0;
     entry.retryAt = 0;
     if (definition.minIdle > 0) this.withMinimum.add(entry);
     else this.withMinimum.delete(entry);
-    // A change of policy alone holds for the processes that run.
+    // Instances with the same key differ in policy only, so the new policy applies to them at once.
     for (const instance of entry.instances)
       if (instance.definition.key === definition.key) instance.definition = definition;
     for (const leaseClass of entry.classes.values()) this.changed(leaseClass);
     return entry;
   }
 
-  /** Takes a definition away. The entry stays while trees of it take slots. */
+  /** Removes a definition. The entry stays while its trees take slots. */
   undefine(entry: ServerEntry): void {
     entry.definition = undefined;
     this.withMinimum.delete(entry);
@@ -95,7 +93,7 @@ export class Fleet {
     return this.#classes.get(instance);
   }
 
-  /** Forgets a class that has neither instances nor callers: there may be many tenants. */
+  /** Drops a class without instances and callers, since there may be many tenants. */
   prune(leaseClass: LeaseClass): void {
     const { entry, key, instances, waiting } = leaseClass;
     if (instances.size === 0 && waiting === 0 && entry.classes.get(key) === leaseClass) entry.classes.delete(key);
@@ -118,13 +116,13 @@ export class Fleet {
     this.slots.take(entry);
   }
 
-  /** The same for an instance that gets the slot of `predecessor`, as soon as that is proven dead. */
+  /** Adds an instance that gets the slot of `predecessor` when the predecessor is proven dead. */
   addSuccessor(entry: ServerEntry, successor: PooledInstance, predecessor: PooledInstance): void {
     this.slots.bequeath(entry, predecessor, successor);
     this.#addStarting(entry, successor);
   }
 
-  /** An instance begins to end: it is neither idle nor shared any more, but keeps its slot. */
+  /** An instance begins to end: it serves no caller any more, but keeps its slot. */
   markEnding(instance: PooledInstance): void {
     const leaseClass = this.#classes.get(instance);
     if (leaseClass === undefined) return;
@@ -135,7 +133,7 @@ export class Fleet {
     this.changed(leaseClass);
   }
 
-  /** It was not proven dead: its slot will not come free by itself. */
+  /** An instance was not proven dead: its slot will not come free soon. */
   markQuarantined(instance: PooledInstance): void {
     const leaseClass = this.#classes.get(instance);
     if (leaseClass === undefined) return;
@@ -143,7 +141,7 @@ export class Fleet {
     this.changed(leaseClass);
   }
 
-  /** Gives the slot back, or to its successor. */
+  /** Removes an instance that is dead. Its slot comes free, or goes to its successor. */
   remove(instance: PooledInstance): void {
     const leaseClass = this.#classes.get(instance);
     if (leaseClass === undefined) return;
@@ -160,7 +158,7 @@ export class Fleet {
 
   // Use.
 
-  /** A start that succeeded, failed, or was given up: no caller counts on it any more. */
+  /** A start has succeeded, failed or been given up: it has no seats for callers any more. */
   removeStart(instance: PooledInstance): void {
     const leaseClass = this.#classes.get(instance);
     if (leaseClass === undefined || !take(leaseClass.starts, instance)) return;
@@ -169,7 +167,7 @@ export class Fleet {
     this.changed(leaseClass);
   }
 
-  /** A start succeeded: what failed before it is history. */
+  /** A start has succeeded: earlier failures are forgotten. */
   startSucceeded(instance: PooledInstance): void {
     const entry = this.#classes.get(instance)?.entry;
     if (entry) entry.lastFailure = undefined;
@@ -181,19 +179,19 @@ export class Fleet {
     if (leaseClass) leaseClass.entry.lastFailure = { error, key: leaseClass.key, at };
   }
 
-  /** A start for `minIdle` failed: the next one waits longer. Returns the clock time at which it may be tried. */
+  /** A start for `minIdle` has failed. Returns the clock time at which the next one may be tried. */
   spareFailed(entry: ServerEntry, now: number): number {
     entry.retryAt = now + Math.min(FIRST_RETRY * 2 ** entry.failures, LONGEST_RETRY);
     entry.failures += 1;
     return entry.retryAt;
   }
 
-  /** An instance served a caller: failures of starts before it are history. */
+  /** An instance serves a caller: earlier failures of starts for `minIdle` are forgotten. */
   provenUseful({ entry }: LeaseClass): void {
     entry.failures = 0;
   }
 
-  /** Those of `capabilities` for which this is the first call since the definition was changed. */
+  /** Those of `capabilities` that were not reported since the definition was changed; marks them as reported. */
   newlyUndeclared(instance: PooledInstance, capabilities: readonly string[]): readonly string[] {
     const undeclared = this.entries.get(instance.name)?.undeclared;
     const first = capabilities.filter((name) => undeclared?.has(name) === false);
@@ -205,7 +203,7 @@ export class Fleet {
     return this.#classes.get(instance)?.starts.includes(instance) ?? false;
   }
 
-  /** An instance without a lease waits for the next one. */
+  /** Adds an instance without a lease to the idle ones. */
   park(leaseClass: LeaseClass, instance: PooledInstance, now: number): void {
     instance.idleSince = now;
     leaseClass.idle.push(instance);
@@ -213,7 +211,7 @@ export class Fleet {
     this.changed(leaseClass);
   }
 
-  /** The idle instance used last, so that the others can grow old and end. */
+  /** Takes the idle instance that was used last, so that the others can reach their `idleTimeout`. */
   takeIdle(leaseClass: LeaseClass): PooledInstance | undefined {
     const instance = leaseClass.idle.pop();
     if (instance === undefined) return undefined;
@@ -222,13 +220,13 @@ export class Fleet {
     return instance;
   }
 
-  /** A shared instance has leases now. */
+  /** Adds a shared instance that has its first lease. */
   addShared(leaseClass: LeaseClass, instance: PooledInstance): void {
     leaseClass.shared.push(instance);
     this.changed(leaseClass);
   }
 
-  /** A shared instance has no lease any more. */
+  /** Removes a shared instance that has no lease any more. */
   removeShared(leaseClass: LeaseClass, instance: PooledInstance): void {
     take(leaseClass.shared, instance);
   }
@@ -239,7 +237,7 @@ export class Fleet {
     this.#instanceChanged(instance);
   }
 
-  /** It may be leased again, since no other could take its place. */
+  /** An instance may be leased again, since its replacement could not be started. */
   unretire(instance: PooledInstance): void {
     instance.retired = undefined;
     this.#instanceChanged(instance);
@@ -275,7 +273,7 @@ export class Fleet {
   }
 }
 
-/** Takes `instance` out of the list. */
+/** Removes `instance` from the list. False when it was not there. */
 function take(list: PooledInstance[], instance: PooledInstance): boolean {
   const index = list.indexOf(instance);
   if (index !== -1) list.splice(index, 1);

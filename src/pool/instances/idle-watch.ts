@@ -4,7 +4,7 @@ import type { PooledInstance } from './pooled-instance.js';
 import { idleUntil, isKept, whyIdleEnds } from './reuse.js';
 import type { ServerEntry } from './server-entry.js';
 
-/** Parks instances without a lease, and ends them when their time is over: `idleTimeout`, or `maxLifetime`. */
+/** Keeps instances without a lease idle, and ends them after `idleTimeout` or `maxLifetime`. */
 export class IdleWatch {
   readonly #fleet: Fleet;
   readonly #dueTimes: DueTimes;
@@ -14,7 +14,7 @@ export class IdleWatch {
     this.#dueTimes = dueTimes;
   }
 
-  /** An instance has no lease: it is idle, unless it may not be used again or there are too many. */
+  /** An instance has no lease: it becomes idle, or ends if it may not be used again or there are too many. */
   park(instance: PooledInstance, now: number): void {
     const leaseClass = this.#fleet.classOf(instance);
     if (leaseClass === undefined) return;
@@ -24,7 +24,7 @@ export class IdleWatch {
     this.#watch(instance);
   }
 
-  /** The definition of a server was changed: what holds for its idle instances may have changed with it. */
+  /** A changed definition may allow fewer instances, or a shorter idle time. */
   redefined(entry: ServerEntry): void {
     for (const instance of [...entry.classes.values()].flatMap(({ idle }) => idle)) {
       if (entry.isOverLimit) void instance.stop('surplus');
@@ -38,8 +38,8 @@ export class IdleWatch {
   }
 
   /**
-   * An instance became idle, or its definition was changed. Its time is only brought forward: an instance that is taken and
-   * given back again and again is looked at once in each `idleTimeout`.
+   * Sets when an idle instance is looked at. An earlier time stays, so that an instance that is leased again and again costs one
+   * look in each `idleTimeout`.
    */
   #watch(instance: PooledInstance): void {
     instance.idleDue ??= newDue((now) => this.#look(instance, now));

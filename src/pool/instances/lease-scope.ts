@@ -1,15 +1,15 @@
 import type { ResolvedDefinition } from '../../config/options.js';
 
-/** For which tenant and owner a lease or an instance is. From it follows who else may use the instance. */
+/** The tenant and the owner of a lease or an instance. They decide which other leases may use the same instance. */
 export interface LeaseScope {
   readonly tenant: string | undefined;
   readonly owner: string | undefined;
 }
 
-/** Of spare instances: the tenant that comes next is not known, so they serve calls that name none. */
+/** The scope of spare instances: the next tenant is not known, so they serve calls without a tenant. */
 export const SPARE: LeaseScope = { tenant: undefined, owner: undefined };
 
-/** Scopes with the same key may use the same instances. */
+/** Leases with the same key may use the same instances of a server. */
 export function reuseKey({ reuse }: ResolvedDefinition, { tenant, owner }: LeaseScope): string {
   return reuse === 'owner' ? `${tenant ?? ''}\0${owner ?? ''}` : (tenant ?? '');
 }

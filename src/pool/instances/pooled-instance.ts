@@ -3,19 +3,19 @@ import type { Due } from '../../runtime/due-times.js';
 import type { EndReason } from '../../server/end-reason.js';
 import { ServerInstance } from '../../server/server-instance.js';
 
-/** A lease, as far as the instance under it is concerned: those of one instance form a list. Written by `LeaseManager`. */
+/** A lease as an item in the list of leases of its instance. Written by `LeaseManager`. */
 export interface LeaseNode {
   before: LeaseNode | undefined;
   after: LeaseNode | undefined;
 }
 
-/** An instance with what the pool keeps of its use. Each field is written by one class. */
+/** An instance, with what the pool keeps of its use. Each field is written by one class. */
 export class PooledInstance extends ServerInstance {
   /** Leases so far. Written by `LeaseManager`. */
   uses = 0;
   /** Leases on it now. Written by `LeaseManager`. */
   leases = 0;
-  /** The oldest and the newest of them. Written by `LeaseManager`. */
+  /** The oldest and the newest lease. Written by `LeaseManager`. */
   firstLease: LeaseNode | undefined;
   lastLease: LeaseNode | undefined;
   /** Leases that were silent when they were looked at last. Written by `LeaseManager`. */
@@ -24,20 +24,20 @@ export class PooledInstance extends ServerInstance {
   idleSince = 0;
   /** Set when it may not be leased again: it ends with its last lease. Written by `Fleet`. */
   retired: EndReason | undefined;
-  /** When its idle time is looked at, once it was idle. Written by `IdleWatch`. */
+  /** Due when its idle time is looked at; undefined before it was idle. Written by `IdleWatch`. */
   idleDue: Due | undefined;
-  /** When the silence of its leases is looked at, once it had one. Written by `LeaseManager`. */
+  /** Due when the silence of its leases is looked at; undefined before its first lease. Written by `LeaseManager`. */
   leaseDue: Due | undefined;
-  /** Whether its start decides if others may be made: its breaker is half-open. Written by `Breakers`. */
+  /** Whether its breaker is half-open and waits for the result of this start. Written by `Breakers`. */
   isProbe = false;
 
-  /** How many leases it takes at once. */
+  /** How many leases it can have at the same time. */
   get seats(): number {
-    // Only its caller waits for a start that is to show whether the server works again.
+    // A probe has a seat for its own caller only: when it fails, the others must not fail with it.
     return this.sharing === 'shared' && !this.isProbe ? this.definition.maxSessions : 1;
   }
 
-  /** An instance that is to take over its sessions, of the definition as it is now. */
+  /** An instance of the given definition that will take over the sessions of this one. */
   successor(definition: ResolvedDefinition): PooledInstance {
     return new PooledInstance(definition, this, this.context, this.observer, this);
   }

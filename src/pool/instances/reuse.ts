@@ -21,32 +21,32 @@ export function whyNotAgain(
   return undefined;
 }
 
-/** What is to become of an idle instance. */
+/** Whether an idle instance stays. */
 export interface IdleVerdict {
   readonly instance: PooledInstance;
-  /** Why its time is over, or undefined when it stays. */
+  /** Why it ends, or undefined when it stays. */
   readonly reason: EndReason | undefined;
 }
 
-/** The idle instances of a server, with those among them whose time is over. */
+/** The idle instances of a server, and for each whether it stays. */
 export function idleVerdicts(entry: ServerEntry, now: number): IdleVerdict[] {
   return [...entry.classes.values()].flatMap((leaseClass) =>
     leaseClass.idle.map((instance) => ({ instance, reason: whyIdleEnds(leaseClass, instance, now) })),
   );
 }
 
-/** Why the time of one idle instance is over; undefined when it stays. */
+/** Why an idle instance ends; undefined when it stays. */
 export function whyIdleEnds(leaseClass: LeaseClass, instance: PooledInstance, now: number): EndReason | undefined {
   if (instance.expiresAt <= now) return 'max-lifetime';
   return isKept(leaseClass, instance) || idleUntil(instance) > now ? undefined : 'idle';
 }
 
-/** Clock time at which an idle instance that is not kept has had its time. */
+/** Clock time at which an idle instance ends, unless it is kept. */
 export function idleUntil({ idleSince, definition }: PooledInstance): number {
   return idleSince + definition.idleTimeout;
 }
 
-/** Whether it is one of the spare instances that `minIdle` asks for: of those the youngest are kept, which stand last. */
+/** Whether an idle instance is kept for `minIdle`: the ones used last are, which are at the end of the list. */
 export function isKept({ entry: { definition }, key, idle }: LeaseClass, instance: PooledInstance): boolean {
   if (!definition || definition.minIdle === 0 || key !== reuseKey(definition, SPARE)) return false;
   return idle.indexOf(instance) >= idle.length - definition.minIdle;

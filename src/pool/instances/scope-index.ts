@@ -1,6 +1,6 @@
 import type { LeaseScope } from './lease-scope.js';
 
-/** Leases or callers by owner and by tenant, so that those of one are found without a look at all. */
+/** Leases or callers by owner and by tenant, so that those of one label are found without a search through all. */
 export class ScopeIndex<T extends LeaseScope> {
   readonly #owners = new Map<string, Set<T>>();
   readonly #tenants = new Map<string, Set<T>>();
@@ -15,7 +15,7 @@ export class ScopeIndex<T extends LeaseScope> {
     if (item.tenant !== undefined) deleteFrom(this.#tenants, item.tenant, item);
   }
 
-  /** Those of one owner, or of one tenant: the one that was added first comes first. */
+  /** The items of one owner, or of one tenant, in the order in which they were added. */
   of(by: 'owner' | 'tenant', label: string): T[] {
     return [...((by === 'owner' ? this.#owners : this.#tenants).get(label) ?? [])];
   }

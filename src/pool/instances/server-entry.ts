@@ -3,27 +3,27 @@ import type { PoolError } from '../../errors.js';
 import { type LeaseScope, reuseKey } from './lease-scope.js';
 import type { PooledInstance } from './pooled-instance.js';
 
-/** A start that failed: for which class, and at which clock time. */
+/** A start that failed: its error, the key of its class and the clock time. */
 export interface StartFailure {
   readonly error: PoolError;
   readonly key: string;
   readonly at: number;
 }
 
-/** Everything of one name: its definition now, and its instances, those of earlier definitions included. Written by `Fleet`. */
+/** What the pool keeps of one server: its definition and its instances, those of earlier definitions too. Written by `Fleet`. */
 export class ServerEntry {
   readonly name: string;
   /** Undefined once the server was removed; the entry stays until its last instance is dead. */
   definition: ResolvedDefinition | undefined;
-  /** Every tree that takes a slot, or waits for that of another. */
+  /** Every instance that has a slot, or waits for the slot of its predecessor. */
   readonly instances = new Set<PooledInstance>();
-  /** By reuse key: those that have instances or waiting callers. */
+  /** The classes with instances or waiting callers, by reuse key. */
   readonly classes = new Map<string, LeaseClass>();
   /** Slots taken. */
   used = 0;
   idleCount = 0;
   startCount = 0;
-  /** Trees being ended: their slots come free. */
+  /** Instances being ended: their slots come free. */
   readonly ending = new Set<PooledInstance>();
   /** The last start that failed, until one succeeds. */
   lastFailure: StartFailure | undefined;
@@ -37,12 +37,12 @@ export class ServerEntry {
     this.name = name;
   }
 
-  /** Whether more of its trees run than its definition allows, because that was changed. */
+  /** Whether more instances run than its definition allows: it was changed. */
   get isOverLimit(): boolean {
     return this.definition !== undefined && this.used - this.ending.size > this.definition.maxInstances;
   }
 
-  /** Whether each slot that its definition allows is taken. */
+  /** Whether all slots that its definition allows are taken. */
   get isFull(): boolean {
     return this.definition === undefined || this.used >= this.definition.maxInstances;
   }
@@ -61,22 +61,22 @@ export function isOpen(entry: ServerEntry | undefined): entry is OpenEntry {
 }
 
 /**
- * The instances and the callers of one server that fit each other: those of one reuse key. Written by `Fleet`, but for
- * `waiting`.
+ * The instances and the waiting callers of one server with the same reuse key: these callers may use these instances. Written
+ * by `Fleet`, apart from `waiting`.
  */
 export class LeaseClass {
   readonly entry: ServerEntry;
   readonly key: string;
-  /** The same for every class of this server and key, at any time. */
+  /** Depends on server and key only, so a class that is dropped and made again has the same id. */
   readonly id: string;
   readonly instances = new Set<PooledInstance>();
-  /** Instances without a lease, the one used last at the end. */
+  /** Instances without a lease; the one that was used last is at the end. */
   readonly idle: PooledInstance[] = [];
   /** Shared instances that have leases. */
   readonly shared: PooledInstance[] = [];
   /** Starts on the way, oldest first. */
   readonly starts: PooledInstance[] = [];
-  /** Callers that wait. Written by `AcquireQueue`. */
+  /** Number of callers that wait. Written by `AcquireQueue`. */
   waiting = 0;
   /** Whether the scheduler has to look at it again. */
   isChanged = false;
@@ -87,30 +87,30 @@ export class LeaseClass {
     this.id = classId(entry.name, key);
   }
 
-  /** Starts that serve no lease yet, so that they can be called off. */
+  /** Starts that no lease waits for, so that they may be ended. */
   get freeStarts(): PooledInstance[] {
     return this.starts.filter(({ leases }) => leases === 0);
   }
 
-  /** Free starts that no caller waits for. A caller's own need goes before a minimum. */
+  /** Free starts that no caller waits for. Starts for `minIdle` are among them: callers come first. */
   get surplusStarts(): PooledInstance[] {
     const free = this.freeStarts;
     return free.slice(startsNeeded(free, this.waiting));
   }
 
-  /** How many callers the starts on the way will have room for. */
+  /** Number of callers that the starts on the way will have room for. */
   get startingSeats(): number {
     let seats = 0;
     for (const { seats: all, leases, retired } of this.starts) if (retired === undefined) seats += all - leases;
     return seats;
   }
 
-  /** Instances with room for a caller, idle ones included. */
+  /** Number of instances with room for a caller, idle ones included. */
   get ready(): number {
     return this.idle.length + this.shared.filter(({ leases, seats, retired }) => leases < seats && !retired).length;
   }
 
-  /** Whether an instance runs that may come free for a caller. */
+  /** Whether an instance runs, so that it may come free for a caller. */
   get isServing(): boolean {
     for (const { state } of this.instances) if (state === 'ready') return true;
     return false;
@@ -127,7 +127,7 @@ export class LeaseClass {
     return idle !== undefined && idle.uses > 0 && idle.expiresAt <= now ? idle : undefined;
   }
 
-  /** The shared instance with room for another lease that has the fewest. */
+  /** Of the shared instances with room for another lease, the one with the fewest leases. */
   leastLoaded(now: number): PooledInstance | undefined {
     let least: PooledInstance | undefined;
     for (const instance of this.shared) {
@@ -139,7 +139,7 @@ export class LeaseClass {
   }
 }
 
-/** How many of these starts it takes to serve so many callers. */
+/** Number of these starts that are needed to serve this number of callers. */
 export function startsNeeded(starts: readonly PooledInstance[], callers: number): number {
   let needed = 0;
   for (let left = callers; left > 0 && needed < starts.length; needed++) left -= starts[needed]?.seats ?? 1;

@@ -2,19 +2,19 @@ import type { PooledInstance } from './pooled-instance.js';
 import type { ServerEntry } from './server-entry.js';
 
 /**
- * Slots of a pool and of its servers: an instance has one from the tick before its spawn until its death is proven, and may
+ * The slots of a pool and of its servers. An instance has a slot from the tick of its spawn until its death is proven, and may
  * leave it to a successor.
  */
 export class Slots {
-  /** Most slots of the pool. */
+  /** Number of slots of the pool. */
   readonly limit: number;
   /** Slots taken. */
   used = 0;
-  /** Most slots that were taken at once. */
+  /** Largest number of slots that were taken at the same time. */
   mostUsed = 0;
-  /** Slots that come free. */
+  /** Number of slots that come free. */
   ending = 0;
-  /** Instances that wait for the slot of the one they replace, by that. */
+  /** By predecessor: the successor that waits for its slot. */
   readonly #successors = new Map<PooledInstance, PooledInstance>();
 
   constructor(limit: number) {
@@ -31,30 +31,30 @@ export class Slots {
     this.mostUsed = Math.max(this.mostUsed, this.used);
   }
 
-  /** `successor` gets the slot of `predecessor`, as soon as that is proven dead. */
+  /** `successor` gets the slot of `predecessor` when the predecessor is proven dead. */
   bequeath(entry: ServerEntry, predecessor: PooledInstance, successor: PooledInstance): void {
     this.#successors.set(predecessor, successor);
     this.keep(entry, predecessor);
   }
 
-  /** The slot of `predecessor` stays taken by what could not be ended: its successor takes one of its own. */
+  /** `predecessor` could not be ended and keeps its slot: its successor takes another one. */
   separate(entry: ServerEntry, predecessor: PooledInstance): void {
     if (this.#successors.delete(predecessor)) this.take(entry);
   }
 
-  /** The instance whose slot this one waits for; undefined when it has one of its own. */
+  /** The instance that has the slot for which this one waits; undefined when it waits for none. */
   predecessorOf(instance: PooledInstance): PooledInstance | undefined {
     for (const [predecessor, successor] of this.#successors) if (successor === instance) return predecessor;
     return undefined;
   }
 
-  /** The tree of an instance is being ended: its slot comes free, unless a successor gets it, or it has none yet. */
+  /** An instance is being ended: its slot comes free, unless a successor gets it or it has none yet. */
   free(entry: ServerEntry, instance: PooledInstance): void {
     if (this.#successors.has(instance) || this.predecessorOf(instance) !== undefined) return;
     this.#comesFree(entry, instance);
   }
 
-  /** The slot of an instance does not come free by itself. */
+  /** The slot of an instance does not come free for callers. */
   keep(entry: ServerEntry, instance: PooledInstance): void {
     if (entry.ending.delete(instance)) this.ending -= 1;
   }
@@ -66,7 +66,7 @@ export class Slots {
     const successor = this.#successors.get(instance);
     this.#successors.delete(instance);
     if (predecessor) {
-      // It never had the slot: that goes to its own successor, or comes free with its predecessor.
+      // It never had the slot. Its own successor waits for the slot instead, or the slot comes free with the predecessor.
       this.#successors.delete(predecessor);
       if (successor) this.#successors.set(predecessor, successor);
       else if (predecessor.state === 'stopping') this.#comesFree(entry, predecessor);

@@ -4,8 +4,8 @@ import type { PoolMetrics } from '../metrics.js';
 import type { Lease } from './lease.js';
 
 /**
- * Emits the events of leases and of callers that wait for one, and counts them. Times are ms, rounded. On the warm path the
- * payload of an event without a listener would cost more than the lease, so it is not made.
+ * Emits and counts the events of leases and of waiting callers. Times are ms, rounded. A payload is made only if the event has
+ * a listener: it would cost more than a warm lease.
  */
 export class LeaseEvents {
   readonly #emitter: PoolEmitter;
@@ -16,21 +16,21 @@ export class LeaseEvents {
     this.#metrics = metrics;
   }
 
-  waiting(waiter: QueueEvent, waiting: number): void {
-    if (this.#isHeard('queue:waiting')) this.#emitter.emit('queue:waiting', { ...queueEvent(waiter), waiting });
+  waiting(caller: QueueEvent, waiting: number): void {
+    if (this.#isHeard('queue:waiting')) this.#emitter.emit('queue:waiting', { ...queueEvent(caller), waiting });
   }
 
   limitReached(reached: PoolEvents['limit:reached']): void {
     if (this.#isHeard('limit:reached')) this.#emitter.emit('limit:reached', reached);
   }
 
-  served(waiter: QueueEvent, waited: number): void {
-    if (this.#isHeard('queue:served')) this.#emitter.emit('queue:served', { ...queueEvent(waiter), waited });
+  served(caller: QueueEvent, waited: number): void {
+    if (this.#isHeard('queue:served')) this.#emitter.emit('queue:served', { ...queueEvent(caller), waited });
   }
 
-  rejected(waiter: QueueEvent, waited: number, { code }: PoolError): void {
+  rejected(caller: QueueEvent, waited: number, { code }: PoolError): void {
     this.#metrics.rejected += 1;
-    if (this.#isHeard('queue:rejected')) this.#emitter.emit('queue:rejected', { ...queueEvent(waiter), waited, code });
+    if (this.#isHeard('queue:rejected')) this.#emitter.emit('queue:rejected', { ...queueEvent(caller), waited, code });
   }
 
   acquired(lease: Lease, waited: number): void {

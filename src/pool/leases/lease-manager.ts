@@ -9,11 +9,11 @@ import { Lease, type LeaseDeps } from './lease.js';
 import type { LeaseEvents } from './lease-events.js';
 import { LeaseTable } from './lease-table.js';
 
-/** Gives out leases on instances that can be used now, and takes them back. What follows from that is for the scheduler. */
+/** Gives out leases on free instances, and takes them back. What follows from that, the scheduler decides. */
 export class LeaseManager {
   readonly #fleet: Fleet;
   readonly #dueTimes: DueTimes;
-  /** After so long a lease may be a leak, ms; 0: never. */
+  /** Time after which a lease may be a leak, in ms; 0: never. */
   readonly #leakDetection: number;
   readonly #events: LeaseEvents;
   readonly #table = new LeaseTable();
@@ -31,7 +31,7 @@ export class LeaseManager {
     return this.#table.size;
   }
 
-  /** All that are held, the oldest first. */
+  /** All leases that are held, oldest first. */
   list(): Lease[] {
     return this.#table.list();
   }
@@ -40,12 +40,12 @@ export class LeaseManager {
     return this.#table.find(id);
   }
 
-  /** Those of one owner, or of one tenant. */
+  /** The leases of one owner, or of one tenant. */
   ofScope(by: 'owner' | 'tenant', label: string): Lease[] {
     return this.#scopes.of(by, label);
   }
 
-  /** Those on an instance. */
+  /** The leases on an instance, oldest first. */
   of(instance: PooledInstance): Lease[] {
     const leases: Lease[] = [];
     for (let lease = instance.firstLease as Lease | undefined; lease; lease = lease.after as Lease | undefined)
@@ -53,7 +53,7 @@ export class LeaseManager {
     return leases;
   }
 
-  /** A lease on an idle instance, or on the shared one with the fewest; undefined when none of the class has room. */
+  /** A lease on an idle instance, or on the shared one with the fewest leases; undefined when none has room. */
   lend(
     leaseClass: LeaseClass,
     scope: LeaseScope,
@@ -68,7 +68,7 @@ export class LeaseManager {
     this.#scopes.add(lease);
     instance.uses += 1;
     if (instance.uses === 1) this.#fleet.provenUseful(leaseClass);
-    this.#hold(instance, lease);
+    this.#attach(instance, lease);
     if (instance.sharing === 'shared' && instance.leases === 1) this.#fleet.addShared(leaseClass, instance);
     if (leaseClass.waiting > 0) this.#fleet.changed(leaseClass);
     const leakAfter = this.#leakDetection > 0 ? this.#leakDetection : Infinity;
@@ -76,24 +76,24 @@ export class LeaseManager {
     return lease;
   }
 
-  /** A lease has ended. Its instance is idle, or may end, when it was the last one. */
+  /** Takes a lease that has ended out of all counts. */
   remove(lease: Lease): void {
     const { instance } = lease;
     this.#table.delete(lease);
     this.#scopes.delete(lease);
-    this.#drop(instance, lease);
+    this.#detach(instance, lease);
     const leaseClass = this.#fleet.classOf(instance);
     if (leaseClass === undefined || instance.sharing !== 'shared') return;
     if (instance.leases === 0) this.#fleet.removeShared(leaseClass, instance);
     if (leaseClass.waiting > 0) this.#fleet.changed(leaseClass);
   }
 
-  /** The instance of these leases has ended. */
+  /** Ends all leases on an instance. */
   endAll(instance: PooledInstance, error: PoolError): void {
     for (const lease of this.of(instance)) lease.end({ asked: false, error: () => error });
   }
 
-  /** Takes a lease from its holder. */
+  /** Takes a lease back from the host. */
   reclaim(lease: Lease, now: number, why: string): void {
     const { id, name, instanceId } = lease;
     this.#events.reclaimed(lease, now);
@@ -102,25 +102,25 @@ export class LeaseManager {
     lease.end({ asked: false, error: () => new PoolError('LEASE_RECLAIMED', message, data) });
   }
 
-  /** Another instance serves the leases of `from` from now on. */
+  /** Moves the leases on `from` to the instance that serves them from now on. */
   move(from: PooledInstance, to: PooledInstance): void {
     for (const lease of this.of(from)) {
-      this.#drop(from, lease);
+      this.#detach(from, lease);
       lease.moveTo(to);
-      this.#hold(to, lease);
+      this.#attach(to, lease);
     }
     if (from.leaseDue && from.leaseDue.place !== -1) this.#lookNoLaterThan(to, from.leaseDue.rank);
     const leaseClass = this.#fleet.classOf(from);
     if (leaseClass) this.#fleet.removeShared(leaseClass, from);
   }
 
-  /** An instance is gone. */
+  /** Drops what is kept of an instance that has ended. */
   forget(instance: PooledInstance): void {
     this.#withSilent.delete(instance);
     if (instance.leaseDue) this.#dueTimes.delete(instance.leaseDue);
   }
 
-  /** Whether a lease is silent for `leaseIdleTimeout`. If not, it is looked at again when it may be. */
+  /** Whether a lease was silent for `leaseIdleTimeout`. If not, it is looked at again when it may be. */
   isSilent(lease: Lease, now: number): boolean {
     const { leaseIdleTimeout } = lease.instance.definition;
     const silence = lease.silence(now);
@@ -139,8 +139,8 @@ export class LeaseManager {
   }
 
   /**
-   * Its leases are looked at together: whether they are silent, or held for too long. Not one by one, so that a lease that
-   * is given back soon costs nothing here.
+   * Sets when the leases of an instance are looked at: whether they are silent, or held for too long. All together, so that a
+   * lease that is soon given back costs nothing here.
    */
   #lookNoLaterThan(instance: PooledInstance, at: number): void {
     instance.leaseDue ??= newDue((now) => this.#look(instance, now));
@@ -171,7 +171,7 @@ export class LeaseManager {
     return [...this.#withSilent];
   }
 
-  /** The first lease of an instance that is silent still. */
+  /** The first lease of an instance that is still silent. */
   firstSilent(instance: PooledInstance, now: number): Lease | undefined {
     return this.of(instance).find((lease) => lease.isSilent && this.isSilent(lease, now));
   }
@@ -182,7 +182,7 @@ export class LeaseManager {
     return this.of(instance).every((lease) => this.isSilent(lease, now));
   }
 
-  #hold(instance: PooledInstance, lease: Lease): void {
+  #attach(instance: PooledInstance, lease: Lease): void {
     lease.before = instance.lastLease;
     if (instance.lastLease) instance.lastLease.after = lease;
     else instance.firstLease = lease;
@@ -190,7 +190,7 @@ export class LeaseManager {
     instance.leases += 1;
   }
 
-  #drop(instance: PooledInstance, lease: Lease): void {
+  #detach(instance: PooledInstance, lease: Lease): void {
     this.#markSilent(lease, false);
     const { before, after } = lease;
     if (before) before.after = after;
@@ -203,7 +203,7 @@ export class LeaseManager {
   }
 }
 
-/** For how long all leases of an instance have been silent, ms, for each that has leases. */
+/** For each instance with leases: for how long all of them have been silent, in ms. */
 export function silences(leases: Iterable<Lease>, now: number): Map<PooledInstance, number> {
   const silent = new Map<PooledInstance, number>();
   for (const lease of leases) {

@@ -4,15 +4,15 @@ import { Lease } from './lease.js';
 const ID = /^lease-(\d+)-(\d+)$/;
 
 /**
- * The leases that are held, each in a place of its own, by which it is found. Places are used again; the number in the id is
- * not. A Map of leases that come and go would be built anew every few calls, which costs as much as a warm call.
+ * The leases that are held. The id of a lease holds its index in an array, and a number that is never used again. A Map would
+ * be rebuilt every few calls while leases come and go, which costs as much as a warm call.
  */
 export class LeaseTable {
   readonly #places: (Lease | undefined)[] = [];
   readonly #free: number[] = [];
   /**
-   * V8 drops the optimized code of a class when a full collection finds no object of it: the next thousands of calls would
-   * cost twice as much. So one object is kept, which is no lease.
+   * An unused object. Without any object of a class, V8 drops its optimized code at a full garbage collection, and the next
+   * thousands of calls cost twice as much.
    */
   readonly specimen = new Lease(undefined as never, -1, undefined as never, SPARE, 0.5, undefined);
 
@@ -20,7 +20,7 @@ export class LeaseTable {
     return this.#places.length - this.#free.length;
   }
 
-  /** A place for the next lease. */
+  /** An index for the next lease. */
   reserve(): number {
     return this.#free.pop() ?? this.#places.push(undefined) - 1;
   }

@@ -8,48 +8,50 @@ import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
 import type { LeaseNode, PooledInstance } from '../instances/pooled-instance.js';
 
-/** The right to talk to an instance, as `getServer()` returns it. */
+/** A lease, as `getServer()` returns it: the right to talk to an instance until the host releases it or the pool ends it. */
 export interface PooledServer {
   /** `lease-…`; stays the same for the life of the lease. */
   readonly id: string;
   /** Name of the server. */
   readonly name: string;
-  /** `mcp-<timestamp>-<sequence>`: the process tree behind the lease. Changes when the server is restarted. */
+  /** `mcp-<timestamp>-<sequence>`: the process tree behind the lease. Changes when the server is restarted or replaced. */
   readonly instanceId: string;
-  /** Pid of the process that was spawned: of `npx` itself, if `npx` starts the server. Changes with a restart, too. */
+  /** Pid of the process that was spawned: of `npx` itself, if `npx` starts the server. Changes with `instanceId`. */
   readonly pid: number | undefined;
+  /** As given to `getServer()`. */
   readonly tenant: string | undefined;
+  /** As given to `getServer()`. */
   readonly owner: string | undefined;
   /**
    * For `client.connect()` of an SDK v1 or v2 client. Closing it releases the lease.
-   * @throws PoolError `LEASE_RELEASED` when the lease ended and the transport was never used
+   * @throws PoolError why the lease ended (`LEASE_RELEASED`, …), when that was before the first use of the transport
    */
   readonly transport: PooledTransport;
   /**
-   * Raw stderr of a `dedicated` server, else undefined. The pool reads it, too. A listener that is added in the turn in which
-   * `getServer()` resolves gets every byte; one that pauses it blocks a server that writes much.
+   * Raw stderr of a `dedicated` server; undefined for others. The pool reads it, too. A listener that is added in the turn of
+   * the event loop in which `getServer()` resolves gets every byte. Do not pause it: a server that writes much would block.
    */
   readonly stderr: Readable | undefined;
-  /** Gives the server back, at once. False when that was done already. */
+  /** Gives the server back at once. Returns false when the lease had ended already. */
   release(): boolean;
   /**
-   * Resolves when the lease has ended and, if its process ended with it, that is proven: with the cleanup report then, and
-   * with undefined when the process lives on. Once the lease is released, a pending `ended` holds the host open. Never
-   * rejects.
+   * Resolves when the lease has ended. If its process ends with it, resolves with the cleanup report when the death is proven
+   * or given up; if the process lives on, with undefined. Once the lease has ended, a pending `ended` keeps the host alive.
+   * Never rejects.
    */
   readonly ended: Promise<CleanupReport | undefined>;
-  /** Releases, and awaits {@link ended}: for `await using`. */
+  /** Calls {@link release} and awaits {@link ended}: for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Hears what happens to a lease. */
+/** Implemented by the scheduler. */
 export interface LeaseCallbacks {
-  /** The lease ends. Returns the end of its process, if that ends, too. */
+  /** A lease ends. Returns the end of its process, if that ends with it. */
   leaseEnded(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined;
 }
 
 export interface LeaseDeps {
-  readonly hold: KeepAlive;
+  readonly keepAlive: KeepAlive;
   readonly clock: Clock;
   readonly callbacks: LeaseCallbacks;
 }
@@ -59,7 +61,7 @@ let sequence = 0;
 export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseNode {
   /** Unique in this process. */
   readonly number = ++sequence;
-  /** In the table of leases. */
+  /** Index in the table of leases. */
   readonly place: number;
   /** Clock time at which it was given out. */
   readonly acquiredAt: number;
@@ -70,17 +72,17 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
   isSilent = false;
   /** Whether `lease:leaked` was emitted. */
   isLeakReported = false;
-  /** Where the borrower stood, when leak detection is on. */
+  /** Where `getServer()` was called; only with `leakDetection`. */
   readonly stack: string | undefined;
   /** Clock time of its last message. */
   #lastMessage: number | undefined;
   readonly #deps: LeaseDeps;
-  /** Private, so that a lease that is logged does not show the environment of its server. */
+  /** Private, so that a lease in a log does not show the environment of its server. */
   #instance: PooledInstance;
   readonly #scope: LeaseScope;
   #session: Session | undefined;
   #end: SessionEnd | undefined;
-  /** Whether its outcome is known. */
+  /** Whether `#outcome` is set; a listener may read `ended` before that. */
   #over = false;
   #outcome: Promise<CleanupReport | undefined> | undefined;
   #ended: Deferred<CleanupReport | undefined> | undefined;
@@ -129,7 +131,7 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
     return this.#instance.pid;
   }
 
-  /** Its requests that are not answered. */
+  /** Number of its requests that are not answered. */
   get openRequests(): number {
     return this.#session?.openRequests ?? 0;
   }
@@ -158,12 +160,12 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
     return this.end(this);
   }
 
-  /** As the end of its session: its holder asks for it. */
+  /** As `SessionEnd`: the host asks for this end. */
   get asked(): boolean {
     return true;
   }
 
-  /** Why its transport rejects after that. Only made when the transport is used. */
+  /** As `SessionEnd`: the error of its transport after `release()`. Made only when the transport is used. */
   error(): PoolError {
     const { id, name, instanceId } = this;
     const message = `the lease ${id} on server '${name}' was released; get another with getServer()`;
@@ -175,7 +177,7 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
     await this.ended;
   }
 
-  /** Ends the lease; its transport says why from now on. False when it has ended already. */
+  /** Ends the lease; its transport rejects with `end.error()` from now on. False when it has ended already. */
   end(end: SessionEnd): boolean {
     if (this.#end) return false;
     this.#end = end;
@@ -185,22 +187,22 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
     return true;
   }
 
-  /** Clock time of its last message, or of its begin. */
+  /** Clock time of its last message, or of its start. */
   get lastActivity(): number {
     return this.#lastMessage ?? this.acquiredAt;
   }
 
-  /** For how long it has been silent, ms. A client that waits for an answer is not silent: its server is busy. */
+  /** For how long it has been silent, in ms; 0 while a request is open, since its server is busy then. */
   silence(now: number): number {
     return this.openRequests > 0 ? 0 : now - this.lastActivity;
   }
 
-  /** Its server is another process from now on. Only `LeaseManager` calls it, which counts the leases of both. */
+  /** It has another instance from now on. Called by `LeaseManager` only, which counts the leases of both instances. */
   moveTo(instance: PooledInstance): void {
     this.#instance = instance;
   }
 
-  /** Closes its transport, if it was used. Returns what is still to be done for its client, once the operation is complete. */
+  /** Closes its transport, if it was used. Returns the calls of its client, to be made when the operation is complete. */
   closeSession(end: SessionEnd): (() => void) | undefined {
     return this.#session?.end(end);
   }
@@ -213,8 +215,8 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
     this.#lastMessage = this.#deps.clock.now();
   }
 
-  /** A caller waits for the end of a process: that holds the host open. */
+  /** The host waits for the end of a process: that keeps it alive. */
   #settle(ended: Deferred<CleanupReport | undefined>): void {
-    ended.resolve(this.#outcome && this.#deps.hold.during(this.#outcome));
+    ended.resolve(this.#outcome && this.#deps.keepAlive.during(this.#outcome));
   }
 }

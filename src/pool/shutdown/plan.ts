@@ -13,30 +13,35 @@ import type { Lease } from '../leases/lease.js';
 import { type LeaseManager, silences } from '../leases/lease-manager.js';
 import { isBusy, shutdownWaves } from './shutdown.js';
 
-/** One process tree that would be ended. */
+/** A process tree that would be ended. */
 export interface PlannedEnd extends TreePlan {
   /** Name of its definition. */
   readonly name: string;
+  /** `mcp-<timestamp>-<sequence>`. */
   readonly instanceId: string;
+  /** Pid of the process that was spawned; undefined while none was. */
   readonly pid: number | undefined;
+  /** The tenant for which it was started. */
   readonly tenant: string | undefined;
+  /** Its state now. */
   readonly state: ServerState;
-  /** As `server:stopping` will have it; of what is being ended already, the reason of that. */
+  /** As in `server:stopping`. Of a tree that is being ended already: the reason of that end. */
   readonly reason: EndReason;
-  /** How long requests in flight may finish before the first step, ms; 0 when there are none, or they are not waited for. */
+  /** Longest time that requests in flight get before the first step, in ms; 0 without requests, and in an emergency. */
   readonly drain: number;
-  /** Of a shutdown: trees of one wave end side by side, a wave begins when the one before it has ended. From 0. */
+  /** Number of its wave in a shutdown, from 0. Trees of one wave end side by side, one wave after the other. */
   readonly wave: number;
-  /** Leases that are taken from their holders. `silent`: for how long, ms. */
+  /** Leases that would end with it. `silent`: for how long each has been silent, in ms. */
   readonly leases: readonly { readonly leaseId: string; readonly owner: string | undefined; readonly silent: number }[];
 }
 
-/** What a pool would end now. */
+/** Result of `plan()`: what a pool would end now. */
 export interface PoolPlan {
+  /** The argument of `plan()`. */
   readonly mode: PlanMode;
-  /** In the order in which it would begin; a shutdown begins with all at once, and climbs with `cleanup.concurrency`. */
+  /** In the order in which the ends would begin: of a shutdown wave by wave, `cleanup.concurrency` trees at a time. */
   readonly ends: readonly PlannedEnd[];
-  /** Callers that wait, and would be rejected. */
+  /** Number of waiting callers that would be rejected. */
   readonly rejected: number;
 }
 
@@ -49,7 +54,7 @@ export interface PlanDeps {
   readonly now: number;
 }
 
-/** The dry run, by the rules of the real thing: what these decide is decided nowhere else. */
+/** A dry run. It uses the functions that decide in a real shutdown or eviction, so that both agree. */
 export function planOf(mode: PlanMode, deps: PlanDeps): PoolPlan {
   if (mode === 'reclaim') return { mode, ends: planReclaim(deps), rejected: 0 };
   return { mode, ends: planShutdown(mode === 'shutdown' ? 'graceful' : mode, deps), rejected: deps.queue.size };
@@ -59,7 +64,7 @@ function planShutdown(mode: EndMode, { fleet, leases: manager, cleanup, now }: P
   const { drainTimeout } = resolveShutdownOptions({});
   return shutdownWaves(fleet, manager).flatMap((ends, wave) =>
     ends.map(({ instance, leases }) => {
-      // What is being ended already stays on its ladder, unless it is hurried; what is quarantined is killed once more.
+      // A tree that is being ended keeps its mode, unless this is an emergency. A quarantined one is killed once more.
       const current = instance.state === 'quarantined' ? 'emergency' : cleanup.status(instance.id)?.mode;
       const drain = mode === 'graceful' && isBusy(instance, leases) ? drainTimeout : 0;
       const reason = instance.endReason ?? 'shutdown';
@@ -69,7 +74,7 @@ function planShutdown(mode: EndMode, { fleet, leases: manager, cleanup, now }: P
   );
 }
 
-/** Idle ones, then starts that no caller waits for, then those whose leases are all silent. */
+/** Idle instances, then starts that no caller waits for, then instances with silent leases only. */
 function planReclaim({ fleet, leases, matcher, now }: PlanDeps): PlannedEnd[] {
   const verdicts = [...fleet.entries.values()].flatMap((entry) => idleVerdicts(entry, now));
   const overdue = new Map(verdicts.map(({ instance, reason }) => [instance, reason]));

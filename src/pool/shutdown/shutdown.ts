@@ -7,10 +7,10 @@ import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { Lease } from '../leases/lease.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 
-/** How often a draining lease is asked whether its requests are answered, ms. */
+/** How often a drain checks whether the requests are answered, in ms. */
 const DRAIN_POLL = 10;
 
-/** The end of all trees of a pool, wave after wave. `hurry()` turns it into an emergency at any time. */
+/** Ends all trees of a pool, wave after wave. `hurry()` turns it into an emergency at any time. */
 export class Shutdown {
   readonly #clock: Clock;
   readonly #fleet: Fleet;
@@ -23,7 +23,7 @@ export class Shutdown {
     this.#leases = leases;
   }
 
-  /** Resolves when every tree is proven dead, or given up by the cleanup queue. */
+  /** Resolves when every tree is proven dead, or was given up by the cleanup queue. */
   async run(options: {
     mode: ShutdownReport['mode'];
     timeout: number;
@@ -52,10 +52,10 @@ export class Shutdown {
     };
   }
 
-  /** From now on everything is killed at once. */
+  /** Kills everything at once, and skips what a graceful shutdown still waits for. */
   hurry(): void {
     this.#mode = 'emergency';
-    // Before anything else: five at once is a courtesy of graceful ends.
+    // Kills all trees before the cleanup queue, which ends only a few at a time.
     for (const instance of this.#fleet.instances()) instance.killNow();
     for (const lease of this.#leases.list()) lease.end({ asked: false, error: () => closedUnder(lease) });
     for (const instance of [...this.#fleet.instances()]) void instance.stop('shutdown', 'emergency');
@@ -66,7 +66,7 @@ export class Shutdown {
     return instance.stop('shutdown', this.#mode);
   }
 
-  /** Lets requests in flight finish, then ends the leases. */
+  /** Waits until the requests in flight are answered or the time is over, then ends the leases. */
   async #drain(instance: PooledInstance, leases: readonly Lease[], until: number): Promise<void> {
     const clock = this.#clock;
     while (isBusy(instance, leases) && this.#mode === 'graceful' && clock.now() < until) {
@@ -82,19 +82,23 @@ export interface ShutdownEnd {
   readonly leases: readonly Lease[];
 }
 
-/** What ends in a shutdown: the instances of a wave end side by side, a wave begins when the one before it has ended. */
+/** All instances, in waves: those of one wave end side by side, and a wave begins when the one before it has ended. */
 export function shutdownWaves(fleet: Fleet, leases: LeaseManager): readonly (readonly ShutdownEnd[])[] {
   return [[...fleet.instances()].map((instance) => ({ instance, leases: leases.of(instance) }))];
 }
 
-/** Whether requests are in flight, for which a graceful shutdown waits. */
+/** Whether requests are in flight: a graceful shutdown waits for them. */
 export function isBusy({ openRequests }: PooledInstance, leases: readonly Lease[]): boolean {
   return openRequests > 0 || leases.some((lease) => lease.openRequests > 0);
 }
 
 function closedUnder({ id, name }: Lease): PoolError {
-  return new PoolError('POOL_CLOSED', `the pool was shut down under the lease ${id} on server '${name}'`, {
-    name,
-    leaseId: id,
-  });
+  return new PoolError(
+    'POOL_CLOSED',
+    `the pool was shut down while the lease ${id} on server '${name}' was held; create a new MCPServerPool to go on`,
+    {
+      name,
+      leaseId: id,
+    },
+  );
 }

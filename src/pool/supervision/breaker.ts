@@ -8,26 +8,26 @@ import {
 } from './restart-policy.js';
 
 /**
- * `closed`: servers are started. `open`: it failed too often, no start is made until the cooldown is over. `half-open`: one
- * start, the probe, is on its way and decides.
+ * `closed`: the server is started when needed. `open`: it failed too often; no start is made until the cooldown is over.
+ * `half-open`: one start, the probe, is on the way; its result decides.
  */
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
 type BreakerEvent =
-  /** More failures within the window than the policy tolerates. */
+  /** There were more failures within the window than the policy allows. */
   | 'trip'
-  /** The cooldown is over, and somebody wants a server. */
+  /** The cooldown is over, and a start is asked for. */
   | 'cooled'
   /** An instance became usable. */
   | 'succeeded'
   /** An instance failed. */
   | 'failed'
-  /** The probe was ended before it showed anything. */
+  /** The probe was ended on purpose before it had a result. */
   | 'abandoned';
 
 /**
- * States × events. What is not listed does not happen: an instance from before the breaker opened neither closes it nor
- * makes it refuse for longer.
+ * States × events. An event that is not listed changes nothing: an instance that is older than the open breaker neither closes
+ * it nor prolongs the cooldown.
  */
 const TRANSITIONS: Readonly<Record<BreakerState, Partial<Record<BreakerEvent, BreakerState>>>> = {
   closed: { trip: 'open' },
@@ -35,12 +35,12 @@ const TRANSITIONS: Readonly<Record<BreakerState, Partial<Record<BreakerEvent, Br
   'half-open': { succeeded: 'closed', failed: 'open', abandoned: 'open' },
 };
 
-/** What to do about a failure: restart after `delay` ms, or not. `told`: whether this one opened the breaker, just now. */
+/** What to do about a failure: restart after `delay` ms, or not. `opened`: whether this failure opened the breaker. */
 export type BreakerVerdict =
   | Extract<Verdict, { action: 'restart' }>
-  | { readonly action: 'open'; readonly told: boolean };
+  | { readonly action: 'open'; readonly opened: boolean };
 
-/** Keeps a server that fails again and again from being started again and again. One per definition (and tenant). */
+/** Stops the restarts of a server that fails too often. One for each definition and reuse key. */
 export class Breaker {
   /** May be replaced when the definition is changed; a cooldown that has begun keeps its length. */
   policy: RestartPolicy;
@@ -49,43 +49,43 @@ export class Breaker {
   #history: FailureHistory = NO_FAILURES;
   #retryAt = 0;
 
-  /** @param random For the jitter of delays: from 0 up to, and without, 1. Default `Math.random`. */
+  /** @param random for the jitter of delays: 0 ≤ n < 1. Default: `Math.random` */
   constructor(policy: RestartPolicy, random: () => number = Math.random) {
     this.policy = policy;
     this.#random = random;
   }
 
-  /** An open breaker stays open after its cooldown, until somebody asks for a start. */
+  /** An open breaker stays open after its cooldown, until a start is asked for. */
   get state(): BreakerState {
     return this.#state;
   }
 
-  /** Clock time in ms at which an open breaker lets a probe through; means nothing in other states. */
+  /** Clock time at which an open breaker allows a probe; has no meaning in other states. */
   get retryAt(): number {
     return this.#retryAt;
   }
 
   /**
-   * An instance failed: could not be started, or ended unasked. A failure in `half-open` is taken for that of the probe.
+   * An instance could not be started, or ended unexpectedly. In `half-open` it must be the probe.
    *
    * @param now Clock time in ms.
    * @param uptime For how many ms the instance had been usable; 0 if it never was.
    */
   failed(now: number, uptime: number): BreakerVerdict {
-    if (this.#state === 'open') return { action: 'open', told: false };
+    if (this.#state === 'open') return { action: 'open', opened: false };
     const { history, verdict } = afterFailure(this.#history, this.policy, now, uptime, this.#random);
     this.#history = history;
-    // A failed probe is enough, even when the window holds no other failure any more.
+    // A failed probe opens the breaker, even when no other failure is within the window any more.
     const probeFailed = this.#take('failed');
     if (!probeFailed && verdict.action === 'restart') return verdict;
     if (!probeFailed) this.#take('trip');
     this.#retryAt = now + this.policy.cooldown;
-    return { action: 'open', told: true };
+    return { action: 'open', opened: true };
   }
 
   /**
-   * May a start be made now? `probe`: yes, and this start is the one probe; every other is refused until it was `ready()`,
-   * `failed()` or abandoned, so exactly one of these must follow.
+   * Whether a start may be made now. `probe`: yes, and it is the one probe. All others are refused until `ready()`, `failed()`
+   * or `probeAbandoned()` is called for it, so exactly one of these must follow.
    *
    * @param now Clock time in ms.
    */
@@ -95,15 +95,15 @@ export class Breaker {
   }
 
   /**
-   * An instance became usable; true when that closed the breaker. What failed within the window still counts then: the
-   * next failure soon after opens the breaker again at once.
+   * An instance became usable. True when that closed the breaker. Failures within the window still count, so a failure soon
+   * after that opens the breaker again at once.
    */
   ready(): boolean {
     return this.#take('succeeded');
   }
 
   /**
-   * The probe was ended before it showed anything: the next start is the probe instead, without another cooldown.
+   * The probe was ended on purpose before it had a result: the next start is the probe, without another cooldown.
    *
    * @param now Clock time in ms.
    */
@@ -112,7 +112,7 @@ export class Breaker {
   }
 
   /**
-   * Nothing is remembered: the breaker can be forgotten. Never so while it is open or half-open.
+   * Whether the breaker is closed and no failure counts any more, so that it can be dropped.
    *
    * @param now Clock time in ms.
    */
@@ -120,7 +120,7 @@ export class Breaker {
     return this.#state === 'closed' && isForgotten(this.#history, this.policy, now);
   }
 
-  /** The one place where the state changes; false when `event` does not apply in it. */
+  /** The one place where the state changes. False when the event does not apply in the current state. */
   #take(event: BreakerEvent): boolean {
     const next = TRANSITIONS[this.#state][event];
     if (next === undefined) return false;

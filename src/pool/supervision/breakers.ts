@@ -9,20 +9,20 @@ import { Breaker } from './breaker.js';
 interface Entry {
   readonly breaker: Breaker;
   readonly tenant: string | undefined;
-  /** The last that failed, and why: callers are told. */
+  /** The last failure: the cause of `BREAKER_OPEN`. */
   lastError: PoolError | undefined;
-  /** The one start that decides, while the breaker is half-open. */
+  /** The start that decides while the breaker is half-open. */
   probe: PooledInstance | undefined;
 }
 
-/** What became of a failure: the server may be started again after `delay` ms, or not before its breaker lets it. */
+/** What follows from a failure: a restart after `delay` ms, or `error` for callers and leases since the breaker is open. */
 export type Outcome =
   | { readonly restart: true; readonly delay: number }
   | { readonly restart: false; readonly error: PoolError };
 
 /**
- * The breakers of a pool: one for each server and those who may share an instance of it, so that what one tenant does to
- * its servers refuses nothing to another.
+ * The breakers of a pool: one for each server and reuse key, so that failures of the instances of one tenant do not keep
+ * another tenant from its own.
  */
 export class Breakers {
   readonly #clock: Clock;
@@ -34,12 +34,12 @@ export class Breakers {
     this.#emitter = emitter;
   }
 
-  /** An instance could not be started, or ended unasked. */
+  /** An instance could not be started, or ended unexpectedly. */
   failed(instance: PooledInstance, error: PoolError): Outcome {
     const now = this.#clock.now();
     const entry = this.#entry(instance);
     const { breaker, probe } = entry;
-    // One that lived before the probe says nothing about it.
+    // An older instance says nothing about the probe.
     if (breaker.state === 'half-open' && probe !== instance)
       return { restart: false, error: this.#refusal(instance, entry) };
     const uptime = instance.readySince === undefined ? 0 : now - instance.readySince;
@@ -49,13 +49,13 @@ export class Breakers {
     entry.probe = undefined;
     if (verdict.action === 'restart') return { restart: true, delay: verdict.delay };
     const { name, tenant, definition } = instance;
-    if (verdict.told)
+    if (verdict.opened)
       this.#emitter.emit('breaker:opened', { name, tenant, cooldown: definition.restart.cooldown, error });
     return { restart: false, error: this.#refusal(instance, entry) };
   }
 
   /**
-   * To be asked before each start. When the breaker has cooled down, this one is its probe.
+   * To be called before each start. When the cooldown is over, this start is the probe.
    * @throws PoolError `BREAKER_OPEN`
    */
   admit(instance: PooledInstance): void {
@@ -69,7 +69,7 @@ export class Breakers {
     this.#emitter.emit('breaker:half-opened', { name, tenant });
   }
 
-  /** Why no start would be made now for the callers of a class; undefined when one would be. */
+  /** Why a start for the callers of a class would be refused now; undefined when it would not. */
   refusal({ entry: { name }, id }: LeaseClass): PoolError | undefined {
     const entry = this.#entries.size === 0 ? undefined : this.#entries.get(id);
     if (entry === undefined || entry.breaker.state === 'closed') return undefined;
@@ -77,7 +77,7 @@ export class Breakers {
     return this.#refusal({ name }, entry);
   }
 
-  /** Clock time at which the breaker of a class lets a probe through; undefined while it is not open. */
+  /** Clock time at which the breaker of a class allows a probe; undefined while it is not open. */
   retryAt({ id }: LeaseClass): number | undefined {
     const breaker = this.#entries.get(id)?.breaker;
     return breaker?.state === 'open' ? breaker.retryAt : undefined;
@@ -91,7 +91,7 @@ export class Breakers {
     if (entry.breaker.ready()) this.#emitter.emit('breaker:closed', { name: instance.name, tenant: instance.tenant });
   }
 
-  /** An instance is being ended on purpose: if it was a probe, the next start is one. */
+  /** An instance is being ended on purpose: if it was the probe, the next start is the probe. */
   ending(instance: PooledInstance): void {
     const entry = this.#entries.get(idOf(instance));
     if (entry?.probe !== instance) return;
@@ -99,7 +99,7 @@ export class Breakers {
     entry.breaker.probeAbandoned(this.#clock.now());
   }
 
-  /** A definition was changed or removed: what failed before says nothing about what comes. */
+  /** Drops breakers of definitions or tenants that were changed or removed: their failures say nothing about later starts. */
   forget(matches: (name: string, tenant: string | undefined) => boolean): void {
     for (const [id, { tenant, probe }] of this.#entries) {
       if (!matches(id.slice(0, id.indexOf('\0')), tenant)) continue;
@@ -119,7 +119,7 @@ export class Breakers {
     return entry;
   }
 
-  /** Forgets those that have nothing to remember, or whose failures are long ago: there may have been many tenants. */
+  /** Drops breakers without failures that count, and breakers that are open for long: there may have been many tenants. */
   #prune(): void {
     const now = this.#clock.now();
     for (const [id, { breaker }] of this.#entries) {
@@ -133,14 +133,14 @@ export class Breakers {
     const left = Math.max(0, Math.round(breaker.retryAt - this.#clock.now()));
     const when =
       breaker.state === 'half-open'
-        ? 'a start that shows whether it works again is on its way'
-        : `it is tried again in ${left} ms`;
+        ? 'one start is on the way, and shows whether it works again'
+        : `one start is allowed in ${left} ms, or after updateServer()`;
     const message = `server '${name}' failed too often and is not started now; ${when}. The last failure: ${lastError?.message}`;
     return new PoolError('BREAKER_OPEN', message, { ...lastError?.data, name, after: 0 }, lastError);
   }
 }
 
-/** Of the class of an instance, which may have no instance in the pool yet. */
+/** The id of the class of an instance. The class may not exist yet: an instance is admitted before it is added. */
 function idOf(instance: PooledInstance): string {
   return classId(instance.name, reuseKey(instance.definition, instance));
 }

@@ -21,36 +21,18 @@ export interface CrashRecoveryDeps {
   readonly metrics: PoolMetrics;
 }
 
-/** A successor that is not launched yet: it waits for its backoff to pass, and for the slot of its predecessor. */
-class Pending implements Due {
-  rank = 0;
-  place = -1;
-  order = 0;
-  isDue: boolean;
-  /** Why its predecessor was lost; undefined when that is ended on purpose. */
-  readonly cause: PoolError | undefined;
-
-  constructor(isDue: boolean, cause: PoolError | undefined) {
-    this.isDue = isDue;
-    this.cause = cause;
-  }
-
-  fallDue(): void {
-    this.isDue = true;
-  }
-}
-
 /**
- * Keeps leases through the end of their process: they move to a successor. A successor has the leases at once, and gets the
- * slot of its predecessor when that is proven dead; a next one is started beside the instance that it replaces.
+ * Keeps leases when their process ends: they move to another instance. A successor gets the leases at once, and the slot when
+ * its predecessor is proven dead. A next one is started beside the instance that it replaces, and gets the leases when it is
+ * ready.
  */
 export class CrashRecovery {
   readonly #deps: CrashRecoveryDeps;
-  /** The next of an instance, for as long as it starts. */
+  /** By instance: the next one, while that starts. */
   readonly #nexts = new WeakMap<PooledInstance, PooledInstance>();
-  /** The instance that served the leases last, of each that is to take them over. */
+  /** By successor or next one: the instance that served its leases last. */
   readonly #predecessors = new WeakMap<PooledInstance, PooledInstance>();
-  /** Instances that ended unasked. */
+  /** Instances that ended unexpectedly. */
   readonly #lost = new WeakSet<PooledInstance>();
   readonly #pending = new Map<PooledInstance, Pending>();
 
@@ -58,12 +40,12 @@ export class CrashRecovery {
     this.#deps = deps;
   }
 
-  /** Whether an instance starts to take the place of another. */
+  /** Whether an instance is started to replace another. */
   isSuccessor(instance: PooledInstance): boolean {
     return this.#predecessors.has(instance);
   }
 
-  /** An instance ended unasked, or could not be started: its leases get a successor, or end. */
+  /** An instance ended unexpectedly, or could not be started: its leases get a successor, or end. */
   lost(instance: PooledInstance, error: PoolError): void {
     const { breakers, emitter, leases } = this.#deps;
     const counts = instance.leasesStay || (instance.pid !== undefined && !instance.answered);
@@ -75,7 +57,7 @@ export class CrashRecovery {
     if (!instance.leasesStay || entry === undefined || !outcome.restart) {
       return leases.endAll(instance, outcome.restart ? error : outcome.error);
     }
-    // One that was to be replaced has its next on the way already.
+    // An instance that is being replaced has a next one already.
     const next = this.#nexts.get(instance);
     const { name, id, pid, tenant } = instance;
     const delay = next ? 0 : Math.round(outcome.delay);
@@ -84,25 +66,25 @@ export class CrashRecovery {
     else this.appointSuccessor(entry, instance, outcome.delay, error);
   }
 
-  /** `next` is started beside `instance`, whose leases it takes over when it is ready. */
+  /** `next` is started beside `instance`, and takes over its leases when it is ready. */
   appointNext(instance: PooledInstance, next: PooledInstance): void {
     this.#nexts.set(instance, next);
     this.#predecessors.set(next, instance);
   }
 
-  /** The start of `next` has come to an end. */
+  /** The start of the next one is over. */
   forgetNext(instance: PooledInstance): void {
     const next = this.#nexts.get(instance);
     if (next) this.#predecessors.delete(next);
     this.#nexts.delete(instance);
   }
 
-  /** An instance that gets the leases of another now, and its slot as soon as that is proven dead. */
+  /** Makes an instance that gets the leases of `predecessor` now, and its slot when it is proven dead. */
   appointSuccessor(entry: OpenEntry, predecessor: PooledInstance, delay: number, cause?: PoolError): PooledInstance {
     const { clock, dueTimes, fleet, leases } = this.#deps;
     const successor = predecessor.successor(entry.definition);
     fleet.addSuccessor(entry, successor, predecessor);
-    // It replaces the one that served last, however many starts failed in between.
+    // It replaces the instance that served last, even if successors have failed to start in between.
     this.#predecessors.set(successor, this.#predecessors.get(predecessor) ?? predecessor);
     this.#predecessors.delete(predecessor);
     leases.move(predecessor, successor);
@@ -117,7 +99,7 @@ export class CrashRecovery {
     return this.#pending.size > 0;
   }
 
-  /** The successors that are to be launched now. One that cannot be is given up. */
+  /** The successors to be launched now. Gives up those that cannot be launched any more. */
   takeLaunchable(): PooledInstance[] {
     const launchable: PooledInstance[] = [];
     for (const [successor, pending] of this.#pending) {
@@ -135,7 +117,7 @@ export class CrashRecovery {
   #assess(successor: PooledInstance, { isDue, cause }: Pending): 'wait' | 'launch' | 'ended' | PoolError {
     const { fleet } = this.#deps;
     if (successor.state !== 'starting') return 'ended';
-    // A shutdown ends it, and its leases.
+    // The shutdown ends it, together with its leases.
     if (!fleet.isOpen) return 'wait';
     const entry = this.entryFor(successor);
     if (entry === undefined) return notStarted(successor, 'SERVER_STOPPED', 'it was removed', cause);
@@ -143,9 +125,9 @@ export class CrashRecovery {
     const isFree = predecessor === undefined || predecessor.state === 'quarantined';
     if (!isDue || !isFree) return 'wait';
     if (predecessor === undefined) return 'launch';
-    // What could not be ended keeps its slot.
+    // The predecessor is quarantined and keeps its slot, so another one is needed.
     if (!fleet.hasRoom(entry)) {
-      const why = `process ${predecessor.pid} could not be ended and keeps its slot`;
+      const why = `process ${predecessor.pid} could not be ended and keeps its slot; end it, or raise maxInstances or limits.maxProcesses`;
       return notStarted(successor, 'SERVER_EXITED', why, cause);
     }
     fleet.slots.separate(entry, predecessor);
@@ -153,8 +135,8 @@ export class CrashRecovery {
   }
 
   /**
-   * An instance that can be used gets the leases of the one that it replaces. Returns what emits the events, which come after
-   * `server:ready`.
+   * An instance that is ready gets the leases of the one that it replaces. Returns a function that emits the events, to be
+   * called after `server:ready`.
    */
   takeOver(instance: PooledInstance): (() => void) | undefined {
     const predecessor = this.#predecessors.get(instance);
@@ -173,7 +155,7 @@ export class CrashRecovery {
     };
   }
 
-  /** The entry of an instance, if another instance of it may have its leases. */
+  /** The entry of an instance, if another instance of the definition of now may have its leases. */
   entryFor(instance: PooledInstance): OpenEntry | undefined {
     const { fleet } = this.#deps;
     const entry = fleet.isOpen ? fleet.openEntry(instance) : undefined;
@@ -183,7 +165,26 @@ export class CrashRecovery {
   }
 }
 
-/** Why a successor is not started. When its predecessor was lost, the leases learn of that. */
+/** A successor that is not launched yet: it waits for its backoff to pass, and for the slot of its predecessor. */
+class Pending implements Due {
+  rank = 0;
+  place = -1;
+  order = 0;
+  isDue: boolean;
+  /** Why its predecessor was lost; undefined when it is ended on purpose. */
+  readonly cause: PoolError | undefined;
+
+  constructor(isDue: boolean, cause: PoolError | undefined) {
+    this.isDue = isDue;
+    this.cause = cause;
+  }
+
+  fallDue(): void {
+    this.isDue = true;
+  }
+}
+
+/** The error of a successor that is not started. When its predecessor was lost, the leases get that error as its cause. */
 function notStarted(
   { name }: PooledInstance,
   code: PoolErrorCode,

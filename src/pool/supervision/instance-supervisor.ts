@@ -27,12 +27,12 @@ export interface InstanceSupervisorDeps {
 }
 
 /**
- * Starts instances, and keeps the counts of the fleet, the breakers and the leases in step with what happens to them. What
- * follows for callers that wait is for the scheduler.
+ * Starts instances, and updates fleet, breakers and leases when something happens to them. What follows for waiting callers,
+ * the scheduler decides.
  */
 export class InstanceSupervisor {
   readonly #deps: InstanceSupervisorDeps;
-  /** Starts that no caller asked for: of `warm` and `minIdle`. */
+  /** Starts that no caller asked for: of `warm()`, `minIdle` and replacements. */
   readonly #spares = new WeakSet<PooledInstance>();
 
   constructor(deps: InstanceSupervisorDeps) {
@@ -40,8 +40,8 @@ export class InstanceSupervisor {
   }
 
   /**
-   * Takes a slot for an instance, if its breaker lets it start: to be launched at once.
-   * @param observer hears what happens to it, and to its successors
+   * Takes a slot for an instance, if its breaker allows a start. To be launched at once.
+   * @param observer is called for it, and for its successors
    * @throws PoolError `BREAKER_OPEN`, `POOL_CLOSED`
    */
   admit(entry: OpenEntry, scope: LeaseScope, observer: InstanceObserver<PooledInstance>): PooledInstance {
@@ -49,7 +49,7 @@ export class InstanceSupervisor {
   }
 
   /**
-   * The same for one that takes over the sessions of `instance`, which serves them until then.
+   * The same for an instance that takes over the sessions of `instance`, which serves them until then.
    * @throws PoolError `BREAKER_OPEN`, `POOL_CLOSED`
    */
   admitNext(entry: OpenEntry, instance: PooledInstance): PooledInstance {
@@ -58,7 +58,7 @@ export class InstanceSupervisor {
     return next;
   }
 
-  /** No caller asked for this start: it is not ended when no caller waits. */
+  /** No caller asked for this start, so it is not ended when no caller waits. */
   markSpare(instance: PooledInstance): void {
     this.#spares.add(instance);
   }
@@ -69,7 +69,7 @@ export class InstanceSupervisor {
 
   /**
    * Spawns and registers the process, in this tick.
-   * @throws PoolError when there is nothing to be spawned; the slot is free again then
+   * @throws PoolError when nothing can be spawned; then the slot is free again
    */
   launch(instance: PooledInstance): void {
     const { emitter, fleet, leases, metrics, recovery } = this.#deps;
@@ -87,7 +87,7 @@ export class InstanceSupervisor {
     emitter.emit('server:starting', serverEvent(instance));
   }
 
-  /** An instance can be used: it gets the leases of the one that it replaces. */
+  /** An instance is ready: it gets the leases of the one that it replaces. */
   ready(instance: PooledInstance): void {
     const { breakers, emitter, fleet, recovery } = this.#deps;
     fleet.startSucceeded(instance);
@@ -104,7 +104,7 @@ export class InstanceSupervisor {
 
   stopping(instance: PooledInstance, reason: EndReason): void {
     const { breakers, emitter, fleet, metrics } = this.#deps;
-    // A start that failed counts until its failure is reported, so that its caller gets that error and not another start.
+    // A failed start keeps its seats until its failure is reported, so that its callers get the error and not another start.
     if (END_MEANING[reason].asked) {
       breakers.ending(instance);
       fleet.removeStart(instance);
@@ -136,7 +136,7 @@ export class InstanceSupervisor {
     const { emitter, fleet, leases, metrics } = this.#deps;
     fleet.remove(instance);
     leases.forget(instance);
-    // For one that never had a process, no `server:starting` was emitted either.
+    // An instance without a process had no `server:starting` either.
     if (!instance.wasLaunched) return;
     metrics.stopped += 1;
     emitter.emit('server:stopped', { ...serverEvent(instance), reason: instance.endReason, report });

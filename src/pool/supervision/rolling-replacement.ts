@@ -11,13 +11,13 @@ import type { LeaseManager } from '../leases/lease-manager.js';
 import type { CrashRecovery } from './crash-recovery.js';
 import type { InstanceSupervisor } from './instance-supervisor.js';
 
-/** How long a shared instance that is replaced may take to finish its requests, unless the host says less, ms. */
+/** Longest time that a shared instance gets to finish its requests when it is replaced, in ms. The host may allow less. */
 const REPLACEMENT_TIMEOUT = 30_000;
 
 export interface RollingReplacementDeps {
   readonly operations: Operations;
   readonly clock: Clock;
-  readonly hold: KeepAlive;
+  readonly keepAlive: KeepAlive;
   readonly fleet: Fleet;
   readonly leases: LeaseManager;
   readonly recovery: CrashRecovery;
@@ -28,17 +28,17 @@ export interface RollingReplacementDeps {
 interface Replacement {
   /** Resolves when the old process has ended. */
   readonly ended: Promise<void>;
-  /** Resolved when the time for its requests is over. */
+  /** Resolved when the time that its requests get is over. */
   readonly late: Deferred<void>;
 }
 
 /**
- * Takes instances out of service: those without a lease end, shared ones are replaced under their leases, the others end with
- * their leases, which are taken back after a time.
+ * Takes instances out of service: those without a lease end now, shared ones are replaced and their leases move, the others end
+ * with their leases, which are taken back after the drain timeout.
  */
 export class RollingReplacement {
   readonly #deps: RollingReplacementDeps;
-  /** Replacements on their way, by the instance that goes. */
+  /** Replacements that are under way, by the old instance. */
   readonly #replacements = new Map<PooledInstance, Replacement>();
 
   constructor(deps: RollingReplacementDeps) {
@@ -46,12 +46,12 @@ export class RollingReplacement {
   }
 
   /**
-   * Resolves when all have ended. Holds the host open for what ends in bounded time, not for a lease that may last for ever.
-   * @throws PoolError why the one that was to take over shared leases could not be started
+   * Resolves when all have ended. Keeps the host alive, unless it waits for a lease without a drain timeout.
+   * @throws PoolError the error because of which an instance that was to take over shared leases could not be started
    */
   async retire(instances: readonly PooledInstance[], reason: EndReason, timeout: number): Promise<void> {
     const { clock, operations, recovery } = this.#deps;
-    // One that was spawned to take the place of another is fresh.
+    // A process that has just been started as a replacement need not be restarted.
     const isFresh = (instance: PooledInstance) => instance.pid !== undefined && recovery.isSuccessor(instance);
     const old = instances.filter((instance) => reason !== 'restart' || !isFresh(instance));
     const ends = operations.run(() => {
@@ -60,39 +60,40 @@ export class RollingReplacement {
     });
     const takeBack = () => operations.run(() => this.#takeBack(old, reason, timeout));
     const timer = timeout < Infinity ? clock.after(timeout, takeBack) : undefined;
-    // One that fails does not keep the others from being waited for.
+    // Not Promise.all: all ends must be awaited, even if one replacement fails.
     const outcomes = await Promise.allSettled(ends);
     timer?.cancel();
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
   #end(instance: PooledInstance, reason: EndReason, timeout: number): Promise<unknown> {
-    const { hold } = this.#deps;
+    const { keepAlive } = this.#deps;
     const moves = instance.leases > 0 && reason !== 'removed' && this.#canMove(instance);
     if (moves || this.#replacements.has(instance)) {
-      return hold.during(this.#replace(instance, reason, Math.min(timeout, REPLACEMENT_TIMEOUT)));
+      return keepAlive.during(this.#replace(instance, reason, Math.min(timeout, REPLACEMENT_TIMEOUT)));
     }
     const isFree = instance.leases === 0;
     const end = isFree ? instance.stop(reason) : instance.ended;
-    return isFree || timeout < Infinity ? hold.during(end) : end;
+    return isFree || timeout < Infinity ? keepAlive.during(end) : end;
   }
 
-  /** The drain timeout is over. */
+  /** The drain timeout is over: takes back the leases that cannot move. */
   #takeBack(instances: readonly PooledInstance[], reason: EndReason, timeout: number): void {
     const { clock, leases } = this.#deps;
-    const why = `its server was ${reason}, and the drain timeout of ${timeout} ms is over`;
+    const did = reason === 'restart' ? 'restarted' : reason;
+    const why = `its server was ${did}, and the drain timeout of ${timeout} ms is over`;
     const staying = instances.filter((instance) => !this.#canMove(instance));
     for (const lease of staying.flatMap((instance) => leases.of(instance))) leases.reclaim(lease, clock.now(), why);
   }
 
-  /** Whether the leases of an instance can go to another one of the definition as it is now. */
+  /** Whether the leases of an instance can move to an instance of the definition of now. */
   #canMove(instance: PooledInstance): boolean {
     return instance.sharing === 'shared' && instance.leasesStay && this.#deps.recovery.entryFor(instance) !== undefined;
   }
 
   /**
-   * Puts another process in the place of one whose leases stay: it is started first, where two may run at once; otherwise
-   * new requests wait until the old one has finished its own. What is not finished after `timeout` ms is lost.
+   * Replaces an instance and keeps its leases. If there is room for two, the new one is started first. Otherwise new requests
+   * wait until the old one has ended. Requests that the old one has not finished after `timeout` ms are lost.
    */
   #replace(instance: PooledInstance, reason: EndReason, timeout: number): Promise<void> {
     const known = this.#replacements.get(instance);
@@ -104,7 +105,7 @@ export class RollingReplacement {
     return this.#join(replacement, timeout);
   }
 
-  /** The shortest time that a caller gives a replacement counts. */
+  /** Of several calls for the same replacement, the shortest timeout counts. */
   #join({ ended, late }: Replacement, timeout: number): Promise<void> {
     const timer = timeout < Infinity ? this.#deps.clock.after(timeout, late.resolve) : undefined;
     return ended.finally(() => timer?.cancel());
@@ -113,8 +114,8 @@ export class RollingReplacement {
   async #run(instance: PooledInstance, reason: EndReason, late: Promise<void>): Promise<void> {
     const { fleet, recovery } = this.#deps;
     if (instance.state === 'starting' && instance.pid === undefined) return this.#replacePending(instance, reason);
-    // One that starts has leases only because it is itself a successor. One that runs is replaced in this tick, so that
-    // callers that come now count on the new one.
+    // An instance that starts has leases only if it is a successor itself. One that runs is replaced in this tick, so that
+    // new callers wait for the new one.
     if (instance.state === 'starting') await instance.started;
     while (instance.state === 'ready' && instance.leases > 0) {
       const entry = recovery.entryFor(instance);
@@ -122,20 +123,20 @@ export class RollingReplacement {
       if (!fleet.hasRoom(entry)) return this.#replaceInPlace(entry, instance, reason, late);
       await this.#startNext(entry, instance, reason);
     }
-    // Its server was removed meanwhile, or is shared in another way now: it ends with its last lease.
+    // Its server was removed, or is shared in another way now: the leases cannot move, so it ends with the last of them.
     if (instance.leases > 0) return void (await instance.ended);
     await Promise.race([instance.drained(), late]);
     await instance.stop(reason);
   }
 
-  /** A successor that waits for its backoff: the definition may be better now, and the host asks for it. */
+  /** Replaces a successor that waits for its backoff by one that starts now: the new definition may be better. */
   async #replacePending(pending: PooledInstance, reason: EndReason): Promise<void> {
     const entry = this.#deps.recovery.entryFor(pending);
     if (entry === undefined) return void (await pending.ended);
     await this.#succeed(entry, pending, reason);
   }
 
-  /** Two may not run at once: holds new requests, lets the old one finish, proves its end, starts the new one. */
+  /** Without room for two: suspends new requests, lets the old one finish, proves its death, starts the new one. */
   async #replaceInPlace(
     entry: OpenEntry,
     instance: PooledInstance,
@@ -147,13 +148,13 @@ export class RollingReplacement {
     if (instance.state === 'ready' && this.#deps.recovery.entryFor(instance) && instance.leases > 0) {
       return this.#succeed(entry, instance, reason);
     }
-    // It crashed, which gave it a successor; or no lease needs another.
+    // It has crashed and has a successor, or its leases have ended.
     if (instance.state === 'ready') instance.resume();
     if (instance.leases === 0) await instance.stop(reason);
     await instance.ended;
   }
 
-  /** Ends an instance whose successor has its leases already, and waits until that runs. */
+  /** Appoints a successor, ends the instance, and waits until the successor has started. */
   async #succeed(entry: OpenEntry, instance: PooledInstance, reason: EndReason): Promise<void> {
     const { operations, recovery } = this.#deps;
     const { ended, successor } = operations.run(() => ({
@@ -165,14 +166,14 @@ export class RollingReplacement {
     if (successor.startError) throw successor.startError;
   }
 
-  /** Starts the next one beside `instance`. Comes back without it when the next was ended on purpose. */
+  /** Starts the next one beside `instance`. Returns normally, too, when the next one was ended on purpose during its start. */
   async #startNext(entry: OpenEntry, instance: PooledInstance, reason: EndReason): Promise<void> {
     const { operations, recovery, supervisor } = this.#deps;
     let failure: PoolError | undefined;
     try {
       const next = operations.run(() => {
         const appointed = supervisor.admitNext(entry, instance);
-        // Known before it is launched: it may fail at once.
+        // Before the launch, which may fail at once.
         recovery.appointNext(instance, appointed);
         supervisor.launch(appointed);
         return appointed;
@@ -188,7 +189,7 @@ export class RollingReplacement {
     throw failure;
   }
 
-  /** No other could take its place. It is as good as ever, if a definition that was not changed still describes it. */
+  /** The replacement failed. The old instance may be leased again, if its definition is still the current one. */
   #serveOn(instance: PooledInstance, reason: EndReason): void {
     const { fleet, recovery } = this.#deps;
     const isDefined = instance.definition.key === recovery.entryFor(instance)?.definition.key;

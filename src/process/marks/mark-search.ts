@@ -1,5 +1,5 @@
 import { uptime } from 'node:os';
-import { type ProcessRow, type ProcessTable, TICKS_PER_SECOND } from '../process-table.js';
+import { type ProcessIdentity, type ProcessRow, type ProcessTable, TICKS_PER_SECOND } from '../process-table.js';
 import { InnerHosts } from './inner-hosts.js';
 import type { MarkMatch, MarkReader } from './mark-reader.js';
 import type { Mark } from './marker.js';
@@ -11,6 +11,12 @@ import type { Mark } from './marker.js';
  */
 const SETTLED = 100;
 
+/**
+ * How long rows of one scan may be used by the next, ms: much less than the kernel needs to use up all pids and reuse
+ * one.
+ */
+const RECENT = 100;
+
 export interface SearchOptions {
   readonly table: ProcessTable;
   readonly readMark: MarkReader;
@@ -18,6 +24,8 @@ export interface SearchOptions {
   readonly since?: number | undefined;
   /** The inner hosts that are known already; more are added to it. */
   readonly inner?: InnerHosts | undefined;
+  /** The newest pid of the machine. Default: as the table shows it. */
+  readonly newest?: (() => number) | undefined;
   /** Seconds since boot, for tests. */
   readonly now?: () => number;
 }
@@ -36,7 +44,11 @@ export class MarkSearch {
   readonly #inner: InnerHosts;
   /** How many inner hosts were known when `#unrelated` was judged. */
   #judgedBy: number;
+  readonly #newest: () => number;
   #rows: ReadonlyMap<number, ProcessRow> = new Map();
+  /** The newest pid, and the time, right before the last scan. */
+  #newestBefore = 0;
+  #scannedAt = -Infinity;
   /**
    * Unrelated processes of the scan before, pid → start time. What a scan does not see is dropped, so this never
    * exceeds the table.
@@ -48,14 +60,57 @@ export class MarkSearch {
   #learntFrom = new Map<number, number>();
   #settledBefore = 0;
 
-  constructor(mark: Mark, { table, readMark, since = 0, inner = new InnerHosts(mark), now = uptime }: SearchOptions) {
+  constructor(mark: Mark, { table, readMark, ...options }: SearchOptions) {
+    const { since = 0, inner = new InnerHosts(mark), now = uptime, newest = () => table.newest?.() ?? 0 } = options;
     this.#mark = mark;
     this.#table = table;
     this.#readMark = readMark;
     this.#since = since;
     this.#now = now;
+    this.#newest = newest;
     this.#inner = inner;
     this.#judgedBy = inner.size;
+  }
+
+  /** The newest pid now. */
+  get newest(): number {
+    return this.#newest();
+  }
+
+  /** The newest pid right before the last scan: that scan may have missed what has a newer one. */
+  get newestBefore(): number {
+    return this.#newestBefore;
+  }
+
+  /**
+   * Scans the whole table. A scan shortly after another one reads only what can have changed: not the processes that
+   * were unrelated or dead. So only the first scan costs as much as the machine has processes.
+   * @param killed processes that got SIGKILL: not read again, so their rows may show them alive when they are dead
+   * @throws when the table cannot be read
+   */
+  scan(killed?: ReadonlyMap<number, ProcessIdentity>): ReadonlyMap<number, ProcessRow> {
+    const now = performance.now();
+    const newest = this.newest;
+    // A smaller pid than before: the kernel has begun to reuse pids.
+    const recent = newest > 0 && newest >= this.#newestBefore && now - this.#scannedAt < RECENT;
+    const pids = recent ? this.#table.pids?.() : undefined;
+    const rows = pids ? this.#readChanging(pids, killed) : this.#table.scan();
+    this.#newestBefore = newest;
+    this.#scannedAt = now;
+    this.begin(rows);
+    return rows;
+  }
+
+  #readChanging(pids: readonly number[], killed?: ReadonlyMap<number, ProcessIdentity>): Map<number, ProcessRow> {
+    const rows = new Map<number, ProcessRow>();
+    for (const pid of pids) {
+      const known = this.#rows.get(pid);
+      const isKilled = known && killed?.get(pid)?.startTime === known.startTime;
+      const isFinal = known && (known.dead || isKilled || this.isForeign(known) || this.isUnrelated(pid));
+      const row = isFinal ? known : this.#table.read(pid);
+      if (row !== undefined) rows.set(pid, row);
+    }
+    return rows;
   }
 
   /** Begins a new scan, of the whole table. */
@@ -95,7 +150,7 @@ export class MarkSearch {
     // Zombies still show their limits.
     if (dead || pid <= 1 || pid === process.pid) return false;
     const known = this.#unrelated.get(pid) === startTime || this.#seen.get(pid) === startTime;
-    if (!known && !this.#isForeign(row)) {
+    if (!known && !this.isForeign(row)) {
       const match = !this.#isInForeignSession(row) && this.matchNow(row);
       if (match) return match;
       // A child whose host was killed right after the fork may still begin a session and get its mark.
@@ -121,8 +176,8 @@ export class MarkSearch {
     return now !== undefined && now.startTime === startTime && !now.dead && match;
   }
 
-  /** Unrelated without reading its marks. Kernel threads have neither group nor session. */
-  #isForeign({ group, session, startTime }: ProcessRow): boolean {
+  /** Whether it is unrelated by its row alone. Kernel threads have neither group nor session. */
+  isForeign({ group, session, startTime }: ProcessRow): boolean {
     return startTime < this.#since || (group === 0 && session === 0);
   }
 

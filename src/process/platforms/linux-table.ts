@@ -40,6 +40,19 @@ export const linuxProcessTable: ProcessTable = {
   },
 
   pids: listPids,
+
+  newest() {
+    let descriptor: number | undefined;
+    try {
+      descriptor = openSync('/proc/loadavg', 'r');
+      const line = stat.toString('latin1', 0, readSync(descriptor, stat, 0, stat.length, 0));
+      return Number(line.slice(line.lastIndexOf(' ') + 1));
+    } catch {
+      return 0;
+    } finally {
+      if (descriptor !== undefined) closeSync(descriptor);
+    }
+  },
 };
 
 function listPids(): number[] {

@@ -1,21 +1,33 @@
 import type { Containment } from '../../config/containment-options.js';
 import { checkJoined } from '../cgroup/cgroup-choice.js';
+import type { InstanceCgroup } from '../cgroup/instance-cgroup.js';
 import type { EndOptions } from '../launcher.js';
 import { InnerHosts } from '../marks/inner-hosts.js';
 import { MarkSearch } from '../marks/mark-search.js';
+import type { InstanceMark } from '../marks/marker.js';
+import { Sweeper } from '../marks/sweeper.js';
 import type { Platform } from '../platform.js';
 import type { ProcessIdentity, ProcessRow } from '../process-table.js';
 import type { EndMode, Graces, TerminationReport, TreePlan } from '../termination-report.js';
-import { type ContainmentHandles, type KillReport, killEscaped } from './kill-escaped.js';
 import { ProcessGroup } from './process-group.js';
 import type { ProcessSet } from './process-set.js';
 import { ProcessTree } from './process-tree.js';
-import { endTree, killMembers, planEnd, signalTree } from './termination.js';
+import { killMembers, signalTree } from './signal-tree.js';
+import { endTree, planEnd, type TerminationTarget } from './termination.js';
+
+/** By what the processes of a server are held together. */
+export interface ContainmentHandles {
+  readonly containment: Containment;
+  /** Undefined when the server has none. */
+  readonly mark: InstanceMark | undefined;
+  /** Undefined when the server has none. */
+  readonly cgroup: InstanceCgroup | undefined;
+}
 
 export interface LocalTreeParts {
   readonly leader: ProcessIdentity;
   /** How it was started. */
-  readonly start: ContainmentHandles & { readonly containment: Containment };
+  readonly start: ContainmentHandles;
   readonly platform: Platform;
   closeStdin(): void;
   /** No process of it lives. Called before the end is reported. */
@@ -27,48 +39,30 @@ export interface LocalTreeParts {
  */
 export class LocalTree {
   readonly #parts: LocalTreeParts;
-  /** Pools that run in this server: found by the scans of its tree, and then known to the sweep. */
-  readonly #inner: InnerHosts | undefined;
+  /** Finds its processes by the mark. Undefined when the server has none. */
+  readonly #search: MarkSearch | undefined;
   readonly #processes: ProcessSet;
   #exited = false;
-  /**
-   * What the leader left behind; only in the tick of its exit, so that a kill in the same tick needs no second scan.
-   */
-  #left: ProcessRow[] | undefined;
+  /** The living members, if a scan in this tick has shown them: what follows in this tick needs no second scan. */
+  #seen: ProcessRow[] | undefined;
   /** What was killed outside the ladder, and when. */
   readonly #kills: { readonly time: number; readonly processes: number }[] = [];
-  readonly #onceExited = new Set<() => void>();
+  readonly #onceExited = new Set<(living: readonly ProcessRow[] | undefined) => void>();
 
   constructor(parts: LocalTreeParts) {
     this.#parts = parts;
-    const { mark } = parts.start;
-    this.#inner = mark && new InnerHosts(mark);
-    this.#processes = processSetOf(parts, this.#inner);
-  }
-
-  #killRest(): (() => Promise<KillReport>) | undefined {
-    const { leader, start, platform } = this.#parts;
-    const own = this.#processes.killRest?.bind(this.#processes, platform);
-    return own ?? killEscaped(start, platform, { since: leader.startTime, inner: this.#inner });
+    this.#search = searchOf(parts);
+    this.#processes = processSetOf(parts, this.#search);
   }
 
   /** Climbs the ladder, and proves that all processes are dead. */
   async end({ mode, signal }: Omit<EndOptions, 'graces'>, graces: Graces): Promise<TerminationReport> {
     const { leader, start, platform, closeStdin, onDead } = this.#parts;
-    const target = {
-      pid: leader.pid,
-      platform,
-      tree: this.#processes,
-      closeStdin,
-      hasExited: () => this.#exited,
-      onceExited: (wake: () => void) => this.#onceExited.add(wake),
-      killCgroup: () => start.cgroup?.kill(),
-      killRest: this.#killRest(),
-    };
     const started = performance.now();
     try {
-      if (start.cgroup && !this.#exited) checkJoined(start.cgroup, leader);
-      const report = this.#withKills(await endTree(target, graces, mode, signal), started);
+      // A leader that was killed a moment ago may have left its cgroup by its death.
+      if (start.cgroup && !this.#exited && this.#kills.length === 0) checkJoined(start.cgroup, leader);
+      const report = this.#withKills(await endTree(this.#target(), graces, mode, signal), started);
       if (report.survivors.length === 0) {
         // A process that is not visible may still live: /proc mounted with hidepid hides processes that are not
         // dumpable. As long as Node has not reported the exit, the pid belongs to our leader. If the group is empty,
@@ -88,8 +82,7 @@ export class LocalTree {
 
   /** What the ladder would do now. Sends no signal. */
   plan(mode: EndMode, graces: Graces): TreePlan {
-    const { leader, platform } = this.#parts;
-    return planEnd({ pid: leader.pid, platform, tree: this.#processes, hasExited: () => this.#exited }, graces, mode);
+    return planEnd(this.#target(), graces, mode);
   }
 
   /** Kills what can be killed without waiting, before the ladder comes. */
@@ -97,7 +90,7 @@ export class LocalTree {
     const { platform } = this.#parts;
     if (!platform.withoutInit) return this.killAll();
     try {
-      const living = this.#left ?? this.#processes.refresh();
+      const living = this.#scan();
       this.#noteKill(living.length);
       // Parents are killed later, when they have collected their children. The ladder follows in any case, and proves
       // it.
@@ -110,7 +103,7 @@ export class LocalTree {
   /** Kills all members at once: in the last tick of the host, and where an init collects orphans. */
   killAll(): void {
     try {
-      const living = this.#left ?? this.#processes.refresh();
+      const living = this.#scan();
       this.#noteKill(living.length);
       signalTree(this.#parts.platform, this.#processes, living, 'SIGKILL');
       this.#parts.start.cgroup?.kill();
@@ -122,21 +115,46 @@ export class LocalTree {
   /** Call it in the tick in which Node has collected the leader. */
   leaderExited(): void {
     this.#exited = true;
-    this.#adoptOrphans();
-    for (const wake of this.#onceExited) wake();
+    const left = this.#adoptOrphans();
+    for (const wake of this.#onceExited) wake(left);
     this.#onceExited.clear();
   }
 
+  #target(): TerminationTarget {
+    const { leader, start, platform, closeStdin } = this.#parts;
+    return {
+      pid: leader.pid,
+      platform,
+      tree: this.#processes,
+      seen: this.#seen,
+      cgroup: start.cgroup,
+      sweeper: this.#search && new Sweeper(platform, this.#search),
+      closeStdin,
+      hasExited: () => this.#exited,
+      onceExited: (wake) => this.#onceExited.add(wake),
+    };
+  }
+
+  #scan(): ProcessRow[] {
+    return this.#seen ?? this.#keep(this.#processes.refresh());
+  }
+
+  #keep(living: ProcessRow[]): ProcessRow[] {
+    this.#seen = living;
+    // A scan is valid only in its own tick.
+    queueMicrotask(() => {
+      this.#seen = undefined;
+    });
+    return living;
+  }
+
   /** Adopts what the leader left. If the table cannot be read in this tick, orphans are not recognized later. */
-  #adoptOrphans(): void {
+  #adoptOrphans(): ProcessRow[] | undefined {
     try {
-      this.#left = this.#processes.leaderExited();
-      // A scan is valid only in its own tick.
-      queueMicrotask(() => {
-        this.#left = undefined;
-      });
+      return this.#keep(this.#processes.leaderExited());
     } catch {
       // EMFILE. The ladder still ends the known members.
+      return undefined;
     }
   }
 
@@ -165,13 +183,17 @@ export class LocalTree {
   }
 }
 
+function searchOf({ leader, start: { mark }, platform: { table, marks } }: LocalTreeParts): MarkSearch | undefined {
+  if (!mark || !marks) return undefined;
+  return new MarkSearch(mark, { table, readMark: marks, since: leader.startTime, inner: new InnerHosts(mark) });
+}
+
 /** Which processes end with the server. */
 function processSetOf(
-  { leader, start: { containment, mark, cgroup }, platform: { table, marks: readMark } }: LocalTreeParts,
-  inner: InnerHosts | undefined,
+  { leader, start, platform: { table } }: LocalTreeParts,
+  marks: MarkSearch | undefined,
 ): ProcessSet {
+  const { containment, cgroup } = start;
   if (containment === 'group') return new ProcessGroup(table, leader);
-  const since = leader.startTime;
-  const marks = mark && readMark ? new MarkSearch(mark, { table, readMark, since, inner }) : undefined;
   return new ProcessTree(table, leader, { marks, inCgroup: cgroup && (() => cgroup.pids()) });
 }

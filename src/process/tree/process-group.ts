@@ -1,7 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
-import type { Platform } from '../platform.js';
-import type { ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
-import type { KillReport } from './kill-escaped.js';
+import type { ProcessControl, ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
 import type { ProcessSet } from './process-set.js';
 
 /**
@@ -33,19 +30,16 @@ export class ProcessGroup implements ProcessSet {
     return this.#take(this.#members.map((pid) => this.#table.read(pid)).filter((row) => row !== undefined));
   }
 
+  allDead(): boolean {
+    return this.living().length === 0;
+  }
+
   /**
    * Sends one signal to the whole group: the kernel misses no member, however fast they fork, while a scan of the table
-   * may miss a chain of processes in which each starts the next. Then waits until no member lives.
+   * may miss a chain of processes in which each starts the next.
    */
-  async killRest({ signalGroup, pace }: Platform): Promise<KillReport> {
-    const killed = this.refresh();
+  killUnseen({ signalGroup }: ProcessControl): void {
     if (this.#isOurs()) signalGroup(this.#leader.pid, 'SIGKILL');
-    const end = performance.now() + pace.killGrace;
-    for (let interval = pace.firstPoll; ; interval = Math.min(interval * 2, pace.longestPoll)) {
-      const survivors = this.refresh();
-      if (survivors.length === 0 || performance.now() > end) return { killed, survivors };
-      await pause(interval, undefined, { ref: false });
-    }
   }
 
   groupsOf(members: Iterable<ProcessRow>): Set<number> {

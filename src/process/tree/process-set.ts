@@ -1,6 +1,4 @@
-import type { Platform } from '../platform.js';
-import type { ProcessRow } from '../process-table.js';
-import type { KillReport } from './kill-escaped.js';
+import type { ProcessControl, ProcessIdentity, ProcessRow } from '../process-table.js';
 
 /** The processes that end with a server, as far as a scan has shown them. */
 export interface ProcessSet {
@@ -9,12 +7,17 @@ export interface ProcessSet {
    * then, and its pid cannot belong to another process yet. Returns the living members.
    */
   leaderExited(): ProcessRow[];
-  /** Reads the whole table: finds new members, forgets dead ones. Returns the living members. */
-  refresh(): ProcessRow[];
+  /**
+   * Reads the whole table: finds new members, forgets dead ones. Returns the living members.
+   * @param killed members that got SIGKILL: they may be returned although they are dead by now, and need not be read
+   */
+  refresh(killed?: ReadonlyMap<number, ProcessIdentity>): ProcessRow[];
   /** Reads only the known members: cheap, but finds no new ones. Returns the living members. */
   living(): ProcessRow[];
-  /** Kills what is left more reliably than by scans of the table, where the set has a way to do so. */
-  killRest?(platform: Platform): Promise<KillReport>;
+  /** Whether no known member lives. Reads them only until it finds one that does. */
+  allDead(): boolean;
+  /** Kills all members without a scan, where one signal reaches them however they fork. */
+  killUnseen?(processes: ProcessControl): void;
   /** The process groups of `members` whose number belongs to this server. A signal to them reaches no other process. */
   groupsOf(members: Iterable<ProcessRow>): Set<number>;
 }

@@ -1,5 +1,5 @@
 import type { MarkSearch } from '../marks/mark-search.js';
-import type { ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
+import { isAlive, type ProcessIdentity, type ProcessRow, type ProcessTable } from '../process-table.js';
 import type { ProcessSet } from './process-set.js';
 
 /** Where members are found that have left the tree. */
@@ -48,22 +48,33 @@ export class ProcessTree implements ProcessSet {
     }
   }
 
-  refresh(): ProcessRow[] {
-    const table = this.#table.scan();
+  refresh(killed?: ReadonlyMap<number, ProcessIdentity>): ProcessRow[] {
+    const table = this.#sources.marks?.scan(killed) ?? this.#table.scan();
     if (this.#adopting) this.#adoptOrphans(table);
     const members = this.#present(table);
-    const undecided = new Set(table.values());
-    for (const row of members.values()) undecided.delete(row);
+    const undecided = new Set<ProcessRow>();
+    for (const row of table.values()) {
+      if (!members.has(row.pid) && !this.#sources.marks?.isForeign(row)) undecided.add(row);
+    }
     this.#addRelated(members, undecided);
-    if (this.#addFromCgroup(members, undecided)) this.#addRelated(members, undecided);
+    // After SIGKILL to all members, the kernel tells at the end whether a process is left in the cgroup.
+    if (!killed && this.#addFromCgroup(members, undecided)) this.#addRelated(members, undecided);
     // Marks are read last, and only of processes that are not members yet: reading a mark costs more than comparing a
     // row.
-    this.#sources.marks?.begin(table);
-    this.#sources.marks?.learnFrom(members.values());
+    this.#sources.marks?.learnFrom(this.#mayNameInnerHosts(members.values()));
     do {
       if (this.#addMarked(members, undecided, table)) this.#addRelated(members, undecided);
     } while (this.#sources.marks?.reconsider());
     return this.#settle(members);
+  }
+
+  /**
+   * The members whose environment may name an inner host: each server of an inner host leads a session, and no process
+   * moves from there to the session of our leader.
+   */
+  #mayNameInnerHosts(members: Iterable<ProcessRow>): ProcessRow[] {
+    const { pid: leader } = this.#leader;
+    return [...members].filter(({ pid, session }) => pid === leader || session !== leader);
   }
 
   /** Adds the descendants of `members`, and what is in a group or session that belongs to the server. */
@@ -140,13 +151,18 @@ export class ProcessTree implements ProcessSet {
     return this.#settle(this.#present(rows));
   }
 
+  allDead(): boolean {
+    for (const [pid, startTime] of this.#members) if (isAlive(this.#table, pid, startTime)) return false;
+    return true;
+  }
+
   groupsOf(members: Iterable<ProcessRow>): Set<number> {
     const groups = new Set<number>();
     for (const { group } of members) if (this.#led.has(group)) groups.add(group);
     return groups;
   }
 
-  #adoptOrphans(table: Map<number, ProcessRow>): void {
+  #adoptOrphans(table: ReadonlyMap<number, ProcessRow>): void {
     const { pid, startTime } = this.#leader;
     // The pid is in use again. That is impossible while a member is left in the group, so no member is left.
     if (table.has(pid)) return;
@@ -172,7 +188,7 @@ export class ProcessTree implements ProcessSet {
    * The members that `table` shows under the same identity. Dead ones too: a zombie still holds the number of its
    * group.
    */
-  #present(table: Map<number, ProcessRow>): Map<number, ProcessRow> {
+  #present(table: ReadonlyMap<number, ProcessRow>): Map<number, ProcessRow> {
     const present = new Map<number, ProcessRow>();
     for (const [pid, startTime] of this.#members) {
       const row = table.get(pid);

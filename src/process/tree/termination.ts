@@ -1,38 +1,19 @@
-import { timerDelay } from '../../runtime/clock.js';
 import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
-import type {
-  EndMode,
-  EndStep,
-  Graces,
-  Rung,
-  SignalTargets,
-  TerminationReport,
-  TreePlan,
-} from '../termination-report.js';
-import type { KillReport } from './kill-escaped.js';
+import type { EndMode, EndStep, Graces, Rung, TerminationReport, TreePlan } from '../termination-report.js';
+import { type KillTarget, killUntilDead, pause } from './kill-until-dead.js';
 import type { ProcessSet } from './process-set.js';
+import { signalFromLeaves, signalTree, targetsOf } from './signal-tree.js';
 
-export interface TerminationTarget {
+export interface TerminationTarget extends KillTarget {
   readonly pid: number;
-  readonly platform: Platform;
-  readonly tree: ProcessSet;
+  /** The living members, if a scan in this tick has shown them. */
+  readonly seen?: readonly ProcessRow[] | undefined;
   closeStdin(): void;
-  /** Whether the leader's exit was seen. */
-  hasExited(): boolean;
-  /** Calls `wake` at the leader's exit. */
-  onceExited(wake: () => void): void;
-  /** Kills all processes in the cgroup at once. */
-  killCgroup?: (() => void) | undefined;
-  /** Kills what scans of the table may miss, until no process is left. */
-  killRest?: (() => Promise<KillReport>) | undefined;
 }
 
 /** How long helpers may take to end by themselves after the exit of their leader, ms; then they get SIGTERM. */
 const STRAGGLER_GRACE = 200;
-
-/** Without an init: how long parents may take to collect their killed children, ms. */
-const COLLECT_GRACE = 300;
 
 /**
  * The one way in which process trees are ended: close stdin, SIGTERM, SIGKILL, each with its grace; then the proof,
@@ -52,46 +33,40 @@ export async function endTree(
   const hurried = () => abort?.aborted === true;
 
   // Scanned as a whole before any process dies: a member whose parent is dead could not be found any more.
-  let living: readonly ProcessRow[] = tree.refresh();
-  for (const { step, grace } of ladder(mode, graces, target.platform, target.hasExited())) {
-    if (living.length === 0 || (step !== 'SIGKILL' && hurried())) continue;
+  let living = target.seen ?? tree.refresh();
+  for (const { step, grace } of requests(mode, graces, target.platform, target.hasExited())) {
+    if (living.length === 0 || hurried()) continue;
     begin(step, living);
-    if (step === 'SIGKILL') living = await killUntilQuiet(target, living, grace);
-    else {
-      let left = grace;
-      if (step === 'eof') target.closeStdin();
-      else left = await sendSigterm(target, living, grace, abort);
-      living = await waitForEnd(target, left, abort, step === 'eof' ? 'until the leader exits' : undefined);
-      // Scanned as a whole again before each signal: a process forked meanwhile may have a session of its own.
-      if (living.length > 0) living = tree.refresh();
-    }
+    let left = grace;
+    if (step === 'eof') target.closeStdin();
+    else left = await sendSigterm(target, living, grace, abort);
+    living = await waitForEnd(target, left, abort, step === 'eof' ? 'until the leader exits' : undefined);
+    // Scanned as a whole again before each signal: a process forked meanwhile may have a session of its own.
+    if (living.length > 0) living = tree.refresh();
   }
-  // One scan is no proof: a chain of forks may be missed by several scans.
-  if (living.length === 0 && target.killRest) {
-    const { killed, survivors } = await target.killRest();
-    if (killed.length > 0 && steps.at(-1)?.step !== 'SIGKILL') begin('SIGKILL', killed);
-    living = survivors;
-  }
+  if (living.length > 0) begin('SIGKILL', living);
+  const { killed, survivors } = await killUntilDead(target, living);
+  if (killed.length > 0 && steps.at(-1)?.step !== 'SIGKILL') begin('SIGKILL', killed);
   return {
     pid: target.pid,
     endedBy: steps.at(-1)?.step ?? 'exit',
     steps,
     duration: Math.round(performance.now() - started),
-    survivors: living.map(({ pid, command }) => ({ pid, command })),
+    survivors: survivors.map(({ pid, command }) => ({ pid, command })),
   };
 }
 
-/** The rungs of the ladder, lowest first. */
-function ladder(
+/** The rungs below SIGKILL, lowest first. */
+function requests(
   mode: EndMode,
   { eofGrace, termGrace }: Graces,
-  { hasSigterm, pace }: Platform,
+  { hasSigterm }: Platform,
   leaderExited: boolean,
 ): Rung[] {
-  const rungs: Rung[] = [{ step: 'SIGKILL', grace: pace.killGrace }];
+  const rungs: Rung[] = [];
   if (mode === 'emergency') return rungs;
-  if (hasSigterm) rungs.unshift({ step: 'SIGTERM', grace: termGrace });
-  if (!leaderExited) rungs.unshift({ step: 'eof', grace: eofGrace });
+  if (!leaderExited) rungs.push({ step: 'eof', grace: eofGrace });
+  if (hasSigterm) rungs.push({ step: 'SIGTERM', grace: termGrace });
   return rungs;
 }
 
@@ -105,7 +80,8 @@ export function planEnd(
   mode: EndMode,
 ): TreePlan {
   const living = tree.refresh();
-  const rungs = living.length === 0 ? [] : ladder(mode, graces, platform, hasExited());
+  const kill: Rung = { step: 'SIGKILL', grace: platform.pace.killGrace };
+  const rungs = living.length === 0 ? [] : [...requests(mode, graces, platform, hasExited()), kill];
   const leader = { groups: [], pids: [pid] };
   const all = targetsOf(tree, living);
   return {
@@ -148,122 +124,14 @@ async function sendSigterm(
     return grace;
   }
   const started = performance.now();
-  const rest = (delay: number) => pause(delay, undefined, abort);
+  const rest = async (delay: number) => void (await pause(delay, undefined, abort));
   // The parent of a child that does not end gets no SIGTERM: it would end, and leave an orphan.
   await signalFromLeaves(platform, tree, 'SIGTERM', grace, rest, () => abort?.aborted === true);
   return grace - (performance.now() - started);
-}
-
-/**
- * Kills all living members. Without an init each is killed after its children; what has no children is killed in this
- * tick.
- */
-export async function killMembers(platform: Platform, tree: ProcessSet, living: readonly ProcessRow[]): Promise<void> {
-  if (platform.withoutInit) await signalFromLeaves(platform, tree, 'SIGKILL', COLLECT_GRACE, pause);
-  signalTree(platform, tree, platform.withoutInit ? tree.refresh() : living, 'SIGKILL');
-}
-
-/** Kills, scans again, and kills what was forked meanwhile, until no member is left or the time is up. */
-async function killUntilQuiet(
-  target: TerminationTarget,
-  first: readonly ProcessRow[],
-  grace: number,
-): Promise<readonly ProcessRow[]> {
-  const { firstPoll, longestPoll } = target.platform.pace;
-  const end = performance.now() + grace;
-  if (target.platform.killTree) for (const root of rootsOf(first)) target.platform.killTree(root);
-  // The cgroup is killed only if a member still lives at the next scan: it costs the kernel more than signals.
-  else await killMembers(target.platform, target.tree, first);
-  for (let interval = firstPoll; ; interval = Math.min(interval * 2, longestPoll)) {
-    await pause(interval);
-    const known = target.tree.living();
-    // While known members live, the whole table is read only at the longest interval: it costs more than a few reads.
-    if (known.length > 0 && interval < longestPoll) continue;
-    const living = target.tree.refresh();
-    if (living.length === 0 || performance.now() > end) return living;
-    kill(target, living);
-  }
-}
-
-function kill({ platform, tree, killCgroup }: TerminationTarget, living: readonly ProcessRow[]): void {
-  signalTree(platform, tree, living, 'SIGKILL');
-  killCgroup?.();
-}
-
-/** The members whose parent is no member: all others are below them. */
-function rootsOf(members: readonly ProcessRow[]): ProcessRow[] {
-  const pids = new Set(members.map(({ pid }) => pid));
-  return members.filter(({ parent }) => !pids.has(parent));
 }
 
 /** Reads the known members; when these are dead, the whole table, which may show what they have forked. */
 function livingOf(tree: ProcessSet): readonly ProcessRow[] {
   const known = tree.living();
   return known.length > 0 ? known : tree.refresh();
-}
-
-/** Signals all members, and no other process. */
-export function signalTree(
-  platform: Platform,
-  tree: ProcessSet,
-  members: readonly ProcessRow[],
-  signal: NodeJS.Signals,
-): void {
-  const { groups, pids } = targetsOf(tree, members);
-  for (const group of groups) platform.signalGroup(group, signal);
-  for (const pid of pids) platform.signalProcess(pid, signal);
-}
-
-/** The groups that belong to the server, and the pids of the members that are in other groups. */
-function targetsOf(tree: ProcessSet, members: readonly ProcessRow[]): SignalTargets {
-  const groups = tree.groupsOf(members);
-  return { groups: [...groups], pids: members.filter(({ group }) => !groups.has(group)).map(({ pid }) => pid) };
-}
-
-/**
- * Signals each member only when it has no children any more, zombies included, so that every parent can still collect
- * its children. For hosts without an init, where an orphan stays a zombie. The leaves are signalled in this tick.
- *
- * @param patience how long parents may take to collect their children, ms
- * @param rest waits for that many ms
- * @param hurried ends the wait early when it returns true
- */
-export async function signalFromLeaves(
-  { table, signalProcess, pace }: Platform,
-  tree: ProcessSet,
-  signal: NodeJS.Signals,
-  patience: number,
-  rest: (delay: number) => Promise<void>,
-  hurried: () => boolean = () => false,
-): Promise<void> {
-  const end = performance.now() + patience;
-  const signalled = new Set<string>();
-  const identity = ({ pid, startTime }: ProcessRow) => `${pid}@${startTime}`;
-  for (let interval = pace.firstPoll; ; interval = Math.min(interval * 2, pace.longestPoll)) {
-    const waiting = tree.refresh().filter((row) => !signalled.has(identity(row)));
-    if (waiting.length === 0 || performance.now() >= end || hurried()) return;
-    const parents = new Set([...table.scan().values()].map(({ parent }) => parent));
-    for (const row of waiting) {
-      if (parents.has(row.pid)) continue;
-      signalProcess(row.pid, signal);
-      signalled.add(identity(row));
-    }
-    await rest(interval);
-  }
-}
-
-/** Waits; ends early when the leader of `target` exits, or `abort` is aborted. Does not keep the host alive. */
-function pause(delay: number, target?: TerminationTarget, abort?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      abort?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, timerDelay(delay));
-    timer.unref();
-    abort?.addEventListener('abort', done);
-    target?.onceExited(done);
-    if (abort?.aborted) done();
-  });
 }

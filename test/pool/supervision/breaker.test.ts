@@ -12,8 +12,8 @@ const policy: RestartPolicy = {
   stableAfter: 10_000,
   cooldown: 30_000,
 };
-const OPENED = { action: 'open', told: true };
-const STILL_OPEN = { action: 'open', told: false };
+const OPENED = { action: 'open', opened: true };
+const STILL_OPEN = { action: 'open', opened: false };
 
 /** A breaker that failures have brought into `state`, and its clock. */
 function breakerIn(state: BreakerState, given: RestartPolicy = policy) {
@@ -182,7 +182,7 @@ describe('Breaker', () => {
             if (call === 'abandoned') breaker.probeAbandoned(now);
             if (call === 'failed') {
               const verdict = breaker.failed(now, uptime);
-              const opened = verdict.action === 'open' && verdict.told;
+              const opened = verdict.action === 'open' && verdict.opened;
               expect(opened).toBe(state !== 'open' && breaker.state === 'open');
               expect(verdict.action === 'restart').toBe(breaker.state === 'closed');
               if (opened) openedAt = now;

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, uptime } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ServerPolicy } from '../../../src/config/options.js';
@@ -22,7 +22,7 @@ import { CGROUP_ROOT, cgroup, hasCgroups, hostFolders, isRoot, makeFor } from '.
 import { BEYOND_MARKS, ESCAPES, newTag, tagged } from '../../helpers/escapes.js';
 import { runHost, startHost } from '../../helpers/host.js';
 import { launch } from '../../helpers/launch.js';
-import { isLiving, MARKER } from '../../helpers/processes.js';
+import { isLiving, MARKER, type ProcessInfo, readProcess } from '../../helpers/processes.js';
 import { until } from '../../helpers/until.js';
 
 const GRACES = { eofGrace: 100, termGrace: 1_000 };
@@ -37,6 +37,12 @@ async function start(script: string, count: number, policy: ServerPolicy & { cgr
   const server = launch({ ...definition, containment: 'cgroup', ...given }, cgroupParent ? { cgroupParent } : {});
   await until(`${count} are there`, () => tagged(tag).length >= count);
   return { tag, server };
+}
+
+/** Waits for the process of `BEYOND_MARKS` that has none: not what forks it, in the session of the server, or as leader. */
+async function marksGone(tag: string, leader: number): Promise<void> {
+  const isIt = ({ pid, parent, session }: ProcessInfo) => parent === 1 && session !== pid && session !== leader;
+  await until('both marks are gone', () => tagged(tag).some(isIt));
 }
 
 function expectEnded(report: TerminationReport, tag: string): void {
@@ -94,8 +100,8 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
   });
 
   it('[CGROUP-2] asks whoever has reset both marks by SIGTERM before it kills him', async () => {
-    const { tag, server } = await start(BEYOND_MARKS, 2);
-    await until('both marks are gone', () => tagged(tag).some(({ parent }) => parent === 1));
+    const { tag, server } = await start(BEYOND_MARKS, 2, { termGrace: 60_000 });
+    await marksGone(tag, server.pid);
     const report = await server.process.end({ mode: 'graceful' });
     expectEnded(report, tag);
     expect(report.endedBy).toBe('SIGTERM');
@@ -106,14 +112,14 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
     ['killNow', async (server: Awaited<ReturnType<typeof start>>['server']) => server.process.killNow()],
   ] as const)('[CGROUP-2] kills whoever has reset both marks (%s)', async (_how, end) => {
     const { tag, server } = await start(BEYOND_MARKS, 2);
-    await until('both marks are gone', () => tagged(tag).some(({ parent }) => parent === 1));
+    await marksGone(tag, server.pid);
     await end(server);
     await until('all are dead', () => tagged(tag).length === 0);
   });
 
   it('[CGROUP-2] by its marks alone, whoever has reset both lives on', async () => {
     const { tag, server } = await start(BEYOND_MARKS, 2, { containment: 'markers' });
-    await until('both marks are gone', () => tagged(tag).some(({ parent }) => parent === 1));
+    await marksGone(tag, server.pid);
     await server.process.end({ mode: 'emergency' });
     expect(tagged(tag)).not.toEqual([]);
   });
@@ -136,6 +142,20 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
   it.runIf(isRoot)('[CGROUP-2] that leaves it is still ended by its mark', async () => {
     const { tag, server } = await start(`echo 0 >"${CGROUP_ROOT}/cgroup.procs"; ${ESCAPES['double fork + env -i']}`, 2);
     expectEnded(await server.process.end({ mode: 'graceful' }), tag);
+  });
+
+  it('[CGROUP-2] notes nothing of one that was killed a moment before, and has left it by its death', async () => {
+    forgetProblems('cgroup');
+    const { server, tag } = await start('cat >/dev/null', 1);
+    const { startTime = 0 } = readProcess(server.pid) ?? {};
+    await until('it is old enough to be missed', () => uptime() * 100 - startTime > 110);
+    server.process.killNow();
+    // In this tick, in which Node cannot collect it.
+    const end = performance.now() + 5_000;
+    while (isLiving(server.pid) && performance.now() < end);
+    expect(isLiving(server.pid)).toBe(false);
+    expectEnded(await server.process.end({ mode: 'emergency' }), tag);
+    expect(knownProblems().filter(({ part }) => part === 'cgroup')).toEqual([]);
   });
 
   it('[CGROUP-2] notes that one is not where it was started, and tries the place out anew', () => {

@@ -95,7 +95,7 @@ describe('the end of a server finds', () => {
 
   it.each(['graceful', 'emergency'] as const)('[MARK-4] a daemon left by a leader that exited (%s)', async (mode) => {
     const tag = newTag();
-    const server = start(`env -i setsid sh -c 'sleep 50 "$0" & true' "$0"`, tag);
+    const server = start(`env -i setsid sh -c 'sleep 50 "$0" & true' "$0"`, tag, { termGrace: 60_000 });
     expect(await server.exited).toEqual({ exitCode: 0, signal: null });
     expect(tagged(tag)).toHaveLength(1);
     const report = await server.process.end({ mode });

@@ -33,6 +33,15 @@ describe('linuxProcessTable', () => {
     expect(linuxProcessTable.read(-1)).toBeUndefined();
   });
 
+  it('knows the newest pid', () => {
+    const before = linuxProcessTable.newest?.() ?? 0;
+    const { pid } = start('exec sleep 100');
+    const after = linuxProcessTable.newest?.() ?? 0;
+    expect(before).toBeGreaterThan(0);
+    // Unless the numbers began anew in between.
+    if (after > before) expect(pid > before && pid <= after).toBe(true);
+  });
+
   it('scans everything in one pass', () => {
     const { pid } = start('exec sleep 100');
     const rows = linuxProcessTable.scan();

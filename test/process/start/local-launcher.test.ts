@@ -212,7 +212,7 @@ describe('a command', () => {
     const report = await server?.process.end({ mode: 'emergency' });
     // Either it is dead, or it is said that this is not known. "No survivors" of a process that runs is a lie.
     if (report === undefined || report.survivors.length === 0) {
-      await until('what is reported dead is dead', () => marked().length === 0, { timeout: 3_000 });
+      await until('what is reported dead is dead', () => marked().length === 0);
     }
   });
 });
@@ -244,7 +244,7 @@ describe('a server that runs', () => {
       pid: server.pid,
       startTime: readProcess(server.pid)?.startTime,
     });
-    expect(server.told).toEqual(['spawn']);
+    expect(server.reported).toEqual(['spawn']);
   });
 
   it('[SECRET-2] sees the allow-list, what it inherits by name, and its own env', async () => {
@@ -275,7 +275,7 @@ describe('a server that runs', () => {
     const other = launch(fixture('exit-after'));
     other.callTool('crash').catch(() => {});
     expect(await other.exited).toEqual({ exitCode: null, signal: 'SIGKILL' });
-    expect([server.told, other.told]).toEqual([
+    expect([server.reported, other.reported]).toEqual([
       ['spawn', 'exit'],
       ['spawn', 'exit'],
     ]);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Platform } from '../../../src/process/platform.js';
 import { linux } from '../../../src/process/platforms/linux.js';
 import { ProcessTree } from '../../../src/process/tree/process-tree.js';
-import { signalFromLeaves } from '../../../src/process/tree/termination.js';
+import { signalFromLeaves } from '../../../src/process/tree/signal-tree.js';
 import { FakeTable } from '../../helpers/fake-table.js';
 
 /**

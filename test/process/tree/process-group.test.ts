@@ -59,7 +59,7 @@ describe("a server with containment: 'group'", () => {
   const start = async (script: string, count: number) => {
     const tag = newTag();
     const server = launch({
-      ...{ command: 'sh', args: ['-c', script, tag], inheritEnv: [MARKER], eofGrace: 100, termGrace: 100 },
+      ...{ command: 'sh', args: ['-c', script, tag], inheritEnv: [MARKER], eofGrace: 100, termGrace: 60_000 },
       containment: 'group',
     });
     await until('all are there', () => {

@@ -108,6 +108,19 @@ describe('ProcessTree', () => {
     expect(pids(tree.living())).toEqual(pids([leader, late]));
   });
 
+  it('[PROOF-2] is dead when the last one it knows is, zombies and those with another start time included', () => {
+    const { tree, leader, fork, kernel } = started();
+    const child = fork(leader);
+    const other = fork(leader);
+    tree.refresh();
+    kernel.exit(leader.pid);
+    kernel.exit(child.pid);
+    expect(tree.allDead()).toBe(false);
+    kernel.change(other.pid, { startTime: other.startTime + 1 });
+    expect(tree.allDead()).toBe(true);
+    expect(kernel.rows.get(leader.pid)).toMatchObject({ dead: true });
+  });
+
   it('[PROOF-2] counts no zombie as living, but finds the children of its group', () => {
     const { tree, leader, fork, kernel } = started();
     const child = fork(leader);

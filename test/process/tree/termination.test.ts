@@ -104,7 +104,8 @@ describe('the ladder', () => {
     ['in its group, ignoring SIGTERM', ['--ignore-term'], 'SIGKILL'],
     ['in a session of its own, ignoring SIGTERM', ['--ignore-term', '--setsid'], 'SIGKILL'],
   ])('[LADDER-4] ends a server whose helper holds stdout, %s', async (_where, args, endedBy) => {
-    const server = await running(fixture('helper-holds-stdout', ...args), { ...LONG, termGrace: 150 });
+    const graces = endedBy === 'SIGTERM' ? LONG : { ...LONG, termGrace: 150 };
+    const server = await running(fixture('helper-holds-stdout', ...args), graces);
     const helper = Number(await server.callTool('helper'));
     const report = await server.process.end({ mode: 'graceful' });
     expect(report.endedBy).toBe(endedBy);

@@ -1,0 +1,174 @@
+import { timerDelay } from '../../runtime/clock.js';
+import type { InstanceCgroup } from '../cgroup/instance-cgroup.js';
+import { QUIET_SCANS } from '../marks/sweep.js';
+import type { Sweeper } from '../marks/sweeper.js';
+import type { Platform } from '../platform.js';
+import type { ProcessRow } from '../process-table.js';
+import type { ProcessSet } from './process-set.js';
+import { killMembers, signalTree } from './signal-tree.js';
+
+export interface KillTarget {
+  readonly platform: Platform;
+  readonly tree: ProcessSet;
+  /** Undefined when the server has none. */
+  readonly cgroup?: Pick<InstanceCgroup, 'kill' | 'isPopulated'> | undefined;
+  /** Kills marked processes that are started after a scan. Undefined when the server has no mark. */
+  readonly sweeper?: Sweeper | undefined;
+  /** Whether the leader's exit was seen. */
+  hasExited(): boolean;
+  /** Calls `wake` at the leader's exit, with the living members of a scan in that tick; undefined when it failed. */
+  onceExited(wake: (living: readonly ProcessRow[] | undefined) => void): void;
+}
+
+/** The processes that were killed, and those that live nevertheless. */
+export interface KillReport {
+  readonly killed: readonly ProcessRow[];
+  readonly survivors: readonly ProcessRow[];
+}
+
+/**
+ * The last step of the ladder, and the proof. Kills all members, scans again and kills what was forked meanwhile, until
+ * all are dead and several scans in a row have shown no new one, or the time is up.
+ *
+ * One scan is no proof, because a chain of forks may be missed by several scans. The scans need not wait for the
+ * deaths: once a process has SIGKILL, the kernel completes none of its forks, and what it has forked before is in the
+ * table.
+ *
+ * @param living the members that the scan before has shown
+ */
+export async function killUntilDead(target: KillTarget, living: readonly ProcessRow[]): Promise<KillReport> {
+  const { platform, tree, cgroup, sweeper } = target;
+  const { firstPoll, longestPoll, killGrace } = platform.pace;
+  const end = performance.now() + killGrace;
+  const killed = new Map(living.map((row) => [row.pid, row]));
+  const report = (survivors: readonly ProcessRow[]): KillReport => {
+    for (const row of sweeper?.killed.values() ?? []) killed.set(row.pid, row);
+    return { killed: [...killed.values()], survivors };
+  };
+  // Without a mark, the kinship of the processes is all there is to see, and the scan after the last death shows it.
+  const proof = new QuietScans(sweeper ? QUIET_SCANS : 1, firstPoll);
+  let dead = living.length === 0;
+  if (!dead) await killFirst(target, living);
+  tree.killUnseen?.(platform);
+  // The scan before counts, if nothing was killed after it.
+  if (dead && !tree.killUnseen) proof.add(true);
+
+  for (let interval = sweeper ? 0 : firstPoll; ; ) {
+    const late = performance.now() > end;
+    if (dead && (proof.isComplete || late)) {
+      const hidden = cgroup?.isPopulated() === true;
+      if (!hidden || late) return report(hidden ? [HIDDEN] : []);
+      cgroup?.kill();
+      proof.add(false);
+    }
+    if (late) return report(tree.living());
+
+    let atExit: readonly ProcessRow[] | undefined;
+    if (dead && proof.hasBegun) {
+      if (proof.wait > 0) await pause(proof.wait);
+    } else {
+      const exited = target.hasExited();
+      atExit = await pause(interval, exited ? undefined : target);
+      const exitedNow = target.hasExited() && !exited;
+      interval = exitedNow ? firstPoll : Math.min(Math.max(interval * 2, firstPoll), longestPoll);
+      // While members die, the whole table is read only as often as the proof needs it: it costs more than a few reads.
+      if (!dead && !atExit && proof.needsOne && interval < longestPoll && !tree.allDead()) continue;
+    }
+
+    const members = atExit ?? tree.refresh(dead || interval === longestPoll ? undefined : killed);
+    const found = members.filter(({ pid, startTime }) => killed.get(pid)?.startTime !== startTime);
+    for (const row of found) killed.set(row.pid, row);
+    if (found.length > 0 || interval === longestPoll) {
+      signalTree(platform, tree, members, 'SIGKILL');
+      // Not before: it costs the kernel more than signals.
+      cgroup?.kill();
+    }
+    const noneNew = sweeper?.killNew(end) ?? true;
+    proof.add(found.length === 0 && noneNew);
+    dead = members.length === 0 || (found.length === 0 && tree.allDead());
+  }
+}
+
+/** The scans in a row that have shown nothing new. */
+class QuietScans {
+  readonly #needed: number;
+  readonly #spread: number;
+  #count = 0;
+  #since = 0;
+
+  /**
+   * @param spread how long after the first of them the last one is, ms: a child that is being forked is not visible yet
+   */
+  constructor(needed: number, spread: number) {
+    this.#needed = needed;
+    this.#spread = spread;
+  }
+
+  get hasBegun(): boolean {
+    return this.#count > 0;
+  }
+
+  get needsOne(): boolean {
+    return this.#count >= this.#needed - 1;
+  }
+
+  get isComplete(): boolean {
+    return this.#count >= this.#needed;
+  }
+
+  /** How long to wait before the next one, ms. */
+  get wait(): number {
+    return this.needsOne ? Math.max(0, this.#since + this.#spread - performance.now()) : 0;
+  }
+
+  add(quiet: boolean): void {
+    this.#count = quiet ? this.#count + 1 : 0;
+    if (this.#count === 1) this.#since = performance.now();
+  }
+}
+
+function killFirst({ platform, tree }: KillTarget, living: readonly ProcessRow[]): Promise<void> | undefined {
+  if (!platform.killTree) return killMembers(platform, tree, living);
+  for (const root of rootsOf(living)) platform.killTree(root);
+  return undefined;
+}
+
+/** The members whose parent is no member: all others are below them. */
+function rootsOf(members: readonly ProcessRow[]): ProcessRow[] {
+  const pids = new Set(members.map(({ pid }) => pid));
+  return members.filter(({ parent }) => !pids.has(parent));
+}
+
+/**
+ * Waits; ends early when the leader of `target` exits, or `abort` is aborted. Does not keep the host alive.
+ * @param delay ms; 0 only lets what is due now go first
+ * @returns the living members at the leader's exit, if that ended it
+ */
+export function pause(
+  delay: number,
+  target?: Pick<KillTarget, 'onceExited'>,
+  abort?: AbortSignal,
+): Promise<readonly ProcessRow[] | undefined> {
+  return new Promise((resolve) => {
+    // A timer takes a millisecond at least. An immediate without a reference would wait for the next event.
+    if (delay === 0) setImmediate(resolve, undefined);
+    const timer = delay > 0 ? setTimeout(stop, timerDelay(delay)).unref() : undefined;
+    function stop() {
+      done();
+    }
+    function done(living?: readonly ProcessRow[]) {
+      clearTimeout(timer);
+      abort?.removeEventListener('abort', stop);
+      resolve(living);
+    }
+    abort?.addEventListener('abort', stop);
+    target?.onceExited(done);
+    if (abort?.aborted) done();
+  });
+}
+
+/** The kernel reports a living process in the cgroup, but no pid: the cgroup was made a threaded one. */
+const HIDDEN: ProcessRow = {
+  ...{ pid: 0, parent: 0, group: 0, session: 0, startTime: 0, dead: false },
+  command: 'unknown, in its cgroup',
+};

@@ -1,0 +1,72 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Platform } from '../platform.js';
+import type { ProcessRow } from '../process-table.js';
+import type { SignalTargets } from '../termination-report.js';
+import type { ProcessSet } from './process-set.js';
+
+/** Without an init: how long parents may take to collect their killed children, ms. */
+const COLLECT_GRACE = 300;
+
+/** Signals all members, and no other process. */
+export function signalTree(
+  platform: Platform,
+  tree: ProcessSet,
+  members: readonly ProcessRow[],
+  signal: NodeJS.Signals,
+): void {
+  const { groups, pids } = targetsOf(tree, members);
+  for (const group of groups) platform.signalGroup(group, signal);
+  for (const pid of pids) platform.signalProcess(pid, signal);
+}
+
+/** The groups that belong to the server, and the pids of the members that are in other groups. */
+export function targetsOf(tree: ProcessSet, members: readonly ProcessRow[]): SignalTargets {
+  const groups = tree.groupsOf(members);
+  return { groups: [...groups], pids: members.filter(({ group }) => !groups.has(group)).map(({ pid }) => pid) };
+}
+
+/**
+ * Kills all living members. Without an init each is killed after its children; what has no children is killed in this
+ * tick.
+ */
+export async function killMembers(platform: Platform, tree: ProcessSet, living: readonly ProcessRow[]): Promise<void> {
+  if (platform.withoutInit) await signalFromLeaves(platform, tree, 'SIGKILL', COLLECT_GRACE, rest);
+  signalTree(platform, tree, platform.withoutInit ? tree.refresh() : living, 'SIGKILL');
+}
+
+/**
+ * Signals each member only when it has no children any more, zombies included, so that every parent can still collect
+ * its children. For hosts without an init, where an orphan stays a zombie. The leaves are signalled in this tick.
+ *
+ * @param patience how long parents may take to collect their children, ms
+ * @param rest waits for that many ms
+ * @param hurried ends the wait early when it returns true
+ */
+export async function signalFromLeaves(
+  { table, signalProcess, pace }: Platform,
+  tree: ProcessSet,
+  signal: NodeJS.Signals,
+  patience: number,
+  rest: (delay: number) => Promise<void>,
+  hurried: () => boolean = () => false,
+): Promise<void> {
+  const end = performance.now() + patience;
+  const signalled = new Set<string>();
+  const identity = ({ pid, startTime }: ProcessRow) => `${pid}@${startTime}`;
+  for (let interval = pace.firstPoll; ; interval = Math.min(interval * 2, pace.longestPoll)) {
+    const waiting = tree.refresh().filter((row) => !signalled.has(identity(row)));
+    if (waiting.length === 0 || performance.now() >= end || hurried()) return;
+    const parents = new Set([...table.scan().values()].map(({ parent }) => parent));
+    for (const row of waiting) {
+      if (parents.has(row.pid)) continue;
+      signalProcess(row.pid, signal);
+      signalled.add(identity(row));
+    }
+    await rest(interval);
+  }
+}
+
+/** Does not keep the host alive. */
+function rest(delay: number): Promise<void> {
+  return pause(delay, undefined, { ref: false });
+}
