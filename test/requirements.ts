@@ -138,6 +138,8 @@ export const requirements = {
   'DEF-1': 'A changed definition drains and ends the old instances, also those that are starting.',
   'DEF-2': 'A removed server rejects its waiters, and later calls are UNKNOWN_SERVER.',
 
+  'MEM-1': 'An ended server, and a caller that was served or gave up, are not kept in memory.',
+
   // The end
   'END-1': 'A graceful shutdown rejects waiting callers, lets requests finish, closes leases, and proves each death.',
   'END-2': 'shutdown() during a start ends everything and does not resolve earlier.',

@@ -129,6 +129,8 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    */
   releaseTenant(tenant: string): number {
     const { breakers, fleet, scheduler } = this.#parts;
+    // From a host without types: it must not end what calls without a tenant share.
+    if (tenant === undefined) return 0;
     return scheduler.run(() => {
       const instances = [...fleet.instances()].filter((instance) => instance.tenant === tenant);
       for (const instance of instances) fleet.retire(instance, 'tenant-released');

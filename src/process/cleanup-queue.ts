@@ -71,7 +71,8 @@ export interface CleanupEvents {
 }
 
 interface Job {
-  readonly target: CleanupJob;
+  /** Not the target itself: the status of a job is kept when the server is gone. */
+  readonly identity: Pick<CleanupReport, 'id' | 'name' | 'pid'>;
   readonly enqueuedAt: number;
   startedAt: number | undefined;
   state: CleanupStatus['state'];
@@ -102,7 +103,7 @@ const HISTORY = 200;
 export class CleanupQueue extends SafeEmitter<CleanupEvents> {
   readonly #options: ReturnType<typeof resolveCleanupOptions>;
   readonly #jobs = new Map<string, Job>();
-  readonly #waiting: Job[] = [];
+  readonly #waiting: { readonly job: Job; readonly target: CleanupJob }[] = [];
   readonly #ended: string[] = [];
   #running = 0;
   #idle: Deferred<void> | undefined;
@@ -131,8 +132,9 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
       if (mode === 'emergency') this.#escalate(known, 'asked');
       return known.ended.promise;
     }
+    const { id, name, pid } = target;
     const job: Job = {
-      target,
+      identity: { id, name, pid },
       mode,
       ended: deferred(),
       enqueuedAt: performance.now(),
@@ -145,10 +147,10 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
       error: undefined,
       report: undefined,
     };
-    this.#jobs.set(target.id, job);
+    this.#jobs.set(id, job);
     // An emergency takes milliseconds, so it does not wait for the graces of other jobs.
-    if (mode === 'emergency') this.#waiting.unshift(job);
-    else this.#waiting.push(job);
+    if (mode === 'emergency') this.#waiting.unshift({ job, target });
+    else this.#waiting.push({ job, target });
     this.#next();
     return job.ended.promise;
   }
@@ -179,21 +181,22 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
 
   #next(): void {
     while (this.#running < this.#options.concurrency) {
-      const job = this.#waiting.shift();
-      if (job === undefined) break;
+      const next = this.#waiting.shift();
+      if (next === undefined) break;
+      const { job, target } = next;
       this.#running += 1;
       job.state = 'running';
       job.startedAt = performance.now();
-      void this.#run(job);
+      void this.#run(job, target);
     }
     if (this.size > 0) return;
     this.#idle?.resolve();
     this.#idle = undefined;
   }
 
-  async #run(job: Job): Promise<void> {
+  async #run(job: Job, target: CleanupJob): Promise<void> {
     try {
-      await pRetry(() => this.#attempt(job), {
+      await pRetry(() => this.#attempt(job, target), {
         retries: this.#options.retries,
         minTimeout: FIRST_BACKOFF,
         maxTimeout: LONGEST_BACKOFF,
@@ -211,12 +214,12 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
   }
 
   /** Throws while a process survives, so that p-retry repeats it. */
-  async #attempt(job: Job): Promise<void> {
-    const { target, mode } = job;
+  async #attempt(job: Job, target: CleanupJob): Promise<void> {
+    const { mode } = job;
     job.attempts += 1;
     job.hurry = new AbortController();
     job.termination = undefined;
-    this.emit('cleanup:started', { ...identity(target), mode, attempt: job.attempts });
+    this.emit('cleanup:started', { ...job.identity, mode, attempt: job.attempts });
     const limit = Math.max(this.#options.timeout, target.leastTime ?? 0);
     const abandoned = deferred<never>();
     const timers = [
@@ -247,14 +250,14 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
     if (job.mode === 'emergency') return;
     job.mode = 'emergency';
     job.escalated = reason;
-    this.emit('cleanup:escalated', { ...identity(job.target), reason });
+    this.emit('cleanup:escalated', { ...job.identity, reason });
   }
 
   #finish(job: Job): void {
     const now = performance.now();
     const confirmed = job.error === undefined;
     const report: CleanupReport = {
-      ...identity(job.target),
+      ...job.identity,
       confirmed,
       attempts: job.attempts,
       escalated: job.escalated,
@@ -267,7 +270,7 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
     job.state = confirmed ? 'finished' : 'failed';
     job.report = report;
     this.#running -= 1;
-    this.#forgetOldest(job.target.id);
+    this.#forgetOldest(job.identity.id);
     this.emit(confirmed ? 'cleanup:finished' : 'cleanup:failed', report);
     job.ended.resolve(report);
     this.#next();
@@ -281,16 +284,12 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
   }
 }
 
-function identity({ id, name, pid }: CleanupJob): { id: string; name: string; pid: number | undefined } {
-  return { id, name, pid };
-}
-
 /** Without a report the whole tree counts as unproven: the leader stands for it. */
-function survivorsOf({ target, termination }: Job): CleanupReport['survivors'] {
+function survivorsOf({ identity: { pid }, termination }: Job): CleanupReport['survivors'] {
   if (termination !== undefined && termination.survivors.length > 0) return termination.survivors;
-  return target.pid === undefined ? [] : [{ pid: target.pid, command: 'unknown' }];
+  return pid === undefined ? [] : [{ pid, command: 'unknown' }];
 }
 
-function statusOf({ target, state, mode, attempts, report }: Job): CleanupStatus {
-  return { ...identity(target), state, mode, attempts, report };
+function statusOf({ identity, state, mode, attempts, report }: Job): CleanupStatus {
+  return { ...identity, state, mode, attempts, report };
 }

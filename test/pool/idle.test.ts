@@ -147,4 +147,10 @@ describe('instances that may not be used for ever', () => {
     for (let use = 0; use < 2; use++) (await pool.getServer('a')).release();
     expect(launcher.servers).toHaveLength(starts);
   });
+
+  it('[LIFE-4] [LIFE-2] are not started again and again without a pause when they are too old at once', async () => {
+    const { clock, launcher } = setUp({ servers: { a: { ...server, minIdle: 1, maxLifetime: 1 } } });
+    for (let time = 0; time < 2_500; time += 10) await clock.advanceAndFlush(10);
+    expect(launcher.servers.length).toBeLessThanOrEqual(3);
+  });
 });

@@ -4,7 +4,7 @@ import type { ExitInfo } from '../../process/launcher.js';
 import type { ToolChanges } from '../../protocol/mux/tool-list.js';
 import type { Clock } from '../../runtime/clock.js';
 import { type Due, type DueTimes, newDue } from '../../runtime/due-times.js';
-import { END_MEANING, type EndReason } from '../../server/end-reason.js';
+import type { EndReason } from '../../server/end-reason.js';
 import type { InstanceObserver, Operations } from '../../server/instance-context.js';
 import type { PoolEmitter } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
@@ -58,7 +58,7 @@ export class InstanceChanges implements InstanceObserver<PooledInstance> {
 
   onStopping(instance: PooledInstance, reason: EndReason): void {
     this.#deps.supervisor.stopping(instance, reason);
-    if (!END_MEANING[reason].asked) this.#deps.starts.spareCrashed(instance);
+    this.#deps.starts.spareEnded(instance, reason);
   }
 
   onExited(instance: PooledInstance, exit: ExitInfo, unexpected: boolean): void {
@@ -70,8 +70,8 @@ export class InstanceChanges implements InstanceObserver<PooledInstance> {
   }
 
   onStopped(instance: PooledInstance, report: CleanupReport | undefined): void {
-    this.#deps.supervisor.stopped(instance, report);
     this.#deps.idleWatch.forget(instance);
+    this.#deps.supervisor.stopped(instance, report);
   }
 
   onQuarantined(instance: PooledInstance, report: CleanupReport): void {

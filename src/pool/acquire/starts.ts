@@ -1,6 +1,7 @@
 import type { PoolError } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
 import { type Due, type DueTimes, newDue } from '../../runtime/due-times.js';
+import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import type { InstanceObserver } from '../../server/instance-context.js';
 import type { Fleet } from '../instances/fleet.js';
 import { type LeaseScope, reuseKey, SPARE } from '../instances/lease-scope.js';
@@ -8,6 +9,9 @@ import type { PooledInstance } from '../instances/pooled-instance.js';
 import { isOpen, type LeaseClass, type OpenEntry, startsNeeded } from '../instances/server-entry.js';
 import type { InstanceSupervisor } from '../supervision/instance-supervisor.js';
 import type { AcquireQueue } from './acquire-queue.js';
+
+/** Spare instances that live shorter are started with the pauses of those that fail, ms. */
+const SHORT_LIFE = 1_000;
 
 export interface StartsDeps {
   readonly clock: Clock;
@@ -84,9 +88,14 @@ export class Starts {
     if (supervisor.isSpare(instance)) this.#spareFailed(leaseClass.entry);
   }
 
-  /** A spare instance ended before its first use. Counted as a failed start, or it would be started again without a pause. */
-  spareCrashed(instance: PooledInstance): void {
-    const { fleet, supervisor } = this.#deps;
+  /**
+   * A spare instance ended before its first use: by itself, or by a short `maxLifetime`. Counted as a failed start, or it would
+   * be started again without a pause.
+   */
+  spareEnded(instance: PooledInstance, reason: EndReason): void {
+    const { clock, fleet, supervisor } = this.#deps;
+    const isShortLife = reason === 'max-lifetime' && clock.now() < (instance.readySince ?? 0) + SHORT_LIFE;
+    if (END_MEANING[reason].asked && !isShortLife) return;
     const entry = fleet.classOf(instance)?.entry;
     // During its start, `failed` counts it.
     if (entry === undefined || instance.uses > 0 || fleet.isStarting(instance)) return;

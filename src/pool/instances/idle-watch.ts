@@ -29,17 +29,17 @@ export class IdleWatch {
     if (dropped) this.#watch(dropped);
   }
 
-  /** An instance is gone. */
-  forget({ idleDue }: PooledInstance): void {
-    if (idleDue) this.#dueTimes.delete(idleDue);
-  }
-
   /** A changed definition may allow fewer instances, or a shorter idle time. */
   redefined(entry: ServerEntry): void {
     for (const instance of [...entry.classes.values()].flatMap(({ idle }) => idle)) {
       if (entry.isOverLimit) void instance.stop('surplus');
       else this.#watch(instance);
     }
+  }
+
+  /** An instance is gone: it must not stay in memory until its time would have come. */
+  forget({ idleDue }: PooledInstance): void {
+    if (idleDue) this.#dueTimes.delete(idleDue);
   }
 
   /**
