@@ -79,9 +79,9 @@ export class AcquireQueue {
     this.#insert(waiter, fleet.classFor(entry, request));
     this.#size += 1;
     if (this.#size === 1) keepAlive.take();
-    this.#deadlines.add(waiter, now, waiter.timeout);
+    this.#deadlines.add(waiter, request.timeout);
     this.#scopes.add(waiter);
-    if (waiter.signal) this.#aborts.add(waiter.signal, waiter, (reason) => onGiveUp(waiter, { abortedBy: reason }));
+    if (request.signal) this.#aborts.add(request.signal, waiter, (reason) => onGiveUp(waiter, { abortedBy: reason }));
     return waiter;
   }
 
@@ -193,9 +193,10 @@ export class AcquireQueue {
   }
 
   #leave(waiter: Waiter): void {
-    this.#deadlines.delete(waiter, waiter.timeout);
     this.#scopes.delete(waiter);
-    if (waiter.signal) this.#aborts.delete(waiter.signal, waiter);
+    const { signal, timeout } = waiter.request;
+    this.#deadlines.delete(waiter, timeout);
+    if (signal) this.#aborts.delete(signal, waiter);
     this.#extract(waiter);
     this.#size -= 1;
     if (this.#size === 0) this.#deps.keepAlive.drop();

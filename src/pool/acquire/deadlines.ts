@@ -1,9 +1,9 @@
 import type { Due, DueTimes } from '../../runtime/due-times.js';
 
-/** Something with a deadline. The fields are written by `Deadlines`. */
+/** Something with a deadline. Its neighbours are written by `Deadlines`. */
 export interface Expiring {
   /** Clock time. */
-  deadline: number;
+  readonly deadline: number;
   sooner: Expiring | undefined;
   later: Expiring | undefined;
 }
@@ -25,13 +25,13 @@ export class Deadlines<T extends Expiring> {
     this.#onExpired = onExpired;
   }
 
-  add(item: T, now: number, timeout: number): void {
+  /** @param timeout ms; those with the same one must be added in the order of their deadlines */
+  add(item: T, timeout: number): void {
     let list = this.#lists.get(timeout);
     if (list === undefined) {
       list = new DeadlineList((at) => this.#look(timeout, at));
       this.#lists.set(timeout, list);
     }
-    item.deadline = now + timeout;
     list.add(item);
     this.#dueTimes.noLaterThan(list, item.deadline);
   }

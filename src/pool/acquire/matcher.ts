@@ -9,7 +9,7 @@ import type { Lease } from '../leases/lease.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import type { Breakers } from '../supervision/breakers.js';
 import type { AcquireQueue } from './acquire-queue.js';
-import { type Decision, decide, REUSE, type Room } from './admission.js';
+import { type Decision, decide, REUSE, type Room, type Situation } from './admission.js';
 import type { Waiter, WaitingClass, WaitingServer } from './waiter.js';
 
 /** What is to be done for the next caller. */
@@ -18,6 +18,8 @@ export interface Match {
   readonly entry: OpenEntry;
   readonly decision: Extract<Decision, { action: 'reuse' | 'spawn' | 'evict' }> | Refusal;
 }
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 interface Refusal {
   readonly action: 'refuse';
@@ -34,6 +36,11 @@ export class Matcher {
   readonly #fleet: Fleet;
   readonly #breakers: Breakers;
   readonly #clock: Clock;
+  // Filled anew for each decision: with thousands of callers, an operation costs what it allocates.
+  readonly #server: Writable<Room> = { used: 0, limit: 0, ending: 0, evictable: false };
+  readonly #pool: Writable<Room> = { used: 0, limit: 0, ending: 0, evictable: false };
+  /** `starting: 0`: callers that have a seat on a start come before `next`, and are not considered. */
+  readonly #situation: Situation = { free: false, starting: 0, server: this.#server, pool: this.#pool };
   /** Slots that come free and are claimed for callers. */
   #claimed = 0;
   readonly #promised = new Set<WaitingClass>();
@@ -113,21 +120,18 @@ export class Matcher {
   }
 
   #decide(entry: OpenEntry, waiting: WaitingClass): Decision {
-    const fleet = this.#fleet;
-    const server: Room = {
-      used: entry.used,
-      limit: entry.definition.maxInstances,
-      ending: entry.ending.size - waiting.server.claimed,
-      evictable: entry.idleCount > 0 || (entry.isFull && this.#hasSurplusStart(entry)),
-    };
-    const pool: Room = {
-      used: fleet.slots.used,
-      limit: fleet.slots.limit,
-      ending: fleet.slots.ending - this.#claimed,
-      evictable: fleet.idleCount > 0 || (fleet.slots.isFull && this.#hasSurplusStart()),
-    };
-    // 0: callers that have a seat on a start come before `next`, and are not considered.
-    return decide({ free: false, starting: 0, server, pool });
+    const { idleCount, slots } = this.#fleet;
+    const server = this.#server;
+    server.used = entry.used;
+    server.limit = entry.definition.maxInstances;
+    server.ending = entry.ending.size - waiting.server.claimed;
+    server.evictable = entry.idleCount > 0 || (entry.isFull && this.#hasSurplusStart(entry));
+    const pool = this.#pool;
+    pool.used = slots.used;
+    pool.limit = slots.limit;
+    pool.ending = slots.ending - this.#claimed;
+    pool.evictable = idleCount > 0 || (slots.isFull && this.#hasSurplusStart());
+    return decide(this.#situation);
   }
 
   /** The tree to be ended to make room, of one server or of any. */

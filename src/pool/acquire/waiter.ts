@@ -23,10 +23,7 @@ export type OnGiveUp = (waiter: Waiter, why: GiveUpReason) => void;
 export class Waiter implements LeaseScope, Expiring {
   /** Name of the server. */
   readonly name: string;
-  readonly tenant: string | undefined;
-  readonly owner: string | undefined;
-  readonly timeout: number;
-  readonly signal: AbortSignal | undefined;
+  readonly request: LeaseRequest;
   /** Where `getServer()` was called; only with `leakDetection`. */
   readonly stack: string | undefined;
   /** Clock time of the call. */
@@ -42,7 +39,6 @@ export class Waiter implements LeaseScope, Expiring {
   queuedIn: WaitingClass | undefined;
   previous: Waiter | undefined;
   next: Waiter | undefined;
-  deadline = 0.5;
   sooner: Expiring | undefined;
   later: Expiring | undefined;
   /** Whether `queue:waiting` was emitted for it. */
@@ -56,12 +52,8 @@ export class Waiter implements LeaseScope, Expiring {
     number: number,
     onGiveUp: OnGiveUp,
   ) {
-    const { tenant, owner, timeout, signal } = request;
     this.name = name;
-    this.tenant = tenant;
-    this.owner = owner;
-    this.timeout = timeout;
-    this.signal = signal;
+    this.request = request;
     this.stack = stack;
     this.since = since;
     this.number = number;
@@ -70,6 +62,18 @@ export class Waiter implements LeaseScope, Expiring {
       this.resolve = resolve;
       this.reject = reject;
     });
+  }
+
+  get tenant(): string | undefined {
+    return this.request.tenant;
+  }
+
+  get owner(): string | undefined {
+    return this.request.owner;
+  }
+
+  get deadline(): number {
+    return this.since + this.request.timeout;
   }
 }
 

@@ -59,6 +59,9 @@ export interface LeaseDeps {
 let sequence = 0;
 
 export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseNode {
+  // Copied: the scope may be the waiting call, which must not stay in memory with the lease.
+  readonly tenant: string | undefined;
+  readonly owner: string | undefined;
   /** Unique in this process. */
   readonly number = ++sequence;
   /** Index in the table of leases. */
@@ -79,7 +82,6 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
   readonly #deps: LeaseDeps;
   /** Private, so that a lease in a log does not show the environment of its server. */
   #instance: PooledInstance;
-  readonly #scope: LeaseScope;
   #session: Session | undefined;
   #end: SessionEnd | undefined;
   /** Whether `#outcome` is set; a listener may read `ended` before that. */
@@ -98,21 +100,14 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
     this.#deps = deps;
     this.place = place;
     this.#instance = instance;
-    this.#scope = scope;
+    this.tenant = scope.tenant;
+    this.owner = scope.owner;
     this.acquiredAt = now;
     this.stack = stack;
   }
 
   get id(): string {
     return `lease-${this.number}-${this.place}`;
-  }
-
-  get tenant(): string | undefined {
-    return this.#scope.tenant;
-  }
-
-  get owner(): string | undefined {
-    return this.#scope.owner;
   }
 
   get instance(): PooledInstance {
