@@ -1,19 +1,23 @@
 import type { ResolvedPoolOptions, ServerDefinition } from '../config/options.js';
 import { resolveDefinition } from '../config/resolve-options.js';
 import { PoolError } from '../errors.js';
+import type { Clock } from '../runtime/clock.js';
 import type { Operations } from '../server/instance-context.js';
 import type { AcquireQueue } from './acquire/acquire-queue.js';
 import type { Fleet } from './instances/fleet.js';
 import type { IdleWatch } from './instances/idle-watch.js';
 import { isOpen, type OpenEntry } from './instances/server-entry.js';
+import type { LeaseManager } from './leases/lease-manager.js';
 import { poolClosed, unknownServer } from './refusals.js';
 import type { Breakers } from './supervision/breakers.js';
 import type { RollingReplacement } from './supervision/rolling-replacement.js';
 
 export interface ServerDirectoryDeps {
   readonly options: ResolvedPoolOptions;
+  readonly clock: Clock;
   readonly operations: Operations;
   readonly fleet: Fleet;
+  readonly leases: LeaseManager;
   readonly queue: AcquireQueue;
   readonly breakers: Breakers;
   readonly idleWatch: IdleWatch;
@@ -60,7 +64,7 @@ export class ServerDirectory {
   async update(name: string, definition: ServerDefinition, timeout: number): Promise<void> {
     const entry = this.find(name);
     const { key } = entry.definition;
-    const { breakers, fleet, idleWatch, operations, options, queue, replacement } = this.#deps;
+    const { breakers, clock, fleet, idleWatch, leases, operations, options, queue, replacement } = this.#deps;
     const changed = resolveDefinition(name, definition, options);
     await operations.run(() => {
       fleet.define(changed);
@@ -68,6 +72,7 @@ export class ServerDirectory {
       breakers.forget((server) => server === name);
       queue.reclassify(entry);
       idleWatch.redefined(entry);
+      leases.redefined(entry, clock.now());
       return changed.key === key ? undefined : replacement.retire([...entry.instances], 'replaced', timeout);
     });
   }

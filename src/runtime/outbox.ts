@@ -28,12 +28,18 @@ export class Outbox {
   #deliver(): void {
     if (this.#delivering) return;
     this.#delivering = true;
+    let next = 0;
     try {
       // The length is read anew each time: a task may add others.
-      for (let next = 0; next < this.#tasks.length; next++) this.#tasks[next]?.();
+      while (next < this.#tasks.length) this.#tasks[next++]?.();
     } finally {
-      this.#tasks.length = 0;
       this.#delivering = false;
+      if (next === this.#tasks.length) this.#tasks.length = 0;
+      else {
+        // A task has thrown, by a fault of this library: the others are delivered all the same.
+        this.#tasks.splice(0, next);
+        this.#deliver();
+      }
     }
   }
 }

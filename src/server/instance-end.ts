@@ -191,9 +191,13 @@ export class InstanceEnd<I extends Ending> {
     // Now, not when the cleanup queue has room: the rest of a crashed server works for no caller.
     if (END_MEANING[reason].killsAtOnce) this.#life.process?.killNow();
     this.#observer.onStopping(this.#instance, reason);
-    if (this.#life.process === undefined) this.#settleUnstarted();
-    else void this.#enqueueCleanup(mode).then((report) => this.#observer.run(() => this.#settle(report)));
+    if (this.#life.process === undefined) this.#settleUnstarted(mode);
+    else this.#cleanUp(mode);
     return true;
+  }
+
+  #cleanUp(mode: EndMode): void {
+    void this.#enqueueCleanup(mode).then((report) => this.#observer.run(() => this.#settle(report)));
   }
 
   #enqueueCleanup(mode: EndMode): Promise<CleanupReport> {
@@ -222,9 +226,12 @@ export class InstanceEnd<I extends Ending> {
     void this.#exitReported.promise.then(() => this.#observer.run(() => this.#proven(report)));
   }
 
-  /** It had no process yet, since it waited for its slot or its backoff: nothing must be ended. */
-  #settleUnstarted(): void {
-    queueMicrotask(() => this.#observer.run(() => this.#proven(undefined)));
+  /** It had no process yet, since it waited for its slot or its backoff. Only its launcher, if it called back, has made one. */
+  #settleUnstarted(mode: EndMode): void {
+    queueMicrotask(() => {
+      if (this.#life.process) this.#cleanUp(mode);
+      else this.#observer.run(() => this.#proven(undefined));
+    });
   }
 
   #proven(report: CleanupReport | undefined): void {

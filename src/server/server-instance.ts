@@ -162,6 +162,8 @@ export class ServerInstance {
       multiplexer: this.#multiplexer,
       onBroken: (error) => this.observer.run(() => this.#end.broken(error)),
     });
+    // A launcher that calls back may have ended it.
+    if (this.#life.state !== 'starting') return;
     this.#life.startTimer = clock.after(definition.startTimeout, () => this.observer.run(() => this.#onStartTimeout()));
   }
 
@@ -247,11 +249,12 @@ export class ServerInstance {
     this.#life.startTimer?.cancel();
     this.readySince = this.context.clock.now();
     this.expiresAt = this.readySince + jittered(this.definition.maxLifetime);
+    this.observer.onReady(this);
+    // After the change of state: clients may be called, since what waits is sent now, or answered with an error.
     this.#life.conversation?.connect({
       onUndeclared: (capabilities) => this.observer.onUndeclared(this, capabilities),
       onToolsChanged: (changes) => this.observer.onToolsChanged(this, changes),
     });
-    this.observer.onReady(this);
     this.#life.started.resolve();
   }
 

@@ -36,6 +36,20 @@ describe('idle instances', () => {
     expect(launcher.maximum).toBe(3);
   });
 
+  it('[LIFE-1] [LIFE-2] end after idleTimeout when a younger one takes their place in the minimum', async () => {
+    const { clock, pool, reasons } = setUp({
+      servers: { a: { ...server, maxInstances: 2, minIdle: 1, idleTimeout: 1_000 } },
+    });
+    const one = await pool.getServer('a');
+    const two = await pool.getServer('a');
+    one.release();
+    await clock.advanceAndFlush(1_500);
+    two.release();
+    await clock.advanceAndFlush(1_000);
+    expect(reasons()).toEqual(['idle']);
+    expect(pool.status()).toMatchObject({ processes: 1, idle: 1 });
+  });
+
   it('[LIFE-2] a minIdle start that fails is tried again later and later', async () => {
     const { clock, pool, launcher } = setUp({ servers: { a: { ...server, minIdle: 1 } } }, { spawn: false });
     for (const delay of [1_000, 2_000, 4_000]) {

@@ -111,6 +111,19 @@ describe('leases', () => {
     expect(pool.metrics().reclaimed).toBe(2);
   });
 
+  it('[LEASE-1] [DEF-1] a shorter leaseIdleTimeout holds for the leases that are held', async () => {
+    const definition = { ...server, maxInstances: 1 };
+    const { clock, pool } = setUp({ servers: { a: { ...definition, leaseIdleTimeout: 1_800_000 } } });
+    const lease = await pool.getServer('a');
+    const waiting = pool.getServer('a', { timeout: 600_000 });
+    await pool.updateServer('a', { ...definition, leaseIdleTimeout: 60_000 });
+    await clock.advanceAndFlush(59_999);
+    expect(await outcome(waiting)).toBe('pending');
+    await clock.advanceAndFlush(1);
+    expect(lease.release()).toBe(false);
+    (await waiting).release();
+  });
+
   it('[LEASE-2] one held for longer than leakDetection is reported once, with the stack of its borrower', async () => {
     const { clock, pool, emitted } = setUp({ servers: { a: server }, leakDetection: 1_000 });
     const lease = await pool.getServer('a');

@@ -136,4 +136,17 @@ describe('the end of a pool', () => {
     await waiting;
     expect(pool.status().processes).toBe(1);
   });
+
+  it('[SPAWN-1] [END-3] kills what a launcher returns that has shut the pool down', async () => {
+    const { pool, launcher } = setUp({ servers: { a: server } });
+    let closed: Promise<unknown> | undefined;
+    launcher.onLaunch = () => {
+      closed = pool.shutdown({ mode: 'emergency' });
+    };
+    expect(await codeOf(pool.getServer('a'))).toBe('POOL_CLOSED');
+    await closed;
+    expect(launcher.servers).toHaveLength(1);
+    expect(launcher.living).toEqual([]);
+    expect(pool.registry.size).toBe(0);
+  });
 });

@@ -9,6 +9,7 @@ import { ScopeIndex } from '../instances/scope-index.js';
 import { LeaseClass, type OpenEntry, ServerEntry } from '../instances/server-entry.js';
 import type { Lease } from '../leases/lease.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
+import type { Breakers } from '../supervision/breakers.js';
 import { AbortListeners } from './abort-listeners.js';
 import { Deadlines } from './deadlines.js';
 import { type LeaseRequest, type OnGiveUp, Waiter, WaitingClass, WaitingServer } from './waiter.js';
@@ -18,6 +19,7 @@ export interface AcquireQueueDeps {
   readonly keepAlive: KeepAlive;
   readonly dueTimes: DueTimes;
   readonly fleet: Fleet;
+  readonly breakers: Breakers;
   readonly events: LeaseEvents;
 }
 
@@ -37,7 +39,9 @@ export class AcquireQueue {
   #arrivals = 0;
   #size = 0;
   #uncovered = 0;
-  /** Servers with a caller for which something may be done, by the arrival number of that caller. */
+  /** Classes with a caller that needs no slot, by its arrival number: an instance is free, or no start would be made. */
+  readonly immediate = new Heap<WaitingClass>();
+  /** Servers with a caller that may get a slot, by the arrival number of that caller. */
   readonly candidates = new Heap<WaitingServer>();
 
   constructor(deps: AcquireQueueDeps) {
@@ -145,7 +149,6 @@ export class AcquireQueue {
     if (waiting) {
       this.#uncovered -= waiting.uncovered;
       waiting.seats = leaseClass.startingSeats;
-      waiting.isRefused = false;
       this.#uncovered += waiting.uncovered;
       waiting.provide();
       this.rank(waiting, now);
@@ -154,18 +157,22 @@ export class AcquireQueue {
     }
   }
 
-  /** Updates the place of a class among the candidates. With a free instance its first caller counts, else its next one. */
+  /**
+   * Updates the place of a class. With a free instance its first caller counts, else its next one. If the breaker refuses a
+   * start, that one is rejected, unless a running instance may come free for it.
+   */
   rank(waiting: WaitingClass, now: number): void {
-    const { candidates } = waiting.server;
-    const candidate = waiting.leaseClass.hasFree(now) ? waiting.first : waiting.isRefused ? undefined : waiting.next;
-    if (candidate) candidates.set(waiting, candidate.number);
-    else candidates.delete(waiting);
-    this.rankServer(waiting.server);
-  }
-
-  /** Considers a class again at clock time `at`, even if nothing of it has changed until then. */
-  lookAgain({ cooled }: WaitingClass, at: number): void {
-    this.#deps.dueTimes.set(cooled, at);
+    const { breakers, dueTimes } = this.#deps;
+    const { leaseClass, server, first, next } = waiting;
+    const isFree = leaseClass.hasFree(now);
+    const isRefused = !isFree && next !== undefined && breakers.refuses(leaseClass);
+    waiting.isRefused = isRefused && leaseClass.isServing;
+    if (isFree) waiting.moveTo(this.immediate, first);
+    else if (!isRefused) waiting.moveTo(server.candidates, next);
+    else waiting.moveTo(this.immediate, waiting.isRefused ? undefined : next);
+    // The breaker allows a probe then, even if nothing of the class has changed until then.
+    if (waiting.isRefused) dueTimes.set(waiting.cooled, breakers.retryAt(leaseClass) ?? Infinity);
+    this.rankServer(server);
   }
 
   rankServer(server: WaitingServer): void {
@@ -182,7 +189,7 @@ export class AcquireQueue {
     waiting.server.count += 1;
     leaseClass.waiting += 1;
     // Saves a search: a server that has nothing for the callers before this one has nothing for it either.
-    if (!waiting.server.isStuck || waiting.count === 1) this.#deps.fleet.changed(leaseClass);
+    if (!waiting.server.isStuck || waiting.next === waiter) this.#deps.fleet.changed(leaseClass);
   }
 
   #leave(waiter: Waiter): void {
@@ -207,7 +214,7 @@ export class AcquireQueue {
     if (waiting.count > 0) return;
     this.#classes.delete(leaseClass);
     this.#deps.dueTimes.delete(waiting.cooled);
-    server.candidates.delete(waiting);
+    waiting.moveTo(server.candidates, undefined);
     server.classes.delete(waiting);
     this.rankServer(server);
     if (server.classes.size === 0) this.#servers.delete(server.entry.name);

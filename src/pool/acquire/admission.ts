@@ -35,7 +35,7 @@ export type Decision =
   | { readonly action: 'wait'; readonly for: 'release'; readonly limit: Limit };
 
 /** The decision whenever an instance is free. */
-export const REUSE: Decision = { action: 'reuse' };
+export const REUSE = { action: 'reuse' } as const satisfies Decision;
 
 /** What to do for one caller. Pure. To be asked for the oldest caller first, since what it gets is not left to later ones. */
 export function decide({ free, starting, server, pool }: Situation): Decision {

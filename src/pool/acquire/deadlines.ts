@@ -8,8 +8,8 @@ export interface Expiring {
   later: Expiring | undefined;
 }
 
-/** Most lists without a caller that are kept. */
-const KEPT_LISTS = 16;
+/** So many empty lists may be kept for the next caller. Hosts that compute each timeout would leave thousands. */
+const FEW = 16;
 
 /**
  * The deadlines of callers. Callers with the same timeout fall due in the order of their arrival, so one list for each timeout
@@ -38,11 +38,9 @@ export class Deadlines<T extends Expiring> {
 
   delete(item: T, timeout: number): void {
     const list = this.#lists.get(timeout);
-    list?.delete(item);
-    // Kept while there are few, for the next caller. A host that passes what is left of a deadline never has the same twice.
-    if (list === undefined || list.first !== undefined || this.#lists.size <= KEPT_LISTS) return;
-    this.#lists.delete(timeout);
-    this.#dueTimes.delete(list);
+    if (list === undefined) return;
+    list.delete(item);
+    if (list.first === undefined && this.#lists.size > FEW) this.#drop(timeout, list);
   }
 
   /** May find none expired: the due time of a list is not changed when its first item is deleted. */
@@ -54,7 +52,12 @@ export class Deadlines<T extends Expiring> {
       this.#onExpired(first);
     }
     if (list.first) this.#dueTimes.set(list, list.first.deadline);
-    else this.#lists.delete(timeout);
+    else this.#drop(timeout, list);
+  }
+
+  #drop(timeout: number, list: DeadlineList<T>): void {
+    if (this.#lists.get(timeout) === list) this.#lists.delete(timeout);
+    this.#dueTimes.delete(list);
   }
 }
 

@@ -4,7 +4,7 @@ import type { Limit } from '../events.js';
 import { type Evictable, evictableIn, evictionOrder } from '../instances/eviction.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
-import { isOpen, type OpenEntry, type ServerEntry } from '../instances/server-entry.js';
+import { isOpen, type LeaseClass, type OpenEntry, type ServerEntry } from '../instances/server-entry.js';
 import type { Lease } from '../leases/lease.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import type { Breakers } from '../supervision/breakers.js';
@@ -69,35 +69,39 @@ export class Matcher {
     }
     this.#isFull = false;
     for (;;) {
-      const server = this.#queue.candidates.first;
-      const waiting = server?.candidates.first;
-      const entry = server?.entry;
-      if (!server || !waiting || !isOpen(entry)) return undefined;
-      const waiter = waiting.leaseClass.hasFree(now) ? waiting.first : waiting.next;
-      if (waiter === undefined) {
-        // The instance that was free when the class was ranked has reached its `maxLifetime` since.
-        this.#queue.rank(waiting, now);
+      // A full pool has nothing for those that need a slot.
+      const server = this.#isFull ? undefined : this.#queue.candidates.first;
+      const immediate = this.#queue.immediate.first;
+      if (immediate && (server === undefined || immediate.rank < server.rank)) {
+        const { entry } = immediate.server;
+        if (!isOpen(entry)) return undefined;
+        const match = this.#matchAtOnce(entry, immediate, now);
+        if (match) return match;
         continue;
       }
-      const decision = this.#decide(entry, waiting, now);
-      const refusal = decision.action === 'reuse' ? undefined : this.#breakers.refusal(waiting.leaseClass);
-      if (refusal === undefined) {
-        if (decision.action !== 'wait') {
-          if (decision.action === 'evict') this.#claim(waiting, decision.from === 'server');
-          return { waiter, entry, decision };
-        }
-        if (decision.for === 'ending') this.#claim(waiting, entry.isFull);
-        else if (decision.for === 'release' && decision.limit === 'maxProcesses') {
-          this.#isFull = true;
-          return undefined;
-        } else this.#stop(server);
-      } else if (waiting.leaseClass.isServing) {
-        // A running instance may come free for it. No instance is evicted for a start that the breaker refuses.
-        waiting.isRefused = true;
-        this.#queue.rank(waiting, now);
-        this.#queue.lookAgain(waiting, this.#breakers.retryAt(waiting.leaseClass) ?? Infinity);
-      } else return { waiter, entry, decision: { action: 'refuse', error: refusal } };
+      const waiting = server?.candidates.first;
+      const waiter = waiting?.next;
+      if (!server || !waiter || !isOpen(server.entry)) return undefined;
+      const { entry } = server;
+      const decision = this.#decide(entry, waiting);
+      if (decision.action !== 'wait') {
+        if (decision.action === 'evict') this.#claim(waiting, decision.from === 'server');
+        return { waiter, entry, decision };
+      }
+      if (decision.for === 'ending') this.#claim(waiting, entry.isFull);
+      else if (decision.for === 'release' && decision.limit === 'maxProcesses') this.#isFull = true;
+      else this.#stop(server);
     }
+  }
+
+  /** What is done for a caller that needs no slot; undefined when time has passed since its class was ranked. */
+  #matchAtOnce(entry: OpenEntry, waiting: WaitingClass, now: number): Match | undefined {
+    const { first, next, leaseClass } = waiting;
+    if (first && leaseClass.hasFree(now)) return { waiter: first, entry, decision: REUSE };
+    const error = this.#breakers.refusal(leaseClass);
+    if (next && error && !leaseClass.isServing) return { waiter: next, entry, decision: { action: 'refuse', error } };
+    this.#queue.rank(waiting, now);
+    return undefined;
   }
 
   /** The limit that keeps a caller waiting; undefined while a start or a slot is on the way for it. */
@@ -108,9 +112,7 @@ export class Matcher {
     return this.#isFull ? 'maxProcesses' : undefined;
   }
 
-  #decide(entry: OpenEntry, waiting: WaitingClass, now: number): Decision {
-    // The same as `decide` would return, without the cost of the rooms: the path of most callers.
-    if (waiting.leaseClass.hasFree(now)) return REUSE;
+  #decide(entry: OpenEntry, waiting: WaitingClass): Decision {
     const fleet = this.#fleet;
     const server: Room = {
       used: entry.used,
@@ -133,10 +135,15 @@ export class Matcher {
     return evictionOrder(this.evictable(entry))[0];
   }
 
-  /** The trees that could be ended to make room, of one server or of all. */
+  /** The trees that could be ended to make room, of one server or of all. Searches instances: classes may be those of many callers. */
   evictable(entry?: ServerEntry): Evictable {
-    const entries = entry ? [entry] : [...this.#fleet.entries.values()];
-    return evictableIn(entries.flatMap(({ classes }) => [...classes.values()]));
+    const instances = entry ? entry.instances : this.#fleet.instances();
+    const classes = new Set<LeaseClass>();
+    for (const instance of instances) {
+      const leaseClass = this.#fleet.classOf(instance);
+      if (leaseClass) classes.add(leaseClass);
+    }
+    return evictableIn(classes);
   }
 
   /**

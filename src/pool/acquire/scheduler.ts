@@ -1,13 +1,10 @@
 import type { PoolError } from '../../errors.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { SessionEnd } from '../../protocol/session.js';
-import type { Clock } from '../../runtime/clock.js';
-import { DueTimer, type DueTimes } from '../../runtime/due-times.js';
+import { DueTimer } from '../../runtime/due-times.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { Outbox } from '../../runtime/outbox.js';
 import type { Operations } from '../../server/instance-context.js';
-import type { Fleet } from '../instances/fleet.js';
-import type { IdleWatch } from '../instances/idle-watch.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import { whyNotAgain } from '../instances/reuse.js';
@@ -20,22 +17,16 @@ import type { CrashRecovery } from '../supervision/crash-recovery.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import { InstanceChanges, type InstanceChangesDeps } from './instance-changes.js';
 import type { Match, Matcher } from './matcher.js';
-import type { Starts } from './starts.js';
 import type { GiveUpReason, LeaseRequest, Waiter } from './waiter.js';
 
 export interface SchedulerDeps extends InstanceChangesDeps {
   readonly maxWaiting: number;
-  readonly clock: Clock;
   readonly keepAlive: KeepAlive;
   readonly outbox: Outbox;
-  readonly dueTimes: DueTimes;
-  readonly fleet: Fleet;
-  readonly idleWatch: IdleWatch;
   readonly leases: LeaseManager;
   readonly leaseEvents: LeaseEvents;
   readonly queue: AcquireQueue;
   readonly matcher: Matcher;
-  readonly starts: Starts;
   readonly recovery: CrashRecovery;
 }
 
@@ -178,13 +169,17 @@ export class Scheduler implements Operations, LeaseCallbacks {
     // A shared server stays usable: the multiplexer cancels the open requests of the session.
     const isUnfinished = instance.sharing !== 'shared' && lease.openRequests > 0;
     leases.remove(lease);
+    // Known before its session ends: that may send what other sessions wait for, and their clients may release more.
+    const isLast = instance.leases === 0;
     const closeClient = lease.closeSession(end);
     if (closeClient) outbox.push(closeClient);
     leaseEvents.released(lease, now);
-    const isLast = instance.leases === 0;
     if (instance.state === 'starting') {
       const leaseClass = fleet.classOf(instance);
-      if (isLast && leaseClass) starts.endUnwanted(leaseClass);
+      if (!isLast || leaseClass === undefined) return undefined;
+      // Callers of other classes may have its slot, if none of its own waits.
+      fleet.changed(leaseClass);
+      starts.endUnwanted(leaseClass);
       return undefined;
     }
     // A shutdown ends the instances itself after their leases, with its own mode and reason.
@@ -236,12 +231,15 @@ export class Scheduler implements Operations, LeaseCallbacks {
   }
 
   #settle(): void {
-    const { fleet, queue, recovery } = this.#deps;
-    if (queue.size > 0 || recovery.isPending || this.#newcomers.length > 0) this.#serveAll();
-    if (queue.size > 0 || !fleet.isOpen) return;
-    // No caller waits, so the changes need no search.
-    while (fleet.takeChange()) {}
-    if (fleet.withMinimum.size > 0) this.#deps.starts.fillMinimum(this.#changes);
+    const { fleet, queue, recovery, starts } = this.#deps;
+    do {
+      if (queue.size > 0 || recovery.isPending || this.#newcomers.length > 0) this.#serveAll();
+      if (queue.size > 0 || !fleet.isOpen) return;
+      // No caller waits, so the changes need no search.
+      while (fleet.takeChange()) {}
+      if (fleet.withMinimum.size > 0) starts.fillMinimum(this.#changes);
+      // A launcher may have called getServer().
+    } while (queue.size > 0);
   }
 
   #serveAll(): void {

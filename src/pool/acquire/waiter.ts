@@ -93,6 +93,8 @@ export class WaitingClass implements HeapItem {
   readonly cooled: Due;
   first: Waiter | undefined;
   next: Waiter | undefined;
+  /** The heap of candidates that it is in. */
+  #heap: Heap<WaitingClass> | undefined;
   /** Number of callers before {@link next}. */
   #ahead = 0;
   #last: Waiter | undefined;
@@ -139,6 +141,13 @@ export class WaitingClass implements HeapItem {
     this.provide();
   }
 
+  /** Puts the class into a heap, by the arrival number of `candidate`; without a candidate it is in none. */
+  moveTo(heap: Heap<WaitingClass>, candidate: Waiter | undefined): void {
+    if (candidate === undefined || heap !== this.#heap) this.#heap?.delete(this);
+    this.#heap = candidate && heap;
+    if (candidate) heap.set(this, candidate.number);
+  }
+
   /** Moves {@link next} behind as many callers as there are seats and promised slots. */
   provide(): void {
     const wanted = Math.min(this.seats + this.promised, this.count);
@@ -158,7 +167,7 @@ export class WaitingServer implements HeapItem {
   place = -1;
   readonly entry: ServerEntry;
   readonly classes = new Set<WaitingClass>();
-  /** Classes with a caller for which something may be done, by the arrival number of that caller. */
+  /** Classes with a caller that may get a slot, by the arrival number of that caller. */
   readonly candidates = new Heap<WaitingClass>();
   /** Number of callers of all classes. */
   count = 0;

@@ -50,6 +50,12 @@ export class Fleet {
     this.#changes.push(leaseClass);
   }
 
+  /** The same for the class of an instance. */
+  instanceChanged(instance: PooledInstance): void {
+    const leaseClass = this.#classes.get(instance);
+    if (leaseClass) this.changed(leaseClass);
+  }
+
   // Servers.
 
   define(definition: ResolvedDefinition): ServerEntry {
@@ -234,18 +240,13 @@ export class Fleet {
   /** An instance may not be leased again: it ends with its last lease. The first reason stays. */
   retire(instance: PooledInstance, reason: EndReason): void {
     instance.retired ??= reason;
-    this.#instanceChanged(instance);
+    this.instanceChanged(instance);
   }
 
   /** An instance may be leased again, since its replacement could not be started. */
   unretire(instance: PooledInstance): void {
     instance.retired = undefined;
-    this.#instanceChanged(instance);
-  }
-
-  #instanceChanged(instance: PooledInstance): void {
-    const leaseClass = this.#classes.get(instance);
-    if (leaseClass) this.changed(leaseClass);
+    this.instanceChanged(instance);
   }
 
   #class(entry: ServerEntry, key: string): LeaseClass {

@@ -22,6 +22,16 @@ export class IdleWatch {
     if (reason !== undefined) return void instance.stop(reason);
     this.#fleet.park(leaseClass, instance, now);
     this.#watch(instance);
+    // Of those that a minimum keeps, the one idle longest is not kept any more, and may have had its time.
+    const { entry, idle } = leaseClass;
+    const minimum = entry.definition?.minIdle ?? 0;
+    const dropped = minimum > 0 ? idle.at(-1 - minimum) : undefined;
+    if (dropped) this.#watch(dropped);
+  }
+
+  /** An instance is gone. */
+  forget({ idleDue }: PooledInstance): void {
+    if (idleDue) this.#dueTimes.delete(idleDue);
   }
 
   /** A changed definition may allow fewer instances, or a shorter idle time. */
@@ -30,11 +40,6 @@ export class IdleWatch {
       if (entry.isOverLimit) void instance.stop('surplus');
       else this.#watch(instance);
     }
-  }
-
-  /** An instance is gone: it must not stay in memory until its time would have come. */
-  forget({ idleDue }: PooledInstance): void {
-    if (idleDue) this.#dueTimes.delete(idleDue);
   }
 
   /**

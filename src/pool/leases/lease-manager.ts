@@ -4,7 +4,7 @@ import type { Fleet } from '../instances/fleet.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import { ScopeIndex } from '../instances/scope-index.js';
-import type { LeaseClass } from '../instances/server-entry.js';
+import type { LeaseClass, ServerEntry } from '../instances/server-entry.js';
 import { Lease, type LeaseDeps } from './lease.js';
 import type { LeaseEvents } from './lease-events.js';
 import { LeaseTable } from './lease-table.js';
@@ -112,6 +112,11 @@ export class LeaseManager {
     if (from.leaseDue && from.leaseDue.place !== -1) this.#lookNoLaterThan(to, from.leaseDue.rank);
     const leaseClass = this.#fleet.classOf(from);
     if (leaseClass) this.#fleet.removeShared(leaseClass, from);
+  }
+
+  /** A definition was changed. With a shorter `leaseIdleTimeout` its leases are silent earlier than they were. */
+  redefined({ instances }: ServerEntry, now: number): void {
+    for (const instance of instances) if (instance.leases > 0) this.#lookNoLaterThan(instance, now);
   }
 
   /** Drops what is kept of an instance that has ended. */

@@ -69,12 +69,17 @@ export class Breakers {
     this.#emitter.emit('breaker:half-opened', { name, tenant });
   }
 
-  /** Why a start for the callers of a class would be refused now; undefined when it would not. */
-  refusal({ entry: { name }, id }: LeaseClass): PoolError | undefined {
-    const entry = this.#entries.size === 0 ? undefined : this.#entries.get(id);
-    if (entry === undefined || entry.breaker.state === 'closed') return undefined;
-    if (entry.breaker.state === 'open' && entry.breaker.retryAt <= this.#clock.now()) return undefined;
-    return this.#refusal({ name }, entry);
+  /** Whether a start for the callers of a class would be refused now. */
+  refuses({ id }: LeaseClass): boolean {
+    const breaker = this.#entries.size === 0 ? undefined : this.#entries.get(id)?.breaker;
+    if (breaker === undefined || breaker.state === 'closed') return false;
+    return breaker.state === 'half-open' || breaker.retryAt > this.#clock.now();
+  }
+
+  /** Why it would be refused; undefined when it would not. */
+  refusal(leaseClass: LeaseClass): PoolError | undefined {
+    const entry = this.refuses(leaseClass) ? this.#entries.get(leaseClass.id) : undefined;
+    return entry && this.#refusal(leaseClass.entry, entry);
   }
 
   /** Clock time at which the breaker of a class allows a probe; undefined while it is not open. */
