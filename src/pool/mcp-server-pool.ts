@@ -125,11 +125,10 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
 
   /**
    * Releases all leases of a tenant at once, rejects its waiting calls with `ACQUIRE_ABORTED`, and ends its instances.
-   * @returns the number of leases that were released
+   * @returns the number of leases that were released; `undefined` releases nothing
    */
   releaseTenant(tenant: string): number {
     const { breakers, fleet, scheduler } = this.#parts;
-    // From a host without types: it must not end what calls without a tenant share.
     if (tenant === undefined) return 0;
     return scheduler.run(() => {
       const instances = [...fleet.instances()].filter((instance) => instance.tenant === tenant);

@@ -70,7 +70,6 @@ export class InstanceChanges implements InstanceObserver<PooledInstance> {
   }
 
   onStopped(instance: PooledInstance, report: CleanupReport | undefined): void {
-    this.#deps.idleWatch.forget(instance);
     this.#deps.supervisor.stopped(instance, report);
   }
 
