@@ -84,8 +84,8 @@ await benchmark('contended: callers that wait for 4 servers', async (report) => 
 
   const growth = await takeTurns(
     {
-      many: () => timed(() => contend(pools.ours, 10_000, 100_000)),
-      few: () => timed(() => contend(pools.ours, 8, 100_000)),
+      many: () => timed(() => contend(pools.ours, 10_000)),
+      few: () => timed(() => contend(pools.ours, 8)),
     },
     { rounds: 11, warmUp: 2 },
   );

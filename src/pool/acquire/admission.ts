@@ -37,17 +37,29 @@ export type Decision =
 /** The decision whenever an instance is free. */
 export const REUSE = { action: 'reuse' } as const satisfies Decision;
 
+/** The others, for each budget that may be full. Made once: a decision is taken for each release. */
+const SPAWN: Decision = { action: 'spawn' };
+const AWAIT_START: Decision = { action: 'wait', for: 'start' };
+const AWAIT_ENDING: Decision = { action: 'wait', for: 'ending' };
+const SERVER_FULL = {
+  evict: { action: 'evict', from: 'server' },
+  wait: { action: 'wait', for: 'release', limit: 'maxInstances' },
+} as const satisfies Record<string, Decision>;
+const POOL_FULL = {
+  evict: { action: 'evict', from: 'pool' },
+  wait: { action: 'wait', for: 'release', limit: 'maxProcesses' },
+} as const satisfies Record<string, Decision>;
+
 /** What to do for one caller. Pure. To be asked for the oldest caller first, since what it gets is not left to later ones. */
 export function decide({ free, starting, server, pool }: Situation): Decision {
   if (free) return REUSE;
-  if (starting > 0) return { action: 'wait', for: 'start' };
-  return makeRoom(server, 'server', 'maxInstances') ?? makeRoom(pool, 'pool', 'maxProcesses') ?? { action: 'spawn' };
+  if (starting > 0) return AWAIT_START;
+  return makeRoom(server, SERVER_FULL) ?? makeRoom(pool, POOL_FULL) ?? SPAWN;
 }
 
 /** The decision when a budget is full; undefined when it has room. */
-function makeRoom(room: Room, from: 'server' | 'pool', limit: Limit): Decision | undefined {
+function makeRoom(room: Room, whenFull: typeof SERVER_FULL | typeof POOL_FULL): Decision | undefined {
   if (room.used < room.limit) return undefined;
-  if (room.ending > 0) return { action: 'wait', for: 'ending' };
-  if (room.evictable) return { action: 'evict', from };
-  return { action: 'wait', for: 'release', limit };
+  if (room.ending > 0) return AWAIT_ENDING;
+  return room.evictable ? whenFull.evict : whenFull.wait;
 }
