@@ -88,7 +88,7 @@ export class AcquireQueue {
   serve(waiter: Waiter, lease: Lease): void {
     const waited = this.waited(waiter);
     this.#leave(waiter);
-    waiter.resolve(lease);
+    waiter.settle(lease);
     if (waiter.announced) this.#deps.events.served(waiter, waited);
     this.#deps.events.acquired(lease, waited);
   }
@@ -97,7 +97,7 @@ export class AcquireQueue {
   reject(waiter: Waiter, error: PoolError): void {
     if (waiter.queuedIn === undefined) return;
     this.#leave(waiter);
-    waiter.reject(error);
+    waiter.settle(Promise.reject(error));
     this.#deps.events.rejected(waiter, this.waited(waiter), error);
   }
 

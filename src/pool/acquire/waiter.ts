@@ -1,4 +1,3 @@
-import type { PoolError } from '../../errors.js';
 import { type Due, newDue } from '../../runtime/due-times.js';
 import { Heap, type HeapItem } from '../../runtime/heap.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
@@ -32,9 +31,8 @@ export class Waiter implements LeaseScope, Expiring {
   readonly number: number;
   readonly onGiveUp: OnGiveUp;
   readonly lease: Promise<Lease>;
-  /** Settle {@link lease}; only `AcquireQueue` calls them. */
-  resolve!: (lease: Lease) => void;
-  reject!: (error: PoolError) => void;
+  /** Settles {@link lease}, with a rejected promise to reject it; only `AcquireQueue` calls it. */
+  settle!: (outcome: Lease | Promise<never>) => void;
   /** Where it waits; undefined once it has left. */
   queuedIn: WaitingClass | undefined;
   previous: Waiter | undefined;
@@ -58,9 +56,9 @@ export class Waiter implements LeaseScope, Expiring {
     this.since = since;
     this.number = number;
     this.onGiveUp = onGiveUp;
-    this.lease = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
+    // The other function, which rejects, is not kept: with thousands of callers the memory of each is what they cost.
+    this.lease = new Promise((resolve) => {
+      this.settle = resolve;
     });
   }
 
