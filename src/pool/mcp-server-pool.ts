@@ -74,7 +74,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     this.#parts = assemble(this.#options, dependencies, this, outbox);
     this.registry = this.#parts.registry;
     this.cleanup = this.#parts.cleanup;
-    for (const event of CLEANUP_EVENTS) this.cleanup.on(event, (payload) => this.emit(event, payload as never));
+    for (const event of CLEANUP_EVENTS) this.cleanup.on(event, (payload) => this.forward(event, payload as never));
     this.#plainRequest = this.#request({});
     if (this.#options.handleSignals) handleSignals(this);
     if (debug.enabled) traceEvents(this);
