@@ -72,13 +72,19 @@ export class Scheduler implements Operations, LeaseCallbacks {
    */
   acquire(entry: OpenEntry, request: LeaseRequest, stack: string | undefined): Lease | Promise<Lease> {
     const leaseClass = entry.find(request);
+    // To end an instance that is too old is a change: the whole call is an operation then.
+    if (!this.#isRunning && leaseClass?.outdated(this.#deps.clock.now()))
+      return this.run(() => this.acquire(entry, request, stack));
+    const { leaseEvents } = this.#deps;
     // Callers that wait for a seat on a shared server come first.
     const lease = leaseClass?.waiting === 0 ? this.#lend(leaseClass, request, stack) : undefined;
     if (lease === undefined) return this.#wait(entry, leaseClass, request, stack);
-    this.#deps.leaseEvents.acquired(lease, 0);
-    // A spare instance may have to take its place.
-    if (entry.definition.minIdle > 0) this.run(() => {});
-    else this.#timer.set();
+    // The event comes last: a listener may change anything. A spare instance may have to take the place of this one.
+    if (entry.definition.minIdle > 0) this.run(() => leaseEvents.acquired(lease, 0));
+    else {
+      this.#timer.set();
+      leaseEvents.acquired(lease, 0);
+    }
     return lease;
   }
 
@@ -162,13 +168,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   #lend(leaseClass: LeaseClass, scope: LeaseScope, stack: string | undefined): Lease | undefined {
     const { clock, leases } = this.#deps;
     const now = clock.now();
-    for (
-      let idle = leaseClass.idle.at(-1);
-      idle !== undefined && idle.expiresAt <= now;
-      idle = leaseClass.idle.at(-1)
-    ) {
-      void idle.stop('max-lifetime');
-    }
+    for (let old = leaseClass.outdated(now); old; old = leaseClass.outdated(now)) void old.stop('max-lifetime');
     return leases.lend(leaseClass, scope, now, stack, this.#leaseDeps);
   }
 

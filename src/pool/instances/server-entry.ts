@@ -116,6 +116,12 @@ export class LeaseClass {
     return false;
   }
 
+  /** The idle instance that would be used next, if it is too old for that. */
+  outdated(now: number): PooledInstance | undefined {
+    const next = this.idle.at(-1);
+    return next !== undefined && next.expiresAt <= now ? next : undefined;
+  }
+
   /** Whether a caller could be served now. */
   hasFree(now: number): boolean {
     return this.idle.length > 0 || this.leastLoaded(now) !== undefined;
