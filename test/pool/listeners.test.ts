@@ -148,4 +148,57 @@ describe('a listener', () => {
     await Promise.all([restarted, removed]);
     expect(pool.status().processes).toBe(0);
   });
+
+  it('[EVENT-5] [DEF-2] that removes the server when a lease of it is given out takes that lease from no caller', async () => {
+    const { pool, launcher } = setUp({ servers: { a: { command: 'fake' } } });
+    (await pool.getServer('a')).release();
+    let removed: Promise<void> | undefined;
+    pool.once('lease:acquired', () => {
+      removed = pool.removeServer('a');
+    });
+    const lease = await pool.getServer('a');
+    expect(launcher.living.map(({ pid }) => pid)).toEqual([lease.pid]);
+    lease.release();
+    await removed;
+    expect(pool.status()).toMatchObject({ processes: 0, leases: 0 });
+  });
+
+  describe('of an instance that ended because it was too old when a caller came', () => {
+    const tooOld = async () => {
+      const all = setUp({ servers: { a: { command: 'fake', maxLifetime: 1_000 } } });
+      (await all.pool.getServer('a')).release();
+      // The host was busy: the timer that would have ended it is late.
+      all.clock.lag(1_000);
+      return all;
+    };
+
+    it('[EVENT-3] [LIFE-4] hears of that when the call is complete', async () => {
+      const { pool, reasons } = await tooOld();
+      const processes: number[] = [];
+      pool.once('server:stopping', () => processes.push(pool.status().processes));
+      await pool.getServer('a');
+      expect(processes).toEqual([2]);
+      expect(reasons()).toEqual(['max-lifetime']);
+    });
+
+    it('[EVENT-5] [END-2] may shut the pool down: the caller is rejected', async () => {
+      const { pool } = await tooOld();
+      let closed: Promise<unknown> | undefined;
+      pool.once('server:stopping', () => {
+        closed = pool.shutdown();
+      });
+      expect(await rejection(pool.getServer('a'))).toMatchObject({ code: 'POOL_CLOSED' });
+      await closed;
+    });
+
+    it('[EVENT-5] [DEF-2] may remove the server: the caller is rejected', async () => {
+      const { pool } = await tooOld();
+      let removed: Promise<unknown> | undefined;
+      pool.once('server:stopping', () => {
+        removed = pool.removeServer('a');
+      });
+      expect(await rejection(pool.getServer('a'))).toMatchObject({ code: 'UNKNOWN_SERVER' });
+      await removed;
+    });
+  });
 });
