@@ -138,8 +138,8 @@ export class Matcher {
 
   /** What could be ended to make room, of one server or of any. */
   evictable(entry?: ServerEntry): Evictable {
-    const entries = entry ? [entry] : [...this.#fleet.entries.values()];
-    return evictableIn(entries.flatMap(({ classes }) => [...classes.values()]));
+    const classes = [...this.#fleet.populated];
+    return evictableIn(entry ? classes.filter((leaseClass) => leaseClass.entry === entry) : classes);
   }
 
   #hasSurplusStart(entry?: ServerEntry): boolean {
