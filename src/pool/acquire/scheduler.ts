@@ -20,7 +20,7 @@ import type { CrashRecovery } from '../supervision/crash-recovery.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import { InstanceChanges, type InstanceChangesDeps } from './instance-changes.js';
 import type { Match, Matcher } from './matcher.js';
-import { silentLeaseFor } from './silent-leases.js';
+import { silentLeasesFor, whySilent } from './silent-leases.js';
 import type { Starts } from './starts.js';
 import type { GiveUpReason, LeaseRequest, Waiter } from './waiter.js';
 
@@ -255,10 +255,9 @@ export class Scheduler implements Operations, LeaseCallbacks {
       for (let match = matcher.next(); match !== undefined; match = matcher.next()) this.#act(match);
       if (!leases.hasSilent) break;
       const now = clock.now();
-      const silent = silentLeaseFor(queue, matcher, leases, fleet, now);
-      if (silent === undefined) break;
-      const silence = Math.round(silent.silence(now));
-      leases.reclaim(silent, now, `silent for ${silence} ms (leaseIdleTimeout) while a caller waited`);
+      const silent = silentLeasesFor(queue, matcher, leases, fleet, now);
+      if (silent.length === 0) break;
+      for (const lease of silent) leases.reclaim(lease, now, whySilent(lease, now));
     }
     for (const waiter of this.#newcomers) if (waiter.queuedIn) this.#announce(waiter);
     this.#newcomers.length = 0;

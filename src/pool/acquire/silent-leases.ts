@@ -5,26 +5,32 @@ import type { AcquireQueue } from './acquire-queue.js';
 import type { Matcher } from './matcher.js';
 
 /**
- * The lease that is taken back for callers that a limit keeps waiting; undefined when none is silent for `leaseIdleTimeout`
- * that would help. For callers of its own class one lease frees a seat. For others the whole instance must come free, so all
- * of its leases must be silent.
+ * The leases that are taken back for callers that a limit keeps waiting; none when none is silent for `leaseIdleTimeout`
+ * that would help. For a caller of its own class one lease frees a seat. For others the whole instance must come free, so
+ * all of its leases must be silent, and all are taken back.
  */
-export function silentLeaseFor(
+export function silentLeasesFor(
   queue: AcquireQueue,
   matcher: Matcher,
   leases: LeaseManager,
   fleet: Fleet,
   now: number,
-): Lease | undefined {
+): Lease[] {
   for (const instance of leases.withSilentLeases) {
     const leaseClass = fleet.classOf(instance);
     if (leaseClass === undefined) continue;
-    const waiting = queue.classOf(leaseClass);
-    const needsSeat = waiting?.next !== undefined && matcher.limitOf(waiting.next) !== undefined;
-    const needsSlot = matcher.isFull || queue.isBlocked(instance.name);
-    if (!needsSeat && !(needsSlot && leases.isAllSilent(instance, now))) continue;
-    const lease = leases.firstSilent(instance, now);
-    if (lease) return lease;
+    const next = queue.classOf(leaseClass)?.next;
+    if (next !== undefined && matcher.limitOf(next) !== undefined) {
+      const lease = leases.firstSilent(instance, now);
+      if (lease) return [lease];
+    } else if ((matcher.isFull || queue.isBlocked(instance.name)) && leases.isAllSilent(instance, now)) {
+      return leases.of(instance);
+    }
   }
-  return undefined;
+  return [];
+}
+
+/** Why such a lease was taken back, as a part of a sentence. */
+export function whySilent(lease: Lease, now: number): string {
+  return `silent for ${Math.round(lease.silence(now))} ms (leaseIdleTimeout) while a caller waited`;
 }

@@ -173,7 +173,9 @@ export class LeaseManager {
 
   /** The first lease of an instance that is silent still. */
   firstSilent(instance: PooledInstance, now: number): Lease | undefined {
-    return this.of(instance).find((lease) => lease.isSilent && this.isSilent(lease, now));
+    let lease = instance.firstLease as Lease | undefined;
+    while (lease && !(lease.isSilent && this.isSilent(lease, now))) lease = lease.after as Lease | undefined;
+    return lease;
   }
 
   /** Whether all leases of an instance are silent. */
