@@ -105,9 +105,11 @@ export class LeaseManager {
   /** Another instance serves the leases of `from` from now on. */
   move(from: PooledInstance, to: PooledInstance): void {
     for (const lease of this.of(from)) {
+      const { isSilent } = lease;
       this.#drop(from, lease);
       lease.moveTo(to);
       this.#hold(to, lease);
+      this.#markSilent(lease, isSilent);
     }
     if (from.leaseDue && from.leaseDue.place !== -1) this.#lookNoLaterThan(to, from.leaseDue.rank);
     const leaseClass = this.#fleet.classOf(from);
