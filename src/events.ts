@@ -37,6 +37,11 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
     return true;
   }
 
+  /** Emits what another emitter of the same outbox delivers just now: it has waited for its turn already. */
+  protected forward<K extends Names<E>>(event: K, ...args: EventEmitter.EventArgs<Listeners<E>, K>): void {
+    super.emit(event, ...args);
+  }
+
   override on<K extends Names<E>>(event: K, listener: Listener<E, K>, context?: unknown): this {
     return super.on(event, this.#safeForm(event, listener), context ?? this);
   }

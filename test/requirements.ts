@@ -101,6 +101,14 @@ export const requirements = {
   // Events and states
   'EVENT-1': 'A listener that throws or rejects breaks nothing; its error is emitted as listener:error.',
   'EVENT-2': 'Listeners are added, called once and removed as with eventemitter3.',
+  'EVENT-3':
+    'Events are delivered in the order in which things happened, in the same tick, when the outermost operation is complete: also those of pool.registry and pool.cleanup.',
+  'EVENT-4':
+    'A listener sees only settled state: the counts of slots, instances, leases and waiting callers agree with each other.',
+  'EVENT-5':
+    'A listener may call back: that starts the next operation, and what it causes is delivered after the events that are queued already.',
+  'EVENT-6':
+    'Handlers of clients (onclose, onerror, answers of lost requests) are called when the operation that causes it is complete, and may call back.',
   'STATE-1': 'The state of a server changes only as the transition table says; a late event changes nothing.',
 
   // Budget and queue
@@ -113,6 +121,11 @@ export const requirements = {
   'QUEUE-5': 'One deadline covers waiting, spawn and handshake; the error says in which of them it passed.',
   'QUEUE-6':
     'When a caller cancels during a start, the start serves the next waiter; without a waiter it is ended and its slot becomes free.',
+
+  // Cost
+  'COST-1':
+    'What a release, an abort or a timeout costs does not depend on how many callers wait, nor for how many servers or tenants.',
+  'COST-2': 'What a lease costs does not depend on how many leases others hold, be they silent or not.',
 
   // Starts and deaths
   'START-1': 'A start that fails rejects the caller that has waited longest; the others wait on.',

@@ -76,7 +76,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     this.#parts = assemble(this.#options, dependencies, this, outbox);
     this.registry = this.#parts.registry;
     this.cleanup = this.#parts.cleanup;
-    for (const event of CLEANUP_EVENTS) this.cleanup.on(event, (payload) => this.emit(event, payload as never));
+    for (const event of CLEANUP_EVENTS) this.cleanup.on(event, (payload) => this.forward(event, payload as never));
     this.#plainRequest = this.#request({});
     if (this.#options.handleSignals) handleSignals(this);
     traceEvents(this);
@@ -129,6 +129,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    */
   releaseTenant(tenant: string): number {
     const { breakers, fleet, scheduler } = this.#parts;
+    // From a host without types: it must not end what calls without a tenant share.
     if (tenant === undefined) return 0;
     return scheduler.run(() => {
       const instances = [...fleet.instances()].filter((instance) => instance.tenant === tenant);

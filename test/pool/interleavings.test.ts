@@ -5,6 +5,7 @@ import { MCPServerPool, type PooledServer, type ServerDefinition } from '../../s
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher } from '../helpers/fake-launcher.js';
 import { assertWithin, propertyRuns } from '../helpers/properties.js';
+import { assertSettled, EVERY_EVENT } from '../helpers/settled.js';
 import { flush } from '../helpers/until.js';
 
 const MAX_PROCESSES = 4;
@@ -165,6 +166,8 @@ class World {
 
   constructor() {
     this.pool.on('lease:released', ({ leaseId }) => this.over.add(leaseId));
+    // [EVENT-4] Nothing that a listener sees is half-done.
+    for (const event of EVERY_EVENT) this.pool.on(event, () => this.#look());
   }
 
   async take(step: Step): Promise<void> {
@@ -186,6 +189,14 @@ class World {
     expect(status.processes).toBeLessThanOrEqual(MAX_PROCESSES);
     expect(status.waiting).toBe(this.pending.length);
     expect(status.idle).toBeLessThanOrEqual(status.processes);
+  }
+
+  #look(): void {
+    try {
+      assertSettled(this.pool);
+    } catch (failure) {
+      this.failures.push(failure);
+    }
   }
 
   /** [TENANT-1] An instance serves one tenant, and never more leases than it has seats. */

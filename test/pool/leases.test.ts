@@ -111,6 +111,36 @@ describe('leases', () => {
     expect(pool.metrics().reclaimed).toBe(2);
   });
 
+  it('[LEASE-1] [FAIL-4] one that was silent before its server was started again is so still', async () => {
+    const { clock, launcher, pool } = setUp({
+      servers: { a: { ...server, sharing: 'shared', maxSessions: 1, maxInstances: 1, leaseIdleTimeout: 1_000 } },
+    });
+    const lease = await pool.getServer('a');
+    await clock.advanceAndFlush(1_500);
+    launcher.last.exit({ exitCode: 1 });
+    await flush(6);
+    expect(lease.pid).toBe(launcher.last.pid);
+    const next = await pool.getServer('a');
+    expect(lease.release()).toBe(false);
+    expect(next.pid).toBe(launcher.last.pid);
+    expect(pool.metrics().reclaimed).toBe(1);
+  });
+
+  it('[LEASE-1] [FAIL-4] one that was not silent when its server was started again is looked at in time', async () => {
+    const { clock, launcher, pool } = setUp({
+      servers: { a: { ...server, sharing: 'shared', maxSessions: 1, maxInstances: 1, leaseIdleTimeout: 1_000 } },
+    });
+    await pool.getServer('a');
+    await clock.advanceAndFlush(500);
+    launcher.last.exit({ exitCode: 1 });
+    await flush(6);
+    const next = pool.getServer('a');
+    await clock.advanceAndFlush(499);
+    expect(await outcome(next)).toBe('pending');
+    await clock.advanceAndFlush(1);
+    expect((await next).pid).toBe(launcher.last.pid);
+  });
+
   it('[LEASE-1] [DEF-1] a shorter leaseIdleTimeout holds for the leases that are held', async () => {
     const definition = { ...server, maxInstances: 1 };
     const { clock, pool } = setUp({ servers: { a: { ...definition, leaseIdleTimeout: 1_800_000 } } });

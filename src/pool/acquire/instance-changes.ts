@@ -71,6 +71,7 @@ export class InstanceChanges implements InstanceObserver<PooledInstance> {
 
   onStopped(instance: PooledInstance, report: CleanupReport | undefined): void {
     this.#deps.supervisor.stopped(instance, report);
+    this.#deps.idleWatch.forget(instance);
   }
 
   onQuarantined(instance: PooledInstance, report: CleanupReport): void {

@@ -4,7 +4,7 @@ import type { Limit } from '../events.js';
 import { type Evictable, evictableIn, evictionOrder } from '../instances/eviction.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
-import { isOpen, type LeaseClass, type OpenEntry, type ServerEntry } from '../instances/server-entry.js';
+import { isOpen, type OpenEntry, type ServerEntry } from '../instances/server-entry.js';
 import type { Lease } from '../leases/lease.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import type { Breakers } from '../supervision/breakers.js';
@@ -141,32 +141,28 @@ export class Matcher {
 
   /** The trees that could be ended to make room, of one server or of all. Searches instances: classes may be those of many callers. */
   evictable(entry?: ServerEntry): Evictable {
-    const instances = entry ? entry.instances : this.#fleet.instances();
-    const classes = new Set<LeaseClass>();
-    for (const instance of instances) {
-      const leaseClass = this.#fleet.classOf(instance);
-      if (leaseClass) classes.add(leaseClass);
-    }
-    return evictableIn(classes);
+    const classes = [...this.#fleet.populated];
+    return evictableIn(entry ? classes.filter((leaseClass) => leaseClass.entry === entry) : classes);
   }
 
   /**
-   * A lease that was silent for `leaseIdleTimeout`, and that helps a caller that a limit keeps waiting when it is taken back;
-   * undefined when there is none. It frees a seat for a caller of its own class. Other callers need the slot of its instance,
-   * so all leases of the instance must be silent.
+   * Leases that were silent for `leaseIdleTimeout`, and that help a caller that a limit keeps waiting when they are taken back.
+   * One frees a seat for a caller of its own class. Other callers need the slot of its instance, so all leases of the instance
+   * must be silent, and all are taken back.
    */
-  silentLease(leases: LeaseManager, now: number): Lease | undefined {
+  silentLeases(leases: LeaseManager, now: number): readonly Lease[] {
     for (const instance of leases.withSilentLeases) {
       const leaseClass = this.#fleet.classOf(instance);
       if (leaseClass === undefined) continue;
       const next = this.#queue.classOf(leaseClass)?.next;
-      const needsSeat = next !== undefined && this.limitOf(next) !== undefined;
-      const needsSlot = this.#isFull || this.#queue.isBlocked(instance.name);
-      if (!needsSeat && !(needsSlot && leases.isAllSilent(instance, now))) continue;
-      const lease = leases.firstSilent(instance, now);
-      if (lease) return lease;
+      if (next !== undefined && this.limitOf(next) !== undefined) {
+        const lease = leases.firstSilent(instance, now);
+        if (lease) return [lease];
+      } else if ((this.#isFull || this.#queue.isBlocked(instance.name)) && leases.isAllSilent(instance, now)) {
+        return leases.of(instance);
+      }
     }
-    return undefined;
+    return [];
   }
 
   #hasSurplusStart(entry?: ServerEntry): boolean {

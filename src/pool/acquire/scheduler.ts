@@ -251,10 +251,12 @@ export class Scheduler implements Operations, LeaseCallbacks {
       for (let match = matcher.next(); match !== undefined; match = matcher.next()) this.#act(match);
       if (!leases.hasSilent) break;
       const now = clock.now();
-      const silent = matcher.silentLease(leases, now);
-      if (silent === undefined) break;
-      const silence = `silent for ${Math.round(silent.silence(now))} ms (leaseIdleTimeout)`;
-      leases.reclaim(silent, now, `${silence} while a caller waited; get another with getServer()`);
+      const silent = matcher.silentLeases(leases, now);
+      if (silent.length === 0) break;
+      for (const lease of silent) {
+        const silence = `silent for ${Math.round(lease.silence(now))} ms (leaseIdleTimeout)`;
+        leases.reclaim(lease, now, `${silence} while a caller waited; get another with getServer()`);
+      }
     }
     for (const waiter of this.#newcomers) if (waiter.queuedIn) this.#announce(waiter);
     this.#newcomers.length = 0;

@@ -17,6 +17,8 @@ export class Fleet {
   readonly withMinimum = new Set<ServerEntry>();
   readonly slots: Slots;
   idleCount = 0;
+  /** Classes with instances: of all classes of a server most may only have callers. */
+  readonly populated = new Set<LeaseClass>();
   /** Classes with starts on the way. */
   readonly starting = new Set<LeaseClass>();
   readonly #classes = new Map<PooledInstance, LeaseClass>();
@@ -156,6 +158,7 @@ export class Fleet {
     this.#classes.delete(instance);
     entry.instances.delete(instance);
     leaseClass.instances.delete(instance);
+    if (leaseClass.instances.size === 0) this.populated.delete(leaseClass);
     this.slots.giveBack(entry, instance);
     this.changed(leaseClass);
     this.prune(leaseClass);
@@ -262,6 +265,7 @@ export class Fleet {
     this.#classes.set(instance, leaseClass);
     entry.instances.add(instance);
     leaseClass.instances.add(instance);
+    this.populated.add(leaseClass);
     leaseClass.starts.push(instance);
     entry.startCount += 1;
     this.starting.add(leaseClass);

@@ -37,6 +37,11 @@ export class IdleWatch {
     }
   }
 
+  /** An instance is gone: it must not stay in memory until its time would have come. */
+  forget({ idleDue }: PooledInstance): void {
+    if (idleDue) this.#dueTimes.delete(idleDue);
+  }
+
   /**
    * Sets when an idle instance is looked at. An earlier time stays, so that an instance that is leased again and again costs one
    * look in each `idleTimeout`.

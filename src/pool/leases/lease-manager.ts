@@ -105,9 +105,11 @@ export class LeaseManager {
   /** Moves the leases on `from` to the instance that serves them from now on. */
   move(from: PooledInstance, to: PooledInstance): void {
     for (const lease of this.of(from)) {
+      const { isSilent } = lease;
       this.#detach(from, lease);
       lease.moveTo(to);
       this.#attach(to, lease);
+      this.#markSilent(lease, isSilent);
     }
     if (from.leaseDue && from.leaseDue.place !== -1) this.#lookNoLaterThan(to, from.leaseDue.rank);
     const leaseClass = this.#fleet.classOf(from);
@@ -178,7 +180,9 @@ export class LeaseManager {
 
   /** The first lease of an instance that is still silent. */
   firstSilent(instance: PooledInstance, now: number): Lease | undefined {
-    return this.of(instance).find((lease) => lease.isSilent && this.isSilent(lease, now));
+    let lease = instance.firstLease as Lease | undefined;
+    while (lease && !(lease.isSilent && this.isSilent(lease, now))) lease = lease.after as Lease | undefined;
+    return lease;
   }
 
   /** Whether all leases of an instance are silent. */
