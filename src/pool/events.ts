@@ -159,3 +159,12 @@ export interface PoolEvents extends CleanupEvents {
   /** A listener threw an error, or returned a promise that was rejected. */
   'listener:error': ListenerError;
 }
+
+/** The events of `pool.cleanup`, which the pool emits, too. */
+export const CLEANUP_EVENTS = [
+  'cleanup:started',
+  'cleanup:escalated',
+  'cleanup:finished',
+  'cleanup:failed',
+  'listener:error',
+] as const satisfies readonly (keyof CleanupEvents)[];

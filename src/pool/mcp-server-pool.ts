@@ -19,7 +19,7 @@ import { deferred } from '../runtime/deferred.js';
 import { Outbox } from '../runtime/outbox.js';
 import type { LeaseRequest } from './acquire/waiter.js';
 import { assemble, type PoolDependencies, type PoolParts } from './assemble.js';
-import type { PoolEvents, ShutdownReport } from './events.js';
+import { CLEANUP_EVENTS, type PoolEvents, type ShutdownReport } from './events.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { reuseKey } from './instances/lease-scope.js';
 import { isOpen } from './instances/server-entry.js';
@@ -284,14 +284,6 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     return report;
   }
 }
-
-const CLEANUP_EVENTS = [
-  'cleanup:started',
-  'cleanup:escalated',
-  'cleanup:finished',
-  'cleanup:failed',
-  'listener:error',
-] as const;
 
 /** The stack of the caller of `callee`. Costs more than a whole warm call, so it is made only with `leakDetection`. */
 function stackAbove(callee: (...args: never[]) => unknown): string | undefined {
