@@ -37,7 +37,9 @@ export class AcquireQueue {
   #arrivals = 0;
   #size = 0;
   #uncovered = 0;
-  /** Servers of which a caller may get something, by the arrival of that caller. */
+  /** Classes that have a free instance, by the arrival of the first caller. */
+  readonly served = new Heap<WaitingClass>();
+  /** Servers of which a start may serve a caller, by the arrival of that caller. */
   readonly hungry = new Heap<WaitingServer>();
 
   constructor(deps: AcquireQueueDeps) {
@@ -154,13 +156,25 @@ export class AcquireQueue {
     }
   }
 
-  /** Gives a class its place among those whose callers may get something: with a free instance its first, else its next. */
+  /**
+   * Gives a class its place among those whose callers may get something: with a free instance its first, else its next. A free
+   * instance serves a caller also where no start can be made for those before it.
+   */
   rank(waiting: WaitingClass, now: number): void {
-    const { hungry } = waiting.server;
-    const candidate = waiting.leaseClass.hasFree(now) ? waiting.first : waiting.isRefused ? undefined : waiting.next;
-    if (candidate) hungry.set(waiting, candidate.number);
-    else hungry.delete(waiting);
-    this.rankServer(waiting.server);
+    const { leaseClass, server } = waiting;
+    const isServed = leaseClass.hasFree(now);
+    if (isServed !== waiting.isServed) this.#unrank(waiting);
+    waiting.isServed = isServed;
+    const candidate = isServed ? waiting.first : waiting.isRefused ? undefined : waiting.next;
+    if (candidate === undefined) this.#unrank(waiting);
+    else if (isServed) this.served.set(waiting, candidate.number);
+    else server.hungry.set(waiting, candidate.number);
+    this.rankServer(server);
+  }
+
+  #unrank(waiting: WaitingClass): void {
+    if (waiting.isServed) this.served.delete(waiting);
+    else waiting.server.hungry.delete(waiting);
   }
 
   /** The callers of a class may get something at clock time `at`, though nothing of it changes until then. */
@@ -207,7 +221,7 @@ export class AcquireQueue {
     if (waiting.count > 0) return;
     this.#classes.delete(leaseClass);
     this.#deps.dueTimes.delete(waiting.cooled);
-    server.hungry.delete(waiting);
+    this.#unrank(waiting);
     server.classes.delete(waiting);
     this.rankServer(server);
     if (server.classes.size === 0) this.#servers.delete(server.entry.name);

@@ -72,12 +72,12 @@ export class Matcher {
     }
     this.#isFull = false;
     for (;;) {
-      const server = this.#queue.hungry.first;
-      const waiting = server?.hungry.first;
-      const entry = server?.entry;
-      if (!server || !waiting || !isOpen(entry)) return undefined;
-      const waiter = waiting.leaseClass.hasFree(now) ? waiting.first : waiting.next;
-      if (waiter === undefined) {
+      const waiting = this.#oldest();
+      const entry = waiting?.server.entry;
+      if (!waiting || !isOpen(entry)) return undefined;
+      const isServed = waiting.leaseClass.hasFree(now);
+      const waiter = isServed ? waiting.first : waiting.next;
+      if (waiter === undefined || isServed !== waiting.isServed) {
         // What was free when it was ranked has grown too old since.
         this.#queue.rank(waiting, now);
         continue;
@@ -90,10 +90,8 @@ export class Matcher {
           return { waiter, entry, decision };
         }
         if (decision.for === 'ending') this.#claim(waiting, entry.isFull);
-        else if (decision.for === 'release' && decision.limit === 'maxProcesses') {
-          this.#isFull = true;
-          return undefined;
-        } else this.#stop(server);
+        else if (decision.for === 'release' && decision.limit === 'maxProcesses') this.#isFull = true;
+        else this.#stop(waiting.server);
       } else if (waiting.leaseClass.isServing) {
         // What runs may come free for it; for a start that is not made no instance is evicted.
         waiting.isRefused = true;
@@ -101,6 +99,14 @@ export class Matcher {
         this.#queue.lookAgain(waiting, this.#breakers.retryAt(waiting.leaseClass) ?? Infinity);
       } else return { waiter, entry, decision: { action: 'refuse', error: refusal } };
     }
+  }
+
+  /** The class with the oldest caller that may get something. When the pool is full, a free instance can serve it, no start. */
+  #oldest(): WaitingClass | undefined {
+    const { served, hungry } = this.#queue;
+    const free = served.first;
+    const starved = this.#isFull ? undefined : hungry.first?.hungry.first;
+    return free === undefined || (starved !== undefined && starved.rank < free.rank) ? starved : free;
   }
 
   /** The limit that keeps a caller waiting; undefined while a start or a slot is on its way to it. */

@@ -86,6 +86,8 @@ export class WaitingClass implements HeapItem {
   seats = 0;
   /** Slots that come free on which its callers count. */
   promised = 0;
+  /** Whether an instance was free for it when it was ranked last. */
+  isServed = false;
   /** Whether only a release can serve it, although its server has room: its breaker refuses starts. */
   isRefused = false;
   /** Set while its breaker refuses starts: when that lets a probe through. */
@@ -157,7 +159,7 @@ export class WaitingServer implements HeapItem {
   place = -1;
   readonly entry: ServerEntry;
   readonly classes = new Set<WaitingClass>();
-  /** Those of which a caller may get something, by the arrival of that caller. */
+  /** Those of which a start may serve a caller, by the arrival of that caller. */
   readonly hungry = new Heap<WaitingClass>();
   /** Callers of all classes. */
   count = 0;
