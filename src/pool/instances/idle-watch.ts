@@ -22,6 +22,10 @@ export class IdleWatch {
     if (reason !== undefined) return void instance.stop(reason);
     this.#fleet.park(leaseClass, instance, now);
     this.#watch(instance);
+    // One that was among the spare instances until now may have had its time already.
+    const minIdle = leaseClass.entry.definition?.minIdle ?? 0;
+    const noLongerKept = minIdle > 0 ? leaseClass.idle.at(-1 - minIdle) : undefined;
+    if (noLongerKept) this.#watch(noLongerKept);
   }
 
   /** The definition of a server was changed: what holds for its idle instances may have changed with it. */
