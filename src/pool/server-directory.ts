@@ -6,6 +6,7 @@ import type { AcquireQueue } from './acquire/acquire-queue.js';
 import type { Fleet } from './instances/fleet.js';
 import type { IdleWatch } from './instances/idle-watch.js';
 import { isOpen, type OpenEntry } from './instances/server-entry.js';
+import type { LeaseManager } from './leases/lease-manager.js';
 import { poolClosed, unknownServer } from './refusals.js';
 import type { Breakers } from './supervision/breakers.js';
 import type { RollingReplacement } from './supervision/rolling-replacement.js';
@@ -17,6 +18,7 @@ export interface ServerDirectoryDeps {
   readonly queue: AcquireQueue;
   readonly breakers: Breakers;
   readonly idleWatch: IdleWatch;
+  readonly leases: LeaseManager;
   readonly replacement: RollingReplacement;
 }
 
@@ -60,7 +62,7 @@ export class ServerDirectory {
   async update(name: string, definition: ServerDefinition, timeout: number): Promise<void> {
     const entry = this.find(name);
     const { key } = entry.definition;
-    const { breakers, fleet, idleWatch, operations, options, queue, replacement } = this.#deps;
+    const { breakers, fleet, idleWatch, leases, operations, options, queue, replacement } = this.#deps;
     const changed = resolveDefinition(name, definition, options);
     await operations.run(() => {
       fleet.define(changed);
@@ -68,6 +70,7 @@ export class ServerDirectory {
       breakers.forget((server) => server === name);
       queue.reclassify(entry);
       idleWatch.redefined(entry);
+      leases.redefined(entry);
       return changed.key === key ? undefined : replacement.retire([...entry.instances], 'replaced', timeout);
     });
   }

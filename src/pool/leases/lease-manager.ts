@@ -4,7 +4,7 @@ import type { Fleet } from '../instances/fleet.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import { ScopeIndex } from '../instances/scope-index.js';
-import type { LeaseClass } from '../instances/server-entry.js';
+import type { LeaseClass, ServerEntry } from '../instances/server-entry.js';
 import { Lease, type LeaseDeps } from './lease.js';
 import type { LeaseEvents } from './lease-events.js';
 import { LeaseTable } from './lease-table.js';
@@ -114,6 +114,11 @@ export class LeaseManager {
     if (from.leaseDue && from.leaseDue.place !== -1) this.#lookNoLaterThan(to, from.leaseDue.rank);
     const leaseClass = this.#fleet.classOf(from);
     if (leaseClass) this.#fleet.removeShared(leaseClass, from);
+  }
+
+  /** The definition of a server was changed, and with it perhaps for how long its leases may be silent. */
+  redefined({ instances }: ServerEntry): void {
+    for (const instance of instances) if (instance.leases > 0) this.#lookNoLaterThan(instance, 0);
   }
 
   /** An instance is gone. */
