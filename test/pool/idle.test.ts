@@ -36,6 +36,25 @@ describe('idle instances', () => {
     expect(launcher.maximum).toBe(3);
   });
 
+  it('[LIFE-1] [LIFE-2] end as soon as others have taken their place among the minIdle that stay', async () => {
+    const { clock, pool, launcher, reasons } = setUp({
+      servers: { a: { ...server, minIdle: 1, idleTimeout: 100, maxInstances: 2 } },
+    });
+    await flush();
+    const lease = await pool.getServer('a');
+    await flush();
+    const spare = launcher.last;
+    // It was looked at while it was the one that stays.
+    await clock.advanceAndFlush(200);
+    lease.release();
+    await clock.advanceAndFlush(0);
+    expect(reasons()).toEqual(['idle']);
+    expect(launcher.living.map(({ pid }) => pid)).toEqual([lease.pid]);
+    expect(spare.alive).toBe(false);
+    await clock.advanceAndFlush(1_000);
+    expect(pool.status()).toMatchObject({ processes: 1, idle: 1 });
+  });
+
   it('[LIFE-2] a minIdle start that fails is tried again later and later', async () => {
     const { clock, pool, launcher } = setUp({ servers: { a: { ...server, minIdle: 1 } } }, { spawn: false });
     for (const delay of [1_000, 2_000, 4_000]) {
