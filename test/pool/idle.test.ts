@@ -69,6 +69,29 @@ describe('idle instances', () => {
     expect(pool.metrics().startFailures).toBe(3);
   });
 
+  it('[LIFE-2] a spare instance that ends before its first use is replaced later and later, a used one at once', async () => {
+    const { clock, launcher, pool } = setUp({ servers: { a: { ...server, minIdle: 1, maxInstances: 1 } } });
+    await flush();
+    for (const delay of [1_000, 2_000]) {
+      const launched = launcher.servers.length;
+      launcher.last.exit({ exitCode: 1 });
+      await clock.advanceAndFlush(delay - 1);
+      expect(launcher.servers).toHaveLength(launched);
+      await clock.advanceAndFlush(1);
+      expect(launcher.servers).toHaveLength(launched + 1);
+    }
+    // One that served a caller proves that the server works: what failed before does not count.
+    (await pool.getServer('a')).release();
+    launcher.last.exit({ exitCode: 1 });
+    await flush();
+    expect(launcher.living).toHaveLength(1);
+    launcher.last.exit({ exitCode: 1 });
+    await clock.advanceAndFlush(999);
+    expect(launcher.living).toHaveLength(0);
+    await clock.advanceAndFlush(1);
+    expect(launcher.living).toHaveLength(1);
+  });
+
   it('[LIFE-3] warm starts them ahead, says how many are ready, and tells why none is', async () => {
     const { pool, launcher } = setUp({ servers: { a: server, b: server }, limits: { maxProcesses: 3 } });
     expect(await pool.warm('a', { count: 2 })).toBe(2);
