@@ -94,6 +94,24 @@ describe('a server that fails again and again', () => {
     expect(await pool.getServer('a')).toMatchObject({ name: 'a' });
   });
 
+  it('[FAIL-6] [BREAKER-1] has its probe made for a caller that waits, as soon as its cooldown is over', async () => {
+    const { pool, launcher, clock } = setUp({
+      servers: { a: { command: 'fake', maxInstances: 2, restart: { maxRestarts: 0, cooldown: 1_000 } } },
+    });
+    const running = await pool.getServer('a');
+    launcher.auto = { ...launcher.auto, initialize: false };
+    await failStart(pool, launcher);
+    launcher.auto = { ...launcher.auto, initialize: true };
+    // It waits for the one that runs, as no other is started now.
+    const waiting = pool.getServer('a', { timeout: 60_000 });
+    await clock.advanceAndFlush(999);
+    expect(await outcome(waiting)).toBe('pending');
+    await clock.advanceAndFlush(1);
+    expect((await waiting).pid).toBe(launcher.last.pid);
+    expect(launcher.servers).toHaveLength(3);
+    running.release();
+  });
+
   it('[FAIL-6] a probe that is given up lets the next start be the probe', async () => {
     const { pool, launcher, clock } = setUp(
       { servers: { a: { ...looping, restart: { maxRestarts: 0, cooldown: 1_000 } } } },

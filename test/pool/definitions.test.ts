@@ -52,6 +52,38 @@ describe('definitions', () => {
     expect(reasons()).toEqual(['surplus', 'surplus']);
   });
 
+  it('[DEF-1] a change forgets what failed before: the status shows no failure, and a spare is started at once', async () => {
+    const { pool, launcher } = setUp({ servers: { a: { ...server, minIdle: 1 } } }, { spawn: false });
+    launcher.last.exit({ exitCode: 1 });
+    await flush();
+    expect(pool.status().servers.a?.lastFailure).toContain('exited with code 1');
+    expect(launcher.servers).toHaveLength(1);
+    launcher.auto = { ...launcher.auto, spawn: true };
+    await pool.updateServer('a', { ...server, minIdle: 1, idleTimeout: 7 });
+    expect(pool.status().servers.a?.lastFailure).toBeUndefined();
+    expect(launcher.servers).toHaveLength(2);
+  });
+
+  it('[DEF-1] [SHARE-6] a change has capabilities that are missing emitted again', async () => {
+    const { pool, emitted } = setUp({ servers: { a: { ...server, sharing: 'shared' } } });
+    const connect = async () => {
+      const client = new RawClient((await pool.getServer('a')).transport);
+      await client.transport.start();
+      await client.request('initialize', {
+        protocolVersion: '2025-11-25',
+        capabilities: { roots: {} },
+        clientInfo: {},
+      });
+    };
+    const warnings = () => emitted.filter(({ event }) => event === 'capability:undeclared').length;
+    await connect();
+    await connect();
+    expect(warnings()).toBe(1);
+    await pool.updateServer('a', { ...server, sharing: 'shared', idleTimeout: 7 });
+    await connect();
+    expect(warnings()).toBe(2);
+  });
+
   it('[DEF-1] a change that makes room serves who waits', async () => {
     const { pool } = setUp({ servers: { a: { ...server, maxInstances: 1 } } });
     await pool.getServer('a');

@@ -50,6 +50,25 @@ describe('idle instances', () => {
     expect(pool.status()).toMatchObject({ processes: 1, idle: 1 });
   });
 
+  it('[LIFE-1] [LIFE-2] end as soon as others have taken their place among the minIdle that stay', async () => {
+    const { clock, pool, launcher, reasons } = setUp({
+      servers: { a: { ...server, minIdle: 1, idleTimeout: 100, maxInstances: 2 } },
+    });
+    await flush();
+    const lease = await pool.getServer('a');
+    await flush();
+    const spare = launcher.last;
+    // It was looked at while it was the one that stays.
+    await clock.advanceAndFlush(200);
+    lease.release();
+    await clock.advanceAndFlush(0);
+    expect(reasons()).toEqual(['idle']);
+    expect(launcher.living.map(({ pid }) => pid)).toEqual([lease.pid]);
+    expect(spare.alive).toBe(false);
+    await clock.advanceAndFlush(1_000);
+    expect(pool.status()).toMatchObject({ processes: 1, idle: 1 });
+  });
+
   it('[LIFE-2] a minIdle start that fails is tried again later and later', async () => {
     const { clock, pool, launcher } = setUp({ servers: { a: { ...server, minIdle: 1 } } }, { spawn: false });
     for (const delay of [1_000, 2_000, 4_000]) {
@@ -62,6 +81,29 @@ describe('idle instances', () => {
       expect(launcher.servers).toHaveLength(launched + 1);
     }
     expect(pool.metrics().startFailures).toBe(3);
+  });
+
+  it('[LIFE-2] a spare instance that ends before its first use is replaced later and later, a used one at once', async () => {
+    const { clock, launcher, pool } = setUp({ servers: { a: { ...server, minIdle: 1, maxInstances: 1 } } });
+    await flush();
+    for (const delay of [1_000, 2_000]) {
+      const launched = launcher.servers.length;
+      launcher.last.exit({ exitCode: 1 });
+      await clock.advanceAndFlush(delay - 1);
+      expect(launcher.servers).toHaveLength(launched);
+      await clock.advanceAndFlush(1);
+      expect(launcher.servers).toHaveLength(launched + 1);
+    }
+    // One that served a caller proves that the server works: what failed before does not count.
+    (await pool.getServer('a')).release();
+    launcher.last.exit({ exitCode: 1 });
+    await flush();
+    expect(launcher.living).toHaveLength(1);
+    launcher.last.exit({ exitCode: 1 });
+    await clock.advanceAndFlush(999);
+    expect(launcher.living).toHaveLength(0);
+    await clock.advanceAndFlush(1);
+    expect(launcher.living).toHaveLength(1);
   });
 
   it('[LIFE-3] warm starts them ahead, says how many are ready, and tells why none is', async () => {

@@ -137,6 +137,8 @@ class World {
   readonly launcher = new FakeLauncher({ spawn: false, initialize: false, end: false });
   readonly calls: Call[] = [];
   readonly managed: Promise<unknown>[] = [];
+  /** Those of them that have not come to an end. */
+  managing = 0;
   /** What was seen to be wrong when a call was served. */
   readonly failures: unknown[] = [];
   /** Ids of leases that have ended. */
@@ -185,10 +187,26 @@ class World {
     const exclusive = this.held.flatMap(({ lease }) => (lease?.name === 's' ? [] : [lease?.instanceId]));
     expect(new Set(exclusive).size).toBe(exclusive.length);
     this.#checkShared();
+    this.#checkServed();
     const status = this.pool.status();
     expect(status.processes).toBeLessThanOrEqual(MAX_PROCESSES);
     expect(status.waiting).toBe(this.pending.length);
     expect(status.idle).toBeLessThanOrEqual(status.processes);
+  }
+
+  /** [QUEUE-3] No caller waits while an instance is free for it, whoever came before it. */
+  #checkServed(): void {
+    const { servers, state } = this.pool.status();
+    // What is being replaced serves no new caller.
+    if (state !== 'open' || this.managing > 0) return;
+    for (const { kind } of this.pending) {
+      const [name = '', tenant] = kind.split('/');
+      const seats = name === 's' ? (SHARED.maxSessions ?? 0) : 1;
+      const free = servers[name]?.instances.filter(
+        (instance) => instance.state === 'ready' && instance.tenant === tenant && instance.leases < seats,
+      );
+      expect(free ?? []).toEqual([]);
+    }
   }
 
   #look(): void {
@@ -256,10 +274,15 @@ class World {
 
   /** None of these may hang; one fails only when a listener removes its server, or when a replacement cannot be started. */
   manage(call: Promise<unknown>): void {
+    this.managing += 1;
     this.managed.push(
-      call.catch((error: unknown) => {
-        expect(['UNKNOWN_SERVER', 'POOL_CLOSED', ...START_FAILURES]).toContain((error as PoolError).code);
-      }),
+      call
+        .catch((error: unknown) => {
+          expect(['UNKNOWN_SERVER', 'POOL_CLOSED', ...START_FAILURES]).toContain((error as PoolError).code);
+        })
+        .finally(() => {
+          this.managing -= 1;
+        }),
     );
   }
 

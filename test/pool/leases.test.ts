@@ -111,6 +111,17 @@ describe('leases', () => {
     expect(pool.metrics().reclaimed).toBe(2);
   });
 
+  it('[LEASE-1] [DEF-1] one that is held already is measured by a changed leaseIdleTimeout, too', async () => {
+    const { clock, pool } = setUp({ servers: { a: { ...server, maxInstances: 1, leaseIdleTimeout: 10_000 } } });
+    const lease = await pool.getServer('a');
+    const next = pool.getServer('a', { timeout: 20_000 });
+    await pool.updateServer('a', { ...server, maxInstances: 1, leaseIdleTimeout: 1_000 });
+    await clock.advanceAndFlush(999);
+    expect(await outcome(next)).toBe('pending');
+    await clock.advanceAndFlush(1);
+    expect((await next).pid).toBe(lease.pid);
+  });
+
   it('[LEASE-1] [FAIL-4] one that was silent before its server was started again is so still', async () => {
     const { clock, launcher, pool } = setUp({
       servers: { a: { ...server, sharing: 'shared', maxSessions: 1, maxInstances: 1, leaseIdleTimeout: 1_000 } },

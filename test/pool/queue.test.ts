@@ -20,6 +20,39 @@ describe('waiting', () => {
     (await later).release();
   });
 
+  it('[QUEUE-3] a free seat serves a caller also while an older one waits for a slot of the pool', async () => {
+    const shared = { ...server, sharing: 'shared', maxSessions: 2 } as const;
+    const { pool } = setUp({ servers: { a: server, b: server, s: shared }, limits: { maxProcesses: 2 } });
+    const slot = await pool.getServer('a');
+    const seat = await pool.getServer('s');
+    const other = await pool.getServer('s');
+    const older = pool.getServer('b');
+    const younger = [pool.getServer('s'), pool.getServer('s')];
+    expect(await outcome(Promise.race(younger))).toBe('pending');
+    seat.release();
+    expect((await younger[0])?.pid).toBe(seat.pid);
+    expect(await outcome(older)).toBe('pending');
+    // The slot is for the older one, not for another instance of the shared server.
+    slot.release();
+    expect((await older).name).toBe('b');
+    other.release();
+    expect((await younger[1])?.pid).toBe(seat.pid);
+  });
+
+  it('[QUEUE-3] a free seat serves a caller also while an older one waits for an instance of the same server', async () => {
+    const { pool } = setUp({ servers: { s: { ...server, sharing: 'shared', maxSessions: 2, maxInstances: 2 } } });
+    const [t1, t2, u1, u2] = await Promise.all(['t', 't', 'u', 'u'].map((tenant) => pool.getServer('s', { tenant })));
+    const older = pool.getServer('s', { tenant: 'v' });
+    const younger = pool.getServer('s', { tenant: 't' });
+    expect(await outcome(younger)).toBe('pending');
+    t1?.release();
+    expect((await younger).pid).toBe(t2?.pid);
+    expect(await outcome(older)).toBe('pending');
+    u1?.release();
+    u2?.release();
+    expect((await older).tenant).toBe('v');
+  });
+
   it('[QUEUE-3] an idle instance ends for a caller of another server, the one idle longest', async () => {
     const { clock, pool, launcher } = setUp({
       servers: { a: server, b: server, c: server },

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RawClient } from '../helpers/client.js';
 import { setUp } from '../helpers/fake-pool.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
@@ -82,6 +82,18 @@ describe('shared leases', () => {
     expect(launcher.living).toHaveLength(1);
     await clock.advanceAndFlush(11_000);
     expect((await pool.getServer('a')).pid).not.toBe(third.pid);
+  });
+
+  it('[LIFE-4] are given out on an instance until it is too old, and not at that time any more', async () => {
+    // No jitter.
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0);
+    onTestFinished(() => random.mockRestore());
+    const { pool, clock } = setUp({ servers: { a: { ...shared, maxLifetime: 1_000 } } });
+    const first = await pool.getServer('a');
+    clock.advance(999);
+    expect((await pool.getServer('a')).pid).toBe(first.pid);
+    clock.advance(1);
+    expect((await pool.getServer('a')).pid).not.toBe(first.pid);
   });
 
   it('[LIFE-2] minIdle keeps an instance ready, which may be one that has room', async () => {
