@@ -33,17 +33,24 @@ const LONGEST_OUTPUT = 16 * 1_048_576;
  * A table from the output of `listing`. It is synchronous, as on Linux, because the identity must be read in the tick
  * of the spawn, and orphans adopted in the tick of the exit. So each run of the tool blocks the host: about 10 ms for
  * `ps` on Linux, several 100 ms for PowerShell. Therefore a result is kept for `keep` ms, for several trees that end at
- * once. That is safe: a process that was dead remains dead, and one that was alive is read again later.
+ * once. That is safe: a process that was dead remains dead, and one that was alive is read again later. Beyond the turn of
+ * the event loop its age counts from the begin of the run: on a busy machine that takes long, and servers start processes
+ * meanwhile, which it may not show.
  */
 export function listedTable(listing: Listing, run: RunTool = runTool, self = process.pid): ListedTable {
-  let kept: { readonly rows: Map<number, ProcessRow>; readonly at: number } | undefined;
+  let kept: { readonly rows: Map<number, ProcessRow>; since: number } | undefined;
   const scan = () => {
-    if (kept !== undefined && performance.now() - kept.at < listing.keep) return kept.rows;
+    if (kept !== undefined && performance.now() - kept.since < listing.keep) return kept.rows;
     kept = undefined;
+    const begun = performance.now();
     const rows = listing.parse(run(listing));
     // A result that was cut off, or belongs to another namespace, proves nothing.
     if (!rows.has(self)) throw new Error(`${listing.tool} does not show the process that asks`);
-    kept = { rows, at: performance.now() };
+    const result = { rows, since: performance.now() };
+    kept = result;
+    setImmediate(() => {
+      result.since = begun;
+    }).unref();
     return rows;
   };
   return {

@@ -3,15 +3,18 @@ import { forgetSoon, type Listing, listedTable } from '../../../src/process/plat
 import { parsePs } from '../../../src/process/platforms/ps.js';
 import { identify } from '../../../src/process/process-table.js';
 import { ProcessTree } from '../../../src/process/tree/process-tree.js';
+import { flush } from '../../helpers/until.js';
 
 const START = 'Sun Nov 22 03:30:10 2026';
 
 /** A table over lines that the test changes, which counts the looks. */
 function listed(keep = 60_000) {
-  const state = { looks: 0, lines: ['7 1 7 S 900 host'] };
+  const state = { looks: 0, lines: ['7 1 7 S 900 host'], takes: 0 };
   const listing: Listing = { tool: '/bin/ps', args: [], env: {}, keep, parse: parsePs };
   const run = () => {
     state.looks += 1;
+    const end = performance.now() + state.takes;
+    while (performance.now() < end);
     return state.lines.map((line) => line.replace('900', START)).join('\n');
   };
   return { state, table: listedTable(listing, run, 7) };
@@ -31,6 +34,17 @@ describe('listedTable', () => {
     impatient.table.scan();
     impatient.table.scan();
     expect(impatient.state.looks).toBe(2);
+  });
+
+  it('[PORT-3] looks anew in a later turn when the look itself took long: it may not show what was started meanwhile', async () => {
+    const { table, state } = listed(50);
+    state.takes = 100;
+    table.scan();
+    table.scan();
+    expect(state.looks).toBe(1);
+    await flush(1);
+    table.scan();
+    expect(state.looks).toBe(2);
   });
 
   it('[PORT-3] looks anew for a process that was just started', () => {
