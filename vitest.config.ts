@@ -10,6 +10,7 @@ const SLOW = [
   'test/chaos/',
   'test/real/',
   'test/stdio.test.ts',
+  'test/pool/cost.test.ts',
   ...['host-death', 'real-processes', 'worker-threads'].map((name) => `test/pool/${name}.test.ts`),
   'test/process/cgroup/cgroup.test.ts',
   'test/process/guardian/guardian.test.ts',
