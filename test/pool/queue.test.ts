@@ -120,6 +120,19 @@ describe('waiting', () => {
     expect(learnt).toEqual(['first', 'second']);
   });
 
+  it('[QUEUE-1] learn in that order also when an earlier one is rejected', async () => {
+    const { pool } = setUp({ servers: { a: { ...server, maxInstances: 1 } } });
+    const lease = await pool.getServer('a');
+    const learnt: string[] = [];
+    const abort = new AbortController();
+    const first = pool.getServer('a', { signal: abort.signal }).catch(() => learnt.push('first'));
+    const second = pool.getServer('a').then(() => learnt.push('second'));
+    abort.abort();
+    lease.release();
+    await Promise.all([first, second]);
+    expect(learnt).toEqual(['first', 'second']);
+  });
+
   it('[QUEUE-1] a thousand callers at once on a cold definition are a matter of moments', async () => {
     const { pool } = setUp({ servers: { a: server } });
     const served: number[] = [];

@@ -88,7 +88,7 @@ export class AcquireQueue {
   serve(waiter: Waiter, lease: Lease): void {
     const waited = this.waited(waiter);
     this.#leave(waiter);
-    waiter.settle(lease);
+    waiter.resolve(lease);
     if (waiter.announced) this.#deps.events.served(waiter, waited);
     this.#deps.events.acquired(lease, waited);
   }
@@ -97,7 +97,7 @@ export class AcquireQueue {
   reject(waiter: Waiter, error: PoolError): void {
     if (waiter.queuedIn === undefined) return;
     this.#leave(waiter);
-    waiter.settle(Promise.reject(error));
+    waiter.reject(error);
     this.#deps.events.rejected(waiter, this.waited(waiter), error);
   }
 

@@ -1,3 +1,4 @@
+import type { PoolError } from '../../errors.js';
 import { type Due, newDue } from '../../runtime/due-times.js';
 import { Heap, type HeapItem } from '../../runtime/heap.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
@@ -31,8 +32,9 @@ export class Waiter implements LeaseScope, Expiring {
   readonly number: number;
   readonly onGiveUp: OnGiveUp;
   readonly lease: Promise<Lease>;
-  /** Settles {@link lease}, with a rejected promise to reject it; only `AcquireQueue` calls it. */
-  settle!: (outcome: Lease | Promise<never>) => void;
+  /** Settle {@link lease}; only `AcquireQueue` calls them. */
+  resolve!: (lease: Lease) => void;
+  reject!: (error: PoolError) => void;
   /** Where it waits; undefined once it has left. */
   queuedIn: WaitingClass | undefined;
   previous: Waiter | undefined;
@@ -56,9 +58,10 @@ export class Waiter implements LeaseScope, Expiring {
     this.since = since;
     this.number = number;
     this.onGiveUp = onGiveUp;
-    // The other function, which rejects, is not kept: with thousands of callers the memory of each is what they cost.
-    this.lease = new Promise((resolve) => {
-      this.settle = resolve;
+    // To resolve with a rejected promise would spare the other function, but then a later caller could learn first.
+    this.lease = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
     });
   }
 
