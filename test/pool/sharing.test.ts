@@ -39,6 +39,18 @@ describe('shared leases', () => {
     expect(pool.status().servers.a?.instances.map(({ leases: held }) => held)).toEqual([1, 1]);
   });
 
+  it('[SHARE-5] are of an instance that is idle between them, counted once, and no more once it has ended', async () => {
+    const { pool, launcher } = setUp({ servers: { a: shared } });
+    for (let round = 0; round < 4; round++) (await pool.getServer('a')).release();
+    expect(await pool.warm('a', { count: 1 })).toBe(1);
+    expect(await pool.warm('a', { count: 2 })).toBe(2);
+    expect(launcher.servers).toHaveLength(2);
+    for (const server of launcher.living) server.exit({ exitCode: 1 });
+    const lease = await pool.getServer('a');
+    expect(launcher.living.map(({ pid }) => pid)).toEqual([lease.pid]);
+    expect(pool.status()).toMatchObject({ leases: 1, idle: 0 });
+  });
+
   it('[SHARE-5] wait with an error that names maxSessions', async () => {
     const { pool, clock } = setUp({ servers: { a: { ...shared, maxSessions: 1, maxInstances: 1 } } });
     await pool.getServer('a');
