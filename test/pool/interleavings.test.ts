@@ -2,11 +2,26 @@ import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { PoolError } from '../../src/errors.js';
 import { MCPServerPool, type PooledServer, type ServerDefinition } from '../../src/index.js';
+import type { PoolParts } from '../../src/pool/assemble.js';
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher } from '../helpers/fake-launcher.js';
+import { assertInsides } from '../helpers/insides.js';
 import { assertWithin, propertyRuns } from '../helpers/properties.js';
 import { assertSettled, EVERY_EVENT } from '../helpers/settled.js';
 import { flush } from '../helpers/until.js';
+
+/** The parts of each pool that is made here. */
+const parts = vi.hoisted((): PoolParts[] => []);
+vi.mock('../../src/pool/assemble.js', async (original) => {
+  const { assemble } = await original<typeof import('../../src/pool/assemble.js')>();
+  return {
+    assemble: (...args: Parameters<typeof assemble>) => {
+      const made = assemble(...args);
+      parts.push(made);
+      return made;
+    },
+  };
+});
 
 const MAX_PROCESSES = 4;
 const MAX_INSTANCES = 3;
@@ -158,6 +173,8 @@ class World {
     { clock: this.clock, launcher: this.launcher },
   );
 
+  readonly parts = parts.pop() as PoolParts;
+
   get pending(): Call[] {
     return this.calls.filter(({ lease, error }) => lease === undefined && error === undefined);
   }
@@ -188,6 +205,7 @@ class World {
     expect(new Set(exclusive).size).toBe(exclusive.length);
     this.#checkShared();
     this.#checkServed();
+    assertInsides(this.parts);
     const status = this.pool.status();
     expect(status.processes).toBeLessThanOrEqual(MAX_PROCESSES);
     expect(status.waiting).toBe(this.pending.length);

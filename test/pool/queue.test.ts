@@ -53,6 +53,21 @@ describe('waiting', () => {
     expect((await older).tenant).toBe('v');
   });
 
+  it('[QUEUE-3] an instance that becomes idle ends for a caller that came while its server had nothing for anybody', async () => {
+    const { pool, launcher } = setUp({ servers: { a: { ...server, maxInstances: 2 } } });
+    const first = await pool.getServer('a', { tenant: 't' });
+    launcher.auto = { ...launcher.auto, initialize: false };
+    void pool.getServer('a', { tenant: 'u' }).catch(() => {});
+    const second = pool.getServer('a', { tenant: 't' });
+    void pool.getServer('a', { tenant: 'u' }).catch(() => {});
+    first.release();
+    (await second).release();
+    await flush();
+    // Its first caller has a start, the second one gets another in the place of what is idle.
+    expect(launcher.servers).toHaveLength(3);
+    expect(first.pid).not.toBe(launcher.living[0]?.pid);
+  });
+
   it('[QUEUE-3] an idle instance ends for a caller of another server, the one idle longest', async () => {
     const { clock, pool, launcher } = setUp({
       servers: { a: server, b: server, c: server },

@@ -1,0 +1,117 @@
+import { expect } from 'vitest';
+import type { PoolParts } from '../../src/pool/assemble.js';
+import type { PooledInstance } from '../../src/pool/instances/pooled-instance.js';
+import type { LeaseClass, ServerEntry } from '../../src/pool/instances/server-entry.js';
+
+/**
+ * Counts anew what the parts of a pool keep counts and lists of, between two operations. A count that has gone wrong shows
+ * here at once, not only when a caller is refused because of it.
+ */
+export function assertInsides(parts: PoolParts): void {
+  const { fleet, queue, leases } = parts;
+  const entries = [...fleet.entries.values()];
+  const classes = entries.flatMap((entry) => [...entry.classes.values()]);
+  for (const entry of entries) assertEntry(parts, entry);
+  for (const leaseClass of classes) assertClass(parts, leaseClass);
+  const instances = [...fleet.instances()];
+  for (const instance of instances) assertLeases(parts, instance);
+  equal('leases', leases.size, sum(instances.map((instance) => instance.leases)));
+  equal('ids of leases', new Set(leases.list().map(({ id }) => id)).size, leases.size);
+  same(
+    'instances with silent leases',
+    leases.withSilentLeases,
+    instances.filter((one) => one.silentLeases > 0),
+  );
+  equal('idle', fleet.idleCount, sum(entries.map(({ idleCount }) => idleCount)));
+  equal('slots', fleet.slots.used, sum(entries.map(({ used }) => used)));
+  equal('slots that come free', fleet.slots.ending, sum(entries.map(({ ending }) => ending.size)));
+  same(
+    'starting',
+    fleet.starting,
+    classes.filter(({ starts }) => starts.length > 0),
+  );
+  same(
+    'populated',
+    fleet.populated,
+    classes.filter((leaseClass) => leaseClass.instances.size > 0),
+  );
+  same(
+    'with a minimum',
+    fleet.withMinimum,
+    entries.filter(({ definition }) => (definition?.minIdle ?? 0) > 0),
+  );
+  equal('callers', queue.size, sum(classes.map(({ waiting }) => waiting)));
+  equal('callers without a start', queue.uncovered, sum(classes.map((one) => queue.classOf(one)?.uncovered ?? 0)));
+}
+
+function assertEntry({ fleet, queue }: PoolParts, entry: ServerEntry): void {
+  const classes = [...entry.classes.values()];
+  const instances = [...entry.instances];
+  const { slots } = fleet;
+  const successors = new Set(instances.filter((one) => slots.predecessorOf(one) !== undefined));
+  const succeeded = new Set(instances.map((one) => slots.predecessorOf(one)));
+  const holding = instances.filter((one) => !successors.has(one));
+  // A successor that ended while it waited for its slot is gone within the tick in which it gets it.
+  const ending = holding.filter((one) => one.state === 'stopping' && !succeeded.has(one) && one.wasLaunched);
+  equal('slots of a server', entry.used, holding.length);
+  same('slots of a server that come free', entry.ending, ending);
+  same(
+    'instances of a server',
+    classes.flatMap((one) => [...one.instances]),
+    instances,
+  );
+  equal('idle of a server', entry.idleCount, sum(classes.map(({ idle }) => idle.length)));
+  equal('starts of a server', entry.startCount, sum(classes.map(({ starts }) => starts.length)));
+  equal('callers of a server', queue.countOf(entry.name), sum(classes.map(({ waiting }) => waiting)));
+  expect(entry.definition !== undefined || instances.length > 0).toBe(true);
+}
+
+function assertClass({ fleet, queue, matcher }: PoolParts, leaseClass: LeaseClass): void {
+  const { instances, idle, shared, starts } = leaseClass;
+  const listed = [...idle, ...shared, ...starts];
+  equal('each instance is in one list, once', new Set(listed).size, listed.length);
+  expect(listed.every((instance) => instances.has(instance) && fleet.classOf(instance) === leaseClass)).toBe(true);
+  expect(idle.every(({ state, leases, retired }) => state === 'ready' && leases === 0 && retired === undefined)).toBe(
+    true,
+  );
+  same(
+    'shared',
+    shared,
+    [...instances].filter((one) => one.sharing === 'shared' && isUsed(one)),
+  );
+  expect([...instances].every((one) => one.state !== 'starting' || starts.includes(one))).toBe(true);
+  const waiting = queue.classOf(leaseClass);
+  equal('callers of a class', waiting?.count ?? 0, leaseClass.waiting);
+  expect(instances.size + leaseClass.waiting).toBeGreaterThan(0);
+  if (waiting === undefined || !fleet.isOpen) return;
+  equal('seats on starts', waiting.seats, leaseClass.startingSeats);
+  // No caller waits for what is free, and each that may get something is looked at.
+  expect(waiting.isServed).toBe(false);
+  expect(waiting.place !== -1).toBe(waiting.next !== undefined && !waiting.isRefused);
+  for (const waiter of waiting) expect(waiting.isProvided(waiter) && matcher.limitOf(waiter) !== undefined).toBe(false);
+}
+
+function assertLeases({ leases }: PoolParts, instance: PooledInstance): void {
+  const list = leases.of(instance);
+  equal('leases of an instance', instance.leases, list.length);
+  equal('silent leases of an instance', instance.silentLeases, list.filter(({ isSilent }) => isSilent).length);
+  expect(list.every((lease) => lease.instance === instance && leases.find(lease.id) === lease)).toBe(true);
+}
+
+function isUsed({ state, leases }: PooledInstance): boolean {
+  return state === 'ready' && leases > 0;
+}
+
+function equal(what: string, is: number, counted: number): void {
+  expect(is, what).toBe(counted);
+}
+
+function same<T>(what: string, is: Iterable<T>, counted: Iterable<T>): void {
+  const set = new Set(is);
+  const other = [...counted];
+  expect(set.size === other.length && other.every((one) => set.has(one)), what).toBe(true);
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((all, count) => all + count, 0);
+}
