@@ -66,7 +66,7 @@ function assertEntry({ fleet, queue }: PoolParts, entry: ServerEntry): void {
   expect(entry.definition !== undefined || instances.length > 0).toBe(true);
 }
 
-function assertClass({ fleet, queue, matcher }: PoolParts, leaseClass: LeaseClass): void {
+function assertClass({ fleet, queue, matcher, clock }: PoolParts, leaseClass: LeaseClass): void {
   const { instances, idle, shared, starts } = leaseClass;
   const listed = [...idle, ...shared, ...starts];
   equal('each instance is in one list, once', new Set(listed).size, listed.length);
@@ -86,7 +86,7 @@ function assertClass({ fleet, queue, matcher }: PoolParts, leaseClass: LeaseClas
   if (waiting === undefined || !fleet.isOpen) return;
   equal('seats on starts', waiting.seats, leaseClass.startingSeats);
   // No caller waits for what is free, and each that may get something is looked at.
-  expect(waiting.isServed).toBe(false);
+  expect(leaseClass.hasFree(clock.now())).toBe(false);
   expect(waiting.place !== -1).toBe(waiting.next !== undefined && !waiting.isRefused);
   for (const waiter of waiting) expect(waiting.isProvided(waiter) && matcher.limitOf(waiter) !== undefined).toBe(false);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { PoolError } from '../../src/errors.js';
-import { MCPServerPool, type PooledServer } from '../../src/index.js';
+import { MCPServerPool, type PoolEvents, type PooledServer } from '../../src/index.js';
 import { RawClient } from '../helpers/client.js';
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher } from '../helpers/fake-launcher.js';
@@ -52,7 +52,18 @@ class World {
   readonly first: string[] = [];
   readonly last: string[] = [];
   readonly failures: unknown[] = [];
+  crashes = 0;
+  evicted = 0;
   readonly #calls: Promise<unknown>[] = [];
+
+  constructor() {
+    this.pool.on('server:exited', ({ unexpected }) => {
+      if (unexpected) this.crashes += 1;
+    });
+    this.pool.on('server:stopping', ({ reason }) => {
+      if (reason === 'evicted') this.evicted += 1;
+    });
+  }
 
   on({ of, event }: Point, listener: () => void): void {
     const emitter = (of === 'pool' ? this.pool : this.pool[of]) as MCPServerPool;
@@ -195,6 +206,27 @@ class World {
     expect(this.pool.registry.size).toBe(0);
     expect(this.launcher.living).toEqual([]);
     expect(this.clock.pending).toBe(0);
+    this.#compareMetrics();
+  }
+
+  /** What is counted is what was emitted. */
+  #compareMetrics(): void {
+    const emitted = (event: keyof PoolEvents) => this.first.filter((one) => one === `pool ${event}`).length;
+    expect(this.pool.metrics()).toMatchObject({
+      started: emitted('server:starting'),
+      startFailures: emitted('server:failed'),
+      crashes: this.crashes,
+      stopped: emitted('server:stopped'),
+      quarantined: emitted('server:quarantined'),
+      acquired: emitted('lease:acquired'),
+      released: emitted('lease:released'),
+      reclaimed: emitted('lease:reclaimed'),
+      leaked: emitted('lease:leaked'),
+      rejected: emitted('queue:rejected'),
+      evicted: this.evicted,
+    });
+    expect(emitted('server:stopped')).toBe(emitted('server:starting'));
+    expect(emitted('lease:released')).toBe(emitted('lease:acquired'));
   }
 }
 

@@ -112,6 +112,22 @@ describe('a server that fails again and again', () => {
     running.release();
   });
 
+  it('[FAIL-6] [SPAWN-2] a probe that cannot even be spawned lets the next start be the probe', async () => {
+    const { pool, launcher, clock } = setUp(
+      { servers: { a: { command: 'fake', restart: { maxRestarts: 0, cooldown: 1_000 } } } },
+      { initialize: false },
+    );
+    await failStart(pool, launcher);
+    await clock.advanceAndFlush(1_000);
+    launcher.onLaunch = () => {
+      throw new PoolError('COMMAND_NOT_FOUND', 'there is none');
+    };
+    expect(await rejection(pool.getServer('a'))).toMatchObject({ code: 'COMMAND_NOT_FOUND' });
+    launcher.onLaunch = undefined;
+    launcher.auto = { ...launcher.auto, initialize: true };
+    expect(await pool.getServer('a')).toMatchObject({ name: 'a' });
+  });
+
   it('[FAIL-6] a probe that is given up lets the next start be the probe', async () => {
     const { pool, launcher, clock } = setUp(
       { servers: { a: { ...looping, restart: { maxRestarts: 0, cooldown: 1_000 } } } },

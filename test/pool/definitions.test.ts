@@ -3,7 +3,7 @@ import { MCPServerPool } from '../../src/index.js';
 import { RawClient } from '../helpers/client.js';
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher } from '../helpers/fake-launcher.js';
-import { codeOf, setUp } from '../helpers/fake-pool.js';
+import { codeOf, failStart, setUp } from '../helpers/fake-pool.js';
 import { flush, outcome } from '../helpers/until.js';
 
 const server = { command: 'fake' };
@@ -62,6 +62,16 @@ describe('definitions', () => {
     await pool.updateServer('a', { ...server, minIdle: 1, idleTimeout: 7 });
     expect(pool.status().servers.a?.lastFailure).toBeUndefined();
     expect(launcher.servers).toHaveLength(2);
+  });
+
+  it('[START-2] the status shows why the last start failed, until one succeeds', async () => {
+    const { pool, launcher } = setUp({ servers: { a: server } });
+    launcher.auto = { ...launcher.auto, initialize: false };
+    await failStart(pool, launcher);
+    expect(pool.status().servers.a?.lastFailure).toContain('exited with code 1');
+    launcher.auto = { ...launcher.auto, initialize: true };
+    await pool.getServer('a');
+    expect(pool.status().servers.a?.lastFailure).toBeUndefined();
   });
 
   it('[DEF-1] [SHARE-6] a change has capabilities that are missing emitted again', async () => {

@@ -275,6 +275,8 @@ class World {
     expect(this.pool.status()).toMatchObject({ state: 'closed', processes: 0, leases: 0, waiting: 0 });
     expect(this.pool.registry.size).toBe(0);
     expect(this.clock.pending).toBe(0);
+    const { started, stopped, acquired, released } = this.pool.metrics();
+    expect([stopped, released]).toEqual([started, acquired]);
   }
 
   #do(step: Step): void {

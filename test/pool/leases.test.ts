@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { PoolError } from '../../src/errors.js';
+import { KeepAlive } from '../../src/runtime/keep-alive.js';
 import { RawClient } from '../helpers/client.js';
 import { codeOf, setUp } from '../helpers/fake-pool.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
@@ -175,6 +176,30 @@ describe('leases', () => {
     expect(leaks()).toHaveLength(1);
     expect(leaks()[0]).toMatchObject({ event: 'lease:leaked', payload: { leaseId: lease.id, held: 1_000 } });
     expect(JSON.stringify(leaks()[0])).toContain('leases.test.ts');
+  });
+
+  it('[LEASE-2] no leak is emitted without leakDetection, however long it is held', async () => {
+    const { clock, pool, emitted } = setUp({ servers: { a: { ...server, leaseIdleTimeout: 1_000 } } });
+    await pool.getServer('a');
+    await clock.advanceAndFlush(10_000);
+    expect(emitted.filter(({ event }) => event === 'lease:leaked')).toEqual([]);
+  });
+
+  it('[GUEST-2] the end of one that is awaited holds the host open until its process has ended', async () => {
+    const take = vi.spyOn(KeepAlive.prototype, 'take');
+    const drop = vi.spyOn(KeepAlive.prototype, 'drop');
+    onTestFinished(() => void vi.restoreAllMocks());
+    const held = () => take.mock.calls.length - drop.mock.calls.length;
+    const { pool, launcher } = setUp({ servers: { a: { ...server, reuse: 'never' } } }, { end: false });
+    const lease = await pool.getServer('a');
+    const { ended } = lease;
+    expect(held()).toBe(0);
+    lease.release();
+    expect(held()).toBe(1);
+    launcher.last.exit();
+    await ended;
+    await flush();
+    expect(held()).toBe(0);
   });
 
   it('[LEASE-3] released twice says false; its transport closes once and then refuses', async () => {

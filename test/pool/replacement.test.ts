@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { leases, setUp, shared } from '../helpers/fake-pool.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
 
@@ -133,5 +133,124 @@ describe('replacement of a shared server', () => {
     one?.lease.release();
     await removed;
     expect(launcher.living).toHaveLength(0);
+  });
+
+  it('[FAIL-5] [DEF-2] of a server that is removed meanwhile ends it with its last lease, though no other could be started', async () => {
+    const { pool, launcher } = setUp({ servers: { a: shared } });
+    const [one] = await leases(pool, 1);
+    launcher.auto = { ...launcher.auto, initialize: false };
+    let removed: Promise<void> | undefined;
+    pool.once('server:failed', () => {
+      removed = pool.removeServer('a');
+    });
+    const restarting = rejection(pool.restart('a'));
+    await flush();
+    launcher.last.exit({ exitCode: 1 });
+    expect(await restarting).toMatchObject({ code: 'SERVER_EXITED' });
+    expect(await outcome(removed as Promise<void>)).toBe('pending');
+    one?.lease.release();
+    await removed;
+    expect(launcher.living).toEqual([]);
+  });
+
+  it('[FAIL-5] [QUEUE-6] goes on when a caller that counted on the new one gives up', async () => {
+    const { pool, launcher, reasons } = setUp({ servers: { a: { ...shared, maxSessions: 1 } } });
+    const [one] = await leases(pool, 1);
+    launcher.auto = { ...launcher.auto, initialize: false };
+    const restarted = pool.restart('a');
+    await flush();
+    const abort = new AbortController();
+    const given = rejection(pool.getServer('a', { signal: abort.signal }));
+    await flush();
+    abort.abort();
+    await given;
+    launcher.servers[1]?.initialize();
+    await restarted;
+    expect(one?.lease.pid).toBe(launcher.servers[1]?.pid);
+    expect(reasons()).not.toContain('unwanted');
+  });
+
+  it('[FAIL-5] starts no other where a fresh one starts already, since the last one crashed', async () => {
+    const { pool, launcher } = setUp({ servers: { a: shared } });
+    const [one] = await leases(pool, 1);
+    launcher.auto = { ...launcher.auto, initialize: false };
+    launcher.last.exit({ exitCode: 1 });
+    await flush(6);
+    expect(launcher.servers).toHaveLength(2);
+    await pool.restart('a');
+    launcher.last.initialize();
+    await flush();
+    expect(launcher.servers).toHaveLength(2);
+    expect(one?.lease.pid).toBe(launcher.last.pid);
+  });
+
+  it('[DEF-1] [FAIL-5] of a changed definition also replaces the one that starts since the last one crashed', async () => {
+    const { pool, launcher } = setUp({ servers: { a: shared } });
+    const [one] = await leases(pool, 1);
+    launcher.auto = { ...launcher.auto, initialize: false };
+    launcher.last.exit({ exitCode: 1 });
+    await flush(6);
+    const fresh = launcher.last;
+    launcher.auto = { ...launcher.auto, initialize: true };
+    const updated = pool.updateServer('a', { ...shared, args: ['new'] });
+    fresh.initialize();
+    await updated;
+    expect(fresh.alive).toBe(false);
+    expect(one?.lease.pid).toBe(launcher.last.pid);
+    expect(launcher.last.definition.args).toEqual(['new']);
+  });
+
+  it('[FAIL-5] starts the new one in the tick of the call, so that callers that come now count on it', async () => {
+    const { pool, launcher } = setUp({ servers: { a: { ...shared, maxSessions: 1 } } });
+    await leases(pool, 1);
+    const restarted = pool.restart('a');
+    expect(launcher.servers).toHaveLength(2);
+    await restarted;
+  });
+
+  it('[FAIL-5] [START-1] that fails has the old one serve those who wait, at once', async () => {
+    const { pool, launcher } = setUp({ servers: { a: { ...shared, maxSessions: 2, maxInstances: 2 } } });
+    const [one] = await leases(pool, 1);
+    launcher.auto = { ...launcher.auto, initialize: false };
+    const restarting = rejection(pool.restart('a'));
+    await flush();
+    const calls = Array.from({ length: 3 }, () => pool.getServer('a'));
+    const failed = calls.slice(0, 2).map(rejection);
+    launcher.last.exit({ exitCode: 1 });
+    await restarting;
+    // As many as it had seats for get its error.
+    expect(await Promise.all(failed)).toMatchObject([{ code: 'SERVER_EXITED' }, { code: 'SERVER_EXITED' }]);
+    expect((await calls[2])?.pid).toBe(one?.lease.pid);
+    expect(launcher.servers).toHaveLength(2);
+  });
+
+  it('[FAIL-5] that is done before its time is over leaves no timer', async () => {
+    const { pool, clock } = setUp({ servers: { a: shared, b: { command: 'fake' } } });
+    await leases(pool, 1);
+    await pool.getServer('b');
+    const pending = clock.pending;
+    await pool.restart('a', { timeout: 60_000 });
+    expect(clock.pending).toBe(pending);
+  });
+
+  it('[FAIL-5] [RESTART-1] that failed does not hide how long the next restart of the old one waits', async () => {
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0.5);
+    onTestFinished(() => void random.mockRestore());
+    const { pool, launcher, clock, emitted } = setUp({ servers: { a: { ...shared, restart: { minDelay: 100 } } } });
+    await leases(pool, 1);
+    const [old] = launcher.servers;
+    launcher.auto = { ...launcher.auto, initialize: false };
+    const restarting = rejection(pool.restart('a'));
+    await flush();
+    launcher.last.exit({ exitCode: 1 });
+    await restarting;
+    old?.exit({ exitCode: 1 });
+    await flush(6);
+    const restarts = emitted.flatMap(({ event, payload }) => (event === 'server:restarting' ? [payload.delay] : []));
+    expect(restarts).toEqual([50]);
+    await clock.advanceAndFlush(49);
+    expect(launcher.servers).toHaveLength(2);
+    await clock.advanceAndFlush(1);
+    expect(launcher.servers).toHaveLength(3);
   });
 });

@@ -149,4 +149,21 @@ describe('the end of a pool', () => {
     expect(launcher.living).toEqual([]);
     expect(pool.registry.size).toBe(0);
   });
+
+  it('[PROOF-1] what is dead is looked at no more', async () => {
+    const { pool, launcher, clock } = setUp({ servers: { a: server }, cleanup: { retries: 0 } }, { end: false });
+    (await pool.getServer('a')).release();
+    void pool.restart('a');
+    await flush();
+    launcher.last.survive();
+    await flush();
+    expect(pool.metrics().quarantined).toBe(1);
+    await clock.advanceAndFlush(30_000);
+    launcher.last.exit();
+    await flush();
+    const { length } = launcher.last.ends;
+    await clock.advanceAndFlush(90_000);
+    expect(launcher.last.ends).toHaveLength(length);
+    expect(pool.status().processes).toBe(0);
+  });
 });

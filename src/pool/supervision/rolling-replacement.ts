@@ -70,7 +70,9 @@ export class RollingReplacement {
     const { keepAlive } = this.#deps;
     const moves = instance.leases > 0 && reason !== 'removed' && this.#canMove(instance);
     if (moves || this.#replacements.has(instance)) {
-      return keepAlive.during(this.#replace(instance, reason, Math.min(timeout, REPLACEMENT_TIMEOUT)));
+      const replaced = keepAlive.during(this.#replace(instance, reason, Math.min(timeout, REPLACEMENT_TIMEOUT)));
+      // A restart that was under way may fail; a removal is complete when the old process has ended all the same.
+      return reason === 'removed' ? replaced.catch(() => instance.ended) : replaced;
     }
     const isFree = instance.leases === 0;
     const end = isFree ? instance.stop(reason) : instance.ended;
