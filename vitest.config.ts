@@ -29,7 +29,7 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: ['test/helpers/compiled.ts'],
+    globalSetup: ['test/helpers/compiled.ts', 'test/helpers/runtime-folder.ts'],
     // After each test: no process, descriptor or timer of it is left.
     setupFiles: ['test/helpers/runtime-folder.ts', 'test/helpers/leaks.ts', 'test/helpers/properties.ts'],
     exclude: [
