@@ -16,10 +16,11 @@ const MOST_LINES = 250;
 const root = new URL('../../', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
 const readme = read('README.md');
+const reference = read('docs/reference.md');
 
-/** The rows of the first table below `heading` whose first column is headed by `column`. */
-function table(heading: string, column: string): string[][] {
-  const section = readme.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? '';
+/** The rows of the first table of a page below `heading` whose first column is headed by `column`. */
+function table(heading: string, column: string, page = reference): string[][] {
+  const section = page.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? '';
   const lines = section.split('\n');
   const begin = lines.findIndex((line) => line.replace(/ +/g, ' ').startsWith(`| ${column} |`));
   const length = lines.slice(begin).findIndex((line) => !line.startsWith('|'));
@@ -43,16 +44,16 @@ function parsed(cell: string): unknown {
   return JSON.parse(code.replaceAll('_', '').replaceAll("'", '"'));
 }
 
-/** Option → default, by the table of the README. */
-function documentedOptions(): Map<string, string> {
-  const rows = table('Options', 'option').filter(([name = '']) => name.startsWith('`'));
+/** Option → default, by the table of a page. */
+function documentedOptions(heading = 'Options', page = reference): Map<string, string> {
+  const rows = table(heading, 'option', page).filter(([name = '']) => name.startsWith('`'));
   return new Map(rows.map(([name = '', fallback = '']) => [codes(name)[0] ?? '', fallback]));
 }
 
 /** For options whose default says nothing of what they take. */
 const VALUES: Readonly<Record<string, string>> = { command: 'node', onCrash: 'close' };
 
-/** Options of a pool with one server, `name` being a path as in the README. */
+/** Options of a pool with one server, `name` being a path as in the reference. */
 function withOption(name: string, value: unknown): PoolOptions | SingleServerOptions {
   const [head = '', tail] = name.split('.');
   const option = tail === undefined ? { [head]: value } : { [head]: { [tail]: value } };
@@ -60,7 +61,7 @@ function withOption(name: string, value: unknown): PoolOptions | SingleServerOpt
   return { ...(takesServers ? {} : { command: 'node' }), ...option } as PoolOptions | SingleServerOptions;
 }
 
-describe('README', () => {
+describe('README and reference', () => {
   it('is at most 250 lines', () => {
     expect(readme.trimEnd().split('\n').length).toBeLessThanOrEqual(MOST_LINES);
   });
@@ -181,6 +182,13 @@ describe('README', () => {
     ).toEqual(actualCodes.sort());
   });
 
+  it('names the options that most hosts set as the reference does [OPT-5]', () => {
+    const few = documentedOptions('Options, events, errors', readme);
+    expect(few.size).toBeGreaterThan(0);
+    const all = documentedOptions();
+    for (const [option, cell] of few) expect({ [option]: cell }).toEqual({ [option]: all.get(option) });
+  });
+
   it('links to files that exist', () => {
     const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, path = '']) => path);
     expect(links.filter((path) => !existsSync(fileURLToPath(new URL(path, root))))).toEqual([]);
@@ -188,6 +196,6 @@ describe('README', () => {
 });
 
 function laterOptions(): string[] {
-  const [, list = ''] = readme.match(/refused with `NOT_SUPPORTED` until their features come: (.*?)\.\n\n/s) ?? [];
+  const [, list = ''] = reference.match(/refused with `NOT_SUPPORTED` until their features come: (.*?)\.\n\n/s) ?? [];
   return codes(list).filter((option) => !option.includes(':'));
 }
