@@ -259,7 +259,8 @@ export class Scheduler implements Operations, LeaseCallbacks {
       }
     }
     for (const waiter of this.#newcomers) if (waiter.queuedIn) this.#announce(waiter);
-    this.#newcomers.length = 0;
+    // pop() keeps the memory of the array, `length = 0` gives it up: with thousands of callers, a call costs what it allocates.
+    while (this.#newcomers.pop()) {}
   }
 
   #act({ waiter, entry, decision }: Match): void {

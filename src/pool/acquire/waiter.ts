@@ -26,7 +26,7 @@ export class Waiter implements LeaseScope, Expiring {
   readonly request: LeaseRequest;
   /** Where `getServer()` was called; only with `leakDetection`. */
   readonly stack: string | undefined;
-  /** Clock time of the call. */
+  /** Clock time of the call; an integer, which V8 stores in the object itself. */
   readonly since: number;
   /** The order of arrival in the whole pool. */
   readonly number: number;
@@ -55,7 +55,7 @@ export class Waiter implements LeaseScope, Expiring {
     this.name = name;
     this.request = request;
     this.stack = stack;
-    this.since = since;
+    this.since = Math.floor(since);
     this.number = number;
     this.onGiveUp = onGiveUp;
     // To resolve with a rejected promise would spare the other function, but then a later caller could learn first.
