@@ -37,7 +37,7 @@ async function reap(): Promise<void> {
 function watch(): void {
   // Signals meant for the host must not end the guardian before the host.
   for (const signal of ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const) process.on(signal, () => {});
-  /** pid → start time of the leaders whose groups are to be killed. */
+  /** pid → start time of the leaders of the groups to be killed. */
   const leaders = new Map<number, number>();
   const handle = (line: string) => {
     const [word, pid = '', startTime] = line.split(' ');

@@ -10,7 +10,7 @@ import { usableShell } from './wrapper.js';
 
 /** What holds the processes of servers together on this host, and what is missing. */
 export interface ContainmentStatus extends GuardStatus {
-  /** The level of a server whose definition does not set one. */
+  /** The level of a server without a level in its definition. */
   readonly level: ContainmentLevel;
   /** The markers that are available on this host, independent of the definitions. */
   readonly markers: MarkerChoice;

@@ -37,7 +37,7 @@ export interface ProcessHandlers {
   onSpawn(): void;
   /** The operating system refused to start it: nothing runs, and no other handler is called. */
   onSpawnError(error: Error): void;
-  /** The leader exited. Its streams may still hold its last output; the rest of its tree was told to end. */
+  /** The leader exited. Its streams may still hold its last output; the rest of its tree was asked to end. */
   onExit(exit: ExitInfo): void;
   /** A line of stderr. Only called while `wantsStderr` returns true. */
   onStderrLine(line: string): void;

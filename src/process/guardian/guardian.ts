@@ -47,7 +47,7 @@ export function guardianCommand(
 }
 
 /**
- * The process that outlives the host for a moment: the end of its stdin tells it that the host is dead, whatever the
+ * The process that outlives the host for a moment: the end of its stdin shows that the host is dead, whatever the
  * cause. A guardian that dies is replaced, and the new one gets all information again.
  */
 export class Guardian {

@@ -56,7 +56,7 @@ export class MarkSearch {
   #unrelated = new Map<number, number>();
   /** The same for the current scan. */
   #seen = new Map<number, number>();
-  /** Members whose inner hosts were read already, pid → start time. */
+  /** Members of which the inner hosts were read already, pid → start time. */
   #learntFrom = new Map<number, number>();
   #settledBefore = 0;
 
@@ -153,7 +153,7 @@ export class MarkSearch {
     if (!known && !this.isForeign(row)) {
       const match = !this.#isInForeignSession(row) && this.matchNow(row);
       if (match) return match;
-      // A child whose host was killed right after the fork may still begin a session and get its mark.
+      // Killed right after the fork, an inner host leaves a child that may still begin a session and get its mark.
       if (startTime >= this.#settledBefore) return false;
     }
     this.#seen.set(pid, startTime);

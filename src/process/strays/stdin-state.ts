@@ -9,7 +9,7 @@ import type { ProcessRow } from '../process-table.js';
  */
 export type StdinState = 'held' | 'closed' | 'unknown';
 
-/** The reference count of a socket whose pair has lost its other end: its own, and that of the kernel's list. */
+/** The reference count of one end of a socket pair when the other end is closed: its own, and that of the kernel's list. */
 const ALONE = 2;
 /**
  * `Num: RefCount Protocol Flags Type St Inode`, hexadecimal except the last. A socket with a path is not part of a

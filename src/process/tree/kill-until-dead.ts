@@ -133,7 +133,7 @@ function killFirst({ platform, tree }: KillTarget, living: readonly ProcessRow[]
   return undefined;
 }
 
-/** The members whose parent is no member: all others are below them. */
+/** The members without a parent among the members: all others are below them. */
 function rootsOf(members: readonly ProcessRow[]): ProcessRow[] {
   const pids = new Set(members.map(({ pid }) => pid));
   return members.filter(({ parent }) => !pids.has(parent));

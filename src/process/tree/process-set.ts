@@ -18,6 +18,6 @@ export interface ProcessSet {
   allDead(): boolean;
   /** Kills all members without a scan, where one signal reaches them however they fork. */
   killUnseen?(processes: ProcessControl): void;
-  /** The process groups of `members` whose number belongs to this server. A signal to them reaches no other process. */
+  /** The process groups of `members` that belong to this server by their number. A signal to them reaches no other process. */
   groupsOf(members: Iterable<ProcessRow>): Set<number>;
 }

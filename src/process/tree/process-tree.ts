@@ -57,7 +57,7 @@ export class ProcessTree implements ProcessSet {
       if (!members.has(row.pid) && !this.#sources.marks?.isForeign(row)) undecided.add(row);
     }
     this.#addRelated(members, undecided);
-    // After SIGKILL to all members, the kernel tells at the end whether a process is left in the cgroup.
+    // After SIGKILL to all members, the kernel shows at the end whether a process is left in the cgroup.
     if (!killed && this.#addFromCgroup(members, undecided)) this.#addRelated(members, undecided);
     // Marks are read last, and only of processes that are not members yet: reading a mark costs more than comparing a
     // row.
@@ -69,8 +69,8 @@ export class ProcessTree implements ProcessSet {
   }
 
   /**
-   * The members whose environment may name an inner host: each server of an inner host leads a session, and no process
-   * moves from there to the session of our leader.
+   * The members that may have the name of an inner host in their environment: each server of an inner host leads a session,
+   * and no process moves from there to the session of our leader.
    */
   #mayNameInnerHosts(members: Iterable<ProcessRow>): ProcessRow[] {
     const { pid: leader } = this.#leader;

@@ -32,7 +32,7 @@ export async function endTree(
     steps.push({ step, at: Math.round(performance.now() - started), processes: living.length });
   const hurried = () => abort?.aborted === true;
 
-  // Scanned as a whole before any process dies: a member whose parent is dead could not be found any more.
+  // Scanned as a whole before any process dies: a member with a dead parent could not be found any more.
   let living = target.seen ?? tree.refresh();
   for (const { step, grace } of requests(mode, graces, target.platform, target.hasExited())) {
     if (living.length === 0 || hurried()) continue;
