@@ -120,7 +120,7 @@ export const requirements = {
   'QUEUE-4': 'The wait queue is bounded; when it is full, the error says so.',
   'QUEUE-5': 'One deadline covers waiting, spawn and handshake; the error says in which of them it passed.',
   'QUEUE-6':
-    'When a caller cancels during a start, the start serves the next waiter; without a waiter it is ended and its slot becomes free.',
+    'When a caller gives up during a start, the start serves the next waiter; without a waiter it goes on, until another caller needs its slot.',
 
   // Cost
   'COST-1':
@@ -133,6 +133,8 @@ export const requirements = {
   'START-2':
     'A start that fails in any way is a typed error within the deadline, with the stderr tail, and its slot becomes free.',
   'START-3': 'A late event of an instance that is ending changes nothing.',
+  'START-4':
+    'A start runs on to its startTimeout when its caller gives up, unless another caller needs its slot: it serves the next caller or becomes idle. close() of the drop-in ends it.',
   'DEATH-1':
     'An exit that the pool did not ask for is noticed at once, code 0 included: an event is emitted, the transport closes, the next call starts a new process.',
   'DEATH-2': 'Messages that a server wrote before its death are still delivered.',

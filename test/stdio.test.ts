@@ -228,7 +228,7 @@ describe('close()', () => {
     expect(told.slice(0, 12)).toEqual(Array(12).fill('started'));
   });
 
-  it('[STDIO-3] during the start ends that', async () => {
+  it('[STDIO-3] [START-4] during the start ends that', async () => {
     const watched = new Watched(params('never-answers'));
     const starting = fails(watched.transport.start());
     await watched.transport.close();

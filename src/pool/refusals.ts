@@ -66,7 +66,7 @@ export function acquireTimeout(caller: Caller, entry: OpenEntry, after: number, 
 
 function whyNoServer({ definition: { maxInstances, sharing } }: OpenEntry, { starting, limit }: WaitedFor): string {
   if (starting)
-    return 'its server was still starting; raise timeout (acquireTimeout), or start it before with warm() or minIdle';
+    return 'its server is still starting, and goes on with that up to its startTimeout: call again; or raise timeout (acquireTimeout), or start it before with warm() or minIdle';
   if (limit === 'maxProcesses')
     return 'all process slots (limits.maxProcesses) are in use; release servers sooner, or raise limits.maxProcesses';
   if (limit === undefined)

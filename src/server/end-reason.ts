@@ -8,7 +8,7 @@ export type EndReason =
   | 'start-failed'
   /** It broke the protocol (a message too large, a closed stdin), or this library had a fault at one of its messages. */
   | 'broken'
-  /** No caller waits for its start any more. */
+  /** Nothing needs it any more, and it had no process yet, or served an owner that was released. */
   | 'unwanted'
   /** Its lease was released and it may not be used again: dedicated, or `reuse: 'never'`. */
   | 'released'

@@ -128,8 +128,8 @@ describe('a server that fails again and again', () => {
     expect(await pool.getServer('a')).toMatchObject({ name: 'a' });
   });
 
-  it('[FAIL-6] a probe that is given up lets the next start be the probe', async () => {
-    const { pool, launcher, clock } = setUp(
+  it('[FAIL-6] [START-4] a probe decides when its caller has given up, too; ended on purpose, the next start is the probe', async () => {
+    const { pool, launcher, clock, emitted } = setUp(
       { servers: { a: { ...looping, restart: { maxRestarts: 0, cooldown: 1_000 } } } },
       { initialize: false },
     );
@@ -140,9 +140,17 @@ describe('a server that fails again and again', () => {
     await flush();
     abort.abort();
     await given;
+    await pool.restart('a');
+    const last = new AbortController();
+    const probed = rejection(pool.getServer('a', { signal: last.signal }));
     await flush();
-    launcher.auto = { ...launcher.auto, initialize: true };
-    expect(await pool.getServer('a')).toMatchObject({ name: 'a' });
+    last.abort();
+    await probed;
+    launcher.last.initialize();
+    await flush();
+    expect(await pool.getServer('a')).toMatchObject({ pid: launcher.last.pid });
+    expect(launcher.servers).toHaveLength(3);
+    expect(emitted.filter(({ event }) => event === 'breaker:closed')).toHaveLength(1);
   });
 });
 

@@ -181,7 +181,7 @@ describe('waiting', () => {
     const error = (await starting) as PoolError;
     expect(error.code).toBe('ACQUIRE_TIMEOUT');
     expect(error.data).toMatchObject({ name: 'a', after: 50, phase: 'start', stderrTail: 'still loading\n' });
-    launcher.auto = { ...launcher.auto, initialize: true };
+    launcher.last.initialize();
     await flush();
     await pool.getServer('a');
     const queued = rejection(pool.getServer('a', { timeout: 70 }));
@@ -204,7 +204,7 @@ describe('waiting', () => {
     expect(await waiting).toBe('ACQUIRE_TIMEOUT');
   });
 
-  it('[QUEUE-6] a start whose caller gave up serves the next; without one it ends and its slot comes back', async () => {
+  it('[QUEUE-6] a start whose caller gave up serves the next; without one it goes on until its slot is needed', async () => {
     const { pool, launcher, reasons } = setUp(
       { servers: { a: { ...server, maxInstances: 1 } } },
       { initialize: false },
@@ -229,8 +229,13 @@ describe('waiting', () => {
     alone.abort();
     expect(await codeOf(third)).toBe('ACQUIRE_ABORTED');
     await flush();
-    expect(reasons()).toEqual(['evicted', 'unwanted']);
-    expect(pool.status().processes).toBe(0);
+    expect(reasons()).toEqual(['evicted']);
+    const fourth = pool.getServer('a');
+    await flush();
+    expect(reasons()).toEqual(['evicted', 'evicted']);
+    launcher.last.initialize();
+    expect((await fourth).pid).toBe(launcher.last.pid);
+    expect(launcher.maximum).toBe(1);
   });
 
   it('[QUEUE-6] a signal that was aborted before starts nothing', async () => {

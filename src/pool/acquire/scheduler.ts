@@ -79,8 +79,9 @@ export class Scheduler implements Operations, LeaseCallbacks {
 
   /** Rejects the callers of one owner or tenant, and releases its leases. Returns the number of leases. */
   releaseScope(by: 'owner' | 'tenant', label: string, why: string): number {
-    const { leases, queue } = this.#deps;
+    const { leases, queue, starts } = this.#deps;
     for (const waiter of queue.of(by, label)) this.reject(waiter, aborted(waiter, queue.waited(waiter), why));
+    if (by === 'owner') starts.endOfOwner(label);
     return leases.ofScope(by, label).filter((lease) => lease.release()).length;
   }
 
@@ -92,7 +93,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   reject(waiter: Waiter, error: PoolError): void {
     const leaseClass = waiter.queuedIn?.leaseClass;
     this.#deps.queue.reject(waiter, error);
-    if (leaseClass) this.#deps.starts.endUnwanted(leaseClass);
+    if (leaseClass) this.#deps.starts.endUnneeded(leaseClass);
   }
 
   /** Rejects all callers, now and later. Returns the number of those that waited. */
@@ -179,7 +180,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
       if (!isLast || leaseClass === undefined) return undefined;
       // Callers of other classes may have its slot, if none of its own waits.
       fleet.changed(leaseClass);
-      starts.endUnwanted(leaseClass);
+      starts.endUnneeded(leaseClass);
       return undefined;
     }
     // A shutdown ends the instances itself after their leases, with its own mode and reason.

@@ -103,29 +103,36 @@ export class Starts {
   }
 
   /**
-   * A start belongs to the pool, not to its caller: the next caller may use it. Ends the youngest start when there are more
-   * than callers, `minIdle` and `warm()` need.
+   * A start that has a process runs on when nothing needs it: it serves the next caller or becomes idle, unless another caller
+   * needs its slot. One without a process ends: no work is lost, and other starts are not delayed. To be called when one more
+   * start may be too many.
    */
-  endUnwanted(leaseClass: LeaseClass): void {
+  endUnneeded(leaseClass: LeaseClass): void {
     const { fleet, supervisor } = this.#deps;
-    const { entry, key, freeStarts: starts, waiting, ready } = leaseClass;
+    const { entry, key, waiting, ready } = leaseClass;
     // A shutdown ends all starts itself.
-    if (!isOpen(entry) || !fleet.isOpen || starts.length === 0) return;
+    if (leaseClass.starts.length === 0 || !isOpen(entry) || !fleet.isOpen) return;
+    const starts = leaseClass.freeStarts;
     const isSpareClass = key === reuseKey(entry.definition, SPARE);
     const missing = isSpareClass ? Math.max(0, entry.definition.minIdle - ready) : 0;
-    const asked = starts.filter((instance) => !supervisor.isSpare(instance));
-    const wanted = startsNeeded(starts, waiting) + missing;
-    if (starts.length > Math.max(wanted, starts.length - asked.length)) void asked.at(-1)?.stop('unwanted');
+    if (starts.length <= startsNeeded(starts, waiting) + missing) return;
+    const droppable = starts.filter((instance) => !instance.wasLaunched && !supervisor.isSpare(instance));
+    void droppable.at(-1)?.stop('unwanted');
+  }
+
+  /** An owner is gone: ends the starts that only its leases could use. */
+  endOfOwner(owner: string): void {
+    for (const leaseClass of [...this.#deps.fleet.starting]) {
+      if (leaseClass.entry.definition?.reuse !== 'owner') continue;
+      for (const start of leaseClass.freeStarts) if (start.owner === owner) void start.stop('unwanted');
+    }
   }
 
   #rejectOldest(leaseClass: LeaseClass, seats: number, error: PoolError): void {
     const { queue } = this.#deps;
     if (!isOpen(leaseClass.entry)) return;
     const count = Math.min(seats, leaseClass.waiting - leaseClass.startingSeats);
-    for (const waiter of queue.oldest(leaseClass, count)) {
-      queue.reject(waiter, error);
-      this.endUnwanted(leaseClass);
-    }
+    for (const waiter of queue.oldest(leaseClass, count)) queue.reject(waiter, error);
   }
 
   #spareFailed(entry: OpenEntry | LeaseClass['entry']): void {
