@@ -59,8 +59,18 @@ class Vanishing extends HostCgroup {
   }
 }
 
-/** As the kernel tells it. */
-const cgroupOf = (pid: number) => /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[1] ?? '';
+/** As the kernel shows it; an empty string for a process that is gone. */
+const cgroupOf = (pid: number) => /^0::(.*)$/m.exec(readIfThere(`/proc/${pid}/cgroup`))?.[1] ?? '';
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH') return '';
+    throw error;
+  }
+}
 
 describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
   it('[CGROUP-2] is in it from its first instruction, and its folder goes with it', async () => {
