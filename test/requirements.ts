@@ -139,6 +139,10 @@ export const requirements = {
     'An exit that the pool did not ask for is noticed at once, code 0 included: an event is emitted, the transport closes, the next call starts a new process.',
   'DEATH-2': 'Messages that a server wrote before its death are still delivered.',
   'DEATH-3': 'Processes that a crashed server leaves behind are killed at once.',
+  'EXIT-1':
+    'A server that exits is reported as a crash with its code and stderr, also when a closed pipe is seen first: in events, and in the errors of callers and calls.',
+  'EXIT-2':
+    'The message of an exit quotes the line of stderr that says why, not the last one; the tail stays as it is.',
 
   // Leases, life and definitions
   'LEASE-1': 'A silent lease is taken back when a caller waits, and not before.',

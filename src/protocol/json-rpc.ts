@@ -33,6 +33,8 @@ export interface LostRequestData {
   readonly signal: string | null;
   /** Set when the kernel killed a process of the server for lack of memory. */
   readonly outOfMemory?: true;
+  /** The end of what the server wrote to stderr before it exited, at most 8,192 characters; left out when it wrote nothing. */
+  readonly stderrTail?: string;
 }
 
 export interface JsonRpcRequest extends JsonRpcMessage {

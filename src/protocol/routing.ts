@@ -8,6 +8,9 @@ import {
   type RequestId,
 } from './json-rpc.js';
 
+/** How much of stderr the answer to a lost request carries, in characters: it may be sent on to a client far away. */
+const LONGEST_TAIL = 8_192;
+
 /** Connects sessions with one server. */
 export interface Routing {
   /** From now on `session` can send to the server, and receives what is meant for it. */
@@ -34,7 +37,7 @@ export interface Attachment {
 export function lostRequest(
   id: RequestId,
   method: string,
-  { message, code, data: { exitCode = null, signal = null, outOfMemory } }: PoolError,
+  { message, code, data: { exitCode = null, signal = null, outOfMemory, stderrTail } }: PoolError,
   more: Partial<LostRequestData> = {},
 ): JsonRpcMessage {
   const data: LostRequestData = {
@@ -44,6 +47,8 @@ export function lostRequest(
     exitCode,
     signal,
     ...(outOfMemory ? { outOfMemory } : {}),
+    // What a server wrote to stderr is of interest when it failed, not when the pool has ended it.
+    ...(code === 'SERVER_EXITED' && stderrTail ? { stderrTail: stderrTail.slice(-LONGEST_TAIL) } : {}),
     ...more,
   };
   return errorFor(id, { code: CONNECTION_CLOSED, message, data });

@@ -1,11 +1,14 @@
 import type { ResolvedDefinition } from '../config/options.js';
 import type { PoolError, PoolErrorCode } from '../errors.js';
 import type { ExitInfo, StartRefusal } from '../process/launcher.js';
+import type { Secrets } from './secrets.js';
+import { stderrReason } from './stderr-reason.js';
 
 /** An instance that exited. */
 interface Exited {
   readonly definition: Pick<ResolvedDefinition, 'cgroupLimits'>;
   readonly stderrTail: string;
+  readonly secrets: Secrets;
   error(code: PoolErrorCode, what: string): PoolError;
 }
 
@@ -18,8 +21,8 @@ export function exitError(
 ): PoolError {
   if (refusal) return instance.error(refusal.code, `could not be started: ${refusal.reason}`);
   const { how, why } = describeExit(exit, instance.definition);
-  const early = `${how} before it was ready${why || lastLine(instance.stderrTail)}`;
-  return instance.error('SERVER_EXITED', wasStarting ? early : `${how}, which the pool did not ask for${why}`);
+  const when = wasStarting ? ' before it was ready' : ', which the pool did not ask for';
+  return instance.error('SERVER_EXITED', `${how}${when}${why || onStderr(instance, exit)}`);
 }
 
 /** How a process ended and, where the kernel reports it, why: as parts of a sentence. */
@@ -42,8 +45,11 @@ export function describeExit(
   return { how, why: '' };
 }
 
-/** The last line of stderr, as the end of a sentence. Most programs write there why they exit. */
-function lastLine(stderrTail: string): string {
-  const last = stderrTail.trimEnd().split('\n').at(-1) ?? '';
-  return last === '' ? '; it wrote nothing to stderr' : `; its last line on stderr: ${last.slice(0, 300)}`;
+/** Why it exited, in its own words, as the end of a sentence. */
+function onStderr({ stderrTail, secrets }: Exited, { signal }: ExitInfo): string {
+  const reason = stderrReason(secrets.hideIn(stderrTail));
+  if (reason?.isError) return `; on stderr: ${reason.line}`;
+  // A program that was ended by a signal had no time to say so: its last line is about something else.
+  if (signal !== null) return '';
+  return reason === undefined ? '; it wrote nothing to stderr' : `; its last line on stderr: ${reason.line}`;
 }

@@ -5,13 +5,15 @@ import type { ExitInfo } from '../process/launcher.js';
 import type { EndMode } from '../process/termination-report.js';
 import type { Timer } from '../runtime/clock.js';
 import { deferred } from '../runtime/deferred.js';
+import { turnsOfEventLoop } from '../runtime/event-loop.js';
 import { END_MEANING, type EndReason } from './end-reason.js';
 import { exitError } from './exit-error.js';
 import type { InstanceContext, InstanceObserver } from './instance-context.js';
 import type { Life } from './life.js';
+import type { Secrets } from './secrets.js';
 
 /** How long an exit may be reported after the pipes that it closed, in ms. */
-const EXIT_FOLLOWS = 200;
+const EXIT_FOLLOWS = 1_000;
 /** Time that an attempt to end a tree needs beside the graces, in ms: for SIGKILL and proof. */
 const LADDER_RESERVE = 3_000;
 
@@ -22,6 +24,7 @@ export interface Ending {
   readonly pid: number | undefined;
   readonly definition: ResolvedDefinition;
   readonly stderrTail: string;
+  readonly secrets: Secrets;
   errorData(): PoolErrorData;
   error(code: PoolErrorCode, what: string): PoolError;
 }
@@ -65,6 +68,11 @@ export class InstanceEnd<I extends Ending> {
   /** Resolves when it is stopped or quarantined. */
   get ended(): Promise<CleanupReport | undefined> {
     return this.#ended.promise;
+  }
+
+  /** Whether its end has not begun. */
+  get #isLiving(): boolean {
+    return this.#life.state === 'starting' || this.#life.state === 'ready';
   }
 
   /** The pool ends it, whatever state it is in. */
@@ -121,13 +129,11 @@ export class InstanceEnd<I extends Ending> {
   /** The channel cannot be used any more. */
   broken(error: PoolError): void {
     if (error.code === 'INTERNAL_ERROR') this.#observer.onInternalError(this.#instance, this.#withData(error));
-    if (this.#life.state !== 'starting' && this.#life.state !== 'ready') return;
+    if (!this.#isLiving) return;
     if (error.code !== 'SERVER_EXITED') return this.#endBroken(error);
     this.#life.conversation?.suspend();
     // A closed pipe is usually the first sign of an exit, and the exit has a better error: its code and stderr.
-    this.#brokenTimer ??= this.#context.clock.after(EXIT_FOLLOWS, () =>
-      this.#observer.run(() => this.#endBroken(error)),
-    );
+    this.#brokenTimer ??= this.#context.clock.after(EXIT_FOLLOWS, () => void this.#endUnlessExited(error));
   }
 
   /** Tries again to end a quarantined instance; it may be dead by now. */
@@ -139,6 +145,12 @@ export class InstanceEnd<I extends Ending> {
 
   #withData({ code, message, cause }: PoolError): PoolError {
     return new PoolError(code, message, this.#instance.errorData(), cause);
+  }
+
+  async #endUnlessExited(error: PoolError): Promise<void> {
+    // A host that was held up finds the time over before it has read that the process exited.
+    await turnsOfEventLoop(2);
+    if (this.#isLiving) this.#observer.run(() => this.#endBroken(error));
   }
 
   #endBroken(error: PoolError): void {

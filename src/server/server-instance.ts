@@ -13,6 +13,7 @@ import type { EndReason } from './end-reason.js';
 import type { InstanceContext, InstanceObserver } from './instance-context.js';
 import { InstanceEnd } from './instance-end.js';
 import { Life } from './life.js';
+import { Secrets } from './secrets.js';
 import type { ServerState } from './server-state.js';
 
 const MB = 1_048_576;
@@ -38,6 +39,7 @@ export class ServerInstance {
   /** Its sessions, which may outlive it; undefined for a dedicated server. */
   readonly #multiplexer: Multiplexer | undefined;
   readonly #life = new Life();
+  #secrets: Secrets | undefined;
   readonly #end: InstanceEnd<ServerInstance>;
 
   constructor(
@@ -102,6 +104,12 @@ export class ServerInstance {
 
   get stderrTail(): string {
     return this.#life.process?.stderrTail ?? '';
+  }
+
+  /** What must not be shown of what it writes. */
+  get secrets(): Secrets {
+    this.#secrets ??= new Secrets(this.definition);
+    return this.#secrets;
   }
 
   /** Raw stderr of a dedicated server; undefined for others, since one lease would see what the server writes about another. */

@@ -12,9 +12,15 @@ describe('a crash', () => {
     const { pool, launcher, emitted } = setUp({ servers: { a: server } });
     const client = await RawClient.connect((await pool.getServer('a')).transport);
     launcher.last.stdin.destroy(new Error('EPIPE'));
-    expect(await rejection(client.request('tools/list'))).toMatchObject({ code: 'SERVER_EXITED' });
+    const call = client.request('tools/list');
+    expect(await outcome(call)).toBe('pending');
+    launcher.last.stderrTail = 'boom\n';
     launcher.last.exit({ exitCode: 3 });
     await client.closed;
+    expect(await rejection(call)).toMatchObject({
+      message: expect.stringMatching(/exited with code 3.*: boom$/),
+      data: { reason: 'SERVER_EXITED', exitCode: 3, stderrTail: 'boom\n' },
+    });
     expect(emitted).toContainEqual({
       event: 'server:exited',
       payload: expect.objectContaining({ exitCode: 3, unexpected: true }),
@@ -23,6 +29,27 @@ describe('a crash', () => {
     expect(pool.metrics().crashes).toBe(1);
   });
 
+  it.each(['shared', 'exclusive', 'dedicated'] as const)(
+    '[EXIT-1] answers a call with code and stderr: %s',
+    async (sharing) => {
+      const onCrash = 'close' as const;
+      const { pool, launcher } = setUp({ servers: { a: { ...server, sharing, onCrash } } }, { answer: false });
+      const client = await RawClient.connect((await pool.getServer('a')).transport);
+      const call = client.callTool('x');
+      await flush();
+      launcher.last.stderrTail = `${'x'.repeat(10_000)}\nError: boom\n    at f (file.js:1:1)\n\nNode.js v20.1.0\n`;
+      launcher.last.stdout.end();
+      await flush();
+      expect(await outcome(call)).toBe('pending');
+      launcher.last.exit({ exitCode: 1 });
+      const error = (await rejection(call)) as PoolError;
+      expect(error.message).toMatch(/exited with code 1, .*; on stderr: Error: boom$/);
+      expect(error.data).toMatchObject({ reason: 'SERVER_EXITED', exitCode: 1, signal: null });
+      expect(error.data.stderrTail).toHaveLength(8_192);
+      expect(error.data.stderrTail).toMatch(/Node\.js v20\.1\.0\n$/);
+    },
+  );
+
   it('[DEATH-1] a server that closes its stdout but lives is ended: it can never answer', async () => {
     const { pool, launcher, clock, reasons } = setUp({ servers: { a: server } }, { answer: false });
     const client = await RawClient.connect((await pool.getServer('a')).transport);
@@ -30,7 +57,7 @@ describe('a crash', () => {
     await flush();
     launcher.last.stdout.end();
     await flush();
-    await clock.advanceAndFlush(200);
+    await clock.advanceAndFlush(1_000);
     expect(await call).toMatchObject({ data: { reason: 'SERVER_EXITED', retryable: true } });
     expect(reasons()).toEqual(['broken']);
   });

@@ -5,7 +5,7 @@ import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
 import type { Answer, JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
 import { DirectRouting } from '../../src/protocol/mux/direct-routing.js';
 import type { Attachment } from '../../src/protocol/routing.js';
-import { flush, rejection } from '../helpers/until.js';
+import { flush, outcome, rejection } from '../helpers/until.js';
 import { CountingHold, Ear, ids, initializeResult, multiplexed, request, wire } from '../helpers/wire.js';
 
 const crash = new PoolError('SERVER_EXITED', 'it crashed', { exitCode: 1, signal: null });
@@ -360,13 +360,17 @@ describe('an exclusive server', () => {
     expect(ids(session.heard)).toEqual([1]);
   });
 
-  it('[CONN-3] [ROUTE-8] tells a client once that its request is lost: by send, or by an answer', async () => {
+  it('[EXIT-1] [ROUTE-8] answers a request that could not be written when it is known why, once', async () => {
     const { routing, session, stdin } = attached();
     await flush();
     stdin.destroy();
-    await rejection(routing.send(session, request(1)));
+    const sending = routing.send(session, request(1));
+    await flush();
+    expect(session.heard).toEqual([]);
     routing.fail(crash);
-    expect(ids(session.heard)).toEqual([]);
+    await sending;
+    expect(ids(session.heard)).toEqual([1]);
+    expect(session.heard).toMatchObject([{ error: { message: 'it crashed', data: { exitCode: 1 } } }]);
   });
 
   it('[GUEST-2] holds the host open while a request of a session is open, and only then', async () => {
@@ -450,12 +454,30 @@ describe('DirectRouting', () => {
     expect(routing.openRequests).toBe(0);
   });
 
-  it('[CONN-3] has no request open that could not be sent', async () => {
-    const { routing, stdin } = direct();
+  it('[CONN-3] [EXIT-1] rejects or answers what could not be written when it is known why, once', async () => {
+    const { routing, stdin, hold } = direct();
     const session = new Ear();
     routing.attach(session);
     stdin.destroy();
-    await rejection(routing.send(request(1)));
-    expect(routing.openRequests).toBe(0);
+    const sending = routing.send(request(1));
+    const note = routing.send({ jsonrpc: '2.0', method: 'notifications/x' });
+    const later = flush().then(() => routing.send(request(2)));
+    expect([await outcome(sending), await outcome(note), await outcome(later)]).toEqual(Array(3).fill('pending'));
+    expect([routing.openRequests, hold.count > 0]).toEqual([2, true]);
+    routing.fail(crash);
+    expect(await rejection(note)).toBe(crash);
+    await Promise.all([sending, later]);
+    expect(ids(session.heard)).toEqual([1, 2]);
+    expect([routing.openRequests, hold.count]).toEqual([0, 0]);
+  });
+
+  it('[CONN-3] [EXIT-1] waits for no reason once the session has ended', async () => {
+    const { routing, stdin } = direct();
+    routing.attach(new Ear());
+    stdin.destroy();
+    const note = routing.send({ jsonrpc: '2.0', method: 'notifications/x' });
+    await flush();
+    routing.detach();
+    expect(await rejection(note)).toMatchObject({ code: 'SERVER_EXITED' });
   });
 });

@@ -11,7 +11,7 @@ import { ManualClock } from '../helpers/clock.js';
 import { define } from '../helpers/definition.js';
 import { type Automatic, FakeLauncher } from '../helpers/fake-launcher.js';
 import { FakeTable } from '../helpers/fake-table.js';
-import { flush, rejection, until } from '../helpers/until.js';
+import { flush, outcome, rejection, until } from '../helpers/until.js';
 
 const cleanUp: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -296,11 +296,13 @@ describe('an end', () => {
     const deaf = await ready();
     const two = await lease(deaf.instance);
     deaf.server.stdin.destroy(new Error('EPIPE'));
-    expect(await rejection(two.client.request('tools/list'))).toMatchObject({ code: 'SERVER_EXITED' });
+    const call = two.client.request('tools/list');
     // Mostly a pipe closes because the process exits: only when that does not follow, it is broken.
+    expect(await outcome(call)).toBe('pending');
     expect(deaf.reported).toEqual(['ready']);
-    deaf.clock.advance(200);
+    deaf.clock.advance(1_000);
     await deaf.instance.ended;
+    expect(await rejection(call)).toMatchObject({ data: { reason: 'SERVER_EXITED' } });
     expect(two.client.closeCount).toBe(1);
     expect(deaf.reported).toContain('stopping broken');
   });

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import spawn from 'cross-spawn';
 import { errnoOf, PoolError } from '../../errors.js';
+import { turnsOfEventLoop } from '../../runtime/event-loop.js';
 import { noteMissingCgroup } from '../cgroup/cgroup-choice.js';
 import { forgetCgroups } from '../cgroup/cgroup-probe.js';
 import type { Watch } from '../guardian/host-guard.js';
@@ -139,7 +140,7 @@ class LocalProcess implements ServerProcess {
     this.#drained ??= Promise.race([
       Promise.all([streamEnd(this.#child.stdout), streamEnd(this.#child.stderr)]),
       // A host that was held up finds the grace over before it has read anything.
-      new Promise((resolve) => setTimeout(resolve, DRAIN_GRACE).unref()).then(readRest),
+      new Promise((resolve) => setTimeout(resolve, DRAIN_GRACE).unref()).then(() => turnsOfEventLoop(DRAIN_TURNS)),
     ]).then(() => {
       this.#destroyStreams();
       // The host may have been moved to another cgroup since the probe.
@@ -163,7 +164,7 @@ class LocalProcess implements ServerProcess {
 
   #onDead(): void {
     // Node may report an exit before it has read what the process wrote, when the exit of another child wakes it up.
-    void readRest().then(() => this.#destroyStreams());
+    void turnsOfEventLoop(DRAIN_TURNS).then(() => this.#destroyStreams());
     this.#start.cgroup?.remove();
     forgetAtExit(this.#lastResort);
     this.#watch.ended();
@@ -276,11 +277,6 @@ function identityOf(table: ProcessTable, pid: number | undefined): LocalIdentity
 /** The pipes of a child are sockets, which have unref(), although the types of its streams do not declare it. */
 function unrefStream(stream: Readable | Writable | null | undefined): void {
   if (stream && 'unref' in stream && typeof stream.unref === 'function') stream.unref();
-}
-
-/** Lets the event loop read what is in the pipes. Counted in turns, not in time, which may pass without one. */
-async function readRest(): Promise<void> {
-  for (let turn = 0; turn < DRAIN_TURNS; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 function streamEnd(stream: Readable | null | undefined): Promise<void> {

@@ -2,6 +2,7 @@ import type { PoolError } from '../../errors.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { MessageChannel } from '../channels/message-channel.js';
 import { isRequest, type JsonRpcMessage, property, type RequestId } from '../json-rpc.js';
+import { Loss } from '../loss.js';
 import { type Attachment, type Endpoint, lostRequest, type Routing } from '../routing.js';
 
 /**
@@ -14,6 +15,7 @@ export class DirectRouting implements Routing, Attachment {
   readonly #onClosed: (error: PoolError) => void;
   /** The method of each open request, by its id. */
   readonly #open = new Map<RequestId, string>();
+  readonly #loss = new Loss();
   #session: Endpoint | undefined;
   /** Whether the server has answered a request. */
   answered = false;
@@ -41,13 +43,15 @@ export class DirectRouting implements Routing, Attachment {
 
   send(message: JsonRpcMessage): Promise<void> {
     if (message.method === 'notifications/cancelled') this.#take(property(message.params, 'requestId') as RequestId);
-    if (!isRequest(message)) return this.#channel.send(message);
+    const sent = this.#channel.send(message);
+    if (!isRequest(message)) return sent.catch(async (error) => Promise.reject(await this.#loss.explain(error)));
     const { id, method } = message;
     this.#add(id, method);
-    const sent = this.#channel.send(message);
-    // The sender has the error, and waits for no answer.
-    sent.catch(() => this.#take(id));
-    return sent;
+    return sent.catch(async (error) => {
+      const reason = await this.#loss.explain(error);
+      // A request that was answered with the reason is not rejected, too.
+      if (this.#take(id)) throw reason;
+    });
   }
 
   #receive(message: JsonRpcMessage): void {
@@ -66,6 +70,7 @@ export class DirectRouting implements Routing, Attachment {
   }
 
   fail(error: PoolError): void {
+    this.#loss.set(error);
     for (const [id, method] of [...this.#open]) {
       this.#take(id);
       this.#session?.receive(lostRequest(id, method, error));
@@ -73,6 +78,7 @@ export class DirectRouting implements Routing, Attachment {
   }
 
   detach(): void {
+    this.#loss.set(undefined);
     for (const id of [...this.#open.keys()]) this.#take(id);
     this.#session = undefined;
   }
@@ -82,7 +88,10 @@ export class DirectRouting implements Routing, Attachment {
     this.#open.set(id, method);
   }
 
-  #take(id: RequestId): void {
-    if (this.#open.delete(id) && this.#open.size === 0) this.#keepAlive.drop();
+  /** False if it is not open. */
+  #take(id: RequestId): boolean {
+    if (!this.#open.delete(id)) return false;
+    if (this.#open.size === 0) this.#keepAlive.drop();
+    return true;
   }
 }

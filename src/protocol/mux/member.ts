@@ -9,8 +9,6 @@ const FEW = 64;
 /** What a member calls on the multiplexer that it belongs to. */
 export interface MemberCallbacks {
   fromSession(member: Member, message: JsonRpcMessage): Promise<void>;
-  /** A request could not be written. Its sender has the error already. */
-  giveUp(request: OpenRequest): void;
   fail(member: Member, error: PoolError): void;
   detach(member: Member): void;
 }
@@ -47,10 +45,6 @@ export class Member implements Attachment, Listener {
 
   detach(): void {
     this.#callbacks.detach(this);
-  }
-
-  giveUp(request: OpenRequest): void {
-    this.#callbacks.giveUp(request);
   }
 
   /** The newest open request with exactly this id. */

@@ -187,10 +187,6 @@ export class Multiplexer implements Routing, MemberCallbacks {
     this.#guard.runWithin(() => this.#flow.fail(member, error));
   }
 
-  giveUp(request: OpenRequest): void {
-    this.#open.finish(request);
-  }
-
   fromSession(member: Member, message: JsonRpcMessage): Promise<void> {
     return this.#sessionMessages.receive(member, message);
   }

@@ -85,7 +85,7 @@ export class RequestFlow {
     // After a fault of this library nothing is repeated: the fault might come again.
     const mayRepeat = this.#deps.sessionsStay && error.code !== 'INTERNAL_ERROR';
     const repeated = new Map<Member, OpenRequest[]>();
-    for (const request of upstream.lose()) {
+    for (const request of upstream.lose(error)) {
       request.onGone?.();
       if (request.done) continue;
       if (mayRepeat && !request.repeated && request.isRepeatable) {

@@ -1,4 +1,4 @@
-import { PoolError } from '../../errors.js';
+import type { PoolError } from '../../errors.js';
 import type { MessageChannel } from '../channels/message-channel.js';
 import {
   type Answer,
@@ -12,6 +12,7 @@ import {
   type RequestId,
   resultFor,
 } from '../json-rpc.js';
+import { isRefusal, Loss } from '../loss.js';
 import type { OpenRequest, RequestTarget } from './member.js';
 
 /** While more bytes than this wait for the server to read them, later messages wait for their turn in the backlog. */
@@ -37,13 +38,10 @@ export interface UpstreamOptions {
   readonly sessionsStay: boolean;
 }
 
-/** The requests that were sent in one tick, and share one promise of the channel. */
+/** The promise of the channel that the requests of one tick share, and that of their senders. */
 interface Batch {
   readonly sent: Promise<void> | undefined;
-  /** The promise that the senders get. */
   readonly reported: Promise<void>;
-  /** Undefined if nothing is to be done for them when they cannot be written. */
-  readonly requests: OpenRequest[] | undefined;
 }
 
 /**
@@ -60,8 +58,9 @@ export class Upstream implements RequestTarget {
   /** How many of those count as requests of sessions. */
   #counted = 0;
   #nextId = 1;
-  #batch: Batch = { sent: undefined, reported: Promise.resolve(), requests: [] };
+  #batch: Batch = { sent: undefined, reported: Promise.resolve() };
   #callbacks: UpstreamCallbacks | undefined;
+  readonly #loss = new Loss();
   /** Whether it has answered a request of a session. */
   answered = false;
   /** Called when the last open request was answered. */
@@ -151,9 +150,8 @@ export class Upstream implements RequestTarget {
   /** Sends a notification or an answer of a session. */
   send(message: JsonRpcMessage): Promise<void> {
     const sent = this.#channel.send(message);
-    if (!this.#options.sessionsStay) return sent;
-    return sent.catch((error: unknown) => {
-      if (isRefusal(error)) throw error;
+    return sent.catch(async (error: unknown) => {
+      if (!this.#options.sessionsStay || isRefusal(error)) throw await this.#loss.explain(error);
     });
   }
 
@@ -169,8 +167,8 @@ export class Upstream implements RequestTarget {
     request.upstream = this;
     request.wireId = wireId;
     this.#open.set(wireId, request);
-    if (sent !== this.#batch.sent) this.#batch = this.#watch(sent);
-    this.#batch.requests?.push(request);
+    // A request that cannot be written is lost with the process, whose end decides what happens to it.
+    if (sent !== this.#batch.sent) this.#batch = { sent, reported: sent.catch(() => {}) };
     return this.#batch.reported;
   }
 
@@ -185,7 +183,8 @@ export class Upstream implements RequestTarget {
   }
 
   /** The process is lost. Returns the requests that it has not answered, oldest first. */
-  lose(): OpenRequest[] {
+  lose(error: PoolError): OpenRequest[] {
+    this.#loss.set(error);
     const requests = [...this.#open.values()];
     const own = [...this.#own.values()];
     this.#open.clear();
@@ -222,32 +221,6 @@ export class Upstream implements RequestTarget {
     this.#own.delete(wireId);
     onAnswer?.(message);
   }
-
-  #watch(sent: Promise<void>): Batch {
-    // Where sessions stay, the end of the process decides what happens to the requests. Else their senders get the error.
-    if (this.#options.sessionsStay) return { sent, reported: sent.catch(() => {}), requests: undefined };
-    const requests: OpenRequest[] = [];
-    const giveUp = () => {
-      try {
-        for (const request of requests) {
-          this.take(request);
-          request.session.giveUp(request);
-        }
-      } catch (fault) {
-        this.fail(fault);
-      }
-    };
-    sent.catch(giveUp).finally(() => {
-      // The batch itself stays until the next one begins, which may be a long time.
-      requests.length = 0;
-    });
-    return { sent, reported: sent, requests };
-  }
-}
-
-/** Whether the error concerns only the message, while the channel can be used as before. */
-function isRefusal(error: unknown): boolean {
-  return !(error instanceof PoolError) || error.code === 'BUFFER_FULL';
 }
 
 function withProgressToken(params: unknown, progressToken: RequestId): object {
