@@ -41,8 +41,9 @@ export default defineConfig({
     pool: 'forks',
     // Tests start process trees; more workers than this make them late on small machines.
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // They end what hangs; a loaded machine is no reason to fail.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     teardownTimeout: 10_000,
     // The JSON file is what `.ci/run` counts.
     reporters: ['default', ['json', { outputFile: '.tmp/vitest.json' }], new NotShown()],
