@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 
 export interface UntilOptions {
-  /** Time until it fails, in milliseconds. Default: 10,000. */
+  /** Time until it fails, in milliseconds. Default: 60,000, which only ends what hangs. */
   readonly timeout?: number;
   /** Time between two calls of `condition`, in milliseconds. Default: 5. */
   readonly interval?: number;
@@ -16,7 +16,7 @@ type Truthy<T> = Exclude<T, undefined | null | false | 0 | ''>;
 export async function until<T>(
   what: string,
   condition: () => T | Promise<T>,
-  { timeout = 10_000, interval = 5 }: UntilOptions = {},
+  { timeout = 60_000, interval = 5 }: UntilOptions = {},
 ): Promise<Truthy<T>> {
   const end = performance.now() + timeout;
   for (;;) {
