@@ -135,6 +135,10 @@ export const requirements = {
   'START-3': 'A late event of an instance that is ending changes nothing.',
   'START-4':
     'A start runs on to its startTimeout when its caller gives up, unless another caller needs its slot: it serves the next caller or becomes idle. close() of the drop-in ends it.',
+  'TURN-1':
+    'At most limits.concurrentStarts starts are under way at once, first come, first served; a turn ends when the start is ready, has failed or was ended, or after 3 s.',
+  'TURN-2':
+    'startTimeout begins with the spawn; a start that waits for its turn is shown by status(), can be ended at once, and is not made when nothing needs it.',
   'DEATH-1':
     'An exit that the pool did not ask for is noticed at once, code 0 included: an event is emitted, the transport closes, the next call starts a new process.',
   'DEATH-2': 'Messages that a server wrote before its death are still delivered.',

@@ -228,6 +228,21 @@ describe('close()', () => {
     expect(told.slice(0, 12)).toEqual(Array(12).fill('started'));
   });
 
+  it('[STDIO-3] [TURN-1] ends transports that start in turns, and those that wait for their turn', async () => {
+    MCPServerPool.global({ limits: { concurrentStarts: 1 } });
+    const all = Array.from({ length: 6 }, () => new Watched(params('echo')));
+    const clients = await Promise.all(all.slice(0, 4).map(({ transport }) => RawClient.connect(transport)));
+    for (const client of clients) expect(await client.callTool('echo', { text: 'a' })).toBe('a');
+    const [first, second] = all.slice(4);
+    const starting = [first, second].map((watched) => fails(watched?.transport.start() ?? Promise.resolve()));
+    expect(pool().status().startsWaiting).toBe(1);
+    await Promise.all(all.map(({ transport }) => transport.close()));
+    for (const failed of starting) expect((await failed).code).toBe('ACQUIRE_ABORTED');
+    expect(clients.map(({ closeCount }) => closeCount)).toEqual([1, 1, 1, 1]);
+    expect([first?.closes, second?.closes]).toEqual([1, 1]);
+    expect(pool().status()).toMatchObject({ servers: {}, processes: 0, startsWaiting: 0 });
+  });
+
   it('[STDIO-3] [START-4] during the start ends that', async () => {
     const watched = new Watched(params('never-answers'));
     const starting = fails(watched.transport.start());

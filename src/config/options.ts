@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { cleanupFields } from './call-options.js';
 import { containmentFields, type ResolvedContainment } from './containment-options.js';
 import {
@@ -163,6 +164,12 @@ export const limitFields = {
   maxProcesses: count(15, 1, 'unlimited'),
   /** The same for each server. Default: `Infinity`. */
   maxProcessesPerServer: count(Infinity, 1, 'unlimited'),
+  /**
+   * Most starts that are under way at once; others wait for their turn, first come, first served. A start has its turn until
+   * it is ready or has failed, but at most 3 s; its `startTimeout` begins with its spawn. `Infinity`: no cap. Default: two for
+   * each core (`os.availableParallelism()`), at least 4.
+   */
+  concurrentStarts: count(Math.max(4, availableParallelism() * 2), 1, 'unlimited'),
   /** Not supported yet: `NOT_SUPPORTED`. */
   memoryLimitMB: later('memory limits come with the resource monitor'),
 };

@@ -24,6 +24,7 @@ import { Breakers } from './supervision/breakers.js';
 import { CrashRecovery } from './supervision/crash-recovery.js';
 import { InstanceSupervisor } from './supervision/instance-supervisor.js';
 import { RollingReplacement } from './supervision/rolling-replacement.js';
+import { StartTurns } from './supervision/start-turns.js';
 
 /** Second argument of `new MCPServerPool()`: for tests, and for servers that are not child processes of this host. */
 export interface PoolDependencies {
@@ -63,7 +64,8 @@ export function assemble(
   const leaseEvents = new LeaseEvents(emitter, metrics);
   const leases = new LeaseManager(fleet, dueTimes, leaseEvents, options.leakDetection);
   const breakers = new Breakers(clock, emitter);
-  const common = { clock, keepAlive, dueTimes, emitter, metrics, fleet, leases, leaseEvents, breakers };
+  const turns = new StartTurns(options.limits.concurrentStarts, clock, dueTimes);
+  const common = { clock, keepAlive, dueTimes, emitter, metrics, fleet, leases, leaseEvents, breakers, turns };
   const recovery = new CrashRecovery(common);
   const supervisor = new InstanceSupervisor({ ...common, recovery, context });
   const queue = new AcquireQueue({ ...common, events: leaseEvents });

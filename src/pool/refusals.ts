@@ -51,20 +51,28 @@ interface Caller extends LeaseScope {
 export interface WaitedFor {
   /** Data of the start that was on the way for it; undefined without one. */
   readonly starting: PoolErrorData | undefined;
+  /** `limits.concurrentStarts`, if that start waits for its turn; undefined otherwise. */
+  readonly turnLimit: number | undefined;
   /** The limit that kept it waiting; undefined without one. */
   readonly limit: Limit | undefined;
 }
 
 /** The error of a caller that got no server in time: what it waited for, and what would have helped. */
 export function acquireTimeout(caller: Caller, entry: OpenEntry, after: number, waitedFor: WaitedFor): PoolError {
-  const { starting } = waitedFor;
+  const { starting, turnLimit } = waitedFor;
   const { name } = entry;
-  const data = { ...starting, name, after, phase: starting ? ('start' as const) : ('queue' as const) };
+  const isStart = starting !== undefined && turnLimit === undefined;
+  const data = { ...starting, name, after, phase: isStart ? ('start' as const) : ('queue' as const) };
   const message = `getServer('${name}') got no server within ${after} ms: ${whyNoServer(entry, waitedFor)}`;
   return new PoolError('ACQUIRE_TIMEOUT', message, data, failureFor(caller, entry));
 }
 
-function whyNoServer({ definition: { maxInstances, sharing } }: OpenEntry, { starting, limit }: WaitedFor): string {
+function whyNoServer(
+  { definition: { maxInstances, sharing } }: OpenEntry,
+  { starting, turnLimit, limit }: WaitedFor,
+): string {
+  if (turnLimit !== undefined)
+    return `its start still waited for its turn, since ${turnLimit} starts (limits.concurrentStarts) were under way; raise timeout (acquireTimeout) or limits.concurrentStarts, or start fewer servers at once`;
   if (starting)
     return 'its server is still starting, and goes on with that up to its startTimeout: call again; or raise timeout (acquireTimeout), or start it before with warm() or minIdle';
   if (limit === 'maxProcesses')

@@ -6,6 +6,7 @@ import type { AcquireQueue } from './acquire/acquire-queue.js';
 import type { Fleet } from './instances/fleet.js';
 import type { PooledInstance } from './instances/pooled-instance.js';
 import type { LeaseManager } from './leases/lease-manager.js';
+import type { StartTurns } from './supervision/start-turns.js';
 
 /** One process tree, as `status()` shows it. */
 export interface InstanceStatus {
@@ -14,6 +15,8 @@ export interface InstanceStatus {
   /** Pid of the process that was spawned; undefined while none was. */
   readonly pid: number | undefined;
   readonly state: ServerState;
+  /** Whether it waits for its turn to be spawned (`limits.concurrentStarts`). */
+  readonly waitsForTurn: boolean;
   /** Number of leases on it now. */
   readonly leases: number;
   /** The tenant for which it was started. */
@@ -62,6 +65,8 @@ export interface PoolStatus {
   readonly leases: number;
   /** Number of callers that wait. */
   readonly waiting: number;
+  /** Number of starts that wait for their turn (`limits.concurrentStarts`). They have slots, but no process yet. */
+  readonly startsWaiting: number;
   /** By name. */
   readonly servers: Readonly<Record<string, ServerStatus>>;
   /**
@@ -75,11 +80,12 @@ export interface StatusDeps {
   readonly fleet: Fleet;
   readonly leases: LeaseManager;
   readonly queue: AcquireQueue;
+  readonly turns: StartTurns;
 }
 
 export function statusOf(
   state: PoolStatus['state'],
-  { fleet, leases, queue }: StatusDeps,
+  { fleet, leases, queue, turns }: StatusDeps,
   containment: ContainmentStatus | undefined,
 ): PoolStatus {
   const servers = [...fleet.entries.values()].map((entry): [string, ServerStatus] => [
@@ -88,7 +94,7 @@ export function statusOf(
       defined: entry.definition !== undefined,
       sharing: entry.definition?.sharing,
       maxInstances: entry.definition?.maxInstances ?? 0,
-      instances: [...entry.instances].map(instanceStatus),
+      instances: [...entry.instances].map((instance) => instanceStatus(instance, turns)),
       idle: entry.idleCount,
       waiting: queue.countOf(entry.name),
       lastFailure: entry.lastFailure?.error.message,
@@ -101,12 +107,14 @@ export function statusOf(
     idle: fleet.idleCount,
     leases: leases.size,
     waiting: queue.size,
+    startsWaiting: turns.waiting,
     servers: Object.fromEntries(servers),
     containment,
   };
 }
 
-function instanceStatus(instance: PooledInstance): InstanceStatus {
+function instanceStatus(instance: PooledInstance, turns: StartTurns): InstanceStatus {
   const { id, pid, state, leases, tenant, startedAt, uses, openRequests, skippedLines, containment } = instance;
-  return { id, pid, state, leases, tenant, startedAt, uses, openRequests, skippedLines, containment };
+  const waitsForTurn = turns.isWaiting(instance);
+  return { id, pid, state, waitsForTurn, leases, tenant, startedAt, uses, openRequests, skippedLines, containment };
 }

@@ -25,8 +25,8 @@ export class ServerInstance {
   definition: ResolvedDefinition;
   readonly tenant: string | undefined;
   readonly owner: string | undefined;
-  /** When it was made, in ms since the epoch. */
-  readonly startedAt = Date.now();
+  /** When it was spawned, or, until then, when it was made; in ms since the epoch. */
+  startedAt = Date.now();
   /** Whether leases stay when its process ends unexpectedly. */
   readonly leasesStay: boolean;
   /** Clock time from which it may not be leased again (`maxLifetime`). Set when it is ready: a slow start must not use it up. */
@@ -144,6 +144,7 @@ export class ServerInstance {
   start(): void {
     const { launcherFor, registry, clock, keepAlive, writeBudget } = this.context;
     const { definition } = this;
+    this.startedAt = Date.now();
     let process: ServerProcess;
     try {
       process = launcherFor(definition).launch(definition, {

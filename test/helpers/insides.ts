@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { PoolParts } from '../../src/pool/assemble.js';
 import type { PooledInstance } from '../../src/pool/instances/pooled-instance.js';
-import type { LeaseClass, ServerEntry } from '../../src/pool/instances/server-entry.js';
+import { isOpen, type LeaseClass, type ServerEntry } from '../../src/pool/instances/server-entry.js';
 
 /**
  * Counts anew what the parts of a pool keep counts and lists of, between two operations. A count that has gone wrong shows
@@ -40,8 +40,19 @@ export function assertInsides(parts: PoolParts): void {
     fleet.withMinimum,
     entries.filter(({ definition }) => (definition?.minIdle ?? 0) > 0),
   );
+  assertTurns(parts, instances);
   equal('callers', queue.size, sum(classes.map(({ waiting }) => waiting)));
   equal('callers without a start', queue.uncovered, sum(classes.map((one) => queue.classOf(one)?.uncovered ?? 0)));
+}
+
+/** Starts take turns: no more than allowed at once, none without need, and none that waits while there is a turn. */
+function assertTurns({ fleet, turns }: PoolParts, instances: readonly PooledInstance[]): void {
+  const inLine = instances.filter((one) => turns.isWaiting(one));
+  equal('starts that wait for their turn', turns.waiting, inLine.length);
+  expect(inLine.every(({ state, wasLaunched }) => state === 'starting' && !wasLaunched)).toBe(true);
+  const underWay = instances.filter(({ state, wasLaunched }) => state === 'starting' && wasLaunched);
+  expect(turns.taken, 'turns').toBeLessThanOrEqual(Math.min(turns.limit, underWay.length));
+  if (fleet.isOpen) expect(turns.isFree, 'a turn for a start that waits').toBe(false);
 }
 
 function assertEntry({ fleet, queue }: PoolParts, entry: ServerEntry): void {
@@ -66,8 +77,12 @@ function assertEntry({ fleet, queue }: PoolParts, entry: ServerEntry): void {
   expect(entry.definition !== undefined || instances.length > 0).toBe(true);
 }
 
-function assertClass({ fleet, queue, matcher, clock }: PoolParts, leaseClass: LeaseClass): void {
+function assertClass({ fleet, queue, matcher, clock, supervisor }: PoolParts, leaseClass: LeaseClass): void {
   const { instances, idle, shared, starts } = leaseClass;
+  // A start without a process delays others, so each is needed. A spare one may be: it was asked for.
+  const needless = leaseClass.surplusStarts.filter((one) => !one.wasLaunched && !supervisor.isSpare(one));
+  const minIdle = leaseClass.entry.definition?.minIdle ?? 0;
+  if (fleet.isOpen && isOpen(leaseClass.entry)) expect(needless.length, 'needless starts').toBeLessThanOrEqual(minIdle);
   const listed = [...idle, ...shared, ...starts];
   equal('each instance is in one list, once', new Set(listed).size, listed.length);
   expect(listed.every((instance) => instances.has(instance) && fleet.classOf(instance) === leaseClass)).toBe(true);

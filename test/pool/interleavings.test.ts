@@ -39,6 +39,9 @@ interface Call {
 
 /** `a` and `b` are exclusive, `s` is shared. */
 type ServerName = 'a' | 'b' | 's';
+/** One turn for all starts, fewer turns than processes, and as many. */
+const concurrentStarts = fc.constantFrom(1, 2, MAX_PROCESSES);
+
 const serverName = fc.constantFrom<ServerName>('a', 'b', 's');
 
 type Step =
@@ -122,7 +125,14 @@ const simpleStep: fc.Arbitrary<Step> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ do: fc.constant('forget' as const), tenant: fc.constantFrom('t' as const, 'u' as const) }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.integer({ min: 1, max: 1_000 }) }) },
+  {
+    weight: 1,
+    // 3 s: the turn of a start is over.
+    arbitrary: fc.record({
+      do: fc.constant('advance' as const),
+      ms: fc.oneof(fc.integer({ min: 1, max: 1_000 }), fc.constant(3_000)),
+    }),
+  },
 );
 
 /** What a listener does. A shutdown ends the world, so it is rare. */
@@ -161,19 +171,8 @@ class World {
   readonly limits = { a: MAX_INSTANCES, b: MAX_INSTANCES, s: MAX_INSTANCES };
   /** Of the definitions now. */
   readonly args: Record<ServerName, readonly string[]> = { a: [], b: [], s: [] };
-  readonly pool = new MCPServerPool(
-    {
-      servers: {
-        a: { command: 'fake-a', maxInstances: MAX_INSTANCES, idleTimeout: 500 },
-        b: { command: 'fake-b', maxInstances: MAX_INSTANCES, startTimeout: 700, minIdle: 1 },
-        s: { ...SHARED, command: 'fake-s', maxInstances: MAX_INSTANCES, startTimeout: 900 },
-      },
-      limits: { maxProcesses: MAX_PROCESSES },
-    },
-    { clock: this.clock, launcher: this.launcher },
-  );
-
-  readonly parts = parts.pop() as PoolParts;
+  readonly pool: MCPServerPool;
+  readonly parts: PoolParts;
 
   get pending(): Call[] {
     return this.calls.filter(({ lease, error }) => lease === undefined && error === undefined);
@@ -183,7 +182,15 @@ class World {
     return this.calls.filter(({ lease }) => lease !== undefined && !this.over.has(lease.id));
   }
 
-  constructor() {
+  constructor(concurrentStarts: number) {
+    const servers = {
+      a: { command: 'fake-a', maxInstances: MAX_INSTANCES, idleTimeout: 500 },
+      b: { command: 'fake-b', maxInstances: MAX_INSTANCES, startTimeout: 700, minIdle: 1 },
+      s: { ...SHARED, command: 'fake-s', maxInstances: MAX_INSTANCES, startTimeout: 900 },
+    };
+    const limits = { maxProcesses: MAX_PROCESSES, concurrentStarts };
+    this.pool = new MCPServerPool({ servers, limits }, { clock: this.clock, launcher: this.launcher });
+    this.parts = parts.pop() as PoolParts;
     this.pool.on('lease:released', ({ leaseId }) => this.over.add(leaseId));
     // [EVENT-4] Nothing that a listener sees is half-done.
     for (const event of EVERY_EVENT) this.pool.on(event, () => this.#look());
@@ -404,10 +411,10 @@ const RUNS = propertyRuns(1_500);
 vi.setConfig({ testTimeout: RUNS.testTimeout });
 
 describe('a pool under any interleaving', () => {
-  it('[BUDGET-1] [QUEUE-1] [QUEUE-2] keeps its caps, serves in order of arrival, and loses nobody', async () => {
+  it('[BUDGET-1] [QUEUE-1] [QUEUE-2] [TURN-1] [START-4] keeps its caps, serves in order of arrival, and loses nobody', async () => {
     await assertWithin(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
-        const world = new World();
+      fc.asyncProperty(concurrentStarts, fc.array(step, { minLength: 5, maxLength: 60 }), async (turns, steps) => {
+        const world = new World(turns);
         try {
           for (const next of steps) await world.take(next);
           await world.settle();
@@ -420,7 +427,7 @@ describe('a pool under any interleaving', () => {
   });
 
   it('[QUEUE-1] serves 50 callers on a cold definition in order of arrival with at most 3 processes', async () => {
-    const world = new World();
+    const world = new World(MAX_PROCESSES);
     const steps = Array.from(
       { length: 50 },
       (): Step => ({ do: 'acquire', server: 'a', tenant: 't', timeout: 60_000 }),

@@ -51,7 +51,7 @@ function documentedOptions(heading = 'Options', page = reference): Map<string, s
 }
 
 /** For options whose default says nothing of what they take. */
-const VALUES: Readonly<Record<string, string>> = { command: 'node', onCrash: 'close' };
+const VALUES: Readonly<Record<string, unknown>> = { command: 'node', onCrash: 'close', 'limits.concurrentStarts': 4 };
 
 /** Options of a pool with one server, `name` being a path as in the reference. */
 function withOption(name: string, value: unknown): PoolOptions | SingleServerOptions {
@@ -101,6 +101,7 @@ describe('README and reference', () => {
       .set('command', undefined)
       .set('defaults', {})
       .set('onCrash', undefined)
+      .set('limits.concurrentStarts', undefined)
       .set('restart', {})
       .set('guardian', {})
       .set('markers', {})

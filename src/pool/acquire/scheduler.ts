@@ -12,11 +12,13 @@ import type { LeaseClass, OpenEntry } from '../instances/server-entry.js';
 import type { Lease, LeaseCallbacks, LeaseDeps } from '../leases/lease.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
-import { aborted, acquireTimeout, poolClosed, queueFull } from '../refusals.js';
+import { aborted, poolClosed, queueFull } from '../refusals.js';
 import type { CrashRecovery } from '../supervision/crash-recovery.js';
+import type { StartTurns } from '../supervision/start-turns.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import { InstanceChanges, type InstanceChangesDeps } from './instance-changes.js';
 import type { Match, Matcher } from './matcher.js';
+import { WaitReasons } from './wait-reasons.js';
 import type { GiveUpReason, LeaseRequest, Waiter } from './waiter.js';
 
 export interface SchedulerDeps extends InstanceChangesDeps {
@@ -28,6 +30,7 @@ export interface SchedulerDeps extends InstanceChangesDeps {
   readonly queue: AcquireQueue;
   readonly matcher: Matcher;
   readonly recovery: CrashRecovery;
+  readonly turns: StartTurns;
 }
 
 /**
@@ -40,6 +43,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   /** Observes the instances that are started here. */
   readonly #changes: InstanceChanges;
   readonly #leaseDeps: LeaseDeps;
+  readonly #waitReasons: WaitReasons;
   readonly #onGiveUp = (waiter: Waiter, why: GiveUpReason) => this.run(() => this.#gaveUp(waiter, why));
   /** Callers that came in this operation. Those that still wait at its end are announced. */
   readonly #newcomers: Waiter[] = [];
@@ -49,6 +53,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   constructor(deps: SchedulerDeps) {
     this.#deps = deps;
     this.#changes = new InstanceChanges(this, deps);
+    this.#waitReasons = new WaitReasons(deps);
     const { clock, dueTimes } = deps;
     this.#timer = new DueTimer(clock, dueTimes, () => this.run(() => dueTimes.run(clock.now())));
     this.#leaseDeps = { keepAlive: deps.keepAlive, clock, callbacks: this };
@@ -132,16 +137,14 @@ export class Scheduler implements Operations, LeaseCallbacks {
   }
 
   #gaveUp(waiter: Waiter, why: GiveUpReason): void {
-    const { fleet, matcher, queue } = this.#deps;
+    const { fleet, queue } = this.#deps;
     const entry = fleet.openEntry(waiter);
     if (waiter.queuedIn === undefined || entry === undefined) return;
     const after = queue.waited(waiter);
     if (why !== 'timeout') {
       return this.reject(waiter, aborted(waiter, after, 'its signal was aborted', why.abortedBy));
     }
-    const limit = matcher.limitOf(waiter);
-    const starting = limit === undefined ? waiter.queuedIn.leaseClass.starts[0]?.errorData() : undefined;
-    this.reject(waiter, acquireTimeout(waiter, entry, after, { starting, limit }));
+    this.reject(waiter, this.#waitReasons.timeout(waiter, entry, after));
   }
 
   // Leases.
@@ -232,21 +235,27 @@ export class Scheduler implements Operations, LeaseCallbacks {
   }
 
   #settle(): void {
-    const { fleet, queue, recovery, starts } = this.#deps;
-    do {
-      if (queue.size > 0 || recovery.isPending || this.#newcomers.length > 0) this.#serveAll();
-      if (queue.size > 0 || !fleet.isOpen) return;
-      // No caller waits, so the changes need no search.
-      while (fleet.takeChange()) {}
-      if (fleet.withMinimum.size > 0) starts.fillMinimum(this.#changes);
-      // A launcher may have called getServer().
-    } while (queue.size > 0);
+    const { fleet, queue, recovery, starts, turns } = this.#deps;
+    for (;;) {
+      if (queue.size > 0 || recovery.isPending || turns.isFree || this.#newcomers.length > 0) this.#serveAll();
+      if (!fleet.isOpen) return;
+      if (queue.size === 0) {
+        // No caller waits, so the changes need no search.
+        while (fleet.takeChange()) {}
+        if (fleet.withMinimum.size > 0) starts.fillMinimum(this.#changes);
+        // A launcher may have called getServer().
+        if (queue.size > 0) continue;
+      }
+      // A start that was ended for a caller, or refused, has given its turn back.
+      if (!turns.isFree) return;
+    }
   }
 
   #serveAll(): void {
     const { clock, fleet, leases, matcher, queue, recovery, starts } = this.#deps;
     for (;;) {
       if (recovery.isPending) for (const successor of recovery.takeLaunchable()) starts.launchSuccessor(successor);
+      if (fleet.isOpen) starts.spawnInTurn();
       if (queue.size === 0 || !fleet.isOpen) break;
       matcher.begin();
       for (let match = matcher.next(); match !== undefined; match = matcher.next()) this.#act(match);
@@ -259,7 +268,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
         leases.reclaim(lease, now, `${silence} while a caller waited; get another with getServer()`);
       }
     }
-    for (const waiter of this.#newcomers) if (waiter.queuedIn) this.#announce(waiter);
+    for (const waiter of this.#newcomers) if (waiter.queuedIn) this.#waitReasons.announce(waiter);
     // pop() keeps the memory of the array, `length = 0` gives it up: with thousands of callers, a call costs what it allocates.
     while (this.#newcomers.pop()) {}
   }
@@ -270,8 +279,9 @@ export class Scheduler implements Operations, LeaseCallbacks {
       case 'reuse': {
         const leaseClass = waiter.queuedIn?.leaseClass;
         const lease = leaseClass && this.#lend(leaseClass, waiter, waiter.stack);
-        if (lease) queue.serve(waiter, lease);
-        return;
+        if (leaseClass === undefined || lease === undefined) return;
+        queue.serve(waiter, lease);
+        return starts.endUnneeded(leaseClass);
       }
       case 'spawn':
         try {
@@ -284,17 +294,5 @@ export class Scheduler implements Operations, LeaseCallbacks {
       case 'refuse':
         return this.reject(waiter, decision.error);
     }
-  }
-
-  /** Emits the events of a caller that has to wait. */
-  #announce(waiter: Waiter): void {
-    const { fleet, leaseEvents, matcher, queue } = this.#deps;
-    const { name } = waiter;
-    waiter.announced = true;
-    leaseEvents.waiting(waiter, queue.size);
-    const limit = matcher.limitOf(waiter);
-    if (limit === undefined) return;
-    const maxInstances = fleet.entries.get(name)?.definition?.maxInstances ?? 0;
-    leaseEvents.limitReached({ name, limit, value: limit === 'maxInstances' ? maxInstances : fleet.slots.limit });
   }
 }

@@ -8,6 +8,7 @@ import { type LeaseScope, reuseKey, SPARE } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import { isOpen, type LeaseClass, type OpenEntry, startsNeeded } from '../instances/server-entry.js';
 import type { InstanceSupervisor } from '../supervision/instance-supervisor.js';
+import type { StartTurns } from '../supervision/start-turns.js';
 import type { AcquireQueue } from './acquire-queue.js';
 
 /** Spare instances that live shorter are started with the pauses of those that fail, ms. */
@@ -19,6 +20,7 @@ export interface StartsDeps {
   readonly fleet: Fleet;
   readonly queue: AcquireQueue;
   readonly supervisor: InstanceSupervisor;
+  readonly turns: StartTurns;
 }
 
 /** Makes the starts of a pool: for callers, for `minIdle`, for successors. Handles starts that fail or are not needed. */
@@ -32,7 +34,7 @@ export class Starts {
   }
 
   /**
-   * Starts an instance for a caller.
+   * Starts an instance for a caller. It may wait for its turn.
    * @throws PoolError when it was refused at once
    */
   start(entry: OpenEntry, scope: LeaseScope, observer: InstanceObserver<PooledInstance>): void {
@@ -40,7 +42,7 @@ export class Starts {
     supervisor.launch(supervisor.admit(entry, scope, observer));
   }
 
-  /** Starts an instance that no caller asked for; undefined when it was refused at once. */
+  /** Starts an instance that no caller asked for; undefined when it was refused at once. It may wait for its turn. */
   startSpare(
     entry: OpenEntry,
     scope: LeaseScope,
@@ -58,16 +60,15 @@ export class Starts {
     }
   }
 
-  /** Launches a successor. When it is refused at once, the callers that wait for it are rejected. */
+  /** Launches a successor. */
   launchSuccessor(instance: PooledInstance): void {
-    const { fleet, supervisor } = this.#deps;
-    const leaseClass = fleet.classOf(instance);
-    const { seats } = instance;
-    try {
-      supervisor.launch(instance);
-    } catch (error) {
-      if (leaseClass) this.#rejectOldest(leaseClass, seats, error as PoolError);
-    }
+    if (this.#deps.turns.take(instance)) this.#spawn(instance);
+  }
+
+  /** Spawns the starts that have waited for their turn, as many as there are turns. */
+  spawnInTurn(): void {
+    const { turns } = this.#deps;
+    for (let instance = turns.next(); instance !== undefined; instance = turns.next()) this.#spawn(instance);
   }
 
   /** Starts the instances that `minIdle` asks for. Only called when no caller waits, since callers come first. */
@@ -125,6 +126,20 @@ export class Starts {
     for (const leaseClass of [...this.#deps.fleet.starting]) {
       if (leaseClass.entry.definition?.reuse !== 'owner') continue;
       for (const start of leaseClass.freeStarts) if (start.owner === owner) void start.stop('unwanted');
+    }
+  }
+
+  /** When the start is refused at once, the callers that wait for it are rejected. */
+  #spawn(instance: PooledInstance): void {
+    const { fleet, supervisor } = this.#deps;
+    const leaseClass = fleet.classOf(instance);
+    const { seats } = instance;
+    try {
+      supervisor.spawn(instance);
+    } catch (error) {
+      if (leaseClass === undefined) return;
+      this.#rejectOldest(leaseClass, seats, error as PoolError);
+      if (supervisor.isSpare(instance)) this.#spareFailed(leaseClass.entry);
     }
   }
 

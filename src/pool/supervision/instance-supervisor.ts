@@ -14,6 +14,7 @@ import type { PoolMetrics } from '../metrics.js';
 import { poolClosed, undeclared } from '../refusals.js';
 import type { Breakers } from './breakers.js';
 import type { CrashRecovery } from './crash-recovery.js';
+import type { StartTurns } from './start-turns.js';
 
 export interface InstanceSupervisorDeps {
   readonly clock: Clock;
@@ -21,6 +22,7 @@ export interface InstanceSupervisorDeps {
   readonly breakers: Breakers;
   readonly leases: LeaseManager;
   readonly recovery: CrashRecovery;
+  readonly turns: StartTurns;
   readonly metrics: PoolMetrics;
   readonly emitter: PoolEmitter;
   readonly context: InstanceContext;
@@ -40,7 +42,7 @@ export class InstanceSupervisor {
   }
 
   /**
-   * Takes a slot for an instance, if its breaker allows a start. To be launched at once.
+   * Takes a slot for an instance, if its breaker allows a start. To be launched in this tick.
    * @param observer is called for it, and for its successors
    * @throws PoolError `BREAKER_OPEN`, `POOL_CLOSED`
    */
@@ -68,14 +70,23 @@ export class InstanceSupervisor {
   }
 
   /**
-   * Spawns and registers the process, in this tick.
-   * @throws PoolError when nothing can be spawned; then the slot is free again
+   * Spawns the process if it is its turn; otherwise it is spawned when its turn comes.
+   * @throws PoolError as {@link spawn}
    */
   launch(instance: PooledInstance): void {
-    const { emitter, fleet, leases, metrics, recovery } = this.#deps;
+    if (this.#deps.turns.take(instance)) this.spawn(instance);
+  }
+
+  /**
+   * Spawns and registers the process, in this tick. It must have its turn.
+   * @throws PoolError when nothing can be spawned; then the slot is free again
+   */
+  spawn(instance: PooledInstance): void {
+    const { emitter, fleet, leases, metrics, recovery, turns } = this.#deps;
     try {
       instance.start();
     } catch (error) {
+      turns.giveBack(instance);
       recovery.lost(instance, error as PoolError);
       this.#reportFailure(instance, error as PoolError);
       fleet.remove(instance);
@@ -89,7 +100,8 @@ export class InstanceSupervisor {
 
   /** An instance is ready: it gets the leases of the one that it replaces. */
   ready(instance: PooledInstance): void {
-    const { breakers, emitter, fleet, recovery } = this.#deps;
+    const { breakers, emitter, fleet, recovery, turns } = this.#deps;
+    turns.giveBack(instance);
     fleet.startSucceeded(instance);
     breakers.ready(instance);
     const emitMoves = recovery.takeOver(instance);
@@ -98,12 +110,14 @@ export class InstanceSupervisor {
   }
 
   startFailed(instance: PooledInstance, error: PoolError): void {
+    this.#deps.turns.giveBack(instance);
     this.#deps.fleet.removeStart(instance);
     this.#reportFailure(instance, error);
   }
 
   stopping(instance: PooledInstance, reason: EndReason): void {
-    const { breakers, emitter, fleet, metrics } = this.#deps;
+    const { breakers, emitter, fleet, metrics, turns } = this.#deps;
+    turns.giveBack(instance);
     // A failed start keeps its seats until its failure is reported, so that its callers get the error and not another start.
     if (END_MEANING[reason].asked) {
       breakers.ending(instance);
@@ -111,7 +125,8 @@ export class InstanceSupervisor {
     }
     fleet.markEnding(instance);
     if (reason === 'evicted') metrics.evicted += 1;
-    emitter.emit('server:stopping', { ...serverEvent(instance), reason });
+    // Without a process it had no `server:starting` either.
+    if (instance.wasLaunched) emitter.emit('server:stopping', { ...serverEvent(instance), reason });
   }
 
   exited(instance: PooledInstance, { exitCode, signal, outOfMemory }: ExitInfo, unexpected: boolean): void {
@@ -136,7 +151,6 @@ export class InstanceSupervisor {
     const { emitter, fleet, leases, metrics } = this.#deps;
     fleet.remove(instance);
     leases.forget(instance);
-    // An instance without a process had no `server:starting` either.
     if (!instance.wasLaunched) return;
     metrics.stopped += 1;
     emitter.emit('server:stopped', { ...serverEvent(instance), reason: instance.endReason, report });

@@ -10,6 +10,7 @@ import type { OpenEntry } from '../instances/server-entry.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import type { CrashRecovery } from './crash-recovery.js';
 import type { InstanceSupervisor } from './instance-supervisor.js';
+import type { StartTurns } from './start-turns.js';
 
 /** Longest time that a shared instance gets to finish its requests when it is replaced, in ms. The host may allow less. */
 const REPLACEMENT_TIMEOUT = 30_000;
@@ -22,6 +23,7 @@ export interface RollingReplacementDeps {
   readonly leases: LeaseManager;
   readonly recovery: CrashRecovery;
   readonly supervisor: InstanceSupervisor;
+  readonly turns: StartTurns;
 }
 
 /** An instance that is being replaced. */
@@ -50,9 +52,10 @@ export class RollingReplacement {
    * @throws PoolError the error because of which an instance that was to take over shared leases could not be started
    */
   async retire(instances: readonly PooledInstance[], reason: EndReason, timeout: number): Promise<void> {
-    const { clock, operations, recovery } = this.#deps;
-    // A process that has just been started as a replacement need not be restarted.
-    const isFresh = (instance: PooledInstance) => instance.pid !== undefined && recovery.isSuccessor(instance);
+    const { clock, operations, recovery, turns } = this.#deps;
+    // A process that has just been started as a replacement need not be restarted, nor a start that waits for its turn.
+    const isFresh = (instance: PooledInstance) =>
+      turns.isWaiting(instance) || (instance.pid !== undefined && recovery.isSuccessor(instance));
     const old = instances.filter((instance) => reason !== 'restart' || !isFresh(instance));
     const ends = operations.run(() => {
       for (const instance of old) this.#deps.fleet.retire(instance, reason);
