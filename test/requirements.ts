@@ -267,6 +267,14 @@ export const requirements = {
   'MARK-8': 'Without a usable shell servers start, too, with the mark of the environment alone.',
   'MARK-10':
     'The sweep of an outer pool also ends processes that carry only marks of inner pools; a value that a server writes into its own variable makes the sweep end no other process.',
+  'MARK-11':
+    'A mark says something of the process that has it and of what descends from it, and of no other process in its group or session; what is older than a server is never ended with it.',
+  'MARK-12':
+    'A limit counts only for a process that is wholly of the user of the host, or of a user that can read the key of the server, in the pid namespace and of the login of the host.',
+  'MARK-13':
+    'A mark in an environment counts only with the key of its instance, which other users cannot read and a server cannot compute for another instance.',
+  'MARK-14':
+    'Inner hosts are learnt only from processes with the key of the server, and hold only for processes of the same user as those and as the inner host.',
   'INIT-1':
     'Where process 1 is not an init, trees are ended from their leaves upward, so that 200 npx starts and ends leave no zombie; zombies after a crash are counted, with the reason.',
   'INIT-2': 'A pool in a container without an init reports it once, with what to do.',

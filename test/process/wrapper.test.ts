@@ -75,7 +75,7 @@ describe('the wrapper', () => {
       expect(containedStart(MARKED, request, { ...PLACE, findShell: () => shell })).toEqual({
         file: '/bin/true',
         args: ['a'],
-        env: { A: '1', [MARK_VARIABLE]: expect.stringMatching(`${hostMark().text}.[0-9]+$`) },
+        env: { A: '1', [MARK_VARIABLE]: expect.stringMatching(`${hostMark().id}.[0-9]+.[0-9a-f]{32}$`) },
         containment: 'markers',
         markers: { environment: true, rlimit: false },
         mark: { host: hostMark(), instance: expect.any(Number) },
@@ -152,7 +152,7 @@ describe('a server behind the wrapper', () => {
       expect(await server.callTool('pid')).toBe(server.pid);
       expect(readProcess(server.pid)).toMatchObject({ group: server.pid, session: server.pid, command: 'node' });
       const { [MARK_VARIABLE]: mark, ...rest } = environmentOf(server.pid);
-      expect(mark).toMatch(/^[0-9a-f]{32}\.[1-9][0-9]*$/);
+      expect(mark).toMatch(/^[0-9a-f]{32}\.[1-9][0-9]*\.[0-9a-f]{32}$/);
       expect(rest).toEqual(env);
       const soft = /^Max file locks +(\S+)/m.exec(readFileSync(`/proc/${server.pid}/limits`, 'latin1'))?.[1];
       expect(soft).toMatch(markers.rlimit ? /^\d{10,19}$/ : /^unlimited$/);

@@ -33,7 +33,7 @@ export class HostCgroup {
 
   constructor(parent: string, mark: HostMark) {
     this.#parent = parent;
-    this.folder = join(parent, `${PREFIX}${mark.text}`);
+    this.folder = join(parent, `${PREFIX}${mark.id}`);
   }
 
   /**
@@ -115,7 +115,7 @@ export function removeHostCgroup(folder: string, mark: HostMark): boolean {
  * it could name a link, an ordinary folder of that name, or the cgroup of another host.
  */
 export function isCgroupOf(folder: string, mark: HostMark): boolean {
-  if (!isAbsolute(folder) || normalize(folder) !== folder || basename(folder) !== `${PREFIX}${mark.text}`) return false;
+  if (!isAbsolute(folder) || normalize(folder) !== folder || basename(folder) !== `${PREFIX}${mark.id}`) return false;
   const stat = lstatSync(folder, { throwIfNoEntry: false });
   return stat?.isDirectory() === true && statfsSync(folder).type === CGROUP2;
 }

@@ -47,11 +47,11 @@ export async function reapDeadHosts(
 }
 
 /** Whether the host of a mark lives; undefined when no ledger mentions it. */
-export function hostLives({ text, number }: MarkedHost, folders: readonly string[], { table }: Platform) {
+export function hostLives({ id, number }: MarkedHost, folders: readonly string[], { table }: Platform) {
   const scope = pidScope();
   for (const { record } of folders.flatMap((folder) => readLedgers(folder))) {
     const { mark } = record;
-    if (text === undefined ? mark.number === number : mark.text === text)
+    if (id === undefined ? mark.number === number : mark.id === id)
       return hostStateOf(record, scope, table) === 'living';
   }
   return undefined;

@@ -35,7 +35,7 @@ export function guardianCommand(
   identity: ShellIdentity,
 ): { file: string; args: string[] } | undefined {
   const { shell, reaper, host, since, ledger, cgroups } = plan;
-  const about = [host?.text ?? '', String(since), ledger ?? '', ...cgroups];
+  const about = [host?.secret ?? '', String(since), ledger ?? '', ...cgroups];
   // The reaper takes this argument for a folder and ignores it. It is there so that the process can be found by its
   // name.
   if (shell === undefined) {

@@ -44,9 +44,9 @@ export interface LedgerEntry {
 const LARGEST = 65_536;
 /** At most this many files of a folder are read. */
 const MOST_FILES = 10_000;
-/** `1` is the version of the format. Files of other versions are left to other versions of this package. */
-const SUFFIX = '.1.json';
-const FILE = /^[0-9a-f]{32}\.1\.json$/;
+/** `2` is the version of the format. Files of other versions are left to other versions of this package. */
+const SUFFIX = '.2.json';
+const FILE = /^[0-9a-f]{32}\.2\.json$/;
 
 /**
  * Writes `record` into the first usable folder. Returns the file.
@@ -57,10 +57,10 @@ export function writeLedger(record: LedgerRecord, folders: readonly string[]): s
   for (const folder of folders) {
     try {
       makePrivate(folder);
-      const file = join(folder, record.mark.text + SUFFIX);
+      const file = join(folder, record.mark.id + SUFFIX);
       const { mark, ...rest } = record;
       // Atomic: complete or not there, whenever the host dies.
-      writeFileSync(`${file}.new`, JSON.stringify({ mark: mark.text, ...rest }), { mode: 0o600 });
+      writeFileSync(`${file}.new`, JSON.stringify({ mark: mark.secret, ...rest }), { mode: 0o600 });
       renameSync(`${file}.new`, file);
       return file;
     } catch (error) {
@@ -122,7 +122,7 @@ function sample(names: readonly string[]): readonly string[] {
 
 type Unreadable = 'gone' | { readonly problem: string; readonly isOurs: boolean };
 
-function readRecord(file: string, mark: string): LedgerRecord | Unreadable {
+function readRecord(file: string, id: string): LedgerRecord | Unreadable {
   let descriptor: number | undefined;
   try {
     // O_NOFOLLOW: not through a link. O_NONBLOCK: does not wait for the writer of a named pipe.
@@ -134,7 +134,7 @@ function readRecord(file: string, mark: string): LedgerRecord | Unreadable {
     const buffer = Buffer.alloc(LARGEST);
     const record = parseRecord(buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, LARGEST, 0)));
     // Under another name it would describe a host that has a ledger of its own.
-    return record?.mark.text === mark ? record : { problem: 'it is no ledger', isOurs: true };
+    return record?.mark.id === id ? record : { problem: 'it is no ledger', isOurs: true };
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return 'gone';
     return { problem: errnoOf(error) === 'ELOOP' ? 'it is a symbolic link' : messageOf(error), isOurs: false };

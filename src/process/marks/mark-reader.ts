@@ -1,47 +1,65 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
-import type { InnerHosts } from './inner-hosts.js';
-import { environmentMatches, type Mark, marksIn, rlimitIn, rlimitMatches } from './marker.js';
+import type { MarkReading, ProcessOwner } from './evidence.js';
+import { marksIn, rlimitIn } from './marker.js';
 
-/** Whether a process has a mark. `inner`: it has that of an inner host, as far as the {@link InnerHosts} know. */
-export type MarkMatch = boolean | 'inner';
-
-/**
- * Reads whether a process has a mark, and adds the hosts that it finds to `inner`. Throws when the system does not say.
- */
-export type MarkReader = (pid: number, mark: Mark, inner?: InnerHosts) => MarkMatch;
+/** Reads the marks of a process; undefined when it is gone. Throws when the system does not say. */
+export type MarkReader = (pid: number) => MarkReading | undefined;
 
 /**
  * Most environments have less than 4 KB; args and environment together may have 6 MB. The buffer grows, and is reused.
  */
 let environ = Buffer.allocUnsafe(65_536);
-/** /proc/PID/limits has 17 lines of 80 bytes. */
-const limits = Buffer.allocUnsafe(4_096);
+/** /proc/PID/limits has 17 lines of 80 bytes, /proc/PID/status about 60 lines. */
+const text = Buffer.allocUnsafe(4_096);
 
 /**
- * Linux: reads the environment first, and the limits only if the environment has no such mark: it was emptied (`env
- * -i`), overwritten by a program that shows a title there, or may not be read because the process is not dumpable.
+ * Linux. The limit is read beside the environment, because that may have been emptied (`env -i`), overwritten by a
+ * program that shows a title there, or may not be read because the process is not dumpable or has another user. The
+ * owner is read only where there is a mark.
  */
-export const readMarks: MarkReader = (pid, mark, inner) => {
-  let marks: readonly string[] = [];
+export const readMarks: MarkReader = (pid) => {
   const environment = readWhole(`/proc/${pid}/environ`, environ);
-  if (environment === 'gone') return false;
-  if (environment !== 'forbidden') {
-    // Keep the larger buffer for the next large environment.
-    if (environment.length > environ.length) environ = Buffer.allocUnsafe(environment.length);
-    marks = marksIn(environment);
-    if (environmentMatches(marks, mark)) {
-      inner?.learn(marks);
-      return true;
-    }
-  }
-  const text = readWhole(`/proc/${pid}/limits`, limits);
-  if (typeof text === 'string') return false;
-  const value = rlimitIn(text.toString('latin1'));
-  if (value === undefined) return false;
-  // A process with the marks of other hosts in its environment belongs to them.
-  return rlimitMatches(value, mark) || (marks.length === 0 && inner?.includes(value) === true && 'inner');
+  if (environment === 'gone') return undefined;
+  const hidden = environment === 'forbidden';
+  // Keep the larger buffer for the next large environment.
+  if (!hidden && environment.length > environ.length) environ = Buffer.allocUnsafe(environment.length);
+  const marks = hidden ? undefined : marksIn(environment);
+  const limits = readWhole(`/proc/${pid}/limits`, text);
+  const limit = typeof limits === 'string' ? undefined : rlimitIn(limits.toString('latin1'));
+  if (limit === undefined && (marks === undefined || marks.length === 0)) return UNMARKED;
+  return { marks, limit, owner: readOwner(pid) };
 };
+
+/** What most processes show. */
+const UNMARKED: MarkReading = { marks: [], limit: undefined, owner: undefined };
+/** The login of a process that no user has logged in for. */
+const NO_LOGIN = 0xffff_ffff;
+
+/** Whose a process is; undefined when the system does not show it. */
+export function readOwner(pid: number | 'self'): ProcessOwner | undefined {
+  const status = readWhole(`/proc/${pid}/status`, text);
+  if (typeof status === 'string') return undefined;
+  const lines = status.toString('latin1');
+  const users = numbersIn(lines, 'Uid');
+  const [user] = users;
+  if (user === undefined) return undefined;
+  const namespaces = numbersIn(lines, 'NSpid').length;
+  // Kernels without auditing have no such file.
+  const login = readWhole(`/proc/${pid}/loginuid`, text);
+  const loggedIn = typeof login === 'string' ? NO_LOGIN : Number(login.toString('latin1'));
+  return {
+    user: users.every((one) => one === user) ? user : undefined,
+    // A line for each namespace below that of /proc. Kernels before 4.1 do not show it.
+    isHere: namespaces <= 1,
+    login: loggedIn === NO_LOGIN ? undefined : loggedIn,
+  };
+}
+
+function numbersIn(lines: string, name: string): number[] {
+  const line = new RegExp(`^${name}:((?:[ \\t]+\\d+)+)$`, 'm').exec(lines)?.[1];
+  return line === undefined ? [] : line.trim().split(/\s+/).map(Number);
+}
 
 /** Synchronous on purpose, like the process table: no disk is involved, and the table would change meanwhile. */
 function readWhole(path: string, given: Buffer): Buffer | 'gone' | 'forbidden' {

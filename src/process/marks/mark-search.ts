@@ -1,8 +1,10 @@
 import { uptime } from 'node:os';
 import { type ProcessIdentity, type ProcessRow, type ProcessTable, TICKS_PER_SECOND } from '../process-table.js';
-import { InnerHosts } from './inner-hosts.js';
-import type { MarkMatch, MarkReader } from './mark-reader.js';
+import { judge, type MarkMatch, type MarkReading } from './evidence.js';
+import type { InnerHosts } from './inner-hosts.js';
+import type { MarkReader } from './mark-reader.js';
 import type { Mark } from './marker.js';
+import { SearchKnowledge } from './search-knowledge.js';
 
 /**
  * From this age on, in ticks, a process without the mark counts as unrelated for good. Between fork and exec a child
@@ -36,13 +38,12 @@ export interface SearchOptions {
  * unrelated for good.
  */
 export class MarkSearch {
-  readonly #mark: Mark;
   readonly #table: ProcessTable;
   readonly #readMark: MarkReader;
   readonly #since: number;
   readonly #now: () => number;
-  readonly #inner: InnerHosts;
-  /** How many inner hosts were known when `#unrelated` was judged. */
+  readonly #knowledge: SearchKnowledge;
+  /** How much was known when `#unrelated` was judged. */
   #judgedBy: number;
   readonly #newest: () => number;
   #rows: ReadonlyMap<number, ProcessRow> = new Map();
@@ -56,20 +57,19 @@ export class MarkSearch {
   #unrelated = new Map<number, number>();
   /** The same for the current scan. */
   #seen = new Map<number, number>();
-  /** Members of which the inner hosts were read already, pid → start time. */
+  /** Members from which all was learnt already, pid → start time. */
   #learntFrom = new Map<number, number>();
   #settledBefore = 0;
 
   constructor(mark: Mark, { table, readMark, ...options }: SearchOptions) {
-    const { since = 0, inner = new InnerHosts(mark), now = uptime, newest = () => table.newest?.() ?? 0 } = options;
-    this.#mark = mark;
+    const { since = 0, inner, now = uptime, newest = () => table.newest?.() ?? 0 } = options;
     this.#table = table;
     this.#readMark = readMark;
     this.#since = since;
     this.#now = now;
     this.#newest = newest;
-    this.#inner = inner;
-    this.#judgedBy = inner.size;
+    this.#knowledge = new SearchKnowledge(mark, inner);
+    this.#judgedBy = this.#knowledge.size;
   }
 
   /** The newest pid now. */
@@ -122,23 +122,24 @@ export class MarkSearch {
   }
 
   /**
-   * Reads the inner hosts from the members of the tree, since a pool may run in one of them. Young members are read in
-   * every scan, because they may get their environment only now.
+   * Learns users and inner hosts from the members of the tree, since a pool may run in one of them. Young members are
+   * read in every scan, because they may get their environment only now.
    */
   learnFrom(members: Iterable<ProcessRow>): void {
     const learntFrom = new Map<number, number>();
-    for (const { pid, startTime, dead } of members) {
+    for (const row of members) {
+      const { pid, startTime, dead } = row;
       if (dead) continue;
-      if (this.#learntFrom.get(pid) !== startTime) this.#readMark(pid, this.#mark, this.#inner);
+      if (this.#learntFrom.get(pid) !== startTime) this.#judge(row);
       if (startTime < this.#settledBefore) learntFrom.set(pid, startTime);
     }
     this.#learntFrom = learntFrom;
   }
 
-  /** If an inner host was found since the last call, forgets which processes are unrelated, and returns true. */
+  /** If something was learnt since the last call, forgets which processes are unrelated, and returns true. */
   reconsider(): boolean {
-    if (this.#inner.size === this.#judgedBy) return false;
-    this.#judgedBy = this.#inner.size;
+    if (this.#knowledge.size === this.#judgedBy) return false;
+    this.#judgedBy = this.#knowledge.size;
     this.#unrelated.clear();
     this.#seen.clear();
     return true;
@@ -169,11 +170,32 @@ export class MarkSearch {
    * Reads the mark again, and then the row: the mark may be that of another process which got the pid meanwhile. Call
    * it right before a signal.
    */
-  matchNow({ pid, startTime }: ProcessRow): MarkMatch {
-    const match = this.#readMark(pid, this.#mark, this.#inner);
+  matchNow(row: ProcessRow): MarkMatch {
+    const match = this.#judge(row);
     if (!match) return false;
+    const { pid, startTime } = row;
     const now = this.#table.read(pid);
     return now !== undefined && now.startTime === startTime && !now.dead && match;
+  }
+
+  #judge(row: ProcessRow): MarkMatch {
+    const reading = this.#readMark(row.pid);
+    if (reading === undefined) return false;
+    const match = judge(reading, this.#knowledge);
+    if (match === 'environment') this.#knowledge.learn(reading, this.#ownerOfHost(row));
+    return match;
+  }
+
+  /**
+   * The user of the host that has started the session of this process. Undefined when that is not visible: then the
+   * process may be ours, or that host is dead.
+   */
+  #ownerOfHost({ session }: ProcessRow): MarkReading['owner'] {
+    const leader = this.#rows.get(session);
+    const host = leader && this.#rows.get(leader.parent);
+    if (host === undefined || host.pid <= 1 || host.startTime < this.#since) return undefined;
+    const reading = this.#readMark(host.pid);
+    return reading && judge(reading, this.#knowledge) === 'environment' ? reading.owner : undefined;
   }
 
   /** Whether it is unrelated by its row alone. Kernel threads have neither group nor session. */

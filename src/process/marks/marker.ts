@@ -1,19 +1,24 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 
 /** The environment variable that all descendants of a server inherit, and by which they are found. */
 export const MARK_VARIABLE = 'MCP_SERVER_POOL_MARK';
 
 /** The identity of a host process: random, made once in its life, so that no two hosts of a machine have the same. */
-export interface HostMark {
-  /** 32 hexadecimal digits: its form in an environment, on a command line, in a file. */
-  readonly text: string;
-  /** The part of it that fits into a limit: 31 bits, never 0. */
+export interface HostMark extends MarkedHost {
+  /**
+   * 32 hexadecimal digits from which all else follows. Whoever knows it can mark processes as those of this host, so it
+   * appears only where other users cannot read: in files of this user, never on a command line or in a path.
+   */
+  readonly secret: string;
+  /** 32 hexadecimal digits, a hash of the secret: the name of the host. Everybody may read it. */
+  readonly id: string;
+  /** The part of the id that fits into a limit: 31 bits, never 0. */
   readonly number: number;
 }
 
-/** The host that a mark names: by its text, or only by the number that fits into a limit. */
+/** The host that a mark names: by its id, or only by the number that fits into a limit. */
 export interface MarkedHost {
-  readonly text?: string;
+  readonly id?: string;
   readonly number?: number;
 }
 
@@ -33,19 +38,21 @@ const LARGEST = 0x7fff_ffff;
 /** How many marks the variable holds: one for each pool around a server. A limit keeps it from growing without end. */
 const MOST_MARKS = 16;
 const SEPARATOR = ':';
-const ONE_MARK = /^([0-9a-f]{32})\.([1-9][0-9]{0,9})$/;
+/** The id of the host, the number of the instance, and the key that shows that this host has written both. */
+const ONE_MARK = /^([0-9a-f]{32})\.([1-9][0-9]{0,9})\.([0-9a-f]{32})$/;
+const DIGITS = 32;
 
 /** Shared by all copies of the package in this thread, because no two instances may get the same number. */
-const STATE = Symbol.for('mcp-server-pool.mark/1');
+const STATE = Symbol.for('mcp-server-pool.mark/2');
 
 interface State {
-  readonly text: string;
+  readonly secret: string;
   instances: number;
 }
 
 /** The mark of this host process. Each worker thread has its own. */
 export function hostMark(): HostMark {
-  const mark = parseHostMark(state().text);
+  const mark = parseHostMark(state().secret);
   if (mark === undefined) throw new Error('the mark of this host was overwritten');
   return mark;
 }
@@ -59,39 +66,74 @@ export function nextInstanceMark(): InstanceMark {
 
 function state(): State {
   const shared = globalThis as { [STATE]?: State };
-  shared[STATE] ??= { text: newHostMark().text, instances: 0 };
+  shared[STATE] ??= { secret: newHostMark().secret, instances: 0 };
   return shared[STATE];
 }
 
 /** A new random mark. Two marks have the same number with a probability of 2⁻³¹. */
-export function newHostMark(random: (size: number) => Buffer = randomBytes): HostMark {
+export function newHostMark(random: (size: number) => Buffer = randomBytes, idOf = hashOf): HostMark {
   for (;;) {
-    const mark = parseHostMark(random(16).toString('hex'));
+    const mark = parseHostMark(random(DIGITS / 2).toString('hex'), idOf);
     if (mark !== undefined) return mark;
   }
 }
 
-/** Parses the `text` of a mark from a command line or a file. Undefined for anything that is no mark. */
-export function parseHostMark(text: string): HostMark | undefined {
-  if (!/^[0-9a-f]{32}$/.test(text)) return undefined;
-  const number = Number.parseInt(text.slice(0, 8), 16) & LARGEST;
-  return number === 0 ? undefined : { text, number };
+/** The mark with that `secret`, which comes from a pipe or a file. Undefined for anything that is no secret of a mark. */
+export function parseHostMark(secret: string, idOf = hashOf): HostMark | undefined {
+  if (!/^[0-9a-f]{32}$/.test(secret)) return undefined;
+  const id = idOf(secret);
+  const number = numberOf(id);
+  return number === 0 ? undefined : { secret, id, number };
+}
+
+function hashOf(secret: string): string {
+  return createHash('sha256').update(`mcp-server-pool ${secret}`).digest('hex').slice(0, DIGITS);
+}
+
+function numberOf(id: string): number {
+  return Number.parseInt(id.slice(0, 8), 16) & LARGEST;
+}
+
+/** Keys that were computed already. */
+const keys = new Map<string, string>();
+const MOST_KEYS = 1_024;
+
+/**
+ * The key of one instance, which only its host can compute. A server sees its own key, and so do other processes of the
+ * user that it runs as; it does not help them to forge the mark of another instance.
+ */
+function keyOf({ secret }: HostMark, instance: number | string): string {
+  const name = `${secret}.${instance}`;
+  const known = keys.get(name);
+  if (known !== undefined) return known;
+  const key = createHmac('sha256', secret).update(String(instance)).digest('hex').slice(0, DIGITS);
+  if (keys.size >= MOST_KEYS) keys.clear();
+  keys.set(name, key);
+  return key;
+}
+
+/** The mark of one instance, as it is in an environment. */
+export function markText({ host, instance }: InstanceMark): string {
+  return `${host.id}.${instance}.${keyOf(host, instance)}`;
 }
 
 /** The value of the variable: the marks that this host itself has, outermost first, then that of the instance. */
-export function environmentValue({ host, instance }: InstanceMark, outer = process.env[MARK_VARIABLE]): string {
+export function environmentValue(mark: InstanceMark, outer = process.env[MARK_VARIABLE]): string {
   // If there are too many, the outermost are kept: their pools end everything that is further in as well.
   const marks = splitMarks(outer ?? '').slice(0, MOST_MARKS - 1);
-  return [...marks, `${host.text}.${instance}`].join(SEPARATOR);
+  return [...marks, markText(mark)].join(SEPARATOR);
 }
+
+/** A host as a mark in an environment names it. */
+export type NamedHost = Required<MarkedHost>;
 
 /**
  * Splits the hosts in `marks`: up to and with that of `mark`, and those further in. Both are empty when `mark` is not
  * there.
  */
-export function hostsAround(marks: readonly string[], mark: Mark): { outer: HostMark[]; inner: HostMark[] } {
+export function hostsAround(marks: readonly string[], mark: Mark): { outer: NamedHost[]; inner: NamedHost[] } {
   const at = marks.findIndex((one) => environmentMatches([one], mark));
-  const hosts = marks.map((one) => parseHostMark(one.slice(0, 32)));
+  const hosts = marks.map(hostOf);
   const known = (some: typeof hosts) => some.filter((host) => host !== undefined);
   return at === -1
     ? { outer: [], inner: [] }
@@ -99,9 +141,17 @@ export function hostsAround(marks: readonly string[], mark: Mark): { outer: Host
 }
 
 /** The hosts around this one, outermost first: this host runs in a server of each of them. */
-export function outerHosts(outer = process.env[MARK_VARIABLE]): HostMark[] {
-  const hosts = splitMarks(outer ?? '').map((one) => parseHostMark(one.slice(0, 32)));
-  return hosts.filter((host) => host !== undefined);
+export function outerHosts(outer = process.env[MARK_VARIABLE]): NamedHost[] {
+  return splitMarks(outer ?? '')
+    .map(hostOf)
+    .filter((host) => host !== undefined);
+}
+
+/** The host that a mark names; whether it has written the mark is not checked. */
+export function hostOf(mark: string): NamedHost | undefined {
+  const id = mark.slice(0, DIGITS);
+  const number = numberOf(id);
+  return number === 0 ? undefined : { id, number };
 }
 
 /** Leaves out what is no mark, so that it matches nothing. */
@@ -124,11 +174,11 @@ export function marksIn(environ: Buffer): string[] {
   return marks;
 }
 
-/** Whether one of `marks`, as `marksIn` returns them, is that mark. */
+/** Whether one of `marks`, as `marksIn` returns them, is that mark, with the key that only its host can compute. */
 export function environmentMatches(marks: readonly string[], { host, instance }: Mark): boolean {
   return marks.some((mark) => {
-    const [, text, number] = ONE_MARK.exec(mark) ?? [];
-    return text === host.text && (instance === undefined || number === String(instance));
+    const [, id, number = '', key] = ONE_MARK.exec(mark) ?? [];
+    return id === host.id && (instance === undefined || number === String(instance)) && key === keyOf(host, number);
   });
 }
 

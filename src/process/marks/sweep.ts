@@ -10,7 +10,7 @@ export interface SweepOptions {
   readonly exclude?: ReadonlySet<number> | undefined;
   /** No process with the mark was started before this, in ticks since boot. Makes a sweep much cheaper. */
   readonly since?: number | undefined;
-  /** The inner hosts that are known already; more are added to it. Default: nsweeper. */
+  /** The inner hosts that are known already; more are added to it. Default: none. */
   readonly inner?: InnerHosts | undefined;
   /** Ms until it gives up. Default 2,000. */
   readonly timeout?: number;

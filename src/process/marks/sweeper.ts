@@ -1,49 +1,88 @@
 import { readFileSync } from 'node:fs';
 import type { ProcessControl, ProcessRow } from '../process-table.js';
+import type { MarkMatch } from './evidence.js';
 import type { MarkSearch } from './mark-search.js';
 
 /** How many new pids are read one by one; more of them are left to the next scan of the whole table. */
 const LONGEST_CHASE = 2_000;
 
-/** Kills processes with a mark: those that a scan shows, and those that were started since. */
+/**
+ * Kills processes with a mark, and what descends from them: those that a scan shows, and those that were started since.
+ * Each gets a signal of its own, because the other processes in its group may belong to a user that has run a command
+ * with the environment of a server.
+ */
 export class Sweeper {
   /** All that were sent SIGKILL. Key: pid and start time. */
   readonly killed = new Map<string, ProcessRow>();
   readonly #processes: ProcessControl;
   readonly #search: MarkSearch;
-  readonly #excluded: ReadonlySet<number>;
-  /** The groups and sessions of this process and its parent. */
-  readonly #ours: ReadonlySet<number>;
+  readonly #excluded: Set<number>;
 
   /**
    * @param search finds the processes with the mark
-   * @param exclude pids that are left alone, besides this process and its parent
+   * @param exclude pids that are left alone, besides this process and its ancestors
    */
   constructor(processes: ProcessControl, search: MarkSearch, exclude: Iterable<number> = []) {
-    const { table } = processes;
     this.#processes = processes;
     this.#search = search;
     this.#excluded = new Set([...exclude, 0, 1, process.pid, process.ppid]);
-    const rows = [table.read(process.pid), table.read(process.ppid)];
-    this.#ours = new Set(rows.flatMap((row) => (row ? [row.group, row.session] : [])));
   }
 
-  /** All living processes with the mark, by one scan of the table. */
+  /** All living processes with the mark, and those below them, by one scan of the table. */
   scan(): ProcessRow[] {
-    this.#search.reconsider();
-    const rows = [...this.#search.scan().values()];
-    for (;;) {
-      const taken = rows.filter((row) => this.#hasMark(row));
-      // A process that was judged first may belong to an inner host that was found later in the same scan.
-      if (!this.#search.reconsider()) return taken;
-    }
+    const { marked, below } = this.#find();
+    return [...marked, ...below];
   }
 
   /** Kills all that one scan finds, and what was started meanwhile. Returns whether there was none. */
   pass(end: number): boolean {
-    const found = this.scan();
-    for (const row of found) this.#kill(row);
-    return this.killNew(end) && found.length === 0;
+    const { marked, below } = this.#find();
+    for (const row of marked) this.#kill(row);
+    for (const row of below) this.#killBelow(row);
+    return this.killNew(end) && marked.length === 0;
+  }
+
+  #find(): { marked: ProcessRow[]; below: ProcessRow[] } {
+    this.#search.reconsider();
+    const rows = this.#search.scan();
+    this.#excludeAncestors(rows);
+    for (;;) {
+      const matches = new Map<ProcessRow, MarkMatch>();
+      for (const row of rows.values()) {
+        const match = this.#match(row);
+        if (match) matches.set(row, match);
+      }
+      // A process that was judged first may belong to an inner host that was found later in the same scan.
+      if (this.#search.reconsider()) continue;
+      return { marked: [...matches.keys()], below: this.#below(matches, rows) };
+    }
+  }
+
+  /** What descends from marked processes without a mark of its own. 'inner' is too weak to conclude that. */
+  #below(matches: ReadonlyMap<ProcessRow, MarkMatch>, rows: ReadonlyMap<number, ProcessRow>): ProcessRow[] {
+    const members = new Map<number, ProcessRow>();
+    for (const [row, match] of matches) if (match !== 'inner') members.set(row.pid, row);
+    if (members.size === 0) return [];
+    const below: ProcessRow[] = [];
+    for (let found = true; found; ) {
+      found = false;
+      for (const row of rows.values()) {
+        const parent = members.get(row.parent);
+        if (parent === undefined || members.has(row.pid) || matches.has(row)) continue;
+        if (row.dead || this.#excluded.has(row.pid) || row.startTime < parent.startTime) continue;
+        members.set(row.pid, row);
+        below.push(row);
+        found = true;
+      }
+    }
+    return below;
+  }
+
+  /** Whatever they show, they have started this process. */
+  #excludeAncestors(rows: ReadonlyMap<number, ProcessRow>): void {
+    const above = new Set<number>();
+    for (let pid = process.ppid; pid > 0 && !above.has(pid); pid = rows.get(pid)?.parent ?? 0) above.add(pid);
+    for (const pid of above) this.#excluded.add(pid);
   }
 
   /**
@@ -62,7 +101,7 @@ export class Sweeper {
       for (let pid = last + 1; pid <= newest; pid++) {
         const row = this.#processes.table.read(pid);
         // Threads use up pids too; they are covered by their process.
-        if (row === undefined || !this.#hasMark(row) || isThread(pid)) continue;
+        if (row === undefined || !this.#match(row) || isThread(pid)) continue;
         this.#kill(row);
         quiet = false;
       }
@@ -71,27 +110,23 @@ export class Sweeper {
     return quiet;
   }
 
-  #hasMark(row: ProcessRow): boolean {
-    return !this.#excluded.has(row.pid) && this.#search.match(row) !== false;
+  #match(row: ProcessRow): MarkMatch {
+    return !this.#excluded.has(row.pid) && this.#search.match(row);
   }
 
   /** Checks identity and mark again immediately before the signal, because Node cannot signal by pidfd. */
   #kill(row: ProcessRow): void {
-    const match = this.#search.matchNow(row);
-    if (!match) return;
-    const { pid, group, session } = row;
-    this.killed.set(`${pid}@${row.startTime}`, row);
-    this.#processes.signalProcess(pid, 'SIGKILL');
-    // Then the whole group at once, so that no member can start another one meanwhile. If the leader of the group has
-    // the mark, or is dead, all members have it, because a server leads a session of its own. If the leader lives
-    // without the mark, a user has run a command with the environment of the server: then only that command is killed.
-    // 'inner' is too weak to conclude anything about the group.
-    if (match === 'inner' || group <= 1 || session <= 1) return;
-    if (this.#ours.has(group) || this.#ours.has(session)) return;
-    const leader = pid === group ? row : this.#processes.table.read(group);
-    if (leader === undefined || leader === row || this.#search.matchNow(leader)) {
-      this.#processes.signalGroup(group, 'SIGKILL');
-    }
+    if (this.#search.matchNow(row)) this.#send(row);
+  }
+
+  #killBelow(row: ProcessRow): void {
+    const now = this.#processes.table.read(row.pid);
+    if (now !== undefined && now.startTime === row.startTime && !now.dead) this.#send(row);
+  }
+
+  #send(row: ProcessRow): void {
+    this.killed.set(`${row.pid}@${row.startTime}`, row);
+    this.#processes.signalProcess(row.pid, 'SIGKILL');
   }
 }
 

@@ -55,15 +55,15 @@ export class LinuxInspector implements Inspector {
   }
 
   markedBy(pid: number): 'ours' | MarkedHost | undefined {
-    const { text: own, number: ownNumber } = hostMark();
-    const texts = hostsIn(readText(`/proc/${pid}/environ`));
+    const { id: own, number: ownNumber } = hostMark();
+    const ids = hostsIn(readText(`/proc/${pid}/environ`));
     const number = limitOf(pid);
-    if (texts.includes(own) || number === ownNumber) return 'ours';
+    if (ids.includes(own) || number === ownNumber) return 'ours';
     // This process has inherited its own marks, and others have the same; of the other marks the innermost names the
     // host.
     const outer = new Set(hostsIn(`${MARK_VARIABLE}=${process.env[MARK_VARIABLE] ?? ''}`));
-    const text = texts.findLast((host) => !outer.has(host));
-    if (text !== undefined) return { text };
+    const id = ids.findLast((host) => !outer.has(host));
+    if (id !== undefined) return { id };
     return number === undefined || number === this.#limit ? undefined : { number };
   }
 

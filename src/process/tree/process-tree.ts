@@ -11,17 +11,21 @@ export interface MemberSources {
 
 /**
  * The processes of one server: its leader, all descendants, all processes in a group or session that one of them leads,
- * and, where the server has these, all processes in its cgroup and all that have its mark. A member remains a member
- * after its parent has died, because its identity is remembered: so a tree that falls apart while it is ended is still
- * known as a whole.
+ * and, where the server has these, all processes in its cgroup and all that have its mark, with their descendants. A
+ * member remains a member after its parent has died, because its identity is remembered: so a tree that falls apart
+ * while it is ended is still known as a whole.
+ *
+ * A mark, or a cgroup, says something of one process: it may run in a session of another, such as a terminal in which a
+ * user tries a command with the environment of the server. So a group or session is ours only if our leader leads it, or
+ * a process that was seen as a descendant: then it began inside the tree.
  */
 export class ProcessTree implements ProcessSet {
   readonly #table: ProcessTable;
   readonly #leader: ProcessIdentity;
   readonly #sources: MemberSources;
   #adopting = false;
-  /** pid → start time of each member that was not seen dead yet. */
-  readonly #members = new Map<number, number>();
+  /** Each member that was not seen dead yet. `kin`: it descends from our leader, or from a member. */
+  readonly #members = new Map<number, { readonly startTime: number; readonly kin: boolean }>();
   /**
    * Groups and sessions that a member leads or led. The number belongs to this server as long as a member lives in
    * them.
@@ -32,7 +36,7 @@ export class ProcessTree implements ProcessSet {
     this.#table = table;
     this.#leader = leader;
     this.#sources = sources;
-    this.#members.set(leader.pid, leader.startTime);
+    this.#members.set(leader.pid, { startTime: leader.startTime, kin: true });
     // The leader is spawned as leader of a new session and a new group, both of its own number.
     this.#led.add(leader.pid);
   }
@@ -54,7 +58,7 @@ export class ProcessTree implements ProcessSet {
     const members = this.#present(table);
     const undecided = new Set<ProcessRow>();
     for (const row of table.values()) {
-      if (!members.has(row.pid) && !this.#sources.marks?.isForeign(row)) undecided.add(row);
+      if (!members.has(row.pid) && this.#mayBeOurs(row)) undecided.add(row);
     }
     this.#addRelated(members, undecided);
     // After SIGKILL to all members, the kernel shows at the end whether a process is left in the cgroup.
@@ -63,7 +67,7 @@ export class ProcessTree implements ProcessSet {
     // row.
     this.#sources.marks?.learnFrom(this.#mayNameInnerHosts(members.values()));
     do {
-      if (this.#addMarked(members, undecided, table)) this.#addRelated(members, undecided);
+      if (this.#addMarked(members, undecided)) this.#addRelated(members, undecided);
     } while (this.#sources.marks?.reconsider());
     return this.#settle(members);
   }
@@ -88,10 +92,13 @@ export class ProcessTree implements ProcessSet {
         if (this.#led.has(session)) groups.add(session);
       }
       for (const row of undecided) {
-        if (!members.has(row.parent) && !groups.has(row.group) && !groups.has(row.session)) continue;
+        const parent = members.get(row.parent);
+        // An older process had another parent of that pid.
+        const isChild = parent !== undefined && parent.startTime <= row.startTime;
+        if (!isChild && !groups.has(row.group) && !groups.has(row.session)) continue;
         undecided.delete(row);
         members.set(row.pid, row);
-        this.#add(row);
+        this.#add(row, true);
         found = true;
       }
     }
@@ -99,18 +106,20 @@ export class ProcessTree implements ProcessSet {
 
   /**
    * Adds the processes in the cgroup. The cgroup is read after the table, so that each of its pids is a current one; a
-   * process that was started in between is read from the table now. Their process groups may contain other processes,
-   * so each of them gets a signal of its own.
+   * process that was started in between is read from the table now.
    */
   #addFromCgroup(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
     const pids = new Set(this.#sources.inCgroup?.());
     for (const pid of members.keys()) pids.delete(pid);
     const seen = [...undecided].filter(({ pid }) => pids.delete(pid));
-    const younger = [...pids].map((pid) => this.#table.read(pid)).filter((row) => row !== undefined);
+    const younger = [...pids]
+      .map((pid) => this.#table.read(pid))
+      .filter((row) => row !== undefined)
+      .filter((row) => this.#mayBeOurs(row));
     for (const row of [...seen, ...younger]) {
       undecided.delete(row);
       members.set(row.pid, row);
-      this.#add(row);
+      this.#add(row, false);
     }
     return seen.length + younger.length > 0;
   }
@@ -119,25 +128,14 @@ export class ProcessTree implements ProcessSet {
    * Adds processes that have the mark of this server: they left the tree by a new session and the death of their
    * parent.
    */
-  #addMarked(
-    members: Map<number, ProcessRow>,
-    undecided: Set<ProcessRow>,
-    table: ReadonlyMap<number, ProcessRow>,
-  ): boolean {
+  #addMarked(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
     let found = false;
     for (const row of undecided) {
-      const match = this.#sources.marks?.match(row);
-      if (!match) continue;
+      if (!this.#sources.marks?.match(row)) continue;
       undecided.delete(row);
       members.set(row.pid, row);
-      this.#add(row);
+      this.#add(row, false);
       found = true;
-      // The leader of its session may be dead, but it descended from our leader, because our leader began a session of
-      // its own. So the whole session is ours. A leader that lives must have the mark itself: a user may have run a
-      // command with the environment of this server in a terminal. 'inner' is too weak to conclude anything about other
-      // processes.
-      if (match === 'inner') continue;
-      for (const led of [row.group, row.session]) if (!table.has(led)) this.#led.add(led);
     }
     return found;
   }
@@ -152,7 +150,7 @@ export class ProcessTree implements ProcessSet {
   }
 
   allDead(): boolean {
-    for (const [pid, startTime] of this.#members) if (isAlive(this.#table, pid, startTime)) return false;
+    for (const [pid, { startTime }] of this.#members) if (isAlive(this.#table, pid, startTime)) return false;
     return true;
   }
 
@@ -167,16 +165,20 @@ export class ProcessTree implements ProcessSet {
     // The pid is in use again. That is impossible while a member is left in the group, so no member is left.
     if (table.has(pid)) return;
     for (const row of table.values()) {
-      // Windows has no groups, but a process keeps the pid of its parent. An older process had another parent of that
-      // pid.
-      const child = row.parent === pid && row.startTime >= startTime;
-      if (child || row.group === pid || row.session === pid) this.#add(row);
+      // Windows has no groups, but a process keeps the pid of its parent.
+      const left = row.parent === pid || row.group === pid || row.session === pid;
+      if (left && row.startTime >= startTime) this.#add(row, true);
     }
   }
 
-  #add(row: ProcessRow): void {
-    this.#members.set(row.pid, row.startTime);
-    this.#noteLeader(row);
+  /** Nothing that is older than the leader descends from it. Kernel threads have neither group nor session. */
+  #mayBeOurs({ group, session, startTime }: ProcessRow): boolean {
+    return startTime >= this.#leader.startTime && !(this.#sources.marks && group === 0 && session === 0);
+  }
+
+  #add(row: ProcessRow, kin: boolean): void {
+    this.#members.set(row.pid, { startTime: row.startTime, kin });
+    if (kin) this.#noteLeader(row);
   }
 
   /** A member may make a group or session of its own at any time. */
@@ -190,11 +192,11 @@ export class ProcessTree implements ProcessSet {
    */
   #present(table: ReadonlyMap<number, ProcessRow>): Map<number, ProcessRow> {
     const present = new Map<number, ProcessRow>();
-    for (const [pid, startTime] of this.#members) {
+    for (const [pid, { startTime, kin }] of this.#members) {
       const row = table.get(pid);
       if (row?.startTime === startTime) {
         present.set(pid, row);
-        this.#noteLeader(row);
+        if (kin) this.#noteLeader(row);
       } else if (row !== undefined) this.#led.delete(pid);
     }
     return present;

@@ -80,7 +80,7 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
     const [host] = hostCgroups().filter((folder) => !folder.startsWith('/tmp'));
     await until('it has said where it is', () => server.process.stderrTail !== '');
     expect(server.process.stderrTail.trim()).toBe(cgroupOf(server.pid));
-    expect(basename(dirname(cgroupOf(server.pid)))).toBe(`mcp-server-pool-${hostMark().text}`);
+    expect(basename(dirname(cgroupOf(server.pid)))).toBe(`mcp-server-pool-${hostMark().id}`);
     expect(hostFolders()).toEqual([basename(cgroupOf(server.pid))]);
     expect(told.every((folder) => folder === host)).toBe(true);
     await server.process.end({ mode: 'graceful' });
@@ -90,7 +90,7 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
   it("[CGROUP-1] takes in a server that nobody waits for (containment: 'auto'), and what it has forked meanwhile", async () => {
     const { tag, server } = await start('sleep 50 "$0" & sleep 50 "$0" & cat', 2, { containment: 'auto' });
     const cgroup = () => cgroupOf(server.pid);
-    await until('it is in', () => cgroup().includes(hostMark().text));
+    await until('it is in', () => cgroup().includes(hostMark().id));
     await until('its children are in', () => tagged(tag).every(({ pid }) => cgroupOf(pid) === cgroup()));
     expectEnded(await server.process.end({ mode: 'graceful' }), tag);
   });
@@ -208,9 +208,9 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
     const parent = cgroup();
     const { server } = await start('echo ready >&2; cat', 1, { cgroupParent: parent });
     await until('a shell has become it', () => server.process.stderrTail !== '');
-    expect(`${CGROUP_ROOT}${cgroupOf(server.pid)}`).toMatch(`${parent}/mcp-server-pool-${hostMark().text}/`);
+    expect(`${CGROUP_ROOT}${cgroupOf(server.pid)}`).toMatch(`${parent}/mcp-server-pool-${hostMark().id}/`);
     await server.process.end({ mode: 'graceful' });
-    expect(existsSync(join(parent, `mcp-server-pool-${hostMark().text}`))).toBe(false);
+    expect(existsSync(join(parent, `mcp-server-pool-${hostMark().id}`))).toBe(false);
   });
 
   it('[CGROUP-2] leaves no folder when its command cannot be started', async () => {
@@ -249,7 +249,7 @@ describe.runIf(hasCgroups)('the cgroup of a host', () => {
     writeFileSync(join(parent, 'cgroup.procs'), String(child.pid));
     // The folder of another host, a link to one, a folder elsewhere that looks like one.
     const mark = newHostMark();
-    const name = `mcp-server-pool-${mark.text}`;
+    const name = `mcp-server-pool-${mark.id}`;
     const elsewhere = mkdtempSync(join(tmpdir(), 'mcp-pool-test-'));
     onTestFinished(() => rmSync(elsewhere, { recursive: true }));
     symlinkSync(parent, join(elsewhere, name));

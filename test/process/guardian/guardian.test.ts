@@ -86,7 +86,7 @@ describe.each(SHELLS)('the guardian in %s', (shell) => {
     child.stdin?.end();
     await ended;
     expect(groups.map(({ pid }) => members(pid))).toEqual([0, 2, 2, 2]);
-    expect(calls()).toBe(`sweep ${host.text} 7 /l`);
+    expect(calls()).toBe(`sweep ${host.secret} 7 /l`);
   });
 
   it('[GUARD-1] outlives the signals that end its host', async () => {
@@ -173,7 +173,7 @@ describe('the reaper, where there is no shell', () => {
       [],
       ['sweep'],
       ['sweep', '', '0'],
-      ['kill', newHostMark().text, '0'],
+      ['kill', newHostMark().secret, '0'],
       ['sweep', 'x', '0', ''],
     ]) {
       const child = spawn(process.execPath, [fileURLToPath(reaperUrl()), ...args], { stdio: 'ignore' });
@@ -237,7 +237,7 @@ describe('a host’s guardian', () => {
     const host = newHostMark();
     expect(guardianCommand(plan({ shell: undefined, reaper: program, host }), procIdentity)).toEqual({
       file: process.execPath,
-      args: [program.file, 'watch', host.text, '0', '', 'mcp-server-pool-guardian'],
+      args: [program.file, 'watch', host.secret, '0', '', 'mcp-server-pool-guardian'],
     });
     expect(guardianCommand(plan({ shell: undefined, reaper: undefined }), procIdentity)).toBeUndefined();
   });

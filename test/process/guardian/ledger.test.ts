@@ -28,7 +28,13 @@ import {
   writeLedger,
 } from '../../../src/process/guardian/ledger.js';
 import { runtimeFolders } from '../../../src/process/guardian/runtime-folder.js';
-import { environmentValue, MARK_VARIABLE, type MarkedHost, newHostMark } from '../../../src/process/marks/marker.js';
+import {
+  environmentValue,
+  MARK_VARIABLE,
+  type MarkedHost,
+  markText,
+  newHostMark,
+} from '../../../src/process/marks/marker.js';
 import { linux } from '../../../src/process/platforms/linux.js';
 import { newTag, tagged } from '../../helpers/escapes.js';
 import { readProcess } from '../../helpers/processes.js';
@@ -107,7 +113,7 @@ describe('a ledger', () => {
     '[LEDGER-4] that is damaged, huge, a link, no file, or of somebody else is told of, and the others are read',
     async () => {
       const place = folder();
-      const at = () => join(place, `${newHostMark().text}.1.json`);
+      const at = () => join(place, `${newHostMark().id}.2.json`);
       const target = join(folder(), 'target');
       const good = deadHost();
       const theirs = at();
@@ -115,14 +121,14 @@ describe('a ledger', () => {
       const [damaged, huge] = [at(), at()];
       writeFileSync(damaged, '{"mark":');
       writeFileSync(huge, ' '.repeat(10_000_000));
-      writeFileSync(target, JSON.stringify({ ...good, mark: good.mark.text }));
+      writeFileSync(target, JSON.stringify({ ...good, mark: good.mark.secret }));
       symlinkSync(target, link);
-      writeFileSync(theirs, JSON.stringify({ ...good, mark: good.mark.text }));
+      writeFileSync(theirs, JSON.stringify({ ...good, mark: good.mark.secret }));
       chownSync(theirs, 65_534, 65_534);
       mkdirSync(at());
       execFileSync('sh', ['-c', 'mkfifo "$0"', at()]);
       writeFileSync(join(place, 'notes.txt'), 'not ours to judge');
-      writeFileSync(join(place, `${good.mark.text}.2.json`), '{"of":"another version"}');
+      writeFileSync(join(place, `${good.mark.id}.1.json`), '{"of":"another version"}');
       writeLedger(good, [place]);
       const tag = await orphan(good);
       const { told, problems } = await reap([place, join(place, 'none')]);
@@ -147,16 +153,16 @@ describe('a ledger', () => {
   it('[LEDGER-4] is none that was not written by this package', () => {
     const { mark, ...rest } = deadHost();
     const text = (value: object) => JSON.stringify(value);
-    expect(parseRecord(text({ ...rest, mark: mark.text }))).toEqual({ mark, ...rest });
+    expect(parseRecord(text({ ...rest, mark: mark.secret }))).toEqual({ mark, ...rest });
     for (const wrong of [
       { ...rest, mark: '' },
-      { ...rest, mark: `${mark.text}0` },
-      { ...rest, mark: mark.text, pid: '1' },
-      { ...rest, mark: mark.text, pid: -1 },
-      { ...rest, mark: mark.text, startTime: 1.5 },
-      { ...rest, mark: mark.text, bootId: null },
-      { ...rest, mark: mark.text, cgroups: 1 },
-      { ...rest, mark: mark.text, cgroups: [1] },
+      { ...rest, mark: `${mark.secret}0` },
+      { ...rest, mark: mark.secret, pid: '1' },
+      { ...rest, mark: mark.secret, pid: -1 },
+      { ...rest, mark: mark.secret, startTime: 1.5 },
+      { ...rest, mark: mark.secret, bootId: null },
+      { ...rest, mark: mark.secret, cgroups: 1 },
+      { ...rest, mark: mark.secret, cgroups: [1] },
       [],
     ]) {
       expect(parseRecord(text(wrong))).toBeUndefined();
@@ -193,7 +199,7 @@ describe('the next host', () => {
     });
     expect(tags.map((tag) => tagged(tag).length)).toEqual([0, 1, 1, 1]);
     // Dead ones are done with, of another boot nothing can be left.
-    expect(readdirSync(place).sort()).toEqual([living, elsewhere].map(({ mark }) => `${mark.text}.1.json`).sort());
+    expect(readdirSync(place).sort()).toEqual([living, elsewhere].map(({ mark }) => `${mark.id}.2.json`).sort());
   });
 
   it('[LEDGER-2] takes a host for dead when its number is not given, or another’s, or a zombie’s', async () => {
@@ -217,7 +223,7 @@ describe('the next host', () => {
     const place = folder();
     const outer = deadHost();
     const before = process.env[MARK_VARIABLE];
-    process.env[MARK_VARIABLE] = `${outer.mark.text}.1`;
+    process.env[MARK_VARIABLE] = markText({ host: outer.mark, instance: 1 });
     onTestFinished(() => {
       if (before === undefined) delete process.env[MARK_VARIABLE];
       else process.env[MARK_VARIABLE] = before;
@@ -232,8 +238,8 @@ describe('the next host', () => {
     const place = folder();
     const living = deadHost({ startTime: readProcess(process.pid)!.startTime });
     writeLedger(living, [place]);
-    const forged = join(place, `${newHostMark().text}.1.json`);
-    writeFileSync(forged, JSON.stringify({ ...deadHost(), mark: living.mark.text, cgroups: ['/'] }));
+    const forged = join(place, `${newHostMark().id}.2.json`);
+    writeFileSync(forged, JSON.stringify({ ...deadHost(), mark: living.mark.secret, cgroups: ['/'] }));
     const tag = await orphan(living);
     const { told, problems } = await reap([place]);
     expect([told, problems.length, tagged(tag).length, existsSync(forged)]).toEqual([[], 1, 1, false]);
@@ -273,9 +279,9 @@ describe('whoever asks for the host of a mark', () => {
     const living = deadHost({ startTime: readProcess(process.pid)!.startTime });
     for (const record of [dead, living]) writeLedger(record, [place]);
     const lives = (host: MarkedHost) => hostLives(host, [join(place, 'none'), place], linux);
-    expect([{ text: dead.mark.text }, { number: dead.mark.number }].map(lives)).toEqual([false, false]);
-    expect([{ text: living.mark.text }, { number: living.mark.number }].map(lives)).toEqual([true, true]);
-    expect(lives({ text: newHostMark().text })).toBeUndefined();
+    expect([{ id: dead.mark.id }, { number: dead.mark.number }].map(lives)).toEqual([false, false]);
+    expect([{ id: living.mark.id }, { number: living.mark.number }].map(lives)).toEqual([true, true]);
+    expect(lives({ id: newHostMark().id })).toBeUndefined();
     expect(readdirSync(place)).toHaveLength(2);
   });
 });

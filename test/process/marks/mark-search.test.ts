@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { MarkSearch } from '../../../src/process/marks/mark-search.js';
 import { newHostMark } from '../../../src/process/marks/marker.js';
+import { readerOf } from '../../helpers/fake-marks.js';
 import { ListingTable } from '../../helpers/fake-table.js';
 
 const MARK = { host: newHostMark(), instance: 1 };
@@ -15,7 +16,7 @@ function scanned() {
   table.add({ pid: 11, startTime: OLD, dead: true });
   for (const pid of marked) table.add({ pid, startTime: OLD });
   table.add({ pid: 14, startTime: YOUNG });
-  const search = new MarkSearch(MARK, { table, readMark: (pid) => marked.has(pid), now: () => 20 });
+  const search = new MarkSearch(MARK, { table, readMark: readerOf(MARK, (pid) => marked.has(pid)), now: () => 20 });
   /** The pids whose rows a scan has read, and those that have the mark. */
   const scan = (...given: Parameters<MarkSearch['scan']>) => {
     table.reads.length = 0;
@@ -47,7 +48,7 @@ describe('scans of one search', () => {
     table.add({ pid: 10, startTime: YOUNG - 1 });
     table.add({ pid: 11, startTime: YOUNG });
     const read: number[] = [];
-    const readMark = (pid: number) => read.push(pid) < 0;
+    const readMark = readerOf(MARK, (pid) => read.push(pid) < 0);
     const search = new MarkSearch(MARK, { table, readMark, since: YOUNG, now: () => 20 });
     for (let scan = 0; scan < 3; scan++) {
       for (const row of search.scan().values()) expect(search.match(row)).toBe(false);

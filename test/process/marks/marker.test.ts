@@ -7,6 +7,7 @@ import {
   type InstanceMark,
   MARK_VARIABLE,
   marksIn,
+  markText,
   newHostMark,
   nextInstanceMark,
   parseHostMark,
@@ -33,14 +34,14 @@ Max pending signals       15000                15000                signals
 describe('the mark of a host', () => {
   it('[MARK-1] is made once, for all copies of the package', () => {
     expect(hostMark()).toEqual(hostMark());
-    const state = (globalThis as Record<symbol, unknown>)[Symbol.for('mcp-server-pool.mark/1')];
-    expect(state).toMatchObject({ text: hostMark().text });
+    const state = (globalThis as Record<symbol, unknown>)[Symbol.for('mcp-server-pool.mark/2')];
+    expect(state).toMatchObject({ secret: hostMark().secret });
     const first = nextInstanceMark();
     expect(nextInstanceMark()).toEqual({ host: hostMark(), instance: first.instance + 1 });
   });
 
   it('[MARK-1] begins its numbers anew, at 1, when they are used up', () => {
-    const state = (globalThis as Record<symbol, { instances: number }>)[Symbol.for('mcp-server-pool.mark/1')];
+    const state = (globalThis as Record<symbol, { instances: number }>)[Symbol.for('mcp-server-pool.mark/2')];
     const before = state?.instances ?? 0;
     onTestFinished(() => {
       if (state) state.instances = before;
@@ -50,12 +51,16 @@ describe('the mark of a host', () => {
   });
 
   it('[MARK-1] never has the number 0', () => {
-    const bytes = [Buffer.alloc(16), Buffer.from(`80000000${'1'.repeat(24)}`, 'hex'), Buffer.alloc(16, 1)];
-    expect(newHostMark(() => bytes.shift() as Buffer)).toEqual({ text: '01'.repeat(16), number: 0x01010101 });
-    expect(bytes).toEqual([]);
+    const ids = ['0'.repeat(32), `80000000${'1'.repeat(24)}`, '01'.repeat(16)];
+    const made = newHostMark(
+      () => Buffer.alloc(16, 2),
+      () => ids.shift() as string,
+    );
+    expect(made).toEqual({ secret: '02'.repeat(16), id: '01'.repeat(16), number: 0x01010101 });
+    expect(ids).toEqual([]);
   });
 
-  it.each(['', ' ', '0'.repeat(32), 'F'.repeat(32), `${'f'.repeat(32)}\n`, `${'f'.repeat(31)}g`, 'f'.repeat(33), '*'])(
+  it.each(['', ' ', 'F'.repeat(32), `${'f'.repeat(32)}\n`, `${'f'.repeat(31)}g`, 'f'.repeat(33), '*'])(
     '[MARK-1] is refused when it was never one: %j',
     (text) => {
       expect(parseHostMark(text)).toBeUndefined();
@@ -70,7 +75,7 @@ describe('a mark', () => {
         let value = '';
         for (const one of marks) value = environmentValue(one, value);
         const found = marksIn(environ(`A=${noise.replaceAll('\0', '')}`, `${MARK_VARIABLE}=${value}`, 'B=1'));
-        expect(found).toEqual(marks.map((one) => `${one.host.text}.${one.instance}`));
+        expect(found).toEqual(marks.map(markText));
         for (const one of marks) {
           expect(environmentMatches(found, one)).toBe(true);
           expect(environmentMatches(found, { host: one.host })).toBe(true);
@@ -94,7 +99,7 @@ describe('a mark', () => {
     fc.assert(
       fc.property(mark, mark, (one, other) => {
         const found = marksIn(environ(`${MARK_VARIABLE}=${environmentValue(one, '')}`));
-        const sameHost = one.host.text === other.host.text;
+        const sameHost = one.host.secret === other.host.secret;
         expect(environmentMatches(found, other)).toBe(sameHost && one.instance === other.instance);
         expect(environmentMatches(found, { host: other.host })).toBe(sameHost);
         const sameNumber = one.host.number === other.host.number;
@@ -107,7 +112,7 @@ describe('a mark', () => {
   it('[MARK-1] of instance 1 is none of instance 11, 10 or 0', () => {
     const one = { host: newHostMark(), instance: 1 };
     for (const number of [11, 10, 111, 0]) {
-      const found = marksIn(environ(`${MARK_VARIABLE}=${one.host.text}.${number}`));
+      const found = marksIn(environ(`${MARK_VARIABLE}=${markText({ ...one, instance: number })}`));
       expect(environmentMatches(found, one)).toBe(false);
     }
   });
@@ -157,9 +162,9 @@ describe('a mark', () => {
   );
 
   it('[MARK-7] hands on no more than 15 outer marks, and nothing that is none', () => {
-    const outer = Array.from({ length: 30 }, (_, index) => `${newHostMark().text}.${index + 1}`);
+    const outer = Array.from({ length: 30 }, (_, index) => markText({ host: newHostMark(), instance: index + 1 }));
     const own = { host: newHostMark(), instance: 5 };
     const marks = environmentValue(own, ['', 'nonsense', ...outer, '*'].join(':')).split(':');
-    expect(marks).toEqual([...outer.slice(0, 15), `${own.host.text}.5`]);
+    expect(marks).toEqual([...outer.slice(0, 15), markText(own)]);
   });
 });

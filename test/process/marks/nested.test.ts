@@ -4,7 +4,14 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { InnerHosts } from '../../../src/process/marks/inner-hosts.js';
 import { readMarks } from '../../../src/process/marks/mark-reader.js';
 import { MarkSearch } from '../../../src/process/marks/mark-search.js';
-import { hostMark, MARK_VARIABLE, newHostMark, parseHostMark, rlimitValue } from '../../../src/process/marks/marker.js';
+import {
+  hostMark,
+  MARK_VARIABLE,
+  markText,
+  type NamedHost,
+  newHostMark,
+  rlimitValue,
+} from '../../../src/process/marks/marker.js';
 import { sweep } from '../../../src/process/marks/sweep.js';
 import { linux } from '../../../src/process/platforms/linux.js';
 import type { ProcessRow } from '../../../src/process/process-table.js';
@@ -90,16 +97,21 @@ async function marked(limit: bigint, variable?: string, withHelper = false) {
 describe('what a server writes after our mark', () => {
   const ours = { host: newHostMark(), instance: 1 };
   const inner = { host: newHostMark(), instance: 1 };
-  const own = `${ours.host.text}.1`;
+  const own = markText(ours);
+  /** A mark that a server writes: it cannot know the key of that host. */
+  const written = (host: NamedHost, instance: number) => `${host.id}.${instance}.${'0'.repeat(32)}`;
+  const user = process.geteuid?.() ?? 0;
 
   it('[MARK-10] [MARK-5] ends who names nobody and bears the limit of an inner host, and nobody else', async () => {
     const outer = { host: newHostMark(), instance: 1 };
     const neighbour = { host: ours.host, instance: 2 };
-    const chain = [outer, ours, inner, neighbour].map(({ host, instance }) => `${host.text}.${instance}`).join(':');
+    const chain = [outer, ours, inner, neighbour]
+      .map((mark) => (mark === ours ? own : written(mark.host, mark.instance)))
+      .join(':');
     // The first ones are looked at before the chain is read.
     const emptied = await marked(rlimitValue({ ...inner, instance: 7 }));
     const others = [
-      await marked(rlimitValue({ ...inner, instance: 8 }), `${inner.host.text}.8`),
+      await marked(rlimitValue({ ...inner, instance: 8 }), written(inner.host, 8)),
       await marked(rlimitValue(outer)),
       await marked(rlimitValue(neighbour)),
       await marked(rlimitValue({ host: newHostMark(), instance: 1 })),
@@ -112,11 +124,11 @@ describe('what a server writes after our mark', () => {
   });
 
   it('[MARK-10] [MARK-5] ends nobody who shares a group with one it ends', async () => {
-    const server = await marked(rlimitValue({ ...inner, instance: 9 }), `${inner.host.text}.9`, true);
+    const author = linux.table.read(await marked(rlimitValue(ours), `${own}:${written(inner.host, 1)}`)) as ProcessRow;
+    const server = await marked(rlimitValue({ ...inner, instance: 9 }), written(inner.host, 9), true);
     const helper = await until('its helper is there', () => {
       return livingProcesses().find(({ parent, command }) => parent === server && command === 'sleep');
     });
-    const author = linux.table.read(await marked(rlimitValue(ours), `${own}:${inner.host.text}.1`)) as ProcessRow;
     const tree = new ProcessTree(linux.table, author, {
       marks: new MarkSearch(ours, { table: linux.table, readMark: readMarks }),
     });
@@ -131,28 +143,28 @@ describe('what a server writes after our mark', () => {
     const older = await marked(rlimitValue({ ...inner, instance: 7 }));
     const since = (linux.table.read(older)?.startTime ?? 0) + 1;
     const hosts = new InnerHosts(ours);
-    hosts.learn([own, `${inner.host.text}.1`]);
+    hosts.learn([own, written(inner.host, 1)], user);
     expect((await sweep(ours, linux, { since, inner: hosts })).killed).toEqual([]);
     expect((await sweep(ours, linux, { since: since - 1, inner: hosts })).killed).toMatchObject([{ pid: older }]);
   });
 
   it('[MARK-10] names no host that we are in, whatever its text: the limit holds a number alone', () => {
-    const twin = parseHostMark(`${hostMark().text.slice(0, 8)}${'0'.repeat(24)}`) ?? hostMark();
+    const twin = { ...hostMark(), id: `${hostMark().id.slice(0, 8)}${'0'.repeat(24)}` };
     const hosts = new InnerHosts(ours);
-    hosts.learn([own, `${twin.text}.3`, `${ours.host.text}.4`]);
+    hosts.learn([own, written(twin, 3), written(ours.host, 4)], user);
     expect(hosts.size).toBe(0);
-    hosts.learn([own, `${inner.host.text}.3`]);
-    expect([hosts.size, hosts.includes(rlimitValue(inner))]).toEqual([1, true]);
+    hosts.learn([own, written(inner.host, 3)], user);
+    expect([hosts.size, hosts.includes(rlimitValue(inner), user)]).toEqual([1, true]);
     // Another shows that it is around us.
-    hosts.learn([`${inner.host.text}.3`, own]);
-    expect([hosts.size, hosts.includes(rlimitValue(inner))]).toEqual([0, false]);
-    hosts.learn([`${inner.host.text}.3`]);
+    hosts.learn([written(inner.host, 3), own], user);
+    expect([hosts.size, hosts.includes(rlimitValue(inner), user)]).toEqual([0, false]);
+    hosts.learn([written(inner.host, 3)], user);
     expect(hosts.size).toBe(0);
   });
 
   it('[MARK-10] is remembered up to a bound', () => {
     const hosts = new InnerHosts(ours);
-    for (let one = 0; one < 400; one++) hosts.learn([own, `${newHostMark().text}.1`]);
+    for (let one = 0; one < 400; one++) hosts.learn([own, written(newHostMark(), 1)], user);
     expect(hosts.size).toBe(256);
   });
 });

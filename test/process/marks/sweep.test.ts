@@ -2,13 +2,22 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { judge } from '../../../src/process/marks/evidence.js';
 import { readMarks } from '../../../src/process/marks/mark-reader.js';
 import { MarkSearch } from '../../../src/process/marks/mark-search.js';
-import { MARK_VARIABLE, newHostMark, parseHostMark } from '../../../src/process/marks/marker.js';
+import {
+  environmentMatches,
+  hostMark,
+  MARK_VARIABLE,
+  markText,
+  newHostMark,
+} from '../../../src/process/marks/marker.js';
+import { SearchKnowledge } from '../../../src/process/marks/search-knowledge.js';
 import { findMarked, sweep } from '../../../src/process/marks/sweep.js';
 import type { Platform } from '../../../src/process/platform.js';
 import { linux } from '../../../src/process/platforms/linux.js';
 import { ESCAPES, newTag, tagged } from '../../helpers/escapes.js';
+import { readerOf, UNMARKED } from '../../helpers/fake-marks.js';
 import { FakeTable } from '../../helpers/fake-table.js';
 import { launch } from '../../helpers/launch.js';
 import { isLiving, MARKER, readProcess } from '../../helpers/processes.js';
@@ -17,9 +26,9 @@ import { until } from '../../helpers/until.js';
 /** The mark in the environment of a server that runs; the last is its own. */
 function markOf(pid: number) {
   const text = spawnedEnvironment(pid).split(':').at(-1) ?? '';
-  const host = parseHostMark(text.split('.')[0] ?? '');
-  if (host === undefined) throw new Error(`no mark: ${text}`);
-  return { host, instance: Number(text.split('.')[1]) };
+  const mark = { host: hostMark(), instance: Number(text.split('.')[1]) };
+  if (text !== markText(mark)) throw new Error(`no mark of this host: ${text}`);
+  return mark;
 }
 
 function spawnedEnvironment(pid: number): string {
@@ -64,12 +73,15 @@ describe('a look', () => {
   it.runIf(process.geteuid?.() === 0)('[MARK-4] judges by the limit whose environment may not be read', async () => {
     const { server, pid } = await daemon('setsid');
     const mark = markOf(server.pid);
-    const stranger = { host: mark.host, instance: mark.instance + 1 };
+    const ofRoot = new SearchKnowledge(mark);
+    const stranger = new SearchKnowledge({ host: mark.host, instance: mark.instance + 1 });
     process.seteuid?.(65_534);
     try {
-      expect(readMarks(pid, mark)).toBe(true);
-      expect(readMarks(pid, stranger)).toBe(false);
-      expect(readMarks(1, mark)).toBe(false);
+      const reading = readMarks(pid) ?? UNMARKED;
+      expect(reading.marks).toBeUndefined();
+      // Of another user than the one that asks.
+      const all = [ofRoot, stranger, new SearchKnowledge(mark)].map((known) => judge(reading, known));
+      expect(all).toEqual(['limit', false, false]);
     } finally {
       process.seteuid?.(0);
     }
@@ -80,18 +92,19 @@ describe('a look', () => {
     const server = launch({ command: 'sleep', args: ['50'], env, markers: { environment: true, rlimit: false } });
     await server.spawned;
     // The mark is the last variable of about 800 KB.
-    await until('it is found', () => readMarks(server.pid, markOf(server.pid)));
+    const isFound = () => environmentMatches(readMarks(server.pid)?.marks ?? [], markOf(server.pid));
+    await until('it is found', isFound);
   });
 
   it('[MARK-5] takes nobody for a process that had its pid before', () => {
     const table = new FakeTable();
     const mark = { host: newHostMark(), instance: 1 };
     const row = table.add({ pid: 500, startTime: 7 });
-    const readMark = (pid: number) => {
+    const readMark = readerOf(mark, (pid) => {
       // Recycled while the mark of the first is read.
       table.add({ pid, startTime: 8 });
       return true;
-    };
+    });
     expect(new MarkSearch(mark, { table, readMark }).match(row)).toBe(false);
   });
 
@@ -100,8 +113,8 @@ describe('a look', () => {
     const old = table.add({ pid: 500, startTime: 1_000 });
     const young = table.add({ pid: 501, startTime: 1_950 });
     const read: number[] = [];
-    const readMark = (pid: number) => read.push(pid) < 0;
     const mark = { host: newHostMark(), instance: 1 };
+    const readMark = readerOf(mark, (pid) => read.push(pid) < 0);
     const search = new MarkSearch(mark, { table, readMark, now: () => 20 });
     for (let look = 0; look < 3; look++) {
       search.begin(table.rows);
@@ -109,7 +122,7 @@ describe('a look', () => {
     }
     expect(read).toEqual([500, 501, 501, 501]);
     // Young, in the session of somebody older than the server: not read, but not settled either.
-    const later = new MarkSearch(mark, { table, readMark: () => true, since: 1_500, now: () => 20 });
+    const later = new MarkSearch(mark, { table, readMark: readerOf(mark, () => true), since: 1_500, now: () => 20 });
     const child = table.add({ pid: 502, startTime: 1_990, group: 500, session: 500 });
     later.begin(table.rows);
     expect([later.match(child), later.isUnrelated(502), later.match(old), later.isUnrelated(500)]).toEqual([
@@ -118,7 +131,7 @@ describe('a look', () => {
       false,
       true,
     ]);
-    expect(later.match(table.add({ pid: 502, startTime: 1_990 }))).toBe(true);
+    expect(later.match(table.add({ pid: 502, startTime: 1_990 }))).toBe('environment');
     // Another that has got the number is no stranger yet.
     search.begin(table.rows);
     search.match(table.add({ pid: 500, startTime: 1_500 }));
@@ -151,13 +164,15 @@ describe('a sweep', () => {
     const outer = { host: newHostMark(), instance: 9 };
     const before = process.env[MARK_VARIABLE];
     // As if this host were a server of another pool.
-    process.env[MARK_VARIABLE] = `${outer.host.text}.9`;
+    process.env[MARK_VARIABLE] = markText(outer);
     onTestFinished(() => {
       if (before === undefined) delete process.env[MARK_VARIABLE];
       else process.env[MARK_VARIABLE] = before;
     });
     const { server, pid } = await daemon('double fork');
-    expect(spawnedEnvironment(server.pid)).toMatch(new RegExp(`^${outer.host.text}\\.9:[0-9a-f]{32}\\.\\d+$`));
+    expect(spawnedEnvironment(server.pid)).toMatch(
+      new RegExp(`^${markText(outer)}:[0-9a-f]{32}\\.\\d+\\.[0-9a-f]{32}$`),
+    );
     expect((await sweep({ ...outer, instance: 99 }, linux)).killed).toEqual([]);
     expect(isLiving(pid)).toBe(true);
     expect((await sweep(outer, linux)).killed.map((row) => row.pid)).toContain(pid);
@@ -194,24 +209,24 @@ describe('a sweep', () => {
   });
 
   it('[MARK-4] names who cannot be killed, in bounded time', async () => {
-    const { platform, table, readMark } = fakes();
+    const { platform, table, readMark, mark } = fakes();
     table.add({ pid: 10_000_000, command: 'stuck' });
     const deaf = { ...platform, signalProcess: () => {}, signalGroup: () => {} };
-    const report = await sweep({ host: newHostMark() }, deaf, { readMark, newest: () => 0, timeout: 30 });
+    const report = await sweep(mark, deaf, { readMark, newest: () => 0, timeout: 30 });
     expect(report).toMatchObject({ quiet: false, survivors: [{ pid: 10_000_000, command: 'stuck' }] });
     expect(report.killed).toHaveLength(1);
   });
 
   it('[MARK-6] says that it is not quiet as long as processes are started faster than they are looked at', async () => {
     let newest = 10_000_000;
-    const { platform, readMark } = fakes();
+    const { platform, readMark, mark } = fakes();
     const endless = () => ++newest;
-    const report = await sweep({ host: newHostMark() }, platform, { readMark, newest: endless, timeout: 30 });
+    const report = await sweep(mark, platform, { readMark, newest: endless, timeout: 30 });
     expect(report).toMatchObject({ quiet: false, survivors: [], killed: [] });
   });
 
   it('[MARK-5] never signals itself, its parent, init, its own group, or what is excluded, whatever they bear', async () => {
-    const { platform, table, readMark, signals, groups } = fakes();
+    const { platform, table, readMark, signals, groups, mark } = fakes();
     const own = linux.table.read(process.pid) ?? { group: 1, session: 1 };
     for (const pid of [0, 1, process.pid, process.ppid]) table.add({ pid, ...own, startTime: 1, dead: false });
     table.add({ pid: 10_000_001 });
@@ -219,7 +234,7 @@ describe('a sweep', () => {
     table.add({ pid: 10_000_003, group: 0, session: 0 });
     table.add({ pid: 10_000_004, dead: true });
     const options = { readMark, newest: () => 0, exclude: new Set([10_000_001]) };
-    expect((await sweep({ host: newHostMark() }, platform, options)).quiet).toBe(true);
+    expect((await sweep(mark, platform, options)).quiet).toBe(true);
     expect(signals).toEqual([10_000_002]);
     // It would be the end of whoever shares the group, and of the host.
     expect(groups).toEqual([]);
@@ -231,7 +246,7 @@ describe('a sweep', () => {
     const steps = fc.array(fc.nat(20), { maxLength: 60 });
     await fc.assert(
       fc.asyncProperty(steps, async (forks) => {
-        const { platform, table, marked } = fakes();
+        const { platform, table, marked, mark } = fakes();
         const stranger = table.add({ pid: 10_000_000 });
         let newest = 10_000_001;
         marked.add(table.add({ pid: newest }).pid);
@@ -250,8 +265,8 @@ describe('a sweep', () => {
           happen();
           return read(pid);
         };
-        const readMark = (pid: number) => marked.has(pid);
-        const report = await sweep({ host: newHostMark() }, platform, { readMark, newest: () => newest });
+        const readMark = readerOf(mark, (pid) => marked.has(pid));
+        const report = await sweep(mark, platform, { readMark, newest: () => newest });
         expect(report.quiet).toBe(true);
         expect([...table.rows.keys()]).toEqual([stranger.pid]);
       }),
@@ -278,5 +293,6 @@ function fakes() {
       for (const row of [...table.rows.values()]) if (row.group === group) table.remove(row.pid);
     },
   };
-  return { table, platform, signals, groups, marked, readMark: () => true };
+  const mark = { host: newHostMark() };
+  return { table, platform, signals, groups, marked, mark, readMark: readerOf(mark, () => true) };
 }

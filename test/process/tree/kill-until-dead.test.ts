@@ -7,6 +7,7 @@ import { linux } from '../../../src/process/platforms/linux.js';
 import type { ProcessRow } from '../../../src/process/process-table.js';
 import { type KillTarget, killUntilDead } from '../../../src/process/tree/kill-until-dead.js';
 import { ProcessTree } from '../../../src/process/tree/process-tree.js';
+import { readerOf } from '../../helpers/fake-marks.js';
 import { ListingTable } from '../../helpers/fake-table.js';
 import { fixture } from '../../helpers/fixture.js';
 import { launch } from '../../helpers/launch.js';
@@ -61,7 +62,8 @@ function setup(onScan: (scan: number) => void = () => {}, killGrace = 5_000) {
       signal([...table.rows.values()].filter((row) => row.pid === pid));
     },
   };
-  const search = new MarkSearch({ host: newHostMark(), instance: 1 }, { table, readMark: (pid) => ours.has(pid) });
+  const mark = { host: newHostMark(), instance: 1 };
+  const search = new MarkSearch(mark, { table, readMark: readerOf(mark, (pid) => ours.has(pid)) });
   const tree = new ProcessTree(table, leader, { marks: search });
   let wake: Parameters<KillTarget['onceExited']>[0] | undefined;
   let exited = false;
@@ -130,7 +132,7 @@ describe('killing until all are dead', () => {
     const report = await killUntilDead(test.target, test.tree.refresh());
     expect(report.killed.map(({ pid }) => pid)).toEqual([LEADER, HELPER, ESCAPED]);
     expect(report.survivors).toEqual([]);
-    const after = test.log.slice(test.log.indexOf(`kill -${ESCAPED}`));
+    const after = test.log.slice(test.log.indexOf(`kill ${ESCAPED}`));
     expect(after.filter((entry) => entry === 'scan').length).toBeGreaterThanOrEqual(3);
   });
 

@@ -1,0 +1,57 @@
+import { environmentMatches, type Mark, rlimitMatches } from './marker.js';
+
+/** What a process shows that may be a mark. */
+export interface MarkReading {
+  /** The marks in its environment. Undefined: this user may not read it. */
+  readonly marks: readonly string[] | undefined;
+  /** Its limit of file locks, if that can be a mark. */
+  readonly limit: bigint | undefined;
+  /** Undefined when it is not shown, and for a process without any mark. */
+  readonly owner: ProcessOwner | undefined;
+}
+
+/** Whose a process is. */
+export interface ProcessOwner {
+  /** Its user. Undefined when its real, effective, saved and file system user differ, as those of a setuid program. */
+  readonly user: number | undefined;
+  /** Whether it is in the pid namespace of this /proc, and not in one below, such as that of a container. */
+  readonly isHere: boolean;
+  /** The user that has logged in; it survives `sudo` and `su`. Undefined when no user has. */
+  readonly login: number | undefined;
+}
+
+/**
+ * Why a process counts as one of ours. `environment`: it has our mark with its key, which other users cannot read.
+ * `limit`: it has our number as its limit. `inner`: that of an inner host.
+ */
+export type MarkMatch = false | 'environment' | 'limit' | 'inner';
+
+/** What is known to the search for one mark. */
+export interface Seeker {
+  readonly mark: Mark;
+  /** The users whose limits count: that of the host, and those that processes with our key have. */
+  readonly users: ReadonlySet<number>;
+  /** The user that has logged in and started the host. */
+  readonly login: number | undefined;
+  /** Whether a limit is that of an inner host that runs as `user`. */
+  isInner(limit: bigint, user: number): boolean;
+}
+
+/**
+ * Whether a process is ours by its marks. It says nothing about other processes in its group or session.
+ *
+ * Every user can read a limit, and set it for processes of its own. So a limit counts only for a user that can mark
+ * processes by our key anyway: that of the host, and those of processes that have the key. All four users of the process
+ * must be that one, no other user may have logged in for it (`sudo`, a setuid program), and it must be in our pid
+ * namespace (the root of a container has the number of ours).
+ */
+export function judge({ marks, limit, owner }: MarkReading, seeker: Seeker): MarkMatch {
+  const { mark, users, login } = seeker;
+  if (marks !== undefined && environmentMatches(marks, mark)) return 'environment';
+  const user = owner?.user;
+  if (limit === undefined || user === undefined || !owner?.isHere) return false;
+  if (owner.login !== undefined && owner.login !== user && owner.login !== login) return false;
+  if (rlimitMatches(limit, mark)) return users.has(user) && 'limit';
+  // A process with the marks of other hosts in its environment belongs to them.
+  return (marks === undefined || marks.length === 0) && seeker.isInner(limit, user) && 'inner';
+}
