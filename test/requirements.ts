@@ -38,6 +38,8 @@ export const requirements = {
   'PROOF-1': 'A process that is not proven dead is reported and quarantined; its slot stays taken.',
   'PROOF-2': 'A zombie is dead; a process with another start time is not ours.',
   'PROOF-3': 'A process table that cannot be read proves nothing.',
+  'PROOF-4':
+    'What is not provably ours delays no proof and holds no slot; what is ours and may not be signalled is reported as such.',
 
   // Registry
   'REG-1': 'The registry finds its entries by id, name and pid; an id is never given to two entries.',

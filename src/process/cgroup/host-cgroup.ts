@@ -101,12 +101,12 @@ export function onHostCgroup(listener: (folder: string) => void): () => void {
 }
 
 /** Kills every server of a host by one write, from any process that has the permission. */
-export function killHostCgroup(folder: string, mark: HostMark): void {
+export function killHostCgroup(folder: string, mark: Pick<HostMark, 'id'>): void {
   if (isCgroupOf(folder, mark)) killCgroup(folder);
 }
 
 /** Removes the cgroup of a dead host. False while a process lives in it. */
-export function removeHostCgroup(folder: string, mark: HostMark): boolean {
+export function removeHostCgroup(folder: string, mark: Pick<HostMark, 'id'>): boolean {
   return isCgroupOf(folder, mark) && removeCgroup(folder);
 }
 
@@ -114,7 +114,7 @@ export function removeHostCgroup(folder: string, mark: HostMark): boolean {
  * Whether a folder is the cgroup of the host with that mark. The path comes from a file, which may be wrong or forged:
  * it could name a link, an ordinary folder of that name, or the cgroup of another host.
  */
-export function isCgroupOf(folder: string, mark: HostMark): boolean {
+export function isCgroupOf(folder: string, mark: Pick<HostMark, 'id'>): boolean {
   if (!isAbsolute(folder) || normalize(folder) !== folder || basename(folder) !== `${PREFIX}${mark.id}`) return false;
   const stat = lstatSync(folder, { throwIfNoEntry: false });
   return stat?.isDirectory() === true && statfsSync(folder).type === CGROUP2;

@@ -15,7 +15,7 @@ import {
   removeHostCgroupsNow,
 } from '../../../src/process/cgroup/host-cgroup.js';
 import { forgetProblems, knownProblems } from '../../../src/process/containment-problems.js';
-import { hostMark, newHostMark, parseHostMark } from '../../../src/process/marks/marker.js';
+import { hostMark, newHostMark } from '../../../src/process/marks/marker.js';
 import { linux } from '../../../src/process/platforms/linux.js';
 import type { TerminationReport } from '../../../src/process/termination-report.js';
 import { CGROUP_ROOT, cgroup, hasCgroups, hostFolders, isRoot, makeFor } from '../../helpers/cgroups.js';
@@ -341,7 +341,7 @@ describe.runIf(hasCgroups)('the cgroup of a host', () => {
     await until('it has left', () => tagged(tag).some(({ parent }) => parent === 1));
     host.child.kill('SIGKILL');
     await host.result;
-    const mark = parseHostMark(basename(folder).slice('mcp-server-pool-'.length))!;
+    const mark = { id: basename(folder).slice('mcp-server-pool-'.length) };
     expect(removeHostCgroup(folder, mark)).toBe(false);
     killHostCgroup(folder, newHostMark());
     expect(tagged(tag)).not.toEqual([]);

@@ -1,0 +1,117 @@
+import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Writable } from 'node:stream';
+import { onTestFinished } from 'vitest';
+import { newTag, tagged } from '../helpers/escapes.js';
+import { obstacleToNamespaces } from '../helpers/namespace.js';
+import { until } from '../helpers/until.js';
+
+/** Users of this machine that have nothing to do with the host. */
+export const [MALLORY, VICTIM] = [2_001, 2_002];
+
+/** Why processes of other users cannot be started; undefined when they can. */
+export const OBSTACLE = process.geteuid?.() === 0 ? undefined : 'not root: no processes of other users can be started';
+export const NO_NAMESPACES = OBSTACLE ?? obstacleToNamespaces();
+/** The user that has logged in can be set once, where the kernel has auditing and nobody has. */
+export const NO_LOGIN =
+  OBSTACLE ??
+  (spawnSync('sh', ['-c', `echo ${MALLORY} >/proc/self/loginuid`], { stdio: 'ignore' }).status === 0
+    ? undefined
+    : 'the login of a process cannot be set');
+
+/** The limit that marks a process; every user can read it. */
+export function limitOf(pid: number): string {
+  const [, limit] = /^Max file locks +([0-9]+)/m.exec(readFileSync(`/proc/${pid}/limits`, 'latin1')) ?? [];
+  if (limit === undefined) throw new Error(`${pid} has no mark`);
+  return limit;
+}
+
+const SET_LIMIT = '{ ulimit -S -w "$1" 2>/dev/null || ulimit -S -x "$1"; }';
+const SLEEP = 'sleep 50 "$0"';
+
+/** A process that waits for a limit to forge, and then has it. */
+export interface Forger {
+  /** What it is found by. */
+  readonly tag: string;
+  forge(limit: string): Promise<void>;
+  /** Whether the process that has the limit lives. */
+  lives(): boolean;
+}
+
+export interface ForgerOptions {
+  /** Default: `MALLORY`. */
+  readonly user?: number;
+  /** What is done with the limit. `$0` is the tag. */
+  readonly script?: string;
+  /** Comes before the shell that sets the limit, such as `unshare`. */
+  readonly within?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** The name of the process that stays. Default: sleep. */
+  readonly command?: string;
+}
+
+/** Starts a shell of another user, in a session of its own, that forges a limit when it is told which. */
+export function forger({ user = MALLORY, script = `exec ${SLEEP}`, within = [], env, command }: ForgerOptions): Forger {
+  const tag = newTag();
+  const all = [...within, 'sh', '-c', `read -r limit; set -- "$limit"; ${SET_LIMIT}; ${script}`, tag];
+  const child = stranger(all, { uid: user, gid: user, detached: true, stdio: ['pipe', 'ignore', 'ignore'], env });
+  const stays = () => tagged(tag).filter((row) => row.command === (command ?? 'sleep'));
+  return {
+    tag,
+    lives: () => stays().length > 0,
+    forge: async (limit) => {
+      (child.stdin as Writable).write(`${limit}\n`);
+      await until(`the limit is forged: ${all.join(' ')}`, () => stays().some(({ pid }) => limitOf(pid) === limit));
+    },
+  };
+}
+
+/** Starts a process that has nothing to do with the host; what it starts has to have a tag. */
+export function stranger([file = '', ...args]: readonly string[], options: SpawnOptions): ChildProcess {
+  const child = spawn(file, args, { ...options, env: { PATH: process.env.PATH, ...options.env } });
+  child.on('error', () => {});
+  // It may have ended before it reads the limit; then the test fails because it is not there.
+  for (const stream of child.stdio) stream?.on('error', () => {});
+  onTestFinished(() => {
+    child.kill('SIGKILL');
+    for (const stream of child.stdio) stream?.destroy();
+  });
+  return child;
+}
+
+/** A copy of `sleep` that root owns and that runs as root, whoever starts it. */
+export function setuidSleep(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'mcp-hostile-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  chmodSync(folder, 0o755);
+  const file = join(folder, 'sleep');
+  copyFileSync(spawnSync('sh', ['-c', 'command -v sleep'], { encoding: 'utf8' }).stdout.trim(), file);
+  chmodSync(file, 0o4755);
+  return file;
+}
+
+/**
+ * A session whose leader is gone: a daemon of root's in a group of its own, and a shell of another user that forges a
+ * limit.
+ */
+export function oldSession(): Forger & { readonly daemon: () => boolean } {
+  const [tag, daemonTag] = [newTag(), newTag()];
+  const forging = `read -r limit <&3; set -- "$limit"; ${SET_LIMIT}; ${SLEEP} & wait`;
+  const script = `set -m; sleep 50 "$1" & setpriv --reuid ${MALLORY} --regid ${MALLORY} --clear-groups sh -c '${forging}' "$0" & exit`;
+  const child = stranger(['bash', '--norc', '-c', script, tag, daemonTag], {
+    detached: true,
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+  });
+  const stays = () => tagged(tag).filter(({ command }) => command === 'sleep');
+  return {
+    tag,
+    lives: () => stays().length > 0,
+    daemon: () => tagged(daemonTag).length > 0,
+    forge: async (limit) => {
+      (child.stdio[3] as Writable).write(`${limit}\n`);
+      await until('the limit is forged', () => stays().some(({ pid }) => limitOf(pid) === limit));
+    },
+  };
+}
