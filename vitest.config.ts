@@ -8,6 +8,7 @@ import { NotShown } from './test/helpers/not-shown.js';
  */
 const SLOW = [
   'test/chaos/',
+  'test/hostile/',
   'test/real/',
   'test/stdio.test.ts',
   'test/pool/cost.test.ts',

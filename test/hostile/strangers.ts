@@ -8,8 +8,8 @@ import { newTag, tagged } from '../helpers/escapes.js';
 import { obstacleToNamespaces } from '../helpers/namespace.js';
 import { until } from '../helpers/until.js';
 
-/** Users of this machine that have nothing to do with the host. */
-export const [MALLORY, VICTIM] = [2_001, 2_002];
+/** A user of this machine that has nothing to do with the host. */
+export const MALLORY = 2_001;
 
 /** Why processes of other users cannot be started; undefined when they can. */
 export const OBSTACLE = process.geteuid?.() === 0 ? undefined : 'not root: no processes of other users can be started';
@@ -69,7 +69,7 @@ export function forger({ user = MALLORY, script = `exec ${SLEEP}`, within = [], 
 }
 
 /** Starts a process that has nothing to do with the host; what it starts has to have a tag. */
-export function stranger([file = '', ...args]: readonly string[], options: SpawnOptions): ChildProcess {
+function stranger([file = '', ...args]: readonly string[], options: SpawnOptions): ChildProcess {
   const child = spawn(file, args, { ...options, env: { PATH: process.env.PATH, ...options.env } });
   child.on('error', () => {});
   // It may have ended before it reads the limit; then the test fails because it is not there.

@@ -148,7 +148,7 @@ export function outerHosts(outer = process.env[MARK_VARIABLE]): NamedHost[] {
 }
 
 /** The host that a mark names; whether it has written the mark is not checked. */
-export function hostOf(mark: string): NamedHost | undefined {
+function hostOf(mark: string): NamedHost | undefined {
   const id = mark.slice(0, DIGITS);
   const number = numberOf(id);
   return number === 0 ? undefined : { id, number };
