@@ -51,8 +51,8 @@ const FORGERIES: Readonly<Record<string, Forgery>> = {
 
 /** A server that leaves a daemon which only the limit shows, by MCP's rules otherwise. */
 function server(tag: string, policy: Partial<ServerDefinition> = {}): ServerDefinition {
-  const escape = ESCAPES['double fork + env -i']?.replace(/; [^;]*; sleep 50$/, '');
-  const args = ['-c', `${escape}; exec "$@"`, tag, process.execPath, fixturePath('echo.js'), tag];
+  const leaves = ESCAPES['double fork + env -i']?.replace(/; [^;]*; sleep 50$/, '');
+  const args = ['-c', `${leaves}; exec "$@"`, tag, process.execPath, fixturePath('echo.js'), tag];
   return { command: 'sh', args, inheritEnv: [MARKER], eofGrace: 500, termGrace: 200, ...policy } as ServerDefinition;
 }
 
