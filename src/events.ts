@@ -1,4 +1,5 @@
 import { EventEmitter } from 'eventemitter3';
+import { readFunction, readLabel } from './config/arguments.js';
 import type { Outbox } from './runtime/outbox.js';
 
 /** Payload of `listener:error`: a listener threw an error, or returned a promise that was rejected. */
@@ -42,6 +43,7 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
     super.emit(event, ...args);
   }
 
+  /** @throws PoolError `INVALID_OPTIONS` when the listener is no function, as by `once` */
   override on<K extends Names<E>>(event: K, listener: Listener<E, K>, context?: unknown): this {
     return super.on(event, this.#safeForm(event, listener), context ?? this);
   }
@@ -50,7 +52,16 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
     return super.once(event, this.#safeForm(event, listener), context ?? this);
   }
 
-  override off<K extends Names<E>>(event: K, listener?: Listener<E, K>, context?: unknown, once?: boolean): this {
+  /**
+   * Removes a listener; `off(event)` removes all of this event. A listener that is undefined removes none.
+   * @throws PoolError `INVALID_OPTIONS` when a listener is given that is no function
+   */
+  override off<K extends Names<E>>(
+    event: K,
+    ...given: [listener?: Listener<E, K>, context?: unknown, once?: boolean]
+  ): this {
+    const [listener, context, once] = given;
+    if (given.length > 0) readFunction(listener, 'the listener', 'off()');
     // After a `once`, the base class calls this with the safe form itself: then there is none to be found.
     const safe = listener && (this.#safe.get(event)?.get(listener) as Listener<E, K> | undefined);
     return super.off(event, safe ?? listener, context, once);
@@ -62,15 +73,23 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
 
   override removeListener<K extends Names<E>>(
     event: K,
-    listener?: Listener<E, K>,
-    context?: unknown,
-    once?: boolean,
+    ...given: [listener?: Listener<E, K>, context?: unknown, once?: boolean]
   ): this {
-    return this.off(event, listener, context, once);
+    return this.off(event, ...given);
+  }
+
+  /**
+   * Removes all listeners, or those of one event. An event that is undefined removes none.
+   * @throws PoolError `INVALID_OPTIONS` when an event is given that is no name
+   */
+  override removeAllListeners(...given: [event?: Names<E>]): this {
+    if (given.length > 0 && typeof given[0] !== 'symbol') readLabel(given[0], 'event', 'removeAllListeners()');
+    return super.removeAllListeners(...given);
   }
 
   /** The same listener on the same event always gets the same safe form. */
   #safeForm<L extends object>(event: PropertyKey, listener: L): L {
+    readFunction(listener, 'the listener', 'on()');
     const forms = this.#safe.get(event) ?? new WeakMap<object, SafeListener>();
     this.#safe.set(event, forms);
     const report = (error: unknown) => this.#report(String(event), error);

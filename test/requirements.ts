@@ -100,6 +100,10 @@ export const requirements = {
   'OPT-5': 'Every default is as documented, and contradicts no value that the host set.',
   'OPT-6': 'Servers get the version of the package in clientInfo.',
 
+  // Arguments of calls
+  'ARG-1':
+    'An argument that is missing never means everything: a call that would concern more without it is refused, and changes nothing.',
+
   // Events and states
   'EVENT-1': 'A listener that throws or rejects breaks nothing; its error is emitted as listener:error.',
   'EVENT-2': 'Listeners are added, called once and removed as with eventemitter3.',

@@ -1,3 +1,4 @@
+import { readLabel } from '../config/arguments.js';
 import {
   type AcquireOptions,
   type DrainOptions,
@@ -109,28 +110,31 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   /**
    * Releases a lease at once, as its `release()` does.
    * @returns false when no lease has this id, for example because it has ended
+   * @throws PoolError `INVALID_OPTIONS` when the id is no string
    */
   releaseServer(leaseId: string): boolean {
-    return this.#parts.leases.find(leaseId)?.release() ?? false;
+    return this.#parts.leases.find(readLabel(leaseId, 'leaseId', 'releaseServer()'))?.release() ?? false;
   }
 
   /**
    * Releases all leases of an owner at once, and rejects its waiting calls with `ACQUIRE_ABORTED`.
    * @returns the number of leases that were released
+   * @throws PoolError `INVALID_OPTIONS` when the owner is missing: that would concern leases of callers that named none
    */
   releaseOwner(owner: string): number {
+    readLabel(owner, 'owner', 'releaseOwner()');
     const { scheduler } = this.#parts;
     return scheduler.run(() => scheduler.releaseScope('owner', owner, 'releaseOwner() was called'));
   }
 
   /**
    * Releases all leases of a tenant at once, rejects its waiting calls with `ACQUIRE_ABORTED`, and ends its instances.
-   * @returns the number of leases that were released; `undefined` releases nothing
+   * @returns the number of leases that were released
+   * @throws PoolError `INVALID_OPTIONS` when the tenant is missing: that would concern what calls without a tenant share
    */
   releaseTenant(tenant: string): number {
+    readLabel(tenant, 'tenant', 'releaseTenant()');
     const { breakers, fleet, scheduler } = this.#parts;
-    // From a host without types: it must not end what calls without a tenant share.
-    if (tenant === undefined) return 0;
     return scheduler.run(() => {
       const instances = [...fleet.instances()].filter((instance) => instance.tenant === tenant);
       for (const instance of instances) fleet.retire(instance, 'tenant-released');
@@ -169,7 +173,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    * ones when they are released.
    * @param drain `timeout` in ms, after which its leases are taken back. Default: `Infinity`
    * @returns when its last process has ended
-   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`
+   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `INVALID_OPTIONS`
    */
   async removeServer(name: string, drain: DrainOptions = {}): Promise<void> {
     await this.#parts.servers.remove(name, resolveDrainOptions(drain).timeout);
@@ -180,11 +184,11 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    * other leased ones end when they are released.
    * @param drain `timeout` in ms, after which leases on old processes are taken back. Default: `Infinity`
    * @returns when the last old process has ended
-   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `BREAKER_OPEN`; or the error because of which the process that was to
-   *   take over shared leases could not be started. Then the old process stays in use
+   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `BREAKER_OPEN`, `INVALID_OPTIONS`; or the error because of which the
+   *   process that was to take over shared leases could not be started. Then the old process stays in use
    */
   async restart(name: string, drain: DrainOptions = {}): Promise<void> {
-    const { instances } = this.#parts.servers.find(name);
+    const { instances } = this.#parts.servers.named(name, 'restart()');
     await this.#parts.replacement.retire([...instances], 'restart', resolveDrainOptions(drain).timeout);
   }
 

@@ -1,3 +1,4 @@
+import { readLabel } from '../config/arguments.js';
 import type { ResolvedPoolOptions, ServerDefinition } from '../config/options.js';
 import { resolveDefinition } from '../config/resolve-options.js';
 import { PoolError } from '../errors.js';
@@ -48,6 +49,15 @@ export class ServerDirectory {
     throw unknownServer(name, this.#names, name === undefined ? 'must be named' : 'is not defined');
   }
 
+  /**
+   * The server with this name, for a call that changes it: without a name, none.
+   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `INVALID_OPTIONS`
+   */
+  named(name: string, call: string): OpenEntry {
+    this.#assertOpen();
+    return this.find(readLabel(name, 'name', call));
+  }
+
   /** @throws PoolError `INVALID_OPTIONS`, `NOT_SUPPORTED`, `POOL_CLOSED` */
   add(name: string, definition: ServerDefinition): void {
     this.#assertOpen();
@@ -62,7 +72,7 @@ export class ServerDirectory {
 
   /** Resolves when the last process of the old definition has ended. Throws as `updateServer()` does. */
   async update(name: string, definition: ServerDefinition, timeout: number): Promise<void> {
-    const entry = this.find(name);
+    const entry = this.named(name, 'updateServer()');
     const { key } = entry.definition;
     const { breakers, clock, fleet, idleWatch, leases, operations, options, queue, replacement } = this.#deps;
     const changed = resolveDefinition(name, definition, options);
@@ -79,7 +89,7 @@ export class ServerDirectory {
 
   /** Resolves when its last process has ended. Throws as `removeServer()` does. */
   async remove(name: string, timeout: number): Promise<void> {
-    const entry = this.find(name);
+    const entry = this.named(name, 'removeServer()');
     const { breakers, fleet, operations, queue, replacement } = this.#deps;
     await operations.run(() => {
       fleet.undefine(entry);

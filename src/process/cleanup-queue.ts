@@ -1,5 +1,6 @@
 import pRetry from 'p-retry';
-import { type CleanupOptions, resolveCleanupOptions } from '../config/call-options.js';
+import { readLabel } from '../config/arguments.js';
+import { type CleanupOptions, checkCleanupJob, resolveCleanupOptions } from '../config/call-options.js';
 import { messageOf } from '../errors.js';
 import { type ListenerError, SafeEmitter } from '../events.js';
 import { timerDelay } from '../runtime/clock.js';
@@ -125,8 +126,11 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
   /**
    * Ends a tree as soon as fewer than `concurrency` jobs run. Never rejects: the report says what survived. If a job
    * with this id waits or runs already, the call joins it, and with `emergency` sends it to SIGKILL.
+   * @throws PoolError `INVALID_OPTIONS` when the target has no id or no `end()`, or the mode is not known
    */
   enqueue(target: CleanupJob, mode: EndMode = 'graceful'): Promise<CleanupReport> {
+    const refused = checkCleanupJob(target, mode);
+    if (refused) return Promise.reject(refused);
     const known = this.#jobs.get(target.id);
     if (known !== undefined && known.report === undefined) {
       if (mode === 'emergency') this.#escalate(known, 'asked');
@@ -155,9 +159,13 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
     return job.ended.promise;
   }
 
-  /** Sends a waiting or running job to SIGKILL at once; without an id, all of them. */
-  escalate(id?: string): void {
-    const jobs = id === undefined ? [...this.#jobs.values()] : [this.#jobs.get(id)];
+  /**
+   * Sends a waiting or running job to SIGKILL at once; `escalate()` sends all of them.
+   * @throws PoolError `INVALID_OPTIONS` when an id is given that is undefined, or no string
+   */
+  escalate(...given: [id?: string]): void {
+    const jobs =
+      given.length === 0 ? [...this.#jobs.values()] : [this.#jobs.get(readLabel(given[0], 'id', 'escalate()'))];
     for (const job of jobs) if (job !== undefined && job.report === undefined) this.#escalate(job, 'asked');
   }
 

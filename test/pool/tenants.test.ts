@@ -76,15 +76,4 @@ describe('tenants and owners', () => {
     expect(reasons()).toEqual(['tenant-released', 'tenant-released']);
     expect(launcher.living.map(({ pid }) => pid)).toEqual([bob.pid]);
   });
-
-  it('[TENANT-2] a host without types that releases no tenant at all ends nothing', async () => {
-    const { pool, launcher } = setUp({ servers: { a: { command: 'fake' } } });
-    const lease = await pool.getServer('a');
-    (await pool.getServer('a')).release();
-    expect(pool.releaseTenant(undefined as never)).toBe(0);
-    expect(pool.releaseOwner(undefined as never)).toBe(0);
-    await flush();
-    expect(launcher.living).toHaveLength(2);
-    expect(lease.release()).toBe(true);
-  });
 });
