@@ -34,6 +34,10 @@ export type PoolErrorCode =
   | 'SERVER_STOPPED'
   /** The server failed too often, and is not started again before the cooldown is over; `cause` is its last failure. */
   | 'BREAKER_OPEN'
+  /** `start()` of a transport that is started already; `client.connect()` starts it by itself. */
+  | 'ALREADY_STARTED'
+  /** `send()` of a transport that is not started, or closed. */
+  | 'NOT_CONNECTED'
   /** A message was longer than `maxMessageMB`. */
   | 'MESSAGE_TOO_LARGE'
   /** More than `maxBufferedMB` wait to be written to servers that do not read. */
@@ -86,6 +90,47 @@ export class PoolError extends Error {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.data = data;
+  }
+
+  /** What `JSON.stringify` writes: name, code, message, data and cause, without the stack. */
+  toJSON(): object {
+    const { name, code, message, data, cause } = this;
+    return { name, code, message, data, ...(cause === undefined ? {} : { cause: causeOf(cause, MOST_CAUSES) }) };
+  }
+}
+
+/** How many causes of causes are written as JSON: a chain of errors may be a circle. */
+const MOST_CAUSES = 5;
+
+/** A cause as JSON. It may be any value that a host has thrown, so of an object that is no error only the kind is shown. */
+function causeOf(cause: unknown, most: number): unknown {
+  if (!(cause instanceof Error)) return typeof cause === 'object' && cause !== null ? 'an object' : String(cause);
+  const { name, message, cause: next } = cause;
+  const data = cause instanceof PoolError ? { data: cause.data } : {};
+  const chain = next === undefined || most === 0 ? {} : { cause: causeOf(next, most - 1) };
+  return { name, code: errorCode(cause), message, ...data, ...chain };
+}
+
+function errorCode(error: Error): string | number | undefined {
+  const code: unknown = 'code' in error ? error.code : undefined;
+  return typeof code === 'string' || typeof code === 'number' ? code : undefined;
+}
+
+/**
+ * The same error with the frames of the code that runs now. The error of a call that has waited was made in a timer, or for
+ * several callers: its own frames are those of the pool. Made where a call is awaited, the frames are those of its callers
+ * ("zero-cost async stack traces" of V8), and nothing had to be kept while it waited.
+ */
+export function withFrames(error: unknown): unknown {
+  return error instanceof PoolError ? new PoolError(error.code, error.message, error.data, error.cause) : error;
+}
+
+/** Rejects with the same error as `promise`, with the frames of those that await it: see {@link withFrames}. */
+export async function rethrow<T>(promise: Promise<T>): Promise<T> {
+  try {
+    return await promise;
+  } catch (error) {
+    throw withFrames(error);
   }
 }
 

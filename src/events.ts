@@ -1,6 +1,8 @@
+import { inspect } from 'node:util';
 import { EventEmitter } from 'eventemitter3';
 import { readFunction, readLabel } from './config/arguments.js';
 import type { Outbox } from './runtime/outbox.js';
+import { type Inspect, shown } from './runtime/shown.js';
 
 /** Payload of `listener:error`: a listener threw an error, or returned a promise that was rejected. */
 export interface ListenerError {
@@ -36,6 +38,15 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
     if (this.#outbox === undefined || this.listenerCount(event) === 0) return super.emit(event, ...args);
     this.#outbox.push(() => void super.emit(event, ...args));
     return true;
+  }
+
+  /** What `JSON.stringify` writes, and `console.log` shows. */
+  toJSON(): object {
+    return { events: this.eventNames() };
+  }
+
+  [inspect.custom](depth: number, options: object, show: Inspect): string {
+    return shown(this.constructor.name, this.toJSON(), depth, options, show);
   }
 
   /** Emits what another emitter of the same outbox delivers just now: it has waited for its turn already. */

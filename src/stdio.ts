@@ -1,9 +1,11 @@
 import { constants } from 'node:os';
 import type { PassThrough, Stream } from 'node:stream';
+import { inspect } from 'node:util';
 import { INHERITED, resolveEnvironment } from './config/environment.js';
 import { type CleanupReport, type JsonRpcMessage, MCPServerPool, PoolError, type PooledTransport } from './index.js';
 import { KeepAlive } from './runtime/keep-alive.js';
-import { OwnServer } from './stdio/own-server.js';
+import { type Inspect, shown } from './runtime/shown.js';
+import { OwnServer, serverName } from './stdio/own-server.js';
 import { forwardStderr, type StderrOption, stderrPipe, stderrSink } from './stdio/stderr.js';
 
 /** The parameters of the SDK's `StdioClientTransport`, and options of the pool that matter for one server. */
@@ -79,6 +81,19 @@ export class StdioClientTransport {
     return this.#run?.server.pid ?? null;
   }
 
+  /** What `JSON.stringify` writes, and `console.log` shows: no argument and no variable of the server. */
+  toJSON(): object {
+    return {
+      server: this.#run?.server.name ?? serverName(this.#params),
+      started: this.#run !== undefined,
+      pid: this.pid,
+    };
+  }
+
+  [inspect.custom](depth: number, options: object, show: Inspect): string {
+    return shown('StdioClientTransport', this.toJSON(), depth, options, show);
+  }
+
   /** Client v2 makes a second transport from these, to find out which protocol era the server speaks. */
   protected get _serverParams(): StdioServerParameters {
     return this.#params;
@@ -86,12 +101,14 @@ export class StdioClientTransport {
 
   /**
    * Starts the server. May be called again when the transport has closed.
-   * @throws PoolError `COMMAND_NOT_FOUND`, `CWD_NOT_FOUND`, `SPAWN_FAILED` and others; `cause` is an error as Node throws it
+   * @throws PoolError `ALREADY_STARTED`, `COMMAND_NOT_FOUND`, `CWD_NOT_FOUND`, `SPAWN_FAILED` and others; `cause` is an error as Node throws it
    *   (`code: 'ENOENT'`) if there is an errno. `ACQUIRE_TIMEOUT` when the host has set a cap on the global pool.
    */
   async start(): Promise<void> {
     if (this.#run !== undefined) {
-      throw new Error(
+      // The words of the SDK: hosts look for them.
+      throw new PoolError(
+        'ALREADY_STARTED',
         'StdioClientTransport already started! If using Client class, note that connect() calls start() automatically.',
       );
     }
@@ -219,13 +236,14 @@ function definitionOf({ command, args, env, cwd, ...more }: StdioServerParameter
 }
 
 /**
- * The same error with a `cause` as Node throws it, for hosts that look for `ENOENT`. Other than that of Node it has no
- * arguments (`spawnargs`): they may be secret.
+ * The same error with the frames of the caller, and with a `cause` as Node throws it, for hosts that look for `ENOENT`. Other
+ * than that of Node it has no arguments (`spawnargs`): they may be secret.
  */
 function withSystemError(error: unknown, command: string): unknown {
   // Not `instanceof`: the global pool may belong to another copy of this package, with a class of its own.
-  const { code, message, data } = error as Partial<PoolError>;
-  if (code === undefined || message === undefined || data?.errno === undefined) return error;
+  const { code, message, data, cause: own } = error as Partial<PoolError>;
+  if (code === undefined || message === undefined) return error;
+  if (data?.errno === undefined) return new PoolError(code, message, data, own);
   const errno = constants.errno[data.errno as keyof typeof constants.errno];
   const syscall = `spawn ${command}`;
   const cause = { code: data.errno, errno: errno === undefined ? undefined : -errno, syscall, path: command };
@@ -233,8 +251,8 @@ function withSystemError(error: unknown, command: string): unknown {
 }
 
 /** The error of the SDK: the message of v1, the code of v2. */
-function notConnected(): Error {
-  return Object.assign(new Error('Not connected'), { code: 'NOT_CONNECTED' });
+function notConnected(): PoolError {
+  return new PoolError('NOT_CONNECTED', 'Not connected');
 }
 
 function unproven({ name, pid, survivors }: CleanupReport): PoolError {

@@ -104,6 +104,15 @@ export const requirements = {
   'ARG-1':
     'An argument that is missing never means everything: a call that would concern more without it is refused, and changes nothing.',
 
+  // What errors and objects say
+  'SHOW-1':
+    'An error, a pool, its parts, a lease and a transport say what they are in a log and as JSON, and show no insides.',
+  'SHOW-2': 'UNKNOWN_SERVER names at most three servers, those that are near, however many there are.',
+  'SHOW-3': 'A transport that is started twice, or used before its start, refuses with a PoolError.',
+  'SHOW-4':
+    'The error of a call that waited has the frames of its caller, and nothing is kept for that while it waits.',
+  'SHOW-5': 'The classes of the built package have the names under which they are exported.',
+
   // Events and states
   'EVENT-1': 'A listener that throws or rejects breaks nothing; its error is emitted as listener:error.',
   'EVENT-2': 'Listeners are added, called once and removed as with eventemitter3.',

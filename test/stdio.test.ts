@@ -53,7 +53,8 @@ async function life(Client: AnyClient, Transport: AnyTransport) {
   const { content } = await client.callTool({ name: 'echo', arguments: { text: 'hello' } });
   const environment = await client.callTool({ name: 'env', arguments: {} });
   const args = await client.callTool({ name: 'args', arguments: {} });
-  const again = String(await rejection(transport.start()));
+  // Not its class: ours is a PoolError, as all errors of this package.
+  const { message: again } = (await rejection(transport.start())) as Error;
   const pid = transport.pid;
   await client.close();
   await until('it is told', () => told.includes('client closed'));

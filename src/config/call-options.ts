@@ -1,5 +1,3 @@
-import type { PoolError } from '../errors.js';
-import { readArgument, readFunction, readLabel } from './arguments.js';
 import { count, deadline, duration, type Field, type Given, oneOf, optional, optionalString } from './fields.js';
 import { reader } from './read-options.js';
 
@@ -93,22 +91,3 @@ export const resolvePlanOptions = reader(planFields, 'the argument of plan()');
 export const resolveDrainOptions = reader(drainFields, 'the drain options');
 export const resolveWarmOptions = reader(warmFields, 'the options of warm()');
 export const resolveCleanupOptions = reader(cleanupFields, 'the options of CleanupQueue');
-
-const endMode = oneOf('graceful', 'graceful', 'emergency');
-
-/**
- * Checks what a `CleanupQueue` is to end. Without an id, a second tree would be taken for the first, and never end.
- * @returns the error for a wrong job; undefined when it is right
- */
-export function checkCleanupJob(target: unknown, mode: unknown): PoolError | undefined {
-  const call = 'enqueue()';
-  try {
-    const { id, end } = (target ?? {}) as { readonly id?: unknown; readonly end?: unknown };
-    readLabel(id, 'the id of the job', call);
-    readFunction(end, 'end of the job', call);
-    readArgument(endMode, mode, 'mode', call);
-    return undefined;
-  } catch (error) {
-    return error as PoolError;
-  }
-}

@@ -1,5 +1,6 @@
 import { PoolError } from '../errors.js';
 import { describeValue, type Fields, type Given, isPlainObject, type Resolved } from './fields.js';
+import { nearest } from './nearest.js';
 
 /** The problems found so far, one sentence each. */
 export interface Problems {
@@ -77,23 +78,6 @@ export function reader<F extends Fields>(fields: F, what: string) {
 }
 
 function unknownKey(path: string, key: string, known: readonly string[]): string {
-  const nearest = known
-    .map((name) => ({ name, distance: editDistance(key.toLowerCase(), name.toLowerCase()) }))
-    .sort((a, b) => a.distance - b.distance)[0];
-  const isClose = nearest !== undefined && nearest.distance <= Math.max(2, Math.floor(key.length / 3));
-  return `${path} is not a known option${isClose ? `; did you mean '${nearest.name}'?` : ''}`;
-}
-
-/** Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= a.length; row++) {
-    const current = [row];
-    for (let column = 1; column <= b.length; column++) {
-      const replaced = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1);
-      current.push(Math.min(replaced, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1));
-    }
-    previous = current;
-  }
-  return previous[b.length] ?? 0;
+  const [near] = nearest(key, known, 1);
+  return `${path} is not a known option${near === undefined ? '' : `; did you mean '${near}'?`}`;
 }

@@ -13,6 +13,7 @@ import {
 } from '../config/call-options.js';
 import type { PoolOptions, ResolvedPoolOptions, ServerDefinition, SingleServerOptions } from '../config/options.js';
 import { resolvePoolOptions } from '../config/resolve-options.js';
+import { rethrow, withFrames } from '../errors.js';
 import { SafeEmitter } from '../events.js';
 import type { CleanupQueue } from '../process/cleanup-queue.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
@@ -30,7 +31,8 @@ import { aborted } from './refusals.js';
 import { type PoolPlan, planOf } from './shutdown/plan.js';
 import { Shutdown } from './shutdown/shutdown.js';
 import { assertSignalsArrive, handleSignals, ignoreSignals } from './signals.js';
-import { type PoolStatus, statusOf } from './status.js';
+import { stackAbove } from './stack-above.js';
+import { type PoolStatus, statusOf, summaryOf } from './status.js';
 import { traceEvents } from './trace.js';
 
 /**
@@ -59,12 +61,12 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    *   `NOT_SUPPORTED`
    */
   static global(options?: PoolOptions | SingleServerOptions): MCPServerPool {
-    return globalPool(options, (resolved) => new MCPServerPool(resolved));
+    return globalPool(options, newPool);
   }
 
   /**
    * Starts no server, apart from those that `minIdle` asks for.
-   * @param options the servers, limits and policies of the pool, or one server alone. Default: no server; see `addServer()`
+   * @param options the servers, limits and policies of the pool, or one server alone. Default: no server
    * @param dependencies for tests, and for servers that are not child processes. Default: none
    * @throws PoolError `INVALID_OPTIONS` with every problem in `data.problems`; `NOT_SUPPORTED` for an option that this
    *   version, this platform or a worker thread does not support
@@ -165,7 +167,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    *   end, and gets no new ones
    */
   async updateServer(name: string, definition: ServerDefinition, drain: DrainOptions = {}): Promise<void> {
-    await this.#parts.servers.update(name, definition, resolveDrainOptions(drain).timeout);
+    await rethrow(this.#parts.servers.update(name, definition, resolveDrainOptions(drain).timeout));
   }
 
   /**
@@ -188,8 +190,9 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    *   process that was to take over shared leases could not be started. Then the old process stays in use
    */
   async restart(name: string, drain: DrainOptions = {}): Promise<void> {
-    const { instances } = this.#parts.servers.named(name, 'restart()');
-    await this.#parts.replacement.retire([...instances], 'restart', resolveDrainOptions(drain).timeout);
+    const { replacement, servers } = this.#parts;
+    const { instances } = servers.named(name, 'restart()');
+    await rethrow(replacement.retire([...instances], 'restart', resolveDrainOptions(drain).timeout));
   }
 
   /**
@@ -212,14 +215,19 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     }
     await keepAlive.during(Promise.all(starts.map(({ started }) => started)));
     const failure = entry.lastFailure;
-    if (idle() === 0 && isOpen(entry) && failure?.key === reuseKey(entry.definition, scope)) throw failure.error;
+    if (idle() === 0 && isOpen(entry) && failure?.key === reuseKey(entry.definition, scope))
+      throw withFrames(failure.error);
     return idle();
   }
 
-  /** The servers, instances, leases and callers of the pool now: a copy, which does not change. */
+  /** The servers, instances, leases and callers of the pool now: a copy. */
   status(): PoolStatus {
     const pids = new Set(this.registry.list().map(({ pid }) => pid));
     return statusOf(this.#state, this.#parts, this.#parts.host.containment(pids));
+  }
+
+  override toJSON(): object {
+    return summaryOf(this.#state, this.#parts);
   }
 
   /** Counts since the pool was made: a copy, which does not change. */
@@ -230,8 +238,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   /**
    * A dry run: what the pool would end now, why, in which order, by which steps, and the processes concerned. It sends no
    * signal, changes no state and emits no event. It reads the process table of the machine once for each tree.
-   * @param mode `shutdown`: a graceful `shutdown()`; `emergency`: one that kills at once; `reclaim`: everything that could
-   *   be ended or taken back to make room for other callers
+   * @param mode `shutdown`: a graceful `shutdown()`; `emergency`: one that kills at once; `reclaim`: all that could make room
    * @throws PoolError `INVALID_OPTIONS`; the error of the system when processes cannot be listed (EMFILE)
    */
   plan(mode: PlanMode): PoolPlan {
@@ -243,7 +250,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    * is ended and proven dead. A later call returns the report of the first one; with `mode: 'emergency'` it turns a graceful
    * shutdown into an emergency. A pending shutdown keeps the host alive.
    * @param options mode (default `graceful`), timeout and drainTimeout in ms (default 30,000 and 5,000)
-   * @returns the report, when every tree is proven dead or was given up
+   * @returns the report, when every tree is proven dead or given up
    * @throws PoolError `INVALID_OPTIONS`
    */
   async shutdown(options: ShutdownOptions = {}): Promise<ShutdownReport> {
@@ -264,7 +271,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     return this.#shutdown.report;
   }
 
-  /** Calls `shutdown()`: for `await using`. */
+  /** For `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
   }
@@ -289,9 +296,5 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   }
 }
 
-/** The stack of the caller of `callee`. Costs more than a whole warm call, so it is made only with `leakDetection`. */
-function stackAbove(callee: (...args: never[]) => unknown): string | undefined {
-  const holder: { stack?: string } = {};
-  Error.captureStackTrace(holder, callee);
-  return holder.stack;
-}
+/** Not in the class: the built package renames a class that names itself. */
+const newPool = (options: PoolOptions | SingleServerOptions) => new MCPServerPool(options);

@@ -1,16 +1,27 @@
+import { nearest } from '../config/nearest.js';
 import { PoolError, type PoolErrorData } from '../errors.js';
 import type { Limit } from './events.js';
 import { type LeaseScope, reuseKey } from './instances/lease-scope.js';
 import type { PooledInstance } from './instances/pooled-instance.js';
 import type { OpenEntry } from './instances/server-entry.js';
 
+/** Most names that an error shows: a host may have many servers, and those of one tenant are nothing to another. */
+const MOST_NAMES = 3;
+/** A longer name is cut in an error. */
+const LONGEST_NAME = 100;
+
 export function unknownServer(name: string | undefined, known: readonly string[], why: string): PoolError {
-  const listed = known.length === 0 ? 'none is defined; call addServer()' : `defined are: ${known.join(', ')}`;
-  return new PoolError(
-    'UNKNOWN_SERVER',
-    `${name === undefined ? 'the server' : `server '${name}'`} ${why}; ${listed}`,
-    { name },
-  );
+  const quoted = name !== undefined && name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}…` : name;
+  const message = `${quoted === undefined ? 'the server' : `server '${quoted}'`} ${why}; ${hintFor(name, known)}`;
+  return new PoolError('UNKNOWN_SERVER', message, { name });
+}
+
+function hintFor(name: string | undefined, known: readonly string[]): string {
+  const count = known.length;
+  if (count === 0) return 'none is defined; call addServer()';
+  const near = name === undefined ? [] : nearest(name, known, MOST_NAMES);
+  if (near.length > 0) return `did you mean ${near.map((one) => `'${one}'`).join(' or ')}?`;
+  return `${count === 1 ? '1 server is' : `${count} servers are`} defined; status().servers has ${count === 1 ? 'its name' : 'their names'}`;
 }
 
 export function poolClosed(): PoolError {

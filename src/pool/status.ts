@@ -101,6 +101,19 @@ export function statusOf(
     },
   ]);
   return {
+    ...countsOf(state, { fleet, leases, queue, turns }),
+    servers: Object.fromEntries(servers),
+    containment,
+  };
+}
+
+/** What a pool shows in a log: counts, since it may have many servers. */
+export function summaryOf(state: PoolStatus['state'], deps: StatusDeps): object {
+  return { ...countsOf(state, deps), servers: deps.fleet.entries.size };
+}
+
+function countsOf(state: PoolStatus['state'], { fleet, leases, queue, turns }: StatusDeps) {
+  return {
     state,
     processes: fleet.slots.used,
     maxProcesses: fleet.slots.limit,
@@ -108,8 +121,6 @@ export function statusOf(
     leases: leases.size,
     waiting: queue.size,
     startsWaiting: turns.waiting,
-    servers: Object.fromEntries(servers),
-    containment,
   };
 }
 

@@ -1,75 +1,22 @@
 import pRetry from 'p-retry';
 import { readLabel } from '../config/arguments.js';
-import { type CleanupOptions, checkCleanupJob, resolveCleanupOptions } from '../config/call-options.js';
+import { type CleanupOptions, resolveCleanupOptions } from '../config/call-options.js';
 import { messageOf } from '../errors.js';
-import { type ListenerError, SafeEmitter } from '../events.js';
+import { SafeEmitter } from '../events.js';
 import { timerDelay } from '../runtime/clock.js';
 import { type Deferred, deferred } from '../runtime/deferred.js';
 import type { Outbox } from '../runtime/outbox.js';
-import type { EndOptions } from './launcher.js';
+import {
+  assertCleanupJob,
+  type CleanupEvents,
+  type CleanupJob,
+  type CleanupReport,
+  type CleanupStatus,
+  type EscalationReason,
+} from './cleanup-job.js';
 import type { EndMode, TerminationReport } from './termination-report.js';
 
-/** A process tree that is to be ended. */
-export interface CleanupJob {
-  /** Unique among the waiting and running jobs: a second job with the same id joins the first. */
-  readonly id: string;
-  readonly name: string;
-  readonly pid?: number | undefined;
-  /** How long the graces of one attempt take, ms; the deadline of an attempt is never shorter. Default 0. */
-  readonly leastTime?: number;
-  /** One attempt. Called again while a process survives. Goes on with SIGKILL when `signal` is aborted. */
-  end(options: EndOptions): Promise<TerminationReport>;
-}
-
-/** Why a job goes on with SIGKILL at once. */
-export type EscalationReason = 'timeout' | 'survivors' | 'asked';
-
-/** The result of a job. */
-export interface CleanupReport {
-  readonly id: string;
-  readonly name: string;
-  readonly pid: number | undefined;
-  /** Whether all processes of the tree were proven dead. */
-  readonly confirmed: boolean;
-  readonly attempts: number;
-  /** Why it went to SIGKILL early; undefined if it did not. */
-  readonly escalated: EscalationReason | undefined;
-  /** Ms from `enqueue` to the first attempt. */
-  readonly waited: number;
-  /** Ms from `enqueue` to the end of the last attempt. */
-  readonly duration: number;
-  /** The report of the last attempt. Undefined when that threw, or did not return in time. */
-  readonly termination: TerminationReport | undefined;
-  /** The processes that could not be proven dead. */
-  readonly survivors: TerminationReport['survivors'];
-  /** Why the last attempt failed; undefined if it did not. */
-  readonly error: string | undefined;
-}
-
-/** The state of a job. */
-export interface CleanupStatus {
-  readonly id: string;
-  readonly name: string;
-  readonly pid: number | undefined;
-  readonly state: 'waiting' | 'running' | 'finished' | 'failed';
-  readonly mode: EndMode;
-  readonly attempts: number;
-  /** Undefined until the job is finished or failed. */
-  readonly report: CleanupReport | undefined;
-}
-
-/** The events of a `CleanupQueue` with the payload of each. */
-export interface CleanupEvents {
-  /** An attempt begins. */
-  'cleanup:started': { id: string; name: string; pid: number | undefined; mode: EndMode; attempt: number };
-  /** The job goes on with SIGKILL at once. */
-  'cleanup:escalated': { id: string; name: string; pid: number | undefined; reason: EscalationReason };
-  /** All processes were proven dead. */
-  'cleanup:finished': CleanupReport;
-  /** A process survives all attempts. */
-  'cleanup:failed': CleanupReport;
-  'listener:error': ListenerError;
-}
+export type { CleanupEvents, CleanupJob, CleanupReport, CleanupStatus, EscalationReason } from './cleanup-job.js';
 
 interface Job {
   /** Not the target itself: the status of a job is kept when the server is gone. */
@@ -129,8 +76,11 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
    * @throws PoolError `INVALID_OPTIONS` when the target has no id or no `end()`, or the mode is not known
    */
   enqueue(target: CleanupJob, mode: EndMode = 'graceful'): Promise<CleanupReport> {
-    const refused = checkCleanupJob(target, mode);
-    if (refused) return Promise.reject(refused);
+    try {
+      assertCleanupJob(target, mode);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const known = this.#jobs.get(target.id);
     if (known !== undefined && known.report === undefined) {
       if (mode === 'emergency') this.#escalate(known, 'asked');
@@ -178,6 +128,10 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
   /** The states of all these jobs, oldest first. */
   list(): CleanupStatus[] {
     return [...this.#jobs.values()].map(statusOf);
+  }
+
+  override toJSON(): object {
+    return { waiting: this.#waiting.length, running: this.#running, ended: this.#ended.length };
   }
 
   /** Resolves when no job waits or runs. */

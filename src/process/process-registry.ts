@@ -154,6 +154,11 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
     return { checked: entries.length, dead, reused, problems };
   }
 
+  /** Counts and not the entries, of which there may be many. */
+  override toJSON(): object {
+    return this.metrics();
+  }
+
   metrics(): RegistryMetrics {
     return {
       size: this.size,

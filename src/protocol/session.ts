@@ -1,12 +1,20 @@
-import { messageOf, type PoolError } from '../errors.js';
+import { inspect } from 'node:util';
+import { messageOf, PoolError } from '../errors.js';
+import { type Inspect, shown } from '../runtime/shown.js';
 import type { JsonRpcMessage } from './json-rpc.js';
 import type { Attachment, Endpoint, Routing } from './routing.js';
 
 /** The transport of a lease, for `client.connect()` of SDK v1 and v2. */
 export interface PooledTransport {
-  /** Starts to receive. The SDK's `client.connect()` calls it. Rejects if it was called before, or if the lease has ended. */
+  /**
+   * Starts to receive. The SDK's `client.connect()` calls it.
+   * @throws PoolError `ALREADY_STARTED`; or why the lease has ended
+   */
   start(): Promise<void>;
-  /** Rejects if the message cannot reach the server. The `options` of the SDK have no meaning over stdio. */
+  /**
+   * Rejects if the message cannot reach the server. The `options` of the SDK have no meaning over stdio.
+   * @throws PoolError `NOT_CONNECTED` before the start; or why the lease has ended
+   */
   send(message: JsonRpcMessage, options?: unknown): Promise<void>;
   /** Releases the lease. */
   close(): Promise<void>;
@@ -16,6 +24,8 @@ export interface PooledTransport {
   onclose?: () => void;
   /** Called with the reason why the lease ended, unless the client asked for it, and with what `onmessage` or `onclose` threw. */
   onerror?: (error: Error) => void;
+  /** What `JSON.stringify` writes, and `console.log` shows: its state and its lease. */
+  toJSON(): object;
 }
 
 /** Why a session ended. The error is made only when it is needed: most sessions end without one. */
@@ -60,6 +70,16 @@ export class Session implements PooledTransport, Endpoint {
     this.#callbacks = callbacks;
   }
 
+  /** The lease shows itself, by its own `toJSON()`. */
+  toJSON(): object {
+    const state = this.#end ? 'closed' : this.#attachment ? 'started' : 'new';
+    return { state, openRequests: this.openRequests, lease: this.#callbacks };
+  }
+
+  [inspect.custom](depth: number, options: object, show: Inspect): string {
+    return shown('PooledTransport', this.toJSON(), depth, options, show);
+  }
+
   /** Number of requests that are not answered. */
   get openRequests(): number {
     return this.#attachment?.openRequests ?? 0;
@@ -67,14 +87,18 @@ export class Session implements PooledTransport, Endpoint {
 
   async start(): Promise<void> {
     if (this.#end) throw this.#end.error();
-    if (this.#attachment) throw new Error('this transport is started already; client.connect() starts it by itself');
+    if (this.#attachment) {
+      const message = 'this transport is started already; client.connect() starts it by itself';
+      throw new PoolError('ALREADY_STARTED', message);
+    }
     this.#attachment = this.#routing.attach(this);
   }
 
   send(message: JsonRpcMessage, _options?: unknown): Promise<void> {
     if (this.#end) return Promise.reject(this.#end.error());
     if (this.#attachment === undefined) {
-      return Promise.reject(new Error('this transport is not started: call start(), or client.connect()'));
+      const message = 'this transport is not started: call start(), or client.connect()';
+      return Promise.reject(new PoolError('NOT_CONNECTED', message));
     }
     this.#callbacks.touched();
     try {

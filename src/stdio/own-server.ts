@@ -18,7 +18,8 @@ const SHORT_GRACES = { eofGrace: 100, termGrace: 1_000 };
  */
 export class OwnServer {
   readonly #pool: MCPServerPool;
-  readonly #name: string;
+  /** Its name in the pool. */
+  readonly name: string;
   readonly #definition: ServerDefinition;
   readonly #abort = new AbortController();
   #starting: Promise<PooledServer> | undefined;
@@ -27,9 +28,9 @@ export class OwnServer {
   /** @throws PoolError `INVALID_OPTIONS` when the definition is wrong, `NOT_SUPPORTED` */
   constructor(pool: MCPServerPool, definition: ServerDefinition) {
     this.#pool = pool;
-    this.#name = `stdio:${basename(String(definition.command))}:${COPY}-${++sequence}`;
+    this.name = `${serverName(definition)}:${COPY}-${++sequence}`;
     this.#definition = { ...definition, sharing: 'dedicated', maxInstances: 1, minIdle: 0 };
-    pool.addServer(this.#name, this.#definition);
+    pool.addServer(this.name, this.#definition);
   }
 
   get pid(): number | undefined {
@@ -41,7 +42,7 @@ export class OwnServer {
    * @throws PoolError when it cannot be started, or when `end()` is called before it runs
    */
   async start(): Promise<PooledServer> {
-    this.#starting = this.#pool.getServer(this.#name, { signal: this.#abort.signal });
+    this.#starting = this.#pool.getServer(this.name, { signal: this.#abort.signal });
     const lease = await this.#starting;
     this.#lease = lease;
     // `end()` was called after the lease was given out, but before this turn.
@@ -57,7 +58,7 @@ export class OwnServer {
 
   /** Gives the process less time in a following {@link end}. */
   shortenGraces(): void {
-    void this.#pool.updateServer(this.#name, { ...this.#definition, ...SHORT_GRACES }).catch(() => {});
+    void this.#pool.updateServer(this.name, { ...this.#definition, ...SHORT_GRACES }).catch(() => {});
   }
 
   /**
@@ -68,7 +69,7 @@ export class OwnServer {
     const lease = await this.#starting?.catch(() => undefined);
     const report = await lease?.ended;
     try {
-      await this.#pool.removeServer(this.#name);
+      await this.#pool.removeServer(this.name);
     } catch (error) {
       // A start that a shutdown cancelled ends with that shutdown, so wait for it. Any other error: the host has already
       // removed the server.
@@ -76,6 +77,14 @@ export class OwnServer {
     }
     return report;
   }
+}
+
+/**
+ * The name of a server without its number. Only the first word of the command: a host may have written arguments behind it by
+ * mistake, and these may be secret.
+ */
+export function serverName({ command }: { readonly command: string }): string {
+  return `stdio:${basename(String(command)).split(/\s/, 1)[0]}`;
 }
 
 /** Not by `instanceof`: the pool may belong to another copy of this package, with a class of its own. */

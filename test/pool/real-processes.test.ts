@@ -224,7 +224,8 @@ describe('a start that fails', () => {
       console.log(JSON.stringify({ code: error.code, errno: error.data.errno, processes: pool.status().processes }));
       await pool.shutdown();
       `,
-      { before: 'ulimit -n 60' },
+      // Enough to load the modules of the package, which Node opens side by side.
+      { before: 'ulimit -n 200' },
     );
     expect(host.stderr).toBe('');
     expect(JSON.parse(host.stdout)).toEqual({ code: 'SPAWN_FAILED', errno: 'EMFILE', processes: 1 });

@@ -11,6 +11,7 @@ import type { Lease } from '../leases/lease.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
 import type { Breakers } from '../supervision/breakers.js';
 import { AbortListeners } from './abort-listeners.js';
+import { Answers } from './answers.js';
 import { Deadlines } from './deadlines.js';
 import { type LeaseRequest, type OnGiveUp, Waiter, WaitingClass, WaitingServer } from './waiter.js';
 
@@ -36,6 +37,7 @@ export class AcquireQueue {
   readonly #aborts = new AbortListeners<Waiter>();
   /** Unused objects that keep the optimized code of their classes: see `LeaseTable.specimen`. */
   readonly specimens = newSpecimens();
+  readonly answers = new Answers();
   #arrivals = 0;
   #size = 0;
   #uncovered = 0;
@@ -88,7 +90,7 @@ export class AcquireQueue {
   serve(waiter: Waiter, lease: Lease): void {
     const waited = this.waited(waiter);
     this.#leave(waiter);
-    waiter.resolve(lease);
+    waiter.resolve(this.answers.lease(lease));
     if (waiter.announced) this.#deps.events.served(waiter, waited);
     this.#deps.events.acquired(lease, waited);
   }
@@ -97,7 +99,7 @@ export class AcquireQueue {
   reject(waiter: Waiter, error: PoolError): void {
     if (waiter.queuedIn === undefined) return;
     this.#leave(waiter);
-    waiter.reject(error);
+    waiter.resolve(this.answers.error(error));
     this.#deps.events.rejected(waiter, this.waited(waiter), error);
   }
 

@@ -76,7 +76,8 @@ export class Scheduler implements Operations, LeaseCallbacks {
       if (lease === undefined) return this.#wait(entry, leaseClass, request, stack);
       this.#deps.leaseEvents.acquired(lease, 0);
       this.#timer.set();
-      return lease;
+      const { answers } = this.#deps.queue;
+      return answers.isRejecting ? new Promise((resolve) => resolve(answers.lease(lease))) : lease;
     } finally {
       if (isOutermost) this.#complete();
     }

@@ -1,4 +1,3 @@
-import type { PoolError } from '../../errors.js';
 import { type Due, newDue } from '../../runtime/due-times.js';
 import { Heap, type HeapItem } from '../../runtime/heap.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
@@ -32,9 +31,8 @@ export class Waiter implements LeaseScope, Expiring {
   readonly number: number;
   readonly onGiveUp: OnGiveUp;
   readonly lease: Promise<Lease>;
-  /** Settle {@link lease}; only `AcquireQueue` calls them. */
-  resolve!: (lease: Lease) => void;
-  reject!: (error: PoolError) => void;
+  /** Settles {@link lease}; only `AcquireQueue` calls it, with what `Answers` returns. */
+  resolve!: (answer: Lease | Promise<Lease>) => void;
   /** Where it waits; undefined once it has left. */
   queuedIn: WaitingClass | undefined;
   previous: Waiter | undefined;
@@ -58,10 +56,8 @@ export class Waiter implements LeaseScope, Expiring {
     this.since = Math.floor(since);
     this.number = number;
     this.onGiveUp = onGiveUp;
-    // To resolve with a rejected promise would spare the other function, but then a later caller could learn first.
-    this.lease = new Promise((resolve, reject) => {
+    this.lease = new Promise((resolve) => {
       this.resolve = resolve;
-      this.reject = reject;
     });
   }
 

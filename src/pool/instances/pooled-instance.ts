@@ -39,6 +39,11 @@ export class PooledInstance extends ServerInstance {
 
   /** An instance of the given definition that will take over the sessions of this one. */
   successor(definition: ResolvedDefinition): PooledInstance {
-    return new PooledInstance(definition, this, this.context, this.observer, this);
+    return newInstance(definition, this, this.context, this.observer, this);
   }
+}
+
+/** Outside of the class: where a class names itself, the built package would give it another name. */
+function newInstance(...parts: ConstructorParameters<typeof PooledInstance>): PooledInstance {
+  return new PooledInstance(...parts);
 }

@@ -1,10 +1,12 @@
 import type { Readable } from 'node:stream';
+import { inspect } from 'node:util';
 import { PoolError } from '../../errors.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { PooledTransport, Session, SessionCallbacks, SessionEnd } from '../../protocol/session.js';
 import type { Clock } from '../../runtime/clock.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
+import { type Inspect, shown } from '../../runtime/shown.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
 import type { LeaseNode, PooledInstance } from '../instances/pooled-instance.js';
 
@@ -42,6 +44,8 @@ export interface PooledServer {
   readonly ended: Promise<CleanupReport | undefined>;
   /** Calls {@link release} and awaits {@link ended}: for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
+  /** What `JSON.stringify` writes, and `console.log` shows: id, server, instance, pid, tenant and owner. */
+  toJSON(): object;
 }
 
 /** Implemented by the scheduler. */
@@ -170,6 +174,15 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
   async [Symbol.asyncDispose](): Promise<void> {
     this.release();
     await this.ended;
+  }
+
+  toJSON(): object {
+    const { id, name, instanceId, pid, tenant, owner } = this;
+    return { id, name, instanceId, pid, tenant, owner, ended: this.#over };
+  }
+
+  [inspect.custom](depth: number, options: object, show: Inspect): string {
+    return shown('PooledServer', this.toJSON(), depth, options, show);
   }
 
   /** Ends the lease; its transport rejects with `end.error()` from now on. False when it has ended already. */
