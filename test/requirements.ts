@@ -84,6 +84,14 @@ export const requirements = {
   'ROUTE-8':
     'A request that is lost with its server is answered with an error that contains the reason, and whether to retry.',
   'ROUTE-9': 'On a dedicated server every message passes unchanged.',
+  'ROUTE-10': 'A progress token that a server echoes as a string is found, where that is unambiguous.',
+  'ROUTE-11':
+    'Of a request that the pool combines with others, the server also gets _meta and parameters that the pool does not know.',
+
+  // Order
+  'ORDER-1':
+    'What the pool combines (subscriptions by URI, the log level) is sent one request at a time, each after the answer to the one before; the latest wish wins, in whatever order a server works.',
+  'ORDER-2': 'Nothing is unsubscribed that the server refused.',
 
   // Session
   'SESS-1': 'onclose is called exactly once, however the lease ends.',

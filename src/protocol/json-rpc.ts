@@ -71,6 +71,12 @@ function isId(value: unknown): value is RequestId {
   return typeof value === 'string' || typeof value === 'number';
 }
 
+/** An id that the pool has given: some servers write a number as a string. Undefined for what cannot be one. */
+export function wireIdOf(written: unknown): RequestId | undefined {
+  if (typeof written === 'number') return written;
+  return typeof written === 'string' && String(Number(written)) === written ? Number(written) : undefined;
+}
+
 export function isRequest(message: JsonRpcMessage): message is JsonRpcRequest {
   return message.method !== undefined && message.id !== undefined && message.id !== null;
 }

@@ -13,6 +13,19 @@ export function shared(options: MultiplexedOptions = {}) {
   return { ...all, ...server, server, join, a: join(), b: join() };
 }
 
+/** Answers all requests, also those that are sent after an answer. Returns every message that the server got. */
+export async function answerAll({
+  sent,
+  says,
+}: Pick<ReturnType<ReturnType<typeof multiplexed>['start']>, 'sent' | 'says'>): Promise<JsonRpcMessage[]> {
+  const all: JsonRpcMessage[] = [];
+  for (let wire = await sent(); wire.length > 0; wire = await sent()) {
+    all.push(...wire);
+    for (const { id, method } of wire) if (id !== undefined && method !== undefined) await says(answer(id));
+  }
+  return all;
+}
+
 export const note = (method: string, params?: object): JsonRpcMessage => ({
   jsonrpc: '2.0',
   method: `notifications/${method}`,

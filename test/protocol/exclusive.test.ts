@@ -5,6 +5,7 @@ import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
 import type { Answer, JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
 import { DirectRouting } from '../../src/protocol/mux/direct-routing.js';
 import type { Attachment } from '../../src/protocol/routing.js';
+import { answerAll } from '../helpers/shared-server.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
 import { CountingHold, Ear, ids, initializeResult, multiplexed, request, wire } from '../helpers/wire.js';
 
@@ -286,7 +287,7 @@ describe('an exclusive server', () => {
     ] as const) {
       await routing.send(session, request(uri, method, { uri }));
     }
-    for (const id of ids(await sent())) await says({ id, result: {} });
+    await answerAll({ sent, says });
     routing.detach();
     const [unsubscribe, ...others] = await sent();
     expect(unsubscribe).toMatchObject({ method: 'resources/unsubscribe', params: { uri: 'b' } });

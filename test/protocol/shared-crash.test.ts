@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   answer,
+  answerAll,
   cancel,
   crash,
   failure,
@@ -197,7 +198,7 @@ describe('a shared server whose process is lost', () => {
     await b.at.send(subscribe(2, 'a'));
     await b.at.send(subscribe(3, 'b'));
     await b.at.send(subscribe(4, 'c'));
-    for (const id of ids(await sent())) await says(answer(id));
+    await answerAll({ sent, says });
     await a.at.send(named('again', 'resources/read'));
     await sent();
     for (const { ear } of [a, b]) ear.take();

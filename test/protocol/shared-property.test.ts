@@ -56,7 +56,7 @@ interface Client {
 interface Subscription {
   readonly uri: string;
   readonly clients: Set<Client>;
-  /** Whose answer the server owes; undefined when it gave it. */
+  /** Those that wait for a process to answer; undefined when one has. */
   waiting: Call[] | undefined;
 }
 
@@ -67,12 +67,8 @@ interface Task {
   token: unknown;
 }
 
-/** A request of the pool itself. */
-type Own = { readonly kind: 'subscribe'; readonly subscription: Subscription | undefined } | OwnOf | { kind: 'tools' };
-interface OwnOf {
-  readonly kind: 'unsubscribe' | 'level';
-  readonly call: Call | undefined;
-}
+/** A request of the pool itself: about subscriptions and the level, or about tools and tasks. */
+type Own = 'wish' | 'tools';
 
 class Process {
   readonly server: ReturnType<ReturnType<typeof multiplexed>['start']>;
@@ -117,8 +113,6 @@ class World {
   #nextTag = 1;
   /** Tasks of sessions that have gone in this step. */
   #cancelled: string[] = [];
-  /** The request of this step, whose own request to the server may be among what is written now. */
-  #asking: Call | undefined;
 
   constructor(clients: number, maxInFlight: number) {
     this.#maxInFlight = maxInFlight;
@@ -194,7 +188,7 @@ class World {
         if (client) this.#cancel(client, odd ? id : (pickOf(client.open, pick)?.message.id ?? id));
         break;
       case 'subscribe':
-        if (client) await this.#subscribe(client, id, uri);
+        if (client) this.#subscribe(client, id, uri);
         break;
       case 'unsubscribe':
         if (client) await this.#unsubscribe(client, id, uri);
@@ -204,7 +198,8 @@ class World {
         client.level = level;
         const call = this.#send(client, { id, method: 'logging/setLevel', params: { level } });
         client.open.push(call);
-        await this.#ask(call);
+        await this.#look();
+        this.#close(call, { result: {} });
         break;
       }
       case 'updated':
@@ -365,12 +360,10 @@ class World {
     subscription.clients.delete(client);
     if (subscription.clients.size > 0) return;
     this.#subscriptions.delete(subscription.uri);
-    // There is no server to answer those who have given it back, and nothing to be told to the next one.
-    if (this.#isAsked(subscription)) return;
     for (const given of subscription.waiting?.splice(0) ?? []) this.#close(given, { result: {} });
   }
 
-  async #subscribe(client: Client, id: RequestId, uri: string): Promise<void> {
+  #subscribe(client: Client, id: RequestId, uri: string): void {
     const call = this.#send(client, { id, method: 'resources/subscribe', params: { uri } });
     client.open.push(call);
     const subscription = this.#subscriptions.get(uri) ?? { uri, clients: new Set(), waiting: [] };
@@ -385,15 +378,8 @@ class World {
     const call = this.#send(client, { id, method: 'resources/unsubscribe', params: { uri } });
     client.open.push(call);
     if (subscription) this.#drop(client, subscription);
-    await this.#ask(call);
-  }
-
-  /** If the server is asked now, the session waits for its answer; otherwise it has its own at once. */
-  async #ask(call: Call): Promise<void> {
-    this.#asking = call;
     await this.#look();
-    if (this.#asking) this.#close(call, { result: {} });
-    this.#asking = undefined;
+    this.#close(call, { result: {} });
   }
 
   async #answer(process: Process, pick: number, odd: boolean): Promise<void> {
@@ -403,8 +389,8 @@ class World {
     const own = process.own.get(id);
     process.calls.delete(id);
     process.own.delete(id);
-    const value = own?.kind === 'tools' || call?.message.method === 'tools/list' ? { tools: TOOLS } : {};
-    if (own) return this.#answerOwn(process, id, own, value);
+    const value = own === 'tools' || call?.message.method === 'tools/list' ? { tools: TOOLS } : {};
+    if (own) return process.server.says({ id, result: value });
     const beginsTask = call !== undefined && 'task' in (call.message.params as object);
     const tag = this.#nextTag++;
     const answer = odd
@@ -418,26 +404,14 @@ class World {
     if (call) this.#close(call, answer);
   }
 
-  async #answerOwn(process: Process, id: RequestId, own: Own, value: object): Promise<void> {
-    await process.server.says({ id, result: value });
-    if (own.kind === 'tools') return;
-    if (own.kind !== 'subscribe') return own.call && this.#close(own.call, { result: {} });
-    // Only the process that serves now says who has subscribed.
-    if (process !== this.#current && this.#isWanted(own.subscription)) return;
-    const waiting = own.subscription?.waiting ?? [];
-    if (own.subscription) own.subscription.waiting = undefined;
-    for (const call of waiting) this.#close(call, { result: {} });
-  }
-
-  /** Whether a server is to answer those who wait. */
-  #isAsked(subscription: Subscription): boolean {
-    return [this.#current, ...this.#retiring].some((process) =>
-      [...(process?.own.values() ?? [])].some((own) => own.kind === 'subscribe' && own.subscription === subscription),
-    );
-  }
-
-  #isWanted(subscription: Subscription | undefined): boolean {
-    return [...this.#subscriptions.values()].some((wanted) => wanted === subscription);
+  /** In which order the server works on several of them: order-property.test.ts. Here it answers at once. */
+  async #answerWishes(process: Process): Promise<boolean> {
+    const wishes = [...process.own].filter(([, own]) => own === 'wish');
+    for (const [id] of wishes) {
+      process.own.delete(id);
+      await process.server.says({ id, result: {} });
+    }
+    return wishes.length > 0;
   }
 
   /** Only the process that serves now speaks for the server. */
@@ -463,12 +437,6 @@ class World {
     this.#retiring = without(this.#retiring, process);
     this.#lost.push(process);
     this.#all.mux.lose(process.server.upstream, crash);
-    // What only it could answer is so: it knows nothing any more.
-    for (const own of process.own.values()) {
-      if ('call' in own && own.call) this.#close(own.call, { result: {} });
-      if (own.kind !== 'subscribe' || this.#isWanted(own.subscription)) continue;
-      for (const call of own.subscription?.waiting?.splice(0) ?? []) this.#close(call, { result: {} });
-    }
     const again = new Map<Client, Call[]>();
     for (const call of process.calls.values()) {
       const { client, message } = call;
@@ -501,6 +469,7 @@ class World {
       expect(process.server.upstream.openRequests).toBe(process.calls.size);
     }
     const current = this.#current;
+    if (current && (await this.#answerWishes(current))) return this.#look();
     expect(this.#cancelled).toEqual([]);
     if (current === undefined) return;
     const waiting = this.#here.reduce((sum, client) => sum + client.waiting.length, 0);
@@ -529,30 +498,28 @@ class World {
     expect(process).toBe(this.#current);
     expect(process.seen).not.toContain(id);
     process.seen.add(id as RequestId);
-    const asking = this.#asking;
     if (method === 'logging/setLevel') {
       process.level = level;
-      const isAsked = asking?.message.method === method;
-      if (isAsked) this.#asking = undefined;
-      process.own.set(id as RequestId, { kind: 'level', call: isAsked ? asking : undefined });
+      process.own.set(id as RequestId, 'wish');
     } else if (method === 'resources/subscribe') {
       expect(process.uris).not.toContain(uri);
       process.uris.add(uri ?? '');
-      process.own.set(id as RequestId, { kind: 'subscribe', subscription: this.#subscriptions.get(uri ?? '') });
+      process.own.set(id as RequestId, 'wish');
+      const subscription = this.#subscriptions.get(uri ?? '');
+      for (const call of subscription?.waiting?.splice(0) ?? []) this.#close(call, { result: {} });
+      if (subscription) subscription.waiting = undefined;
     } else if (method === 'resources/unsubscribe') {
       expect(process.uris).toContain(uri);
       process.uris.delete(uri ?? '');
-      const isAsked = asking?.message.method === method;
-      if (isAsked) this.#asking = undefined;
-      process.own.set(id as RequestId, { kind: 'unsubscribe', call: isAsked ? asking : undefined });
+      process.own.set(id as RequestId, 'wish');
     } else if (method === 'tasks/cancel') {
       const { taskId } = params as { taskId: string };
       expect(this.#cancelled).toContain(taskId);
       this.#cancelled = without(this.#cancelled, taskId);
-      process.own.set(id as RequestId, { kind: 'tools' });
+      process.own.set(id as RequestId, 'tools');
     } else {
       expect(message).toEqual({ jsonrpc: '2.0', id, method: 'tools/list', params: {} });
-      process.own.set(id as RequestId, { kind: 'tools' });
+      process.own.set(id as RequestId, 'tools');
     }
   }
 

@@ -1,4 +1,5 @@
-import { type Answer, type JsonRpcMessage, property, success } from '../json-rpc.js';
+import { type Answer, type JsonRpcMessage, property } from '../json-rpc.js';
+import { type Asker, type How, LatestWish, paramsOf, partsOf, type WishCallbacks } from './latest-wish.js';
 
 /** Most verbose first (2025-11-25, server/utilities/logging). */
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;
@@ -12,23 +13,24 @@ export interface Listener {
   isListening: boolean;
 }
 
-/** Send a request to the server: in turn with those of sessions; or, to a new process, before all messages that wait. */
-export type LogLevelCallbacks = Readonly<
-  Record<
-    'request' | 'replay',
-    (method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void) => void
-  >
->;
+/** A request of a session for a level. */
+interface LevelAsk<A> {
+  readonly asker: A;
+  readonly meta: unknown;
+  /** The level that the session goes back to if this one is refused. */
+  before: LogLevel | undefined;
+}
 
 /** The log levels of all sessions of one server. The server itself has one level: the most verbose of them. */
-export class LogLevels {
-  readonly #callbacks: LogLevelCallbacks;
+export class LogLevels<A extends Asker<Listener>> extends LatestWish<LevelAsk<A>> {
+  readonly #callbacks: WishCallbacks<A>;
   /** How many sessions asked for each level; by undefined, how many asked for none. */
   readonly #counts = new Map<LogLevel | undefined, number>();
-  /** The level that was last sent to the process. */
-  #sent: LogLevel | undefined;
+  /** The parameters of the latest request of a session: a later version of the protocol may know more than a level. */
+  #asked = '{}';
 
-  constructor(callbacks: LogLevelCallbacks) {
+  constructor(callbacks: WishCallbacks<A>) {
+    super();
     this.#callbacks = callbacks;
   }
 
@@ -36,32 +38,32 @@ export class LogLevels {
     listener.isListening = true;
     this.#count(listener.level, 1);
     // While no level was sent, the server uses its own default, also for a session that comes later.
-    if (this.#sent !== undefined) this.#settle();
+    this.settle();
   }
 
   detach(listener: Listener): void {
     listener.isListening = false;
     this.#count(listener.level, -1);
-    if (this.#sent !== undefined) this.#settle();
+    // Of what a session said beside its level, nothing stays.
+    if (this.#wanted === undefined) this.#asked = '{}';
+    this.settle();
   }
 
-  /** A session asks for a level. Returns the answer if it is known; otherwise `onAnswer` gets the answer of the server. */
-  set(listener: Listener, level: LogLevel, onAnswer: (answer: Answer) => void): Answer | undefined {
-    const before = listener.level;
-    this.#change(listener, level);
-    if (this.#wanted === this.#sent) return success();
-    this.#settle((answer) => {
-      if (answer?.error && listener.isListening && listener.level === level) this.#change(listener, before);
-      // Without an answer the process was lost; the next one gets the level by `replay`.
-      onAnswer(answer ?? success());
-    });
-    return undefined;
+  /**
+   * A session asks for a level. Returns the answer if it is known; otherwise the answer of the server is passed on.
+   * @throws TypeError if the parameters cannot be written as JSON
+   */
+  set(level: LogLevel, message: JsonRpcMessage, asker: A): Answer | undefined {
+    const { asked, meta } = partsOf(message);
+    const before = asker.session.level;
+    this.#asked = asked;
+    this.#change(asker.session, level);
+    return this.ask({ asker, meta, before });
   }
 
-  /** A new process serves the sessions. No level was sent to it yet. */
-  replay(): void {
-    this.#sent = undefined;
-    this.#settle(undefined, 'replay');
+  protected wish(): string | undefined {
+    const level = this.#wanted ?? (this.has === undefined ? undefined : 'debug');
+    return level === undefined ? undefined : JSON.stringify({ ...JSON.parse(this.#asked), level });
   }
 
   /**
@@ -73,18 +75,36 @@ export class LogLevels {
     return asked !== undefined && this.#counts.has(undefined) ? 'debug' : asked;
   }
 
-  /** Sends the level that the server needs, unless it has that. */
-  #settle(onAnswer: (answer: Answer | undefined) => void = () => {}, how: keyof LogLevelCallbacks = 'request'): void {
-    const wanted = this.#wanted ?? (this.#sent === undefined ? undefined : 'debug');
-    if (wanted === undefined || wanted === this.#sent) return;
-    const before = this.#sent;
-    this.#sent = wanted;
-    this.#callbacks[how]('logging/setLevel', { level: wanted }, (answer) => {
-      // The server has refused it, and will be asked again for the next session that wants it.
-      if (answer?.error && this.#sent === wanted) this.#sent = before;
-      onAnswer(answer);
-    });
+  protected send(
+    value: string,
+    asks: readonly LevelAsk<A>[],
+    how: How,
+    onAnswer: (answer: Answer | undefined) => void,
+  ): void {
+    const latest = asks.at(-1);
+    this.#callbacks.send('logging/setLevel', paramsOf(value, latest?.meta), how, onAnswer, latest?.asker);
   }
+
+  protected answer({ asker }: LevelAsk<A>, answer: Answer): void {
+    this.#callbacks.answer(asker, answer);
+  }
+
+  protected refused(_value: string | undefined, asks: readonly LevelAsk<A>[]): readonly LevelAsk<A>[] {
+    for (const { asker, before } of [...asks].reverse()) {
+      const later = this.waiting.find((ask) => ask.asker.session === asker.session);
+      if (later) later.before = before;
+      else if (asker.session.isListening) this.#change(asker.session, before);
+    }
+    if (this.waiting.length === 0) this.#asked = this.has ?? '{}';
+    return [];
+  }
+
+  /** The next process gets the level whether the session waits for that or not. */
+  protected outlivesProcess(): boolean {
+    return false;
+  }
+
+  protected settled(): void {}
 
   #change(listener: Listener, level: LogLevel | undefined): void {
     this.#count(listener.level, -1);

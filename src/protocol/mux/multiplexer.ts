@@ -15,6 +15,7 @@ import {
 } from '../json-rpc.js';
 import type { Attachment, Endpoint, Routing } from '../routing.js';
 import { Guard } from './guard.js';
+import type { WishCallbacks } from './latest-wish.js';
 import { LogLevels } from './log-levels.js';
 import { Member, type MemberCallbacks, type OpenRequest } from './member.js';
 import { OpenRequests } from './open-requests.js';
@@ -70,16 +71,16 @@ export class Multiplexer implements Routing, MemberCallbacks {
   readonly #open: OpenRequests;
   readonly #flow: RequestFlow;
   readonly #handshake: SessionHandshake;
-  readonly #levels = new LogLevels({
-    request: (method, params, onAnswer) => this.#flow.ask(method, params, onAnswer),
-    replay: (method, params, onAnswer) => this.#ask(method, params, onAnswer),
-  });
-  readonly #subscriptions = new Subscriptions<Member, OpenRequest>({
-    request: (method, params, onAnswer) => this.#flow.ask(method, params, onAnswer),
-    replay: (method, params, onAnswer) => this.#ask(method, params, onAnswer),
+  readonly #wishes: WishCallbacks<OpenRequest> = {
+    send: (method, params, how, onAnswer, asker) => {
+      if (how === 'replay') this.#ask(method, params, onAnswer, asker);
+      else this.#flow.ask(method, params, onAnswer, asker);
+    },
     // Several requests may wait for one answer: each gets its own copy.
     answer: (request, answer) => this.#open.answer(request, copyOf(answer)),
-  });
+  };
+  readonly #levels = new LogLevels<OpenRequest>(this.#wishes);
+  readonly #subscriptions = new Subscriptions<Member, OpenRequest>(this.#wishes);
   readonly #tasks = new Tasks<Member>();
   readonly #tools = new ToolWatch(
     (method, params, onAnswer) => this.#ask(method, params, onAnswer),
@@ -198,9 +199,10 @@ export class Multiplexer implements Routing, MemberCallbacks {
   }
 
   /** Sends a request of the pool, if there is a process. The answer of a process that was replaced meanwhile is dropped. */
-  #ask(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
+  #ask(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void, asker?: OpenRequest): void {
     const { upstream } = this.#flow;
     if (upstream === undefined) return this.#guard.soon(() => onAnswer(undefined));
-    upstream.request(method, params, (answer) => onAnswer(upstream === this.#flow.upstream ? answer : undefined));
+    const onValid = (answer: Answer | undefined) => onAnswer(upstream === this.#flow.upstream ? answer : undefined);
+    upstream.request(method, params, onValid, asker);
   }
 }

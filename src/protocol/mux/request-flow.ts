@@ -26,10 +26,14 @@ interface PoolRequest {
   readonly method: string;
   readonly params: unknown;
   readonly onAnswer: (answer: Answer | undefined) => void;
+  /** The request of a session that has caused it, and gets its progress. */
+  readonly asker: OpenRequest | undefined;
 }
 
 /** How long a request that was given up may keep its place on a server with `maxInFlight`, ms. */
 const FINISHING_TIME = 60_000;
+/** How long a request of the pool may keep its place, and hold up what is sent after its answer, ms. */
+const ANSWER_TIME = 60_000;
 const CLIENT_GONE = { reason: 'its client is gone' };
 
 /**
@@ -127,15 +131,17 @@ export class RequestFlow {
 
   /**
    * Sends a request of the pool on behalf of a session: in turn with the requests of sessions, so that many of them neither
-   * delay the others nor exceed maxInFlight.
+   * delay the others nor exceed maxInFlight. If the server does not answer in time, the answer is an error.
    * @param onAnswer called once; with undefined if the process is lost or replaced before it answers
+   * @param asker the request of a session that has caused it
    */
-  ask(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
+  ask(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void, asker?: OpenRequest): void {
     const upstream = this.#upstream;
     if (upstream === undefined) return this.#deps.guard.soon(() => onAnswer(undefined));
     const onValid = (answer: Answer | undefined) => onAnswer(upstream === this.#upstream ? answer : undefined);
-    if (upstream.hasRoom && this.#ownRequests.length === 0) return upstream.requestCounted(method, params, onValid);
-    this.#ownRequests.push({ method, params, onAnswer: onValid });
+    const own = { method, params, onAnswer: onValid, asker };
+    if (upstream.hasRoom && this.#ownRequests.length === 0) this.#sendOwn(upstream, own);
+    else this.#ownRequests.push(own);
   }
 
   /** Sends a notification, after everything that its session has sent before. */
@@ -201,13 +207,23 @@ export class RequestFlow {
       const own = isOwnTurn ? this.#ownRequests.shift() : undefined;
       this.#lastWasOwn = own !== undefined;
       if (own) {
-        this.#upstream.requestCounted(own.method, own.params, own.onAnswer);
+        this.#sendOwn(this.#upstream, own);
         continue;
       }
       const item = this.#waiting.next();
       if (item === undefined) return;
       this.#sendWaiting(this.#upstream, item);
     }
+  }
+
+  #sendOwn(upstream: Upstream, { method, params, onAnswer, asker }: PoolRequest): void {
+    const { clock, guard } = this.#deps;
+    const onDone = (answer: Answer | undefined) => {
+      timer.cancel();
+      onAnswer(answer);
+    };
+    const timer = clock.after(ANSWER_TIME, () => guard.run(() => upstream.giveUp(id)));
+    const id = upstream.requestCounted(method, params, onDone, asker);
   }
 
   #sendWaiting(upstream: Upstream, { message, request, sent }: Outgoing): void {

@@ -1,4 +1,4 @@
-import { copyOf, type JsonRpcMessage, type JsonRpcRequest, property, type RequestId } from '../json-rpc.js';
+import { copyOf, type JsonRpcMessage, type JsonRpcRequest, property, type RequestId, wireIdOf } from '../json-rpc.js';
 import { hears } from './log-levels.js';
 import type { Member, OpenRequest } from './member.js';
 import type { OpenRequests } from './open-requests.js';
@@ -85,7 +85,7 @@ export class ServerMessages implements UpstreamCallbacks {
   }
 
   #onProgress(message: JsonRpcMessage, upstream: Upstream): void {
-    const wireToken = property(message.params, 'progressToken') as RequestId;
+    const wireToken = wireIdOf(property(message.params, 'progressToken'));
     const request = upstream.byToken(wireToken);
     // The session has given up the request, which only keeps its place.
     if (request?.done) return;

@@ -27,7 +27,7 @@ export interface SessionMessagesDeps {
   readonly open: OpenRequests;
   readonly flow: RequestFlow;
   readonly handshake: SessionHandshake;
-  readonly levels: LogLevels;
+  readonly levels: LogLevels<OpenRequest>;
   readonly subscriptions: Subscriptions<Member, OpenRequest>;
   readonly tasks: Tasks<Member>;
   readonly tools: ToolWatch;
@@ -103,19 +103,16 @@ export class SessionMessages {
   }
 
   #setLevel(member: Member, message: JsonRpcRequest): Promise<void> {
-    const { open, flow, handshake, levels, guard } = this.#deps;
+    const { flow, handshake, levels } = this.#deps;
     const level = property(message.params, 'level');
     const request = new OpenRequest(member, message);
     // The server itself refuses a level that does not exist, and any level if it has none.
     if (!isLogLevel(level) || !handshake.hasLevels) return flow.forward(request);
-    open.add(request);
-    const answer = levels.set(member, level, (late) => open.answer(request, late));
-    if (answer) guard.soon(() => open.answer(request, answer));
-    return Promise.resolve();
+    return this.#ask(request, () => levels.set(level, message, request));
   }
 
   #subscribe(member: Member, message: JsonRpcRequest): Promise<void> {
-    const { open, flow, subscriptions, guard } = this.#deps;
+    const { flow, subscriptions } = this.#deps;
     const request = new OpenRequest(member, message);
     // The server itself refuses wrong parameters.
     if (typeof property(message.params, 'uri') !== 'string') return flow.forward(request);
@@ -124,11 +121,23 @@ export class SessionMessages {
       const error = { code: INVALID_PARAMS, message: 'This session has too many subscriptions' };
       return this.#answerSoon(member, message, { error });
     }
+    return this.#ask(request, () => {
+      return isSubscribe ? subscriptions.subscribe(message, request) : subscriptions.unsubscribe(message, request);
+    });
+  }
+
+  /** A request that is combined with those of other sessions. `ask` returns the answer if it is known. */
+  #ask(request: OpenRequest, ask: () => Answer | undefined): Promise<void> {
+    const { open, guard } = this.#deps;
     open.add(request);
-    const uri = uriOf(message);
-    const answer = isSubscribe ? subscriptions.subscribe(uri, request) : subscriptions.unsubscribe(uri, request);
-    if (answer) guard.soon(() => open.answer(request, answer));
-    return Promise.resolve();
+    try {
+      const answer = ask();
+      if (answer) guard.soon(() => open.answer(request, answer));
+      return Promise.resolve();
+    } catch (error) {
+      open.finish(request);
+      return Promise.reject(error);
+    }
   }
 
   readonly #seeTools: OpenRequest['onAnswer'] = (answer, { message, upstream }) => {

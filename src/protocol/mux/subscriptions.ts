@@ -1,42 +1,20 @@
 import { type Answer, type JsonRpcMessage, property, success } from '../json-rpc.js';
-
-/** A request of a session that waits for its answer. */
-export interface Asker<S> {
-  readonly session: S;
-}
-
-/** What {@link Subscriptions} calls to reach the server and the sessions. */
-export interface SubscriptionCallbacks<A> {
-  /** Sends a request to the server, in turn with those of sessions. The answer is undefined if the process is lost. */
-  request(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void;
-  /** Sends a request to a new process, before all messages that wait. */
-  replay(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void;
-  /** Answers the request of a session. Does nothing if that was cancelled, or the session has ended. */
-  answer(asker: A, answer: Answer): void;
-}
+import { type Asker, type How, LatestWish, paramsOf, partsOf, type WishCallbacks } from './latest-wish.js';
 
 /** Largest number of resources that one session may subscribe to. */
 const MOST_SUBSCRIPTIONS = 10_000;
-
-interface Subscription<S, A> {
-  readonly sessions: Set<S>;
-  /** The requests that wait for the server's answer; undefined when it has come. */
-  waiting: A[] | undefined;
-  /** How many requests to the server will answer them: 0 while there is no process, 2 while one replaces another. */
-  pending: number;
-}
 
 /**
  * The subscriptions of all sessions of one server. The server sees a single subscriber: the first subscription and the last
  * unsubscription of each URI are sent to it. A session that subscribes before the server has answered waits for that answer.
  */
 export class Subscriptions<S, A extends Asker<S>> {
-  readonly #callbacks: SubscriptionCallbacks<A>;
+  readonly #callbacks: WishCallbacks<A>;
   readonly #byUri = new Map<string, Subscription<S, A>>();
   /** The URIs of each session that has any. */
   readonly #bySession = new Map<S, Set<string>>();
 
-  constructor(callbacks: SubscriptionCallbacks<A>) {
+  constructor(callbacks: WishCallbacks<A>) {
     this.#callbacks = callbacks;
   }
 
@@ -45,44 +23,36 @@ export class Subscriptions<S, A extends Asker<S>> {
     return (this.#bySession.get(session)?.size ?? 0) >= MOST_SUBSCRIPTIONS;
   }
 
-  /** Returns the answer if it is known; otherwise the answer of the server is passed on. */
-  subscribe(uri: string, asker: A): Answer | undefined {
+  /**
+   * Returns the answer if it is known; otherwise the answer of the server is passed on.
+   * @throws TypeError if the parameters cannot be written as JSON
+   */
+  subscribe(message: JsonRpcMessage, asker: A): Answer | undefined {
+    const parts = partsOf(message);
+    const uri = uriOf(message);
     const known = this.#byUri.get(uri);
-    const subscription = known ?? { sessions: new Set(), waiting: [], pending: 0 };
-    subscription.sessions.add(asker.session);
+    const subscription = known ?? new Subscription<S, A>(uri, this.#callbacks, this.#ends);
+    if (known === undefined) this.#byUri.set(uri, subscription);
     const uris = this.#bySession.get(asker.session);
     if (uris) uris.add(uri);
     else this.#bySession.set(asker.session, new Set([uri]));
-    if (subscription.waiting === undefined) return success();
-    subscription.waiting.push(asker);
-    if (known === undefined) {
-      this.#byUri.set(uri, subscription);
-      this.#send(uri, subscription);
-    }
-    return undefined;
+    return subscription.subscribe({ ...parts, asker });
   }
 
-  /** Returns the answer if it is known; otherwise the answer of the server is passed on. */
-  unsubscribe(uri: string, asker: A): Answer | undefined {
-    if (!this.#leave(uri, asker.session)) return success();
-    this.#callbacks.request('resources/unsubscribe', { uri }, (answer) => {
-      // A process that is lost has no subscriptions any more.
-      this.#callbacks.answer(asker, answer ?? success());
-    });
-    return undefined;
+  /** As {@link subscribe}. */
+  unsubscribe(message: JsonRpcMessage, asker: A): Answer | undefined {
+    const subscription = this.#byUri.get(uriOf(message));
+    return subscription ? subscription.unsubscribe({ ...partsOf(message), asker }) : success();
   }
 
   /** A session has cancelled its request to subscribe. That ends its subscription, unless it has sent the request twice. */
   cancel(uri: string, asker: A): void {
-    const subscription = this.#byUri.get(uri);
-    if (!subscription?.waiting?.includes(asker)) return;
-    subscription.waiting = subscription.waiting.filter((other) => other !== asker);
-    if (!subscription.waiting.some(({ session }) => session === asker.session)) this.#giveBack(uri, asker.session);
+    this.#byUri.get(uri)?.cancel(asker);
   }
 
   /** A session has ended, and its subscriptions with it. */
   drop(session: S): void {
-    for (const uri of this.#bySession.get(session) ?? []) this.#giveBack(uri, session);
+    for (const uri of this.#bySession.get(session) ?? []) this.#byUri.get(uri)?.drop(session);
   }
 
   /**
@@ -101,43 +71,132 @@ export class Subscriptions<S, A extends Asker<S>> {
 
   /** A new process serves the sessions: subscribes to everything again. */
   replay(): void {
-    for (const [uri, subscription] of this.#byUri) this.#send(uri, subscription, 'replay');
+    for (const subscription of [...this.#byUri.values()]) subscription.replay();
   }
 
-  #send(uri: string, subscription: Subscription<S, A>, how: 'request' | 'replay' = 'request'): void {
-    subscription.pending += 1;
-    this.#callbacks[how]('resources/subscribe', { uri }, (answer) => {
-      subscription.pending -= 1;
-      // The process is lost. `replay` asks the next one.
-      if (answer === undefined && this.#byUri.get(uri) === subscription) return;
-      this.#answer(subscription, answer ?? success());
-      // The server has refused it.
-      if (answer?.error) for (const session of [...subscription.sessions]) this.#leave(uri, session);
+  readonly #ends = {
+    left: (uri: string, session: S) => {
+      const uris = this.#bySession.get(session);
+      uris?.delete(uri);
+      if (uris?.size === 0) this.#bySession.delete(session);
+    },
+    unused: (uri: string) => this.#byUri.delete(uri),
+  };
+}
+
+/** A request of a session to subscribe or to unsubscribe. */
+interface SubscriptionAsk<A> {
+  readonly asker: A;
+  /** Its parameters, apart from `meta`. */
+  readonly asked: string;
+  readonly meta: unknown;
+  readonly subscribes: boolean;
+  /** Whether the session had no subscription before. */
+  readonly isNew: boolean;
+}
+
+type NewAsk<A> = Pick<SubscriptionAsk<A>, 'asker' | 'asked' | 'meta'>;
+
+/** What the sessions of a server want of one URI: the parameters of a subscription to it, or none. */
+class Subscription<S, A extends Asker<S>> extends LatestWish<SubscriptionAsk<A>> {
+  readonly sessions = new Set<S>();
+  readonly #uri: string;
+  readonly #callbacks: WishCallbacks<A>;
+  readonly #ends: { left(uri: string, session: S): void; unused(uri: string): void };
+  /** The parameters of the latest subscriber. */
+  #wanted: string | undefined;
+
+  constructor(
+    uri: string,
+    callbacks: WishCallbacks<A>,
+    ends: { left(uri: string, session: S): void; unused(uri: string): void },
+  ) {
+    super();
+    this.#uri = uri;
+    this.#callbacks = callbacks;
+    this.#ends = ends;
+  }
+
+  subscribe(ask: NewAsk<A>): Answer | undefined {
+    const isNew = !this.sessions.has(ask.asker.session);
+    this.sessions.add(ask.asker.session);
+    this.#wanted = ask.asked;
+    return this.ask({ ...ask, subscribes: true, isNew });
+  }
+
+  unsubscribe(ask: NewAsk<A>): Answer | undefined {
+    if (!this.sessions.has(ask.asker.session)) return success();
+    this.#leave(ask.asker.session);
+    // The others stay subscribed.
+    if (this.sessions.size > 0) return success();
+    return this.ask({ ...ask, subscribes: false, isNew: false });
+  }
+
+  cancel(asker: A): void {
+    let cancelled: SubscriptionAsk<A> | undefined;
+    const others = this.remove((ask) => {
+      if (ask.asker === asker) cancelled = ask;
+      return ask.asker === asker;
     });
+    const isAskedTwice = others.some((ask) => ask.asker.session === asker.session && ask.subscribes);
+    if (!cancelled?.isNew || isAskedTwice) return;
+    this.#leave(asker.session);
+    this.settle();
   }
 
-  #answer(subscription: Subscription<S, A>, answer: Answer): void {
-    const askers = subscription.waiting ?? [];
-    subscription.waiting = undefined;
-    for (const asker of askers) this.#callbacks.answer(asker, answer);
+  drop(session: S): void {
+    this.#leave(session);
+    this.settle();
   }
 
-  #giveBack(uri: string, session: S): void {
-    if (this.#leave(uri, session)) this.#callbacks.request('resources/unsubscribe', { uri }, () => {});
+  protected wish(): string | undefined {
+    return this.sessions.size > 0 ? this.#wanted : undefined;
   }
 
-  /** Removes a subscriber. True when it was the last, so that the server must unsubscribe. */
-  #leave(uri: string, session: S): boolean {
-    const subscription = this.#byUri.get(uri);
-    if (!subscription?.sessions.delete(session)) return false;
-    const uris = this.#bySession.get(session);
-    uris?.delete(uri);
-    if (uris?.size === 0) this.#bySession.delete(session);
-    if (subscription.sessions.size > 0) return false;
-    this.#byUri.delete(uri);
-    // There is no process that could answer, and the next one will not be asked.
-    if (subscription.pending === 0) this.#answer(subscription, success());
-    return true;
+  protected send(
+    value: string | undefined,
+    asks: readonly SubscriptionAsk<A>[],
+    how: How,
+    onAnswer: (answer: Answer | undefined) => void,
+  ): void {
+    const subscribes = value !== undefined;
+    const latest = asks.filter((ask) => ask.subscribes === subscribes).at(-1);
+    const method = subscribes ? 'resources/subscribe' : 'resources/unsubscribe';
+    const params = paramsOf(value ?? latest?.asked ?? JSON.stringify({ uri: this.#uri }), latest?.meta);
+    this.#callbacks.send(method, params, how, onAnswer, latest?.asker);
+  }
+
+  /** A session that has changed its mind since it asked does not get the answer to what another one asked for. */
+  protected answer({ asker, subscribes }: SubscriptionAsk<A>, answer: Answer, value: string | undefined): void {
+    this.#callbacks.answer(asker, subscribes === (value !== undefined) ? answer : success());
+  }
+
+  protected refused(value: string | undefined, asks: readonly SubscriptionAsk<A>[]): readonly SubscriptionAsk<A>[] {
+    if (value === undefined) {
+      // Nothing shows what the server has now. The next subscriber asks it again.
+      this.has = undefined;
+      return [];
+    }
+    const same = this.waiting.filter((ask) => ask.subscribes && ask.asked === value);
+    const others = this.waiting.filter((ask) => ask.subscribes && ask.asked !== value);
+    const failed = [...asks, ...same].filter((ask) => ask.isNew).map(({ asker }) => asker.session);
+    for (const session of this.has === undefined ? [...this.sessions] : failed) {
+      if (!others.some(({ asker }) => asker.session === session)) this.#leave(session);
+    }
+    this.#wanted = others.at(-1)?.asked ?? this.has;
+    return same;
+  }
+
+  protected outlivesProcess({ subscribes }: SubscriptionAsk<A>): boolean {
+    return subscribes;
+  }
+
+  protected settled(): void {
+    if (this.sessions.size === 0 && this.has === undefined) this.#ends.unused(this.#uri);
+  }
+
+  #leave(session: S): void {
+    if (this.sessions.delete(session)) this.#ends.left(this.#uri, session);
   }
 }
 

@@ -36,8 +36,8 @@ export class Tasks<S> {
   }
 
   /** The session that progress with this token is meant for, and the token that the session chose. */
-  ownerOfToken(wireId: RequestId): { readonly session: S; readonly token: RequestId } | undefined {
-    const task = this.#byToken.get(wireId);
+  ownerOfToken(wireId: RequestId | undefined): { readonly session: S; readonly token: RequestId } | undefined {
+    const task = this.#byToken.get(wireId as RequestId);
     return task?.progress && { session: task.session, token: task.progress.token };
   }
 

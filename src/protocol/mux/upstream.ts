@@ -14,11 +14,10 @@ import {
 } from '../json-rpc.js';
 import { isRefusal, Loss } from '../loss.js';
 import type { OpenRequest, RequestTarget } from './member.js';
+import { type OwnRequest, OwnRequests } from './own-requests.js';
 
 /** While more bytes than this wait for the server to read them, later messages wait for their turn in the backlog. */
 const HIGH_WATER = 4 * 1_048_576;
-/** Largest number of requests of the pool that a server leaves unanswered. */
-const MOST_OWN = 100_000;
 
 /** What an {@link Upstream} calls with the messages of its process. */
 export interface UpstreamCallbacks {
@@ -54,9 +53,7 @@ export class Upstream implements RequestTarget {
   /** Requests of sessions, by their ids on the wire. */
   readonly #open = new Map<RequestId, OpenRequest>();
   /** Requests of the pool itself. */
-  readonly #own = new Map<RequestId, (answer: Answer | undefined) => void>();
-  /** How many of those count as requests of sessions. */
-  #counted = 0;
+  readonly #own = new OwnRequests();
   #nextId = 1;
   #batch: Batch = { sent: undefined, reported: Promise.resolve() };
   #callbacks: UpstreamCallbacks | undefined;
@@ -105,7 +102,7 @@ export class Upstream implements RequestTarget {
 
   /** Whether it may be given another request now. */
   get hasRoom(): boolean {
-    return this.#open.size + this.#counted < this.#options.maxInFlight && this.canWrite;
+    return this.#open.size + this.#own.counted < this.#options.maxInFlight && this.canWrite;
   }
 
   /** Whether it reads what is sent to it. */
@@ -116,25 +113,43 @@ export class Upstream implements RequestTarget {
   /**
    * Sends a request of the pool itself. It does not keep the host alive.
    * @param onAnswer called once; with undefined if the process is lost before it answers
+   * @param asker the request of a session that has caused it, and gets its progress
+   * @returns its id on the wire
    */
-  request(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
-    const id = this.#nextId++;
-    if (this.#own.size > MOST_OWN) {
-      const message = 'The server does not answer what it was asked before';
-      return onAnswer({ error: { code: CONNECTION_CLOSED, message } });
-    }
-    this.#own.set(id, onAnswer);
-    this.#channel.sendOwn({ jsonrpc: '2.0', id, method, params });
+  request(
+    method: string,
+    params: unknown,
+    onAnswer: (answer: Answer | undefined) => void,
+    asker?: OpenRequest,
+  ): RequestId {
+    return this.#sendOwn(method, params, { onAnswer, asker, isCounted: false });
   }
 
   /** Sends a request of the pool on behalf of a session. It counts for maxInFlight like a request of the session. */
-  requestCounted(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
-    this.#counted += 1;
-    this.request(method, params, (answer) => {
-      this.#counted -= 1;
+  requestCounted(
+    method: string,
+    params: unknown,
+    onAnswer: (answer: Answer | undefined) => void,
+    asker?: OpenRequest,
+  ): RequestId {
+    const onDone = (answer: Answer | undefined) => {
       onAnswer(answer);
       this.#callbacks?.onRoom();
-    });
+    };
+    return this.#sendOwn(method, params, { onAnswer: onDone, asker, isCounted: true });
+  }
+
+  #sendOwn(method: string, params: unknown, request: OwnRequest): RequestId {
+    const id = this.#nextId++;
+    if (!this.#own.add(id, request)) return id;
+    const hasToken = request.asker?.progressToken !== undefined;
+    this.#channel.sendOwn({ jsonrpc: '2.0', id, method, params: hasToken ? withProgressToken(params, id) : params });
+    return id;
+  }
+
+  /** A request of the pool itself was not answered for too long. It is answered with an error instead. */
+  giveUp(id: RequestId): void {
+    this.#own.answer(id, { error: { code: CONNECTION_CLOSED, message: 'The server has not answered in time' } });
   }
 
   /** Sends a message of the pool, unless the server does not read: it could make the pool write without limit. */
@@ -178,18 +193,16 @@ export class Upstream implements RequestTarget {
   }
 
   /** The open request with this progress token. */
-  byToken(token: unknown): OpenRequest | undefined {
-    return this.#open.get(token as RequestId);
+  byToken(token: RequestId | undefined): OpenRequest | undefined {
+    return token === undefined ? undefined : (this.#open.get(token) ?? this.#own.asker(token));
   }
 
   /** The process is lost. Returns the requests that it has not answered, oldest first. */
   lose(error: PoolError): OpenRequest[] {
     this.#loss.set(error);
     const requests = [...this.#open.values()];
-    const own = [...this.#own.values()];
     this.#open.clear();
-    this.#own.clear();
-    for (const onAnswer of own) onAnswer(undefined);
+    this.#own.lose();
     return requests;
   }
 
@@ -217,9 +230,7 @@ export class Upstream implements RequestTarget {
       if (this.#open.size === 0) this.onDrained?.();
       return;
     }
-    const onAnswer = this.#own.get(wireId);
-    this.#own.delete(wireId);
-    onAnswer?.(message);
+    this.#own.answer(wireId, message);
   }
 }
 
