@@ -80,7 +80,7 @@ describe('ids and progress of a shared server', () => {
     await says(
       progress(plain),
       progress('t'),
-      progress(String(with_)),
+      progress(`0${with_}`),
       note('progress'),
       answer(with_),
       progress(with_),
