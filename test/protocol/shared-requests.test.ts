@@ -77,14 +77,7 @@ describe('ids and progress of a shared server', () => {
     await a.at.send(request(1, 'tools/call', { _meta: {} }));
     await b.at.send(request(1, 'tools/call', { _meta: { progressToken: 't' } }));
     const [plain, with_] = ids(await sent());
-    await says(
-      progress(plain),
-      progress('t'),
-      progress(`0${with_}`),
-      note('progress'),
-      answer(with_),
-      progress(with_),
-    );
+    await says(progress(plain), progress('t'), progress(`0${with_}`), note('progress'), answer(with_), progress(with_));
     expect(a.ear.heard).toEqual([]);
     expect(b.ear.heard).toEqual([answer(1)]);
   });
