@@ -105,7 +105,7 @@ class World {
         await this.#server.work(pick, odd && this.#refuses);
         break;
       case 'cancel':
-        if (client) this.#cancel(client);
+        if (client) this.#cancel(client, pick);
         break;
       case 'come or go':
         client?.at.detach();
@@ -184,13 +184,11 @@ class World {
     at.send({ jsonrpc: '2.0', id, method, params }).catch((error: unknown) => expect(error).toBeUndefined());
   }
 
-  /** Cancels the newest request, if that is to subscribe. */
-  #cancel({ at, asks }: Client): void {
-    const [requestId, ask] = [...asks].at(-1) ?? [];
-    if (ask?.kind !== 'subscribe' || ask.answer !== undefined) return;
-    // A second one for the same URI means that the first still counts.
-    const others = [...asks.values()].filter((other) => other !== ask && other.about === ask.about);
-    if (others.at(-1)?.kind === 'subscribe') return;
+  /** Cancels a request to subscribe, as if it had never been sent. */
+  #cancel({ at, asks }: Client, pick: number): void {
+    const open = [...asks].filter(([, { kind, answer }]) => kind === 'subscribe' && answer === undefined);
+    const [requestId, ask] = open[pick % Math.max(1, open.length)] ?? [];
+    if (ask === undefined) return;
     ask.answer = 'cancelled';
     const params = { requestId };
     at.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params }).catch(() => {});

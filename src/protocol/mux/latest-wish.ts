@@ -107,12 +107,15 @@ export abstract class LatestWish<K> {
     this.settle('replay');
   }
 
-  /** Removes the requests for which `isGone` is true. Returns the others. */
-  protected remove(isGone: (ask: K) => boolean): readonly K[] {
-    const stays = (ask: K) => !isGone(ask);
+  /** Removes a request that waits. Returns it, and those that came after it. */
+  protected remove(isMeant: (ask: K) => boolean): readonly K[] {
+    const asks = [...(this.#sending?.asks ?? []), ...this.waiting];
+    const index = asks.findIndex(isMeant);
+    if (index === -1) return [];
+    const stays = (ask: K) => ask !== asks[index];
     if (this.#sending) this.#sending.asks = this.#sending.asks.filter(stays);
     this.waiting = this.waiting.filter(stays);
-    return [...(this.#sending?.asks ?? []), ...this.waiting];
+    return asks.slice(index);
   }
 
   #answered(sending: Sending<K>, answer: Answer | undefined): void {

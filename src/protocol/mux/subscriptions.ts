@@ -92,7 +92,7 @@ interface SubscriptionAsk<A> {
   readonly meta: unknown;
   readonly subscribes: boolean;
   /** Whether the session had no subscription before. */
-  readonly isNew: boolean;
+  isNew: boolean;
 }
 
 type NewAsk<A> = Pick<SubscriptionAsk<A>, 'asker' | 'asked' | 'meta'>;
@@ -133,13 +133,12 @@ class Subscription<S, A extends Asker<S>> extends LatestWish<SubscriptionAsk<A>>
   }
 
   cancel(asker: A): void {
-    let cancelled: SubscriptionAsk<A> | undefined;
-    const others = this.remove((ask) => {
-      if (ask.asker === asker) cancelled = ask;
-      return ask.asker === asker;
-    });
-    const isAskedTwice = others.some((ask) => ask.asker.session === asker.session && ask.subscribes);
-    if (!cancelled?.isNew || isAskedTwice) return;
+    const [cancelled, ...later] = this.remove((ask) => ask.asker === asker);
+    if (!cancelled?.isNew) return;
+    const again = later.find((ask) => ask.asker.session === asker.session);
+    // Its second request keeps the subscription; its request to give it back has ended it already.
+    if (again?.subscribes) again.isNew = true;
+    if (again) return;
     this.#leave(asker.session);
     this.settle();
   }
