@@ -179,9 +179,14 @@ export const requirements = {
   'LIFE-2': 'minIdle instances stay ready, within the budgets.',
   'LIFE-3': 'warm starts instances ahead of calls, and rejects with the reason when none is ready.',
   'LIFE-4': 'An instance ends after maxUses leases, or at maxLifetime with jitter.',
-  'TENANT-1': "No instance is ever used by two tenants, nor, with reuse: 'owner', by two owners.",
+  'TENANT-1': "No instance is ever used by two tenants, nor by two owners, unless reuse is 'tenant'.",
   'TENANT-2': 'All leases and waiting calls of one owner, or one tenant, can be released at once.',
   'TENANT-3': 'Two definitions never share a process if a process could see a difference between them.',
+  'TENANT-4':
+    'By default an exclusive instance that has served a lease serves the same tenant and owner only; callers without an owner, and shared servers, see no difference.',
+  'TENANT-5':
+    'An instance that has served no lease serves the oldest caller of its server, whatever its tenant or owner, also while it starts.',
+  'TENANT-6': 'releaseOwner ends the idle instances that only this owner could use, and no other.',
   'DEF-1': 'A changed definition drains and ends the old instances, also those that are starting.',
   'DEF-2': 'A removed server rejects its waiters, and later calls are UNKNOWN_SERVER.',
 
@@ -246,6 +251,8 @@ export const requirements = {
   // Restarts
   'RESTART-1':
     'Restarts are bounded by an intensity in a sliding window, with full-jitter backoff that is reset only by a stable uptime.',
+  'BREAKER-2':
+    'All owners of a tenant share one breaker for each server; its callers of every owner learn of its state.',
   'BREAKER-1': 'An open breaker refuses at once, and after its cooldown lets exactly one probe through.',
 
   // The drop-in for the SDK's transport, and the global pool

@@ -8,18 +8,23 @@ import { dirname, join } from 'node:path';
 export function definitions({ folder, tenants, env }) {
   const official = (name, ...args) => ({ command: process.execPath, args: [programOf(name), ...args], env });
   return {
-    // The default mode, exclusive: one lease at a time; between leases the process stays idle for the same tenant.
-    everything: official('everything'),
-    filesystem: official('filesystem', folder),
-    // It has one global history, which must start empty: a new process for each lease.
-    'sequential-thinking': { ...official('sequential-thinking'), sharing: 'dedicated', maxInstances: 2 },
-    // It keeps its data in a file: one file for each tenant. It writes without a lock: one process for each file.
+    // It keeps nothing of a client, apart from what the pool keeps for each session: one process for all sessions of a tenant.
+    everything: { ...official('everything'), sharing: 'shared' },
+    // One session at a time. It keeps only its folder, which is the same for all: the next session may have its process.
+    filesystem: { ...official('filesystem', folder), reuse: 'tenant' },
+    // The default mode: exclusive, and only the same session gets a used process again. Its one history of thoughts belongs to
+    // the session.
+    'sequential-thinking': { ...official('sequential-thinking'), maxInstances: 2 },
+    // It keeps its data in a file: one file for each tenant, which all its sessions share. It writes without a lock: one
+    // process for each file, and one request at a time.
     ...Object.fromEntries(
       tenants.map((tenant) => [
         memoryOf(tenant),
         {
           ...official('memory'),
           env: { ...env, MEMORY_FILE_PATH: join(folder, `memory-${tenant}.jsonl`) },
+          sharing: 'shared',
+          maxInFlight: 1,
           maxInstances: 1,
         },
       ]),

@@ -46,7 +46,8 @@ export function planSession(index, tenant) {
 export async function runSession(session, { pool, tally, folder, interrupted }) {
   try {
     for (const server of session.servers) await useServer(server, session, { pool, tally, folder });
-    // A gateway calls this when its client has disconnected. Here it releases none: each lease was released before.
+    // A gateway calls this when its client has disconnected. Each lease was released before; processes that only this session
+    // could use end now.
     tally.check(`${session.id}: leases left`, pool.releaseOwner(session.id), 0);
     tally.sessions += 1;
   } catch (error) {

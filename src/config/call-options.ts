@@ -64,9 +64,9 @@ export type DrainOptions = Given<typeof drainFields>;
 const warmFields = {
   /** Number of instances to have ready; not more than `maxInstances` are started. Default: 1. */
   count: count(1, 1),
-  /** The tenant that they are for. Default: undefined. */
+  /** The tenant that they are started for; any caller may get them, since they have served none. Default: undefined. */
   tenant: optionalString(),
-  /** The owner that they are for, with `reuse: 'owner'`. Default: undefined. */
+  /** The owner that they are started for. Default: undefined. */
   owner: optionalString(),
 };
 

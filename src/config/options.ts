@@ -60,10 +60,14 @@ export const policyFields = {
    */
   sharing: oneOf('auto', 'auto', 'exclusive', 'dedicated', 'shared'),
   /**
-   * Which leases an idle exclusive instance may get: those of the same `tenant` (default), of the same tenant and `owner`,
-   * or `never` a second one.
+   * Which leases may use an instance that has served one already. An instance that has served none is free for any. Default:
+   * `owner`, of shared servers `tenant`.
+   *
+   * - `owner`: those of the same tenant and owner. Leases without an owner share theirs.
+   * - `tenant`: all of the same tenant; for servers that keep nothing of a client, since the next one would see it.
+   * - `never`: none.
    */
-  reuse: oneOf('tenant', 'tenant', 'owner', 'never'),
+  reuse: optional(oneOf('owner', 'owner', 'tenant', 'never')),
   /**
    * Protocol era. This version supports `legacy` (default) only: protocol versions with `initialize`, up to 2025-11-25.
    * Others are `NOT_SUPPORTED`.
@@ -252,11 +256,12 @@ export type Sharing = 'shared' | 'exclusive' | 'dedicated';
 export interface ResolvedDefinition
   extends Omit<
       Resolved<typeof definitionFields>,
-      'maxInstances' | 'sharing' | 'onCrash' | 'restart' | keyof ResolvedContainment
+      'maxInstances' | 'sharing' | 'reuse' | 'onCrash' | 'restart' | keyof ResolvedContainment
     >,
     ResolvedContainment {
   readonly name: string;
   readonly sharing: Sharing;
+  readonly reuse: 'owner' | 'tenant' | 'never';
   readonly maxInstances: number;
   readonly onCrash: 'restart' | 'close';
   readonly restart: Resolved<typeof restartFields>;

@@ -148,6 +148,7 @@ function readDefinition(
     clientCapabilities: isInvalid ? {} : structuredClone(options.clientCapabilities),
     maxInstances,
     sharing,
+    reuse: options.reuse ?? (sharing === 'shared' ? ('tenant' as const) : ('owner' as const)),
     onCrash: options.onCrash ?? (sharing === 'shared' ? ('restart' as const) : ('close' as const)),
     restart,
     ...containment,

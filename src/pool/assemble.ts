@@ -63,7 +63,7 @@ export function assemble(
   const idleWatch = new IdleWatch(fleet, dueTimes);
   const leaseEvents = new LeaseEvents(emitter, metrics);
   const leases = new LeaseManager(fleet, dueTimes, leaseEvents, options.leakDetection);
-  const breakers = new Breakers(clock, emitter);
+  const breakers = new Breakers(clock, emitter, fleet);
   const turns = new StartTurns(options.limits.concurrentStarts, clock, dueTimes);
   const common = { clock, keepAlive, dueTimes, emitter, metrics, fleet, leases, leaseEvents, breakers, turns };
   const recovery = new CrashRecovery(common);

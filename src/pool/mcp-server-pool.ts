@@ -19,11 +19,11 @@ import type { CleanupQueue } from '../process/cleanup-queue.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
 import { deferred } from '../runtime/deferred.js';
 import { Outbox } from '../runtime/outbox.js';
+import { releaseScope } from './acquire/release-scope.js';
 import type { LeaseRequest } from './acquire/waiter.js';
 import { assemble, type PoolDependencies, type PoolParts } from './assemble.js';
 import { CLEANUP_EVENTS, type PoolEvents, type ShutdownReport } from './events.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
-import { reuseKey } from './instances/lease-scope.js';
 import { isOpen } from './instances/server-entry.js';
 import type { PooledServer } from './leases/lease.js';
 import type { PoolMetrics } from './metrics.js';
@@ -119,14 +119,14 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   }
 
   /**
-   * Releases all leases of an owner at once, and rejects its waiting calls with `ACQUIRE_ABORTED`.
+   * Releases all leases of an owner at once, rejects its waiting calls with `ACQUIRE_ABORTED`, and ends the idle instances
+   * that only this owner could use (`reuse: 'owner'`).
    * @returns the number of leases that were released
    * @throws PoolError `INVALID_OPTIONS` when the owner is missing: that would concern leases of callers that named none
    */
   releaseOwner(owner: string): number {
     readLabel(owner, 'owner', 'releaseOwner()');
-    const { scheduler } = this.#parts;
-    return scheduler.run(() => scheduler.releaseScope('owner', owner, 'releaseOwner() was called'));
+    return this.#parts.scheduler.run(() => releaseScope('owner', owner, this.#parts));
   }
 
   /**
@@ -136,12 +136,9 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    */
   releaseTenant(tenant: string): number {
     readLabel(tenant, 'tenant', 'releaseTenant()');
-    const { breakers, fleet, scheduler } = this.#parts;
+    const { breakers, scheduler } = this.#parts;
     return scheduler.run(() => {
-      const instances = [...fleet.instances()].filter((instance) => instance.tenant === tenant);
-      for (const instance of instances) fleet.retire(instance, 'tenant-released');
-      const released = scheduler.releaseScope('tenant', tenant, 'releaseTenant() was called');
-      for (const instance of instances) void instance.stop('tenant-released');
+      const released = releaseScope('tenant', tenant, this.#parts);
       breakers.forget((_server, ofTenant) => ofTenant === tenant);
       return released;
     });
@@ -198,16 +195,17 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   /**
    * Starts instances ahead of the first call, until `count` are idle or a limit is reached.
    * @param name of the server. Default: the only server of the pool
-   * @param options `count` (default 1), and the tenant and owner for which the instances are
-   * @returns the number of idle instances when these starts are over
+   * @param options `count` (default 1), and the tenant and owner for which the instances are started: the next caller may be
+   *   another, and gets them, too
+   * @returns the number of idle instances that such a caller could get, when these starts are over
    * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `INVALID_OPTIONS`; or, when no instance is idle, the error of the starts
    */
   async warm(name?: string, options: WarmOptions = {}): Promise<number> {
     const entry = this.#parts.servers.find(name);
     const { count, ...scope } = resolveWarmOptions(options);
     const { fleet, keepAlive, scheduler } = this.#parts;
-    const idle = () => (isOpen(entry) ? (entry.find(scope)?.ready ?? 0) : 0);
-    const starts = [...(entry.find(scope)?.starts ?? [])];
+    const idle = () => (isOpen(entry) ? entry.readyFor(scope) : 0);
+    const starts = entry.startsFor(scope);
     for (let missing = count - idle() - starts.length; missing > 0; missing--) {
       if (!isOpen(entry) || !fleet.isOpen || !fleet.hasRoom(entry)) break;
       const instance = scheduler.startSpare(entry, scope);
@@ -215,8 +213,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     }
     await keepAlive.during(Promise.all(starts.map(({ started }) => started)));
     const failure = entry.lastFailure;
-    if (idle() === 0 && isOpen(entry) && failure?.key === reuseKey(entry.definition, scope))
-      throw withFrames(failure.error);
+    if (idle() === 0 && isOpen(entry) && failure && failure.tenant === scope.tenant) throw withFrames(failure.error);
     return idle();
   }
 

@@ -1,7 +1,7 @@
 import { nearest } from '../config/nearest.js';
 import { PoolError, type PoolErrorData } from '../errors.js';
 import type { Limit } from './events.js';
-import { type LeaseScope, reuseKey } from './instances/lease-scope.js';
+import type { LeaseScope } from './instances/lease-scope.js';
 import type { PooledInstance } from './instances/pooled-instance.js';
 import type { OpenEntry } from './instances/server-entry.js';
 
@@ -95,8 +95,8 @@ function whyNoServer(
     : `all ${maxInstances} instances (maxInstances) are in use, and the server is not shared: sharing is '${sharing}', so each serves one lease at a time; release servers sooner, raise maxInstances, or declare sharing: 'shared' if it keeps no state of its clients (docs/sharing.md)`;
 }
 
-/** The last start that failed for the class of this caller while it waited. Failures of other tenants are not shown to it. */
-function failureFor(caller: Caller, { definition, lastFailure }: OpenEntry): PoolError | undefined {
+/** The last start that failed for the tenant of this caller while it waited. Failures of other tenants are not shown to it. */
+function failureFor(caller: Caller, { lastFailure }: OpenEntry): PoolError | undefined {
   if (lastFailure === undefined || lastFailure.at < caller.since) return undefined;
-  return lastFailure.key === reuseKey(definition, caller) ? lastFailure.error : undefined;
+  return lastFailure.tenant === caller.tenant ? lastFailure.error : undefined;
 }

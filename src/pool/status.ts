@@ -19,8 +19,10 @@ export interface InstanceStatus {
   readonly waitsForTurn: boolean;
   /** Number of leases on it now. */
   readonly leases: number;
-  /** The tenant for which it was started. */
+  /** The tenant that it serves; before its first lease that for which it was started, when it is idle none. */
   readonly tenant: string | undefined;
+  /** The owner that alone may use it (`reuse: 'owner'`); undefined when any may, or those without an owner. */
+  readonly owner: string | undefined;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   /** Number of leases that it has served, those of now included. */
@@ -125,7 +127,20 @@ function countsOf(state: PoolStatus['state'], { fleet, leases, queue, turns }: S
 }
 
 function instanceStatus(instance: PooledInstance, turns: StartTurns): InstanceStatus {
-  const { id, pid, state, leases, tenant, startedAt, uses, openRequests, skippedLines, containment } = instance;
+  const { id, pid, state, leases, tenant, owner, startedAt, uses, openRequests, skippedLines, containment } = instance;
   const waitsForTurn = turns.isWaiting(instance);
-  return { id, pid, state, waitsForTurn, leases, tenant, startedAt, uses, openRequests, skippedLines, containment };
+  return {
+    id,
+    pid,
+    state,
+    waitsForTurn,
+    leases,
+    tenant,
+    owner,
+    startedAt,
+    uses,
+    openRequests,
+    skippedLines,
+    containment,
+  };
 }

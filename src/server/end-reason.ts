@@ -30,6 +30,8 @@ export type EndReason =
   | 'removed'
   /** `restart()` was called. */
   | 'restart'
+  /** `releaseOwner()` was called. */
+  | 'owner-released'
   /** `releaseTenant()` was called. */
   | 'tenant-released'
   /** `shutdown()` was called. */
@@ -74,6 +76,7 @@ export const END_MEANING: Readonly<Record<EndReason, EndMeaning>> = {
   replaced: asked,
   removed: asked,
   restart: { ...asked, revocable: true },
+  'owner-released': asked,
   'tenant-released': asked,
   shutdown: asked,
 };

@@ -23,8 +23,9 @@ export class ServerInstance {
   readonly id = nextInstanceId();
   /** Only its policy may change: another command or env needs another instance. Written by the pool. */
   definition: ResolvedDefinition;
-  readonly tenant: string | undefined;
-  readonly owner: string | undefined;
+  /** The tenant and the owner that it serves; before its first lease those for which it was started. Written by the pool. */
+  tenant: string | undefined;
+  owner: string | undefined;
   /** When it was spawned, or, until then, when it was made; in ms since the epoch. */
   startedAt = Date.now();
   /** Whether leases stay when its process ends unexpectedly. */
@@ -34,6 +35,8 @@ export class ServerInstance {
   /** Clock time at which it became ready; undefined before. */
   readySince: number | undefined;
 
+  /** Whether it was made to take over the sessions of another instance. */
+  readonly hasPredecessor: boolean;
   protected readonly context: InstanceContext;
   protected readonly observer: InstanceObserver<ServerInstance>;
   /** Its sessions, which may outlive it; undefined for a dedicated server. */
@@ -56,6 +59,7 @@ export class ServerInstance {
     this.context = context;
     this.observer = observer;
     this.leasesStay = definition.onCrash === 'restart';
+    this.hasPredecessor = predecessor !== undefined;
     this.#end = new InstanceEnd<ServerInstance>(this, this.#life, context, observer);
     this.#multiplexer = predecessor ? predecessor.#multiplexer : multiplexerFor(definition, context);
   }

@@ -280,7 +280,7 @@ describe('defaults', () => {
     expect(pool.servers.get('files')).toMatchObject({
       name: 'files',
       sharing: 'exclusive',
-      reuse: 'tenant',
+      reuse: 'owner',
       era: 'legacy',
       clientCapabilities: {},
       maxInstances: 3,
@@ -312,6 +312,15 @@ describe('defaults', () => {
     expect(resolveShutdownOptions({})).toMatchObject({ mode: 'graceful', timeout: 30_000 });
     expect(resolveWarmOptions({})).toMatchObject({ count: 1, tenant: undefined });
     expect(resolveCleanupOptions({ retries: 1 })).toEqual({ concurrency: 5, timeout: 10_000, retries: 1 });
+  });
+
+  it('[OPT-5] [TENANT-4] of reuse follow sharing: owners use a shared server together', () => {
+    const of = (policy: Partial<ServerDefinition>) => define({ command: 'node', ...policy }).reuse;
+    expect(of({ sharing: 'shared' })).toBe('tenant');
+    expect(of({ sharedMemoryCache: true })).toBe('tenant');
+    expect(of({ sharing: 'shared', reuse: 'owner' })).toBe('owner');
+    expect(of({ sharing: 'exclusive' })).toBe('owner');
+    expect(of({ sharing: 'dedicated' })).toBe('owner');
   });
 
   it('[OPT-5] of onCrash follow sharing: leases of shared servers stay', () => {

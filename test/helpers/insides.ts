@@ -25,11 +25,7 @@ export function assertInsides(parts: PoolParts): void {
   equal('idle', fleet.idleCount, sum(entries.map(({ idleCount }) => idleCount)));
   equal('slots', fleet.slots.used, sum(entries.map(({ used }) => used)));
   equal('slots that come free', fleet.slots.ending, sum(entries.map(({ ending }) => ending.size)));
-  same(
-    'starting',
-    fleet.starting,
-    classes.filter(({ starts }) => starts.length > 0),
-  );
+  for (const entry of fleet.isOpen ? entries : []) assertClean(parts, entry);
   same(
     'populated',
     fleet.populated,
@@ -75,6 +71,30 @@ function assertEntry({ fleet, queue }: PoolParts, entry: ServerEntry): void {
   equal('starts of a server', entry.startCount, sum(classes.map(({ starts }) => starts.length)));
   equal('callers of a server', queue.countOf(entry.name), sum(classes.map(({ waiting }) => waiting)));
   expect(entry.definition !== undefined || instances.length > 0).toBe(true);
+}
+
+/** Instances that have served no lease, and may serve any caller. */
+function assertClean({ fleet, queue }: PoolParts, entry: ServerEntry): void {
+  const classes = [...entry.classes.values()];
+  same(
+    'surplus starts',
+    classes.filter((one) => fleet.surplus.has(one)),
+    classes.filter(({ surplusStarts }) => surplusStarts.length > 0),
+  );
+  same(
+    'surplus starts of a server',
+    entry.surplus,
+    classes.filter((one) => fleet.surplus.has(one)),
+  );
+  same(
+    'clean',
+    entry.clean,
+    classes
+      .flatMap(({ idle }) => idle.filter(({ uses }) => uses === 0))
+      .filter(({ hasPredecessor }) => !hasPredecessor),
+  );
+  expect(entry.clean.every((one) => entry.spareClass?.idle.includes(one))).toBe(true);
+  expect(entry.clean.length === 0 || queue.oldestOf(entry.name) === undefined).toBe(true);
 }
 
 function assertClass({ fleet, queue, matcher, clock, supervisor }: PoolParts, leaseClass: LeaseClass): void {

@@ -142,8 +142,13 @@ describe('spare instances', () => {
       servers: { a: { ...server, minIdle: 1, idleTimeout: 100, maxInstances: 3 } },
     });
     await flush();
+    const first = launcher.last.pid;
+    const lease = await pool.getServer('a', { tenant: 't' });
+    expect(lease.pid).toBe(first);
+    await flush();
     const spare = launcher.last.pid;
-    (await pool.getServer('a', { tenant: 't' })).release();
+    expect(spare).not.toBe(first);
+    lease.release();
     await clock.advanceAndFlush(1_000);
     expect(reasons()).toEqual(['idle']);
     expect(launcher.living.map(({ pid }) => pid)).toEqual([spare]);

@@ -44,12 +44,23 @@ const concurrentStarts = fc.constantFrom(1, 2, MAX_PROCESSES);
 
 const serverName = fc.constantFrom<ServerName>('a', 'b', 's');
 
+/** Most callers of a host have an owner, and some have none. */
+type Owner = 'o' | 'p' | undefined;
+const owner = fc.constantFrom<Owner>('o', 'p', undefined);
+
 type Step =
-  | { readonly do: 'acquire'; readonly server: ServerName; readonly tenant: 't' | 'u'; readonly timeout: number }
+  | {
+      readonly do: 'acquire';
+      readonly server: ServerName;
+      readonly tenant: 't' | 'u';
+      readonly owner: Owner;
+      readonly timeout: number;
+    }
   | { readonly do: 'abort' | 'release' | 'spawned' | 'initialized' | 'refuse' | 'exit' | 'die'; readonly which: number }
   | { readonly do: 'update' | 'restart' | 'warm' | 'remove'; readonly server: ServerName }
   | { readonly do: 'limit'; readonly server: ServerName; readonly most: number }
   | { readonly do: 'forget'; readonly tenant: 't' | 'u' }
+  | { readonly do: 'leave'; readonly owner: 'o' | 'p' }
   | { readonly do: 'arm'; readonly event: ArmedEvent; readonly action: Step }
   | { readonly do: 'throw' | 'shutdown' }
   | { readonly do: 'advance'; readonly ms: number };
@@ -88,6 +99,7 @@ const simpleStep: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant('acquire' as const),
       server: serverName,
       tenant: fc.constantFrom('t' as const, 'u' as const),
+      owner,
       timeout: fc.integer({ min: 10, max: 2_000 }),
     }),
   },
@@ -124,6 +136,10 @@ const simpleStep: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant('forget' as const), tenant: fc.constantFrom('t' as const, 'u' as const) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('leave' as const), owner: fc.constantFrom('o' as const, 'p' as const) }),
   },
   {
     weight: 1,
@@ -166,6 +182,8 @@ class World {
   managing = 0;
   /** What was seen to be wrong when a call was served. */
   readonly failures: unknown[] = [];
+  /** By instance: which callers it has served. */
+  readonly users = new Map<string, string>();
   /** Ids of leases that have ended. */
   readonly over = new Set<string>();
   readonly limits = { a: MAX_INSTANCES, b: MAX_INSTANCES, s: MAX_INSTANCES };
@@ -225,11 +243,13 @@ class World {
     // What is being replaced serves no new caller.
     if (state !== 'open' || this.managing > 0) return;
     for (const { kind } of this.pending) {
-      const [name = '', tenant] = kind.split('/');
+      const [name = ''] = kind.split('/');
       const seats = name === 's' ? (SHARED.maxSessions ?? 0) : 1;
-      const free = servers[name]?.instances.filter(
-        (instance) => instance.state === 'ready' && instance.tenant === tenant && instance.leases < seats,
-      );
+      const free = servers[name]?.instances.filter((instance) => {
+        if (instance.state !== 'ready' || instance.leases >= seats) return false;
+        // [TENANT-5] One that has served no lease is free for all.
+        return instance.uses === 0 || userOf({ ...instance, name }) === userOfKind(kind);
+      });
       expect(free ?? []).toEqual([]);
     }
   }
@@ -294,6 +314,7 @@ class World {
     else if (step.do === 'acquire') this.#acquire(step);
     else if (step.do === 'arm') this.pool.once(step.event, () => this.#do(step.action));
     else if (step.do === 'forget') this.#forget(step.tenant);
+    else if (step.do === 'leave') this.pool.releaseOwner(step.owner);
     else if (step.do === 'limit') this.#redefine(step.server, this.args[step.server], step.most);
     else if ('server' in step) this.#manage(step.do, step.server);
     else if ('which' in step) this.#act(step.do, step.which);
@@ -331,16 +352,16 @@ class World {
     );
   }
 
-  #acquire({ server, tenant, timeout }: Extract<Step, { do: 'acquire' }>): void {
+  #acquire({ server, tenant, owner, timeout }: Extract<Step, { do: 'acquire' }>): void {
     const call: Call = {
       number: this.calls.length,
-      kind: `${server}/${tenant}`,
+      kind: `${server}/${tenant}/${owner}`,
       version: version(this.args[server]),
       abort: new AbortController(),
     };
     this.calls.push(call);
     this.pool
-      .getServer(server, { tenant, timeout, signal: call.abort.signal })
+      .getServer(server, { tenant, owner, timeout, signal: call.abort.signal })
       .then(
         (lease) => this.#served(call, lease),
         (error: unknown) => {
@@ -376,7 +397,11 @@ class World {
     // [QUEUE-1] Nobody of the same kind who came before is still waiting.
     const before = this.pending.filter(({ kind, number }) => kind === call.kind && number < call.number);
     expect(before.map(({ number }) => number)).toEqual([]);
-    expect(`${lease.name}/${lease.tenant}`).toBe(call.kind);
+    expect(`${lease.name}/${lease.tenant}/${lease.owner}`).toBe(call.kind);
+    // [TENANT-1] [TENANT-4] An exclusive instance serves one owner only, a shared one one tenant.
+    const user = userOf(lease);
+    expect(this.users.get(lease.instanceId) ?? user).toBe(user);
+    this.users.set(lease.instanceId, user);
     // Who asks after a definition was changed is never served by a process of the old one.
     const server = this.launcher.servers.find(({ pid }) => pid === lease.pid);
     expect(version(server?.definition.args)).toBeGreaterThanOrEqual(call.version);
@@ -401,6 +426,15 @@ class World {
       server.exit();
     } else if (what === 'die' && server?.ending) server.exit();
   }
+}
+
+/** Which callers may use an instance that this one has used. */
+function userOf({ name, tenant, owner }: Pick<PooledServer, 'name' | 'tenant' | 'owner'>): string {
+  return name === 's' ? `${name}/${tenant}` : `${name}/${tenant}/${owner}`;
+}
+
+function userOfKind(kind: string): string {
+  return kind.startsWith('s/') ? kind.slice(0, kind.lastIndexOf('/')) : kind;
 }
 
 function version(args: readonly string[] | undefined): number {
@@ -430,7 +464,7 @@ describe('a pool under any interleaving', () => {
     const world = new World(MAX_PROCESSES);
     const steps = Array.from(
       { length: 50 },
-      (): Step => ({ do: 'acquire', server: 'a', tenant: 't', timeout: 60_000 }),
+      (): Step => ({ do: 'acquire', server: 'a', tenant: 't', owner: undefined, timeout: 60_000 }),
     );
     for (const next of steps) await world.take(next);
     expect(world.launcher.livingOf('a')).toHaveLength(3);

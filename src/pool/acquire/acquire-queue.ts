@@ -65,6 +65,11 @@ export class AcquireQueue {
     return this.#servers.get(name)?.count ?? 0;
   }
 
+  /** The caller of a server that has waited longest. */
+  oldestOf(name: string): Waiter | undefined {
+    return this.#servers.get(name)?.first;
+  }
+
   /** Whether a limit of a server keeps one of its callers waiting. */
   isBlocked(name: string): boolean {
     for (const { next, isRefused, server } of this.#servers.get(name)?.classes ?? []) {
@@ -188,7 +193,7 @@ export class AcquireQueue {
     this.#uncovered -= waiting.uncovered;
     waiting.add(waiter);
     this.#uncovered += waiting.uncovered;
-    waiting.server.count += 1;
+    waiting.server.add(waiter);
     leaseClass.waiting += 1;
     // Saves a search: a server that has nothing for the callers before this one has nothing for it either.
     if (!waiting.server.isStuck || waiting.next === waiter) this.#deps.fleet.changed(leaseClass);
@@ -211,7 +216,7 @@ export class AcquireQueue {
     this.#uncovered -= waiting.uncovered;
     waiting.remove(waiter);
     this.#uncovered += waiting.uncovered;
-    server.count -= 1;
+    server.remove(waiter);
     leaseClass.waiting -= 1;
     this.#deps.fleet.changed(leaseClass);
     if (waiting.count > 0) return;

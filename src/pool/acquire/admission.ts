@@ -17,6 +17,8 @@ export interface Situation {
   readonly free: boolean;
   /** Seats on starts that would serve the caller, without those that earlier callers will get. */
   readonly starting: number;
+  /** Whether a start of another class, which no caller of that class needs, would serve the caller as well. */
+  readonly adoptable: boolean;
   /** The budget of the server: `maxInstances`. */
   readonly server: Room;
   /** The budget of the pool: `limits.maxProcesses`. */
@@ -26,6 +28,8 @@ export interface Situation {
 export type Decision =
   | { readonly action: 'reuse' }
   | { readonly action: 'spawn' }
+  /** Take a start of another class that no caller of that class needs. */
+  | { readonly action: 'adopt' }
   /** End an idle tree, of this server or of any, and wait for its slot. */
   | { readonly action: 'evict'; readonly from: 'server' | 'pool' }
   /** A start with a seat for the caller, or a slot that comes free, is on the way. */
@@ -39,6 +43,7 @@ export const REUSE = { action: 'reuse' } as const satisfies Decision;
 
 /** The others, for each budget that may be full. Made once: a decision is taken for each release. */
 const SPAWN: Decision = { action: 'spawn' };
+const ADOPT: Decision = { action: 'adopt' };
 const AWAIT_START: Decision = { action: 'wait', for: 'start' };
 const AWAIT_ENDING: Decision = { action: 'wait', for: 'ending' };
 const SERVER_FULL = {
@@ -51,9 +56,10 @@ const POOL_FULL = {
 } as const satisfies Record<string, Decision>;
 
 /** What to do for one caller. Pure. To be asked for the oldest caller first, since what it gets is not left to later ones. */
-export function decide({ free, starting, server, pool }: Situation): Decision {
+export function decide({ free, starting, adoptable, server, pool }: Situation): Decision {
   if (free) return REUSE;
   if (starting > 0) return AWAIT_START;
+  if (adoptable) return ADOPT;
   return makeRoom(server, SERVER_FULL) ?? makeRoom(pool, POOL_FULL) ?? SPAWN;
 }
 

@@ -4,7 +4,7 @@ import type { Limit } from '../events.js';
 import { type Evictable, evictableIn, evictionOrder } from '../instances/eviction.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
-import { isOpen, type OpenEntry, type ServerEntry } from '../instances/server-entry.js';
+import { isOpen, type LeaseClass, type OpenEntry, type ServerEntry } from '../instances/server-entry.js';
 import type { Lease } from '../leases/lease.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import type { Breakers } from '../supervision/breakers.js';
@@ -40,7 +40,13 @@ export class Matcher {
   readonly #server: Writable<Room> = { used: 0, limit: 0, ending: 0, evictable: false };
   readonly #pool: Writable<Room> = { used: 0, limit: 0, ending: 0, evictable: false };
   /** `starting: 0`: callers that have a seat on a start come before `next`, and are not considered. */
-  readonly #situation: Situation = { free: false, starting: 0, server: this.#server, pool: this.#pool };
+  readonly #situation: Writable<Situation> = {
+    free: false,
+    starting: 0,
+    adoptable: false,
+    server: this.#server,
+    pool: this.#pool,
+  };
   /** Slots that come free and are claimed for callers. */
   #claimed = 0;
   readonly #promised = new Set<WaitingClass>();
@@ -71,11 +77,12 @@ export class Matcher {
   /** The next thing to do; undefined when nothing can be done for any caller. */
   next(): Match | undefined {
     const now = this.#clock.now();
-    for (let changed = this.#fleet.takeChange(); changed; changed = this.#fleet.takeChange()) {
-      this.#queue.refresh(changed, now);
-    }
     this.#isFull = false;
     for (;;) {
+      for (let changed = this.#fleet.takeChange(); changed; changed = this.#fleet.takeChange()) {
+        if (changed.entry.clean.length > 0) this.#giveClean(changed.entry, now);
+        this.#queue.refresh(changed, now);
+      }
       // A full pool has nothing for those that need a slot.
       const server = this.#isFull ? undefined : this.#queue.candidates.first;
       const immediate = this.#queue.immediate.first;
@@ -90,7 +97,12 @@ export class Matcher {
       const waiter = waiting?.next;
       if (!server || !waiter || !isOpen(server.entry)) return undefined;
       const { entry } = server;
-      const decision = this.#decide(entry, waiting);
+      const start = this.#adoptableStart(entry, waiting.leaseClass);
+      const decision = this.#decide(entry, waiting, start !== undefined);
+      if (decision.action === 'adopt') {
+        if (start) this.#fleet.adopt(start, waiting.leaseClass, waiter);
+        continue;
+      }
       if (decision.action !== 'wait') {
         if (decision.action === 'evict') this.#claim(waiting, decision.from === 'server');
         return { waiter, entry, decision };
@@ -119,18 +131,38 @@ export class Matcher {
     return this.#isFull ? 'maxProcesses' : undefined;
   }
 
-  #decide(entry: OpenEntry, waiting: WaitingClass): Decision {
+  /** Gives an idle instance that may serve any caller to the one that has waited longest, if its class has none. */
+  #giveClean({ name, clean }: ServerEntry, now: number): void {
+    const oldest = this.#queue.oldestOf(name);
+    const leaseClass = oldest?.queuedIn?.leaseClass;
+    const instance = clean.at(-1);
+    if (oldest === undefined || leaseClass === undefined || instance === undefined || leaseClass.hasFree(now)) return;
+    this.#fleet.adopt(instance, leaseClass, oldest);
+  }
+
+  /** A start that a caller of this class may have, since no caller of its own class needs it. */
+  #adoptableStart({ surplus }: ServerEntry, { tenant }: LeaseClass): PooledInstance | undefined {
+    for (const leaseClass of surplus) {
+      // The result of a probe is for the breaker of its tenant.
+      const start = leaseClass.surplusStarts.find((one) => one.isClean && (!one.isProbe || one.tenant === tenant));
+      if (start) return start;
+    }
+    return undefined;
+  }
+
+  #decide(entry: OpenEntry, waiting: WaitingClass, adoptable: boolean): Decision {
+    this.#situation.adoptable = adoptable;
     const { idleCount, slots } = this.#fleet;
     const server = this.#server;
     server.used = entry.used;
     server.limit = entry.definition.maxInstances;
     server.ending = entry.ending.size - waiting.server.claimed;
-    server.evictable = entry.idleCount > 0 || (entry.isFull && this.#hasSurplusStart(entry));
+    server.evictable = entry.idleCount > 0 || entry.surplus.size > 0;
     const pool = this.#pool;
     pool.used = slots.used;
     pool.limit = slots.limit;
     pool.ending = slots.ending - this.#claimed;
-    pool.evictable = idleCount > 0 || (slots.isFull && this.#hasSurplusStart());
+    pool.evictable = idleCount > 0 || this.#fleet.surplus.size > 0;
     return decide(this.#situation);
   }
 
@@ -163,14 +195,6 @@ export class Matcher {
       }
     }
     return [];
-  }
-
-  #hasSurplusStart(entry?: ServerEntry): boolean {
-    if (this.#fleet.starting.size === 0) return false;
-    for (const leaseClass of this.#fleet.starting) {
-      if ((entry === undefined || leaseClass.entry === entry) && leaseClass.surplusStarts.length > 0) return true;
-    }
-    return false;
   }
 
   /** Claims a slot that comes free for the next caller of a class; `ofServer`: it must be a slot of its server. */

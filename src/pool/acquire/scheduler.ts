@@ -83,14 +83,6 @@ export class Scheduler implements Operations, LeaseCallbacks {
     }
   }
 
-  /** Rejects the callers of one owner or tenant, and releases its leases. Returns the number of leases. */
-  releaseScope(by: 'owner' | 'tenant', label: string, why: string): number {
-    const { leases, queue, starts } = this.#deps;
-    for (const waiter of queue.of(by, label)) this.reject(waiter, aborted(waiter, queue.waited(waiter), why));
-    if (by === 'owner') starts.endOfOwner(label);
-    return leases.ofScope(by, label).filter((lease) => lease.release()).length;
-  }
-
   /** Starts an instance that no caller asked for; undefined when it was refused at once. */
   startSpare(entry: OpenEntry, scope: LeaseScope): PooledInstance | undefined {
     return this.run(() => this.#deps.starts.startSpare(entry, scope, this.#changes));
@@ -121,7 +113,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     if (queue.uncovered >= maxWaiting) {
       // A caller with a start of its own does not wait for a release, so it does not count against `maxWaiting`.
       const hasSeat = leaseClass !== undefined && leaseClass.startingSeats > leaseClass.waiting;
-      if (!hasSeat && !fleet.hasRoom(entry)) {
+      if (!hasSeat && !entry.hasClean && !fleet.hasRoom(entry)) {
         const error = queueFull(entry.name, maxWaiting);
         leaseEvents.rejected({ name: entry.name, tenant: request.tenant, owner: request.owner }, 0, error);
         throw error;
@@ -246,6 +238,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
         if (fleet.withMinimum.size > 0) starts.fillMinimum(this.#changes);
         // A launcher may have called getServer().
         if (queue.size > 0) continue;
+        while (fleet.takeChange()) {}
       }
       // A start that was ended for a caller, or refused, has given its turn back.
       if (!turns.isFree) return;

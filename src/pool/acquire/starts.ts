@@ -4,7 +4,7 @@ import { type Due, type DueTimes, newDue } from '../../runtime/due-times.js';
 import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import type { InstanceObserver } from '../../server/instance-context.js';
 import type { Fleet } from '../instances/fleet.js';
-import { type LeaseScope, reuseKey, SPARE } from '../instances/lease-scope.js';
+import { type LeaseScope, SPARE, SPARE_KEY } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import { isOpen, type LeaseClass, type OpenEntry, startsNeeded } from '../instances/server-entry.js';
 import type { InstanceSupervisor } from '../supervision/instance-supervisor.js';
@@ -114,19 +114,10 @@ export class Starts {
     // A shutdown ends all starts itself.
     if (leaseClass.starts.length === 0 || !isOpen(entry) || !fleet.isOpen) return;
     const starts = leaseClass.freeStarts;
-    const isSpareClass = key === reuseKey(entry.definition, SPARE);
-    const missing = isSpareClass ? Math.max(0, entry.definition.minIdle - ready) : 0;
+    const missing = key === SPARE_KEY ? Math.max(0, entry.definition.minIdle - ready) : 0;
     if (starts.length <= startsNeeded(starts, waiting) + missing) return;
     const droppable = starts.filter((instance) => !instance.wasLaunched && !supervisor.isSpare(instance));
     void droppable.at(-1)?.stop('unwanted');
-  }
-
-  /** An owner is gone: ends the starts that only its leases could use. */
-  endOfOwner(owner: string): void {
-    for (const leaseClass of [...this.#deps.fleet.starting]) {
-      if (leaseClass.entry.definition?.reuse !== 'owner') continue;
-      for (const start of leaseClass.freeStarts) if (start.owner === owner) void start.stop('unwanted');
-    }
   }
 
   /** When the start is refused at once, the callers that wait for it are rejected. */
@@ -158,8 +149,10 @@ export class Starts {
   #lacksSpare(entry: OpenEntry): boolean {
     const { clock, dueTimes, fleet } = this.#deps;
     const { minIdle } = entry.definition;
-    const leaseClass = entry.find(SPARE);
-    if (leaseClass && leaseClass.ready + leaseClass.starts.length >= minIdle) return false;
+    const spares = entry.spareClass;
+    let count = spares ? spares.ready + spares.starts.length : 0;
+    for (const leaseClass of entry.surplus) if (leaseClass !== spares) count += leaseClass.surplusStarts.length;
+    if (count >= minIdle) return false;
     if (entry.retryAt > clock.now()) {
       dueTimes.noLaterThan(this.#retry, entry.retryAt);
       return false;

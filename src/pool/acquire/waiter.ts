@@ -37,6 +37,9 @@ export class Waiter implements LeaseScope, Expiring {
   queuedIn: WaitingClass | undefined;
   previous: Waiter | undefined;
   next: Waiter | undefined;
+  /** The callers of its server before and after it. */
+  before: Waiter | undefined;
+  after: Waiter | undefined;
   sooner: Expiring | undefined;
   later: Expiring | undefined;
   /** Whether `queue:waiting` was emitted for it. */
@@ -172,6 +175,9 @@ export class WaitingServer implements HeapItem {
   readonly candidates = new Heap<WaitingClass>();
   /** Number of callers of all classes. */
   count = 0;
+  /** The caller of all classes that has waited longest. */
+  first: Waiter | undefined;
+  #last: Waiter | undefined;
   /** Whether `maxInstances` keeps all its callers waiting until something of the server changes. */
   isStuck = false;
   /** Slots of the server that come free and are claimed for callers. */
@@ -179,5 +185,25 @@ export class WaitingServer implements HeapItem {
 
   constructor(entry: ServerEntry) {
     this.entry = entry;
+  }
+
+  /** Adds a caller behind all others. */
+  add(waiter: Waiter): void {
+    waiter.before = this.#last;
+    if (this.#last) this.#last.after = waiter;
+    else this.first = waiter;
+    this.#last = waiter;
+    this.count += 1;
+  }
+
+  remove(waiter: Waiter): void {
+    const { before, after } = waiter;
+    if (before) before.after = after;
+    else this.first = after;
+    if (after) after.before = before;
+    else this.#last = before;
+    waiter.before = undefined;
+    waiter.after = undefined;
+    this.count -= 1;
   }
 }

@@ -1,9 +1,10 @@
 import type { ResolvedDefinition } from '../../config/options.js';
 import type { PoolError } from '../../errors.js';
 import type { EndReason } from '../../server/end-reason.js';
-import { type LeaseScope, reuseKey } from './lease-scope.js';
+import { LeaseClasses } from './lease-classes.js';
+import { type LeaseScope, reuseKey, SPARE, SPARE_KEY } from './lease-scope.js';
 import type { PooledInstance } from './pooled-instance.js';
-import { isOpen, LeaseClass, type OpenEntry, ServerEntry } from './server-entry.js';
+import { isOpen, type LeaseClass, type OpenEntry, ServerEntry } from './server-entry.js';
 import { Slots } from './slots.js';
 
 /** Backoff after failed starts for `minIdle`, in ms: 1 s, 2 s, 4 s, … */
@@ -11,21 +12,16 @@ const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 60_000;
 
 /** The instances of a pool, by server and by use. Decides nothing. */
-export class Fleet {
+export class Fleet extends LeaseClasses {
   readonly entries = new Map<string, ServerEntry>();
   /** Servers with a `minIdle`. */
   readonly withMinimum = new Set<ServerEntry>();
   readonly slots: Slots;
   idleCount = 0;
-  /** Classes with instances: of all classes of a server most may only have callers. */
-  readonly populated = new Set<LeaseClass>();
-  /** Classes with starts on the way. */
-  readonly starting = new Set<LeaseClass>();
-  readonly #classes = new Map<PooledInstance, LeaseClass>();
-  readonly #changes: LeaseClass[] = [];
   #isOpen = true;
 
   constructor(maxProcesses: number) {
+    super();
     this.slots = new Slots(maxProcesses);
   }
 
@@ -36,26 +32,6 @@ export class Fleet {
 
   close(): void {
     this.#isOpen = false;
-  }
-
-  /** A class that has changed in a way that may matter to a caller; undefined when none is left. */
-  takeChange(): LeaseClass | undefined {
-    const leaseClass = this.#changes.pop();
-    if (leaseClass) leaseClass.isChanged = false;
-    return leaseClass;
-  }
-
-  /** A class has changed: the scheduler looks at its callers again. */
-  changed(leaseClass: LeaseClass): void {
-    if (leaseClass.isChanged) return;
-    leaseClass.isChanged = true;
-    this.#changes.push(leaseClass);
-  }
-
-  /** The same for the class of an instance. */
-  instanceChanged(instance: PooledInstance): void {
-    const leaseClass = this.#classes.get(instance);
-    if (leaseClass) this.changed(leaseClass);
   }
 
   // Servers.
@@ -91,22 +67,6 @@ export class Fleet {
     return isOpen(entry) ? entry : undefined;
   }
 
-  /** The class of a scope, made if there is none. */
-  classFor(entry: OpenEntry, scope: LeaseScope): LeaseClass {
-    return this.#class(entry, reuseKey(entry.definition, scope));
-  }
-
-  /** The class of an instance that has not ended. */
-  classOf(instance: PooledInstance): LeaseClass | undefined {
-    return this.#classes.get(instance);
-  }
-
-  /** Drops a class without instances and callers, since there may be many tenants. */
-  prune(leaseClass: LeaseClass): void {
-    const { entry, key, instances, waiting } = leaseClass;
-    if (instances.size === 0 && waiting === 0 && entry.classes.get(key) === leaseClass) entry.classes.delete(key);
-  }
-
   *instances(): Generator<PooledInstance> {
     for (const { instances } of this.entries.values()) yield* instances;
   }
@@ -132,10 +92,11 @@ export class Fleet {
 
   /** An instance begins to end: it serves no caller any more, but keeps its slot. */
   markEnding(instance: PooledInstance): void {
-    const leaseClass = this.#classes.get(instance);
+    const leaseClass = this.classOf(instance);
     if (leaseClass === undefined) return;
     const { entry } = leaseClass;
     if (take(leaseClass.idle, instance)) this.#countIdle(entry, -1);
+    take(entry.clean, instance);
     take(leaseClass.shared, instance);
     this.slots.free(entry, instance);
     this.changed(leaseClass);
@@ -143,7 +104,7 @@ export class Fleet {
 
   /** An instance was not proven dead: its slot will not come free soon. */
   markQuarantined(instance: PooledInstance): void {
-    const leaseClass = this.#classes.get(instance);
+    const leaseClass = this.classOf(instance);
     if (leaseClass === undefined) return;
     this.slots.keep(leaseClass.entry, instance);
     this.changed(leaseClass);
@@ -151,14 +112,12 @@ export class Fleet {
 
   /** Removes an instance that is dead. Its slot comes free, or goes to its successor. */
   remove(instance: PooledInstance): void {
-    const leaseClass = this.#classes.get(instance);
+    const leaseClass = this.classOf(instance);
     if (leaseClass === undefined) return;
     const { entry } = leaseClass;
     this.removeStart(instance);
-    this.#classes.delete(instance);
+    this.leave(instance, leaseClass);
     entry.instances.delete(instance);
-    leaseClass.instances.delete(instance);
-    if (leaseClass.instances.size === 0) this.populated.delete(leaseClass);
     this.slots.giveBack(entry, instance);
     this.changed(leaseClass);
     this.prune(leaseClass);
@@ -169,23 +128,22 @@ export class Fleet {
 
   /** A start has succeeded, failed or been given up: it has no seats for callers any more. */
   removeStart(instance: PooledInstance): void {
-    const leaseClass = this.#classes.get(instance);
+    const leaseClass = this.classOf(instance);
     if (leaseClass === undefined || !take(leaseClass.starts, instance)) return;
     leaseClass.entry.startCount -= 1;
-    if (leaseClass.starts.length === 0) this.starting.delete(leaseClass);
     this.changed(leaseClass);
   }
 
   /** A start has succeeded: earlier failures are forgotten. */
   startSucceeded(instance: PooledInstance): void {
-    const entry = this.#classes.get(instance)?.entry;
+    const entry = this.classOf(instance)?.entry;
     if (entry) entry.lastFailure = undefined;
     this.removeStart(instance);
   }
 
   startFailed(instance: PooledInstance, error: PoolError, at: number): void {
-    const leaseClass = this.#classes.get(instance);
-    if (leaseClass) leaseClass.entry.lastFailure = { error, key: leaseClass.key, at };
+    const leaseClass = this.classOf(instance);
+    if (leaseClass) leaseClass.entry.lastFailure = { error, tenant: instance.tenant, at };
   }
 
   /** A start for `minIdle` has failed. Returns the clock time at which the next one may be tried. */
@@ -209,15 +167,37 @@ export class Fleet {
   }
 
   isStarting(instance: PooledInstance): boolean {
-    return this.#classes.get(instance)?.starts.includes(instance) ?? false;
+    return this.classOf(instance)?.starts.includes(instance) ?? false;
   }
 
-  /** Adds an instance without a lease to the idle ones. */
-  park(leaseClass: LeaseClass, instance: PooledInstance, now: number): void {
+  /**
+   * Adds an instance without a lease to the idle ones of its class; a clean one that no caller of its class waits for to the
+   * spare ones. Returns its class.
+   */
+  park(instance: PooledInstance, now: number): LeaseClass | undefined {
+    const own = this.classOf(instance);
+    const isSpare = instance.isClean && own?.waiting === 0;
+    const leaseClass = isSpare ? this.#moveToSpares(instance) : own;
+    if (leaseClass === undefined) return undefined;
     instance.idleSince = now;
     leaseClass.idle.push(instance);
+    if (isSpare) leaseClass.entry.clean.push(instance);
     this.#countIdle(leaseClass.entry, 1);
     this.changed(leaseClass);
+    return leaseClass;
+  }
+
+  /** Gives a clean instance, idle or on its way, to the callers of another class: it serves this scope from now on. */
+  adopt(instance: PooledInstance, to: LeaseClass, scope: LeaseScope): void {
+    const from = this.classOf(instance);
+    if (from === undefined || from === to) return;
+    if (take(from.idle, instance)) to.idle.push(instance);
+    if (take(from.starts, instance)) to.starts.push(instance);
+    this.leave(instance, from);
+    this.join(instance, to, scope);
+    this.changed(from);
+    this.changed(to);
+    this.prune(from);
   }
 
   /** Takes the idle instance that was used last, so that the others can reach their `idleTimeout`. */
@@ -225,6 +205,7 @@ export class Fleet {
     const instance = leaseClass.idle.pop();
     if (instance === undefined) return undefined;
     this.#countIdle(leaseClass.entry, -1);
+    if (instance.uses === 0) take(leaseClass.entry.clean, instance);
     if (leaseClass.waiting > 0) this.changed(leaseClass);
     return instance;
   }
@@ -252,23 +233,21 @@ export class Fleet {
     this.instanceChanged(instance);
   }
 
-  #class(entry: ServerEntry, key: string): LeaseClass {
-    const known = entry.classes.get(key);
-    if (known) return known;
-    const made = new LeaseClass(entry, key);
-    entry.classes.set(key, made);
-    return made;
+  /** An instance that any caller may use belongs to none. Returns its class. */
+  #moveToSpares(instance: PooledInstance): LeaseClass | undefined {
+    const entry = this.classOf(instance)?.entry;
+    if (entry === undefined) return undefined;
+    const spares = this.classOfKey(entry, SPARE_KEY, undefined);
+    this.adopt(instance, spares, SPARE);
+    return spares;
   }
 
   #addStarting(entry: ServerEntry, instance: PooledInstance): void {
-    const leaseClass = this.#class(entry, reuseKey(instance.definition, instance));
-    this.#classes.set(instance, leaseClass);
+    const leaseClass = this.classOfKey(entry, reuseKey(instance.definition, instance), instance.tenant);
+    this.join(instance, leaseClass, instance);
     entry.instances.add(instance);
-    leaseClass.instances.add(instance);
-    this.populated.add(leaseClass);
     leaseClass.starts.push(instance);
     entry.startCount += 1;
-    this.starting.add(leaseClass);
     this.changed(leaseClass);
   }
 

@@ -20,11 +20,12 @@ export class IdleWatch {
     if (leaseClass === undefined) return;
     const reason = instance.retired ?? (leaseClass.entry.isOverLimit ? 'surplus' : undefined);
     if (reason !== undefined) return void instance.stop(reason);
-    this.#fleet.park(leaseClass, instance, now);
+    const home = this.#fleet.park(instance, now);
     this.#watch(instance);
     // Of those that a minimum keeps, the one idle longest is not kept any more, and may have had its time.
-    const { entry, idle } = leaseClass;
-    const minimum = entry.definition?.minIdle ?? 0;
+    const { definition } = leaseClass.entry;
+    const idle = home?.idle ?? [];
+    const minimum = definition?.minIdle ?? 0;
     const dropped = minimum > 0 ? idle.at(-1 - minimum) : undefined;
     if (dropped) this.#watch(dropped);
   }

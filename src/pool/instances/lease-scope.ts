@@ -6,10 +6,14 @@ export interface LeaseScope {
   readonly owner: string | undefined;
 }
 
-/** The scope of spare instances: the next tenant is not known, so they serve calls without a tenant. */
+/** The scope of spare instances: the next caller is not known. */
 export const SPARE: LeaseScope = { tenant: undefined, owner: undefined };
 
-/** Leases with the same key may use the same instances of a server. */
+/** The reuse key of {@link SPARE}, with every definition. */
+export const SPARE_KEY = '';
+
+/** Leases with the same key may use the same instances of a server, also those that have served one of them. */
 export function reuseKey({ reuse }: ResolvedDefinition, { tenant, owner }: LeaseScope): string {
-  return reuse === 'owner' ? `${tenant ?? ''}\0${owner ?? ''}` : (tenant ?? '');
+  // Most calls have no owner: for them no string is made.
+  return owner === undefined || reuse !== 'owner' ? (tenant ?? SPARE_KEY) : `${tenant ?? ''}\0${owner}`;
 }

@@ -31,6 +31,14 @@ export class PooledInstance extends ServerInstance {
   /** Whether its breaker is half-open and waits for the result of this start. Written by `Breakers`. */
   isProbe = false;
 
+  /**
+   * Whether it has served no lease, and has no sessions of another instance: then it knows nothing of any client, and may
+   * serve every caller of its server.
+   */
+  get isClean(): boolean {
+    return this.uses === 0 && this.leases === 0 && !this.hasPredecessor && this.retired === undefined;
+  }
+
   /** How many leases it can have at the same time. */
   get seats(): number {
     // A probe has a seat for its own caller only: when it fails, the others must not fail with it.

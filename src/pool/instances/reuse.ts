@@ -1,5 +1,5 @@
 import type { EndReason } from '../../server/end-reason.js';
-import { reuseKey, SPARE } from './lease-scope.js';
+import { SPARE_KEY } from './lease-scope.js';
 import type { PooledInstance } from './pooled-instance.js';
 import type { LeaseClass, ServerEntry } from './server-entry.js';
 
@@ -48,6 +48,6 @@ export function idleUntil({ idleSince, definition }: PooledInstance): number {
 
 /** Whether an idle instance is kept for `minIdle`: the ones used last are, which are at the end of the list. */
 export function isKept({ entry: { definition }, key, idle }: LeaseClass, instance: PooledInstance): boolean {
-  if (!definition || definition.minIdle === 0 || key !== reuseKey(definition, SPARE)) return false;
+  if (!definition || definition.minIdle === 0 || key !== SPARE_KEY) return false;
   return idle.indexOf(instance) >= idle.length - definition.minIdle;
 }

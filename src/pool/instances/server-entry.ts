@@ -1,12 +1,12 @@
 import type { ResolvedDefinition } from '../../config/options.js';
 import type { PoolError } from '../../errors.js';
-import { type LeaseScope, reuseKey } from './lease-scope.js';
+import { type LeaseScope, reuseKey, SPARE_KEY } from './lease-scope.js';
 import type { PooledInstance } from './pooled-instance.js';
 
-/** A start that failed: its error, the key of its class and the clock time. */
+/** A start that failed: its error, the tenant that it was for and the clock time. */
 export interface StartFailure {
   readonly error: PoolError;
-  readonly key: string;
+  readonly tenant: string | undefined;
   readonly at: number;
 }
 
@@ -19,6 +19,10 @@ export class ServerEntry {
   readonly instances = new Set<PooledInstance>();
   /** The classes with instances or waiting callers, by reuse key. */
   readonly classes = new Map<string, LeaseClass>();
+  /** Idle instances that have served no lease, and serve any caller: all are in the class of spare instances. */
+  readonly clean: PooledInstance[] = [];
+  /** Classes with starts that none of their callers needs. */
+  readonly surplus = new Set<LeaseClass>();
   /** Slots taken. */
   used = 0;
   idleCount = 0;
@@ -47,6 +51,29 @@ export class ServerEntry {
     return this.definition === undefined || this.used >= this.definition.maxInstances;
   }
 
+  /** The class of spare instances, and of callers without tenant and owner; undefined when it has neither. */
+  get spareClass(): LeaseClass | undefined {
+    return this.classes.get(SPARE_KEY);
+  }
+
+  /** Whether an instance that has served no lease is idle, or on its way and not needed by the callers of its class. */
+  get hasClean(): boolean {
+    return this.clean.length > 0 || this.surplus.size > 0;
+  }
+
+  /** Number of instances with room for a caller of this scope. */
+  readyFor(this: OpenEntry, scope: LeaseScope): number {
+    const own = this.find(scope);
+    return (own?.ready ?? 0) + (own === this.spareClass && own ? 0 : this.clean.length);
+  }
+
+  /** Starts that will serve a caller of this scope, if no other caller comes first. */
+  startsFor(this: OpenEntry, scope: LeaseScope): PooledInstance[] {
+    const own = this.find(scope);
+    const spares = this.spareClass;
+    return [...(own?.starts ?? []), ...(own === spares ? [] : (spares?.surplusStarts ?? []))];
+  }
+
   /** The class of a scope; undefined when it has neither instances nor waiting callers. */
   find(this: OpenEntry, scope: LeaseScope): LeaseClass | undefined {
     return this.classes.get(reuseKey(this.definition, scope));
@@ -67,8 +94,7 @@ export function isOpen(entry: ServerEntry | undefined): entry is OpenEntry {
 export class LeaseClass {
   readonly entry: ServerEntry;
   readonly key: string;
-  /** Depends on server and key only, so a class that is dropped and made again has the same id. */
-  readonly id: string;
+  readonly tenant: string | undefined;
   readonly instances = new Set<PooledInstance>();
   /** Instances without a lease; the one that was used last is at the end. */
   readonly idle: PooledInstance[] = [];
@@ -81,10 +107,10 @@ export class LeaseClass {
   /** Whether the scheduler has to look at it again. */
   isChanged = false;
 
-  constructor(entry: ServerEntry, key: string) {
+  constructor(entry: ServerEntry, key: string, tenant?: string) {
     this.entry = entry;
     this.key = key;
-    this.id = classId(entry.name, key);
+    this.tenant = tenant;
   }
 
   /** Starts that no lease waits for, so that they may be ended. */
@@ -96,6 +122,18 @@ export class LeaseClass {
   get surplusStarts(): PooledInstance[] {
     const free = this.freeStarts;
     return free.slice(startsNeeded(free, this.waiting));
+  }
+
+  /** Whether there are free starts that no caller waits for. */
+  get hasSurplus(): boolean {
+    if (this.starts.length === 0) return false;
+    let left = this.waiting;
+    for (const { leases, seats } of this.starts) {
+      if (leases > 0) continue;
+      if (left <= 0) return true;
+      left -= seats;
+    }
+    return false;
   }
 
   /** Number of callers that the starts on the way will have room for. */
@@ -144,8 +182,4 @@ export function startsNeeded(starts: readonly PooledInstance[], callers: number)
   let needed = 0;
   for (let left = callers; left > 0 && needed < starts.length; needed++) left -= starts[needed]?.seats ?? 1;
   return needed;
-}
-
-export function classId(name: string, key: string): string {
-  return `${name}\0${key}`;
 }

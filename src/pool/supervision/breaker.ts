@@ -40,7 +40,7 @@ export type BreakerVerdict =
   | Extract<Verdict, { action: 'restart' }>
   | { readonly action: 'open'; readonly opened: boolean };
 
-/** Stops the restarts of a server that fails too often. One for each definition and reuse key. */
+/** Stops the restarts of a server that fails too often. One for each server and tenant. */
 export class Breaker {
   /** May be replaced when the definition is changed; a cooldown that has begun keeps its length. */
   policy: RestartPolicy;

@@ -1,14 +1,13 @@
 import { PoolError } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { PoolEmitter } from '../events.js';
-import { reuseKey } from '../instances/lease-scope.js';
+import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
-import { classId, type LeaseClass } from '../instances/server-entry.js';
+import type { LeaseClass } from '../instances/server-entry.js';
 import { Breaker } from './breaker.js';
 
 interface Entry {
   readonly breaker: Breaker;
-  readonly tenant: string | undefined;
   /** The last failure: the cause of `BREAKER_OPEN`. */
   lastError: PoolError | undefined;
   /** The start that decides while the breaker is half-open. */
@@ -21,17 +20,20 @@ export type Outcome =
   | { readonly restart: false; readonly error: PoolError };
 
 /**
- * The breakers of a pool: one for each server and reuse key, so that failures of the instances of one tenant do not keep
- * another tenant from its own.
+ * The breakers of a pool: one for each server and tenant, so that failures of the instances of one tenant do not keep another
+ * tenant from its own. All owners of a tenant share it: each may come once only, and would never meet its own again.
  */
 export class Breakers {
   readonly #clock: Clock;
   readonly #emitter: PoolEmitter;
-  readonly #entries = new Map<string, Entry>();
+  readonly #fleet: Fleet;
+  /** By server, by tenant. */
+  readonly #servers = new Map<string, Map<string | undefined, Entry>>();
 
-  constructor(clock: Clock, emitter: PoolEmitter) {
+  constructor(clock: Clock, emitter: PoolEmitter, fleet: Fleet) {
     this.#clock = clock;
     this.#emitter = emitter;
+    this.#fleet = fleet;
   }
 
   /** An instance could not be started, or ended unexpectedly. */
@@ -49,8 +51,10 @@ export class Breakers {
     entry.probe = undefined;
     if (verdict.action === 'restart') return { restart: true, delay: verdict.delay };
     const { name, tenant, definition } = instance;
-    if (verdict.opened)
+    if (verdict.opened) {
+      this.#changed(instance);
       this.#emitter.emit('breaker:opened', { name, tenant, cooldown: definition.restart.cooldown, error });
+    }
     return { restart: false, error: this.#refusal(instance, entry) };
   }
 
@@ -59,78 +63,108 @@ export class Breakers {
    * @throws PoolError `BREAKER_OPEN`
    */
   admit(instance: PooledInstance): void {
-    const entry = this.#entries.get(idOf(instance));
+    const entry = this.#entryOf(instance);
     const admitted = entry?.breaker.admit(this.#clock.now()) ?? 'yes';
     if (entry === undefined || admitted === 'yes') return;
     if (admitted === 'no') throw this.#refusal(instance, entry);
     entry.probe = instance;
     instance.isProbe = true;
+    this.#changed(instance);
     const { name, tenant } = instance;
     this.#emitter.emit('breaker:half-opened', { name, tenant });
   }
 
   /** Whether a start for the callers of a class would be refused now. */
-  refuses({ id }: LeaseClass): boolean {
-    const breaker = this.#entries.size === 0 ? undefined : this.#entries.get(id)?.breaker;
+  refuses(leaseClass: LeaseClass): boolean {
+    const breaker = this.#entryFor(leaseClass)?.breaker;
     if (breaker === undefined || breaker.state === 'closed') return false;
     return breaker.state === 'half-open' || breaker.retryAt > this.#clock.now();
   }
 
   /** Why it would be refused; undefined when it would not. */
   refusal(leaseClass: LeaseClass): PoolError | undefined {
-    const entry = this.refuses(leaseClass) ? this.#entries.get(leaseClass.id) : undefined;
+    const entry = this.refuses(leaseClass) ? this.#entryFor(leaseClass) : undefined;
     return entry && this.#refusal(leaseClass.entry, entry);
   }
 
   /** Clock time at which the breaker of a class allows a probe; undefined while it is not open. */
-  retryAt({ id }: LeaseClass): number | undefined {
-    const breaker = this.#entries.get(id)?.breaker;
+  retryAt(leaseClass: LeaseClass): number | undefined {
+    const breaker = this.#entryFor(leaseClass)?.breaker;
     return breaker?.state === 'open' ? breaker.retryAt : undefined;
   }
 
   ready(instance: PooledInstance): void {
-    const entry = this.#entries.get(idOf(instance));
+    const entry = this.#entryOf(instance);
     if (entry?.probe !== instance) return;
     entry.probe = undefined;
     instance.isProbe = false;
-    if (entry.breaker.ready()) this.#emitter.emit('breaker:closed', { name: instance.name, tenant: instance.tenant });
+    if (!entry.breaker.ready()) return;
+    this.#changed(instance);
+    this.#emitter.emit('breaker:closed', { name: instance.name, tenant: instance.tenant });
   }
 
   /** An instance is being ended on purpose: if it was the probe, the next start is the probe. */
   ending(instance: PooledInstance): void {
-    const entry = this.#entries.get(idOf(instance));
+    const entry = this.#entryOf(instance);
     if (entry?.probe !== instance) return;
     entry.probe = undefined;
     entry.breaker.probeAbandoned(this.#clock.now());
+    this.#changed(instance);
   }
 
   /** Drops breakers of definitions or tenants that were changed or removed: their failures say nothing about later starts. */
   forget(matches: (name: string, tenant: string | undefined) => boolean): void {
-    for (const [id, { tenant, probe }] of this.#entries) {
-      if (!matches(id.slice(0, id.indexOf('\0')), tenant)) continue;
-      if (probe) probe.isProbe = false;
-      this.#entries.delete(id);
+    for (const [name, tenants] of this.#servers) {
+      for (const [tenant, { probe }] of tenants) {
+        if (!matches(name, tenant)) continue;
+        if (probe) probe.isProbe = false;
+        this.#drop(name, tenant);
+      }
+    }
+  }
+
+  #drop(name: string, tenant: string | undefined): void {
+    const tenants = this.#servers.get(name);
+    tenants?.delete(tenant);
+    if (tenants?.size === 0) this.#servers.delete(name);
+  }
+
+  #entryOf({ name, tenant }: PooledInstance): Entry | undefined {
+    return this.#servers.get(name)?.get(tenant);
+  }
+
+  #entryFor({ entry: { name }, tenant }: LeaseClass): Entry | undefined {
+    return this.#servers.size === 0 ? undefined : this.#servers.get(name)?.get(tenant);
+  }
+
+  /** A breaker has another state: the callers of its tenant may be refused now, or not any more. */
+  #changed({ name, tenant }: PooledInstance): void {
+    for (const leaseClass of this.#fleet.entries.get(name)?.classes.values() ?? []) {
+      if (leaseClass.tenant === tenant) this.#fleet.changed(leaseClass);
     }
   }
 
   #entry(instance: PooledInstance): Entry {
-    const id = idOf(instance);
-    const known = this.#entries.get(id);
+    const known = this.#entryOf(instance);
     if (known) return known;
     this.#prune();
-    const breaker = new Breaker(instance.definition.restart);
-    const entry: Entry = { breaker, tenant: instance.tenant, lastError: undefined, probe: undefined };
-    this.#entries.set(id, entry);
+    const { name, tenant, definition } = instance;
+    const tenants = this.#servers.get(name) ?? new Map<string | undefined, Entry>();
+    this.#servers.set(name, tenants);
+    const entry: Entry = { breaker: new Breaker(definition.restart), lastError: undefined, probe: undefined };
+    tenants.set(tenant, entry);
     return entry;
   }
 
   /** Drops breakers without failures that count, and breakers that are open for long: there may have been many tenants. */
   #prune(): void {
     const now = this.#clock.now();
-    for (const [id, { breaker }] of this.#entries) {
-      const { window, cooldown } = breaker.policy;
-      const isOld = breaker.state === 'open' && now >= breaker.retryAt + window + cooldown;
-      if (isOld || breaker.isPristine(now)) this.#entries.delete(id);
+    for (const [name, tenants] of this.#servers) {
+      for (const [tenant, { breaker }] of tenants) {
+        const { window, cooldown } = breaker.policy;
+        const isOld = breaker.state === 'open' && now >= breaker.retryAt + window + cooldown;
+        if (isOld || breaker.isPristine(now)) this.#drop(name, tenant);
+      }
     }
   }
 
@@ -143,9 +177,4 @@ export class Breakers {
     const message = `server '${name}' failed too often and is not started now; ${when}. The last failure: ${lastError?.message}`;
     return new PoolError('BREAKER_OPEN', message, { ...lastError?.data, name, after: 0 }, lastError);
   }
-}
-
-/** The id of the class of an instance. The class may not exist yet: an instance is admitted before it is added. */
-function idOf(instance: PooledInstance): string {
-  return classId(instance.name, reuseKey(instance.definition, instance));
 }

@@ -17,7 +17,7 @@ export interface RestartPolicy {
   readonly cooldown: number;
 }
 
-/** The failures of one definition and reuse key that still matter. */
+/** The failures of one server and tenant that still matter. */
 export interface FailureHistory {
   /** Clock times in ms, oldest first: only those within the window, and at most `maxRestarts + 1`. */
   readonly failures: readonly number[];

@@ -7,6 +7,7 @@ const full: Room = { used: 3, limit: 3, ending: 0, evictable: false };
 const situation = (given: Partial<Situation>): Situation => ({
   free: false,
   starting: 0,
+  adoptable: false,
   server: roomy,
   pool: roomy,
   ...given,
@@ -16,6 +17,7 @@ describe('admission', () => {
   it.each<[string, Partial<Situation>, ReturnType<typeof decide>]>([
     ['an idle instance', { free: true, server: full, pool: full }, { action: 'reuse' }],
     ['a start nobody counts on', { starting: 1 }, { action: 'wait', for: 'start' }],
+    ['a start of another class', { adoptable: true }, { action: 'adopt' }],
     ['room', {}, { action: 'spawn' }],
     ['a slot of the server that comes free', { server: { ...full, ending: 1 } }, { action: 'wait', for: 'ending' }],
     [
@@ -40,8 +42,8 @@ describe('admission', () => {
 
   it('[BUDGET-1] spawns only when both budgets have room, whatever the situation', () => {
     fc.assert(
-      fc.property(fc.boolean(), fc.nat(2), room, room, (free, starting, server, pool) => {
-        const { action } = decide({ free, starting, server, pool });
+      fc.property(fc.boolean(), fc.nat(2), fc.boolean(), room, room, (free, starting, adoptable, server, pool) => {
+        const { action } = decide({ free, starting, adoptable, server, pool });
         if (action === 'spawn') {
           expect(server.used).toBeLessThan(server.limit);
           expect(pool.used).toBeLessThan(pool.limit);
@@ -52,10 +54,10 @@ describe('admission', () => {
 
   it('never ends a server when a start or a slot on its way will do', () => {
     fc.assert(
-      fc.property(fc.nat(2), room, room, (starting, server, pool) => {
-        const decision = decide({ free: false, starting, server, pool });
+      fc.property(fc.nat(2), fc.boolean(), room, room, (starting, adoptable, server, pool) => {
+        const decision = decide({ free: false, starting, adoptable, server, pool });
         if (decision.action !== 'evict') return;
-        expect(starting).toBe(0);
+        expect([starting, adoptable]).toEqual([0, false]);
         expect((decision.from === 'server' ? server : pool).ending).toBe(0);
       }),
     );

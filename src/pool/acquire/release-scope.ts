@@ -1,0 +1,42 @@
+import type { Fleet } from '../instances/fleet.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
+import type { LeaseManager } from '../leases/lease-manager.js';
+import { aborted } from '../refusals.js';
+import type { AcquireQueue } from './acquire-queue.js';
+import type { Scheduler } from './scheduler.js';
+
+export interface ReleaseScopeDeps {
+  readonly fleet: Fleet;
+  readonly leases: LeaseManager;
+  readonly queue: AcquireQueue;
+  readonly scheduler: Scheduler;
+}
+
+/** What becomes of the instances of an owner or a tenant, and what its callers get to know. */
+const RELEASED = {
+  owner: ['owner-released', 'releaseOwner() was called'],
+  tenant: ['tenant-released', 'releaseTenant() was called'],
+} as const;
+
+/**
+ * Rejects the callers of one owner or tenant, releases its leases, and ends the instances that only it may use. Returns the
+ * number of leases.
+ */
+export function releaseScope(by: 'owner' | 'tenant', label: string, deps: ReleaseScopeDeps): number {
+  const { fleet, leases, queue, scheduler } = deps;
+  const [reason, why] = RELEASED[by];
+  const instances = fleet.ofScope(by, label);
+  // What starts has served no lease yet, so a caller of another owner may get it.
+  const used = instances.filter(({ state }) => by === 'tenant' || state === 'ready');
+  for (const instance of used) fleet.retire(instance, reason);
+  for (const waiter of queue.of(by, label)) scheduler.reject(waiter, aborted(waiter, queue.waited(waiter), why));
+  const released = leases.ofScope(by, label).filter((lease) => lease.release()).length;
+  for (const instance of used) void instance.stop(reason);
+  for (const instance of instances) if (isUnneeded(instance, queue)) void instance.stop('unwanted');
+  return released;
+}
+
+/** Whether it starts, and no caller of its server waits, for whatever owner. */
+function isUnneeded({ name, state, leases }: PooledInstance, queue: AcquireQueue): boolean {
+  return state === 'starting' && leases === 0 && queue.oldestOf(name) === undefined;
+}

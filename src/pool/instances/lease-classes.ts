@@ -1,0 +1,89 @@
+import { type LeaseScope, reuseKey } from './lease-scope.js';
+import type { PooledInstance } from './pooled-instance.js';
+import { ScopeIndex } from './scope-index.js';
+import { LeaseClass, type OpenEntry, type ServerEntry } from './server-entry.js';
+
+/** The classes of the instances of a pool, and those of them that have changed. */
+export class LeaseClasses {
+  /** Classes with instances: of all classes of a server most may only have callers. */
+  readonly populated = new Set<LeaseClass>();
+  /** Classes with starts that none of their callers needs. */
+  readonly surplus = new Set<LeaseClass>();
+  readonly #scopes = new ScopeIndex<PooledInstance>();
+  readonly #classes = new Map<PooledInstance, LeaseClass>();
+  readonly #changes: LeaseClass[] = [];
+
+  /** A class that has changed in a way that may matter to a caller; undefined when none is left. */
+  takeChange(): LeaseClass | undefined {
+    const leaseClass = this.#changes.pop();
+    if (leaseClass === undefined) return undefined;
+    leaseClass.isChanged = false;
+    const { entry, hasSurplus } = leaseClass;
+    if (hasSurplus) {
+      this.surplus.add(leaseClass);
+      entry.surplus.add(leaseClass);
+    } else if (this.surplus.delete(leaseClass)) {
+      entry.surplus.delete(leaseClass);
+    }
+    return leaseClass;
+  }
+
+  /** A class has changed: the scheduler looks at its callers again. */
+  changed(leaseClass: LeaseClass): void {
+    if (leaseClass.isChanged) return;
+    leaseClass.isChanged = true;
+    this.#changes.push(leaseClass);
+  }
+
+  /** The same for the class of an instance. */
+  instanceChanged(instance: PooledInstance): void {
+    const leaseClass = this.#classes.get(instance);
+    if (leaseClass) this.changed(leaseClass);
+  }
+
+  /** The class of a scope, made if there is none. */
+  classFor(entry: OpenEntry, scope: LeaseScope): LeaseClass {
+    return this.classOfKey(entry, reuseKey(entry.definition, scope), scope.tenant);
+  }
+
+  /** The class of an instance that has not ended. */
+  classOf(instance: PooledInstance): LeaseClass | undefined {
+    return this.#classes.get(instance);
+  }
+
+  /** Drops a class without instances and callers, since there may be many tenants. */
+  prune(leaseClass: LeaseClass): void {
+    const { entry, key, instances, waiting } = leaseClass;
+    if (instances.size === 0 && waiting === 0 && entry.classes.get(key) === leaseClass) entry.classes.delete(key);
+  }
+
+  /** The instances that belong to one tenant, or, with `reuse: 'owner'`, to one owner. */
+  ofScope(by: 'owner' | 'tenant', label: string): PooledInstance[] {
+    return this.#scopes.of(by, label);
+  }
+
+  /** An instance serves this scope from now on. */
+  protected join(instance: PooledInstance, leaseClass: LeaseClass, { tenant, owner }: LeaseScope): void {
+    instance.tenant = tenant;
+    instance.owner = instance.definition.reuse === 'owner' ? owner : undefined;
+    this.#scopes.add(instance);
+    this.#classes.set(instance, leaseClass);
+    leaseClass.instances.add(instance);
+    this.populated.add(leaseClass);
+  }
+
+  protected leave(instance: PooledInstance, leaseClass: LeaseClass): void {
+    this.#scopes.delete(instance);
+    this.#classes.delete(instance);
+    leaseClass.instances.delete(instance);
+    if (leaseClass.instances.size === 0) this.populated.delete(leaseClass);
+  }
+
+  protected classOfKey(entry: ServerEntry, key: string, tenant: string | undefined): LeaseClass {
+    const known = entry.classes.get(key);
+    if (known) return known;
+    const made = new LeaseClass(entry, key, tenant);
+    entry.classes.set(key, made);
+    return made;
+  }
+}
