@@ -305,6 +305,8 @@ export const requirements = {
     'A mark in an environment counts only with the key of its instance, which other users cannot read and a server cannot compute for another instance.',
   'MARK-14':
     'Inner hosts are learnt only from processes with the key of the server, and hold only for processes of the same user as those and as the inner host.',
+  'LOOK-1':
+    'One look at the process table serves all trees that need one: in one tick, and in one turn of the event loop for those that are due together.',
   'INIT-1':
     'Where process 1 is not an init, trees are ended from their leaves upward, so that 200 npx starts and ends leave no zombie; zombies after a crash are counted, with the reason.',
   'INIT-2': 'A pool in a container without an init reports it once, with what to do.',

@@ -10,6 +10,14 @@ export interface MarkReading {
   readonly owner: ProcessOwner | undefined;
 }
 
+/** What most processes show. */
+export const UNMARKED: MarkReading = { marks: [], limit: undefined, owner: undefined };
+
+/** An environment that may not be read shows no mark; the limit may nevertheless be one. */
+export function isUnmarked({ marks, limit }: MarkReading): boolean {
+  return limit === undefined && (marks === undefined || marks.length === 0);
+}
+
 /** Whose a process is. */
 export interface ProcessOwner {
   /** Its user. Undefined when its real, effective, saved and file system user differ, as those of a setuid program. */

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
-import type { MarkReading, ProcessOwner } from './evidence.js';
+import { type MarkReading, type ProcessOwner, UNMARKED } from './evidence.js';
 import { marksIn, rlimitIn } from './marker.js';
 
 /** Reads the marks of a process; undefined when it is gone. Throws when the system does not say. */
@@ -31,8 +31,6 @@ export const readMarks: MarkReader = (pid) => {
   return { marks, limit, owner: readOwner(pid) };
 };
 
-/** What most processes show. */
-const UNMARKED: MarkReading = { marks: [], limit: undefined, owner: undefined };
 /** The login of a process that no user has logged in for. */
 const NO_LOGIN = 0xffff_ffff;
 

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import type { ProcessControl, ProcessRow } from '../process-table.js';
-import type { MarkMatch } from './evidence.js';
-import type { MarkSearch } from './mark-search.js';
+import type { Look } from './look.js';
+import type { Found, MarkSearch } from './mark-search.js';
 
 /** How many new pids are read one by one; more of them are left to the next scan of the whole table. */
 const LONGEST_CHASE = 2_000;
 
 /**
- * Kills processes with a mark, and what descends from them: those that a scan shows, and those that were started since.
+ * Kills processes with a mark, and what descends from them: those that a look shows, and those that were started since.
  * Each gets a signal of its own, because the other processes in its group may belong to a user that has run a command
  * with the environment of a server.
  */
@@ -28,13 +28,13 @@ export class Sweeper {
     this.#excluded = new Set([...exclude, 0, 1, process.pid, process.ppid]);
   }
 
-  /** All living processes with the mark, and those below them, by one scan of the table. */
+  /** All living processes with the mark, and those below them, in one look at the machine. */
   scan(): ProcessRow[] {
     const { marked, below } = this.#find();
     return [...marked, ...below];
   }
 
-  /** Kills all that one scan finds, and what was started meanwhile. Returns whether there was none. */
+  /** Kills all that one look finds, and what was started meanwhile. Returns whether there was none. */
   pass(end: number): boolean {
     const { marked, below } = this.#find();
     for (const row of marked) this.#kill(row);
@@ -42,66 +42,24 @@ export class Sweeper {
     return this.killNew(end) && marked.length === 0;
   }
 
-  #find(): { marked: ProcessRow[]; below: ProcessRow[] } {
-    this.#search.reconsider();
-    const rows = this.#search.scan();
-    this.#excludeAncestors(rows);
-    for (;;) {
-      const matches = new Map<ProcessRow, MarkMatch>();
-      for (const row of rows.values()) {
-        const match = this.#match(row);
-        if (match) matches.set(row, match);
-      }
-      // A process that was judged first may belong to an inner host that was found later in the same scan.
-      if (this.#search.reconsider()) continue;
-      return { marked: [...matches.keys()], below: this.#below(matches, rows) };
-    }
-  }
-
-  /** What descends from marked processes without a mark of its own. 'inner' is too weak to conclude that. */
-  #below(matches: ReadonlyMap<ProcessRow, MarkMatch>, rows: ReadonlyMap<number, ProcessRow>): ProcessRow[] {
-    const members = new Map<number, ProcessRow>();
-    for (const [row, match] of matches) if (match !== 'inner') members.set(row.pid, row);
-    if (members.size === 0) return [];
-    const below: ProcessRow[] = [];
-    for (let found = true; found; ) {
-      found = false;
-      for (const row of rows.values()) {
-        const parent = members.get(row.parent);
-        if (parent === undefined || members.has(row.pid) || matches.has(row)) continue;
-        if (row.dead || this.#excluded.has(row.pid) || row.startTime < parent.startTime) continue;
-        members.set(row.pid, row);
-        below.push(row);
-        found = true;
-      }
-    }
-    return below;
-  }
-
-  /** Whatever they show, they have started this process. */
-  #excludeAncestors(rows: ReadonlyMap<number, ProcessRow>): void {
-    const above = new Set<number>();
-    for (let pid = process.ppid; pid > 0 && !above.has(pid); pid = rows.get(pid)?.parent ?? 0) above.add(pid);
-    for (const pid of above) this.#excluded.add(pid);
-  }
-
   /**
-   * Reads the processes that were started since the last scan began, until there is no newer one, and kills those with
-   * the mark. A chain of processes, each of which starts the next and exits, can evade scans of the whole table; here
-   * it is caught.
+   * Reads the processes that were started since the last look began, until there is no newer one, and kills those with
+   * the mark. A chain of processes, each of which starts the next and exits, can evade looks at the whole table; here it
+   * is caught.
    * @param end gives up at this time
    * @returns whether all new pids were read and none had the mark
    */
   killNew(end: number): boolean {
-    let last = this.#search.newestBefore;
+    const { looks } = this.#search;
+    let last = looks.last.newestBefore;
     let quiet = true;
-    for (let newest = this.#search.newest; newest !== last; newest = this.#search.newest) {
-      // The pids wrapped around, or there are too many: the next scan reads them.
+    for (let newest = looks.newest; newest !== last; newest = looks.newest) {
+      // The pids wrapped around, or there are too many: the next look reads them.
       if (newest < last || newest - last > LONGEST_CHASE || performance.now() >= end) return false;
       for (let pid = last + 1; pid <= newest; pid++) {
-        const row = this.#processes.table.read(pid);
+        const row = this.#excluded.has(pid) ? undefined : this.#processes.table.read(pid);
         // Threads use up pids too; they are covered by their process.
-        if (row === undefined || !this.#match(row) || isThread(pid)) continue;
+        if (row === undefined || !this.#search.matchNow(row) || isThread(pid)) continue;
         this.#kill(row);
         quiet = false;
       }
@@ -110,8 +68,34 @@ export class Sweeper {
     return quiet;
   }
 
-  #match(row: ProcessRow): MarkMatch {
-    return !this.#excluded.has(row.pid) && this.#search.match(row);
+  #find(): { marked: ProcessRow[]; below: ProcessRow[] } {
+    const look = this.#search.look();
+    this.#excludeAncestors(look);
+    const found = this.#search.find(look, this.#excluded);
+    return { marked: found.map(({ row }) => row), below: this.#below(found, look) };
+  }
+
+  /** What descends from marked processes without a mark of its own. 'inner' is too weak to conclude that. */
+  #below(found: readonly Found[], look: Look): ProcessRow[] {
+    const taken = new Set(found.map(({ row }) => row.pid));
+    const below: ProcessRow[] = [];
+    const parents = found.filter(({ match }) => match !== 'inner').map(({ row }) => row);
+    for (const parent of parents) {
+      for (const row of look.childrenOf(parent.pid)) {
+        if (row.dead || taken.has(row.pid) || this.#excluded.has(row.pid) || row.startTime < parent.startTime) continue;
+        taken.add(row.pid);
+        below.push(row);
+        parents.push(row);
+      }
+    }
+    return below;
+  }
+
+  /** Whatever they show, they have started this process. */
+  #excludeAncestors({ rows }: Look): void {
+    const above = new Set<number>();
+    for (let pid = process.ppid; pid > 0 && !above.has(pid); pid = rows.get(pid)?.parent ?? 0) above.add(pid);
+    for (const pid of above) this.#excluded.add(pid);
   }
 
   /** Checks identity and mark again immediately before the signal, because Node cannot signal by pidfd. */

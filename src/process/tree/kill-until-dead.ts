@@ -65,7 +65,8 @@ export async function killUntilDead(target: KillTarget, living: readonly Process
 
     let atExit: readonly ProcessRow[] | undefined;
     if (dead && proof.hasBegun) {
-      if (proof.wait > 0) await pause(proof.wait);
+      // Not in this tick, in which all trees share one look: each counts once.
+      await pause(proof.wait);
     } else {
       const exited = target.hasExited();
       atExit = await pause(interval, exited ? undefined : target);
@@ -150,11 +151,11 @@ export function pause(
   abort?: AbortSignal,
 ): Promise<readonly ProcessRow[] | undefined> {
   return new Promise((resolve) => {
-    // A timer takes a millisecond at least. An immediate without a reference would wait for the next event.
-    if (delay === 0) setImmediate(resolve, undefined);
+    // A timer takes a millisecond at least.
+    if (delay === 0) void turn().then(resolve);
     const timer = delay > 0 ? setTimeout(stop, timerDelay(delay)).unref() : undefined;
     function stop() {
-      done();
+      void turn().then(() => done());
     }
     function done(living?: readonly ProcessRow[]) {
       clearTimeout(timer);
@@ -165,6 +166,22 @@ export function pause(
     target?.onceExited(done);
     if (abort?.aborted) done();
   });
+}
+
+let next: Promise<undefined> | undefined;
+
+/**
+ * Resolves in the next turn of the event loop, for all that wait in this one: the trees that are due together go on in
+ * one tick, and so share one look at the machine. An immediate without a reference would wait for the next event.
+ */
+function turn(): Promise<undefined> {
+  next ??= new Promise((resolve) => {
+    setImmediate(() => {
+      next = undefined;
+      resolve(undefined);
+    });
+  });
+  return next;
 }
 
 /** The kernel reports a living process in the cgroup, but no pid: the cgroup was made a threaded one. */

@@ -2,7 +2,7 @@ import type { Containment } from '../../config/containment-options.js';
 import { checkJoined } from '../cgroup/cgroup-choice.js';
 import type { InstanceCgroup } from '../cgroup/instance-cgroup.js';
 import type { EndOptions } from '../launcher.js';
-import { InnerHosts } from '../marks/inner-hosts.js';
+import { looksAt } from '../marks/looks.js';
 import { MarkSearch } from '../marks/mark-search.js';
 import type { InstanceMark } from '../marks/marker.js';
 import { Sweeper } from '../marks/sweeper.js';
@@ -185,15 +185,16 @@ export class LocalTree {
 
 function searchOf({ leader, start: { mark }, platform: { table, marks } }: LocalTreeParts): MarkSearch | undefined {
   if (!mark || !marks) return undefined;
-  return new MarkSearch(mark, { table, readMark: marks, since: leader.startTime, inner: new InnerHosts(mark) });
+  return new MarkSearch(mark, { looks: looksAt(table, marks), table, readMark: marks, since: leader.startTime });
 }
 
 /** Which processes end with the server. */
 function processSetOf(
-  { leader, start, platform: { table } }: LocalTreeParts,
+  { leader, start, platform: { table, marks: readMark } }: LocalTreeParts,
   marks: MarkSearch | undefined,
 ): ProcessSet {
   const { containment, cgroup } = start;
-  if (containment === 'group') return new ProcessGroup(table, leader);
-  return new ProcessTree(table, leader, { marks, inCgroup: cgroup && (() => cgroup.pids()) });
+  const looks = looksAt(table, readMark);
+  if (containment === 'group') return new ProcessGroup(table, leader, looks);
+  return new ProcessTree(table, leader, { looks, marks, inCgroup: cgroup && (() => cgroup.pids()) });
 }

@@ -1,3 +1,4 @@
+import { Looks } from '../marks/looks.js';
 import type { ProcessControl, ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
 import type { ProcessSet } from './process-set.js';
 
@@ -7,23 +8,25 @@ import type { ProcessSet } from './process-set.js';
  */
 export class ProcessGroup implements ProcessSet {
   readonly #table: ProcessTable;
+  readonly #looks: Looks;
   readonly #leader: ProcessIdentity;
   /** The members that the last scan has shown. */
   #members: readonly number[];
 
-  constructor(table: ProcessTable, leader: ProcessIdentity) {
+  /** @param looks those of other trees at the same table; default: its own */
+  constructor(table: ProcessTable, leader: ProcessIdentity, looks = new Looks(table)) {
     this.#table = table;
+    this.#looks = looks;
     this.#leader = leader;
     this.#members = [leader.pid];
   }
 
   leaderExited(): ProcessRow[] {
-    this.#table.forget?.();
-    return this.refresh();
+    return this.#take(this.#looks.takeAtExit().inGroup(this.#leader.pid));
   }
 
   refresh(): ProcessRow[] {
-    return this.#take([...this.#table.scan().values()]);
+    return this.#take(this.#looks.take().inGroup(this.#leader.pid));
   }
 
   living(): ProcessRow[] {
@@ -48,6 +51,7 @@ export class ProcessGroup implements ProcessSet {
 
   #take(rows: readonly ProcessRow[]): ProcessRow[] {
     const found = this.#isOurs() ? rows.filter(({ group }) => group === this.#leader.pid) : [];
+    for (const row of found) this.#looks.watch(row);
     this.#members = found.map(({ pid }) => pid);
     return found.filter(({ dead }) => !dead);
   }

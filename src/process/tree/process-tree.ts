@@ -1,9 +1,13 @@
+import type { Look } from '../marks/look.js';
+import { Looks } from '../marks/looks.js';
 import type { MarkSearch } from '../marks/mark-search.js';
 import { isAlive, type ProcessIdentity, type ProcessRow, type ProcessTable } from '../process-table.js';
 import type { ProcessSet } from './process-set.js';
 
-/** Where members are found that have left the tree. */
+/** Where members are found, also those that have left the tree. */
 export interface MemberSources {
+  /** The looks of other trees at the same table. Default: those of `marks`, or its own. */
+  readonly looks?: Looks | undefined;
   readonly marks?: MarkSearch | undefined;
   /** The pids of the processes in the cgroup of the server. */
   readonly inCgroup?: (() => ReadonlySet<number>) | undefined;
@@ -22,8 +26,8 @@ export interface MemberSources {
 export class ProcessTree implements ProcessSet {
   readonly #table: ProcessTable;
   readonly #leader: ProcessIdentity;
+  readonly #looks: Looks;
   readonly #sources: MemberSources;
-  #adopting = false;
   /** Each member that was not seen dead yet. `kin`: it descends from our leader, or from a member. */
   readonly #members = new Map<number, { readonly startTime: number; readonly kin: boolean }>();
   /**
@@ -36,39 +40,38 @@ export class ProcessTree implements ProcessSet {
     this.#table = table;
     this.#leader = leader;
     this.#sources = sources;
+    this.#looks = sources.marks?.looks ?? sources.looks ?? new Looks(table);
+    this.#looks.watch(leader);
     this.#members.set(leader.pid, { startTime: leader.startTime, kin: true });
     // The leader is spawned as leader of a new session and a new group, both of its own number.
     this.#led.add(leader.pid);
   }
 
   leaderExited(): ProcessRow[] {
-    this.#adopting = true;
-    this.#table.forget?.();
-    try {
-      return this.refresh();
-    } finally {
-      // Only in this tick, even if the table could not be read now: later the pid may belong to another process.
-      this.#adopting = false;
-    }
+    // Only in this tick, also if the table cannot be read now: later the pid may belong to another process.
+    const look = this.#looks.takeAtExit();
+    this.#adoptOrphans(look);
+    return this.#take(look, true);
   }
 
   refresh(killed?: ReadonlyMap<number, ProcessIdentity>): ProcessRow[] {
-    const table = this.#sources.marks?.scan(killed) ?? this.#table.scan();
-    if (this.#adopting) this.#adoptOrphans(table);
-    const members = this.#present(table);
-    const undecided = new Set<ProcessRow>();
-    for (const row of table.values()) {
-      if (!members.has(row.pid) && this.#mayBeOurs(row)) undecided.add(row);
+    return this.#take(this.#looks.take(killed), killed === undefined);
+  }
+
+  /** @param readsCgroup after SIGKILL to all members, the kernel shows at the end whether a process is left in the cgroup */
+  #take(look: Look, readsCgroup: boolean): ProcessRow[] {
+    const { marks } = this.#sources;
+    const members = this.#present(look.rows);
+    this.#addRelated(members, look, [...members.values()]);
+    if (readsCgroup) this.#addRelated(members, look, this.#addFromCgroup(members, look));
+    if (marks) {
+      marks.learnFrom(look, this.#mayNameInnerHosts(members.values()));
+      // They left the tree by a new session and the death of their parent.
+      const found = marks.find(look, members).filter(({ row }) => this.#mayBeOurs(row));
+      const rows = found.map(({ row }) => row);
+      for (const row of rows) this.#join(members, row, false);
+      this.#addRelated(members, look, rows);
     }
-    this.#addRelated(members, undecided);
-    // After SIGKILL to all members, the kernel shows at the end whether a process is left in the cgroup.
-    if (!killed && this.#addFromCgroup(members, undecided)) this.#addRelated(members, undecided);
-    // Marks are read last, and only of processes that are not members yet: reading a mark costs more than comparing a
-    // row.
-    this.#sources.marks?.learnFrom(this.#mayNameInnerHosts(members.values()));
-    do {
-      if (this.#addMarked(members, undecided)) this.#addRelated(members, undecided);
-    } while (this.#sources.marks?.reconsider());
     return this.#settle(members);
   }
 
@@ -81,25 +84,25 @@ export class ProcessTree implements ProcessSet {
     return [...members].filter(({ pid, session }) => pid === leader || session !== leader);
   }
 
-  /** Adds the descendants of `members`, and what is in a group or session that belongs to the server. */
-  #addRelated(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): void {
-    // Each pass finds the next generation; the pass that finds nothing is the last.
-    for (let found = true; found; ) {
-      found = false;
-      const groups = new Set<number>();
-      for (const { group, session } of members.values()) {
-        if (this.#led.has(group)) groups.add(group);
-        if (this.#led.has(session)) groups.add(session);
-      }
-      for (const row of undecided) {
-        const parent = members.get(row.parent);
-        // An older process had another parent of that pid.
-        const isChild = parent !== undefined && parent.startTime <= row.startTime;
-        if (!isChild && !groups.has(row.group) && !groups.has(row.session)) continue;
-        undecided.delete(row);
-        members.set(row.pid, row);
-        this.#add(row, true);
-        found = true;
+  /** Adds what descends from `begin`, or is in a group or session of it that belongs to the server, and so on. */
+  #addRelated(members: Map<number, ProcessRow>, look: Look, begin: readonly ProcessRow[]): void {
+    const shown = new Set<number>();
+    const queue = [...begin];
+    const add = (found: ProcessRow) => {
+      if (members.has(found.pid) || !this.#mayBeOurs(found)) return;
+      const row = look.isWhole ? found : this.#table.read(found.pid);
+      if (row === undefined || row.startTime !== found.startTime) return;
+      this.#join(members, row, true);
+      queue.push(row);
+    };
+    for (const { pid, group, session, startTime } of queue) {
+      // An older process had another parent of that pid.
+      for (const row of look.childrenOf(pid)) if (row.startTime >= startTime) add(row);
+      for (const led of [group, session]) {
+        if (shown.has(led) || !this.#led.has(led)) continue;
+        shown.add(led);
+        for (const row of look.inGroup(led)) add(row);
+        for (const row of look.inSession(led)) add(row);
       }
     }
   }
@@ -108,36 +111,15 @@ export class ProcessTree implements ProcessSet {
    * Adds the processes in the cgroup. The cgroup is read after the table, so that each of its pids is a current one; a
    * process that was started in between is read from the table now.
    */
-  #addFromCgroup(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
+  #addFromCgroup(members: Map<number, ProcessRow>, look: Look): ProcessRow[] {
     const pids = new Set(this.#sources.inCgroup?.());
-    for (const pid of members.keys()) pids.delete(pid);
-    const seen = [...undecided].filter(({ pid }) => pids.delete(pid));
-    const younger = [...pids]
-      .map((pid) => this.#table.read(pid))
+    const rows = [...pids]
+      .filter((pid) => !members.has(pid))
+      .map((pid) => look.rows.get(pid) ?? this.#table.read(pid))
       .filter((row) => row !== undefined)
       .filter((row) => this.#mayBeOurs(row));
-    for (const row of [...seen, ...younger]) {
-      undecided.delete(row);
-      members.set(row.pid, row);
-      this.#add(row, false);
-    }
-    return seen.length + younger.length > 0;
-  }
-
-  /**
-   * Adds processes that have the mark of this server: they left the tree by a new session and the death of their
-   * parent.
-   */
-  #addMarked(members: Map<number, ProcessRow>, undecided: Set<ProcessRow>): boolean {
-    let found = false;
-    for (const row of undecided) {
-      if (!this.#sources.marks?.match(row)) continue;
-      undecided.delete(row);
-      members.set(row.pid, row);
-      this.#add(row, false);
-      found = true;
-    }
-    return found;
+    for (const row of rows) this.#join(members, row, false);
+    return rows;
   }
 
   living(): ProcessRow[] {
@@ -160,15 +142,13 @@ export class ProcessTree implements ProcessSet {
     return groups;
   }
 
-  #adoptOrphans(table: ReadonlyMap<number, ProcessRow>): void {
+  #adoptOrphans(look: Look): void {
     const { pid, startTime } = this.#leader;
     // The pid is in use again. That is impossible while a member is left in the group, so no member is left.
-    if (table.has(pid)) return;
-    for (const row of table.values()) {
-      // Windows has no groups, but a process keeps the pid of its parent.
-      const left = row.parent === pid || row.group === pid || row.session === pid;
-      if (left && row.startTime >= startTime) this.#add(row, true);
-    }
+    if (look.rows.has(pid)) return;
+    // Windows has no groups, but a process keeps the pid of its parent.
+    const left = [...look.childrenOf(pid), ...look.inGroup(pid), ...look.inSession(pid)];
+    for (const row of left) if (row.startTime >= startTime) this.#add(row, true);
   }
 
   /** Nothing that is older than the leader descends from it. Kernel threads have neither group nor session. */
@@ -176,7 +156,13 @@ export class ProcessTree implements ProcessSet {
     return startTime >= this.#leader.startTime && !(this.#sources.marks && group === 0 && session === 0);
   }
 
+  #join(members: Map<number, ProcessRow>, row: ProcessRow, kin: boolean): void {
+    members.set(row.pid, row);
+    this.#add(row, kin);
+  }
+
   #add(row: ProcessRow, kin: boolean): void {
+    this.#looks.watch(row);
     this.#members.set(row.pid, { startTime: row.startTime, kin });
     if (kin) this.#noteLeader(row);
   }
@@ -204,6 +190,7 @@ export class ProcessTree implements ProcessSet {
 
   #settle(members: Map<number, ProcessRow>): ProcessRow[] {
     for (const pid of this.#members.keys()) if (!members.has(pid)) this.#members.delete(pid);
-    return [...members.values()].filter((row) => !row.dead);
+    // The leader first, and parents before their children.
+    return [...members.values()].filter((row) => !row.dead).sort((a, b) => a.startTime - b.startTime || a.pid - b.pid);
   }
 }

@@ -1,10 +1,12 @@
 import { describe, expect, it, vi } from 'vitest';
+import { Looks } from '../../../src/process/marks/looks.js';
 import { MarkSearch } from '../../../src/process/marks/mark-search.js';
 import { newHostMark } from '../../../src/process/marks/marker.js';
 import { readerOf } from '../../helpers/fake-marks.js';
 import { ListingTable } from '../../helpers/fake-table.js';
 
 const MARK = { host: newHostMark(), instance: 1 };
+const NONE = new Set<number>();
 const OLD = 1_000;
 const YOUNG = 1_950;
 
@@ -16,18 +18,20 @@ function scanned() {
   table.add({ pid: 11, startTime: OLD, dead: true });
   for (const pid of marked) table.add({ pid, startTime: OLD });
   table.add({ pid: 14, startTime: YOUNG });
-  const search = new MarkSearch(MARK, { table, readMark: readerOf(MARK, (pid) => marked.has(pid)), now: () => 20 });
+  const reader = readerOf(MARK, (pid) => marked.has(pid));
+  const looks = new Looks(table, { readMark: reader, now: () => 20 });
+  const search = new MarkSearch(MARK, { looks, table, readMark: reader });
   /** The pids whose rows a scan has read, and those that have the mark. */
-  const scan = (...given: Parameters<MarkSearch['scan']>) => {
+  const scan = (...given: Parameters<Looks['take']>) => {
     table.reads.length = 0;
     table.scans = 0;
-    const rows = search.scan(...given);
+    const look = looks.take(...given);
     const read = table.scans > 0 ? 'all' : table.reads.toSorted();
-    const found = [...rows.values()].filter((row) => search.match(row)).map(({ pid }) => pid);
-    return { pids: [...rows.keys()], read, found };
+    const found = search.find(look, NONE).map(({ row }) => row.pid);
+    return { pids: [...look.rows.keys()], read, found };
   };
   expect(scan()).toEqual({ pids: [10, 11, 12, 13, 14], read: 'all', found: [12, 13] });
-  return { table, marked, search, scan };
+  return { table, marked, looks, search, scan };
 }
 
 describe('scans of one search', () => {
@@ -50,10 +54,17 @@ describe('scans of one search', () => {
     const read: number[] = [];
     const readMark = readerOf(MARK, (pid) => read.push(pid) < 0);
     const search = new MarkSearch(MARK, { table, readMark, since: YOUNG, now: () => 20 });
-    for (let scan = 0; scan < 3; scan++) {
-      for (const row of search.scan().values()) expect(search.match(row)).toBe(false);
-    }
+    for (let scan = 0; scan < 3; scan++) expect(search.find(search.look(), NONE)).toEqual([]);
     expect([table.scans, table.reads, read]).toEqual([1, [11, 11], [11, 11, 11]]);
+  });
+
+  it('[LOOK-1] read the members of all trees, also those without a mark', () => {
+    const { looks, scan } = scanned();
+    expect(scan()).toMatchObject({ read: [12, 13, 14] });
+    looks.watch({ pid: 10, startTime: OLD });
+    // Another process had the pid when it was watched.
+    looks.watch({ pid: 11, startTime: OLD - 1 });
+    expect(scan()).toMatchObject({ read: [10, 12, 13, 14] });
   });
 
   it('[MARK-6] need not read what was killed, unless another process has its pid', () => {

@@ -23,6 +23,8 @@ import { launch } from '../../helpers/launch.js';
 import { isLiving, MARKER, readProcess } from '../../helpers/processes.js';
 import { until } from '../../helpers/until.js';
 
+const NONE = new Set<number>();
+
 /** The mark in the environment of a server that runs; the last is its own. */
 function markOf(pid: number) {
   const text = spawnedEnvironment(pid).split(':').at(-1) ?? '';
@@ -99,43 +101,42 @@ describe('a look', () => {
   it('[MARK-5] takes nobody for a process that had its pid before', () => {
     const table = new FakeTable();
     const mark = { host: newHostMark(), instance: 1 };
-    const row = table.add({ pid: 500, startTime: 7 });
+    table.add({ pid: 500, startTime: 7 });
     const readMark = readerOf(mark, (pid) => {
       // Recycled while the mark of the first is read.
       table.add({ pid, startTime: 8 });
       return true;
     });
-    expect(new MarkSearch(mark, { table, readMark }).match(row)).toBe(false);
+    const search = new MarkSearch(mark, { table, readMark });
+    expect(search.find(search.look(), NONE)).toEqual([]);
   });
 
   it('[MARK-6] reads a stranger again until it is too old for a mark that is still to come', () => {
     const table = new FakeTable();
-    const old = table.add({ pid: 500, startTime: 1_000 });
-    const young = table.add({ pid: 501, startTime: 1_950 });
+    table.add({ pid: 500, startTime: 1_000 });
+    table.add({ pid: 501, startTime: 1_950 });
     const read: number[] = [];
     const mark = { host: newHostMark(), instance: 1 };
     const readMark = readerOf(mark, (pid) => read.push(pid) < 0);
     const search = new MarkSearch(mark, { table, readMark, now: () => 20 });
-    for (let look = 0; look < 3; look++) {
-      search.begin(table.rows);
-      for (const row of [old, young]) expect(search.match(row)).toBe(false);
-    }
+    for (let look = 0; look < 3; look++) expect(search.find(search.look(), NONE)).toEqual([]);
     expect(read).toEqual([500, 501, 501, 501]);
-    // Young, in the session of somebody older than the server: not read, but not settled either.
-    const later = new MarkSearch(mark, { table, readMark: readerOf(mark, () => true), since: 1_500, now: () => 20 });
-    const child = table.add({ pid: 502, startTime: 1_990, group: 500, session: 500 });
-    later.begin(table.rows);
-    expect([later.match(child), later.isUnrelated(502), later.match(old), later.isUnrelated(500)]).toEqual([
-      false,
-      false,
-      false,
-      true,
-    ]);
-    expect(later.match(table.add({ pid: 502, startTime: 1_990 }))).toBe('environment');
     // Another that has got the number is no stranger yet.
-    search.begin(table.rows);
-    search.match(table.add({ pid: 500, startTime: 1_500 }));
-    expect(read.at(-1)).toBe(500);
+    table.add({ pid: 500, startTime: 1_500 });
+    search.find(search.look(), NONE);
+    expect(read).toEqual([500, 501, 501, 501, 500, 501]);
+  });
+
+  it('[MARK-6] takes nobody from a session of somebody older than the server, as long as it is in it', () => {
+    const table = new FakeTable();
+    const mark = { host: newHostMark(), instance: 1 };
+    table.add({ pid: 500, startTime: 1_000 });
+    const child = table.add({ pid: 502, startTime: 1_990, group: 500, session: 500 });
+    const search = new MarkSearch(mark, { table, readMark: readerOf(mark, () => true), since: 1_500, now: () => 20 });
+    const found = () => search.find(search.look(), NONE).map(({ row, match }) => [row.pid, match]);
+    expect([found(), search.matchNow(child)]).toEqual([[], false]);
+    table.add({ pid: 502, startTime: 1_990 });
+    expect(found()).toEqual([[502, 'environment']]);
   });
 });
 

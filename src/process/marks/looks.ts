@@ -1,0 +1,202 @@
+import { uptime } from 'node:os';
+import { type ProcessIdentity, type ProcessRow, type ProcessTable, TICKS_PER_SECOND } from '../process-table.js';
+import { isUnmarked, type MarkReading, UNMARKED } from './evidence.js';
+import { Look } from './look.js';
+import type { MarkReader } from './mark-reader.js';
+
+/**
+ * From this age on, in ticks, the marks of a process are final: between fork and exec a child has no mark yet, and gets it
+ * also if its host is killed at that moment. That takes about a millisecond; this is a second.
+ */
+const SETTLED = 100;
+
+/**
+ * How long rows of one look may be used by the next, ms: much less than the kernel needs to use up all pids and reuse
+ * one.
+ */
+const RECENT = 100;
+
+export interface LooksOptions {
+  /** Undefined where processes have no marks. */
+  readonly readMark?: MarkReader | undefined;
+  /**
+   * Whether all that looks in one tick shares one look. A tick ends with its microtasks, so no step of a ladder sees
+   * what was read before its last signal.
+   */
+  readonly shared?: boolean;
+  /** The newest pid of the machine. Default: as the table shows it. */
+  readonly newest?: (() => number) | undefined;
+  /** Seconds since boot, for tests. */
+  readonly now?: (() => number) | undefined;
+}
+
+interface Known {
+  readonly startTime: number;
+  readonly reading: MarkReading;
+  /** Whether it need not be read again. */
+  readonly final: boolean;
+  /** The look for which it was read. */
+  readonly look: Look;
+}
+
+/**
+ * The looks at all processes of this machine, one after the other, for all trees. A tree takes from a look what concerns
+ * it; what the machine has besides is read once, and not once for each tree.
+ */
+export class Looks {
+  readonly #table: ProcessTable;
+  readonly #options: LooksOptions;
+  readonly #newest: () => number;
+  readonly #now: () => number;
+  /** The look of this tick. */
+  #current: Look | undefined;
+  /** The look that the first exit of a leader has caused in this turn of the event loop. */
+  #atExit: Look | undefined;
+  /** Kept for the next one, and for what is started after it. */
+  #last: Look | undefined;
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  /** The marks of processes, by pid. What a look does not see is dropped, so this never exceeds the table. */
+  readonly #readings = new Map<number, Known>();
+  /** The members of all trees, pid → start time, which are read in every look. */
+  readonly #watched = new Map<number, number>();
+
+  constructor(table: ProcessTable, options: LooksOptions = {}) {
+    const { newest = () => table.newest?.() ?? 0, now = uptime } = options;
+    this.#table = table;
+    this.#options = options;
+    this.#newest = newest;
+    this.#now = now;
+  }
+
+  /** The newest pid now. */
+  get newest(): number {
+    return this.#newest();
+  }
+
+  /** The newest look. */
+  get last(): Look {
+    return this.#last ?? this.take();
+  }
+
+  /**
+   * Looks at the whole table. A look shortly after another one reads only what can have changed: not the processes that
+   * are in no tree and without a mark, nor the dead ones. So only the first look costs as much as the machine has
+   * processes.
+   * @param killed processes that got SIGKILL: not read again, so their rows may show them alive when they are dead
+   * @throws when the table cannot be read
+   */
+  take(killed?: ReadonlyMap<number, ProcessIdentity>): Look {
+    if (this.#current) return this.#current;
+    return this.#share(this.#look(killed));
+  }
+
+  /**
+   * The look for a leader that Node has just collected. All leaders that have exited are collected before the first exit
+   * is reported, so one look serves all exits of this turn of the event loop.
+   */
+  takeAtExit(): Look {
+    if (this.#atExit) return this.#atExit;
+    this.#table.forget?.();
+    const look = this.#look();
+    if (this.#options.shared) {
+      this.#atExit = look;
+      setImmediate(() => {
+        this.#atExit = undefined;
+      }).unref();
+    }
+    return this.#share(look);
+  }
+
+  /** A process of a tree: it is read in every look, since its state matters. */
+  watch({ pid, startTime }: ProcessIdentity): void {
+    this.#watched.set(pid, startTime);
+  }
+
+  #share(look: Look): Look {
+    if (!this.#options.shared) return look;
+    this.#current = look;
+    queueMicrotask(() => {
+      if (this.#current === look) this.#current = undefined;
+    });
+    return look;
+  }
+
+  #look(killed?: ReadonlyMap<number, ProcessIdentity>): Look {
+    const now = performance.now();
+    const newest = this.newest;
+    // A smaller pid than before: the kernel has begun to reuse pids.
+    const last = this.#last;
+    const recent = newest > 0 && last !== undefined && newest >= last.newestBefore && now - this.#lookedAt < RECENT;
+    const pids = recent ? this.#table.pids?.() : undefined;
+    const rows = pids && last ? this.#readChanging(pids, last.rows, killed) : this.#table.scan();
+    this.#lookedAt = now;
+    this.#forgetGone(rows);
+    const settledBefore = this.#now() * TICKS_PER_SECOND - SETTLED;
+    const reading = (row: ProcessRow): MarkReading => this.#reading(row, look);
+    const look: Look = new Look({ rows, isWhole: !pids, newestBefore: newest, settledBefore, reading });
+    this.#last = look;
+    return look;
+  }
+
+  #readChanging(
+    pids: readonly number[],
+    before: ReadonlyMap<number, ProcessRow>,
+    killed?: ReadonlyMap<number, ProcessIdentity>,
+  ): Map<number, ProcessRow> {
+    const rows = new Map<number, ProcessRow>();
+    for (const pid of pids) {
+      const known = before.get(pid);
+      const isKilled = known && killed?.get(pid)?.startTime === known.startTime;
+      const row = known && (known.dead || isKilled || this.#isSettled(known)) ? known : this.#table.read(pid);
+      if (row !== undefined) rows.set(pid, row);
+    }
+    return rows;
+  }
+
+  /** Whether the process is in no tree, and has no mark that could make it a part of one. */
+  #isSettled({ pid, startTime }: ProcessRow): boolean {
+    if (this.#watched.get(pid) === startTime) return false;
+    const known = this.#readings.get(pid);
+    return known === undefined || (known.final && known.reading === UNMARKED);
+  }
+
+  #forgetGone(rows: ReadonlyMap<number, ProcessRow>): void {
+    for (const [pid, { startTime }] of this.#readings) {
+      if (rows.get(pid)?.startTime !== startTime) this.#readings.delete(pid);
+    }
+    for (const [pid, startTime] of this.#watched) {
+      if (rows.get(pid)?.startTime !== startTime) this.#watched.delete(pid);
+    }
+  }
+
+  #reading(row: ProcessRow, look: Look): MarkReading {
+    const { pid, startTime } = row;
+    const known = this.#readings.get(pid);
+    if (known?.startTime === startTime && (known.final || known.look === look)) return known.reading;
+    const reading = this.readNow(row) ?? UNMARKED;
+    // Killed right after the fork, a host leaves a child that may still begin a session and get its mark.
+    this.#readings.set(pid, { startTime, reading, final: startTime < look.settledBefore, look });
+    return reading;
+  }
+
+  /**
+   * Reads the marks of a living process, and then its row: the marks may be those of another process which got the pid
+   * meanwhile. Undefined when it has none.
+   */
+  readNow({ pid, startTime }: ProcessRow): MarkReading | undefined {
+    const reading = this.#options.readMark?.(pid);
+    if (reading === undefined || isUnmarked(reading)) return undefined;
+    const now = this.#table.read(pid);
+    return now !== undefined && now.startTime === startTime && !now.dead ? reading : undefined;
+  }
+}
+
+/** One for each table: all trees of a host share it. */
+const all = new WeakMap<ProcessTable, Looks>();
+
+/** The looks that all trees of this host share. */
+export function looksAt(table: ProcessTable, readMark: MarkReader | undefined): Looks {
+  const known = all.get(table) ?? new Looks(table, { readMark, shared: true });
+  all.set(table, known);
+  return known;
+}
