@@ -224,6 +224,15 @@ export const requirements = {
   'CONTRACT-1':
     'The clients of SDK 1.16, 1.32 and v2 work the same on shared, exclusive and dedicated leases and on the drop-in.',
 
+  // Requests that were given up and not answered
+  'GIVEUP-1':
+    'A process with a request that was given up and not answered serves no lease of another tenant or owner: it ends as unfinished.',
+  'GIVEUP-2':
+    'It serves its own tenant and owner again when it has answered that request, or a ping sent after it, within giveUpGrace; else it is replaced.',
+  'GIVEUP-3':
+    'A shared process that answers nothing for giveUpGrace after a request was given up is pinged past maxInFlight, and replaced as after a crash when it does not answer.',
+  'GIVEUP-4': 'A request that the process never got, or has answered late, does not count.',
+
   // Failover
   'FAIL-1':
     'When a process is lost, requests that are safe to repeat are sent again once; all others fail at once with the reason.',

@@ -112,6 +112,13 @@ export const policyFields = {
   maxMessageMB: megabytes(64, 511),
   /** Variables that the server inherits from the host, in addition to HOME, LOGNAME, PATH, SHELL, TERM and USER. Default: `[]`. */
   inheritEnv: strings(),
+  /**
+   * How long a server may answer nothing after a request was given up (cancelled, or its client is gone), in milliseconds.
+   * Then a shared server gets a ping, and is replaced as after a crash when it does not answer within this time, too. An
+   * exclusive server gets the ping at the end of its lease: the next lease of the same tenant and owner gets it when it has
+   * answered within this time, else another process; any other lease always gets another process. Default: 5,000.
+   */
+  giveUpGrace: deadline(5_000),
   /** Most leases at once on one shared instance. Default: 1,000. */
   maxSessions: count(1_000, 1, 'unlimited'),
   /**

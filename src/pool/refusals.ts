@@ -89,7 +89,7 @@ function whyNoServer(
   if (limit === 'maxProcesses')
     return 'all process slots (limits.maxProcesses) are in use; release servers sooner, or raise limits.maxProcesses';
   if (limit === undefined)
-    return 'the process that had to end first had not ended yet; raise timeout (acquireTimeout), or lower eofGrace and termGrace of the servers';
+    return 'the process that had to end first had not ended yet; raise timeout (acquireTimeout), or lower eofGrace, termGrace and giveUpGrace of the servers';
   return sharing === 'shared'
     ? `all ${maxInstances} instances (maxInstances) have maxSessions leases, or belong to other tenants; release servers sooner, or raise maxInstances or maxSessions`
     : `all ${maxInstances} instances (maxInstances) are in use, and the server is not shared: sharing is '${sharing}', so each serves one lease at a time; release servers sooner, raise maxInstances, or declare sharing: 'shared' if it keeps no state of its clients (docs/sharing.md)`;

@@ -3,20 +3,28 @@ import { PoolError, type PoolErrorData } from '../errors.js';
 import type { MessageChannel } from '../protocol/channels/message-channel.js';
 import { type InitializeResult, initializeParams, readInitializeResult } from '../protocol/eras/handshake.js';
 import { DirectRouting } from '../protocol/mux/direct-routing.js';
+import type { GivenUp } from '../protocol/mux/given-up.js';
 import { Multiplexer, type MultiplexerCallbacks } from '../protocol/mux/multiplexer.js';
 import { Upstream } from '../protocol/mux/upstream.js';
 import type { Routing } from '../protocol/routing.js';
+import type { Clock } from '../runtime/clock.js';
 import type { KeepAlive } from '../runtime/keep-alive.js';
+import { GiveUpWatch } from './give-up-watch.js';
 import type { InstanceContext } from './instance-context.js';
 
 export interface ConversationDeps {
   readonly definition: ResolvedDefinition;
   readonly channel: MessageChannel;
+  readonly clock: Clock;
   readonly keepAlive: KeepAlive;
   /** Its sessions, which may be older than the process; undefined for a dedicated server, which has one session. */
   readonly multiplexer: Multiplexer | undefined;
   /** Called when no message can be sent any more, although the process may still run. */
   onBroken(error: PoolError): void;
+  /** `giveUpGrace`, as it is now. */
+  giveUpGrace(): number;
+  /** Called when a shared process answers nothing any more. */
+  onStuck(): void;
 }
 
 /** The messages between the pool and one process, from the handshake to the end. */
@@ -27,17 +35,37 @@ export class Conversation {
   /** The user of the channel: the one session of a dedicated server, or a multiplexer. */
   readonly #peer: DirectRouting | Upstream;
   readonly #onBroken: (error: PoolError) => void;
+  /** The requests that were given up and not answered. Undefined for a dedicated server, which ends with its one session. */
+  readonly givenUp: GivenUp | undefined;
+  readonly #giveUpWatch: GiveUpWatch | undefined;
   #initialized: InitializeResult | undefined;
 
-  constructor({ definition, channel, keepAlive, multiplexer, onBroken }: ConversationDeps) {
-    const { maxInFlight, clientCapabilities, onCrash } = definition;
+  constructor(deps: ConversationDeps) {
+    const { definition, channel, keepAlive, multiplexer, onBroken } = deps;
+    const { maxInFlight, clientCapabilities, onCrash, sharing } = definition;
     this.#definition = definition;
     this.#multiplexer = multiplexer;
     this.#channel = channel;
     this.#onBroken = onBroken;
-    this.#peer = multiplexer
-      ? new Upstream(channel, { maxInFlight, clientCapabilities, sessionsStay: onCrash === 'restart' })
-      : new DirectRouting(channel, keepAlive, onBroken);
+    if (multiplexer === undefined) {
+      this.#peer = new DirectRouting(channel, keepAlive, onBroken);
+      return;
+    }
+    const upstream = new Upstream(channel, { maxInFlight, clientCapabilities, sessionsStay: onCrash === 'restart' });
+    this.#peer = upstream;
+    this.givenUp = upstream.givenUp;
+    this.#giveUpWatch = new GiveUpWatch({
+      clock: deps.clock,
+      givenUp: upstream.givenUp,
+      grace: deps.giveUpGrace,
+      ping: () => upstream.request('ping', undefined, () => {}),
+    });
+    if (sharing === 'shared') this.#giveUpWatch.watch(deps.onStuck);
+  }
+
+  /** Sends a ping. @param onVerdict called once: whether it, or all that was given up, was answered within `giveUpGrace` */
+  test(onVerdict: (isAlive: boolean) => void): void {
+    this.#giveUpWatch?.test(onVerdict);
   }
 
   /** Number of requests that the server has not answered. */
@@ -111,6 +139,7 @@ export class Conversation {
 
   /** From now on, messages to the server are refused with `error`. */
   close(error: PoolError): void {
+    this.#giveUpWatch?.stop();
     this.#channel.close(error);
   }
 

@@ -12,7 +12,9 @@ export type EndReason =
   | 'unwanted'
   /** Its lease was released and it may not be used again: dedicated, or `reuse: 'never'`. */
   | 'released'
-  /** Its lease ended while a request was open. */
+  /** After a request was given up it answered nothing, not even a ping (`giveUpGrace`). */
+  | 'stuck'
+  /** Its lease ended with a request that it had not answered: still open, or given up before. */
   | 'unfinished'
   /** It was idle for `idleTimeout`. */
   | 'idle'
@@ -65,6 +67,7 @@ export const END_MEANING: Readonly<Record<EndReason, EndMeaning>> = {
   crashed: { ...failure, killsAtOnce: true },
   'start-failed': failure,
   broken: failure,
+  stuck: { ...failure, killsAtOnce: true },
   unwanted: asked,
   released: asked,
   unfinished: asked,

@@ -6,6 +6,7 @@ import { type ContainmentLevel, isLocal, type ServerProcess } from '../process/l
 import { nextInstanceId } from '../process/process-registry.js';
 import type { EndMode, TreePlan } from '../process/termination-report.js';
 import { StdioChannel } from '../protocol/channels/stdio-channel.js';
+import type { GivenUp } from '../protocol/mux/given-up.js';
 import type { Multiplexer } from '../protocol/mux/multiplexer.js';
 import { Session, type SessionCallbacks } from '../protocol/session.js';
 import { Conversation, multiplexerFor } from './conversation.js';
@@ -34,7 +35,6 @@ export class ServerInstance {
   expiresAt = Infinity;
   /** Clock time at which it became ready; undefined before. */
   readySince: number | undefined;
-
   /** Whether it was made to take over the sessions of another instance. */
   readonly hasPredecessor: boolean;
   protected readonly context: InstanceContext;
@@ -136,6 +136,11 @@ export class ServerInstance {
     return this.#life.conversation?.answered ?? false;
   }
 
+  /** The requests that were given up and that it has not answered. */
+  get givenUp(): Pick<GivenUp, 'any' | 'isDoubtful'> | undefined {
+    return this.#life.conversation?.givenUp;
+  }
+
   /** Number of lines on its stdout that were no messages. */
   get skippedLines(): number {
     return this.#life.conversation?.skippedLines ?? 0;
@@ -171,18 +176,20 @@ export class ServerInstance {
     this.#life.conversation = new Conversation({
       definition,
       channel: new StdioChannel({ name, stdin, stdout, messageLimit: maxMessageMB * MB, budget: writeBudget }),
+      clock,
       keepAlive,
       multiplexer: this.#multiplexer,
       onBroken: (error) => this.observer.run(() => this.#end.broken(error)),
+      giveUpGrace: () => this.definition.giveUpGrace,
+      onStuck: () => this.observer.run(() => this.#end.stuck()),
     });
     // A launcher that calls back may have ended it.
     if (this.#life.state !== 'starting') return;
     this.#life.startTimer = clock.after(definition.startTimeout, () => this.observer.run(() => this.#onStartTimeout()));
   }
 
-  /** The session of a new lease. */
+  /** The session of a new lease. That of a multiplexer can be opened before the process runs. */
   openSession(callbacks: SessionCallbacks): Session {
-    // A session of a multiplexer can be opened before the process runs.
     const routing = this.#multiplexer ?? this.#life.conversation?.direct;
     if (routing === undefined) throw new Error('a session needs a server that was started');
     return new Session(routing, callbacks);
@@ -202,6 +209,11 @@ export class ServerInstance {
   drained(): Promise<void> {
     const drained = new Promise<void>((resolve) => this.#life.conversation?.whenDrained(resolve));
     return Promise.race([drained, this.ended.then(() => {})]);
+  }
+
+  /** Finds out whether it is stuck. `onVerdict` is called once, within an operation; with false, too, when it ends meanwhile. */
+  test(onVerdict: (isAlive: boolean) => void): void {
+    this.#life.conversation?.test((isAlive) => this.observer.run(() => onVerdict(isAlive)));
   }
 
   /** Ends the process tree, whatever state it is in. Resolves when it is stopped or quarantined; never rejects. */
@@ -261,7 +273,8 @@ export class ServerInstance {
     if (!this.#life.move('ready')) return;
     this.#life.startTimer?.cancel();
     this.readySince = this.context.clock.now();
-    this.expiresAt = this.readySince + jittered(this.definition.maxLifetime);
+    // Up to a tenth less, at random: instances that were started together must not end together.
+    this.expiresAt = this.readySince + this.definition.maxLifetime * (1 - Math.random() / 10);
     this.observer.onReady(this);
     // After the change of state: clients may be called, since what waits is sent now, or answered with an error.
     this.#life.conversation?.connect({
@@ -284,9 +297,4 @@ export class ServerInstance {
       ),
     );
   }
-}
-
-/** Subtracts up to a tenth at random, so that instances that were started together do not end together. */
-function jittered(lifetime: number): number {
-  return lifetime * (1 - Math.random() / 10);
 }

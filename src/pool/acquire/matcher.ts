@@ -16,7 +16,13 @@ import type { Waiter, WaitingClass, WaitingServer } from './waiter.js';
 export interface Match {
   readonly waiter: Waiter;
   readonly entry: OpenEntry;
-  readonly decision: Extract<Decision, { action: 'reuse' | 'spawn' | 'evict' }> | Refusal;
+  readonly decision: Extract<Decision, { action: 'reuse' | 'spawn' | 'evict' }> | UselessTest | Refusal;
+}
+
+/** The caller would wait for an instance that is tested, and that only another owner may have. */
+interface UselessTest {
+  readonly action: 'end';
+  readonly instance: PooledInstance;
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -82,6 +88,8 @@ export class Matcher {
       for (let changed = this.#fleet.takeChange(); changed; changed = this.#fleet.takeChange()) {
         if (changed.entry.clean.length > 0) this.#giveClean(changed.entry, now);
         this.#queue.refresh(changed, now);
+        const match = this.#uselessTest(changed);
+        if (match) return match;
       }
       // A full pool has nothing for those that need a slot.
       const server = this.#isFull ? undefined : this.#queue.candidates.first;
@@ -111,6 +119,14 @@ export class Matcher {
       else if (decision.for === 'release' && decision.limit === 'maxProcesses') this.#isFull = true;
       else this.#stop(server);
     }
+  }
+
+  #uselessTest(leaseClass: LeaseClass): Match | undefined {
+    const { entry, starts } = leaseClass;
+    if (starts.length === 0 || !isOpen(entry)) return undefined;
+    const waiter = this.#queue.classOf(leaseClass)?.first;
+    const instance = waiter && starts.find((start) => !start.isFor(waiter));
+    return instance && { waiter, entry, decision: { action: 'end', instance } };
   }
 
   /** What is done for a caller that needs no slot; undefined when time has passed since its class was ranked. */

@@ -5,9 +5,9 @@ import { DueTimer } from '../../runtime/due-times.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { Outbox } from '../../runtime/outbox.js';
 import type { Operations } from '../../server/instance-context.js';
+import { evictionReason } from '../instances/eviction.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
-import { whyNotAgain } from '../instances/reuse.js';
 import type { LeaseClass, OpenEntry } from '../instances/server-entry.js';
 import type { Lease, LeaseCallbacks, LeaseDeps } from '../leases/lease.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
@@ -17,11 +17,12 @@ import type { CrashRecovery } from '../supervision/crash-recovery.js';
 import type { StartTurns } from '../supervision/start-turns.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import { InstanceChanges, type InstanceChangesDeps } from './instance-changes.js';
+import { LeaseEnd, type LeaseEndDeps } from './lease-end.js';
 import type { Match, Matcher } from './matcher.js';
 import { WaitReasons } from './wait-reasons.js';
 import type { GiveUpReason, LeaseRequest, Waiter } from './waiter.js';
 
-export interface SchedulerDeps extends InstanceChangesDeps {
+export interface SchedulerDeps extends InstanceChangesDeps, LeaseEndDeps {
   readonly maxWaiting: number;
   readonly keepAlive: KeepAlive;
   readonly outbox: Outbox;
@@ -44,6 +45,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   readonly #changes: InstanceChanges;
   readonly #leaseDeps: LeaseDeps;
   readonly #waitReasons: WaitReasons;
+  readonly #leaseEnd: LeaseEnd;
   readonly #onGiveUp = (waiter: Waiter, why: GiveUpReason) => this.run(() => this.#gaveUp(waiter, why));
   /** Callers that came in this operation. Those that still wait at its end are announced. */
   readonly #newcomers: Waiter[] = [];
@@ -54,6 +56,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     this.#deps = deps;
     this.#changes = new InstanceChanges(this, deps);
     this.#waitReasons = new WaitReasons(deps);
+    this.#leaseEnd = new LeaseEnd(deps);
     const { clock, dueTimes } = deps;
     this.#timer = new DueTimer(clock, dueTimes, () => this.run(() => dueTimes.run(clock.now())));
     this.#leaseDeps = { keepAlive: deps.keepAlive, clock, callbacks: this };
@@ -68,7 +71,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   acquire(entry: OpenEntry, request: LeaseRequest, stack: string | undefined): Lease | Promise<Lease> {
     const leaseClass = entry.find(request);
     // More than the lease changes then: an instance ends, or a spare one is started.
-    const isOperation = entry.definition.minIdle > 0 || leaseClass?.tooOld(this.#deps.clock.now());
+    const isOperation = entry.definition.minIdle > 0 || leaseClass?.whyNotNext(request, this.#deps.clock.now());
     const isOutermost = isOperation && this.#begin();
     try {
       // Not when others of its class wait: they came first.
@@ -145,7 +148,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   leaseEnded(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined {
     const isOutermost = this.#begin();
     try {
-      return this.#endLease(lease, end);
+      return this.#leaseEnd.end(lease, end);
     } finally {
       if (isOutermost) this.#complete();
     }
@@ -154,38 +157,10 @@ export class Scheduler implements Operations, LeaseCallbacks {
   #lend(leaseClass: LeaseClass, scope: LeaseScope, stack: string | undefined): Lease | undefined {
     const { clock, leases } = this.#deps;
     const now = clock.now();
-    for (let old = leaseClass.tooOld(now); old; old = leaseClass.tooOld(now)) void old.stop('max-lifetime');
-    return leases.lend(leaseClass, scope, now, stack, this.#leaseDeps);
-  }
-
-  /** Returns the end of the process, if that ends with the lease. */
-  #endLease(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined {
-    const { clock, fleet, idleWatch, leaseEvents, leases, outbox, starts } = this.#deps;
-    const { instance } = lease;
-    const now = clock.now();
-    // A shared server stays usable: the multiplexer cancels the open requests of the session.
-    const isUnfinished = instance.sharing !== 'shared' && lease.openRequests > 0;
-    leases.remove(lease);
-    // Known before its session ends: that may send what other sessions wait for, and their clients may release more.
-    const isLast = instance.leases === 0;
-    const closeClient = lease.closeSession(end);
-    if (closeClient) outbox.push(closeClient);
-    leaseEvents.released(lease, now);
-    if (instance.state === 'starting') {
-      const leaseClass = fleet.classOf(instance);
-      if (!isLast || leaseClass === undefined) return undefined;
-      // Callers of other classes may have its slot, if none of its own waits.
-      fleet.changed(leaseClass);
-      starts.endUnneeded(leaseClass);
-      return undefined;
+    for (let why = leaseClass.whyNotNext(scope, now); why; why = leaseClass.whyNotNext(scope, now)) {
+      void leaseClass.idle.at(-1)?.stop(why);
     }
-    // A shutdown ends the instances itself after their leases, with its own mode and reason.
-    if (instance.state !== 'ready' || !fleet.isOpen) return instance.ended;
-    if (!isLast) return undefined;
-    const reason = isUnfinished ? 'unfinished' : whyNotAgain(instance, now);
-    if (reason !== undefined) return instance.stop(reason);
-    idleWatch.park(instance, now);
-    return undefined;
+    return leases.lend(leaseClass, scope, now, stack, this.#leaseDeps);
   }
 
   // Operations.
@@ -284,9 +259,15 @@ export class Scheduler implements Operations, LeaseCallbacks {
           return this.reject(waiter, error as PoolError);
         }
       case 'evict':
-        return void matcher.victim(decision.from === 'server' ? entry : undefined)?.stop('evicted');
+        return this.#evict(matcher.victim(decision.from === 'server' ? entry : undefined));
+      case 'end':
+        return void decision.instance.stop('unfinished');
       case 'refuse':
         return this.reject(waiter, decision.error);
     }
+  }
+
+  #evict(victim: PooledInstance | undefined): void {
+    if (victim) void victim.stop(evictionReason(victim));
   }
 }

@@ -151,7 +151,8 @@ export class Starts {
     const { minIdle } = entry.definition;
     const spares = entry.spareClass;
     let count = spares ? spares.ready + spares.starts.length : 0;
-    for (const leaseClass of entry.surplus) if (leaseClass !== spares) count += leaseClass.surplusStarts.length;
+    for (const leaseClass of entry.surplus)
+      if (leaseClass !== spares) count += leaseClass.surplusStarts.filter(({ isClean }) => isClean).length;
     if (count >= minIdle) return false;
     if (entry.retryAt > clock.now()) {
       dueTimes.noLaterThan(this.#retry, entry.retryAt);

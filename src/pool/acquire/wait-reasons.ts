@@ -40,7 +40,8 @@ export class WaitReasons {
   timeout(waiter: Waiter, entry: OpenEntry, after: number): PoolError {
     const { matcher, turns } = this.#deps;
     const limit = matcher.limitOf(waiter);
-    const start = limit === undefined ? waiter.queuedIn?.leaseClass.starts[0] : undefined;
+    const starts = limit === undefined ? waiter.queuedIn?.leaseClass.starts : undefined;
+    const start = starts?.find(({ state }) => state === 'starting');
     const turnLimit = start !== undefined && turns.isWaiting(start) ? turns.limit : undefined;
     return acquireTimeout(waiter, entry, after, { starting: start?.errorData(), turnLimit, limit });
   }

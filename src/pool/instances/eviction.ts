@@ -1,3 +1,4 @@
+import type { EndReason } from '../../server/end-reason.js';
 import type { PooledInstance } from './pooled-instance.js';
 import type { LeaseClass } from './server-entry.js';
 
@@ -12,6 +13,11 @@ export interface Evictable {
 /** The order in which trees are ended to make room: first the one that was idle longest, starts last. Pure. */
 export function evictionOrder({ idle, surplusStarts }: Evictable): PooledInstance[] {
   return [...[...idle].sort((a, b) => a.idleSince - b.idleSince), ...surplusStarts];
+}
+
+/** The reason of such an end: an instance that only its last owner may have is of no use to the caller. */
+export function evictionReason({ isReserved }: PooledInstance): EndReason {
+  return isReserved ? 'unfinished' : 'evicted';
 }
 
 /** The instances of these classes that could be ended. */

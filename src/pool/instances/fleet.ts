@@ -126,6 +126,13 @@ export class Fleet extends LeaseClasses {
 
   // Use.
 
+  /** An instance will have room for callers, unless it fails: it is being started, or tested before the next lease. */
+  addSeat(leaseClass: LeaseClass, instance: PooledInstance): void {
+    leaseClass.starts.push(instance);
+    leaseClass.entry.startCount += 1;
+    this.changed(leaseClass);
+  }
+
   /** A start has succeeded, failed or been given up: it has no seats for callers any more. */
   removeStart(instance: PooledInstance): void {
     const leaseClass = this.classOf(instance);
@@ -246,9 +253,7 @@ export class Fleet extends LeaseClasses {
     const leaseClass = this.classOfKey(entry, reuseKey(instance.definition, instance), instance.tenant);
     this.join(instance, leaseClass, instance);
     entry.instances.add(instance);
-    leaseClass.starts.push(instance);
-    entry.startCount += 1;
-    this.changed(leaseClass);
+    this.addSeat(leaseClass, instance);
   }
 
   #countIdle(entry: ServerEntry, change: 1 | -1): void {

@@ -2,6 +2,7 @@ import type { ResolvedDefinition } from '../../config/options.js';
 import type { Due } from '../../runtime/due-times.js';
 import type { EndReason } from '../../server/end-reason.js';
 import { ServerInstance } from '../../server/server-instance.js';
+import type { LeaseScope } from './lease-scope.js';
 
 /** A lease as an item in the list of leases of its instance. Written by `LeaseManager`. */
 export interface LeaseNode {
@@ -24,6 +25,8 @@ export class PooledInstance extends ServerInstance {
   idleSince = 0;
   /** Set when it may not be leased again: it ends with its last lease. Written by `Fleet`. */
   retired: EndReason | undefined;
+  /** The scope of its last lease, if that gave up a request without an answer. Written by `LeaseEnd`. */
+  reservedFor: LeaseScope | undefined;
   /** Due when its idle time is looked at; undefined before it was idle. Written by `IdleWatch`. */
   idleDue: Due | undefined;
   /** Due when the silence of its leases is looked at; undefined before its first lease. Written by `LeaseManager`. */
@@ -43,6 +46,16 @@ export class PooledInstance extends ServerInstance {
   get seats(): number {
     // A probe has a seat for its own caller only: when it fails, the others must not fail with it.
     return this.sharing === 'shared' && !this.isProbe ? this.definition.maxSessions : 1;
+  }
+
+  /** Whether it may only serve the scope of its last lease: it may still work on what that has given up. */
+  get isReserved(): boolean {
+    return this.reservedFor !== undefined && this.givenUp?.any === true;
+  }
+
+  /** Whether a lease of this scope may have it. */
+  isFor({ tenant, owner }: LeaseScope): boolean {
+    return !this.isReserved || (this.reservedFor?.tenant === tenant && this.reservedFor?.owner === owner);
   }
 
   /** An instance of the given definition that will take over the sessions of this one. */

@@ -1,5 +1,6 @@
 import type { ResolvedDefinition } from '../../config/options.js';
 import type { PoolError } from '../../errors.js';
+import type { EndReason } from '../../server/end-reason.js';
 import { type LeaseScope, reuseKey, SPARE_KEY } from './lease-scope.js';
 import type { PooledInstance } from './pooled-instance.js';
 
@@ -71,7 +72,8 @@ export class ServerEntry {
   startsFor(this: OpenEntry, scope: LeaseScope): PooledInstance[] {
     const own = this.find(scope);
     const spares = this.spareClass;
-    return [...(own?.starts ?? []), ...(own === spares ? [] : (spares?.surplusStarts ?? []))];
+    const starts = [...(own?.starts ?? []), ...(own === spares ? [] : (spares?.surplusStarts ?? []))];
+    return starts.filter(({ state }) => state === 'starting');
   }
 
   /** The class of a scope; undefined when it has neither instances nor waiting callers. */
@@ -100,7 +102,7 @@ export class LeaseClass {
   readonly idle: PooledInstance[] = [];
   /** Shared instances that have leases. */
   readonly shared: PooledInstance[] = [];
-  /** Starts on the way, oldest first. */
+  /** Starts on the way, and instances that are tested before the next lease: each will have room for callers. Oldest first. */
   readonly starts: PooledInstance[] = [];
   /** Number of callers that wait. Written by `AcquireQueue`. */
   waiting = 0;
@@ -113,7 +115,7 @@ export class LeaseClass {
     this.tenant = tenant;
   }
 
-  /** Starts that no lease waits for, so that they may be ended. */
+  /** Those that no lease waits for, so that they may be ended. */
   get freeStarts(): PooledInstance[] {
     return this.starts.filter(({ leases }) => leases === 0);
   }
@@ -159,10 +161,12 @@ export class LeaseClass {
     return this.idle.length > 0 || this.leastLoaded(now) !== undefined;
   }
 
-  /** The idle instance that would be used next, if it is too old to be used again. */
-  tooOld(now: number): PooledInstance | undefined {
+  /** Why the idle instance that would be used next ends instead of serving a lease of this scope; undefined when it does not. */
+  whyNotNext(scope: LeaseScope, now: number): EndReason | undefined {
     const idle = this.idle.at(-1);
-    return idle !== undefined && idle.uses > 0 && idle.expiresAt <= now ? idle : undefined;
+    if (idle === undefined) return undefined;
+    if (!idle.isFor(scope)) return 'unfinished';
+    return idle.uses > 0 && idle.expiresAt <= now ? 'max-lifetime' : undefined;
   }
 
   /** Of the shared instances with room for another lease, the one with the fewest leases. */

@@ -5,7 +5,7 @@ import type { EndReason } from '../../server/end-reason.js';
 import type { ServerState } from '../../server/server-state.js';
 import type { AcquireQueue } from '../acquire/acquire-queue.js';
 import type { Matcher } from '../acquire/matcher.js';
-import { evictionOrder } from '../instances/eviction.js';
+import { evictionOrder, evictionReason } from '../instances/eviction.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import { idleVerdicts, whyNotAgain } from '../instances/reuse.js';
@@ -79,7 +79,12 @@ function planReclaim({ fleet, leases, matcher, now }: PlanDeps): PlannedEnd[] {
   const verdicts = [...fleet.entries.values()].flatMap((entry) => idleVerdicts(entry, now));
   const overdue = new Map(verdicts.map(({ instance, reason }) => [instance, reason]));
   const free = evictionOrder(matcher.evictable()).map((instance) =>
-    planned(instance, overdue.get(instance) ?? 'evicted', 'graceful', { leases: [], drain: 0, now, wave: 0 }),
+    planned(instance, overdue.get(instance) ?? evictionReason(instance), 'graceful', {
+      leases: [],
+      drain: 0,
+      now,
+      wave: 0,
+    }),
   );
   const silent = [...silences(leases.list(), now)].filter(
     ([{ state, definition }, silence]) => state === 'ready' && silence >= definition.leaseIdleTimeout,

@@ -118,11 +118,10 @@ export class InstanceSupervisor {
   stopping(instance: PooledInstance, reason: EndReason): void {
     const { breakers, emitter, fleet, metrics, turns } = this.#deps;
     turns.giveBack(instance);
+    const { asked } = END_MEANING[reason];
+    if (asked) breakers.ending(instance);
     // A failed start keeps its seats until its failure is reported, so that its callers get the error and not another start.
-    if (END_MEANING[reason].asked) {
-      breakers.ending(instance);
-      fleet.removeStart(instance);
-    }
+    if (asked || instance.readySince !== undefined) fleet.removeStart(instance);
     fleet.markEnding(instance);
     if (reason === 'evicted') metrics.evicted += 1;
     // Without a process it had no `server:starting` either.

@@ -98,6 +98,8 @@ export class Member implements Attachment, Listener {
 export interface RequestTarget {
   /** Whether it is given only a limited number of requests at once. */
   readonly isBounded: boolean;
+  /** The answer to an open request is not wanted any more. */
+  giveUp(request: OpenRequest): void;
   /** Removes an open request that was given up. */
   take(request: OpenRequest): void;
   send(message: JsonRpcMessage): Promise<void>;

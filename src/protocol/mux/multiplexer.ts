@@ -178,7 +178,7 @@ export class Multiplexer implements Routing, MemberCallbacks {
     this.#guard.runWithin(() => {
       this.#flow.detach(member);
       this.#subscriptions.drop(member);
-      for (const taskId of this.#tasks.drop(member)) this.#ask('tasks/cancel', { taskId }, () => {});
+      this.#cancelTasks(this.#tasks.drop(member));
       this.#serverRequests.refuseAll();
       this.#levels.detach(member);
     });
@@ -190,6 +190,12 @@ export class Multiplexer implements Routing, MemberCallbacks {
 
   fromSession(member: Member, message: JsonRpcMessage): Promise<void> {
     return this.#sessionMessages.receive(member, message);
+  }
+
+  /** The session of these tasks has ended. Until the server says so, it may still work on them. */
+  #cancelTasks(ids: readonly string[]): void {
+    for (const taskId of ids) this.#ask('tasks/cancel', { taskId }, () => {});
+    if (ids.length > 0) this.#flow.upstream?.giveUpOwn();
   }
 
   #isRepeatable({ method, params }: JsonRpcRequest): boolean {

@@ -31,6 +31,11 @@ export class OwnRequests {
     return true;
   }
 
+  /** The ids of those that are not answered. */
+  ids(): Iterable<RequestId> {
+    return this.#open.keys();
+  }
+
   asker(id: RequestId): OpenRequest | undefined {
     return this.#open.get(id)?.asker;
   }

@@ -186,7 +186,12 @@ export class RequestFlow {
    */
   #abandon(request: OpenRequest, params: unknown): Promise<void> {
     const { upstream, wireId } = request;
-    if (upstream === undefined) return Promise.resolve();
+    if (upstream === undefined) {
+      // It was never sent. If it was combined with others, a request of the pool was, and waits for its answer.
+      if (!request.isWaiting) this.#upstream?.giveUpOwn();
+      return Promise.resolve();
+    }
+    upstream.giveUp(request);
     const cancel = () => {
       const sent = upstream.send(notification('notifications/cancelled', { ...(params as object), requestId: wireId }));
       upstream.take(request);
@@ -222,7 +227,7 @@ export class RequestFlow {
       timer.cancel();
       onAnswer(answer);
     };
-    const timer = clock.after(ANSWER_TIME, () => guard.run(() => upstream.giveUp(id)));
+    const timer = clock.after(ANSWER_TIME, () => guard.run(() => upstream.expire(id)));
     const id = upstream.requestCounted(method, params, onDone, asker);
   }
 

@@ -13,6 +13,7 @@ import {
   resultFor,
 } from '../json-rpc.js';
 import { isRefusal, Loss } from '../loss.js';
+import { GivenUp } from './given-up.js';
 import type { OpenRequest, RequestTarget } from './member.js';
 import { type OwnRequest, OwnRequests } from './own-requests.js';
 
@@ -60,6 +61,7 @@ export class Upstream implements RequestTarget {
   readonly #loss = new Loss();
   /** Whether it has answered a request of a session. */
   answered = false;
+  readonly givenUp = new GivenUp();
   /** Called when the last open request was answered. */
   onDrained: (() => void) | undefined;
 
@@ -148,7 +150,8 @@ export class Upstream implements RequestTarget {
   }
 
   /** A request of the pool itself was not answered for too long. It is answered with an error instead. */
-  giveUp(id: RequestId): void {
+  expire(id: RequestId): void {
+    this.givenUp.add(id, this.#nextId);
     this.#own.answer(id, { error: { code: CONNECTION_CLOSED, message: 'The server has not answered in time' } });
   }
 
@@ -187,6 +190,16 @@ export class Upstream implements RequestTarget {
     return this.#batch.reported;
   }
 
+  /** The answer to a request that was sent is not wanted any more. */
+  giveUp({ wireId }: OpenRequest): void {
+    this.givenUp.add(wireId, this.#nextId);
+  }
+
+  /** The answers to the requests of the pool that wait for one are not wanted any more. */
+  giveUpOwn(): void {
+    for (const id of this.#own.ids()) this.givenUp.add(id, this.#nextId);
+  }
+
   /** Removes an open request that was given up. */
   take(request: OpenRequest): void {
     if (this.#open.delete(request.wireId) && this.#open.size === 0) this.onDrained?.();
@@ -217,20 +230,26 @@ export class Upstream implements RequestTarget {
   #receiveAnswer(message: JsonRpcMessage): void {
     const wireId = message.id as RequestId;
     const request = this.#open.get(wireId);
-    if (request !== undefined) {
-      this.#open.delete(wireId);
-      this.answered = true;
-      try {
-        this.#callbacks?.onAnswer(request, message);
-      } catch (fault) {
-        // The request was not answered: it is lost with the others.
-        this.#open.set(wireId, request);
-        throw fault;
-      }
-      if (this.#open.size === 0) this.onDrained?.();
-      return;
+    if (request === undefined) {
+      this.#own.answer(wireId, message);
+    } else {
+      this.#deliver(request, message);
     }
-    this.#own.answer(wireId, message);
+    if (this.givenUp.any) this.givenUp.answered(wireId);
+  }
+
+  #deliver(request: OpenRequest, message: JsonRpcMessage): void {
+    const { wireId } = request;
+    this.#open.delete(wireId);
+    this.answered = true;
+    try {
+      this.#callbacks?.onAnswer(request, message);
+    } catch (fault) {
+      // The request was not answered: it is lost with the others.
+      this.#open.set(wireId, request);
+      throw fault;
+    }
+    if (this.#open.size === 0) this.onDrained?.();
   }
 }
 

@@ -1,0 +1,52 @@
+import type { RequestId } from '../json-rpc.js';
+
+/** Largest number of given-up requests of one process that are remembered one by one. */
+const MOST_REMEMBERED = 10_000;
+
+export interface GivenUpCallbacks {
+  /** A request was given up. */
+  onGivenUp(): void;
+  /** The process works: it has answered a request, or has sent progress of one. Called while `any` is true. */
+  onSign(): void;
+}
+
+/**
+ * The requests that one process got and has not answered, and whose answers are not wanted any more: their clients have
+ * cancelled them, or are gone. The process may still work on them, whatever it was told, and it may be stuck.
+ */
+export class GivenUp {
+  readonly #ids = new Set<RequestId>();
+  /** Whether there were more than can be remembered: then it is never known that all were answered. */
+  #isIncomplete = false;
+  /** The first id of a request that was sent after the last of them was given up. */
+  #later = 0;
+  /** Whether the process may be stuck: it has answered neither these requests nor one that was sent later. */
+  isDoubtful = false;
+  callbacks: GivenUpCallbacks | undefined;
+
+  /** Whether there is any. */
+  get any(): boolean {
+    return this.#ids.size > 0 || this.#isIncomplete;
+  }
+
+  /** @param next the id of the next request that will be sent */
+  add(id: RequestId, next: number): void {
+    if (this.#ids.size < MOST_REMEMBERED) this.#ids.add(id);
+    else if (!this.#ids.has(id)) this.#isIncomplete = true;
+    this.#later = next;
+    this.isDoubtful = true;
+    this.callbacks?.onGivenUp();
+  }
+
+  /** The process has answered a request, whichever. To be called while there is any. */
+  answered(id: RequestId): void {
+    this.#ids.delete(id);
+    if (!this.any || Number(id) >= this.#later) this.isDoubtful = false;
+    this.sign();
+  }
+
+  /** The process has shown that it works on a request. */
+  sign(): void {
+    this.callbacks?.onSign();
+  }
+}
