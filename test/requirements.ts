@@ -88,6 +88,12 @@ export const requirements = {
   'ROUTE-11':
     'Of a request that the pool combines with others, the server also gets _meta and parameters that the pool does not know.',
 
+  // Handshake
+  'HANDSHAKE-1':
+    'A server that refuses the protocol version is offered an older one: the newest that it names, else the next older one.',
+  'HANDSHAKE-2':
+    'protocolVersion and clientInfo of a definition are what its server sees; they decide which processes are the same.',
+
   // Order
   'ORDER-1':
     'What the pool combines (subscriptions by URI, the log level) is sent one request at a time, each after the answer to the one before; the latest wish wins, in whatever order a server works.',
@@ -216,6 +222,8 @@ export const requirements = {
     'Sessions fill an instance up to maxSessions, the least loaded first, then the next instance, then the wait queue.',
   'SHARE-6':
     'A client that uses capabilities which the pool did not declare to the server causes one warning that names the option.',
+  'SHARE-7':
+    'capability:undeclared names every capability of a client, or part of one, that is not passed on: tasks, extensions, experimental and unknown ones, too.',
   'FLOW-1': 'An instance works on at most maxInFlight requests at once, taken in turn from its sessions.',
   'FLOW-2': 'The waiting messages of one session are bounded and delay no other session.',
   'REAL-1': '1,000 sessions on one real server: every answer and progress notice reaches its own session, once.',

@@ -9,7 +9,6 @@ import {
   type Field,
   flag,
   type Given,
-  jsonObject,
   later,
   megabytes,
   nested,
@@ -22,6 +21,7 @@ import {
   stringMap,
   strings,
 } from './fields.js';
+import { handshakeFields } from './handshake-options.js';
 
 /**
  * How fast and how often a server that fails is started again, before its breaker opens.
@@ -73,11 +73,7 @@ export const policyFields = {
    * Others are `NOT_SUPPORTED`.
    */
   era: oneOf('legacy', 'legacy', 'modern', 'auto'),
-  /**
-   * The client capabilities that the pool declares when it initializes the server. Default: `{}`.
-   * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#capability-negotiation
-   */
-  clientCapabilities: jsonObject(),
+  ...handshakeFields,
   /** Most process trees of this server at once; `Infinity`: no cap. Default: 3, or the caps of `limits` if they are lower. */
   maxInstances: optional(count(DEFAULT_MAX_INSTANCES, 1, 'unlimited')),
   /** Idle instances that are kept ready, for calls without a tenant. Default: 0. */

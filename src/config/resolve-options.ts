@@ -146,6 +146,7 @@ function readDefinition(
     // Copies: when the host changes its own objects later, the definition must stay the same.
     args: [...options.args],
     clientCapabilities: isInvalid ? {} : structuredClone(options.clientCapabilities),
+    clientInfo: isInvalid ? undefined : structuredClone(options.clientInfo),
     maxInstances,
     sharing,
     reuse: options.reuse ?? (sharing === 'shared' ? ('tenant' as const) : ('owner' as const)),
@@ -215,9 +216,11 @@ function withDefaults(defaults: object, given: object): object {
  * they may get.
  */
 function keyOf(definition: Omit<ResolvedDefinition, 'key'>): string {
-  const { name, command, args, cwd, era, sharing, reuse, clientCapabilities, resolvedEnv } = definition;
+  const { name, command, args, cwd, era, sharing, reuse, resolvedEnv } = definition;
+  const { protocolVersion, clientCapabilities, clientInfo } = definition;
   const { containment, markers, rlimits, noNewPrivileges, cgroupLimits } = definition;
   const env = Object.entries(resolvedEnv).sort(([a], [b]) => (a < b ? -1 : 1));
   const start = [containment, markers, rlimits, noNewPrivileges, cgroupLimits];
-  return JSON.stringify([name, command, args, cwd ?? null, era, sharing, reuse, clientCapabilities, env, start]);
+  const handshake = [protocolVersion, clientCapabilities, clientInfo ?? null];
+  return JSON.stringify([name, command, args, cwd ?? null, era, sharing, reuse, handshake, env, start]);
 }

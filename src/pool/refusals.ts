@@ -1,5 +1,6 @@
 import { nearest } from '../config/nearest.js';
 import { PoolError, type PoolErrorData } from '../errors.js';
+import { letsServerAsk } from '../protocol/eras/undeclared.js';
 import type { Limit } from './events.js';
 import type { LeaseScope } from './instances/lease-scope.js';
 import type { PooledInstance } from './instances/pooled-instance.js';
@@ -46,10 +47,20 @@ export function aborted({ name }: { readonly name: string }, after: number, why:
 }
 
 export function undeclared({ name, sharing }: PooledInstance, capabilities: readonly string[]): string {
-  const what = capabilities.join(', ');
-  return sharing === 'shared'
-    ? `a client of server '${name}' declares ${what}; a shared server never sends requests to its clients: use sharing 'exclusive' or 'dedicated' (docs/sharing.md)`
-    : `a client of server '${name}' declares ${what}, which the pool did not declare to the server; declare it in clientCapabilities of its definition`;
+  const never = capabilities.filter((capability) => sharing === 'shared' && letsServerAsk(capability));
+  const others = capabilities.filter((capability) => !never.includes(capability));
+  const sentences: string[] = [];
+  if (never.length > 0) {
+    sentences.push(
+      `a client of server '${name}' declares ${never.join(', ')}; a shared server never sends requests to its clients: use sharing 'exclusive' or 'dedicated' (docs/sharing.md)`,
+    );
+  }
+  if (others.length > 0) {
+    sentences.push(
+      `a client of server '${name}' declares ${others.join(', ')}, which the pool did not declare to the server; declare it in clientCapabilities of its definition`,
+    );
+  }
+  return sentences.join('; ');
 }
 
 /** A caller that waits. */

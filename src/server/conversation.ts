@@ -1,7 +1,7 @@
 import type { ResolvedDefinition } from '../config/options.js';
 import { PoolError, type PoolErrorData } from '../errors.js';
 import type { MessageChannel } from '../protocol/channels/message-channel.js';
-import { type InitializeResult, initializeParams, readInitializeResult } from '../protocol/eras/handshake.js';
+import { type InitializeResult, initialize, readInitializeResult } from '../protocol/eras/handshake.js';
 import { DirectRouting } from '../protocol/mux/direct-routing.js';
 import type { GivenUp } from '../protocol/mux/given-up.js';
 import { Multiplexer, type MultiplexerCallbacks } from '../protocol/mux/multiplexer.js';
@@ -92,10 +92,10 @@ export class Conversation {
     const upstream = this.#peer;
     if (upstream instanceof DirectRouting) return onDone();
     upstream.open(this.#onBroken);
-    upstream.request('initialize', initializeParams(this.#definition.clientCapabilities), (answer) => {
-      if (answer === undefined) return;
+    const request = upstream.request.bind(upstream);
+    initialize(request, this.#definition, (answer, offered) => {
       try {
-        this.#initialized = readInitializeResult(answer, errorData());
+        this.#initialized = readInitializeResult(answer, offered, errorData());
       } catch (error) {
         if (error instanceof PoolError) return onDone(error);
         throw error;

@@ -292,7 +292,7 @@ export class ServerInstance {
         'START_TIMEOUT',
         `did not answer initialize within ${startTimeout} ms${
           noise > 0 ? ` and wrote ${noise} lines to stdout that are no messages` : ''
-        }; check that command and args start an MCP server on stdio, or raise startTimeout`,
+        }; check that command and args start an MCP server on stdio, or raise startTimeout; a server that knows older protocol versions only may need protocolVersion`,
         { after: startTimeout },
       ),
     );

@@ -10,6 +10,8 @@ import { Slots } from './slots.js';
 /** Backoff after failed starts for `minIdle`, in ms: 1 s, 2 s, 4 s, … */
 const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 60_000;
+/** Largest number of undeclared capabilities that are reported for one server. */
+const MOST_UNDECLARED = 200;
 
 /** The instances of a pool, by server and by use. Decides nothing. */
 export class Fleet extends LeaseClasses {
@@ -168,8 +170,10 @@ export class Fleet extends LeaseClasses {
   /** Those of `capabilities` that were not reported since the definition was changed; marks them as reported. */
   newlyUndeclared(instance: PooledInstance, capabilities: readonly string[]): readonly string[] {
     const undeclared = this.entries.get(instance.name)?.undeclared;
-    const first = capabilities.filter((name) => undeclared?.has(name) === false);
-    for (const name of first) undeclared?.add(name);
+    // A client may declare anything: what is kept is bounded.
+    if (undeclared === undefined || undeclared.size >= MOST_UNDECLARED) return [];
+    const first = capabilities.filter((name) => !undeclared.has(name));
+    for (const name of first) undeclared.add(name);
     return first;
   }
 

@@ -1,15 +1,17 @@
+import { LEGACY_VERSIONS } from '../../config/handshake-options.js';
+import type { ResolvedDefinition } from '../../config/options.js';
 import { PoolError, type PoolErrorData } from '../../errors.js';
 import { type Answer, property } from '../json-rpc.js';
 
 /** Version of this package, as the `clientInfo` of every handshake says it. A test compares it with package.json. */
 const VERSION = '0.1.0';
 
-/** Protocol versions with an `initialize` handshake, oldest first. They are dates, so that they can be compared as strings. */
-const LEGACY_VERSIONS = ['2024-10-07', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'];
-const NEWEST_LEGACY_VERSION = '2025-11-25';
+const VERSIONS: readonly string[] = LEGACY_VERSIONS;
 
 /** How much of a server's own error message an error quotes, in characters. */
 const LONGEST_QUOTE = 300;
+/** How much of an error is searched for protocol versions, in characters. */
+const LONGEST_SEARCH = 10_000;
 
 /** What the server answered to `initialize`. Each client that initializes gets a copy of it. */
 export interface InitializeResult {
@@ -19,17 +21,53 @@ export interface InitializeResult {
   readonly instructions?: string;
 }
 
-/** Parameters of the pool's own `initialize` (2025-11-25, basic/lifecycle). */
-export function initializeParams(clientCapabilities: Readonly<Record<string, unknown>>): object {
-  return {
-    protocolVersion: NEWEST_LEGACY_VERSION,
-    capabilities: clientCapabilities,
-    clientInfo: { name: 'mcp-server-pool', version: VERSION },
+/** What the pool says in the handshake. */
+export type HandshakeOptions = Pick<ResolvedDefinition, 'protocolVersion' | 'clientCapabilities' | 'clientInfo'>;
+
+/**
+ * Makes the pool's own handshake with a process (2025-11-25, basic/lifecycle). While the server refuses a protocol version,
+ * the next older one is offered: a server that has refused `initialize` was not initialized.
+ * @param onDone called with the last answer, and the versions that were offered; not called if the server does not answer
+ */
+export function initialize(
+  request: (method: string, params: object, onAnswer: (answer: Answer | undefined) => void) => void,
+  { protocolVersion, clientCapabilities: capabilities, clientInfo }: HandshakeOptions,
+  onDone: (answer: Answer, offered: readonly string[]) => void,
+): void {
+  const offer = (version: string, before: readonly string[]) => {
+    const info = clientInfo ?? { name: 'mcp-server-pool', version: VERSION };
+    request('initialize', { protocolVersion: version, capabilities, clientInfo: info }, (answer) => {
+      if (answer === undefined) return;
+      const offered = [...before, version];
+      const older = answer.error === undefined ? undefined : olderVersion(answer.error, version);
+      if (older === undefined) onDone(answer, offered);
+      else offer(older, offered);
+    });
   };
+  offer(protocolVersion, []);
+}
+
+/**
+ * The protocol version to offer after the server has refused `offered`: the newest older one that the error names, in its
+ * `data.supported` or anywhere else; the next older one if the error only says that the version is the reason.
+ */
+export function olderVersion(error: unknown, offered: string): string | undefined {
+  const message = String(property(error, 'message'));
+  const text = `${message} ${JSON.stringify(property(error, 'data') ?? '')}`.slice(0, LONGEST_SEARCH);
+  const older = VERSIONS.filter((version) => version < offered);
+  const named = older.filter((version) => text.includes(version)).at(-1);
+  if (named !== undefined || !/version/i.test(text)) return named;
+  // It names versions, but only others: newer ones, or older ones that the pool does not know.
+  const others = (text.match(/\d{4}-\d{2}-\d{2}/g) ?? []).filter((version) => version !== offered);
+  return others.length > 0 ? undefined : older.at(-1);
 }
 
 /** @throws PoolError `HANDSHAKE_FAILED` when the answer is an error, or not a result of `initialize` */
-export function readInitializeResult(answer: Answer, data: PoolErrorData): InitializeResult {
+export function readInitializeResult(
+  answer: Answer,
+  offered: readonly string[],
+  data: PoolErrorData,
+): InitializeResult {
   const refuse = (why: string) => {
     throw new PoolError('HANDSHAKE_FAILED', `server '${data.name}' ${why}`, data);
   };
@@ -37,7 +75,8 @@ export function readInitializeResult(answer: Answer, data: PoolErrorData): Initi
     const message = property(answer.error, 'message');
     const code = property(answer.error, 'code');
     const words = typeof message === 'string' ? message.slice(0, LONGEST_QUOTE) : 'it did not say why';
-    refuse(`refused to be initialized: ${words}${typeof code === 'number' ? ` (code ${code})` : ''}`);
+    const versions = `protocol version ${offered.join(', then ')}`;
+    refuse(`refused to be initialized with ${versions}: ${words}${typeof code === 'number' ? ` (code ${code})` : ''}`);
   }
   const result = answer.result;
   const version = property(result, 'protocolVersion');
@@ -46,8 +85,8 @@ export function readInitializeResult(answer: Answer, data: PoolErrorData): Initi
     refuse(
       'answered initialize with something that is not a result of it; check that command and args start an MCP server',
     );
-  } else if (!LEGACY_VERSIONS.includes(version)) {
-    refuse(`speaks protocol version '${version.slice(0, 40)}', which is none of ${LEGACY_VERSIONS.join(', ')}`);
+  } else if (!VERSIONS.includes(version)) {
+    refuse(`speaks protocol version '${version.slice(0, 40)}', which is none of ${VERSIONS.join(', ')}`);
   }
   return result as InitializeResult;
 }
@@ -57,5 +96,5 @@ export function readInitializeResult(answer: Answer, data: PoolErrorData): Initi
  * add to each other. Any other client gets the version that the instance speaks.
  */
 export function answerVersion(asked: unknown, instance: string): string {
-  return typeof asked === 'string' && LEGACY_VERSIONS.includes(asked) && asked < instance ? asked : instance;
+  return typeof asked === 'string' && VERSIONS.includes(asked) && asked < instance ? asked : instance;
 }

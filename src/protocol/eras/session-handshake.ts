@@ -1,8 +1,6 @@
 import { type Answer, copyOf, property } from '../json-rpc.js';
 import { answerVersion, type InitializeResult } from './handshake.js';
-
-/** Capabilities of a client that let the server send requests to it. */
-const ASKING = ['roots', 'sampling', 'elicitation'];
+import { undeclaredCapabilities } from './undeclared.js';
 
 /** Answers the `initialize` of each session: with what the latest process answered to the `initialize` of the pool. */
 export class SessionHandshake {
@@ -30,10 +28,7 @@ export class SessionHandshake {
 
   answer(params: unknown): Answer {
     const result = this.#result as InitializeResult;
-    const capabilities = property(params, 'capabilities');
-    const undeclared = ASKING.filter(
-      (name) => property(capabilities, name) !== undefined && (this.#shared || !(name in this.#declared)),
-    );
+    const undeclared = undeclaredCapabilities(property(params, 'capabilities'), this.#declared, this.#shared);
     if (undeclared.length > 0) this.#onUndeclared(undeclared);
     const protocolVersion = answerVersion(property(params, 'protocolVersion'), result.protocolVersion);
     return { result: { ...copyOf(result), protocolVersion } };

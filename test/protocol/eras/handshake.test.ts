@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { PoolError } from '../../../src/errors.js';
-import { answerVersion, initializeParams, readInitializeResult } from '../../../src/protocol/eras/handshake.js';
+import { answerVersion, initialize, readInitializeResult } from '../../../src/protocol/eras/handshake.js';
 import type { JsonRpcMessage } from '../../../src/protocol/json-rpc.js';
 
 const result = { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo: { name: 's', version: '1' } };
@@ -9,7 +9,8 @@ const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import
   version: string;
 };
 const data = { name: 'files', pid: 7, stderrTail: 'last words\n' };
-const read = (answer: object) => readInitializeResult({ jsonrpc: '2.0', id: 1, ...answer } as JsonRpcMessage, data);
+const read = (answer: object) =>
+  readInitializeResult({ jsonrpc: '2.0', id: 1, ...answer } as JsonRpcMessage, ['2025-11-25'], data);
 
 function refusal(answer: object): PoolError {
   try {
@@ -21,13 +22,26 @@ function refusal(answer: object): PoolError {
   throw new Error('expected a PoolError');
 }
 
-describe('initializeParams', () => {
+describe('initialize', () => {
   it('[ROUTE-5] [OPT-6] offers the newest legacy version, and the capabilities of the definition', () => {
-    expect(initializeParams({ roots: {} })).toEqual({
+    const sent: unknown[] = [];
+    const options = {
       protocolVersion: '2025-11-25',
-      capabilities: { roots: {} },
-      clientInfo: { name: 'mcp-server-pool', version: manifest.version },
-    });
+      clientCapabilities: { roots: {} },
+      clientInfo: undefined,
+    } as const;
+    initialize(
+      (_method, params) => sent.push(params),
+      options,
+      () => {},
+    );
+    expect(sent).toEqual([
+      {
+        protocolVersion: '2025-11-25',
+        capabilities: { roots: {} },
+        clientInfo: { name: 'mcp-server-pool', version: manifest.version },
+      },
+    ]);
   });
 });
 
