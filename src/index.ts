@@ -78,6 +78,7 @@ export type {
   Graces,
   Rung,
   SignalTargets,
+  Survivor,
   TerminationReport,
   TreePlan,
 } from './process/termination-report.js';

@@ -3,6 +3,7 @@ import type { ListenerError, SafeEmitter } from '../events.js';
 import type { CleanupEvents, CleanupReport } from '../process/cleanup-queue.js';
 import type { ContainmentProblem } from '../process/containment-problems.js';
 import type { ReapedHost } from '../process/guardian/dead-hosts.js';
+import type { Survivor } from '../process/termination-report.js';
 import type { ToolChanges } from '../protocol/mux/tool-list.js';
 import type { EndReason } from '../server/end-reason.js';
 
@@ -58,7 +59,7 @@ export interface ShutdownReport {
   /** One report for each tree that lived when the shutdown began. */
   readonly servers: readonly CleanupReport[];
   /** Processes that could not be proven dead. Empty in the normal case. `name`: of the definition. */
-  readonly survivors: readonly { readonly name: string; readonly pid: number; readonly command: string }[];
+  readonly survivors: readonly (Survivor & { readonly name: string })[];
 }
 
 /** Through this the parts of a pool emit events. They are delivered when the operation that caused them is complete. */

@@ -202,7 +202,9 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
     }
     const { survivors } = job.termination;
     if (survivors.length > 0) {
-      const named = survivors.map(({ pid, command }) => `${pid} (${command})`).join(', ');
+      const named = survivors
+        .map(({ pid, command, reason }) => `${pid} (${command}${reason ? `; ${reason}` : ''})`)
+        .join(', ');
       throw new Error(`${survivors.length} of its processes could not be proven dead: ${named}`);
     }
   }

@@ -11,6 +11,8 @@ export interface Platform extends ProcessControl {
   /** Whether there is SIGTERM. Without it the ladder goes from the end of stdin to SIGKILL. */
   readonly hasSigterm: boolean;
   readonly pace: Pace;
+  /** Whether a process lives that this user may not signal (EPERM). Left out where that is not known. */
+  mayNotSignal?(pid: number): boolean;
   /** Whether no process collects orphans: then trees are signalled from their leaves upward. */
   readonly withoutInit?: boolean;
   /** Reads the marks of processes. Undefined where servers cannot be marked. */

@@ -4,6 +4,14 @@ export type EndMode = 'graceful' | 'emergency';
 /** A rung of the ladder. `eof` closes stdin, which is how MCP asks a server to end. */
 export type EndStep = 'eof' | 'SIGTERM' | 'SIGKILL';
 
+/** A process that could not be proven dead. */
+export interface Survivor {
+  readonly pid: number;
+  readonly command: string;
+  /** Why it lives, where that is known: this user may not signal it. */
+  readonly reason?: string;
+}
+
 /** What was done to end a tree, and the result. */
 export interface TerminationReport {
   /** The leader. */
@@ -15,7 +23,7 @@ export interface TerminationReport {
   /** Ms until the tree was proven dead, or given up. */
   readonly duration: number;
   /** The processes that could not be proven dead; empty after a full end. */
-  readonly survivors: readonly { readonly pid: number; readonly command: string }[];
+  readonly survivors: readonly Survivor[];
 }
 
 /** How long the steps of the ladder may take. */

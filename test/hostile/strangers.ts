@@ -8,8 +8,8 @@ import { newTag, tagged } from '../helpers/escapes.js';
 import { obstacleToNamespaces } from '../helpers/namespace.js';
 import { until } from '../helpers/until.js';
 
-/** A user of this machine that has nothing to do with the host. */
-export const MALLORY = 2_001;
+/** Users of this machine that have nothing to do with each other. */
+export const [MALLORY, OTHER] = [2_001, 2_002];
 
 /** Why processes of other users cannot be started; undefined when they can. */
 export const OBSTACLE = process.geteuid?.() === 0 ? undefined : 'not root: no processes of other users can be started';
@@ -81,13 +81,13 @@ function stranger([file = '', ...args]: readonly string[], options: SpawnOptions
   return child;
 }
 
-/** A copy of `sleep` that root owns and that runs as root, whoever starts it. */
-export function setuidSleep(): string {
+/** A copy of a program that root owns and that runs as root, whoever starts it. */
+export function setuidCopy(program: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'mcp-hostile-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   chmodSync(folder, 0o755);
-  const file = join(folder, 'sleep');
-  copyFileSync(spawnSync('sh', ['-c', 'command -v sleep'], { encoding: 'utf8' }).stdout.trim(), file);
+  const file = join(folder, program);
+  copyFileSync(spawnSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).stdout.trim(), file);
   chmodSync(file, 0o4755);
   return file;
 }

@@ -33,8 +33,6 @@ export class MarkSearch {
   readonly looks: Looks;
   readonly #since: number;
   readonly #knowledge: SearchKnowledge;
-  /** Members from which all was learnt already, pid → start time. */
-  #learntFrom = new Map<number, number>();
 
   constructor(mark: Mark, { looks, table, since = 0, inner, ...options }: SearchOptions) {
     this.looks = looks ?? new Looks(table, options);
@@ -52,29 +50,17 @@ export class MarkSearch {
   }
 
   /**
-   * Learns users and inner hosts from the members of the tree, since a pool may run in one of them. Young members are
-   * read in every look, because they may get their environment only now.
+   * The living processes with the mark in that look, besides those with a pid in `except`. From all of them, those too,
+   * it learns users and inner hosts: a pool may run in a member of the tree.
    */
-  learnFrom(look: Look, members: Iterable<ProcessRow>): void {
-    const learntFrom = new Map<number, number>();
-    for (const row of members) {
-      const { pid, startTime, dead } = row;
-      if (dead) continue;
-      if (this.#learntFrom.get(pid) !== startTime) this.#judge(row, look.reading(row), look);
-      if (startTime < look.settledBefore) learntFrom.set(pid, startTime);
-    }
-    this.#learntFrom = learntFrom;
-  }
-
-  /** The living processes with the mark in that look, besides those with a pid in `except`. */
   find(look: Look, except: { has(pid: number): boolean }): Found[] {
     for (;;) {
       const known = this.#knowledge.size;
       const found: Found[] = [];
       for (const { row, reading } of look.marked(this.#since)) {
-        if (except.has(row.pid) || row.startTime < this.#since || this.#isInForeignSession(row, look)) continue;
+        if (row.startTime < this.#since || this.#isInForeignSession(row, look)) continue;
         const match = this.#judge(row, reading, look);
-        if (match) found.push({ row, match });
+        if (match && !except.has(row.pid)) found.push({ row, match });
       }
       // A process that was judged first may belong to an inner host that was found later in the same look.
       if (this.#knowledge.size === known) return found;

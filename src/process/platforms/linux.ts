@@ -17,6 +17,7 @@ export const linux: Platform = {
   cgroups: findCgroup,
   signalGroup: (group, signal) => sendSignal(-group, signal),
   signalProcess: sendSignal,
+  mayNotSignal,
 };
 
 /** Sends a signal. A missing target is not an error (ESRCH). */
@@ -24,7 +25,16 @@ export function sendSignal(target: number, signal: NodeJS.Signals): void {
   try {
     process.kill(target, signal);
   } catch (error) {
-    // ESRCH: it is dead by now. EPERM: it has changed its user; the proof will name it as a survivor.
+    // ESRCH: it is dead by now. EPERM: it has changed its user; the report says so.
     if (errnoOf(error) !== 'ESRCH' && errnoOf(error) !== 'EPERM') throw error;
+  }
+}
+
+function mayNotSignal(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return errnoOf(error) === 'EPERM';
   }
 }

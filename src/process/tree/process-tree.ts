@@ -65,7 +65,6 @@ export class ProcessTree implements ProcessSet {
     this.#addRelated(members, look, [...members.values()]);
     if (readsCgroup) this.#addRelated(members, look, this.#addFromCgroup(members, look));
     if (marks) {
-      marks.learnFrom(look, this.#mayNameInnerHosts(members.values()));
       // They left the tree by a new session and the death of their parent.
       const found = marks.find(look, members).filter(({ row }) => this.#mayBeOurs(row));
       const rows = found.map(({ row }) => row);
@@ -73,15 +72,6 @@ export class ProcessTree implements ProcessSet {
       this.#addRelated(members, look, rows);
     }
     return this.#settle(members);
-  }
-
-  /**
-   * The members that may have the name of an inner host in their environment: each server of an inner host leads a session,
-   * and no process moves from there to the session of our leader.
-   */
-  #mayNameInnerHosts(members: Iterable<ProcessRow>): ProcessRow[] {
-    const { pid: leader } = this.#leader;
-    return [...members].filter(({ pid, session }) => pid === leader || session !== leader);
   }
 
   /** Adds what descends from `begin`, or is in a group or session of it that belongs to the server, and so on. */

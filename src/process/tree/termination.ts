@@ -1,6 +1,6 @@
 import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
-import type { EndMode, EndStep, Graces, Rung, TerminationReport, TreePlan } from '../termination-report.js';
+import type { EndMode, EndStep, Graces, Rung, Survivor, TerminationReport, TreePlan } from '../termination-report.js';
 import { type KillTarget, killUntilDead, pause } from './kill-until-dead.js';
 import type { ProcessSet } from './process-set.js';
 import { signalFromLeaves, signalTree, targetsOf } from './signal-tree.js';
@@ -52,8 +52,14 @@ export async function endTree(
     endedBy: steps.at(-1)?.step ?? 'exit',
     steps,
     duration: Math.round(performance.now() - started),
-    survivors: survivors.map(({ pid, command }) => ({ pid, command })),
+    survivors: survivors.map((row) => survivor(row, target.platform)),
   };
+}
+
+const NOT_ALLOWED = 'this user may not signal it (EPERM): it has changed its user';
+
+function survivor({ pid, command }: ProcessRow, { mayNotSignal }: Platform): Survivor {
+  return pid > 0 && mayNotSignal?.(pid) ? { pid, command, reason: NOT_ALLOWED } : { pid, command };
 }
 
 /** The rungs below SIGKILL, lowest first. */

@@ -1,0 +1,205 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { newHostMark, rlimitValue } from '../../src/process/marks/marker.js';
+import { ESCAPES, newTag, tagged } from '../helpers/escapes.js';
+import { type RunningHost, startHost } from '../helpers/host.js';
+import { isLiving, killProcess, MARKER } from '../helpers/processes.js';
+import { until } from '../helpers/until.js';
+import { type Forger, forger, limitOf, MALLORY, OBSTACLE, OTHER, setuidCopy } from './strangers.js';
+
+// Hosts of their own: of root, and of a user without privileges, beside another one that forges their marks.
+
+const ECHO = "process.execPath, FIXTURES + '/echo.js'";
+const LEAVES = ESCAPES['double fork + env -i']?.replace(/; [^;]*; sleep 50$/, '');
+const READY = (pids: string) => `console.log(JSON.stringify(${pids}));
+  const hold = setInterval(() => {}, 1_000);
+  await new Promise((resolve) => process.once('SIGUSR2', resolve));
+  clearInterval(hold);`;
+
+/** A pool with three servers that each leave a daemon; it ends on SIGUSR2. */
+function poolScript(user: number, tag: string, sharing: string, containment: string): string {
+  return `
+    const { MCPServerPool } = await import(SRC + '/index.js');
+    ${becomes(user)}
+    const args = ['-c', ${JSON.stringify(`${LEAVES}; exec "$@"`)}, '${tag}', ${ECHO}, '${tag}'];
+    const server = { command: 'sh', args, inheritEnv: ['${MARKER}'], eofGrace: 500, termGrace: 200, sharing: '${sharing}' };
+    const servers = { a: server, b: server, c: server };
+    const pool = new MCPServerPool({ servers, containment: '${containment}', guardian: { runtimeDirectory: process.env.FOLDER } });
+    const quarantined = [];
+    pool.on('server:quarantined', ({ name }) => quarantined.push(name));
+    const leases = await Promise.all(Object.keys(servers).map((name) => pool.getServer(name)));
+    ${READY('{ pids: leases.map(({ pid }) => pid), guardian: pool.status().containment.guardian }')}
+    for (const lease of leases) lease.release();
+    const { survivors } = await pool.shutdown();
+    console.log(JSON.stringify({ survivors, quarantined }));`;
+}
+
+/** The modules are loaded before: they may be in a folder of root's. */
+function becomes(user: number): string {
+  return user === 0 ? '' : `process.setgroups([]); process.setgid(${user}); process.setuid(${user});`;
+}
+
+function folderOf(user: number): string {
+  const folder = mkdtempSync(join(tmpdir(), 'mcp-hostile-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  spawnSync('chown', [String(user), folder]);
+  return folder;
+}
+
+function run(script: string, user: number): RunningHost {
+  return startHost(script, { env: { FOLDER: folderOf(user) }, timeout: 60_000 });
+}
+
+interface Ready {
+  readonly pids: readonly number[];
+  readonly guardian?: number;
+}
+
+async function ready(host: RunningHost): Promise<Ready> {
+  const line = await until('the host is ready', () => host.stdout().split('\n')[0]);
+  return JSON.parse(line) as Ready;
+}
+
+/** The last line that the host wrote. */
+async function ended(host: RunningHost): Promise<unknown> {
+  host.child.kill('SIGUSR2');
+  const { stdout, stderr } = await host.result;
+  expect(stderr).toBe('');
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
+}
+
+/** Three processes under the limits of the servers, each of which starts others all the time. */
+async function forgeAll(pids: readonly number[], user: number): Promise<Forger[]> {
+  const script = '(while sleep 0.02 "$0"; do :; done) & exec sleep 50 "$0"';
+  const forgers = pids.map(() => forger({ user, script }));
+  await Promise.all(forgers.map((one, index) => one.forge(limitOf(pids[index] as number))));
+  return forgers;
+}
+
+const DAEMONS = (tag: string) => tagged(tag).filter(({ command }) => command === 'sleep').length;
+
+describe('another user forges the limits of all servers', () => {
+  const cases = [
+    ['a host without privileges', MALLORY, OTHER, 'exclusive', 'markers'],
+    ['a host without privileges', MALLORY, OTHER, 'shared', 'auto'],
+    ['a host without privileges', MALLORY, OTHER, 'dedicated', 'markers'],
+    ['a host of root in a cgroup, if it can', 0, MALLORY, 'exclusive', 'auto'],
+  ] as const;
+
+  it.runIf(OBSTACLE === undefined).each(cases)(
+    '[PROOF-4] [MARK-12] of %s (users %i and %i, %s, %s): no slot is held',
+    async (...[, user, forging, sharing, containment]) => {
+      const tag = newTag();
+      const host = run(poolScript(user, tag, sharing, containment), user);
+      const { pids } = await ready(host);
+      await until('the daemons are there', () => DAEMONS(tag) === 3);
+      const forgers = await forgeAll(pids, forging);
+      expect(await ended(host)).toEqual({ survivors: [], quarantined: [] });
+      expect(tagged(tag)).toEqual([]);
+      expect(forgers.map((one) => one.lives())).toEqual([true, true, true]);
+    },
+  );
+
+  it('[PROOF-4] [MARK-12] of the drop-in: it closes, and nothing of it is left', async ({ skip }) => {
+    if (OBSTACLE !== undefined) skip(OBSTACLE);
+    const tag = newTag();
+    const host = run(
+      `const { StdioClientTransport } = await import(SRC + '/stdio.js');
+      const args = ['-c', ${JSON.stringify(`${LEAVES}; exec "$@"`)}, '${tag}', ${ECHO}, '${tag}'];
+      const env = { ...process.env };
+      const transport = new StdioClientTransport({ command: 'sh', args, env });
+      await transport.start();
+      ${READY('{ pids: [transport.pid] }')}
+      await transport.close();
+      console.log(JSON.stringify('closed'));`,
+      0,
+    );
+    const { pids } = await ready(host);
+    await until('the daemon is there', () => DAEMONS(tag) === 1);
+    const forgers = await forgeAll(pids, MALLORY);
+    expect(await ended(host)).toBe('closed');
+    expect(tagged(tag)).toEqual([]);
+    expect(forgers.map((one) => one.lives())).toEqual([true]);
+  });
+
+  it.runIf(OBSTACLE === undefined).each(['markers', 'auto'])(
+    '[MARK-12] [GUARD-1] of a host of root that is killed (%s)',
+    async (containment) => {
+      const tag = newTag();
+      const host = run(poolScript(0, tag, 'exclusive', containment), 0);
+      const { pids, guardian } = await ready(host);
+      await until('the daemons are there', () => DAEMONS(tag) === 3);
+      const forgers = await forgeAll(pids, MALLORY);
+      host.child.kill('SIGKILL');
+      await until('the servers are dead', () => tagged(tag).length === 0);
+      await until('the guardian has done its work', () => !isLiving(guardian as number));
+      expect(forgers.map((one) => one.lives())).toEqual([true, true, true]);
+    },
+  );
+});
+
+describe('what an inner host hands on', () => {
+  it('[MARK-14] a server of another user directs a host of root to nothing of a third user', async ({ skip }) => {
+    if (OBSTACLE !== undefined) skip(OBSTACLE);
+    const tag = newTag();
+    const foreign = newHostMark();
+    const written = `${foreign.id}.1.${'0'.repeat(32)}`;
+    // It runs as another user than the host, and adds the mark of a foreign host to its own.
+    const mark = `MCP_SERVER_POOL_MARK="$MCP_SERVER_POOL_MARK:${written}"`;
+    const user = `setpriv --reuid ${MALLORY} --regid ${MALLORY} --clear-groups`;
+    const script = `${user} env ${mark} sleep 50 "$0" & exec "$@"`;
+    const host = run(
+      `const { MCPServerPool } = await import(SRC + '/index.js');
+      const args = ['-c', ${JSON.stringify(script)}, '${tag}', ${ECHO}, '${tag}'];
+      const a = { command: 'sh', args, inheritEnv: ['${MARKER}'], eofGrace: 500, termGrace: 200 };
+      const pool = new MCPServerPool({ servers: { a }, containment: 'markers', guardian: { enabled: false } });
+      const lease = await pool.getServer('a');
+      ${READY('{ pids: [lease.pid] }')}
+      console.log(JSON.stringify((await pool.shutdown()).survivors));`,
+      0,
+    );
+    await ready(host);
+    await until('the liar is there', () => DAEMONS(tag) === 1);
+    // Helpers of the foreign host, with an empty environment: of a third user, of root, and of the liar itself.
+    const limit = String(rlimitValue({ host: foreign, instance: 5 }));
+    const script2 = 'exec env -i sleep 50 "$0"';
+    const helpers = [OTHER, 0, MALLORY].map((one) => forger({ user: one, script: script2 }));
+    await Promise.all(helpers.map((one) => one.forge(limit)));
+    expect(await ended(host)).toEqual([]);
+    expect(tagged(tag)).toEqual([]);
+    expect(helpers.map((one) => one.lives())).toEqual([true, true, false]);
+  });
+});
+
+describe('a process of ours that may not be signalled', () => {
+  it('[PROOF-4] [PROOF-1] is reported as a survivor, with the reason', async ({ skip }) => {
+    if (OBSTACLE !== undefined) skip(OBSTACLE);
+    const tag = newTag();
+    const becomeRoot = setuidCopy('setpriv');
+    const script = `${becomeRoot} --reuid 0 --regid 0 --clear-groups sleep 50 "$0" & exec "$@"`;
+    const host = run(
+      `const { MCPServerPool } = await import(SRC + '/index.js');
+      ${becomes(MALLORY)}
+      const args = ['-c', ${JSON.stringify(script)}, '${tag}', ${ECHO}, '${tag}'];
+      const a = { command: 'sh', args, inheritEnv: ['${MARKER}'], eofGrace: 200, termGrace: 200 };
+      const cleanup = { retries: 0 };
+      const pool = new MCPServerPool({ servers: { a }, cleanup, containment: 'markers', guardian: { enabled: false } });
+      const lease = await pool.getServer('a');
+      ${READY('{ pids: [lease.pid] }')}
+      console.log(JSON.stringify((await pool.shutdown()).survivors));`,
+      MALLORY,
+    );
+    await ready(host);
+    const [left] = await until('it runs as root', () => {
+      const found = tagged(tag).filter(({ command }) => command === 'sleep');
+      return found.length > 0 && found;
+    });
+    const reason = expect.stringContaining('EPERM');
+    expect(await ended(host)).toEqual([{ name: 'a', pid: left?.pid, command: 'sleep', reason }]);
+    expect(tagged(tag).map(({ pid }) => pid)).toEqual([left?.pid]);
+    if (left) killProcess(left);
+  });
+});
