@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline';
-import { type DeadHost, reapHost } from './process/guardian/dead-hosts.js';
+import { reapHost } from './process/guardian/dead-hosts.js';
+import { PLAN_VARIABLE, readPlan } from './process/guardian/guardian-plan.js';
 import { GUARDIAN_NAME } from './process/guardian/guardian-script.js';
 import { removeLedger } from './process/guardian/ledger.js';
-import { parseHostMark } from './process/marks/marker.js';
 import { linux } from './process/platforms/linux.js';
 
 /**
@@ -12,39 +12,40 @@ import { linux } from './process/platforms/linux.js';
 const LATE_CHILDREN = 1_000;
 
 /**
- * Ends all that a dead host has left: `reaper.js sweep MARK START LEDGER CGROUPS…`. `watch` first waits until the host
- * is dead.
+ * Ends all that a dead host has left. `reaper.js sweep` gets its plan from the guardian, in a variable; `reaper.js watch`
+ * is a guardian itself, and reads from stdin what a shell would read, without the script.
  */
-const [what, text = '', start = '', ledger = '', ...folders] = process.argv.slice(2);
-const mark = parseHostMark(text);
-const startTime = Number(start);
-if (mark === undefined || !Number.isInteger(startTime) || (what !== 'sweep' && what !== 'watch')) {
-  throw new Error('usage: reaper.js sweep|watch MARK START LEDGER CGROUPS…; the guardian of mcp-server-pool calls it');
-}
-const cgroups = folders.filter((folder) => folder !== GUARDIAN_NAME);
-const host: DeadHost = { mark, startTime, cgroups };
-if (what === 'sweep') await reap();
-else watch();
+const [what] = process.argv.slice(2);
+if (what === 'watch') watch();
+else if (what === 'sweep') await reap((process.env[PLAN_VARIABLE] ?? '').split('\n'));
+else refuse();
 
-async function reap(): Promise<void> {
-  await reapHost(host, linux, { hold: true });
+async function reap(lines: readonly string[]): Promise<void> {
+  const plan = readPlan(lines) ?? refuse();
+  await reapHost(plan, linux, { hold: true });
   await new Promise((resolve) => setTimeout(resolve, LATE_CHILDREN));
-  const { quiet, survivors } = await reapHost(host, linux, { hold: true });
-  if (quiet && survivors.length === 0 && ledger !== '') removeLedger(ledger);
+  const { quiet, survivors } = await reapHost(plan, linux, { hold: true });
+  if (quiet && survivors.length === 0 && plan.ledger !== undefined) removeLedger(plan.ledger);
+}
+
+function refuse(): never {
+  throw new Error('the guardian of mcp-server-pool calls this with its plan: it is of no use by itself');
 }
 
 /** The guardian without a shell: reads the same lines from stdin as the shell script, and does the same. */
 function watch(): void {
+  process.title = GUARDIAN_NAME;
   // Signals meant for the host must not end the guardian before the host.
   for (const signal of ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const) process.on(signal, () => {});
   /** pid → start time of the leaders of the groups to be killed. */
   const leaders = new Map<number, number>();
+  const plan: string[] = [];
   const handle = (line: string) => {
-    const [word, pid = '', startTime] = line.split(' ');
+    const [word = '', pid = '', startTime] = line.split(' ');
     if (word === 'q') process.exit();
     if (word === '+') leaders.set(Number(pid), Number(startTime));
-    if (word === '-') leaders.delete(Number(pid));
-    if (word === 'c') cgroups.push(line.slice('c '.length));
+    else if (word === '-') leaders.delete(Number(pid));
+    else plan.push(line);
   };
   const killGroups = () => {
     for (const [pid, startTime] of leaders) {
@@ -56,6 +57,6 @@ function watch(): void {
     .on('line', handle)
     .once('close', () => {
       killGroups();
-      void reap();
+      void reap(plan);
     });
 }

@@ -340,6 +340,8 @@ export const requirements = {
   'GUARD-4':
     'A guardian that dies is replaced, and gets the complete state again; one that dies again and again is given up, with a warning.',
   'GUARD-5': 'Without sh a Node is the guardian; without Node the shell sweeps by the limit.',
+  'GUARD-7':
+    'The command lines of guardian and reaper show a name and paths of programs, nothing of the host; ps, pgrep and top find the guardian by its name.',
   'GUARD-6': 'A host that cannot run the reaper gets an error when it makes its pool, which says what to do.',
 
   'STATUS-1':

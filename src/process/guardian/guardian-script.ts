@@ -1,26 +1,40 @@
 import type { ShellIdentity } from '../platform.js';
 import type { ProcessIdentity } from '../process-table.js';
-
-/** The name of the guardian in a list of processes. */
-export const GUARDIAN_NAME = 'mcp-server-pool-guardian';
+import { PLAN_VARIABLE } from './guardian-plan.js';
 
 /**
- * The script of the guardian. Its stdin is a pipe of the host: one line for each change, end of file when the host is
- * dead, whatever the cause. `$1` and `$2`: the executable that runs the reaper, and the reaper's file. `$3`: the host
- * number in rlimit marks; empty where servers have no marks. `$4` to `$6`: mark, start time and ledger of the host. All
- * others: folders of its cgroups.
+ * The name of the guardian in a list of processes. The kernel keeps 15 characters of it (`pgrep mcp-server-pool`); the
+ * whole name is one of its arguments (`pgrep -f`).
+ */
+export const GUARDIAN_NAME = 'mcp-server-pool-guardian';
+
+const IGNORED = `trap '' HUP INT QUIT PIPE TERM USR1 USR2`;
+const END_OF_SCRIPT = '.';
+
+/**
+ * What the shell is started with: it reads its script from stdin, because everybody may read its arguments, and a file
+ * of the package would be missing where a host is bundled. A script that is cut off is not run.
+ */
+export const GUARDIAN_BOOT = `${IGNORED}; line= script=; while IFS= read -r line && [ "$line" != ${END_OF_SCRIPT} ]; do script="$script$line
+"; done; [ "$line" = ${END_OF_SCRIPT} ] && eval "$script"`;
+
+/**
+ * The script of the guardian, as {@link GUARDIAN_BOOT} reads it. Its stdin is a pipe of the host: the script, then one
+ * line for each thing to know and each change, end of file when the host is dead, whatever the cause. `$1` and `$2`: the
+ * executable that runs the reaper, and the reaper's file.
  *
  * It ignores signals that are meant for the host's terminal or group, because it must not end before the host. `sweep`
  * is the fallback for a reaper that cannot run, because its program was removed while the host ran. It is slow, because
- * a shell reads byte by byte, and uses the rlimit mark alone, because a shell can only read text. It is a trap, because
- * dash exits where it cannot fork (at a limit of processes).
+ * a shell reads byte by byte, and uses the rlimit mark alone, because a shell can only read text. Everybody can give
+ * themselves that mark, so root takes it from its own processes alone (`mine`). It is a trap, because dash exits where it
+ * cannot fork (at a limit of processes).
  */
 export function guardianScript({ script }: ShellIdentity): string {
   return `set -f
-trap '' HUP INT QUIT PIPE TERM USR1 USR2
+{ echo ${GUARDIAN_NAME} >/proc/$$/comm; } 2>/dev/null
 ${script}
-executable=$1 reaper=$2 number=$3 mark=$4 since=$5 ledger=$6
-shift 6
+executable=$1 reaper=$2 number= since=0 plan=
+set --
 list=' '
 while read -r word text; do
   one=\${text%% *}:\${text#* }
@@ -28,14 +42,18 @@ while read -r word text; do
   +) list="$list$one " ;;
   -) case $list in *" $one "*) list=\${list%%" $one "*}' '\${list#*" $one "} ;; esac ;;
   c) set -- "$@" "$text" ;;
+  n) number=$text ;;
+  s) since=$text ;;
   q) exit 0 ;;
   esac
+  case $word in [mslc]) plan="$plan$word $text
+" ;; esac
 done
 for folder do echo 1 >"$folder/cgroup.kill"; done
 for one in $list; do
   leads "\${one%%:*}" "\${one#*:}" && kill -9 "-\${one%%:*}"
 done
-[ -n "$mark" ] || exit 0
+[ -n "$number" ] || exit 0
 has_mark() {
   { while read -r a b c value rest; do
     [ "$a $b $c" = 'Max file locks' ] || continue
@@ -45,6 +63,7 @@ has_mark() {
   done <"/proc/$1/limits"; } 2>/dev/null
   return 1
 }
+mine() { [ -O "$1" ] || [ ! -O /proc/1 ]; }
 young() {
   row "$1" || return 1
   set -- "$2" \${line##*) }
@@ -58,12 +77,15 @@ sweep() {
     set +f
     for folder in /proc/[0-9]*; do
       pid=\${folder#/proc/}
-      [ "$pid" = $$ ] || ! young "$pid" "$since" || ! has_mark "$pid" "$number" || { kill -9 "$pid" && quiet=0; }
+      [ "$pid" = $$ ] || ! mine "$folder" || ! young "$pid" "$since" || ! has_mark "$pid" "$number" ||
+        { kill -9 "$pid" && quiet=0; }
     done
   done
 }
 trap sweep EXIT
-[ -n "$executable" ] && "$executable" "$reaper" sweep "$mark" "$since" "$ledger" "$@" && trap - EXIT`;
+[ -n "$executable" ] && ${PLAN_VARIABLE}=$plan "$executable" "$reaper" sweep && trap - EXIT
+${END_OF_SCRIPT}
+`;
 }
 
 /** A line that begins (`+`) or ends (`-`) the watch of one leader. */

@@ -1,27 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { messageOf } from '../../errors.js';
 import { forgetProblems, noteProblem } from '../containment-problems.js';
-import { type HostMark, MARK_VARIABLE } from '../marks/marker.js';
+import { MARK_VARIABLE } from '../marks/marker.js';
 import type { ShellIdentity } from '../platform.js';
 import type { ProcessIdentity } from '../process-table.js';
-import { GUARDIAN_NAME, guardianLine, guardianScript } from './guardian-script.js';
-import type { ReaperProgram } from './reaper-program.js';
-
-/** What a guardian needs to know at its start. */
-export interface GuardianPlan {
-  /** A usable POSIX shell. Without one the reaper itself keeps watch, which costs the memory of a Node process. */
-  readonly shell: string | undefined;
-  /** Undefined where servers have no marks: then there is nothing to sweep. */
-  readonly host: HostMark | undefined;
-  /** Undefined when its file was removed since the pool was created. */
-  readonly reaper: ReaperProgram | undefined;
-  /** Start time of the host. */
-  readonly since: number;
-  /** The ledger of the host, which is removed when no process is left. */
-  readonly ledger: string | undefined;
-  /** The folders of its cgroups. */
-  readonly cgroups: readonly string[];
-}
+import { type GuardianPlan, planLine, planLines } from './guardian-plan.js';
+import { GUARDIAN_BOOT, GUARDIAN_NAME, guardianLine, guardianScript } from './guardian-script.js';
 
 /** After more deaths than this within `DEATHS_WITHIN` ms the guardian is not replaced at once. */
 const MOST_DEATHS = 5;
@@ -29,21 +13,25 @@ const DEATHS_WITHIN = 60_000;
 /** How long a guardian may take to end, ms; then it is killed, since it may be stopped (SIGSTOP). */
 const END_GRACE = 500;
 
-/** The command line of a guardian; undefined when there is neither a shell nor a reaper. */
-export function guardianCommand(
-  plan: GuardianPlan,
-  identity: ShellIdentity,
-): { file: string; args: string[] } | undefined {
-  const { shell, reaper, host, since, ledger, cgroups } = plan;
-  const about = [host?.secret ?? '', String(since), ledger ?? '', ...cgroups];
-  // The reaper takes this argument for a folder and ignores it. It is there so that the process can be found by its
-  // name.
+/** How a guardian is started. */
+export interface GuardianStart {
+  readonly file: string;
+  /** Nothing private, because everybody may read them. */
+  readonly args: readonly string[];
+  /** What it reads from its stdin before anything else. */
+  readonly input: string;
+}
+
+/** Undefined when there is neither a shell nor a reaper. */
+export function guardianStart(plan: GuardianPlan, identity: ShellIdentity): GuardianStart | undefined {
+  const { shell, reaper } = plan;
+  const input = planLines(plan);
+  // The reaper ignores the name. It is there so that the process can be found by it.
   if (shell === undefined) {
-    return reaper && { file: reaper.executable, args: [reaper.file, 'watch', ...about, GUARDIAN_NAME] };
+    return reaper && { file: reaper.executable, args: [reaper.file, 'watch', GUARDIAN_NAME], input };
   }
-  const program = [reaper?.executable ?? '', reaper?.file ?? ''];
-  const args = [...program, host ? String(host.number) : '', ...about];
-  return { file: shell, args: ['-c', guardianScript(identity), GUARDIAN_NAME, ...args] };
+  const args = ['-c', GUARDIAN_BOOT, GUARDIAN_NAME, reaper?.executable ?? '', reaper?.file ?? ''];
+  return { file: shell, args, input: guardianScript(identity) + input };
 }
 
 /**
@@ -82,9 +70,9 @@ export class Guardian {
     let child: ChildProcess;
     try {
       const plan = this.#plan();
-      const command = guardianCommand(plan, this.#identity);
-      if (command === undefined) return this.#giveUp('there is neither /bin/sh nor a reaper');
-      child = spawn(command.file, command.args, {
+      const start = guardianStart(plan, this.#identity);
+      if (start === undefined) return this.#giveUp('there is neither /bin/sh nor a reaper');
+      child = spawn(start.file, start.args, {
         stdio: ['pipe', 'ignore', 'ignore'],
         env: environment(plan),
         cwd: '/',
@@ -92,6 +80,10 @@ export class Guardian {
         detached: true,
         windowsHide: true,
       });
+      // EPIPE: it is dead, and its exit event follows.
+      child.stdin?.on('error', () => {});
+      // Before any server runs: the kernel has it by then, also if this host is killed in the next moment.
+      child.stdin?.write(start.input);
     } catch (error) {
       return this.#giveUp(messageOf(error));
     }
@@ -105,8 +97,6 @@ export class Guardian {
       child.once('error', (error) => gone(messageOf(error)));
       child.once('exit', (code, signal) => gone(`it ended (${signal ?? code})`));
     });
-    // EPIPE: it is dead, and its exit event follows.
-    child.stdin?.on('error', () => {});
     child.unref();
     (child.stdin as (NodeJS.WritableStream & { unref?(): void }) | null)?.unref?.();
     for (const leader of this.#watched.values()) this.#send(guardianLine('+', leader, this.#identity));
@@ -126,7 +116,12 @@ export class Guardian {
 
   /** When the host is dead, the guardian kills all in this cgroup, too. Its successors find it in their plan. */
   watchCgroup(folder: string): void {
-    this.#send(`c ${folder}\n`);
+    this.#send(planLine('c', folder));
+  }
+
+  /** The ledger that it removes when no process is left. Its successors find it in their plan. */
+  noteLedger(file: string): void {
+    this.#send(planLine('l', file));
   }
 
   /** Ends the guardian. Call it when no server is left. */

@@ -108,8 +108,7 @@ export class HostGuard {
 
   /** Adds a host cgroup, which the guardian kills when the host is dead. */
   watchCgroup(folder: string): void {
-    // The guardian gets one folder per line.
-    if (this.#cgroups.has(folder) || folder.includes('\n')) return;
+    if (this.#cgroups.has(folder)) return;
     this.#cgroups.add(folder);
     this.#guardian?.watchCgroup(folder);
     if (this.#servers > 0) this.#writeLedger();
@@ -153,7 +152,9 @@ export class HostGuard {
     // Without marks a later host could not find what this one has left.
     if (!this.#platform.marks) return;
     try {
-      this.#ledger = writeLedger(this.#record(), this.folders);
+      const file = writeLedger(this.#record(), this.folders);
+      if (file !== this.#ledger) this.#guardian?.noteLedger(file);
+      this.#ledger = file;
       forgetProblems('ledger');
     } catch (error) {
       noteProblem({

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { forgetProblems, knownProblems } from '../../../src/process/containment-problems.js';
-import { Guardian, type GuardianPlan, guardianCommand } from '../../../src/process/guardian/guardian.js';
+import { Guardian, guardianStart } from '../../../src/process/guardian/guardian.js';
+import { type GuardianPlan, planLine } from '../../../src/process/guardian/guardian-plan.js';
 import { guardianLine, procIdentity, psIdentity } from '../../../src/process/guardian/guardian-script.js';
 import { type HostMark, newHostMark, rlimitValue } from '../../../src/process/marks/marker.js';
 import { findPs } from '../../../src/process/platforms/ps.js';
@@ -21,8 +22,10 @@ const TABLES = [
   { name: 'ps', identity: psIdentity('/bin/ps'), start: (pid: number) => findPs().read(pid)?.startTime ?? -1 },
 ];
 
-/** A reaper that does nothing but to note how it was called. */
-function fakeReaper(text = 'require("fs").writeFileSync(process.argv[1] + ".ran", process.argv.slice(2).join(" "))') {
+/** A reaper that does nothing but to note its arguments and its plan. */
+function fakeReaper(
+  text = 'require("fs").writeFileSync(process.argv[1] + ".ran", process.argv.slice(2) + "\\n" + process.env.MCP_SERVER_POOL_REAP)',
+) {
   const folder = mkdtempSync(join(tmpdir(), 'mcp-pool-test-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const file = join(folder, 'reaper.cjs');
@@ -42,8 +45,9 @@ function plan(more: Partial<GuardianPlan> = {}): GuardianPlan {
 
 /** A guardian whose pipe the test holds. */
 function guard(given: GuardianPlan, identity = procIdentity) {
-  const { file, args } = guardianCommand(given, identity) ?? { file: '', args: [] };
+  const { file, args, input } = guardianStart(given, identity) ?? { file: '', args: [], input: '' };
   const child = spawn(file, args, { stdio: ['pipe', 'ignore', 'ignore'], env: {}, detached: true });
+  child.stdin?.write(input);
   onTestFinished(() => void child.kill('SIGKILL'));
   return { child, ended: once(child, 'exit'), tell: (line: string) => void child.stdin?.write(line) };
 }
@@ -86,7 +90,7 @@ describe.each(SHELLS)('the guardian in %s', (shell) => {
     child.stdin?.end();
     await ended;
     expect(groups.map(({ pid }) => members(pid))).toEqual([0, 2, 2, 2]);
-    expect(calls()).toBe(`sweep ${host.secret} 7 /l`);
+    expect(calls()).toBe(`sweep\nm ${host.secret}\ns 7\nl /l\n`);
   });
 
   it('[GUARD-1] outlives the signals that end its host', async () => {
@@ -100,7 +104,7 @@ describe.each(SHELLS)('the guardian in %s', (shell) => {
     await ended;
     // What was sent SIGKILL dies a moment later on a busy machine.
     await until('its group is dead', () => members(leader.pid) === 0);
-    expect(calls()).toMatch(/^sweep /);
+    expect(calls()).toMatch(/^sweep\n/);
   });
 
   it('[GUARD-3] ends without a sweep when it is told that nothing is left', async () => {
@@ -140,10 +144,10 @@ describe('a machine without room for one more process', () => {
     const server = spawn('sh', ['-c', script, tag], options);
     onTestFinished(() => void server.kill('SIGKILL'));
     await until('they are there', () => tagged(tag).filter(({ command }) => command === 'sleep').length === 3);
-    const { file, args } = guardianCommand(plan({ host }), procIdentity)!;
+    const { file, args, input } = guardianStart(plan({ host }), procIdentity)!;
     const limited = ['-c', 'ulimit -u 1 2>/dev/null || ulimit -p 1; exec "$@"', 'sh', file, ...args];
     const child = spawn('sh', limited, { ...options, stdio: ['pipe', 'ignore', 'ignore'], env: {}, detached: true });
-    child.stdin.end();
+    child.stdin.end(input);
     await once(child, 'exit');
     expect(tagged(tag).filter(({ command }) => command === 'sleep')).toEqual([]);
   });
@@ -169,14 +173,19 @@ describe('the reaper, where there is no shell', () => {
   });
 
   it('[GUARD-6] refuses what it was never told by a guardian', async () => {
-    for (const args of [
+    const { secret: text } = newHostMark();
+    const wrong = [
       [],
       ['sweep'],
-      ['sweep', '', '0'],
-      ['kill', newHostMark().secret, '0'],
-      ['sweep', 'x', '0', ''],
-    ]) {
-      const child = spawn(process.execPath, [fileURLToPath(reaperUrl()), ...args], { stdio: 'ignore' });
+      ['kill', `m ${text}\ns 0`],
+      ['sweep', `m ${text}`],
+      ['sweep', 's 0'],
+      ['sweep', 'm x\ns 0'],
+    ];
+    for (const [what, plan] of wrong) {
+      const env = plan === undefined ? {} : { MCP_SERVER_POOL_REAP: plan };
+      const args = [fileURLToPath(reaperUrl()), ...(what === undefined ? [] : [what])];
+      const child = spawn(process.execPath, args, { stdio: 'ignore', env });
       expect(await once(child, 'exit')).toEqual([1, null]);
     }
   });
@@ -199,7 +208,6 @@ describe('a host’s guardian', () => {
     const { program: shell } = fakeReaper('#!/bin/sh\nexec cat >>"$0.$$"\n');
     chmodSync(shell.file, 0o755);
     const guardian = start({ shell: shell.file });
-    const heard = (pid: number) => until('it hears', () => read(`${shell.file}.${pid}`));
     const read = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8') : '');
     const [one, two] = [
       { pid: 11, startTime: 111 },
@@ -209,11 +217,13 @@ describe('a host’s guardian', () => {
     guardian.watch(two);
     guardian.watchCgroup('/some/where');
     const first = guardian.pid as number;
-    await until('it has heard all', () => read(`${shell.file}.${first}`) === '+ 11 111\n+ 22 222\nc /some/where\n');
+    await until('it has heard all', () =>
+      read(`${shell.file}.${first}`).endsWith('+ 11 111\n+ 22 222\nc /some/where\n'),
+    );
     guardian.forget(one);
     process.kill(first, 'SIGKILL');
     const second = await until('another is there', () => guardian.pid !== first && guardian.pid);
-    expect(await heard(second)).toBe('+ 22 222\n');
+    await until('the second has heard all', () => read(`${shell.file}.${second}`).endsWith('\ns 0\n+ 22 222\n'));
     expect(knownProblems().filter(({ part }) => part === 'guardian')).toEqual([]);
   });
 
@@ -235,10 +245,73 @@ describe('a host’s guardian', () => {
   it('[GUARD-5] without a shell is the reaper itself', () => {
     const { program } = fakeReaper();
     const host = newHostMark();
-    expect(guardianCommand(plan({ shell: undefined, reaper: program, host }), procIdentity)).toEqual({
+    expect(guardianStart(plan({ shell: undefined, reaper: program, host }), procIdentity)).toEqual({
       file: process.execPath,
-      args: [program.file, 'watch', host.secret, '0', '', 'mcp-server-pool-guardian'],
+      args: [program.file, 'watch', 'mcp-server-pool-guardian'],
+      input: `m ${host.secret}\nn ${host.number}\ns 0\n`,
     });
-    expect(guardianCommand(plan({ shell: undefined, reaper: undefined }), procIdentity)).toBeUndefined();
+    expect(guardianStart(plan({ shell: undefined, reaper: undefined }), procIdentity)).toBeUndefined();
+  });
+});
+
+describe('what everybody may read of a guardian', () => {
+  const line = (pid: number | undefined) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').join(' ');
+  const name = (pid: number | undefined) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  const isNamed = (pid: number | undefined) => name(pid) === 'mcp-server-pool' && line(pid).includes(NAME);
+  const NAME = 'mcp-server-pool-guardian';
+  const given = () => plan({ since: 987_654_321, ledger: '/private/ledger', cgroups: ['/private/cgroup'] });
+  const shells = [...SHELLS, undefined];
+
+  it.each(shells)('[GUARD-7] is its name, and nothing of its host: %s', async (shell) => {
+    const one = { ...given(), shell };
+    const reaper = { executable: process.execPath, file: fileURLToPath(reaperUrl()), env: {} };
+    const { child, ended, tell } = guard(shell === undefined ? { ...one, reaper } : one);
+    tell(planLine('c', '/private/other'));
+    await until('it has its name', () => isNamed(child.pid));
+    for (const secret of [one.host?.secret, one.host?.number, one.since, '/private', 'cgroup.kill']) {
+      expect(line(child.pid)).not.toContain(String(secret));
+    }
+    // By the tools of this machine, with which an administrator looks for it.
+    for (const [tool, args] of [
+      ['ps', ['-C', NAME, '-o', 'pid=']],
+      ['pgrep', ['-f', NAME]],
+      ['pgrep', ['-x', 'mcp-server-pool']],
+    ] as const) {
+      const { error, stdout } = spawnSync(tool, args, { encoding: 'utf8' });
+      if (error === undefined) expect(stdout.split('\n').map((text) => text.trim())).toContain(String(child.pid));
+    }
+    child.stdin?.end('q\n');
+    await ended;
+  });
+
+  it('[GUARD-7] is nothing of its host when it starts the reaper', async () => {
+    const { program } = fakeReaper('setInterval(() => {}, 1_000)');
+    const one = { ...given(), reaper: program };
+    const { child } = guard(one);
+    child.stdin?.end();
+    const reaper = await until('the reaper runs', () =>
+      tagged(program.file).find(({ parent }) => parent === child.pid),
+    );
+    onTestFinished(() => killProcess(reaper));
+    const { host } = one;
+    await until('it has become its program', () => line(reaper.pid).includes('sweep'));
+    for (const secret of [host?.secret, host?.number, '/private']) expect(line(reaper.pid)).not.toContain(String(secret));
+  });
+
+  it.each(SHELLS)('[GUARD-7] [GUARD-1] a script that is cut off is not run: %s', async (shell) => {
+    const leader = await group();
+    const { program, calls } = fakeReaper();
+    const { file, args, input } = guardianStart(plan({ shell, reaper: program }), procIdentity)!;
+    for (const length of [0, 1, 200, input.indexOf('\n.\n')]) {
+      const child = spawn(file, args, { stdio: ['pipe', 'ignore', 'ignore'], env: {}, detached: true });
+      child.stdin.end(input.slice(0, length));
+      expect(await once(child, 'exit')).toEqual([1, null]);
+    }
+    expect([calls(), members(leader.pid)]).toEqual([undefined, 2]);
+  });
+
+  it('[GUARD-7] a path that would be read as several lines is left out', () => {
+    expect(planLine('l', '/x\nq')).toBe('');
+    expect(planLine('c', '/x y')).toBe('c /x y\n');
   });
 });
