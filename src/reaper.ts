@@ -36,7 +36,7 @@ function refuse(): never {
 function watch(): void {
   process.title = GUARDIAN_NAME;
   // Signals meant for the host must not end the guardian before the host.
-  for (const signal of ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const) process.on(signal, () => {});
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP'] as const) process.on(signal, () => {});
   /** pid → start time of the leaders of the groups to be killed. */
   const leaders = new Map<number, number>();
   const plan: string[] = [];

@@ -197,6 +197,8 @@ export const requirements = {
   'DEF-2': 'A removed server rejects its waiters, and later calls are UNKNOWN_SERVER.',
 
   'MEM-1': 'An ended server, and a caller that was served or gave up, are not kept in memory.',
+  'MEM-2':
+    'What is kept of the output of a server takes memory for its bytes, however small the chunks: an incomplete line, the tail of stderr, stderr for a drop-in.',
 
   // The end
   'END-1': 'A graceful shutdown rejects waiting callers, lets requests finish, closes leases, and proves each death.',

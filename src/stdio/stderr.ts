@@ -1,6 +1,7 @@
 import type { IOType } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
-import { PassThrough, type Readable, type Stream, type Writable } from 'node:stream';
+import { PassThrough, type Readable, type Stream, type TransformCallback, type Writable } from 'node:stream';
+import { ByteList } from '../runtime/byte-list.js';
 
 /** Where the stderr of a server goes: the values of `child_process.spawn` and of the SDK's transport. */
 export type StderrOption = IOType | Stream | number;
@@ -8,9 +9,42 @@ export type StderrOption = IOType | Stream | number;
 /** Bytes that are kept until the host begins to read. */
 const KEPT_UNREAD = 1_048_576;
 
+/**
+ * The stream from which the host reads. What comes before that is kept aside: a stream keeps every chunk as it came, and a
+ * server that writes single bytes would cost a hundred times their number.
+ */
+class StderrPipe extends PassThrough {
+  readonly #kept = new ByteList();
+  #isRead = false;
+
+  /** Keeps a chunk, or drops it when there is no more room. False when the host reads: then the chunk is to be written. */
+  keep(chunk: Buffer): boolean {
+    if (this.#isRead) return false;
+    if (this.#kept.size + chunk.length <= KEPT_UNREAD) this.#kept.push(chunk);
+    return true;
+  }
+
+  /** Called for the first time when the host begins to read. */
+  override _read(size: number): void {
+    this.#isRead = true;
+    this.#giveOut();
+    super._read(size);
+  }
+
+  /** The server has ended, perhaps before the host has read anything. */
+  override _flush(done: TransformCallback): void {
+    this.#giveOut();
+    done();
+  }
+
+  #giveOut(): void {
+    if (this.#kept.size > 0) this.push(this.#kept.take());
+  }
+}
+
 /** The stream from which the host reads with `stderr: 'pipe'`; null for all other values. */
 export function stderrPipe(option: StderrOption | undefined): PassThrough | null {
-  return option === 'pipe' || option === 'overlapped' ? new PassThrough({ readableHighWaterMark: KEPT_UNREAD }) : null;
+  return option === 'pipe' || option === 'overlapped' ? new StderrPipe() : null;
 }
 
 /** The stream that gets the bytes of stderr. */
@@ -55,17 +89,11 @@ export function forwardStderr(source: Readable | undefined, { stream, ends }: St
     return;
   }
   source.on('data', (chunk: Buffer) => {
-    if (stream.destroyed || stream.writableEnded || (stream.writableNeedDrain && isUnread(stream))) return;
-    const hasRoom = writeQuietly(stream, chunk, () => source.isPaused() && source.resume());
-    if (!hasRoom && !isUnread(stream)) source.pause();
+    if (stream.destroyed || stream.writableEnded || (stream instanceof StderrPipe && stream.keep(chunk))) return;
+    if (!writeQuietly(stream, chunk, () => source.isPaused() && source.resume())) source.pause();
   });
   // `close`, since a source that is destroyed emits no `end`: a helper of the server may hold its other side open.
   if (ends) source.once('close', () => stream.end());
-}
-
-/** Whether the host has not begun to read. */
-function isUnread(stream: Writable): boolean {
-  return stream instanceof PassThrough && stream.readableFlowing === null;
 }
 
 const ignore = () => {};

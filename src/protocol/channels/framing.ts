@@ -1,4 +1,5 @@
 import { isAscii } from 'node:buffer';
+import { ByteList } from '../../runtime/byte-list.js';
 import { isMessage, type JsonRpcMessage } from '../json-rpc.js';
 
 const NEWLINE = 10;
@@ -13,15 +14,14 @@ export interface FrameCallbacks {
 }
 
 /**
- * Cuts a stream into messages, one for each line. The cost is linear in the size of a message: the parts of a line are kept
- * as they came, and joined once, when the line is complete.
+ * Cuts a stream into messages, one for each line. Cost and memory are linear in the size of a message, however the stream
+ * is cut: the parts of a line are joined when the line is complete, small ones before.
  */
 export class MessageReader {
   readonly #limit: number;
   readonly #callbacks: FrameCallbacks;
-  /** The parts of a line that is not complete yet. */
-  #parts: Buffer[] = [];
-  #held = 0;
+  /** A line that is not complete yet. */
+  readonly #held = new ByteList();
   #stopped = false;
 
   constructor(limit: number, callbacks: FrameCallbacks) {
@@ -34,14 +34,11 @@ export class MessageReader {
     const last = chunk.lastIndexOf(NEWLINE);
     if (last === -1) return this.#hold(chunk);
     let start = 0;
-    if (this.#held > 0) {
+    if (this.#held.size > 0) {
       const first = chunk.indexOf(NEWLINE);
       this.#hold(chunk.subarray(0, first));
       if (this.#stopped) return;
-      const line = Buffer.concat(this.#parts, this.#held);
-      this.#parts = [];
-      this.#held = 0;
-      this.#read(decoded(line));
+      this.#read(decoded(this.#held.take()));
       start = first + 1;
     }
     // In UTF-8 no part of a longer character is a newline byte, so whole lines can be decoded together.
@@ -50,14 +47,13 @@ export class MessageReader {
   }
 
   #hold(part: Buffer): void {
-    this.#parts.push(part);
-    this.#held += part.length;
-    if (this.#held > this.#limit) this.#overflow(this.#held);
+    this.#held.push(part);
+    if (this.#held.size > this.#limit) this.#overflow(this.#held.size);
   }
 
   #overflow(bytes: number): void {
     this.#stopped = true;
-    this.#parts = [];
+    this.#held.clear();
     this.#callbacks.onTooLarge(bytes);
   }
 

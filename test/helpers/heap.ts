@@ -1,0 +1,23 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+/** Bytes in use, of objects and of buffers, after all garbage was collected. */
+export function memoryInUse(): number {
+  // Twice, because what a finalizer holds is free only after the first.
+  collect();
+  collect();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+/** How much more memory is in use after `task`, while what it returns is alive. */
+export function memoryOf(task: () => unknown): number {
+  const before = memoryInUse();
+  const kept = task();
+  const after = memoryInUse();
+  // So that it lives until here.
+  return kept === undefined ? Number.NaN : after - before;
+}
