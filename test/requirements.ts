@@ -41,6 +41,11 @@ export const requirements = {
   'PROOF-4':
     'What is not provably ours delays no proof and holds no slot; what is ours and may not be signalled is reported as such.',
 
+  'REUSE-1':
+    'A process that gets the number of another one while that is moved into a cgroup is moved back, before anything in the cgroup is killed, also if the host dies meanwhile.',
+  'REUSE-2':
+    'A process or a group is signalled only if it is read again right before, with the identity that the scan has shown.',
+
   // Registry
   'REG-1': 'The registry finds its entries by id, name and pid; an id is never given to two entries.',
   'REG-2': 'The consistency check finds and removes a dead entry.',

@@ -83,7 +83,7 @@ const STARTED = 100;
  * was moved to another cgroup since the probe, or the server left: then the next start probes again.
  */
 export function checkJoined(cgroup: InstanceCgroup, { pid, startTime }: ProcessIdentity, now = uptime()): void {
-  if (now * TICKS_PER_SECOND - startTime < STARTED || cgroup.pids().has(pid)) return;
+  if (now * TICKS_PER_SECOND - startTime < STARTED || !cgroup.isOurs || cgroup.pids().has(pid)) return;
   forgetCgroups();
   noteMissingCgroup('a server was not in the cgroup that was made for it: it left it, or could not join');
 }

@@ -63,6 +63,12 @@ export function killCgroup(folder: string): void {
 }
 
 /**
+ * The end of the name of an empty cgroup beside that of an instance: while it is there, a stranger may be in that of the
+ * instance. The file system keeps this, because it has to outlive the host.
+ */
+export const JOINING = '.joining';
+
+/**
  * Removes the cgroup and all below it, innermost first. False when a process lives there, or a folder may not be
  * removed.
  */
@@ -86,15 +92,21 @@ function removeFolder(folder: string): void {
 
 /** All cgroups below, parents before their children. */
 function cgroupsBelow(folder: string): string[] {
-  const below: string[] = [];
+  return cgroupsIn(folder).flatMap((cgroup) => [cgroup, ...cgroupsBelow(cgroup)]);
+}
+
+const isSign = (name: string) => name.endsWith(JOINING);
+
+/** The cgroups directly below. */
+export function cgroupsIn(folder: string): string[] {
   try {
-    for (const entry of readdirSync(folder, { withFileTypes: true })) {
-      if (!entry.isDirectory()) continue;
-      const cgroup = join(folder, entry.name);
-      below.push(cgroup, ...cgroupsBelow(cgroup));
-    }
+    const entries = readdirSync(folder, { withFileTypes: true });
+    const names = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    // These first, since the last is removed first: as long as the cgroup of an instance is there, it needs its sign.
+    const ordered = [...names.filter(isSign), ...names.filter((name) => !isSign(name))];
+    return ordered.map((name) => join(folder, name));
   } catch (error) {
     if (!NOTHING_THERE.includes(errnoOf(error) ?? '')) throw error;
+    return [];
   }
-  return below;
 }

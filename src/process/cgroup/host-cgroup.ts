@@ -3,7 +3,9 @@ import { basename, isAbsolute, join, normalize } from 'node:path';
 import type { CgroupLimits } from '../../config/containment-options.js';
 import { errnoOf } from '../../errors.js';
 import type { HostMark } from '../marks/marker.js';
-import { killCgroup, removeCgroup } from './cgroup-files.js';
+import type { ProcessTable } from '../process-table.js';
+import { moveStrangersOut } from './adoption.js';
+import { cgroupPids, cgroupsIn, JOINING, killCgroup, removeCgroup } from './cgroup-files.js';
 import { enableController, limitFiles, setLimit } from './cgroup-limits.js';
 import { InstanceCgroup } from './instance-cgroup.js';
 
@@ -100,9 +102,34 @@ export function onHostCgroup(listener: (folder: string) => void): () => void {
   return () => void listeners.delete(listener);
 }
 
-/** Kills every server of a host by one write, from any process that has the permission. */
+/** Kills every server of a host, from any process that has the permission. */
 export function killHostCgroup(folder: string, mark: Pick<HostMark, 'id'>): void {
-  if (isCgroupOf(folder, mark)) killCgroup(folder);
+  for (const cgroup of ownPartsOf(folder, mark)) killCgroup(cgroup);
+}
+
+/** The processes of a dead host in its cgroup, as far as it is sure that they are its own. */
+export function hostCgroupPids(folder: string, mark: Pick<HostMark, 'id'>): number[] {
+  return ownPartsOf(folder, mark).flatMap((cgroup) => [...cgroupPids(cgroup)]);
+}
+
+/** Moves strangers out of the cgroup of a dead host: it had died while it moved a server in. */
+export async function freeStrangers(folder: string, mark: Pick<HostMark, 'id'>, table: ProcessTable): Promise<void> {
+  if (!isCgroupOf(folder, mark)) return;
+  for (const cgroup of joiningIn(folder)) await moveStrangersOut(cgroup, table, (rows) => [...rows.values()]);
+}
+
+/** The whole cgroup of a host, or those of its instances in which no stranger can be. Empty for any other folder. */
+function ownPartsOf(folder: string, mark: Pick<HostMark, 'id'>): string[] {
+  if (!isCgroupOf(folder, mark)) return [];
+  const joining = new Set(joiningIn(folder));
+  if (joining.size === 0) return [folder];
+  return cgroupsIn(folder).filter((cgroup) => !cgroup.endsWith(JOINING) && !joining.has(cgroup));
+}
+
+/** The cgroups of instances that were moving in when their host died. */
+function joiningIn(folder: string): string[] {
+  const flags = cgroupsIn(folder).filter((cgroup) => cgroup.endsWith(JOINING));
+  return flags.map((flag) => flag.slice(0, -JOINING.length));
 }
 
 /** Removes the cgroup of a dead host. False while a process lives in it. */

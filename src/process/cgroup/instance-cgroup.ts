@@ -1,10 +1,15 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { noteProblem } from '../containment-problems.js';
 import type { KernelVerdict } from '../launcher.js';
 import { type Fragment, refusal } from '../wrapper.js';
-import { cgroupCount, cgroupPids, isPopulated, killCgroup, removeCgroup } from './cgroup-files.js';
+import { Adoption, type AdoptionParts } from './adoption.js';
+import { cgroupCount, cgroupPids, isPopulated, JOINING, killCgroup, removeCgroup } from './cgroup-files.js';
+
+/** How often removing a cgroup is tried after a join; ms between two tries. A killed process leaves it a moment later. */
+const REMOVALS = 20;
+const REMOVAL_PAUSE = 10;
 
 /**
  * The cgroup of one instance. All descendants of its leader are in it, and leave it only with write permission to
@@ -13,6 +18,10 @@ import { cgroupCount, cgroupPids, isPopulated, killCgroup, removeCgroup } from '
 export class InstanceCgroup {
   readonly folder: string;
   readonly #removed: () => void;
+  /** Whether only processes of the server are in it. If not, nothing in it is killed or counted by it. */
+  #isOurs = true;
+  #isJoining = false;
+  #removeAfterJoin = false;
 
   /** @param removed called when its folder was removed */
   constructor(folder: string, removed: () => void) {
@@ -29,46 +38,51 @@ export class InstanceCgroup {
   }
 
   /**
-   * Moves in a server that already runs, and the children that it has forked meanwhile. The server does not wait for
-   * it.
-   * @param hasExited true once the pid may belong to another process
-   * @throws with the errno when the kernel refuses, or when the server has ended
+   * Moves in a server that already runs. The server does not wait for it. Until it is in, its cgroup is of no use.
+   * @returns whether it is in, and no other process
+   * @throws with the errno when the kernel refuses
    */
-  async adopt(leader: number, hasExited: () => boolean): Promise<void> {
-    const procs = await open(`${this.folder}/cgroup.procs`, 'w');
+  async adopt(parts: Omit<AdoptionParts, 'folder'>): Promise<boolean> {
+    const { folder } = this;
+    mkdirSync(folder + JOINING);
+    this.#isOurs = false;
+    this.#isJoining = true;
     try {
-      // The file is open already, so that the pid cannot change its owner between this check and the write.
-      if (hasExited()) throw new Error('it has ended');
-      await procs.write(String(leader));
-      await this.#adoptChildren((pid) => procs.write(String(pid)));
+      this.#isOurs = await new Adoption({ ...parts, folder }).run();
+      if (this.#isOurs) removeCgroup(folder + JOINING);
+      return this.#isOurs;
     } finally {
-      await procs.close();
+      this.#isJoining = false;
+      if (this.#removeAfterJoin) await this.#removeLater();
     }
   }
 
-  async #adoptChildren(take: (pid: number) => Promise<unknown>): Promise<void> {
-    // A process in the cgroup forks into it. What was forked before is a child of a process that is in the cgroup now.
-    const met = this.pids();
-    for (const pid of met) {
-      for (const child of childrenOf(pid)) {
-        if (met.has(child)) continue;
-        await take(child);
-        met.add(child);
-      }
+  /** The server ended while it was moved in: what has come in after that ends, too. */
+  async #removeLater(): Promise<void> {
+    this.kill();
+    for (let tries = 0; tries < REMOVALS && this.isPopulated(); tries++) {
+      await pause(REMOVAL_PAUSE, undefined, { ref: false });
     }
+    this.remove();
+  }
+
+  /** Whether only processes of the server are in it; false while a server is moved in. */
+  get isOurs(): boolean {
+    return this.#isOurs;
   }
 
   /** The living processes in it and below it. */
   pids(): Set<number> {
-    return cgroupPids(this.folder);
+    return this.#isOurs ? cgroupPids(this.folder) : new Set();
   }
 
   isPopulated(): boolean {
-    return isPopulated(this.folder);
+    return this.#isOurs && isPopulated(this.folder);
   }
 
   /** Never throws: it is one of several ways to kill, and the proof comes later. */
   kill(): void {
+    if (!this.#isOurs) return;
     try {
       killCgroup(this.folder);
     } catch {
@@ -92,9 +106,11 @@ export class InstanceCgroup {
     return (cgroupCount(this.folder, file, key) ?? 0) > 0;
   }
 
-  /** Call it when the cgroup is empty. False when it could not be removed. */
+  /** Call it when the cgroup is empty. False when it could not be removed, or is removed later, after a join. */
   remove(): boolean {
-    const removed = removeCgroup(this.folder);
+    const removed = removeCgroup(this.folder) && removeCgroup(this.folder + JOINING);
+    this.#removeAfterJoin = this.#isJoining && !removed;
+    if (this.#removeAfterJoin) return false;
     if (removed) this.#removed();
     else {
       noteProblem({
@@ -104,17 +120,6 @@ export class InstanceCgroup {
       });
     }
     return removed;
-  }
-}
-
-/** An empty array where the kernel does not show children (CONFIG_PROC_CHILDREN). */
-function childrenOf(pid: number): number[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
-      readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1').split(' ').map(Number).filter(Boolean),
-    );
-  } catch {
-    return [];
   }
 }
 

@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../../errors.js';
-import { cgroupPids } from '../cgroup/cgroup-files.js';
-import { isCgroupOf, killHostCgroup, removeHostCgroup } from '../cgroup/host-cgroup.js';
+import { freeStrangers, hostCgroupPids, isCgroupOf, killHostCgroup, removeHostCgroup } from '../cgroup/host-cgroup.js';
 import { noteProblem } from '../containment-problems.js';
 import { type HostMark, hostMark, type MarkedHost, outerHosts } from '../marks/marker.js';
 import { type SweepOptions, type SweepReport, sweep } from '../marks/sweep.js';
@@ -75,8 +74,7 @@ export async function reapHost(
   const inCgroups: ProcessRow[] = [];
   for (const folder of cgroups) {
     attempt(() => {
-      if (!isCgroupOf(folder, mark)) return;
-      const rows = [...cgroupPids(folder)].map((pid) => table.read(pid));
+      const rows = hostCgroupPids(folder, mark).map((pid) => table.read(pid));
       inCgroups.push(...rows.filter((row) => row !== undefined));
       killHostCgroup(folder, mark);
     });
@@ -84,6 +82,7 @@ export async function reapHost(
   const report = await sweep({ host: mark }, platform, { ...options, since: startTime });
   // A killed process leaves its cgroup a moment after its death.
   for (const folder of cgroups) {
+    await freeStrangers(folder, mark, table).catch(() => {});
     for (let tries = 0; tries < REMOVALS && isThere(folder, mark); tries++) {
       if (removeHostCgroup(folder, mark)) break;
       await pause(REMOVAL_PAUSE, undefined, { ref: options.hold === true });

@@ -1,3 +1,4 @@
+import { JOINING } from '../cgroup/cgroup-files.js';
 import type { ShellIdentity } from '../platform.js';
 import type { ProcessIdentity } from '../process-table.js';
 import { PLAN_VARIABLE } from './guardian-plan.js';
@@ -23,7 +24,7 @@ export const GUARDIAN_BOOT = `${IGNORED}; line= script=; while IFS= read -r line
  * line for each thing to know and each change, end of file when the host is dead, whatever the cause. `$1` and `$2`: the
  * executable that runs the reaper, and the reaper's file.
  *
- * It ignores signals that are meant for the host's terminal or group, because it must not end before the host. `sweep`
+ * A cgroup into which the host was moving a server may hold a stranger, so it is left to the reaper. It ignores signals that are meant for the host's terminal or group, because it must not end before the host. `sweep`
  * is the fallback for a reaper that cannot run, because its program was removed while the host ran. It is slow, because
  * a shell reads byte by byte, and uses the rlimit mark alone, because a shell can only read text. Everybody can give
  * themselves that mark, so root takes it from its own processes alone (`mine`). It is a trap, because dash exits where it
@@ -49,7 +50,17 @@ while read -r word text; do
   case $word in [mslc]) plan="$plan$word $text
 " ;; esac
 done
-for folder do echo 1 >"$folder/cgroup.kill"; done
+set +f
+for folder do
+  joining=
+  for each in "$folder"/*${JOINING}; do [ -d "$each" ] && joining=1; done
+  if [ -z "$joining" ]; then
+    echo 1 >"$folder/cgroup.kill"
+  else
+    for each in "$folder"/[0-9]*; do [ -d "\${each%${JOINING}}${JOINING}" ] || echo 1 >"$each/cgroup.kill"; done
+  fi
+done
+set -f
 for one in $list; do
   leads "\${one%%:*}" "\${one#*:}" && kill -9 "-\${one%%:*}"
 done

@@ -16,8 +16,9 @@ import type {
   ServerProcess,
   StartRefusal,
 } from '../launcher.js';
+import { environmentMatches } from '../marks/marker.js';
 import type { Platform } from '../platform.js';
-import { identify, type ProcessTable } from '../process-table.js';
+import { identify, type ProcessRow, type ProcessTable } from '../process-table.js';
 import type { EndMode, Graces, TerminationReport, TreePlan } from '../termination-report.js';
 import { LocalTree } from '../tree/local-tree.js';
 import { wrapperRefusal } from '../wrapper.js';
@@ -114,7 +115,7 @@ class LocalProcess implements ServerProcess {
     this.#listen(handlers);
     if (pid !== undefined && this.#tree === undefined) this.#refuseUnknown();
     this.#joined = !this.#start.joinsLater;
-    if (this.#start.joinsLater) void this.#joinCgroup();
+    if (this.#start.joinsLater) void this.#joinCgroup(platform);
     if (this.#tree) killAtExit(this.#lastResort);
     if (this.identity) watch.started(this.identity);
     // A pool does not keep its host alive; pending calls do that by a KeepAlive.
@@ -171,15 +172,15 @@ class LocalProcess implements ServerProcess {
   }
 
   /** Moves the tree into its cgroup, unless the server has ended before. */
-  async #joinCgroup(): Promise<void> {
-    const { cgroup } = this.#start;
-    const { pid } = this;
-    if (cgroup === undefined || pid === undefined) return;
-    // The pid cannot be reused before Node has reported the exit.
+  async #joinCgroup({ table, marks }: Platform): Promise<void> {
+    const { cgroup, mark } = this.#start;
+    const leader = this.identity;
+    if (cgroup === undefined || leader === undefined) return;
     const hasExited = () => this.#child.exitCode !== null || this.#child.signalCode !== null;
+    const isMarked = ({ pid }: ProcessRow) => mark !== undefined && environmentMatches(marks?.(pid)?.marks ?? [], mark);
     try {
-      await cgroup.adopt(pid, hasExited);
-      this.#joined = true;
+      this.#joined = await cgroup.adopt({ leader, hasExited, table, isMarked });
+      if (!this.#joined) noteMissingCgroup('another process got the number of a server, and stayed in its cgroup');
     } catch (error) {
       if (!hasExited())
         noteMissingCgroup(`a server could not be taken into its cgroup (${errnoOf(error) ?? 'unknown'})`);

@@ -65,8 +65,9 @@ export class LocalTree {
       const report = this.#withKills(await endTree(this.#target(), graces, mode, signal), started);
       if (report.survivors.length === 0) {
         // A process that is not visible may still live: /proc mounted with hidepid hides processes that are not
-        // dumpable. As long as Node has not reported the exit, the pid belongs to our leader. If the group is empty,
-        // the signal has no effect.
+        // dumpable. As long as its exit was not reported, the pid belongs to our leader. If the group is empty, the
+        // signal has no effect.
+        if (!this.#exited) await reported();
         if (!this.#exited) platform.signalGroup(leader.pid, 'SIGKILL');
         onDead();
       }
@@ -181,6 +182,14 @@ export class LocalTree {
     const steps = all.filter(({ step }, index) => step !== all[index - 1]?.step);
     return { ...report, steps, endedBy: steps.at(-1)?.step ?? report.endedBy };
   }
+}
+
+/**
+ * libuv collects all children that have ended, and then reports one after the other: in between a pid may be free already.
+ * After a turn of the event loop all that it has collected are reported, and it collects none before the next.
+ */
+function reported(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
 }
 
 function searchOf({ leader, start: { mark }, platform: { table, marks } }: LocalTreeParts): MarkSearch | undefined {

@@ -7,16 +7,30 @@ import type { ProcessSet } from './process-set.js';
 /** Without an init: how long parents may take to collect their killed children, ms. */
 const COLLECT_GRACE = 300;
 
-/** Signals all members, and no other process. */
+/**
+ * Signals all members, and no other process. Each is read again right before its signal: the scan that has shown it took
+ * time, and after a kill some rows are older than the scan.
+ */
 export function signalTree(
   platform: Platform,
   tree: ProcessSet,
   members: readonly ProcessRow[],
   signal: NodeJS.Signals,
 ): void {
-  const { groups, pids } = targetsOf(tree, members);
-  for (const group of groups) platform.signalGroup(group, signal);
-  for (const pid of pids) platform.signalProcess(pid, signal);
+  const groups = tree.groupsOf(members);
+  const signalled = new Set<number>();
+  for (const row of members) {
+    const { pid, group } = row;
+    const byGroup = groups.has(group);
+    if (byGroup && signalled.has(group)) continue;
+    const now = platform.table.read(pid);
+    if (now?.startTime !== row.startTime) continue;
+    // The number of a group is not given again while a member is there. A member may have left for a group of its own.
+    if (!byGroup) platform.signalProcess(pid, signal);
+    else if (now.group === group) platform.signalGroup(group, signal);
+    else continue;
+    signalled.add(group);
+  }
 }
 
 /** The groups that belong to the server, and the pids of the members that are in other groups. */
@@ -58,7 +72,7 @@ export async function signalFromLeaves(
     if (waiting.length === 0 || performance.now() >= end || hurried()) return;
     const parents = new Set([...table.scan().values()].map(({ parent }) => parent));
     for (const row of waiting) {
-      if (parents.has(row.pid)) continue;
+      if (parents.has(row.pid) || table.read(row.pid)?.startTime !== row.startTime) continue;
       signalProcess(row.pid, signal);
       signalled.add(identity(row));
     }
