@@ -17,6 +17,12 @@ import { until } from '../helpers/until.js';
 // A server is moved into its cgroup by its number, and the kernel looks that up late. Here the number belongs to a
 // stranger by then: in a pid namespace of one's own, /proc/sys/kernel/ns_last_pid says which number comes next.
 
+/** The number that a process has in its own namespace. */
+function innerPid(pid: number): number {
+  const [, numbers = ''] = /^NSpid:(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? [];
+  return Number(numbers.trim().split(/\s+/).at(-1));
+}
+
 const POSSIBLE = isRoot && hasCgroups && canSetPids();
 
 /**
@@ -57,7 +63,7 @@ const host = (tag: string, script: string, victim: 'leader' | 'child', meanwhile
       // What it forks later is in its cgroup from the beginning, and need not be moved.
       else while (moves === 1 && readFileSync(children, 'utf8') === '') await pause(1);
       const written = isIt ? writeSync(handle.fd, text) : await write(text);
-      if (isIt) { ${meanwhile} }
+      if (isIt) { writeSync(1, stranger + '\\n'); ${meanwhile} }
       return written;
     };
     return handle;
@@ -78,7 +84,8 @@ const host = (tag: string, script: string, victim: 'leader' | 'child', meanwhile
   console.log(JSON.stringify({ moves, isThere, cgroup: isThere ? readFileSync('/proc/' + stranger + '/cgroup', 'utf8') : '' }));
   process.exit();`;
 
-const CHILD = 'sleep 50 & wait; cat >/dev/null';
+/** It forks no more after that: its next child would get the number. */
+const CHILD = 'sleep 50 & wait; exec cat >/dev/null';
 
 describe.runIf(POSSIBLE)(
   'a stranger with the number of a process that is moved (needs root and a pid namespace)',
@@ -93,7 +100,7 @@ describe.runIf(POSSIBLE)(
       const { result } = startHost(host(tag, script, victim, '', more), { before: within(':') });
       const { stdout, stderr } = await result;
       expect(stderr).toBe('');
-      const { moves, isThere, cgroup: path } = JSON.parse(stdout);
+      const { moves, isThere, cgroup: path } = JSON.parse(stdout.split('\n')[1] ?? '');
       expect(isThere).toBe(true);
       expect(moves).toBeGreaterThanOrEqual(victim === 'leader' ? 1 : 2);
       expect(path).not.toContain('mcp-server-pool-');
@@ -107,7 +114,8 @@ describe.runIf(POSSIBLE)(
       const child = startHost(host(tag, CHILD, 'child', meanwhile, ''), {
         before: within('sleep 20'),
       });
-      const stranger = await until('it runs', () => tagged(tag)[0]);
+      const number = await until('it is in there', () => Number(child.stdout()));
+      const stranger = await until('it runs', () => tagged(tag).find(({ pid }) => innerPid(pid) === number));
       const path = () => readFileSync(`/proc/${stranger.pid}/cgroup`, 'utf8');
       // The reaper moves it out when all of the host is dead.
       await until('it is moved out', () => !isLiving(stranger.pid) || !path().includes('mcp-server-pool-'));
