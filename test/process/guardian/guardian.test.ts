@@ -295,7 +295,8 @@ describe('what everybody may read of a guardian', () => {
     onTestFinished(() => killProcess(reaper));
     const { host } = one;
     await until('it has become its program', () => line(reaper.pid).includes('sweep'));
-    for (const secret of [host?.secret, host?.number, '/private']) expect(line(reaper.pid)).not.toContain(String(secret));
+    for (const secret of [host?.secret, host?.number, '/private'])
+      expect(line(reaper.pid)).not.toContain(String(secret));
   });
 
   it.each(SHELLS)('[GUARD-7] [GUARD-1] a script that is cut off is not run: %s', async (shell) => {
