@@ -5,7 +5,7 @@ setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
 /** Bytes in use, of objects and of buffers, after all garbage was collected. */
-export function memoryInUse(): number {
+function memoryInUse(): number {
   // Twice, because what a finalizer holds is free only after the first.
   collect();
   collect();
