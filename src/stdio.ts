@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import type { PassThrough, Stream } from 'node:stream';
 import { inspect } from 'node:util';
 import { INHERITED, resolveEnvironment } from './config/environment.js';
+import { isPlaceholder } from './config/mistakes.js';
 import { type CleanupReport, type JsonRpcMessage, MCPServerPool, PoolError, type PooledTransport } from './index.js';
 import { KeepAlive } from './runtime/keep-alive.js';
 import { type Inspect, shown } from './runtime/shown.js';
@@ -218,16 +219,19 @@ const MOST_MESSAGE_MB = 511;
 function definitionOf({ command, args, env, cwd, ...more }: StdioServerParameters) {
   const { maxBufferSize, maxMessageMB, eofGrace, termGrace } = more;
   const bufferMB = maxBufferSize === undefined ? undefined : Math.min(maxBufferSize / MB, MOST_MESSAGE_MB);
+  const variables = Object.entries(env ?? {})
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]): [string, string] => [name, String(value)]);
+  const all = Array.isArray(args) ? args.map(String) : args;
+  const isLiteral = [...(Array.isArray(all) ? all : []), ...variables.map(([, value]) => value)].some(isPlaceholder);
   return {
     command,
     // As Node does: each argument and variable becomes a string, and a variable that is undefined is left out. Any other
     // value of `args` is refused by the pool.
-    args: Array.isArray(args) ? args.map(String) : args,
-    env: Object.fromEntries(
-      Object.entries(env ?? {})
-        .filter(([, value]) => value !== undefined)
-        .map(([name, value]) => [name, String(value)]),
-    ),
+    args: all,
+    env: Object.fromEntries(variables),
+    // As the SDK does. Only where it matters: a pool of another version may not know the option.
+    ...(isLiteral ? { placeholders: 'literal' as const } : {}),
     cwd: cwd === '' ? undefined : cwd,
     maxMessageMB: maxMessageMB ?? bufferMB,
     eofGrace,

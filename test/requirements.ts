@@ -132,6 +132,15 @@ export const requirements = {
     'The error of a call that waited has the frames of its caller, and nothing is kept for that while it waits.',
   'SHOW-5': 'The classes of the built package have the names under which they are exported.',
 
+  'HINT-1': 'A mistake in options that hosts make again and again gets the hint that helps.',
+  'HINT-2':
+    'The error about a command or a folder that is not found says what is wrong with it, and shows no argument.',
+  'RULE-1':
+    'Defaults are checked when the pool is made; those that do not fit a server give way to what it sets, the drop-in included.',
+  'RULE-2': 'maxInstances: Infinity is no cap of its own, wherever it is written.',
+  'RULE-3': 'The minimum of all servers is checked by every call that changes it.',
+  'RULE-4': 'maxWaiting counts callers that wait for a release, and no caller for which a slot can be made free.',
+
   // Events and states
   'EVENT-1': 'A listener that throws or rejects breaks nothing; its error is emitted as listener:error.',
   'EVENT-2': 'Listeners are added, called once and removed as with eventemitter3.',

@@ -101,6 +101,13 @@ export function oneOf<const T extends string>(fallback: T, ...words: readonly T[
   };
 }
 
+/** `type` of a definition. */
+export function stdioType(): Field<'stdio'> {
+  const known = oneOf('stdio', 'stdio');
+  const remote = '; a remote server cannot be pooled: leave it out, or start a bridge (mcp-remote) as its command';
+  return { ...known, check: (value) => known.check(value)?.concat(remote) };
+}
+
 /** The string may become an argument of exec or a path: it must not be empty, and a NUL would cut it off. */
 function stringProblem(value: unknown): string | undefined {
   if (typeof value !== 'string') return `a string, got ${describeValue(value)}`;
@@ -127,7 +134,10 @@ export const strings = (): Field<readonly string[]> => ({
   default: [],
   check(value) {
     const what = 'an array of strings without NUL characters';
-    if (!Array.isArray(value)) return `${what}, got ${describeValue(value)}`;
+    if (!Array.isArray(value)) {
+      const hint = typeof value === 'string' ? "; write one item for each, such as ['-y', 'some-server']" : '';
+      return `${what}, got ${describeValue(value)}${hint}`;
+    }
     const wrong = value.findIndex((item) => typeof item !== 'string' || item.includes('\0'));
     return wrong === -1 ? undefined : `${what}; item ${wrong} is not such a string`;
   },
@@ -137,19 +147,28 @@ export const strings = (): Field<readonly string[]> => ({
 export const stringMap = (): Field<Readonly<Record<string, string>>> => ({
   default: {},
   check(value) {
-    if (!isPlainObject(value)) return `an object of strings, got ${describeValue(value)}`;
+    if (value === process.env)
+      return 'an object of strings, not process.env, which holds all secrets of the host; name what the server needs in inheritEnv';
+    if (!isPlainObject(value)) return `an object of strings ({ NAME: 'value' }), got ${describeValue(value)}`;
     // The problem names the variable, never the value, nor what follows '=' in a wrong name: that may be secret.
     for (const [key, item] of Object.entries(value)) {
       if (key === '' || /[=\0]/.test(key)) {
         return `an object of strings; the name '${key.replace(/=.*/s, '=…')}' is empty, or contains '=' or NUL`;
       }
       if (typeof item !== 'string' || item.includes('\0')) {
-        return `an object of strings; the entry '${key}' is not a string without NUL characters`;
+        return `an object of strings; the entry '${key}' is not a string without NUL characters${hintForEntry(item)}`;
       }
     }
     return undefined;
   },
 });
+
+/** What to do about a value of a variable. It names the type alone: the value may be secret. */
+function hintForEntry(item: unknown): string {
+  if (item === undefined || item === null) return ', but not set at all: leave it out, or set it where it comes from';
+  const type = typeof item;
+  return type === 'number' || type === 'boolean' ? `, but a ${type}: write it as a string` : '';
+}
 
 /** True or false. */
 export const flag = (fallback: boolean): Field<boolean> => ({

@@ -18,6 +18,7 @@ import {
   plainObject,
   type Resolved,
   requiredString,
+  stdioType,
   stringMap,
   strings,
 } from './fields.js';
@@ -74,7 +75,10 @@ export const policyFields = {
    */
   era: oneOf('legacy', 'legacy', 'modern', 'auto'),
   ...handshakeFields,
-  /** Most process trees of this server at once; `Infinity`: no cap. Default: 3, or the caps of `limits` if they are lower. */
+  /**
+   * Most process trees of this server at once; `Infinity`: no cap but those of `limits`. Default: 3, or the caps of `limits` if
+   * they are lower.
+   */
   maxInstances: optional(count(DEFAULT_MAX_INSTANCES, 1, 'unlimited')),
   /** Idle instances that are kept ready, for calls without a tenant. Default: 0. */
   minIdle: count(0, 0),
@@ -159,7 +163,12 @@ export const definitionFields = {
   /** Working directory. A start fails with `CWD_NOT_FOUND` if it does not exist. Default: that of the host. */
   cwd: optionalString(),
   /** Transport, as in configuration files; only `stdio` (default) can be pooled. */
-  type: oneOf('stdio', 'stdio'),
+  type: stdioType(),
+  /**
+   * What is done with a value of `args` or `env` that is nothing but a placeholder (`${TOKEN}`), which is not replaced:
+   * `refuse` (default) or `literal`, which passes it as it is.
+   */
+  placeholders: oneOf('refuse', 'refuse', 'literal'),
   ...policyFields,
 };
 
@@ -209,7 +218,10 @@ export const poolFields = {
   defaults: nested(policyFields),
   /** How process trees are ended. */
   cleanup: nested(cleanupFields),
-  /** Most callers that wait at once; the next one is rejected with `QUEUE_FULL`. Default: 1,000. */
+  /**
+   * Most callers that wait for a release at once; the next one is rejected with `QUEUE_FULL`. One for which a tree starts, or
+   * ends to make room, does not count. Default: 1,000.
+   */
   maxWaiting: count(1_000, 0),
   /**
    * Deadline of `getServer()` for waiting, spawn and handshake together, in milliseconds; then `ACQUIRE_TIMEOUT`. Default:

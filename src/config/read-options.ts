@@ -15,14 +15,14 @@ export interface Problems {
  * one error can list everything; use the result only when no problem was found.
  *
  * @param path name of the object in error messages; empty for the options themselves
- * @param alsoKnown names that are read elsewhere, as suggestions for an unknown key
+ * @param hintFor what to write instead of a key that is not known: the end of the sentence
  */
 export function readOptions<F extends Fields>(
   fields: F,
   given: unknown,
   path: string,
   problems: Problems,
-  alsoKnown: readonly string[] = [],
+  hintFor: (key: string, known: readonly string[]) => string = didYouMean,
 ): Resolved<F> {
   const values: Record<string, unknown> = {};
   if (!isPlainObject(given)) {
@@ -33,7 +33,7 @@ export function readOptions<F extends Fields>(
   const prefix = path === '' ? '' : `${path}.`;
   for (const key of Object.keys(source)) {
     if (!Object.hasOwn(fields, key))
-      problems.wrong.push(unknownKey(prefix + key, key, [...Object.keys(fields), ...alsoKnown]));
+      problems.wrong.push(`${prefix}${key} is not a known option${hintFor(key, Object.keys(fields))}`);
   }
   for (const [key, field] of Object.entries(fields)) {
     const value = Object.hasOwn(source, key) ? source[key] : undefined;
@@ -77,7 +77,7 @@ export function reader<F extends Fields>(fields: F, what: string) {
   };
 }
 
-function unknownKey(path: string, key: string, known: readonly string[]): string {
+function didYouMean(key: string, known: readonly string[]): string {
   const [near] = nearest(key, known, 1);
-  return `${path} is not a known option${near === undefined ? '' : `; did you mean '${near}'?`}`;
+  return near === undefined ? '' : `; did you mean '${near}'?`;
 }

@@ -1,5 +1,5 @@
 import { readLabel } from '../config/arguments.js';
-import type { ResolvedPoolOptions, ServerDefinition } from '../config/options.js';
+import type { ResolvedDefinition, ResolvedPoolOptions, ServerDefinition } from '../config/options.js';
 import { resolveDefinition } from '../config/resolve-options.js';
 import { PoolError } from '../errors.js';
 import type { Clock } from '../runtime/clock.js';
@@ -66,7 +66,7 @@ export class ServerDirectory {
       const problem = `a server '${name}' is defined already; use updateServer() to change it`;
       throw new PoolError('INVALID_OPTIONS', problem, { name, problems: [problem] });
     }
-    const resolved = resolveDefinition(name, definition, options);
+    const resolved = resolveDefinition(name, definition, options, this.#definitions(name));
     operations.run(() => fleet.define(resolved));
   }
 
@@ -75,7 +75,7 @@ export class ServerDirectory {
     const entry = this.named(name, 'updateServer()');
     const { key } = entry.definition;
     const { breakers, clock, fleet, idleWatch, leases, operations, options, queue, replacement } = this.#deps;
-    const changed = resolveDefinition(name, definition, options);
+    const changed = resolveDefinition(name, definition, options, this.#definitions(name));
     await operations.run(() => {
       fleet.define(changed);
       // Failures of the old definition say nothing about the new one.
@@ -106,6 +106,11 @@ export class ServerDirectory {
 
   get #open(): OpenEntry[] {
     return [...this.#deps.fleet.entries.values()].filter(isOpen);
+  }
+
+  /** Those of all other servers. */
+  #definitions(name: string): ResolvedDefinition[] {
+    return this.#open.filter((entry) => entry.name !== name).map(({ definition }) => definition);
   }
 
   get #names(): string[] {

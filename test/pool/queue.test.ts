@@ -102,16 +102,16 @@ describe('waiting', () => {
     ]);
   });
 
-  it('[QUEUE-4] with maxWaiting: 0 nobody waits for others, and nothing ends for who may not wait', async () => {
+  it('[QUEUE-4] with maxWaiting: 0 no caller waits for a release, and nothing ends for one that is refused', async () => {
     const { pool, launcher } = setUp({
       servers: { a: { ...server, maxInstances: 1 }, b: { ...server, minIdle: 1 } },
       maxWaiting: 0,
     });
     await flush();
     (await pool.getServer('a', { tenant: 'alice' })).release();
+    const lease = await pool.getServer('a', { tenant: 'alice' });
     expect(await codeOf(pool.getServer('a', { tenant: 'bob' }))).toBe('QUEUE_FULL');
     expect(launcher.livingOf('a')).toHaveLength(1);
-    const lease = await pool.getServer('a', { tenant: 'alice' });
     const other = pool.getServer('b', { tenant: 'alice' });
     expect(await codeOf(pool.getServer('a', { tenant: 'alice' }))).toBe('QUEUE_FULL');
     expect((await other).name).toBe('b');

@@ -133,19 +133,26 @@ describe.each(['shared', 'exclusive', 'dedicated'] as const)('a server that is %
   it('[FAULT-3] may write messages of any shape: none is a fault, and later calls are answered', async () => {
     await assertWithin(
       fc.asyncProperty(fc.array(message, { minLength: 1, maxLength: 20 }), (messages) =>
-        run({ sharing, retryTools: 'annotated', clientCapabilities: { sampling: {} } }, async ({ pool, launcher }) => {
-          const lease = await pool.getServer('a');
-          const client = await RawClient.connect(lease.transport);
-          const server = launcher.last;
-          server.auto = { ...server.auto, answer: false };
-          for (const [name, asked] of CALLS) void client.request(name, asked);
-          await flush();
-          for (const one of messages) server.say(`${text(resolved(one, server))}\n`);
-          await flush();
-          server.auto = { ...server.auto, answer: true };
-          expect(await client.request('tools/call', { name: 'y' }, 'last')).toEqual({ echo: { name: 'y' } });
-          expect(server.alive).toBe(true);
-        }),
+        run(
+          {
+            sharing,
+            retryTools: sharing === 'dedicated' ? 'never' : 'annotated',
+            clientCapabilities: { sampling: {} },
+          },
+          async ({ pool, launcher }) => {
+            const lease = await pool.getServer('a');
+            const client = await RawClient.connect(lease.transport);
+            const server = launcher.last;
+            server.auto = { ...server.auto, answer: false };
+            for (const [name, asked] of CALLS) void client.request(name, asked);
+            await flush();
+            for (const one of messages) server.say(`${text(resolved(one, server))}\n`);
+            await flush();
+            server.auto = { ...server.auto, answer: true };
+            expect(await client.request('tools/call', { name: 'y' }, 'last')).toEqual({ echo: { name: 'y' } });
+            expect(server.alive).toBe(true);
+          },
+        ),
       ),
       propertyRuns(200),
     );

@@ -57,8 +57,10 @@ const VALUES: Readonly<Record<string, unknown>> = { command: 'node', onCrash: 'c
 function withOption(name: string, value: unknown): PoolOptions | SingleServerOptions {
   const [head = '', tail] = name.split('.');
   const option = tail === undefined ? { [head]: value } : { [head]: { [tail]: value } };
+  // It has an effect only there.
+  const sharing = name === 'maxSessions' ? { sharing: 'shared' } : {};
   const takesServers = name === 'servers' || name === 'defaults';
-  return { ...(takesServers ? {} : { command: 'node' }), ...option } as PoolOptions | SingleServerOptions;
+  return { ...(takesServers ? {} : { command: 'node' }), ...sharing, ...option } as PoolOptions | SingleServerOptions;
 }
 
 describe('README and reference', () => {
@@ -170,7 +172,7 @@ describe('README and reference', () => {
 
   it('names every event and every error code', () => {
     const events = [...read('src/pool/events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
-    const cleanupEvents = [...read('src/process/cleanup-queue.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
+    const cleanupEvents = [...read('src/process/cleanup-job.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
     const actualEvents = new Set([...events, ...cleanupEvents].map(([, event]) => event));
     const actualCodes = [...read('src/errors.ts').matchAll(/^ {2}\| '(\w+)'/gm)].map(([, code]) => code);
     expect(actualEvents.size).toBeGreaterThan(0);

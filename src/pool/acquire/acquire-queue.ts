@@ -70,6 +70,11 @@ export class AcquireQueue {
     return this.#servers.get(name)?.first;
   }
 
+  /** Slots of a server that come free and are claimed for callers. */
+  claimedOf(name: string): number {
+    return this.#servers.get(name)?.claimed ?? 0;
+  }
+
   /** Whether a limit of a server keeps one of its callers waiting. */
   isBlocked(name: string): boolean {
     for (const { next, isRefused, server } of this.#servers.get(name)?.classes ?? []) {

@@ -106,7 +106,7 @@ export class Matcher {
       if (!server || !waiter || !isOpen(server.entry)) return undefined;
       const { entry } = server;
       const start = this.#adoptableStart(entry, waiting.leaseClass);
-      const decision = this.#decide(entry, waiting, start !== undefined);
+      const decision = this.#decide(entry, waiting.server.claimed, start !== undefined);
       if (decision.action === 'adopt') {
         if (start) this.#fleet.adopt(start, waiting.leaseClass, waiter);
         continue;
@@ -166,13 +166,19 @@ export class Matcher {
     return undefined;
   }
 
-  #decide(entry: OpenEntry, waiting: WaitingClass, adoptable: boolean): Decision {
+  /** Whether a caller that comes now would get a slot without a release: there is room, or it comes free, or is made. */
+  hasRoomFor(entry: OpenEntry): boolean {
+    const decision = this.#decide(entry, this.#queue.claimedOf(entry.name), false);
+    return decision.action !== 'wait' || decision.for !== 'release';
+  }
+
+  #decide(entry: OpenEntry, claimed: number, adoptable: boolean): Decision {
     this.#situation.adoptable = adoptable;
     const { idleCount, slots } = this.#fleet;
     const server = this.#server;
     server.used = entry.used;
     server.limit = entry.definition.maxInstances;
-    server.ending = entry.ending.size - waiting.server.claimed;
+    server.ending = entry.ending.size - claimed;
     server.evictable = entry.idleCount > 0 || entry.surplus.size > 0;
     const pool = this.#pool;
     pool.used = slots.used;

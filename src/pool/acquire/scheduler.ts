@@ -112,11 +112,11 @@ export class Scheduler implements Operations, LeaseCallbacks {
     request: LeaseRequest,
     stack: string | undefined,
   ): Promise<Lease> {
-    const { fleet, leaseEvents, maxWaiting, queue } = this.#deps;
+    const { leaseEvents, matcher, maxWaiting, queue } = this.#deps;
     if (queue.uncovered >= maxWaiting) {
       // A caller with a start of its own does not wait for a release, so it does not count against `maxWaiting`.
       const hasSeat = leaseClass !== undefined && leaseClass.startingSeats > leaseClass.waiting;
-      if (!hasSeat && !entry.hasClean && !fleet.hasRoom(entry)) {
+      if (!hasSeat && !entry.hasClean && !matcher.hasRoomFor(entry)) {
         const error = queueFull(entry.name, maxWaiting);
         leaseEvents.rejected({ name: entry.name, tenant: request.tenant, owner: request.owner }, 0, error);
         throw error;

@@ -2,6 +2,7 @@ import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, resolve, sep } from 'node:path';
 import { errnoOf, messageOf, PoolError } from '../../errors.js';
 import type { LaunchSpec } from '../launcher.js';
+import { commandHint, pathHint, shownCommand } from './command-hints.js';
 
 type CommandRequest = Pick<LaunchSpec, 'name' | 'command' | 'cwd' | 'resolvedEnv'>;
 
@@ -24,7 +25,9 @@ export function resolveCommand(
   if (cwd !== undefined && !statOf(cwd)?.isDirectory()) {
     throw new PoolError(
       'CWD_NOT_FOUND',
-      `server '${name}': its cwd '${cwd}' is not a directory that can be reached; create it, or correct cwd in the definition`,
+      `server '${name}': its cwd '${cwd}' is not a directory that can be reached; ${
+        pathHint(cwd) ?? 'create it, or correct cwd in the definition'
+      }`,
       { name, errno: 'ENOENT' },
     );
   }
@@ -48,11 +51,13 @@ export function resolveCommand(
       { name, errno: 'EACCES' },
     );
   }
+  const hint = commandHint(command);
+  const shown = shownCommand(command);
   throw new PoolError(
     'COMMAND_NOT_FOUND',
     isPath
-      ? `server '${name}': there is no file '${places[0]}'; correct command in the definition`
-      : `server '${name}': '${command}' is in none of the ${folders.length} folders of its PATH; install it, give its absolute path as command, or set env.PATH`,
+      ? `server '${name}': there is no file '${hint ? shown : places[0]}'; ${hint ?? 'correct command in the definition'}`
+      : `server '${name}': '${shown}' is in none of the ${folders.length} folders of its PATH; ${hint ?? 'install it, give its absolute path as command, or set env.PATH'}`,
     { name, errno: 'ENOENT' },
   );
 }

@@ -1,0 +1,94 @@
+import { cleanupFields } from './call-options.js';
+import { cgroupLimitFields, markerFields, rlimitFields } from './containment-options.js';
+import type { Fields } from './fields.js';
+import { nearest } from './nearest.js';
+import { definitionFields, guardianFields, limitFields, policyFields, poolFields, restartFields } from './options.js';
+
+const REMOTE =
+  'a remote server cannot be pooled, only one that is started by a command: leave this server out, or start a bridge (mcp-remote) as its command';
+const OF_A_CLIENT = 'it is a setting of another host, without a meaning here; leave it out';
+
+/** Keys of the configuration files of other hosts, and of the options of other libraries: what to do instead. */
+const FOREIGN: Readonly<Record<string, string>> = {
+  url: REMOTE,
+  serverUrl: REMOTE,
+  httpUrl: REMOTE,
+  headers: REMOTE,
+  oauth: REMOTE,
+  transport: `there is only stdio; leave it out. Else ${REMOTE}`,
+  transportType: `there is only stdio; leave it out. Else ${REMOTE}`,
+  disabled: 'leave the server out of servers instead',
+  enabled: 'leave the server out of servers instead',
+  isActive: 'leave the server out of servers instead',
+  alwaysAllow: OF_A_CLIENT,
+  autoApprove: OF_A_CLIENT,
+  trust: OF_A_CLIENT,
+  description: OF_A_CLIENT,
+  icon: OF_A_CLIENT,
+  name: 'the name of a server is its key in servers, or the first argument of the call',
+  timeout: 'set acquireTimeout or startTimeout; the timeout of a request is that of its client',
+  envFile: 'read the file in the host, and pass its values as env',
+  shell: 'commands are started without a shell; for one use command: "sh" and args: ["-c", "…"]',
+  arguments: "did you mean 'args'?",
+  environment: "did you mean 'env'?",
+  workingDirectory: "did you mean 'cwd'?",
+  mcpServers: "did you mean 'servers'?",
+};
+
+/** The objects of options that have fields of their own, by their place in the options of a pool or of a definition. */
+const OF_POOL: readonly (readonly [string, Fields])[] = [
+  ['limits', limitFields],
+  ['cleanup', cleanupFields],
+  ['guardian', guardianFields],
+];
+const OF_POLICY: readonly (readonly [string, Fields])[] = [
+  ['restart', restartFields],
+  ['markers', markerFields],
+  ['rlimits', rlimitFields],
+  ['cgroupLimits', cgroupLimitFields],
+];
+
+/** Where unknown keys are found. */
+export type Place = 'pool' | 'shorthand' | 'definition' | 'defaults' | 'limits' | 'other';
+
+/** What to write instead of a key that is not known at a place; empty when nothing is near. */
+export function hintFor(key: string, place: Place, known: readonly string[]): string {
+  const hint = foreign(key, place) ?? elsewhere(key, place);
+  if (hint !== undefined) return `; ${hint}`;
+  const [near] = nearest(key, known, 1);
+  return near === undefined ? '' : `; did you mean '${near}'?`;
+}
+
+function foreign(key: string, place: Place): string | undefined {
+  return place !== 'other' && place !== 'limits' && Object.hasOwn(FOREIGN, key) ? FOREIGN[key] : undefined;
+}
+
+/** The place at which an option of this name is known. */
+function elsewhere(key: string, place: Place): string | undefined {
+  const section = (sections: typeof OF_POOL) => sections.find(([, fields]) => Object.hasOwn(fields, key))?.[0];
+  const ofPool = section(OF_POOL);
+  const ofPolicy = section(OF_POLICY);
+  switch (place) {
+    case 'pool':
+      if (ofPool) return `did you mean '${ofPool}.${key}'?`;
+      if (Object.hasOwn(policyFields, key))
+        return `set it as defaults.${key} for all servers, or in the definition of one`;
+      if (Object.hasOwn(definitionFields, key)) return 'it belongs to the definition of a server, in servers';
+      return ofPolicy && `did you mean 'defaults.${ofPolicy}.${key}'?`;
+    case 'shorthand':
+      return (ofPool ?? ofPolicy) && `did you mean '${ofPool ?? ofPolicy}.${key}'?`;
+    case 'definition':
+    case 'defaults':
+      if (key === 'maxProcesses' || key === 'maxProcessesPerServer')
+        return `did you mean 'maxInstances'? limits.${key} is an option of the pool`;
+      if (ofPolicy) return `did you mean '${ofPolicy}.${key}'?`;
+      if (place === 'defaults' && Object.hasOwn(definitionFields, key)) return 'it is set for each server, in servers';
+      if (Object.hasOwn(poolFields, key)) return 'it is an option of the pool, not of a server';
+      return ofPool && key !== 'timeout' ? `it is an option of the pool: ${ofPool}.${key}` : undefined;
+    case 'limits':
+      if (Object.hasOwn(policyFields, key)) return 'it is set for one server in its definition, or for all in defaults';
+      return Object.hasOwn(poolFields, key) ? `it is an option of the pool itself: ${key}` : undefined;
+    case 'other':
+      return key === 'acquireTimeout' ? "did you mean 'timeout'?" : undefined;
+  }
+}

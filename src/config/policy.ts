@@ -1,0 +1,128 @@
+import {
+  cgroupLimitFields,
+  checkContainment,
+  markerFields,
+  type ResolvedContainment,
+  rlimitFields,
+} from './containment-options.js';
+import { type Fields, isPlainObject, type Resolved } from './fields.js';
+import { misfitsOf, sharingOf, withDefaults } from './inherited-policy.js';
+import {
+  DEFAULT_MAX_INSTANCES,
+  type policyFields,
+  type ResolvedLimits,
+  restartFields,
+  type ServerPolicy,
+  type Sharing,
+} from './options.js';
+import { type Problems, readOptions } from './read-options.js';
+
+/** What a policy is read from. */
+interface Source {
+  readonly options: Resolved<typeof policyFields>;
+  /** What the host wrote into this one object: a definition, or `defaults`. Only that can be wrong. */
+  readonly own: Readonly<Record<string, unknown>>;
+  /** What holds where the object says nothing. */
+  readonly defaults: ServerPolicy;
+  readonly limits: ResolvedLimits;
+  readonly prefix: string;
+  readonly isDefaults: boolean;
+}
+
+interface Policy extends ResolvedContainment {
+  readonly sharing: Sharing;
+  readonly maxInstances: number;
+  readonly minIdle: number;
+  readonly restart: Resolved<typeof restartFields>;
+}
+
+/** Checks the options of `defaults` for themselves: the servers that get them may be added only later. */
+export function checkDefaults(
+  options: Resolved<typeof policyFields>,
+  own: Readonly<Record<string, unknown>>,
+  limits: ResolvedLimits,
+  problems: Problems,
+): Resolved<typeof policyFields> {
+  const before = problems.wrong.length;
+  const policy = readPolicy({ options, own, defaults: {}, limits, prefix: 'defaults.', isDefaults: true }, problems);
+  if (options.era !== 'legacy') {
+    problems.unsupported.push(`defaults.era: '${options.era}' is not supported by this version; use 'legacy'`);
+  }
+  // Nested values that are wrong were replaced: each is reported once, and not for every server again.
+  const { restart, markers, rlimits, cgroupLimits } = policy;
+  return problems.wrong.length === before ? options : { ...options, restart, markers, rlimits, cgroupLimits };
+}
+
+/** Checks the options of a policy that depend on each other, and resolves them. */
+export function readPolicy(source: Source, problems: Problems): Policy {
+  const { options, own, prefix, isDefaults } = source;
+  const sharing = sharingOf(options);
+  const valid = Object.fromEntries(
+    Object.entries(own).filter(([key, value]) => options[key as keyof typeof options] === value),
+  );
+  for (const wrong of misfitsOf(valid, sharing, isDefaults)) problems.wrong.push(prefix + wrong);
+  const maxInstances = readMaxInstances(source, problems);
+  if (options.minIdle > maxInstances && own.minIdle !== undefined) {
+    problems.wrong.push(`${prefix}minIdle must not be above maxInstances (${maxInstances}), got ${options.minIdle}`);
+  }
+  const minIdle = Math.min(options.minIdle, maxInstances);
+  return {
+    sharing,
+    maxInstances,
+    minIdle,
+    restart: readRestart(source, problems),
+    ...readContainment(source, problems),
+  };
+}
+
+/** `Infinity` is no cap of its own: those of the pool hold. */
+function readMaxInstances({ options, own, limits, prefix }: Source, problems: Problems): number {
+  const { maxProcesses, maxProcessesPerServer } = limits;
+  const cap = Math.min(maxProcesses, maxProcessesPerServer);
+  const { maxInstances = Math.min(DEFAULT_MAX_INSTANCES, cap) } = options;
+  if (maxInstances === Infinity) return maxProcessesPerServer;
+  if (maxInstances <= cap) return maxInstances;
+  if (own.maxInstances !== undefined) {
+    problems.wrong.push(
+      `${prefix}maxInstances must not be above ${cap}, which limits.${
+        cap === maxProcesses ? 'maxProcesses' : 'maxProcessesPerServer'
+      } allows, got ${maxInstances}; Infinity means no cap of its own`,
+    );
+  }
+  return cap;
+}
+
+/** Of two delays that contradict each other, the one that this object does not set gives way. */
+function readRestart({ options, own, defaults, prefix }: Source, problems: Problems): Policy['restart'] {
+  const restart = readNested(restartFields, options.restart, defaults.restart, `${prefix}restart`, problems);
+  const { minDelay, maxDelay } = restart;
+  if (minDelay <= maxDelay) return restart;
+  const { minDelay: ownMin, maxDelay: ownMax } = isPlainObject(own.restart) ? own.restart : {};
+  if (ownMin === undefined) return { ...restart, minDelay: maxDelay };
+  if (ownMax === undefined) return { ...restart, maxDelay: minDelay };
+  problems.wrong.push(`${prefix}restart.minDelay must not be above maxDelay (${maxDelay}), got ${minDelay}`);
+  return restart;
+}
+
+function readContainment({ options, own, defaults, prefix }: Source, problems: Problems): ResolvedContainment {
+  const { containment, noNewPrivileges } = options;
+  const markers = readNested(markerFields, options.markers, defaults.markers, `${prefix}markers`, problems);
+  const rlimits = readNested(rlimitFields, options.rlimits, defaults.rlimits, `${prefix}rlimits`, problems);
+  const path = `${prefix}cgroupLimits`;
+  const cgroupLimits = readNested(cgroupLimitFields, options.cgroupLimits, defaults.cgroupLimits, path, problems);
+  // A limit of the defaults is never left out in silence. What contradicts itself in the defaults was reported there.
+  if (own.containment !== undefined || own.markers !== undefined || own.cgroupLimits !== undefined)
+    checkContainment({ containment, markers, cgroupLimits }, prefix, problems);
+  return { containment, markers, rlimits, noNewPrivileges, cgroupLimits };
+}
+
+/** Reads an option that has fields of its own. A field that is not given has its value in `defaults`. */
+function readNested<F extends Fields>(
+  fields: F,
+  given: unknown,
+  defaults: object | undefined,
+  path: string,
+  problems: Problems,
+): Resolved<F> {
+  return readOptions(fields, isPlainObject(given) ? withDefaults(defaults ?? {}, given) : given, path, problems);
+}
