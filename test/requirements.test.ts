@@ -26,6 +26,17 @@ describe('requirements', () => {
   });
 });
 
+describe('docs/security.md', () => {
+  it('cites requirements that exist, in each line of what holds', () => {
+    const [, holds = ''] =
+      /^## What holds\n(.*?)^## /ms.exec(readFileSync(join(FOLDER, '../docs/security.md'), 'utf8')) ?? [];
+    const rows = holds.split('\n').filter((line) => /^\| (?!attempt|---)/.test(line));
+    const cites = rows.map((row) => row.split('|').at(-2)?.trim().split(' ') ?? []);
+    expect(rows.length).toBeGreaterThan(15);
+    expect(cites.flat().filter((id) => !Object.hasOwn(requirements, id))).toEqual([]);
+  });
+});
+
 describe('tests', () => {
   // Written apart, so that this file does not find itself.
   const forbidden = [

@@ -56,10 +56,12 @@ function server(tag: string, policy: Partial<ServerDefinition> = {}): ServerDefi
   return { command: 'sh', args, inheritEnv: [MARKER], eofGrace: 500, termGrace: 200, ...policy } as ServerDefinition;
 }
 
-async function started(policy: Partial<ServerDefinition> = {}) {
+async function started(policy: Partial<ServerDefinition> = {}, hasLimit = true) {
   const tag = newTag();
-  const pool = open({ test: server(tag, policy) });
+  const plain = { command: process.execPath, args: [fixturePath('echo.js'), tag], inheritEnv: [MARKER], ...policy };
+  const pool = open({ test: hasLimit ? server(tag, policy) : plain });
   const lease = await pool.getServer('test');
+  if (!hasLimit) return { pool, lease, tag, limit: '' };
   await until('its daemon is there', () => tagged(tag).some(({ command }) => command === 'sleep'));
   return { pool, lease, tag, limit: limitOf(lease.pid as number) };
 }
@@ -85,6 +87,20 @@ describe('the limit of a host of root, forged on', () => {
       expect(forged.lives()).toBe(true);
     });
   }
+
+  it('[MARK-12] root itself: it lives on, if the server was started without a limit', async ({ skip }) => {
+    if (OBSTACLE !== undefined) skip(OBSTACLE);
+    const { pool, lease } = await started({ containment: 'markers', markers: { rlimit: false } }, false);
+    const marks = new RegExp(`${MARK_VARIABLE}=([^\\0]*)`).exec(
+      readFileSync(`/proc/${lease.pid}/environ`, 'latin1'),
+    )?.[1];
+    const [id = '', instance = ''] = marks?.split(':').at(-1)?.split('.') ?? [];
+    const number = BigInt(Number.parseInt(id.slice(0, 8), 16) & 0x7fff_ffff);
+    const forged = forger({ user: 0 });
+    await forged.forge(String((number << 31n) | BigInt(instance)));
+    expect((await pool.shutdown()).survivors).toEqual([]);
+    expect(forged.lives()).toBe(true);
+  });
 
   it.runIf(OBSTACLE === undefined).each(MODES)(
     '[MARK-11] [MARK-12] [PROOF-4] a process in an older session without a leader (%s)',

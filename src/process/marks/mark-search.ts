@@ -14,6 +14,8 @@ export interface SearchOptions {
   readonly readMark: MarkReader;
   /** No process with the mark was started before this: the start time of the leader, or of the host. */
   readonly since?: number | undefined;
+  /** Whether the processes have the mark as a limit, too. Default: true. */
+  readonly limits?: boolean | undefined;
   /** The inner hosts that are known already; more are added to it. */
   readonly inner?: InnerHosts | undefined;
   /** The newest pid of the machine. Default: as the table shows it. */
@@ -34,10 +36,10 @@ export class MarkSearch {
   readonly #since: number;
   readonly #knowledge: SearchKnowledge;
 
-  constructor(mark: Mark, { looks, table, since = 0, inner, ...options }: SearchOptions) {
+  constructor(mark: Mark, { looks, table, since = 0, inner, limits, ...options }: SearchOptions) {
     this.looks = looks ?? new Looks(table, options);
     this.#since = since;
-    this.#knowledge = new SearchKnowledge(mark, inner);
+    this.#knowledge = new SearchKnowledge(mark, inner, limits);
   }
 
   /**

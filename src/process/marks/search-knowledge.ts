@@ -11,12 +11,15 @@ export class SearchKnowledge implements Seeker {
   readonly mark: Mark;
   readonly users = new Set<number>();
   readonly #inner: InnerHosts;
+  readonly #limits: boolean;
 
-  constructor(mark: Mark, inner = new InnerHosts(mark)) {
+  /** @param limits whether a limit counts; not where the server was started without one */
+  constructor(mark: Mark, inner = new InnerHosts(mark), limits = true) {
     this.mark = mark;
     this.#inner = inner;
+    this.#limits = limits;
     const own = process.geteuid?.();
-    if (own !== undefined) this.users.add(own);
+    if (own !== undefined && limits) this.users.add(own);
   }
 
   get login(): number | undefined {
@@ -40,7 +43,7 @@ export class SearchKnowledge implements Seeker {
    */
   learn({ marks = [], owner }: MarkReading, host: ProcessOwner | undefined): void {
     if (owner?.user === undefined) return;
-    this.users.add(owner.user);
+    if (this.#limits) this.users.add(owner.user);
     if (host === undefined || host.user === owner.user) this.#inner.learn(marks, owner.user);
   }
 }

@@ -1,4 +1,4 @@
-import type { Containment } from '../../config/containment-options.js';
+import type { Containment, MarkerChoice } from '../../config/containment-options.js';
 import { checkJoined } from '../cgroup/cgroup-choice.js';
 import type { InstanceCgroup } from '../cgroup/instance-cgroup.js';
 import type { EndOptions } from '../launcher.js';
@@ -20,6 +20,7 @@ export interface ContainmentHandles {
   readonly containment: Containment;
   /** Undefined when the server has none. */
   readonly mark: InstanceMark | undefined;
+  readonly markers: MarkerChoice;
   /** Undefined when the server has none. */
   readonly cgroup: InstanceCgroup | undefined;
 }
@@ -192,9 +193,12 @@ function reported(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }
 
-function searchOf({ leader, start: { mark }, platform: { table, marks } }: LocalTreeParts): MarkSearch | undefined {
+function searchOf({ leader, start, platform: { table, marks } }: LocalTreeParts): MarkSearch | undefined {
+  const { mark, markers } = start;
   if (!mark || !marks) return undefined;
-  return new MarkSearch(mark, { looks: looksAt(table, marks), table, readMark: marks, since: leader.startTime });
+  const { startTime: since } = leader;
+  const { rlimit: limits } = markers;
+  return new MarkSearch(mark, { looks: looksAt(table, marks), table, readMark: marks, since, limits });
 }
 
 /** Which processes end with the server. */
