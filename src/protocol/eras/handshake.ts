@@ -52,14 +52,22 @@ export function initialize(
  * `data.supported` or anywhere else; the next older one if the error only says that the version is the reason.
  */
 export function olderVersion(error: unknown, offered: string): string | undefined {
-  const message = String(property(error, 'message'));
-  const text = `${message} ${JSON.stringify(property(error, 'data') ?? '')}`.slice(0, LONGEST_SEARCH);
+  const text = `${textOf(property(error, 'message'))} ${textOf(property(error, 'data'))}`;
   const older = VERSIONS.filter((version) => version < offered);
   const named = older.filter((version) => text.includes(version)).at(-1);
   if (named !== undefined || !/version/i.test(text)) return named;
   // It names versions, but only others: newer ones, or older ones that the pool does not know.
   const others = (text.match(/\d{4}-\d{2}-\d{2}/g) ?? []).filter((version) => version !== offered);
   return others.length > 0 ? undefined : older.at(-1);
+}
+
+/** What a part of an error says, as far as it is searched. Empty if it is nested too deeply to be written. */
+function textOf(part: unknown): string {
+  try {
+    return (typeof part === 'string' ? part : (JSON.stringify(part) ?? '')).slice(0, LONGEST_SEARCH);
+  } catch {
+    return '';
+  }
 }
 
 /** @throws PoolError `HANDSHAKE_FAILED` when the answer is an error, or not a result of `initialize` */

@@ -27,6 +27,15 @@ describe('olderVersion', () => {
     expect(olderVersion(refusal, NEWEST)).toBe(expected);
   });
 
+  it('[HANDSHAKE-1] is found beside parts that cannot be read', () => {
+    let deep: unknown = 'version 2025-06-18';
+    for (let depth = 0; depth < 20_000; depth++) deep = [deep];
+    for (const part of [deep, { toString: 1 }, null, [], 7]) {
+      expect(olderVersion({ code: 1, message: part, data: '2024-11-05' }, NEWEST)).toBe('2024-11-05');
+      expect(olderVersion({ code: 1, message: 'use 2024-11-05', data: part }, NEWEST)).toBe('2024-11-05');
+    }
+  });
+
   it('[HANDSHAKE-1] is always older, whatever a server says', () => {
     fc.assert(
       fc.property(fc.anything(), fc.string(), fc.constantFrom(...LEGACY_VERSIONS), (data, message, offered) => {
