@@ -99,10 +99,18 @@ export const requirements = {
   'HANDSHAKE-2':
     'protocolVersion and clientInfo of a definition are what its server sees; they decide which processes are the same.',
 
+  // What a server asks its client
+  'EARLY-1':
+    'What an exclusive server asks before its client is ready waits for that client; on each later lease the server learns that the roots have changed.',
+  'EARLY-2': 'Such requests wait in limited number and size, and for a limited time.',
+  'EARLY-3': 'What a server has asked one client ends with the lease, and goes to no other client.',
+  'EARLY-4': 'A late answer of a client never answers a request of the next process.',
+
   // Order
   'ORDER-1':
     'What the pool combines (subscriptions by URI, the log level) is sent one request at a time, each after the answer to the one before; the latest wish wins, in whatever order a server works.',
   'ORDER-2': 'Nothing is unsubscribed that the server refused.',
+  'ORDER-3': 'Tools that were listed before a server announced a change are not taken for those after it.',
 
   // Session
   'SESS-1': 'onclose is called exactly once, however the lease ends.',

@@ -245,6 +245,7 @@ describe('an exclusive server', () => {
   it('[ROUTE-7] passes a request of the server to the session, and its answer back', async () => {
     const { routing, session, sent, says } = attached();
     await sent();
+    await routing.send(session, { jsonrpc: '2.0', method: 'notifications/initialized' });
     await says({ id: 'r1', method: 'roots/list' });
     expect(session.heard).toEqual([{ jsonrpc: '2.0', id: 'r1', method: 'roots/list' }]);
     const answer: JsonRpcMessage = { jsonrpc: '2.0', id: 'r1', result: { roots: [] } };

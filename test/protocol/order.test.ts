@@ -166,3 +166,37 @@ describe('requests that the pool combines', () => {
     }
   });
 });
+
+describe('requests that the pool sends for itself', () => {
+  const tools = (...names: string[]) => ({ tools: names.map((name) => ({ name, inputSchema: {} })) });
+
+  it('[ORDER-3] lists the tools again when the server has announced a change in between, a few times', async () => {
+    for (const { shared: isShared } of [{ shared: true }, { shared: false }]) {
+      const { mux, start, reported } = multiplexed({ shared: isShared, sessionsStay: true });
+      const first = start();
+      first.connect();
+      const { at } = attach(mux);
+      await at.send(request(1, 'tools/list', {}));
+      await first.says(answer(ids(await first.sent())[0], tools('a')));
+      mux.lose(first.upstream, crash);
+      const next = start();
+      next.connect();
+      const changed = { method: 'notifications/tools/list_changed' };
+      await next.says(changed, answer(ids(await next.sent())[0], tools('a')));
+      expect(reported.tools).toEqual([]);
+      await next.says(answer(ids(await next.sent())[0], tools('a', 'b')));
+      expect(reported.tools).toMatchObject([{ added: ['b'] }]);
+      expect(await next.sent()).toEqual([]);
+      // One that announces a change whenever it is asked.
+      const last = start();
+      last.connect();
+      let asked = 0;
+      for (let wire = await last.sent(); wire.length > 0; wire = await last.sent()) {
+        asked += wire.length;
+        await last.says(changed, ...wire.map(({ id }) => answer(id, tools('a'))));
+      }
+      expect(asked).toBe(3);
+      expect(reported.tools).toMatchObject([{ added: ['b'] }, { lost: ['b'] }]);
+    }
+  });
+});

@@ -89,7 +89,7 @@ export class Multiplexer implements Routing, MemberCallbacks {
       this.#serverMessages.toAll(notification('notifications/tools/list_changed', undefined));
     },
   );
-  readonly #serverRequests = new ServerRequests();
+  readonly #serverRequests: ServerRequests;
   readonly #sessionMessages: SessionMessages;
   readonly #serverMessages: ServerMessages;
 
@@ -97,6 +97,7 @@ export class Multiplexer implements Routing, MemberCallbacks {
     const { shared } = deps;
     this.#deps = deps;
     this.#open = new OpenRequests(deps);
+    this.#serverRequests = new ServerRequests({ clock: deps.clock, guard: this.#guard });
     this.#flow = new RequestFlow({
       ...{ ...deps, open: this.#open, guard: this.#guard },
       isRepeatable: (message) => this.#isRepeatable(message),
@@ -170,6 +171,7 @@ export class Multiplexer implements Routing, MemberCallbacks {
     const member = new Member(session, this);
     this.#members.add(member);
     this.#levels.attach(member);
+    this.#serverRequests.attach();
     return member;
   }
 
@@ -179,7 +181,7 @@ export class Multiplexer implements Routing, MemberCallbacks {
       this.#flow.detach(member);
       this.#subscriptions.drop(member);
       this.#cancelTasks(this.#tasks.drop(member));
-      this.#serverRequests.refuseAll();
+      this.#serverRequests.detach(this.#flow.upstream);
       this.#levels.detach(member);
     });
   }

@@ -39,10 +39,9 @@ export class ServerMessages implements UpstreamCallbacks {
   }
 
   onRequest(message: JsonRpcRequest, upstream: Upstream): void {
-    const { shared, members, serverRequests } = this.#deps;
+    const { shared, serverRequests } = this.#deps;
     if (shared) return upstream.refuse(message.id, 'several clients share this server, and none can answer for all');
-    const [session] = members;
-    serverRequests.forward(message, upstream, session?.endpoint);
+    serverRequests.forward(message, upstream);
   }
 
   onNotification(message: JsonRpcMessage, upstream: Upstream): void {
@@ -65,8 +64,10 @@ export class ServerMessages implements UpstreamCallbacks {
       case 'notifications/tools/list_changed':
         tools.forget();
         break;
-      case 'notifications/cancelled':
-        if (!serverRequests.cancel(property(params, 'requestId'))) return;
+      case 'notifications/cancelled': {
+        const cancelled = serverRequests.cancel(message, upstream);
+        return cancelled && this.toAll(cancelled);
+      }
     }
     this.toAll(message);
   }

@@ -35,6 +35,9 @@ export interface SessionMessagesDeps {
   readonly guard: Guard;
 }
 
+/** Requests that a client may send before its handshake is complete. */
+const OF_HANDSHAKE = new Set(['initialize', 'ping', 'server/discover']);
+
 /** Handles each message of a session: answers it, combines it with those of other sessions, or sends it to the server. */
 export class SessionMessages {
   readonly #deps: SessionMessagesDeps;
@@ -54,6 +57,7 @@ export class SessionMessages {
     const { method, params } = message;
     const refusal = open.refusal(member);
     if (refusal) return Promise.reject(refusal);
+    if (!OF_HANDSHAKE.has(method)) this.#isReady(member);
     switch (method) {
       case 'initialize':
         return this.#answerSoon(member, message, handshake.answer(params));
@@ -94,12 +98,19 @@ export class SessionMessages {
         return this.#deps.flow.cancel(request, params);
       }
       case 'notifications/initialized':
+        this.#isReady(member);
         return Promise.resolve();
       case 'notifications/roots/list_changed':
         // A shared server was started with its roots: one client must not change them for the others.
         if (this.#deps.shared) return Promise.resolve();
     }
     return this.#deps.flow.post(member, message);
+  }
+
+  /** The session has completed its handshake, or does without: it can be asked something. */
+  #isReady({ endpoint }: Member): void {
+    const { shared, serverRequests, flow } = this.#deps;
+    if (!shared && !serverRequests.isReady) serverRequests.ready(endpoint, flow.upstream);
   }
 
   #setLevel(member: Member, message: JsonRpcRequest): Promise<void> {

@@ -62,6 +62,8 @@ export class Upstream implements RequestTarget {
   /** Whether it has answered a request of a session. */
   answered = false;
   readonly givenUp = new GivenUp();
+  /** Whether it has refused a request of the server. */
+  hasRefused = false;
   /** Called when the last open request was answered. */
   onDrained: (() => void) | undefined;
 
@@ -162,6 +164,7 @@ export class Upstream implements RequestTarget {
 
   /** Refuses a request of the server. */
   refuse(id: RequestId, message: string): void {
+    this.hasRefused = true;
     this.write(errorFor(id, { code: METHOD_NOT_FOUND, message }));
   }
 
