@@ -5,6 +5,8 @@ import type { JsonRpcMessage, PooledTransport } from '../../src/index.js';
 
 /** Options of a tool call that all SDKs have. */
 export interface CallOptions {
+  /** In ms; then the client cancels the call. */
+  readonly timeout?: number;
   readonly signal?: AbortSignal;
   readonly onprogress?: (progress: { progress: number; total?: number | undefined }) => void;
 }
