@@ -190,6 +190,12 @@ export const requirements = {
     'At most limits.concurrentStarts starts are under way at once, first come, first served; a turn ends when the start is ready, has failed or was ended, or after 3 s.',
   'TURN-2':
     'startTimeout begins with the spawn; a start that waits for its turn is shown by status(), can be ended at once, and is not made when nothing needs it.',
+  'HOST-1':
+    'Variables of the host are read at each start: for callers, restarts, minIdle, warm() and the drop-in; objects of the host are read once, when it defines a server.',
+  'HOST-2':
+    'updateServer() replaces the processes that see another host than a new one would: variables that they inherit, and the working directory.',
+  'SAME-1': 'A call that changes nothing has no effect: on breakers, instances, counts and events.',
+  'SAME-2': 'minIdle has as many ready as it asks for, and no more: also after a crash.',
   'DEATH-1':
     'An exit that the pool did not ask for is noticed at once, code 0 included: an event is emitted, the transport closes, the next call starts a new process.',
   'DEATH-2': 'Messages that a server wrote before its death are still delivered.',

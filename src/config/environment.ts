@@ -1,3 +1,5 @@
+import type { ResolvedDefinition } from './options.js';
+
 /**
  * The variables that every server inherits from the host, the same as with the MCP SDK. All others may be secrets: they
  * reach a server only through `env` of its definition, or by name through `inheritEnv`.
@@ -36,4 +38,14 @@ export function resolveEnvironment(
     if (value !== undefined && !value.startsWith('()')) resolved[key] = value;
   }
   return Object.assign(resolved, env);
+}
+
+/** The environment that a server gets when it is started now. The host may have changed its own since it made the pool. */
+export function environmentOf({ env, inheritEnv }: Pick<ResolvedDefinition, 'env' | 'inheritEnv'>) {
+  return resolveEnvironment(env, inheritEnv);
+}
+
+/** A definition with the environment that its server gets when it is started now: all that a launcher has to know. */
+export function withEnvironment<D extends Pick<ResolvedDefinition, 'env' | 'inheritEnv'>>(definition: D) {
+  return { ...definition, resolvedEnv: environmentOf(definition) };
 }

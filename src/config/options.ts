@@ -110,7 +110,10 @@ export const policyFields = {
    * the longest string of Node.
    */
   maxMessageMB: megabytes(64, 511),
-  /** Variables that the server inherits from the host, in addition to HOME, LOGNAME, PATH, SHELL, TERM and USER. Default: `[]`. */
+  /**
+   * Variables that the server inherits from the host, in addition to HOME, LOGNAME, PATH, SHELL, TERM and USER. Their values
+   * are read at each start. Default: `[]`.
+   */
   inheritEnv: strings(),
   /**
    * How long a server may answer nothing after a request was given up (cancelled, or its client is gone), in milliseconds.
@@ -160,7 +163,7 @@ export const definitionFields = {
   args: strings(),
   /** Variables of the server; they replace inherited ones. Values appear in no event, error or log. Default: `{}`. */
   env: stringMap(),
-  /** Working directory. A start fails with `CWD_NOT_FOUND` if it does not exist. Default: that of the host. */
+  /** Working directory. A start fails with `CWD_NOT_FOUND` if it does not exist. Default: that of the host, at each start. */
   cwd: optionalString(),
   /** Transport, as in configuration files; only `stdio` (default) can be pooled. */
   type: stdioType(),
@@ -267,7 +270,7 @@ export type SingleServerOptions = ServerDefinition & Omit<PoolOptions, 'servers'
 /** How leases use instances. */
 export type Sharing = 'shared' | 'exclusive' | 'dedicated';
 
-/** A definition with every default filled in and its environment resolved. */
+/** A definition with every default filled in. What its processes get from the host is read at each start. */
 export interface ResolvedDefinition
   extends Omit<
       Resolved<typeof definitionFields>,
@@ -280,10 +283,6 @@ export interface ResolvedDefinition
   readonly maxInstances: number;
   readonly onCrash: 'restart' | 'close';
   readonly restart: Resolved<typeof restartFields>;
-  /** The complete environment of the process, without the mark of the pool. */
-  readonly resolvedEnv: Readonly<Record<string, string>>;
-  /** Equal for definitions with interchangeable processes. Contains env values: do not show or log it. */
-  readonly key: string;
 }
 
 export type ResolvedLimits = Resolved<typeof limitFields>;

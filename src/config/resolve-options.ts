@@ -1,5 +1,4 @@
 import { cleanupFields } from './call-options.js';
-import { resolveEnvironment } from './environment.js';
 import { isPlainObject } from './fields.js';
 import { hintFor, type Place } from './hints.js';
 import { inherit, withDefaults } from './inherited-policy.js';
@@ -133,32 +132,17 @@ function readDefinition(
     problems.unsupported.push(`${prefix}era: '${options.era}' is not supported by this version; use 'legacy'`);
   }
   const isInvalid = problems.wrong.length > 0;
-  const resolvedEnv = isInvalid ? {} : resolveEnvironment(options.env, options.inheritEnv);
-  const definition = {
+  return {
     ...options,
     name,
     // Copies: when the host changes its own objects later, the definition must stay the same.
     args: [...options.args],
+    env: { ...options.env },
+    inheritEnv: [...options.inheritEnv],
     clientCapabilities: isInvalid ? {} : structuredClone(options.clientCapabilities),
     clientInfo: isInvalid ? undefined : structuredClone(options.clientInfo),
     ...policy,
     reuse: options.reuse ?? (policy.sharing === 'shared' ? ('tenant' as const) : ('owner' as const)),
     onCrash: options.onCrash ?? (policy.sharing === 'shared' ? ('restart' as const) : ('close' as const)),
-    resolvedEnv,
   };
-  return { ...definition, key: isInvalid ? '' : keyOf(definition) };
-}
-
-/**
- * Instances are interchangeable only if everything is the same that their processes can see, and that decides which leases
- * they may get.
- */
-function keyOf(definition: Omit<ResolvedDefinition, 'key'>): string {
-  const { name, command, args, cwd, era, sharing, reuse, resolvedEnv } = definition;
-  const { protocolVersion, clientCapabilities, clientInfo } = definition;
-  const { containment, markers, rlimits, noNewPrivileges, cgroupLimits } = definition;
-  const env = Object.entries(resolvedEnv).sort(([a], [b]) => (a < b ? -1 : 1));
-  const start = [containment, markers, rlimits, noNewPrivileges, cgroupLimits];
-  const handshake = [protocolVersion, clientCapabilities, clientInfo ?? null];
-  return JSON.stringify([name, command, args, cwd ?? null, era, sharing, reuse, handshake, env, start]);
 }

@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import { readLabel } from '../config/arguments.js';
 import type { ResolvedDefinition, ResolvedPoolOptions, ServerDefinition } from '../config/options.js';
+import { processKey } from '../config/process-key.js';
 import { resolveDefinition } from '../config/resolve-options.js';
 import { PoolError } from '../errors.js';
 import type { Clock } from '../runtime/clock.js';
@@ -7,6 +9,7 @@ import type { Operations } from '../server/instance-context.js';
 import type { AcquireQueue } from './acquire/acquire-queue.js';
 import type { Fleet } from './instances/fleet.js';
 import type { IdleWatch } from './instances/idle-watch.js';
+import type { PooledInstance } from './instances/pooled-instance.js';
 import { isOpen, type OpenEntry } from './instances/server-entry.js';
 import type { LeaseManager } from './leases/lease-manager.js';
 import { poolClosed, unknownServer } from './refusals.js';
@@ -73,9 +76,16 @@ export class ServerDirectory {
   /** Resolves when the last process of the old definition has ended. Throws as `updateServer()` does. */
   async update(name: string, definition: ServerDefinition, timeout: number): Promise<void> {
     const entry = this.named(name, 'updateServer()');
-    const { key } = entry.definition;
     const { breakers, clock, fleet, idleWatch, leases, operations, options, queue, replacement } = this.#deps;
     const changed = resolveDefinition(name, definition, options, this.#definitions(name));
+    const key = processKey(changed);
+    // Their processes see another definition, or another host: its variables and its working directory may have changed.
+    const isOutdated = (instance: PooledInstance) => instance.processKey !== key;
+    const isAnother =
+      key !== entry.processKey || [...entry.instances].some((one) => one.retired === undefined && isOutdated(one));
+    // A host may call this before each `getServer()`.
+    if (!isAnother && isDeepStrictEqual(changed, entry.definition)) return;
+    const old = [...entry.instances].filter((one) => one.retired !== undefined || isOutdated(one));
     await operations.run(() => {
       fleet.define(changed);
       // Failures of the old definition say nothing about the new one.
@@ -83,7 +93,7 @@ export class ServerDirectory {
       queue.reclassify(entry);
       idleWatch.redefined(entry);
       leases.redefined(entry, clock.now());
-      return changed.key === key ? undefined : replacement.retire([...entry.instances], 'replaced', timeout);
+      return isAnother ? replacement.retire(old, 'replaced', timeout) : undefined;
     });
   }
 

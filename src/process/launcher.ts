@@ -17,8 +17,8 @@ export interface Launcher {
 }
 
 /**
- * All that a launcher has to know of a server. A `ResolvedDefinition` has these fields, and more that do not concern a
- * launcher.
+ * All that a launcher has to know of a server: these fields of its `ResolvedDefinition`, and the environment, which is read
+ * from the host at each start.
  */
 export interface LaunchSpec extends ResolvedContainment, Graces {
   /** Name of the definition, for errors. */

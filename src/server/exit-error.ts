@@ -1,5 +1,5 @@
 import type { ResolvedDefinition } from '../config/options.js';
-import type { PoolError, PoolErrorCode } from '../errors.js';
+import type { PoolError, PoolErrorCode, PoolErrorData } from '../errors.js';
 import type { ExitInfo, StartRefusal } from '../process/launcher.js';
 import type { Secrets } from './secrets.js';
 import { stderrReason } from './stderr-reason.js';
@@ -23,6 +23,23 @@ export function exitError(
   const { how, why } = describeExit(exit, instance.definition);
   const when = wasStarting ? ' before it was ready' : ', which the pool did not ask for';
   return instance.error('SERVER_EXITED', `${how}${when}${why || onStderr(instance, exit)}`);
+}
+
+/** An instance that starts. */
+interface Starting {
+  readonly definition: Pick<ResolvedDefinition, 'startTimeout'>;
+  readonly skippedLines: number;
+  error(code: PoolErrorCode, what: string, data: PoolErrorData): PoolError;
+}
+
+/** The error of an instance that was not ready in time. */
+export function startTimeout(instance: Starting): PoolError {
+  const { startTimeout: after } = instance.definition;
+  const { skippedLines } = instance;
+  const noise = skippedLines > 0 ? ` and wrote ${skippedLines} lines to stdout that are no messages` : '';
+  const advice =
+    'check that command and args start an MCP server on stdio, or raise startTimeout; a server that knows older protocol versions only may need protocolVersion';
+  return instance.error('START_TIMEOUT', `did not answer initialize within ${after} ms${noise}; ${advice}`, { after });
 }
 
 /** How a process ended and, where the kernel reports it, why: as parts of a sentence. */

@@ -5,17 +5,18 @@ const SHORTEST = 4;
 /** Names of options whose values are secrets. */
 const SECRET_NAME = /token|key|secret|passw|pwd|auth|credential|cookie/i;
 
-type Given = Pick<ResolvedDefinition, 'args' | 'env' | 'inheritEnv' | 'resolvedEnv'>;
+type Given = Pick<ResolvedDefinition, 'args' | 'env' | 'inheritEnv'>;
 
 /** Takes the secrets of a definition out of texts that its server wrote. */
 export class Secrets {
   /** Longest first: one may be a part of another. */
   readonly #values: readonly string[];
 
-  constructor({ args, env, inheritEnv, resolvedEnv }: Given) {
+  /** @param environment of its process */
+  constructor({ args, env, inheritEnv }: Given, environment: Readonly<Record<string, string>>) {
     const values = [
       ...Object.values(env),
-      ...inheritEnv.map((name) => resolvedEnv[name] ?? ''),
+      ...inheritEnv.map((name) => environment[name] ?? ''),
       ...args.flatMap((arg, index) => secretsIn(arg, args[index - 1])),
     ];
     this.#values = [...new Set(values.map((value) => value.trim()))]

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { ResolvedDefinition, Sharing } from '../config/options.js';
+import { processKey } from '../config/process-key.js';
 import { messageOf, PoolError, type PoolErrorCode, type PoolErrorData } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import { type ContainmentLevel, isLocal, type ServerProcess } from '../process/launcher.js';
@@ -11,11 +12,13 @@ import type { Multiplexer } from '../protocol/mux/multiplexer.js';
 import { Session, type SessionCallbacks } from '../protocol/session.js';
 import { Conversation, multiplexerFor } from './conversation.js';
 import type { EndReason } from './end-reason.js';
+import { startTimeout } from './exit-error.js';
 import type { InstanceContext, InstanceObserver } from './instance-context.js';
 import { InstanceEnd } from './instance-end.js';
 import { Life } from './life.js';
-import { Secrets } from './secrets.js';
+import type { Secrets } from './secrets.js';
 import type { ServerState } from './server-state.js';
+import { Spawned } from './spawned.js';
 
 const MB = 1_048_576;
 
@@ -42,8 +45,9 @@ export class ServerInstance {
   /** Its sessions, which may outlive it; undefined for a dedicated server. */
   readonly #multiplexer: Multiplexer | undefined;
   readonly #life = new Life();
-  #secrets: Secrets | undefined;
   readonly #end: InstanceEnd<ServerInstance>;
+  /** Undefined before the spawn. */
+  #spawned: Spawned | undefined;
 
   constructor(
     definition: ResolvedDefinition,
@@ -62,6 +66,11 @@ export class ServerInstance {
     this.hasPredecessor = predecessor !== undefined;
     this.#end = new InstanceEnd<ServerInstance>(this, this.#life, context, observer);
     this.#multiplexer = predecessor ? predecessor.#multiplexer : multiplexerFor(definition, context);
+  }
+
+  /** What its process can see, as {@link processKey}; before the spawn, what it would see now. */
+  get processKey(): string {
+    return this.#spawned?.key ?? processKey(this.definition);
   }
 
   get name(): string {
@@ -112,8 +121,7 @@ export class ServerInstance {
 
   /** What must not be shown of what it writes. */
   get secrets(): Secrets {
-    this.#secrets ??= new Secrets(this.definition);
-    return this.#secrets;
+    return (this.#spawned ?? new Spawned(this.definition)).secrets;
   }
 
   /** Raw stderr of a dedicated server; undefined for others, since one lease would see what the server writes about another. */
@@ -152,11 +160,12 @@ export class ServerInstance {
    */
   start(): void {
     const { launcherFor, registry, clock, keepAlive, writeBudget } = this.context;
-    const { definition } = this;
+    const { definition, name } = this;
     this.startedAt = Date.now();
+    this.#spawned = new Spawned(definition);
     let process: ServerProcess;
     try {
-      process = launcherFor(definition).launch(definition, {
+      process = launcherFor(definition).launch(this.#spawned.spec, {
         onSpawn: () => this.observer.run(() => this.#onSpawn()),
         onSpawnError: (error) => this.observer.run(() => this.#end.refused(error)),
         onExit: (exit) => this.observer.run(() => this.#end.exited(exit)),
@@ -171,11 +180,11 @@ export class ServerInstance {
     }
     this.#life.process = process;
     const { identity, stdin, stdout } = process;
-    if (isLocal(identity)) registry.add({ id: this.id, name: definition.name, ...identity });
-    const { name, maxMessageMB } = definition;
+    if (isLocal(identity)) registry.add({ id: this.id, name, ...identity });
+    const messageLimit = definition.maxMessageMB * MB;
     this.#life.conversation = new Conversation({
       definition,
-      channel: new StdioChannel({ name, stdin, stdout, messageLimit: maxMessageMB * MB, budget: writeBudget }),
+      channel: new StdioChannel({ name, stdin, stdout, messageLimit, budget: writeBudget }),
       clock,
       keepAlive,
       multiplexer: this.#multiplexer,
@@ -185,7 +194,9 @@ export class ServerInstance {
     });
     // A launcher that calls back may have ended it.
     if (this.#life.state !== 'starting') return;
-    this.#life.startTimer = clock.after(definition.startTimeout, () => this.observer.run(() => this.#onStartTimeout()));
+    this.#life.startTimer = clock.after(definition.startTimeout, () =>
+      this.observer.run(() => this.#end.startFailed(startTimeout(this))),
+    );
   }
 
   /** The session of a new lease. That of a multiplexer can be opened before the process runs. */
@@ -282,19 +293,5 @@ export class ServerInstance {
       onToolsChanged: (changes) => this.observer.onToolsChanged(this, changes),
     });
     this.#life.started.resolve();
-  }
-
-  #onStartTimeout(): void {
-    const { startTimeout } = this.definition;
-    const noise = this.skippedLines;
-    this.#end.startFailed(
-      this.error(
-        'START_TIMEOUT',
-        `did not answer initialize within ${startTimeout} ms${
-          noise > 0 ? ` and wrote ${noise} lines to stdout that are no messages` : ''
-        }; check that command and args start an MCP server on stdio, or raise startTimeout; a server that knows older protocol versions only may need protocolVersion`,
-        { after: startTimeout },
-      ),
-    );
   }
 }

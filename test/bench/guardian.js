@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { amountRow, benchmark, differenceRow, quantile, takeTurns, timed } from './harness.js';
 import { internals } from './internals.js';
 
-const { HostGuard, linux, localLauncher, resolvePoolOptions } = await internals();
+const { HostGuard, linux, localLauncher, resolvePoolOptions, withEnvironment } = await internals();
 const HANDLERS = { onSpawn() {}, onSpawnError() {}, onExit() {}, onStderrLine() {}, wantsStderr: () => false };
 const definition = (more) =>
   resolvePoolOptions({ servers: { probe: { command: '/bin/cat', ...more } } }).servers.get('probe');
@@ -88,7 +88,7 @@ async function kills(report, containment) {
 }
 
 function launch(launcher, server) {
-  return launcher.launch(server, HANDLERS);
+  return launcher.launch(withEnvironment(server), HANDLERS);
 }
 
 /** From the launch of `cat` until it has sent a line back. */

@@ -10,6 +10,7 @@ const SOURCES = {
   spawn: 'src/process/start/local-launcher.ts',
   guard: 'src/process/guardian/host-guard.ts',
   options: 'src/config/resolve-options.ts',
+  environment: 'src/config/environment.ts',
 };
 
 /** All that these files export, together. */

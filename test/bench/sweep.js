@@ -5,7 +5,8 @@ import { readdirSync } from 'node:fs';
 import { amountRow, benchmark, differenceRow, takeTurns, timed } from './harness.js';
 import { internals } from './internals.js';
 
-const { findMarked, sweep, newHostMark, hostMark, linux, localLauncher, resolvePoolOptions } = await internals();
+const { findMarked, sweep, newHostMark, hostMark, linux, localLauncher, resolvePoolOptions, withEnvironment } =
+  await internals();
 const PROCESSES = 500;
 const HANDLERS = { onSpawn() {}, onSpawnError() {}, onExit() {}, onStderrLine() {}, wantsStderr: () => false };
 const PROBE = { command: '/bin/cat', containment: 'markers' };
@@ -77,7 +78,7 @@ function processes() {
 async function echoed(name) {
   let server;
   const time = await timed(async () => {
-    server = launcher.launch(DEFINITIONS.get(name), HANDLERS);
+    server = launcher.launch(withEnvironment(DEFINITIONS.get(name)), HANDLERS);
     server.stdin.write('hello\n');
     await once(server.stdout, 'data');
   });
@@ -88,7 +89,7 @@ async function echoed(name) {
 async function called(name) {
   let server;
   const time = await timed(() => {
-    server = launcher.launch(DEFINITIONS.get(name), HANDLERS);
+    server = launcher.launch(withEnvironment(DEFINITIONS.get(name)), HANDLERS);
   });
   await server.end({ mode: 'emergency' });
   return time;

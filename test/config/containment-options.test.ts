@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { PoolOptions, ServerDefinition } from '../../src/config/options.js';
+import { processKey } from '../../src/config/process-key.js';
 import { resolvePoolOptions } from '../../src/config/resolve-options.js';
 import type { PoolError } from '../../src/errors.js';
 import { define } from '../helpers/definition.js';
@@ -109,8 +110,8 @@ describe('containment', () => {
       { cgroupLimits: { memoryMB: 100 } },
       { cgroupLimits: { processes: 100 } },
     ];
-    const keys = variants.map((variant) => define({ command: 'node', ...variant }).key);
+    const keys = variants.map((variant) => processKey(define({ command: 'node', ...variant })));
     expect(new Set(keys).size).toBe(variants.length);
-    expect(define({ command: 'node', rlimits: {}, markers: { rlimit: true } }).key).toBe(keys[0]);
+    expect(processKey(define({ command: 'node', rlimits: {}, markers: { rlimit: true } }))).toBe(keys[0]);
   });
 });

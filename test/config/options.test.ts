@@ -8,6 +8,7 @@ import {
   resolveWarmOptions,
 } from '../../src/config/call-options.js';
 import type { PoolOptions, ServerDefinition, SingleServerOptions } from '../../src/config/options.js';
+import { processKey } from '../../src/config/process-key.js';
 import { resolveDefinition, resolvePoolOptions } from '../../src/config/resolve-options.js';
 import { PoolError } from '../../src/errors.js';
 import { define } from '../helpers/definition.js';
@@ -395,8 +396,8 @@ describe('the key of a definition', () => {
       JSON.stringify([rest, Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))]);
     fc.assert(
       fc.property(definition, definition, (one, two) => {
-        expect(define(one).key === define(two).key).toBe(seen(one) === seen(two));
-        expect(define(one, 'a').key).not.toBe(define(one, 'b').key);
+        expect(processKey(define(one)) === processKey(define(two))).toBe(seen(one) === seen(two));
+        expect(processKey(define(one, 'a'))).not.toBe(processKey(define(one, 'b')));
       }),
       { numRuns: 2_000 },
     );
@@ -405,7 +406,7 @@ describe('the key of a definition', () => {
   const base = { command: 'node', args: ['a'], env: { A: '1', B: '2' } };
 
   it('[TENANT-3] is another for everything that the process can see', () => {
-    const key = define(base).key;
+    const key = processKey(define(base));
     const others = [
       define(base, 'other'),
       define({ ...base, command: 'deno' }),
@@ -417,14 +418,14 @@ describe('the key of a definition', () => {
       define({ ...base, clientCapabilities: { roots: {} } }),
       define({ ...base, inheritEnv: ['MCP_POOL_TEST'] }),
       define({ ...base, sharing: 'dedicated' }),
-    ].map((definition) => definition.key);
+    ].map((definition) => processKey(definition));
     expect(new Set([key, ...others]).size).toBe(others.length + 1);
   });
 
   it('[TENANT-3] is the same whatever the order of env, and whatever the policy', () => {
-    const key = define(base).key;
-    expect(define({ ...base, env: { B: '2', A: '1' } }).key).toBe(key);
-    expect(define({ ...base, idleTimeout: 1, maxInstances: 2 }).key).toBe(key);
+    const key = processKey(define(base));
+    expect(processKey(define({ ...base, env: { B: '2', A: '1' } }))).toBe(key);
+    expect(processKey(define({ ...base, idleTimeout: 1, maxInstances: 2 }))).toBe(key);
   });
 });
 

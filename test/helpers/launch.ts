@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline';
 import { onTestFinished } from 'vitest';
+import { withEnvironment } from '../../src/config/environment.js';
 import type { ServerDefinition } from '../../src/config/options.js';
 import type { ExitInfo, ServerProcess } from '../../src/process/launcher.js';
 import type { Platform } from '../../src/process/platform.js';
@@ -54,22 +55,25 @@ export function launch(given: ServerDefinition, options: LaunchOptions = {}): La
   });
   spawned.catch(() => {});
   const platform = options.platform ?? { ...linux, table: options.table ?? linux.table };
-  const server = localLauncher(platform, { cgroupParent: options.cgroupParent }).launch(define(given), {
-    onSpawn: () => {
-      reported.push('spawn');
-      tellSpawn.resolve();
+  const server = localLauncher(platform, { cgroupParent: options.cgroupParent }).launch(
+    withEnvironment(define(given)),
+    {
+      onSpawn: () => {
+        reported.push('spawn');
+        tellSpawn.resolve();
+      },
+      onSpawnError: (error) => {
+        reported.push('spawn-error');
+        tellSpawn.reject(error);
+      },
+      onExit: (exit) => {
+        reported.push('exit');
+        tellExit(exit);
+      },
+      onStderrLine: (line) => stderr.push(line),
+      wantsStderr: () => options.listen === true,
     },
-    onSpawnError: (error) => {
-      reported.push('spawn-error');
-      tellSpawn.reject(error);
-    },
-    onExit: (exit) => {
-      reported.push('exit');
-      tellExit(exit);
-    },
-    onStderrLine: (line) => stderr.push(line),
-    wantsStderr: () => options.listen === true,
-  });
+  );
   onTestFinished(async () => {
     await server.end({ mode: 'emergency' });
     await server.drained();

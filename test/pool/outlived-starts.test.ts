@@ -45,18 +45,15 @@ describe('a start that outlives its caller', () => {
     expect(launcher.servers).toHaveLength(1);
   });
 
-  it.each([
-    ['of its server', { maxInstances: 1 }, {}, 'a'],
-    ['of the pool', {}, { maxProcesses: 1 }, 'b'],
-  ] as const)('[START-4] ends when another caller needs the slot %s', async (_what, policy, limits, name) => {
+  it('[START-4] ends when a caller of another server needs its slot', async () => {
     const { pool, launcher, reasons } = setUp(
-      { servers: { a: { ...server, ...policy }, b: server }, limits },
+      { servers: { a: server, b: server }, limits: { maxProcesses: 1 } },
       { initialize: false },
     );
     const abort = new AbortController();
-    const call = codeOf(pool.getServer('a', { signal: abort.signal, tenant: 't' }));
+    const call = codeOf(pool.getServer('a', { signal: abort.signal }));
     await flush();
-    const other = pool.getServer(name, { tenant: 'other' });
+    const other = pool.getServer('b');
     await flush();
     expect(reasons()).toEqual([]);
     abort.abort();
@@ -66,6 +63,23 @@ describe('a start that outlives its caller', () => {
     launcher.last.initialize();
     expect((await other).pid).toBe(launcher.last.pid);
     expect(launcher.maximum).toBe(1);
+  });
+
+  it('[START-4] serves a caller of another tenant, since it has served none', async () => {
+    const { pool, launcher, reasons } = setUp(
+      { servers: { a: { ...server, maxInstances: 1 } } },
+      { initialize: false },
+    );
+    const abort = new AbortController();
+    const call = codeOf(pool.getServer('a', { signal: abort.signal, tenant: 't' }));
+    const other = pool.getServer('a', { tenant: 'other' });
+    await flush();
+    abort.abort();
+    expect(await call).toBe('ACQUIRE_ABORTED');
+    launcher.last.initialize();
+    expect((await other).tenant).toBe('other');
+    expect(reasons()).toEqual([]);
+    expect(launcher.servers).toHaveLength(1);
   });
 
   it('[START-4] has its startTimeout and no more, and its failure is emitted', async () => {

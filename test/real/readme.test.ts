@@ -84,7 +84,7 @@ describe('README and reference', () => {
 
   it('names every option with its default [OPT-5]', () => {
     const { servers, limits, cleanup, ...pool } = resolvePoolOptions({ command: 'node' });
-    const { name, key, resolvedEnv, ...definition } = servers.values().next().value!;
+    const { name, ...definition } = servers.values().next().value!;
     const actual = new Map<string, unknown>([
       ...Object.entries({ servers: {}, ...pool, ...definition }),
       ...Object.entries(limits).map(([option, value]): [string, unknown] => [`limits.${option}`, value]),

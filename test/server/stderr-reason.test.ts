@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { environmentOf } from '../../src/config/environment.js';
 import { exitError } from '../../src/server/exit-error.js';
 import { Secrets } from '../../src/server/secrets.js';
 import { stderrReason } from '../../src/server/stderr-reason.js';
@@ -248,7 +249,7 @@ describe('an error', () => {
     const instance = {
       definition,
       stderrTail,
-      secrets: new Secrets(definition),
+      secrets: new Secrets(definition, environmentOf(definition)),
       error: (_code: string, what: string) => new Error(what) as never,
     };
     return (wasStarting: boolean) => (exitError(instance, exit, wasStarting, undefined) as Error).message;

@@ -150,7 +150,7 @@ export class Starts {
     const { clock, dueTimes, fleet } = this.#deps;
     const { minIdle } = entry.definition;
     const spares = entry.spareClass;
-    let count = spares ? spares.ready + spares.starts.length : 0;
+    let count = spares ? spares.ready + spares.coming : 0;
     for (const leaseClass of entry.surplus)
       if (leaseClass !== spares) count += leaseClass.surplusStarts.filter(({ isClean }) => isClean).length;
     if (count >= minIdle) return false;

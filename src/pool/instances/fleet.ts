@@ -1,4 +1,5 @@
 import type { ResolvedDefinition } from '../../config/options.js';
+import { processKey } from '../../config/process-key.js';
 import type { PoolError } from '../../errors.js';
 import type { EndReason } from '../../server/end-reason.js';
 import { LeaseClasses } from './lease-classes.js';
@@ -42,6 +43,7 @@ export class Fleet extends LeaseClasses {
     const entry = this.entries.get(definition.name) ?? new ServerEntry(definition.name);
     this.entries.set(entry.name, entry);
     entry.definition = definition;
+    entry.processKey = processKey(definition);
     // Failures of the old definition say nothing about the new one.
     entry.lastFailure = undefined;
     entry.undeclared.clear();
@@ -51,7 +53,7 @@ export class Fleet extends LeaseClasses {
     else this.withMinimum.delete(entry);
     // Instances with the same key differ in policy only, so the new policy applies to them at once.
     for (const instance of entry.instances)
-      if (instance.definition.key === definition.key) instance.definition = definition;
+      if (instance.processKey === entry.processKey) instance.definition = definition;
     for (const leaseClass of entry.classes.values()) this.changed(leaseClass);
     return entry;
   }

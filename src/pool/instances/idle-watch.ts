@@ -4,6 +4,9 @@ import type { PooledInstance } from './pooled-instance.js';
 import { idleUntil, isKept, whyIdleEnds } from './reuse.js';
 import type { ServerEntry } from './server-entry.js';
 
+/** Time between two looks at an instance that is kept for `minIdle`, at least, in ms: its `idleTimeout` may be 0. */
+const SHORTEST_LOOK = 1_000;
+
 /** Keeps instances without a lease idle, and ends them after `idleTimeout` or `maxLifetime`. */
 export class IdleWatch {
   readonly #fleet: Fleet;
@@ -57,7 +60,8 @@ export class IdleWatch {
     if (!leaseClass?.idle.includes(instance) || instance.idleDue === undefined) return;
     const reason = whyIdleEnds(leaseClass, instance, now);
     if (reason !== undefined) return void instance.stop(reason);
-    const until = isKept(leaseClass, instance) && idleUntil(instance) <= now ? Infinity : idleUntil(instance);
-    this.#dueTimes.set(instance.idleDue, Math.min(until, instance.expiresAt));
+    // One that is kept now may be one too many later: when another one, with leases, has room again.
+    const next = isKept(leaseClass, instance) ? now + Math.max(instance.definition.idleTimeout, SHORTEST_LOOK) : 0;
+    this.#dueTimes.set(instance.idleDue, Math.min(Math.max(idleUntil(instance), next), instance.expiresAt));
   }
 }

@@ -46,8 +46,11 @@ export function idleUntil({ idleSince, definition }: PooledInstance): number {
   return idleSince + definition.idleTimeout;
 }
 
-/** Whether an idle instance is kept for `minIdle`: the ones used last are, which are at the end of the list. */
-export function isKept({ entry: { definition }, key, idle }: LeaseClass, instance: PooledInstance): boolean {
+/**
+ * Whether an idle instance is kept for `minIdle`: the ones used last are, which are at the end of the list. A shared one with
+ * leases and room for another counts as one that is kept.
+ */
+export function isKept({ entry: { definition }, key, idle, ready }: LeaseClass, instance: PooledInstance): boolean {
   if (!definition || definition.minIdle === 0 || key !== SPARE_KEY) return false;
-  return idle.indexOf(instance) >= idle.length - definition.minIdle;
+  return idle.indexOf(instance) >= ready - definition.minIdle;
 }

@@ -1,6 +1,6 @@
 import type { ResolvedDefinition } from '../../config/options.js';
 import type { PoolError } from '../../errors.js';
-import type { EndReason } from '../../server/end-reason.js';
+import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import { type LeaseScope, reuseKey, SPARE_KEY } from './lease-scope.js';
 import type { PooledInstance } from './pooled-instance.js';
 
@@ -16,6 +16,8 @@ export class ServerEntry {
   readonly name: string;
   /** Undefined once the server was removed; the entry stays until its last instance is dead. */
   definition: ResolvedDefinition | undefined;
+  /** What a process of the definition would have seen when that was set. */
+  processKey = '';
   /** Every instance that has a slot, or waits for the slot of its predecessor. */
   readonly instances = new Set<PooledInstance>();
   /** The classes with instances or waiting callers, by reuse key. */
@@ -143,6 +145,22 @@ export class LeaseClass {
     let seats = 0;
     for (const { seats: all, leases, retired } of this.starts) if (retired === undefined) seats += all - leases;
     return seats;
+  }
+
+  /** Number of instances on the way that will have room for a caller: starts, and what follows a shared one that has crashed. */
+  get coming(): number {
+    const starts = this.starts.filter(({ leases, seats, retired }) => leases < seats && retired === undefined);
+    // Its successor is appointed when all that it wrote was read.
+    const crashed = [...this.instances].filter(
+      ({ state, endReason, leases, seats, leasesStay }) =>
+        state === 'stopping' &&
+        leases > 0 &&
+        leases < seats &&
+        leasesStay &&
+        endReason &&
+        END_MEANING[endReason].recovers,
+    );
+    return starts.length + crashed.length;
   }
 
   /** Number of instances with room for a caller, idle ones included. */

@@ -173,7 +173,7 @@ export class Breakers {
     const when =
       breaker.state === 'half-open'
         ? 'one start is on the way, and shows whether it works again'
-        : `one start is allowed in ${left} ms, or after updateServer()`;
+        : `one start is allowed in ${left} ms, or after updateServer() with another definition`;
     const message = `server '${name}' failed too often and is not started now; ${when}. The last failure: ${lastError?.message}`;
     return new PoolError('BREAKER_OPEN', message, { ...lastError?.data, name, after: 0 }, lastError);
   }

@@ -197,7 +197,7 @@ export class RollingReplacement {
   /** The replacement failed. The old instance may be leased again, if its definition is still the current one. */
   #serveOn(instance: PooledInstance, reason: EndReason): void {
     const { fleet, recovery } = this.#deps;
-    const isDefined = instance.definition.key === recovery.entryFor(instance)?.definition.key;
+    const isDefined = instance.definition === recovery.entryFor(instance)?.definition;
     const isRevocable = END_MEANING[reason].revocable && instance.retired === reason;
     if (isDefined && isRevocable) fleet.unretire(instance);
   }

@@ -9,8 +9,9 @@ type CommandRequest = Pick<LaunchSpec, 'name' | 'command' | 'cwd' | 'resolvedEnv
 /**
  * What Windows appends to a command: `npx` is `npx.cmd` there; the file `npx` beside it is a script for POSIX shells.
  */
-const EXTENSIONS =
-  process.platform === 'win32' ? (process.env.PATHEXT ?? '.COM;.EXE;.BAT;.CMD').split(';').filter(Boolean) : [];
+function extensionsOfHost(): readonly string[] {
+  return process.platform === 'win32' ? (process.env.PATHEXT ?? '.COM;.EXE;.BAT;.CMD').split(';').filter(Boolean) : [];
+}
 
 /**
  * Finds the file that `command` names, as `execvp` does (on Windows with `extensions`): a name in the PATH of the
@@ -20,7 +21,7 @@ const EXTENSIONS =
  */
 export function resolveCommand(
   { name, command, cwd, resolvedEnv }: CommandRequest,
-  extensions: readonly string[] = EXTENSIONS,
+  extensions: readonly string[] = extensionsOfHost(),
 ): string {
   if (cwd !== undefined && !statOf(cwd)?.isDirectory()) {
     throw new PoolError(

@@ -269,6 +269,7 @@ describe.runIf(hasCgroups)('the cgroup of a host', () => {
   });
 
   const HOST = `
+    const { withEnvironment } = await import(SRC + '/config/environment.js');
     const { localLauncher } = await import(SRC + '/process/start/local-launcher.js');
     const { linux } = await import(SRC + '/process/platforms/linux.js');
     const { hostCgroups } = await import(SRC + '/process/cgroup/host-cgroup.js');
@@ -279,7 +280,7 @@ describe.runIf(hasCgroups)('the cgroup of a host', () => {
     const handlers = { onSpawn() {}, onSpawnError() {}, onExit() {}, onStderrLine() {}, wantsStderr: () => false };
     const launch = (args, containment = 'cgroup') => {
       const { servers } = resolvePoolOptions({ command: 'sh', args, containment, eofGrace: 100, termGrace: 1_000, inheritEnv: ['${MARKER}'] });
-      return localLauncher(linux).launch(servers.get('default'), handlers);
+      return localLauncher(linux).launch(withEnvironment(servers.get('default')), handlers);
     };
     const saying = (server) => new Promise((resolve) => server.stderr.once('data', resolve));
     // Not before: the modules may be in a folder of root's.

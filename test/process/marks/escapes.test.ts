@@ -113,6 +113,7 @@ describe('the end of a server finds', () => {
     const tags = Object.fromEntries(Object.keys(ESCAPES).map((name) => [name, newTag()]));
     const { stdout, stderr } = await runHost(
       `
+      const { withEnvironment } = await import(SRC + '/config/environment.js');
       const { localLauncher } = await import(SRC + '/process/start/local-launcher.js');
       const { linux } = await import(SRC + '/process/platforms/linux.js');
       const { resolvePoolOptions } = await import(SRC + '/config/resolve-options.js');
@@ -131,7 +132,7 @@ describe('the end of a server finds', () => {
         const { servers } = resolvePoolOptions({ servers: { test: {
           command: 'sh', args: ['-c', escapes[name], tag], inheritEnv: ['${MARKER}'], eofGrace: 100, termGrace: 100, containment: 'markers',
         } } });
-        const server = localLauncher(linux).launch(servers.get('test'), handlers);
+        const server = localLauncher(linux).launch(withEnvironment(servers.get('test')), handlers);
         // Until it is seen, and something that it has started.
         for (let seen = 0; seen < (name === 'plain' ? 1 : 2); ) {
           await new Promise((resolve) => setTimeout(resolve, 20));

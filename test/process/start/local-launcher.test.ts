@@ -142,6 +142,7 @@ describe('a command', () => {
     const { stdout, stderr, code } = await runHost(
       `
       import { openSync, closeSync } from 'node:fs';
+      const { withEnvironment } = await import(SRC + '/config/environment.js');
       const { localLauncher } = await import(SRC + '/process/start/local-launcher.js');
       const { linux } = await import(SRC + '/process/platforms/linux.js');
       const { resolvePoolOptions } = await import(SRC + '/config/resolve-options.js');
@@ -153,7 +154,7 @@ describe('a command', () => {
       const launch = () => new Promise((resolve) => {
         let server;
         try {
-          server = launcher.launch(servers.get('test'), {
+          server = launcher.launch(withEnvironment(servers.get('test')), {
             onSpawn: () => { told.push('spawn'); resolve(server); },
             onSpawnError: (error) => { told.push('spawn-error'); resolve(error); },
             onExit: () => told.push('exit'),
@@ -375,13 +376,14 @@ describe('a server that runs', () => {
 
   it('[GUEST-1] does not keep its host alive', async () => {
     const { code, stdout, stderr } = await runHost(`
+      const { withEnvironment } = await import(SRC + '/config/environment.js');
       const { localLauncher } = await import(SRC + '/process/start/local-launcher.js');
       const { linux } = await import(SRC + '/process/platforms/linux.js');
       const { resolvePoolOptions } = await import(SRC + '/config/resolve-options.js');
       const { servers } = resolvePoolOptions({ servers: { test: {
         command: process.execPath, args: [${JSON.stringify(fixturePath('echo.js'))}], inheritEnv: ['MCP_POOL_TEST'],
       } } });
-      const server = localLauncher(linux).launch(servers.get('test'), {
+      const server = localLauncher(linux).launch(withEnvironment(servers.get('test')), {
         onSpawn: () => console.log('runs'), onSpawnError() {}, onExit() {}, onStderrLine() {}, wantsStderr: () => true,
       });
       server.stdout.on('data', () => {});
