@@ -67,9 +67,10 @@ export class StdioClientTransport {
   /** Resolves when all runs have ended: the tree of a crashed one may still be ending when the next is started. */
   #allEnded: Promise<void> = Promise.resolve();
 
+  /** @throws PoolError `INVALID_OPTIONS` when the parameters cannot be read; others that are wrong are refused by `start()` */
   constructor(server: StdioServerParameters) {
     this.#params = server;
-    this.#stderr = stderrPipe(server.stderr);
+    this.#stderr = typed(() => stderrPipe(server.stderr));
   }
 
   /** The stderr of the server with `pipe` or `overlapped`, else null. It exists before the start, so that no byte is lost. */
@@ -113,10 +114,12 @@ export class StdioClientTransport {
         'StdioClientTransport already started! If using Client class, note that connect() calls start() automatically.',
       );
     }
-    const { stderr } = this.#params;
-    if (this.#stderr?.writableEnded) this.#stderr = stderrPipe(stderr);
-    const sink = stderrSink(stderr, this.#stderr);
-    const server = new OwnServer(MCPServerPool.global(), definitionOf(this.#params));
+    const { sink, server } = typed(() => {
+      const { stderr } = this.#params;
+      if (this.#stderr?.writableEnded) this.#stderr = stderrPipe(stderr);
+      const sink = stderrSink(stderr, this.#stderr);
+      return { sink, server: new OwnServer(MCPServerPool.global(), definitionOf(this.#params)) };
+    });
     const run: Run = { server, keepAlive: new KeepAlive(), transport: undefined, isClosed: false };
     this.#run = run;
     run.keepAlive.take();
@@ -201,6 +204,18 @@ export class StdioClientTransport {
     } catch {
       // An error of `onerror` itself is dropped: there is no other handler for it.
     }
+  }
+}
+
+/** @throws PoolError `INVALID_OPTIONS` when the parameters cannot be read, with what was thrown as its cause */
+function typed<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    // Not `instanceof`: the global pool may belong to another copy of this package.
+    if (error instanceof Error && error.name === 'PoolError') throw error;
+    const problem = 'the parameters of StdioClientTransport cannot be read: they are no object, or reading them throws';
+    throw new PoolError('INVALID_OPTIONS', problem, { problems: [problem] }, error);
   }
 }
 

@@ -149,6 +149,9 @@ export const requirements = {
   'RULE-3': 'The minimum of all servers is checked by every call that changes it.',
   'RULE-4': 'maxWaiting counts callers that wait for a release, and no caller for which a slot can be made free.',
 
+  'FUZZ-1':
+    'Input that is not what the types say is a PoolError, read once, of own properties only: nothing is half applied, no prototype changed.',
+
   // Events and states
   'EVENT-1': 'A listener that throws or rejects breaks nothing; its error is emitted as listener:error.',
   'EVENT-2': 'Listeners are added, called once and removed as with eventemitter3.',

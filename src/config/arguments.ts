@@ -1,5 +1,6 @@
 import { describeValue, type Field, requiredString } from './fields.js';
 import { refuse } from './read-options.js';
+import { typed } from './snapshot.js';
 
 /**
  * Checks one argument of a public call.
@@ -7,7 +8,7 @@ import { refuse } from './read-options.js';
  * @throws PoolError `INVALID_OPTIONS`
  */
 export function readArgument<T>(field: Field<T>, value: unknown, name: string, call: string): T {
-  const problem = field.check(value);
+  const problem = typed(() => field.check(value), name);
   if (problem !== undefined) refuse({ wrong: [`${name} must be ${problem}`], unsupported: [] }, `the call of ${call}`);
   return value as T;
 }

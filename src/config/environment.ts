@@ -31,13 +31,13 @@ export function resolveEnvironment(
   inheritEnv: readonly string[],
   host: NodeJS.ProcessEnv = process.env,
 ): Record<string, string> {
-  const resolved: Record<string, string> = {};
-  for (const key of [...INHERITED, ...inheritEnv]) {
-    const value = host[key];
+  // By entries, not by assignment: a variable may have the name of a property of every object.
+  const inherited = [...INHERITED, ...inheritEnv].flatMap((key): [string, string][] => {
+    const value = Object.hasOwn(host, key) ? host[key] : undefined;
     // A value that starts with "()" is an exported shell function: code that a shell of the server would run. The SDK skips it, too.
-    if (value !== undefined && !value.startsWith('()')) resolved[key] = value;
-  }
-  return Object.assign(resolved, env);
+    return value === undefined || value.startsWith('()') ? [] : [[key, value]];
+  });
+  return Object.fromEntries([...inherited, ...Object.entries(env)]);
 }
 
 /** The environment that a server gets when it is started now. The host may have changed its own since it made the pool. */

@@ -1,6 +1,7 @@
 import { PoolError } from '../errors.js';
 import { describeValue, type Fields, type Given, isPlainObject, type Resolved } from './fields.js';
 import { nearest } from './nearest.js';
+import { typed } from './snapshot.js';
 
 /** The problems found so far, one sentence each. */
 export interface Problems {
@@ -71,7 +72,7 @@ export function refuse({ wrong, unsupported }: Problems, what: string): void {
 export function reader<F extends Fields>(fields: F, what: string) {
   return (given: Given<F>): Resolved<F> => {
     const problems: Problems = { wrong: [], unsupported: [] };
-    const options = readOptions(fields, given, '', problems);
+    const options = typed(() => readOptions(fields, given, '', problems), what);
     refuse(problems, what);
     return options;
   };

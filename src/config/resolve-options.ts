@@ -19,6 +19,7 @@ import {
 } from './options.js';
 import { checkDefaults, readPolicy } from './policy.js';
 import { type Problems, readOptions, refuse } from './read-options.js';
+import { snapshot } from './snapshot.js';
 
 /** Name of the server when the options of the pool are one definition. */
 const SINGLE_SERVER = 'default';
@@ -27,7 +28,8 @@ const SINGLE_SERVER = 'default';
  * Checks all options of a pool, and fills in the defaults.
  * @throws PoolError that lists every problem: `INVALID_OPTIONS`, or `NOT_SUPPORTED` when nothing is wrong
  */
-export function resolvePoolOptions(given: PoolOptions | SingleServerOptions): ResolvedPoolOptions {
+export function resolvePoolOptions(written: PoolOptions | SingleServerOptions): ResolvedPoolOptions {
+  const given = snapshot(written, 'the options of MCPServerPool');
   const problems: Problems = { wrong: [], unsupported: [] };
   const { pool, servers } = splitShorthand(given, problems);
   const options = readOptions(poolFields, pool, '', problems, (key, known) =>
@@ -65,10 +67,11 @@ export function resolvePoolOptions(given: PoolOptions | SingleServerOptions): Re
  */
 export function resolveDefinition(
   name: string,
-  given: ServerDefinition,
+  written: ServerDefinition,
   pool: Pick<ResolvedPoolOptions, 'defaults' | 'limits'>,
   others: Iterable<ResolvedDefinition> = [],
 ): ResolvedDefinition {
+  const given = snapshot(written, `the definition of server '${name}'`);
   const problems: Problems = { wrong: [], unsupported: [] };
   const definition = readDefinition(name, given, name, pool.defaults, pool.limits, problems);
   if (definition.minIdle > 0) checkMinimum([...others, definition], pool.limits, problems);

@@ -64,6 +64,7 @@ export class ServerDirectory {
   /** @throws PoolError `INVALID_OPTIONS`, `NOT_SUPPORTED`, `POOL_CLOSED` */
   add(name: string, definition: ServerDefinition): void {
     this.#assertOpen();
+    readLabel(name, 'name', 'addServer()');
     const { fleet, operations, options } = this.#deps;
     if (isOpen(fleet.entries.get(name))) {
       const problem = `a server '${name}' is defined already; use updateServer() to change it`;

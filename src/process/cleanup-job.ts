@@ -1,5 +1,6 @@
 import { readArgument, readFunction, readLabel } from '../config/arguments.js';
 import { oneOf } from '../config/fields.js';
+import { typed } from '../config/snapshot.js';
 import type { ListenerError } from '../events.js';
 import type { EndOptions } from './launcher.js';
 import type { EndMode, TerminationReport } from './termination-report.js';
@@ -74,7 +75,10 @@ const endMode = oneOf('graceful', 'graceful', 'emergency');
  */
 export function assertCleanupJob(target: unknown, mode: unknown): void {
   const call = 'enqueue()';
-  const { id, end } = (target ?? {}) as { readonly id?: unknown; readonly end?: unknown };
+  const { id, end } = typed(() => {
+    const { id, end } = (target ?? {}) as { readonly id?: unknown; readonly end?: unknown };
+    return { id, end };
+  }, 'the job');
   readLabel(id, 'id', call);
   readFunction(end, 'end', call);
   readArgument(endMode, mode, 'mode', call);

@@ -1,3 +1,7 @@
+import { readArgument, readLabel } from '../config/arguments.js';
+import { count } from '../config/fields.js';
+import { typed } from '../config/snapshot.js';
+import { PoolError } from '../errors.js';
 import { type ListenerError, SafeEmitter } from '../events.js';
 import type { Outbox } from '../runtime/outbox.js';
 import { currentPlatform } from './platforms/current-platform.js';
@@ -95,11 +99,12 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
   /**
    * Adds a process. Call it in the tick of the spawn. An existing entry of the same pid belongs to a dead process: it
    * is removed as `reused`. A missing `startTime` is read from the operating system.
-   * @throws RangeError when no process has that pid, or `id` is in use
+   * @throws PoolError `INVALID_OPTIONS` when no process has that pid, `id` is in use, or a value has a wrong type
    */
-  add({ id = nextInstanceId(), name, pid, startTime = identify(this.#table, pid) }: NewEntry): RegistryEntry {
-    if (startTime === undefined) throw new RangeError(`cannot register '${name}': there is no process ${pid}`);
-    if (this.#byId.has(id)) throw new RangeError(`cannot register '${name}': the id ${id} is taken`);
+  add(given: NewEntry): RegistryEntry {
+    const { id = nextInstanceId(), name, pid, startTime = identify(this.#table, pid) } = readNewEntry(given);
+    if (startTime === undefined) throw refusal(`cannot register '${name}': there is no process ${pid}`);
+    if (this.#byId.has(id)) throw refusal(`cannot register '${name}': the id ${id} is taken`);
     const previous = this.#byPid.get(pid);
     if (previous !== undefined) this.#remove(previous, 'reused');
     const entry: RegistryEntry = { id, name, pid, startTime, registeredAt: Date.now() };
@@ -203,6 +208,23 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
     this.#removed[reason] += 1;
     this.emit('registry:removed', { entry, reason });
   }
+}
+
+const call = 'add()';
+const pidField = count(1, 1);
+const startField = count(0, 0);
+
+/** @throws PoolError `INVALID_OPTIONS` */
+function readNewEntry(given: NewEntry): NewEntry {
+  const { id, name, pid, startTime } = typed(() => ({ ...given }), 'the entry');
+  readLabel(name, 'name', call);
+  readArgument(pidField, pid, 'pid', call);
+  if (startTime !== undefined) readArgument(startField, startTime, 'startTime', call);
+  return { name, pid, startTime, ...(id === undefined ? {} : { id: readLabel(id, 'id', call) }) };
+}
+
+function refusal(problem: string): PoolError {
+  return new PoolError('INVALID_OPTIONS', problem, { problems: [problem] });
 }
 
 /** What `add()` needs of a process. */

@@ -102,7 +102,7 @@ export class Session implements PooledTransport, Endpoint {
     }
     this.#callbacks.touched();
     try {
-      return this.#attachment.send(message);
+      return this.#attachment.send(written(message));
     } catch (error) {
       // The caller gave something that is not a message.
       return Promise.reject(error);
@@ -184,4 +184,10 @@ export class Session implements PooledTransport, Endpoint {
       // There is no other handler for what `onerror` throws.
     }
   }
+}
+
+/** The message as it is written: an object with a `toJSON()` may be written with another id than it shows. */
+function written(message: JsonRpcMessage): JsonRpcMessage {
+  const isOther = typeof (message as { readonly toJSON?: unknown }).toJSON === 'function';
+  return isOther ? (JSON.parse(JSON.stringify(message)) as JsonRpcMessage) : message;
 }

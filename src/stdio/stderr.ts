@@ -1,10 +1,13 @@
 import type { IOType } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { PassThrough, type Readable, type Stream, type TransformCallback, type Writable } from 'node:stream';
+import { PoolError } from '../index.js';
 import { ByteList } from '../runtime/byte-list.js';
 
 /** Where the stderr of a server goes: the values of `child_process.spawn` and of the SDK's transport. */
 export type StderrOption = IOType | Stream | number;
+
+const LARGEST_DESCRIPTOR = 2_147_483_647;
 
 /** Bytes that are kept until the host begins to read. */
 const KEPT_UNREAD = 1_048_576;
@@ -57,21 +60,22 @@ export interface StderrSink {
 /**
  * Finds the stream for a value of the option; undefined when the bytes go nowhere. The pool reads stderr in any case, so a
  * server never blocks for want of a reader.
- * @throws TypeError when the value is wrong
+ * @throws PoolError `INVALID_OPTIONS` when the value is wrong
  */
 export function stderrSink(option: StderrOption | undefined, pipe: PassThrough | null): StderrSink | undefined {
   if (pipe !== null) return { stream: pipe, ends: true };
   if (option === 'ignore') return undefined;
   if (option === undefined || option === 'inherit' || option === 2) return { stream: process.stderr, ends: false };
   if (option === 1) return { stream: process.stdout, ends: false };
-  if (typeof option === 'number') {
+  if (typeof option === 'number' && Number.isInteger(option) && option >= 0 && option <= LARGEST_DESCRIPTOR) {
     const stream = createWriteStream('', { fd: option, autoClose: false });
     // The host has closed the descriptor meanwhile. It does not want the bytes, so this is not an error.
     stream.on('error', () => {});
     return { stream, ends: true };
   }
-  if (typeof option === 'object' && isWritable(option)) return { stream: option, ends: false };
-  throw new TypeError("stderr must be 'inherit', 'pipe', 'overlapped', 'ignore', a writable stream, or a descriptor");
+  if (typeof option === 'object' && option !== null && isWritable(option)) return { stream: option, ends: false };
+  const problem = "stderr must be 'inherit', 'pipe', 'overlapped', 'ignore', a writable stream, or a descriptor";
+  throw new PoolError('INVALID_OPTIONS', problem, { problems: [problem] });
 }
 
 function isWritable(stream: Stream): stream is Writable {

@@ -51,7 +51,12 @@ function documentedOptions(heading = 'Options', page = reference): Map<string, s
 }
 
 /** For options whose default says nothing of what they take. */
-const VALUES: Readonly<Record<string, unknown>> = { command: 'node', onCrash: 'close', 'limits.concurrentStarts': 4 };
+const VALUES: Readonly<Record<string, unknown>> = {
+  command: 'node',
+  clientInfo: { name: 'host', version: '1' },
+  onCrash: 'close',
+  'limits.concurrentStarts': 4,
+};
 
 /** Options of a pool with one server, `name` being a path as in the reference. */
 function withOption(name: string, value: unknown): PoolOptions | SingleServerOptions {
