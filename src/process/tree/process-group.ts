@@ -12,6 +12,7 @@ export class ProcessGroup implements ProcessSet {
   readonly #leader: ProcessIdentity;
   /** The members that the last scan has shown. */
   #members: readonly number[];
+  #exited = false;
 
   /** @param looks those of other trees at the same table; default: its own */
   constructor(table: ProcessTable, leader: ProcessIdentity, looks = new Looks(table)) {
@@ -22,6 +23,7 @@ export class ProcessGroup implements ProcessSet {
   }
 
   leaderExited(): ProcessRow[] {
+    this.#exited = true;
     return this.#take(this.#looks.takeAtExit().inGroup(this.#leader.pid));
   }
 
@@ -62,6 +64,7 @@ export class ProcessGroup implements ProcessSet {
    */
   #isOurs(): boolean {
     const holder = this.#table.read(this.#leader.pid);
-    return holder === undefined || holder.startTime === this.#leader.startTime;
+    // Node has collected the leader: then even a process of the same tick is another one.
+    return holder === undefined || (!this.#exited && holder.startTime === this.#leader.startTime);
   }
 }

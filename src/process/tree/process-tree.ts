@@ -134,8 +134,10 @@ export class ProcessTree implements ProcessSet {
 
   #adoptOrphans(look: Look): void {
     const { pid, startTime } = this.#leader;
+    // Node has collected it: what has its number from now on is another process, even if it was started in the same tick.
+    this.#members.delete(pid);
     // The pid is in use again. That is impossible while a member is left in the group, so no member is left.
-    if (look.rows.has(pid)) return;
+    if (look.rows.has(pid)) return void this.#led.delete(pid);
     // Windows has no groups, but a process keeps the pid of its parent.
     const left = [...look.childrenOf(pid), ...look.inGroup(pid), ...look.inSession(pid)];
     for (const row of left) if (row.startTime >= startTime) this.#add(row, true);
