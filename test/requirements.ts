@@ -388,6 +388,9 @@ export const requirements = {
     'The ledger is private, contains no child pid and no value of a definition, and is removed with the last server.',
   'LEDGER-4':
     'A ledger or folder that is damaged, huge, a link, or owned by another user causes a warning, and nothing more.',
+  'LEDGER-5': 'A ledger that was forged or copied by a process of the same user ends no server of a host that lives.',
+  'LEDGER-6':
+    'Another user cannot take the place for ledgers: a folder with a random name is used then, and found by the next host; the event comes only when there is none.',
   // Strays: abandoned servers of other hosts
   'STRAY-1':
     'Servers that a killed host left behind are listed with their trees and reasons, however they were started.',

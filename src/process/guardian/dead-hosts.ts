@@ -2,11 +2,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../../errors.js';
 import { freeStrangers, hostCgroupPids, isCgroupOf, killHostCgroup, removeHostCgroup } from '../cgroup/host-cgroup.js';
 import { noteProblem } from '../containment-problems.js';
+import { pidScope } from '../marks/host-origin.js';
 import { type HostMark, hostMark, type MarkedHost, outerHosts } from '../marks/marker.js';
 import { type SweepOptions, type SweepReport, sweep } from '../marks/sweep.js';
 import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
-import { hostStateOf, type LedgerEntry, type LedgerRecord, pidScope, readLedgers, removeLedger } from './ledger.js';
+import { hostStateOf, type LedgerEntry, type LedgerRecord, readLedgers, removeLedger } from './ledger.js';
 
 /** What a dead host had left, and what became of it. */
 export interface ReapedHost {
@@ -119,19 +120,18 @@ function deadHosts(folders: readonly string[], { table }: Platform): LedgerEntry
   // A process with the mark of a dead host descends from one of its servers. If this host is one, its own servers are,
   // too.
   const around = new Set([hostMark(), ...outerHosts()].map(({ number }) => number));
-  return folders
-    .flatMap((folder) =>
-      readLedgers(folder, (problem, damaged) => {
-        noteUnread(problem);
-        // So that it is reported only once.
-        if (damaged !== undefined) removeLedger(damaged);
-      }),
-    )
-    .filter(({ file, record }) => {
-      const fate = hostStateOf(record, scope, table);
-      if (fate === 'over') removeLedger(file);
-      return fate === 'dead' && !around.has(record.mark.number);
-    });
+  const entries = folders.flatMap((folder) =>
+    readLedgers(folder, (problem, damaged) => {
+      noteUnread(problem);
+      // So that it is reported only once.
+      if (damaged !== undefined) removeLedger(damaged);
+    }),
+  );
+  const fates = entries.map((entry) => ({ ...entry, fate: hostStateOf(entry.record, scope, table) }));
+  // A ledger can be made whose host has the number of another one: what has only the limit would be that of both.
+  for (const { fate, record } of fates) if (fate === 'living') around.add(record.mark.number);
+  for (const { fate, file } of fates) if (fate === 'over') removeLedger(file);
+  return fates.filter(({ fate, record }) => fate === 'dead' && !around.has(record.mark.number));
 }
 
 function noteUnread(problem: string): void {

@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs';
 import { messageOf, PoolError } from '../../errors.js';
 import { forgetProblems, noteProblem } from '../containment-problems.js';
-import { hostMark } from '../marks/marker.js';
+import { hostMark, hostOrigin } from '../marks/marker.js';
 import type { Platform } from '../platform.js';
 import type { ProcessIdentity } from '../process-table.js';
 import { usableShell } from '../wrapper.js';
 import { Guardian } from './guardian.js';
-import { type LedgerRecord, pidScope, removeLedger, writeLedger } from './ledger.js';
+import { type LedgerRecord, removeLedger, writeLedger } from './ledger.js';
 import { findReaper, type ReaperChoice } from './reaper-program.js';
-import { runtimeFolders } from './runtime-folder.js';
+import { ledgerPlaces } from './runtime-folder.js';
 
 /** What the options of a pool may set for the guardian and the ledger of their host. */
 export interface GuardChoice extends ReaperChoice {
@@ -74,7 +74,7 @@ export class HostGuard {
 
   /** The folders that may contain ledgers of this user. */
   get folders(): string[] {
-    return runtimeFolders(this.#choice.runtimeDirectory);
+    return ledgerPlaces(this.#choice.runtimeDirectory).folders;
   }
 
   /**
@@ -152,7 +152,8 @@ export class HostGuard {
     // Without marks a later host could not find what this one has left.
     if (!this.#platform.marks) return;
     try {
-      const file = writeLedger(this.#record(), this.folders);
+      const { folders, makeSpare } = ledgerPlaces(this.#choice.runtimeDirectory);
+      const file = writeLedger(this.#record(), folders, makeSpare);
       if (file !== this.#ledger) this.#guardian?.noteLedger(file);
       this.#ledger = file;
       forgetProblems('ledger');
@@ -166,10 +167,9 @@ export class HostGuard {
   }
 
   #record(): LedgerRecord {
-    const startTime = this.#platform.table.read(process.pid)?.startTime;
-    // With a wrong start time the next host would take this host for dead.
-    if (startTime === undefined) throw new Error('the start time of this process is not shown');
-    return { mark: hostMark(), pid: process.pid, startTime, ...pidScope(), cgroups: [...this.#cgroups] };
+    const origin = hostOrigin();
+    if (origin === undefined) throw new Error('the start time of this process was not shown');
+    return { mark: hostMark(), ...origin, cgroups: [...this.#cgroups] };
   }
 }
 

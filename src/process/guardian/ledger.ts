@@ -4,32 +4,22 @@ import {
   fstatSync,
   openSync,
   readdirSync,
-  readFileSync,
-  readlinkSync,
   readSync,
   renameSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { errnoOf, messageOf } from '../../errors.js';
-import { type HostMark, parseHostMark } from '../marks/marker.js';
+import type { HostOrigin, PidScope } from '../marks/host-origin.js';
+import { type HostMark, markOf } from '../marks/marker.js';
 import type { ProcessTable } from '../process-table.js';
-import { folderProblem, makePrivate } from './runtime-folder.js';
+import { folderProblem, forgetSpare, makePrivate } from './runtime-folder.js';
 
 /** What a host writes down about itself for later hosts. No child pids, because pids are reused. */
-export interface LedgerRecord {
+export interface LedgerRecord extends HostOrigin {
+  /** Not in the file: it follows from the origin. */
   readonly mark: HostMark;
-  readonly pid: number;
-  /** Ticks since boot. */
-  readonly startTime: number;
-  /** Pids and start times are valid only within one boot. */
-  readonly bootId: string;
-  /**
-   * The pid and time namespaces in which pid and start time are valid. Another container may see the same folder, but
-   * has other namespaces.
-   */
-  readonly namespaces: string;
   /** The folders of its cgroups. */
   readonly cgroups: readonly string[];
 }
@@ -49,18 +39,21 @@ const SUFFIX = '.2.json';
 const FILE = /^[0-9a-f]{32}\.2\.json$/;
 
 /**
- * Writes `record` into the first usable folder. Returns the file.
+ * Writes `record` into the first usable folder; if there is none, into that which `makeSpare` makes. Returns the file.
  * @throws Error that says what is wrong with each folder
  */
-export function writeLedger(record: LedgerRecord, folders: readonly string[]): string {
+export function writeLedger(record: LedgerRecord, folders: readonly string[], makeSpare?: () => string): string {
   const problems: string[] = [];
-  for (const folder of folders) {
+  const places: (string | (() => string))[] = [...folders, ...(makeSpare ? [makeSpare] : [])];
+  for (const place of places) {
+    let folder = '';
     try {
+      folder = typeof place === 'string' ? place : place();
       makePrivate(folder);
       const file = join(folder, record.mark.id + SUFFIX);
       const { mark, ...rest } = record;
       // Atomic: complete or not there, whenever the host dies.
-      writeFileSync(`${file}.new`, JSON.stringify({ mark: mark.secret, ...rest }), { mode: 0o600 });
+      writeFileSync(`${file}.new`, JSON.stringify(rest), { mode: 0o600 });
       renameSync(`${file}.new`, file);
       return file;
     } catch (error) {
@@ -77,6 +70,7 @@ export function removeLedger(file: string): void {
   } catch {
     // It was removed already, by hand or with its folder.
   }
+  forgetSpare(dirname(file));
 }
 
 /**
@@ -152,45 +146,39 @@ export function parseRecord(text: string): LedgerRecord | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { mark: markText, pid, startTime, bootId, namespaces, cgroups } = value as Record<string, unknown>;
-  const mark = typeof markText === 'string' ? parseHostMark(markText) : undefined;
-  if (mark === undefined) return undefined;
+  const { seed, pid, startTime, bootId, namespaces, cgroups } = value as Record<string, unknown>;
+  if (typeof seed !== 'string' || !/^[0-9a-f]{32}$/.test(seed)) return undefined;
   if (typeof pid !== 'number' || !Number.isInteger(pid) || pid < 1) return undefined;
   if (typeof startTime !== 'number' || !Number.isInteger(startTime) || startTime < 0) return undefined;
   if (typeof bootId !== 'string' || typeof namespaces !== 'string') return undefined;
   if (!Array.isArray(cgroups) || !cgroups.every((one) => typeof one === 'string')) return undefined;
-  return { mark, pid, startTime, bootId, namespaces, cgroups };
-}
-
-/** Pids and start times can be compared only within one boot and one set of namespaces. Throws without /proc. */
-export function pidScope(): Pick<LedgerRecord, 'bootId' | 'namespaces'> {
-  return {
-    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
-    namespaces: ['pid', 'time'].map(namespaceOf).join(' '),
-  };
-}
-
-/** Kernels before 5.6 have no time namespaces. */
-function namespaceOf(kind: string): string {
-  try {
-    return readlinkSync(`/proc/self/ns/${kind}`);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return `${kind}:none`;
-    throw error;
-  }
+  const origin = { seed, pid, startTime, bootId, namespaces };
+  const mark = markOf(origin);
+  return mark && { mark, ...origin, cgroups };
 }
 
 /**
  * `dead`: the host is dead, but processes that it left may live. `over`: these are gone too, since the machine was
- * booted again. `living` also if that cannot be decided, because the pid belongs to another container.
+ * booted again. `living` also if that cannot be decided, because the pid belongs to another container, or exists and is
+ * not shown (/proc mounted with hidepid).
  */
 export function hostStateOf(
-  { pid, startTime, bootId, namespaces }: LedgerRecord,
-  scope: Pick<LedgerRecord, 'bootId' | 'namespaces'>,
+  { pid, startTime, bootId, namespaces }: HostOrigin,
+  scope: PidScope,
   table: ProcessTable,
 ): 'living' | 'dead' | 'over' {
   if (bootId !== scope.bootId) return 'over';
   if (namespaces !== scope.namespaces) return 'living';
   const row = table.read(pid);
-  return row === undefined || row.startTime !== startTime || row.dead ? 'dead' : 'living';
+  if (row === undefined) return exists(pid) ? 'living' : 'dead';
+  return row.startTime !== startTime || row.dead ? 'dead' : 'living';
+}
+
+function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errnoOf(error) !== 'ESRCH';
+  }
 }

@@ -1,4 +1,4 @@
-import { environmentMatches, type Mark, rlimitMatches } from './marker.js';
+import { environmentMatches, hostOf, type Mark, rlimitMatches } from './marker.js';
 
 /** What a process shows that may be a mark. */
 export interface MarkReading {
@@ -59,7 +59,12 @@ export function judge({ marks, limit, owner }: MarkReading, seeker: Seeker): Mar
   const user = owner?.user;
   if (limit === undefined || user === undefined || !owner?.isHere) return false;
   if (owner.login !== undefined && owner.login !== user && owner.login !== login) return false;
-  if (rlimitMatches(limit, mark)) return users.has(user) && 'limit';
+  if (rlimitMatches(limit, mark)) return users.has(user) && !hasTwin(marks, mark) && 'limit';
   // A process with the marks of other hosts in its environment belongs to them.
   return (marks === undefined || marks.length === 0) && seeker.isInner(limit, user) && 'inner';
+}
+
+/** Whether the environment names another host that has the same number by chance, or because a ledger was made for that. */
+function hasTwin(marks: readonly string[] | undefined, { host }: Mark): boolean {
+  return marks?.map(hostOf).some((other) => other?.number === host.number && other.id !== host.id) === true;
 }

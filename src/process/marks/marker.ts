@@ -1,4 +1,5 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { type HostOrigin, newOrigin, secretOf } from './host-origin.js';
 
 /** The environment variable that all descendants of a server inherit, and by which they are found. */
 export const MARK_VARIABLE = 'MCP_SERVER_POOL_MARK';
@@ -47,6 +48,8 @@ const STATE = Symbol.for('mcp-server-pool.mark/2');
 
 interface State {
   readonly secret: string;
+  /** Undefined where there is no /proc. */
+  readonly origin: HostOrigin | undefined;
   instances: number;
 }
 
@@ -64,10 +67,28 @@ export function nextInstanceMark(): InstanceMark {
   return { host: hostMark(), instance: shared.instances };
 }
 
+/** What the mark of this host process is made of, for its ledger. Undefined where there is no /proc. */
+export function hostOrigin(): HostOrigin | undefined {
+  return state().origin;
+}
+
 function state(): State {
   const shared = globalThis as { [STATE]?: State };
-  shared[STATE] ??= { secret: newHostMark().secret, instances: 0 };
+  shared[STATE] ??= newState();
   return shared[STATE];
+}
+
+function newState(): State {
+  for (;;) {
+    const origin = newOrigin();
+    const mark = origin ? markOf(origin) : newHostMark();
+    if (mark !== undefined) return { secret: mark.secret, origin, instances: 0 };
+  }
+}
+
+/** The mark of the host with that origin. Undefined for one in 2³¹, whose number would be 0. */
+export function markOf(origin: HostOrigin): HostMark | undefined {
+  return parseHostMark(secretOf(origin));
 }
 
 /** A new random mark. Two marks have the same number with a probability of 2⁻³¹. */
@@ -148,7 +169,7 @@ export function outerHosts(outer = process.env[MARK_VARIABLE]): NamedHost[] {
 }
 
 /** The host that a mark names; whether it has written the mark is not checked. */
-function hostOf(mark: string): NamedHost | undefined {
+export function hostOf(mark: string): NamedHost | undefined {
   const id = mark.slice(0, DIGITS);
   const number = numberOf(id);
   return number === 0 ? undefined : { id, number };

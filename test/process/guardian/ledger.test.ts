@@ -22,12 +22,12 @@ import {
   hostStateOf,
   type LedgerRecord,
   parseRecord,
-  pidScope,
   readLedgers,
   removeLedger,
   writeLedger,
 } from '../../../src/process/guardian/ledger.js';
-import { runtimeFolders } from '../../../src/process/guardian/runtime-folder.js';
+import { ledgerPlaces } from '../../../src/process/guardian/runtime-folder.js';
+import { pidScope } from '../../../src/process/marks/host-origin.js';
 import {
   environmentValue,
   MARK_VARIABLE,
@@ -37,6 +37,7 @@ import {
 } from '../../../src/process/marks/marker.js';
 import { linux } from '../../../src/process/platforms/linux.js';
 import { newTag, tagged } from '../../helpers/escapes.js';
+import { ledgerRecord } from '../../helpers/ledgers.js';
 import { readProcess } from '../../helpers/processes.js';
 import { until } from '../../helpers/until.js';
 
@@ -51,7 +52,7 @@ function folder(): string {
 
 /** A host that does not run any more, of this boot and container. */
 function deadHost(more: Partial<LedgerRecord> = {}): LedgerRecord {
-  return { mark: newHostMark(), pid: process.pid, startTime: 1, ...pidScope(), cgroups: [], ...more };
+  return ledgerRecord({ startTime: 1, ...more });
 }
 
 /** A process that such a host has left. */
@@ -79,7 +80,7 @@ describe('a ledger', () => {
     expect([statSync(place).mode & 0o777, statSync(file).mode & 0o777]).toEqual([0o700, 0o600]);
     expect(readLedgers(place, fail)).toEqual([{ file, record }]);
     expect(Object.keys(JSON.parse(readFileSync(file, 'utf8')))).toEqual([
-      ...['mark', 'pid', 'startTime', 'bootId', 'namespaces', 'cgroups'],
+      ...['seed', 'pid', 'startTime', 'bootId', 'namespaces', 'cgroups'],
     ]);
     removeLedger(file);
     removeLedger(file);
@@ -121,9 +122,9 @@ describe('a ledger', () => {
       const [damaged, huge] = [at(), at()];
       writeFileSync(damaged, '{"mark":');
       writeFileSync(huge, ' '.repeat(10_000_000));
-      writeFileSync(target, JSON.stringify({ ...good, mark: good.mark.secret }));
+      writeFileSync(target, JSON.stringify({ ...good, mark: undefined }));
       symlinkSync(target, link);
-      writeFileSync(theirs, JSON.stringify({ ...good, mark: good.mark.secret }));
+      writeFileSync(theirs, JSON.stringify({ ...good, mark: undefined }));
       chownSync(theirs, 65_534, 65_534);
       mkdirSync(at());
       execFileSync('sh', ['-c', 'mkfifo "$0"', at()]);
@@ -153,16 +154,16 @@ describe('a ledger', () => {
   it('[LEDGER-4] is none that was not written by this package', () => {
     const { mark, ...rest } = deadHost();
     const text = (value: object) => JSON.stringify(value);
-    expect(parseRecord(text({ ...rest, mark: mark.secret }))).toEqual({ mark, ...rest });
+    expect(parseRecord(text(rest))).toEqual({ mark, ...rest });
     for (const wrong of [
-      { ...rest, mark: '' },
-      { ...rest, mark: `${mark.secret}0` },
-      { ...rest, mark: mark.secret, pid: '1' },
-      { ...rest, mark: mark.secret, pid: -1 },
-      { ...rest, mark: mark.secret, startTime: 1.5 },
-      { ...rest, mark: mark.secret, bootId: null },
-      { ...rest, mark: mark.secret, cgroups: 1 },
-      { ...rest, mark: mark.secret, cgroups: [1] },
+      { ...rest, seed: '' },
+      { ...rest, seed: `${rest.seed}0` },
+      { ...rest, pid: '1' },
+      { ...rest, pid: -1 },
+      { ...rest, startTime: 1.5 },
+      { ...rest, bootId: null },
+      { ...rest, cgroups: 1 },
+      { ...rest, cgroups: [1] },
       [],
     ]) {
       expect(parseRecord(text(wrong))).toBeUndefined();
@@ -171,13 +172,14 @@ describe('a ledger', () => {
   });
 
   it('[LEDGER-3] lies in the runtime directory of the user, else in the one for temporary files', () => {
+    const temporary = folder();
+    const places = (...given: Parameters<typeof ledgerPlaces>) => ledgerPlaces(...given).folders;
     const env = { XDG_RUNTIME_DIR: '/run/user/7' };
-    expect(runtimeFolders(undefined, env, 7)).toEqual([
-      '/run/user/7/mcp-server-pool',
-      join(tmpdir(), 'mcp-server-pool-7'),
-    ]);
-    expect(runtimeFolders(undefined, { XDG_RUNTIME_DIR: 'relative' }, 7)[0]).toBe('/run/user/7/mcp-server-pool');
-    expect(runtimeFolders('/own', env, 7)).toEqual(['/own/mcp-server-pool']);
+    const own = join(temporary, 'mcp-server-pool-7');
+    expect(places(undefined, env, 7, temporary)).toEqual(['/run/user/7/mcp-server-pool', own]);
+    expect(places(undefined, { XDG_RUNTIME_DIR: 'relative' }, 7, temporary)[0]).toBe('/run/user/7/mcp-server-pool');
+    expect(places('/own', env, 7, temporary)).toEqual(['/own/mcp-server-pool']);
+    expect(ledgerPlaces('/own', env, 7, temporary).makeSpare).toBeUndefined();
   });
 });
 
@@ -214,6 +216,9 @@ describe('the next host', () => {
     expect(fate({ pid: process.pid, startTime })).toBe('living');
     expect(fate({ pid: process.pid, startTime: startTime - 1 })).toBe('dead');
     expect(fate({ pid: 2 ** 22 + 1 })).toBe('dead');
+    // As with hidepid: it is there, and not shown.
+    const hiding = { ...linux.table, read: () => undefined };
+    expect(hostStateOf(deadHost({ startTime }), here, hiding)).toBe('living');
     expect(fate({ pid: zombie.pid, startTime: zombie.startTime })).toBe('dead');
     expect(fate({ bootId: 'another', pid: process.pid, startTime })).toBe('over');
     expect(fate({ namespaces: 'pid:[1] time:[1]', pid: 2 ** 22 + 1 })).toBe('living');
@@ -239,7 +244,8 @@ describe('the next host', () => {
     const living = deadHost({ startTime: readProcess(process.pid)!.startTime });
     writeLedger(living, [place]);
     const forged = join(place, `${newHostMark().id}.2.json`);
-    writeFileSync(forged, JSON.stringify({ ...deadHost(), mark: living.mark.secret, cgroups: ['/'] }));
+    const { mark, ...rest } = deadHost();
+    writeFileSync(forged, JSON.stringify({ ...rest, mark: living.mark.secret, cgroups: ['/'] }));
     const tag = await orphan(living);
     const { told, problems } = await reap([place]);
     expect([told, problems.length, tagged(tag).length, existsSync(forged)]).toEqual([[], 1, 1, false]);
