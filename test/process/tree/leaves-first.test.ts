@@ -44,10 +44,10 @@ describe('signals from the leaves upward', () => {
 
   it('[INIT-1] reach nobody twice, and no parent of who lives on or is never collected, within their patience', async () => {
     const stubborn = tree({ deaf: [12] });
-    await signalFromLeaves(stubborn.platform, stubborn.members, 'SIGTERM', 20, stubborn.rest);
+    await signalFromLeaves(stubborn.platform, stubborn.members, 'SIGTERM', 300, stubborn.rest);
     expect(stubborn.signals).toEqual([12, 13]);
     const lazy = tree({ lazy: [11] });
-    await signalFromLeaves(lazy.platform, lazy.members, 'SIGTERM', 20, lazy.rest);
+    await signalFromLeaves(lazy.platform, lazy.members, 'SIGTERM', 300, lazy.rest);
     expect(lazy.signals).toEqual([12, 13]);
   });
 
