@@ -212,6 +212,8 @@ export const requirements = {
   'LEASE-1': 'A silent lease is taken back when a caller waits, and not before.',
   'LEASE-2': 'A lease that is held too long is reported once, with the stack of its getServer() call.',
   'LEASE-3': 'A released lease is over: its transport closes once, send rejects, releasing again returns false.',
+  'LEASE-4':
+    'With reuseLease the calls of one owner for a server and tenant have one lease, and share a start: release() counts once for each holder, each call has its own deadline; other ends are for all.',
   'LIFE-1': 'Idle instances end after idleTimeout.',
   'LIFE-2': 'minIdle instances stay ready, within the budgets.',
   'LIFE-3': 'warm starts instances ahead of calls, and rejects with the reason when none is ready.',

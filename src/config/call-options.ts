@@ -1,4 +1,16 @@
-import { count, deadline, duration, type Field, type Given, oneOf, optional, optionalString } from './fields.js';
+import { PoolError } from '../errors.js';
+import {
+  count,
+  deadline,
+  duration,
+  type Field,
+  flag,
+  type Given,
+  oneOf,
+  optional,
+  optionalString,
+  type Resolved,
+} from './fields.js';
 import { reader } from './read-options.js';
 
 const acquireFields = {
@@ -14,12 +26,30 @@ const acquireFields = {
    * of the pool.
    */
   timeout: optional(deadline(1)),
+  /**
+   * Whether the lease that the same owner holds on this server for the same tenant is reused, or the one that it waits for:
+   * for hosts that ask several things of one client session at once. Each call returns a holder of its own, with the same id
+   * and transport; the lease ends when each holder has released it, or for all at once by `releaseServer(id)`,
+   * `transport.close()` or `releaseOwner()`. Needs an `owner`. Default: false.
+   */
+  reuseLease: flag(false),
   /** Cancels the call with `ACQUIRE_ABORTED`; the `cause` of the error is the signal's reason. Default: undefined. */
   signal: {
     default: undefined,
     check: (value) => (value instanceof AbortSignal ? undefined : 'an AbortSignal'),
   } as Field<AbortSignal | undefined>,
 };
+
+/** The options of `getServer()` with their defaults. */
+const readAcquireOptions = reader(acquireFields, 'the options of getServer()');
+
+/** @throws PoolError `INVALID_OPTIONS` */
+export function resolveAcquireOptions(given: AcquireOptions): Resolved<typeof acquireFields> {
+  const options = readAcquireOptions(given);
+  if (!options.reuseLease || options.owner !== undefined) return options;
+  const problem = 'reuseLease needs an owner: the lease that is reused is the one that this owner holds';
+  throw new PoolError('INVALID_OPTIONS', problem, { problems: [problem] });
+}
 
 /** Options of `getServer()`. */
 export type AcquireOptions = Given<typeof acquireFields>;
@@ -85,7 +115,6 @@ export const cleanupFields = {
 /** Options of `CleanupQueue`, and `cleanup` of a pool. */
 export type CleanupOptions = Given<typeof cleanupFields>;
 
-export const resolveAcquireOptions = reader(acquireFields, 'the options of getServer()');
 export const resolveShutdownOptions = reader(shutdownFields, 'the options of shutdown()');
 export const resolvePlanOptions = reader(planFields, 'the argument of plan()');
 export const resolveDrainOptions = reader(drainFields, 'the drain options');

@@ -9,6 +9,7 @@ import { DueTimes } from '../runtime/due-times.js';
 import { KeepAlive } from '../runtime/keep-alive.js';
 import type { Outbox } from '../runtime/outbox.js';
 import { AcquireQueue } from './acquire/acquire-queue.js';
+import { JointCalls } from './acquire/joint-calls.js';
 import { Matcher } from './acquire/matcher.js';
 import { Scheduler } from './acquire/scheduler.js';
 import { Starts } from './acquire/starts.js';
@@ -76,7 +77,8 @@ export function assemble(
   const scheduler = new Scheduler(acquiring);
   const replacement = new RollingReplacement({ ...common, operations: scheduler, recovery, supervisor });
   const servers = new ServerDirectory({ options, operations: scheduler, ...acquiring, replacement });
-  return { ...acquiring, registry, cleanup, host, scheduler, replacement, servers };
+  const jointCalls = new JointCalls({ ...acquiring, scheduler });
+  return { ...acquiring, registry, cleanup, host, scheduler, jointCalls, replacement, servers };
 }
 
 /** For a launcher of the host: the pool does not know its containment, and has nothing of it to end. */

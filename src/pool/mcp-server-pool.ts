@@ -90,7 +90,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
    * Leases a server: a free instance, an instance that is started for the call, or the next one that comes free. Callers
    * are served in the order of their calls. A pending call keeps the host alive; a lease does not.
    * @param name of the server. Default: the only server of the pool
-   * @param options tenant, owner, timeout in ms (default: `acquireTimeout` of the pool), signal
+   * @param options tenant, owner, timeout in ms (default: `acquireTimeout` of the pool), signal, reuseLease
    * @returns the lease; always give it back with `release()`, `releaseServer()` or `await using`
    * @throws PoolError `ACQUIRE_TIMEOUT`, `ACQUIRE_ABORTED`, `QUEUE_FULL`, `POOL_CLOSED`, `UNKNOWN_SERVER`,
    *   `BREAKER_OPEN`, `INVALID_OPTIONS`, or the error because of which the server could not be started
@@ -101,8 +101,9 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
       const request = options === undefined ? this.#plainRequest : this.#request(options);
       if (request.signal?.aborted) throw aborted(entry, 0, 'its signal was already aborted', request.signal.reason);
       const stack = this.#options.leakDetection > 0 ? stackAbove(this.getServer) : undefined;
-      const lease = this.#parts.scheduler.acquire(entry, request, stack);
       // Not an async function: its extra promise would let a caller learn of its lease after callers that were served later.
+      if (request.reuseLease) return Promise.resolve(this.#parts.jointCalls.acquire(entry, request, stack));
+      const lease = this.#parts.scheduler.acquire(entry, request, stack);
       return lease instanceof Promise ? lease : Promise.resolve(lease);
     } catch (error) {
       return Promise.reject(error);
@@ -110,12 +111,13 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   }
 
   /**
-   * Releases a lease at once, as its `release()` does.
+   * Releases a lease at once, for all of its holders.
    * @returns false when no lease has this id, for example because it has ended
    * @throws PoolError `INVALID_OPTIONS` when the id is no string
    */
   releaseServer(leaseId: string): boolean {
-    return this.#parts.leases.find(readLabel(leaseId, 'leaseId', 'releaseServer()'))?.release() ?? false;
+    const lease = this.#parts.leases.find(readLabel(leaseId, 'leaseId', 'releaseServer()'));
+    return lease?.end(lease) ?? false;
   }
 
   /**
@@ -274,8 +276,8 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   }
 
   #request(options: AcquireOptions): LeaseRequest {
-    const { tenant, owner, timeout, signal } = resolveAcquireOptions(options);
-    return { tenant, owner, timeout: timeout ?? this.#options.acquireTimeout, signal };
+    const { tenant, owner, timeout, signal, reuseLease } = resolveAcquireOptions(options);
+    return { tenant, owner, timeout: timeout ?? this.#options.acquireTimeout, signal, reuseLease };
   }
 
   async #close(procedure: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {

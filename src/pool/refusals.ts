@@ -29,10 +29,11 @@ export function poolClosed(): PoolError {
   return new PoolError('POOL_CLOSED', 'the pool was shut down; create a new MCPServerPool to go on');
 }
 
-export function queueFull(name: string, maxWaiting: number): PoolError {
+/** @param whatFor ends the sentence about the callers that wait already */
+export function queueFull(name: string, most: number, whatFor = '(maxWaiting)'): PoolError {
   return new PoolError(
     'QUEUE_FULL',
-    `getServer('${name}') was refused at once: ${maxWaiting} callers wait already (maxWaiting); release servers sooner, raise maxInstances or limits.maxProcesses, or try again later`,
+    `getServer('${name}') was refused at once: ${most} callers wait already ${whatFor}; release servers sooner, raise maxInstances or limits.maxProcesses, or try again later`,
     { name },
   );
 }

@@ -249,6 +249,6 @@ export class AcquireQueue {
 function newSpecimens(): readonly object[] {
   const server = new WaitingServer(new ServerEntry(''));
   const waiting = new WaitingClass(new LeaseClass(server.entry, ''), server, () => {});
-  const request = { tenant: undefined, owner: undefined, timeout: 0, signal: undefined };
+  const request = { tenant: undefined, owner: undefined, timeout: 0, signal: undefined, reuseLease: false };
   return [server, waiting, new Waiter('', request, undefined, 0.5, 0, () => {})];
 }

@@ -30,7 +30,7 @@ export function releaseScope(by: 'owner' | 'tenant', label: string, deps: Releas
   const used = instances.filter(({ state }) => by === 'tenant' || state === 'ready');
   for (const instance of used) fleet.retire(instance, reason);
   for (const waiter of queue.of(by, label)) scheduler.reject(waiter, aborted(waiter, queue.waited(waiter), why));
-  const released = leases.ofScope(by, label).filter((lease) => lease.release()).length;
+  const released = leases.ofScope(by, label).filter((lease) => lease.end(lease)).length;
   for (const instance of used) void instance.stop(reason);
   for (const instance of instances) if (isUnneeded(instance, queue)) void instance.stop('unwanted');
   return released;

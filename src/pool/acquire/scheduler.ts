@@ -20,7 +20,7 @@ import { InstanceChanges, type InstanceChangesDeps } from './instance-changes.js
 import { LeaseEnd, type LeaseEndDeps } from './lease-end.js';
 import type { Match, Matcher } from './matcher.js';
 import { WaitReasons } from './wait-reasons.js';
-import type { GiveUpReason, LeaseRequest, Waiter } from './waiter.js';
+import { type GiveUpReason, type LeaseRequest, Waiter } from './waiter.js';
 
 export interface SchedulerDeps extends InstanceChangesDeps, LeaseEndDeps {
   readonly maxWaiting: number;
@@ -62,13 +62,22 @@ export class Scheduler implements Operations, LeaseCallbacks {
     this.#leaseDeps = { keepAlive: deps.keepAlive, clock, callbacks: this };
   }
 
-  // Callers.
-
   /**
    * A lease; at once if an instance is free: the path of most calls has no promise, no queue, no operation.
    * @throws PoolError `QUEUE_FULL`
    */
   acquire(entry: OpenEntry, request: LeaseRequest, stack: string | undefined): Lease | Promise<Lease> {
+    const got = this.acquireOrWait(entry, request, stack);
+    if (got instanceof Waiter) return got.lease;
+    const { answers } = this.#deps.queue;
+    return answers.isRejecting ? new Promise((resolve) => resolve(answers.lease(got))) : got;
+  }
+
+  /**
+   * A lease, or the caller that waits for it.
+   * @throws PoolError `QUEUE_FULL`
+   */
+  acquireOrWait(entry: OpenEntry, request: LeaseRequest, stack: string | undefined): Lease | Waiter {
     const leaseClass = entry.find(request);
     // More than the lease changes then: an instance ends, or a spare one is started.
     const isOperation = entry.definition.minIdle > 0 || leaseClass?.whyNotNext(request, this.#deps.clock.now());
@@ -79,8 +88,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
       if (lease === undefined) return this.#wait(entry, leaseClass, request, stack);
       this.#deps.leaseEvents.acquired(lease, 0);
       this.#timer.set();
-      const { answers } = this.#deps.queue;
-      return answers.isRejecting ? new Promise((resolve) => resolve(answers.lease(lease))) : lease;
+      return lease;
     } finally {
       if (isOutermost) this.#complete();
     }
@@ -111,7 +119,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     leaseClass: LeaseClass | undefined,
     request: LeaseRequest,
     stack: string | undefined,
-  ): Promise<Lease> {
+  ): Waiter {
     const { leaseEvents, matcher, maxWaiting, queue } = this.#deps;
     if (queue.uncovered >= maxWaiting) {
       // A caller with a start of its own does not wait for a release, so it does not count against `maxWaiting`.
@@ -126,7 +134,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     try {
       const waiter = queue.add(entry, request, stack, this.#onGiveUp);
       this.#newcomers.push(waiter);
-      return waiter.lease;
+      return waiter;
     } finally {
       if (isOutermost) this.#complete();
     }

@@ -10,6 +10,8 @@ export interface LeaseRequest extends LeaseScope {
   /** In ms. */
   readonly timeout: number;
   readonly signal: AbortSignal | undefined;
+  /** Whether the lease that its owner holds will do. */
+  readonly reuseLease: boolean;
 }
 
 /** Why a caller gave up. */

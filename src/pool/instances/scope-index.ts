@@ -15,6 +15,13 @@ export class ScopeIndex<T extends LeaseScope> {
     if (item.tenant !== undefined) deleteFrom(this.#tenants, item.tenant, item);
   }
 
+  /** The first item of one owner, or of one tenant, that is wanted. */
+  find(by: 'owner' | 'tenant', label: string, isWanted: (item: T) => boolean): T | undefined {
+    for (const item of (by === 'owner' ? this.#owners : this.#tenants).get(label) ?? [])
+      if (isWanted(item)) return item;
+    return undefined;
+  }
+
   /** The items of one owner, or of one tenant, in the order in which they were added. */
   of(by: 'owner' | 'tenant', label: string): T[] {
     return [...((by === 'owner' ? this.#owners : this.#tenants).get(label) ?? [])];

@@ -5,8 +5,9 @@ import type { LeaseScope } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import { ScopeIndex } from '../instances/scope-index.js';
 import type { LeaseClass, ServerEntry } from '../instances/server-entry.js';
-import { Lease, type LeaseDeps } from './lease.js';
+import { Lease, type LeaseDeps, type PooledServer } from './lease.js';
 import type { LeaseEvents } from './lease-events.js';
+import { LeaseHandle } from './lease-handle.js';
 import { LeaseTable } from './lease-table.js';
 
 /** Gives out leases on free instances, and takes them back. What follows from that, the scheduler decides. */
@@ -43,6 +44,18 @@ export class LeaseManager {
   /** The leases of one owner, or of one tenant. */
   ofScope(by: 'owner' | 'tenant', label: string): Lease[] {
     return this.#scopes.of(by, label);
+  }
+
+  /** The oldest lease on a server that one owner holds for one tenant. */
+  heldBy(name: string, { tenant, owner }: LeaseScope): Lease | undefined {
+    if (owner === undefined) return undefined;
+    return this.#scopes.find('owner', owner, (lease) => lease.tenant === tenant && lease.name === name);
+  }
+
+  /** One more holder of a lease. */
+  share(lease: Lease): PooledServer {
+    lease.hold();
+    return new LeaseHandle(lease);
   }
 
   /** The leases on an instance, oldest first. */

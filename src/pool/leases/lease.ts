@@ -25,7 +25,7 @@ export interface PooledServer {
   /** As given to `getServer()`. */
   readonly owner: string | undefined;
   /**
-   * For `client.connect()` of an SDK v1 or v2 client. Closing it releases the lease.
+   * For `client.connect()` of an SDK v1 or v2 client. Closing it ends the lease, for all of its holders.
    * @throws PoolError why the lease ended (`LEASE_RELEASED`, …), when that was before the first use of the transport
    */
   readonly transport: PooledTransport;
@@ -34,7 +34,10 @@ export interface PooledServer {
    * the event loop in which `getServer()` resolves gets every byte. Do not pause it: a server that writes much would block.
    */
   readonly stderr: Readable | undefined;
-  /** Gives the server back at once. Returns false when the lease had ended already. */
+  /**
+   * Gives the server back at once. With `reuseLease` the lease ends when each of its holders has released it. Returns false
+   * when the lease had ended already, or this holder had released it.
+   */
   release(): boolean;
   /**
    * Resolves when the lease has ended. If its process ends with it, resolves with the cleanup report when the death is proven
@@ -42,7 +45,7 @@ export interface PooledServer {
    * was given up. Once the lease has ended, a pending `ended` keeps the host alive. Never rejects.
    */
   readonly ended: Promise<CleanupReport | undefined>;
-  /** Calls {@link release} and awaits {@link ended}: for `await using`. */
+  /** Calls {@link release}, and awaits {@link ended} unless others hold the lease: for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
   /** What `JSON.stringify` writes, and `console.log` shows: id, server, instance, pid, tenant and owner. */
   toJSON(): object;
@@ -87,6 +90,9 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
   /** Private, so that a lease in a log does not show the environment of its server. */
   #instance: PooledInstance;
   #session: Session | undefined;
+  /** How many have not released it: one, or with `reuseLease` several. */
+  #holders = 1;
+  #isReleased = false;
   #end: SessionEnd | undefined;
   /** Whether `#outcome` is set; a listener may read `ended` before that. */
   #over = false;
@@ -156,7 +162,27 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
   }
 
   release(): boolean {
-    return this.end(this);
+    if (this.#isReleased) return false;
+    this.#isReleased = true;
+    return this.drop();
+  }
+
+  /** It has one more holder. */
+  hold(): void {
+    this.#holders += 1;
+    this.touched();
+  }
+
+  /** One of its holders has released it: the last one ends it. */
+  drop(): boolean {
+    if (this.#end) return false;
+    this.#holders -= 1;
+    return this.#holders > 0 || this.end(this);
+  }
+
+  /** Whether it has ended. */
+  get isOver(): boolean {
+    return this.#end !== undefined;
   }
 
   /** As `SessionEnd`: the host asks for this end. */
@@ -173,7 +199,7 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.release();
-    await this.ended;
+    if (this.isOver) await this.ended;
   }
 
   toJSON(): object {
@@ -216,7 +242,7 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
   }
 
   closeRequested(): void {
-    this.release();
+    this.end(this);
   }
 
   touched(): void {
