@@ -28,6 +28,8 @@ const MAX_INSTANCES = 3;
 
 /** One call of `getServer` and what became of it. */
 interface Call {
+  /** Whether it may have got, or waits for, the lease of another call. */
+  readonly joins: boolean;
   readonly number: number;
   readonly kind: string;
   /** Of its definition, when it was made. */
@@ -54,6 +56,7 @@ type Step =
       readonly server: ServerName;
       readonly tenant: 't' | 'u';
       readonly owner: Owner;
+      readonly reuseLease: boolean;
       readonly timeout: number;
     }
   | { readonly do: 'abort' | 'release' | 'spawned' | 'initialized' | 'refuse' | 'exit' | 'die'; readonly which: number }
@@ -100,6 +103,7 @@ const simpleStep: fc.Arbitrary<Step> = fc.oneof(
       server: serverName,
       tenant: fc.constantFrom('t' as const, 'u' as const),
       owner,
+      reuseLease: fc.boolean(),
       timeout: fc.integer({ min: 10, max: 2_000 }),
     }),
   },
@@ -226,14 +230,18 @@ class World {
     // [BUDGET-1] Whatever lives counts, also what is being ended.
     expect(this.launcher.living.length).toBeLessThanOrEqual(MAX_PROCESSES);
     for (const name of ['a', 'b', 's']) expect(this.launcher.livingOf(name).length).toBeLessThanOrEqual(MAX_INSTANCES);
-    const exclusive = this.held.flatMap(({ lease }) => (lease?.name === 's' ? [] : [lease?.instanceId]));
+    const leases = [...new Map(this.held.map(({ lease }) => [lease?.id, lease])).values()];
+    const exclusive = leases.flatMap((lease) => (lease?.name === 's' ? [] : [lease?.instanceId]));
     expect(new Set(exclusive).size).toBe(exclusive.length);
     this.#checkShared();
     this.#checkServed();
     assertInsides(this.parts);
     const status = this.pool.status();
     expect(status.processes).toBeLessThanOrEqual(MAX_PROCESSES);
-    expect(status.waiting).toBe(this.pending.length);
+    // [LEASE-4] Those that wait for one lease are one caller.
+    const groups = new Set(this.pending.map(({ joins, kind, number }) => (joins ? kind : number)));
+    expect(status.waiting).toBe(groups.size);
+    expect(status.leases).toBe(new Set(this.held.map(({ lease }) => lease?.id)).size);
     expect(status.idle).toBeLessThanOrEqual(status.processes);
   }
 
@@ -265,7 +273,7 @@ class World {
   /** [TENANT-1] An instance serves one tenant, and never more leases than it has seats. */
   #checkShared(): void {
     const tenants = new Map<string | undefined, string[]>();
-    for (const { lease } of this.held) {
+    for (const lease of new Map(this.held.map(({ lease }) => [lease?.id, lease])).values()) {
       if (lease?.name === 's')
         tenants.set(lease.instanceId, [...(tenants.get(lease.instanceId) ?? []), `${lease.tenant}`]);
     }
@@ -352,8 +360,10 @@ class World {
     );
   }
 
-  #acquire({ server, tenant, owner, timeout }: Extract<Step, { do: 'acquire' }>): void {
+  #acquire({ server, tenant, owner, reuseLease, timeout }: Extract<Step, { do: 'acquire' }>): void {
+    const joins = reuseLease && owner !== undefined;
     const call: Call = {
+      joins,
       number: this.calls.length,
       kind: `${server}/${tenant}/${owner}`,
       version: version(this.args[server]),
@@ -361,7 +371,7 @@ class World {
     };
     this.calls.push(call);
     this.pool
-      .getServer(server, { tenant, owner, timeout, signal: call.abort.signal })
+      .getServer(server, { tenant, owner, reuseLease: joins, timeout, signal: call.abort.signal })
       .then(
         (lease) => this.#served(call, lease),
         (error: unknown) => {
@@ -395,8 +405,10 @@ class World {
   #served(call: Call, lease: PooledServer): void {
     call.lease = lease;
     // [QUEUE-1] Nobody of the same kind who came before is still waiting.
-    const before = this.pending.filter(({ kind, number }) => kind === call.kind && number < call.number);
-    expect(before.map(({ number }) => number)).toEqual([]);
+    const before = this.pending.filter(
+      ({ kind, number, joins }) => !joins && kind === call.kind && number < call.number,
+    );
+    if (!call.joins) expect(before.map(({ number }) => number)).toEqual([]);
     expect(`${lease.name}/${lease.tenant}/${lease.owner}`).toBe(call.kind);
     // [TENANT-1] [TENANT-4] An exclusive instance serves one owner only, a shared one one tenant.
     const user = userOf(lease);
@@ -404,7 +416,7 @@ class World {
     this.users.set(lease.instanceId, user);
     // Who asks after a definition was changed is never served by a process of the old one.
     const server = this.launcher.servers.find(({ pid }) => pid === lease.pid);
-    expect(version(server?.definition.args)).toBeGreaterThanOrEqual(call.version);
+    if (!call.joins) expect(version(server?.definition.args)).toBeGreaterThanOrEqual(call.version);
   }
 
   #release(call: Call): void {
@@ -464,7 +476,7 @@ describe('a pool under any interleaving', () => {
     const world = new World(MAX_PROCESSES);
     const steps = Array.from(
       { length: 50 },
-      (): Step => ({ do: 'acquire', server: 'a', tenant: 't', owner: undefined, timeout: 60_000 }),
+      (): Step => ({ do: 'acquire', server: 'a', tenant: 't', owner: undefined, reuseLease: false, timeout: 60_000 }),
     );
     for (const next of steps) await world.take(next);
     expect(world.launcher.livingOf('a')).toHaveLength(3);
