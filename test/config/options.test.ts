@@ -448,6 +448,7 @@ describe('options of calls', () => {
       tenant: 'a',
       owner: undefined,
       timeout: undefined,
+      reuseLease: false,
     });
   });
 
