@@ -12,6 +12,10 @@ export type PoolErrorCode =
   | 'ACQUIRE_TIMEOUT'
   /** `getServer()` was cancelled by its signal, `releaseOwner()` or `releaseTenant()`; `cause` is the signal's reason. */
   | 'ACQUIRE_ABORTED'
+  /** `waitFor()` saw no such event within its `timeout`. */
+  | 'WAIT_TIMEOUT'
+  /** `waitFor()` was cancelled by its signal; `cause` is the signal's reason. */
+  | 'WAIT_ABORTED'
   /** `maxWaiting` callers are already waiting. */
   | 'QUEUE_FULL'
   /** The command is not a file, or is in no folder of PATH. */

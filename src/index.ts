@@ -3,7 +3,9 @@ export type {
   CleanupOptions,
   DrainOptions,
   PlanMode,
+  ResetBreakerOptions,
   ShutdownOptions,
+  WaitOptions,
   WarmOptions,
 } from './config/call-options.js';
 export type {
@@ -32,11 +34,14 @@ export type {
   ServerEvent,
   ShutdownReport,
 } from './pool/events.js';
+export type { LeaseHolder } from './pool/instances/pooled-instance.js';
 export type { PooledServer } from './pool/leases/lease.js';
 export { MCPServerPool } from './pool/mcp-server-pool.js';
 export type { PoolMetrics } from './pool/metrics.js';
 export type { PlannedEnd, PoolPlan } from './pool/shutdown/plan.js';
 export type { InstanceStatus, PoolStatus, ServerStatus } from './pool/status.js';
+export type { BreakerState } from './pool/supervision/breaker.js';
+export type { BreakerStatus } from './pool/supervision/breakers.js';
 export {
   type CleanupEvents,
   type CleanupJob,

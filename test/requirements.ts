@@ -155,6 +155,8 @@ export const requirements = {
   // Events and states
   'EVENT-1': 'A listener that throws or rejects breaks nothing; its error is emitted as listener:error.',
   'EVENT-2': 'Listeners are added, called once and removed as with eventemitter3.',
+  'EVENT-7': 'waitFor resolves with the event that its filter accepts, within its timeout, and keeps the host alive.',
+  'EVENT-8': 'Events of a server name the leases on it, with their owners.',
   'EVENT-3':
     'Events are delivered in the order in which things happened, in the same tick, when the outermost operation is complete: also those of pool.registry and pool.cleanup.',
   'EVENT-4':
@@ -226,6 +228,10 @@ export const requirements = {
   'TENANT-5':
     'An instance that has served no lease serves the oldest caller of its server, whatever its tenant or owner, also while it starts.',
   'TENANT-6': 'releaseOwner ends the idle instances that only this owner could use, and no other.',
+  'DEF-3':
+    'restart, updateServer, setServer and removeServer that wait for held leases say for which, with their owners.',
+  'DEF-4':
+    'setServer adds or changes a server: it checks at once, changes nothing when the definition is equal, and waits for no lease; hasServer and getDefinition read what is defined.',
   'DEF-1': 'A changed definition drains and ends the old instances, also those that are starting.',
   'DEF-2': 'A removed server rejects its waiters, and later calls are UNKNOWN_SERVER.',
 
@@ -303,6 +309,8 @@ export const requirements = {
   // Restarts
   'RESTART-1':
     'Restarts are bounded by an intensity in a sliding window, with full-jitter backoff that is reset only by a stable uptime.',
+  'BREAKER-3':
+    'The breakers of a server can be read and reset, for one tenant or all; restart resets them; with cooldown: Infinity one stays open until then, and says so.',
   'BREAKER-2':
     'All owners of a tenant share one breaker for each server; its callers of every owner learn of its state.',
   'BREAKER-1': 'An open breaker refuses at once, and after its cooldown lets exactly one probe through.',

@@ -91,6 +91,50 @@ const drainFields = {
 /** Options of `updateServer()`, `removeServer()` and `restart()`. */
 export type DrainOptions = Given<typeof drainFields>;
 
+const resetBreakerFields = {
+  /** The breaker of this tenant. Default: undefined, that of calls without a tenant. */
+  tenant: optionalString(),
+  /** Those of all tenants, and that of calls without one. Not beside `tenant`. Default: false. */
+  allTenants: flag(false),
+};
+
+/** Options of `resetBreaker()`. */
+export type ResetBreakerOptions = Given<typeof resetBreakerFields>;
+const readResetBreakerOptions = reader(resetBreakerFields, 'the options of resetBreaker()');
+
+/** @throws PoolError `INVALID_OPTIONS` */
+export function resolveResetBreakerOptions(given: ResetBreakerOptions): Resolved<typeof resetBreakerFields> {
+  const options = readResetBreakerOptions(given);
+  if (!options.allTenants || options.tenant === undefined) return options;
+  const problem = 'tenant must not be set beside allTenants: true';
+  throw new PoolError('INVALID_OPTIONS', problem, { problems: [problem] });
+}
+
+const waitFields = {
+  /** Which payloads count. Default: all. */
+  filter: {
+    default: undefined,
+    check: (value) => (typeof value === 'function' ? undefined : 'a function'),
+  } as Field<((payload: never) => boolean) | undefined>,
+  /** Longest time, in milliseconds; then `WAIT_TIMEOUT`. Default: `Infinity`. */
+  timeout: duration(Infinity),
+  /** Cancels the call with `WAIT_ABORTED`; the `cause` of the error is the signal's reason. Default: undefined. */
+  signal: acquireFields.signal,
+};
+
+/** Options of `waitFor()`. */
+export type WaitOptions<P> = Omit<Given<typeof waitFields>, 'filter'> & {
+  /** Which payloads count. Default: all. */
+  readonly filter?: ((payload: P) => boolean) | undefined;
+};
+const readWaitOptions = reader(waitFields, 'the options of waitFor()');
+
+export function resolveWaitOptions<P>(given: WaitOptions<P>): Omit<Resolved<typeof waitFields>, 'filter'> & {
+  readonly filter: ((payload: P) => boolean) | undefined;
+} {
+  return readWaitOptions(given as never) as never;
+}
+
 const warmFields = {
   /** Number of instances to have ready; not more than `maxInstances` are started. Default: 1. */
   count: count(1, 1),

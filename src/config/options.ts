@@ -42,7 +42,10 @@ export const restartFields = {
   maxDelay: deadline(30_000),
   /** A failure of an instance that was usable for this time is the first in a row again, in milliseconds. Default: 10,000. */
   stableAfter: duration(10_000),
-  /** How long an open breaker refuses, in milliseconds; then it lets one start through as a test. Default: 30,000. */
+  /**
+   * How long an open breaker refuses, in milliseconds; then it lets one start through as a test. `Infinity`: until
+   * `resetBreaker()`, `restart()` or `updateServer()`. Default: 30,000.
+   */
   cooldown: duration(30_000),
 };
 

@@ -21,6 +21,14 @@ import { checkDefaults, readPolicy } from './policy.js';
 import { type Problems, readOptions, refuse } from './read-options.js';
 import { snapshot } from './snapshot.js';
 
+/** What definitions were made from. Apart from them, since a resolved definition is shown in fewer places than values of env. */
+const GIVEN = new WeakMap<ResolvedDefinition, ServerDefinition>();
+
+/** A definition as the host gave it: a copy. */
+export function givenDefinition(resolved: ResolvedDefinition): ServerDefinition {
+  return structuredClone(GIVEN.get(resolved) ?? { command: resolved.command });
+}
+
 /** Name of the server when the options of the pool are one definition. */
 const SINGLE_SERVER = 'default';
 
@@ -135,7 +143,7 @@ function readDefinition(
     problems.unsupported.push(`${prefix}era: '${options.era}' is not supported by this version; use 'legacy'`);
   }
   const isInvalid = problems.wrong.length > 0;
-  return {
+  const resolved: ResolvedDefinition = {
     ...options,
     name,
     // Copies: when the host changes its own objects later, the definition must stay the same.
@@ -148,4 +156,6 @@ function readDefinition(
     reuse: options.reuse ?? (policy.sharing === 'shared' ? ('tenant' as const) : ('owner' as const)),
     onCrash: options.onCrash ?? (policy.sharing === 'shared' ? ('restart' as const) : ('close' as const)),
   };
+  if (!isInvalid) GIVEN.set(resolved, structuredClone(given) as ServerDefinition);
+  return resolved;
 }

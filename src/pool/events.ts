@@ -6,6 +6,7 @@ import type { ReapedHost } from '../process/guardian/dead-hosts.js';
 import type { Survivor } from '../process/termination-report.js';
 import type { ToolChanges } from '../protocol/mux/tool-list.js';
 import type { EndReason } from '../server/end-reason.js';
+import type { LeaseHolder } from './instances/pooled-instance.js';
 
 /** The process tree that an event is about. */
 export interface ServerEvent {
@@ -15,8 +16,10 @@ export interface ServerEvent {
   readonly instanceId: string;
   /** Pid of the process that was spawned; undefined while none was. */
   readonly pid: number | undefined;
-  /** The tenant for which it was started. */
+  /** The tenant that it serves; before its first lease the one for which it was started. */
   readonly tenant: string | undefined;
+  /** The leases on it now, oldest first: by them a host finds the sessions that the event concerns. */
+  readonly leases: readonly LeaseHolder[];
 }
 
 /** The breaker that an event is about: each tenant of a server has a breaker of its own. */
@@ -70,7 +73,7 @@ export type Limit = 'maxInstances' | 'maxProcesses';
 
 /**
  * The events of a pool, with the payload of each. All durations are milliseconds. A listener that waits for an event does not
- * keep the host alive: await the call that leads to the event instead, such as `lease.ended` or `shutdown()`.
+ * keep the host alive: await `waitFor()`, or the call that leads to the event, such as `lease.ended` or `shutdown()`.
  */
 export interface PoolEvents extends CleanupEvents {
   /** A process was spawned and registered. Its handshake begins. */
@@ -91,10 +94,10 @@ export interface PoolEvents extends CleanupEvents {
     readonly outOfMemory: boolean;
     readonly stderrTail: string;
   };
-  /** The server ended unexpectedly. It is started again for its `leases` leases, after `delay` ms and proof of its death. */
-  'server:restarting': ServerEvent & { readonly error: PoolError; readonly delay: number; readonly leases: number };
-  /** This process has replaced the process `previousInstanceId`, and now serves its `leases` leases. */
-  'server:restarted': ServerEvent & { readonly previousInstanceId: string; readonly leases: number };
+  /** The server ended unexpectedly. It is started again for its leases, after `delay` ms and proof of its death. */
+  'server:restarting': ServerEvent & { readonly error: PoolError; readonly delay: number };
+  /** This process has replaced the process `previousInstanceId`, and now serves its leases. */
+  'server:restarted': ServerEvent & { readonly previousInstanceId: string };
   /**
    * A restarted or replaced server has other tools than its clients know. The clients get
    * `notifications/tools/list_changed`.
@@ -110,8 +113,13 @@ export interface PoolEvents extends CleanupEvents {
   'breaker:opened': BreakerEvent & { readonly cooldown: number; readonly error: PoolError };
   /** The cooldown is over: one start is allowed. Its result closes the breaker or opens it again. */
   'breaker:half-opened': BreakerEvent;
-  /** The one start succeeded: the server is started as usual again. */
+  /** The one start succeeded, or the breaker was reset: the server is started as usual again. */
   'breaker:closed': BreakerEvent;
+  /**
+   * `restart()`, `updateServer()`, `setServer()` or `removeServer()` waits until the `leases` of this process are released; it
+   * serves no new ones. `timeout`: after which they are taken back, in ms.
+   */
+  'server:draining': ServerEvent & { readonly reason: EndReason; readonly timeout: number };
   /** The pool begins to end the tree, for this reason. */
   'server:stopping': ServerEvent & { readonly reason: EndReason };
   /** All processes of the tree are proven dead, and its slot is free. `report`: undefined if no process had been started. */

@@ -1,20 +1,19 @@
 import { readLabel } from '../config/arguments.js';
 import {
   type AcquireOptions,
-  type DrainOptions,
   type PlanMode,
   resolveAcquireOptions,
-  resolveDrainOptions,
   resolvePlanOptions,
   resolveShutdownOptions,
+  resolveWaitOptions,
   resolveWarmOptions,
   type ShutdownOptions,
+  type WaitOptions,
   type WarmOptions,
 } from '../config/call-options.js';
-import type { PoolOptions, ResolvedPoolOptions, ServerDefinition, SingleServerOptions } from '../config/options.js';
+import type { PoolOptions, ResolvedPoolOptions, SingleServerOptions } from '../config/options.js';
 import { resolvePoolOptions } from '../config/resolve-options.js';
 import { rethrow, withFrames } from '../errors.js';
-import { SafeEmitter } from '../events.js';
 import type { CleanupQueue } from '../process/cleanup-queue.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
 import { deferred } from '../runtime/deferred.js';
@@ -22,11 +21,13 @@ import { Outbox } from '../runtime/outbox.js';
 import { releaseScope } from './acquire/release-scope.js';
 import type { LeaseRequest } from './acquire/waiter.js';
 import { assemble, type PoolDependencies, type PoolParts } from './assemble.js';
+import { DefinedServers } from './defined-servers.js';
 import { CLEANUP_EVENTS, type PoolEvents, type ShutdownReport } from './events.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { isOpen } from './instances/server-entry.js';
 import type { PooledServer } from './leases/lease.js';
 import type { PoolMetrics } from './metrics.js';
+import { setParts } from './parts-of.js';
 import { aborted } from './refusals.js';
 import { type PoolPlan, planOf } from './shutdown/plan.js';
 import { Shutdown } from './shutdown/shutdown.js';
@@ -34,12 +35,13 @@ import { assertSignalsArrive, handleSignals, ignoreSignals } from './signals.js'
 import { stackAbove } from './stack-above.js';
 import { type PoolStatus, statusOf, summaryOf } from './status.js';
 import { traceEvents } from './trace.js';
+import { waitFor } from './wait-for.js';
 
 /**
  * A pool of stdio MCP servers: gives out leases on running servers within hard budgets, and ends every process that it
  * started. Its events are {@link PoolEvents}.
  */
-export class MCPServerPool extends SafeEmitter<PoolEvents> {
+export class MCPServerPool extends DefinedServers {
   /** The processes that this pool has started and that are not proven dead. */
   readonly registry: ProcessRegistry;
   /** Ends process trees, a few at a time. */
@@ -77,6 +79,7 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     this.#options = resolvePoolOptions(options);
     if (this.#options.handleSignals) assertSignalsArrive();
     this.#parts = assemble(this.#options, dependencies, this, outbox);
+    setParts(this, this.#parts);
     this.registry = this.#parts.registry;
     this.cleanup = this.#parts.cleanup;
     for (const event of CLEANUP_EVENTS) this.cleanup.on(event, (payload) => this.forward(event, payload as never));
@@ -147,54 +150,6 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
   }
 
   /**
-   * Adds a server; `updateServer()` changes one that exists.
-   * @throws PoolError `INVALID_OPTIONS` when the definition is wrong or the name is taken, `NOT_SUPPORTED`, `POOL_CLOSED`
-   */
-  addServer(name: string, definition: ServerDefinition): void {
-    this.#parts.servers.add(name, definition);
-  }
-
-  /**
-   * Changes a definition at once: the next start uses it. An equal definition changes nothing. If command, args, env, cwd,
-   * sharing or client capabilities change, or what a process inherits from the host, the processes that see something else go: idle and starting ones end now, shared ones are replaced and their leases move,
-   * others end when they are released. Any other change keeps the processes; `maxLifetime`, `maxMessageMB`, `maxInFlight`,
-   * `onCrash` and `retryTools` then apply to later processes only.
-   * @param drain `timeout` in ms, after which leases on old processes are taken back. Default: `Infinity`
-   * @returns when the last old process has ended
-   * @throws PoolError `UNKNOWN_SERVER`, `INVALID_OPTIONS`, `NOT_SUPPORTED`, `POOL_CLOSED`; or the error because of which the
-   *   process that was to take over shared leases could not be started. Then the old process serves these leases until they
-   *   end, and gets no new ones
-   */
-  async updateServer(name: string, definition: ServerDefinition, drain: DrainOptions = {}): Promise<void> {
-    await rethrow(this.#parts.servers.update(name, definition, resolveDrainOptions(drain).timeout));
-  }
-
-  /**
-   * Removes a server: its waiting callers are rejected with `UNKNOWN_SERVER`, its idle and starting instances end now, leased
-   * ones when they are released.
-   * @param drain `timeout` in ms, after which its leases are taken back. Default: `Infinity`
-   * @returns when its last process has ended
-   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `INVALID_OPTIONS`
-   */
-  async removeServer(name: string, drain: DrainOptions = {}): Promise<void> {
-    await this.#parts.servers.remove(name, resolveDrainOptions(drain).timeout);
-  }
-
-  /**
-   * Replaces the processes of a server: idle and starting ones end now, shared ones are replaced and their leases move,
-   * other leased ones end when they are released.
-   * @param drain `timeout` in ms, after which leases on old processes are taken back. Default: `Infinity`
-   * @returns when the last old process has ended
-   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `BREAKER_OPEN`, `INVALID_OPTIONS`; or the error because of which the
-   *   process that was to take over shared leases could not be started. Then the old process stays in use
-   */
-  async restart(name: string, drain: DrainOptions = {}): Promise<void> {
-    const { replacement, servers } = this.#parts;
-    const { instances } = servers.named(name, 'restart()');
-    await rethrow(replacement.retire([...instances], 'restart', resolveDrainOptions(drain).timeout));
-  }
-
-  /**
    * Starts instances ahead of the first call, until `count` are idle or a limit is reached.
    * @param name of the server. Default: the only server of the pool
    * @param options `count` (default 1), and the tenant and owner for which the instances are started: the next caller may be
@@ -217,6 +172,23 @@ export class MCPServerPool extends SafeEmitter<PoolEvents> {
     const failure = entry.lastFailure;
     if (idle() === 0 && isOpen(entry) && failure && failure.tenant === scope.tenant) throw withFrames(failure.error);
     return idle();
+  }
+
+  /**
+   * Waits for an event, and keeps the host alive until then; a listener alone does not.
+   * @param event its name
+   * @param options `filter`: which payloads count (default: all); `timeout` in ms (default: `Infinity`); `signal`
+   * @returns the payload
+   * @throws PoolError `WAIT_TIMEOUT`, `WAIT_ABORTED`, `INVALID_OPTIONS`; `POOL_CLOSED` when the pool is closed before that;
+   *   or what `filter` throws
+   */
+  async waitFor<K extends keyof PoolEvents>(
+    event: K,
+    options: WaitOptions<PoolEvents[K]> = {},
+  ): Promise<PoolEvents[K]> {
+    const { clock, keepAlive } = this.#parts;
+    const isClosed = this.#state === 'closed';
+    return rethrow(keepAlive.during(waitFor(this, event, resolveWaitOptions(options), { clock, isClosed })));
   }
 
   /** The servers, instances, leases and callers of the pool now: a copy. */

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { readLabel } from '../config/arguments.js';
 import type { ResolvedDefinition, ResolvedPoolOptions, ServerDefinition } from '../config/options.js';
 import { processKey } from '../config/process-key.js';
-import { resolveDefinition } from '../config/resolve-options.js';
+import { givenDefinition, resolveDefinition } from '../config/resolve-options.js';
 import { PoolError } from '../errors.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Operations } from '../server/instance-context.js';
@@ -77,24 +77,49 @@ export class ServerDirectory {
   /** Resolves when the last process of the old definition has ended. Throws as `updateServer()` does. */
   async update(name: string, definition: ServerDefinition, timeout: number): Promise<void> {
     const entry = this.named(name, 'updateServer()');
-    const { breakers, clock, fleet, idleWatch, leases, operations, options, queue, replacement } = this.#deps;
-    const changed = resolveDefinition(name, definition, options, this.#definitions(name));
+    await this.#change(
+      entry,
+      resolveDefinition(name, definition, this.#deps.options, this.#definitions(name)),
+      timeout,
+    );
+  }
+
+  /** Adds or changes a server. False when that changes nothing. Throws as `setServer()` does. */
+  set(name: string, definition: ServerDefinition): boolean {
+    this.#assertOpen();
+    const { fleet, operations, options } = this.#deps;
+    const resolved = resolveDefinition(name, definition, options, this.#definitions(name));
+    const entry = fleet.entries.get(name);
+    if (!isOpen(entry)) {
+      operations.run(() => fleet.define(resolved));
+      return true;
+    }
+    const change = this.#change(entry, resolved, Infinity);
+    // The error of a process that could not be replaced is an event, too.
+    change?.catch(() => {});
+    return change !== undefined;
+  }
+
+  /** Undefined when it changes nothing. */
+  #change(entry: OpenEntry, changed: ResolvedDefinition, timeout: number): Promise<void> | undefined {
+    const { name } = entry.definition;
+    const { breakers, clock, fleet, idleWatch, leases, operations, queue, replacement } = this.#deps;
     const key = processKey(changed);
     // Their processes see another definition, or another host: its variables and its working directory may have changed.
     const isOutdated = (instance: PooledInstance) => instance.processKey !== key;
     const isAnother =
       key !== entry.processKey || [...entry.instances].some((one) => one.retired === undefined && isOutdated(one));
     // A host may call this before each `getServer()`.
-    if (!isAnother && isDeepStrictEqual(changed, entry.definition)) return;
+    if (!isAnother && isDeepStrictEqual(changed, entry.definition)) return undefined;
     const old = [...entry.instances].filter((one) => one.retired !== undefined || isOutdated(one));
-    await operations.run(() => {
+    return operations.run(() => {
       fleet.define(changed);
       // Failures of the old definition say nothing about the new one.
       breakers.forget((server) => server === name);
       queue.reclassify(entry);
       idleWatch.redefined(entry);
       leases.redefined(entry, clock.now());
-      return isAnother ? replacement.retire(old, 'replaced', timeout) : undefined;
+      return isAnother ? replacement.retire(old, 'replaced', timeout) : Promise.resolve();
     });
   }
 
@@ -109,6 +134,38 @@ export class ServerDirectory {
       for (const waiter of queue.list(name)) queue.reject(waiter, error);
       return replacement.retire([...entry.instances], 'removed', timeout);
     });
+  }
+
+  /** Resolves when the last old process has ended. Throws as `restart()` does. */
+  async restart(name: string, timeout: number): Promise<void> {
+    const entry = this.named(name, 'restart()');
+    const { breakers, fleet, operations, replacement } = this.#deps;
+    await operations.run(() => {
+      breakers.reset(name, 'all');
+      fleet.forgetSpareFailures(entry);
+      return replacement.retire([...entry.instances], 'restart', timeout);
+    });
+  }
+
+  /** Returns the number of breakers that were not closed. Throws as `resetBreaker()` does. */
+  resetBreaker(name: string, { tenant, allTenants }: { tenant: string | undefined; allTenants: boolean }): number {
+    const entry = this.named(name, 'resetBreaker()');
+    const { breakers, fleet, operations } = this.#deps;
+    return operations.run(() => {
+      if (tenant === undefined) fleet.forgetSpareFailures(entry);
+      return breakers.reset(name, allTenants ? 'all' : { tenant });
+    });
+  }
+
+  has(name: string): boolean {
+    return isOpen(this.#deps.fleet.entries.get(name));
+  }
+
+  /** A copy. Throws as `getDefinition()` does. */
+  definitionOf(name: string): ServerDefinition {
+    const entry = this.#deps.fleet.entries.get(readLabel(name, 'name', 'getDefinition()'));
+    if (!isOpen(entry)) throw unknownServer(name, this.#names, 'is not defined');
+    return givenDefinition(entry.definition);
   }
 
   #assertOpen(): void {

@@ -6,6 +6,7 @@ import type { AcquireQueue } from './acquire/acquire-queue.js';
 import type { Fleet } from './instances/fleet.js';
 import type { PooledInstance } from './instances/pooled-instance.js';
 import type { LeaseManager } from './leases/lease-manager.js';
+import type { BreakerStatus, Breakers } from './supervision/breakers.js';
 import type { StartTurns } from './supervision/start-turns.js';
 
 /** One process tree, as `status()` shows it. */
@@ -51,6 +52,8 @@ export interface ServerStatus {
   readonly waiting: number;
   /** Message of the error of the last start; undefined when it succeeded. */
   readonly lastFailure: string | undefined;
+  /** One for each tenant with failures that count. */
+  readonly breakers: readonly BreakerStatus[];
 }
 
 /** The state of a pool, as `status()` shows it. */
@@ -83,11 +86,12 @@ export interface StatusDeps {
   readonly leases: LeaseManager;
   readonly queue: AcquireQueue;
   readonly turns: StartTurns;
+  readonly breakers: Breakers;
 }
 
 export function statusOf(
   state: PoolStatus['state'],
-  { fleet, leases, queue, turns }: StatusDeps,
+  { breakers, fleet, leases, queue, turns }: StatusDeps,
   containment: ContainmentStatus | undefined,
 ): PoolStatus {
   const servers = [...fleet.entries.values()].map((entry): [string, ServerStatus] => [
@@ -100,10 +104,11 @@ export function statusOf(
       idle: entry.idleCount,
       waiting: queue.countOf(entry.name),
       lastFailure: entry.lastFailure?.error.message,
+      breakers: breakers.statusOf(entry.name),
     },
   ]);
   return {
-    ...countsOf(state, { fleet, leases, queue, turns }),
+    ...countsOf(state, { breakers, fleet, leases, queue, turns }),
     servers: Object.fromEntries(servers),
     containment,
   };

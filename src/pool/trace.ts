@@ -13,6 +13,7 @@ const TRACED = [
   'server:exited',
   'server:restarting',
   'server:restarted',
+  'server:draining',
   'server:stopping',
   'server:stopped',
   'server:quarantined',

@@ -33,6 +33,7 @@ export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
     'queue:waiting',
     'queue:served',
     'queue:rejected',
+    'server:draining',
     'server:restarting',
     'server:restarted',
     'lease:moved',

@@ -15,6 +15,7 @@ export const EVERY_EVENT = [
   'breaker:opened',
   'breaker:half-opened',
   'breaker:closed',
+  'server:draining',
   'server:stopping',
   'server:stopped',
   'server:quarantined',

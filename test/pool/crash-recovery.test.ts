@@ -22,8 +22,8 @@ describe('a server that ends unasked', () => {
     expect(pool.metrics()).toMatchObject({ crashes: 1, restarts: 1, started: 2 });
     const events = emitted.filter(({ event }) => event.startsWith('server:restart') || event === 'lease:moved');
     expect(events).toMatchObject([
-      { event: 'server:restarting', payload: { instanceId: before.instanceId, delay: 0, leases: 2 } },
-      { event: 'server:restarted', payload: { previousInstanceId: before.instanceId, leases: 2 } },
+      { event: 'server:restarting', payload: { instanceId: before.instanceId, delay: 0, leases: [{}, {}] } },
+      { event: 'server:restarted', payload: { previousInstanceId: before.instanceId, leases: [{}, {}] } },
       { event: 'lease:moved', payload: { leaseId: one?.lease.id, previousInstanceId: before.instanceId } },
       { event: 'lease:moved', payload: { leaseId: two?.lease.id } },
     ]);

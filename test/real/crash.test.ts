@@ -312,7 +312,7 @@ describe('what becomes of the leases of a server that crashes', () => {
       data: { reason: 'SERVER_EXITED', retryable: true, mayHaveRun: true, exitCode: 3, signal: null },
     });
     expect(await client.request('tools/list')).toMatchObject({ tools: expect.any(Array) });
-    expect(restarted).toMatchObject([{ leases: 1 }]);
+    expect(restarted).toMatchObject([{ leases: [{ leaseId: expect.any(String) }] }]);
     expect(lease.id).toBe(id);
     expect(lease.pid).not.toBe(pid);
     expect(await client.callTool('pid')).toBe(lease.pid);

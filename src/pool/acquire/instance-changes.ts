@@ -10,7 +10,8 @@ import type { PoolEmitter } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { IdleWatch } from '../instances/idle-watch.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
-import { type InstanceSupervisor, serverEvent } from '../supervision/instance-supervisor.js';
+import { serverEvent } from '../server-event.js';
+import type { InstanceSupervisor } from '../supervision/instance-supervisor.js';
 import type { Starts } from './starts.js';
 
 export interface InstanceChangesDeps {

@@ -47,8 +47,7 @@ export class Fleet extends LeaseClasses {
     // Failures of the old definition say nothing about the new one.
     entry.lastFailure = undefined;
     entry.undeclared.clear();
-    entry.failures = 0;
-    entry.retryAt = 0;
+    this.forgetSpareFailures(entry);
     if (definition.minIdle > 0) this.withMinimum.add(entry);
     else this.withMinimum.delete(entry);
     // Instances with the same key differ in policy only, so the new policy applies to them at once.
@@ -162,6 +161,12 @@ export class Fleet extends LeaseClasses {
     entry.retryAt = now + Math.min(FIRST_RETRY * 2 ** entry.failures, LONGEST_RETRY);
     entry.failures += 1;
     return entry.retryAt;
+  }
+
+  /** A start for `minIdle` may be tried at once. */
+  forgetSpareFailures(entry: ServerEntry): void {
+    entry.failures = 0;
+    entry.retryAt = 0;
   }
 
   /** An instance serves a caller: earlier failures of starts for `minIdle` are forgotten. */

@@ -4,8 +4,17 @@ import type { EndReason } from '../../server/end-reason.js';
 import { ServerInstance } from '../../server/server-instance.js';
 import type { LeaseScope } from './lease-scope.js';
 
+/** A lease on the process that an event is about. */
+export interface LeaseHolder {
+  /** As `PooledServer.id`. */
+  readonly leaseId: string;
+  readonly owner: string | undefined;
+}
+
 /** A lease as an item in the list of leases of its instance. Written by `LeaseManager`. */
 export interface LeaseNode {
+  readonly id: string;
+  readonly owner: string | undefined;
   before: LeaseNode | undefined;
   after: LeaseNode | undefined;
 }
@@ -19,6 +28,8 @@ export class PooledInstance extends ServerInstance {
   /** The oldest and the newest lease. Written by `LeaseManager`. */
   firstLease: LeaseNode | undefined;
   lastLease: LeaseNode | undefined;
+  /** Its leases as events name them; undefined until an event needs them. Written by `LeaseManager`. */
+  holders: readonly LeaseHolder[] | undefined;
   /** Leases that were silent when they were looked at last. Written by `LeaseManager`. */
   silentLeases = 0;
   /** Clock time since which it is idle; only meaningful while it has no lease. Written by `Fleet`. */
@@ -40,6 +51,16 @@ export class PooledInstance extends ServerInstance {
    */
   get isClean(): boolean {
     return this.uses === 0 && this.leases === 0 && !this.hasPredecessor && this.retired === undefined;
+  }
+
+  /** Its leases, oldest first: one list until the next change, since a server may write many lines to stderr. */
+  get leaseHolders(): readonly LeaseHolder[] {
+    if (this.holders !== undefined) return this.holders;
+    const holders: LeaseHolder[] = [];
+    for (let lease = this.firstLease; lease; lease = lease.after)
+      holders.push({ leaseId: lease.id, owner: lease.owner });
+    this.holders = holders;
+    return holders;
   }
 
   /** How many leases it can have at the same time. */

@@ -210,6 +210,7 @@ export class LeaseManager {
     else instance.firstLease = lease;
     instance.lastLease = lease;
     instance.leases += 1;
+    instance.holders = undefined;
   }
 
   #detach(instance: PooledInstance, lease: Lease): void {
@@ -222,6 +223,7 @@ export class LeaseManager {
     lease.before = undefined;
     lease.after = undefined;
     instance.leases -= 1;
+    instance.holders = undefined;
   }
 }
 

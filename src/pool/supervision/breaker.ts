@@ -112,6 +112,15 @@ export class Breaker {
   }
 
   /**
+   * Number of failures that count.
+   *
+   * @param now Clock time in ms.
+   */
+  failuresWithin(now: number): number {
+    return this.#history.failures.filter((at) => now - at <= this.policy.window).length;
+  }
+
+  /**
    * Whether the breaker is closed and no failure counts any more, so that it can be dropped.
    *
    * @param now Clock time in ms.

@@ -4,7 +4,7 @@ import type { PoolEmitter } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { LeaseClass } from '../instances/server-entry.js';
-import { Breaker } from './breaker.js';
+import { Breaker, type BreakerState } from './breaker.js';
 
 interface Entry {
   readonly breaker: Breaker;
@@ -12,6 +12,20 @@ interface Entry {
   lastError: PoolError | undefined;
   /** The start that decides while the breaker is half-open. */
   probe: PooledInstance | undefined;
+}
+
+/** One breaker of a server, as `status()` shows it. */
+export interface BreakerStatus {
+  /** Undefined: of calls without a tenant. */
+  readonly tenant: string | undefined;
+  /** `open`: no start is made; `half-open`: one start is on the way, and decides. */
+  readonly state: BreakerState;
+  /** Number of failures within `restart.window`. */
+  readonly failures: number;
+  /** When an open one allows a start, in milliseconds since the epoch; `Infinity`: not before it is reset. Else undefined. */
+  readonly retryAt: number | undefined;
+  /** The last failure. */
+  readonly lastError: PoolError | undefined;
 }
 
 /** What follows from a failure: a restart after `delay` ms, or `error` for callers and leases since the breaker is open. */
@@ -123,6 +137,35 @@ export class Breakers {
     }
   }
 
+  /** Closes breakers of a server: of one tenant, or all. Returns the number of those that were not closed. */
+  reset(name: string, which: 'all' | { readonly tenant: string | undefined }): number {
+    let count = 0;
+    for (const [tenant, { breaker, probe }] of this.#servers.get(name) ?? []) {
+      if (which !== 'all' && which.tenant !== tenant) continue;
+      if (probe) probe.isProbe = false;
+      this.#drop(name, tenant);
+      if (breaker.state === 'closed') continue;
+      count += 1;
+      this.#changed({ name, tenant });
+      this.#emitter.emit('breaker:closed', { name, tenant });
+    }
+    return count;
+  }
+
+  /** The breakers of a server that have counted a failure. */
+  statusOf(name: string): BreakerStatus[] {
+    const now = this.#clock.now();
+    return [...(this.#servers.get(name) ?? [])]
+      .filter(([, { breaker }]) => !breaker.isPristine(now))
+      .map(([tenant, { breaker, lastError }]) => ({
+        tenant,
+        state: breaker.state,
+        failures: breaker.failuresWithin(now),
+        retryAt: breaker.state === 'open' ? Date.now() + Math.round(breaker.retryAt - now) : undefined,
+        lastError,
+      }));
+  }
+
   #drop(name: string, tenant: string | undefined): void {
     const tenants = this.#servers.get(name);
     tenants?.delete(tenant);
@@ -138,7 +181,7 @@ export class Breakers {
   }
 
   /** A breaker has another state: the callers of its tenant may be refused now, or not any more. */
-  #changed({ name, tenant }: PooledInstance): void {
+  #changed({ name, tenant }: { readonly name: string; readonly tenant: string | undefined }): void {
     for (const leaseClass of this.#fleet.entries.get(name)?.classes.values() ?? []) {
       if (leaseClass.tenant === tenant) this.#fleet.changed(leaseClass);
     }
@@ -173,7 +216,9 @@ export class Breakers {
     const when =
       breaker.state === 'half-open'
         ? 'one start is on the way, and shows whether it works again'
-        : `one start is allowed in ${left} ms, or after updateServer() with another definition`;
+        : left === Infinity
+          ? 'it stays so until resetBreaker(), restart() or updateServer() with another definition'
+          : `one start is allowed in ${left} ms, or after resetBreaker(), restart() or updateServer() with another definition`;
     const message = `server '${name}' failed too often and is not started now; ${when}. The last failure: ${lastError?.message}`;
     return new PoolError('BREAKER_OPEN', message, { ...lastError?.data, name, after: 0 }, lastError);
   }

@@ -8,6 +8,7 @@ import type { OpenEntry } from '../instances/server-entry.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import type { PoolMetrics } from '../metrics.js';
+import { serverEvent } from '../server-event.js';
 import type { Breakers } from './breakers.js';
 
 export interface CrashRecoveryDeps {
@@ -61,9 +62,8 @@ export class CrashRecovery {
     }
     // An instance that is being replaced has a next one already.
     const next = this.#nexts.get(instance);
-    const { name, id, pid, tenant } = instance;
     const delay = next ? 0 : Math.round(outcome.delay);
-    emitter.emit('server:restarting', { name, instanceId: id, pid, tenant, error, delay, leases: instance.leases });
+    emitter.emit('server:restarting', { ...serverEvent(instance), error, delay });
     if (next?.state === 'starting') leases.move(instance, next);
     else this.appointSuccessor(entry, instance, outcome.delay, error);
   }
@@ -148,9 +148,8 @@ export class CrashRecovery {
     if (this.#nexts.get(predecessor) === instance) this.#nexts.delete(predecessor);
     if (this.#lost.has(predecessor)) metrics.restarts += 1;
     leases.move(predecessor, instance);
-    const { name, id, pid, tenant } = instance;
     const previousInstanceId = predecessor.id;
-    const moved = { name, instanceId: id, pid, tenant, previousInstanceId, leases: instance.leases };
+    const moved = { ...serverEvent(instance), previousInstanceId };
     return () => {
       emitter.emit('server:restarted', moved);
       for (const lease of leases.of(instance)) leaseEvents.moved(lease, previousInstanceId);

@@ -4,7 +4,7 @@ import type { ExitInfo } from '../../process/launcher.js';
 import type { Clock } from '../../runtime/clock.js';
 import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import type { InstanceContext, InstanceObserver } from '../../server/instance-context.js';
-import type { PoolEmitter, ServerEvent } from '../events.js';
+import type { PoolEmitter } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
 import { PooledInstance } from '../instances/pooled-instance.js';
@@ -12,6 +12,7 @@ import type { OpenEntry } from '../instances/server-entry.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import type { PoolMetrics } from '../metrics.js';
 import { poolClosed, undeclared } from '../refusals.js';
+import { serverEvent } from '../server-event.js';
 import type { Breakers } from './breakers.js';
 import type { CrashRecovery } from './crash-recovery.js';
 import type { StartTurns } from './start-turns.js';
@@ -184,8 +185,4 @@ export class InstanceSupervisor {
     fleet.startFailed(instance, error, clock.now());
     emitter.emit('server:failed', { ...serverEvent(instance), error });
   }
-}
-
-export function serverEvent(instance: PooledInstance): ServerEvent {
-  return { name: instance.name, instanceId: instance.id, pid: instance.pid, tenant: instance.tenant };
 }

@@ -4,10 +4,12 @@ import { type Deferred, deferred } from '../../runtime/deferred.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import type { Operations } from '../../server/instance-context.js';
+import type { PoolEmitter } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { OpenEntry } from '../instances/server-entry.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
+import { serverEvent } from '../server-event.js';
 import type { CrashRecovery } from './crash-recovery.js';
 import type { InstanceSupervisor } from './instance-supervisor.js';
 import type { StartTurns } from './start-turns.js';
@@ -18,6 +20,7 @@ const REPLACEMENT_TIMEOUT = 30_000;
 export interface RollingReplacementDeps {
   readonly operations: Operations;
   readonly clock: Clock;
+  readonly emitter: PoolEmitter;
   readonly keepAlive: KeepAlive;
   readonly fleet: Fleet;
   readonly leases: LeaseManager;
@@ -70,7 +73,7 @@ export class RollingReplacement {
   }
 
   #end(instance: PooledInstance, reason: EndReason, timeout: number): Promise<unknown> {
-    const { keepAlive } = this.#deps;
+    const { emitter, keepAlive } = this.#deps;
     const moves = instance.leases > 0 && reason !== 'removed' && this.#canMove(instance);
     if (moves || this.#replacements.has(instance)) {
       const replaced = keepAlive.during(this.#replace(instance, reason, Math.min(timeout, REPLACEMENT_TIMEOUT)));
@@ -78,6 +81,7 @@ export class RollingReplacement {
       return reason === 'removed' ? replaced.catch(() => instance.ended) : replaced;
     }
     const isFree = instance.leases === 0;
+    if (!isFree) emitter.emit('server:draining', { ...serverEvent(instance), reason, timeout });
     const end = isFree ? instance.stop(reason) : instance.ended;
     return isFree || timeout < Infinity ? keepAlive.during(end) : end;
   }

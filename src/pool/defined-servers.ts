@@ -1,0 +1,93 @@
+import {
+  type DrainOptions,
+  type ResetBreakerOptions,
+  resolveDrainOptions,
+  resolveResetBreakerOptions,
+} from '../config/call-options.js';
+import type { ServerDefinition } from '../config/options.js';
+import { rethrow } from '../errors.js';
+import { SafeEmitter } from '../events.js';
+import type { PoolEvents } from './events.js';
+import { partsOf } from './parts-of.js';
+
+/** The servers of a pool: defined, changed, replaced, removed. */
+export abstract class DefinedServers extends SafeEmitter<PoolEvents> {
+  /**
+   * Adds a server; `updateServer()` changes one that exists.
+   * @throws PoolError `INVALID_OPTIONS` when the definition is wrong or the name is taken, `NOT_SUPPORTED`, `POOL_CLOSED`
+   */
+  addServer(name: string, definition: ServerDefinition): void {
+    partsOf(this).servers.add(name, definition);
+  }
+
+  /**
+   * Changes a definition at once: the next start uses it. An equal definition changes nothing. If command, args, env, cwd,
+   * sharing or client capabilities change, or what a process inherits from the host, the processes that see something else go:
+   * idle and starting ones end now, shared ones are replaced and their leases move, others end when they are released. Any other change keeps the processes; `maxLifetime`, `maxMessageMB`, `maxInFlight`,
+   * `onCrash` and `retryTools` then apply to later processes only.
+   * @param drain `timeout` in ms, after which leases on old processes are taken back. Default: `Infinity`
+   * @returns when the last old process has ended
+   * @throws PoolError `UNKNOWN_SERVER`, `INVALID_OPTIONS`, `NOT_SUPPORTED`, `POOL_CLOSED`; or the error because of which the
+   *   process that was to take over shared leases could not be started. Then the old process serves these leases until they
+   *   end, and gets no new ones
+   */
+  async updateServer(name: string, definition: ServerDefinition, drain: DrainOptions = {}): Promise<void> {
+    await rethrow(partsOf(this).servers.update(name, definition, resolveDrainOptions(drain).timeout));
+  }
+
+  /**
+   * Adds a server, or changes it as `updateServer()` does, without waiting for leases on old processes. The definition is
+   * checked at once. An error because of which a process could not be replaced is emitted as `server:failed`.
+   * @returns false when the definition is equal to the one of now: then nothing changes
+   * @throws PoolError `INVALID_OPTIONS`, `NOT_SUPPORTED`, `POOL_CLOSED`
+   */
+  setServer(name: string, definition: ServerDefinition): boolean {
+    return partsOf(this).servers.set(name, definition);
+  }
+
+  /**
+   * Removes a server: its waiting callers are rejected with `UNKNOWN_SERVER`, its idle and starting instances end now, leased
+   * ones when they are released.
+   * @param drain `timeout` in ms, after which its leases are taken back. Default: `Infinity`
+   * @returns when its last process has ended
+   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `INVALID_OPTIONS`
+   */
+  async removeServer(name: string, drain: DrainOptions = {}): Promise<void> {
+    await partsOf(this).servers.remove(name, resolveDrainOptions(drain).timeout);
+  }
+
+  /**
+   * Replaces the processes of a server: idle and starting ones end now, shared ones are replaced and their leases move,
+   * other leased ones end when they are released (`server:draining` names them). Its breakers are reset.
+   * @param drain `timeout` in ms, after which leases on old processes are taken back. Default: `Infinity`
+   * @returns when the last old process has ended
+   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `BREAKER_OPEN`, `INVALID_OPTIONS`; or the error because of which the
+   *   process that was to take over shared leases could not be started. Then the old process stays in use
+   */
+  async restart(name: string, drain: DrainOptions = {}): Promise<void> {
+    await rethrow(partsOf(this).servers.restart(name, resolveDrainOptions(drain).timeout));
+  }
+
+  /**
+   * Closes breakers of a server and forgets the failures that they have counted: the server is started as usual again.
+   * @param options `tenant`: that of this tenant; `allTenants`: all of them; neither: that of calls without a tenant
+   * @returns the number of breakers that were open or half-open
+   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `INVALID_OPTIONS`
+   */
+  resetBreaker(name: string, options: ResetBreakerOptions = {}): number {
+    return partsOf(this).servers.resetBreaker(name, resolveResetBreakerOptions(options));
+  }
+
+  /** Whether a server with this name is defined; false once it was removed. */
+  hasServer(name: string): boolean {
+    return partsOf(this).servers.has(name);
+  }
+
+  /**
+   * The definition of a server as it was given, without defaults: a copy. It has the values of `env`, which may be secret.
+   * @throws PoolError `UNKNOWN_SERVER`
+   */
+  getDefinition(name: string): ServerDefinition {
+    return partsOf(this).servers.definitionOf(name);
+  }
+}
