@@ -188,6 +188,13 @@ class World {
     await clock.advanceAndFlush(30_000);
     stubborn?.exit();
     await flush();
+    // A restart that waits for a lease, and takes it back.
+    await Promise.race([this.acquire('x'), flush(10)]);
+    if (pool.status().state === 'open') void this.manage(pool.restart('x', { timeout: 50 }));
+    await flush();
+    await clock.advanceAndFlush(50);
+    this.release(9);
+    await flush();
     // One that is asked to end, and does not at once.
     await Promise.race([this.acquire('x'), flush(10)]);
   }
