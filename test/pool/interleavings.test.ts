@@ -64,6 +64,7 @@ type Step =
   | { readonly do: 'limit'; readonly server: ServerName; readonly most: number }
   | { readonly do: 'forget'; readonly tenant: 't' | 'u' }
   | { readonly do: 'leave'; readonly owner: 'o' | 'p' }
+  | { readonly do: 'reset'; readonly server: ServerName; readonly tenant: 't' | 'u' | undefined }
   | { readonly do: 'arm'; readonly event: ArmedEvent; readonly action: Step }
   | { readonly do: 'throw' | 'shutdown' }
   | { readonly do: 'advance'; readonly ms: number };
@@ -144,6 +145,14 @@ const simpleStep: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant('leave' as const), owner: fc.constantFrom('o' as const, 'p' as const) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('reset' as const),
+      server: serverName,
+      tenant: fc.constantFrom('t' as const, 'u' as const, undefined),
+    }),
   },
   {
     weight: 1,
@@ -323,6 +332,7 @@ class World {
     else if (step.do === 'arm') this.pool.once(step.event, () => this.#do(step.action));
     else if (step.do === 'forget') this.#forget(step.tenant);
     else if (step.do === 'leave') this.pool.releaseOwner(step.owner);
+    else if (step.do === 'reset') this.#reset(step);
     else if (step.do === 'limit') this.#redefine(step.server, this.args[step.server], step.most);
     else if ('server' in step) this.#manage(step.do, step.server);
     else if ('which' in step) this.#act(step.do, step.which);
@@ -344,6 +354,14 @@ class World {
 
   #forget(tenant: 't' | 'u'): void {
     this.pool.releaseTenant(tenant);
+  }
+
+  /** A listener may have removed the server just now. */
+  #reset({ server, tenant }: Extract<Step, { do: 'reset' }>): void {
+    if (!this.pool.hasServer(server)) return;
+    this.pool.resetBreaker(server, tenant === undefined ? { allTenants: true } : { tenant });
+    const left = this.pool.status().servers[server]?.breakers.map((breaker) => breaker.tenant);
+    expect(tenant === undefined ? left : left?.filter((one) => one === tenant)).toEqual([]);
   }
 
   #redefine(server: ServerName, args: readonly string[], maxInstances: number): void {
