@@ -33,7 +33,7 @@ it('[SECRET-1] values of env are in no event, error, status, metric or report, w
     return emit.apply(this, args);
   } as typeof emit;
   for (const event of ['registry:added', 'registry:removed'] as const)
-    pool.registry.on(event, (told) => seen.push(told));
+    pool.registry.on(event, (change) => seen.push(change));
   pool.on('server:stderr', () => {});
 
   const errors = new Map<string, string>();
@@ -46,14 +46,14 @@ it('[SECRET-1] values of env are in no event, error, status, metric or report, w
       return undefined;
     }
   };
-  for (const name of ['dying', 'refusing', 'silent', 'missing', 'large', 'nowhere', 'nobody']) await attempt(name);
+  for (const name of ['dying', 'refusing', 'silent', 'missing', 'large', 'nowhere', 'unknown']) await attempt(name);
   await attempt('echo');
   await attempt('echo', { timeout: 20 });
   const stubborn = await attempt('stubborn');
   const crashing = await attempt('crashing');
   const client = await RawClient.connect(crashing?.transport ?? expect.fail('not leased'));
   seen.push(await client.callTool('exit', { code: 9 }).catch((error: unknown) => error));
-  await until('the crash is told', () => client.closeCount > 0);
+  await until('the crash is reported', () => client.closeCount > 0);
   seen.push(client.errors, client.received, pool.status(), pool.metrics(), pool.registry.list(), pool.cleanup.list());
   expect(() => pool.addServer('wrong', { command: '', env })).toThrow();
   try {
@@ -71,7 +71,7 @@ it('[SECRET-1] values of env are in no event, error, status, metric or report, w
     missing: 'COMMAND_NOT_FOUND',
     large: 'SPAWN_FAILED',
     nowhere: 'CWD_NOT_FOUND',
-    nobody: 'UNKNOWN_SERVER',
+    unknown: 'UNKNOWN_SERVER',
     echo: 'ACQUIRE_TIMEOUT',
   });
   const shown = seen.map((one) => inspect(one, { depth: 20, showHidden: true }));

@@ -31,7 +31,7 @@ const GENERATIONS = [
 const Ours = StdioClientTransport as unknown as AnyTransport;
 const pool = () => MCPServerPool.global();
 const fails = async (promise: Promise<unknown>) => (await rejection(promise)) as PoolError;
-/** What a shell does that nobody can talk to: it neither reads its stdin nor obeys SIGTERM. */
+/** A shell that cannot be talked to: it neither reads its stdin nor obeys SIGTERM. */
 const stubborn = () => program('sh', '-c', 'trap "" TERM; sleep 100; sleep 1');
 
 endGlobalPoolAfterEach();
@@ -40,11 +40,11 @@ endGlobalPoolAfterEach();
 async function life(Client: AnyClient, Transport: AnyTransport) {
   const client = new Client(info);
   const transport = new Transport(params('echo', 'one') as never);
-  const told: string[] = [];
+  const reported: string[] = [];
   // Set before, to be chained by the client.
-  transport.onclose = () => told.push('transport closed');
-  transport.onmessage = (message) => told.push('result' in message ? 'answer' : 'message');
-  client.onclose = () => told.push('client closed');
+  transport.onclose = () => reported.push('transport closed');
+  transport.onmessage = (message) => reported.push('result' in message ? 'answer' : 'message');
+  client.onclose = () => reported.push('client closed');
   const before = [transport.pid, transport.stderr];
   const send = () => rejection(transport.send({ jsonrpc: '2.0', method: 'ping', id: 1 })) as Promise<Error>;
   const early = (await send()).message;
@@ -57,14 +57,14 @@ async function life(Client: AnyClient, Transport: AnyTransport) {
   const { message: again } = (await rejection(transport.start())) as Error;
   const pid = transport.pid;
   await client.close();
-  await until('it is told', () => told.includes('client closed'));
+  await until('it is reported', () => reported.includes('client closed'));
   const after = [transport.pid, (await send()).message];
   await client.close();
   await transport.close();
   // The SDK's does not wait for it; ours does, see below.
   await until('its process is gone', () => !isLiving(pid ?? 0));
   return {
-    told: [...told],
+    reported: [...reported],
     before,
     early,
     tools: tools.map(({ name }) => name),
@@ -86,14 +86,14 @@ function namesIn(result: unknown): string[] {
 describe.each(GENERATIONS)('a client of SDK $sdk', ({ Client, Original }) => {
   it("[STDIO-1] sees the same as with the SDK's own transport, from the start to the close", async () => {
     const expected = await life(Client, Original);
-    // The one of 1.16 tells twice that it was closed.
-    expected.told.splice(expected.told.indexOf('client closed') + 1);
+    // The one of 1.16 reports twice that it was closed.
+    expected.reported.splice(expected.reported.indexOf('client closed') + 1);
     expect(await life(Client, Ours)).toEqual(expected);
     expect(pool().status()).toMatchObject({ servers: {}, processes: 0, leases: 0 });
     expect(pool().metrics()).toMatchObject({ started: 1, stopped: 1 });
   });
 
-  it('[STDIO-1] [STDIO-5] is told once of a server that exits, and its open request fails', async () => {
+  it('[STDIO-1] [STDIO-5] gets one report of a server that exits, and its open request fails', async () => {
     const client = new Client(info);
     const transport = new Ours(params('exit-after') as never);
     let closes = 0;
@@ -217,16 +217,16 @@ describe('close()', () => {
   });
 
   it('[STDIO-4] [GLOBAL-3] ends many stubborn servers side by side', async () => {
-    const told: string[] = [];
-    pool().on('cleanup:started', () => told.push('started'));
-    pool().on('cleanup:finished', () => told.push('finished'));
+    const reported: string[] = [];
+    pool().on('cleanup:started', () => reported.push('started'));
+    pool().on('cleanup:finished', () => reported.push('finished'));
     const all = Array.from(
       { length: 12 },
       () => new Watched({ ...stubborn(), eofGrace: 500, termGrace: 20 }).transport,
     );
     await Promise.all(all.map((transport) => transport.start()));
     await Promise.all(all.map((transport) => transport.close()));
-    expect(told.slice(0, 12)).toEqual(Array(12).fill('started'));
+    expect(reported.slice(0, 12)).toEqual(Array(12).fill('started'));
   });
 
   it('[STDIO-3] [TURN-1] ends transports that start in turns, and those that wait for their turn', async () => {
@@ -298,7 +298,7 @@ describe('a server that is lost', () => {
     const [{ pid = 0 } = {}] = descendants();
     if (how === 'SIGKILL') process.kill(transport.pid ?? 0, 'SIGKILL');
     else await pool().shutdown();
-    await until('it is told', () => watched.closes > 0);
+    await until('it is reported', () => watched.closes > 0);
     expect(transport.pid).toBe(null);
     await transport.close();
     expect(isLiving(pid)).toBe(false);
@@ -423,7 +423,7 @@ describe('over a pool of another version', () => {
   const place = globalThis as { [KEY]?: unknown };
   afterEach(() => delete place[KEY]);
 
-  it('[STDIO-8] uses its public surface only, and tells what could not be proven dead', async () => {
+  it('[STDIO-8] uses its public surface only, and reports what could not be proven dead', async () => {
     const calls: string[] = [];
     let end: (report: object) => void = () => {};
     const ended = new Promise((resolve) => {

@@ -313,7 +313,7 @@ describe('an exclusive server', () => {
     expect(session.heard).toEqual([log]);
   });
 
-  it('[ROUTE-5] sends requests of the pool itself, whose answers concern no session', async () => {
+  it('[ROUTE-5] sends requests of the pool itself: their answers concern no session', async () => {
     const { routing, session, sent, says } = attached();
     await sent();
     const answers: (Answer | undefined)[] = [];

@@ -16,7 +16,7 @@ const step = fc.record({
     ...['subscribe', 'subscribe', 'subscribe', 'unsubscribe', 'unsubscribe', 'level', 'level'],
     ...['work', 'work', 'work', 'work', 'come or go', 'come or go', 'updated', 'cancel', 'replace', 'end of old'],
   ),
-  who: fc.nat({ max: 3 }),
+  which: fc.nat({ max: 3 }),
   pick: fc.nat({ max: 1_000 }),
   uri: fc.constantFrom('a', 'b', FORBIDDEN),
   level: fc.constantFrom('debug', 'info', 'error', 'emergency'),
@@ -66,7 +66,7 @@ class AsyncServer {
     if (isRefused) return this.wire.says({ id, error: { code: -32_002, message: 'no' } });
     if (method === 'logging/setLevel') this.level = level;
     else if (method === 'resources/subscribe') this.subscribed.add(uri);
-    // It was never told to subscribe to this one, or it has refused that.
+    // It never received a subscription to this one, or it has refused that.
     else expect(this.subscribed.delete(uri)).toBe(true);
     await this.wire.says({ id, result: {} });
   }
@@ -90,8 +90,8 @@ class World {
     this.#clients = Array.from({ length: shared ? 4 : 1 }, () => this.#join());
   }
 
-  async run({ does, who, pick, uri, level, odd }: Step): Promise<void> {
-    const place = who % this.#clients.length;
+  async run({ does, which, pick, uri, level, odd }: Step): Promise<void> {
+    const place = which % this.#clients.length;
     const client = this.#clients[place];
     switch (does) {
       case 'subscribe':
@@ -131,7 +131,7 @@ class World {
     this.#hear();
   }
 
-  /** Everything is done. Then the server must have what the sessions were told that it has. */
+  /** Everything is done. Then the server must have what the answers to the sessions said that it has. */
   async end(picks: readonly number[]): Promise<void> {
     for (let turn = 0; this.#server.open.length > 0; turn++) {
       await this.#server.work(picks[turn % picks.length] ?? 0, false);
@@ -205,7 +205,7 @@ class World {
     }
   }
 
-  /** A session that was told that it is subscribed hears that the resource has changed. */
+  /** A session that got the answer that it is subscribed hears that the resource has changed. */
   async #checkHearing(uri: string): Promise<void> {
     this.#hear();
     if (!this.#server.subscribed.has(uri)) return;
@@ -219,7 +219,7 @@ class World {
   }
 }
 
-/** What a client is subscribed to, as it was told. */
+/** What a client is subscribed to, by the answers that it got. */
 function subscriptionsOf({ asks }: Client): Set<string> {
   const uris = new Set<string>();
   for (const { kind, about, answer } of asks.values()) {
@@ -239,7 +239,7 @@ vi.setConfig({ testTimeout: RUNS.testTimeout });
 
 describe('a server that works on its requests in any order', () => {
   for (const shared of [true, false]) {
-    it(`[ORDER-1] [ORDER-2] has in the end what its sessions were told last: ${shared ? 'shared' : 'exclusive'}`, async () => {
+    it(`[ORDER-1] [ORDER-2] has in the end what the last answers to its sessions say: ${shared ? 'shared' : 'exclusive'}`, async () => {
       await assertWithin(
         fc.asyncProperty(
           fc.record({ refuses: fc.boolean(), maxInFlight: fc.constantFrom(1, 2, Infinity) }),

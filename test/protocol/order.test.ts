@@ -14,7 +14,7 @@ import {
 } from '../helpers/shared-server.js';
 import { attach, ids, multiplexed, request } from '../helpers/wire.js';
 
-/** An exclusive server whose sessions follow each other. */
+/** An exclusive server with sessions that follow each other. */
 function exclusive(options: Parameters<typeof multiplexed>[0] = {}) {
   const all = multiplexed({ shared: false, ...options });
   const server = all.start();
@@ -114,7 +114,7 @@ describe('requests that the pool combines', () => {
     }
   });
 
-  it('[ORDER-2] unsubscribes nothing that the server refused, whoever leaves while it decides', async () => {
+  it('[ORDER-2] unsubscribes nothing that the server refused, whichever session leaves while it decides', async () => {
     const ends = {
       unsubscribe: (at: ReturnType<typeof attach>['at']) => at.send(unsubscribe(2)),
       cancel: (at: ReturnType<typeof attach>['at']) => at.send(cancel(1)),

@@ -10,7 +10,7 @@ const initialized = note('initialized');
 const changed = note('roots/list_changed');
 const rootsList = (id: string | number) => request(id, 'roots/list', {});
 
-/** An exclusive server, which was told that its client has roots. */
+/** An exclusive server that was initialized with roots. */
 function exclusive(options: MultiplexedOptions = {}) {
   const clientCapabilities = { roots: { listChanged: true } };
   const all = multiplexed({ shared: false, clientCapabilities, ...options });
@@ -70,15 +70,15 @@ describe('what an exclusive server asks', () => {
       expect(await sent()).toEqual([]);
       await next.at.send(initialized);
       await next.at.send(request(1));
-      const [told, ...others] = await sent();
-      expect(told).toEqual(changed);
+      const [notice, ...others] = await sent();
+      expect(notice).toEqual(changed);
       expect(methods(others)).toEqual(['tools/call']);
       next.at.detach();
       await sent();
     }
   });
 
-  it('[EARLY-1] tells a server nothing about roots that it was not told that its client has', async () => {
+  it('[EARLY-1] sends no notice of changed roots to a server that was initialized without roots', async () => {
     const { join, sent } = exclusive({ clientCapabilities: { sampling: {} } });
     (await join()).at.detach();
     await join();
@@ -127,7 +127,7 @@ describe('what an exclusive server asks', () => {
     expect(ids(first.ear.heard)).toContain(0);
     first.at.detach();
     expect(await sent()).toMatchObject([{ id: 0, error: { code: -32_601 } }]);
-    // Nobody is there: this is about what the last client wanted.
+    // No client is there: this is about what the last client wanted.
     await says(request(1, 'elicitation/create'));
     expect(await sent()).toMatchObject([{ id: 1, error: { code: -32_601 } }]);
     const next = await join();

@@ -52,11 +52,11 @@ function session() {
     },
     touched: () => asked.push('touched'),
   });
-  const told: string[] = [];
-  made.onmessage = (received) => told.push(received.method ?? 'answer');
-  made.onclose = () => told.push('close');
-  made.onerror = (error) => told.push(`error ${error.message}`);
-  return { session: made, routing, asked, told };
+  const reported: string[] = [];
+  made.onmessage = (received) => reported.push(received.method ?? 'answer');
+  made.onclose = () => reported.push('close');
+  made.onerror = (error) => reported.push(`error ${error.message}`);
+  return { session: made, routing, asked, reported };
 }
 
 describe('Session', () => {
@@ -84,38 +84,38 @@ describe('Session', () => {
     for (const name of ['sessionId', 'pid', 'stderr']) expect(name in one).toBe(false);
   });
 
-  it('[SESS-1] closes once, whoever asks for it and however often', async () => {
-    const { session: one, told, routing } = session();
+  it('[SESS-1] closes once, whichever side asks for it and however often', async () => {
+    const { session: one, reported, routing } = session();
     await one.start();
     await one.close();
     await one.close();
     one.end(crashed)();
     one.end(released)();
-    expect(told).toEqual(['close']);
+    expect(reported).toEqual(['close']);
     expect(routing.calls).toEqual(['attach', 'detach']);
   });
 
-  it('[SESS-1] tells why first when nobody asked for the end', async () => {
-    const { session: one, told, routing } = session();
+  it('[SESS-1] reports the reason first when its end was not asked for', async () => {
+    const { session: one, reported, routing } = session();
     await one.start();
     routing.answers = [lost];
     one.end(crashed)();
     await one.close();
-    expect(told).toEqual(['answer', 'error it crashed', 'close']);
+    expect(reported).toEqual(['answer', 'error it crashed', 'close']);
     expect(routing.calls).toEqual(['attach', 'fail', 'detach']);
   });
 
   it('[SESS-1] closes once when a client closes as soon as it learns that its request is lost', async () => {
-    const { session: one, told, routing } = session();
+    const { session: one, reported, routing } = session();
     await one.start();
     one.onmessage = () => void one.close();
     routing.answers = [lost, lost];
     one.end(crashed)();
-    expect(told.filter((what) => what === 'close')).toEqual(['close']);
+    expect(reported.filter((what) => what === 'close')).toEqual(['close']);
   });
 
   it('[SESS-1] closes once when a handler closes in onerror or in onclose itself', async () => {
-    const { session: one, told } = session();
+    const { session: one, reported } = session();
     await one.start();
     const { onclose } = one;
     one.onerror = () => void one.close();
@@ -124,22 +124,22 @@ describe('Session', () => {
       onclose?.();
     };
     one.end(crashed)();
-    expect(told).toEqual(['close']);
+    expect(reported).toEqual(['close']);
   });
 
   it('[SESS-1] closes a session that was never started', () => {
-    const { session: one, told } = session();
+    const { session: one, reported } = session();
     one.end(released)();
-    expect(told).toEqual(['close']);
+    expect(reported).toEqual(['close']);
   });
 
   it('[ROUTE-2] passes nothing on after its end', async () => {
-    const { session: one, told, routing } = session();
+    const { session: one, reported, routing } = session();
     await one.start();
     routing.receive(message);
     one.end(released)();
     routing.receive(message);
-    expect(told).toEqual(['note', 'close']);
+    expect(reported).toEqual(['note', 'close']);
   });
 
   it('[SESS-2] calls the handlers that a client has chained', async () => {
@@ -165,7 +165,7 @@ describe('Session', () => {
     expect(calls).toEqual(['message', 'error', 'close']);
   });
 
-  it('[SESS-2] survives handlers that throw, and tells it to onerror', async () => {
+  it('[SESS-2] survives handlers that throw, and reports it to onerror', async () => {
     const { session: one, routing } = session();
     const errors: unknown[] = [];
     let calls = 0;
@@ -219,13 +219,13 @@ describe('Session', () => {
   });
 
   it('[SESS-4] [DEATH-2] hands over what it holds before it ends', async () => {
-    const { session: one, routing, told } = session();
+    const { session: one, routing, reported } = session();
     await one.start();
     routing.receive(message);
     routing.receive(lost);
-    expect(told).toEqual(['note']);
+    expect(reported).toEqual(['note']);
     one.end(crashed)();
-    expect(told).toEqual(['note', 'answer', 'error it crashed', 'close']);
+    expect(reported).toEqual(['note', 'answer', 'error it crashed', 'close']);
   });
 
   it('[LEASE-1] counts what its client sends and is answered as activity, not what a server says unasked', async () => {

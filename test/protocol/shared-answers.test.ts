@@ -29,7 +29,7 @@ describe('what a shared server says to all', () => {
     for (const { ear } of [a, b]) expect(ear.heard).toHaveLength(news.length);
   });
 
-  it('[SHARE-1] survives what is shaped in a way that nobody thought of', async () => {
+  it('[SHARE-1] survives what is shaped in an unforeseen way', async () => {
     const { a, b, sent, says } = shared();
     await a.at.send(subscribe(1));
     const [wire] = ids(await sent());
@@ -57,12 +57,12 @@ describe('what a shared server says to all', () => {
 
   it('[SHARE-1] [ROUTE-5] an initialize result is a copy for each, too', async () => {
     const { a, b, sent } = shared();
-    const told = structuredClone(initializeResult);
+    const original = structuredClone(initializeResult);
     for (const { at, ear } of [a, b, a]) {
       await at.send(request(1, 'initialize', { protocolVersion: '2025-11-25' }));
       await flush();
       const result = ear.take()[0]?.result as typeof initializeResult;
-      expect(result).toEqual(told);
+      expect(result).toEqual(original);
       result.serverInfo.name = 'mine';
       Object.assign(result.capabilities.resources, { subscribe: false });
     }
@@ -90,7 +90,7 @@ describe('what a shared server says to all', () => {
     const refusals = await sent();
     expect(refusals).toMatchObject(asked.map((_, id) => ({ id, error: { code: -32_601 } })));
     expect([...a.ear.heard, ...b.ear.heard]).toEqual([]);
-    // An answer to what nobody was asked goes nowhere.
+    // An answer to what was never asked goes nowhere.
     await a.at.send(answer(0, { roots: [] }) as JsonRpcMessage);
     expect(await sent()).toEqual([]);
     for (const { at } of [a, b]) at.detach();
@@ -103,7 +103,7 @@ describe('what a shared server says to all', () => {
 describe('what a shared server need not be asked', () => {
   it('[SHARE-1] [ROUTE-5] [ROUTE-6] initialize, initialized, ping and server/discover of every session', async () => {
     const { join, sent, hold } = shared();
-    for (const [asked, told] of [
+    for (const [asked, answered] of [
       ['2024-11-05', '2024-11-05'],
       ['2025-11-25', '2025-06-18'],
       [undefined, '2025-06-18'],
@@ -116,7 +116,7 @@ describe('what a shared server need not be asked', () => {
       await flush();
       expect(ear.heard).toMatchObject([
         { id: 'd', error: { code: -32_601 } },
-        answer(0, { ...initializeResult, protocolVersion: told }),
+        answer(0, { ...initializeResult, protocolVersion: answered }),
         answer('p'),
       ]);
     }
@@ -133,7 +133,7 @@ describe('what a shared server need not be asked', () => {
     expect(a.ear.heard).toEqual([answer(0, initializeResult), answer(1)]);
   });
 
-  it('[SHARE-3] tells which capabilities a client counts on in vain, once for each initialize', async () => {
+  it('[SHARE-3] reports which capabilities a client counts on in vain, once for each initialize', async () => {
     const { a, b, reported } = shared({ clientCapabilities: { roots: {} } });
     await a.at.send(request(1, 'initialize', { capabilities: { experimental: {} } }));
     await b.at.send(request(1, 'initialize'));
@@ -193,7 +193,7 @@ describe('tasks of a shared server', () => {
     for (const { at } of [a, b]) await at.send(request('l', 'tasks/list', { cursor: 'c' }));
     const wire = await sent();
     expect(wire[0]?.params).toEqual({ cursor: 'c' });
-    const tasks = ['tb', 'ta', 'of nobody'].map((taskId) => ({ taskId, ttl: 1 }));
+    const tasks = ['tb', 'ta', 'of none'].map((taskId) => ({ taskId, ttl: 1 }));
     for (const { id } of wire) await says(answer(id, { tasks, nextCursor: 'd' }));
     expect(a.ear.take()).toEqual([answer('l', { tasks: [{ taskId: 'ta', ttl: 1 }], nextCursor: 'd' })]);
     expect(b.ear.take()).toEqual([answer('l', { tasks: [{ taskId: 'tb', ttl: 1 }], nextCursor: 'd' })]);
@@ -202,7 +202,7 @@ describe('tasks of a shared server', () => {
     expect(a.ear.take()).toEqual([failure('e')]);
   });
 
-  it('[SHARE-3] [SHARE-1] tell state and progress to their own session, until they are over', async () => {
+  it('[SHARE-3] [SHARE-1] report state and progress to their own session, until they are over', async () => {
     const { a, b, says, ofA, ofB } = await withTasks();
     await says(progress(ofA), status('ta', 'input_required'), status('tb', 'failed'), progress(ofB), progress(ofA, 2));
     await says(status('ta', 'completed'), progress(ofA, 3), status('none', 'working'));
@@ -213,7 +213,7 @@ describe('tasks of a shared server', () => {
     expect(b.ear.heard).toEqual([status('tb', 'failed')]);
   });
 
-  it('[SHARE-4] [SHARE-3] are cancelled with their session, and nobody’s then', async () => {
+  it('[SHARE-4] [SHARE-3] are cancelled with their session, and belong to no session then', async () => {
     const { a, b, sent, says, ofA } = await withTasks();
     a.at.detach();
     const wire = await sent();

@@ -21,7 +21,7 @@ import {
 import { flush, outcome } from '../helpers/until.js';
 import { ids, request } from '../helpers/wire.js';
 
-describe('a shared server whose process is lost', () => {
+describe('a shared server that loses its process', () => {
   const tools = (...list: object[]) => ({ tools: list });
   const tool = (name: string, annotations?: object) => ({ name, inputSchema: {}, ...(annotations && { annotations }) });
 
@@ -73,9 +73,9 @@ describe('a shared server whose process is lost', () => {
     mux.lose(upstream, crash);
     void b.at.send(named('unsent', 'resources/read'));
     void b.at.send(subscribe('s'));
-    const told = b.at.send(note('never'));
+    const sending = b.at.send(note('never'));
     b.at.fail(crash);
-    expect(await outcome(told)).toBe('resolved');
+    expect(await outcome(sending)).toBe('resolved');
     expect(b.ear.take()).toEqual([
       lost('never'),
       lost('unsent', { mayHaveRun: false }),
@@ -139,7 +139,7 @@ describe('a shared server whose process is lost', () => {
     expect(a.ear.heard).toEqual([]);
   });
 
-  it('[FAIL-1] repeats tools only if told to, and only those that the server calls safe', async () => {
+  it('[FAIL-1] repeats tools only if configured to, and only those that the server calls safe', async () => {
     for (const retryTools of ['never', 'annotated'] as const) {
       const { a, mux, upstream, start, sent, says } = shared({ retryTools });
       await a.at.send(request('list', 'tools/list', {}));
@@ -190,7 +190,7 @@ describe('a shared server whose process is lost', () => {
     expect(a.ear.heard).toEqual([]);
   });
 
-  it('[FAIL-2] tells the next process the log level and the subscriptions before any request', async () => {
+  it('[FAIL-2] sends the next process the log level and the subscriptions before any request', async () => {
     const { a, b, mux, upstream, start, sent, says, join } = shared();
     await a.at.send(setLevel(1, 'error'));
     await b.at.send(setLevel(1, 'notice'));
@@ -203,7 +203,7 @@ describe('a shared server whose process is lost', () => {
     await sent();
     for (const { ear } of [a, b]) ear.take();
     mux.lose(upstream, crash);
-    // What is asked of nobody takes effect all the same.
+    // What is asked while no process is there takes effect all the same.
     await b.at.send(unsubscribe(5, 'c'));
     await b.at.send(setLevel(5, 'warning'));
     await a.at.send(subscribe(5, 'd'));
@@ -255,7 +255,7 @@ describe('a shared server whose process is lost', () => {
     expect(hold.count).toBe(0);
   });
 
-  it('[FAIL-2] tells nothing to a next process that was told nothing before', async () => {
+  it('[FAIL-2] sends nothing to a next process when nothing was sent before', async () => {
     const { a, mux, upstream, start, sent, says } = shared();
     await a.at.send(subscribe(1));
     await a.at.send(unsubscribe(2));
@@ -279,7 +279,7 @@ describe('a shared server whose process is lost', () => {
     return all;
   }
 
-  it('[FAIL-2] tells all sessions and the pool that the next process has other tools', async () => {
+  it('[FAIL-2] notifies all sessions and the pool that the next process has other tools', async () => {
     const { a, b, mux, upstream, start, reported } = await knowing([tool('kept'), tool('gone')], [tool('other')]);
     mux.lose(upstream, crash);
     const next = start();
@@ -295,7 +295,7 @@ describe('a shared server whose process is lost', () => {
     for (const { ear } of [a, b]) expect(ear.heard).toEqual([note('tools/list_changed')]);
   });
 
-  it('[FAIL-2] tells nobody when the tools are the same, in any order and any pages', async () => {
+  it('[FAIL-2] notifies no session when the tools are the same, in any order and any pages', async () => {
     const { a, b, mux, upstream, start, reported } = await knowing([tool('x'), tool('y')], [tool('z')]);
     mux.lose(upstream, crash);
     const next = start();
@@ -312,7 +312,7 @@ describe('a shared server whose process is lost', () => {
     expect(reported.tools).toEqual([{ lost: ['z', 'y', 'x'], added: [], changed: [] }]);
   });
 
-  it('[FAIL-2] asks for no tools that nobody knows: never listed, not to the end, or changed since', async () => {
+  it('[FAIL-2] asks for no tools that no session knows: never listed, not to the end, or changed since', async () => {
     const never = shared();
     const half = shared();
     await half.a.at.send(request(1, 'tools/list', {}));
@@ -328,7 +328,7 @@ describe('a shared server whose process is lost', () => {
     }
   });
 
-  it('[FAIL-2] compares the tools although a process was lost before it told its own', async () => {
+  it('[FAIL-2] compares the tools although a process was lost before it listed its own', async () => {
     const { a, mux, upstream, start, reported } = await knowing([tool('x')]);
     mux.lose(upstream, crash);
     const next = start();
@@ -343,7 +343,7 @@ describe('a shared server whose process is lost', () => {
     expect(a.ear.heard).toEqual([note('tools/list_changed')]);
   });
 
-  it('[FAIL-2] [FAIL-3] compares the tools that a replaced process has told late', async () => {
+  it('[FAIL-2] [FAIL-3] compares the tools that a replaced process has listed late', async () => {
     const { a, start, reported, sent, says } = shared();
     await a.at.send(request(1, 'tools/list', {}));
     const [late] = ids(await sent());

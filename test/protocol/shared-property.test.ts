@@ -10,16 +10,16 @@ import { attach, type Ear, multiplexed } from '../helpers/wire.js';
 const crash = new PoolError('SERVER_EXITED', 'it crashed', { exitCode: 1, signal: null });
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
 const REPEATABLE = ['resources/read', 'tools/list'];
-/** A process has the same tools as any other, so that nobody is to be told of a change. */
+/** A process has the same tools as any other, so that no session is to be notified of a change. */
 const TOOLS = [{ name: 'x', inputSchema: {} }];
 
 const step = fc.record({
   does: fc.constantFrom(
     ...['ask', 'ask', 'ask', 'ask', 'answer', 'answer', 'answer', 'answer', 'progress', 'progress', 'late'],
-    ...['cancel', 'subscribe', 'subscribe', 'unsubscribe', 'updated', 'level', 'log', 'news', 'tell', 'ping', 'asks'],
+    ...['cancel', 'subscribe', 'subscribe', 'unsubscribe', 'updated', 'level', 'log', 'news', 'notify', 'ping', 'asks'],
     ...['come or go', 'task', 'task', 'status', 'lose', 'connect', 'connect', 'suspend', 'resume'],
   ),
-  who: fc.nat({ max: 4 }),
+  which: fc.nat({ max: 4 }),
   pick: fc.nat({ max: 1_000 }),
   id: fc.constantFrom<RequestId>(1, '1', 2, '2', ''),
   method: fc.constantFrom('tools/call', 'tools/call', 'resources/read', 'tools/list'),
@@ -31,7 +31,7 @@ const step = fc.record({
 });
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-/** What a client has asked for, or told. */
+/** What a client has asked for, or announced. */
 interface Call {
   readonly client: Client;
   readonly message: JsonRpcMessage;
@@ -121,8 +121,8 @@ class World {
     this.#clients = Array.from({ length: clients }, () => this.#join());
   }
 
-  async run({ does, who, pick, id, method, token, uri, level, odd }: Step): Promise<void> {
-    const client = this.#clients[who % this.#clients.length];
+  async run({ does, which, pick, id, method, token, uri, level, odd }: Step): Promise<void> {
+    const client = this.#clients[which % this.#clients.length];
     const live = this.#current ? [this.#current, ...this.#retiring] : this.#retiring;
     const process = pickOf(live, odd ? pick : 0);
     const here = this.#here;
@@ -138,7 +138,7 @@ class World {
         client.waiting.push(call);
         break;
       }
-      case 'tell':
+      case 'notify':
         if (client) client.waiting.push(this.#send(client, note('x', { tag: this.#nextTag++ })));
         break;
       case 'ping':
@@ -160,11 +160,11 @@ class World {
         const calls = open.map(({ client, message, wireId }) => {
           return { client, wireId, token: tokenOf(message) };
         });
-        const whose = pickOf([...calls, ...tasks], pick);
-        if (whose === undefined) break;
+        const chosen = pickOf([...calls, ...tasks], pick);
+        if (chosen === undefined) break;
         const progress = (progressToken: unknown) => note('progress', { progressToken, progress: pick });
-        await process?.server.says(progress(whose.wireId));
-        if (whose.token !== undefined) whose.client.expected.push(progress(whose.token));
+        await process?.server.says(progress(chosen.wireId));
+        if (chosen.token !== undefined) chosen.client.expected.push(progress(chosen.token));
         break;
       }
       case 'task': {
@@ -180,7 +180,7 @@ class World {
         const taskId = pickOf([...this.#tasks.keys(), 'none'], pick) ?? '';
         const task = this.#tasks.get(taskId);
         const status = note('tasks/status', { taskId, status: odd ? 'completed' : 'working' });
-        await this.#tell(this.#current, status, task ? [task.client] : []);
+        await this.#notify(this.#current, status, task ? [task.client] : []);
         if (odd && task) task.token = undefined;
         break;
       }
@@ -203,12 +203,12 @@ class World {
         break;
       }
       case 'updated':
-        await this.#tell(process, note('resources/updated', { uri }), [
+        await this.#notify(process, note('resources/updated', { uri }), [
           ...(this.#subscriptions.get(uri)?.clients ?? []),
         ]);
         break;
       case 'news':
-        await this.#tell(
+        await this.#notify(
           process,
           note(pickOf(['tools/list_changed', 'of/tomorrow', 'prompts/list_changed'], pick) ?? ''),
         );
@@ -227,7 +227,7 @@ class World {
         break;
       case 'come or go':
         if (client) this.#leave(client);
-        else this.#clients[who % this.#clients.length] = this.#join();
+        else this.#clients[which % this.#clients.length] = this.#join();
         break;
       case 'lose':
         if (process) this.#lose(process);
@@ -321,7 +321,7 @@ class World {
 
   #close(call: Call, answer: object): void {
     const { client, message } = call;
-    // One that was cancelled, or whose client is gone.
+    // One that was cancelled, or has lost its client.
     if (!client.open.includes(call)) return;
     client.open = without(client.open, call);
     client.expected.push({ jsonrpc: '2.0', id: message.id, ...answer });
@@ -415,10 +415,10 @@ class World {
   }
 
   /** Only the process that serves now speaks for the server. */
-  async #tell(process: Process | undefined, message: object, whom = this.#here): Promise<void> {
+  async #notify(process: Process | undefined, message: object, receivers = this.#here): Promise<void> {
     await process?.server.says(message);
     if (process === undefined || process !== this.#current) return;
-    for (const client of whom) client.expected.push(message);
+    for (const client of receivers) client.expected.push(message);
   }
 
   #connect(): void {
@@ -480,7 +480,7 @@ class World {
     const wanted =
       LEVELS.find((level) => asked.includes(level)) &&
       LEVELS.find((level) => asked.some((own) => (own ?? 'debug') === level));
-    // Where nobody asks for one any more, the server says all.
+    // Where no session asks for one any more, the server says all.
     if (wanted === undefined) expect(['debug', undefined]).toContain(current.level);
     else expect(current.level).toBe(wanted);
   }

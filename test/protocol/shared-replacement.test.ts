@@ -44,7 +44,7 @@ describe('a process of a shared server that is replaced', () => {
     await next.says(...fresh.map((id) => answer(id, 'new')));
     expect(a.ear.heard).toEqual([progress('p'), answer(1, 'old'), answer('new', 'new')]);
     expect(b.ear.heard).toEqual([answer('new', 'new')]);
-    // Its end concerns nobody.
+    // Its end concerns no session.
     mux.lose(upstream, crash);
     await a.at.send(named('newer'));
     expect(names(await next.sent())).toEqual(['newer']);
@@ -106,7 +106,7 @@ describe('a process of a shared server that is replaced', () => {
     expect(await sent()).toEqual([]);
   });
 
-  it('[FAIL-3] [FAIL-2] tells the next what the sessions have told', async () => {
+  it('[FAIL-3] [FAIL-2] sends to the next process what the sessions have sent before', async () => {
     const { a, sent, says, start } = shared();
     await a.at.send(setLevel(1, 'error'));
     await a.at.send(subscribe(2));

@@ -72,7 +72,7 @@ describe('ids and progress of a shared server', () => {
     }
   });
 
-  it('[SHARE-1] [ROUTE-4] drops progress of requests without a token, after the answer, and of tokens of nobody', async () => {
+  it('[SHARE-1] [ROUTE-4] drops progress of requests without a token, after the answer, and of tokens of no session', async () => {
     const { a, b, sent, says } = shared();
     await a.at.send(request(1, 'tools/call', { _meta: {} }));
     await b.at.send(request(1, 'tools/call', { _meta: { progressToken: 't' } }));
@@ -161,7 +161,7 @@ describe('cancellation at a shared server', () => {
     expect(names(await sent())).toEqual(['c1']);
   });
 
-  it('[FLOW-1] gives up waiting for it after a time, and tells the server', async () => {
+  it('[FLOW-1] gives up waiting for it after a time, and notifies the server', async () => {
     const { a, b, sent, clock, mux, upstream } = shared({ maxInFlight: 1 });
     await a.at.send(named('a1'));
     void b.at.send(named('b1'));
@@ -294,7 +294,7 @@ describe('a session of a shared server that ends', () => {
     // All that are there want errors only.
     const c = join();
     await c.at.send(setLevel(1, 'critical'));
-    const told = (await sent()).filter(({ method }) => method === 'logging/setLevel');
-    expect(told.at(-1)?.params).toEqual({ level: 'error' });
+    const levels = (await sent()).filter(({ method }) => method === 'logging/setLevel');
+    expect(levels.at(-1)?.params).toEqual({ level: 'error' });
   });
 });

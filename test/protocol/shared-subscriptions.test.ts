@@ -19,7 +19,7 @@ import { outcome } from '../helpers/until.js';
 import { attach, ids, multiplexed, request } from '../helpers/wire.js';
 
 describe('log levels at a shared server', () => {
-  it('[SHARE-2] tells the server the most verbose, and each session what it asked for', async () => {
+  it('[SHARE-2] sends the server the most verbose level, and each session the logs that it asked for', async () => {
     const { a, b, join, sent, says } = shared();
     const c = join();
     await a.at.send(setLevel(1, 'error'));
@@ -47,7 +47,7 @@ describe('log levels at a shared server', () => {
     expect([...a.ear.heard, ...b.ear.heard, ...c.ear.heard]).toEqual([]);
   });
 
-  it('[SHARE-2] gives logs to all while nobody has asked for a level, and asks the server for none', async () => {
+  it('[SHARE-2] gives logs to all while no session has asked for a level, and asks the server for none', async () => {
     const { a, b, join, sent, says } = shared();
     join();
     expect(await sent()).toEqual([]);
@@ -55,7 +55,7 @@ describe('log levels at a shared server', () => {
     expect([a.ear.heard, b.ear.heard]).toEqual([[log('debug')], [log('debug')]]);
   });
 
-  it('[SHARE-2] gives an error of the server to the asker, who keeps the level it had', async () => {
+  it('[SHARE-2] gives an error of the server to the asker, which keeps the level it had', async () => {
     const { a, b, sent, says } = shared();
     await a.at.send(setLevel(1, 'error'));
     await b.at.send(setLevel(1, 'error'));
@@ -99,7 +99,7 @@ describe('log levels at a shared server', () => {
 });
 
 describe('subscriptions at a shared server', () => {
-  it('[SHARE-2] tells the server of the first and the last only', async () => {
+  it('[SHARE-2] reports only the first and the last to the server', async () => {
     const { a, b, sent, says } = shared();
     await a.at.send(subscribe(1));
     const [first] = await sent();
@@ -132,7 +132,7 @@ describe('subscriptions at a shared server', () => {
     for (const { ear } of [a, b]) expect(ear.heard).toEqual([answer(1), updated('a')]);
   });
 
-  it('[SHARE-2] gives the error that the first gets to those who waited for it, and has no subscriber then', async () => {
+  it('[SHARE-2] gives the error that the first gets to those that waited for it, and has no subscriber then', async () => {
     const { a, b, sent, says } = shared();
     await a.at.send(subscribe(1));
     await b.at.send(subscribe('x'));
@@ -191,7 +191,7 @@ describe('subscriptions at a shared server', () => {
     expect(b.ear.heard).toEqual([answer(3), updated('a')]);
   });
 
-  it('[SHARE-2] tells of a resource those who subscribed to it, or to what it is part of', async () => {
+  it('[SHARE-2] sends updates of a resource to the sessions that subscribed to it, or to what it is part of', async () => {
     const { a, b, join, sent, says } = shared();
     const c = join();
     await a.at.send(subscribe(1, 'file:///d'));
@@ -205,7 +205,7 @@ describe('subscriptions at a shared server', () => {
     expect(c.ear.heard).toEqual([]);
   });
 
-  it('[SHARE-2] tells the subscriber of the whole, also when another has subscribed to the part', async () => {
+  it('[SHARE-2] sends the update to the subscriber of the whole, also when another has subscribed to the part', async () => {
     const { a, b, sent, says } = shared();
     await a.at.send(subscribe(1, 'file:///d'));
     await b.at.send(subscribe(1, 'file:///d/x'));
@@ -224,14 +224,14 @@ describe('subscriptions at a shared server', () => {
     expect(a.ear.heard).toEqual([failure(1), failure(2)]);
   });
 
-  it('[SHARE-2] [FLOW-2] answers a subscriber whose request could not be written', async () => {
+  it('[SHARE-2] [FLOW-2] answers a subscriber when its request could not be written', async () => {
     const { a, b, sent, says } = shared({ budget: new WriteBudget(300) });
     const sending = a.at.send(request(1, 'tools/call', { text: 'x'.repeat(400) }));
     const refused = b.at.send(subscribe(1)).catch(() => 'refused');
     await sending;
     for (const { id } of await sent()) await says(answer(id));
-    const told = (await outcome(refused)) === 'resolved' && (await refused) === 'refused';
-    expect(told || b.ear.heard.length > 0).toBe(true);
+    const answered = (await outcome(refused)) === 'resolved' && (await refused) === 'refused';
+    expect(answered || b.ear.heard.length > 0).toBe(true);
     expect(b.at.openRequests).toBe(0);
   });
 });

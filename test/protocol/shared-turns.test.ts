@@ -57,7 +57,7 @@ describe('the turns of the sessions of a shared server', () => {
     expect(hold.count).toBe(0);
   });
 
-  it('[FLOW-1] gives no turn to a session that asks again from within the answer, before those who wait', async () => {
+  it('[FLOW-1] gives no turn to a session that asks again from within the answer, before those that wait', async () => {
     const { mux, b, sent, says } = shared({ maxInFlight: 1 });
     const at = mux.attach({ receive: () => void at.send(named('again')) });
     await at.send(named('first'));
@@ -72,7 +72,7 @@ describe('the turns of the sessions of a shared server', () => {
     const waits = [named('a1'), note('x', { name: 'ax' }), named('a2'), note('y', { name: 'ay' })].map((message) =>
       a.at.send(message),
     );
-    // One that has nothing waiting is held back by nobody.
+    // One that has nothing waiting is held back by no other.
     await b.at.send(note('z', { name: 'bz' }));
     const wire = await sent();
     expect(names(wire)).toEqual(['a0', 'bz']);
@@ -170,7 +170,7 @@ describe('the turns of the sessions of a shared server', () => {
     expect(b.ear.heard).toEqual([answer('b1')]);
   });
 
-  it('[FAIL-1] [FAIL-2] what they want of a process that is lost before its turn is told to the next', async () => {
+  it('[FAIL-1] [FAIL-2] what they want of a process that is lost before its turn is sent to the next', async () => {
     const { a, mux, upstream, sent, start, hold } = shared({ maxInFlight: 1 });
     for (const uri of ['x', 'y']) await a.at.send(subscribe(uri, uri));
     expect(await sent()).toHaveLength(1);

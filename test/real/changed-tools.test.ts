@@ -37,14 +37,14 @@ describe('tools that are not the same after a restart', () => {
     ['a crash', (_, pid) => kill(pid)],
     ['pool.restart()', (pool) => void pool.restart('tools')],
   ];
-  it.each(ways)('[REAL-6] are told by an event with names, and to every client, after %s', async (_, restart) => {
+  it.each(ways)('[REAL-6] are reported by an event with names, and to every client, after %s', async (_, restart) => {
     const { pool, has, changed } = changing();
     const sessions = [await connect(pool), await connect(pool), await connect(pool)] as const;
     const [one, two] = sessions;
     expect(await list(one)).toEqual(['kept', 'lost', 'altered']);
     has({ kept: 'same', altered: 'after', added: 'new' });
     restart(pool, one.lease.pid);
-    const [event] = await until('it is told', () => changed.length === 1 && changed);
+    const [event] = await until('it is reported', () => changed.length === 1 && changed);
     expect(event).toMatchObject({ name: 'tools', lost: ['lost'], added: ['added'], changed: ['altered'] });
     expect(event).toMatchObject({ pid: one.lease.pid, instanceId: one.lease.instanceId });
     for (const { client } of sessions) expect(client.notifications(LIST_CHANGED).length).toBe(1);
@@ -64,7 +64,7 @@ describe('tools that are not the same after a restart', () => {
     expect(session.client.notifications(LIST_CHANGED)).toEqual([]);
   });
 
-  it('[REAL-6] are told once it lives, though the next process crashed before it had listed its tools', async () => {
+  it('[REAL-6] are reported once it lives, though the next process crashed before it had listed its tools', async () => {
     const { pool, has, changed, restarted } = changing();
     const session = await connect(pool);
     await list(session);
@@ -74,7 +74,7 @@ describe('tools that are not the same after a restart', () => {
     });
     kill(session.lease.pid);
     await until('it was restarted twice', () => restarted.length === 2);
-    await until('it is told', () => changed.length === 1);
+    await until('it is reported', () => changed.length === 1);
     expect(changed).toMatchObject([{ lost: ['lost', 'altered'], added: [], changed: [] }]);
     expect(session.client.notifications(LIST_CHANGED).length).toBe(1);
   });

@@ -19,7 +19,7 @@ const everything: ServerDefinition = {
 /** One way to a server. */
 interface Way {
   readonly transport: PooledTransport;
-  /** Requests that the server has not answered; undefined where nobody counts. */
+  /** Requests that the server has not answered; undefined where they are not counted. */
   openRequests?(): number | undefined;
   /** Asserts what must be so when the client has closed. */
   closed(): Promise<void>;
@@ -32,7 +32,7 @@ async function lease(sharing: 'shared' | 'exclusive' | 'dedicated'): Promise<Way
     expect((await pool.shutdown({ mode: 'emergency' })).survivors).toEqual([]);
   });
   const instance = () => pool.status().servers.everything?.instances[0];
-  // Somebody else is there, and must not notice.
+  // Another session is there, and must not notice.
   const bystander = sharing === 'shared' ? await pool.getServer() : undefined;
   const other = bystander && (await RawClient.connect(bystander.transport));
   const server = await pool.getServer();
@@ -89,11 +89,11 @@ const table = Object.keys(sdkClients).flatMap((sdk) => Object.keys(ways).map((wa
 
 /** What came since, without what was there before. */
 function listen(client: SdkClient): { method: string; params?: unknown }[] {
-  const told: { method: string; params?: unknown }[] = [];
+  const notifications: { method: string; params?: unknown }[] = [];
   client.fallbackNotificationHandler = async (notification) => {
-    told.push(notification);
+    notifications.push(notification);
   };
-  return told;
+  return notifications;
 }
 
 const LONG = 'trigger-long-running-operation';
@@ -109,9 +109,9 @@ describe('the contract', () => {
       closes += 1;
     };
     client.onerror = (error) => errors.push(error);
-    const told = listen(client);
+    const notifications = listen(client);
 
-    // Who is there, and what it can do.
+    // Which server is there, and what it can do.
     await client.connect(way.transport);
     expect(client.getServerVersion()).toMatchObject({ name: 'mcp-servers/everything', version: '2.0.0' });
     expect(client.getServerCapabilities()).toMatchObject({
@@ -167,8 +167,8 @@ describe('the contract', () => {
     await client.setLoggingLevel('info');
     await client.subscribeResource({ uri: URI });
     await client.callTool({ name: 'toggle-subscriber-updates' });
-    const of = (method: string) => told.filter((one) => one.method === method).map(({ params }) => params);
-    await until('it is told', () => of('notifications/resources/updated').length > 0);
+    const of = (method: string) => notifications.filter((one) => one.method === method).map(({ params }) => params);
+    await until('it is notified', () => of('notifications/resources/updated').length > 0);
     expect(of('notifications/resources/updated')).toEqual([{ uri: URI }]);
     const logs = await until('it logs', () => of('notifications/message').length > 0 && of('notifications/message'));
     expect(logs).toMatchObject([{ level: 'info', data: expect.stringContaining(URI) }]);

@@ -13,7 +13,7 @@ import { outcome, until } from '../helpers/until.js';
 describe('a server that crashes again and again', () => {
   const restart = { maxRestarts: 3, minDelay: 1, maxDelay: 20, cooldown: 30_000 };
 
-  /** A crash-looping server that shares, and what is told of it. */
+  /** A crash-looping server that shares, and the events that report it. */
   function crashing(...args: string[]) {
     const file = temporaryPath('broken');
     writeFileSync(file, '');
@@ -89,7 +89,7 @@ describe('a server that crashes again and again', () => {
   it('[REAL-5] before it is ready: the same; exactly one probe after the cooldown', async () => {
     const { pool, starting, opened, halfOpened, closed, coolDown, repair } = crashing('--at-once');
     const processes = watchProcesses();
-    // Callers that come one after the other: each start that fails is told to one of them.
+    // Callers that come one after the other: each start that fails is reported to one of them.
     const codes: string[] = [];
     for (let call = 0; call < 8; call++) codes.push((await fails(pool.getServer('loops'))).code);
     expect(starting.length).toBe(1 + restart.maxRestarts);
@@ -101,7 +101,7 @@ describe('a server that crashes again and again', () => {
       (await Promise.allSettled(Array.from({ length: count }, () => pool.getServer('loops')))).map((result) =>
         result.status === 'fulfilled' ? result.value : (result.reason as PoolError),
       );
-    // As soon as it has cooled down, the first of ten who come at once is the probe; it fails.
+    // As soon as it has cooled down, the first of ten that come at once is the probe; it fails.
     const before = starting.length;
     coolDown();
     await tryAll(10);

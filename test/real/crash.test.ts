@@ -129,7 +129,7 @@ describe('kill -9 of a shared server under load', () => {
     expectUndisturbed(sessions);
   });
 
-  it('[REAL-3] who comes while it restarts gets the next one; who leaves meanwhile leaves nothing behind', async () => {
+  it('[REAL-3] a caller that comes while it restarts gets the next one; one that leaves meanwhile leaves nothing behind', async () => {
     const restart = { minDelay: 60_000, maxDelay: 60_000 };
     const pool = open({ echo: { ...fixture('echo'), sharing: 'shared', restart } });
     const restarting = record(pool, 'server:restarting');
@@ -142,7 +142,7 @@ describe('kill -9 of a shared server under load', () => {
     expect(late.lease.pid).not.toBe(pid);
     expect(await one.client.callTool('pid')).toBe(one.lease.pid);
 
-    // The second crash in a row has to wait. Nobody waits with it.
+    // The second crash in a row has to wait. No caller waits with it.
     kill(one.lease.pid);
     await until('it restarts', () => restarting.length === 2);
     const waiting = one.client.request('tools/list');
@@ -258,7 +258,7 @@ describe('kill -9 of a shared server under load', () => {
     expect(descendants().map((row) => row.pid)).toEqual([lease.pid]);
   });
 
-  it('[REAL-3] a server whose program is gone when it crashes ends its leases with the reason', async () => {
+  it('[REAL-3] a server that crashes when its program is gone ends its leases with the reason', async () => {
     const program = temporaryPath('program');
     symlinkSync(process.execPath, program);
     const restart = { maxRestarts: 3, minDelay: 1, maxDelay: 10 };

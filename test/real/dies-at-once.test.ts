@@ -22,7 +22,7 @@ const WAYS: [what: string, ServerDefinition & { args: string[] }, exitCode: numb
 
 type Exited = PoolEvents['server:exited'];
 const expected = (exitCode: number) => ({ exitCode, signal: null, unexpected: true, stderrTail: 'boom\n' });
-const told = ({ exitCode, signal, unexpected, stderrTail }: Exited) => ({ exitCode, signal, unexpected, stderrTail });
+const partOf = ({ exitCode, signal, unexpected, stderrTail }: Exited) => ({ exitCode, signal, unexpected, stderrTail });
 const messages = (errors: readonly unknown[]) => errors.map(String);
 
 describe.each(WAYS)('a server that ends at once: %s', (what, definition, exitCode) => {
@@ -39,7 +39,7 @@ describe.each(WAYS)('a server that ends at once: %s', (what, definition, exitCod
         expect(error).toMatchObject({ code: 'SERVER_EXITED', data: { exitCode, stderrTail: 'boom\n' } });
         expect(String(error)).toMatch(says);
       }
-      expect(exits.map(told)).toEqual(Array(runs).fill(expected(exitCode)));
+      expect(exits.map(partOf)).toEqual(Array(runs).fill(expected(exitCode)));
     },
   );
 
@@ -57,7 +57,7 @@ describe.each(WAYS)('a server that ends at once: %s', (what, definition, exitCod
     expect(errors.map((error) => (error as { data?: object }).data)).toEqual(
       Array(runs).fill(expect.objectContaining({ exitCode, stderrTail: 'boom\n' })),
     );
-    expect(exits.map(told)).toEqual(Array(runs).fill(expected(exitCode)));
+    expect(exits.map(partOf)).toEqual(Array(runs).fill(expected(exitCode)));
   });
 });
 
@@ -80,6 +80,6 @@ describe('the drop-in', () => {
     }
     expect(errors.length).toBe(2 * RUNS);
     expect(messages(errors).filter((message) => !/exited with code 3.*: boom/.test(message))).toEqual([]);
-    expect(exits.map(told)).toEqual(Array(RUNS).fill(expected(3)));
+    expect(exits.map(partOf)).toEqual(Array(RUNS).fill(expected(3)));
   });
 });

@@ -59,7 +59,7 @@ describe.each(CLIENTS)('a call that times out in a client of %s', (_sdk, makeCli
     expect(textOf(await call(second.client, 'page'))).toBe('mine');
   });
 
-  it('[GIVEUP-1] whose effect comes late: not in the session of another owner', async () => {
+  it('[GIVEUP-1] with an effect that comes late: not in the session of another owner', async () => {
     for (const reuse of ['tenant', 'owner'] as const) {
       const pool = open({ a: blocks({ reuse, maxInstances: 1 }) });
       const stopping = record(pool, 'server:stopping');

@@ -18,7 +18,7 @@ const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
 const readme = read('README.md');
 const reference = read('docs/reference.md');
 
-/** The rows of the first table of a page below `heading` whose first column is headed by `column`. */
+/** The rows of the first table of a page below `heading` that has `column` at the head of its first column. */
 function table(heading: string, column: string, page = reference): string[][] {
   const section = page.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? '';
   const lines = section.split('\n');
@@ -50,7 +50,7 @@ function documentedOptions(heading = 'Options', page = reference): Map<string, s
   return new Map(rows.map(([name = '', fallback = '']) => [codes(name)[0] ?? '', fallback]));
 }
 
-/** For options whose default says nothing of what they take. */
+/** For options with a default that says nothing of what they take. */
 const VALUES: Readonly<Record<string, unknown>> = {
   command: 'node',
   clientInfo: { name: 'host', version: '1' },

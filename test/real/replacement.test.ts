@@ -49,7 +49,7 @@ describe('a replacement under load', () => {
     const leases = sessions.map(({ lease }) => lease);
     const processes = watchProcesses();
     const load = new Load(sessions);
-    // A call that takes its time has begun when the process is replaced; it tells of its progress.
+    // A call that takes its time has begun when the process is replaced; it reports its progress.
     const { client: slow } = await connect(pool, 'everything');
     await load.rounds(2);
     const [{ pid, instanceId }] = leases as [PooledServer];
@@ -82,7 +82,7 @@ describe('a replacement under load', () => {
   });
 
   it.each([1, 2])(
-    '[REAL-4] with maxInstances: %i is none of the restarts that nobody asked for',
+    '[REAL-4] with maxInstances: %i is not counted among the restarts after crashes',
     async (maxInstances) => {
       const pool = open({ echo: { ...fixture('echo'), sharing: 'shared', maxInstances } });
       const { lease } = await connect(pool);
@@ -160,7 +160,7 @@ describe('a replacement under load', () => {
     expect(pool.metrics()).toMatchObject({ crashes: 1, started: 2, restarts: 1 });
   });
 
-  it('[REAL-4] what is not finished in time is lost, and nothing else; who leaves does not hold it up', async () => {
+  it('[REAL-4] what is not finished in time is lost, and nothing else; a caller that leaves does not hold it up', async () => {
     const pool = open({ echo: { ...fixture('echo'), sharing: 'shared', maxInstances: 1 } });
     const [{ client: a }, { client: b, lease }, { client: c }] = [
       await connect(pool),
@@ -182,7 +182,7 @@ describe('a replacement under load', () => {
     expect((await late).lease.pid).toBe(lease.pid);
     (await late).lease.release();
 
-    // The one for whose call everybody waits closes.
+    // The one with the call that all wait for closes.
     const { pid: second } = lease;
     void c.callTool('sleep', { ms: 20_000 });
     const again = pool.restart('echo');
@@ -240,12 +240,12 @@ describe('a replacement under load', () => {
   });
 
   const replacements: [string, number, (pool: MCPServerPool, pid: number | undefined) => Promise<void>][] = [
-    ['restart(), the new one first', 2, (pool) => pool.restart('tells')],
-    ['restart(), the old one first', 1, (pool) => pool.restart('tells')],
+    ['restart(), the new one first', 2, (pool) => pool.restart('remembers')],
+    ['restart(), the old one first', 1, (pool) => pool.restart('remembers')],
     ['a crash', 1, async (_, pid) => kill(pid)],
   ];
   it.each(replacements)('[REAL-4] subscriptions and log levels survive %s', async (_, maxInstances, replace) => {
-    const pool = open({ tells: { ...fixture('tells'), sharing: 'shared', maxInstances } });
+    const pool = open({ remembers: { ...fixture('remembers'), sharing: 'shared', maxInstances } });
     const restarted = record(pool, 'server:restarted');
     const [{ client: a, lease }, { client: b }] = [await connect(pool), await connect(pool)];
     await a.request('resources/subscribe', { uri: 'a://1' });
@@ -255,8 +255,8 @@ describe('a replacement under load', () => {
     await b.request('resources/unsubscribe', { uri: 'a://3' });
     await a.request('logging/setLevel', { level: 'warning' });
     await b.request('logging/setLevel', { level: 'error' });
-    const told = { level: 'warning', uris: ['a://1', 'a://2'] };
-    expect(await a.callTool('told')).toEqual(told);
+    const expected = { level: 'warning', uris: ['a://1', 'a://2'] };
+    expect(await a.callTool('remembered')).toEqual(expected);
 
     await replace(pool, lease.pid);
     // Sent while there may be no process: heeded by the next one.
@@ -264,7 +264,7 @@ describe('a replacement under load', () => {
     await until('it was replaced', () => restarted.length === 1);
     expect(await later).toEqual({});
     expect(await a.callTool('pid')).toBe(restarted[0]?.pid);
-    expect(await a.callTool('told')).toEqual({ ...told, uris: [...told.uris, 'a://4'] });
+    expect(await a.callTool('remembered')).toEqual({ ...expected, uris: [...expected.uris, 'a://4'] });
     const seen = (await a.callTool('seen')) as { method: string }[];
     expect(seen.filter(({ method }) => method === 'initialize').length).toBe(1);
 
@@ -288,7 +288,7 @@ describe('a replacement under load', () => {
     kill(pid);
     expect(await client.request('resources/read', { uri })).toMatchObject({ contents: [{ uri }] });
     await client.callTool('toggle-subscriber-updates');
-    await until('it is told', () => client.notifications('notifications/resources/updated').length > 0);
+    await until('it is notified', () => client.notifications('notifications/resources/updated').length > 0);
     expect(client.notifications('notifications/resources/updated')).toEqual([{ uri }]);
     expect(other.notifications('notifications/resources/updated')).toEqual([]);
     expect(lease.pid).not.toBe(pid);

@@ -45,14 +45,14 @@ describe('1,000 sessions on one real server', () => {
       const message = `an SDK's ${number}`;
       expect(textOf(await client.callTool({ name: 'echo', arguments: { message } }))).toBe(`Echo: ${message}`);
       const notices: unknown[] = [];
-      const told = tap(lease.transport, 'notifications/progress');
+      const reported = tap(lease.transport, 'notifications/progress');
       const args = { duration: 0.02, steps: 5 + number };
       const onprogress = (notice: unknown) => notices.push(notice);
       const result = await client.callTool({ name: LONG, arguments: args }, { onprogress });
       expect(textOf(result)).toContain(`Steps: ${args.steps}.`);
       const expected = Array.from({ length: args.steps }, (_, step) => ({ progress: step + 1, total: args.steps }));
-      expect(told).toMatchObject(expected);
-      expect(told.length).toBe(expected.length);
+      expect(reported).toMatchObject(expected);
+      expect(reported.length).toBe(expected.length);
       expect(notices).toEqual(expected);
       await client.close();
     });
@@ -65,7 +65,7 @@ describe('1,000 sessions on one real server', () => {
       expect(tools.length).toBeGreaterThan(10);
       const mine = `session ${number}`;
       const echo = client.request('tools/call', { name: 'echo', arguments: { message: mine } });
-      // The server tells of 1, 2 and 3 of `steps` in all, which nobody else has.
+      // The server reports 1, 2 and 3 of `steps` in all, a number that no other session has.
       const steps = 2 + (number + 1) / 10_000;
       const long = client.request('tools/call', {
         name: LONG,
@@ -75,7 +75,7 @@ describe('1,000 sessions on one real server', () => {
       expect(textOf(await echo)).toBe(`Echo: ${mine}`);
       expect(textOf(await long)).toContain(`Steps: ${steps}.`);
       // Nothing but this has come, in this order: the answers to initialize, list and echo, the notices, the result.
-      // (As soon as it is initialized, this server adds tools, and tells all who are there already.)
+      // (As soon as it is initialized, this server adds tools, and notifies all that are there already.)
       const received = client.received.filter(({ method }) => method !== 'notifications/tools/list_changed');
       expect(received.map(({ id, params }) => id ?? params)).toEqual([
         1,
@@ -130,24 +130,24 @@ describe('a real server that loses concurrent writes', () => {
   });
 });
 
-describe('who shares', () => {
-  it('[SHARE-5] never two tenants, and those of one tenant do', async () => {
+describe('sharing', () => {
+  it('[SHARE-5] never happens between two tenants, and does between callers of one tenant', async () => {
     const pool = open({ echo: { ...fixture('echo'), sharing: 'shared' } });
     const tenants = ['alice', 'bob', undefined];
     const leases = await Promise.all(
       [...tenants, ...tenants].map((tenant) => pool.getServer('echo', tenant === undefined ? {} : { tenant })),
     );
-    const told = await Promise.all(
+    const pids = await Promise.all(
       leases.map(async ({ transport }) => (await RawClient.connect(transport)).callTool('pid')),
     );
-    expect(told).toEqual(leases.map(({ pid }) => pid));
-    expect(told.slice(0, 3)).toEqual(told.slice(3));
-    expect(new Set(told).size).toBe(3);
+    expect(pids).toEqual(leases.map(({ pid }) => pid));
+    expect(pids.slice(0, 3)).toEqual(pids.slice(3));
+    expect(new Set(pids).size).toBe(3);
     expect(
       descendants()
         .map(({ pid }) => pid)
         .sort(),
-    ).toEqual([...new Set(told)].sort());
+    ).toEqual([...new Set(pids)].sort());
     expect(pool.status().servers.echo?.instances.map(({ tenant, leases: count }) => [tenant, count])).toEqual(
       tenants.map((tenant) => [tenant, 2]),
     );
@@ -218,7 +218,7 @@ describe('who shares', () => {
     expect([count(a), count(b)]).toEqual([3, 1]);
     expect(descendants().length).toBe(2);
 
-    // Two of the first give up their seats: 1 and 1, then 1 and 2; whoever comes next goes to the first.
+    // Two of the first give up their seats: 1 and 1, then 1 and 2; the next caller goes to the first.
     leases.shift()?.release();
     leases.shift()?.release();
     const { pid: tied } = await next();
@@ -230,9 +230,9 @@ describe('who shares', () => {
     expect([count(a), count(b)]).toEqual([3, 3]);
 
     const served: string[] = [];
-    const waiting = ['first', 'second'].map(async (who) => {
+    const waiting = ['first', 'second'].map(async (caller) => {
       const lease = await pool.getServer('echo', { timeout: 10_000 });
-      served.push(who);
+      served.push(caller);
       return lease;
     });
     await until('both wait', () => pool.status().servers.echo?.waiting === 2);

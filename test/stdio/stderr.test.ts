@@ -44,7 +44,7 @@ describe('stderr', () => {
     },
   );
 
-  it('[STDIO-9] pipe keeps what came before somebody reads, and is a new one after another start', async () => {
+  it('[STDIO-9] pipe keeps what came before anything reads it, and is a new one after another start', async () => {
     const { transport } = new Watched({ ...program('sh', '-c', 'echo early >&2'), stderr: 'pipe' });
     for (let round = 0; round < 2; round++) {
       const closed = new Promise<void>((resolve) => {
@@ -102,7 +102,7 @@ describe('stderr', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: 'one\rtwo'.repeat(3) });
   });
 
-  it.each(['pipe', 'ignore'] as const)('[STDIO-10] %s that nobody reads does not block the server', async (stderr) => {
+  it.each(['pipe', 'ignore'] as const)('[STDIO-10] %s that nothing reads does not block the server', async (stderr) => {
     const { transport } = new Watched({ ...params('noisy-stderr', '--mb=4'), stderr });
     const client = await RawClient.connect(transport);
     expect(await client.callTool('noise', { mb: 4 })).toBe('4 MB');
@@ -133,7 +133,7 @@ describe('stderr', () => {
 describe('forwarding', () => {
   const source = () => new Readable({ read() {} });
 
-  it('[STDIO-10] keeps a bounded part of what nobody reads', async () => {
+  it('[STDIO-10] keeps a bounded part of what nothing reads', async () => {
     const pipe = stderrPipe('pipe')!;
     const from = source();
     forwardStderr(from, stderrSink('pipe', pipe)!);
@@ -167,7 +167,7 @@ describe('forwarding', () => {
     expect(from.isPaused()).toBe(false);
     from.push(Buffer.alloc(100));
     await flush();
-    // Nobody listens to the errors of the stream: the host does not die of it.
+    // Nothing listens to the errors of the stream: the host does not die of it.
     done(new Error('EPIPE'));
     await flush();
     expect(from.isPaused()).toBe(false);

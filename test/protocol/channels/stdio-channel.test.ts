@@ -8,7 +8,7 @@ import { WriteBudget } from '../../../src/protocol/channels/write-budget.js';
 import type { JsonRpcMessage } from '../../../src/protocol/json-rpc.js';
 import { flush, outcome, rejection } from '../../helpers/until.js';
 
-/** A pipe whose reader reads when the test says so. */
+/** A pipe with a reader that reads when the test says so. */
 class Pipe extends Writable {
   readonly writes: string[] = [];
   readonly #waiting: ((error?: Error) => void)[] = [];
@@ -111,7 +111,7 @@ describe('sending', () => {
     expect(await rejection(channel.send(note('after')))).toBe(closed[0]);
   });
 
-  it('[CONN-3] rejects when the pipe breaks, and tells it once', async () => {
+  it('[CONN-3] rejects when the pipe breaks, and reports it once', async () => {
     const { channel, stdin, closed } = connected();
     stdin.reading = false;
     const first = channel.send(note(1));
@@ -163,7 +163,7 @@ describe('sending', () => {
     expect(stdin.lines).toEqual([note('fine')]);
   });
 
-  it('[CONN-3] leaves no unhandled rejection when nobody looks', async () => {
+  it('[CONN-3] leaves no unhandled rejection when nothing handles it', async () => {
     const unhandled: unknown[] = [];
     const listener = (error: unknown) => unhandled.push(error);
     process.on('unhandledRejection', listener);
@@ -244,7 +244,7 @@ describe('receiving', () => {
     expect(closed).toEqual([]);
   });
 
-  it('[FRAME-3] breaks at a message above the limit, tells it once, and sends nothing more', async () => {
+  it('[FRAME-3] breaks at a message above the limit, reports it once, and sends nothing more', async () => {
     const { channel, stdout, received, closed } = connected({ limit: 100 });
     stdout.write(
       `${JSON.stringify(note('ok'))}\n${JSON.stringify(note('x'.repeat(200)))}\n${JSON.stringify(note('no'))}\n`,

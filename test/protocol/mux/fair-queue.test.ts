@@ -28,7 +28,7 @@ const operation = fc.oneof(
 );
 
 describe('FairQueue', () => {
-  it('[FLOW-1] takes one of each sender who has any, in turn', () => {
+  it('[FLOW-1] takes one of each sender that has any, in turn', () => {
     const queue = new FairQueue<string, string>();
     for (const item of ['a1', 'a2', 'a3', 'b1', 'c1', 'c2']) queue.push(item.charAt(0), item);
     expect(empty(queue)).toEqual(['a1', 'b1', 'c1', 'a2', 'c2', 'a3']);
@@ -86,15 +86,15 @@ describe('FairQueue', () => {
               expect([...lines.values()].flat()).toEqual([]);
               continue;
             }
-            const whose = item.charAt(0) as Sender;
+            const sender = item.charAt(0) as Sender;
             // The order of one sender is kept.
-            expect(item).toBe(lines.get(whose)?.shift());
-            passed.set(whose, new Map());
+            expect(item).toBe(lines.get(sender)?.shift());
+            passed.set(sender, new Map());
             for (const [other, items] of lines) {
-              if (other === whose || items.length === 0) continue;
-              const count = (passed.get(other)?.get(whose) ?? 0) + 1;
-              passed.get(other)?.set(whose, count);
-              expect(count, `${other} waits while ${whose} goes again`).toBeLessThanOrEqual(1);
+              if (other === sender || items.length === 0) continue;
+              const count = (passed.get(other)?.get(sender) ?? 0) + 1;
+              passed.get(other)?.set(sender, count);
+              expect(count, `${other} waits while ${sender} goes again`).toBeLessThanOrEqual(1);
             }
           }
           for (const [one, items] of lines) expect(queue.has(one)).toBe(items.length > 0);
@@ -106,7 +106,7 @@ describe('FairQueue', () => {
     );
   });
 
-  it('[FAIL-1] puts back what was lost before all others of its sender, and takes no turn from anybody', () => {
+  it('[FAIL-1] puts back what was lost before all others of its sender, and takes no turn from any other', () => {
     const queue = new FairQueue<string, string>();
     for (const item of ['a3', 'b1', 'a4']) queue.push(item.charAt(0), item);
     queue.unshift('a', ['a1', 'a2']);
@@ -116,7 +116,7 @@ describe('FairQueue', () => {
     expect(empty(queue)).toEqual(['a1', 'b1', 'c1', 'a2', 'a3', 'a4']);
   });
 
-  it('[SHARE-4] drops all of a sender, who begins anew at the end of the turns', () => {
+  it('[SHARE-4] drops all of a sender, which begins anew at the end of the turns', () => {
     const queue = new FairQueue<string, string>();
     for (const item of ['a1', 'b1', 'a2']) queue.push(item.charAt(0), item);
     expect(queue.drop('a')).toEqual(['a1', 'a2']);

@@ -10,14 +10,14 @@ interface Ask extends Asker<Listener> {
   readonly onAnswer: (answer: Answer) => void;
 }
 
-/** A server that remembers what it was told, and answers when asked to. */
+/** A server that remembers the levels that it received, and answers when asked to. */
 function levels() {
-  const told: unknown[] = [];
+  const received: unknown[] = [];
   const open: ((answer: Answer | undefined) => void)[] = [];
   const all = new LogLevels<Ask>({
     send(method, params, _how, onAnswer) {
       expect(method).toBe('logging/setLevel');
-      told.push((params as { level: unknown }).level);
+      received.push((params as { level: unknown }).level);
       open.push(onAnswer);
     },
     answer: ({ onAnswer }, answer) => onAnswer(answer),
@@ -36,7 +36,7 @@ function levels() {
     return listener;
   };
   const answer = (one: Answer | undefined) => open.shift()?.(one);
-  return { logLevels, told, join, answer, hasOpen: () => open.length > 0 };
+  return { logLevels, received, join, answer, hasOpen: () => open.length > 0 };
 }
 
 const wanting = (level: LogLevel | undefined): Listener => ({ level, isListening: true });
@@ -67,18 +67,18 @@ describe('hears', () => {
 });
 
 describe('LogLevels', () => {
-  it('[SHARE-2] answers at once what the server was told already, else with what it says', () => {
-    const { logLevels, told, join, answer } = levels();
+  it('[SHARE-2] answers at once when the server already has the level, else with what the server answers', () => {
+    const { logLevels, received, join, answer } = levels();
     const [a, b] = [join(), join()];
     const answers: Answer[] = [];
     expect(logLevels.set(a, 'info', (late) => answers.push(late))).toBeUndefined();
-    expect(told).toEqual(['debug']);
+    expect(received).toEqual(['debug']);
     answer({ result: { of: 'the server' } });
     expect(answers).toEqual([{ result: { of: 'the server' } }]);
     expect(logLevels.set(a, 'error', () => {})).toEqual({ result: {} });
     expect(logLevels.set(b, 'alert', (late) => answers.push(late))).toBeUndefined();
-    expect(told).toEqual(['debug', 'error']);
-    // A server that is lost will be told.
+    expect(received).toEqual(['debug', 'error']);
+    // A server that is lost gets it later.
     answer(undefined);
     expect(answers.at(-1)).toEqual({ result: {} });
   });
@@ -103,7 +103,7 @@ describe('LogLevels', () => {
     expect(b.level).toBe('error');
   });
 
-  it('[SHARE-2] tells the server the most verbose of those who are there, whoever comes, goes or changes its mind', () => {
+  it('[SHARE-2] sends the server the most verbose level of the sessions that are there, as they come, go or change theirs', () => {
     const step = fc.record({
       does: fc.constantFrom('come', 'go', 'set', 'set', 'replay'),
       pick: fc.nat({ max: 100 }),
@@ -112,16 +112,16 @@ describe('LogLevels', () => {
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
-        const { logLevels, told, join, answer, hasOpen } = levels();
+        const { logLevels, received, join, answer, hasOpen } = levels();
         const listeners: Listener[] = [];
         let answered = 0;
         let asked = 0;
-        let processTold = 0;
+        let ofProcess = 0;
         for (const { does, pick, level, answers } of steps) {
           const listener = listeners[pick % Math.max(1, listeners.length)];
           if (does === 'come') listeners.push(join());
           else if (does === 'replay') {
-            processTold = told.length;
+            ofProcess = received.length;
             // The process is lost, with all that it was asked.
             while (hasOpen()) answer(undefined);
             logLevels.replay();
@@ -136,14 +136,14 @@ describe('LogLevels', () => {
           if (answers) answer({ result: {} });
           // What came since the request on its way waits for its answer.
           if (hasOpen()) continue;
-          const last = told.slice(processTold).at(-1);
+          const last = received.slice(ofProcess).at(-1);
           if (listeners.some((each) => each.level !== undefined)) {
-            // Nobody knows what the server tells of itself, so one that asked for nothing must hear all.
+            // It is not known what the server logs without a level, so one that asked for nothing must hear all.
             const wanted = LEVELS.find((one) => listeners.some((each) => (each.level ?? 'debug') === one));
             expect(last).toBe(wanted);
           } else expect(['debug', undefined]).toContain(last);
           // Never the same twice.
-          const now = told.slice(processTold);
+          const now = received.slice(ofProcess);
           expect(now.every((one, index) => one !== now[index - 1])).toBe(true);
         }
         while (answered < asked) answer({ result: {} });
@@ -153,27 +153,27 @@ describe('LogLevels', () => {
     );
   });
 
-  it('[FAIL-2] tells the next server the level again, and nothing when nobody has asked for one', () => {
-    const { logLevels, told, join, answer } = levels();
+  it('[FAIL-2] sends the next server the level again, and nothing when no session has asked for one', () => {
+    const { logLevels, received, join, answer } = levels();
     const a = join();
     logLevels.replay();
-    expect(told).toEqual([]);
+    expect(received).toEqual([]);
     logLevels.set(a, 'error', () => {});
     logLevels.replay();
-    expect(told).toEqual(['error', 'error']);
+    expect(received).toEqual(['error', 'error']);
     logLevels.detach(a);
     // The answer of the process before says nothing about this one.
     answer({ result: {} });
-    expect(told).toHaveLength(2);
+    expect(received).toHaveLength(2);
     answer({ result: {} });
-    expect(told).toEqual(['error', 'error', 'debug']);
+    expect(received).toEqual(['error', 'error', 'debug']);
     logLevels.replay();
     join();
-    expect(told).toHaveLength(3);
+    expect(received).toHaveLength(3);
   });
 
   it('[SHARE-4] counts a listener that has left no more, when the server refuses what it asked for', () => {
-    const { logLevels, told, join, answer } = levels();
+    const { logLevels, received, join, answer } = levels();
     const [a, b] = [join(), join()];
     logLevels.set(b, 'alert', () => {});
     answer({ result: {} });
@@ -181,6 +181,6 @@ describe('LogLevels', () => {
     logLevels.detach(a);
     answer({ error: { code: -32_603, message: 'no' } });
     logLevels.replay();
-    expect(told.at(-1)).toBe('alert');
+    expect(received.at(-1)).toBe('alert');
   });
 });

@@ -37,7 +37,7 @@ function subscriptions() {
 }
 
 describe('Subscriptions', () => {
-  it('[SHARE-2] tells the server of the first and the last subscriber of each URI', () => {
+  it('[SHARE-2] reports the first and the last subscriber of each URI to the server', () => {
     const { ask, sent, words, answers } = subscriptions();
     ask('subscribe', 'a', 'x');
     ask('subscribe', 'b', 'x');
@@ -75,7 +75,7 @@ describe('Subscriptions', () => {
     expect(words()).toHaveLength(2);
   });
 
-  it('[SHARE-2] finds who subscribed to a URI, or to what it is part of', () => {
+  it('[SHARE-2] finds the subscribers of a URI, or to what it is part of', () => {
     const { all, ask } = subscriptions();
     ask('subscribe', 'dir', 'file:///d');
     ask('subscribe', 'slash', 'file:///d/');
@@ -96,7 +96,7 @@ describe('Subscriptions', () => {
     expect([...all.subscribers('file:///d')]).not.toContain('slash');
   });
 
-  it('[FAIL-2] [SHARE-4] subscribes again at the next server to what is still wanted, and answers who has waited', () => {
+  it('[FAIL-2] [SHARE-4] subscribes again at the next server to what is still wanted, and answers the subscribers that waited', () => {
     const { all, ask, sent, words, answers } = subscriptions();
     for (const uri of ['x', 'y', 'z']) ask('subscribe', 'a', uri);
     ask('subscribe', 'b', 'z');

@@ -9,7 +9,7 @@ const list = (...taskIds: unknown[]): JsonRpcMessage => ({
 });
 
 describe('Tasks', () => {
-  it('[SHARE-3] belong to the session whose request began them', () => {
+  it('[SHARE-3] belong to the session that began them with its request', () => {
     const tasks = new Tasks<string>();
     tasks.began('a', created('t1'), undefined);
     tasks.began('b', created('t2'), undefined);
@@ -37,7 +37,7 @@ describe('Tasks', () => {
     const tasks = new Tasks<string>();
     for (const id of ['t1', 't3']) tasks.began('a', created(id), undefined);
     tasks.began('b', created('t2'), undefined);
-    const answer = list('t3', 't2', 'of nobody', undefined, 't1');
+    const answer = list('t3', 't2', 'of none', undefined, 't1');
     expect(tasks.filterList('a', answer)).toEqual(list('t3', 't1'));
     expect(tasks.filterList('b', answer)).toEqual(list('t2'));
     expect(tasks.filterList('c', answer)).toEqual(list());
@@ -60,7 +60,7 @@ describe('Tasks', () => {
     }
   });
 
-  it('[SHARE-4] are forgotten with their session, which is told what it has begun', () => {
+  it('[SHARE-4] are forgotten with their session, and `drop` returns those that it began', () => {
     const tasks = new Tasks<string>();
     tasks.began('a', created('t1'), { wireId: 1, token: 'x' });
     tasks.began('b', created('t2'), { wireId: 2, token: 'x' });
