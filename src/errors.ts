@@ -42,6 +42,8 @@ export type PoolErrorCode =
   | 'ALREADY_STARTED'
   /** `send()` of a transport that is not started, or closed. */
   | 'NOT_CONNECTED'
+  /** The server wrote something to stdout that is no JSON-RPC message; it was skipped. Only for `onerror` of a transport. */
+  | 'INVALID_MESSAGE'
   /** A message was longer than `maxMessageMB`. */
   | 'MESSAGE_TOO_LARGE'
   /** More than `maxBufferedMB` wait to be written to servers that do not read. */
@@ -71,6 +73,11 @@ export interface PoolErrorData {
   readonly outOfMemory?: true | undefined;
   /** The end of what the server wrote to stderr. */
   readonly stderrTail?: string | undefined;
+  /**
+   * The first that the server wrote to stdout and the pool dropped: lines that are no messages, and answers to no request. At
+   * most 5, each with at most 200 characters, control characters as codes, secrets of the definition hidden.
+   */
+  readonly dropped?: readonly string[] | undefined;
   /** Name of the operating system's error, such as `EMFILE`. */
   readonly errno?: string | undefined;
   /** How long the caller or the pool waited, in milliseconds. */

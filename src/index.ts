@@ -87,6 +87,7 @@ export type {
   TerminationReport,
   TreePlan,
 } from './process/termination-report.js';
+export type { DroppedOutput } from './protocol/channels/noise.js';
 export type { JsonRpcError, JsonRpcMessage, LostRequestData, RequestId } from './protocol/json-rpc.js';
 export type { ToolChanges } from './protocol/mux/tool-list.js';
 export type { PooledTransport } from './protocol/session.js';

@@ -2,36 +2,23 @@ import { constants } from 'node:os';
 import type { PassThrough, Stream } from 'node:stream';
 import { inspect } from 'node:util';
 import { INHERITED, resolveEnvironment } from './config/environment.js';
-import { isPlaceholder } from './config/mistakes.js';
 import { type CleanupReport, type JsonRpcMessage, MCPServerPool, PoolError, type PooledTransport } from './index.js';
 import { KeepAlive } from './runtime/keep-alive.js';
 import { type Inspect, shown } from './runtime/shown.js';
+import type { StdioServerExit } from './stdio/exits.js';
 import { OwnServer, serverName } from './stdio/own-server.js';
-import { forwardStderr, type StderrOption, stderrPipe, stderrSink } from './stdio/stderr.js';
+import { definitionOf, type StdioServerParameters } from './stdio/parameters.js';
+import { forwardStderr, stderrPipe, stderrSink } from './stdio/stderr.js';
 
-/** The parameters of the SDK's `StdioClientTransport`, and options of the pool that matter for one server. */
-export interface StdioServerParameters {
-  /** The program: a path, or a name that is looked up in PATH. */
-  command: string;
-  /** Arguments of the program. Default: `[]`. */
-  args?: string[] | undefined;
-  /** Variables of the server; they replace those of {@link getDefaultEnvironment}. Default: `{}`. */
-  env?: Record<string, string> | undefined;
-  /** Working directory. Default: that of the host. */
-  cwd?: string | undefined;
+export type { StdioServerExit, StdioServerParameters };
+
+/** Options of {@link StdioClientTransport.close}. */
+export interface StdioCloseOptions {
   /**
-   * Where stderr goes, byte by byte. `inherit` (default): to the stderr of the host. `pipe`, `overlapped`: it can be read
-   * from {@link StdioClientTransport.stderr}. `ignore`: nowhere. Else a stream, or the number of a descriptor.
+   * `false`: the promise resolves at once, and the server is ended in the background; `onclose` is called when it is dead.
+   * Default: true.
    */
-  stderr?: StderrOption | undefined;
-  /** Longest message of the server, in bytes, as in the SDK. Default: `maxMessageMB` of the pool, 64 MB. */
-  maxBufferSize?: number | undefined;
-  /** The same in MB (1,048,576 bytes); it replaces `maxBufferSize`. */
-  maxMessageMB?: number | undefined;
-  /** How long the server may take to exit after its stdin was closed, in milliseconds; then SIGTERM. Default: 2,000. */
-  eofGrace?: number | undefined;
-  /** How long its tree may take to exit after SIGTERM, in milliseconds; then SIGKILL. Default: 5,000. */
-  termGrace?: number | undefined;
+  readonly wait?: boolean | undefined;
 }
 
 /** One start of the transport, until the process is proven dead. */
@@ -59,6 +46,11 @@ export class StdioClientTransport {
    * dead.
    */
   onerror?: (error: Error) => void;
+  /**
+   * Called once for each process that ran, when it has exited: by itself or because it was ended, and before `onclose`. Not
+   * called when nothing could be started. For hosts that show exit code and stderr: `onerror` is often replaced by clients.
+   */
+  onexit?: (exit: StdioServerExit) => void;
   /** Called with each message of the server. */
   onmessage?: (message: JsonRpcMessage, extra?: unknown) => void;
   readonly #params: StdioServerParameters;
@@ -118,7 +110,10 @@ export class StdioClientTransport {
       const { stderr } = this.#params;
       if (this.#stderr?.writableEnded) this.#stderr = stderrPipe(stderr);
       const sink = stderrSink(stderr, this.#stderr);
-      return { sink, server: new OwnServer(MCPServerPool.global(), definitionOf(this.#params)) };
+      return {
+        sink,
+        server: new OwnServer(MCPServerPool.global(), definitionOf(this.#params), (exit) => this.#exited(exit)),
+      };
     });
     const run: Run = { server, keepAlive: new KeepAlive(), transport: undefined, isClosed: false };
     this.#run = run;
@@ -154,13 +149,13 @@ export class StdioClientTransport {
   /**
    * Ends the server: its stdin is closed, then its tree gets SIGTERM, then SIGKILL. Never rejects.
    * @returns a promise that resolves when the whole tree is proven dead, or after `onerror` was called with the processes
-   *   that could not be proven dead
+   *   that could not be proven dead; with `wait: false` at once
    */
-  close(): Promise<void> {
+  async close(options?: StdioCloseOptions): Promise<void> {
     const run = this.#run;
     this.#run = undefined;
     run?.server.end();
-    return this.#allEnded;
+    if (options?.wait !== false) await this.#allEnded;
   }
 
   /** Client v2 calls this, if the prototype has it, to end its second transport: no work of that process is lost. */
@@ -185,6 +180,14 @@ export class StdioClientTransport {
     run.keepAlive.dispose();
     if (report?.confirmed === false) this.#report(unproven(report));
     this.#closed(run);
+  }
+
+  #exited({ exitCode, signal, stderrTail }: StdioServerExit): void {
+    try {
+      this.onexit?.({ exitCode, signal, stderrTail });
+    } catch (error) {
+      this.#report(error);
+    }
   }
 
   #closed(run: Run): void {
@@ -225,33 +228,6 @@ export const DEFAULT_INHERITED_ENV_VARS: string[] = [...INHERITED];
 /** The variables of {@link DEFAULT_INHERITED_ENV_VARS} that are set in the host, with their values. */
 export function getDefaultEnvironment(): Record<string, string> {
   return resolveEnvironment({}, []);
-}
-
-const MB = 1_048_576;
-/** The upper limit of `maxMessageMB`, as in `config/options.ts`, which this entry point would bundle if it imported that. */
-const MOST_MESSAGE_MB = 511;
-
-function definitionOf({ command, args, env, cwd, ...more }: StdioServerParameters) {
-  const { maxBufferSize, maxMessageMB, eofGrace, termGrace } = more;
-  const bufferMB = maxBufferSize === undefined ? undefined : Math.min(maxBufferSize / MB, MOST_MESSAGE_MB);
-  const variables = Object.entries(env ?? {})
-    .filter(([, value]) => value !== undefined)
-    .map(([name, value]): [string, string] => [name, String(value)]);
-  const all = Array.isArray(args) ? args.map(String) : args;
-  const isLiteral = [...(Array.isArray(all) ? all : []), ...variables.map(([, value]) => value)].some(isPlaceholder);
-  return {
-    command,
-    // As Node does: each argument and variable becomes a string, and a variable that is undefined is left out. Any other
-    // value of `args` is refused by the pool.
-    args: all,
-    env: Object.fromEntries(variables),
-    // As the SDK does. Only where it matters: a pool of another version may not know the option.
-    ...(isLiteral ? { placeholders: 'literal' as const } : {}),
-    cwd: cwd === '' ? undefined : cwd,
-    maxMessageMB: maxMessageMB ?? bufferMB,
-    eofGrace,
-    termGrace,
-  };
 }
 
 /**

@@ -252,6 +252,11 @@ export const requirements = {
   'NOISE-3': 'A server that writes a 50 MB result is served.',
   'NOISE-4': 'A message above maxMessageMB ends the instance that wrote it, and no other.',
   'NOISE-5': 'A server that closes its stdin is ended, and send rejects.',
+  'NOISE-6':
+    'What a server writes to stdout and is dropped is visible: the first of it in the errors of a start, in status() and in server:noise, which is rate-limited; each line by onerror of drop-in and dedicated leases. Bounded, control characters as codes, without secrets.',
+  'ODD-1':
+    'An answer that can belong to one request only is its answer, in every mode: with the id in the other form or without an id, after a byte order mark, with an error or result of null beside the other.',
+  'ODD-2': 'An answer that belongs to no request, or may belong to several, is counted, kept as a sample and reported.',
 
   // Sharing
   'SHARE-1':
@@ -328,6 +333,11 @@ export const requirements = {
     'The drop-in uses only the public surface of the global pool, and reports processes that could not be proven dead.',
   'STDIO-9': 'stderr is inherited, offered as a stream, written to a stream or descriptor, or dropped, byte by byte.',
   'STDIO-10': 'An unread stderr blocks no server, and a slow reader loses nothing.',
+  'STDIO-11':
+    'The graces of a transport are those of the SDK, unless the host has set others; a message that is too long is reported with the words of the SDK.',
+  'STDIO-12':
+    'onexit is called once for each process, with exit code, signal and stderr, whatever ended it, before onclose.',
+  'STDIO-13': 'close({ wait: false }) resolves at once; the server ends, and onclose is called when it is dead.',
   'GLOBAL-1': 'There is one global pool in a process, also for two installed copies of the package.',
   'GLOBAL-2': 'Options for an existing global pool are refused; after its shutdown there is a new one.',
   'GLOBAL-3': 'The global pool has no cap that the host did not set; caps that it set hold for the drop-in.',

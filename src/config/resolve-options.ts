@@ -17,9 +17,13 @@ import {
   type ServerPolicy,
   type SingleServerOptions,
 } from './options.js';
+import { OWN_DEFAULTS } from './own-defaults.js';
 import { checkDefaults, readPolicy } from './policy.js';
 import { type Problems, readOptions, refuse } from './read-options.js';
-import { snapshot } from './snapshot.js';
+import { snapshot, typed } from './snapshot.js';
+
+/** Which of the defaults of a pool the host has set, by the resolved ones. */
+const setByHost = new WeakMap<object, ReadonlySet<string>>();
 
 /** What definitions were made from. Apart from them, since a resolved definition is shown in fewer places than values of env. */
 const GIVEN = new WeakMap<ResolvedDefinition, ServerDefinition>();
@@ -58,6 +62,7 @@ export function resolvePoolOptions(written: PoolOptions | SingleServerOptions): 
   }
   const ownDefaults = isPlainObject(givenDefaults) ? givenDefaults : {};
   const defaults = checkDefaults(givenPolicy, ownDefaults, limits, problems);
+  setByHost.set(defaults, namesSet(givenDefaults));
   const resolved = new Map<string, ResolvedDefinition>();
   for (const [name, definition] of servers) {
     const path = isShorthand(given) ? '' : `servers.${name}`;
@@ -80,8 +85,9 @@ export function resolveDefinition(
   others: Iterable<ResolvedDefinition> = [],
 ): ResolvedDefinition {
   const given = snapshot(written, `the definition of server '${name}'`);
+  const defaults = typed(() => withOwnDefaults(pool.defaults, written), `the definition of server '${name}'`);
   const problems: Problems = { wrong: [], unsupported: [] };
-  const definition = readDefinition(name, given, name, pool.defaults, pool.limits, problems);
+  const definition = readDefinition(name, given, name, defaults, pool.limits, problems);
   if (definition.minIdle > 0) checkMinimum([...others, definition], pool.limits, problems);
   refuse(problems, `the definition of server '${name}'`);
   return definition;
@@ -158,4 +164,18 @@ function readDefinition(
   };
   if (!isInvalid) GIVEN.set(resolved, structuredClone(given) as ServerDefinition);
   return resolved;
+}
+
+/** The defaults of a pool, with those that a definition has of its own where the host has set none. */
+function withOwnDefaults(defaults: ServerPolicy, given: object): ServerPolicy {
+  const own: object | undefined = (given as { [OWN_DEFAULTS]?: object } | undefined)?.[OWN_DEFAULTS];
+  if (own === undefined) return defaults;
+  const free = Object.entries(own).filter(([name]) => !setByHost.get(defaults)?.has(name));
+  return { ...defaults, ...Object.fromEntries(free) };
+}
+
+/** The names of the values that are given. */
+function namesSet(given: unknown): ReadonlySet<string> {
+  const set = isPlainObject(given) ? Object.entries(given).filter(([, value]) => value !== undefined) : [];
+  return new Set(set.map(([name]) => name));
 }

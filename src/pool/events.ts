@@ -4,6 +4,7 @@ import type { CleanupEvents, CleanupReport } from '../process/cleanup-queue.js';
 import type { ContainmentProblem } from '../process/containment-problems.js';
 import type { ReapedHost } from '../process/guardian/dead-hosts.js';
 import type { Survivor } from '../process/termination-report.js';
+import type { DroppedOutput } from '../protocol/channels/noise.js';
 import type { ToolChanges } from '../protocol/mux/tool-list.js';
 import type { EndReason } from '../server/end-reason.js';
 import type { LeaseHolder } from './instances/pooled-instance.js';
@@ -131,6 +132,11 @@ export interface PoolEvents extends CleanupEvents {
   'server:quarantined': ServerEvent & { readonly report: CleanupReport };
   /** A line that the server wrote to stderr, at most 8,192 characters. */
   'server:stderr': ServerEvent & { readonly line: string };
+  /**
+   * The server wrote to stdout what was dropped: lines that are no messages, or answers to no request. Counts are since the
+   * last such event of this process. Emitted at the first, then at most every 10 s, and at the end of the process.
+   */
+  'server:noise': ServerEvent & DroppedOutput;
   /** A caller got a lease. `waited`: since the call of `getServer()`, in ms. */
   'lease:acquired': LeaseEvent & { readonly waited: number };
   /** A lease ended, for whatever reason. `held`: its duration, in ms. */

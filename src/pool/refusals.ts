@@ -96,8 +96,11 @@ function whyNoServer(
 ): string {
   if (turnLimit !== undefined)
     return `its start still waited for its turn, since ${turnLimit} starts (limits.concurrentStarts) were under way; raise timeout (acquireTimeout) or limits.concurrentStarts, or start fewer servers at once`;
-  if (starting)
-    return 'its server is still starting, and goes on with that up to its startTimeout: call again; or raise timeout (acquireTimeout), or start it before with warm() or minIdle';
+  if (starting) {
+    const dropped = starting.dropped?.map((line) => `"${line}"`).join(', ');
+    const wrote = dropped === undefined ? '' : ` (it wrote to stdout what is no message: ${dropped})`;
+    return `its server is still starting${wrote}, and goes on with that up to its startTimeout: call again; or raise timeout (acquireTimeout), or start it before with warm() or minIdle`;
+  }
   if (limit === 'maxProcesses')
     return 'all process slots (limits.maxProcesses) are in use; release servers sooner, or raise limits.maxProcesses';
   if (limit === undefined)

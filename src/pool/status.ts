@@ -32,6 +32,13 @@ export interface InstanceStatus {
   readonly openRequests: number;
   /** Number of lines on its stdout that were no messages. */
   readonly skippedLines: number;
+  /** Number of its answers that belonged to no open request; answers to requests that were given up are not among them. */
+  readonly unmatchedAnswers: number;
+  /**
+   * The first of both: at most 5, each with at most 200 characters, control characters as codes, secrets of the definition
+   * hidden.
+   */
+  readonly dropped: readonly string[];
   /** What keeps its processes together in fact: this may be less than `containment` asks for. Undefined before it runs. */
   readonly containment: ContainmentLevel | undefined;
 }
@@ -132,20 +139,8 @@ function countsOf(state: PoolStatus['state'], { fleet, leases, queue, turns }: S
 }
 
 function instanceStatus(instance: PooledInstance, turns: StartTurns): InstanceStatus {
-  const { id, pid, state, leases, tenant, owner, startedAt, uses, openRequests, skippedLines, containment } = instance;
-  const waitsForTurn = turns.isWaiting(instance);
-  return {
-    id,
-    pid,
-    state,
-    waitsForTurn,
-    leases,
-    tenant,
-    owner,
-    startedAt,
-    uses,
-    openRequests,
-    skippedLines,
-    containment,
-  };
+  const { id, pid, state, leases, tenant, owner, startedAt, uses, openRequests, containment } = instance;
+  const { skippedLines, unmatchedAnswers, first } = instance.noise;
+  const use = { waitsForTurn: turns.isWaiting(instance), leases, tenant, owner, startedAt, uses, openRequests };
+  return { id, pid, state, ...use, skippedLines, unmatchedAnswers, dropped: [...first], containment };
 }

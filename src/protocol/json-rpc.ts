@@ -1,4 +1,4 @@
-/** Id of a request: 1 and "1" are two different ids. */
+/** Id of a request. In a request, 1 and "1" are two different ids; an answer may have either form ({@link otherForm}). */
 export type RequestId = string | number;
 
 /** A JSON-RPC 2.0 message, only as strictly typed as routing needs it. The messages of both SDKs are assignable to it. */
@@ -64,7 +64,27 @@ export function isMessage(value: unknown): value is JsonRpcMessage {
   const { jsonrpc, id, method } = value as Partial<Record<keyof JsonRpcMessage, unknown>>;
   if (jsonrpc !== '2.0' || !(id === undefined || id === null || isId(id))) return false;
   if (method !== undefined) return typeof method === 'string';
-  return 'id' in value && ('result' in value || 'error' in value);
+  if ('id' in value) return 'result' in value || 'error' in value;
+  // An error without an id, as some servers answer what they could not read.
+  return 'error' in value && typeof value.error === 'object' && value.error !== null;
+}
+
+/**
+ * Takes `error: null` out of an answer with a result, and `result: null` out of one with an error: some servers always write
+ * both, and no client accepts that. The message is changed in place.
+ */
+export function tidied(message: JsonRpcMessage): JsonRpcMessage {
+  const { method, result, error } = message as { method?: unknown; result?: unknown; error?: unknown };
+  if (method !== undefined) return message;
+  if (error === null && result !== undefined) delete (message as { error?: unknown }).error;
+  else if (result === null && error !== undefined) delete (message as { result?: unknown }).result;
+  return message;
+}
+
+/** The same id as a string, or as a number: some servers answer request 1 with the id "1". Both SDKs accept that. */
+export function otherForm(id: RequestId): RequestId {
+  if (typeof id === 'number') return String(id);
+  return id.trim() === '' ? Number.NaN : Number(id);
 }
 
 function isId(value: unknown): value is RequestId {

@@ -20,6 +20,8 @@ export interface Routing {
 /** The client's end of a session: it takes the messages of the server. */
 export interface Endpoint {
   receive(message: JsonRpcMessage): void;
+  /** Something went wrong, and the session goes on. */
+  report?(error: Error): void;
 }
 
 /** A session that is attached to a server. */

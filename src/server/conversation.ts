@@ -1,6 +1,7 @@
 import type { ResolvedDefinition } from '../config/options.js';
 import { PoolError, type PoolErrorData } from '../errors.js';
 import type { MessageChannel } from '../protocol/channels/message-channel.js';
+import type { DroppedOutput } from '../protocol/channels/noise.js';
 import { type InitializeResult, initialize, readInitializeResult } from '../protocol/eras/handshake.js';
 import { DirectRouting } from '../protocol/mux/direct-routing.js';
 import type { GivenUp } from '../protocol/mux/given-up.js';
@@ -11,6 +12,7 @@ import type { Clock } from '../runtime/clock.js';
 import type { KeepAlive } from '../runtime/keep-alive.js';
 import { GiveUpWatch } from './give-up-watch.js';
 import type { InstanceContext } from './instance-context.js';
+import { NoiseReports } from './noise-reports.js';
 
 export interface ConversationDeps {
   readonly definition: ResolvedDefinition;
@@ -25,6 +27,8 @@ export interface ConversationDeps {
   giveUpGrace(): number;
   /** Called when a shared process answers nothing any more. */
   onStuck(): void;
+  /** Called with what was dropped of its output: at once, then every 10 s at most, and at its end. */
+  onNoise(dropped: DroppedOutput): void;
 }
 
 /** The messages between the pool and one process, from the handshake to the end. */
@@ -35,6 +39,7 @@ export class Conversation {
   /** The user of the channel: the one session of a dedicated server, or a multiplexer. */
   readonly #peer: DirectRouting | Upstream;
   readonly #onBroken: (error: PoolError) => void;
+  readonly #reports: NoiseReports;
   /** The requests that were given up and not answered. Undefined for a dedicated server, which ends with its one session. */
   readonly givenUp: GivenUp | undefined;
   readonly #giveUpWatch: GiveUpWatch | undefined;
@@ -47,15 +52,17 @@ export class Conversation {
     this.#multiplexer = multiplexer;
     this.#channel = channel;
     this.#onBroken = onBroken;
+    const { clock, onNoise } = deps;
+    this.#reports = new NoiseReports(channel.noise, clock, onNoise);
     if (multiplexer === undefined) {
-      this.#peer = new DirectRouting(channel, keepAlive, onBroken);
+      this.#peer = new DirectRouting(channel, keepAlive, onBroken, () => this.#reports.changed());
       return;
     }
     const upstream = new Upstream(channel, { maxInFlight, clientCapabilities, sessionsStay: onCrash === 'restart' });
     this.#peer = upstream;
     this.givenUp = upstream.givenUp;
     this.#giveUpWatch = new GiveUpWatch({
-      clock: deps.clock,
+      clock,
       givenUp: upstream.givenUp,
       grace: deps.giveUpGrace,
       ping: () => upstream.request('ping', undefined, () => {}),
@@ -78,11 +85,6 @@ export class Conversation {
     return this.#peer.answered;
   }
 
-  /** Number of lines from the server that were not messages. */
-  get skippedLines(): number {
-    return this.#channel.skipped;
-  }
-
   /**
    * Makes the pool's own handshake. A dedicated server has none: its client initializes it.
    * @param errorData called when an error is made, for its data at that moment
@@ -91,7 +93,7 @@ export class Conversation {
   initialize(errorData: () => PoolErrorData, onDone: (failure?: PoolError) => void): void {
     const upstream = this.#peer;
     if (upstream instanceof DirectRouting) return onDone();
-    upstream.open(this.#onBroken);
+    upstream.open(this.#onBroken, () => this.#reports.changed());
     const request = upstream.request.bind(upstream);
     initialize(request, this.#definition, (answer, offered) => {
       try {
@@ -141,6 +143,7 @@ export class Conversation {
   close(error: PoolError): void {
     this.#giveUpWatch?.stop();
     this.#channel.close(error);
+    this.#reports.end();
   }
 
   /** Requests that the process has not answered are answered with `error`, or go to the next process. */

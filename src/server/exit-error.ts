@@ -1,15 +1,17 @@
 import type { ResolvedDefinition } from '../config/options.js';
 import type { PoolError, PoolErrorCode, PoolErrorData } from '../errors.js';
 import type { ExitInfo, StartRefusal } from '../process/launcher.js';
+import type { Noise } from '../protocol/channels/noise.js';
 import type { Secrets } from './secrets.js';
 import { stderrReason } from './stderr-reason.js';
 
 /** An instance that exited. */
 interface Exited {
-  readonly definition: Pick<ResolvedDefinition, 'cgroupLimits'>;
+  readonly definition: Pick<ResolvedDefinition, 'cgroupLimits' | 'startTimeout'>;
   readonly stderrTail: string;
   readonly secrets: Secrets;
-  error(code: PoolErrorCode, what: string): PoolError;
+  readonly noise: Noise;
+  error(code: PoolErrorCode, what: string, more?: PoolErrorData): PoolError;
 }
 
 /** The error of an instance that could not be spawned, or that exited by itself: during its start, or later. */
@@ -22,24 +24,27 @@ export function exitError(
   if (refusal) return instance.error(refusal.code, `could not be started: ${refusal.reason}`);
   const { how, why } = describeExit(exit, instance.definition);
   const when = wasStarting ? ' before it was ready' : ', which the pool did not ask for';
-  return instance.error('SERVER_EXITED', `${how}${when}${why || onStderr(instance, exit)}`);
+  const stdout = wasStarting && instance.noise.count > 0 ? `; it${dropped(instance.noise)}` : '';
+  return instance.error('SERVER_EXITED', `${how}${when}${why || onStderr(instance, exit)}${stdout}`);
 }
 
-/** An instance that starts. */
-interface Starting {
-  readonly definition: Pick<ResolvedDefinition, 'startTimeout'>;
-  readonly skippedLines: number;
-  error(code: PoolErrorCode, what: string, data: PoolErrorData): PoolError;
-}
-
-/** The error of an instance that was not ready in time. */
-export function startTimeout(instance: Starting): PoolError {
+/** The error of an instance that did not answer in time. */
+export function startTimeout(instance: Exited): PoolError {
   const { startTimeout: after } = instance.definition;
-  const { skippedLines } = instance;
-  const noise = skippedLines > 0 ? ` and wrote ${skippedLines} lines to stdout that are no messages` : '';
-  const advice =
-    'check that command and args start an MCP server on stdio, or raise startTimeout; a server that knows older protocol versions only may need protocolVersion';
-  return instance.error('START_TIMEOUT', `did not answer initialize within ${after} ms${noise}; ${advice}`, { after });
+  const reason = stderrReason(instance.secrets.hideIn(instance.stderrTail));
+  const stderr = reason?.isError ? `; on stderr: ${reason.line}` : '';
+  const stdout = instance.noise.count > 0 ? ` and${dropped(instance.noise)}` : '';
+  const what = `did not answer initialize within ${after} ms${stdout}${stderr}; check that command and args start an MCP server on stdio, or raise startTimeout; a server that knows older protocol versions only may need protocolVersion`;
+  return instance.error('START_TIMEOUT', what, { after });
+}
+
+/** What a server wrote to stdout instead of messages, as a part of a sentence. */
+function dropped({ skippedLines, unmatchedAnswers, first }: Noise): string {
+  const counts = [
+    ...(skippedLines > 0 ? [` wrote ${skippedLines} lines to stdout that are no messages`] : []),
+    ...(unmatchedAnswers > 0 ? [` sent ${unmatchedAnswers} answers that belong to no request`] : []),
+  ];
+  return `${counts.join(' and')} (${first.map((line) => `"${line}"`).join(', ')}${skippedLines + unmatchedAnswers > first.length ? ', …' : ''})`;
 }
 
 /** How a process ended and, where the kernel reports it, why: as parts of a sentence. */

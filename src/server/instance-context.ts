@@ -3,6 +3,7 @@ import type { PoolError } from '../errors.js';
 import type { CleanupQueue, CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo, Launcher } from '../process/launcher.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
+import type { DroppedOutput } from '../protocol/channels/noise.js';
 import type { WriteBudget } from '../protocol/channels/write-budget.js';
 import type { ToolChanges } from '../protocol/mux/tool-list.js';
 import type { Clock } from '../runtime/clock.js';
@@ -49,6 +50,8 @@ export interface InstanceObserver<I> extends Operations {
   onUndeclared(instance: I, capabilities: readonly string[]): void;
   /** It has other tools than its predecessor had. */
   onToolsChanged(instance: I, changes: ToolChanges): void;
+  /** Some of what it wrote to stdout was dropped. */
+  onNoise(instance: I, dropped: DroppedOutput): void;
   onStderrLine(instance: I, line: string): void;
   wantsStderr(): boolean;
 }

@@ -3,6 +3,7 @@ import { PoolError, type PoolErrorCode, type PoolErrorData } from '../errors.js'
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo } from '../process/launcher.js';
 import type { EndMode } from '../process/termination-report.js';
+import type { Noise } from '../protocol/channels/noise.js';
 import type { Timer } from '../runtime/clock.js';
 import { deferred } from '../runtime/deferred.js';
 import { turnsOfEventLoop } from '../runtime/event-loop.js';
@@ -25,6 +26,7 @@ export interface Ending {
   readonly definition: ResolvedDefinition;
   readonly stderrTail: string;
   readonly secrets: Secrets;
+  readonly noise: Noise;
   errorData(): PoolErrorData;
   error(code: PoolErrorCode, what: string): PoolError;
 }

@@ -6,6 +6,7 @@ import type { CleanupReport } from '../process/cleanup-queue.js';
 import { type ContainmentLevel, isLocal, type ServerProcess } from '../process/launcher.js';
 import { nextInstanceId } from '../process/process-registry.js';
 import type { EndMode, TreePlan } from '../process/termination-report.js';
+import { Noise } from '../protocol/channels/noise.js';
 import { StdioChannel } from '../protocol/channels/stdio-channel.js';
 import type { GivenUp } from '../protocol/mux/given-up.js';
 import type { Multiplexer } from '../protocol/mux/multiplexer.js';
@@ -149,10 +150,8 @@ export class ServerInstance {
     return this.#life.conversation?.givenUp;
   }
 
-  /** Number of lines on its stdout that were no messages. */
-  get skippedLines(): number {
-    return this.#life.conversation?.skippedLines ?? 0;
-  }
+  /** What it wrote to stdout and was dropped. */
+  readonly noise = new Noise((text) => this.secrets.hideIn(text));
 
   /**
    * Spawns and registers the process, in this tick. The observer is called when it is ready, or has failed.
@@ -184,11 +183,12 @@ export class ServerInstance {
     const messageLimit = definition.maxMessageMB * MB;
     this.#life.conversation = new Conversation({
       definition,
-      channel: new StdioChannel({ name, stdin, stdout, messageLimit, budget: writeBudget }),
+      channel: new StdioChannel({ name, stdin, stdout, messageLimit, budget: writeBudget, noise: this.noise }),
       clock,
       keepAlive,
       multiplexer: this.#multiplexer,
       onBroken: (error) => this.observer.run(() => this.#end.broken(error)),
+      onNoise: (dropped) => this.observer.run(() => this.observer.onNoise(this, dropped)),
       giveUpGrace: () => this.definition.giveUpGrace,
       onStuck: () => this.observer.run(() => this.#end.stuck()),
     });
@@ -263,6 +263,7 @@ export class ServerInstance {
       signal: exit?.signal,
       outOfMemory: exit?.outOfMemory,
       stderrTail: this.stderrTail,
+      ...(this.noise.count > 0 && { dropped: [...this.noise.first] }),
       ...more,
     };
   }

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { basename } from 'node:path';
 import type { ServerDefinition } from '../config/options.js';
+import type { PoolEvents } from '../pool/events.js';
 import type { PooledServer } from '../pool/leases/lease.js';
 import type { MCPServerPool } from '../pool/mcp-server-pool.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
+import { forgetExit, watchExit } from './exits.js';
 
 /** Part of each name, since another copy of this package may add servers to the same pool, with the same numbers. */
 const COPY = randomBytes(4).toString('hex');
@@ -25,12 +27,16 @@ export class OwnServer {
   #starting: Promise<PooledServer> | undefined;
   #lease: PooledServer | undefined;
 
-  /** @throws PoolError `INVALID_OPTIONS` when the definition is wrong, `NOT_SUPPORTED` */
-  constructor(pool: MCPServerPool, definition: ServerDefinition) {
+  /**
+   * @param onExit called when its process has exited
+   * @throws PoolError `INVALID_OPTIONS` when the definition is wrong, `NOT_SUPPORTED`
+   */
+  constructor(pool: MCPServerPool, definition: ServerDefinition, onExit: (exit: PoolEvents['server:exited']) => void) {
     this.#pool = pool;
     this.name = `${serverName(definition)}:${COPY}-${++sequence}`;
     this.#definition = { ...definition, sharing: 'dedicated', maxInstances: 1, minIdle: 0 };
     pool.addServer(this.name, this.#definition);
+    watchExit(pool, this.name, onExit);
   }
 
   get pid(): number | undefined {
@@ -75,6 +81,7 @@ export class OwnServer {
       // removed the server.
       if (isClosed(error) && lease === undefined) await this.#pool.shutdown();
     }
+    forgetExit(this.#pool, this.name);
     return report;
   }
 }

@@ -42,6 +42,7 @@ export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
     'breaker:closed',
     'tools:changed',
     'capability:undeclared',
+    'server:noise',
   ] as const) {
     record(event);
   }

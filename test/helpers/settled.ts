@@ -20,6 +20,7 @@ export const EVERY_EVENT = [
   'server:stopped',
   'server:quarantined',
   'server:stderr',
+  'server:noise',
   'lease:acquired',
   'lease:released',
   'lease:moved',

@@ -136,6 +136,7 @@ class World {
     const waiting = this.acquire('x', { timeout: 100 });
     await flush();
     launcher.livingOf('x')[0]?.complain('a line of stderr');
+    launcher.livingOf('x')[0]?.say('a line that is no message\n');
     await clock.advanceAndFlush(100);
     await waiting;
     const served = this.acquire('x');

@@ -79,8 +79,10 @@ describe('an exclusive server', () => {
     const { routing, session, sent, says } = attached();
     await sent();
     await routing.send(session, request('q'));
+    // With a second one open, an error without an id may belong to either.
+    await routing.send(session, request('r'));
     const [id] = ids(await sent());
-    await says({ id: 999, result: {} }, { id: String(id), result: {} }, { id: null, error: { code: 1, message: 'x' } });
+    await says({ id: 999, result: {} }, { id: `${id}x`, result: {} }, { id: null, error: { code: 1, message: 'x' } });
     expect(session.heard).toEqual([]);
     await says({ id, error: { code: -32602, message: 'wrong', data: { a: 1 } } }, { id, result: 'twice' });
     expect(session.heard).toEqual([

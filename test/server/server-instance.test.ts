@@ -51,6 +51,7 @@ function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> 
       isAwaited: () => false,
       onUndeclared: () => {},
       onToolsChanged: () => {},
+      onNoise: (_instance, { lines }) => reported.push(`noise ${lines.join('|')}`),
       onStderrLine: (_instance, line) => reported.push(`stderr ${line}`),
       wantsStderr: () => true,
     },

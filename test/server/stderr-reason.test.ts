@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { environmentOf } from '../../src/config/environment.js';
+import { Noise } from '../../src/protocol/channels/noise.js';
 import { exitError } from '../../src/server/exit-error.js';
 import { Secrets } from '../../src/server/secrets.js';
 import { stderrReason } from '../../src/server/stderr-reason.js';
@@ -250,6 +251,7 @@ describe('an error', () => {
       definition,
       stderrTail,
       secrets: new Secrets(definition, environmentOf(definition)),
+      noise: new Noise(),
       error: (_code: string, what: string) => new Error(what) as never,
     };
     return (wasStarting: boolean) => (exitError(instance, exit, wasStarting, undefined) as Error).message;

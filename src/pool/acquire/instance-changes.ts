@@ -1,6 +1,7 @@
 import type { PoolError } from '../../errors.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { ExitInfo } from '../../process/launcher.js';
+import type { DroppedOutput } from '../../protocol/channels/noise.js';
 import type { ToolChanges } from '../../protocol/mux/tool-list.js';
 import type { Clock } from '../../runtime/clock.js';
 import { type Due, type DueTimes, newDue } from '../../runtime/due-times.js';
@@ -95,6 +96,10 @@ export class InstanceChanges implements InstanceObserver<PooledInstance> {
 
   onInternalError(instance: PooledInstance, error: PoolError): void {
     this.#deps.emitter.emit('internal:error', { ...serverEvent(instance), error });
+  }
+
+  onNoise(instance: PooledInstance, dropped: DroppedOutput): void {
+    this.#deps.emitter.emit('server:noise', { ...serverEvent(instance), ...dropped });
   }
 
   onStderrLine(instance: PooledInstance, line: string): void {

@@ -1,8 +1,10 @@
 import { isAscii } from 'node:buffer';
 import { ByteList } from '../../runtime/byte-list.js';
-import { isMessage, type JsonRpcMessage } from '../json-rpc.js';
+import { isMessage, type JsonRpcMessage, tidied } from '../json-rpc.js';
 
 const NEWLINE = 10;
+/** Some programs, mostly on Windows, write it before their first line. */
+const BYTE_ORDER_MARK = '\ufeff';
 
 /** What a {@link MessageReader} calls for each line. */
 export interface FrameCallbacks {
@@ -64,9 +66,11 @@ export class MessageReader {
     try {
       value = JSON.parse(line);
     } catch {
+      if (line[0] === BYTE_ORDER_MARK && line.length > 1 && line[1] !== BYTE_ORDER_MARK)
+        return this.#read(line.slice(1));
       return this.#callbacks.onSkipped(line);
     }
-    if (isMessage(value)) this.#callbacks.onMessage(value);
+    if (isMessage(value)) this.#callbacks.onMessage(tidied(value));
     else this.#callbacks.onSkipped(line);
   }
 }

@@ -1,12 +1,15 @@
 import { messageOf, PoolError } from '../../errors.js';
 import type { JsonRpcMessage } from '../json-rpc.js';
+import type { Noise } from './noise.js';
 
 /** Carries messages to one server and back. */
 export interface MessageChannel {
+  /** Name of the server, for errors. */
+  readonly name: string;
   /** Bytes that were sent, and that the server has not taken yet. */
   readonly backlog: number;
-  /** How many times the server sent something that is not a message, and was skipped. */
-  readonly skipped: number;
+  /** What the server sent and was dropped. */
+  readonly noise: Noise;
   /** Starts to receive. Until then, what the server sends waits. */
   open(callbacks: ChannelCallbacks): void;
   /**
@@ -37,6 +40,8 @@ export interface MessageChannel {
 /** What a channel calls when something happens on it. */
 export interface ChannelCallbacks {
   onMessage(message: JsonRpcMessage): void;
+  /** Something of what was read last was dropped. */
+  onNoise?(): void;
   /** The server took something that was sent: `backlog` is smaller than before. */
   onWritten(): void;
   /**

@@ -4,6 +4,7 @@ import { type Deferred, deferred } from '../../runtime/deferred.js';
 import type { JsonRpcMessage } from '../json-rpc.js';
 import { MessageReader } from './framing.js';
 import { type ChannelCallbacks, internalError, type MessageChannel } from './message-channel.js';
+import { Noise } from './noise.js';
 import { bufferFull, SERVER_SHARE, type WriteBudget } from './write-budget.js';
 
 export interface StdioChannelOptions {
@@ -14,6 +15,8 @@ export interface StdioChannelOptions {
   readonly budget: WriteBudget;
   /** Name of the server, for errors. */
   readonly name: string;
+  /** Gets what is dropped. */
+  readonly noise?: Noise;
 }
 
 interface Batch {
@@ -35,15 +38,20 @@ export class StdioChannel implements MessageChannel {
   readonly #inFlight = new Set<Batch>();
   #closed: PoolError | undefined;
   #hasFailed = false;
-  skipped = 0;
+  readonly noise: Noise;
   backlog = 0;
 
   constructor(options: StdioChannelOptions) {
     this.#options = options;
+    this.noise = options.noise ?? new Noise();
     // A destroyed stream does not always call back for a write that it has begun.
     options.stdin.once('close', () => {
       for (const batch of this.#inFlight) this.#guard(() => this.#written(batch, new Error('it was closed')));
     });
+  }
+
+  get name(): string {
+    return this.#options.name;
   }
 
   open(callbacks: ChannelCallbacks): void {
@@ -51,22 +59,24 @@ export class StdioChannel implements MessageChannel {
     const { name, messageLimit, stdout } = this.#options;
     const reader = new MessageReader(messageLimit, {
       onMessage: (message) => callbacks.onMessage(message),
-      onSkipped: () => {
-        this.skipped += 1;
-      },
+      onSkipped: (line) => this.noise.line(line),
       // What follows is read and dropped: a server that is blocked by a full stdout does not see the end of its stdin.
       onTooLarge: (bytes) => {
         this.#end(
           new PoolError(
             'MESSAGE_TOO_LARGE',
-            `server '${name}' wrote a message of more than ${bytes} bytes; the limit is ${messageLimit}: raise maxMessageMB, or ask the server for less at once`,
+            // Hosts look for the words of the SDK.
+            `server '${name}' wrote a message of more than ${bytes} bytes (ReadBuffer exceeded maximum size of ${messageLimit} bytes): raise maxMessageMB, or ask the server for less at once`,
             { name },
           ),
         );
       },
     });
     stdout.on('data', (chunk: Buffer) => {
-      if (!this.#hasFailed) this.#guard(() => reader.push(chunk));
+      if (this.#hasFailed) return;
+      const dropped = this.noise.count;
+      this.#guard(() => reader.push(chunk));
+      if (this.noise.count > dropped) callbacks.onNoise?.();
     });
     // Without stdout a server cannot answer. Mostly it has exited, and its exit is reported separately.
     stdout.once('end', () => {

@@ -1,9 +1,11 @@
-import type { PoolError } from '../../errors.js';
+import { PoolError } from '../../errors.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { MessageChannel } from '../channels/message-channel.js';
-import { isRequest, type JsonRpcMessage, property, type RequestId } from '../json-rpc.js';
+import { isRequest, type JsonRpcMessage, otherForm, property, type RequestId } from '../json-rpc.js';
 import { Loss } from '../loss.js';
 import { type Attachment, type Endpoint, lostRequest, type Routing } from '../routing.js';
+import { Notices } from './notices.js';
+import { RecentIds } from './recent-ids.js';
 
 /**
  * The routing of a dedicated server: one session for the whole life of the process. Every message passes unchanged, so that
@@ -13,14 +15,23 @@ export class DirectRouting implements Routing, Attachment {
   readonly #channel: MessageChannel;
   readonly #keepAlive: KeepAlive;
   readonly #onClosed: (error: PoolError) => void;
+  readonly #onNoise: (() => void) | undefined;
   /** The method of each open request, by its id. */
   readonly #open = new Map<RequestId, string>();
   readonly #loss = new Loss();
+  readonly #notices = new Notices();
+  readonly #givenUp = new RecentIds();
   #session: Endpoint | undefined;
   /** Whether the server has answered a request. */
   answered = false;
 
-  constructor(channel: MessageChannel, keepAlive: KeepAlive, onClosed: (error: PoolError) => void) {
+  constructor(
+    channel: MessageChannel,
+    keepAlive: KeepAlive,
+    onClosed: (error: PoolError) => void,
+    onNoise?: () => void,
+  ) {
+    this.#onNoise = onNoise;
     this.#channel = channel;
     this.#keepAlive = keepAlive;
     this.#onClosed = onClosed;
@@ -37,12 +48,16 @@ export class DirectRouting implements Routing, Attachment {
       onMessage: (message) => this.#receive(message),
       onWritten: () => {},
       onClosed: this.#onClosed,
+      ...(this.#onNoise && { onNoise: this.#onNoise }),
     });
+    const { noise, name } = this.#channel;
+    noise.onLine = (line) => this.#session?.report?.(invalidMessage(name, line));
     return this;
   }
 
   send(message: JsonRpcMessage): Promise<void> {
-    if (message.method === 'notifications/cancelled') this.#take(property(message.params, 'requestId') as RequestId);
+    this.#notices.sent(message);
+    if (message.method === 'notifications/cancelled') this.#giveUp(property(message.params, 'requestId') as RequestId);
     const sent = this.#channel.send(message);
     if (!isRequest(message)) return sent.catch(async (error) => Promise.reject(await this.#loss.explain(error)));
     const { id, method } = message;
@@ -57,7 +72,11 @@ export class DirectRouting implements Routing, Attachment {
   #receive(message: JsonRpcMessage): void {
     if (message.method !== undefined) return this.#session?.receive(message);
     this.answered = true;
-    const id = message.id as RequestId;
+    const id = this.#idOf(message);
+    if (id === undefined) return this.#receiveUnmatched(message);
+    // The client may know no other form of it.
+    if (id !== message.id) (message as { id: RequestId }).id = id;
+    this.#notices.answered(id);
     const method = this.#open.get(id);
     this.#take(id);
     try {
@@ -67,6 +86,29 @@ export class DirectRouting implements Routing, Attachment {
       if (method !== undefined) this.#add(id, method);
       throw fault;
     }
+  }
+
+  /** The open request that an answer belongs to, where it can belong to one only. */
+  #idOf({ id }: JsonRpcMessage): RequestId | undefined {
+    if (id === undefined || id === null) {
+      const [only] = this.#open.keys();
+      return this.#open.size === 1 && this.#notices.areRead ? only : undefined;
+    }
+    if (this.#open.has(id)) return id;
+    const other = otherForm(id);
+    return this.#open.has(other) ? other : undefined;
+  }
+
+  /** Its client may know more of it. */
+  #receiveUnmatched(message: JsonRpcMessage): void {
+    const { id } = message;
+    const isLate = id !== undefined && id !== null && (this.#givenUp.take(id) || this.#givenUp.take(otherForm(id)));
+    if (!isLate && this.#session !== undefined) this.#channel.noise.answer(message);
+    this.#session?.receive(message);
+  }
+
+  #giveUp(id: RequestId): void {
+    if (this.#take(id)) this.#givenUp.add(id);
   }
 
   fail(error: PoolError): void {
@@ -94,4 +136,10 @@ export class DirectRouting implements Routing, Attachment {
     if (this.#open.size === 0) this.#keepAlive.drop();
     return true;
   }
+}
+
+/** A line of the server `name` that is no message: its client can show it. */
+function invalidMessage(name: string, line: string): PoolError {
+  const message = `server '${name}' wrote a line to stdout that is no JSON-RPC message, and was skipped: ${line}`;
+  return new PoolError('INVALID_MESSAGE', message, { name, dropped: [line] });
 }

@@ -31,6 +31,10 @@ export class OwnRequests {
     return true;
   }
 
+  get size(): number {
+    return this.#open.size;
+  }
+
   /** The ids of those that are not answered. */
   ids(): Iterable<RequestId> {
     return this.#open.keys();
@@ -40,12 +44,14 @@ export class OwnRequests {
     return this.#open.get(id)?.asker;
   }
 
-  answer(id: RequestId, answer: Answer): void {
+  /** False if there is no such request. */
+  answer(id: RequestId, answer: Answer): boolean {
     const request = this.#open.get(id);
-    if (request === undefined) return;
+    if (request === undefined) return false;
     this.#open.delete(id);
     if (request.isCounted) this.counted -= 1;
     request.onAnswer(answer);
+    return true;
   }
 
   /** The process is lost. */

@@ -8,6 +8,7 @@ import {
   type JsonRpcMessage,
   type JsonRpcRequest,
   METHOD_NOT_FOUND,
+  otherForm,
   property,
   type RequestId,
   resultFor,
@@ -15,7 +16,9 @@ import {
 import { isRefusal, Loss } from '../loss.js';
 import { GivenUp } from './given-up.js';
 import type { OpenRequest, RequestTarget } from './member.js';
+import { Notices } from './notices.js';
 import { type OwnRequest, OwnRequests } from './own-requests.js';
+import { RecentIds } from './recent-ids.js';
 
 /** While more bytes than this wait for the server to read them, later messages wait for their turn in the backlog. */
 const HIGH_WATER = 4 * 1_048_576;
@@ -59,6 +62,10 @@ export class Upstream implements RequestTarget {
   #batch: Batch = { sent: undefined, reported: Promise.resolve() };
   #callbacks: UpstreamCallbacks | undefined;
   readonly #loss = new Loss();
+  #isLost = false;
+  readonly #notices = new Notices();
+  /** Requests whose answers may still come, and are dropped. */
+  readonly #late = new RecentIds();
   /** Whether it has answered a request of a session. */
   answered = false;
   readonly givenUp = new GivenUp();
@@ -73,11 +80,12 @@ export class Upstream implements RequestTarget {
   }
 
   /** Starts to receive. `onClosed` is called when nothing can be sent to the process any more, although it may still run. */
-  open(onClosed: (error: PoolError) => void): void {
+  open(onClosed: (error: PoolError) => void, onNoise?: () => void): void {
     this.#channel.open({
       onMessage: (message) => this.#receive(message),
       onWritten: () => this.#callbacks?.onRoom(),
       onClosed,
+      ...(onNoise && { onNoise }),
     });
   }
 
@@ -147,6 +155,7 @@ export class Upstream implements RequestTarget {
     const id = this.#nextId++;
     if (!this.#own.add(id, request)) return id;
     const hasToken = request.asker?.progressToken !== undefined;
+    this.#notices.sentRequest(id);
     this.#channel.sendOwn({ jsonrpc: '2.0', id, method, params: hasToken ? withProgressToken(params, id) : params });
     return id;
   }
@@ -154,12 +163,15 @@ export class Upstream implements RequestTarget {
   /** A request of the pool itself was not answered for too long. It is answered with an error instead. */
   expire(id: RequestId): void {
     this.givenUp.add(id, this.#nextId);
+    this.#late.add(id);
     this.#own.answer(id, { error: { code: CONNECTION_CLOSED, message: 'The server has not answered in time' } });
   }
 
   /** Sends a message of the pool, unless the server does not read: it could make the pool write without limit. */
   write(message: JsonRpcMessage): void {
-    if (this.canWrite) this.#channel.sendOwn(message);
+    if (!this.canWrite) return;
+    this.#notices.sent(message);
+    this.#channel.sendOwn(message);
   }
 
   /** Refuses a request of the server. */
@@ -170,6 +182,7 @@ export class Upstream implements RequestTarget {
 
   /** Sends a notification or an answer of a session. */
   send(message: JsonRpcMessage): Promise<void> {
+    this.#notices.sent(message);
     const sent = this.#channel.send(message);
     return sent.catch(async (error: unknown) => {
       if (!this.#options.sessionsStay || isRefusal(error)) throw await this.#loss.explain(error);
@@ -185,6 +198,7 @@ export class Upstream implements RequestTarget {
     const { message } = request;
     const params = request.progressToken === undefined ? message.params : withProgressToken(message.params, wireId);
     const sent = this.#channel.queue({ ...message, id: wireId, params });
+    this.#notices.sentRequest(wireId);
     request.upstream = this;
     request.wireId = wireId;
     this.#open.set(wireId, request);
@@ -205,7 +219,9 @@ export class Upstream implements RequestTarget {
 
   /** Removes an open request that was given up. */
   take(request: OpenRequest): void {
-    if (this.#open.delete(request.wireId) && this.#open.size === 0) this.onDrained?.();
+    if (!this.#open.delete(request.wireId)) return;
+    this.#late.add(request.wireId);
+    if (this.#open.size === 0) this.onDrained?.();
   }
 
   /** The open request with this progress token. */
@@ -216,6 +232,7 @@ export class Upstream implements RequestTarget {
   /** The process is lost. Returns the requests that it has not answered, oldest first. */
   lose(error: PoolError): OpenRequest[] {
     this.#loss.set(error);
+    this.#isLost = true;
     const requests = [...this.#open.values()];
     this.#open.clear();
     this.#own.lose();
@@ -231,12 +248,13 @@ export class Upstream implements RequestTarget {
   }
 
   #receiveAnswer(message: JsonRpcMessage): void {
-    const wireId = message.id as RequestId;
+    const wireId = this.#wireIdOf(message);
+    this.#notices.answered(wireId);
     const request = this.#open.get(wireId);
-    if (request === undefined) {
-      this.#own.answer(wireId, message);
-    } else {
+    if (request !== undefined) {
       this.#deliver(request, message);
+    } else if (!this.#own.answer(wireId, message) && !this.#isLost && !this.#late.take(wireId)) {
+      this.#channel.noise.answer(message);
     }
     if (this.givenUp.any) this.givenUp.answered(wireId);
   }
@@ -253,6 +271,15 @@ export class Upstream implements RequestTarget {
       throw fault;
     }
     if (this.#open.size === 0) this.onDrained?.();
+  }
+
+  /** The id of the request that an answer belongs to, where it can belong to one only; else an id that no request has. */
+  #wireIdOf({ id }: JsonRpcMessage): RequestId {
+    if (typeof id === 'number') return id;
+    if (typeof id === 'string') return otherForm(id);
+    const isOnly = this.#notices.areRead && this.#open.size + this.#own.size === 1;
+    const [only = Number.NaN] = isOnly ? [...this.#open.keys(), ...this.#own.ids()] : [];
+    return only;
   }
 }
 

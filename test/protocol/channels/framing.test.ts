@@ -141,6 +141,28 @@ describe('MessageReader', () => {
     expect(read([...stream].map((byte) => Buffer.from([byte])))).toEqual(expected);
   });
 
+  it('[ODD-1] takes a byte order mark before any line, and null beside an error or a result, for nothing', () => {
+    const good = '{"jsonrpc":"2.0","id":1,"result":{}}';
+    const bad = '{"jsonrpc":"2.0","id":1,"error":{}}';
+    const lines = [`\ufeff${good}`, good, `\ufeff${good}`, '\ufeffhello', '\ufeff\ufeff\ufeff'];
+    const odd = [
+      '{"jsonrpc":"2.0","id":1,"result":{},"error":null}',
+      '{"jsonrpc":"2.0","id":1,"result":null,"error":{}}',
+    ];
+    const rest = [
+      '{"jsonrpc":"2.0","id":1,"result":null}',
+      '{"jsonrpc":"2.0","error":{}}',
+      '{"jsonrpc":"2.0","error":null}',
+    ];
+    const message = JSON.parse(good) as unknown;
+    expect(read([Buffer.from(`${[...lines, ...odd, ...rest].join('\n')}\n`)])).toEqual([
+      ...[message, message, message, 'skipped hello', 'skipped \ufeff\ufeff\ufeff'],
+      ...[message, JSON.parse(bad)],
+      ...[JSON.parse(rest[0] ?? ''), JSON.parse(rest[1] ?? ''), `skipped ${rest[2]}`],
+    ]);
+    expect(read([Buffer.from(`${'\ufeff'.repeat(100_000)}\n`)])).toHaveLength(1);
+  });
+
   it('[FRAME-2] takes an empty line for nothing', () => {
     expect(read([Buffer.from('\n\r\n\n'), Buffer.from('\n')])).toEqual([]);
     expect(read([Buffer.alloc(0)])).toEqual([]);
