@@ -20,16 +20,16 @@ interface Attempt {
   reject(error: unknown): void;
 }
 
-/** A queue in fake time, whose jobs end when the test says so. */
+/** A queue in fake time, with jobs that end when the test says so. */
 function queue(options: CleanupOptions = {}) {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   const cleanup = new CleanupQueue(options);
   const attempts: Attempt[] = [];
-  const told: string[] = [];
-  cleanup.on('cleanup:started', ({ id, mode, attempt }) => told.push(`started ${id} ${mode} ${attempt}`));
-  cleanup.on('cleanup:escalated', ({ id, reason }) => told.push(`escalated ${id} ${reason}`));
-  cleanup.on('cleanup:finished', ({ id }) => told.push(`finished ${id}`));
-  cleanup.on('cleanup:failed', ({ id }) => told.push(`failed ${id}`));
+  const emitted: string[] = [];
+  cleanup.on('cleanup:started', ({ id, mode, attempt }) => emitted.push(`started ${id} ${mode} ${attempt}`));
+  cleanup.on('cleanup:escalated', ({ id, reason }) => emitted.push(`escalated ${id} ${reason}`));
+  cleanup.on('cleanup:finished', ({ id }) => emitted.push(`finished ${id}`));
+  cleanup.on('cleanup:failed', ({ id }) => emitted.push(`failed ${id}`));
   const job = (id: string, more: Partial<CleanupJob> = {}): CleanupJob => ({
     id,
     name: `name of ${id}`,
@@ -41,7 +41,7 @@ function queue(options: CleanupOptions = {}) {
     ...more,
   });
   const started = () => attempts.map(({ id }) => id);
-  return { cleanup, attempts, told, job, started, pass: (ms: number) => vi.advanceTimersByTimeAsync(ms) };
+  return { cleanup, attempts, emitted, job, started, pass: (ms: number) => vi.advanceTimersByTimeAsync(ms) };
 }
 
 afterEach(() => {
@@ -71,7 +71,7 @@ describe('CleanupQueue', () => {
     expect(cleanup.size).toBe(0);
   });
 
-  it('[CLEAN-1] ends as many at once as it is told to', async () => {
+  it('[CLEAN-1] ends as many at once as its option allows', async () => {
     const { cleanup, job, started, pass } = queue({ concurrency: 2 });
     for (const id of ['a', 'b', 'c']) void cleanup.enqueue(job(id));
     await pass(0);
@@ -82,7 +82,7 @@ describe('CleanupQueue', () => {
   });
 
   it('[CLEAN-5] reports what was done, how long it took, and that nothing survives', async () => {
-    const { cleanup, attempts, told, job, pass } = queue({ concurrency: 1 });
+    const { cleanup, attempts, emitted, job, pass } = queue({ concurrency: 1 });
     const first = cleanup.enqueue(job('a'));
     const second = cleanup.enqueue(job('b'));
     await pass(1_000);
@@ -104,12 +104,12 @@ describe('CleanupQueue', () => {
       error: undefined,
     } satisfies CleanupReport);
     expect(await second).toMatchObject({ id: 'b', waited: 1_000, duration: 1_500 });
-    expect(told).toEqual(['started a graceful 1', 'finished a', 'started b graceful 1', 'finished b']);
+    expect(emitted).toEqual(['started a graceful 1', 'finished a', 'started b graceful 1', 'finished b']);
     expect(attempts[0]?.options.signal?.aborted).toBe(false);
   });
 
   it('[CLEAN-2] sends a job to SIGKILL that reaches its deadline', async () => {
-    const { cleanup, attempts, told, job, pass } = queue({ timeout: 1_000 });
+    const { cleanup, attempts, emitted, job, pass } = queue({ timeout: 1_000 });
     const report = cleanup.enqueue(job('a'));
     await pass(999);
     expect(attempts[0]?.options.signal?.aborted).toBe(false);
@@ -119,7 +119,7 @@ describe('CleanupQueue', () => {
     attempts[0]?.resolve(termination());
     await pass(0);
     expect(await report).toMatchObject({ confirmed: true, escalated: 'timeout', attempts: 1 });
-    expect(told).toEqual(['started a graceful 1', 'escalated a timeout', 'finished a']);
+    expect(emitted).toEqual(['started a graceful 1', 'escalated a timeout', 'finished a']);
   });
 
   it('[CLEAN-2] gives a job the time that its graces need', async () => {
@@ -171,7 +171,7 @@ describe('CleanupQueue', () => {
   });
 
   it('[CLEAN-3] tries again with exponential backoff, as an emergency, while something survives', async () => {
-    const { cleanup, attempts, told, job, pass } = queue();
+    const { cleanup, attempts, emitted, job, pass } = queue();
     const report = cleanup.enqueue(job('a'));
     await pass(0);
     for (const wait of [100, 200, 400]) {
@@ -192,7 +192,7 @@ describe('CleanupQueue', () => {
       survivors: [stuck],
       error: expect.stringContaining('77 (stuck)'),
     });
-    expect(told).toEqual([
+    expect(emitted).toEqual([
       'started a graceful 1',
       'escalated a survivors',
       'started a emergency 2',
@@ -244,17 +244,17 @@ describe('CleanupQueue', () => {
   });
 
   it('[CLEAN-3] [CLEAN-5] says nothing of an escalation that never was: no retry is left', async () => {
-    const { cleanup, attempts, told, job, pass } = queue({ retries: 0 });
+    const { cleanup, attempts, emitted, job, pass } = queue({ retries: 0 });
     const report = cleanup.enqueue(job('a'));
     await pass(0);
     attempts[0]?.resolve(termination([stuck]));
     await pass(10_000);
     expect(await report).toMatchObject({ confirmed: false, attempts: 1, escalated: undefined });
-    expect(told).toEqual(['started a graceful 1', 'failed a']);
+    expect(emitted).toEqual(['started a graceful 1', 'failed a']);
   });
 
   it('[CLEAN-6] joins a job of the same id, and hurries it when it is an emergency', async () => {
-    const { cleanup, attempts, told, job, pass } = queue({ concurrency: 1 });
+    const { cleanup, attempts, emitted, job, pass } = queue({ concurrency: 1 });
     const first = cleanup.enqueue(job('a'));
     const waiting = cleanup.enqueue(job('b'));
     await pass(0);
@@ -271,7 +271,7 @@ describe('CleanupQueue', () => {
     await pass(0);
     expect(await first).toMatchObject({ escalated: 'asked' });
     expect(await waiting).toMatchObject({ escalated: 'asked', attempts: 1 });
-    expect(told.filter((what) => what.startsWith('escalated'))).toEqual(['escalated a asked', 'escalated b asked']);
+    expect(emitted.filter((what) => what.startsWith('escalated'))).toEqual(['escalated a asked', 'escalated b asked']);
 
     // What has ended can be enqueued again: it may not be dead after all.
     const again = cleanup.enqueue(job('a'), 'emergency');
@@ -287,7 +287,7 @@ describe('CleanupQueue', () => {
     for (const id of ['a', 'b', 'c']) void cleanup.enqueue(job(id));
     await pass(0);
     cleanup.escalate('a');
-    cleanup.escalate('nobody');
+    cleanup.escalate('unknown');
     expect(attempts.map(({ options }) => options.signal?.aborted)).toEqual([true, false]);
     cleanup.escalate();
     expect(attempts.map(({ options }) => options.signal?.aborted)).toEqual([true, true]);

@@ -57,7 +57,7 @@ describe('ProcessRegistry', () => {
     expect(registry.get(a1.id)).toBeUndefined();
     expect(registry.byPid(1)).toBeUndefined();
     expect(registry.byName('a')).toEqual([a2]);
-    expect(registry.byName('nobody')).toEqual([]);
+    expect(registry.byName('unknown')).toEqual([]);
   });
 
   it('[REG-1] gives ids of the form mcp-<timestamp>-<sequence>, never twice, over all registries', () => {
@@ -129,7 +129,7 @@ describe('ProcessRegistry', () => {
     registry.on('registry:repaired', ({ problems }) => repaired.push(problems));
     const entry = registry.add({ name: 'a', pid: 1 });
     const other = registry.add({ name: 'b', pid: 2 });
-    // The only way in for a disagreement: an entry that somebody changes against its type.
+    // The only way in for a disagreement: an entry that is changed against its type.
     (entry as { name: string }).name = 'renamed';
     const report = registry.check();
     expect(report.problems.length).toBeGreaterThan(0);
@@ -153,7 +153,7 @@ describe('ProcessRegistry', () => {
     expect(registry.byPid(5)).toBe(entry);
   });
 
-  it('[REG-5] tells each change and counts it', () => {
+  it('[REG-5] reports each change and counts it', () => {
     const { registry, table, removed } = fake(1, 2, 3, 4);
     const added: string[] = [];
     registry.on('registry:added', ({ entry }) => added.push(entry.id));

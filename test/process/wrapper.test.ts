@@ -104,7 +104,7 @@ describe('the wrapper', () => {
     expect(survivesShell({ PATH: '', HOME: '/', _: 'x', PS1: '$ ', a1_B: '\n"$(id)' })).toBe(true);
   });
 
-  it('[MARK-9] tells its own refusal from the exit of a server', () => {
+  it('[MARK-9] distinguishes its own refusal from the exit of a server', () => {
     expect(wrapperRefusal(127, 'mcp-server-pool: 1: exec: /x: not found\n')).toEqual({
       code: 'SPAWN_FAILED',
       reason: '1: exec: /x: not found',
@@ -169,7 +169,7 @@ describe('a server behind the wrapper', () => {
     expect(server.process.refusal).toBeUndefined();
   });
 
-  it('[MARK-9] whose program cannot be loaded was refused', async () => {
+  it('[MARK-9] with a program that cannot be loaded was refused', async () => {
     // An interpreter that is a script, the interpreter of which is missing: nothing that a look at the file shows.
     const server = launch({ command: script(`#!${script('#!/no/such/interpreter\n')}\n`) });
     expect(await server.exited).toMatchObject({ signal: null });
@@ -177,7 +177,7 @@ describe('a server behind the wrapper', () => {
     expect(server.process.refusal).toMatchObject({ code: 'SPAWN_FAILED', reason: expect.stringMatching(/tool/) });
   });
 
-  it('[MARK-9] whose interpreter is missing is refused at once', async () => {
+  it('[MARK-9] with an interpreter that is missing is refused at once', async () => {
     const error = await rejection((async () => launch({ command: script('#!/no/such/interpreter\n') }))());
     expect(error).toMatchObject({ code: 'SPAWN_FAILED', data: { errno: 'ENOENT' } });
   });

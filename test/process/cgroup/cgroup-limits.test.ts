@@ -39,7 +39,7 @@ describe('limits of a cgroup', () => {
     ]);
   });
 
-  it('[CGROUP-4] that lack their controller are told, the others are written (in a folder of ordinary files)', () => {
+  it('[CGROUP-4] that lack their controller are reported, the others are written (in a folder of ordinary files)', () => {
     const { parent, host } = fakeCgroups();
     writeFileSync(join(host.folder, 'cgroup.subtree_control'), 'pids\n');
     writeFileSync(join(parent, 'cgroup.controllers'), 'pids\n');
@@ -50,23 +50,26 @@ describe('limits of a cgroup', () => {
     expect(existsSync(join(cgroup.folder, 'memory.max'))).toBe(false);
   });
 
-  it.runIf(hasCgroups && hasSpare && isRoot)('[CGROUP-4] are enabled from the root down, where nobody lives', () => {
-    const parent = cgroup();
-    const folder = join(parent, 'host');
-    mkdirSync(folder);
-    const before = read(CGROUP_ROOT!, 'cgroup.subtree_control');
-    try {
-      expect(enableController(parent, folder, SPARE)).toBe(`the controller '${SPARE}' is not delegated to ${parent}`);
-      // The root may have processes and controllers at once.
-      expect(enableController(CGROUP_ROOT!, parent, SPARE)).toBeUndefined();
-      expect(enableController(parent, folder, SPARE)).toBeUndefined();
-      expect(read(folder, 'cgroup.subtree_control')).toBe(SPARE);
-      expect(enableController(parent, folder, SPARE)).toBeUndefined();
-    } finally {
-      for (const each of [folder, parent]) writeFileSync(join(each, 'cgroup.subtree_control'), `-${SPARE}`);
-      if (!before.includes(SPARE)) writeFileSync(join(CGROUP_ROOT!, 'cgroup.subtree_control'), `-${SPARE}`);
-    }
-  });
+  it.runIf(hasCgroups && hasSpare && isRoot)(
+    '[CGROUP-4] are enabled from the root down, where no process lives',
+    () => {
+      const parent = cgroup();
+      const folder = join(parent, 'host');
+      mkdirSync(folder);
+      const before = read(CGROUP_ROOT!, 'cgroup.subtree_control');
+      try {
+        expect(enableController(parent, folder, SPARE)).toBe(`the controller '${SPARE}' is not delegated to ${parent}`);
+        // The root may have processes and controllers at once.
+        expect(enableController(CGROUP_ROOT!, parent, SPARE)).toBeUndefined();
+        expect(enableController(parent, folder, SPARE)).toBeUndefined();
+        expect(read(folder, 'cgroup.subtree_control')).toBe(SPARE);
+        expect(enableController(parent, folder, SPARE)).toBeUndefined();
+      } finally {
+        for (const each of [folder, parent]) writeFileSync(join(each, 'cgroup.subtree_control'), `-${SPARE}`);
+        if (!before.includes(SPARE)) writeFileSync(join(CGROUP_ROOT!, 'cgroup.subtree_control'), `-${SPARE}`);
+      }
+    },
+  );
 
   it.runIf(hasCgroups && hasSpare && isRoot)('[CGROUP-4] cannot be had below a cgroup with processes', async () => {
     const parent = cgroup();
@@ -84,7 +87,7 @@ describe('limits of a cgroup', () => {
     }
   });
 
-  it('[CGROUP-5] are told by the kernel when they were reached (in a folder of ordinary files)', async () => {
+  it('[CGROUP-5] are reported by the kernel when they were reached (in a folder of ordinary files)', async () => {
     const { host } = fakeCgroups();
     const { cgroup } = host.make(9);
     expect(cgroup.verdict()).toEqual({});

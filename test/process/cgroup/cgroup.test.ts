@@ -74,20 +74,20 @@ function readIfThere(path: string): string {
 
 describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
   it('[CGROUP-2] is in it from its first instruction, and its folder goes with it', async () => {
-    const told: string[] = [];
-    onTestFinished(onHostCgroup((folder) => told.push(folder)));
+    const seen: string[] = [];
+    onTestFinished(onHostCgroup((folder) => seen.push(folder)));
     const { server } = await start('sed -n s/^0:://p /proc/self/cgroup >&2; cat', 1);
     const [host] = hostCgroups().filter((folder) => !folder.startsWith('/tmp'));
     await until('it has said where it is', () => server.process.stderrTail !== '');
     expect(server.process.stderrTail.trim()).toBe(cgroupOf(server.pid));
     expect(basename(dirname(cgroupOf(server.pid)))).toBe(`mcp-server-pool-${hostMark().id}`);
     expect(hostFolders()).toEqual([basename(cgroupOf(server.pid))]);
-    expect(told.every((folder) => folder === host)).toBe(true);
+    expect(seen.every((folder) => folder === host)).toBe(true);
     await server.process.end({ mode: 'graceful' });
     expect(existsSync(host!)).toBe(false);
   });
 
-  it("[CGROUP-1] takes in a server that nobody waits for (containment: 'auto'), and what it has forked meanwhile", async () => {
+  it("[CGROUP-1] takes in a server that no caller waits for (containment: 'auto'), and what it has forked meanwhile", async () => {
     const { tag, server } = await start('sleep 50 "$0" & sleep 50 "$0" & cat', 2, { containment: 'auto' });
     const cgroup = () => cgroupOf(server.pid);
     await until('it is in', () => cgroup().includes(hostMark().id));
@@ -109,7 +109,7 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
     expectEnded(await server.process.end({ mode: 'graceful' }), tag);
   });
 
-  it('[CGROUP-2] asks whoever has reset both marks by SIGTERM before it kills him', async () => {
+  it('[CGROUP-2] asks a process that has reset both marks by SIGTERM before it kills it', async () => {
     const { tag, server } = await start(BEYOND_MARKS, 2, { termGrace: 60_000 });
     await marksGone(tag, server.pid);
     const report = await server.process.end({ mode: 'graceful' });
@@ -120,14 +120,14 @@ describe.runIf(hasCgroups)('a server in a cgroup of its own', () => {
   it.each([
     ['emergency', (server: Awaited<ReturnType<typeof start>>['server']) => server.process.end({ mode: 'emergency' })],
     ['killNow', async (server: Awaited<ReturnType<typeof start>>['server']) => server.process.killNow()],
-  ] as const)('[CGROUP-2] kills whoever has reset both marks (%s)', async (_how, end) => {
+  ] as const)('[CGROUP-2] kills a process that has reset both marks (%s)', async (_how, end) => {
     const { tag, server } = await start(BEYOND_MARKS, 2);
     await marksGone(tag, server.pid);
     await end(server);
     await until('all are dead', () => tagged(tag).length === 0);
   });
 
-  it('[CGROUP-2] by its marks alone, whoever has reset both lives on', async () => {
+  it('[CGROUP-2] by its marks alone, a process that has reset both lives on', async () => {
     const { tag, server } = await start(BEYOND_MARKS, 2, { containment: 'markers' });
     await marksGone(tag, server.pid);
     await server.process.end({ mode: 'emergency' });
@@ -333,7 +333,7 @@ describe.runIf(hasCgroups)('the cgroup of a host', () => {
     expectEnded(await server.process.end({ mode: 'emergency' }), tag);
   });
 
-  it('[CGROUP-3] that was killed is killed and removed by whoever knows its folder', async () => {
+  it('[CGROUP-3] that was killed is killed and removed by any process that knows its folder', async () => {
     const tag = newTag();
     const host = startHost(`${HOST}
       await saying(launch(['-c', ${JSON.stringify(`trap '' TERM; ${SAYS}`)}, '${tag}']));
@@ -375,7 +375,7 @@ describe.runIf(hasCgroups)('the cgroup of a host', () => {
   });
 
   it.runIf(isRoot).each(['a delegated one', 'a delegated unit around it', 'a unit with processes'])(
-    '[CGROUP-6] [CGROUP-1] of a user who is nobody special is in %s',
+    '[CGROUP-6] [CGROUP-1] of a user without privileges is in %s',
     async (what) => {
       const around = cgroup(NOBODY, what.includes('unit') ? '.service' : '');
       const own = what.includes('unit') ? join(around, 'main') : around;

@@ -43,13 +43,13 @@ function plan(more: Partial<GuardianPlan> = {}): GuardianPlan {
   };
 }
 
-/** A guardian whose pipe the test holds. */
+/** A guardian with a pipe that the test holds. */
 function guard(given: GuardianPlan, identity = procIdentity) {
   const { file, args, input } = guardianStart(given, identity) ?? { file: '', args: [], input: '' };
   const child = spawn(file, args, { stdio: ['pipe', 'ignore', 'ignore'], env: {}, detached: true });
   child.stdin?.write(input);
   onTestFinished(() => void child.kill('SIGKILL'));
-  return { child, ended: once(child, 'exit'), tell: (line: string) => void child.stdin?.write(line) };
+  return { child, ended: once(child, 'exit'), write: (line: string) => void child.stdin?.write(line) };
 }
 
 /** Leader of a session and a group of its own, with a helper in it. */
@@ -76,30 +76,33 @@ const ignores = (pid: number, signal: string) => disposition(pid, 'SigIgn', sign
 const catches = (pid: number, signal: string) => disposition(pid, 'SigCgt', signal);
 
 describe.each(SHELLS)('the guardian in %s', (shell) => {
-  it.each(TABLES)('[GUARD-1] [GUARD-2] kills the groups it was told of, by $name', async ({ identity, start }) => {
-    const { program, calls } = fakeReaper();
-    const host = newHostMark();
-    const groups = [await group(), await group(), await group(), await group()];
-    const [told, forgotten, , another] = groups.map(({ pid }) => ({ pid, startTime: start(pid) }));
-    const { ended, tell, child } = guard(plan({ shell, reaper: program, host, since: 7, ledger: '/l' }), identity);
-    tell(guardianLine('+', told!, identity));
-    tell(guardianLine('+', forgotten!, identity));
-    tell(guardianLine('-', forgotten!, identity));
-    // As if its number had been given again since.
-    tell(guardianLine('+', { ...another!, startTime: another!.startTime - 2 }, identity));
-    child.stdin?.end();
-    await ended;
-    expect(groups.map(({ pid }) => members(pid))).toEqual([0, 2, 2, 2]);
-    expect(calls()).toBe(`sweep\nm ${host.secret}\ns 7\nl /l\n`);
-  });
+  it.each(TABLES)(
+    '[GUARD-1] [GUARD-2] kills the groups in the lines that it got, by $name',
+    async ({ identity, start }) => {
+      const { program, calls } = fakeReaper();
+      const host = newHostMark();
+      const groups = [await group(), await group(), await group(), await group()];
+      const [named, forgotten, , another] = groups.map(({ pid }) => ({ pid, startTime: start(pid) }));
+      const { ended, write, child } = guard(plan({ shell, reaper: program, host, since: 7, ledger: '/l' }), identity);
+      write(guardianLine('+', named!, identity));
+      write(guardianLine('+', forgotten!, identity));
+      write(guardianLine('-', forgotten!, identity));
+      // As if its number had been given again since.
+      write(guardianLine('+', { ...another!, startTime: another!.startTime - 2 }, identity));
+      child.stdin?.end();
+      await ended;
+      expect(groups.map(({ pid }) => members(pid))).toEqual([0, 2, 2, 2]);
+      expect(calls()).toBe(`sweep\nm ${host.secret}\ns 7\nl /l\n`);
+    },
+  );
 
   it('[GUARD-1] outlives the signals that end its host', async () => {
     const { program, calls } = fakeReaper();
-    const { child, ended, tell } = guard(plan({ shell, reaper: program }));
+    const { child, ended, write } = guard(plan({ shell, reaper: program }));
     const leader = await group();
     await until('it ignores them', () => SIGNALS.every((signal) => ignores(child.pid as number, signal)));
     for (const signal of SIGNALS) child.kill(signal);
-    tell(guardianLine('+', { pid: leader.pid, startTime: readProcess(leader.pid)!.startTime }, procIdentity));
+    write(guardianLine('+', { pid: leader.pid, startTime: readProcess(leader.pid)!.startTime }, procIdentity));
     child.stdin?.end();
     await ended;
     // What was sent SIGKILL dies a moment later on a busy machine.
@@ -107,7 +110,7 @@ describe.each(SHELLS)('the guardian in %s', (shell) => {
     expect(calls()).toMatch(/^sweep\n/);
   });
 
-  it('[GUARD-3] ends without a sweep when it is told that nothing is left', async () => {
+  it('[GUARD-3] ends without a sweep when its host writes that nothing is left', async () => {
     const { program, calls } = fakeReaper();
     const { child, ended } = guard(plan({ shell, reaper: program }));
     child.stdin?.end('q\n');
@@ -115,7 +118,7 @@ describe.each(SHELLS)('the guardian in %s', (shell) => {
     expect(calls()).toBeUndefined();
   });
 
-  it('[GUARD-5] sweeps by the limit itself when there is no Node, and touches nobody else', async () => {
+  it('[GUARD-5] sweeps by the limit itself when there is no Node, and touches no other process', async () => {
     const host = newHostMark();
     const tag = newTag();
     const other = await group(newHostMark());
@@ -157,22 +160,22 @@ describe('the reaper, where there is no shell', () => {
   it('[GUARD-5] hears what a shell would hear, and does what it does', async () => {
     const reaper = { executable: process.execPath, file: fileURLToPath(reaperUrl()), env: {} };
     const groups = [await group(), await group(), await group()];
-    const [told, forgotten, another] = groups.map(({ pid }) => ({ pid, startTime: readProcess(pid)!.startTime }));
-    const { child, ended, tell } = guard(plan({ shell: undefined, reaper }));
+    const [named, forgotten, another] = groups.map(({ pid }) => ({ pid, startTime: readProcess(pid)!.startTime }));
+    const { child, ended, write } = guard(plan({ shell: undefined, reaper }));
     await until('it ignores signals', () =>
       ['SIGHUP', 'SIGTERM'].every((signal) => catches(child.pid as number, signal)),
     );
     child.kill('SIGTERM');
-    tell(guardianLine('+', told!, procIdentity));
-    tell(guardianLine('+', forgotten!, procIdentity));
-    tell(guardianLine('-', forgotten!, procIdentity));
-    tell(guardianLine('+', { ...another!, startTime: another!.startTime - 1 }, procIdentity));
+    write(guardianLine('+', named!, procIdentity));
+    write(guardianLine('+', forgotten!, procIdentity));
+    write(guardianLine('-', forgotten!, procIdentity));
+    write(guardianLine('+', { ...another!, startTime: another!.startTime - 1 }, procIdentity));
     child.stdin?.end();
     expect(await ended).toEqual([0, null]);
     expect(groups.map(({ pid }) => members(pid))).toEqual([0, 2, 2]);
   });
 
-  it('[GUARD-6] refuses what it was never told by a guardian', async () => {
+  it('[GUARD-6] refuses what a guardian never asks for', async () => {
     const { secret: text } = newHostMark();
     const wrong = [
       [],
@@ -204,7 +207,7 @@ describe('a host’s guardian', () => {
     return guardian;
   }
 
-  it('[GUARD-4] is replaced, and told everything again', async () => {
+  it('[GUARD-4] is replaced, and the next one gets everything again', async () => {
     const { program: shell } = fakeReaper('#!/bin/sh\nexec cat >>"$0.$$"\n');
     chmodSync(shell.file, 0o755);
     const guardian = start({ shell: shell.file });
@@ -254,7 +257,7 @@ describe('a host’s guardian', () => {
   });
 });
 
-describe('what everybody may read of a guardian', () => {
+describe('what every user may read of a guardian', () => {
   const line = (pid: number | undefined) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').join(' ');
   const name = (pid: number | undefined) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
   const isNamed = (pid: number | undefined) => name(pid) === 'mcp-server-pool' && line(pid).includes(NAME);
@@ -265,8 +268,8 @@ describe('what everybody may read of a guardian', () => {
   it.each(shells)('[GUARD-7] is its name, and nothing of its host: %s', async (shell) => {
     const one = { ...given(), shell };
     const reaper = { executable: process.execPath, file: fileURLToPath(reaperUrl()), env: {} };
-    const { child, ended, tell } = guard(shell === undefined ? { ...one, reaper } : one);
-    tell(planLine('c', '/private/other'));
+    const { child, ended, write } = guard(shell === undefined ? { ...one, reaper } : one);
+    write(planLine('c', '/private/other'));
     await until('it has its name', () => isNamed(child.pid));
     for (const secret of [one.host?.secret, one.host?.number, one.since, '/private', 'cgroup.kill']) {
       expect(line(child.pid)).not.toContain(String(secret));

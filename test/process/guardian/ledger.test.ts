@@ -41,7 +41,7 @@ import { ledgerRecord } from '../../helpers/ledgers.js';
 import { readProcess } from '../../helpers/processes.js';
 import { until } from '../../helpers/until.js';
 
-/** Only root can make what belongs to somebody else. */
+/** Only root can make what belongs to another user. */
 const ROOT = process.getuid?.() === 0;
 
 function folder(): string {
@@ -65,11 +65,11 @@ async function orphan({ mark }: LedgerRecord): Promise<string> {
 }
 
 async function reap(folders: string[]) {
-  const told: ReapedHost[] = [];
-  await reapDeadHosts(folders, linux, (reaped) => told.push(reaped));
+  const reported: ReapedHost[] = [];
+  await reapDeadHosts(folders, linux, (reaped) => reported.push(reaped));
   const problems = knownProblems().map(({ reason }) => reason);
   forgetProblems('ledger');
-  return { told, problems };
+  return { reported, problems };
 }
 
 describe('a ledger', () => {
@@ -111,7 +111,7 @@ describe('a ledger', () => {
   });
 
   it.runIf(ROOT)(
-    '[LEDGER-4] that is damaged, huge, a link, no file, or of somebody else is told of, and the others are read',
+    '[LEDGER-4] that is damaged, huge, a link, no file, or of another user is reported, and the others are read',
     async () => {
       const place = folder();
       const at = () => join(place, `${newHostMark().id}.2.json`);
@@ -132,14 +132,14 @@ describe('a ledger', () => {
       writeFileSync(join(place, `${good.mark.id}.1.json`), '{"of":"another version"}');
       writeLedger(good, [place]);
       const tag = await orphan(good);
-      const { told, problems } = await reap([place, join(place, 'none')]);
-      expect(told).toMatchObject([{ hostPid: process.pid, survivors: [] }]);
+      const { reported, problems } = await reap([place, join(place, 'none')]);
+      expect(reported).toMatchObject([{ hostPid: process.pid, survivors: [] }]);
       expect(tagged(tag)).toEqual([]);
       expect(problems.map((problem) => problem.replace(/.*json: /, '')).sort()).toEqual([
         ...['it belongs to another user', 'it is a symbolic link', 'it is no file', 'it is no file', 'it is no ledger'],
         'it is too large (10000000 bytes)',
       ]);
-      // Of ours nothing is told twice; what is not ours stays.
+      // Of ours nothing is reported twice; what is not ours stays.
       expect([damaged, huge, link, theirs, target].map((path) => existsSync(path))).toEqual([
         false,
         false,
@@ -194,9 +194,9 @@ describe('the next host', () => {
     const idle = deadHost();
     for (const record of [dead, living, elsewhere, earlier, idle]) writeLedger(record, [place]);
     const tags = await Promise.all([dead, living, elsewhere, earlier].map(orphan));
-    const { told, problems } = await reap([place]);
-    expect({ told, problems }).toMatchObject({
-      told: [{ hostPid: process.pid, processes: [{ command: 'sleep' }], survivors: [] }],
+    const { reported, problems } = await reap([place]);
+    expect({ reported, problems }).toMatchObject({
+      reported: [{ hostPid: process.pid, processes: [{ command: 'sleep' }], survivors: [] }],
       problems: [],
     });
     expect(tags.map((tag) => tagged(tag).length)).toEqual([0, 1, 1, 1]);
@@ -224,7 +224,7 @@ describe('the next host', () => {
     expect(fate({ namespaces: 'pid:[1] time:[1]', pid: 2 ** 22 + 1 })).toBe('living');
   });
 
-  it('[LEDGER-2] leaves out the host of whom it is a server itself', async () => {
+  it('[LEDGER-2] leaves out the host that has this process as a server', async () => {
     const place = folder();
     const outer = deadHost();
     const before = process.env[MARK_VARIABLE];
@@ -235,7 +235,7 @@ describe('the next host', () => {
     });
     writeLedger(outer, [place]);
     const tag = await orphan(outer);
-    expect(await reap([place])).toEqual({ told: [], problems: [] });
+    expect(await reap([place])).toEqual({ reported: [], problems: [] });
     expect(tagged(tag)).toHaveLength(1);
   });
 
@@ -247,8 +247,8 @@ describe('the next host', () => {
     const { mark, ...rest } = deadHost();
     writeFileSync(forged, JSON.stringify({ ...rest, mark: living.mark.secret, cgroups: ['/'] }));
     const tag = await orphan(living);
-    const { told, problems } = await reap([place]);
-    expect([told, problems.length, tagged(tag).length, existsSync(forged)]).toEqual([[], 1, 1, false]);
+    const { reported, problems } = await reap([place]);
+    expect([reported, problems.length, tagged(tag).length, existsSync(forged)]).toEqual([[], 1, 1, false]);
   });
 
   it('[LEDGER-1] stops between two hosts when its pool is shut down, and leaves the rest to the next', async () => {
@@ -278,8 +278,8 @@ describe('the next host', () => {
 
 const fail = (problem: string) => expect.fail(problem);
 
-describe('whoever asks for the host of a mark', () => {
-  it('[LEDGER-2] is told whether it lives, as far as a ledger says', () => {
+describe('a question for the host of a mark', () => {
+  it('[LEDGER-2] gets the answer whether it lives, as far as a ledger says', () => {
     const place = folder();
     const dead = deadHost();
     const living = deadHost({ startTime: readProcess(process.pid)!.startTime });

@@ -33,7 +33,7 @@ function sleepers(tag: string): number[] {
     .map(({ pid }) => pid);
 }
 
-/** Processes of somebody else: one with the same arguments in a session of its own, one in the host's group. */
+/** Processes of no server: one with the same arguments in a session of its own, one in the host's group. */
 function bystanders(tag: string): number[] {
   return [true, false].map((detached) => {
     const child = spawn('sleep', ['50', `${tag}7`], { stdio: 'ignore', detached });
@@ -75,7 +75,7 @@ describe('the end of a server finds', () => {
     expectEnded(await server.process.end({ mode: 'emergency' }), tag);
   });
 
-  it('[MARK-4] nobody who has left both marks behind: that takes a cgroup', async () => {
+  it('[MARK-4] no process that has left both marks behind: that takes a cgroup', async () => {
     const { tag, server } = await escaping('double fork + env -i', { markers: { environment: true, rlimit: false } });
     expect(await server.process.end({ mode: 'emergency' })).toMatchObject({ survivors: [] });
     expect(tagged(tag)).toHaveLength(1);
@@ -109,7 +109,7 @@ describe('the end of a server finds', () => {
     await until('all are dead', () => tagged(tag).length === 0);
   });
 
-  it.runIf(process.geteuid?.() === 0)('[MARK-4] all of it also when the host is nobody special', async () => {
+  it.runIf(process.geteuid?.() === 0)('[MARK-4] all of it also when the host has no privileges', async () => {
     const tags = Object.fromEntries(Object.keys(ESCAPES).map((name) => [name, newTag()]));
     const { stdout, stderr } = await runHost(
       `
@@ -121,7 +121,7 @@ describe('the end of a server finds', () => {
       // Not before: the modules may be in a folder of root's.
       process.setgroups([]); process.setgid(65534); process.setuid(65534);
       const handlers = { onSpawn() {}, onSpawnError() {}, onExit() {}, onStderrLine() {}, wantsStderr: () => false };
-      // An ending holds nobody open; its caller does.
+      // An ending does not hold the host open; its caller does.
       const hold = setInterval(() => {}, 1_000);
       const commandLine = (pid) => {
         try { return readFileSync('/proc/' + pid + '/cmdline', 'latin1'); } catch { return ''; }

@@ -21,7 +21,7 @@ const SEEKER: Seeker = {
 };
 
 const key = environmentValue(OURS, '');
-/** What a process can have in its environment, by who could have written it there. */
+/** What a process can have in its environment, by what could have written it there. */
 const ENVIRONMENTS = {
   none: [],
   hidden: undefined,
@@ -65,7 +65,7 @@ const decide = ({ environment, limit, ...owner }: Case): MarkMatch =>
 /** The best that a process could show. */
 const BEST: Case = { environment: 'none', limit: 'ours', user: HOST, login: HOST, isHere: true };
 
-describe('whose a process is by its marks', () => {
+describe('what a process belongs to by its marks', () => {
   // The whole table: what is not in it is not ours.
   it.each<[string, Partial<Case>, MarkMatch]>([
     ['our key', { environment: 'ours', limit: 'none', user: OTHER, isHere: false, login: OTHER }, 'environment'],

@@ -21,7 +21,7 @@ function scanned() {
   const reader = readerOf(MARK, (pid) => marked.has(pid));
   const looks = new Looks(table, { readMark: reader, now: () => 20 });
   const search = new MarkSearch(MARK, { looks, table, readMark: reader });
-  /** The pids whose rows a scan has read, and those that have the mark. */
+  /** The pids of the rows that a scan has read, and those that have the mark. */
   const scan = (...given: Parameters<Looks['take']>) => {
     table.reads.length = 0;
     table.scans = 0;

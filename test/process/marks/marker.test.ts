@@ -153,7 +153,7 @@ describe('a mark', () => {
   });
 
   it.each(['unlimited', '0', '1', '1024', '2147483647', String(1n << 31n), String(1n << 62n), String(2n ** 64n - 2n)])(
-    '[MARK-1] is not what somebody else set as limit: %s',
+    '[MARK-1] is not a limit that something else has set: %s',
     (soft) => {
       expect(rlimitIn(limits(soft))).toBeUndefined();
       const value = /^\d+$/.test(soft) ? BigInt(soft) : 0n;

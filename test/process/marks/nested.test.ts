@@ -36,7 +36,7 @@ function escaping() {
   return { tags, servers: Object.fromEntries(servers) };
 }
 
-/** A pool with a lease on a gateway whose own pool runs servers with all escapes. */
+/** A pool with a lease on a gateway with a pool of its own that runs servers with all escapes. */
 async function nested(...flags: string[]) {
   const { tags, servers } = escaping();
   const args = [`--src=${compiledSource()}`, `--servers=${JSON.stringify(servers)}`, ...flags];
@@ -102,7 +102,7 @@ describe('what a server writes after our mark', () => {
   const written = (host: NamedHost, instance: number) => `${host.id}.${instance}.${'0'.repeat(32)}`;
   const user = process.geteuid?.() ?? 0;
 
-  it('[MARK-10] [MARK-5] ends who names nobody and bears the limit of an inner host, and nobody else', async () => {
+  it('[MARK-10] [MARK-5] ends a process that names no host and bears the limit of an inner host, and no other', async () => {
     const outer = { host: newHostMark(), instance: 1 };
     const neighbour = { host: ours.host, instance: 2 };
     const chain = [outer, ours, inner, neighbour]
@@ -123,7 +123,7 @@ describe('what a server writes after our mark', () => {
     expect(others.filter(isLiving)).toEqual(others);
   });
 
-  it('[MARK-10] [MARK-5] ends nobody who shares a group with one it ends', async () => {
+  it('[MARK-10] [MARK-5] ends no process that shares a group with one it ends', async () => {
     const author = linux.table.read(await marked(rlimitValue(ours), `${own}:${written(inner.host, 1)}`)) as ProcessRow;
     const server = await marked(rlimitValue({ ...inner, instance: 9 }), written(inner.host, 9), true);
     const helper = await until('its helper is there', () => {
@@ -139,7 +139,7 @@ describe('what a server writes after our mark', () => {
     expect([server, helper.pid].map(isLiving)).toEqual([true, false]);
   });
 
-  it('[MARK-10] [MARK-5] ends nobody who is older than the server that wrote it', async () => {
+  it('[MARK-10] [MARK-5] ends no process that is older than the server that wrote it', async () => {
     const older = await marked(rlimitValue({ ...inner, instance: 7 }));
     const since = (linux.table.read(older)?.startTime ?? 0) + 1;
     const hosts = new InnerHosts(ours);

@@ -72,7 +72,7 @@ describe('a look', () => {
     expect(pids(findMarked(mark, linux, { since }))).not.toContain(one.pid);
   });
 
-  it.runIf(process.geteuid?.() === 0)('[MARK-4] judges by the limit whose environment may not be read', async () => {
+  it.runIf(process.geteuid?.() === 0)('[MARK-4] judges by the limit when the environment may not be read', async () => {
     const { server, pid } = await daemon('setsid');
     const mark = markOf(server.pid);
     const ofRoot = new SearchKnowledge(mark);
@@ -98,7 +98,7 @@ describe('a look', () => {
     await until('it is found', isFound);
   });
 
-  it('[MARK-5] takes nobody for a process that had its pid before', () => {
+  it('[MARK-5] takes no process for one that had its pid before', () => {
     const table = new FakeTable();
     const mark = { host: newHostMark(), instance: 1 };
     table.add({ pid: 500, startTime: 7 });
@@ -127,7 +127,7 @@ describe('a look', () => {
     expect(read).toEqual([500, 501, 501, 501, 500, 501]);
   });
 
-  it('[MARK-6] takes nobody from a session of somebody older than the server, as long as it is in it', () => {
+  it('[MARK-6] takes no process from a session that is older than the server, as long as it is in it', () => {
     const table = new FakeTable();
     const mark = { host: newHostMark(), instance: 1 };
     table.add({ pid: 500, startTime: 1_000 });
@@ -141,7 +141,7 @@ describe('a look', () => {
 });
 
 describe('a sweep', () => {
-  it('[MARK-4] [MARK-5] kills all that bears the mark, and nobody else', async () => {
+  it('[MARK-4] [MARK-5] kills all that bears the mark, and nothing else', async () => {
     const [one, two] = [await daemon('double fork + env -i'), await daemon('double fork + env -i')];
     const bystander = spawn('sleep', ['50', one.tag], { stdio: 'ignore' });
     onTestFinished(() => {
@@ -180,7 +180,7 @@ describe('a sweep', () => {
     expect([isLiving(pid), isLiving(server.pid)]).toEqual([false, false]);
   });
 
-  it('[MARK-5] takes who bears the mark out of a group and a session of somebody else, and nobody beside him', async () => {
+  it('[MARK-5] takes a process that bears the mark out of a group and a session of strangers, and none beside it', async () => {
     const { server } = await daemon('double fork');
     const variable = `${MARK_VARIABLE}=${spawnedEnvironment(server.pid)}`;
     const mark = markOf(server.pid);
@@ -209,7 +209,7 @@ describe('a sweep', () => {
     expect({ quiet, survivors, left: tagged(tag) }).toEqual({ quiet: true, survivors: [], left: [] });
   });
 
-  it('[MARK-4] names who cannot be killed, in bounded time', async () => {
+  it('[MARK-4] names what cannot be killed, in bounded time', async () => {
     const { platform, table, readMark, mark } = fakes();
     table.add({ pid: 10_000_000, command: 'stuck' });
     const deaf = { ...platform, signalProcess: () => {}, signalGroup: () => {} };
@@ -237,11 +237,11 @@ describe('a sweep', () => {
     const options = { readMark, newest: () => 0, exclude: new Set([10_000_001]) };
     expect((await sweep(mark, platform, options)).quiet).toBe(true);
     expect(signals).toEqual([10_000_002]);
-    // It would be the end of whoever shares the group, and of the host.
+    // It would be the end of all that share the group, and of the host.
     expect(groups).toEqual([]);
   });
 
-  it('[MARK-6] leaves nobody, however they fork while they are looked at', async () => {
+  it('[MARK-6] leaves no process, however they fork while they are looked at', async () => {
     // Each number says what happens at one look at a process: the n-th of those that are marked and live forks, and exits
     // (even numbers), or lives on.
     const steps = fc.array(fc.nat(20), { maxLength: 60 });
@@ -276,7 +276,7 @@ describe('a sweep', () => {
   });
 });
 
-/** A machine of which the test says who lives there; all bear the mark. */
+/** A machine of which the test says what lives there; all bear the mark. */
 function fakes() {
   const table = new FakeTable();
   const signals: number[] = [];

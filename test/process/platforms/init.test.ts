@@ -62,7 +62,7 @@ describe('zombies', () => {
     });
     table.remove(31);
     table.remove(32);
-    // The host's own, a leader that Node has not collected yet, one whose parent can still collect it, one that lives.
+    // The host's own, a leader that Node has not collected yet, one with a parent that can still collect it, one that lives.
     table.add({ pid: 40, session: 1, ...dead });
     table.add({ pid: 41, ...dead });
     table.add({ pid: 42, ...dead, parent: 20 });
@@ -78,7 +78,7 @@ const ROUNDS = process.env.EXPLORE ? 40 : 4;
 
 const obstacle = obstacleToNamespaces();
 
-/** A project whose script `npx` starts: npm → sh → node, without the network. */
+/** A project with a script that `npx` starts: npm → sh → node, without the network. */
 function project(): string {
   const folder = mkdtempSync(join(tmpdir(), 'mcp-server-pool-npx-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));

@@ -28,7 +28,7 @@ describe('linuxProcessTable', () => {
     expect(linuxProcessTable.read(process.pid)).toEqual({ ...expected, dead: zombie });
   });
 
-  it('knows nothing of a pid that nobody has', () => {
+  it('knows nothing of a pid that no process has', () => {
     expect(linuxProcessTable.read(4_194_304)).toBeUndefined();
     expect(linuxProcessTable.read(-1)).toBeUndefined();
   });
@@ -53,7 +53,7 @@ describe('linuxProcessTable', () => {
   });
 
   it('[PROOF-2] says of a zombie that it is dead, though it still can be signalled', async () => {
-    // The shell becomes `sleep`, which collects nobody.
+    // The shell becomes `sleep`, which collects nothing.
     const { pid: parent } = start('true & exec sleep 100');
     const zombie = await until('there is a zombie', () =>
       [...linuxProcessTable.scan().values()].find((row) => row.parent === parent && row.dead),
@@ -99,7 +99,7 @@ describe('parseStat', () => {
   const line = (pid: number, name: string, state: string, startTime: number) =>
     `${pid} (${name}) ${state} 11 22 33 34816 22 4194304 1 2 3 4 5 6 7 8 20 0 1 0 ${startTime} 123 456 18446744073709551615`;
 
-  it('[PROOF-2] takes no process for dead whose main thread ended before its others', () => {
+  it('[PROOF-2] takes no process for dead when its main thread ended before its others', () => {
     const leader = line(12, 'python3', 'Z', 7);
     expect(parseStat(leader)?.dead).toBe(true);
     expect(parseStat(leader.replace(' 20 0 1 0 ', ' 20 0 2 0 '))?.dead).toBe(false);

@@ -21,7 +21,7 @@ function listed(keep = 60_000) {
 }
 
 describe('listedTable', () => {
-  it('[PORT-3] looks once for all who ask in time', () => {
+  it('[PORT-3] looks once for all that ask in time', () => {
     const { table, state } = listed();
     expect(table.read(7)).toMatchObject({ pid: 7, command: 'host' });
     expect(table.read(8)).toBeUndefined();

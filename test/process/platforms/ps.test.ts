@@ -100,7 +100,7 @@ describe('parsePs', () => {
 describe('findPs', () => {
   const code = 'NOT_SUPPORTED';
   it.each([
-    // What busybox says, from the issues of those who met it.
+    // What busybox says, from the issues of users that met it.
     [
       'https://github.com/fish-shell/fish-shell/issues/6918',
       "echo 'ps: unrecognized option: x' >&2; echo 'BusyBox v1.31.1 (2020-04-18 19:11:24 CEST) multi-call binary.' >&2; exit 1",

@@ -92,7 +92,7 @@ describe('parseWindows', () => {
     expect(rows.get(13800)).toMatchObject({ parent: 12976, command: 'Microsoft Edge Update.exe' });
   });
 
-  it('[PORT-1] [STRANGER-1] takes nobody for the child of a process that is younger', () => {
+  it('[PORT-1] [STRANGER-1] takes no process for the child of a process that is younger', () => {
     // A number is given again at once: https://github.com/rmyorston/busybox-w32/issues/607; parent and child may have one
     // time: https://github.com/giampaolo/psutil/issues/356.
     const rows = parseWindows([line(20, 7, 5), line(21, 20, 4), line(22, 20, 5), line(23, 99, 1)].join('\n'));
@@ -172,7 +172,7 @@ describe('the ladder on Windows', () => {
     const report = await endTree({ ...target(11), tree: found, hasExited: () => true }, GRACES, 'emergency');
     expect(report.survivors).toEqual([]);
     expect(state.did).toEqual(['taskkill 11']);
-    // Older than the leader: the child of somebody who had its number before.
+    // Older than the leader: the child of a process that had its number before.
     expect(state.lines).toEqual([HOST, line(13, 10, 1)]);
   });
 
@@ -190,7 +190,7 @@ describe('the ladder on Windows', () => {
 });
 
 describe('taskkill', () => {
-  it('[PORT-6] [STRANGER-1] is not run for a process that is somebody else by now', () => {
+  it('[PORT-6] [STRANGER-1] is not run when another process has the number by now', () => {
     const { platform, state, row, end } = machine([line(10, 7, 1)]);
     const before = row(10);
     end(10);
@@ -246,7 +246,7 @@ describe('taskkill', () => {
       'https://github.com/uwerat/qskinny/pull/304',
       'ERROR: The process with PID 5192 (child process of PID 1372) could not be terminated.\nReason: This process can only be terminated forcefully (with /F option).',
     ],
-  ])('[PORT-6] whoever is left when it fails is killed at the next look: %s', async (_source, message) => {
+  ])('[PORT-6] what is left when it fails is killed at the next look: %s', async (_source, message) => {
     const { state, target } = machine([line(10, 7, 1), line(11, 10, 2)], {
       killTree: (pid, done) => {
         state.did.push(`taskkill ${pid}`);

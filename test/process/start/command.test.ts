@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { resolveCommand } from '../../../src/process/start/command.js';
 
-/** Root may search every folder: the look-up is made as somebody else. */
+/** Root may search every folder: the look-up is made as another user. */
 function asNobody<T>(look: () => T): T {
   if (process.geteuid?.() !== 0) return look();
   process.seteuid?.(65_534);

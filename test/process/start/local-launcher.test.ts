@@ -22,7 +22,7 @@ function folder(): string {
   return path;
 }
 
-/** The error of a start that fails, whether it is thrown or told; everything about it must be free of secrets. */
+/** The error of a start that fails, whether it is thrown or reported; everything about it must be free of secrets. */
 async function refusal(given: ServerDefinition, options?: LaunchOptions): Promise<PoolError> {
   const definition = { ...given, env: { TOKEN: SECRET, ...given.env } };
   let error: unknown;
@@ -121,7 +121,7 @@ describe('a command', () => {
     expect(error.message).toContain(cwd);
   });
 
-  it('[SPAWN-5] whose interpreter is missing is SPAWN_FAILED with ENOENT', async () => {
+  it('[SPAWN-5] with an interpreter that is missing is SPAWN_FAILED with ENOENT', async () => {
     const path = script(join(folder(), 'tool'), '#!/no/such/interpreter\n');
     const error = await refusal({ command: path });
     expect(error).toMatchObject({ code: 'SPAWN_FAILED', data: { errno: 'ENOENT' } });
@@ -150,14 +150,14 @@ describe('a command', () => {
         command: process.execPath, args: [FIXTURES + '/echo.js'], inheritEnv: ['MCP_POOL_TEST'], env: { TOKEN: '${SECRET}' },
       } } });
       const launcher = localLauncher(linux);
-      const told = [];
+      const reported = [];
       const launch = () => new Promise((resolve) => {
         let server;
         try {
           server = launcher.launch(withEnvironment(servers.get('test')), {
-            onSpawn: () => { told.push('spawn'); resolve(server); },
-            onSpawnError: (error) => { told.push('spawn-error'); resolve(error); },
-            onExit: () => told.push('exit'),
+            onSpawn: () => { reported.push('spawn'); resolve(server); },
+            onSpawnError: (error) => { reported.push('spawn-error'); resolve(error); },
+            onExit: () => reported.push('exit'),
             onStderrLine() {}, wantsStderr: () => false,
           });
         } catch (error) { resolve(error); }
@@ -173,10 +173,10 @@ describe('a command', () => {
       }
       for (const descriptor of taken) closeSync(descriptor);
       const server = await launch();
-      // An ending holds nobody open; its caller does.
+      // An ending does not hold the host open; its caller does.
       const hold = setInterval(() => {}, 1_000);
       const report = await server.end({ mode: 'graceful' });
-      console.log(JSON.stringify({ report, told }));
+      console.log(JSON.stringify({ report, reported }));
       clearInterval(hold);
       `,
       { before: 'ulimit -n 60' },
@@ -189,16 +189,16 @@ describe('a command', () => {
     for (const error of errors) expect(error).toMatchObject({ code: 'SPAWN_FAILED', data: { errno: 'EMFILE' } });
     expect(errors[0]).toMatchObject({ message: expect.stringContaining('no file descriptor left') });
     expect(stdout).not.toContain(SECRET);
-    const { report, told } = JSON.parse(lines.at(-1) ?? '') as { report: object; told: string[] };
+    const { report, reported } = JSON.parse(lines.at(-1) ?? '') as { report: object; reported: string[] };
     expect(report).toMatchObject({ endedBy: 'eof', survivors: [] });
-    // Of each attempt one thing was told, and only the one that ran told of an exit.
-    expect(told.filter((what) => what === 'spawn')).toHaveLength(1);
-    expect(told.filter((what) => what === 'exit')).toHaveLength(1);
+    // Of each attempt one thing was reported, and only the one that ran reported an exit.
+    expect(reported.filter((what) => what === 'spawn')).toHaveLength(1);
+    expect(reported.filter((what) => what === 'exit')).toHaveLength(1);
     expect(marked()).toEqual([]);
   });
 
   it('[SPAWN-1] [PROOF-3] that runs although the process table cannot be read is not lost', async () => {
-    // A table that knows nobody, as one that cannot be read.
+    // A table that knows no process, as one that cannot be read.
     const blind = { read: () => undefined, scan: () => new Map() };
     let server: ReturnType<typeof launch> | undefined;
     try {
@@ -270,7 +270,7 @@ describe('a server that runs', () => {
     expect(names).toEqual(expect.arrayContaining(['MCP_POOL_TEST', 'OWN', 'PATH']));
   });
 
-  it('[SPAWN-1] tells of its exit once, with the code or the signal', async () => {
+  it('[SPAWN-1] reports its exit once, with the code or the signal', async () => {
     const server = launch(fixture('exit-after', '--code=7', '--ms=1'));
     expect(await server.exited).toEqual({ exitCode: 7, signal: null });
     const other = launch(fixture('exit-after'));
@@ -282,7 +282,7 @@ describe('a server that runs', () => {
     ]);
   });
 
-  it('[SPAWN-1] may exit before anybody looks', async () => {
+  it('[SPAWN-1] may exit before anything looks', async () => {
     const server = launch({ command: 'true' });
     expect(await server.exited).toEqual({ exitCode: 0, signal: null });
     expect(await server.process.end({ mode: 'graceful' })).toMatchObject({ endedBy: 'exit', survivors: [] });
@@ -297,7 +297,7 @@ describe('a server that runs', () => {
     expect(await server.process.drained()).toBeUndefined();
   });
 
-  it('[SPAWN-7] [NOISE-1] writes 10 MB of stderr while nobody listens, and is not held up', async () => {
+  it('[SPAWN-7] [NOISE-1] writes 10 MB of stderr while nothing listens, and is not held up', async () => {
     const server = launch(fixture('noisy-stderr', '--mb=10'));
     await server.request('initialize');
     await server.callTool('noise', { mb: 2, last: 'this was all' });
@@ -306,7 +306,7 @@ describe('a server that runs', () => {
     expect(server.stderr).toEqual([]);
   });
 
-  it('[SPAWN-7] gives every line of stderr to one who listens', async () => {
+  it('[SPAWN-7] gives every line of stderr to a listener', async () => {
     const server = launch(fixture('noisy-stderr', '--mb=1'), { listen: true });
     await server.callTool('noise', { mb: 1, last: 'ünïcödé 😀' });
     await until('the last line is there', () => server.stderr.at(-1) === 'ünïcödé 😀');
@@ -324,8 +324,8 @@ describe('a server that runs', () => {
     expect(server.stderr).toEqual(['cannot open the vault']);
   });
 
-  /** A server whose exit is told before its last words were read: it exits while this process is held up by other news. */
-  async function exitToldFirst(onExit: (server: Launched) => void): Promise<Launched> {
+  /** A server with an exit that is reported before its last words were read: this process was held up by other news. */
+  async function exitReportedFirst(onExit: (server: Launched) => void): Promise<Launched> {
     // `group`: its death is proven without waiting for anything.
     const server = launch({ command: 'sh', args: ['-c', 'read x; echo last words >&2'], containment: 'group' });
     const other = spawn('sh', ['-c', 'read x; echo news'], { stdio: ['pipe', 'pipe', 'ignore'] });
@@ -344,7 +344,7 @@ describe('a server that runs', () => {
 
   it('[SPAWN-7] has its last words in the tail although it is proven dead before they are read', async () => {
     let ended: Promise<unknown> | undefined;
-    const server = await exitToldFirst(({ process }) => {
+    const server = await exitReportedFirst(({ process }) => {
       ended = process.end({ mode: 'emergency' });
     });
     await ended;
@@ -354,7 +354,7 @@ describe('a server that runs', () => {
   });
 
   it('[SPAWN-7] has its last words in the tail although the host was held up after its exit', async () => {
-    const server = await exitToldFirst(({ process }) => {
+    const server = await exitReportedFirst(({ process }) => {
       void process.drained();
       const end = performance.now() + 300;
       while (performance.now() < end);

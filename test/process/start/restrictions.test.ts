@@ -114,7 +114,7 @@ describe('limits by ulimit', () => {
     });
     const request = { file: '/bin/true', args: [], env: { 'a-b': '1' } };
     expect(() => containedStart(define(limits), request, { platform: linux })).toThrowError(/a variable that no shell/);
-    // Nobody asked for a limit here.
+    // No limit was asked for here.
     const plain = containedStart(define({ command: 'x', containment: 'markers' }), request, { platform: linux });
     expect(plain.file).toBe('/bin/true');
   });
@@ -144,12 +144,12 @@ describe('noNewPrivileges', () => {
 });
 
 describe('what cannot be had', () => {
-  const nothing = { platform: { ...linux, cgroups: () => ({ problem: 'nobody delegates here' }) } };
+  const nothing = { platform: { ...linux, cgroups: () => ({ problem: 'nothing is delegated here' }) } };
 
   it('[CONTAIN-3] is refused where it was asked for by name', () => {
     expect(refusalOf({ command: 'x', containment: 'cgroup' }, nothing)).toEqual({
       code: 'CONTAINMENT_UNAVAILABLE',
-      message: "server 'test': containment: 'cgroup' cannot be had: nobody delegates here",
+      message: "server 'test': containment: 'cgroup' cannot be had: nothing is delegated here",
     });
     const elsewhere = { platform: { detached: false, marks: undefined, cgroups: undefined } };
     expect(refusalOf({ command: 'x', containment: 'cgroup' }, elsewhere)).toMatchObject({
@@ -167,7 +167,7 @@ describe('what cannot be had', () => {
   it('[CONTAIN-3] is noted where it was not, and the server starts', () => {
     expect(refusalOf({ command: 'x', cgroupLimits: { memoryMB: 5 } }, nothing)).toBe('/bin/sh');
     expect(knownProblems().map(({ part, reason }) => [part, reason])).toEqual(
-      expect.arrayContaining([['cgroup-limits', 'cgroupLimits.memoryMB: nobody delegates here']]),
+      expect.arrayContaining([['cgroup-limits', 'cgroupLimits.memoryMB: nothing is delegated here']]),
     );
     refusalOf({ command: 'x' }, { ...nothing, findShell: () => ({ path: '/bin/sh', rlimits: false }) });
     expect(knownProblems().map(({ part }) => part)).toContain('rlimit-marker');

@@ -7,7 +7,7 @@ const UNSHARE = 'unshare --pid --fork --mount-proc --kill-child';
 /** Why there are no namespaces here: not root, or forbidden in this container. */
 const { status, stderr } = spawnSync('sh', ['-c', `${UNSHARE} true`], { encoding: 'utf8' });
 
-/** A host that is gone, and one that lives and has a server of the same kind; prints who is listed, and what became of them. */
+/** A host that is gone, and one that lives and has a server of the same kind; prints what is listed, and what became of it. */
 const script = (tag: string) => `
   const { spawn, spawnSync } = await import('node:child_process');
   const { findStrays, endStrays } = await import(SRC + '/index.js');
@@ -29,10 +29,10 @@ it.skipIf(status !== 0).each([
   ['the host is a child of process 1', `set -- ${UNSHARE} sh -c '"$@"; exit' sh "$@"; true`, undefined, 1],
 ])('[STRAY-6] [STRAY-2] in a pid namespace where %s', async (_where, before, pid, parent) => {
   const result = await runHost(script(newTag()), { before });
-  const told = JSON.parse(result.stdout);
-  expect(told).toMatchObject({ parent, found: told.lost, ends: ['ended', 'ended'], own: true });
-  expect(told.pid).toBe(pid ?? told.pid);
-  expect(told.lost).toHaveLength(2);
+  const printed = JSON.parse(result.stdout);
+  expect(printed).toMatchObject({ parent, found: printed.lost, ends: ['ended', 'ended'], own: true });
+  expect(printed.pid).toBe(pid ?? printed.pid);
+  expect(printed.lost).toHaveLength(2);
 });
 
 it.runIf(status !== 0)('says why no pid namespace could be made here', (context) => context.skip(stderr.trim()));

@@ -78,9 +78,9 @@ describe('real strays', () => {
       spawnSync(process.execPath, ['-e', script]);
       const all = await findStrays({ patterns: ['TAG-OF-HOLD'], olderThan: 0 });
       endStrays(all, { termGrace: 100 }).then((ends) => console.log(JSON.stringify(ends.map(({ outcome }) => outcome))));`);
-    const told = JSON.parse(result.stdout || '[]') as string[];
-    expect(told).toContain('ended');
-    expect(told).not.toContain('survived');
+    const outcomesOfHost = JSON.parse(result.stdout || '[]') as string[];
+    expect(outcomesOfHost).toContain('ended');
+    expect(outcomesOfHost).not.toContain('survived');
   });
 });
 
@@ -95,7 +95,7 @@ describe('identity', () => {
   it.each<[string, (system: FakeSystem) => void]>([
     ['another process has its pid', (system) => system.add(30, { startTime: 2 }, { stdin: 'held' })],
     ['it has another user', (system) => system.know(30, { ours: false })],
-    ['somebody speaks to it', (system) => system.know(30, { stdin: 'held' })],
+    ['a process speaks to it', (system) => system.know(30, { stdin: 'held' })],
     ['it has a parent that is no reaper', (system) => system.table.change(30, { parent: 90, session: 90 })],
     ['it is a server of ours', (system) => system.know(30, { mark: 'ours' })],
   ])('[STRAY-4] %s: no signal, for it or what was below it', async (_what, change) => {
@@ -141,7 +141,7 @@ describe('identity', () => {
     expect(new Set(signals())).toEqual(new Set([30, 31, 32]));
   });
 
-  it('[STRAY-5] what nothing ends is told as survivor, in bounded time', async () => {
+  it('[STRAY-5] what nothing ends is reported as survivor, in bounded time', async () => {
     const { system, found } = setUp();
     system.onSignal = () => {};
     const ends = await endStraysOf(system, found, { termGrace: 0 });

@@ -71,7 +71,7 @@ describe('a host that was killed', () => {
     expect(await strays(tag, 60_000)).toEqual([]);
   });
 
-  it('[STRAY-1] [STRAY-2] whose wrapper has exited: a server is none while the host can speak to it', async () => {
+  it('[STRAY-1] [STRAY-2] after its wrapper has exited: a server is none while the host can speak to it', async () => {
     const tag = newTag();
     const host = plainHost(tag, WRAPPER_EXITS);
     // Before that the wrapper itself may be one of the two.
@@ -82,7 +82,7 @@ describe('a host that was killed', () => {
     expect(pids(await strays(tag))).toEqual(pids(both));
   });
 
-  it.runIf(isRoot)('[STRAY-1] [STRAY-2] a server at a pipe is none while somebody can write to that', async () => {
+  it.runIf(isRoot)('[STRAY-1] [STRAY-2] a server at a pipe is none while a process can write to that', async () => {
     const tag = newTag();
     await runHost(`
       const { spawnSync } = await import('node:child_process');
@@ -126,7 +126,7 @@ describe('look-alikes', () => {
     const [one, two] = await takenIn(tag, 2);
     await appeared(tag, 5);
     expect(await strays(tag)).toEqual([]);
-    // Of a child that has exited Node closes the pipes: then nobody speaks to what it has left, and it is a stray.
+    // Of a child that has exited Node closes the pipes: then nothing speaks to what it has left, and it is a stray.
     child.kill('SIGKILL');
     await gone;
     const [stray, ...others] = await strays(tag);
@@ -134,7 +134,7 @@ describe('look-alikes', () => {
     expect([one?.pid, two?.pid]).toContain(stray?.pid);
   });
 
-  it('[STRAY-2] that were never at the stdin of anybody: daemons', async () => {
+  it('[STRAY-2] that were never at the stdin of any process: daemons', async () => {
     const tag = newTag();
     const host = plainHost(tag, 'setsid sleep 50 "$0" </dev/null & exit 0');
     // Not the shell that starts it, nor what the shell has forked: that has its stdin still.

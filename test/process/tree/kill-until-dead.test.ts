@@ -20,7 +20,7 @@ const HELPER = 1_001;
 const ESCAPED = 1_050;
 
 /**
- * A leader and its helper. Who is killed dies when the test lets it. `onScan` is called before each scan, with its
+ * A leader and its helper. What is killed dies when the test lets it. `onScan` is called before each scan, with its
  * number.
  */
 function setup(onScan: (scan: number) => void = () => {}, killGrace = 5_000) {

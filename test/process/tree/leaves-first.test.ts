@@ -6,7 +6,7 @@ import { signalFromLeaves } from '../../../src/process/tree/signal-tree.js';
 import { FakeTable } from '../../helpers/fake-table.js';
 
 /**
- * 10 → 11 → 12 and 10 → 13. Who is signalled becomes a zombie, unless it is deaf; `rest` lets parents collect, unless they
+ * 10 → 11 → 12 and 10 → 13. What is signalled becomes a zombie, unless it is deaf; `rest` lets parents collect, unless they
  * are lazy.
  */
 function tree({ deaf = [], lazy = [] }: { deaf?: number[]; lazy?: number[] } = {}) {
@@ -42,7 +42,7 @@ describe('signals from the leaves upward', () => {
     expect([...table.rows.values()].map(({ pid, dead }) => [pid, dead])).toEqual([[10, true]]);
   });
 
-  it('[INIT-1] reach nobody twice, and no parent of who lives on or is never collected, within their patience', async () => {
+  it('[INIT-1] reach no process twice, and no parent of one that lives on or is never collected, within their patience', async () => {
     const stubborn = tree({ deaf: [12] });
     await signalFromLeaves(stubborn.platform, stubborn.members, 'SIGTERM', 300, stubborn.rest);
     expect(stubborn.signals).toEqual([12, 13]);
@@ -51,7 +51,7 @@ describe('signals from the leaves upward', () => {
     expect(lazy.signals).toEqual([12, 13]);
   });
 
-  it('[INIT-1] stop when somebody is in a hurry', async () => {
+  it('[INIT-1] stop when the caller is in a hurry', async () => {
     const { platform, signals, rest, members } = tree();
     await signalFromLeaves(platform, members, 'SIGTERM', 1_000, rest, () => signals.length > 0);
     expect(signals).toEqual([12, 13]);

@@ -15,7 +15,7 @@ const MARK = { host: newHostMark(), instance: 1 };
 const pids = (rows: Iterable<ProcessRow>) => [...rows].map(({ pid }) => pid).sort((a, b) => a - b);
 
 /**
- * A login session whose leader is gone, with a daemon in a group of its own and a shell, both older than the server that
+ * A login session that has lost its leader, with a daemon in a group of its own and a shell, both older than the server that
  * is then started.
  */
 function machine(numbers = 40) {
@@ -46,7 +46,7 @@ function below(kernel: FakeKernel, { pid }: ProcessRow): ProcessRow[] {
 }
 
 describe('a process with the mark of a server', () => {
-  it('[MARK-11] is taken alone out of a session whose leader is gone, with what descends from it', () => {
+  it('[MARK-11] is taken alone out of a session that has lost its leader, with what descends from it', () => {
     const { kernel, shell, daemon, leader, mark, tree } = machine();
     const bearer = mark(kernel.fork(shell.pid) as ProcessRow);
     const below = kernel.fork(bearer.pid) as ProcessRow;
@@ -109,7 +109,7 @@ describe('a process with the mark of a server', () => {
 
   const step = fc.record({
     does: fc.constantFrom('fork', 'fork', 'fork own', 'setsid', 'setpgid', 'exit', 'collect', 'exec marked', 'drop'),
-    who: fc.nat(1_000),
+    which: fc.nat(1_000),
   });
 
   it('[MARK-11] [STRANGER-1] never makes another process ours, whatever happens around it', () => {
@@ -119,9 +119,9 @@ describe('a process with the mark of a server', () => {
         /** What descends from the leader or from a process that had the mark; only this may ever get a signal. */
         const ours = new Map([[leader.pid, leader.startTime]]);
         const isOurs = ({ pid, startTime }: ProcessRow) => ours.get(pid) === startTime;
-        for (const { does, who } of steps) {
+        for (const { does, which } of steps) {
           const acting = kernel.living().filter(({ pid }) => pid !== 1 && pid !== host.pid);
-          const actor = acting[who % Math.max(acting.length, 1)] ?? host;
+          const actor = acting[which % Math.max(acting.length, 1)] ?? host;
           if (does === 'fork' || does === 'fork own') {
             const child = kernel.fork(actor.pid, does === 'fork own' ? 'own session' : undefined);
             if (child === undefined) continue;

@@ -18,7 +18,7 @@ function tree() {
 }
 
 describe('the group of a server', () => {
-  it('[CONTAIN-2] has those who stay in it, whoever their parent is, and nobody else', () => {
+  it('[CONTAIN-2] has the processes that stay in it, whatever their parent is, and no others', () => {
     const { kernel, leader, group } = tree();
     const child = kernel.fork(leader.pid)!;
     const orphan = kernel.fork(child.pid)!;
@@ -31,7 +31,7 @@ describe('the group of a server', () => {
     expect([...group.groupsOf(group.living())]).toEqual([leader.pid]);
   });
 
-  it('[CONTAIN-2] [STRANGER-1] has whom its leader leaves, but nobody who gets its number later', () => {
+  it('[CONTAIN-2] [STRANGER-1] has the processes that its leader leaves, but none that gets its number later', () => {
     const { kernel, leader, group } = tree();
     const child = kernel.fork(leader.pid)!;
     kernel.exit(leader.pid);
@@ -44,7 +44,7 @@ describe('the group of a server', () => {
     expect(group.living()).toEqual([]);
   });
 
-  it('[CONTAIN-2] [STRANGER-1] has nobody when the number was given again at once', () => {
+  it('[CONTAIN-2] [STRANGER-1] has no process when the number was given again at once', () => {
     const { kernel, leader, group } = tree();
     kernel.exit(leader.pid);
     kernel.collect(leader.pid);

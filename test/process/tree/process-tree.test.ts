@@ -28,7 +28,7 @@ describe('ProcessTree', () => {
     expect(tree.groupsOf(tree.refresh())).toEqual(new Set([leader.pid, daemon.pid, grouped.pid]));
   });
 
-  it('[KIN-1] keeps members whose parents died', () => {
+  it('[KIN-1] keeps members after their parents died', () => {
     const { tree, leader, fork, kernel } = started();
     const child = fork(leader);
     const daemon = fork(child, 'own session');
@@ -60,7 +60,7 @@ describe('ProcessTree', () => {
     kernel.setsid(daemon.pid);
     const first = fork(daemon);
     tree.refresh();
-    // Forked in the last moment of the daemon: only its group says whose it is.
+    // Forked in the last moment of the daemon: only its group says what it belongs to.
     const second = fork(daemon);
     kernel.exit(daemon.pid);
     kernel.collect(daemon.pid);
@@ -80,7 +80,7 @@ describe('ProcessTree', () => {
     expect(pids(tree.refresh())).toEqual(pids([leader, job]));
   });
 
-  it('[KIN-1] [CGROUP-2] has those in its cgroup, started since the look too, and all who descend from them', () => {
+  it('[KIN-1] [CGROUP-2] has those in its cgroup, started since the look too, and all that descend from them', () => {
     const { leader, kernel, fork } = started();
     const lost = fork(leader, 'own session');
     const below = fork(lost);
@@ -130,7 +130,7 @@ describe('ProcessTree', () => {
     expect(tree.refresh()).toEqual([]);
   });
 
-  it('[STRANGER-1] takes nobody for a member that has got the pid of the leader', () => {
+  it('[STRANGER-1] takes no process for a member that has got the pid of the leader', () => {
     const { tree, leader, kernel, host } = started();
     kernel.exit(leader.pid);
     kernel.collect(leader.pid);
@@ -141,7 +141,7 @@ describe('ProcessTree', () => {
     expect(tree.refresh()).toEqual([]);
   });
 
-  it('[STRANGER-1] takes nobody for a member who is in a group that has got its number', () => {
+  it('[STRANGER-1] takes no process for a member that is in a group that has got its number', () => {
     const { tree, leader, fork, kernel } = started();
     tree.refresh();
     kernel.exit(leader.pid);
@@ -154,7 +154,7 @@ describe('ProcessTree', () => {
     expect(tree.groupsOf([stranger, ofStranger])).toEqual(new Set());
   });
 
-  it('[STRANGER-1] adopts nobody when it could not look at once, and the number of the leader was given again', () => {
+  it('[STRANGER-1] adopts no process when it could not look at once, and the number of the leader was given again', () => {
     const { tree, leader, fork, kernel } = started();
     kernel.exit(leader.pid);
     kernel.collect(leader.pid);
@@ -162,7 +162,7 @@ describe('ProcessTree', () => {
     kernel.failing = true;
     expect(() => tree.refresh()).toThrow();
     kernel.failing = false;
-    // Somebody else's group has the number by now, and its leader has left it.
+    // The group of a stranger has the number by now, and its leader has left it.
     const stranger = kernel.add({ ...leader, parent: 1, startTime: 1_000_000_000 });
     const ofStranger = kernel.add({ ...fork(stranger), startTime: 1_000_000_001 });
     kernel.exit(stranger.pid);
@@ -170,7 +170,7 @@ describe('ProcessTree', () => {
     expect(tree.refresh()).toEqual([]);
   });
 
-  it('[PROOF-3] does not take a table that cannot be read for one where nobody is', () => {
+  it('[PROOF-3] does not take a table that cannot be read for an empty one', () => {
     const { tree, kernel, leader } = started();
     kernel.failing = true;
     expect(() => tree.refresh()).toThrow();
@@ -199,7 +199,7 @@ describe('ProcessTree', () => {
 
   const step = fc.record({
     does: fc.constantFrom('fork', 'fork', 'fork own', 'setsid', 'setpgid', 'exit', 'exit', 'collect'),
-    who: fc.nat(1_000),
+    which: fc.nat(1_000),
     look: fc.constantFrom('refresh', 'living', 'no'),
   });
 
@@ -212,15 +212,15 @@ describe('ProcessTree', () => {
         const { kernel, host, leader, tree } = started(new FakeKernel(numbers));
         const ours = new Map([[leader.pid, leader.startTime]]);
         const isOurs = ({ pid, startTime }: ProcessRow) => ours.get(pid) === startTime;
-        for (const { does, who, look } of steps) {
+        for (const { does, which, look } of steps) {
           const acting = kernel.living().filter(({ pid }) => pid !== 1 && pid !== host.pid);
-          const actor = [...acting, host][who % (acting.length + 1)] as ProcessRow;
+          const actor = [...acting, host][which % (acting.length + 1)] as ProcessRow;
           const zombies = [...kernel.rows.values()].filter(({ dead }) => dead);
           if (does === 'fork' || does === 'fork own') {
             const child = kernel.fork(actor.pid, does === 'fork own' ? 'own session' : undefined);
             if (child !== undefined && isOurs(actor)) ours.set(child.pid, child.startTime);
           } else if (does === 'collect') {
-            const zombie = zombies[who % Math.max(zombies.length, 1)];
+            const zombie = zombies[which % Math.max(zombies.length, 1)];
             if (zombie !== undefined) kernel.collect(zombie.pid);
             if (zombie?.pid === leader.pid && zombie.startTime === leader.startTime) {
               tree.leaderExited();

@@ -42,7 +42,7 @@ describe('a signal to the members of a tree', () => {
     expect(signals.sort()).toEqual(['-10', '-20']);
   });
 
-  it('[REUSE-2] reaches no group whose number was given again, and a group of which one member is left', () => {
+  it('[REUSE-2] reaches a group of which one member is left, but not one with a number that was given again', () => {
     const { table, signals, platform, tree, members } = setup();
     reuse(table, 20);
     table.remove(10);

@@ -103,7 +103,7 @@ describe('the ladder', () => {
     ['in a session of its own', ['--setsid'], 'SIGTERM'],
     ['in its group, ignoring SIGTERM', ['--ignore-term'], 'SIGKILL'],
     ['in a session of its own, ignoring SIGTERM', ['--ignore-term', '--setsid'], 'SIGKILL'],
-  ])('[LADDER-4] ends a server whose helper holds stdout, %s', async (_where, args, endedBy) => {
+  ])('[LADDER-4] ends a server with a helper that holds stdout, %s', async (_where, args, endedBy) => {
     const graces = endedBy === 'SIGTERM' ? LONG : { ...LONG, termGrace: 150 };
     const server = await running(fixture('helper-holds-stdout', ...args), graces);
     const helper = Number(await server.callTool('helper'));
@@ -176,7 +176,7 @@ describe('the ladder', () => {
       return found.length === 5 && found;
     });
     const report = await server.process.end({ mode: 'graceful' });
-    // The server and the one that collects nobody; not the five.
+    // The server and the one that collects nothing; not the five.
     expect(report.steps[0]).toMatchObject({ processes: 2 });
     expectEnded(report);
     for (const { pid, startTime } of zombies) {
@@ -303,7 +303,7 @@ describe('the ladder', () => {
 
   it('[LADDER-6] [PROOF-1] gives up in bounded time on what cannot be killed, and names it', async () => {
     const table = new FakeTable();
-    // Pids that no process can have: the signals reach nobody, and the table says that all live on.
+    // Pids that no process can have: the signals reach nothing, and the table says that all live on.
     const leader = table.add({ pid: 10_000_000, command: 'stuck' });
     table.add({ pid: 10_000_001, parent: leader.pid, group: leader.pid, session: leader.pid, command: 'stuck too' });
     const target = targetOf(new ProcessTree(table, leader), leader.pid);
@@ -320,7 +320,7 @@ describe('the ladder', () => {
   });
 });
 
-/** A leader that never tells of its exit. */
+/** A leader that never reports its exit. */
 function targetOf(tree: ProcessTree, pid: number): TerminationTarget {
   return { pid, platform: linux, tree, closeStdin: () => {}, hasExited: () => false, onceExited: () => {} };
 }
