@@ -62,7 +62,7 @@ describe('zombies', () => {
     });
     table.remove(31);
     table.remove(32);
-    // The host's own, a leader that Node has not collected yet, one with a parent that can still collect it, one that lives.
+    // The host's own, a leader that Node has not collected yet, one that its parent can still collect, one that lives.
     table.add({ pid: 40, session: 1, ...dead });
     table.add({ pid: 41, ...dead });
     table.add({ pid: 42, ...dead, parent: 20 });

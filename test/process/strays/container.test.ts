@@ -7,7 +7,7 @@ const UNSHARE = 'unshare --pid --fork --mount-proc --kill-child';
 /** Why there are no namespaces here: not root, or forbidden in this container. */
 const { status, stderr } = spawnSync('sh', ['-c', `${UNSHARE} true`], { encoding: 'utf8' });
 
-/** A host that is gone, and one that lives and has a server of the same kind; prints what is listed, and what became of it. */
+/** A host that is gone, and one that lives and has such a server, too; prints what is listed, and what became of it. */
 const script = (tag: string) => `
   const { spawn, spawnSync } = await import('node:child_process');
   const { findStrays, endStrays } = await import(SRC + '/index.js');
