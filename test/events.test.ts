@@ -64,7 +64,7 @@ describe('SafeEmitter', () => {
   it('[EVENT-1] needs no listener of listener:error', () => {
     const events = new SafeEmitter<Events>();
     events.on('thing:happened', () => {
-      throw new Error('nobody hears this');
+      throw new Error('nothing hears this');
     });
     expect(events.emit('thing:happened', { what: 'x' })).toBe(true);
     expect(events.emit('thing:ended', { what: 'x' })).toBe(false);
@@ -83,7 +83,7 @@ describe('SafeEmitter', () => {
     expect(events.listenerCount('thing:happened')).toBe(0);
   });
 
-  it('[EVENT-2] off of a listener that was never added takes nobody off', () => {
+  it('[EVENT-2] off of a listener that was never added takes no listener off', () => {
     const { events } = emitter();
     const seen: string[] = [];
     events.on('thing:happened', ({ what }) => seen.push(what));

@@ -11,7 +11,7 @@ const test = (ids: readonly string[], state: Shown['state'], note?: string): Sho
 const found = (...tests: Shown[]) => [...notShown(tests)];
 
 describe('requirements that are not shown', () => {
-  it('are those whose tests were all skipped, with the reasons that the tests give', () => {
+  it('are those of which all tests were skipped, with the reasons that the tests give', () => {
     expect(found(test([first], 'skipped'))).toEqual([[first, []]]);
     expect(
       found(test([second, first], 'skipped', 'no tool'), test([first], 'skipped', 'no root'), test([first], 'pending')),

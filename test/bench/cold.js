@@ -1,4 +1,4 @@
-// The first getServer of a pool, against the least that anybody has to do: spawn, write initialize, wait for the answer.
+// The first getServer of a pool, against the least that has to be done: spawn, write initialize, wait for the answer.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { getDefaultEnvironment } from '@modelcontextprotocol/sdk/client/stdio.js';

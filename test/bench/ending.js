@@ -69,7 +69,7 @@ function killWithTreeKill(pid) {
 }
 
 /**
- * Node tells of every process that it starts; what else could start one, the newest pid of the machine shows. The machine
+ * Node reports every process that it starts; what else could start one, the newest pid of the machine shows. The machine
  * has other work, so a single round in which that pid stays is enough.
  */
 function startedRow({ ours, treeKill }) {

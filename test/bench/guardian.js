@@ -34,7 +34,7 @@ console.log('up');
 setTimeout(() => process.exit(), 30_000);`;
 
 await benchmark('guardian: the death of a host', async (report) => {
-  // An ending holds nobody open; its caller does.
+  // An ending does not hold the host open; its caller does.
   setInterval(() => {}, 1_000);
   const guard = new HostGuard(linux);
   guard.configure(

@@ -46,7 +46,7 @@ export async function takeTurns(sides, { rounds, warmUp = 1, seconds = 20 }) {
   return times;
 }
 
-/** So that nobody pays for the garbage of the one before; what a side drops while it is measured is its own affair. */
+/** So that no side pays for the garbage of the one before; what a side drops while it is measured is its own affair. */
 function collectGarbage() {
   globalThis.gc?.();
 }
@@ -93,7 +93,7 @@ export class BareTransport {
     this.#child.stdin.write(`${JSON.stringify(message)}\n`);
   }
 
-  /** Kills all of it, and waits until nobody holds its pipes. */
+  /** Kills all of it, and waits until nothing holds its pipes. */
   async close() {
     const closed = once(this.#child, 'close');
     process.kill(-this.#child.pid, 'SIGKILL');

@@ -6,8 +6,8 @@ import { openBoth } from './transports.js';
 const COUNT = 20_000;
 const WINDOW = 1_000;
 
-// The SDK adds a listener for each send that finds the pipe full. Without a limit Node has no warnings to make of it, whose
-// cost would count against the SDK.
+// The SDK adds a listener for each send that finds the pipe full. Without a limit Node makes no warnings
+// of it: their cost would count against the SDK.
 EventEmitter.defaultMaxListeners = 0;
 
 await benchmark('requests: pipelined', async (report) => {

@@ -62,14 +62,14 @@ async function measureTime(report) {
   await Promise.all(pools.map((pool) => pool.shutdown()));
 }
 
-/** A lease whose transport is started. */
+/** A lease with a transport that is started. */
 async function attach(pool) {
   const lease = await pool.getServer();
   await lease.transport.start();
   return lease;
 }
 
-/** Sessions whose `initialize` is answered. All have the same handler, so that what is counted is not the client's. */
+/** Sessions that are initialized. All have the same handler, so that what is counted is not the client's. */
 async function attachAll(pool, leases) {
   let answered = 0;
   const onmessage = () => {

@@ -17,7 +17,7 @@ const DEFINITIONS = resolvePoolOptions({
 const launcher = localLauncher(linux);
 
 await benchmark('sweep: markers', async (report) => {
-  // An ending holds nobody open; its caller does.
+  // An ending does not hold the host open; its caller does.
   setInterval(() => {}, 1_000);
   const crowd = await startCrowd();
   const mark = { host: newHostMark() };
@@ -62,7 +62,7 @@ await benchmark('sweep: markers', async (report) => {
   if (findMarked({ host: hostMark() }, linux).length > 0) throw new Error('something survives');
 });
 
-/** Processes of somebody else, so that the machine has 500. They end by themselves after a minute. */
+/** Processes of no server, so that the machine has 500. They end by themselves after a minute. */
 async function startCrowd() {
   const missing = Math.max(0, PROCESSES - processes());
   const crowd = Array.from({ length: missing }, () => spawn('sleep', ['60'], { stdio: 'ignore' }));

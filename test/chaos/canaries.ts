@@ -7,7 +7,7 @@ import { livingByTag, newTags, type Tags } from './tags.js';
 import type { User } from './users.js';
 
 /**
- * Processes of somebody else that are easily mistaken for a server: whatever ends, they live on. Each host has
+ * Processes of no server that are easily mistaken for a server: whatever ends, they live on. Each host has
  * one more in its own group, and `recycled.test.ts` one with the number of a dead server.
  */
 const CANARIES = ['same script', 'same script, own session', 'mark of another host'] as const;

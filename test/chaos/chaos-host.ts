@@ -75,7 +75,7 @@ export class ChaosHost {
     this.#write(JSON.stringify({ index: join(compiledSource(), 'index.js'), options, steps, exiting, churn }));
   }
 
-  /** Who it is; from before its first server. */
+  /** Its identity; from before its first server. */
   async started(): Promise<ProcessInfo> {
     await this.#says(/^started$/m);
     // Not by the pid that it says: in a namespace that is another.
@@ -94,11 +94,11 @@ export class ChaosHost {
   async ready(): Promise<void> {
     await this.started();
     await this.#says(/^ready$/m);
-    // Remembered now: nothing shows whose it was when the host is dead.
+    // Remembered now: nothing shows what it belonged to when the host is dead.
     this.#guardians();
   }
 
-  /** Tells it to do something that it is done with at some time, while it lives on. */
+  /** Has it do something that it is done with at some time, while it lives on. */
   begins(action: 'release' | 'shutdown' | 'emergency'): void {
     this.#write(action);
   }
@@ -112,13 +112,13 @@ export class ChaosHost {
     await this.done();
   }
 
-  /** Tells it to end in a way of its own. */
+  /** Has it end in a way of its own. */
   async ends(how: 'exit' | 'have nothing to do' | 'throw' | 'reject'): Promise<void> {
     this.#write(how);
     await this.ended();
   }
 
-  /** Sends it, and nobody else, a signal. */
+  /** Sends it, and no other process, a signal. */
   signal(signal: NodeJS.Signals): void {
     const self = this.#self;
     if (self === undefined) throw new Error('it did not start yet');
@@ -131,7 +131,7 @@ export class ChaosHost {
     await until(`the host ends; it said ${this.#stdout} ${this.#stderr}`, () => !lives(), { timeout: START });
   }
 
-  /** How many times it told of orphans that it ended. */
+  /** How many times it reported orphans that it ended. */
   get reaped(): number {
     return this.#stdout.match(/^reaped$/gm)?.length ?? 0;
   }
@@ -150,7 +150,7 @@ export class ChaosHost {
     });
   }
 
-  /** Whether somebody else in the host's group was hit: the shell that started it, or the canary. */
+  /** Whether another process in the host's group was hit: the shell that started it, or the canary. */
   get groupSignalled(): boolean {
     return this.#shell.signalCode !== null || !this.#canaryLives();
   }

@@ -10,7 +10,7 @@ interface End {
   readonly handleSignals?: true;
   /** The host says itself that all is over: nothing may live from then on, not even for a moment. */
   readonly atOnce?: true;
-  /** Nobody is left to clean up until the next host of this user makes its pool; `perhaps` when there may have been time. */
+  /** Nothing is left to clean up until the next host of this user makes its pool; `perhaps` when there may have been time. */
   readonly nextStart?: 'needed' | 'perhaps';
 }
 

@@ -3,7 +3,7 @@ import { ROOT } from '../helpers/compiled.js';
 import { fixturePath } from '../helpers/fixture.js';
 import { MARKER } from '../helpers/processes.js';
 
-/** A server whose processes try to get away. */
+/** A server with processes that try to get away. */
 interface Escape {
   readonly command: string;
   /** `$0` of a script is the tag, `$@` a well-behaved MCP server with the tag among its arguments. */

@@ -48,9 +48,9 @@ const actions = {
     reader.close();
   },
   throw: () => {
-    throw new Error('nobody catches this');
+    throw new Error('nothing catches this');
   },
-  reject: () => Promise.reject(new Error('nobody catches this')),
+  reject: () => Promise.reject(new Error('nothing catches this')),
 };
 
 say('started');

@@ -7,10 +7,10 @@ import { ChaosHost, type HostPlace, type Plan, START } from './chaos-host.js';
 import { ENDS } from './ends.js';
 import { ESCAPE_NAMES, type EscapeName, escapeOf, escapingServers } from './escapes.js';
 import { random, SEED } from './random.js';
-import { countLiving, livingByTag, newTags, seenByTag, type Tags, untilNobodyLives } from './tags.js';
+import { countLiving, livingByTag, newTags, seenByTag, type Tags, untilNothingLives } from './tags.js';
 import { assertReadable, newHome, USERS, type User } from './users.js';
 
-/** Until nobody lives, ms; how long it takes is measured by `npm run test:chaos`. */
+/** Until nothing lives, ms; how long it takes is measured by `npm run test:chaos`. */
 const DEADLINE = 15_000;
 /** A cell starts a dozen servers for each user, on a machine that does other things, too. */
 const TIMEOUT = 90_000;
@@ -26,7 +26,7 @@ interface Outcome {
   readonly deadCanaries: string[];
   /** Those that outlive their host. */
   readonly guardians: number[];
-  /** Somebody else in the group of the host was hit. */
+  /** Another process in the group of the host was hit. */
   readonly groupSignalled: boolean;
 }
 
@@ -55,23 +55,23 @@ async function column(end: (typeof ENDS)[string], user: User): Promise<Outcome> 
   const place = { user, env: newHome(user) };
   const host = new ChaosHost(planFor(tags, end.handleSignals), place);
   await host.ready();
-  await until('everybody who can get away has done so', escaped(tags), { timeout: START });
+  await until('all that can get away have done so', escaped(tags), { timeout: START });
   await end.act(host);
   if (end.nextStart) await startNext(place, tags, end.nextStart === 'needed');
-  if (!end.atOnce) await untilNobodyLives(tags, DEADLINE);
+  if (!end.atOnce) await untilNothingLives(tags, DEADLINE);
   const survivors = await seenByTag(tags);
   // What the end of the host does to others counts as well.
   if (end.atOnce) await host.ends('exit');
   return outcomeOf(host, survivors, canaries);
 }
 
-/** Another host of the same user, whose pool has nothing to do but what the last one has left. */
+/** Another host of the same user. Its pool has nothing to do but what the last one has left. */
 async function startNext(place: HostPlace, tags: EscapeTags, needed: boolean): Promise<void> {
   if (needed) expect(countLiving(tags), 'left for the next start').toBeGreaterThan(0);
   const next = new ChaosHost({ options: { servers: {} }, steps: [] }, place);
   await next.ready();
-  await untilNobodyLives(tags, DEADLINE);
-  if (needed) await until('it tells of the orphans', () => next.reaped > 0);
+  await untilNothingLives(tags, DEADLINE);
+  if (needed) await until('it reports the orphans', () => next.reaped > 0);
   await next.ends('exit');
 }
 
@@ -118,7 +118,7 @@ async function duringSpawn(user: User, chance: () => number): Promise<Outcome> {
     await sleep(chance() * SPAWNING);
     host.signal('SIGKILL');
     await host.ended();
-    await untilNobodyLives(tags, DEADLINE);
+    await untilNothingLives(tags, DEADLINE);
     outcome = await outcomeOf(host, await seenByTag(tags), canaries);
   }
   return outcome;

@@ -6,7 +6,7 @@ import { allPids, MARKER } from '../helpers/processes.js';
 import { deadCanaries, startCanaries } from './canaries.js';
 import { ChaosHost } from './chaos-host.js';
 import { random, SEED } from './random.js';
-import { countLiving, newTags, seenByTag, type Tags, untilNobodyLives } from './tags.js';
+import { countLiving, newTags, seenByTag, type Tags, untilNothingLives } from './tags.js';
 import { newHome, USERS } from './users.js';
 
 // With `npm test` a few runs, to see that it works; `npm run test:chaos` is the proof. Bounded: no tree of an escape has
@@ -20,7 +20,7 @@ const LATEST_KILL = 400;
 const DEADLINE = 15_000;
 /** After so many runs it says how far it is, and takes new canaries, which live for two minutes only. */
 const REPORT = 10;
-/** How long nobody may be seen until it is believed, ms; and how often is looked. */
+/** How long no process may be seen until that is believed, ms; and how often is looked. */
 const QUIET = 200;
 const LOOK = 2;
 
@@ -35,7 +35,7 @@ function hostileServers(tags: Tags, chance: () => number): Record<string, Server
   return Object.fromEntries(servers);
 }
 
-/** Kills the host; ms until nobody lived, or until the deadline. `strangers` are older than the host. */
+/** Kills the host; ms until nothing lived, or until the deadline. `strangers` are older than the host. */
 async function killAndMeasure(host: ChaosHost, tags: Tags, strangers: ReadonlySet<number>): Promise<number> {
   const killed = performance.now();
   host.signal('SIGKILL');
@@ -59,7 +59,7 @@ describe.each(USERS)('as $name', (user) => {
     async () => {
       const chance = random(SEED);
       const tags = newTags(Object.keys(ESCAPES));
-      const nobody = Object.fromEntries(Object.keys(tags).map((name) => [name, []]));
+      const none = Object.fromEntries(Object.keys(tags).map((name) => [name, []]));
       let canaries: Tags = {};
       const place = { user, env: newHome(user) };
       const durations: number[] = [];
@@ -72,8 +72,8 @@ describe.each(USERS)('as $name', (user) => {
         await host.started();
         await sleep(chance() * LATEST_KILL);
         durations.push(await killAndMeasure(host, tags, strangers));
-        await untilNobodyLives(tags, DEADLINE);
-        expect(await seenByTag(tags), `run ${run}`).toEqual(nobody);
+        await untilNothingLives(tags, DEADLINE);
+        expect(await seenByTag(tags), `run ${run}`).toEqual(none);
         expect(deadCanaries(canaries), `run ${run}`).toEqual([]);
         expect(host.groupSignalled).toBe(false);
         await host.ended();

@@ -5,7 +5,7 @@ import { fixturePath } from '../helpers/fixture.js';
 import { killProcess, livingProcesses, MARKER, type ProcessInfo } from '../helpers/processes.js';
 import { until } from '../helpers/until.js';
 import { ChaosHost } from './chaos-host.js';
-import { livingByTag, newTags, seenByTag, untilNobodyLives } from './tags.js';
+import { livingByTag, newTags, seenByTag, untilNothingLives } from './tags.js';
 import { IS_ROOT, newHome, USERS } from './users.js';
 
 // Which number the next process gets can be said in a pid namespace of one's own. So a server ends, a stranger gets its
@@ -60,7 +60,7 @@ describe.runIf(POSSIBLE)(
   () => {
     it.each(Object.keys(ENDS))('[ORPHAN-2] [STRANGER-1] %s', async (end) => {
       const [user] = USERS;
-      if (user === undefined) throw new Error('nobody runs this');
+      if (user === undefined) throw new Error('no user runs this');
       const tags = newTags(['server', 'stranger']);
       const script = '(trap "" TERM; exec setsid sleep 60 "$0" </dev/null >/dev/null 2>&1) & exec "$@"';
       const server = {
@@ -86,7 +86,7 @@ describe.runIf(POSSIBLE)(
       expect(is('sleep'), 'the helper that the end is about').toBeDefined();
       await ENDS[end]?.(host);
 
-      await untilNobodyLives({ server: tags.server }, DEADLINE);
+      await untilNothingLives({ server: tags.server }, DEADLINE);
       const { server: left, stranger: seen } = await seenByTag(tags);
       expect({ left, seen }).toEqual({ left: [], seen: [`${stranger.pid} sleep`] });
       expect(host.groupSignalled).toBe(false);

@@ -50,7 +50,7 @@ export function countLiving(tags: Tags, strangers?: ReadonlySet<number>): number
 const LOOKS = 20;
 const PAUSE = 10;
 
-/** Who is seen in any of several looks in a row, as `pid command`. */
+/** What is seen in any of several looks in a row, as `pid command`. */
 export async function seenByTag<K extends string>(tags: Readonly<Record<K, string>>): Promise<Record<K, string[]>> {
   const seen = Object.fromEntries(Object.keys(tags).map((name) => [name, new Set<string>()]));
   for (let look = 0; look < LOOKS; look++) {
@@ -62,15 +62,15 @@ export async function seenByTag<K extends string>(tags: Readonly<Record<K, strin
   return Object.fromEntries(Object.entries(seen).map(([name, rows]) => [name, [...rows]])) as Record<K, string[]>;
 }
 
-/** Waits until nobody is seen in several looks in a row, or the time is up. */
-export async function untilNobodyLives(tags: Tags, timeout: number): Promise<void> {
+/** Waits until no process is seen in several looks in a row, or the time is up. */
+export async function untilNothingLives(tags: Tags, timeout: number): Promise<void> {
   let quiet = 0;
   const look = () => {
     quiet = countLiving(tags) === 0 ? quiet + 1 : 0;
     return quiet === LOOKS;
   };
-  // Whoever lives then is found, and named, by the look that follows.
-  await until('nobody lives', look, { timeout, interval: PAUSE }).catch(() => {});
+  // What lives then is found, and named, by the look that follows.
+  await until('nothing lives', look, { timeout, interval: PAUSE }).catch(() => {});
 }
 
 /** Empty for a zombie, and for a process that is gone. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { compiledSource, ROOT } from '../helpers/compiled.js';
 
-/** As whom a host, its servers and the canaries run. */
+/** The user that runs a host, its servers and the canaries. */
 export interface User {
   readonly name: string;
   /** For `spawn`; empty when the tests run as this user anyway. */
@@ -15,13 +15,13 @@ export interface User {
 const NOBODY = 65_534;
 export const IS_ROOT = process.geteuid?.() === 0;
 
-/** Root and nobody, or whoever runs the tests. */
+/** Root and the user "nobody", or the user that runs the tests. */
 export const USERS: readonly User[] = IS_ROOT
   ? [
       { name: 'root', ids: {} },
       { name: 'nobody', ids: { uid: NOBODY, gid: NOBODY } },
     ]
-  : [{ name: 'nobody special (not as root: the tests do not run as root)', ids: {} }];
+  : [{ name: 'an ordinary user (not as root: the tests do not run as root)', ids: {} }];
 
 /** Fails with a reason when the package lies where only root may read it, such as `/root`. */
 export function assertReadable(): void {

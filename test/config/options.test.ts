@@ -102,7 +102,7 @@ describe('wrong options', () => {
     ['null', null],
     ['an array', []],
     ['a string', 'node server.js'],
-    ['a Map, whose entries would be overlooked', new Map([['command', 'node']])],
+    ['a Map: its entries would be overlooked', new Map([['command', 'node']])],
   ])('[OPT-3] are refused where an object is due: %s', (_what, value) => {
     expect(refusal(() => resolve(value)).code).toBe('INVALID_OPTIONS');
     expect(refusal(() => resolve({ servers: { files: value } })).code).toBe('INVALID_OPTIONS');

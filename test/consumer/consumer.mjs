@@ -65,4 +65,4 @@ const failed = await new StdioClientTransport({ command: 'no-such-command' }).st
 assert.ok(failed instanceof PoolError, 'both entry points have the same classes');
 const { processes, servers } = MCPServerPool.global().status();
 assert.deepEqual({ processes, servers }, { processes: 0, servers: {} });
-// The global pool is not shut down: it keeps nobody.
+// The global pool is not shut down: it does not hold the process open.

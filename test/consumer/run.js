@@ -87,7 +87,7 @@ async function main() {
     writeFileSync(join(host, 'package.json'), JSON.stringify({ name: 'host', private: true, type: 'module' }));
     const flags = ['--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
     await run('npm', ['install', ...flags, ...peers], { cwd: host, limit: 240_000 });
-    // Fails when a dependency is missing, or is not of the range that somebody asked for.
+    // Fails when a dependency is missing, or is not of the range that was asked for.
     await run('npm', ['ls', '--all', '--loglevel=error'], { cwd: host, limit: 60_000 });
   });
 

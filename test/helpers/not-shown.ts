@@ -25,7 +25,7 @@ export function notShown(tests: Iterable<Shown>): Map<string, string[]> {
 }
 
 /**
- * Prints, at the end of a run, the requirements whose tests were all skipped: this machine lacks what they need (root, a
+ * Prints, at the end of a run, the requirements of which all tests were skipped: this machine lacks what they need (root, a
  * cgroup, a tool). A test that fails is reported by itself. Silent when the command line chose tests by name.
  */
 export class NotShown implements Reporter {

@@ -21,7 +21,7 @@ export interface PropertyRuns {
 const HANGS_AFTER = 900_000;
 
 /**
- * For a property whose cases are slow. `INTERLEAVINGS` asks for another number of cases, and all of these must complete;
+ * For a property with slow cases. `INTERLEAVINGS` asks for another number of cases, and all of these must complete;
  * otherwise `usual` cases run (a quarter in `npm run test:fast`), as far as they get within a minute, and at least a tenth.
  */
 export function propertyRuns(usual: number, asked = INTERLEAVINGS, isFast = FAST !== undefined): PropertyRuns {

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 
-/** The number after which the kernel looks for the next one, in the pid namespace of whoever writes it. */
+/** The number after which the kernel looks for the next one, in the pid namespace of the process that writes it. */
 export const SET_LAST = '/proc/sys/kernel/ns_last_pid';
 
 const NAMESPACE = 'unshare --pid --fork --kill-child --mount-proc';

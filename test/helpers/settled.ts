@@ -45,7 +45,7 @@ export const EVERY_EVENT = [
 true satisfies keyof PoolEvents extends (typeof EVERY_EVENT)[number] ? true : false;
 
 /**
- * Throws when the counts of a pool do not agree with each other: in the middle of a transition they do not. For pools whose
+ * Throws when the counts of a pool do not agree with each other: in the middle of a transition they do not. For pools with
  * servers are not changed from shared to exclusive.
  */
 export function assertSettled(pool: MCPServerPool): PoolStatus {

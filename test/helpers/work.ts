@@ -14,7 +14,7 @@ export interface Work {
   readonly busiest: readonly string[];
 }
 
-/** Built-in functions whose cost grows with the collection that they are called on. */
+/** Built-in functions with a cost that grows with the collection that they are called on. */
 const LINEAR = {
   array: [
     ...['concat', 'every', 'filter', 'find', 'findIndex', 'flat', 'flatMap', 'forEach', 'includes', 'indexOf'],

@@ -17,7 +17,7 @@ import { ledgerRecord } from '../helpers/ledgers.js';
 import { killProcess, MARKER } from '../helpers/processes.js';
 import { until } from '../helpers/until.js';
 
-// A ledger tells a host which processes of dead hosts it shall kill. Another process of the same user can write one, and
+// A ledger says to a host which processes of dead hosts it shall kill. Another process of the same user can write one, and
 // another user can take the place in which it is kept.
 
 const IS_ROOT = process.getuid?.() === 0;
@@ -71,7 +71,7 @@ describe('a forged ledger of the same user, in another folder', () => {
     expect(tagged(tag).map(({ command }) => command)).toEqual(['sleep']);
   });
 
-  it('[LEDGER-5] whose host has the number of a living one, does not concern a process that names that', () => {
+  it('[LEDGER-5] of a host that has the number of a living one, does not concern a process that names that', () => {
     const living = { host: newHostMark(), instance: 1 };
     const id = living.host.id.slice(0, 8) + newHostMark().id.slice(8);
     const twin = { secret: 'f'.repeat(32), id, number: living.host.number };

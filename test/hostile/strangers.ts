@@ -14,7 +14,7 @@ export const [MALLORY, OTHER] = [2_001, 2_002];
 /** Why processes of other users cannot be started; undefined when they can. */
 export const OBSTACLE = process.geteuid?.() === 0 ? undefined : 'not root: no processes of other users can be started';
 export const NO_NAMESPACES = OBSTACLE ?? obstacleToNamespaces();
-/** The user that has logged in can be set once, where the kernel has auditing and nobody has. */
+/** The user that has logged in can be set once, where the kernel has auditing and no user has logged in. */
 export const NO_LOGIN =
   OBSTACLE ??
   (spawnSync('sh', ['-c', `echo ${MALLORY} >/proc/self/loginuid`], { stdio: 'ignore' }).status === 0
@@ -52,7 +52,7 @@ export interface ForgerOptions {
   readonly command?: string;
 }
 
-/** Starts a shell of another user, in a session of its own, that forges a limit when it is told which. */
+/** Starts a shell of another user, in a session of its own, that forges a limit when it gets the value. */
 export function forger({ user = MALLORY, script = `exec ${SLEEP}`, within = [], env, command }: ForgerOptions): Forger {
   const tag = newTag();
   const all = [...within, 'sh', '-c', `read -r limit; set -- "$limit"; ${SET_LIMIT}; ${script}`, tag];
@@ -81,7 +81,7 @@ function stranger([file = '', ...args]: readonly string[], options: SpawnOptions
   return child;
 }
 
-/** A copy of a program that root owns and that runs as root, whoever starts it. */
+/** A copy of a program that root owns and that runs as root, whichever user starts it. */
 export function setuidCopy(program: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'mcp-hostile-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
@@ -93,7 +93,7 @@ export function setuidCopy(program: string): string {
 }
 
 /**
- * A session whose leader is gone: a daemon of root's in a group of its own, and a shell of another user that forges a
+ * A session that has lost its leader: a daemon of root's in a group of its own, and a shell of another user that forges a
  * limit.
  */
 export function oldSession(): Forger & { readonly daemon: () => boolean } {

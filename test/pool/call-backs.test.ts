@@ -34,7 +34,7 @@ class OtherTools extends FakeLauncher {
   }
 }
 
-/** A pool in whose life everything happens that has an event, with what its callers hold. */
+/** A pool in which everything happens that has an event, with what its callers hold. */
 class World {
   readonly clock = new ManualClock();
   readonly launcher = new OtherTools();

@@ -117,7 +117,7 @@ describe.each(Object.entries(QUEUES))('with callers that wait %s', (_where, queu
     assertAlike(...results);
   });
 
-  it('[COST-1] a call whose time is over costs the same', async () => {
+  it('[COST-1] a call that has run out of time costs the same', async () => {
     const results = await compare(({ pool, clock, lease }) => {
       wait(pool, lease.name, { timeout: 1_000 });
       wait(pool, lease.name);
@@ -131,7 +131,7 @@ describe.each(Object.entries(QUEUES))('with callers that wait %s', (_where, queu
       pool.addServer('free', SHARED);
       return () => {
         wait(pool, 'free', { timeout: 1 });
-        pool.releaseOwner('of nobody');
+        pool.releaseOwner('of none');
       };
     });
     assertAlike(...results);
@@ -165,7 +165,7 @@ describe('callers of one server', () => {
       works.push(workOf(() => held.release()).runs);
       lease = await call;
     }
-    // The last one leaves nobody behind.
+    // The last one leaves no caller behind.
     expect(Math.max(...works)).toBeLessThanOrEqual(Math.min(...works.slice(0, -1)));
   });
 

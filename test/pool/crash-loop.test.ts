@@ -57,7 +57,7 @@ describe('a server that fails again and again', () => {
     expect((await pool.getServer('a', { tenant: 'bob' })).tenant).toBe('bob');
   });
 
-  it('[FAIL-6] rejects those who wait when the breaker opens, also where maxInstances is reached', async () => {
+  it('[FAIL-6] rejects those that wait when the breaker opens, also where maxInstances is reached', async () => {
     const { pool, launcher } = setUp(
       { servers: { a: { command: 'fake', maxInstances: 1, restart: { maxRestarts: 0 } } } },
       { initialize: false },
@@ -83,7 +83,7 @@ describe('a server that fails again and again', () => {
     expect(await pool.getServer('a')).toMatchObject({ name: 'a' });
   });
 
-  it('[FAIL-6] counts no end of an exclusive server that was of use to somebody', async () => {
+  it('[FAIL-6] counts no end of an exclusive server that was of use to a caller', async () => {
     const { pool, launcher } = setUp({ servers: { a: { command: 'fake', restart: { maxRestarts: 0 } } } });
     for (let lease = 0; lease < 3; lease++) {
       const [one] = await leases(pool, 1);
@@ -170,7 +170,7 @@ describe('definitions, breakers and limits', () => {
     expect((await pool.getServer('a')).pid).not.toBe(old);
   });
 
-  it('[FAIL-6] an open breaker evicts nobody, and refuses at once in a full pool', async () => {
+  it('[FAIL-6] an open breaker evicts no instance, and refuses at once in a full pool', async () => {
     const { pool, launcher } = setUp({
       servers: { a: { ...shared, restart: { maxRestarts: 0 } }, b: { command: 'fake' } },
       limits: { maxProcesses: 1 },
@@ -183,7 +183,7 @@ describe('definitions, breakers and limits', () => {
     expect(pool.status().servers.b?.idle).toBe(1);
   });
 
-  it('[FAIL-6] a probe whose definition gets another policy has all its seats when it is ready', async () => {
+  it('[FAIL-6] a probe that gets another policy in its definition has all its seats when it is ready', async () => {
     const one = { ...shared, maxInstances: 1, restart: { maxRestarts: 0, cooldown: 1_000 } };
     const { pool, launcher, clock } = setUp({ servers: { a: one } }, { initialize: false });
     await failStart(pool, launcher);

@@ -96,7 +96,7 @@ describe('a server that ends unasked', () => {
     expect(pool.status()).toMatchObject({ idle: 1, leases: 0 });
   });
 
-  it('[FAIL-4] is not started again for nobody', async () => {
+  it('[FAIL-4] is not started again when no caller needs it', async () => {
     const { pool, launcher } = setUp({ servers: { a: shared } });
     (await pool.getServer('a')).release();
     launcher.last.exit({ exitCode: 1 });

@@ -94,7 +94,7 @@ describe('definitions', () => {
     expect(warnings()).toBe(2);
   });
 
-  it('[DEF-1] a change that makes room serves who waits', async () => {
+  it('[DEF-1] a change that makes room serves the caller that waits', async () => {
     const { pool } = setUp({ servers: { a: { ...server, maxInstances: 1 } } });
     await pool.getServer('a');
     const waiting = pool.getServer('a');

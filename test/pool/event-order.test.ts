@@ -29,7 +29,7 @@ function record(pool: MCPServerPool) {
   return { take: () => events.splice(0) };
 }
 
-/** Pools whose events are recorded. */
+/** Pools with a record of their events. */
 function recorded(...options: Parameters<typeof setUp>) {
   const all = setUp(...options);
   return { ...all, ...record(all.pool) };

@@ -103,7 +103,7 @@ describe.each(REUSE)(
       expect(reasons()).toEqual(['unfinished']);
     });
 
-    it('[GIVEUP-1] [GIVEUP-4] serves whom it would serve otherwise once it has answered: before, during or after the test', async () => {
+    it('[GIVEUP-1] [GIVEUP-4] serves the callers that it would serve otherwise once it has answered: before, during or after the test', async () => {
       for (const when of ['before', 'during', 'after']) {
         const { pool, serverOf, reasons } = exclusive(
           { reuse, maxInstances: 1 },
@@ -351,7 +351,7 @@ describe('an exclusive server with a request that was given up without an answer
     expect(reasons()).toEqual(['unfinished']);
   });
 
-  it('[GIVEUP-1] with reuse never, or dedicated, serves nobody else in any case', async () => {
+  it('[GIVEUP-1] with reuse never, or dedicated, serves no other in any case', async () => {
     for (const definition of [{ reuse: 'never' }, { sharing: 'dedicated' }] as const) {
       const { pool, launcher, reasons } = exclusive(definition, 'nothing');
       const { lease, client } = await connect(pool, 'a');

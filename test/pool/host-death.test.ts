@@ -45,7 +45,7 @@ interface Doomed extends HostOptions {
   readonly escapes?: readonly string[];
 }
 
-/** A host whose servers lose their processes, and what it tells of its containment. */
+/** A host with servers that lose their processes, and the events about its containment. */
 async function host({
   pool = {},
   escapes = ['plain', 'setsid', 'double fork', 'double fork + env -i'],
@@ -285,11 +285,11 @@ describe('the status of a pool', () => {
     expect(containmentStatus({ ...request, platform: poor })).toMatchObject({ level: 'tree', cgroup: undefined });
     const parts = containmentStatus({ ...request, platform: poor }).problems.map(({ part }) => part);
     expect(parts).toEqual(expect.arrayContaining(['cgroup', 'environment-marker']));
-    const refused = { ...linux, cgroups: () => ({ problem: 'nobody delegates here' }) };
+    const refused = { ...linux, cgroups: () => ({ problem: 'nothing is delegated here' }) };
     const { level, problems } = containmentStatus({ ...request, platform: refused });
     expect([level, problems.map(({ reason }) => reason)]).toEqual([
       'markers',
-      expect.arrayContaining(['nobody delegates here']),
+      expect.arrayContaining(['nothing is delegated here']),
     ]);
   });
 });
@@ -307,7 +307,7 @@ describe('a guardian that is stopped', () => {
 
 describe('one host', () => {
   it('[GUARD-3] [SECRET-1] has a guardian in a session of its own, that knows nothing of the host but how to end it', async () => {
-    process.env.MCP_POOL_TEST_SECRET = 'do-not-tell';
+    process.env.MCP_POOL_TEST_SECRET = 'do-not-show';
     onTestFinished(() => {
       delete process.env.MCP_POOL_TEST_SECRET;
     });
@@ -318,7 +318,7 @@ describe('one host', () => {
     expect([guardian.session, guardian.group]).toEqual([guardian.pid, guardian.pid]);
     const ledger = pool.status().containment?.ledger as string;
     const files = [`/proc/${guardian.pid}/environ`, `/proc/${guardian.pid}/cmdline`, ledger];
-    for (const file of files) expect(readFileSync(file, 'latin1')).not.toMatch(/do-not-tell|nor-this|nor-that/);
+    for (const file of files) expect(readFileSync(file, 'latin1')).not.toMatch(/do-not-show|nor-this|nor-that/);
   });
 
   it('[GUARD-3] has one guardian and one ledger for ten pools, until the last server ends', async () => {
@@ -356,7 +356,7 @@ describe('one host', () => {
     await until('it is gone with the server that crashed', () => guardians().length === 0);
   });
 
-  it('[GUARD-6] is told that the reaper is missing, and what to do', () => {
+  it('[GUARD-6] gets an error that says that the reaper is missing, and what to do', () => {
     const make = (guardian: object) => {
       try {
         return new MCPServerPool({ guardian });
@@ -375,7 +375,7 @@ describe('one host', () => {
     });
   });
 
-  it('[GUARD-6] finds the reaper, and who runs it, wherever it can be found', () => {
+  it('[GUARD-6] finds the reaper, and what runs it, wherever it can be found', () => {
     const file = new URL(import.meta.url).pathname;
     const here = { execPath: process.execPath, versions: {}, isSelfContained: false, reaperUrl: import.meta.url };
     const from = (url: string | undefined) => findReaper({}, { ...here, reaperUrl: url });
@@ -403,7 +403,7 @@ describe('one host', () => {
     expect(findReaper({}, { ...asar, versions: { electron: '39' } })).toMatchObject({ file: `${packed}/reaper.js` });
   });
 
-  it('[GUARD-6] knows an Electron that was told not to be a Node', () => {
+  it('[GUARD-6] knows an Electron that was built not to be a Node', () => {
     const place = folder();
     const binary = (name: string, before: number, fuse: string) => {
       const path = join(place, name);

@@ -106,7 +106,7 @@ describe('idle instances', () => {
     expect(launcher.living).toHaveLength(1);
   });
 
-  it('[LIFE-3] warm starts them ahead, says how many are ready, and tells why none is', async () => {
+  it('[LIFE-3] warm starts them ahead, says how many are ready, and why none is', async () => {
     const { pool, launcher } = setUp({ servers: { a: server, b: server }, limits: { maxProcesses: 3 } });
     expect(await pool.warm('a', { count: 2 })).toBe(2);
     expect(await pool.warm('b', { count: 2 })).toBe(1);

@@ -69,7 +69,7 @@ type Step =
   | { readonly do: 'throw' | 'shutdown' }
   | { readonly do: 'advance'; readonly ms: number };
 
-/** Events in whose listeners the world acts on the pool. */
+/** Events with listeners in which the world acts on the pool. */
 const ARMED = [
   'server:starting',
   'server:ready',
@@ -185,7 +185,7 @@ const SHARED: Partial<ServerDefinition> = { sharing: 'shared', maxSessions: 2, r
 
 const START_FAILURES = ['SERVER_EXITED', 'SPAWN_FAILED', 'START_TIMEOUT', 'BREAKER_OPEN'];
 
-/** A pool whose servers do nothing by themselves, and everything that its callers went through. */
+/** A pool with servers that do nothing by themselves, and everything that its callers went through. */
 class World {
   readonly clock = new ManualClock();
   readonly launcher = new FakeLauncher({ spawn: false, initialize: false, end: false });
@@ -254,7 +254,7 @@ class World {
     expect(status.idle).toBeLessThanOrEqual(status.processes);
   }
 
-  /** [QUEUE-3] No caller waits while an instance is free for it, whoever came before it. */
+  /** [QUEUE-3] No caller waits while an instance is free for it, whatever came before it. */
   #checkServed(): void {
     const { servers, state } = this.pool.status();
     // What is being replaced serves no new caller.
@@ -292,7 +292,7 @@ class World {
     }
   }
 
-  /** Servers start, answer and end by themselves; callers give back what they get. Nobody may be left. */
+  /** Servers start, answer and end by themselves; callers give back what they get. Nothing may be left. */
   async settle(): Promise<void> {
     this.launcher.auto = { spawn: true, initialize: true, answer: true, end: true };
     for (let round = 0; round < 200 && this.pending.length + this.held.length > 0; round++) {
@@ -422,7 +422,7 @@ class World {
 
   #served(call: Call, lease: PooledServer): void {
     call.lease = lease;
-    // [QUEUE-1] Nobody of the same kind who came before is still waiting.
+    // [QUEUE-1] No caller of the same kind that came before is still waiting.
     const before = this.pending.filter(
       ({ kind, number, joins }) => !joins && kind === call.kind && number < call.number,
     );
@@ -432,7 +432,7 @@ class World {
     const user = userOf(lease);
     expect(this.users.get(lease.instanceId) ?? user).toBe(user);
     this.users.set(lease.instanceId, user);
-    // Who asks after a definition was changed is never served by a process of the old one.
+    // A caller that asks after a definition was changed is never served by a process of the old one.
     const server = this.launcher.servers.find(({ pid }) => pid === lease.pid);
     if (!call.joins) expect(version(server?.definition.args)).toBeGreaterThanOrEqual(call.version);
   }
@@ -475,7 +475,7 @@ const RUNS = propertyRuns(1_500);
 vi.setConfig({ testTimeout: RUNS.testTimeout });
 
 describe('a pool under any interleaving', () => {
-  it('[BUDGET-1] [QUEUE-1] [QUEUE-2] [TURN-1] [START-4] keeps its caps, serves in order of arrival, and loses nobody', async () => {
+  it('[BUDGET-1] [QUEUE-1] [QUEUE-2] [TURN-1] [START-4] keeps its caps, serves in order of arrival, and loses no caller', async () => {
     await assertWithin(
       fc.asyncProperty(concurrentStarts, fc.array(step, { minLength: 5, maxLength: 60 }), async (turns, steps) => {
         const world = new World(turns);

@@ -8,7 +8,7 @@ import { flush, outcome, rejection } from '../helpers/until.js';
 const server = { command: 'fake' };
 
 describe('a crash', () => {
-  it('[DEATH-1] whose first sign is a closed pipe is reported as a crash, with its code', async () => {
+  it('[DEATH-1] with a closed pipe as its first sign is reported as a crash, with its code', async () => {
     const { pool, launcher, emitted } = setUp({ servers: { a: server } });
     const client = await RawClient.connect((await pool.getServer('a')).transport);
     launcher.last.stdin.destroy(new Error('EPIPE'));
@@ -81,7 +81,7 @@ describe('a crash', () => {
 });
 
 describe('leases', () => {
-  it('[LEASE-1] a silent one is taken back when somebody waits, and not before', async () => {
+  it('[LEASE-1] a silent one is taken back when a caller waits, and not before', async () => {
     const { clock, pool, emitted } = setUp({ servers: { a: { ...server, maxInstances: 1, leaseIdleTimeout: 1_000 } } });
     const lease = await pool.getServer('a');
     const client = await RawClient.connect(lease.transport);
@@ -98,7 +98,7 @@ describe('leases', () => {
     expect(emitted.filter(({ event }) => event === 'lease:reclaimed')).toHaveLength(1);
   });
 
-  it('[LEASE-1] one whose server works on an answer is not silent', async () => {
+  it('[LEASE-1] one with a server that works on an answer is not silent', async () => {
     const { clock, pool, launcher } = setUp({
       servers: { a: { ...server, maxInstances: 1, leaseIdleTimeout: 1_000 } },
     });

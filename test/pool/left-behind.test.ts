@@ -25,7 +25,7 @@ const server = { command: 'fake', idleTimeout: LONG, leaseIdleTimeout: LONG } as
 let sequence = 0;
 const tenants = (count: number) => Array.from({ length: count }, () => `tenant ${++sequence}`);
 
-/** Everything that tenants and owners do, none of whom comes back. */
+/** Everything that tenants and owners do, none of which comes back. */
 const LIVES: Record<string, (pool: MCPServerPool, tenant: string) => Promise<void>> = {
   'lease and release': async (pool, tenant) => {
     for (const name of ['x', 's']) (await pool.getServer(name, { tenant, owner: tenant })).release();

@@ -9,7 +9,7 @@ import { flush, until } from '../helpers/until.js';
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-/** A pool whose last server was used once; after that only the pool could keep it in memory. */
+/** A pool after its last server was used once; after that only the pool could keep it in memory. */
 async function use(server: NonNullable<PoolOptions['servers']>[string]) {
   const { pool, launcher, clock } = setUp({ servers: { a: server } });
   const lease = await pool.getServer('a', { tenant: 'one' });

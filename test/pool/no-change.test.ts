@@ -93,7 +93,7 @@ describe('a call that changes nothing changes nothing', () => {
 });
 
 describe('minIdle after a crash', () => {
-  it('[SAME-2] a shared server whose leases move is not started twice', async () => {
+  it('[SAME-2] a shared server with leases that move is not started twice', async () => {
     const { clock, pool, launcher } = setUp({ servers: { a: { ...shared, minIdle: 1 } } });
     await flush();
     const [one] = await leases(pool, 1);

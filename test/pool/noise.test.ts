@@ -62,8 +62,8 @@ describe.each(MODES)('what a server writes to stdout and is dropped: %s', (shari
     const shown = ['\\u001b[31m[hidden]\\u001b[0m [hidden] 3000\\u202e\\u000d', `${'x'.repeat(200)}…`];
     expect(status()?.dropped).toEqual(shown);
     expect(noiseOf(all)[0]?.lines).toEqual(shown);
-    const told = client.errors.map((error) => (error as PoolError).data.dropped);
-    expect(told).toEqual(sharing === 'dedicated' ? shown.map((line) => [line]) : []);
+    const dropped = client.errors.map((error) => (error as PoolError).data.dropped);
+    expect(dropped).toEqual(sharing === 'dedicated' ? shown.map((line) => [line]) : []);
     for (let line = 0; line < 20; line++) launcher.last.say('more\n');
     await flush();
     expect(status()).toMatchObject({ skippedLines: 22, dropped: [...shown, 'more', 'more', 'more'] });

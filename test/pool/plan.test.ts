@@ -52,7 +52,7 @@ describe('a plan of a shutdown', () => {
     const { pool, leased, answer, rejected } = await busyPool();
     const children = descendants().map(({ pid }) => pid);
     const foreseen = plan(pool, mode);
-    // Nobody was hurt.
+    // No process was hurt.
     expect(children.every(isLiving)).toBe(true);
     expect(foreseen).toMatchObject({ mode, rejected: 2 });
     const { ends } = foreseen;
@@ -65,7 +65,7 @@ describe('a plan of a shutdown', () => {
     for (const end of ends) expect(stepsOf(end)).toEqual(rungs);
     const graces = of('stubborn')?.steps.map(({ grace }) => grace);
     expect(graces).toEqual(mode === 'shutdown' ? [100, 100, 2_000] : [2_000]);
-    // Everybody is in the plan, and nobody else.
+    // Every process is in the plan, and no other.
     expect(new Set(ends.flatMap(({ processes }) => processes.map(({ pid }) => pid)))).toEqual(new Set(children));
 
     const stopping = record(pool, 'server:stopping');
@@ -87,7 +87,7 @@ describe('a plan of a shutdown', () => {
     expect(plan(pool, mode).ends).toEqual([]);
   });
 
-  it('[PLAN-3] shows whom each step reaches: the leader, the groups, and whoever has left for one of a stranger', async () => {
+  it('[PLAN-3] shows what each step reaches: the leader, the groups, and each process that has left for one of a stranger', async () => {
     const pool = open({ tree: { ...fixture('fork-tree', '--count=2', '--setsid') } });
     const lease = await pool.getServer('tree');
     await until('they run', () => descendants().filter(({ command }) => command === 'sleep').length === 2);
@@ -102,7 +102,7 @@ describe('a plan of a shutdown', () => {
     expect(new Set(term?.groups)).toEqual(groups);
   });
 
-  it('[PLAN-1] tells what is being ended already, and what could not be', async () => {
+  it('[PLAN-1] shows what is being ended already, and what could not be', async () => {
     const { pool, launcher, emitted } = setUp(
       { servers: { a: { command: 'fake', maxInstances: 2 } }, cleanup: { retries: 0 } },
       { end: false },
@@ -152,7 +152,7 @@ describe('a plan of the room that could be made', () => {
     const client = await RawClient.connect(talks?.transport as never);
     await clock.advanceAndFlush(6_000);
     await client.request('something');
-    // A start ahead of anybody, on its way.
+    // A start ahead of any caller, on its way.
     launcher.auto = { ...launcher.auto, initialize: false };
     const warming = pool.warm('late');
     await flush();
@@ -187,7 +187,7 @@ describe('a plan of the room that could be made', () => {
     await warming.catch(() => {});
   });
 
-  it('[PLAN-1] says of idle ones whose time is over that this is why, though none is asked for its room', async () => {
+  it('[PLAN-1] says of idle ones that have run out of time that this is why, though none is asked for its room', async () => {
     const { pool, clock } = setUp({
       servers: {
         a: { ...server, idleTimeout: 100 },

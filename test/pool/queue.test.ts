@@ -7,7 +7,7 @@ import { flush, outcome, rejection } from '../helpers/until.js';
 const server = { command: 'fake' };
 
 describe('waiting', () => {
-  it('[QUEUE-3] the oldest waiter goes first, whatever its server: a busy name starves nobody', async () => {
+  it('[QUEUE-3] the oldest waiter goes first, whatever its server: a busy name starves no other', async () => {
     const { pool } = setUp({ servers: { busy: server, rare: server }, limits: { maxProcesses: 1 } });
     const first = await pool.getServer('busy');
     const rare = pool.getServer('rare');
@@ -53,7 +53,7 @@ describe('waiting', () => {
     expect((await older).tenant).toBe('v');
   });
 
-  it('[QUEUE-3] an instance that becomes idle ends for a caller that came while its server had nothing for anybody', async () => {
+  it('[QUEUE-3] an instance that becomes idle ends for a caller that came while its server had nothing for any caller', async () => {
     const { pool, launcher } = setUp({ servers: { a: { ...server, maxInstances: 2 } } });
     const first = await pool.getServer('a', { tenant: 't' });
     launcher.auto = { ...launcher.auto, initialize: false };
@@ -121,7 +121,7 @@ describe('waiting', () => {
   it('[QUEUE-1] learn of their leases in that order, also one that calls while another starts to wait', async () => {
     const { pool } = setUp({ servers: { a: { ...server, maxInstances: 2 } } });
     const learnt: string[] = [];
-    const call = (who: string) => pool.getServer('a').then(() => learnt.push(who));
+    const call = (caller: string) => pool.getServer('a').then(() => learnt.push(caller));
     const calls: Promise<unknown>[] = [];
     pool.once('queue:waiting', () => calls.push(call('second')));
     // Not from a promise: the fake servers are ready before any promise of this turn is looked at.
@@ -204,7 +204,7 @@ describe('waiting', () => {
     expect(await waiting).toBe('ACQUIRE_TIMEOUT');
   });
 
-  it('[QUEUE-6] a start whose caller gave up serves the next; without one it goes on, for a caller of any tenant', async () => {
+  it('[QUEUE-6] a start that lost its caller serves the next; without one it goes on, for a caller of any tenant', async () => {
     const { pool, launcher, reasons } = setUp(
       { servers: { a: { ...server, maxInstances: 1 } } },
       { initialize: false },
@@ -264,7 +264,7 @@ describe('waiting', () => {
     expect(launcher.servers).toHaveLength(1);
   });
 
-  it('[START-1] a start that fails rejects the caller who waits longest; the others go on', async () => {
+  it('[START-1] a start that fails rejects the caller that waits longest; the others go on', async () => {
     const { pool, launcher } = setUp({ servers: { a: { ...server, maxInstances: 1 } } }, { initialize: false });
     const first = pool.getServer('a');
     const second = pool.getServer('a');

@@ -73,7 +73,7 @@ describe('callers', () => {
 
 describe('a server that ends by itself', () => {
   it.each([0, 3])(
-    '[DEATH-1] with code %i under a lease: told at once, transport closed, the next call gets a fresh one',
+    '[DEATH-1] with code %i under a lease: reported at once, transport closed, the next call gets a fresh one',
     async (code) => {
       const pool = open({ exits: fixture('exit-after') });
       const exited = record(pool, 'server:exited');
@@ -91,12 +91,12 @@ describe('a server that ends by itself', () => {
     },
   );
 
-  it('[DEATH-1] while idle: told at once, and never leased', async () => {
+  it('[DEATH-1] while idle: reported at once, and never leased', async () => {
     const pool = open({ exits: fixture('exit-after', '--ms=200') });
     const exited = record(pool, 'server:exited');
     const first = await pool.getServer('exits');
     first.release();
-    await until('its exit is told', () => exited.length === 1);
+    await until('its exit is reported', () => exited.length === 1);
     expect(exited).toMatchObject([{ pid: first.pid, exitCode: 0, unexpected: true }]);
     expect((await pool.getServer('exits')).pid).not.toBe(first.pid);
   });
@@ -261,7 +261,7 @@ describe('a server that says much', () => {
     });
     const client = await RawClient.connect((await pool.getServer('noisy')).transport);
     expect(await client.callTool('echo', { text: 'still here' })).toBe('still here');
-    await until('all lines were told', () => lines > 10_000);
+    await until('all lines were reported', () => lines > 10_000);
   });
 
   it('[NOISE-2] 1,000 lines that are no messages: served, skipped, counted', async () => {

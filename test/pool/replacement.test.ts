@@ -78,7 +78,7 @@ describe('replacement of a shared server', () => {
     expect((await pool.getServer('a')).pid).toBe(pid);
   });
 
-  it('[DEF-1] [FAIL-5] of a changed definition serves who comes after it by the new process only', async () => {
+  it('[DEF-1] [FAIL-5] of a changed definition serves the callers that come after it by the new process only', async () => {
     const { pool, launcher } = setUp({ servers: { a: shared } });
     const [one] = await leases(pool, 1);
     launcher.auto = { ...launcher.auto, initialize: false };
@@ -208,7 +208,7 @@ describe('replacement of a shared server', () => {
     await restarted;
   });
 
-  it('[FAIL-5] [START-1] that fails has the old one serve those who wait, at once', async () => {
+  it('[FAIL-5] [START-1] that fails has the old one serve those that wait, at once', async () => {
     const { pool, launcher } = setUp({ servers: { a: { ...shared, maxSessions: 2, maxInstances: 2 } } });
     const [one] = await leases(pool, 1);
     launcher.auto = { ...launcher.auto, initialize: false };

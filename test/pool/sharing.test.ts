@@ -135,7 +135,7 @@ describe('shared leases', () => {
     expect(launcher.last.alive).toBe(true);
   });
 
-  it('[LEASE-1] a silent one is taken back when somebody waits for its seat', async () => {
+  it('[LEASE-1] a silent one is taken back when a caller waits for its seat', async () => {
     const { pool, clock } = setUp({
       servers: { a: { ...shared, maxSessions: 2, maxInstances: 1, leaseIdleTimeout: 1_000 } },
     });
@@ -196,7 +196,7 @@ describe('shared leases', () => {
     expect(pool.status()).toMatchObject({ processes: 1, idle: 1, leases: 0 });
   });
 
-  it('[START-1] a start that fails rejects all that counted on it, and nobody else', async () => {
+  it('[START-1] a start that fails rejects all that counted on it, and no others', async () => {
     const { pool, launcher } = setUp({ servers: { a: { ...shared, maxSessions: 2 } } }, { spawn: false });
     const calls = Array.from({ length: 3 }, () => outcome(pool.getServer('a').then((lease) => lease.id)));
     await flush();

@@ -6,7 +6,7 @@ import { flush, outcome, rejection } from '../helpers/until.js';
 const server = { command: 'fake' };
 
 describe('the end of a pool', () => {
-  it('[END-1] rejects who waits, lets requests finish, closes leases, and proves each end', async () => {
+  it('[END-1] rejects the callers that wait, lets requests finish, closes leases, and proves each end', async () => {
     const { pool, launcher, clock } = setUp({ servers: { a: { ...server, maxInstances: 1 } } });
     const lease = await pool.getServer('a');
     const client = await RawClient.connect(lease.transport);
@@ -105,7 +105,7 @@ describe('the end of a pool', () => {
     expect(lease.release()).toBe(false);
   });
 
-  it('[END-3] a graceful end whose timeout passes becomes an emergency', async () => {
+  it('[END-3] a graceful end that takes longer than its timeout becomes an emergency', async () => {
     const { pool, launcher, clock } = setUp({ servers: { a: server } }, { end: false });
     await pool.getServer('a');
     const closing = pool.shutdown({ timeout: 1_000 });

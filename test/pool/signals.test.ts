@@ -59,7 +59,7 @@ describe('handleSignals', () => {
   });
 
   it.skipIf(obstacle !== undefined)(
-    `[SIGNAL-1] ends a host that is process 1, whom the kernel keeps signals from (${obstacle ?? 'as root'})`,
+    `[SIGNAL-1] ends a host that is process 1, from which the kernel keeps signals (${obstacle ?? 'as root'})`,
     async () => {
       const { child, result, stdout } = startHost(host().replaceAll('EOF', '100'), { before: AS_INIT });
       await until('it is ready', () => stdout().includes('ready 1'));

@@ -159,7 +159,7 @@ describe('a start that waits for its turn', () => {
     await first;
   });
 
-  it('[TURN-2] [QUEUE-5] is shown by status(), and named by the error of a caller whose time is over', async () => {
+  it('[TURN-2] [QUEUE-5] is shown by status(), and named by the error of a caller that has run out of time', async () => {
     const { clock, pool, launcher } = setUp({ servers: serversOf(server), limits: { concurrentStarts: 1 } }, SLOW);
     const first = pool.getServer('a');
     const second = rejection(pool.getServer('b', { timeout: 100 }));

@@ -39,7 +39,7 @@ describe('tenants and owners', () => {
     expect(reasons()).toEqual(['evicted']);
   });
 
-  it('[TENANT-1] with reuse: owner, only the same owner gets it; with never, nobody', async () => {
+  it('[TENANT-1] with reuse: owner, only the same owner gets it; with never, no owner', async () => {
     const { pool, launcher } = setUp({
       servers: { a: { ...server, reuse: 'owner' }, b: { ...server, reuse: 'never' } },
     });
@@ -55,7 +55,7 @@ describe('tenants and owners', () => {
     expect(launcher.servers.filter(({ definition }) => definition.name === 'b')).toHaveLength(2);
   });
 
-  it('[TENANT-2] releaseOwner releases its leases and gives its waiting calls up, and nobody else', async () => {
+  it('[TENANT-2] releaseOwner releases its leases and gives its waiting calls up, and those of no other', async () => {
     const { pool } = setUp({ servers: { a: { ...server, maxInstances: 1 } } });
     const mine = await pool.getServer('a', { owner: 'me' });
     const waiting = pool.getServer('a', { owner: 'me' });

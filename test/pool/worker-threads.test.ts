@@ -5,9 +5,9 @@ import { killProcess, MARKER, marked } from '../helpers/processes.js';
 import { until } from '../helpers/until.js';
 
 /**
- * A host that has no pool itself, but in `workers` threads, each with a server that ends upon nothing and one whose helper
- * has left its session and its environment. Threads run `inWorker` when theirs are there (`pool` is theirs, `number` their
- * number), the main thread runs `inMain` when all are; `told(number)` is what a thread has posted since.
+ * A host that has no pool itself, but in `workers` threads, each with a server that ends upon nothing and one with a
+ * helper that has left its session and its environment. Threads run `inWorker` when theirs are there (`pool` is theirs,
+ * `number` their number), the main thread runs `inMain` when all are; `posted(number)` is what a thread has posted since.
  */
 function threads(tag: string, { workers = 1, inWorker = '', inMain = '' }) {
   const definition = (script: string) => ({
@@ -40,7 +40,7 @@ function threads(tag: string, { workers = 1, inWorker = '', inMain = '' }) {
       while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
     };
     const said = [];
-    const told = async (number) => {
+    const posted = async (number) => {
       await until(() => said[number].length > 0);
       return said[number].shift();
     };
@@ -53,7 +53,7 @@ function threads(tag: string, { workers = 1, inWorker = '', inMain = '' }) {
       worker.on('exit', (exitCode) => console.log('exit', exitCode));
       return worker;
     });
-    await Promise.all(all.map((_, number) => told(number)));
+    await Promise.all(all.map((_, number) => posted(number)));
     // Both kinds of helpers of each.
     await until(() => sleepers() === 2 * ${workers});
     for (const worker of all) worker.postMessage('go on');
@@ -99,9 +99,9 @@ describe('a pool in a worker thread', () => {
           }
         `,
         inMain: `
-          console.log(await told(0), sleepers());
+          console.log(await posted(0), sleepers());
           all[1].postMessage('now you');
-          console.log(await told(1), sleepers());
+          console.log(await posted(1), sleepers());
         `,
       }),
     );
@@ -121,7 +121,7 @@ describe('a pool in a worker thread', () => {
           parentPort.postMessage([refused?.code, refused?.message, process.listenerCount('SIGTERM')]);
           await pool.shutdown({ mode: 'emergency' });
         `,
-        inMain: 'console.log(JSON.stringify(await told(0)));',
+        inMain: 'console.log(JSON.stringify(await posted(0)));',
       }),
     );
     const line = stdout.split('\n').find((one) => one.startsWith('['));
@@ -139,7 +139,7 @@ describe('a pool in a worker thread', () => {
         inMain: `
           const { MCPServerPool } = await import(index);
           const global = MCPServerPool.global({ servers: { main: { command: 'sh' } } });
-          console.log(JSON.stringify([await told(0), Object.keys(global.status().servers)]));
+          console.log(JSON.stringify([await posted(0), Object.keys(global.status().servers)]));
           await global.shutdown();
         `,
       }),

@@ -100,7 +100,7 @@ const without = <T>(list: T[], item: T): T[] => list.filter((other) => other !==
 class World {
   readonly #all: ReturnType<typeof multiplexed>;
   readonly #maxInFlight: number;
-  readonly #everybody: Client[] = [];
+  readonly #joined: Client[] = [];
   readonly #clients: (Client | undefined)[];
   #current: Process | undefined;
   #retiring: Process[] = [];
@@ -275,7 +275,7 @@ class World {
       );
       await process.server.says(...process.late.map((id) => result(id)));
     }
-    for (const { ear, expected, at } of this.#everybody) {
+    for (const { ear, expected, at } of this.#joined) {
       expect(ear.heard).toEqual(expected);
       expect(at.openRequests).toBe(0);
     }
@@ -293,7 +293,7 @@ class World {
       ...attach(this.#all.mux),
       ...{ expected: [], waiting: [], open: [], level: undefined },
     };
-    this.#everybody.push(client);
+    this.#joined.push(client);
     return client;
   }
 

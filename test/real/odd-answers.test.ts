@@ -81,8 +81,8 @@ describe.each(MODES)('a server that answers in an unusual way: %s', (mode) => {
     expect(noise.reduce((sum, { unmatchedAnswers }) => sum + unmatchedAnswers, 0)).toBe(2);
     expect(noise.flatMap((one) => one.lines)).toEqual([...lines, stray, stray]);
     expect(noise.length).toBeLessThanOrEqual(2);
-    const told = errors.filter((error) => (error as { code?: string }).code === 'INVALID_MESSAGE').map(String);
-    const tells = mode === 'dedicated' || mode === 'drop-in';
-    expect(told).toEqual(tells ? lines.map((line) => expect.stringContaining(line) as unknown) : []);
+    const reported = errors.filter((error) => (error as { code?: string }).code === 'INVALID_MESSAGE').map(String);
+    const reports = mode === 'dedicated' || mode === 'drop-in';
+    expect(reported).toEqual(reports ? lines.map((line) => expect.stringContaining(line) as unknown) : []);
   });
 });

@@ -12,7 +12,7 @@ function make() {
 }
 
 describe('KeepAlive', () => {
-  it('[GUEST-2] holds the host while somebody holds it, counted', () => {
+  it('[GUEST-2] holds the host until it was let go as often as it was taken', () => {
     const hold = make();
     const before = held();
     hold.take();

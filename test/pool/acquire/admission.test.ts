@@ -16,7 +16,7 @@ const situation = (given: Partial<Situation>): Situation => ({
 describe('admission', () => {
   it.each<[string, Partial<Situation>, ReturnType<typeof decide>]>([
     ['an idle instance', { free: true, server: full, pool: full }, { action: 'reuse' }],
-    ['a start nobody counts on', { starting: 1 }, { action: 'wait', for: 'start' }],
+    ['a start that no caller counts on', { starting: 1 }, { action: 'wait', for: 'start' }],
     ['a start of another class', { adoptable: true }, { action: 'adopt' }],
     ['room', {}, { action: 'spawn' }],
     ['a slot of the server that comes free', { server: { ...full, ending: 1 } }, { action: 'wait', for: 'ending' }],

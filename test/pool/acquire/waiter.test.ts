@@ -61,7 +61,7 @@ describe('the callers of a class', () => {
           }
           compare(waiting, list);
         }
-        // Whoever left can come again, as when its definition is changed: to the end.
+        // A caller that left can come again, as when its definition is changed: to the end.
         for (const waiter of list.splice(0)) waiting.remove(waiter);
         compare(waiting, list);
       }),

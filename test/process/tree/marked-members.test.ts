@@ -15,8 +15,8 @@ const MARK = { host: newHostMark(), instance: 1 };
 const pids = (rows: Iterable<ProcessRow>) => [...rows].map(({ pid }) => pid).sort((a, b) => a - b);
 
 /**
- * A login session that has lost its leader, with a daemon in a group of its own and a shell, both older than the server that
- * is then started.
+ * A login session that has lost its leader, with a daemon in a group of its own and a shell, both older than the server
+ * that is then started.
  */
 function machine(numbers = 40) {
   const kernel = new FakeKernel(numbers);
