@@ -45,13 +45,13 @@ export function launch(given: ServerDefinition, options: LaunchOptions = {}): La
   const reported: string[] = [];
   const noise: string[] = [];
   const waiting = new Map<RequestId, (message: JsonRpcMessage) => void>();
-  let tellExit!: (exit: ExitInfo) => void;
+  let reportExit!: (exit: ExitInfo) => void;
   const exited = new Promise<ExitInfo>((resolve) => {
-    tellExit = resolve;
+    reportExit = resolve;
   });
-  let tellSpawn!: { resolve: () => void; reject: (error: Error) => void };
+  let reportSpawn!: { resolve: () => void; reject: (error: Error) => void };
   const spawned = new Promise<void>((resolve, reject) => {
-    tellSpawn = { resolve, reject };
+    reportSpawn = { resolve, reject };
   });
   spawned.catch(() => {});
   const platform = options.platform ?? { ...linux, table: options.table ?? linux.table };
@@ -60,15 +60,15 @@ export function launch(given: ServerDefinition, options: LaunchOptions = {}): La
     {
       onSpawn: () => {
         reported.push('spawn');
-        tellSpawn.resolve();
+        reportSpawn.resolve();
       },
       onSpawnError: (error) => {
         reported.push('spawn-error');
-        tellSpawn.reject(error);
+        reportSpawn.reject(error);
       },
       onExit: (exit) => {
         reported.push('exit');
-        tellExit(exit);
+        reportExit(exit);
       },
       onStderrLine: (line) => stderr.push(line),
       wantsStderr: () => options.listen === true,

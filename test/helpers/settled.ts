@@ -46,7 +46,7 @@ true satisfies keyof PoolEvents extends (typeof EVERY_EVENT)[number] ? true : fa
 
 /**
  * Throws when the counts of a pool do not agree with each other: in the middle of a transition they do not. For pools with
- * servers are not changed from shared to exclusive.
+ * servers that are not changed from shared to exclusive.
  */
 export function assertSettled(pool: MCPServerPool): PoolStatus {
   const status = pool.status();

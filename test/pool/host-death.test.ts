@@ -403,7 +403,7 @@ describe('one host', () => {
     expect(findReaper({}, { ...asar, versions: { electron: '39' } })).toMatchObject({ file: `${packed}/reaper.js` });
   });
 
-  it('[GUARD-6] knows an Electron that was built not to be a Node', () => {
+  it('[GUARD-6] knows an Electron with the fuse that keeps it from being a Node', () => {
     const place = folder();
     const binary = (name: string, before: number, fuse: string) => {
       const path = join(place, name);

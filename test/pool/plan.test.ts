@@ -9,7 +9,7 @@ import { flush, until } from '../helpers/until.js';
 
 const stubborn = { ...fixture('ignore-eof-and-term'), eofGrace: 100, termGrace: 100 };
 const stepsOf = ({ steps }: { readonly steps: readonly { readonly step: string }[] }) => steps.map(({ step }) => step);
-const whoAndWhy = (ends: readonly { instanceId: string; reason: string }[]) =>
+const idsAndReasons = (ends: readonly { instanceId: string; reason: string }[]) =>
   ends.map(({ instanceId, reason }) => `${instanceId} ${reason}`);
 
 /** The plan, having proven that to make it has touched nothing. */
@@ -70,7 +70,7 @@ describe('a plan of a shutdown', () => {
 
     const stopping = record(pool, 'server:stopping');
     const report = await pool.shutdown({ mode: mode === 'shutdown' ? 'graceful' : mode });
-    expect(whoAndWhy(stopping).sort()).toEqual(whoAndWhy(ends).sort());
+    expect(idsAndReasons(stopping).sort()).toEqual(idsAndReasons(ends).sort());
     expect(report.rejected).toBe(foreseen.rejected);
     expect((await Promise.all(rejected)).map(({ code }) => code)).toEqual(['POOL_CLOSED', 'POOL_CLOSED']);
     for (const { id, pid, termination } of report.servers) {
@@ -180,7 +180,7 @@ describe('a plan of the room that could be made', () => {
     const callers = Array.from({ length: 9 }, () => pool.getServer('new'));
     await until('all but one have a server', () => pool.status().servers.new?.instances.length === 9);
     const stopped = emitted.flatMap(({ event, payload }) => (event === 'server:stopping' ? [payload] : []));
-    expect(whoAndWhy(stopped)).toEqual(whoAndWhy(ends));
+    expect(idsAndReasons(stopped)).toEqual(idsAndReasons(ends));
     const reclaimed = emitted.flatMap(({ event, payload }) => (event === 'lease:reclaimed' ? [payload.leaseId] : []));
     expect(reclaimed).toEqual(ends.flatMap(({ leases }) => leases.map(({ leaseId }) => leaseId)));
     for (const lease of await Promise.all(callers)) lease.release();

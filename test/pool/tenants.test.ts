@@ -55,7 +55,7 @@ describe('tenants and owners', () => {
     expect(launcher.servers.filter(({ definition }) => definition.name === 'b')).toHaveLength(2);
   });
 
-  it('[TENANT-2] releaseOwner releases its leases and gives its waiting calls up, and those of no other', async () => {
+  it('[TENANT-2] releaseOwner releases its leases and gives its waiting calls up, and nothing of another owner', async () => {
     const { pool } = setUp({ servers: { a: { ...server, maxInstances: 1 } } });
     const mine = await pool.getServer('a', { owner: 'me' });
     const waiting = pool.getServer('a', { owner: 'me' });

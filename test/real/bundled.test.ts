@@ -53,7 +53,7 @@ async function bundle(format: 'cjs' | 'esm'): Promise<string> {
 }
 
 describe.each(['cjs', 'esm'] as const)('a host that was bundled (%s)', (format) => {
-  it('[GUARD-6] is given the place where the reaper has to be, and dies with its servers once it says so', async () => {
+  it('[GUARD-6] gets an error without the path of the reaper, and ends with its servers once it gives that path', async () => {
     const file = await bundle(format);
     const tag = newTag();
     const run = (reaper: string) =>

@@ -110,7 +110,7 @@ class World {
 }
 
 describe('slots', () => {
-  it('[BUDGET-1] are counted as a list of trees would be, whichever succeeds which and in whatever order they die', () => {
+  it('[BUDGET-1] are counted as a list of trees would be, whichever process succeeds another and in whatever order they die', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
         const world = new World();

@@ -75,7 +75,7 @@ describe('Subscriptions', () => {
     expect(words()).toHaveLength(2);
   });
 
-  it('[SHARE-2] finds the subscribers of a URI, or to what it is part of', () => {
+  it('[SHARE-2] finds the subscribers of a URI, and of what it is part of', () => {
     const { all, ask } = subscriptions();
     ask('subscribe', 'dir', 'file:///d');
     ask('subscribe', 'slash', 'file:///d/');
