@@ -11,6 +11,7 @@ const SOURCES = {
   guard: 'src/process/guardian/host-guard.ts',
   options: 'src/config/resolve-options.ts',
   environment: 'src/config/environment.ts',
+  pool: 'src/pool/mcp-server-pool.ts',
 };
 
 /** All that these files export, together. */

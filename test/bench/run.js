@@ -13,6 +13,7 @@ const BENCHMARKS = [
   'cold',
   'ending',
   'sweep',
+  'looks',
   'guardian',
   'sharing',
   'session-memory',

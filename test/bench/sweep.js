@@ -1,8 +1,8 @@
 // Markers: what a look and a sweep of a machine with 500 processes take, and what both marks add to a spawn.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
-import { amountRow, benchmark, differenceRow, takeTurns, timed } from './harness.js';
+import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
+import { amountRow, benchmark, differenceRow, shareRow, takeTurns, timed } from './harness.js';
 import { internals } from './internals.js';
 
 const { findMarked, sweep, newHostMark, hostMark, linux, localLauncher, resolvePoolOptions, withEnvironment } =
@@ -28,6 +28,7 @@ await benchmark('sweep: markers', async (report) => {
     const times = await takeTurns(
       {
         all: () => timed(() => findMarked(mark, linux)),
+        bare: () => timed(readAll),
         since: () => timed(() => findMarked(mark, linux, { since: old })),
         stat: () => timed(() => linux.table.scan()),
         quiet: () => timed(() => sweep(mark, linux)),
@@ -38,6 +39,8 @@ await benchmark('sweep: markers', async (report) => {
     const row = (what, amounts, target) =>
       report(amountRow({ what, peer: `${processes()} processes`, unit: 'ms', amounts, target }));
     row('one look, every process read for both marks', times.all, 20);
+    const peer = 'a loop that reads the same files';
+    report(shareRow({ what: 'one look, every process read', peer, ours: times.all, theirs: times.bare, target: 1.5 }));
     row('one look, when all are older than the server', times.since, 10);
     row('the table alone', times.stat, 10);
     row('three looks in a row, every process read', times.quiet, 40);
@@ -61,6 +64,24 @@ await benchmark('sweep: markers', async (report) => {
   report(differenceRow({ what: 'the spawn itself, which blocks the host', peer, ...call, target: 2 }));
   if (findMarked({ host: hostMark() }, linux).length > 0) throw new Error('something survives');
 });
+
+const buffer = Buffer.allocUnsafe(65_536);
+
+/** Reads the row and both marks of every process, and makes nothing of them. */
+function readAll() {
+  for (const pid of readdirSync('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
+    for (const file of ['stat', 'environ', 'limits']) {
+      try {
+        const descriptor = openSync(`/proc/${pid}/${file}`, 'r');
+        readSync(descriptor, buffer, 0, buffer.length, 0);
+        closeSync(descriptor);
+      } catch {
+        // It has ended meanwhile.
+      }
+    }
+  }
+}
 
 /** Processes of no server, so that the machine has 500. They end by themselves after a minute. */
 async function startCrowd() {

@@ -3,6 +3,7 @@ import { messageOf } from '../../errors.js';
 import { freeStrangers, hostCgroupPids, isCgroupOf, killHostCgroup, removeHostCgroup } from '../cgroup/host-cgroup.js';
 import { noteProblem } from '../containment-problems.js';
 import { pidScope } from '../marks/host-origin.js';
+import { Looks } from '../marks/looks.js';
 import { type HostMark, hostMark, type MarkedHost, outerHosts } from '../marks/marker.js';
 import { type SweepOptions, type SweepReport, sweep } from '../marks/sweep.js';
 import type { Platform } from '../platform.js';
@@ -31,11 +32,13 @@ export async function reapDeadHosts(
   onReaped: (reaped: ReapedHost) => void,
   abort?: AbortSignal,
 ): Promise<void> {
+  // For all of them, so that each process is read once.
+  const looks = new Looks(platform.table, { readMark: platform.marks });
   try {
     for (const { file, record } of deadHosts(folders, platform)) {
       // The pool is shut down; the ledgers stay for the next host.
       if (abort?.aborted) return;
-      const { killed, survivors, quiet, duration } = await reapHost(record, platform);
+      const { killed, survivors, quiet, duration } = await reapHost(record, platform, { looks });
       if (quiet && survivors.length === 0) removeLedger(file);
       if (killed.length + survivors.length === 0) continue;
       onReaped({ hostPid: record.pid, processes: killed.map(named), survivors: survivors.map(named), duration });
@@ -69,7 +72,7 @@ export type DeadHost = Pick<LedgerRecord, 'mark' | 'startTime' | 'cgroups'>;
 export async function reapHost(
   { mark, startTime, cgroups }: DeadHost,
   platform: Platform,
-  options: Pick<SweepOptions, 'hold'> = {},
+  options: Pick<SweepOptions, 'hold' | 'looks'> = {},
 ): Promise<SweepReport> {
   const { table } = platform;
   const inCgroups: ProcessRow[] = [];

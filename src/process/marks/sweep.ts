@@ -1,5 +1,6 @@
 import type { ProcessControl, ProcessRow } from '../process-table.js';
 import type { InnerHosts } from './inner-hosts.js';
+import type { Looks } from './looks.js';
 import { type MarkReader, readMarks } from './mark-reader.js';
 import { MarkSearch } from './mark-search.js';
 import type { Mark } from './marker.js';
@@ -12,6 +13,8 @@ export interface SweepOptions {
   readonly since?: number | undefined;
   /** The inner hosts that are known already; more are added to it. Default: none. */
   readonly inner?: InnerHosts | undefined;
+  /** Shared with other sweeps, so that each process is read once for all of them. Default: looks of its own. */
+  readonly looks?: Looks | undefined;
   /** Ms until it gives up. Default 2,000. */
   readonly timeout?: number;
   /** Whether its timers keep this process alive, for a process that runs only for the sweep. Default false. */
@@ -74,10 +77,10 @@ export function findMarked(mark: Mark, processes: ProcessControl, options: Sweep
 }
 
 function sweeperOf(mark: Mark, processes: ProcessControl, options: SweepOptions): Sweeper {
-  const { readMark = readMarks, since, inner, newest, exclude } = options;
+  const { readMark = readMarks, since, inner, looks, newest, exclude } = options;
   return new Sweeper(
     processes,
-    new MarkSearch(mark, { table: processes.table, readMark, since, inner, newest }),
+    new MarkSearch(mark, { looks, table: processes.table, readMark, since, inner, newest }),
     exclude,
   );
 }

@@ -47,6 +47,10 @@ export class ProcessGroup implements ProcessSet {
     if (this.#isOurs()) signalGroup(this.#leader.pid, 'SIGKILL');
   }
 
+  hasChildren(pid: number): boolean {
+    return this.#looks.last.childrenOf(pid).length > 0;
+  }
+
   groupsOf(members: Iterable<ProcessRow>): Set<number> {
     return new Set([...members].map(({ group }) => group));
   }

@@ -16,6 +16,8 @@ export interface ProcessSet {
   living(): ProcessRow[];
   /** Whether no known member lives. Reads them only until it finds one that does. */
   allDead(): boolean;
+  /** Whether the last look shows a child of that process, zombies included. */
+  hasChildren(pid: number): boolean;
   /** Kills all members without a scan, where one signal reaches them however they fork. */
   killUnseen?(processes: ProcessControl): void;
   /** The process groups of `members` that belong to this server by their number. A signal to them reaches no other process. */

@@ -126,6 +126,10 @@ export class ProcessTree implements ProcessSet {
     return true;
   }
 
+  hasChildren(pid: number): boolean {
+    return this.#looks.last.childrenOf(pid).length > 0;
+  }
+
   groupsOf(members: Iterable<ProcessRow>): Set<number> {
     const groups = new Set<number>();
     for (const { group } of members) if (this.#led.has(group)) groups.add(group);

@@ -70,9 +70,8 @@ export async function signalFromLeaves(
   for (let interval = pace.firstPoll; ; interval = Math.min(interval * 2, pace.longestPoll)) {
     const waiting = tree.refresh().filter((row) => !signalled.has(identity(row)));
     if (waiting.length === 0 || performance.now() >= end || hurried()) return;
-    const parents = new Set([...table.scan().values()].map(({ parent }) => parent));
     for (const row of waiting) {
-      if (parents.has(row.pid) || table.read(row.pid)?.startTime !== row.startTime) continue;
+      if (tree.hasChildren(row.pid) || table.read(row.pid)?.startTime !== row.startTime) continue;
       signalProcess(row.pid, signal);
       signalled.add(identity(row));
     }
