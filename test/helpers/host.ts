@@ -32,9 +32,7 @@ export interface RunningHost {
  * import(SRC + '/index.js')`, `FIXTURES` the folder of test servers. The host inherits the marker of this worker.
  */
 export function startHost(script: string, { before, env, timeout = 20_000 }: HostOptions = {}): RunningHost {
-  const constants = { SRC: compiledSource(), FIXTURES: join(ROOT, 'test/fixtures/servers') };
-  const head = Object.entries(constants).map(([name, value]) => `const ${name} = ${JSON.stringify(value)};`);
-  const args = ['--input-type=module', '-e', `${head.join('\n')}\n${script}`];
+  const args = hostArgs(script);
   const [file, all] = before
     ? ['/bin/sh', ['-c', `${before} && exec "$@"`, 'sh', process.execPath, ...args]]
     : [process.execPath, args];
@@ -64,6 +62,13 @@ export function startHost(script: string, { before, env, timeout = 20_000 }: Hos
     child.stderr.destroy();
   });
   return { child, result, stdout: () => output.stdout };
+}
+
+/** The arguments by which Node runs such a script. */
+export function hostArgs(script: string): string[] {
+  const constants = { SRC: compiledSource(), FIXTURES: join(ROOT, 'test/fixtures/servers') };
+  const head = Object.entries(constants).map(([name, value]) => `const ${name} = ${JSON.stringify(value)};`);
+  return ['--input-type=module', '-e', `${head.join('\n')}\n${script}`];
 }
 
 /** Runs `script` to its end. */

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { newHostMark, rlimitValue } from '../../src/process/marks/marker.js';
 import { ESCAPES, newTag, tagged } from '../helpers/escapes.js';
-import { type RunningHost, startHost } from '../helpers/host.js';
+import { hostArgs, type RunningHost, startHost } from '../helpers/host.js';
 import { isLiving, killProcess, MARKER } from '../helpers/processes.js';
 import { until } from '../helpers/until.js';
-import { type Forger, forger, limitOf, MALLORY, OBSTACLE, OTHER, setuidCopy } from './strangers.js';
+import { type Forger, forger, limitOf, MALLORY, OBSTACLE, OTHER, oldSession, setuidCopy } from './strangers.js';
 
 // Hosts of their own: of root, and of a user without privileges, beside another one that forges their marks.
 
@@ -137,6 +137,28 @@ describe('another user forges the limits of all servers', () => {
       await until('the servers are dead', () => tagged(tag).length === 0);
       await until('the guardian has done its work', () => !isLiving(guardian as number));
       expect(forgers.map((one) => one.lives())).toEqual([true, true, true]);
+    },
+  );
+});
+
+describe('a host in a session whose leader is gone', () => {
+  it.runIf(OBSTACLE === undefined).each(['markers', 'auto'])(
+    '[MARK-11] [MARK-12] lives through the end of its servers, and so does all in its group (%s)',
+    async (containment) => {
+      const tag = newTag();
+      const script = `process.env.FOLDER = ${JSON.stringify(folderOf(0))};
+        console.log(process.pid);
+        ${poolScript(0, tag, 'exclusive', containment)}`;
+      const old = oldSession([process.execPath, ...hostArgs(script)]);
+      const lines = () => old.stdout().split('\n').slice(0, -1);
+      const [pid, shown] = await until('the host is ready', () => lines().length >= 2 && lines());
+      await until('the daemons are there', () => DAEMONS(tag) === 3);
+      const { pids } = JSON.parse(shown ?? '') as Ready;
+      await old.forge(limitOf(pids[0] as number));
+      process.kill(Number(pid), 'SIGUSR2');
+      await until('the host has ended its servers', () => lines().length >= 3);
+      expect(JSON.parse(lines()[2] ?? '')).toEqual({ survivors: [], quarantined: [] });
+      expect([tagged(tag), old.lives(), old.daemon()]).toEqual([[], true, true]);
     },
   );
 });

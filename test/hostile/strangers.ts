@@ -52,6 +52,12 @@ export interface ForgerOptions {
   readonly command?: string;
 }
 
+interface OldSession extends Forger {
+  readonly daemon: () => boolean;
+  /** What the host wrote. */
+  readonly stdout: () => string;
+}
+
 /** Starts a shell of another user, in a session of its own, that forges a limit when it gets the value. */
 export function forger({ user = MALLORY, script = `exec ${SLEEP}`, within = [], env, command }: ForgerOptions): Forger {
   const tag = newTag();
@@ -94,21 +100,28 @@ export function setuidCopy(program: string): string {
 
 /**
  * A session that has lost its leader: a daemon of root's in a group of its own, and a shell of another user that forges a
- * limit.
+ * limit. In the group of that shell runs a host, if its command is given.
  */
-export function oldSession(): Forger & { readonly daemon: () => boolean } {
+export function oldSession(host: readonly string[] = []): OldSession {
   const [tag, daemonTag] = [newTag(), newTag()];
   const forging = `read -r limit <&3; set -- "$limit"; ${SET_LIMIT}; ${SLEEP} & wait`;
-  const script = `set -m; sleep 50 "$1" & setpriv --reuid ${MALLORY} --regid ${MALLORY} --clear-groups sh -c '${forging}' "$0" & exit`;
-  const child = stranger(['bash', '--norc', '-c', script, tag, daemonTag], {
+  const shell = `setpriv --reuid ${MALLORY} --regid ${MALLORY} --clear-groups sh -c '${forging}' "$0"`;
+  const script = `set -m; sleep 50 "$1" & shift; { ${shell} >/dev/null & "$@"; wait; } & exit`;
+  const child = stranger(['bash', '--norc', '-c', script, tag, daemonTag, ...(host.length > 0 ? host : ['true'])], {
     detached: true,
-    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
+    env: process.env,
+  });
+  let stdout = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
   });
   const stays = () => tagged(tag).filter(({ command }) => command === 'sleep');
   return {
     tag,
     lives: () => stays().length > 0,
     daemon: () => tagged(daemonTag).length > 0,
+    stdout: () => stdout,
     forge: async (limit) => {
       (child.stdio[3] as Writable).write(`${limit}\n`);
       await until('the limit is forged', () => stays().some(({ pid }) => limitOf(pid) === limit));
