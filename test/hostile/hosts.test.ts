@@ -172,7 +172,7 @@ describe('what an inner host hands on', () => {
     // It runs as another user than the host, and adds the mark of a foreign host to its own.
     const mark = `MCP_SERVER_POOL_MARK="$MCP_SERVER_POOL_MARK:${written}"`;
     const user = `setpriv --reuid ${MALLORY} --regid ${MALLORY} --clear-groups`;
-    const script = `${user} env ${mark} sleep 50 "$0" & exec "$@"`;
+    const script = `setsid ${user} env ${mark} sleep 50 "$0" & exec "$@"`;
     const host = run(
       `const { MCPServerPool } = await import(SRC + '/index.js');
       const args = ['-c', ${JSON.stringify(script)}, '${tag}', ${ECHO}, '${tag}'];
