@@ -141,7 +141,7 @@ describe('another user forges the limits of all servers', () => {
   );
 });
 
-describe('a host in a session whose leader is gone', () => {
+describe('a host in a session that has lost its leader', () => {
   it.runIf(OBSTACLE === undefined).each(['markers', 'auto'])(
     '[MARK-11] [MARK-12] lives through the end of its servers, and so does all in its group (%s)',
     async (containment) => {

@@ -18,7 +18,7 @@ export function isUnmarked({ marks, limit }: MarkReading): boolean {
   return limit === undefined && (marks === undefined || marks.length === 0);
 }
 
-/** Whose a process is. */
+/** The user of a process, and where it lives. */
 export interface ProcessOwner {
   /** Its user. Undefined when its real, effective, saved and file system user differ, as those of a setuid program. */
   readonly user: number | undefined;

@@ -34,7 +34,7 @@ export const readMarks: MarkReader = (pid) => {
 /** The login of a process that no user has logged in for. */
 const NO_LOGIN = 0xffff_ffff;
 
-/** Whose a process is; undefined when the system does not show it. */
+/** The owner of a process; undefined when the system does not show it. */
 export function readOwner(pid: number | 'self'): ProcessOwner | undefined {
   const status = readWhole(`/proc/${pid}/status`, text);
   if (typeof status === 'string') return undefined;

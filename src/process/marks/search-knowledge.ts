@@ -38,7 +38,7 @@ export class SearchKnowledge implements Seeker {
 
   /**
    * Learns from a process that has our key: its user can read that key, so a limit of this user counts, too.
-   * @param host who runs the inner host that has started it, where that is visible; another user than that of the process
+   * @param host the owner of the inner host that has started it, where that is visible; another user than that of the process
    * cannot speak for it
    */
   learn({ marks = [], owner }: MarkReading, host: ProcessOwner | undefined): void {
