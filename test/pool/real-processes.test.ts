@@ -245,7 +245,7 @@ describe('without a descriptor left', () => {
       const report = await pool.shutdown({ mode: '${mode}' });
       console.log(JSON.stringify(report.survivors), report.servers.map(({ confirmed }) => confirmed).join());
       `,
-      { before: 'ulimit -n 64' },
+      { before: 'ulimit -n 200' },
     );
     expect(host.stdout).toBe('[] true,true\n');
     expect(marked()).toEqual([]);
