@@ -238,6 +238,9 @@ export const requirements = {
   'MEM-1': 'An ended server, and a caller that was served or gave up, are not kept in memory.',
   'MEM-2':
     'What is kept of the output of a server takes memory for its bytes, however small the chunks: an incomplete line, the tail of stderr, stderr for a drop-in.',
+  'MEM-3':
+    'What is bounded by a count is bounded by its size, too: tasks, tools, ids of a server, survivors in the status of an ended job, URIs of subscriptions.',
+  'MEM-4': 'Memory is flat over thousands of starts and ends, however many other processes the machine has.',
 
   // The end
   'END-1': 'A graceful shutdown rejects waiting callers, lets requests finish, closes leases, and proves each death.',

@@ -18,8 +18,13 @@ import type { EndMode, TerminationReport } from './termination-report.js';
 
 export type { CleanupEvents, CleanupJob, CleanupReport, CleanupStatus, EscalationReason } from './cleanup-job.js';
 
+/** What is left of a job when it has ended: nothing that leads to its server, or to what was read of the machine. */
+interface Ended {
+  readonly status: CleanupStatus;
+}
+
 interface Job {
-  /** Not the target itself: the status of a job is kept when the server is gone. */
+  readonly status?: undefined;
   readonly identity: Pick<CleanupReport, 'id' | 'name' | 'pid'>;
   readonly enqueuedAt: number;
   startedAt: number | undefined;
@@ -31,7 +36,6 @@ interface Job {
   hurry: AbortController;
   termination: TerminationReport | undefined;
   error: string | undefined;
-  report: CleanupReport | undefined;
   readonly ended: Deferred<CleanupReport>;
 }
 
@@ -42,6 +46,9 @@ const LONGEST_BACKOFF = 5_000;
 const ABANDON_AFTER = 5_000;
 /** How many ended jobs keep their status. */
 const HISTORY = 200;
+/** How many survivors the status of an ended job keeps, and how many its error names: a tree may have thousands. */
+const MOST_KEPT = 100;
+const MOST_NAMED = 10;
 
 /**
  * Ends process trees, a bounded number at once. Each attempt has a deadline, failed attempts are repeated with
@@ -50,7 +57,7 @@ const HISTORY = 200;
  */
 export class CleanupQueue extends SafeEmitter<CleanupEvents> {
   readonly #options: ReturnType<typeof resolveCleanupOptions>;
-  readonly #jobs = new Map<string, Job>();
+  readonly #jobs = new Map<string, Job | Ended>();
   readonly #waiting: { readonly job: Job; readonly target: CleanupJob }[] = [];
   readonly #ended: string[] = [];
   #running = 0;
@@ -82,7 +89,7 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
       return Promise.reject(error);
     }
     const known = this.#jobs.get(target.id);
-    if (known !== undefined && known.report === undefined) {
+    if (known !== undefined && known.status === undefined) {
       if (mode === 'emergency') this.#escalate(known, 'asked');
       return known.ended.promise;
     }
@@ -99,7 +106,6 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
       hurry: new AbortController(),
       termination: undefined,
       error: undefined,
-      report: undefined,
     };
     this.#jobs.set(id, job);
     // An emergency takes milliseconds, so it does not wait for the graces of other jobs.
@@ -116,18 +122,18 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
   escalate(...given: [id?: string]): void {
     const jobs =
       given.length === 0 ? [...this.#jobs.values()] : [this.#jobs.get(readLabel(given[0], 'id', 'escalate()'))];
-    for (const job of jobs) if (job !== undefined && job.report === undefined) this.#escalate(job, 'asked');
+    for (const job of jobs) if (job !== undefined && job.status === undefined) this.#escalate(job, 'asked');
   }
 
   /** The state of a job that waits, runs, or is one of the last 200 that ended. */
   status(id: string): CleanupStatus | undefined {
     const job = this.#jobs.get(id);
-    return job && statusOf(job);
+    return job && (job.status ?? statusOf(job));
   }
 
   /** The states of all these jobs, oldest first. */
   list(): CleanupStatus[] {
-    return [...this.#jobs.values()].map(statusOf);
+    return [...this.#jobs.values()].map((job) => job.status ?? statusOf(job));
   }
 
   override toJSON(): object {
@@ -203,9 +209,11 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
     const { survivors } = job.termination;
     if (survivors.length > 0) {
       const named = survivors
+        .slice(0, MOST_NAMED)
         .map(({ pid, command, reason }) => `${pid} (${command}${reason ? `; ${reason}` : ''})`)
         .join(', ');
-      throw new Error(`${survivors.length} of its processes could not be proven dead: ${named}`);
+      const others = survivors.length > MOST_NAMED ? `, and ${survivors.length - MOST_NAMED} more` : '';
+      throw new Error(`${survivors.length} of its processes could not be proven dead: ${named}${others}`);
     }
   }
 
@@ -232,19 +240,20 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
       error: job.error,
     };
     job.state = confirmed ? 'finished' : 'failed';
-    job.report = report;
     this.#running -= 1;
-    this.#forgetOldest(job.identity.id);
+    this.#keep(job, report);
     this.emit(confirmed ? 'cleanup:finished' : 'cleanup:failed', report);
     job.ended.resolve(report);
     this.#next();
   }
 
-  #forgetOldest(id: string): void {
+  #keep(job: Job, report: CleanupReport): void {
+    const { id } = job.identity;
+    this.#jobs.set(id, { status: statusOf(job, shortened(report)) });
     this.#ended.push(id);
     const oldest = this.#ended.length > HISTORY ? this.#ended.shift() : undefined;
     // Unless the id was enqueued again meanwhile.
-    if (oldest !== undefined && this.#jobs.get(oldest)?.report !== undefined) this.#jobs.delete(oldest);
+    if (oldest !== undefined && this.#jobs.get(oldest)?.status !== undefined) this.#jobs.delete(oldest);
   }
 }
 
@@ -254,6 +263,13 @@ function survivorsOf({ identity: { pid }, termination }: Job): CleanupReport['su
   return pid === undefined ? [] : [{ pid, command: 'unknown' }];
 }
 
-function statusOf({ identity, state, mode, attempts, report }: Job): CleanupStatus {
+function statusOf({ identity, state, mode, attempts }: Job, report?: CleanupReport): CleanupStatus {
   return { ...identity, state, mode, attempts, report };
+}
+
+function shortened(report: CleanupReport): CleanupReport {
+  const { survivors, termination } = report;
+  if (survivors.length <= MOST_KEPT) return report;
+  const kept = survivors.slice(0, MOST_KEPT);
+  return { ...report, survivors: kept, termination: termination && { ...termination, survivors: kept } };
 }

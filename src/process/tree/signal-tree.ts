@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Platform } from '../platform.js';
-import type { ProcessRow } from '../process-table.js';
+import type { ProcessRow, ProcessTable } from '../process-table.js';
 import type { SignalTargets } from '../termination-report.js';
 import type { ProcessSet } from './process-set.js';
 
@@ -24,13 +24,22 @@ export function signalTree(
     const byGroup = groups.has(group);
     if (byGroup && signalled.has(group)) continue;
     const now = platform.table.read(pid);
-    if (now?.startTime !== row.startTime) continue;
+    if (now === undefined || !isSame(row, now, platform.table)) continue;
     // The number of a group is not given again while a member is there. A member may have left for a group of its own.
     if (!byGroup) platform.signalProcess(pid, signal);
     else if (now.group === group) platform.signalGroup(group, signal);
     else continue;
     signalled.add(group);
   }
+}
+
+/**
+ * Whether `now` is the process of that row. A start time is in hundredths of a second: so the parent must be the same, too,
+ * unless that is dead.
+ */
+function isSame(row: ProcessRow, now: ProcessRow, table: ProcessTable): boolean {
+  if (now.startTime !== row.startTime) return false;
+  return now.parent === row.parent || table.read(row.parent)?.dead !== false;
 }
 
 /** The groups that belong to the server, and the pids of the members that are in other groups. */
@@ -71,7 +80,8 @@ export async function signalFromLeaves(
     const waiting = tree.refresh().filter((row) => !signalled.has(identity(row)));
     if (waiting.length === 0 || performance.now() >= end || hurried()) return;
     for (const row of waiting) {
-      if (tree.hasChildren(row.pid) || table.read(row.pid)?.startTime !== row.startTime) continue;
+      const now = table.read(row.pid);
+      if (tree.hasChildren(row.pid) || now === undefined || !isSame(row, now, table)) continue;
       signalProcess(row.pid, signal);
       signalled.add(identity(row));
     }

@@ -12,6 +12,9 @@ const LONGEST_HELD = 100_000;
 /** How long a request waits for a client, ms. */
 const HOLD_TIME = 60_000;
 
+/** Longest id, in characters: the server chooses it, and it is kept until the session answers. */
+const LONGEST_ID = 4_096;
+
 const NO_CLIENT = 'no client is there to answer';
 
 /** The process that sent a request, and the id that it gave it. */
@@ -82,6 +85,9 @@ export class ServerRequests {
 
   /** Passes a request of the server on to its session, now or later. */
   forward(message: JsonRpcRequest, upstream: Upstream): void {
+    if (typeof message.id === 'string' && message.id.length > LONGEST_ID) {
+      return upstream.refuse(message.id, 'the id of this request is too long');
+    }
     if (this.#session !== undefined) this.#pass(message, upstream, this.#session);
     else this.#hold(message, upstream);
   }

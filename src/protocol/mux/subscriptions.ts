@@ -3,6 +3,8 @@ import { type Asker, type How, LatestWish, paramsOf, partsOf, type WishCallbacks
 
 /** Largest number of resources that one session may subscribe to. */
 const MOST_SUBSCRIPTIONS = 10_000;
+/** Largest sum of the lengths of their URIs, in characters: a URI may be as long as a message. */
+const MOST_CHARACTERS = 4 * 1_048_576;
 
 /**
  * The subscriptions of all sessions of one server. The server sees a single subscriber: the first subscription and the last
@@ -11,8 +13,8 @@ const MOST_SUBSCRIPTIONS = 10_000;
 export class Subscriptions<S, A extends Asker<S>> {
   readonly #callbacks: WishCallbacks<A>;
   readonly #byUri = new Map<string, Subscription<S, A>>();
-  /** The URIs of each session that has any. */
-  readonly #bySession = new Map<S, Set<string>>();
+  /** The URIs of each session that has any, and the sum of their lengths. */
+  readonly #bySession = new Map<S, { readonly uris: Set<string>; characters: number }>();
 
   constructor(callbacks: WishCallbacks<A>) {
     this.#callbacks = callbacks;
@@ -20,7 +22,8 @@ export class Subscriptions<S, A extends Asker<S>> {
 
   /** Whether a session has reached the limit of subscriptions. */
   isFull(session: S): boolean {
-    return (this.#bySession.get(session)?.size ?? 0) >= MOST_SUBSCRIPTIONS;
+    const own = this.#bySession.get(session);
+    return own !== undefined && (own.uris.size >= MOST_SUBSCRIPTIONS || own.characters >= MOST_CHARACTERS);
   }
 
   /**
@@ -33,9 +36,10 @@ export class Subscriptions<S, A extends Asker<S>> {
     const known = this.#byUri.get(uri);
     const subscription = known ?? new Subscription<S, A>(uri, this.#callbacks, this.#ends);
     if (known === undefined) this.#byUri.set(uri, subscription);
-    const uris = this.#bySession.get(asker.session);
-    if (uris) uris.add(uri);
-    else this.#bySession.set(asker.session, new Set([uri]));
+    const own = this.#bySession.get(asker.session) ?? { uris: new Set(), characters: 0 };
+    if (!own.uris.has(uri)) own.characters += uri.length;
+    own.uris.add(uri);
+    this.#bySession.set(asker.session, own);
     return subscription.subscribe({ ...parts, asker });
   }
 
@@ -52,7 +56,7 @@ export class Subscriptions<S, A extends Asker<S>> {
 
   /** A session has ended, and its subscriptions with it. */
   drop(session: S): void {
-    for (const uri of this.#bySession.get(session) ?? []) this.#byUri.get(uri)?.drop(session);
+    for (const uri of this.#bySession.get(session)?.uris ?? []) this.#byUri.get(uri)?.drop(session);
   }
 
   /**
@@ -76,9 +80,9 @@ export class Subscriptions<S, A extends Asker<S>> {
 
   readonly #ends = {
     left: (uri: string, session: S) => {
-      const uris = this.#bySession.get(session);
-      uris?.delete(uri);
-      if (uris?.size === 0) this.#bySession.delete(session);
+      const own = this.#bySession.get(session);
+      if (own?.uris.delete(uri)) own.characters -= uri.length;
+      if (own?.uris.size === 0) this.#bySession.delete(session);
     },
     unused: (uri: string) => this.#byUri.delete(uri),
   };

@@ -2,6 +2,8 @@ import { type Answer, type JsonRpcMessage, property, type RequestId } from '../j
 
 /** Largest number of tasks that are kept for one session; the oldest ones are forgotten first. */
 const MOST_TASKS = 1_000;
+/** Longest id of a task, in characters: the server chooses it. A task with a longer one belongs to no session. */
+const LONGEST_ID = 4_096;
 /** After one of these states a task has no more progress (2025-11-25, basic/utilities/tasks). */
 const TERMINAL = ['completed', 'failed', 'cancelled'];
 
@@ -21,7 +23,7 @@ export class Tasks<S> {
   /** A request was answered. If the answer says that a task has begun, it belongs to the session of the request. */
   began(session: S, answer: Answer, progress: Task<S>['progress']): void {
     const id = property(property(answer.result, 'task'), 'taskId');
-    if (typeof id !== 'string' || this.#tasks.has(id)) return;
+    if (typeof id !== 'string' || id.length > LONGEST_ID || this.#tasks.has(id)) return;
     const task = { session, progress };
     this.#tasks.set(id, task);
     if (progress) this.#byToken.set(progress.wireId, task);

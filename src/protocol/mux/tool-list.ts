@@ -11,10 +11,13 @@ export interface ToolChanges {
 
 /** Largest number of pages that one list may have. A longer list is not kept. */
 const MOST_PAGES = 100;
+/** Largest size of a list that is kept, in characters of its JSON: a server may send pages of `maxMessageMB`. */
+const LARGEST = 16 * 1_048_576;
 
 /** The tools of a server as its answers to `tools/list` show them, page by page. */
 export class ToolList {
   #pages: (readonly unknown[])[] = [];
+  #size = 0;
   /** Names of the tools that may be called twice; made when it is needed. */
   #repeatable: Set<unknown> | undefined;
   /** The cursor of the next page; undefined when the list is complete, `null` when no page is known. */
@@ -35,9 +38,10 @@ export class ToolList {
     const tools = property(result, 'tools');
     if (!Array.isArray(tools)) return;
     this.#repeatable = undefined;
-    if (cursor === undefined) this.#pages = [];
+    if (cursor === undefined) this.forget();
     else if (cursor !== this.#missing) return;
-    if (this.#pages.length === MOST_PAGES) return this.forget();
+    this.#size += jsonOf(tools).length;
+    if (this.#pages.length === MOST_PAGES || this.#size > LARGEST) return this.forget();
     this.#pages.push(tools);
     this.#missing = property(result, 'nextCursor') ?? undefined;
   }
@@ -45,6 +49,7 @@ export class ToolList {
   /** The server has announced that its tools changed. */
   forget(): void {
     this.#pages = [];
+    this.#size = 0;
     this.#repeatable = undefined;
     this.#missing = null;
   }
@@ -103,10 +108,10 @@ function isRepeatableTool(tool: unknown): boolean {
   return property(annotations, 'readOnlyHint') === true || property(annotations, 'idempotentHint') === true;
 }
 
-/** Empty for a tool that is nested too deeply to be written. */
-function jsonOf(tool: unknown): string {
+/** Empty for what is nested too deeply to be written. */
+function jsonOf(tools: unknown): string {
   try {
-    return JSON.stringify(tool);
+    return JSON.stringify(tools);
   } catch {
     return '';
   }

@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest';
+import { runHost } from '../helpers/host.js';
+
+// Starts and ends of servers for which the machine has many other processes: what was read of these must not be kept.
+// `STARTS=10000` is the long run; the growth that is allowed is that of 10,000 starts, whatever the number.
+
+const STARTS = Math.min(Number(process.env.STARTS ?? 600), 20_000);
+const OTHERS = process.env.STARTS === undefined ? 100 : 500;
+const WINDOWS = 3;
+/** The status of 200 ends and the keys of 1,024 instances are kept; and code is compiled. */
+const WARM_UP = 1_200;
+const MODES = process.env.STARTS === undefined ? ['dedicated'] : ['dedicated', 'exclusive'];
+const MB = 1_048_576;
+
+/** Answers `initialize`, which is all that a lease without a client needs. */
+const ANSWER =
+  '{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"x","version":"1"}}}';
+const SERVER = `while read -r line; do case $line in *'"initialize"'*) echo '${ANSWER}';; esac; done`;
+
+describe('memory over many starts and ends', () => {
+  it.each(MODES)(
+    '[MEM-4] is flat: %s',
+    async (sharing) => {
+      const { stdout, stderr } = await runHost(
+        `
+        const { spawn } = await import('node:child_process');
+        const { setFlagsFromString } = await import('node:v8');
+        const { runInNewContext } = await import('node:vm');
+        const { MCPServerPool } = await import(SRC + '/index.js');
+        setFlagsFromString('--expose-gc');
+        const gc = runInNewContext('gc');
+        const others = spawn('sh', ['-c', 'for i in $(seq ${OTHERS}); do sleep 1000 & done; wait'], { detached: true, stdio: 'ignore' });
+        const inUse = async () => {
+          for (let round = 0; round < 3; round++) {
+            gc();
+            await new Promise((resolve) => setImmediate(resolve));
+          }
+          const { heapUsed, external } = process.memoryUsage();
+          return heapUsed + external;
+        };
+        const server = ${JSON.stringify(SERVER)};
+        const pool = new MCPServerPool({ command: 'sh', args: ['-c', server], sharing: '${sharing}', reuse: 'never', maxInstances: 4, guardian: { enabled: false } });
+        const turn = async (times) => {
+          for (let time = 0; time < times; time++) {
+            const lease = await pool.getServer();
+            lease.release();
+            await lease.ended;
+          }
+        };
+        const all = (count) => Promise.all([1, 2, 3, 4].map(() => turn(count / 4)));
+        await all(${WARM_UP});
+        const sizes = [await inUse()];
+        for (let window = 0; window < ${WINDOWS}; window++) {
+          await all(${STARTS / WINDOWS});
+          sizes.push(await inUse());
+        }
+        process.kill(-others.pid, 'SIGKILL');
+        await pool.shutdown();
+        console.log(JSON.stringify(sizes));
+        process.exit();`,
+        { timeout: 120_000 + STARTS * 200 },
+      );
+      expect(stderr).toBe('');
+      const sizes = JSON.parse(stdout) as number[];
+      const growth = sizes.slice(1).map((size, window) => size - (sizes[window] as number));
+      // A leak grows in every part; code that is compiled, and what a collection leaves by chance, does not.
+      expect(Math.min(...growth) / (STARTS / WINDOWS), growth.join(' ')).toBeLessThan(MB / 10_000);
+      if (STARTS >= 10_000) expect((sizes.at(-1) as number) - (sizes[1] as number)).toBeLessThan(MB);
+    },
+    120_000 + STARTS * 400,
+  );
+});
