@@ -32,7 +32,6 @@ import { aborted } from './refusals.js';
 import { type PoolPlan, planOf } from './shutdown/plan.js';
 import { Shutdown } from './shutdown/shutdown.js';
 import { assertSignalsArrive, handleSignals, ignoreSignals } from './signals.js';
-import { stackAbove } from './stack-above.js';
 import { type PoolStatus, statusOf, summaryOf } from './status.js';
 import { traceEvents } from './trace.js';
 import { waitFor } from './wait-for.js';
@@ -269,3 +268,10 @@ export class MCPServerPool extends DefinedServers {
 
 /** Not in the class: the built package renames a class that names itself. */
 const newPool = (options: PoolOptions | SingleServerOptions) => new MCPServerPool(options);
+
+/** The stack of the caller of `callee`. Costs more than a whole warm call, so it is made only with `leakDetection`. */
+function stackAbove(callee: (...args: never[]) => unknown): string | undefined {
+  const holder: { stack?: string } = {};
+  Error.captureStackTrace(holder, callee);
+  return holder.stack;
+}

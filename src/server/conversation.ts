@@ -1,18 +1,17 @@
 import type { ResolvedDefinition } from '../config/options.js';
 import { PoolError, type PoolErrorData } from '../errors.js';
 import type { MessageChannel } from '../protocol/channels/message-channel.js';
-import type { DroppedOutput } from '../protocol/channels/noise.js';
+import type { DroppedOutput, Noise } from '../protocol/channels/noise.js';
 import { type InitializeResult, initialize, readInitializeResult } from '../protocol/eras/handshake.js';
 import { DirectRouting } from '../protocol/mux/direct-routing.js';
 import type { GivenUp } from '../protocol/mux/given-up.js';
 import { Multiplexer, type MultiplexerCallbacks } from '../protocol/mux/multiplexer.js';
 import { Upstream } from '../protocol/mux/upstream.js';
 import type { Routing } from '../protocol/routing.js';
-import type { Clock } from '../runtime/clock.js';
+import type { Clock, Timer } from '../runtime/clock.js';
 import type { KeepAlive } from '../runtime/keep-alive.js';
 import { GiveUpWatch } from './give-up-watch.js';
 import type { InstanceContext } from './instance-context.js';
-import { NoiseReports } from './noise-reports.js';
 
 export interface ConversationDeps {
   readonly definition: ResolvedDefinition;
@@ -160,4 +159,41 @@ export function multiplexerFor(
   if (sharing === 'dedicated') return undefined;
   const shared = sharing === 'shared';
   return new Multiplexer({ name, shared, sessionsStay: onCrash === 'restart', retryTools, clock, keepAlive, budget });
+}
+
+/** Least time between two reports, ms: a server may write thousands of such lines. */
+const NOISE_INTERVAL = 10_000;
+
+/** Reports what a server wrote and was dropped: the first at once, the rest in turns. */
+class NoiseReports {
+  readonly #noise: Noise;
+  readonly #clock: Clock;
+  readonly #report: (dropped: DroppedOutput) => void;
+  #timer: Timer | undefined;
+  #hasEnded = false;
+
+  constructor(noise: Noise, clock: Clock, report: (dropped: DroppedOutput) => void) {
+    this.#noise = noise;
+    this.#clock = clock;
+    this.#report = report;
+  }
+
+  /** Something was dropped. */
+  changed(): void {
+    if (this.#timer === undefined && !this.#hasEnded) this.#reportNow();
+  }
+
+  /** The server has ended: the rest is reported now. */
+  end(): void {
+    this.#hasEnded = true;
+    this.#timer?.cancel();
+    const dropped = this.#noise.take();
+    if (dropped) this.#report(dropped);
+  }
+
+  #reportNow(): void {
+    const dropped = this.#noise.take();
+    this.#timer = dropped && this.#clock.after(NOISE_INTERVAL, () => this.#reportNow());
+    if (dropped) this.#report(dropped);
+  }
 }

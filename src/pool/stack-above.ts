@@ -1,6 +1,0 @@
-/** The stack of the caller of `callee`. Costs more than a whole warm call, so it is made only with `leakDetection`. */
-export function stackAbove(callee: (...args: never[]) => unknown): string | undefined {
-  const holder: { stack?: string } = {};
-  Error.captureStackTrace(holder, callee);
-  return holder.stack;
-}
