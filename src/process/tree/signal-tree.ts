@@ -24,7 +24,7 @@ export function signalTree(
     const byGroup = groups.has(group);
     if (byGroup && signalled.has(group)) continue;
     const now = platform.table.read(pid);
-    if (now === undefined || !isSame(row, now, platform.table)) continue;
+    if (now === undefined || !isSame(row, now, members, platform.table)) continue;
     // The number of a group is not given again while a member is there. A member may have left for a group of its own.
     if (!byGroup) platform.signalProcess(pid, signal);
     else if (now.group === group) platform.signalGroup(group, signal);
@@ -34,12 +34,22 @@ export function signalTree(
 }
 
 /**
- * Whether `now` is the process of that row. A start time is in hundredths of a second: so the parent must be the same, too,
- * unless that is dead.
+ * Whether `now` is the process of that row. A start time is in hundredths of a second, so the parent counts, too: it must be
+ * the same, or dead; then an orphan has gone to an ancestor of this host, or to a member.
  */
-function isSame(row: ProcessRow, now: ProcessRow, table: ProcessTable): boolean {
+function isSame(row: ProcessRow, now: ProcessRow, members: readonly ProcessRow[], table: ProcessTable): boolean {
   if (now.startTime !== row.startTime) return false;
-  return now.parent === row.parent || table.read(row.parent)?.dead !== false;
+  if (now.parent === row.parent) return true;
+  if (table.read(row.parent)?.dead === false) return false;
+  return members.some(({ pid }) => pid === now.parent) || isAncestor(now.parent, table);
+}
+
+/** Of this process, which itself counts as one. 0: outside of our pid namespace. */
+function isAncestor(pid: number, table: ProcessTable): boolean {
+  if (pid <= 1) return true;
+  const above = new Set<number>();
+  for (let one = process.pid; one > 1 && !above.has(one); one = table.read(one)?.parent ?? 0) above.add(one);
+  return above.has(pid);
 }
 
 /** The groups that belong to the server, and the pids of the members that are in other groups. */
@@ -81,7 +91,7 @@ export async function signalFromLeaves(
     if (waiting.length === 0 || performance.now() >= end || hurried()) return;
     for (const row of waiting) {
       const now = table.read(row.pid);
-      if (tree.hasChildren(row.pid) || now === undefined || !isSame(row, now, table)) continue;
+      if (tree.hasChildren(row.pid) || now === undefined || !isSame(row, now, waiting, table)) continue;
       signalProcess(row.pid, signal);
       signalled.add(identity(row));
     }

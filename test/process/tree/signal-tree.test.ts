@@ -56,6 +56,21 @@ describe('a signal to the members of a tree', () => {
     expect(signals).toEqual(['30']);
   });
 
+  it('[REUSE-2] reaches an orphan, and no process that was started in the same tick by another one', () => {
+    const { table, signals, platform, tree, members } = setup();
+    table.remove(10);
+    table.change(20, { parent: 1 });
+    table.add({ pid: 77, startTime: 2 });
+    table.add({ pid: 30, startTime: 6, parent: 77 });
+    signalTree(platform, tree, members, 'SIGKILL');
+    expect(signals.sort()).toEqual(['-10', '-20']);
+    signals.length = 0;
+    for (const pid of [11, 12]) table.change(pid, { parent: 1 });
+    table.change(30, { parent: 11 });
+    signalTree(platform, tree, members, 'SIGKILL');
+    expect(signals.sort()).toEqual(['-10', '-20', '30']);
+  });
+
   it('[REUSE-2] from the leaves upward reaches no process that got the number of a leaf', async () => {
     const { table, signals, platform, tree } = setup();
     let scans = 0;

@@ -1,0 +1,139 @@
+// Starts and ends of servers while numbers of processes are reused at once: in a pid namespace, each fault sets
+// /proc/sys/kernel/ns_last_pid back, so that the number of a dead process belongs to another one within milliseconds.
+// Strangers are started all the time by two shells, which write a line for each one that a signal has ended.
+//
+// usage, as root, SRC being the compiled src/ (test/helpers/compiled.ts):
+//   unshare --pid --fork --kill-child --mount-proc sh -c 'node test/chaos/pid-reuse.js SRC 50000 1500 SEED; :'
+// AT_ONCE: how many servers at once (4). A start time is in hundredths of a second: what gets a number within the same one
+// cannot always be distinguished.
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
+
+const [SRC, faults, seconds, seed] = process.argv.slice(2);
+const { localLauncher } = await import(`${SRC}/process/start/local-launcher.js`);
+const { linux } = await import(`${SRC}/process/platforms/linux.js`);
+const { resolvePoolOptions } = await import(`${SRC}/config/resolve-options.js`);
+
+const { environmentOf } = await import(`${SRC}/config/environment.js`);
+
+const LAST = '/proc/sys/kernel/ns_last_pid';
+/** Numbers from here on are reused, of strangers and servers alike. */
+const FROM = 200;
+const AT_ONCE = Number(process.env.AT_ONCE ?? 4);
+/** Each stranger leads a session of its own, so that its number is that of a group, too. */
+const STRANGERS = `n=0
+one() { setsid sleep "$1" & }
+while read -r line; do
+  one 0.02; a=$!; one 0.03; b=$!; one 0.05; c=$!
+  for pid in $a $b $c; do
+    n=$((n + 1)); wait $pid; code=$?
+    [ $code = 0 ] || echo "signalled $code"
+  done
+  echo "done $n"
+done`;
+
+/** mulberry32, as in test/chaos/random.ts. */
+let state = Number(seed) >>> 0;
+function chance() {
+  state = (state + 0x6d2b79f5) >>> 0;
+  let t = state;
+  t = Math.imul(t ^ (t >>> 15), t | 1);
+  t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+  return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+}
+
+/** Each is a way in which a server and its helpers end by themselves, or are ended. */
+const SERVERS = [
+  'exit 0',
+  'exec cat',
+  'sleep 0.03 & exec cat',
+  'setsid sleep 0.03 & sleep 0.02 & wait; exit 1',
+  '(setsid sleep 0.04 &); exec cat',
+  'trap "" TERM; setsid sleep 0.1 & sleep 0.1; exec cat',
+];
+const ENDS = ['emergency', 'graceful', 'killed', 'itself'];
+
+const pick = (list) => list[Math.floor(chance() * list.length)];
+const definitions = SERVERS.map((script) => {
+  const options = { command: 'sh', args: ['-c', script], containment: 'auto', eofGrace: 10, termGrace: 20 };
+  const definition = resolvePoolOptions({ servers: { one: options } }).servers.get('one');
+  return { ...definition, resolvedEnv: environmentOf(definition) };
+});
+const launcher = localLauncher(linux);
+
+function rewind() {
+  writeFileSync(LAST, String(FROM + Math.floor(chance() * 20)));
+}
+
+async function fault() {
+  rewind();
+  let exited;
+  const exit = new Promise((resolve) => {
+    exited = resolve;
+  });
+  const handlers = {
+    onSpawn() {},
+    onSpawnError: () => exited(),
+    // As a pool does for a server that nobody has ended.
+    onExit: () => {
+      server.killNow();
+      exited();
+    },
+    onStderrLine() {},
+    wantsStderr: () => false,
+  };
+  let server;
+  try {
+    server = launcher.launch(pick(definitions), handlers);
+  } catch (error) {
+    // It ended before it could be read: nothing is left of it.
+    if (error.code !== 'SPAWN_FAILED') throw error;
+    return 0;
+  }
+  server.stdout.resume();
+  await pause(chance() * 30);
+  rewind();
+  const end = pick(ENDS);
+  if (end === 'killed') server.killNow();
+  if (end === 'itself') await Promise.race([exit, pause(100)]);
+  rewind();
+  const report = await server.end({ mode: end === 'graceful' ? 'graceful' : 'emergency' });
+  return report.survivors.length;
+}
+
+const signalled = [];
+let strangers = 0;
+const makers = [1, 2].map(() => {
+  const maker = spawn('sh', ['-c', STRANGERS], { stdio: ['pipe', 'pipe', 'inherit'] });
+  let own = 0;
+  createInterface({ input: maker.stdout }).on('line', (line) => {
+    const [word, number] = line.split(' ');
+    if (word === 'signalled') return void signalled.push(number);
+    strangers += Number(number) - own;
+    own = Number(number);
+    maker.stdin.write('\n');
+  });
+  maker.stdin.write('\n');
+  return maker;
+});
+
+const end = performance.now() + Number(seconds) * 1_000;
+let done = 0;
+let survivors = 0;
+const errors = new Set();
+await Promise.all(
+  Array.from({ length: AT_ONCE }, async () => {
+    while (done < Number(faults) && performance.now() < end) {
+      done += 1;
+      survivors += await fault().catch((error) => {
+        errors.add(String(error.stack ?? error));
+        return 0;
+      });
+    }
+  }),
+);
+for (const maker of makers) maker.stdin.end();
+process.stdout.write(`${JSON.stringify({ faults: done, strangers, signalled, survivors, errors: [...errors] })}\n`);
+setTimeout(() => process.exit(), 200);
