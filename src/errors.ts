@@ -59,6 +59,8 @@ export type PoolErrorCode =
 export interface PoolErrorData {
   /** Name of the server. */
   readonly name?: string | undefined;
+  /** The `label` of its definition, which the message says instead of its name; undefined when it has none. */
+  readonly label?: string | undefined;
   readonly instanceId?: string | undefined;
   readonly leaseId?: string | undefined;
   readonly pid?: number | undefined;
@@ -108,6 +110,22 @@ export class PoolError extends Error {
     const { name, code, message, data, cause } = this;
     return { name, code, message, data, ...(cause === undefined ? {} : { cause: causeOf(cause, MOST_CAUSES) }) };
   }
+}
+
+/** A server as errors name it. */
+export interface ServerNames {
+  readonly name: string;
+  readonly label?: string | undefined;
+}
+
+/** What a message calls a server: its label, since its name may be an internal id that says nothing to an end user. */
+export function shownName({ name, label }: ServerNames): string {
+  return label ?? name;
+}
+
+/** What the data of an error have of it. */
+export function namesOf({ name, label }: ServerNames): ServerNames {
+  return label === undefined ? { name } : { name, label };
 }
 
 /** How many causes of causes are written as JSON: a chain of errors may be a circle. */

@@ -178,7 +178,7 @@ export class StdioClientTransport {
     const report = await run.server.ended();
     run.keepAlive.drop();
     run.keepAlive.dispose();
-    if (report?.confirmed === false) this.#report(unproven(report));
+    if (report?.confirmed === false) this.#report(unproven(report, this.#params.label));
     this.#closed(run);
   }
 
@@ -250,8 +250,8 @@ function notConnected(): PoolError {
   return new PoolError('NOT_CONNECTED', 'Not connected');
 }
 
-function unproven({ name, pid, survivors }: CleanupReport): PoolError {
+function unproven({ name, pid, survivors }: CleanupReport, label: string | undefined): PoolError {
   const named = survivors.map((survivor) => `${survivor.pid} (${survivor.command})`).join(', ');
-  const message = `server '${name}' was closed, but these of its processes could not be proven dead: ${named}; see 'server:quarantined' of MCPServerPool.global()`;
-  return new PoolError('SERVER_STOPPED', message, { name, pid });
+  const message = `server '${label ?? name}' was closed, but these of its processes could not be proven dead: ${named}; see 'server:quarantined' of MCPServerPool.global()`;
+  return new PoolError('SERVER_STOPPED', message, { name, label, pid });
 }

@@ -139,6 +139,8 @@ export const requirements = {
   'SHOW-4':
     'The error of a call that waited has the frames of its caller, and nothing is kept for that while it waits.',
   'SHOW-5': 'The classes of the built package have the names under which they are exported.',
+  'SHOW-6':
+    'Messages of errors call a server by its label when it has one; names stay in data and events, and another label replaces no process.',
 
   'HINT-1': 'A mistake in options that hosts make again and again gets the hint that helps.',
   'HINT-2':

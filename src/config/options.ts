@@ -23,6 +23,7 @@ import {
   strings,
 } from './fields.js';
 import { handshakeFields } from './handshake-options.js';
+import { labelFields } from './label.js';
 
 /**
  * How fast and how often a server that fails is started again, before its breaker opens.
@@ -168,6 +169,7 @@ export const definitionFields = {
   env: stringMap(),
   /** Working directory. A start fails with `CWD_NOT_FOUND` if it does not exist. Default: that of the host, at each start. */
   cwd: optionalString(),
+  ...labelFields,
   /** Transport, as in configuration files; only `stdio` (default) can be pooled. */
   type: stdioType(),
   /**
@@ -229,10 +231,7 @@ export const poolFields = {
    * ends to make room, does not count. Default: 1,000.
    */
   maxWaiting: count(1_000, 0),
-  /**
-   * Deadline of `getServer()` for waiting, spawn and handshake together, in milliseconds; then `ACQUIRE_TIMEOUT`. Default:
-   * 30,000.
-   */
+  /** Deadline of `getServer()`, from the call to the lease, in milliseconds; then `ACQUIRE_TIMEOUT`. Default: 30,000. */
   acquireTimeout: deadline(30_000),
   /**
    * A lease that is held longer is reported once, as `lease:leaked` with the stack of its `getServer()` call, in

@@ -1,5 +1,5 @@
 import { nearest } from '../config/nearest.js';
-import { PoolError, type PoolErrorData } from '../errors.js';
+import { namesOf, PoolError, type PoolErrorData, type ServerNames, shownName } from '../errors.js';
 import { letsServerAsk } from '../protocol/eras/undeclared.js';
 import type { Limit } from './events.js';
 import type { LeaseScope } from './instances/lease-scope.js';
@@ -11,10 +11,13 @@ const MOST_NAMES = 3;
 /** A longer name is cut in an error. */
 const LONGEST_NAME = 100;
 
-export function unknownServer(name: string | undefined, known: readonly string[], why: string): PoolError {
-  const quoted = name !== undefined && name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}…` : name;
+/** @param server undefined when the call did not name one */
+export function unknownServer(server: ServerNames | undefined, known: readonly string[], why: string): PoolError {
+  const name = server?.name;
+  const shown = server && shownName(server);
+  const quoted = shown !== undefined && shown.length > LONGEST_NAME ? `${shown.slice(0, LONGEST_NAME)}…` : shown;
   const message = `${quoted === undefined ? 'the server' : `server '${quoted}'`} ${why}; ${hintFor(name, known)}`;
-  return new PoolError('UNKNOWN_SERVER', message, { name });
+  return new PoolError('UNKNOWN_SERVER', message, { name, ...(server && namesOf(server)) });
 }
 
 function hintFor(name: string | undefined, known: readonly string[]): string {
@@ -29,36 +32,43 @@ export function poolClosed(): PoolError {
   return new PoolError('POOL_CLOSED', 'the pool was shut down; create a new MCPServerPool to go on');
 }
 
+/** A call for a server: as the host writes it, or with the label that its end users know. */
+function callFor({ name, label }: ServerNames): string {
+  return label === undefined ? `getServer('${name}')` : `the call for server '${label}'`;
+}
+
 /** @param whatFor ends the sentence about the callers that wait already */
-export function queueFull(name: string, most: number, whatFor = '(maxWaiting)'): PoolError {
+export function queueFull(server: ServerNames, most: number, whatFor = '(maxWaiting)'): PoolError {
   return new PoolError(
     'QUEUE_FULL',
-    `getServer('${name}') was refused at once: ${most} callers wait already ${whatFor}; release servers sooner, raise maxInstances or limits.maxProcesses, or try again later`,
-    { name },
+    `${callFor(server)} was refused at once: ${most} callers wait already ${whatFor}; release servers sooner, raise maxInstances or limits.maxProcesses, or try again later`,
+    namesOf(server),
   );
 }
 
-export function aborted({ name }: { readonly name: string }, after: number, why: string, cause?: unknown): PoolError {
+export function aborted(server: ServerNames, after: number, why: string, cause?: unknown): PoolError {
   return new PoolError(
     'ACQUIRE_ABORTED',
-    `getServer('${name}') was given up after ${after} ms: ${why}`,
-    { name, after },
+    `${callFor(server)} was given up after ${after} ms: ${why}`,
+    { ...namesOf(server), after },
     cause,
   );
 }
 
-export function undeclared({ name, sharing }: PooledInstance, capabilities: readonly string[]): string {
+export function undeclared(instance: PooledInstance, capabilities: readonly string[]): string {
+  const { sharing } = instance;
+  const who = `a client of server '${shownName(instance)}'`;
   const never = capabilities.filter((capability) => sharing === 'shared' && letsServerAsk(capability));
   const others = capabilities.filter((capability) => !never.includes(capability));
   const sentences: string[] = [];
   if (never.length > 0) {
     sentences.push(
-      `a client of server '${name}' declares ${never.join(', ')}; a shared server never sends requests to its clients: use sharing 'exclusive' or 'dedicated' (docs/sharing.md)`,
+      `${who} declares ${never.join(', ')}; a shared server never sends requests to its clients: use sharing 'exclusive' or 'dedicated' (docs/sharing.md)`,
     );
   }
   if (others.length > 0) {
     sentences.push(
-      `a client of server '${name}' declares ${others.join(', ')}, which the pool did not declare to the server; declare it in clientCapabilities of its definition`,
+      `${who} declares ${others.join(', ')}, which the pool did not declare to the server; declare it in clientCapabilities of its definition`,
     );
   }
   return sentences.join('; ');
@@ -83,10 +93,9 @@ export interface WaitedFor {
 /** The error of a caller that got no server in time: what it waited for, and what would have helped. */
 export function acquireTimeout(caller: Caller, entry: OpenEntry, after: number, waitedFor: WaitedFor): PoolError {
   const { starting, turnLimit } = waitedFor;
-  const { name } = entry;
   const isStart = starting !== undefined && turnLimit === undefined;
-  const data = { ...starting, name, after, phase: isStart ? ('start' as const) : ('queue' as const) };
-  const message = `getServer('${name}') got no server within ${after} ms: ${whyNoServer(entry, waitedFor)}`;
+  const data = { ...starting, ...namesOf(entry), after, phase: isStart ? ('start' as const) : ('queue' as const) };
+  const message = `${callFor(entry)} got no server within ${after} ms: ${whyNoServer(entry, waitedFor)}`;
   return new PoolError('ACQUIRE_TIMEOUT', message, data, failureFor(caller, entry));
 }
 

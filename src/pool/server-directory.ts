@@ -3,7 +3,7 @@ import { readLabel } from '../config/arguments.js';
 import type { ResolvedDefinition, ResolvedPoolOptions, ServerDefinition } from '../config/options.js';
 import { processKey } from '../config/process-key.js';
 import { givenDefinition, resolveDefinition } from '../config/resolve-options.js';
-import { PoolError } from '../errors.js';
+import { namesOf, PoolError } from '../errors.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Operations } from '../server/instance-context.js';
 import type { AcquireQueue } from './acquire/acquire-queue.js';
@@ -49,7 +49,8 @@ export class ServerDirectory {
     }
     const entry = name === undefined ? this.#only : this.#deps.fleet.entries.get(name);
     if (isOpen(entry)) return entry;
-    throw unknownServer(name, this.#names, name === undefined ? 'must be named' : 'is not defined');
+    if (name === undefined) throw unknownServer(undefined, this.#names, 'must be named');
+    throw unknownServer({ name }, this.#names, 'is not defined');
   }
 
   /**
@@ -128,9 +129,10 @@ export class ServerDirectory {
     const entry = this.named(name, 'removeServer()');
     const { breakers, fleet, operations, queue, replacement } = this.#deps;
     await operations.run(() => {
+      const names = namesOf(entry);
       fleet.undefine(entry);
       breakers.forget((server) => server === name);
-      const error = unknownServer(name, this.#names, 'was removed while the call waited');
+      const error = unknownServer(names, this.#names, 'was removed while the call waited');
       for (const waiter of queue.list(name)) queue.reject(waiter, error);
       return replacement.retire([...entry.instances], 'removed', timeout);
     });
@@ -164,7 +166,7 @@ export class ServerDirectory {
   /** A copy. Throws as `getDefinition()` does. */
   definitionOf(name: string): ServerDefinition {
     const entry = this.#deps.fleet.entries.get(readLabel(name, 'name', 'getDefinition()'));
-    if (!isOpen(entry)) throw unknownServer(name, this.#names, 'is not defined');
+    if (!isOpen(entry)) throw unknownServer({ name }, this.#names, 'is not defined');
     return givenDefinition(entry.definition);
   }
 

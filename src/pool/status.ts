@@ -47,6 +47,8 @@ export interface InstanceStatus {
 export interface ServerStatus {
   /** False for a server that was removed while some of its trees still live. */
   readonly defined: boolean;
+  /** What errors call it instead of its name; undefined when its definition has no label, or was removed. */
+  readonly label: string | undefined;
   /** Undefined when the server was removed. */
   readonly sharing: Sharing | undefined;
   /** 0 when the server was removed. */
@@ -105,6 +107,7 @@ export function statusOf(
     entry.name,
     {
       defined: entry.definition !== undefined,
+      label: entry.label,
       sharing: entry.definition?.sharing,
       maxInstances: entry.definition?.maxInstances ?? 0,
       instances: [...entry.instances].map((instance) => instanceStatus(instance, turns)),

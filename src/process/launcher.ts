@@ -21,8 +21,9 @@ export interface Launcher {
  * from the host at each start.
  */
 export interface LaunchSpec extends ResolvedContainment, Graces {
-  /** Name of the definition, for errors. */
+  /** Name and label of the definition, for errors. */
   readonly name: string;
+  readonly label?: string | undefined;
   readonly command: string;
   readonly args: readonly string[];
   /** Undefined: that of the host. */

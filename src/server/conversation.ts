@@ -1,5 +1,5 @@
 import type { ResolvedDefinition } from '../config/options.js';
-import { PoolError, type PoolErrorData } from '../errors.js';
+import { namesOf, PoolError } from '../errors.js';
 import type { MessageChannel } from '../protocol/channels/message-channel.js';
 import type { DroppedOutput, Noise } from '../protocol/channels/noise.js';
 import { type InitializeResult, initialize, readInitializeResult } from '../protocol/eras/handshake.js';
@@ -86,17 +86,17 @@ export class Conversation {
 
   /**
    * Makes the pool's own handshake. A dedicated server has none: its client initializes it.
-   * @param errorData called when an error is made, for its data at that moment
+   * @param refusal makes the error about a refusal; it gets the end of the message
    * @param onDone called once, with an error if the server refused; not called if the server does not answer
    */
-  initialize(errorData: () => PoolErrorData, onDone: (failure?: PoolError) => void): void {
+  initialize(refusal: (why: string) => PoolError, onDone: (failure?: PoolError) => void): void {
     const upstream = this.#peer;
     if (upstream instanceof DirectRouting) return onDone();
     upstream.open(this.#onBroken, () => this.#reports.changed());
     const request = upstream.request.bind(upstream);
     initialize(request, this.#definition, (answer, offered) => {
       try {
-        this.#initialized = readInitializeResult(answer, offered, errorData());
+        this.#initialized = readInitializeResult(answer, offered, refusal);
       } catch (error) {
         if (error instanceof PoolError) return onDone(error);
         throw error;
@@ -153,12 +153,14 @@ export class Conversation {
 
 /** The multiplexer for the sessions of a definition; undefined for a dedicated server: its one session needs none. */
 export function multiplexerFor(
-  { name, sharing, onCrash, retryTools }: ResolvedDefinition,
+  definition: ResolvedDefinition,
   { clock, keepAlive, writeBudget: budget }: InstanceContext,
 ): Multiplexer | undefined {
+  const { sharing, onCrash, retryTools } = definition;
   if (sharing === 'dedicated') return undefined;
+  const server = namesOf(definition);
   const shared = sharing === 'shared';
-  return new Multiplexer({ name, shared, sessionsStay: onCrash === 'restart', retryTools, clock, keepAlive, budget });
+  return new Multiplexer({ server, shared, sessionsStay: onCrash === 'restart', retryTools, clock, keepAlive, budget });
 }
 
 /** Least time between two reports, ms: a server may write thousands of such lines. */

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { ResolvedDefinition, Sharing } from '../config/options.js';
 import { processKey } from '../config/process-key.js';
-import { messageOf, PoolError, type PoolErrorCode, type PoolErrorData } from '../errors.js';
+import { messageOf, namesOf, PoolError, type PoolErrorCode, type PoolErrorData, shownName } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import { type ContainmentLevel, isLocal, type ServerProcess } from '../process/launcher.js';
 import { nextInstanceId } from '../process/process-registry.js';
@@ -76,6 +76,10 @@ export class ServerInstance {
 
   get name(): string {
     return this.definition.name;
+  }
+
+  get label(): string | undefined {
+    return this.definition.label;
   }
 
   get state(): ServerState {
@@ -183,7 +187,7 @@ export class ServerInstance {
     const messageLimit = definition.maxMessageMB * MB;
     this.#life.conversation = new Conversation({
       definition,
-      channel: new StdioChannel({ name, stdin, stdout, messageLimit, budget: writeBudget, noise: this.noise }),
+      channel: new StdioChannel({ server: this, stdin, stdout, messageLimit, budget: writeBudget, noise: this.noise }),
       clock,
       keepAlive,
       multiplexer: this.#multiplexer,
@@ -256,27 +260,25 @@ export class ServerInstance {
   errorData(more: PoolErrorData = {}): PoolErrorData {
     const { exit } = this.#end;
     return {
-      name: this.name,
+      ...namesOf(this),
       instanceId: this.id,
       pid: this.pid,
-      exitCode: exit?.exitCode,
-      signal: exit?.signal,
-      outOfMemory: exit?.outOfMemory,
+      ...{ exitCode: exit?.exitCode, signal: exit?.signal, outOfMemory: exit?.outOfMemory },
       stderrTail: this.stderrTail,
       ...(this.noise.count > 0 && { dropped: [...this.noise.first] }),
       ...more,
     };
   }
 
-  /** An error about this instance; `what` follows its name in the message. */
+  /** An error about this instance; `what` follows its name or label in the message. */
   error(code: PoolErrorCode, what: string, more?: PoolErrorData): PoolError {
-    return new PoolError(code, `server '${this.name}' ${what}`, this.errorData(more));
+    return new PoolError(code, `server '${shownName(this)}' ${what}`, this.errorData(more));
   }
 
   #onSpawn(): void {
     if (this.#life.state !== 'starting') return;
     this.#life.conversation?.initialize(
-      () => this.errorData(),
+      (why) => this.error('HANDSHAKE_FAILED', why),
       (failure) => this.observer.run(() => (failure ? this.#end.startFailed(failure) : this.#becomeReady())),
     );
   }

@@ -17,6 +17,11 @@ export interface StdioServerParameters {
    * from `StdioClientTransport.stderr`. `ignore`: nowhere. Else a stream, or the number of a descriptor.
    */
   stderr?: StderrOption | undefined;
+  /**
+   * What messages of errors call the server: 1 to 100 characters, no control characters. Default: its name in the global pool,
+   * `stdio:<command>:<id>`.
+   */
+  label?: string | undefined;
   /** Longest message of the server, in bytes, as in the SDK. Default: `maxMessageMB` of the pool, 64 MB. */
   maxBufferSize?: number | undefined;
   /** The same in MB (1,048,576 bytes); it replaces `maxBufferSize`. */
@@ -39,7 +44,7 @@ const MOST_MESSAGE_MB = 511;
 
 /** The definition of its server. */
 export function definitionOf({ command, args, env, cwd, ...more }: StdioServerParameters) {
-  const { maxBufferSize, maxMessageMB, eofGrace, termGrace } = more;
+  const { maxBufferSize, maxMessageMB, eofGrace, termGrace, label } = more;
   const bufferMB = maxBufferSize === undefined ? undefined : Math.min(maxBufferSize / MB, MOST_MESSAGE_MB);
   const variables = Object.entries(env ?? {})
     .filter(([, value]) => value !== undefined)
@@ -52,8 +57,9 @@ export function definitionOf({ command, args, env, cwd, ...more }: StdioServerPa
     // value of `args` is refused by the pool.
     args: all,
     env: Object.fromEntries(variables),
-    // As the SDK does. Only where it matters: a pool of another version may not know the option.
+    // Only where it matters: a pool of another version may not know the option. The first as the SDK does.
     ...(isLiteral ? { placeholders: 'literal' as const } : {}),
+    ...(label === undefined ? {} : { label }),
     cwd: cwd === '' ? undefined : cwd,
     maxMessageMB: maxMessageMB ?? bufferMB,
     eofGrace,

@@ -43,7 +43,7 @@ export class CountingHold extends KeepAlive {
 /** A channel, and the server at the other end of it. */
 export function wire(budget = new WriteBudget(1_000_000)) {
   const [stdin, stdout] = [new PassThrough(), new PassThrough()];
-  const channel = new StdioChannel({ stdin, stdout, messageLimit: 1_000_000, budget, name: 'test' });
+  const channel = new StdioChannel({ stdin, stdout, messageLimit: 1_000_000, budget, server: { name: 'test' } });
   let written = '';
   stdin.on('data', (chunk: Buffer) => {
     written += chunk.toString();
@@ -80,7 +80,7 @@ export function multiplexed({ budget, maxInFlight, clientCapabilities, ...option
   const reported = { undeclared: [] as string[], tools: [] as ToolChanges[] };
   const sessionsStay = options.sessionsStay ?? options.shared ?? false;
   const mux = new Multiplexer({
-    ...{ name: 'test', shared: false, retryTools: 'never', sessionsStay },
+    ...{ server: { name: 'test' }, shared: false, retryTools: 'never', sessionsStay },
     ...options,
     ...{ clock, keepAlive: hold },
     budget: budget ?? shared,

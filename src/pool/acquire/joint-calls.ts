@@ -82,7 +82,7 @@ export class JointCalls {
     const { clock, leaseEvents } = this.#deps;
     const { waiter, calls } = group;
     if (calls.size >= MOST_CALLS) {
-      const error = queueFull(entry.name, MOST_CALLS, 'for the same lease');
+      const error = queueFull(entry, MOST_CALLS, 'for the same lease');
       leaseEvents.rejected(waiter, 0, error);
       throw error;
     }

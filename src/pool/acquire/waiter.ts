@@ -66,6 +66,11 @@ export class Waiter implements LeaseScope, Expiring {
     });
   }
 
+  /** That of its server, while it waits. */
+  get label(): string | undefined {
+    return this.queuedIn?.leaseClass.entry.label;
+  }
+
   get tenant(): string | undefined {
     return this.request.tenant;
   }

@@ -44,6 +44,10 @@ export class ServerEntry {
     this.name = name;
   }
 
+  get label(): string | undefined {
+    return this.definition?.label;
+  }
+
   /** Whether more instances run than its definition allows: it was changed. */
   get isOverLimit(): boolean {
     return this.definition !== undefined && this.used - this.ending.size > this.definition.maxInstances;

@@ -1,4 +1,4 @@
-import { PoolError } from '../../errors.js';
+import { namesOf, PoolError, shownName } from '../../errors.js';
 import { type DueTimes, newDue } from '../../runtime/due-times.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
@@ -108,10 +108,10 @@ export class LeaseManager {
 
   /** Takes a lease back from the host. */
   reclaim(lease: Lease, now: number, why: string): void {
-    const { id, name, instanceId } = lease;
+    const { id, instance, instanceId } = lease;
     this.#events.reclaimed(lease, now);
-    const message = `the lease ${id} on server '${name}' was taken back: ${why}`;
-    const data = { name, leaseId: id, instanceId };
+    const message = `the lease ${id} on server '${shownName(instance)}' was taken back: ${why}`;
+    const data = { ...namesOf(instance), leaseId: id, instanceId };
     lease.end({ asked: false, error: () => new PoolError('LEASE_RECLAIMED', message, data) });
   }
 

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { inspect } from 'node:util';
-import { PoolError } from '../../errors.js';
+import { namesOf, PoolError, shownName } from '../../errors.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { PooledTransport, Session, SessionCallbacks, SessionEnd } from '../../protocol/session.js';
 import type { Clock } from '../../runtime/clock.js';
@@ -192,9 +192,9 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
 
   /** As `SessionEnd`: the error of its transport after `release()`. Made only when the transport is used. */
   error(): PoolError {
-    const { id, name, instanceId } = this;
-    const message = `the lease ${id} on server '${name}' was released; get another with getServer()`;
-    return new PoolError('LEASE_RELEASED', message, { name, leaseId: id, instanceId });
+    const { id, instance, instanceId } = this;
+    const message = `the lease ${id} on server '${shownName(instance)}' was released; get another with getServer()`;
+    return new PoolError('LEASE_RELEASED', message, { ...namesOf(instance), leaseId: id, instanceId });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

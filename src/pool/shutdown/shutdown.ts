@@ -1,4 +1,4 @@
-import { PoolError } from '../../errors.js';
+import { namesOf, PoolError, shownName } from '../../errors.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { ShutdownReport } from '../events.js';
@@ -92,12 +92,12 @@ export function isBusy({ openRequests }: PooledInstance, leases: readonly Lease[
   return openRequests > 0 || leases.some((lease) => lease.openRequests > 0);
 }
 
-function closedUnder({ id, name }: Lease): PoolError {
+function closedUnder({ id, instance }: Lease): PoolError {
   return new PoolError(
     'POOL_CLOSED',
-    `the pool was shut down while the lease ${id} on server '${name}' was held; create a new MCPServerPool to go on`,
+    `the pool was shut down while the lease ${id} on server '${shownName(instance)}' was held; create a new MCPServerPool to go on`,
     {
-      name,
+      ...namesOf(instance),
       leaseId: id,
     },
   );

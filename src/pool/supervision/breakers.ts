@@ -1,4 +1,4 @@
-import { PoolError } from '../../errors.js';
+import { namesOf, PoolError, type ServerNames, shownName } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { PoolEmitter } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
@@ -211,7 +211,7 @@ export class Breakers {
     }
   }
 
-  #refusal({ name }: { readonly name: string }, { breaker, lastError }: Entry): PoolError {
+  #refusal(server: ServerNames, { breaker, lastError }: Entry): PoolError {
     const left = Math.max(0, Math.round(breaker.retryAt - this.#clock.now()));
     const when =
       breaker.state === 'half-open'
@@ -219,7 +219,7 @@ export class Breakers {
         : left === Infinity
           ? 'it stays so until resetBreaker(), restart() or updateServer() with another definition'
           : `one start is allowed in ${left} ms, or after resetBreaker(), restart() or updateServer() with another definition`;
-    const message = `server '${name}' failed too often and is not started now; ${when}. The last failure: ${lastError?.message}`;
-    return new PoolError('BREAKER_OPEN', message, { ...lastError?.data, name, after: 0 }, lastError);
+    const message = `server '${shownName(server)}' failed too often and is not started now; ${when}. The last failure: ${lastError?.message}`;
+    return new PoolError('BREAKER_OPEN', message, { ...lastError?.data, ...namesOf(server), after: 0 }, lastError);
   }
 }

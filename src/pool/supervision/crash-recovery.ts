@@ -1,4 +1,4 @@
-import { PoolError, type PoolErrorCode } from '../../errors.js';
+import { namesOf, PoolError, type PoolErrorCode, shownName } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Due, DueTimes } from '../../runtime/due-times.js';
 import type { PoolEmitter } from '../events.js';
@@ -187,12 +187,12 @@ class Pending implements Due {
 
 /** The error of a successor that is not started. When its predecessor was lost, the leases get that error as its cause. */
 function notStarted(
-  { name }: PooledInstance,
+  instance: PooledInstance,
   code: PoolErrorCode,
   why: string,
   cause: PoolError | undefined,
 ): PoolError {
-  const message = `server '${name}' was not started again: ${why}`;
-  if (cause === undefined) return new PoolError(code, message, { name });
+  const message = `server '${shownName(instance)}' was not started again: ${why}`;
+  if (cause === undefined) return new PoolError(code, message, namesOf(instance));
   return new PoolError(cause.code, `${message}; before that: ${cause.message}`, cause.data, cause);
 }

@@ -1,9 +1,9 @@
 import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, resolve, sep } from 'node:path';
-import { errnoOf, messageOf, PoolError } from '../../errors.js';
+import { errnoOf, messageOf, namesOf, PoolError, type ServerNames, shownName } from '../../errors.js';
 import type { LaunchSpec } from '../launcher.js';
 
-type CommandRequest = Pick<LaunchSpec, 'name' | 'command' | 'cwd' | 'resolvedEnv'>;
+type CommandRequest = ServerNames & Pick<LaunchSpec, 'command' | 'cwd' | 'resolvedEnv'>;
 
 /**
  * What Windows appends to a command: `npx` is `npx.cmd` there; the file `npx` beside it is a script for POSIX shells.
@@ -18,17 +18,16 @@ function extensionsOfHost(): readonly string[] {
  * spawn does not say whether the command, its interpreter or the working directory is missing.
  * @throws PoolError `CWD_NOT_FOUND`, `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`
  */
-export function resolveCommand(
-  { name, command, cwd, resolvedEnv }: CommandRequest,
-  extensions: readonly string[] = extensionsOfHost(),
-): string {
+export function resolveCommand(request: CommandRequest, extensions: readonly string[] = extensionsOfHost()): string {
+  const { command, cwd, resolvedEnv } = request;
+  const who = `server '${shownName(request)}'`;
   if (cwd !== undefined && !statOf(cwd)?.isDirectory()) {
     throw new PoolError(
       'CWD_NOT_FOUND',
-      `server '${name}': its cwd '${cwd}' is not a directory that can be reached; ${
+      `${who}: its cwd '${cwd}' is not a directory that can be reached; ${
         pathHint(cwd) ?? 'create it, or correct cwd in the definition'
       }`,
-      { name, errno: 'ENOENT' },
+      { ...namesOf(request), errno: 'ENOENT' },
     );
   }
   const isPath = command.includes('/') || command.includes(sep) || isAbsolute(command);
@@ -47,8 +46,8 @@ export function resolveCommand(
   if (forbidden !== undefined) {
     throw new PoolError(
       'COMMAND_NOT_EXECUTABLE',
-      `server '${name}': '${forbidden}' may not be executed; make it executable (chmod +x), or name its interpreter as command`,
-      { name, errno: 'EACCES' },
+      `${who}: '${forbidden}' may not be executed; make it executable (chmod +x), or name its interpreter as command`,
+      { ...namesOf(request), errno: 'EACCES' },
     );
   }
   const hint = commandHint(command);
@@ -56,9 +55,9 @@ export function resolveCommand(
   throw new PoolError(
     'COMMAND_NOT_FOUND',
     isPath
-      ? `server '${name}': there is no file '${hint ? shown : places[0]}'; ${hint ?? 'correct command in the definition'}`
-      : `server '${name}': '${shown}' is in none of the ${folders.length} folders of its PATH; ${hint ?? 'install it, give its absolute path as command, or set env.PATH'}`,
-    { name, errno: 'ENOENT' },
+      ? `${who}: there is no file '${hint ? shown : places[0]}'; ${hint ?? 'correct command in the definition'}`
+      : `${who}: '${shown}' is in none of the ${folders.length} folders of its PATH; ${hint ?? 'install it, give its absolute path as command, or set env.PATH'}`,
+    { ...namesOf(request), errno: 'ENOENT' },
   );
 }
 
@@ -102,13 +101,13 @@ const ADVICE: Readonly<Record<string, string>> = {
 };
 
 /** The error for a start that the operating system refused: what the errno means, and what to do about it. */
-export function spawnError({ name, command }: Pick<LaunchSpec, 'name' | 'command'>, error: unknown): PoolError {
+export function spawnError(spec: ServerNames & Pick<LaunchSpec, 'command'>, error: unknown): PoolError {
   const errno = errnoOf(error);
   const why = (errno && ADVICE[errno]) ?? messageOf(error);
   return new PoolError(
     'SPAWN_FAILED',
-    `server '${name}': '${command}' could not be started${errno ? ` (${errno})` : ''}: ${why}`,
-    { name, errno },
+    `server '${shownName(spec)}': '${spec.command}' could not be started${errno ? ` (${errno})` : ''}: ${why}`,
+    { ...namesOf(spec), errno },
     // Without a cause: Node's error contains all arguments, which may be large, or secret.
   );
 }

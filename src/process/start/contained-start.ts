@@ -1,5 +1,5 @@
 import type { Containment, MarkerChoice, ResolvedContainment } from '../../config/containment-options.js';
-import { PoolError } from '../../errors.js';
+import { namesOf, PoolError, type ServerNames, shownName } from '../../errors.js';
 import { chooseCgroup, firstOf, type Refuse, requiresCgroup } from '../cgroup/cgroup-choice.js';
 import type { InstanceCgroup } from '../cgroup/instance-cgroup.js';
 import { noteProblem } from '../containment-problems.js';
@@ -18,9 +18,7 @@ import {
 import { limitProcess, withoutNewPrivileges } from './restrictions.js';
 
 /** How the definition wants its processes held together. */
-export interface ContainmentRequest extends ResolvedContainment {
-  readonly name: string;
-}
+export interface ContainmentRequest extends ResolvedContainment, ServerNames {}
 
 export interface StartRequest extends CommandLine {
   readonly env: Readonly<Record<string, string>>;
@@ -67,9 +65,11 @@ export function containedStart(
 ): ContainedStart {
   const { containment, rlimits } = definition;
   const refuse: Refuse = (what, why) => {
-    throw new PoolError('CONTAINMENT_UNAVAILABLE', `server '${definition.name}': ${what} cannot be had: ${why}`, {
-      name: definition.name,
-    });
+    throw new PoolError(
+      'CONTAINMENT_UNAVAILABLE',
+      `server '${shownName(definition)}': ${what} cannot be had: ${why}`,
+      namesOf(definition),
+    );
   };
   if (containment === 'group' && !platform.detached) {
     refuse("containment: 'group'", "this system has no process groups; use 'auto'");
@@ -90,7 +90,8 @@ export function containedStart(
   const noShell = survives ? 'there is no usable /bin/sh' : 'its environment has a variable that no shell passes on';
   if (limits.length > 0 && !shell) refuse(`rlimits.${firstOf(rlimits)}`, noShell);
   const rlimit = wanted.rlimit && shell?.rlimits === true;
-  if (wanted.rlimit && !rlimit) noteMissingLimit(survives ? undefined : `of server '${definition.name}': ${noShell}`);
+  if (wanted.rlimit && !rlimit)
+    noteMissingLimit(survives ? undefined : `of server '${shownName(definition)}': ${noShell}`);
   const errno = shell && interpreterProblem(request.file);
   if (errno) throw Object.assign(new Error(`${errno}: the interpreter of ${request.file}`), { code: errno });
 

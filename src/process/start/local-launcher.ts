@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import spawn from 'cross-spawn';
-import { errnoOf, PoolError } from '../../errors.js';
+import { errnoOf, namesOf, PoolError, shownName } from '../../errors.js';
 import { turnsOfEventLoop } from '../../runtime/event-loop.js';
 import { noteMissingCgroup } from '../cgroup/cgroup-choice.js';
 import { forgetCgroups } from '../cgroup/cgroup-probe.js';
@@ -218,11 +218,10 @@ class LocalProcess implements ServerProcess {
     this.#child.kill('SIGKILL');
     this.#start.cgroup?.kill();
     this.#destroyStreams();
-    const { name } = this.#spec;
     throw new PoolError(
       'SPAWN_FAILED',
-      `server '${name}' was started, but the process table does not show it: it ended at once, or was killed now`,
-      { name },
+      `server '${shownName(this.#spec)}' was started, but the process table does not show it: it ended at once, or was killed now`,
+      namesOf(this.#spec),
     );
   }
 

@@ -1,11 +1,11 @@
-import { messageOf, PoolError } from '../../errors.js';
+import { messageOf, namesOf, PoolError, type ServerNames, shownName } from '../../errors.js';
 import type { JsonRpcMessage } from '../json-rpc.js';
 import type { Noise } from './noise.js';
 
 /** Carries messages to one server and back. */
 export interface MessageChannel {
-  /** Name of the server, for errors. */
-  readonly name: string;
+  /** The server, as errors name it. */
+  readonly server: ServerNames;
   /** Bytes that were sent, and that the server has not taken yet. */
   readonly backlog: number;
   /** What the server sent and was dropped. */
@@ -51,9 +51,9 @@ export interface ChannelCallbacks {
   onClosed(error: PoolError): void;
 }
 
-/** The error for an exception that this library threw while it handled messages of the server `name`. */
-export function internalError(name: string, cause: unknown): PoolError {
+/** The error for an exception that this library threw while it handled messages of a server. */
+export function internalError(server: ServerNames, cause: unknown): PoolError {
   const what = cause instanceof Error ? `${cause.name}: ${cause.message}` : messageOf(cause);
-  const message = `server '${name}' is ended because of a fault in mcp-server-pool, not in the server (${what}): please report it with the cause of this error`;
-  return new PoolError('INTERNAL_ERROR', message, { name }, cause);
+  const message = `server '${shownName(server)}' is ended because of a fault in mcp-server-pool, not in the server (${what}): please report it with the cause of this error`;
+  return new PoolError('INTERNAL_ERROR', message, namesOf(server), cause);
 }

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import { PoolError } from '../../errors.js';
+import { namesOf, PoolError, type ServerNames, shownName } from '../../errors.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
 import type { JsonRpcMessage } from '../json-rpc.js';
 import { MessageReader } from './framing.js';
@@ -13,8 +13,8 @@ export interface StdioChannelOptions {
   /** Largest message in bytes. */
   readonly messageLimit: number;
   readonly budget: WriteBudget;
-  /** Name of the server, for errors. */
-  readonly name: string;
+  /** The server, as errors name it. Its label may change. */
+  readonly server: ServerNames;
   /** Gets what is dropped. */
   readonly noise?: Noise;
 }
@@ -50,13 +50,13 @@ export class StdioChannel implements MessageChannel {
     });
   }
 
-  get name(): string {
-    return this.#options.name;
+  get server(): ServerNames {
+    return this.#options.server;
   }
 
   open(callbacks: ChannelCallbacks): void {
     this.#callbacks = callbacks;
-    const { name, messageLimit, stdout } = this.#options;
+    const { messageLimit, server, stdout } = this.#options;
     const reader = new MessageReader(messageLimit, {
       onMessage: (message) => callbacks.onMessage(message),
       onSkipped: (line) => this.noise.line(line),
@@ -66,8 +66,8 @@ export class StdioChannel implements MessageChannel {
           new PoolError(
             'MESSAGE_TOO_LARGE',
             // Hosts look for the words of the SDK.
-            `server '${name}' wrote a message of more than ${bytes} bytes (ReadBuffer exceeded maximum size of ${messageLimit} bytes): raise maxMessageMB, or ask the server for less at once`,
-            { name },
+            `server '${shownName(server)}' wrote a message of more than ${bytes} bytes (ReadBuffer exceeded maximum size of ${messageLimit} bytes): raise maxMessageMB, or ask the server for less at once`,
+            namesOf(server),
           ),
         );
       },
@@ -80,8 +80,8 @@ export class StdioChannel implements MessageChannel {
     });
     // Without stdout a server cannot answer. Mostly it has exited, and its exit is reported separately.
     stdout.once('end', () => {
-      const message = `server '${name}' has closed its stdout: it ended, or is about to`;
-      this.#guard(() => this.#end(new PoolError('SERVER_EXITED', message, { name })));
+      const message = `server '${shownName(server)}' has closed its stdout: it ended, or is about to`;
+      this.#guard(() => this.#end(new PoolError('SERVER_EXITED', message, namesOf(server))));
     });
   }
 
@@ -97,9 +97,9 @@ export class StdioChannel implements MessageChannel {
     if (this.#closed) throw this.#closed;
     const line = JSON.stringify(message);
     const size = Buffer.byteLength(line);
-    const { budget, name } = this.#options;
-    if (this.backlog > 0 && this.backlog + size > budget.limit / SERVER_SHARE) throw bufferFull(name, 'server');
-    if (!budget.take(size)) throw bufferFull(name, 'pool');
+    const { budget, server } = this.#options;
+    if (this.backlog > 0 && this.backlog + size > budget.limit / SERVER_SHARE) throw bufferFull(server, 'server');
+    if (!budget.take(size)) throw bufferFull(server, 'pool');
     return this.#append(line, size);
   }
 
@@ -141,13 +141,13 @@ export class StdioChannel implements MessageChannel {
       stdin.write(`${batch.lines.join('\n')}\n`, (error) => this.#guard(() => this.#written(batch, error)));
     } catch (cause) {
       this.#take(batch);
-      batch.written.reject(internalError(this.#options.name, cause));
+      batch.written.reject(internalError(this.server, cause));
       queueMicrotask(() => this.fail(cause));
     }
   }
 
   fail(cause: unknown): PoolError {
-    const error = internalError(this.#options.name, cause);
+    const error = internalError(this.server, cause);
     // What this library keeps of the server may be wrong now. So later messages of the server are dropped.
     this.#hasFailed = true;
     this.#closed = error;
@@ -185,9 +185,9 @@ export class StdioChannel implements MessageChannel {
   }
 
   #stdinClosed(cause: Error): PoolError {
-    const { name } = this.#options;
-    const message = `server '${name}' cannot be written to (${cause.message}): it ended, or closed its stdin`;
-    return new PoolError('SERVER_EXITED', message, { name }, cause);
+    const { server } = this.#options;
+    const message = `server '${shownName(server)}' cannot be written to (${cause.message}): it ended, or closed its stdin`;
+    return new PoolError('SERVER_EXITED', message, namesOf(server), cause);
   }
 
   #end(error: PoolError): void {

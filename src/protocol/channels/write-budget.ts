@@ -1,4 +1,4 @@
-import { PoolError } from '../../errors.js';
+import { namesOf, PoolError, type ServerNames, shownName } from '../../errors.js';
 
 /** One server may fill this part of the budget, `1 / SERVER_SHARE`, so that a server that does not read blocks no other. */
 export const SERVER_SHARE = 2;
@@ -38,8 +38,8 @@ const BUFFERS = {
   pool: 'all servers of the pool is full (maxBufferedMB)',
 };
 
-/** The error of a message to the server `name` that finds no room. */
-export function bufferFull(name: string, buffer: keyof typeof BUFFERS): PoolError {
-  const message = `a message to server '${name}' was refused: the buffer of ${BUFFERS[buffer]}; await send() before you send more, or raise maxBufferedMB`;
-  return new PoolError('BUFFER_FULL', message, { name });
+/** The error of a message to a server that finds no room. */
+export function bufferFull(server: ServerNames, buffer: keyof typeof BUFFERS): PoolError {
+  const message = `a message to server '${shownName(server)}' was refused: the buffer of ${BUFFERS[buffer]}; await send() before you send more, or raise maxBufferedMB`;
+  return new PoolError('BUFFER_FULL', message, namesOf(server));
 }

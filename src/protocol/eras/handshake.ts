@@ -1,6 +1,6 @@
 import { LEGACY_VERSIONS } from '../../config/handshake-options.js';
 import type { ResolvedDefinition } from '../../config/options.js';
-import { PoolError, type PoolErrorData } from '../../errors.js';
+import type { PoolError } from '../../errors.js';
 import { type Answer, property } from '../json-rpc.js';
 
 /** Version of this package, as the `clientInfo` of every handshake says it. A test compares it with package.json. */
@@ -70,14 +70,17 @@ function textOf(part: unknown): string {
   }
 }
 
-/** @throws PoolError `HANDSHAKE_FAILED` when the answer is an error, or not a result of `initialize` */
+/**
+ * @param refusal makes the error of which this is the end of the message
+ * @throws PoolError `HANDSHAKE_FAILED` when the answer is an error, or not a result of `initialize`
+ */
 export function readInitializeResult(
   answer: Answer,
   offered: readonly string[],
-  data: PoolErrorData,
+  refusal: (why: string) => PoolError,
 ): InitializeResult {
   const refuse = (why: string) => {
-    throw new PoolError('HANDSHAKE_FAILED', `server '${data.name}' ${why}`, data);
+    throw refusal(why);
   };
   if (answer.error !== undefined) {
     const message = property(answer.error, 'message');

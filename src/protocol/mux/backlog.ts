@@ -1,3 +1,4 @@
+import type { ServerNames } from '../../errors.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
 import { bufferFull, SERVER_SHARE, SESSION_SHARE, type WriteBudget } from '../channels/write-budget.js';
 import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js';
@@ -18,14 +19,14 @@ export interface Outgoing {
 
 /** The messages of sessions that wait to be sent to one server. Bounds them, and decides which is next. */
 export class Backlog {
-  /** Name of the server, for errors. */
-  readonly #name: string;
+  /** The server, as errors name it now. */
+  readonly #server: () => ServerNames;
   readonly #budget: WriteBudget;
   readonly #waiting = new FairQueue<Member, Outgoing>();
   #bytes = 0;
 
-  constructor(name: string, budget: WriteBudget) {
-    this.#name = name;
+  constructor(server: () => ServerNames, budget: WriteBudget) {
+    this.#server = server;
     this.#budget = budget;
   }
 
@@ -83,12 +84,11 @@ export class Backlog {
   }
 
   #takeRoom(member: Member, size: number): void {
-    const name = this.#name;
     const { limit } = this.#budget;
     const ofSession = member.waitingBytes;
-    if (ofSession > 0 && ofSession + size > limit / SESSION_SHARE) throw bufferFull(name, 'session');
-    if (this.#bytes > 0 && this.#bytes + size > limit / SERVER_SHARE) throw bufferFull(name, 'server');
-    if (!this.#budget.take(size)) throw bufferFull(name, 'pool');
+    if (ofSession > 0 && ofSession + size > limit / SESSION_SHARE) throw bufferFull(this.#server(), 'session');
+    if (this.#bytes > 0 && this.#bytes + size > limit / SERVER_SHARE) throw bufferFull(this.#server(), 'server');
+    if (!this.#budget.take(size)) throw bufferFull(this.#server(), 'pool');
     member.waitingBytes += size;
     this.#bytes += size;
   }

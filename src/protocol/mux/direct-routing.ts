@@ -1,4 +1,4 @@
-import { PoolError } from '../../errors.js';
+import { namesOf, PoolError, type ServerNames, shownName } from '../../errors.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { MessageChannel } from '../channels/message-channel.js';
 import { isRequest, type JsonRpcMessage, otherForm, property, type RequestId } from '../json-rpc.js';
@@ -50,8 +50,8 @@ export class DirectRouting implements Routing, Attachment {
       onClosed: this.#onClosed,
       ...(this.#onNoise && { onNoise: this.#onNoise }),
     });
-    const { noise, name } = this.#channel;
-    noise.onLine = (line) => this.#session?.report?.(invalidMessage(name, line));
+    const { noise, server } = this.#channel;
+    noise.onLine = (line) => this.#session?.report?.(invalidMessage(server, line));
     return this;
   }
 
@@ -138,8 +138,8 @@ export class DirectRouting implements Routing, Attachment {
   }
 }
 
-/** A line of the server `name` that is no message: its client can show it. */
-function invalidMessage(name: string, line: string): PoolError {
-  const message = `server '${name}' wrote a line to stdout that is no JSON-RPC message, and was skipped: ${line}`;
-  return new PoolError('INVALID_MESSAGE', message, { name, dropped: [line] });
+/** A line of a server that is no message: its client can show it. */
+function invalidMessage(server: ServerNames, line: string): PoolError {
+  const message = `server '${shownName(server)}' wrote a line to stdout that is no JSON-RPC message, and was skipped: ${line}`;
+  return new PoolError('INVALID_MESSAGE', message, { ...namesOf(server), dropped: [line] });
 }

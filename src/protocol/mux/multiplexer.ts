@@ -1,4 +1,4 @@
-import type { PoolError } from '../../errors.js';
+import type { PoolError, ServerNames } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { WriteBudget } from '../channels/write-budget.js';
@@ -30,8 +30,8 @@ import { ToolWatch } from './tool-watch.js';
 import type { Upstream } from './upstream.js';
 
 export interface MultiplexerDeps {
-  /** Name of the server, for errors. */
-  readonly name: string;
+  /** The server, as errors name it until it has a process. */
+  readonly server: ServerNames;
   /** Whether there may be several sessions at once, so that a request of the server cannot be assigned to one of them. */
   readonly shared: boolean;
   /** Whether sessions outlive the process: a request that is safe to repeat is sent again to the next one. */
@@ -96,10 +96,12 @@ export class Multiplexer implements Routing, MemberCallbacks {
   constructor(deps: MultiplexerDeps) {
     const { shared } = deps;
     this.#deps = deps;
-    this.#open = new OpenRequests(deps);
+    // Its label may change.
+    const server = () => this.#served?.server ?? deps.server;
+    this.#open = new OpenRequests({ ...deps, server });
     this.#serverRequests = new ServerRequests({ clock: deps.clock, guard: this.#guard });
     this.#flow = new RequestFlow({
-      ...{ ...deps, open: this.#open, guard: this.#guard },
+      ...{ ...deps, server, open: this.#open, guard: this.#guard },
       isRepeatable: (message) => this.#isRepeatable(message),
     });
     this.#handshake = new SessionHandshake(shared, (capabilities) => this.#callbacks?.onUndeclared(capabilities));

@@ -1,12 +1,12 @@
-import { PoolError } from '../../errors.js';
+import { namesOf, PoolError, type ServerNames, shownName } from '../../errors.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import { type Answer, errorFor, type JsonRpcMessage, resultFor } from '../json-rpc.js';
 import { lostRequest } from '../routing.js';
 import type { Member, OpenRequest } from './member.js';
 
 export interface OpenRequestsOptions {
-  /** Name of the server, for errors. */
-  readonly name: string;
+  /** The server, as errors name it now. */
+  server(): ServerNames;
   /** Whether sessions outlive the process. */
   readonly sessionsStay: boolean;
   readonly keepAlive: KeepAlive;
@@ -27,9 +27,9 @@ export class OpenRequests {
   /** Why a session may not send another request now; undefined if it may. */
   refusal({ openRequests }: Member): PoolError | undefined {
     if (openRequests < MOST_OPEN) return undefined;
-    const { name } = this.#options;
-    const message = `a request to server '${name}' was refused: ${MOST_OPEN} of this session wait for their answers already; await some of them before you send more`;
-    return new PoolError('BUFFER_FULL', message, { name });
+    const server = this.#options.server();
+    const message = `a request to server '${shownName(server)}' was refused: ${MOST_OPEN} of this session wait for their answers already; await some of them before you send more`;
+    return new PoolError('BUFFER_FULL', message, namesOf(server));
   }
 
   add(request: OpenRequest): void {

@@ -1,4 +1,4 @@
-import type { PoolError } from '../../errors.js';
+import type { PoolError, ServerNames } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { WriteBudget } from '../channels/write-budget.js';
 import { type Answer, type JsonRpcMessage, type JsonRpcRequest, notification } from '../json-rpc.js';
@@ -9,8 +9,8 @@ import type { OpenRequests } from './open-requests.js';
 import type { Upstream } from './upstream.js';
 
 export interface RequestFlowDeps {
-  /** Name of the server, for errors. */
-  readonly name: string;
+  /** The server, as errors name it now. */
+  server(): ServerNames;
   /** Whether sessions outlive the process: a request that is safe to repeat is sent again to the next one. */
   readonly sessionsStay: boolean;
   readonly clock: Clock;
@@ -51,7 +51,7 @@ export class RequestFlow {
 
   constructor(deps: RequestFlowDeps) {
     this.#deps = deps;
-    this.#waiting = new Backlog(deps.name, deps.budget);
+    this.#waiting = new Backlog(deps.server, deps.budget);
   }
 
   /** The process that new requests go to. */

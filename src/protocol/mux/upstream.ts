@@ -1,4 +1,4 @@
-import type { PoolError } from '../../errors.js';
+import type { PoolError, ServerNames } from '../../errors.js';
 import type { MessageChannel } from '../channels/message-channel.js';
 import {
   type Answer,
@@ -97,6 +97,10 @@ export class Upstream implements RequestTarget {
   /** Ends the process because of a fault of this library. Returns the error that says so. */
   fail(cause: unknown): PoolError {
     return this.#channel.fail(cause);
+  }
+
+  get server(): ServerNames {
+    return this.#channel.server;
   }
 
   get clientCapabilities(): Readonly<Record<string, unknown>> {

@@ -50,7 +50,7 @@ function connected({
   const stdout = new PassThrough();
   const received: JsonRpcMessage[] = [];
   const closed: PoolError[] = [];
-  const channel = new StdioChannel({ stdin, stdout, messageLimit: limit, budget, name: 'test' });
+  const channel = new StdioChannel({ stdin, stdout, messageLimit: limit, budget, server: { name: 'test' } });
   const open = () =>
     channel.open({
       onMessage: (message) => received.push(message),

@@ -9,8 +9,9 @@ const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import
   version: string;
 };
 const data = { name: 'files', pid: 7, stderrTail: 'last words\n' };
+const refused = (why: string) => new PoolError('HANDSHAKE_FAILED', `server 'files' ${why}`, data);
 const read = (answer: object) =>
-  readInitializeResult({ jsonrpc: '2.0', id: 1, ...answer } as JsonRpcMessage, ['2025-11-25'], data);
+  readInitializeResult({ jsonrpc: '2.0', id: 1, ...answer } as JsonRpcMessage, ['2025-11-25'], refused);
 
 function refusal(answer: object): PoolError {
   try {
