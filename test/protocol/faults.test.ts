@@ -49,7 +49,7 @@ async function waiting(definition: Partial<ServerDefinition>, method = 'tools/ca
     });
     expect(faults).toEqual([
       {
-        ...{ name: 'a', instanceId, pid, tenant: 'alice' },
+        ...{ name: 'a', instanceId, pid, tenant: 'alice', leases: [{ leaseId: lease.id, owner: undefined }] },
         error: expect.objectContaining({
           code: 'INTERNAL_ERROR',
           cause: fault,
