@@ -14,9 +14,11 @@ import { type Forger, forger, limitOf, MALLORY, OBSTACLE, OTHER, oldSession, set
 
 const ECHO = "process.execPath, FIXTURES + '/echo.js'";
 const LEAVES = ESCAPES['double fork + env -i']?.replace(/; [^;]*; sleep 50$/, '');
-const READY = (pids: string) => `console.log(JSON.stringify(${pids}));
-  const hold = setInterval(() => {}, 1_000);
-  await new Promise((resolve) => process.once('SIGUSR2', resolve));
+const READY = (pids: string) => `const hold = setInterval(() => {}, 1_000);
+  // Before the line: without its handler the signal would end the host.
+  const asked = new Promise((resolve) => process.once('SIGUSR2', resolve));
+  console.log(JSON.stringify(${pids}));
+  await asked;
   clearInterval(hold);`;
 
 /** A pool with three servers that each leave a daemon; it ends on SIGUSR2. */
