@@ -1,4 +1,6 @@
 /**
+ * `vitest.config.ts` replaces this file by `test/helpers/reaper-url.ts`.
+ *
  * The default place of the reaper: `reaper.js` beside the compiled code, in `dist` and in a build without bundling.
  * Undefined if a bundler has removed `import.meta.url`.
  */

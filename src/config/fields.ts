@@ -199,6 +199,22 @@ function isJson(value: unknown): boolean {
   }
 }
 
+/** The longest label, in characters. */
+const LONGEST_LABEL = 100;
+
+/** A control character or a line break in a message would change the terminal or the log of its reader. */
+export const label = (): Field<string | undefined> => ({
+  default: undefined,
+  check(value) {
+    if (typeof value !== 'string') return `a string, got ${describeValue(value)}`;
+    if (value.trim() === '') return 'a string that is not empty';
+    // A character has one or two code units: a very long string is not split into characters.
+    const isLonger = value.length > 2 * LONGEST_LABEL || [...value].length > LONGEST_LABEL;
+    if (isLonger) return `a string of at most ${LONGEST_LABEL} characters`;
+    return /[\p{Cc}\p{Zl}\p{Zp}]/u.test(value) ? 'a string without control characters and line breaks' : undefined;
+  },
+});
+
 /** The same field, undefined unless it is given. */
 export const optional = <T>(field: Field<T>): Field<T | undefined> => ({ ...field, default: undefined });
 

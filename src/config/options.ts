@@ -9,6 +9,7 @@ import {
   type Field,
   flag,
   type Given,
+  label,
   later,
   megabytes,
   nested,
@@ -23,7 +24,6 @@ import {
   strings,
 } from './fields.js';
 import { handshakeFields } from './handshake-options.js';
-import { labelFields } from './label.js';
 
 /**
  * How fast and how often a server that fails is started again, before its breaker opens.
@@ -79,10 +79,7 @@ export const policyFields = {
    */
   era: oneOf('legacy', 'legacy', 'modern', 'auto'),
   ...handshakeFields,
-  /**
-   * Most process trees of this server at once; `Infinity`: no cap but those of `limits`. Default: 3, or the caps of `limits` if
-   * they are lower.
-   */
+  /** Most process trees of this server at once; `Infinity`: only `limits` apply. Default: 3, or a lower cap of `limits`. */
   maxInstances: optional(count(DEFAULT_MAX_INSTANCES, 1, 'unlimited')),
   /** Idle instances that are kept ready, for calls without a tenant. Default: 0. */
   minIdle: count(0, 0),
@@ -169,7 +166,11 @@ export const definitionFields = {
   env: stringMap(),
   /** Working directory. A start fails with `CWD_NOT_FOUND` if it does not exist. Default: that of the host, at each start. */
   cwd: optionalString(),
-  ...labelFields,
+  /**
+   * What messages of errors call the server, for end users: 1 to 100 characters, no control characters. Errors have it as
+   * `data.label`, beside `data.name`. Another label replaces no process. Default: none; messages say the name.
+   */
+  label: label(),
   /** Transport, as in configuration files; only `stdio` (default) can be pooled. */
   type: stdioType(),
   /**

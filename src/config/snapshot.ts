@@ -42,7 +42,7 @@ export function snapshot<T>(value: T, what: string): T {
 }
 
 /**
- * Runs what reads values of a host, which may throw anything: a getter, a proxy, a value without a text.
+ * Runs what reads values of a host, which may throw anything: a getter, a proxy, a value that cannot be converted to a string.
  * @throws PoolError `INVALID_OPTIONS`, with what was thrown as its cause
  */
 export function typed<T>(read: () => T, what: string): T {

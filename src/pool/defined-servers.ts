@@ -22,9 +22,10 @@ export abstract class DefinedServers extends SafeEmitter<PoolEvents> {
 
   /**
    * Changes a definition at once: the next start uses it. An equal definition changes nothing. If command, args, env, cwd,
-   * sharing or client capabilities change, or what a process inherits from the host, the processes that see something else go:
-   * idle and starting ones end now, shared ones are replaced and their leases move, others end when they are released. Any other change keeps the processes; `maxLifetime`, `maxMessageMB`, `maxInFlight`,
-   * `onCrash` and `retryTools` then apply to later processes only.
+   * sharing or client capabilities change, or what a process inherits from the host, the processes that see something else
+   * go: idle and starting ones end now, shared ones are replaced and their leases move, others end when they are released.
+   * Any other change keeps the processes; `maxLifetime`, `maxMessageMB`, `maxInFlight`, `onCrash` and `retryTools` then
+   * apply to later processes only.
    * @param drain `timeout` in ms, after which leases on old processes are taken back. Default: `Infinity`
    * @returns when the last old process has ended
    * @throws PoolError `UNKNOWN_SERVER`, `INVALID_OPTIONS`, `NOT_SUPPORTED`, `POOL_CLOSED`; or the error because of which the

@@ -1,6 +1,6 @@
 import type { PoolParts } from './assemble.js';
 
-/** Apart from the pools: what a host sees of a pool shows none of its parts. */
+/** Kept in a WeakMap, so that a pool shows a host none of its parts. */
 const parts = new WeakMap<object, PoolParts>();
 
 export function setParts(pool: object, of: PoolParts): void {

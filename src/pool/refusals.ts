@@ -57,18 +57,18 @@ export function aborted(server: ServerNames, after: number, why: string, cause?:
 
 export function undeclared(instance: PooledInstance, capabilities: readonly string[]): string {
   const { sharing } = instance;
-  const who = `a client of server '${shownName(instance)}'`;
+  const client = `a client of server '${shownName(instance)}'`;
   const never = capabilities.filter((capability) => sharing === 'shared' && letsServerAsk(capability));
   const others = capabilities.filter((capability) => !never.includes(capability));
   const sentences: string[] = [];
   if (never.length > 0) {
     sentences.push(
-      `${who} declares ${never.join(', ')}; a shared server never sends requests to its clients: use sharing 'exclusive' or 'dedicated' (docs/sharing.md)`,
+      `${client} declares ${never.join(', ')}; a shared server never sends requests to its clients: use sharing 'exclusive' or 'dedicated' (docs/sharing.md)`,
     );
   }
   if (others.length > 0) {
     sentences.push(
-      `${who} declares ${others.join(', ')}, which the pool did not declare to the server; declare it in clientCapabilities of its definition`,
+      `${client} declares ${others.join(', ')}, which the pool did not declare to the server; declare it in clientCapabilities of its definition`,
     );
   }
   return sentences.join('; ');

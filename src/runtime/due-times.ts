@@ -15,8 +15,8 @@ export function newDue(fallDue: (now: number) => void): Due {
 }
 
 /**
- * When what falls due, in one ordered structure: deadlines of callers, idle timeouts, lifetimes, silent leases. See {@link DueTimer}
- * for the timer.
+ * When what falls due, in one ordered structure: deadlines of callers, idle timeouts, lifetimes, silent leases. See
+ * {@link DueTimer} for the timer.
  */
 export class DueTimes {
   readonly #heap = new Heap<Due>();

@@ -17,8 +17,8 @@ export interface GiveUpWatchDeps {
 export class GiveUpWatch {
   readonly #deps: GiveUpWatchDeps;
   #timer: Timer | undefined;
-  /** Whether there was a sign of life since the timer was set. */
-  #hasSigned = false;
+  /** Whether there was an answer or progress since the timer was set. */
+  #hasResponded = false;
   #onVerdict: ((isAlive: boolean) => void) | undefined;
   #isStopped = false;
 
@@ -26,16 +26,16 @@ export class GiveUpWatch {
     this.#deps = deps;
   }
 
-  /** Watches a process from now on whose clients go on: without any sign of life it gets a ping. */
+  /** Watches a process from now on whose clients go on: without any answer or progress it gets a ping. */
   watch(onStuck: () => void): void {
     const { givenUp } = this.#deps;
     const listen = () => {
       if (!givenUp.isDoubtful) return;
-      if (this.#hasSigned) return this.#wait(listen);
+      if (this.#hasResponded) return this.#wait(listen);
       this.test((isAlive) => {
         if (isAlive || this.#isStopped) return;
         // It answers, only not the ping yet.
-        if (this.#hasSigned) this.#wait(listen);
+        if (this.#hasResponded) this.#wait(listen);
         else onStuck();
       });
     };
@@ -43,14 +43,14 @@ export class GiveUpWatch {
       onGivenUp: () => {
         if (this.#timer === undefined) this.#wait(listen);
       },
-      onSign: () => this.#signed(),
+      onResponse: () => this.#responded(),
     };
   }
 
   /** Sends a ping. @param onVerdict called once: whether it, or all that was given up, was answered in time */
   test(onVerdict: (isAlive: boolean) => void): void {
     const { clock, givenUp, ping } = this.#deps;
-    givenUp.callbacks ??= { onGivenUp: () => {}, onSign: () => this.#signed() };
+    givenUp.callbacks ??= { onGivenUp: () => {}, onResponse: () => this.#responded() };
     this.#onVerdict = onVerdict;
     this.#wait(() => {
       // The host may have been busy: what the process has written by now is read first.
@@ -68,15 +68,15 @@ export class GiveUpWatch {
 
   #wait(then: () => void): void {
     const { clock, grace } = this.#deps;
-    this.#hasSigned = false;
+    this.#hasResponded = false;
     this.#timer = clock.after(grace(), () => {
       this.#timer = undefined;
       then();
     });
   }
 
-  #signed(): void {
-    this.#hasSigned = true;
+  #responded(): void {
+    this.#hasResponded = true;
     if (this.#onVerdict && !this.#deps.givenUp.isDoubtful) this.#decide(true);
   }
 

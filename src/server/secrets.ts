@@ -7,7 +7,7 @@ const SECRET_NAME = /token|key|secret|passw|pwd|auth|credential|cookie/i;
 
 type Given = Pick<ResolvedDefinition, 'args' | 'env' | 'inheritEnv'>;
 
-/** Takes the secrets of a definition out of texts that its server wrote. */
+/** Takes the secrets of a definition out of what its server wrote. */
 export class Secrets {
   /** Longest first: one may be a part of another. */
   readonly #values: readonly string[];
@@ -24,9 +24,9 @@ export class Secrets {
       .sort((a, b) => b.length - a.length);
   }
 
-  /** The text with `[hidden]` in place of each value. */
-  hideIn(text: string): string {
-    return this.#values.reduce((hidden, value) => hidden.replaceAll(value, '[hidden]'), text);
+  /** The string with `[hidden]` in place of each value. */
+  hideIn(output: string): string {
+    return this.#values.reduce((hidden, value) => hidden.replaceAll(value, '[hidden]'), output);
   }
 }
 

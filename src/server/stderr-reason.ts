@@ -21,7 +21,8 @@ export interface StderrReason {
 export function stderrReason(stderrTail: string): StderrReason | undefined {
   const lines = linesOf(stderrTail);
   const words = lines.filter((line) => !isStack(line)).slice(-MOST_WORDS);
-  const error = words.findLast((line) => isError(line) && !isWrapper(line) && !isGroup(line)) ?? npmReason(words);
+  const error =
+    words.findLast((line) => isError(line) && !isWrapper(line) && !isExceptionGroup(line)) ?? npmReason(words);
   if (error !== undefined) return { line: quoted(withMessage(error, lines)), isError: true };
   const last =
     words.findLast((line) => !isWrapper(line) && !isHint(line)) ??
@@ -86,7 +87,7 @@ const ERROR = [
 ];
 
 /** An exception of Python that only says how many others it consists of. */
-function isGroup(line: string): boolean {
+function isExceptionGroup(line: string): boolean {
   return /^(?:\w+\.)*(?:Base)?ExceptionGroup: /.test(line);
 }
 

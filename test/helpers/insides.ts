@@ -38,7 +38,11 @@ export function assertInsides(parts: PoolParts): void {
   );
   assertTurns(parts, instances);
   equal('callers', queue.size, sum(classes.map(({ waiting }) => waiting)));
-  equal('callers without a start', queue.uncovered, sum(classes.map((one) => queue.classOf(one)?.uncovered ?? 0)));
+  equal(
+    'callers without a start',
+    queue.withoutStart,
+    sum(classes.map((one) => queue.classOf(one)?.withoutStart ?? 0)),
+  );
 }
 
 /** Starts take turns: no more than allowed at once, none without need, and none that waits while there is a turn. */
@@ -123,7 +127,7 @@ function assertClass({ fleet, queue, matcher, clock, supervisor }: PoolParts, le
   // No caller waits for what is free, and each that may get something is looked at.
   expect(leaseClass.hasFree(clock.now())).toBe(false);
   expect(waiting.place !== -1).toBe(waiting.next !== undefined && !waiting.isRefused);
-  for (const waiter of waiting) expect(waiting.isProvided(waiter) && matcher.limitOf(waiter) !== undefined).toBe(false);
+  for (const waiter of waiting) expect(waiting.isCovered(waiter) && matcher.limitOf(waiter) !== undefined).toBe(false);
 }
 
 function assertLeases({ leases }: PoolParts, instance: PooledInstance): void {

@@ -39,7 +39,7 @@ export class AcquireQueue {
   readonly answers = new Answers();
   #arrivals = 0;
   #size = 0;
-  #uncovered = 0;
+  #withoutStart = 0;
   /** Classes with a caller that needs no slot, by its arrival number: an instance is free, or no start would be made. */
   readonly immediate = new Heap<WaitingClass>();
   /** Servers with a caller that may get a slot, by the arrival number of that caller. */
@@ -55,8 +55,8 @@ export class AcquireQueue {
   }
 
   /** Number of callers for which no start is on the way. */
-  get uncovered(): number {
-    return this.#uncovered;
+  get withoutStart(): number {
+    return this.#withoutStart;
   }
 
   /** Number of callers that wait for a server. */
@@ -158,10 +158,10 @@ export class AcquireQueue {
     const server = this.#servers.get(leaseClass.entry.name);
     if (server) server.isStuck = false;
     if (waiting) {
-      this.#uncovered -= waiting.uncovered;
+      this.#withoutStart -= waiting.withoutStart;
       waiting.seats = leaseClass.startingSeats;
-      this.#uncovered += waiting.uncovered;
-      waiting.provide();
+      this.#withoutStart += waiting.withoutStart;
+      waiting.cover();
       this.rank(waiting, now);
     } else if (server) {
       this.rankServer(server);
@@ -194,9 +194,9 @@ export class AcquireQueue {
 
   #insert(waiter: Waiter, leaseClass: LeaseClass): void {
     const waiting = this.#classes.get(leaseClass) ?? this.#addClass(leaseClass);
-    this.#uncovered -= waiting.uncovered;
+    this.#withoutStart -= waiting.withoutStart;
     waiting.add(waiter);
-    this.#uncovered += waiting.uncovered;
+    this.#withoutStart += waiting.withoutStart;
     waiting.server.add(waiter);
     leaseClass.waiting += 1;
     // Saves a search: a server that has nothing for the callers before this one has nothing for it either.
@@ -217,9 +217,9 @@ export class AcquireQueue {
     const waiting = waiter.queuedIn;
     if (waiting === undefined) return;
     const { leaseClass, server } = waiting;
-    this.#uncovered -= waiting.uncovered;
+    this.#withoutStart -= waiting.withoutStart;
     waiting.remove(waiter);
-    this.#uncovered += waiting.uncovered;
+    this.#withoutStart += waiting.withoutStart;
     server.remove(waiter);
     leaseClass.waiting -= 1;
     this.#deps.fleet.changed(leaseClass);

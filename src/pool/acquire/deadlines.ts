@@ -39,7 +39,8 @@ export class Deadlines<T extends Expiring> {
   delete(item: T, timeout: number): void {
     const list = this.#lists.get(timeout);
     list?.delete(item);
-    // Kept while there are few, for the next caller. A host that passes what is left of a deadline never has the same twice.
+    // A few empty lists are kept for the next caller. A host that passes the rest of a deadline uses each timeout once, so
+    // more are dropped.
     if (list === undefined || list.first !== undefined || this.#lists.size <= KEPT_LISTS) return;
     this.#drop(timeout, list);
   }

@@ -18,7 +18,7 @@ export interface JointCallsDeps extends WaitReasonsDeps {
 }
 
 /** Calls that wait for one lease together, as one caller of the queue. */
-interface Group {
+interface SharedWait {
   readonly waiter: Waiter;
   readonly calls: Set<Call>;
 }
@@ -33,7 +33,7 @@ interface Call {
 export class JointCalls {
   readonly #deps: JointCallsDeps;
   readonly #waitReasons: WaitReasons;
-  readonly #groups = new Map<string, Group>();
+  readonly #waits = new Map<string, SharedWait>();
 
   constructor(deps: JointCallsDeps) {
     this.#deps = deps;
@@ -49,21 +49,21 @@ export class JointCalls {
     const held = leases.heldBy(entry.name, request);
     if (held) return leases.share(held);
     const key = keyOf(entry, request);
-    const group = this.#groups.get(key);
-    if (group?.waiter.queuedIn) return this.#join(entry, group, request);
+    const wait = this.#waits.get(key);
+    if (wait?.waiter.queuedIn) return this.#join(entry, wait, request);
     // Each call has a deadline and a signal of its own; the caller in the queue waits until all have left.
     const first = scheduler.acquireOrWait(entry, { ...request, timeout: Infinity, signal: undefined }, stack);
     if (!(first instanceof Waiter)) return first;
-    const made: Group = { waiter: first, calls: new Set() };
-    this.#groups.set(key, made);
+    const made: SharedWait = { waiter: first, calls: new Set() };
+    this.#waits.set(key, made);
     void this.#follow(key, made);
     return this.#join(entry, made, request);
   }
 
   /** Passes on what the caller in the queue gets. */
-  async #follow(key: string, group: Group): Promise<void> {
+  async #follow(key: string, wait: SharedWait): Promise<void> {
     const { leases, queue } = this.#deps;
-    const { waiter, calls } = group;
+    const { waiter, calls } = wait;
     try {
       const lease: Lease = await waiter.lease;
       const [first, ...others] = calls;
@@ -73,14 +73,14 @@ export class JointCalls {
     } catch (error) {
       for (const call of calls) call.resolve(queue.answers.error(error as PoolError));
     } finally {
-      if (this.#groups.get(key) === group) this.#groups.delete(key);
+      if (this.#waits.get(key) === wait) this.#waits.delete(key);
     }
   }
 
   /** Adds a call to those that wait; it leaves when it is answered, at its deadline, or when its signal is aborted. */
-  #join(entry: OpenEntry, group: Group, { timeout, signal }: LeaseRequest): Promise<PooledServer> {
+  #join(entry: OpenEntry, wait: SharedWait, { timeout, signal }: LeaseRequest): Promise<PooledServer> {
     const { clock, leaseEvents } = this.#deps;
-    const { waiter, calls } = group;
+    const { waiter, calls } = wait;
     if (calls.size >= MOST_CALLS) {
       const error = queueFull(entry, MOST_CALLS, 'for the same lease');
       leaseEvents.rejected(waiter, 0, error);
@@ -99,16 +99,16 @@ export class JointCalls {
         },
       };
       const onAbort = () =>
-        this.#giveUp(group, call, aborted(entry, waited(), 'its signal was aborted', signal?.reason));
+        this.#giveUp(wait, call, aborted(entry, waited(), 'its signal was aborted', signal?.reason));
       const timer = clock.after(timeout, () =>
-        this.#giveUp(group, call, this.#waitReasons.timeout(waiter, entry, waited())),
+        this.#giveUp(wait, call, this.#waitReasons.timeout(waiter, entry, waited())),
       );
       signal?.addEventListener('abort', onAbort);
       calls.add(call);
     });
   }
 
-  #giveUp({ waiter, calls }: Group, call: Call, error: PoolError): void {
+  #giveUp({ waiter, calls }: SharedWait, call: Call, error: PoolError): void {
     const { clock, leaseEvents, queue, scheduler } = this.#deps;
     call.resolve(queue.answers.error(error));
     scheduler.run(() => {

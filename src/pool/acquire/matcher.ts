@@ -55,7 +55,8 @@ export class Matcher {
   };
   /** Slots that come free and are claimed for callers. */
   #claimed = 0;
-  readonly #promised = new Set<WaitingClass>();
+  /** The classes of these callers. */
+  readonly #claimants = new Set<WaitingClass>();
   /** Whether `maxProcesses` keeps all callers waiting that need a slot. */
   #isFull = false;
 
@@ -68,16 +69,16 @@ export class Matcher {
 
   /** Drops the claims of the last search: the slots that come free may be others now. */
   begin(): void {
-    if (this.#promised.size === 0) return;
+    if (this.#claimants.size === 0) return;
     this.#claimed = 0;
-    for (const waiting of this.#promised) {
-      waiting.promised = 0;
+    for (const waiting of this.#claimants) {
+      waiting.claimed = 0;
       waiting.server.claimed = 0;
       waiting.server.isStuck = false;
-      waiting.provide();
+      waiting.cover();
       if (waiting.count > 0) this.#queue.rank(waiting, this.#clock.now());
     }
-    this.#promised.clear();
+    this.#claimants.clear();
   }
 
   /** The next thing to do; undefined when nothing can be done for any caller. */
@@ -142,7 +143,7 @@ export class Matcher {
   /** The limit that keeps a caller waiting; undefined while a start or a slot is on the way for it. */
   limitOf(waiter: Waiter): Limit | undefined {
     const waiting = waiter.queuedIn;
-    if (waiting === undefined || waiting.isProvided(waiter)) return undefined;
+    if (waiting === undefined || waiting.isCovered(waiter)) return undefined;
     if (waiting.server.isStuck || waiting.isRefused) return 'maxInstances';
     return this.#isFull ? 'maxProcesses' : undefined;
   }
@@ -193,7 +194,10 @@ export class Matcher {
     return evictionOrder(this.evictable(entry))[0];
   }
 
-  /** The trees that could be ended to make room, of one server or of all. Searches instances: classes may be those of many callers. */
+  /**
+   * The trees that could be ended to make room, of one server or of all. Walks through classes with instances only, since
+   * most classes may have only callers.
+   */
   evictable(entry?: ServerEntry): Evictable {
     const classes = [...this.#fleet.populated];
     return evictableIn(entry ? classes.filter((leaseClass) => leaseClass.entry === entry) : classes);
@@ -223,9 +227,9 @@ export class Matcher {
   #claim(waiting: WaitingClass, ofServer: boolean): void {
     this.#claimed += 1;
     if (ofServer) waiting.server.claimed += 1;
-    waiting.promised += 1;
-    this.#promised.add(waiting);
-    waiting.provide();
+    waiting.claimed += 1;
+    this.#claimants.add(waiting);
+    waiting.cover();
     this.#queue.rank(waiting, this.#clock.now());
   }
 

@@ -121,7 +121,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     stack: string | undefined,
   ): Waiter {
     const { leaseEvents, matcher, maxWaiting, queue } = this.#deps;
-    if (queue.uncovered >= maxWaiting) {
+    if (queue.withoutStart >= maxWaiting) {
       // A caller with a start of its own does not wait for a release, so it does not count against `maxWaiting`.
       const hasSeat = leaseClass !== undefined && leaseClass.startingSeats > leaseClass.waiting;
       if (!hasSeat && !entry.hasClean && !matcher.hasRoomFor(entry)) {

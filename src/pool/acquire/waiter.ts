@@ -96,8 +96,8 @@ export class WaitingClass implements HeapItem {
   count = 0;
   /** Seats on starts, when they were counted last. */
   seats = 0;
-  /** Slots that come free for its callers. */
-  promised = 0;
+  /** Slots that come free and are claimed for its callers. */
+  claimed = 0;
   /** Whether its breaker refuses starts: then only a release can serve it, even if its server has room. */
   isRefused = false;
   /** Due when its breaker allows a probe. Set only while the breaker refuses starts. */
@@ -117,12 +117,12 @@ export class WaitingClass implements HeapItem {
   }
 
   /** Number of callers for which no start is on the way. */
-  get uncovered(): number {
+  get withoutStart(): number {
     return Math.max(0, this.count - this.seats);
   }
 
   /** Whether something is on the way for a caller. */
-  isProvided({ number }: Waiter): boolean {
+  isCovered({ number }: Waiter): boolean {
     return this.next === undefined || number < this.next.number;
   }
 
@@ -134,13 +134,13 @@ export class WaitingClass implements HeapItem {
     this.#last = waiter;
     this.next ??= waiter;
     this.count += 1;
-    this.provide();
+    this.cover();
   }
 
   remove(waiter: Waiter): void {
     const { previous, next } = waiter;
     if (waiter === this.next) this.next = next;
-    else if (this.isProvided(waiter)) this.#ahead -= 1;
+    else if (this.isCovered(waiter)) this.#ahead -= 1;
     if (previous) previous.next = next;
     else this.first = next;
     if (next) next.previous = previous;
@@ -149,7 +149,7 @@ export class WaitingClass implements HeapItem {
     waiter.previous = undefined;
     waiter.next = undefined;
     this.count -= 1;
-    this.provide();
+    this.cover();
   }
 
   /** Puts the class into a heap, by the arrival number of `candidate`; without a candidate it is in none. */
@@ -159,9 +159,9 @@ export class WaitingClass implements HeapItem {
     if (candidate) heap.set(this, candidate.number);
   }
 
-  /** Moves {@link next} behind as many callers as there are seats and promised slots. */
-  provide(): void {
-    const wanted = Math.min(this.seats + this.promised, this.count);
+  /** Moves {@link next} behind as many callers as there are seats and claimed slots. */
+  cover(): void {
+    const wanted = Math.min(this.seats + this.claimed, this.count);
     for (; this.#ahead < wanted; this.#ahead++) this.next = this.next?.next;
     for (; this.#ahead > wanted; this.#ahead--) this.next = this.next ? this.next.previous : this.#last;
   }

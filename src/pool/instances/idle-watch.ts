@@ -25,7 +25,7 @@ export class IdleWatch {
     if (reason !== undefined) return void instance.stop(reason);
     const home = this.#fleet.park(instance, now);
     this.#watch(instance);
-    // Of those that a minimum keeps, the one idle longest is not kept any more, and may have had its time.
+    // With one more idle instance, the one that has been idle longest is no longer kept for `minIdle`, and may be due.
     const { definition } = leaseClass.entry;
     const idle = home?.idle ?? [];
     const minimum = definition?.minIdle ?? 0;

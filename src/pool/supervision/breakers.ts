@@ -6,7 +6,7 @@ import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { LeaseClass } from '../instances/server-entry.js';
 import { Breaker, type BreakerState } from './breaker.js';
 
-interface Entry {
+interface BreakerRecord {
   readonly breaker: Breaker;
   /** The last failure: the cause of `BREAKER_OPEN`. */
   lastError: PoolError | undefined;
@@ -29,20 +29,21 @@ export interface BreakerStatus {
 }
 
 /** What follows from a failure: a restart after `delay` ms, or `error` for callers and leases since the breaker is open. */
-export type Outcome =
+export type FailureOutcome =
   | { readonly restart: true; readonly delay: number }
   | { readonly restart: false; readonly error: PoolError };
 
 /**
  * The breakers of a pool: one for each server and tenant, so that failures of the instances of one tenant do not keep another
- * tenant from its own. All owners of a tenant share it: each may come once only, and would never meet its own again.
+ * tenant from its own. One breaker for all owners of a tenant: most owners call only once, so a breaker of their own would
+ * never see a second failure.
  */
 export class Breakers {
   readonly #clock: Clock;
   readonly #emitter: PoolEmitter;
   readonly #fleet: Fleet;
   /** By server, by tenant. */
-  readonly #servers = new Map<string, Map<string | undefined, Entry>>();
+  readonly #servers = new Map<string, Map<string | undefined, BreakerRecord>>();
 
   constructor(clock: Clock, emitter: PoolEmitter, fleet: Fleet) {
     this.#clock = clock;
@@ -51,7 +52,7 @@ export class Breakers {
   }
 
   /** An instance could not be started, or ended unexpectedly. */
-  failed(instance: PooledInstance, error: PoolError): Outcome {
+  failed(instance: PooledInstance, error: PoolError): FailureOutcome {
     const now = this.#clock.now();
     const entry = this.#entry(instance);
     const { breaker, probe } = entry;
@@ -172,11 +173,11 @@ export class Breakers {
     if (tenants?.size === 0) this.#servers.delete(name);
   }
 
-  #entryOf({ name, tenant }: PooledInstance): Entry | undefined {
+  #entryOf({ name, tenant }: PooledInstance): BreakerRecord | undefined {
     return this.#servers.get(name)?.get(tenant);
   }
 
-  #entryFor({ entry: { name }, tenant }: LeaseClass): Entry | undefined {
+  #entryFor({ entry: { name }, tenant }: LeaseClass): BreakerRecord | undefined {
     return this.#servers.size === 0 ? undefined : this.#servers.get(name)?.get(tenant);
   }
 
@@ -187,14 +188,14 @@ export class Breakers {
     }
   }
 
-  #entry(instance: PooledInstance): Entry {
+  #entry(instance: PooledInstance): BreakerRecord {
     const known = this.#entryOf(instance);
     if (known) return known;
     this.#prune();
     const { name, tenant, definition } = instance;
-    const tenants = this.#servers.get(name) ?? new Map<string | undefined, Entry>();
+    const tenants = this.#servers.get(name) ?? new Map<string | undefined, BreakerRecord>();
     this.#servers.set(name, tenants);
-    const entry: Entry = { breaker: new Breaker(definition.restart), lastError: undefined, probe: undefined };
+    const entry: BreakerRecord = { breaker: new Breaker(definition.restart), lastError: undefined, probe: undefined };
     tenants.set(tenant, entry);
     return entry;
   }
@@ -211,7 +212,7 @@ export class Breakers {
     }
   }
 
-  #refusal(server: ServerNames, { breaker, lastError }: Entry): PoolError {
+  #refusal(server: ServerNames, { breaker, lastError }: BreakerRecord): PoolError {
     const left = Math.max(0, Math.round(breaker.retryAt - this.#clock.now()));
     const when =
       breaker.state === 'half-open'

@@ -100,13 +100,13 @@ export class Adoption {
     const session = table.read(leader.pid)?.startTime === leader.startTime ? leader.pid : undefined;
     const isOurs = ({ pid, startTime, session: of }: ProcessRow) =>
       this.#taken.get(pid) === startTime || of === session;
-    const kin = new Set([...rows.values()].filter(isOurs).map(({ pid }) => pid));
-    for (let size = -1; size !== kin.size; ) {
-      size = kin.size;
-      for (const { pid, parent } of rows.values()) if (kin.has(parent)) kin.add(pid);
+    const descendants = new Set([...rows.values()].filter(isOurs).map(({ pid }) => pid));
+    for (let size = -1; size !== descendants.size; ) {
+      size = descendants.size;
+      for (const { pid, parent } of rows.values()) if (descendants.has(parent)) descendants.add(pid);
     }
     return [...rows.values()].filter(
-      (row) => row.startTime < leader.startTime || (!kin.has(row.pid) && !isMarked(row)),
+      (row) => row.startTime < leader.startTime || (!descendants.has(row.pid) && !isMarked(row)),
     );
   }
 }

@@ -13,7 +13,7 @@ const IGNORED = `trap '' HUP INT QUIT PIPE TERM USR1 USR2`;
 const END_OF_SCRIPT = '.';
 
 /**
- * What the shell is started with: it reads its script from stdin, because everybody may read its arguments, and a file
+ * What the shell is started with: it reads its script from stdin, because every user may read its arguments, and a file
  * of the package would be missing where a host is bundled. A script that is cut off is not run.
  */
 export const GUARDIAN_BOOT = `${IGNORED}; line= script=; while IFS= read -r line && [ "$line" != ${END_OF_SCRIPT} ]; do script="$script$line
@@ -24,10 +24,11 @@ export const GUARDIAN_BOOT = `${IGNORED}; line= script=; while IFS= read -r line
  * line for each thing to know and each change, end of file when the host is dead, whatever the cause. `$1` and `$2`: the
  * executable that runs the reaper, and the reaper's file.
  *
- * A cgroup into which the host was moving a server may hold a stranger, so it is left to the reaper. It ignores signals that are meant for the host's terminal or group, because it must not end before the host. `sweep`
- * is the fallback for a reaper that cannot run, because its program was removed while the host ran. It is slow, because
- * a shell reads byte by byte, and uses the rlimit mark alone, because a shell can only read text. Everybody can give
- * themselves that mark, so root takes it from its own processes alone (`mine`). It is a trap, because dash exits where it
+ * A cgroup into which the host was moving a server may hold a stranger, so it is left to the reaper. The guardian ignores
+ * signals that are meant for the host's terminal or group, because it must not end before the host. `sweep` is the
+ * fallback for a reaper that cannot run, because its program was removed while the host ran. It is slow, because a shell
+ * reads byte by byte, and uses the rlimit mark alone, because a shell can only read text. Every user can give its
+ * processes that mark, so root takes it from its own processes alone (`mine`). It is a trap, because dash exits where it
  * cannot fork (at a limit of processes).
  */
 export function guardianScript({ script }: ShellIdentity): string {

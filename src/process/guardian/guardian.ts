@@ -16,7 +16,7 @@ const END_GRACE = 500;
 /** How a guardian is started. */
 export interface GuardianStart {
   readonly file: string;
-  /** Nothing private, because everybody may read them. */
+  /** Nothing private, because every user may read them. */
   readonly args: readonly string[];
   /** What it reads from its stdin before anything else. */
   readonly input: string;

@@ -3,8 +3,8 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
 
 /**
- * What the secret of a host is made of. Whoever knows it can compute the secret, and nobody can find another origin for the
- * same secret: so a ledger cannot say that the host which has marked a process was another process than it is.
+ * What the secret of a host is computed from. The origin gives the secret, but no second origin with the same secret can be
+ * found. So a ledger cannot name another process as the host that made a mark.
  */
 export interface HostOrigin extends PidScope {
   /** 32 random hexadecimal digits. */

@@ -7,11 +7,11 @@ export const MARK_VARIABLE = 'MCP_SERVER_POOL_MARK';
 /** The identity of a host process: random, made once in its life, so that no two hosts of a machine have the same. */
 export interface HostMark extends MarkedHost {
   /**
-   * 32 hexadecimal digits from which all else follows. Whoever knows it can mark processes as those of this host, so it
-   * appears only where other users cannot read: in files of this user, never on a command line or in a path.
+   * 32 hexadecimal digits from which all else follows. A process that knows it can mark processes as those of this
+   * host, so it appears only where other users cannot read: in files of this user, never on a command line or in a path.
    */
   readonly secret: string;
-  /** 32 hexadecimal digits, a hash of the secret: the name of the host. Everybody may read it. */
+  /** 32 hexadecimal digits, a hash of the secret: the name of the host. Every user may read it. */
   readonly id: string;
   /** The part of the id that fits into a limit: 31 bits, never 0. */
   readonly number: number;

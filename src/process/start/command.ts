@@ -20,11 +20,11 @@ function extensionsOfHost(): readonly string[] {
  */
 export function resolveCommand(request: CommandRequest, extensions: readonly string[] = extensionsOfHost()): string {
   const { command, cwd, resolvedEnv } = request;
-  const who = `server '${shownName(request)}'`;
+  const server = `server '${shownName(request)}'`;
   if (cwd !== undefined && !statOf(cwd)?.isDirectory()) {
     throw new PoolError(
       'CWD_NOT_FOUND',
-      `${who}: its cwd '${cwd}' is not a directory that can be reached; ${
+      `${server}: its cwd '${cwd}' is not a directory that can be reached; ${
         pathHint(cwd) ?? 'create it, or correct cwd in the definition'
       }`,
       { ...namesOf(request), errno: 'ENOENT' },
@@ -46,7 +46,7 @@ export function resolveCommand(request: CommandRequest, extensions: readonly str
   if (forbidden !== undefined) {
     throw new PoolError(
       'COMMAND_NOT_EXECUTABLE',
-      `${who}: '${forbidden}' may not be executed; make it executable (chmod +x), or name its interpreter as command`,
+      `${server}: '${forbidden}' may not be executed; make it executable (chmod +x), or name its interpreter as command`,
       { ...namesOf(request), errno: 'EACCES' },
     );
   }
@@ -55,8 +55,8 @@ export function resolveCommand(request: CommandRequest, extensions: readonly str
   throw new PoolError(
     'COMMAND_NOT_FOUND',
     isPath
-      ? `${who}: there is no file '${hint ? shown : places[0]}'; ${hint ?? 'correct command in the definition'}`
-      : `${who}: '${shown}' is in none of the ${folders.length} folders of its PATH; ${hint ?? 'install it, give its absolute path as command, or set env.PATH'}`,
+      ? `${server}: there is no file '${hint ? shown : places[0]}'; ${hint ?? 'correct command in the definition'}`
+      : `${server}: '${shown}' is in none of the ${folders.length} folders of its PATH; ${hint ?? 'install it, give its absolute path as command, or set env.PATH'}`,
     { ...namesOf(request), errno: 'ENOENT' },
   );
 }

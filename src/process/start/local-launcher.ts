@@ -20,11 +20,10 @@ import { environmentMatches } from '../marks/marker.js';
 import type { Platform } from '../platform.js';
 import { identify, type ProcessRow, type ProcessTable } from '../process-table.js';
 import type { EndMode, Graces, TerminationReport, TreePlan } from '../termination-report.js';
-import { LocalTree } from '../tree/local-tree.js';
+import { forgetAtExit, killAtExit, LocalTree } from '../tree/local-tree.js';
 import { wrapperRefusal } from '../wrapper.js';
 import { resolveCommand, spawnError } from './command.js';
 import { type ContainedStart, containedStart } from './contained-start.js';
-import { forgetAtExit, killAtExit } from './exit-hook.js';
 import { StderrTail } from './stderr-tail.js';
 
 /** How much of the end of stderr is kept for errors and events, bytes. */

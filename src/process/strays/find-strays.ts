@@ -54,11 +54,11 @@ export async function findStrays(options: FindStraysOptions = {}): Promise<Stray
 /** This machine. @throws PoolError `NOT_SUPPORTED` */
 export function localSystem(what: string): StraySystem {
   if (process.platform !== 'linux' || linuxProcessTable.read(process.pid) === undefined) {
-    // macOS: `ps` does not show who holds the other end of a pipe, and a process that launchd has adopted looks like a
+    // macOS: `ps` does not show which process holds the other end of a pipe, and a process that launchd has adopted looks like a
     // service.
     throw new PoolError(
       'NOT_SUPPORTED',
-      `${what} needs /proc: on ${process.platform} an abandoned server cannot be told from a service; list them with the system's own tools (ps -axo pid,ppid,etime,args)`,
+      `${what} needs /proc: on ${process.platform} an abandoned server cannot be distinguished from a service; list them with the system's own tools (ps -axo pid,ppid,etime,args)`,
     );
   }
   return {

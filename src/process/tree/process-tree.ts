@@ -28,8 +28,8 @@ export class ProcessTree implements ProcessSet {
   readonly #leader: ProcessIdentity;
   readonly #looks: Looks;
   readonly #sources: MemberSources;
-  /** Each member that was not seen dead yet. `kin`: it descends from our leader, or from a member. */
-  readonly #members = new Map<number, { readonly startTime: number; readonly kin: boolean }>();
+  /** Each member that was not seen dead yet. `isDescendant`: it descends from our leader, or from a member. */
+  readonly #members = new Map<number, { readonly startTime: number; readonly isDescendant: boolean }>();
   /**
    * Groups and sessions that a member leads or led. The number belongs to this server as long as a member lives in
    * them.
@@ -42,7 +42,7 @@ export class ProcessTree implements ProcessSet {
     this.#sources = sources;
     this.#looks = sources.marks?.looks ?? sources.looks ?? new Looks(table);
     this.#looks.watch(leader);
-    this.#members.set(leader.pid, { startTime: leader.startTime, kin: true });
+    this.#members.set(leader.pid, { startTime: leader.startTime, isDescendant: true });
     // The leader is spawned as leader of a new session and a new group, both of its own number.
     this.#led.add(leader.pid);
   }
@@ -152,15 +152,15 @@ export class ProcessTree implements ProcessSet {
     return startTime >= this.#leader.startTime && !(this.#sources.marks && group === 0 && session === 0);
   }
 
-  #join(members: Map<number, ProcessRow>, row: ProcessRow, kin: boolean): void {
+  #join(members: Map<number, ProcessRow>, row: ProcessRow, isDescendant: boolean): void {
     members.set(row.pid, row);
-    this.#add(row, kin);
+    this.#add(row, isDescendant);
   }
 
-  #add(row: ProcessRow, kin: boolean): void {
+  #add(row: ProcessRow, isDescendant: boolean): void {
     this.#looks.watch(row);
-    this.#members.set(row.pid, { startTime: row.startTime, kin });
-    if (kin) this.#noteLeader(row);
+    this.#members.set(row.pid, { startTime: row.startTime, isDescendant });
+    if (isDescendant) this.#noteLeader(row);
   }
 
   /** A member may make a group or session of its own at any time. */
@@ -174,11 +174,11 @@ export class ProcessTree implements ProcessSet {
    */
   #present(table: ReadonlyMap<number, ProcessRow>): Map<number, ProcessRow> {
     const present = new Map<number, ProcessRow>();
-    for (const [pid, { startTime, kin }] of this.#members) {
+    for (const [pid, { startTime, isDescendant }] of this.#members) {
       const row = table.get(pid);
       if (row?.startTime === startTime) {
         present.set(pid, row);
-        if (kin) this.#noteLeader(row);
+        if (isDescendant) this.#noteLeader(row);
       } else if (row !== undefined) this.#led.delete(pid);
     }
     return present;

@@ -18,7 +18,7 @@ export interface DroppedOutput {
   readonly lines: readonly string[];
 }
 
-/** What a server wrote to its stdout and was dropped: counts, and the first of it for whoever has to find out why. */
+/** What a server wrote to its stdout and was dropped: counts, and the first of it, which shows the cause. */
 export class Noise {
   skippedLines = 0;
   unmatchedAnswers = 0;
@@ -26,12 +26,12 @@ export class Noise {
   readonly first: string[] = [];
   /** Called for each line that is no message. */
   onLine: ((line: string) => void) | undefined;
-  readonly #hide: (text: string) => string;
+  readonly #hide: (output: string) => string;
   #reported: DroppedOutput = { skippedLines: 0, unmatchedAnswers: 0, lines: [] };
   #lines: string[] = [];
 
-  /** @param hide takes the secrets out of a text */
-  constructor(hide: (text: string) => string = (text) => text) {
+  /** @param hide takes the secrets out of a string */
+  constructor(hide: (output: string) => string = (output) => output) {
     this.#hide = hide;
   }
 

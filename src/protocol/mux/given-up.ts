@@ -7,12 +7,12 @@ export interface GivenUpCallbacks {
   /** A request was given up. */
   onGivenUp(): void;
   /** The process works: it has answered a request, or has sent progress of one. Called while `any` is true. */
-  onSign(): void;
+  onResponse(): void;
 }
 
 /**
  * The requests that one process got and has not answered, and whose answers are not wanted any more: their clients have
- * cancelled them, or are gone. The process may still work on them, whatever it was told, and it may be stuck.
+ * cancelled them, or are gone. The process may still work on them, although it got a cancellation, and it may be stuck.
  */
 export class GivenUp {
   readonly #ids = new Set<RequestId>();
@@ -42,11 +42,11 @@ export class GivenUp {
   answered(id: RequestId): void {
     this.#ids.delete(id);
     if (!this.any || Number(id) >= this.#later) this.isDoubtful = false;
-    this.sign();
+    this.responded();
   }
 
   /** The process has shown that it works on a request. */
-  sign(): void {
-    this.callbacks?.onSign();
+  responded(): void {
+    this.callbacks?.onResponse();
   }
 }

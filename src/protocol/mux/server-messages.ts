@@ -90,7 +90,7 @@ export class ServerMessages implements UpstreamCallbacks {
     const request = upstream.byToken(wireToken);
     // The session has given up the request, which only keeps its place.
     if (request?.done) return;
-    if (request) upstream.givenUp.sign();
+    if (request) upstream.givenUp.responded();
     const receiver = request
       ? { session: request.session, token: request.progressToken }
       : this.#deps.tasks.ownerOfToken(wireToken);

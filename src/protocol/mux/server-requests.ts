@@ -65,8 +65,8 @@ export class ServerRequests {
   }
 
   /**
-   * The session has completed its handshake: it gets what waits for it. Its process is told that the roots have changed,
-   * unless it cannot know any others.
+   * The session has completed its handshake: it gets what waits for it. Its process gets `notifications/roots/list_changed`,
+   * unless it cannot know any other roots.
    */
   ready(session: Endpoint, upstream: Upstream | undefined): void {
     this.#session = session;

@@ -89,7 +89,7 @@ export class Upstream implements RequestTarget {
     });
   }
 
-  /** Sets who gets the messages of the process. Until then its requests are refused, and its notifications dropped. */
+  /** Sets the receiver of the messages of the process. Until then its requests are refused, and its notifications dropped. */
   connect(callbacks: UpstreamCallbacks): void {
     this.#callbacks = callbacks;
   }

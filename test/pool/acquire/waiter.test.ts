@@ -15,31 +15,31 @@ function setUp() {
 type Step =
   | { readonly do: 'add' }
   | { readonly do: 'remove'; readonly which: number }
-  | { readonly do: 'seats' | 'promised'; readonly to: number };
+  | { readonly do: 'seats' | 'claimed'; readonly to: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('add' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('remove' as const), which: fc.nat(20) }) },
   {
     weight: 2,
-    arbitrary: fc.record({ do: fc.constantFrom('seats' as const, 'promised' as const), to: fc.nat(6) }),
+    arbitrary: fc.record({ do: fc.constantFrom('seats' as const, 'claimed' as const), to: fc.nat(6) }),
   },
 );
 
 /** What a list says that is counted anew each time. */
 function compare(waiting: WaitingClass, list: readonly Waiter[]): void {
-  const provided = waiting.seats + waiting.promised;
+  const covered = waiting.seats + waiting.claimed;
   expect([...waiting]).toEqual(list);
   expect(waiting.first).toBe(list[0]);
   expect(waiting.count).toBe(list.length);
-  expect(waiting.next).toBe(list[provided]);
-  expect(list.map((waiter) => waiting.isProvided(waiter))).toEqual(list.map((_, index) => index < provided));
-  expect(waiting.uncovered).toBe(Math.max(0, list.length - waiting.seats));
+  expect(waiting.next).toBe(list[covered]);
+  expect(list.map((waiter) => waiting.isCovered(waiter))).toEqual(list.map((_, index) => index < covered));
+  expect(waiting.withoutStart).toBe(Math.max(0, list.length - waiting.seats));
   expect(list.every(({ queuedIn }) => queuedIn === waiting)).toBe(true);
 }
 
 describe('the callers of a class', () => {
-  it('[QUEUE-1] [QUEUE-2] are as a list of which so many are provided for as there are seats and promises', () => {
+  it('[QUEUE-1] [QUEUE-2] are as a list of which so many are covered as there are seats and claimed slots', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
         const waiting = setUp();
@@ -57,7 +57,7 @@ describe('the callers of a class', () => {
             }
           } else {
             waiting[next.do] = next.to;
-            waiting.provide();
+            waiting.cover();
           }
           compare(waiting, list);
         }
@@ -75,8 +75,8 @@ describe('the callers of a class', () => {
     for (const waiter of [first, second, third]) waiting.add(waiter);
     expect(waiting.next).toBe(second);
     waiting.remove(first);
-    expect([waiting.isProvided(second), waiting.next]).toEqual([true, third]);
+    expect([waiting.isCovered(second), waiting.next]).toEqual([true, third]);
     waiting.remove(third);
-    expect([waiting.isProvided(second), waiting.next]).toEqual([true, undefined]);
+    expect([waiting.isCovered(second), waiting.next]).toEqual([true, undefined]);
   });
 });
