@@ -1,13 +1,5 @@
 import type { Due, DueTimes } from '../../runtime/due-times.js';
 
-/** Something with a deadline. Its neighbours are written by `Deadlines`. */
-export interface Expiring {
-  /** Clock time. */
-  readonly deadline: number;
-  sooner: Expiring | undefined;
-  later: Expiring | undefined;
-}
-
 /** Most lists without a caller that are kept. */
 const KEPT_LISTS = 16;
 
@@ -61,6 +53,14 @@ export class Deadlines<T extends Expiring> {
     if (this.#lists.get(timeout) === list) this.#lists.delete(timeout);
     this.#dueTimes.delete(list);
   }
+}
+
+/** Something with a deadline. Its neighbours are written by `Deadlines`. */
+export interface Expiring {
+  /** Clock time. */
+  readonly deadline: number;
+  sooner: Expiring | undefined;
+  later: Expiring | undefined;
 }
 
 /** Items with the same timeout, in order of their deadlines. */

@@ -17,18 +17,6 @@ export interface JointCallsDeps extends WaitReasonsDeps {
   readonly scheduler: Scheduler;
 }
 
-/** Calls that wait for one lease together, as one caller of the queue. */
-interface SharedWait {
-  readonly waiter: Waiter;
-  readonly calls: Set<Call>;
-}
-
-interface Call {
-  /** Clock time of the call. */
-  readonly since: number;
-  resolve(answer: PooledServer | Promise<never>): void;
-}
-
 /** The calls with `reuseLease`: those of one owner, server and tenant have one lease, and wait for it together. */
 export class JointCalls {
   readonly #deps: JointCallsDeps;
@@ -117,6 +105,18 @@ export class JointCalls {
       else leaseEvents.rejected(waiter, Math.round(clock.now() - call.since), error);
     });
   }
+}
+
+/** Calls that wait for one lease together, as one caller of the queue. */
+interface SharedWait {
+  readonly waiter: Waiter;
+  readonly calls: Set<Call>;
+}
+
+interface Call {
+  /** Clock time of the call. */
+  readonly since: number;
+  resolve(answer: PooledServer | Promise<never>): void;
 }
 
 /** No part contains NUL, and no tenant is empty. */

@@ -12,26 +12,6 @@ import type { AcquireQueue } from './acquire-queue.js';
 import { type Decision, decide, REUSE, type Room, type Situation } from './admission.js';
 import type { Waiter, WaitingClass, WaitingServer } from './waiter.js';
 
-/** What is to be done for the next caller. */
-export interface Match {
-  readonly waiter: Waiter;
-  readonly entry: OpenEntry;
-  readonly decision: Extract<Decision, { action: 'reuse' | 'spawn' | 'evict' }> | UselessTest | Refusal;
-}
-
-/** The caller would wait for an instance that is tested, and that only another owner may have. */
-interface UselessTest {
-  readonly action: 'end';
-  readonly instance: PooledInstance;
-}
-
-type Writable<T> = { -readonly [K in keyof T]: T[K] };
-
-interface Refusal {
-  readonly action: 'refuse';
-  readonly error: PoolError;
-}
-
 /**
  * Finds the oldest caller for which something can be done: asks `admission.decide` for the next caller of each class, in order
  * of arrival. A slot that comes free is claimed for one caller, so that two callers never wait for the same slot. A caller
@@ -238,3 +218,23 @@ export class Matcher {
     this.#queue.rankServer(server);
   }
 }
+
+/** What is to be done for the next caller. */
+export interface Match {
+  readonly waiter: Waiter;
+  readonly entry: OpenEntry;
+  readonly decision: Extract<Decision, { action: 'reuse' | 'spawn' | 'evict' }> | UselessTest | Refusal;
+}
+
+/** The caller would wait for an instance that is tested, and that only another owner may have. */
+interface UselessTest {
+  readonly action: 'end';
+  readonly instance: PooledInstance;
+}
+
+interface Refusal {
+  readonly action: 'refuse';
+  readonly error: PoolError;
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };

@@ -4,13 +4,6 @@ import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import { type LeaseScope, reuseKey, SPARE_KEY } from './lease-scope.js';
 import type { PooledInstance } from './pooled-instance.js';
 
-/** A start that failed: its error, the tenant that it was for and the clock time. */
-export interface StartFailure {
-  readonly error: PoolError;
-  readonly tenant: string | undefined;
-  readonly at: number;
-}
-
 /** What the pool keeps of one server: its definition and its instances, those of earlier definitions too. Written by `Fleet`. */
 export class ServerEntry {
   readonly name: string;
@@ -86,6 +79,13 @@ export class ServerEntry {
   find(this: OpenEntry, scope: LeaseScope): LeaseClass | undefined {
     return this.classes.get(reuseKey(this.definition, scope));
   }
+}
+
+/** A start that failed: its error, the tenant that it was for and the clock time. */
+export interface StartFailure {
+  readonly error: PoolError;
+  readonly tenant: string | undefined;
+  readonly at: number;
 }
 
 /** A server that is defined now. */

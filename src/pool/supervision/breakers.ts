@@ -6,33 +6,6 @@ import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { LeaseClass } from '../instances/server-entry.js';
 import { Breaker, type BreakerState } from './breaker.js';
 
-interface BreakerRecord {
-  readonly breaker: Breaker;
-  /** The last failure: the cause of `BREAKER_OPEN`. */
-  lastError: PoolError | undefined;
-  /** The start that decides while the breaker is half-open. */
-  probe: PooledInstance | undefined;
-}
-
-/** One breaker of a server, as `status()` shows it. */
-export interface BreakerStatus {
-  /** Undefined: of calls without a tenant. */
-  readonly tenant: string | undefined;
-  /** `open`: no start is made; `half-open`: one start is on the way, and decides. */
-  readonly state: BreakerState;
-  /** Number of failures within `restart.window`. */
-  readonly failures: number;
-  /** When an open one allows a start, in milliseconds since the epoch; `Infinity`: not before it is reset. Else undefined. */
-  readonly retryAt: number | undefined;
-  /** The last failure. */
-  readonly lastError: PoolError | undefined;
-}
-
-/** What follows from a failure: a restart after `delay` ms, or `error` for callers and leases since the breaker is open. */
-export type FailureOutcome =
-  | { readonly restart: true; readonly delay: number }
-  | { readonly restart: false; readonly error: PoolError };
-
 /**
  * The breakers of a pool: one for each server and tenant, so that failures of the instances of one tenant do not keep another
  * tenant from its own. One breaker for all owners of a tenant: most owners call only once, so a breaker of their own would
@@ -54,23 +27,23 @@ export class Breakers {
   /** An instance could not be started, or ended unexpectedly. */
   failed(instance: PooledInstance, error: PoolError): FailureOutcome {
     const now = this.#clock.now();
-    const entry = this.#entry(instance);
-    const { breaker, probe } = entry;
+    const record = this.#record(instance);
+    const { breaker, probe } = record;
     // An older instance says nothing about the probe.
     if (breaker.state === 'half-open' && probe !== instance)
-      return { restart: false, error: this.#refusal(instance, entry) };
+      return { restart: false, error: this.#refusal(instance, record) };
     const uptime = instance.readySince === undefined ? 0 : now - instance.readySince;
     breaker.policy = instance.definition.restart;
     const verdict = breaker.failed(now, uptime);
-    entry.lastError = error;
-    entry.probe = undefined;
+    record.lastError = error;
+    record.probe = undefined;
     if (verdict.action === 'restart') return { restart: true, delay: verdict.delay };
     const { name, tenant, definition } = instance;
     if (verdict.opened) {
       this.#changed(instance);
       this.#emitter.emit('breaker:opened', { name, tenant, cooldown: definition.restart.cooldown, error });
     }
-    return { restart: false, error: this.#refusal(instance, entry) };
+    return { restart: false, error: this.#refusal(instance, record) };
   }
 
   /**
@@ -78,11 +51,11 @@ export class Breakers {
    * @throws PoolError `BREAKER_OPEN`
    */
   admit(instance: PooledInstance): void {
-    const entry = this.#entryOf(instance);
-    const admitted = entry?.breaker.admit(this.#clock.now()) ?? 'yes';
-    if (entry === undefined || admitted === 'yes') return;
-    if (admitted === 'no') throw this.#refusal(instance, entry);
-    entry.probe = instance;
+    const record = this.#recordOf(instance);
+    const admitted = record?.breaker.admit(this.#clock.now()) ?? 'yes';
+    if (record === undefined || admitted === 'yes') return;
+    if (admitted === 'no') throw this.#refusal(instance, record);
+    record.probe = instance;
     instance.isProbe = true;
     this.#changed(instance);
     const { name, tenant } = instance;
@@ -91,39 +64,39 @@ export class Breakers {
 
   /** Whether a start for the callers of a class would be refused now. */
   refuses(leaseClass: LeaseClass): boolean {
-    const breaker = this.#entryFor(leaseClass)?.breaker;
+    const breaker = this.#recordFor(leaseClass)?.breaker;
     if (breaker === undefined || breaker.state === 'closed') return false;
     return breaker.state === 'half-open' || breaker.retryAt > this.#clock.now();
   }
 
   /** Why it would be refused; undefined when it would not. */
   refusal(leaseClass: LeaseClass): PoolError | undefined {
-    const entry = this.refuses(leaseClass) ? this.#entryFor(leaseClass) : undefined;
-    return entry && this.#refusal(leaseClass.entry, entry);
+    const record = this.refuses(leaseClass) ? this.#recordFor(leaseClass) : undefined;
+    return record && this.#refusal(leaseClass.entry, record);
   }
 
   /** Clock time at which the breaker of a class allows a probe; undefined while it is not open. */
   retryAt(leaseClass: LeaseClass): number | undefined {
-    const breaker = this.#entryFor(leaseClass)?.breaker;
+    const breaker = this.#recordFor(leaseClass)?.breaker;
     return breaker?.state === 'open' ? breaker.retryAt : undefined;
   }
 
   ready(instance: PooledInstance): void {
-    const entry = this.#entryOf(instance);
-    if (entry?.probe !== instance) return;
-    entry.probe = undefined;
+    const record = this.#recordOf(instance);
+    if (record?.probe !== instance) return;
+    record.probe = undefined;
     instance.isProbe = false;
-    if (!entry.breaker.ready()) return;
+    if (!record.breaker.ready()) return;
     this.#changed(instance);
     this.#emitter.emit('breaker:closed', { name: instance.name, tenant: instance.tenant });
   }
 
   /** An instance is being ended on purpose: if it was the probe, the next start is the probe. */
   ending(instance: PooledInstance): void {
-    const entry = this.#entryOf(instance);
-    if (entry?.probe !== instance) return;
-    entry.probe = undefined;
-    entry.breaker.probeAbandoned(this.#clock.now());
+    const record = this.#recordOf(instance);
+    if (record?.probe !== instance) return;
+    record.probe = undefined;
+    record.breaker.probeAbandoned(this.#clock.now());
     this.#changed(instance);
   }
 
@@ -173,11 +146,11 @@ export class Breakers {
     if (tenants?.size === 0) this.#servers.delete(name);
   }
 
-  #entryOf({ name, tenant }: PooledInstance): BreakerRecord | undefined {
+  #recordOf({ name, tenant }: PooledInstance): BreakerRecord | undefined {
     return this.#servers.get(name)?.get(tenant);
   }
 
-  #entryFor({ entry: { name }, tenant }: LeaseClass): BreakerRecord | undefined {
+  #recordFor({ entry: { name }, tenant }: LeaseClass): BreakerRecord | undefined {
     return this.#servers.size === 0 ? undefined : this.#servers.get(name)?.get(tenant);
   }
 
@@ -188,16 +161,16 @@ export class Breakers {
     }
   }
 
-  #entry(instance: PooledInstance): BreakerRecord {
-    const known = this.#entryOf(instance);
+  #record(instance: PooledInstance): BreakerRecord {
+    const known = this.#recordOf(instance);
     if (known) return known;
     this.#prune();
     const { name, tenant, definition } = instance;
     const tenants = this.#servers.get(name) ?? new Map<string | undefined, BreakerRecord>();
     this.#servers.set(name, tenants);
-    const entry: BreakerRecord = { breaker: new Breaker(definition.restart), lastError: undefined, probe: undefined };
-    tenants.set(tenant, entry);
-    return entry;
+    const record: BreakerRecord = { breaker: new Breaker(definition.restart), lastError: undefined, probe: undefined };
+    tenants.set(tenant, record);
+    return record;
   }
 
   /** Drops breakers without failures that count, and breakers that are open for long: there may have been many tenants. */
@@ -224,3 +197,30 @@ export class Breakers {
     return new PoolError('BREAKER_OPEN', message, { ...lastError?.data, ...namesOf(server), after: 0 }, lastError);
   }
 }
+
+interface BreakerRecord {
+  readonly breaker: Breaker;
+  /** The last failure: the cause of `BREAKER_OPEN`. */
+  lastError: PoolError | undefined;
+  /** The start that decides while the breaker is half-open. */
+  probe: PooledInstance | undefined;
+}
+
+/** One breaker of a server, as `status()` shows it. */
+export interface BreakerStatus {
+  /** Undefined: of calls without a tenant. */
+  readonly tenant: string | undefined;
+  /** `open`: no start is made; `half-open`: one start is on the way, and decides. */
+  readonly state: BreakerState;
+  /** Number of failures within `restart.window`. */
+  readonly failures: number;
+  /** When an open one allows a start, in milliseconds since the epoch; `Infinity`: not before it is reset. Else undefined. */
+  readonly retryAt: number | undefined;
+  /** The last failure. */
+  readonly lastError: PoolError | undefined;
+}
+
+/** What follows from a failure: a restart after `delay` ms, or `error` for callers and leases since the breaker is open. */
+export type FailureOutcome =
+  | { readonly restart: true; readonly delay: number }
+  | { readonly restart: false; readonly error: PoolError };

@@ -30,15 +30,6 @@ export interface LooksOptions {
   readonly now?: (() => number) | undefined;
 }
 
-interface Known {
-  readonly startTime: number;
-  readonly reading: MarkReading;
-  /** Whether it need not be read again. */
-  readonly final: boolean;
-  /** The look for which it was read. */
-  readonly look: Look;
-}
-
 /**
  * The looks at all processes of this machine, one after the other, for all trees. A tree takes from a look what concerns
  * it; what the machine has besides is read once, and not once for each tree.
@@ -189,6 +180,15 @@ export class Looks {
     const now = this.#table.read(pid);
     return now !== undefined && now.startTime === startTime && !now.dead ? reading : undefined;
   }
+}
+
+interface Known {
+  readonly startTime: number;
+  readonly reading: MarkReading;
+  /** Whether it need not be read again. */
+  readonly final: boolean;
+  /** The look for which it was read. */
+  readonly look: Look;
 }
 
 /** One for each table: all trees of a host share it. */

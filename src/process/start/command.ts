@@ -3,15 +3,6 @@ import { delimiter, isAbsolute, join, resolve, sep } from 'node:path';
 import { errnoOf, messageOf, namesOf, PoolError, type ServerNames, shownName } from '../../errors.js';
 import type { LaunchSpec } from '../launcher.js';
 
-type CommandRequest = ServerNames & Pick<LaunchSpec, 'command' | 'cwd' | 'resolvedEnv'>;
-
-/**
- * What Windows appends to a command: `npx` is `npx.cmd` there; the file `npx` beside it is a script for POSIX shells.
- */
-function extensionsOfHost(): readonly string[] {
-  return process.platform === 'win32' ? (process.env.PATHEXT ?? '.COM;.EXE;.BAT;.CMD').split(';').filter(Boolean) : [];
-}
-
 /**
  * Finds the file that `command` names, as `execvp` does (on Windows with `extensions`): a name in the PATH of the
  * server's own environment, a path relative to its working directory. Done before the spawn, because ENOENT of the
@@ -59,6 +50,15 @@ export function resolveCommand(request: CommandRequest, extensions: readonly str
       : `${server}: '${shown}' is in none of the ${folders.length} folders of its PATH; ${hint ?? 'install it, give its absolute path as command, or set env.PATH'}`,
     { ...namesOf(request), errno: 'ENOENT' },
   );
+}
+
+type CommandRequest = ServerNames & Pick<LaunchSpec, 'command' | 'cwd' | 'resolvedEnv'>;
+
+/**
+ * What Windows appends to a command: `npx` is `npx.cmd` there; the file `npx` beside it is a script for POSIX shells.
+ */
+function extensionsOfHost(): readonly string[] {
+  return process.platform === 'win32' ? (process.env.PATHEXT ?? '.COM;.EXE;.BAT;.CMD').split(';').filter(Boolean) : [];
 }
 
 /** On Windows a file without one of the extensions is no program, unless the definition names its path. */
