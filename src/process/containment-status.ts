@@ -12,7 +12,7 @@ import { usableShell } from './wrapper.js';
 export interface ContainmentStatus extends GuardStatus {
   /** The level of a server without a level in its definition. */
   readonly level: ContainmentLevel;
-  /** The markers that are available on this host, independent of the definitions. */
+  /** The marks that are available on this host, independent of the definitions. */
   readonly markers: MarkerChoice;
   /** The folder of the host's cgroups, which exists while there are servers; undefined where no cgroups can be made. */
   readonly cgroup: string | undefined;
@@ -82,6 +82,6 @@ function hasRlimits({ marks }: Platform): boolean {
 
 const WITHOUT_GUARDIAN = 'what the servers have started may live on when the host is killed';
 const NO_CGROUPS = { problem: 'this system has no cgroups' };
-const WITHOUT_CGROUP = 'a process that leaves its tree and resets both markers, or changes its user, lives on';
+const WITHOUT_CGROUP = 'a process that leaves its tree and resets both marks, or changes its user, lives on';
 const NO_MARKS = 'this system does not show the environment and the limits of processes';
 const WITHOUT_MARKS = 'a process that leaves its tree is not found';

@@ -17,7 +17,7 @@ const BENCHMARKS = [
   'guardian',
   'sharing',
   'session-memory',
-  'failover',
+  'crash-recovery',
 ];
 const LONGEST = 120_000;
 

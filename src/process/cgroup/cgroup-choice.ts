@@ -92,7 +92,7 @@ export function noteMissingCgroup(reason: string): void {
   noteProblem({
     part: 'cgroup',
     reason,
-    consequence: 'a process that leaves its tree and resets both markers, or changes its user, lives on',
+    consequence: 'a process that leaves its tree and resets both marks, or changes its user, lives on',
   });
 }
 

@@ -34,9 +34,9 @@ export interface StartPlace {
 
 export interface ContainedStart extends StartRequest {
   readonly containment: Containment;
-  /** Which markers it has. */
+  /** Which marks it has. */
   readonly markers: MarkerChoice;
-  /** Undefined when it has no marker. */
+  /** Undefined when it has no mark. */
   readonly mark: InstanceMark | undefined;
   /** The cgroup that was made for it. The caller must remove it, also when the spawn fails. */
   readonly cgroup: InstanceCgroup | undefined;

@@ -22,7 +22,7 @@ const tinyServer = {
   ],
 };
 
-await benchmark('failover: a shared server is killed', async (report) => {
+await benchmark('crash recovery: a shared server is killed', async (report) => {
   await compare(report, { what: 'server-everything killed', server: everythingServer, rounds: 41, seconds: 24 });
   await compare(report, { what: 'small server killed', server: tinyServer, rounds: 61, seconds: 10 });
 });
