@@ -23,7 +23,7 @@ export interface LeaseEndDeps {
   readonly starts: Starts;
 }
 
-type Outcome = Promise<CleanupReport | undefined> | undefined;
+type ProcessEnd = Promise<CleanupReport | undefined> | undefined;
 
 /** Ends leases, and decides what becomes of their instances: idle for the next lease, tested before that, or ended. */
 export class LeaseEnd {
@@ -34,7 +34,7 @@ export class LeaseEnd {
   }
 
   /** Ends a lease. Returns the end of the process, if that ends with the lease. */
-  end(lease: Lease, end: SessionEnd): Outcome {
+  end(lease: Lease, end: SessionEnd): ProcessEnd {
     const { clock, fleet, leaseEvents, leases, outbox, starts } = this.#deps;
     const { instance } = lease;
     const now = clock.now();
@@ -63,7 +63,7 @@ export class LeaseEnd {
   }
 
   /** The instance may serve the next lease, but not any: see `giveUpGrace`. */
-  #handOn(instance: PooledInstance, { tenant, owner }: Lease, now: number): Outcome {
+  #handOn(instance: PooledInstance, { tenant, owner }: Lease, now: number): ProcessEnd {
     const { fleet, idleWatch } = this.#deps;
     const isReserved = instance.sharing !== 'shared' && instance.givenUp?.any === true;
     instance.reservedFor = isReserved ? { tenant, owner } : undefined;
@@ -74,7 +74,7 @@ export class LeaseEnd {
   }
 
   /** Keeps an instance from callers until it has shown that it is not stuck. */
-  #test(instance: PooledInstance, leaseClass: LeaseClass): Outcome {
+  #test(instance: PooledInstance, leaseClass: LeaseClass): ProcessEnd {
     const { clock, fleet, idleWatch } = this.#deps;
     const ended = deferred<CleanupReport | undefined>();
     fleet.addSeat(leaseClass, instance);
