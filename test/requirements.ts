@@ -185,6 +185,8 @@ export const requirements = {
     'What a release, an abort or a timeout costs does not depend on how many callers wait, nor for how many servers or tenants.',
   'COST-2': 'What a lease costs does not depend on how many leases others hold, be they silent or not.',
   'COST-3': 'A pool keeps nothing of callers, leases, instances and tenants that are gone.',
+  'COST-4':
+    'What an operation costs does not depend on how many successors wait for their backoff, or for the death of their predecessors.',
 
   // Starts and deaths
   'START-1': 'A start that fails rejects the caller that has waited longest; the others wait on.',

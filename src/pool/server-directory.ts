@@ -14,6 +14,7 @@ import { isOpen, type OpenEntry } from './instances/server-entry.js';
 import type { LeaseManager } from './leases/lease-manager.js';
 import { poolClosed, unknownServer } from './refusals.js';
 import type { Breakers } from './supervision/breakers.js';
+import type { CrashRecovery } from './supervision/crash-recovery.js';
 import type { RollingReplacement } from './supervision/rolling-replacement.js';
 
 export interface ServerDirectoryDeps {
@@ -25,6 +26,7 @@ export interface ServerDirectoryDeps {
   readonly queue: AcquireQueue;
   readonly breakers: Breakers;
   readonly idleWatch: IdleWatch;
+  readonly recovery: CrashRecovery;
   readonly replacement: RollingReplacement;
 }
 
@@ -104,7 +106,7 @@ export class ServerDirectory {
   /** Undefined when it changes nothing. */
   #change(entry: OpenEntry, changed: ResolvedDefinition, timeout: number): Promise<void> | undefined {
     const { name } = entry.definition;
-    const { breakers, clock, fleet, idleWatch, leases, operations, queue, replacement } = this.#deps;
+    const { breakers, clock, fleet, idleWatch, leases, operations, queue, recovery, replacement } = this.#deps;
     const key = processKey(changed);
     // Their processes see another definition, or another host: its variables and its working directory may have changed.
     const isOutdated = (instance: PooledInstance) => instance.processKey !== key;
@@ -119,6 +121,7 @@ export class ServerDirectory {
       breakers.forget((server) => server === name);
       queue.reclassify(entry);
       idleWatch.redefined(entry);
+      recovery.redefined(entry);
       leases.redefined(entry, clock.now());
       return isAnother ? replacement.retire(old, 'replaced', timeout) : Promise.resolve();
     });
@@ -127,10 +130,11 @@ export class ServerDirectory {
   /** Resolves when its last process has ended. Throws as `removeServer()` does. */
   async remove(name: string, timeout: number): Promise<void> {
     const entry = this.named(name, 'removeServer()');
-    const { breakers, fleet, operations, queue, replacement } = this.#deps;
+    const { breakers, fleet, operations, queue, recovery, replacement } = this.#deps;
     await operations.run(() => {
       const names = namesOf(entry);
       fleet.undefine(entry);
+      recovery.redefined(entry);
       breakers.forget((server) => server === name);
       const error = unknownServer(names, this.#names, 'was removed while the call waited');
       for (const waiter of queue.list(name)) queue.reject(waiter, error);

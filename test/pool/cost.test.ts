@@ -293,3 +293,69 @@ describe('leases', () => {
     expect(works[1]).toBeLessThanOrEqual(works[0] as number);
   });
 });
+
+describe('successors that wait', () => {
+  const TENANTS = 400;
+  const BACKOFF = { minDelay: 1_000_000, maxDelay: 1_000_000, maxRestarts: 1_000 };
+
+  /** A pool in which `count` successors wait: for their backoff, or for the death of their predecessors. */
+  async function waiting(count: number, what: 'backoff' | 'death') {
+    const limits = { maxProcesses: TENANTS + 2, concurrentStarts: TENANTS };
+    const restarted = { ...SHARED, maxInstances: TENANTS, restart: BACKOFF };
+    const servers = { a: restarted, b: restarted, free: SHARED };
+    const { pool, clock, launcher } = setUp({ servers, limits, cleanup: { concurrency: TENANTS } });
+    await pool.getServer('free');
+    await pool.getServer('b');
+    // Its breaker is made here: that searches the other breakers for old ones.
+    launcher.last.exit({ exitCode: 1 });
+    await flush(10);
+    const other = launcher.last;
+    for (let index = 0; index < count; index++) await pool.getServer('a', { tenant: `tenant ${index}` });
+    const crashes = what === 'backoff' ? 2 : 1;
+    for (let crash = 0; crash < crashes; crash++) {
+      const end = what === 'backoff';
+      launcher.auto = { ...launcher.auto, end };
+      for (const server of launcher.living.slice(-count)) {
+        server.auto = launcher.auto;
+        if (end) server.exit({ exitCode: 1 });
+        else server.stdout.end();
+      }
+      // A process with a broken channel gets time to exit by itself.
+      await (end ? flush(10) : clock.advanceAndFlush(1_000));
+      launcher.auto = { ...launcher.auto, end: true };
+    }
+    const states = pool.status().servers.a?.instances.map(({ state, leases }) => `${state} ${leases}`) ?? [];
+    expect(states.filter((state) => state === 'starting 1')).toHaveLength(count);
+    return { pool, other };
+  }
+
+  for (const what of ['backoff', 'death'] as const) {
+    it(`[COST-4] for ${what} cost other operations nothing`, async () => {
+      const works: Work[] = [];
+      for (const count of [FEW, TENANTS]) {
+        const { pool } = await waiting(count, what);
+        works.push(
+          workOf(() => {
+            wait(pool, 'free', { timeout: 1 });
+            pool.releaseOwner('of none');
+          }),
+        );
+      }
+      assertAlike(...(works as [Work, Work]));
+    });
+
+    it(`[COST-4] for ${what} do not make the end of another process cost more`, async () => {
+      const works: Work[] = [];
+      for (const count of [FEW, TENANTS]) {
+        const { other } = await waiting(count, what);
+        works.push(
+          await workUntil(async () => {
+            other.exit({ exitCode: 1 });
+            await flush(10);
+          }),
+        );
+      }
+      assertAlike(...(works as [Work, Work]));
+    });
+  }
+});

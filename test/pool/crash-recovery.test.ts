@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { MCPServerPool } from '../../src/index.js';
 import { leases, setUp, shared } from '../helpers/fake-pool.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
 
@@ -159,6 +160,28 @@ describe('a server that ends unasked', () => {
     expect(one?.client.closeCount).toBe(1);
     expect(launcher.living).toHaveLength(0);
   });
+
+  it.each([
+    ['was removed', (pool) => pool.removeServer('a')],
+    ['is shared in another way', (pool) => pool.updateServer('a', { ...shared, sharing: 'exclusive' })],
+  ] satisfies [string, (pool: MCPServerPool) => Promise<void>][])(
+    '[FAIL-4] [DEF-2] is given up at once in its backoff when it %s',
+    async (_what, change) => {
+      const restart = { minDelay: 1_000_000, maxDelay: 1_000_000 };
+      const { pool, launcher } = setUp({ servers: { a: { ...shared, restart } } });
+      const [one] = await leases(pool, 1);
+      for (let crash = 0; crash < 2; crash++) {
+        launcher.last.exit({ exitCode: 1 });
+        await flush(10);
+      }
+      expect(pool.status()).toMatchObject({ processes: 1, leases: 1 });
+      await change(pool);
+      await one?.client.closed;
+      expect(one?.client.errors[0]).toMatchObject({ message: expect.stringContaining('was not started again') });
+      expect(pool.status()).toMatchObject({ processes: 0, leases: 0 });
+      expect(launcher.servers).toHaveLength(2);
+    },
+  );
 
   it('[PROOF-1] cannot be started again when nothing proves its end and no slot is free', async () => {
     const { pool, launcher, clock } = setUp(

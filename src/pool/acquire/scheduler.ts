@@ -213,7 +213,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   #settle(): void {
     const { fleet, queue, recovery, starts, turns } = this.#deps;
     for (;;) {
-      if (queue.size > 0 || recovery.isPending || turns.isFree || this.#newcomers.length > 0) this.#serveAll();
+      if (queue.size > 0 || recovery.hasChanged || turns.isFree || this.#newcomers.length > 0) this.#serveAll();
       if (!fleet.isOpen) return;
       if (queue.size === 0) {
         // No caller waits, so the changes need no search.
@@ -231,7 +231,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   #serveAll(): void {
     const { clock, fleet, leases, matcher, queue, recovery, starts } = this.#deps;
     for (;;) {
-      if (recovery.isPending) for (const successor of recovery.takeLaunchable()) starts.launchSuccessor(successor);
+      if (recovery.hasChanged) for (const successor of recovery.takeLaunchable()) starts.launchSuccessor(successor);
       if (fleet.isOpen) starts.spawnInTurn();
       if (queue.size === 0 || !fleet.isOpen) break;
       matcher.begin();

@@ -16,6 +16,8 @@ export class Slots {
   ending = 0;
   /** By predecessor: the successor that waits for its slot. */
   readonly #successors = new Map<PooledInstance, PooledInstance>();
+  /** The same by successor. */
+  readonly #predecessors = new Map<PooledInstance, PooledInstance>();
 
   constructor(limit: number) {
     this.limit = limit;
@@ -33,24 +35,28 @@ export class Slots {
 
   /** `successor` gets the slot of `predecessor` when the predecessor is proven dead. */
   bequeath(entry: ServerEntry, predecessor: PooledInstance, successor: PooledInstance): void {
-    this.#successors.set(predecessor, successor);
+    this.#link(predecessor, successor);
     this.keep(entry, predecessor);
   }
 
   /** `predecessor` could not be ended and keeps its slot: its successor takes another one. */
   separate(entry: ServerEntry, predecessor: PooledInstance): void {
-    if (this.#successors.delete(predecessor)) this.take(entry);
+    if (this.#unlink(predecessor)) this.take(entry);
   }
 
   /** The instance that has the slot for which this one waits; undefined when it waits for none. */
   predecessorOf(instance: PooledInstance): PooledInstance | undefined {
-    for (const [predecessor, successor] of this.#successors) if (successor === instance) return predecessor;
-    return undefined;
+    return this.#predecessors.get(instance);
+  }
+
+  /** The instance that waits for the slot of this one. */
+  successorOf(instance: PooledInstance): PooledInstance | undefined {
+    return this.#successors.get(instance);
   }
 
   /** An instance is being ended: its slot comes free, unless a successor gets it or it has none yet. */
   free(entry: ServerEntry, instance: PooledInstance): void {
-    if (this.#successors.has(instance) || this.predecessorOf(instance) !== undefined) return;
+    if (this.#successors.has(instance) || this.#predecessors.has(instance)) return;
     this.#comesFree(entry, instance);
   }
 
@@ -63,17 +69,30 @@ export class Slots {
   giveBack(entry: ServerEntry, instance: PooledInstance): void {
     this.keep(entry, instance);
     const predecessor = this.predecessorOf(instance);
-    const successor = this.#successors.get(instance);
-    this.#successors.delete(instance);
+    const successor = this.#unlink(instance);
     if (predecessor) {
       // It never had the slot. Its own successor waits for the slot instead, or the slot comes free with the predecessor.
-      this.#successors.delete(predecessor);
-      if (successor) this.#successors.set(predecessor, successor);
+      this.#unlink(predecessor);
+      if (successor) this.#link(predecessor, successor);
       else if (predecessor.state === 'stopping') this.#comesFree(entry, predecessor);
     } else if (successor === undefined) {
       entry.used -= 1;
       this.used -= 1;
     }
+  }
+
+  #link(predecessor: PooledInstance, successor: PooledInstance): void {
+    this.#successors.set(predecessor, successor);
+    this.#predecessors.set(successor, predecessor);
+  }
+
+  /** Returns the successor that has waited for the slot of `predecessor`. */
+  #unlink(predecessor: PooledInstance): PooledInstance | undefined {
+    const successor = this.#successors.get(predecessor);
+    if (successor === undefined) return undefined;
+    this.#successors.delete(predecessor);
+    this.#predecessors.delete(successor);
+    return successor;
   }
 
   #comesFree(entry: ServerEntry, instance: PooledInstance): void {

@@ -4,7 +4,7 @@ import type { Due, DueTimes } from '../../runtime/due-times.js';
 import type { PoolEmitter } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
-import type { OpenEntry } from '../instances/server-entry.js';
+import type { OpenEntry, ServerEntry } from '../instances/server-entry.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import type { PoolMetrics } from '../metrics.js';
@@ -36,6 +36,8 @@ export class CrashRecovery {
   /** Instances that ended unexpectedly. */
   readonly #lost = new WeakSet<PooledInstance>();
   readonly #pending = new Map<PooledInstance, Pending>();
+  /** Those of them for which something has changed. Only these are looked at: with many in backoff, each operation would pay. */
+  readonly #changed = new Set<PooledInstance>();
 
   constructor(deps: CrashRecoveryDeps) {
     this.#deps = deps;
@@ -90,43 +92,72 @@ export class CrashRecovery {
     this.#predecessors.set(successor, this.#predecessors.get(predecessor) ?? predecessor);
     this.#predecessors.delete(predecessor);
     leases.move(predecessor, successor);
-    const pending = new Pending(delay <= 0, cause);
+    const pending = new Pending(delay <= 0, cause, () => this.#changed.add(successor));
     this.#pending.set(successor, pending);
+    this.#changed.add(successor);
     if (!pending.isDue) dueTimes.set(pending, clock.now() + delay);
     return successor;
   }
 
-  /** Whether successors wait to be launched. */
-  get isPending(): boolean {
-    return this.#pending.size > 0;
+  /** An instance begins to end. One that was to be launched is not. */
+  stopping(instance: PooledInstance): void {
+    if (this.#forget(instance)) this.#predecessors.delete(instance);
+  }
+
+  /** An instance is dead or quarantined: the successor that waits for its slot gets it, or another one. */
+  slotDecided(instance: PooledInstance): void {
+    const successor = this.#deps.fleet.slots.successorOf(instance);
+    if (successor) this.#changed.add(successor);
+  }
+
+  /** A server was changed or removed: its successors may have no definition any more. */
+  redefined({ instances }: ServerEntry): void {
+    if (this.#pending.size === 0) return;
+    for (const instance of instances) if (this.#pending.has(instance)) this.#changed.add(instance);
+  }
+
+  /** Whether there may be successors to be launched. */
+  get hasChanged(): boolean {
+    return this.#changed.size > 0;
   }
 
   /** The successors to be launched now. Gives up those that cannot be launched any more. */
   takeLaunchable(): PooledInstance[] {
     const launchable: PooledInstance[] = [];
-    for (const [successor, pending] of this.#pending) {
-      const problem = this.#assess(successor, pending);
+    for (const successor of this.#changed) {
+      this.#changed.delete(successor);
+      const pending = this.#pending.get(successor);
+      const problem = pending ? this.#assess(successor, pending) : 'wait';
       if (problem === 'wait') continue;
-      this.#pending.delete(successor);
-      this.#deps.dueTimes.delete(pending);
-      if (problem === 'launch') launchable.push(successor);
-      else this.#predecessors.delete(successor);
-      if (problem instanceof PoolError) successor.giveUp(problem);
+      if (problem !== 'launch') {
+        successor.giveUp(problem);
+        continue;
+      }
+      this.#forget(successor);
+      launchable.push(successor);
     }
     return launchable;
   }
 
-  #assess(successor: PooledInstance, { isDue, cause }: Pending): 'wait' | 'launch' | 'ended' | PoolError {
+  /** False when the instance does not wait to be launched. */
+  #forget(instance: PooledInstance): boolean {
+    const pending = this.#pending.get(instance);
+    if (pending === undefined) return false;
+    this.#deps.dueTimes.delete(pending);
+    this.#changed.delete(instance);
+    return this.#pending.delete(instance);
+  }
+
+  #assess(successor: PooledInstance, { isDue, cause }: Pending): 'wait' | 'launch' | PoolError {
     const { fleet } = this.#deps;
-    if (successor.state !== 'starting') return 'ended';
     // The shutdown ends it, together with its leases.
     if (!fleet.isOpen) return 'wait';
     const entry = this.entryFor(successor);
     if (entry === undefined) return notStarted(successor, 'SERVER_STOPPED', 'it was removed', cause);
+    if (!isDue) return 'wait';
     const predecessor = fleet.slots.predecessorOf(successor);
-    const isFree = predecessor === undefined || predecessor.state === 'quarantined';
-    if (!isDue || !isFree) return 'wait';
     if (predecessor === undefined) return 'launch';
+    if (predecessor.state !== 'quarantined') return 'wait';
     // The predecessor is quarantined and keeps its slot, so another one is needed.
     if (!fleet.hasRoom(entry)) {
       const why = `process ${predecessor.pid} could not be ended and keeps its slot; end it, or raise maxInstances or limits.maxProcesses`;
@@ -174,14 +205,17 @@ class Pending implements Due {
   isDue: boolean;
   /** Why its predecessor was lost; undefined when it is ended on purpose. */
   readonly cause: PoolError | undefined;
+  readonly #onDue: () => void;
 
-  constructor(isDue: boolean, cause: PoolError | undefined) {
+  constructor(isDue: boolean, cause: PoolError | undefined, onDue: () => void) {
     this.isDue = isDue;
     this.cause = cause;
+    this.#onDue = onDue;
   }
 
   fallDue(): void {
     this.isDue = true;
+    this.#onDue();
   }
 }
 

@@ -117,8 +117,9 @@ export class InstanceSupervisor {
   }
 
   stopping(instance: PooledInstance, reason: EndReason): void {
-    const { breakers, emitter, fleet, metrics, turns } = this.#deps;
+    const { breakers, emitter, fleet, metrics, recovery, turns } = this.#deps;
     turns.giveBack(instance);
+    recovery.stopping(instance);
     const { asked } = END_MEANING[reason];
     if (asked) breakers.ending(instance);
     // A failed start keeps its seats until its failure is reported, so that its callers get the error and not another start.
@@ -148,7 +149,8 @@ export class InstanceSupervisor {
   }
 
   stopped(instance: PooledInstance, report: CleanupReport | undefined): void {
-    const { emitter, fleet, leases, metrics } = this.#deps;
+    const { emitter, fleet, leases, metrics, recovery } = this.#deps;
+    recovery.slotDecided(instance);
     fleet.remove(instance);
     leases.forget(instance);
     if (!instance.wasLaunched) return;
@@ -157,8 +159,9 @@ export class InstanceSupervisor {
   }
 
   quarantined(instance: PooledInstance, report: CleanupReport): void {
-    const { emitter, fleet, metrics } = this.#deps;
+    const { emitter, fleet, metrics, recovery } = this.#deps;
     metrics.quarantined += 1;
+    recovery.slotDecided(instance);
     fleet.markQuarantined(instance);
     emitter.emit('server:quarantined', { ...serverEvent(instance), report });
   }

@@ -53,7 +53,10 @@ class World {
       expect(entry.used).toBe(holding.filter((tree) => tree.entry === entry).length);
       expect(entry.ending).toEqual(new Set(ending.filter((tree) => tree.entry === entry)));
     }
-    for (const tree of all) expect(this.slots.predecessorOf(as(tree))).toBe(tree.predecessor);
+    for (const tree of all) {
+      expect(this.slots.predecessorOf(as(tree))).toBe(tree.predecessor);
+      expect(this.slots.successorOf(as(tree))).toBe(tree.successor);
+    }
   }
 
   #start(entry: ServerEntry): void {
