@@ -11,12 +11,8 @@ export interface Room {
   readonly evictable: boolean;
 }
 
-/** All facts that the decision for one caller depends on. */
+/** All facts that the decision depends on, for a caller without a free instance and without a seat on a start of its class. */
 export interface Situation {
-  /** Whether there is an instance that the caller may use now: an idle one, or a shared one with room. */
-  readonly free: boolean;
-  /** Seats on starts that would serve the caller, without those that earlier callers will get. */
-  readonly starting: number;
   /** Whether a start of another class, which no caller of that class needs, would serve the caller as well. */
   readonly adoptable: boolean;
   /** The budget of the server: `maxInstances`. */
@@ -26,25 +22,19 @@ export interface Situation {
 }
 
 export type Decision =
-  | { readonly action: 'reuse' }
   | { readonly action: 'spawn' }
   /** Take a start of another class that no caller of that class needs. */
   | { readonly action: 'adopt' }
   /** End an idle tree, of this server or of any, and wait for its slot. */
   | { readonly action: 'evict'; readonly from: 'server' | 'pool' }
-  /** A start with a seat for the caller, or a slot that comes free, is on the way. */
-  | { readonly action: 'wait'; readonly for: 'start' }
+  /** A slot that comes free is on the way. */
   | { readonly action: 'wait'; readonly for: 'ending' }
   /** Nothing can be done before a lease is released. */
   | { readonly action: 'wait'; readonly for: 'release'; readonly limit: Limit };
 
-/** The decision whenever an instance is free. */
-export const REUSE = { action: 'reuse' } as const satisfies Decision;
-
-/** The others, for each budget that may be full. Made once: a decision is taken for each release. */
+/** Made once, and for each budget that may be full: a decision is taken for each release. */
 const SPAWN: Decision = { action: 'spawn' };
 const ADOPT: Decision = { action: 'adopt' };
-const AWAIT_START: Decision = { action: 'wait', for: 'start' };
 const AWAIT_ENDING: Decision = { action: 'wait', for: 'ending' };
 const SERVER_FULL = {
   evict: { action: 'evict', from: 'server' },
@@ -56,9 +46,7 @@ const POOL_FULL = {
 } as const satisfies Record<string, Decision>;
 
 /** What to do for one caller. Pure. To be asked for the oldest caller first, since what it gets is not left to later ones. */
-export function decide({ free, starting, adoptable, server, pool }: Situation): Decision {
-  if (free) return REUSE;
-  if (starting > 0) return AWAIT_START;
+export function decide({ adoptable, server, pool }: Situation): Decision {
   if (adoptable) return ADOPT;
   return makeRoom(server, SERVER_FULL) ?? makeRoom(pool, POOL_FULL) ?? SPAWN;
 }

@@ -9,13 +9,16 @@ import type { Lease } from '../leases/lease.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import type { Breakers } from '../supervision/breakers.js';
 import type { AcquireQueue } from './acquire-queue.js';
-import { type Decision, decide, REUSE, type Room, type Situation } from './admission.js';
+import { type Decision, decide, type Room, type Situation } from './admission.js';
 import type { Waiter, WaitingClass, WaitingServer } from './waiter.js';
 
+/** A free instance is used. */
+const REUSE = { action: 'reuse' } as const;
+
 /**
- * Finds the oldest caller for which something can be done: asks `admission.decide` for the next caller of each class, in order
- * of arrival. A slot that comes free is claimed for one caller, so that two callers never wait for the same slot. A caller
- * that needs a release does not delay later callers of servers that have room.
+ * Finds the oldest caller for which something can be done. When no instance is free for the next caller of a class,
+ * `admission.decide` says what is done. A slot that comes free is claimed for one caller, so that two callers never wait for
+ * the same slot. A caller that needs a release does not delay later callers of servers that have room.
  */
 export class Matcher {
   readonly #queue: AcquireQueue;
@@ -25,14 +28,7 @@ export class Matcher {
   // Filled anew for each decision: with thousands of callers, an operation costs what it allocates.
   readonly #server: Writable<Room> = { used: 0, limit: 0, ending: 0, evictable: false };
   readonly #pool: Writable<Room> = { used: 0, limit: 0, ending: 0, evictable: false };
-  /** `starting: 0`: callers that have a seat on a start come before `next`, and are not considered. */
-  readonly #situation: Writable<Situation> = {
-    free: false,
-    starting: 0,
-    adoptable: false,
-    server: this.#server,
-    pool: this.#pool,
-  };
+  readonly #situation: Writable<Situation> = { adoptable: false, server: this.#server, pool: this.#pool };
   /** Slots that come free and are claimed for callers. */
   #claimed = 0;
   /** The classes of these callers. */
@@ -223,7 +219,7 @@ export class Matcher {
 export interface Match {
   readonly waiter: Waiter;
   readonly entry: OpenEntry;
-  readonly decision: Extract<Decision, { action: 'reuse' | 'spawn' | 'evict' }> | UselessTest | Refusal;
+  readonly decision: typeof REUSE | Extract<Decision, { action: 'spawn' | 'evict' }> | UselessTest | Refusal;
 }
 
 /** The caller would wait for an instance that is tested, and that only another owner may have. */

@@ -5,8 +5,6 @@ import { decide, type Room, type Situation } from '../../../src/pool/acquire/adm
 const roomy: Room = { used: 0, limit: 3, ending: 0, evictable: false };
 const full: Room = { used: 3, limit: 3, ending: 0, evictable: false };
 const situation = (given: Partial<Situation>): Situation => ({
-  free: false,
-  starting: 0,
   adoptable: false,
   server: roomy,
   pool: roomy,
@@ -15,8 +13,6 @@ const situation = (given: Partial<Situation>): Situation => ({
 
 describe('admission', () => {
   it.each<[string, Partial<Situation>, ReturnType<typeof decide>]>([
-    ['an idle instance', { free: true, server: full, pool: full }, { action: 'reuse' }],
-    ['a start that no caller counts on', { starting: 1 }, { action: 'wait', for: 'start' }],
     ['a start of another class', { adoptable: true }, { action: 'adopt' }],
     ['room', {}, { action: 'spawn' }],
     ['a slot of the server that comes free', { server: { ...full, ending: 1 } }, { action: 'wait', for: 'ending' }],
@@ -42,8 +38,8 @@ describe('admission', () => {
 
   it('[BUDGET-1] spawns only when both budgets have room, whatever the situation', () => {
     fc.assert(
-      fc.property(fc.boolean(), fc.nat(2), fc.boolean(), room, room, (free, starting, adoptable, server, pool) => {
-        const { action } = decide({ free, starting, adoptable, server, pool });
+      fc.property(fc.boolean(), room, room, (adoptable, server, pool) => {
+        const { action } = decide({ adoptable, server, pool });
         if (action === 'spawn') {
           expect(server.used).toBeLessThan(server.limit);
           expect(pool.used).toBeLessThan(pool.limit);
@@ -54,10 +50,10 @@ describe('admission', () => {
 
   it('never ends a server when a start or a slot on its way will do', () => {
     fc.assert(
-      fc.property(fc.nat(2), fc.boolean(), room, room, (starting, adoptable, server, pool) => {
-        const decision = decide({ free: false, starting, adoptable, server, pool });
+      fc.property(fc.boolean(), room, room, (adoptable, server, pool) => {
+        const decision = decide({ adoptable, server, pool });
         if (decision.action !== 'evict') return;
-        expect([starting, adoptable]).toEqual([0, false]);
+        expect(adoptable).toBe(false);
         expect((decision.from === 'server' ? server : pool).ending).toBe(0);
       }),
     );
