@@ -156,16 +156,21 @@ export class AcquireQueue {
   refresh(leaseClass: LeaseClass, now: number): void {
     const waiting = this.#classes.get(leaseClass);
     const server = this.#servers.get(leaseClass.entry.name);
-    if (server) server.isStuck = false;
+    if (server) this.setStuck(server, false);
     if (waiting) {
       this.#withoutStart -= waiting.withoutStart;
       waiting.seats = leaseClass.startingSeats;
       this.#withoutStart += waiting.withoutStart;
       waiting.cover();
       this.rank(waiting, now);
-    } else if (server) {
-      this.rankServer(server);
     }
+  }
+
+  /** Whether `maxInstances` keeps all callers of a server waiting. They are no candidates then. */
+  setStuck(server: WaitingServer, isStuck: boolean): void {
+    if (server.isStuck === isStuck) return;
+    server.isStuck = isStuck;
+    this.#rankServer(server);
   }
 
   /**
@@ -183,10 +188,10 @@ export class AcquireQueue {
     else waiting.moveTo(this.immediate, waiting.isRefused ? undefined : next);
     // The breaker allows a probe then, even if nothing of the class has changed until then.
     if (waiting.isRefused) dueTimes.set(waiting.cooled, breakers.retryAt(leaseClass) ?? Infinity);
-    this.rankServer(server);
+    this.#rankServer(server);
   }
 
-  rankServer(server: WaitingServer): void {
+  #rankServer(server: WaitingServer): void {
     const { first } = server.candidates;
     if (first === undefined || server.isStuck) this.candidates.delete(server);
     else this.candidates.set(server, first.rank);
@@ -228,7 +233,7 @@ export class AcquireQueue {
     this.#deps.dueTimes.delete(waiting.cooled);
     waiting.moveTo(server.candidates, undefined);
     server.classes.delete(waiting);
-    this.rankServer(server);
+    this.#rankServer(server);
     if (server.classes.size === 0) this.#servers.delete(server.entry.name);
     this.#deps.fleet.prune(leaseClass);
   }

@@ -10,7 +10,7 @@ import type { LeaseManager } from '../leases/lease-manager.js';
 import type { Breakers } from '../supervision/breakers.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import { type Decision, decide, type Room, type Situation } from './admission.js';
-import type { Waiter, WaitingClass, WaitingServer } from './waiter.js';
+import type { Waiter, WaitingClass } from './waiter.js';
 
 /** A free instance is used. */
 const REUSE = { action: 'reuse' } as const;
@@ -50,7 +50,7 @@ export class Matcher {
     for (const waiting of this.#claimants) {
       waiting.claimed = 0;
       waiting.server.claimed = 0;
-      waiting.server.isStuck = false;
+      this.#queue.setStuck(waiting.server, false);
       waiting.cover();
       if (waiting.count > 0) this.#queue.rank(waiting, this.#clock.now());
     }
@@ -94,7 +94,7 @@ export class Matcher {
       }
       if (decision.for === 'ending') this.#claim(waiting, entry.isFull);
       else if (decision.for === 'release' && decision.limit === 'maxProcesses') this.#isFull = true;
-      else this.#stop(server);
+      else this.#queue.setStuck(server, true);
     }
   }
 
@@ -207,11 +207,6 @@ export class Matcher {
     this.#claimants.add(waiting);
     waiting.cover();
     this.#queue.rank(waiting, this.#clock.now());
-  }
-
-  #stop(server: WaitingServer): void {
-    server.isStuck = true;
-    this.#queue.rankServer(server);
   }
 }
 

@@ -44,7 +44,7 @@ export class Waiter implements LeaseScope, Expiring {
   after: Waiter | undefined;
   sooner: Expiring | undefined;
   later: Expiring | undefined;
-  /** Whether `queue:waiting` was emitted for it. */
+  /** Whether `queue:waiting` was emitted for it. Written by `WaitReasons`. */
   announced = false;
 
   constructor(
@@ -94,11 +94,14 @@ export class WaitingClass implements HeapItem {
   readonly leaseClass: LeaseClass;
   readonly server: WaitingServer;
   count = 0;
-  /** Seats on starts, when they were counted last. */
+  /** Seats on starts, when they were counted last. Written by `AcquireQueue`. */
   seats = 0;
-  /** Slots that come free and are claimed for its callers. */
+  /** Slots that come free and are claimed for its callers. Written by `Matcher`. */
   claimed = 0;
-  /** Whether its breaker refuses starts: then only a release can serve it, even if its server has room. */
+  /**
+   * Whether its breaker refuses starts: then only a release can serve it, even if its server has room. Written by
+   * `AcquireQueue`.
+   */
   isRefused = false;
   /** Due when its breaker allows a probe. Set only while the breaker refuses starts. */
   readonly cooled: Due;
@@ -185,9 +188,12 @@ export class WaitingServer implements HeapItem {
   /** The caller of all classes that has waited longest. */
   first: Waiter | undefined;
   #last: Waiter | undefined;
-  /** Whether `maxInstances` keeps all its callers waiting until something of the server changes. */
+  /**
+   * Whether `maxInstances` keeps all its callers waiting until something of the server changes. Written by
+   * `AcquireQueue.setStuck`.
+   */
   isStuck = false;
-  /** Slots of the server that come free and are claimed for callers. */
+  /** Slots of the server that come free and are claimed for callers. Written by `Matcher`. */
   claimed = 0;
 
   constructor(entry: ServerEntry) {

@@ -28,7 +28,7 @@ export class PooledInstance extends ServerInstance {
   /** The oldest and the newest lease. Written by `LeaseManager`. */
   firstLease: LeaseNode | undefined;
   lastLease: LeaseNode | undefined;
-  /** Its leases as events name them; undefined until an event needs them. Written by `LeaseManager`. */
+  /** Its leases as events name them. Made by {@link leaseHolders}; dropped by `LeaseManager` when a lease comes or goes. */
   holders: readonly LeaseHolder[] | undefined;
   /** Leases that were silent when they were looked at last. Written by `LeaseManager`. */
   silentLeases = 0;

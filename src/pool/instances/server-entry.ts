@@ -4,7 +4,10 @@ import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import { type LeaseScope, reuseKey, SPARE_KEY } from './lease-scope.js';
 import type { PooledInstance } from './pooled-instance.js';
 
-/** What the pool keeps of one server: its definition and its instances, those of earlier definitions too. Written by `Fleet`. */
+/**
+ * What the pool keeps of one server: its definition and its instances, those of earlier definitions too. Written by `Fleet`,
+ * apart from the fields that name another class.
+ */
 export class ServerEntry {
   readonly name: string;
   /** Undefined once the server was removed; the entry stays until its last instance is dead. */
@@ -13,17 +16,17 @@ export class ServerEntry {
   processKey = '';
   /** Every instance that has a slot, or waits for the slot of its predecessor. */
   readonly instances = new Set<PooledInstance>();
-  /** The classes with instances or waiting callers, by reuse key. */
+  /** The classes with instances or waiting callers, by reuse key. Written by `LeaseClasses`. */
   readonly classes = new Map<string, LeaseClass>();
   /** Idle instances that have served no lease, and serve any caller: all are in the class of spare instances. */
   readonly clean: PooledInstance[] = [];
-  /** Classes with starts that none of their callers needs. */
+  /** Classes with starts that none of their callers needs. Written by `LeaseClasses`. */
   readonly surplus = new Set<LeaseClass>();
-  /** Slots taken. */
+  /** Slots taken. Written by `Slots`. */
   used = 0;
   idleCount = 0;
   startCount = 0;
-  /** Instances being ended: their slots come free. */
+  /** Instances being ended: their slots come free. Written by `Slots`. */
   readonly ending = new Set<PooledInstance>();
   /** The last start that failed, until one succeeds. */
   lastFailure: StartFailure | undefined;
@@ -97,12 +100,13 @@ export function isOpen(entry: ServerEntry | undefined): entry is OpenEntry {
 
 /**
  * The instances and the waiting callers of one server with the same reuse key: these callers may use these instances. Written
- * by `Fleet`, apart from `waiting`.
+ * by `Fleet`, apart from the fields that name another class.
  */
 export class LeaseClass {
   readonly entry: ServerEntry;
   readonly key: string;
   readonly tenant: string | undefined;
+  /** Written by `LeaseClasses`. */
   readonly instances = new Set<PooledInstance>();
   /** Instances without a lease; the one that was used last is at the end. */
   readonly idle: PooledInstance[] = [];
@@ -112,7 +116,7 @@ export class LeaseClass {
   readonly starts: PooledInstance[] = [];
   /** Number of callers that wait. Written by `AcquireQueue`. */
   waiting = 0;
-  /** Whether the scheduler has to look at it again. */
+  /** Whether the scheduler has to look at it again. Written by `LeaseClasses`. */
   isChanged = false;
 
   constructor(entry: ServerEntry, key: string, tenant?: string) {
