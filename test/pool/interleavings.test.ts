@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { PoolError } from '../../src/errors.js';
-import { MCPServerPool, type PooledServer, type ServerDefinition } from '../../src/index.js';
+import { MCPServerPool, type PoolEvents, type PooledServer, type ServerDefinition } from '../../src/index.js';
 import type { PoolParts } from '../../src/pool/assemble.js';
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher } from '../helpers/fake-launcher.js';
@@ -59,42 +59,33 @@ type Step =
       readonly reuseLease: boolean;
       readonly timeout: number;
     }
-  | { readonly do: 'abort' | 'release' | 'spawned' | 'initialized' | 'refuse' | 'exit' | 'die'; readonly which: number }
+  | { readonly do: 'abort' | 'release'; readonly which: number }
+  | { readonly do: 'spawned' | 'initialized' | 'refuse' | 'exit' | 'die'; readonly which: number }
+  | { readonly do: 'babble' | 'complain'; readonly which: number }
   | { readonly do: 'update' | 'restart' | 'warm' | 'remove'; readonly server: ServerName }
   | { readonly do: 'limit'; readonly server: ServerName; readonly most: number }
   | { readonly do: 'forget'; readonly tenant: 't' | 'u' }
   | { readonly do: 'leave'; readonly owner: 'o' | 'p' }
   | { readonly do: 'reset'; readonly server: ServerName; readonly tenant: 't' | 'u' | undefined }
   | { readonly do: 'arm'; readonly event: ArmedEvent; readonly action: Step }
-  | { readonly do: 'throw' | 'shutdown' }
+  | { readonly do: 'throw' | 'shutdown' | 'emergency' }
   | { readonly do: 'advance'; readonly ms: number };
 
-/** Events with listeners in which the world acts on the pool. */
-const ARMED = [
-  'server:starting',
-  'server:ready',
-  'server:failed',
-  'server:exited',
-  'server:restarting',
-  'server:restarted',
-  'server:stopping',
-  'server:stopped',
-  'lease:acquired',
-  'lease:released',
-  'lease:moved',
-  'lease:reclaimed',
-  'queue:waiting',
-  'queue:served',
-  'queue:rejected',
-  'limit:reached',
-  'breaker:opened',
-  'breaker:half-opened',
-  'breaker:closed',
-  'cleanup:started',
-  'cleanup:finished',
-  'pool:draining',
-] as const;
-type ArmedEvent = (typeof ARMED)[number];
+/** Events in whose listeners the world does not act on the pool: they do not happen here, or have nothing after them. */
+const UNARMED = {
+  'server:quarantined': 'every process of this world can be ended',
+  'cleanup:failed': 'the same',
+  'tools:changed': 'no client is connected',
+  'capability:undeclared': 'the same',
+  'internal:error': 'the library must have a fault',
+  'orphan:reaped': 'no process is real',
+  'containment:degraded': 'the same',
+  'pool:closed': 'a closed pool does nothing more',
+} as const satisfies Partial<Record<keyof PoolEvents, string>>;
+type ArmedEvent = Exclude<keyof PoolEvents, keyof typeof UNARMED>;
+
+/** All other events, those included that a pool has not had before. */
+const ARMED = EVERY_EVENT.filter((event): event is ArmedEvent => !(event in UNARMED));
 
 const simpleStep: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -109,7 +100,7 @@ const simpleStep: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   {
-    weight: 9,
+    weight: 11,
     arbitrary: fc.record({
       do: fc.constantFrom(
         'abort' as const,
@@ -119,6 +110,8 @@ const simpleStep: fc.Arbitrary<Step> = fc.oneof(
         'refuse' as const,
         'exit' as const,
         'die' as const,
+        'babble' as const,
+        'complain' as const,
       ),
       which: fc.nat(30),
     }),
@@ -168,7 +161,7 @@ const simpleStep: fc.Arbitrary<Step> = fc.oneof(
 const armedStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 20, arbitrary: simpleStep },
   { weight: 4, arbitrary: fc.constant<Step>({ do: 'throw' }) },
-  { weight: 1, arbitrary: fc.constant<Step>({ do: 'shutdown' }) },
+  { weight: 1, arbitrary: fc.constantFrom<Step[]>({ do: 'shutdown' }, { do: 'emergency' }) },
 );
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -220,7 +213,10 @@ class World {
       s: { ...SHARED, command: 'fake-s', maxInstances: MAX_INSTANCES, startTimeout: 900 },
     };
     const limits = { maxProcesses: MAX_PROCESSES, concurrentStarts };
-    this.pool = new MCPServerPool({ servers, limits }, { clock: this.clock, launcher: this.launcher });
+    this.pool = new MCPServerPool(
+      { servers, limits, leakDetection: 400 },
+      { clock: this.clock, launcher: this.launcher },
+    );
     this.parts = parts.pop() as PoolParts;
     this.pool.on('lease:released', ({ leaseId }) => this.over.add(leaseId));
     // [EVENT-4] Nothing that a listener sees is half-done.
@@ -328,6 +324,7 @@ class World {
     if (this.pool.status().state !== 'open') return;
     if (step.do === 'throw') throw new Error('a listener that throws');
     if (step.do === 'shutdown') void this.pool.shutdown();
+    else if (step.do === 'emergency') void this.pool.shutdown({ mode: 'emergency' });
     else if (step.do === 'acquire') this.#acquire(step);
     else if (step.do === 'arm') this.pool.once(step.event, () => this.#do(step.action));
     else if (step.do === 'forget') this.#forget(step.tenant);
@@ -455,6 +452,8 @@ class World {
     else if (what === 'exit' && server) {
       server.exit();
     } else if (what === 'die' && server?.ending) server.exit();
+    else if (what === 'babble') server?.say('no message\n');
+    else if (what === 'complain') server?.complain('a line');
   }
 }
 
