@@ -145,3 +145,8 @@ export function copyOf<T extends object>(value: T): T {
     return { ...value };
   }
 }
+
+/** The parameters of a request that asks for progress by this token. */
+export function withProgressToken(params: unknown, progressToken: RequestId): object {
+  return { ...(params as object), _meta: { ...(property(params, '_meta') as object), progressToken } };
+}

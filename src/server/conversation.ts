@@ -57,16 +57,19 @@ export class Conversation {
       this.#peer = new DirectRouting(channel, keepAlive, onBroken, () => this.#reports.changed());
       return;
     }
-    const upstream = new Upstream(channel, { maxInFlight, clientCapabilities, sessionsStay: onCrash === 'restart' });
-    this.#peer = upstream;
-    this.givenUp = upstream.givenUp;
-    this.#giveUpWatch = new GiveUpWatch({
+    const watch = new GiveUpWatch({
       clock,
-      givenUp: upstream.givenUp,
       grace: deps.giveUpGrace,
+      isDoubtful: () => upstream.givenUp.isDoubtful,
       ping: () => upstream.request('ping', undefined, () => {}),
+      // The clients of a shared process go on.
+      onStuck: sharing === 'shared' ? deps.onStuck : undefined,
     });
-    if (sharing === 'shared') this.#giveUpWatch.watch(deps.onStuck);
+    const sessionsStay = onCrash === 'restart';
+    const upstream: Upstream = new Upstream(channel, { maxInFlight, clientCapabilities, sessionsStay }, watch);
+    this.#peer = upstream;
+    this.#giveUpWatch = watch;
+    this.givenUp = upstream.givenUp;
   }
 
   /** Sends a ping. @param onVerdict called once: whether it, or all that was given up, was answered within `giveUpGrace` */
@@ -124,8 +127,8 @@ export class Conversation {
 
   /** Calls `task` when no request is open: now or later. */
   whenDrained(task: () => void): void {
-    if (!(this.#peer instanceof Upstream) || this.#peer.openRequests === 0) return task();
-    this.#peer.onDrained = task;
+    if (this.#peer instanceof Upstream) this.#peer.whenDrained(task);
+    else task();
   }
 
   /** Where the session of a dedicated server attaches; undefined for others: their sessions attach to the multiplexer. */

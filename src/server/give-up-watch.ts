@@ -1,20 +1,23 @@
-import type { GivenUp } from '../protocol/mux/given-up.js';
+import type { GivenUpCallbacks } from '../protocol/mux/given-up.js';
 import type { Clock, Timer } from '../runtime/clock.js';
 
 export interface GiveUpWatchDeps {
   readonly clock: Clock;
-  readonly givenUp: GivenUp;
   /** `giveUpGrace`, as it is now. */
   grace(): number;
+  /** As `GivenUp.isDoubtful`. */
+  isDoubtful(): boolean;
   /** Sends a ping, past all limits. */
   ping(): void;
+  /** Called when the process answers nothing any more. Undefined: it is looked at only by {@link GiveUpWatch.test}. */
+  readonly onStuck: (() => void) | undefined;
 }
 
 /**
  * Finds out whether a process is stuck, after requests were given up that it does not answer. That it leaves a cancelled
  * request without an answer says nothing: the protocol asks for that.
  */
-export class GiveUpWatch {
+export class GiveUpWatch implements GivenUpCallbacks {
   readonly #deps: GiveUpWatchDeps;
   #timer: Timer | undefined;
   /** Whether there was an answer or progress since the timer was set. */
@@ -26,31 +29,31 @@ export class GiveUpWatch {
     this.#deps = deps;
   }
 
-  /** Watches a process from now on whose clients go on: without any answer or progress it gets a ping. */
-  watch(onStuck: () => void): void {
-    const { givenUp } = this.#deps;
-    const listen = () => {
-      if (!givenUp.isDoubtful) return;
-      if (this.#hasResponded) return this.#wait(listen);
-      this.test((isAlive) => {
-        if (isAlive || this.#isStopped) return;
-        // It answers, only not the ping yet.
-        if (this.#hasResponded) this.#wait(listen);
-        else onStuck();
-      });
-    };
-    givenUp.callbacks = {
-      onGivenUp: () => {
-        if (this.#timer === undefined) this.#wait(listen);
-      },
-      onResponse: () => this.#responded(),
-    };
+  onGivenUp(): void {
+    if (this.#deps.onStuck && this.#timer === undefined && !this.#isStopped) this.#wait(this.#listen);
   }
+
+  onResponse(): void {
+    this.#hasResponded = true;
+    if (this.#onVerdict && !this.#deps.isDoubtful()) this.#decide(true);
+  }
+
+  /** Without any answer or progress since the last request was given up, the process gets a ping. */
+  readonly #listen = (): void => {
+    const { isDoubtful, onStuck } = this.#deps;
+    if (!isDoubtful()) return;
+    if (this.#hasResponded) return this.#wait(this.#listen);
+    this.test((isAlive) => {
+      if (isAlive || this.#isStopped) return;
+      // It answers, only not the ping yet.
+      if (this.#hasResponded) this.#wait(this.#listen);
+      else onStuck?.();
+    });
+  };
 
   /** Sends a ping. @param onVerdict called once: whether it, or all that was given up, was answered in time */
   test(onVerdict: (isAlive: boolean) => void): void {
-    const { clock, givenUp, ping } = this.#deps;
-    givenUp.callbacks ??= { onGivenUp: () => {}, onResponse: () => this.#responded() };
+    const { clock, ping } = this.#deps;
     this.#onVerdict = onVerdict;
     this.#wait(() => {
       // The host may have been busy: what the process has written by now is read first.
@@ -62,7 +65,6 @@ export class GiveUpWatch {
   /** The process ends. A test under way has failed. */
   stop(): void {
     this.#isStopped = true;
-    this.#deps.givenUp.callbacks = undefined;
     this.#decide(false);
   }
 
@@ -73,11 +75,6 @@ export class GiveUpWatch {
       this.#timer = undefined;
       then();
     });
-  }
-
-  #responded(): void {
-    this.#hasResponded = true;
-    if (this.#onVerdict && !this.#deps.givenUp.isDoubtful) this.#decide(true);
   }
 
   #decide(isAlive: boolean): void {

@@ -36,9 +36,10 @@ describe('a process of a shared server that is replaced', () => {
     await next.says(progress(old));
     expect(a.ear.heard).toEqual([]);
     let drained = 0;
-    upstream.onDrained = () => {
+    upstream.whenDrained(() => {
       drained += 1;
-    };
+    });
+    expect(drained).toBe(0);
     await says(progress(old), answer(old, 'old'), answer(old, 'twice'));
     expect(drained).toBe(1);
     await next.says(...fresh.map((id) => answer(id, 'new')));
@@ -58,9 +59,10 @@ describe('a process of a shared server that is replaced', () => {
     const next = start();
     next.connect();
     let drained = 0;
-    upstream.onDrained = () => {
+    upstream.whenDrained(() => {
       drained += 1;
-    };
+    });
+    expect(drained).toBe(0);
     await a.at.send(cancel(1));
     b.at.detach();
     expect(drained).toBe(1);

@@ -22,7 +22,11 @@ export class GivenUp {
   #later = 0;
   /** Whether the process may be stuck: it has answered neither these requests nor one that was sent later. */
   isDoubtful = false;
-  callbacks: GivenUpCallbacks | undefined;
+  readonly #callbacks: GivenUpCallbacks | undefined;
+
+  constructor(callbacks?: GivenUpCallbacks) {
+    this.#callbacks = callbacks;
+  }
 
   /** Whether there is any. */
   get any(): boolean {
@@ -35,7 +39,7 @@ export class GivenUp {
     else if (!this.#ids.has(id)) this.#isIncomplete = true;
     this.#later = next;
     this.isDoubtful = true;
-    this.callbacks?.onGivenUp();
+    this.#callbacks?.onGivenUp();
   }
 
   /** The process has answered a request, whichever. To be called while there is any. */
@@ -47,6 +51,6 @@ export class GivenUp {
 
   /** The process has shown that it works on a request. */
   responded(): void {
-    this.callbacks?.onResponse();
+    this.#callbacks?.onResponse();
   }
 }

@@ -9,12 +9,12 @@ import {
   type JsonRpcRequest,
   METHOD_NOT_FOUND,
   otherForm,
-  property,
   type RequestId,
   resultFor,
+  withProgressToken,
 } from '../json-rpc.js';
 import { isRefusal, Loss } from '../loss.js';
-import { GivenUp } from './given-up.js';
+import { GivenUp, type GivenUpCallbacks } from './given-up.js';
 import type { OpenRequest, RequestTarget } from './member.js';
 import { Notices } from './notices.js';
 import { type OwnRequest, OwnRequests } from './own-requests.js';
@@ -68,15 +68,16 @@ export class Upstream implements RequestTarget {
   readonly #late = new RecentIds();
   /** Whether it has answered a request of a session. */
   answered = false;
-  readonly givenUp = new GivenUp();
+  readonly givenUp: GivenUp;
   /** Whether it has refused a request of the server. */
   hasRefused = false;
-  /** Called when the last open request was answered. */
-  onDrained: (() => void) | undefined;
+  /** What waits until the last open request is answered. */
+  readonly #drainTasks: (() => void)[] = [];
 
-  constructor(channel: MessageChannel, options: UpstreamOptions) {
+  constructor(channel: MessageChannel, options: UpstreamOptions, givenUpCallbacks?: GivenUpCallbacks) {
     this.#channel = channel;
     this.#options = options;
+    this.givenUp = new GivenUp(givenUpCallbacks);
   }
 
   /** Starts to receive. `onClosed` is called when nothing can be sent to the process any more, although it may still run. */
@@ -114,6 +115,12 @@ export class Upstream implements RequestTarget {
   /** Number of requests of sessions that the server has not answered. */
   get openRequests(): number {
     return this.#open.size;
+  }
+
+  /** Calls `task` when no request of a session is open: now or later. Not called when the process is lost before. */
+  whenDrained(task: () => void): void {
+    if (this.#open.size === 0) task();
+    else this.#drainTasks.push(task);
   }
 
   /** Whether it may be given another request now. */
@@ -225,7 +232,7 @@ export class Upstream implements RequestTarget {
   take(request: OpenRequest): void {
     if (!this.#open.delete(request.wireId)) return;
     this.#late.add(request.wireId);
-    if (this.#open.size === 0) this.onDrained?.();
+    this.#checkDrained();
   }
 
   /** The open request with this progress token. */
@@ -274,7 +281,12 @@ export class Upstream implements RequestTarget {
       this.#open.set(wireId, request);
       throw fault;
     }
-    if (this.#open.size === 0) this.onDrained?.();
+    this.#checkDrained();
+  }
+
+  #checkDrained(): void {
+    if (this.#open.size > 0 || this.#drainTasks.length === 0) return;
+    for (const task of this.#drainTasks.splice(0)) task();
   }
 
   /** The id of the request that an answer belongs to, where it can belong to one only; else an id that no request has. */
@@ -285,8 +297,4 @@ export class Upstream implements RequestTarget {
     const [only = Number.NaN] = isOnly ? [...this.#open.keys(), ...this.#own.ids()] : [];
     return only;
   }
-}
-
-function withProgressToken(params: unknown, progressToken: RequestId): object {
-  return { ...(params as object), _meta: { ...(property(params, '_meta') as object), progressToken } };
 }
