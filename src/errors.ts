@@ -73,7 +73,7 @@ export interface PoolErrorData {
    * memory controller.
    */
   readonly outOfMemory?: true | undefined;
-  /** The end of what the server wrote to stderr. */
+  /** The end of what the server wrote to stderr, secrets of the definition hidden. */
   readonly stderrTail?: string | undefined;
   /**
    * The first that the server wrote to stdout and the pool dropped: lines that are no messages, and answers to no request. At

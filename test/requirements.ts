@@ -18,6 +18,8 @@ export const requirements = {
   'SECRET-1': 'Values of env appear in no error, event, status or log.',
   'SECRET-2':
     "A server gets an allow-list of the host's variables, the variables that inheritEnv names, and its own env.",
+  'SECRET-3':
+    'What clients get of a lost server has no secret of its definition; on a shared server it has no stderr tail, which may be about other sessions. The same secrets are hidden in errors and in the tail of server:exited.',
 
   // The ladder that ends a tree
   'LADDER-1': 'A server that exits at end of file is ended by closing its stdin.',

@@ -86,7 +86,7 @@ export interface PoolEvents extends CleanupEvents {
   /**
    * The process that was spawned has exited. `unexpected`: the pool had not asked for it, whatever the exit code.
    * `outOfMemory`: the kernel killed a process of the server because memory ran out; known only for a server in a cgroup with
-   * the memory controller. `stderrTail`: the end of what the server wrote to stderr, at most 64 KB.
+   * the memory controller. `stderrTail`: the end of what the server wrote to stderr, at most 64 KB, secrets hidden.
    */
   'server:exited': ServerEvent & {
     readonly exitCode: number | null;

@@ -33,7 +33,10 @@ export interface LostRequestData {
   readonly signal: string | null;
   /** Set when the kernel killed a process of the server for lack of memory. */
   readonly outOfMemory?: true;
-  /** The end of what the server wrote to stderr before it exited, at most 8,192 characters; left out when it wrote nothing. */
+  /**
+   * The end of what the server wrote to stderr before it exited, at most 8,192 characters, secrets of the definition hidden.
+   * Left out when it wrote nothing, and for shared servers: it may be about other sessions.
+   */
   readonly stderrTail?: string;
 }
 

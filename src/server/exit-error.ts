@@ -8,6 +8,7 @@ import { stderrReason } from './stderr-reason.js';
 /** An instance that exited. */
 interface Exited {
   readonly definition: Pick<ResolvedDefinition, 'cgroupLimits' | 'startTimeout'>;
+  /** Without the secrets of its definition. */
   readonly stderrTail: string;
   readonly secrets: Secrets;
   readonly noise: Noise;
@@ -21,7 +22,7 @@ export function exitError(
   wasStarting: boolean,
   refusal: StartRefusal | undefined,
 ): PoolError {
-  if (refusal) return instance.error(refusal.code, `could not be started: ${refusal.reason}`);
+  if (refusal) return instance.error(refusal.code, `could not be started: ${instance.secrets.hideIn(refusal.reason)}`);
   const { how, why } = describeExit(exit, instance.definition);
   const when = wasStarting ? ' before it was ready' : ', which the pool did not ask for';
   const stdout = wasStarting && instance.noise.count > 0 ? `; it${dropped(instance.noise)}` : '';
@@ -31,7 +32,7 @@ export function exitError(
 /** The error of an instance that did not answer in time. */
 export function startTimeout(instance: Exited): PoolError {
   const { startTimeout: after } = instance.definition;
-  const reason = stderrReason(instance.secrets.hideIn(instance.stderrTail));
+  const reason = stderrReason(instance.stderrTail);
   const stderr = reason?.isError ? `; on stderr: ${reason.line}` : '';
   const stdout = instance.noise.count > 0 ? ` and${dropped(instance.noise)}` : '';
   const what = `did not answer initialize within ${after} ms${stdout}${stderr}; check that command and args start an MCP server on stdio, or raise startTimeout; a server that knows older protocol versions only may need protocolVersion`;
@@ -68,8 +69,8 @@ export function describeExit(
 }
 
 /** Why it exited, in its own words, as the end of a sentence. */
-function onStderr({ stderrTail, secrets }: Exited, { signal }: ExitInfo): string {
-  const reason = stderrReason(secrets.hideIn(stderrTail));
+function onStderr({ stderrTail }: Exited, { signal }: ExitInfo): string {
+  const reason = stderrReason(stderrTail);
   if (reason?.isError) return `; on stderr: ${reason.line}`;
   // A program that was ended by a signal had no time to say so: its last line is about something else.
   if (signal !== null) return '';

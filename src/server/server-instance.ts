@@ -121,7 +121,7 @@ export class ServerInstance {
   }
 
   get stderrTail(): string {
-    return this.#life.process?.stderrTail ?? '';
+    return this.#spawned?.secrets.hideIn(this.#life.process?.stderrTail ?? '') ?? '';
   }
 
   /** What must not be shown of what it writes. */
@@ -278,7 +278,7 @@ export class ServerInstance {
   #onSpawn(): void {
     if (this.#life.state !== 'starting') return;
     this.#life.conversation?.initialize(
-      (why) => this.error('HANDSHAKE_FAILED', why),
+      (why) => this.error('HANDSHAKE_FAILED', this.secrets.hideIn(why)),
       (failure) => this.observer.run(() => (failure ? this.#end.startFailed(failure) : this.#becomeReady())),
     );
   }

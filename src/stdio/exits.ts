@@ -7,7 +7,7 @@ export interface StdioServerExit {
   readonly exitCode: number | null;
   /** Null when it exited by itself. */
   readonly signal: string | null;
-  /** The end of what it wrote to stderr, at most 64 KB, whatever `stderr` says. */
+  /** The end of what it wrote to stderr, at most 64 KB, secrets of the definition hidden, whatever `stderr` says. */
   readonly stderrTail: string;
 }
 

@@ -30,7 +30,7 @@ describe('a crash', () => {
   });
 
   it.each(['shared', 'exclusive', 'dedicated'] as const)(
-    '[EXIT-1] answers a call with code and stderr: %s',
+    '[EXIT-1] answers a call with code and what stderr says: %s',
     async (sharing) => {
       const onCrash = 'close' as const;
       const { pool, launcher } = setUp({ servers: { a: { ...server, sharing, onCrash } } }, { answer: false });
@@ -45,6 +45,8 @@ describe('a crash', () => {
       const error = (await rejection(call)) as PoolError;
       expect(error.message).toMatch(/exited with code 1, .*; on stderr: Error: boom$/);
       expect(error.data).toMatchObject({ reason: 'SERVER_EXITED', exitCode: 1, signal: null });
+      // Of a shared server it may be about other sessions.
+      if (sharing === 'shared') return expect(error.data).not.toHaveProperty('stderrTail');
       expect(error.data.stderrTail).toHaveLength(8_192);
       expect(error.data.stderrTail).toMatch(/Node\.js v20\.1\.0\n$/);
     },

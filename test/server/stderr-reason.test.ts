@@ -247,10 +247,11 @@ describe('the line of stderr that says why, of a text', () => {
 describe('an error', () => {
   const error = (stderrTail: string, exit: { exitCode: number | null; signal: string | null }, more: object = {}) => {
     const definition = define({ command: 'x', ...more });
+    const secrets = new Secrets(definition, environmentOf(definition));
     const instance = {
       definition,
-      stderrTail,
-      secrets: new Secrets(definition, environmentOf(definition)),
+      stderrTail: secrets.hideIn(stderrTail),
+      secrets,
       noise: new Noise(),
       error: (_code: string, what: string) => new Error(what) as never,
     };

@@ -115,7 +115,7 @@ export class DirectRouting implements Routing, Attachment {
     this.#loss.set(error);
     for (const [id, method] of [...this.#open]) {
       this.#take(id);
-      this.#session?.receive(lostRequest(id, method, error));
+      this.#session?.receive(lostRequest(id, method, error, false));
     }
   }
 

@@ -7,6 +7,8 @@ import type { Member, OpenRequest } from './member.js';
 export interface OpenRequestsOptions {
   /** The server, as errors name it now. */
   server(): ServerNames;
+  /** Whether there may be several sessions at once. */
+  readonly shared: boolean;
   /** Whether sessions outlive the process. */
   readonly sessionsStay: boolean;
   readonly keepAlive: KeepAlive;
@@ -78,6 +80,7 @@ export class OpenRequests {
 
   #answerLost(request: OpenRequest, error: PoolError, more: { retryable?: boolean }): void {
     const mayHaveRun = request.upstream !== undefined || request.repeated;
-    this.deliver(request, lostRequest(request.id, request.method, error, { mayHaveRun, ...more }));
+    const { id, method } = request;
+    this.deliver(request, lostRequest(id, method, error, this.#options.shared, { mayHaveRun, ...more }));
   }
 }
