@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import type { AcquireOptions, MCPServerPool, PooledServer, ServerDefinition } from '../../src/index.js';
 import { RawClient } from '../helpers/client.js';
@@ -44,6 +45,28 @@ describe('calls with reuseLease', () => {
     expect([client.closeCount, pool.status().leases]).toEqual([1, 0]);
     expect([two.release(), three_.release()]).toEqual([false, false]);
     expect(await three_.ended).toBeUndefined();
+  });
+
+  it('[LEASE-4] that wait with one signal add one listener and one timer, and leave none', async () => {
+    const { pool, clock } = poolOf({}, { initialize: false });
+    const abort = new AbortController();
+    const listeners = () => getEventListeners(abort.signal, 'abort').length;
+    const options = { ...mine, signal: abort.signal, timeout: 1_000 };
+    const calls = [rejection(pool.getServer('a', options))];
+    const timers = clock.pending;
+    calls.push(...Array.from({ length: 50 }, () => rejection(pool.getServer('a', options))));
+    expect([listeners(), clock.pending - timers]).toEqual([1, 0]);
+    const late = pool.getServer('a', { ...options, timeout: 2_000 });
+    const soon = rejection(pool.getServer('a', { ...options, timeout: 10 }));
+    await clock.advanceAndFlush(10);
+    expect(await soon).toMatchObject({ code: 'ACQUIRE_TIMEOUT' });
+    expect(listeners()).toBe(1);
+    await clock.advanceAndFlush(990);
+    for (const call of calls) expect(await call).toMatchObject({ code: 'ACQUIRE_TIMEOUT' });
+    expect([listeners(), await outcome(late)]).toEqual([1, 'pending']);
+    abort.abort('enough');
+    expect(await rejection(late)).toMatchObject({ code: 'ACQUIRE_ABORTED', cause: 'enough' });
+    expect([listeners(), pool.status().waiting]).toEqual([0, 0]);
   });
 
   it.each<[string, (pool: MCPServerPool, lease: PooledServer) => unknown]>([

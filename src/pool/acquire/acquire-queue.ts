@@ -10,6 +10,7 @@ import { LeaseClass, type OpenEntry, ServerEntry } from '../instances/server-ent
 import type { Lease } from '../leases/lease.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
 import type { Breakers } from '../supervision/breakers.js';
+import { AbortListeners } from './abort-listeners.js';
 import { Answers } from './answers.js';
 import { Deadlines } from './deadlines.js';
 import { type LeaseRequest, type OnGiveUp, Waiter, WaitingClass, WaitingServer } from './waiter.js';
@@ -255,36 +256,4 @@ function newSpecimens(): readonly object[] {
   const waiting = new WaitingClass(new LeaseClass(server.entry, ''), server, () => {});
   const request = { tenant: undefined, owner: undefined, timeout: 0, signal: undefined, reuseLease: false };
   return [server, waiting, new Waiter('', request, undefined, 0.5, 0, () => {})];
-}
-
-interface Listened<T> {
-  readonly callbacks: Map<T, (reason: unknown) => void>;
-  readonly listener: () => void;
-}
-
-/** Adds one listener for all callers with the same signal: Node warns of a leak when a signal has more than ten listeners. */
-export class AbortListeners<T> {
-  readonly #signals = new Map<AbortSignal, Listened<T>>();
-
-  add(signal: AbortSignal, caller: T, onAbort: (reason: unknown) => void): void {
-    const known = this.#signals.get(signal);
-    if (known) {
-      known.callbacks.set(caller, onAbort);
-      return;
-    }
-    const callbacks = new Map([[caller, onAbort]]);
-    const listener = () => {
-      for (const callback of [...callbacks.values()]) callback(signal.reason);
-    };
-    this.#signals.set(signal, { callbacks, listener });
-    signal.addEventListener('abort', listener);
-  }
-
-  delete(signal: AbortSignal, caller: T): void {
-    const known = this.#signals.get(signal);
-    known?.callbacks.delete(caller);
-    if (known === undefined || known.callbacks.size > 0) return;
-    this.#signals.delete(signal);
-    signal.removeEventListener('abort', known.listener);
-  }
 }

@@ -1,9 +1,12 @@
 import type { PoolError } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
+import type { DueTimes } from '../../runtime/due-times.js';
 import type { OpenEntry } from '../instances/server-entry.js';
 import type { Lease, PooledServer } from '../leases/lease.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import { aborted, queueFull } from '../refusals.js';
+import { AbortListeners } from './abort-listeners.js';
+import { Deadlines, type Expiring } from './deadlines.js';
 import type { Scheduler } from './scheduler.js';
 import { WaitReasons, type WaitReasonsDeps } from './wait-reasons.js';
 import { type LeaseRequest, Waiter } from './waiter.js';
@@ -13,6 +16,7 @@ const MOST_CALLS = 1_000;
 
 export interface JointCallsDeps extends WaitReasonsDeps {
   readonly clock: Clock;
+  readonly dueTimes: DueTimes;
   readonly leases: LeaseManager;
   readonly scheduler: Scheduler;
 }
@@ -22,10 +26,13 @@ export class JointCalls {
   readonly #deps: JointCallsDeps;
   readonly #waitReasons: WaitReasons;
   readonly #waits = new Map<string, SharedWait>();
+  readonly #deadlines: Deadlines<Call>;
+  readonly #aborts = new AbortListeners<Call>();
 
   constructor(deps: JointCallsDeps) {
     this.#deps = deps;
     this.#waitReasons = new WaitReasons(deps);
+    this.#deadlines = new Deadlines(deps.dueTimes, (call) => this.#timedOut(call));
   }
 
   /**
@@ -55,11 +62,11 @@ export class JointCalls {
     try {
       const lease: Lease = await waiter.lease;
       const [first, ...others] = calls;
-      for (const call of others) call.resolve(leases.share(lease));
-      if (first) first.resolve(lease);
+      for (const call of others) this.#answer(call, leases.share(lease));
+      if (first) this.#answer(first, lease);
       else lease.release();
     } catch (error) {
-      for (const call of calls) call.resolve(queue.answers.error(error as PoolError));
+      for (const call of calls) this.#answer(call, queue.answers.error(error as PoolError));
     } finally {
       if (this.#waits.get(key) === wait) this.#waits.delete(key);
     }
@@ -67,43 +74,54 @@ export class JointCalls {
 
   /** Adds a call to those that wait; it leaves when it is answered, at its deadline, or when its signal is aborted. */
   #join(entry: OpenEntry, wait: SharedWait, { timeout, signal }: LeaseRequest): Promise<PooledServer> {
-    const { clock, leaseEvents } = this.#deps;
+    const { clock, leaseEvents, scheduler } = this.#deps;
     const { waiter, calls } = wait;
     if (calls.size >= MOST_CALLS) {
       const error = queueFull(entry, MOST_CALLS, 'for the same lease');
       leaseEvents.rejected(waiter, 0, error);
       throw error;
     }
-    const since = clock.now();
-    const waited = () => Math.round(clock.now() - since);
     return new Promise((resolve) => {
-      const call: Call = {
-        since,
-        resolve: (answer) => {
-          timer.cancel();
-          signal?.removeEventListener('abort', onAbort);
-          calls.delete(call);
-          resolve(answer);
-        },
-      };
-      const onAbort = () =>
-        this.#giveUp(wait, call, aborted(entry, waited(), 'its signal was aborted', signal?.reason));
-      const timer = clock.after(timeout, () =>
-        this.#giveUp(wait, call, this.#waitReasons.timeout(waiter, entry, waited())),
-      );
-      signal?.addEventListener('abort', onAbort);
+      const call = new Call(wait, entry, clock.now(), timeout, signal, resolve);
       calls.add(call);
+      // An operation sets the timer of the pool to the deadline.
+      scheduler.run(() => this.#deadlines.add(call, timeout));
+      if (signal) this.#aborts.add(signal, call, (reason) => this.#aborted(call, reason));
     });
   }
 
-  #giveUp({ waiter, calls }: SharedWait, call: Call, error: PoolError): void {
-    const { clock, leaseEvents, queue, scheduler } = this.#deps;
-    call.resolve(queue.answers.error(error));
+  #answer(call: Call, answer: PooledServer | Promise<never>): void {
+    const { signal, timeout, wait } = call;
+    this.#deadlines.delete(call, timeout);
+    if (signal) this.#aborts.delete(signal, call);
+    wait.calls.delete(call);
+    call.resolve(answer);
+  }
+
+  #timedOut(call: Call): void {
+    const { entry, wait } = call;
+    this.#giveUp(call, this.#waitReasons.timeout(wait.waiter, entry, this.#waited(call)));
+  }
+
+  #aborted(call: Call, reason: unknown): void {
+    this.#giveUp(call, aborted(call.entry, this.#waited(call), 'its signal was aborted', reason));
+  }
+
+  /** Does nothing when the call was answered meanwhile. */
+  #giveUp(call: Call, error: PoolError): void {
+    const { leaseEvents, queue, scheduler } = this.#deps;
+    const { waiter, calls } = call.wait;
+    if (!calls.has(call)) return;
+    this.#answer(call, queue.answers.error(error));
     scheduler.run(() => {
       // The last one takes the caller of the queue with it, for which the same event is emitted.
       if (calls.size === 0 && waiter.queuedIn) scheduler.reject(waiter, error);
-      else leaseEvents.rejected(waiter, Math.round(clock.now() - call.since), error);
+      else leaseEvents.rejected(waiter, this.#waited(call), error);
     });
+  }
+
+  #waited({ since }: Call): number {
+    return Math.round(this.#deps.clock.now() - since);
   }
 }
 
@@ -113,10 +131,36 @@ interface SharedWait {
   readonly calls: Set<Call>;
 }
 
-interface Call {
+class Call implements Expiring {
+  readonly wait: SharedWait;
+  readonly entry: OpenEntry;
   /** Clock time of the call. */
   readonly since: number;
-  resolve(answer: PooledServer | Promise<never>): void;
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+  readonly resolve: (answer: PooledServer | Promise<never>) => void;
+  sooner: Expiring | undefined;
+  later: Expiring | undefined;
+
+  constructor(
+    wait: SharedWait,
+    entry: OpenEntry,
+    since: number,
+    timeout: number,
+    signal: AbortSignal | undefined,
+    resolve: (answer: PooledServer | Promise<never>) => void,
+  ) {
+    this.wait = wait;
+    this.entry = entry;
+    this.since = since;
+    this.timeout = timeout;
+    this.signal = signal;
+    this.resolve = resolve;
+  }
+
+  get deadline(): number {
+    return this.since + this.timeout;
+  }
 }
 
 /** No part contains NUL, and no tenant is empty. */
