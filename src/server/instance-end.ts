@@ -3,6 +3,7 @@ import { PoolError, type PoolErrorCode, type PoolErrorData } from '../errors.js'
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo } from '../process/launcher.js';
 import type { EndMode } from '../process/termination-report.js';
+import { internalError } from '../protocol/channels/message-channel.js';
 import type { Noise } from '../protocol/channels/noise.js';
 import type { Timer } from '../runtime/clock.js';
 import { deferred } from '../runtime/deferred.js';
@@ -27,6 +28,7 @@ export interface Ending {
   readonly stderrTail: string;
   readonly secrets: Secrets;
   readonly noise: Noise;
+  readonly readySince: number | undefined;
   errorData(): PoolErrorData;
   error(code: PoolErrorCode, what: string): PoolError;
 }
@@ -155,6 +157,28 @@ export class InstanceEnd<I extends Ending> {
     return report;
   }
 
+  /** Makes a change as an operation. A fault of this library in it ends the instance, and is emitted. */
+  guard(change: () => void): void {
+    this.#observer.run(() => {
+      try {
+        change();
+      } catch (fault) {
+        this.#faulted(fault);
+      }
+    });
+  }
+
+  /** The change may be half done, so each step is made that it may have left out. */
+  #faulted(fault: unknown): void {
+    const error = this.#withData(internalError(this.#instance, fault));
+    this.#observer.onInternalError(this.#instance, error);
+    this.#begin('broken', 'emergency');
+    const isNew = this.#instance.readySince === undefined && this.#startError === undefined;
+    if (isNew) return this.#reportStartFailed(error);
+    this.#endConversation(error);
+    this.#life.started.resolve();
+  }
+
   #withData({ code, message, cause }: PoolError): PoolError {
     return new PoolError(code, message, this.#instance.errorData(), cause);
   }
@@ -178,14 +202,17 @@ export class InstanceEnd<I extends Ending> {
   /** Reports the exit when all output of the process was read: answers in it still count, and the tail is complete. */
   async #reportExit(exit: ExitInfo, unexpected: boolean, wasStarting: boolean): Promise<void> {
     await this.#life.process?.drained();
-    this.#observer.run(() => {
-      this.#observer.onExited(this.#instance, exit, unexpected);
-      if (!unexpected) return;
-      const error = exitError(this.#instance, exit, wasStarting, this.#life.process?.refusal);
-      if (wasStarting) this.#reportStartFailed(error);
-      else this.#endConversation(error);
-    });
-    this.#exitReported.resolve();
+    try {
+      this.guard(() => {
+        this.#observer.onExited(this.#instance, exit, unexpected);
+        if (!unexpected) return;
+        const error = exitError(this.#instance, exit, wasStarting, this.#life.process?.refusal);
+        if (wasStarting) this.#reportStartFailed(error);
+        else this.#endConversation(error);
+      });
+    } finally {
+      this.#exitReported.resolve();
+    }
   }
 
   #reportStartFailed(error: PoolError): void {
@@ -208,15 +235,18 @@ export class InstanceEnd<I extends Ending> {
     if (!this.#life.move('end')) return false;
     this.#life.startTimer?.cancel();
     this.#brokenTimer?.cancel();
-    // Messages of this tick are still written, before the ladder closes stdin. Later ones wait for the next process.
-    this.#life.conversation?.flush();
-    this.#life.conversation?.suspend();
     this.#reason = reason;
-    // Now, not when the cleanup queue has room: the rest of a crashed server works for no caller.
-    if (END_MEANING[reason].killsAtOnce) this.#life.process?.killNow();
-    this.#observer.onStopping(this.#instance, reason);
-    if (this.#life.process === undefined) this.#settleUnstarted(mode);
-    else this.#cleanUp(mode);
+    try {
+      // Messages of this tick are still written, before the ladder closes stdin. Later ones wait for the next process.
+      this.#life.conversation?.flush();
+      this.#life.conversation?.suspend();
+      // Now, not when the cleanup queue has room: the rest of a crashed server works for no caller.
+      if (END_MEANING[reason].killsAtOnce) this.#life.process?.killNow();
+      this.#observer.onStopping(this.#instance, reason);
+    } finally {
+      if (this.#life.process) this.#cleanUp(mode);
+      else this.#settleUnstarted(mode);
+    }
     return true;
   }
 
@@ -250,7 +280,7 @@ export class InstanceEnd<I extends Ending> {
     void this.#exitReported.promise.then(() => this.#observer.run(() => this.#proven(report)));
   }
 
-  /** It had no process yet, since it waited for its slot or its backoff. Only its launcher, if it called back, has made one. */
+  /** It has no process: it waited for its slot or its backoff. A launcher that called back within `launch()` is the exception. */
   #settleUnstarted(mode: EndMode): void {
     queueMicrotask(() => {
       if (this.#life.process) this.#cleanUp(mode);

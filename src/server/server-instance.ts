@@ -169,9 +169,9 @@ export class ServerInstance {
     let process: ServerProcess;
     try {
       process = launcherFor(definition).launch(this.#spawned.spec, {
-        onSpawn: () => this.observer.run(() => this.#onSpawn()),
-        onSpawnError: (error) => this.observer.run(() => this.#end.refused(error)),
-        onExit: (exit) => this.observer.run(() => this.#end.exited(exit)),
+        onSpawn: () => this.#end.guard(() => this.#onSpawn()),
+        onSpawnError: (error) => this.#end.guard(() => this.#end.refused(error)),
+        onExit: (exit) => this.#end.guard(() => this.#end.exited(exit)),
         onStderrLine: (line) => this.observer.onStderrLine(this, line),
         wantsStderr: () => this.observer.wantsStderr(),
       });
@@ -192,14 +192,14 @@ export class ServerInstance {
       keepAlive,
       multiplexer: this.#multiplexer,
       onBroken: (error) => this.observer.run(() => this.#end.broken(error)),
-      onNoise: (dropped) => this.observer.run(() => this.observer.onNoise(this, dropped)),
+      onNoise: (dropped) => this.#end.guard(() => this.observer.onNoise(this, dropped)),
       giveUpGrace: () => this.definition.giveUpGrace,
-      onStuck: () => this.observer.run(() => this.#end.stuck()),
+      onStuck: () => this.#end.guard(() => this.#end.stuck()),
     });
     // A launcher that calls back may have ended it.
     if (this.#life.state !== 'starting') return;
     this.#life.startTimer = clock.after(definition.startTimeout, () =>
-      this.observer.run(() => this.#end.startFailed(startTimeout(this))),
+      this.#end.guard(() => this.#end.startFailed(startTimeout(this))),
     );
   }
 
@@ -279,7 +279,7 @@ export class ServerInstance {
     if (this.#life.state !== 'starting') return;
     this.#life.conversation?.initialize(
       (why) => this.error('HANDSHAKE_FAILED', this.secrets.hideIn(why)),
-      (failure) => this.observer.run(() => (failure ? this.#end.startFailed(failure) : this.#becomeReady())),
+      (failure) => this.#end.guard(() => (failure ? this.#end.startFailed(failure) : this.#becomeReady())),
     );
   }
 
