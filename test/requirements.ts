@@ -112,6 +112,8 @@ export const requirements = {
   'ORDER-1':
     'What the pool combines (subscriptions by URI, the log level) is sent one request at a time, each after the answer to the one before; the latest wish wins, in whatever order a server works.',
   'ORDER-2': 'Nothing is unsubscribed that the server refused.',
+  'ORDER-4':
+    'What a new process is asked for again (subscriptions, the log level) must be answered within a limited time, too: one that never answers holds up no later request.',
   'ORDER-3': 'Tools that were listed before a server announced a change are not taken for those after it.',
 
   // Session

@@ -114,6 +114,41 @@ describe('requests that the pool combines', () => {
     }
   });
 
+  it.each([
+    ['a crash', true],
+    ['a replacement', false],
+  ])(
+    '[ORDER-4] goes on after a time when the next process never answers what it is asked for again: %s',
+    async (_what, isLost) => {
+      for (const maxInFlight of [1, Infinity]) {
+        const { a, b, mux, upstream, start, sent, says, clock } = shared({ maxInFlight });
+        await a.at.send(setLevel(1, 'error'));
+        await a.at.send(subscribe(2));
+        await answerAll({ sent, says });
+        if (isLost) mux.lose(upstream, crash);
+        const next = start();
+        next.connect();
+        expect(methods(await next.sent())).toEqual(['logging/setLevel', 'resources/subscribe']);
+        await b.at.send(subscribe(1));
+        await b.at.send(setLevel(2, 'error'));
+        expect(await next.sent()).toEqual([]);
+        clock.advance(60_000);
+        expect(b.ear.heard).toMatchObject([{ id: 1, error: { code: -32_000 } }]);
+        expect(await answerAll(next)).toMatchObject([{ method: 'logging/setLevel', params: { level: 'error' } }]);
+        await b.at.send(subscribe(3));
+        expect(methods(await answerAll(next))).toEqual(['resources/subscribe']);
+        expect(b.ear.heard.slice(1)).toEqual([answer(2), answer(3)]);
+        // The next one answers, or is lost before: then nothing waits for it.
+        const last = start();
+        last.connect();
+        await last.sent();
+        mux.lose(last.upstream, crash);
+        mux.lose(next.upstream, crash);
+        expect(clock.pending).toBe(0);
+      }
+    },
+  );
+
   it('[ORDER-2] unsubscribes nothing that the server refused, whichever session leaves while it decides', async () => {
     const ends = {
       unsubscribe: (at: ReturnType<typeof attach>['at']) => at.send(unsubscribe(2)),

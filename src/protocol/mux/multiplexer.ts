@@ -73,8 +73,7 @@ export class Multiplexer implements Routing, MemberCallbacks {
   readonly #handshake: SessionHandshake;
   readonly #wishes: WishCallbacks<OpenRequest> = {
     send: (method, params, how, onAnswer, asker) => {
-      if (how === 'replay') this.#ask(method, params, onAnswer, asker);
-      else this.#flow.ask(method, params, onAnswer, asker);
+      this.#flow[how === 'replay' ? 'replay' : 'ask'](method, params, onAnswer, asker);
     },
     // Several requests may wait for one answer: each gets its own copy.
     answer: (request, answer) => this.#open.answer(request, copyOf(answer)),
@@ -209,10 +208,10 @@ export class Multiplexer implements Routing, MemberCallbacks {
   }
 
   /** Sends a request of the pool, if there is a process. The answer of a process that was replaced meanwhile is dropped. */
-  #ask(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void, asker?: OpenRequest): void {
+  #ask(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
     const { upstream } = this.#flow;
     if (upstream === undefined) return this.#guard.soon(() => onAnswer(undefined));
     const onValid = (answer: Answer | undefined) => onAnswer(upstream === this.#flow.upstream ? answer : undefined);
-    upstream.request(method, params, onValid, asker);
+    upstream.request(method, params, onValid);
   }
 }

@@ -144,6 +144,14 @@ export class RequestFlow {
     else this.#ownRequests.push(own);
   }
 
+  /** As {@link ask}, but before all that waits, whether the process has room or not: what a new process must know. */
+  replay(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void, asker?: OpenRequest): void {
+    const upstream = this.#upstream;
+    if (upstream === undefined) return this.#deps.guard.soon(() => onAnswer(undefined));
+    const onValid = (answer: Answer | undefined) => onAnswer(upstream === this.#upstream ? answer : undefined);
+    this.#sendOwn(upstream, { method, params, onAnswer: onValid, asker }, 'request');
+  }
+
   /** Sends a notification, after everything that its session has sent before. */
   post(member: Member, message: JsonRpcMessage): Promise<void> {
     if (this.#upstream?.canWrite && !this.#suspended && !this.#waiting.has(member)) return this.#upstream.send(message);
@@ -221,14 +229,18 @@ export class RequestFlow {
     }
   }
 
-  #sendOwn(upstream: Upstream, { method, params, onAnswer, asker }: PoolRequest): void {
+  #sendOwn(
+    upstream: Upstream,
+    { method, params, onAnswer, asker }: PoolRequest,
+    how: 'request' | 'requestCounted' = 'requestCounted',
+  ): void {
     const { clock, guard } = this.#deps;
     const onDone = (answer: Answer | undefined) => {
       timer.cancel();
       onAnswer(answer);
     };
     const timer = clock.after(ANSWER_TIME, () => guard.run(() => upstream.expire(id)));
-    const id = upstream.requestCounted(method, params, onDone, asker);
+    const id = upstream[how](method, params, onDone, asker);
   }
 
   #sendWaiting(upstream: Upstream, { message, request, sent }: Outgoing): void {
