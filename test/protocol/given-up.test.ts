@@ -97,6 +97,29 @@ describe('the requests that a process got and that were given up', () => {
     expect(isOpen(upstream)).toEqual(CLEAN);
   });
 
+  it('[GIVEUP-4] are not those that the pool has sent for other sessions', async () => {
+    const { a, b, mux, upstream, start, sent, says } = shared();
+    await a.at.send(subscribe('s', 'x'));
+    await b.at.send(subscribe('s', 'y'));
+    const [own, other] = ids(await sent());
+    await a.at.send(cancel('s'));
+    expect(isOpen(upstream)).toEqual(DOUBTFUL);
+    await says(answer(own));
+    expect(isOpen(upstream)).toEqual(CLEAN);
+    await says(answer(other));
+    expect(b.ear.heard).toEqual([answer('s')]);
+    // Nor those that the next process is asked for again.
+    mux.lose(upstream, { message: 'lost', code: 'SERVER_EXITED', data: {} } as never);
+    const next = start();
+    next.connect();
+    expect(ids(await next.sent())).toHaveLength(1);
+    await a.at.send(subscribe('t', 'z'));
+    const [mine] = ids(await next.sent());
+    a.at.detach();
+    await next.says(answer(mine));
+    expect(isOpen(next.upstream)).toEqual(CLEAN);
+  });
+
   it('[GIVEUP-2] are the tasks of a session that ends, until the server has cancelled them', async () => {
     const { a, upstream, sent, says } = shared();
     await a.at.send(request('t', 'tools/call', { name: 'x', task: {} }));

@@ -121,7 +121,7 @@ export class OpenRequest {
   readonly onAnswer: ((answer: JsonRpcMessage, request: OpenRequest) => JsonRpcMessage) | undefined;
   /** The process that it was written to; undefined while it waits for its turn. */
   upstream: RequestTarget | undefined;
-  /** Its id there. */
+  /** Its id there; of a request that is combined with others, the id of the one that the pool has sent for it. */
   wireId: RequestId = 0;
   /** Whether it was lost with a process once already. */
   repeated = false;

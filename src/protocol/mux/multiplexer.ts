@@ -197,8 +197,8 @@ export class Multiplexer implements Routing, MemberCallbacks {
 
   /** The session of these tasks has ended. Until the server says so, it may still work on them. */
   #cancelTasks(ids: readonly string[]): void {
-    for (const taskId of ids) this.#ask('tasks/cancel', { taskId }, () => {});
-    if (ids.length > 0) this.#flow.upstream?.giveUpOwn();
+    const { upstream } = this.#flow;
+    for (const taskId of ids) upstream?.giveUpOwn(upstream.request('tasks/cancel', { taskId }, () => {}));
   }
 
   #isRepeatable({ method, params }: JsonRpcRequest): boolean {

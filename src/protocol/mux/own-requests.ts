@@ -40,6 +40,12 @@ export class OwnRequests {
     return this.#open.keys();
   }
 
+  /** Whether this one is not answered, and was sent for `asker`, or for none. */
+  isFor(id: RequestId, asker: OpenRequest | undefined): boolean {
+    const request = this.#open.get(id);
+    return request !== undefined && request.asker === asker;
+  }
+
   asker(id: RequestId): OpenRequest | undefined {
     return this.#open.get(id)?.asker;
   }

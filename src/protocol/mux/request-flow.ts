@@ -195,8 +195,8 @@ export class RequestFlow {
   #abandon(request: OpenRequest, params: unknown): Promise<void> {
     const { upstream, wireId } = request;
     if (upstream === undefined) {
-      // It was never sent. If it was combined with others, a request of the pool was, and waits for its answer.
-      if (!request.isWaiting) this.#upstream?.giveUpOwn();
+      // It was never sent. If it was combined with others, a request of the pool may have been, and wait for its answer.
+      if (!request.isWaiting) this.#upstream?.giveUpOwn(wireId, request);
       return Promise.resolve();
     }
     upstream.giveUp(request);

@@ -166,6 +166,7 @@ export class Upstream implements RequestTarget {
     const id = this.#nextId++;
     if (!this.#own.add(id, request)) return id;
     const hasToken = request.asker?.progressToken !== undefined;
+    if (request.asker) request.asker.wireId = id;
     this.#notices.sentRequest(id);
     this.#channel.sendOwn({ jsonrpc: '2.0', id, method, params: hasToken ? withProgressToken(params, id) : params });
     return id;
@@ -223,9 +224,9 @@ export class Upstream implements RequestTarget {
     this.givenUp.add(wireId, this.#nextId);
   }
 
-  /** The answers to the requests of the pool that wait for one are not wanted any more. */
-  giveUpOwn(): void {
-    for (const id of this.#own.ids()) this.givenUp.add(id, this.#nextId);
+  /** The answer to a request of the pool, which was sent for `asker` or for none, is not wanted any more. */
+  giveUpOwn(id: RequestId, asker?: OpenRequest): void {
+    if (this.#own.isFor(id, asker)) this.givenUp.add(id, this.#nextId);
   }
 
   /** Removes an open request that was given up. */
