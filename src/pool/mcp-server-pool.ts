@@ -124,7 +124,7 @@ export class MCPServerPool extends DefinedServers {
 
   /**
    * Releases all leases of an owner at once, rejects its waiting calls with `ACQUIRE_ABORTED`, and ends the idle instances
-   * that only this owner could use (`reuse: 'owner'`).
+   * that only this owner could use (`reuse: 'owner'`). A first start goes on, since it serves any caller.
    * @returns the number of leases that were released
    * @throws PoolError `INVALID_OPTIONS` when the owner is missing: that would concern leases of callers that named none
    */
@@ -134,7 +134,8 @@ export class MCPServerPool extends DefinedServers {
   }
 
   /**
-   * Releases all leases of a tenant at once, rejects its waiting calls with `ACQUIRE_ABORTED`, and ends its instances.
+   * Releases all leases of a tenant at once, rejects its waiting calls with `ACQUIRE_ABORTED`, and ends its instances. A
+   * first start goes on, since it serves any caller.
    * @returns the number of leases that were released
    * @throws PoolError `INVALID_OPTIONS` when the tenant is missing: that would concern what calls without a tenant share
    */

@@ -141,19 +141,52 @@ describe('a start that outlives its caller', () => {
     expect(pool.status().processes).toBe(0);
   });
 
-  it('[START-4] [TENANT-2] ends when only the owner or the tenant that was released could use it', async () => {
-    const { pool, reasons } = setUp({ servers: { a: { ...server, reuse: 'owner' } } }, { initialize: false });
+  it.each(MODES)('[START-4] [TENANT-2] survives the release of its owner or tenant: %s', async (_mode, definition) => {
+    const { clock, pool, launcher, reasons } = setUp({ servers: { a: { ...definition, reuse: 'owner' } } }, SLOW);
     const abort = new AbortController();
     const scopes = [{ owner: 'mine' }, { owner: "another's" }, { tenant: 't' }];
     const calls = scopes.map((scope) => codeOf(pool.getServer('a', { ...scope, signal: abort.signal })));
-    await flush();
+    await clock.advanceAndFlush(20_000);
     abort.abort();
     await Promise.all(calls);
-    expect(reasons()).toEqual([]);
     pool.releaseOwner('mine');
     pool.releaseTenant('t');
-    expect(reasons()).toEqual(['unwanted', 'tenant-released']);
+    await clock.advanceAndFlush(18_000);
+    const next = [{ owner: 'new' }, { tenant: 'u' }, {}].map((scope) => pool.getServer('a', scope));
+    await flush();
+    for (const started of launcher.servers) {
+      started.spawned();
+      started.initialize();
+    }
+    expect(new Set((await Promise.all(next)).map(({ pid }) => pid)).size).toBe(3);
+    expect(launcher.servers).toHaveLength(3);
+    expect(reasons()).toEqual([]);
+  });
+
+  it.each(['owner', 'tenant'] as const)('[TENANT-2] one that follows a crash ends with its %s', async (by) => {
+    const { pool, launcher, reasons } = setUp({ servers: { a: { ...shared, reuse: 'owner' } } });
+    await pool.getServer('a', { owner: 'x', tenant: 'x' });
+    launcher.auto = { ...launcher.auto, initialize: false };
+    launcher.last.exit({ exitCode: 1 });
+    await flush();
+    expect(launcher.servers).toHaveLength(2);
+    expect(by === 'owner' ? pool.releaseOwner('x') : pool.releaseTenant('x')).toBe(1);
+    await flush();
+    expect(reasons()).toEqual(['crashed', `${by}-released`]);
+    expect(pool.status().processes).toBe(0);
+  });
+
+  it('[START-4] [TENANT-2] is not made when it waits for its turn and its owner is released', async () => {
+    const { pool, launcher } = setUp({ servers: { a: server }, limits: { concurrentStarts: 1 } }, SLOW);
+    const calls = [codeOf(pool.getServer('a', { owner: 'you' })), codeOf(pool.getServer('a', { owner: 'me' }))];
+    await flush();
+    expect(pool.status().processes).toBe(2);
+    pool.releaseOwner('me');
+    expect(await calls[1]).toBe('ACQUIRE_ABORTED');
     await flush();
     expect(pool.status().processes).toBe(1);
+    expect(launcher.servers).toHaveLength(1);
+    pool.releaseOwner('you');
+    expect(await calls[0]).toBe('ACQUIRE_ABORTED');
   });
 });

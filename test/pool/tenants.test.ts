@@ -18,14 +18,18 @@ describe('tenants and owners', () => {
     expect(inspect(await bob, { depth: 9 })).not.toContain('secret');
   });
 
-  it('[TENANT-2] releaseOwner ends the start that only its owner waited for', async () => {
-    const { pool, reasons } = setUp({ servers: { a: { ...server, reuse: 'owner' } } }, { initialize: false });
+  it('[TENANT-2] [START-4] releaseOwner rejects its waiting call; the start goes on for the next owner', async () => {
+    const { pool, launcher, reasons } = setUp({ servers: { a: server } }, { initialize: false });
     const waiting = codeOf(pool.getServer('a', { owner: 'me' }));
     await flush();
     pool.releaseOwner('me');
     expect(await waiting).toBe('ACQUIRE_ABORTED');
+    const next = pool.getServer('a', { owner: 'you' });
     await flush();
-    expect(reasons()).toEqual(['unwanted']);
+    launcher.last.initialize();
+    expect((await next).pid).toBe(launcher.last.pid);
+    expect(launcher.servers).toHaveLength(1);
+    expect(reasons()).toEqual([]);
   });
 
   it('[TENANT-1] no instance is ever used by two tenants; without room the idle one of the other ends', async () => {

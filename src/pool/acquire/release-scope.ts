@@ -1,5 +1,4 @@
 import type { Fleet } from '../instances/fleet.js';
-import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import { aborted } from '../refusals.js';
 import type { AcquireQueue } from './acquire-queue.js';
@@ -26,17 +25,12 @@ export function releaseScope(by: 'owner' | 'tenant', label: string, deps: Releas
   const { fleet, leases, queue, scheduler } = deps;
   const [reason, why] = RELEASED[by];
   const instances = fleet.ofScope(by, label);
-  // What starts has served no lease yet, so a caller of another owner may get it.
-  const used = instances.filter(({ state }) => by === 'tenant' || state === 'ready');
+  // A clean start has served no lease: it serves the next caller, of whatever scope, and its work is not lost. One without a
+  // process ends with the last caller that waits for it.
+  const used = instances.filter((instance) => instance.state !== 'starting' || !instance.isClean);
   for (const instance of used) fleet.retire(instance, reason);
   for (const waiter of queue.of(by, label)) scheduler.reject(waiter, aborted(waiter, queue.waited(waiter), why));
   const released = leases.ofScope(by, label).filter((lease) => lease.end(lease)).length;
   for (const instance of used) void instance.stop(reason);
-  for (const instance of instances) if (isUnneeded(instance, queue)) void instance.stop('unwanted');
   return released;
-}
-
-/** Whether it starts, and no caller of its server waits, for whatever owner. */
-function isUnneeded({ name, state, leases }: PooledInstance, queue: AcquireQueue): boolean {
-  return state === 'starting' && leases === 0 && queue.oldestOf(name) === undefined;
 }
