@@ -58,7 +58,7 @@ export function assemble(
   const cleanup = new CleanupQueue(options.cleanup, outbox);
   const host = dependencies.launcher ? elsewhere(dependencies.launcher) : new LocalHost(options, platform, emitter);
   const writeBudget = new WriteBudget(options.maxBufferedMB * MB);
-  const context = { clock, keepAlive, launcherFor: () => host.launcher, registry, cleanup, writeBudget };
+  const context = { clock, keepAlive, launcher: host.launcher, registry, cleanup, writeBudget };
 
   const fleet = new Fleet(options.limits.maxProcesses);
   const idleWatch = new IdleWatch(fleet, dueTimes);

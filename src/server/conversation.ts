@@ -1,4 +1,4 @@
-import type { ResolvedDefinition } from '../config/options.js';
+import type { ResolvedDefinition, Sharing } from '../config/options.js';
 import { namesOf, PoolError } from '../errors.js';
 import type { MessageChannel } from '../protocol/channels/message-channel.js';
 import type { DroppedOutput, Noise } from '../protocol/channels/noise.js';
@@ -15,6 +15,8 @@ import type { InstanceContext } from './instance-context.js';
 
 export interface ConversationDeps {
   readonly definition: ResolvedDefinition;
+  /** As `ServerInstance.sharing`. */
+  readonly sharing: Sharing;
   readonly channel: MessageChannel;
   readonly clock: Clock;
   readonly keepAlive: KeepAlive;
@@ -45,8 +47,8 @@ export class Conversation {
   #initialized: InitializeResult | undefined;
 
   constructor(deps: ConversationDeps) {
-    const { definition, channel, keepAlive, multiplexer, onBroken } = deps;
-    const { maxInFlight, clientCapabilities, onCrash, sharing } = definition;
+    const { definition, sharing, channel, keepAlive, multiplexer, onBroken } = deps;
+    const { maxInFlight, clientCapabilities, onCrash } = definition;
     this.#definition = definition;
     this.#multiplexer = multiplexer;
     this.#channel = channel;
@@ -154,12 +156,13 @@ export class Conversation {
   }
 }
 
-/** The multiplexer for the sessions of a definition; undefined for a dedicated server: its one session needs none. */
+/** The multiplexer for the sessions of an instance; undefined for a dedicated server: its one session needs none. */
 export function multiplexerFor(
   definition: ResolvedDefinition,
+  sharing: Sharing,
   { clock, keepAlive, writeBudget: budget }: InstanceContext,
 ): Multiplexer | undefined {
-  const { sharing, onCrash, retryTools } = definition;
+  const { onCrash, retryTools } = definition;
   if (sharing === 'dedicated') return undefined;
   const server = namesOf(definition);
   const shared = sharing === 'shared';

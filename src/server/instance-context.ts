@@ -1,4 +1,3 @@
-import type { ResolvedDefinition } from '../config/options.js';
 import type { PoolError } from '../errors.js';
 import type { CleanupQueue, CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo, Launcher } from '../process/launcher.js';
@@ -13,8 +12,7 @@ import type { EndReason } from './end-reason.js';
 /** What the instances of a pool share. */
 export interface InstanceContext {
   readonly clock: Clock;
-  /** The launcher for the servers of a definition. */
-  readonly launcherFor: (definition: ResolvedDefinition) => Launcher;
+  readonly launcher: Launcher;
   readonly registry: ProcessRegistry;
   readonly cleanup: CleanupQueue;
   readonly keepAlive: KeepAlive;

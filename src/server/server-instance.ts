@@ -66,7 +66,7 @@ export class ServerInstance {
     this.leasesStay = definition.onCrash === 'restart';
     this.hasPredecessor = predecessor !== undefined;
     this.#end = new InstanceEnd<ServerInstance>(this, this.#life, context, observer);
-    this.#multiplexer = predecessor ? predecessor.#multiplexer : multiplexerFor(definition, context);
+    this.#multiplexer = predecessor ? predecessor.#multiplexer : multiplexerFor(definition, this.sharing, context);
   }
 
   /** What its process can see, as {@link processKey}; before the spawn, what it would see now. */
@@ -162,13 +162,13 @@ export class ServerInstance {
    * @throws PoolError when nothing can be spawned; then the instance is stopped
    */
   start(): void {
-    const { launcherFor, registry, clock, keepAlive, writeBudget } = this.context;
-    const { definition, name } = this;
+    const { launcher, registry, clock, keepAlive, writeBudget } = this.context;
+    const { definition, name, sharing } = this;
     this.startedAt = Date.now();
     this.#spawned = new Spawned(definition);
     let process: ServerProcess;
     try {
-      process = launcherFor(definition).launch(this.#spawned.spec, {
+      process = launcher.launch(this.#spawned.spec, {
         onSpawn: () => this.#end.guard(() => this.#onSpawn()),
         onSpawnError: (error) => this.#end.guard(() => this.#end.refused(error)),
         onExit: (exit) => this.#end.guard(() => this.#end.exited(exit)),
@@ -186,10 +186,8 @@ export class ServerInstance {
     if (isLocal(identity)) registry.add({ id: this.id, name, ...identity });
     const messageLimit = definition.maxMessageMB * MB;
     this.#life.conversation = new Conversation({
-      definition,
+      ...{ definition, sharing, clock, keepAlive },
       channel: new StdioChannel({ server: this, stdin, stdout, messageLimit, budget: writeBudget, noise: this.noise }),
-      clock,
-      keepAlive,
       multiplexer: this.#multiplexer,
       onBroken: (error) => this.observer.run(() => this.#end.broken(error)),
       onNoise: (dropped) => this.#end.guard(() => this.observer.onNoise(this, dropped)),
