@@ -6,6 +6,7 @@ import { type CleanupReport, type JsonRpcMessage, MCPServerPool, PoolError, type
 import { KeepAlive } from './runtime/keep-alive.js';
 import { type Inspect, shown } from './runtime/shown.js';
 import type { StdioServerExit } from './stdio/exits.js';
+import { OpenRequests } from './stdio/open-requests.js';
 import { OwnServer, serverName } from './stdio/own-server.js';
 import { definitionOf, type StdioServerParameters } from './stdio/parameters.js';
 import { forwardStderr, stderrPipe, stderrSink } from './stdio/stderr.js';
@@ -15,8 +16,9 @@ export type { StdioServerExit, StdioServerParameters };
 /** Options of {@link StdioClientTransport.close}. */
 export interface StdioCloseOptions {
   /**
-   * `false`: the promise resolves at once, and the server is ended in the background; `onclose` is called when it is dead.
-   * Default: true.
+   * `false`: the promise resolves at once, open requests are answered with an error, and the server is ended in the
+   * background. `onclose` is called when it is dead, unless the transport was started again before: its handlers belong to
+   * the new process then. Default: true.
    */
   readonly wait?: boolean | undefined;
 }
@@ -27,7 +29,8 @@ interface Run {
   readonly keepAlive: KeepAlive;
   /** Undefined until the server can be used. */
   transport: PooledTransport | undefined;
-  /** Whether `onclose` was called for this run, or is being called. */
+  readonly requests: OpenRequests;
+  /** Whether `onclose` was called for this run, is being called, or must not be called any more. */
   isClosed: boolean;
 }
 
@@ -39,7 +42,10 @@ interface Run {
  * are answered with an error; an unread stderr blocks no server. As with the SDK, a started transport keeps the host alive.
  */
 export class StdioClientTransport {
-  /** Called once for each start: after `close()`, when the process is dead; else at once when the process exits by itself. */
+  /**
+   * Called once for each start: after `close()`, when the process is dead; else at once when the process exits by itself. Not
+   * called for a process that is still ending when the transport is started again.
+   */
   onclose?: () => void;
   /**
    * Called with the error when a start fails, the server is lost, another handler throws, or processes could not be proven
@@ -56,6 +62,8 @@ export class StdioClientTransport {
   readonly #params: StdioServerParameters;
   #stderr: PassThrough | null;
   #run: Run | undefined;
+  /** The run that was started last: the handlers belong to it. */
+  #latest: Run | undefined;
   /** Resolves when all runs have ended: the tree of a crashed one may still be ending when the next is started. */
   #allEnded: Promise<void> = Promise.resolve();
 
@@ -115,8 +123,12 @@ export class StdioClientTransport {
         server: new OwnServer(MCPServerPool.global(), definitionOf(this.#params), (exit) => this.#exited(exit)),
       };
     });
-    const run: Run = { server, keepAlive: new KeepAlive(), transport: undefined, isClosed: false };
+    const run: Run = {
+      ...{ server, keepAlive: new KeepAlive(), requests: new OpenRequests() },
+      ...{ transport: undefined, isClosed: false },
+    };
     this.#run = run;
+    this.#latest = run;
     run.keepAlive.take();
     try {
       const starting = server.start();
@@ -141,9 +153,10 @@ export class StdioClientTransport {
 
   /** Resolves when the operating system has accepted the message; rejects when the message cannot reach the server. */
   send(message: JsonRpcMessage, options?: unknown): Promise<void> {
-    const transport = this.#run?.transport;
-    if (transport === undefined) return Promise.reject(notConnected());
-    return transport.send(message, options);
+    const run = this.#run;
+    if (run?.transport === undefined) return Promise.reject(notConnected());
+    run.requests.sent(message);
+    return run.transport.send(message, options);
   }
 
   /**
@@ -155,7 +168,9 @@ export class StdioClientTransport {
     const run = this.#run;
     this.#run = undefined;
     run?.server.end();
-    if (options?.wait !== false) await this.#allEnded;
+    if (options?.wait !== false) return this.#allEnded;
+    // `onclose` may never come, and would be late.
+    for (const answer of run?.requests.fail() ?? []) this.#receive(answer);
   }
 
   /** Client v2 calls this, if the prototype has it, to end its second transport: no work of that process is lost. */
@@ -165,7 +180,10 @@ export class StdioClientTransport {
   }
 
   async #open(run: Run, transport: PooledTransport): Promise<void> {
-    transport.onmessage = (message, extra) => this.onmessage?.(message, extra);
+    transport.onmessage = (message, extra) => {
+      run.requests.received(message);
+      this.onmessage?.(message, extra);
+    };
     transport.onerror = (error) => this.#report(error);
     // After a `close()` the process is still ending: then `#followToEnd` calls `onclose`.
     transport.onclose = () => this.#run === run && this.#closed(run);
@@ -182,9 +200,17 @@ export class StdioClientTransport {
     this.#closed(run);
   }
 
-  #exited({ exitCode, signal, stderrTail }: StdioServerExit): void {
+  #receive(message: JsonRpcMessage): void {
     try {
-      this.onexit?.({ exitCode, signal, stderrTail });
+      this.onmessage?.(message);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  #exited({ pid, exitCode, signal, stderrTail }: StdioServerExit): void {
+    try {
+      this.onexit?.({ pid, exitCode, signal, stderrTail });
     } catch (error) {
       this.#report(error);
     }
@@ -194,6 +220,8 @@ export class StdioClientTransport {
     if (this.#run === run) this.#run = undefined;
     if (run.isClosed) return;
     run.isClosed = true;
+    // The same client may use the transport again, and would take this for the end of its new process.
+    if (this.#latest !== run) return;
     try {
       this.onclose?.();
     } catch (error) {

@@ -349,6 +349,8 @@ export const requirements = {
   'STDIO-12':
     'onexit is called once for each process, with exit code, signal and stderr, whatever ended it, before onclose.',
   'STDIO-13': 'close({ wait: false }) resolves at once; the server ends, and onclose is called when it is dead.',
+  'STDIO-14':
+    'After close({ wait: false }) the transport can be started again at once: the end of the old process calls no onclose then.',
   'GLOBAL-1': 'There is one global pool in a process, also for two installed copies of the package.',
   'GLOBAL-2': 'Options for an existing global pool are refused; after its shutdown there is a new one.',
   'GLOBAL-3': 'The global pool has no cap that the host did not set; caps that it set hold for the drop-in.',

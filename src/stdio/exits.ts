@@ -3,6 +3,8 @@ import type { MCPServerPool } from '../pool/mcp-server-pool.js';
 
 /** How the process of a `StdioClientTransport` ended. */
 export interface StdioServerExit {
+  /** A transport that was started again may still report the exit of the process before. */
+  readonly pid: number | undefined;
   /** Null when a signal ended it. */
   readonly exitCode: number | null;
   /** Null when it exited by itself. */

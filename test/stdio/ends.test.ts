@@ -1,3 +1,5 @@
+import { Client as ClientV2 } from '@modelcontextprotocol/client';
+import { Client as Client116 } from 'mcp-sdk-1.16/client/index.js';
 import { describe, expect, it } from 'vitest';
 import { MCPServerPool } from '../../src/index.js';
 import { StdioClientTransport, type StdioServerExit, type StdioServerParameters } from '../../src/stdio.js';
@@ -92,7 +94,7 @@ describe('onexit', () => {
       if (end === 'close') await transport.close();
       await until('it has closed', () => calls.includes('close'));
       await transport.close();
-      expect(exits).toEqual([expected]);
+      expect(exits).toEqual([{ pid: expect.any(Number), ...expected }]);
       expect(calls).toEqual(end === 'close' ? ['exit', 'close'] : ['exit', 'error SERVER_EXITED', 'close']);
     },
   );
@@ -134,6 +136,58 @@ describe('close({ wait: false })', () => {
     await transport.close();
     expect(isLiving(pid)).toBe(false);
     expect(calls).toEqual(['exit', 'close']);
+  });
+
+  it.each([
+    ['v1.16', Client116],
+    ['v2', ClientV2],
+  ] as const)(
+    '[STDIO-14] lets the same client %s connect again: the end of the old process is not its end',
+    async (_version, Client) => {
+      const { transport, exits } = ordered({ ...params('ignore-eof-and-term'), eofGrace: 100, termGrace: 100 });
+      const client = new Client({ name: 'test', version: '1' });
+      let closes = 0;
+      client.onclose = () => {
+        closes += 1;
+      };
+      await client.connect(transport as never);
+      const old = transport.pid ?? 0;
+      await transport.close({ wait: false });
+      await client.connect(transport as never);
+      const pid = transport.pid;
+      await until('the old process is dead', () => exits.length > 0 && !isLiving(old));
+      await until('its server is removed', () => Object.keys(pool().status().servers).length === 1);
+      expect([exits[0]?.pid, closes, transport.pid]).toEqual([old, 0, pid]);
+      await client.ping();
+      await client.close();
+      expect(exits.map((exit) => exit.pid)).toEqual([old, pid]);
+      expect(closes).toBeGreaterThan(0);
+    },
+  );
+
+  it('[STDIO-14] calls onclose once for two starts, also when the second has ended before the first', async () => {
+    const { transport, calls } = ordered({ ...deaf(), eofGrace: 300, termGrace: 100 });
+    await transport.start();
+    await transport.close({ wait: false });
+    await transport.start();
+    process.kill(transport.pid ?? 0, 'SIGKILL');
+    await until('the second has closed', () => calls.includes('close'));
+    await transport.close();
+    expect(calls.filter((call) => call === 'close')).toEqual(['close']);
+    expect(calls.filter((call) => call === 'exit')).toHaveLength(2);
+  });
+
+  it('[STDIO-14] answers open requests at once, but not those that were given up', async () => {
+    const { transport } = ordered(deaf());
+    const client = new RawClient(transport);
+    await transport.start();
+    const lost = rejection(client.request('tools/list'));
+    void client.request('tools/call', {}, 'given up');
+    await client.notify('notifications/cancelled', { requestId: 'given up' });
+    await transport.close({ wait: false });
+    expect(await lost).toMatchObject({ code: -32000, message: 'Connection closed' });
+    expect(client.received).toHaveLength(1);
+    await pool().shutdown({ mode: 'emergency' });
   });
 
   it('[STDIO-13] during a start, before one, and after the end', async () => {
