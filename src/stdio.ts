@@ -30,6 +30,8 @@ interface Run {
   /** Undefined until the server can be used. */
   transport: PooledTransport | undefined;
   readonly requests: OpenRequests;
+  /** `lost`: its connection has ended, its process not yet. `exited`: its process has exited. */
+  state: 'open' | 'lost' | 'exited';
   /** Whether `onclose` was called for this run, is being called, or must not be called any more. */
   isClosed: boolean;
 }
@@ -43,8 +45,8 @@ interface Run {
  */
 export class StdioClientTransport {
   /**
-   * Called once for each start: after `close()`, when the process is dead; else at once when the process exits by itself. Not
-   * called for a process that is still ending when the transport is started again.
+   * Called once for each start: after `close()`, when the process is dead; else as soon as the process has exited, by itself
+   * or because the pool ended it (a message that is too long, a closed stdout, `shutdown()`). Not called for a process that is still ending when the transport is started again.
    */
   onclose?: () => void;
   /**
@@ -120,12 +122,12 @@ export class StdioClientTransport {
       const sink = stderrSink(stderr, this.#stderr);
       return {
         sink,
-        server: new OwnServer(MCPServerPool.global(), definitionOf(this.#params), (exit) => this.#exited(exit)),
+        server: new OwnServer(MCPServerPool.global(), definitionOf(this.#params), (exit) => this.#exited(run, exit)),
       };
     });
     const run: Run = {
       ...{ server, keepAlive: new KeepAlive(), requests: new OpenRequests() },
-      ...{ transport: undefined, isClosed: false },
+      ...{ state: 'open' as const, transport: undefined, isClosed: false },
     };
     this.#run = run;
     this.#latest = run;
@@ -186,7 +188,12 @@ export class StdioClientTransport {
     };
     transport.onerror = (error) => this.#report(error);
     // After a `close()` the process is still ending: then `#followToEnd` calls `onclose`.
-    transport.onclose = () => this.#run === run && this.#closed(run);
+    transport.onclose = () => {
+      if (this.#run !== run) return;
+      // The process may live on: `onclose` comes after `onexit`, as with the SDK.
+      if (run.state === 'exited') this.#closed(run);
+      else run.state = 'lost';
+    };
     await transport.start();
     run.transport = transport;
   }
@@ -208,12 +215,15 @@ export class StdioClientTransport {
     }
   }
 
-  #exited({ pid, exitCode, signal, stderrTail }: StdioServerExit): void {
+  #exited(run: Run, { pid, exitCode, signal, stderrTail }: StdioServerExit): void {
+    const wasLost = run.state === 'lost';
+    run.state = 'exited';
     try {
       this.onexit?.({ pid, exitCode, signal, stderrTail });
     } catch (error) {
       this.#report(error);
     }
+    if (wasLost && this.#run === run) this.#closed(run);
   }
 
   #closed(run: Run): void {

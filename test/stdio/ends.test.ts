@@ -99,6 +99,42 @@ describe('onexit', () => {
     },
   );
 
+  /** It lives on until SIGKILL, whatever is done to its connection. */
+  const stubborn = { eofGrace: 100, termGrace: 100 };
+  it.each<[string, StdioServerParameters, (client: RawClient) => unknown]>([
+    [
+      'a message that is too long',
+      { ...params('too-large'), maxBufferSize: 300_000 },
+      (client) => client.callTool('overflow', { mb: 2 }),
+    ],
+    ['a closed stdout', program('sh', '-c', 'trap "" TERM; exec >&-; sleep 100; sleep 1'), () => {}],
+    ['shutdown()', deaf(), () => pool().shutdown()],
+    ['shutdown() as an emergency', deaf(), () => pool().shutdown({ mode: 'emergency' })],
+    [
+      'removeServer() with a drain timeout',
+      deaf(),
+      () => pool().removeServer(Object.keys(pool().status().servers)[0] ?? '', { timeout: 0 }),
+    ],
+  ])('[STDIO-12] comes before onclose when the process outlives its connection: %s', async (_what, server, end) => {
+    const { transport, calls } = ordered({ ...server, ...stubborn });
+    const client = new RawClient(transport);
+    transport.onerror = () => calls.push('error');
+    const closed = new Promise<void>((resolve) => {
+      transport.onclose = () => {
+        calls.push('close');
+        resolve();
+      };
+    });
+    await transport.start();
+    const ending = Promise.resolve(end(client)).catch(() => {});
+    await closed;
+    expect(calls).toEqual(['error', 'exit', 'close']);
+    expect(transport.pid).toBe(null);
+    await transport.close();
+    await ending;
+    expect(calls).toEqual(['error', 'exit', 'close']);
+  });
+
   it('[STDIO-12] is called for each process of a transport that is started again, and for no other', async () => {
     const one = ordered(program('sh', '-c', 'cat; exit 1'));
     const two = ordered(program('sh', '-c', 'cat; exit 2'));
