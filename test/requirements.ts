@@ -161,7 +161,8 @@ export const requirements = {
   // Events and states
   'EVENT-1': 'A listener that throws or rejects breaks nothing; its error is emitted as listener:error.',
   'EVENT-2': 'Listeners are added, called once and removed as with eventemitter3.',
-  'EVENT-7': 'waitFor resolves with the event that its filter accepts, within its timeout, and keeps the host alive.',
+  'EVENT-7':
+    'waitFor resolves with the event that its filter accepts, within its timeout, and keeps the host alive; a name that is no event is refused.',
   'EVENT-8': 'Events of a server name the leases on it, with their owners.',
   'EVENT-3':
     'Events are delivered in the order in which things happened, in the same tick, when the outermost operation is complete: also those of pool.registry and pool.cleanup.',

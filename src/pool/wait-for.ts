@@ -1,6 +1,7 @@
 import { PoolError } from '../errors.js';
 import type { SafeEmitter } from '../events.js';
 import type { Clock } from '../runtime/clock.js';
+import { checkEventName } from './event-names.js';
 import type { PoolEvents } from './events.js';
 import { poolClosed } from './refusals.js';
 
@@ -10,13 +11,17 @@ interface Waiting<P> {
   readonly signal: AbortSignal | undefined;
 }
 
-/** The payload of the first event that the filter accepts. Rejects when the pool is closed before, since none comes then. */
+/**
+ * The payload of the first event that the filter accepts. Rejects when the pool is closed before, since none comes then.
+ * @throws PoolError `INVALID_OPTIONS` when the pool has no such event
+ */
 export function waitFor<K extends keyof PoolEvents>(
   pool: SafeEmitter<PoolEvents>,
   event: K,
   { filter, timeout, signal }: Waiting<PoolEvents[K]>,
   { clock, isClosed }: { readonly clock: Clock; readonly isClosed: boolean },
 ): Promise<PoolEvents[K]> {
+  checkEventName(event);
   if (isClosed) return Promise.reject(poolClosed());
   if (signal?.aborted) return Promise.reject(waitAborted(event, signal.reason));
   return new Promise((resolve, reject) => {

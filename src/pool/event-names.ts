@@ -1,0 +1,57 @@
+import { describeValue } from '../config/fields.js';
+import { nearest } from '../config/nearest.js';
+import { PoolError } from '../errors.js';
+import type { PoolEvents } from './events.js';
+
+/** Fails to compile when an event is missing. */
+const EVENTS: Readonly<Record<keyof PoolEvents, true>> = {
+  'server:starting': true,
+  'server:ready': true,
+  'server:failed': true,
+  'server:exited': true,
+  'server:restarting': true,
+  'server:restarted': true,
+  'tools:changed': true,
+  'capability:undeclared': true,
+  'breaker:opened': true,
+  'breaker:half-opened': true,
+  'breaker:closed': true,
+  'server:draining': true,
+  'server:stopping': true,
+  'server:stopped': true,
+  'server:quarantined': true,
+  'server:stderr': true,
+  'server:noise': true,
+  'lease:acquired': true,
+  'lease:released': true,
+  'lease:moved': true,
+  'lease:reclaimed': true,
+  'lease:leaked': true,
+  'queue:waiting': true,
+  'queue:served': true,
+  'queue:rejected': true,
+  'limit:reached': true,
+  'orphan:reaped': true,
+  'containment:degraded': true,
+  'pool:draining': true,
+  'pool:closed': true,
+  'internal:error': true,
+  'listener:error': true,
+  'cleanup:started': true,
+  'cleanup:escalated': true,
+  'cleanup:finished': true,
+  'cleanup:failed': true,
+};
+
+/**
+ * Refuses what is no event of a pool: a call that waits for it would wait for ever, and hold the host open.
+ * @throws PoolError `INVALID_OPTIONS`
+ */
+export function checkEventName(event: unknown): void {
+  if (typeof event === 'string' && Object.hasOwn(EVENTS, event)) return;
+  const [near] = typeof event === 'string' ? nearest(event, Object.keys(EVENTS), 1) : [];
+  const hint = near === undefined ? 'PoolEvents lists them' : `did you mean '${near}'?`;
+  const shown = typeof event === 'string' && event.length <= 100 ? `'${event}'` : describeValue(event);
+  const problem = `event must be the name of an event of the pool, got ${shown}; ${hint}`;
+  throw new PoolError('INVALID_OPTIONS', `the call of waitFor() was refused: ${problem}`, { problems: [problem] });
+}
