@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { PoolError } from '../../src/errors.js';
 import type { MCPServerPool, ServerDefinition } from '../../src/index.js';
 import { KeepAlive } from '../../src/runtime/keep-alive.js';
-import { codeOf, failStart, setUp } from '../helpers/fake-pool.js';
+import { codeOf, failStart, leases, setUp, shared } from '../helpers/fake-pool.js';
+import { EVERY_EVENT } from '../helpers/settled.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
 
 const server = { command: 'fake' };
@@ -38,6 +39,40 @@ describe('a call that waits for leases', () => {
     expect(emitted.filter(({ event }) => event === 'server:draining')).toHaveLength(1);
     lease.release();
     await call;
+  });
+
+  it.each<[string, string, object, (pool: MCPServerPool) => Promise<void>]>([
+    ['removed', 'the next one is still starting', {}, (pool) => pool.removeServer('a')],
+    ['removed', 'the old one still finishes its requests', { maxInstances: 1 }, (pool) => pool.removeServer('a')],
+    [
+      'replaced',
+      'the next one is still starting',
+      {},
+      (pool) => pool.updateServer('a', { ...server, sharing: 'exclusive' }),
+    ],
+    [
+      'replaced',
+      'the old one still finishes its requests',
+      { maxInstances: 1 },
+      (pool) => pool.updateServer('a', { ...server, sharing: 'exclusive', maxInstances: 1 }),
+    ],
+  ])('[DEF-3] of a shared server that is %s during a restart, while %s', async (reason, _while, policy, change) => {
+    const { pool, launcher, emitted } = setUp({ servers: { a: { ...shared, ...policy } } }, { answer: false });
+    const [one] = await leases(pool, 1);
+    void one?.client.request('tools/call', { name: 'slow' });
+    await flush();
+    launcher.auto = { ...launcher.auto, initialize: false };
+    const restarted = outcome(pool.restart('a'));
+    await flush();
+    const draining = () => emitted.flatMap(({ event, payload }) => (event === 'server:draining' ? [payload] : []));
+    expect(draining()).toEqual([]);
+    const changed = change(pool);
+    await flush();
+    expect(draining()).toMatchObject([{ reason, timeout: Infinity, leases: [{ leaseId: one?.lease.id }] }]);
+    one?.lease.release();
+    await changed;
+    await restarted;
+    expect(draining()).toHaveLength(1);
   });
 
   it('[DEF-3] says nothing when no lease is in its way', async () => {
@@ -102,6 +137,33 @@ describe('waitFor', () => {
     expect(await aborted).toMatchObject({ code: 'WAIT_ABORTED', cause: 'enough' });
     expect(await codeOf(pool.waitFor('server:ready', { signal: abort.signal }))).toBe('WAIT_ABORTED');
     expect(await codeOf(pool.waitFor('server:ready', { timeout: -1 }))).toBe('INVALID_OPTIONS');
+  });
+
+  it.each([
+    ['server:exitted', /got 'server:exitted'; did you mean 'server:exited'\?/],
+    ['Server:Ready', /did you mean 'server:ready'/],
+    ['cleanup:finish', /did you mean 'cleanup:finished'/],
+    ['toString', /got 'toString'; PoolEvents lists them/],
+    ['x'.repeat(1_000), /got a string; PoolEvents/],
+    ['', /got ''/],
+    [undefined, /got undefined/],
+    [null, /got null/],
+    [Symbol('server:ready'), /got a symbol/],
+    [['server:ready'], /got an array/],
+  ])('[EVENT-7] refuses what is no event, which it would wait for without end: %#', async (event, hint) => {
+    const { pool } = setUp({ servers: { a: server } });
+    const error = await rejection(pool.waitFor(event as never));
+    expect(error).toMatchObject({ code: 'INVALID_OPTIONS', message: expect.stringMatching(hint) });
+    await pool.shutdown();
+    expect(await codeOf(pool.waitFor(event as never))).toBe('INVALID_OPTIONS');
+  });
+
+  it('[EVENT-7] waits for every event', async () => {
+    const { pool } = setUp({});
+    const waits = EVERY_EVENT.map((event) => pool.waitFor(event, { timeout: 1_000 }).catch((error: unknown) => error));
+    expect(await Promise.race([...waits, 'all wait'])).toBe('all wait');
+    await pool.shutdown({ mode: 'emergency' });
+    await Promise.all(waits);
   });
 
   it('[EVENT-7] rejects with what its filter throws, and when the pool is closed', async () => {

@@ -74,14 +74,15 @@ export class RollingReplacement {
 
   #end(instance: PooledInstance, reason: EndReason, timeout: number): Promise<unknown> {
     const { emitter, keepAlive } = this.#deps;
-    const moves = instance.leases > 0 && reason !== 'removed' && this.#canMove(instance);
+    const isFree = instance.leases === 0;
+    const moves = !isFree && reason !== 'removed' && this.#canMove(instance);
+    // Also while it is being replaced: its leases cannot move any more, so the replacement waits for their end.
+    if (!isFree && !moves) emitter.emit('server:draining', { ...serverEvent(instance), reason, timeout });
     if (moves || this.#replacements.has(instance)) {
       const replaced = keepAlive.during(this.#replace(instance, reason, Math.min(timeout, REPLACEMENT_TIMEOUT)));
       // A restart that was under way may fail; a removal is complete when the old process has ended all the same.
       return reason === 'removed' ? replaced.catch(() => instance.ended) : replaced;
     }
-    const isFree = instance.leases === 0;
-    if (!isFree) emitter.emit('server:draining', { ...serverEvent(instance), reason, timeout });
     const end = isFree ? instance.stop(reason) : instance.ended;
     return isFree || timeout < Infinity ? keepAlive.during(end) : end;
   }
