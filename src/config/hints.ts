@@ -17,9 +17,6 @@ const FOREIGN: Readonly<Record<string, string>> = {
   oauth: REMOTE,
   transport: `there is only stdio; leave it out. Else ${REMOTE}`,
   transportType: `there is only stdio; leave it out. Else ${REMOTE}`,
-  disabled: 'leave the server out of servers instead',
-  enabled: 'leave the server out of servers instead',
-  isActive: 'leave the server out of servers instead',
   alwaysAllow: OF_A_CLIENT,
   autoApprove: OF_A_CLIENT,
   trust: OF_A_CLIENT,
@@ -34,6 +31,9 @@ const FOREIGN: Readonly<Record<string, string>> = {
   workingDirectory: "did you mean 'cwd'?",
   mcpServers: "did you mean 'servers'?",
 };
+
+/** Keys that switch a server on or off, with the value that switches it off. */
+const SWITCHES: Readonly<Record<string, boolean>> = { disabled: true, enabled: false, isActive: false };
 
 /** The objects of options that have fields of their own, by their place in the options of a pool or of a definition. */
 const OF_POOL: readonly (readonly [string, Fields])[] = [
@@ -52,15 +52,24 @@ const OF_POLICY: readonly (readonly [string, Fields])[] = [
 export type Place = 'pool' | 'shorthand' | 'definition' | 'defaults' | 'limits' | 'other';
 
 /** What to write instead of a key that is not known at a place; empty when nothing is near. */
-export function hintFor(key: string, place: Place, known: readonly string[]): string {
-  const hint = foreign(key, place) ?? elsewhere(key, place);
+export function hintFor(key: string, place: Place, known: readonly string[], value: unknown): string {
+  const hint = foreign(key, place, value) ?? elsewhere(key, place);
   if (hint !== undefined) return `; ${hint}`;
   const [near] = nearest(key, known, 1);
   return near === undefined ? '' : `; did you mean '${near}'?`;
 }
 
-function foreign(key: string, place: Place): string | undefined {
-  return place !== 'other' && place !== 'limits' && Object.hasOwn(FOREIGN, key) ? FOREIGN[key] : undefined;
+function foreign(key: string, place: Place, value: unknown): string | undefined {
+  if (place === 'other' || place === 'limits') return undefined;
+  if (Object.hasOwn(SWITCHES, key)) return switchHint(value === SWITCHES[key], typeof value === 'boolean');
+  return Object.hasOwn(FOREIGN, key) ? FOREIGN[key] : undefined;
+}
+
+/** A server that is wanted must not be left out. */
+function switchHint(isOff: boolean, isKnown: boolean): string {
+  if (isOff) return 'leave the server out of servers instead';
+  const on = 'each server in servers can be used: leave this key out';
+  return isKnown ? on : `${on}; to switch the server off, leave it out of servers`;
 }
 
 /** The place at which an option of this name is known. */

@@ -23,7 +23,7 @@ export function readOptions<F extends Fields>(
   given: unknown,
   path: string,
   problems: Problems,
-  hintFor: (key: string, known: readonly string[]) => string = didYouMean,
+  hintFor: (key: string, known: readonly string[], value: unknown) => string = didYouMean,
 ): Resolved<F> {
   const values: Record<string, unknown> = {};
   if (!isPlainObject(given)) {
@@ -34,7 +34,7 @@ export function readOptions<F extends Fields>(
   const prefix = path === '' ? '' : `${path}.`;
   for (const key of Object.keys(source)) {
     if (!Object.hasOwn(fields, key))
-      problems.wrong.push(`${prefix}${key} is not a known option${hintFor(key, Object.keys(fields))}`);
+      problems.wrong.push(`${prefix}${key} is not a known option${hintFor(key, Object.keys(fields), source[key])}`);
   }
   for (const [key, field] of Object.entries(fields)) {
     const value = Object.hasOwn(source, key) ? source[key] : undefined;

@@ -44,10 +44,10 @@ export function resolvePoolOptions(written: PoolOptions | SingleServerOptions): 
   const given = snapshot(written, 'the options of MCPServerPool');
   const problems: Problems = { wrong: [], unsupported: [] };
   const { pool, servers } = splitShorthand(given, problems);
-  const options = readOptions(poolFields, pool, '', problems, (key, known) =>
+  const options = readOptions(poolFields, pool, '', problems, (key, known, value) =>
     isShorthand(given)
-      ? hintFor(key, 'shorthand', [...known, ...Object.keys(definitionFields)])
-      : hintFor(key, 'pool', known),
+      ? hintFor(key, 'shorthand', [...known, ...Object.keys(definitionFields)], value)
+      : hintFor(key, 'pool', known, value),
   );
   const limits = readOptions(limitFields, options.limits, 'limits', problems, hintIn('limits'));
   const cleanup = readOptions(cleanupFields, options.cleanup, 'cleanup', problems);
@@ -111,7 +111,8 @@ function splitShorthand(given: unknown, problems: Problems): { pool: unknown; se
   };
 }
 
-const hintIn = (place: Place) => (key: string, known: readonly string[]) => hintFor(key, place, known);
+const hintIn = (place: Place) => (key: string, known: readonly string[], value: unknown) =>
+  hintFor(key, place, known, value);
 
 /** The minimum of all servers must fit into the pool. */
 function checkMinimum(definitions: Iterable<ResolvedDefinition>, limits: ResolvedLimits, problems: Problems): void {
@@ -139,7 +140,7 @@ function readDefinition(
   }
   const merged = isPlainObject(given) ? inherit(defaults, given) : given;
   const place = path === '' ? 'shorthand' : 'definition';
-  const options = readOptions(definitionFields, merged, path, problems, (key, known) => hintFor(key, place, known));
+  const options = readOptions(definitionFields, merged, path, problems, hintIn(place));
   const prefix = path === '' ? '' : `${path}.`;
   const own = isPlainObject(given) ? given : {};
   checkRemote(own, path, problems);
