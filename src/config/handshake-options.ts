@@ -27,7 +27,8 @@ const clientInfo = (): Field<ClientInfo | undefined> => ({
 export const handshakeFields = {
   /**
    * The protocol version that the pool offers the server. When the server refuses it, the pool offers the newest older
-   * version that the refusal names. Set an older one for a server that does not answer newer ones. Default: `2025-11-25`.
+   * version that the refusal names, or the next older one if the refusal only says that the version is the reason. Set an
+   * older one for a server that does not answer newer ones. Default: `2025-11-25`.
    * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#version-negotiation
    */
   protocolVersion: oneOf('2025-11-25', ...LEGACY_VERSIONS),

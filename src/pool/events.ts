@@ -105,9 +105,10 @@ export interface PoolEvents extends CleanupEvents {
    */
   'tools:changed': ServerEvent & ToolChanges;
   /**
-   * A client declares capabilities (sampling, elicitation, roots) that the pool has not declared to its server, so the server
-   * will not use them. Emitted once for each capability of a definition. `message` says what to do: declare them in
-   * `clientCapabilities` of the definition, or make a shared server `exclusive` or `dedicated`.
+   * A client declares capabilities (sampling, elicitation, roots, tasks, extensions, experimental), or parts of them, that
+   * the pool has not declared to its server, so the server will not use them. Emitted once for each capability of a
+   * definition. `message` says what to do: declare them in `clientCapabilities` of the definition, or make a shared server
+   * `exclusive` or `dedicated`.
    */
   'capability:undeclared': ServerEvent & { readonly capabilities: readonly string[]; readonly message: string };
   /** The server failed too often: it is not started for `cooldown` ms, and callers get `BREAKER_OPEN`. `error`: the last failure. */
