@@ -58,7 +58,7 @@ export function assemble(
   const cleanup = new CleanupQueue(options.cleanup, outbox);
   const host = dependencies.launcher ? elsewhere(dependencies.launcher) : new LocalHost(options, platform, emitter);
   const writeBudget = new WriteBudget(options.maxBufferedMB * MB);
-  const context = { clock, keepAlive, launcher: host.launcher, registry, cleanup, writeBudget };
+  const context = { clock, keepAlive, host, registry, cleanup, writeBudget };
 
   const fleet = new Fleet(options.limits.maxProcesses);
   const idleWatch = new IdleWatch(fleet, dueTimes);
@@ -83,5 +83,5 @@ export function assemble(
 
 /** For a launcher of the host: the pool does not know its containment, and has nothing of it to end. */
 function elsewhere(launcher: Launcher): ServerHost {
-  return { launcher, containment: () => undefined, end: () => Promise.resolve() };
+  return { launcherFor: () => launcher, containment: () => undefined, end: () => Promise.resolve() };
 }

@@ -1,4 +1,4 @@
-import type { ResolvedPoolOptions } from '../config/options.js';
+import type { ResolvedDefinition, ResolvedPoolOptions } from '../config/options.js';
 import { hostCgroups, onHostCgroup } from '../process/cgroup/host-cgroup.js';
 import { knownProblems, onProblem } from '../process/containment-problems.js';
 import { type ContainmentStatus, containmentStatus } from '../process/containment-status.js';
@@ -15,7 +15,8 @@ const LOOKED = Symbol.for('mcp-server-pool.dead-hosts/1');
 
 /** The machine on which the servers of a pool run. */
 export interface ServerHost {
-  readonly launcher: Launcher;
+  /** The launcher for the servers of a definition: what a definition asks for decides what kind of process it gets. */
+  launcherFor(definition: ResolvedDefinition): Launcher;
   /** What keeps the processes of servers together; undefined if unknown. `pids`: of the processes that were spawned and live. */
   containment(pids: ReadonlySet<number>): ContainmentStatus | undefined;
   /** Resolves when all its work is done, and the guardian has ended if no other pool needs it. No event is emitted after that. */
@@ -24,7 +25,7 @@ export interface ServerHost {
 
 /** This machine: starts servers as child processes, runs the guardian, and emits the events of both. */
 export class LocalHost implements ServerHost {
-  readonly launcher: Launcher;
+  readonly #launcher: Launcher;
   readonly #options: ResolvedPoolOptions;
   readonly #platform: Platform;
   readonly #emitter: PoolEmitter;
@@ -44,7 +45,7 @@ export class LocalHost implements ServerHost {
     this.#guard = hostGuard(platform);
     this.#guard.configure(choice, enabled);
     if (platform.withoutInit) noteMissingInit(platform.table);
-    this.launcher = localLauncher(platform, { cgroupParent, watch: () => this.#enter(enabled) });
+    this.#launcher = localLauncher(platform, { cgroupParent, watch: () => this.#enter(enabled) });
     const before = knownProblems();
     // In the next turn, so that the maker of the pool can add its listeners first.
     this.#looked = Promise.resolve().then(async () => {
@@ -54,6 +55,11 @@ export class LocalHost implements ServerHost {
       // Otherwise a pool without servers that is never shut down could not be garbage-collected.
       if (!this.#hasServers) this.#fallSilent();
     });
+  }
+
+  /** Every definition of today asks for a child process. */
+  launcherFor(): Launcher {
+    return this.#launcher;
   }
 
   containment(pids: ReadonlySet<number>): ContainmentStatus | undefined {

@@ -1,3 +1,4 @@
+import type { ResolvedDefinition } from '../config/options.js';
 import type { PoolError } from '../errors.js';
 import type { CleanupQueue, CleanupReport } from '../process/cleanup-queue.js';
 import type { ExitInfo, Launcher } from '../process/launcher.js';
@@ -12,7 +13,8 @@ import type { EndReason } from './end-reason.js';
 /** What the instances of a pool share. */
 export interface InstanceContext {
   readonly clock: Clock;
-  readonly launcher: Launcher;
+  /** Where its processes run. */
+  readonly host: { launcherFor(definition: ResolvedDefinition): Launcher };
   readonly registry: ProcessRegistry;
   readonly cleanup: CleanupQueue;
   readonly keepAlive: KeepAlive;

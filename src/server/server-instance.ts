@@ -162,13 +162,13 @@ export class ServerInstance {
    * @throws PoolError when nothing can be spawned; then the instance is stopped
    */
   start(): void {
-    const { launcher, registry, clock, keepAlive, writeBudget } = this.context;
+    const { host, registry, clock, keepAlive, writeBudget } = this.context;
     const { definition, name, sharing } = this;
     this.startedAt = Date.now();
     this.#spawned = new Spawned(definition);
     let process: ServerProcess;
     try {
-      process = launcher.launch(this.#spawned.spec, {
+      process = host.launcherFor(definition).launch(this.#spawned.spec, {
         onSpawn: () => this.#end.guard(() => this.#onSpawn()),
         onSpawnError: (error) => this.#end.guard(() => this.#end.refused(error)),
         onExit: (exit) => this.#end.guard(() => this.#end.exited(exit)),

@@ -32,7 +32,14 @@ function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> 
   const instance = new ServerInstance(
     define({ command: 'node', startTimeout: 1_000, ...policy }),
     { tenant: undefined, owner: undefined },
-    { launcher, clock, registry, cleanup, keepAlive, writeBudget: new WriteBudget(1_000_000) },
+    {
+      host: { launcherFor: () => launcher },
+      clock,
+      registry,
+      cleanup,
+      keepAlive,
+      writeBudget: new WriteBudget(1_000_000),
+    },
     {
       run: (operation) => operation(),
       afterwards: (task) => task(),
