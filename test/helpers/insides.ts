@@ -78,7 +78,7 @@ function assertEntry({ fleet, queue }: PoolParts, entry: ServerEntry): void {
 }
 
 /** Instances that have served no lease, and may serve any caller. */
-function assertClean({ fleet, queue }: PoolParts, entry: ServerEntry): void {
+function assertClean({ clock, fleet, queue }: PoolParts, entry: ServerEntry): void {
   const classes = [...entry.classes.values()];
   same(
     'surplus starts',
@@ -98,6 +98,14 @@ function assertClean({ fleet, queue }: PoolParts, entry: ServerEntry): void {
       .filter(({ hasPredecessor }) => !hasPredecessor),
   );
   expect(entry.clean.every((one) => entry.spareClass?.idle.includes(one))).toBe(true);
+  for (const { starts, cleanStarts } of classes)
+    equal('clean starts', cleanStarts, starts.filter(({ isClean }) => isClean).length);
+  if (isOpen(entry) && entry.definition.sharing !== 'shared' && queue.size === 0) {
+    const clean = [...entry.instances].filter((one) => one.isClean && /starting|ready/.test(one.state));
+    equal('lacks a spare', Number(entry.lacksSpare), Number(clean.length < entry.definition.minIdle));
+    // What minIdle asks for is made at once.
+    if (entry.retryAt <= clock.now() && fleet.hasRoom(entry)) expect(entry.lacksSpare).toBe(false);
+  }
   expect(entry.clean.length === 0 || queue.oldestOf(entry.name) === undefined).toBe(true);
 }
 

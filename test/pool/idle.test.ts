@@ -3,6 +3,7 @@ import { codeOf, setUp } from '../helpers/fake-pool.js';
 import { flush } from '../helpers/until.js';
 
 const server = { command: 'fake' };
+const oneSession = { ...server, sharing: 'shared', maxSessions: 1 } as const;
 
 describe('idle instances', () => {
   it('[LIFE-1] end after idleTimeout, counted from their last use', async () => {
@@ -38,7 +39,7 @@ describe('idle instances', () => {
 
   it('[LIFE-1] [LIFE-2] end after idleTimeout when a younger one takes their place in the minimum', async () => {
     const { clock, pool, reasons } = setUp({
-      servers: { a: { ...server, maxInstances: 2, minIdle: 1, idleTimeout: 1_000 } },
+      servers: { a: { ...oneSession, maxInstances: 2, minIdle: 1, idleTimeout: 1_000 } },
     });
     const one = await pool.getServer('a');
     const two = await pool.getServer('a');
@@ -52,7 +53,7 @@ describe('idle instances', () => {
 
   it('[LIFE-1] [LIFE-2] end as soon as others have taken their place among the minIdle that stay', async () => {
     const { clock, pool, launcher, reasons } = setUp({
-      servers: { a: { ...server, minIdle: 1, idleTimeout: 100, maxInstances: 2 } },
+      servers: { a: { ...oneSession, minIdle: 1, idleTimeout: 100, maxInstances: 2 } },
     });
     await flush();
     const lease = await pool.getServer('a');
@@ -123,6 +124,31 @@ describe('idle instances', () => {
 });
 
 describe('spare instances', () => {
+  it.each([
+    ['an owner', { owner: 's1' }],
+    ['a tenant', { tenant: 't' }],
+    ['neither', {}],
+  ])('[LIFE-2] [SAME-2] of an exclusive server are clean, whatever its last caller was: %s', async (_who, last) => {
+    const { clock, pool, launcher } = setUp({ servers: { a: { ...server, minIdle: 1, idleTimeout: 1_000 } } });
+    await flush();
+    const used = await pool.getServer('a', last);
+    used.release();
+    await flush();
+    expect(pool.status()).toMatchObject({ processes: 2, idle: 2 });
+    // It is there for any caller at once, and is replaced.
+    const spare = launcher.last;
+    launcher.auto = { ...launcher.auto, initialize: false };
+    const other = await pool.getServer('a', { owner: 's2' });
+    expect(other.pid).toBe(spare.pid);
+    other.release();
+    await flush();
+    launcher.last.initialize();
+    await clock.advanceAndFlush(60_000);
+    // The used ones have ended, the clean one stays.
+    expect(launcher.living.map(({ pid }) => pid)).toEqual([launcher.last.pid]);
+    expect(launcher.servers).toHaveLength(3);
+  });
+
   it('[LIFE-2] come back once the last waiter was served', async () => {
     const { pool } = setUp({ servers: { a: { ...server, minIdle: 1, maxInstances: 2 } } });
     await flush();

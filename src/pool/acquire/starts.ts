@@ -110,11 +110,11 @@ export class Starts {
    */
   endUnneeded(leaseClass: LeaseClass): void {
     const { fleet, supervisor } = this.#deps;
-    const { entry, key, waiting, ready } = leaseClass;
+    const { entry, key, waiting } = leaseClass;
     // A shutdown ends all starts itself.
     if (leaseClass.starts.length === 0 || !isOpen(entry) || !fleet.isOpen) return;
     const starts = leaseClass.freeStarts;
-    const missing = key === SPARE_KEY ? Math.max(0, entry.definition.minIdle - ready) : 0;
+    const missing = key === SPARE_KEY ? Math.max(0, entry.definition.minIdle - entry.spareCount) : 0;
     if (starts.length <= startsNeeded(starts, waiting) + missing) return;
     const droppable = starts.filter((instance) => !instance.wasLaunched && !supervisor.isSpare(instance));
     void droppable.at(-1)?.stop('unwanted');
@@ -148,12 +148,7 @@ export class Starts {
 
   #lacksSpare(entry: OpenEntry): boolean {
     const { clock, dueTimes, fleet } = this.#deps;
-    const { minIdle } = entry.definition;
-    const spares = entry.spareClass;
-    let count = spares ? spares.ready + spares.coming : 0;
-    for (const leaseClass of entry.surplus)
-      if (leaseClass !== spares) count += leaseClass.surplusStarts.filter(({ isClean }) => isClean).length;
-    if (count >= minIdle) return false;
+    if (!entry.lacksSpare) return false;
     if (entry.retryAt > clock.now()) {
       dueTimes.noLaterThan(this.#retry, entry.retryAt);
       return false;

@@ -26,10 +26,10 @@ export class IdleWatch {
     const home = this.#fleet.park(instance, now);
     this.#watch(instance);
     // With one more idle instance, the one that has been idle longest is no longer kept for `minIdle`, and may be due.
-    const { definition } = leaseClass.entry;
-    const idle = home?.idle ?? [];
+    const { clean, definition } = leaseClass.entry;
     const minimum = definition?.minIdle ?? 0;
-    const dropped = minimum > 0 ? idle.at(-1 - minimum) : undefined;
+    const spares = definition?.sharing === 'shared' ? home?.idle : clean;
+    const dropped = minimum > 0 ? spares?.at(-1 - minimum) : undefined;
     if (dropped) this.#watch(dropped);
   }
 

@@ -47,10 +47,12 @@ export function idleUntil({ idleSince, definition }: PooledInstance): number {
 }
 
 /**
- * Whether an idle instance is kept for `minIdle`: the ones used last are, which are at the end of the list. A shared one with
- * leases and room for another counts as one that is kept.
+ * Whether an idle instance is kept for `minIdle`. Of exclusive ones those that serve any caller are, the ones that were used
+ * last. So are shared ones of calls without tenant and owner; one with leases and room for another counts as one that is kept.
  */
-export function isKept({ entry: { definition }, key, idle, ready }: LeaseClass, instance: PooledInstance): boolean {
+export function isKept({ entry, key, idle }: LeaseClass, instance: PooledInstance): boolean {
+  const { clean, definition, spareCount } = entry;
   if (!definition || definition.minIdle === 0 || key !== SPARE_KEY) return false;
-  return idle.indexOf(instance) >= ready - definition.minIdle;
+  const index = (definition.sharing === 'shared' ? idle : clean).indexOf(instance);
+  return index !== -1 && index >= spareCount - definition.minIdle;
 }

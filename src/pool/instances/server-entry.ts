@@ -64,6 +64,27 @@ export class ServerEntry {
     return this.clean.length > 0 || this.surplus.size > 0;
   }
 
+  /**
+   * Number of instances that are ready for the next caller, as `minIdle` asks for. An exclusive one that was used serves its own
+   * scope only, so only clean ones count. A shared one has room for other callers of its class.
+   */
+  get spareCount(): number {
+    return this.definition?.sharing === 'shared' ? (this.spareClass?.ready ?? 0) : this.clean.length;
+  }
+
+  /** Whether `minIdle` asks for one more start. To be called when no caller waits, after each operation: it makes no lists. */
+  get lacksSpare(): boolean {
+    const minIdle = this.definition?.minIdle ?? 0;
+    let missing = minIdle - this.clean.length;
+    if (missing <= 0) return false;
+    missing = minIdle - this.spareCount;
+    const spares = this.spareClass;
+    if (missing > 0 && spares) missing -= this.definition?.sharing === 'shared' ? spares.coming : spares.cleanStarts;
+    if (missing > 0)
+      for (const leaseClass of this.surplus) if (leaseClass !== spares) missing -= leaseClass.cleanStarts;
+    return missing > 0;
+  }
+
   /** Number of instances with room for a caller of this scope. */
   readyFor(this: OpenEntry, scope: LeaseScope): number {
     const own = this.find(scope);
@@ -157,23 +178,34 @@ export class LeaseClass {
 
   /** Number of instances on the way that will have room for a caller: starts, and what follows a shared one that has crashed. */
   get coming(): number {
-    const starts = this.starts.filter(({ leases, seats, retired }) => leases < seats && retired === undefined);
+    let coming = 0;
+    for (const { leases, seats, retired } of this.starts) if (leases < seats && retired === undefined) coming += 1;
     // Its successor is appointed when all that it wrote was read.
-    const crashed = [...this.instances].filter(
-      ({ state, endReason, leases, seats, leasesStay }) =>
+    for (const { state, endReason, leases, seats, leasesStay } of this.instances)
+      if (
         state === 'stopping' &&
         leases > 0 &&
         leases < seats &&
         leasesStay &&
         endReason &&
-        END_MEANING[endReason].recovers,
-    );
-    return starts.length + crashed.length;
+        END_MEANING[endReason].recovers
+      )
+        coming += 1;
+    return coming;
+  }
+
+  /** Number of starts that may serve any caller. */
+  get cleanStarts(): number {
+    let clean = 0;
+    for (const { isClean } of this.starts) if (isClean) clean += 1;
+    return clean;
   }
 
   /** Number of instances with room for a caller, idle ones included. */
   get ready(): number {
-    return this.idle.length + this.shared.filter(({ leases, seats, retired }) => leases < seats && !retired).length;
+    let ready = this.idle.length;
+    for (const { leases, seats, retired } of this.shared) if (leases < seats && retired === undefined) ready += 1;
+    return ready;
   }
 
   /** Whether an instance runs, so that it may come free for a caller. */
