@@ -80,11 +80,9 @@ export class ServerDirectory {
   /** Resolves when the last process of the old definition has ended. Throws as `updateServer()` does. */
   async update(name: string, definition: ServerDefinition, timeout: number): Promise<void> {
     const entry = this.named(name, 'updateServer()');
-    await this.#change(
-      entry,
-      resolveDefinition(name, definition, this.#deps.options, this.#definitions(name)),
-      timeout,
-    );
+    const resolved = resolveDefinition(name, definition, this.#deps.options, this.#definitions(name));
+    // An equal definition changes nothing, but processes of an earlier one may still have leases.
+    await (this.#change(entry, resolved, timeout) ?? this.#drain(entry, timeout));
   }
 
   /** Adds or changes a server. False when that changes nothing. Throws as `setServer()` does. */
@@ -125,6 +123,12 @@ export class ServerDirectory {
       leases.redefined(entry, clock.now());
       return isAnother ? replacement.retire(old, 'replaced', timeout) : Promise.resolve();
     });
+  }
+
+  /** Joins an update that is under way: the shortest timeout counts. */
+  async #drain({ instances }: OpenEntry, timeout: number): Promise<void> {
+    const old = [...instances].filter(({ retired }) => retired === 'replaced');
+    if (old.length > 0) await this.#deps.replacement.retire(old, 'replaced', timeout);
   }
 
   /** Resolves when its last process has ended. Throws as `removeServer()` does. */

@@ -29,6 +29,32 @@ describe('definitions', () => {
     expect(launcher.living.map(({ pid }) => pid)).toEqual([fresh.pid]);
   });
 
+  it.each(['exclusive', 'shared', 'dedicated'] as const)(
+    '[DEF-1] an equal one joins the update under way and shortens its timeout: %s',
+    async (sharing) => {
+      const { clock, pool, launcher, reasons } = setUp({
+        servers: { a: { ...server, sharing, onCrash: 'close', restart: { maxRestarts: 0 } } },
+      });
+      const lease = await pool.getServer('a');
+      const changed = { ...server, sharing, onCrash: 'close', args: ['new'], restart: { maxRestarts: 0 } } as const;
+      expect(pool.setServer('a', changed)).toBe(true);
+      launcher.auto = { ...launcher.auto, spawn: false, initialize: false };
+      await failStart(pool, launcher);
+      expect(pool.setServer('a', changed)).toBe(false);
+      const joined = pool.updateServer('a', changed, { timeout: 5_000 });
+      await clock.advanceAndFlush(4_999);
+      expect(await outcome(joined)).toBe('pending');
+      expect(pool.status().leases).toBe(1);
+      await clock.advanceAndFlush(1);
+      await joined;
+      expect(lease.release()).toBe(false);
+      expect(reasons()).toContain('replaced');
+      expect(launcher.living).toEqual([]);
+      // The definition did not change, so its breaker is still open.
+      expect(await codeOf(pool.getServer('a'))).toBe('BREAKER_OPEN');
+    },
+  );
+
   it('[DEF-1] a change of policy alone keeps the processes, and holds for them', async () => {
     const { clock, pool, launcher } = setUp({ servers: { a: { ...server, idleTimeout: 1_000 } } });
     const lease = await pool.getServer('a');
