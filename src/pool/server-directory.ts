@@ -128,7 +128,9 @@ export class ServerDirectory {
   /** Joins an update that is under way: the shortest timeout counts. */
   async #drain({ instances }: OpenEntry, timeout: number): Promise<void> {
     const old = [...instances].filter(({ retired }) => retired === 'replaced');
-    if (old.length > 0) await this.#deps.replacement.retire(old, 'replaced', timeout);
+    // Without a timeout it changes nothing: no event says so again.
+    if (timeout === Infinity) await Promise.all(old.map(({ ended }) => ended));
+    else if (old.length > 0) await this.#deps.replacement.retire(old, 'replaced', timeout);
   }
 
   /** Resolves when its last process has ended. Throws as `removeServer()` does. */

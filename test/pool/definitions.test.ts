@@ -55,6 +55,19 @@ describe('definitions', () => {
     },
   );
 
+  it('[DEF-1] [SAME-1] an equal one without a timeout waits for the update under way, and emits nothing', async () => {
+    const { pool, emitted } = setUp({ servers: { a: server } });
+    const lease = await pool.getServer('a');
+    const changed = { ...server, args: ['new'] };
+    pool.setServer('a', changed);
+    const before = emitted.length;
+    const joined = pool.updateServer('a', changed);
+    expect(await outcome(joined)).toBe('pending');
+    expect(emitted).toHaveLength(before);
+    lease.release();
+    await joined;
+  });
+
   it('[DEF-1] a change of policy alone keeps the processes, and holds for them', async () => {
     const { clock, pool, launcher } = setUp({ servers: { a: { ...server, idleTimeout: 1_000 } } });
     const lease = await pool.getServer('a');
