@@ -33,6 +33,32 @@ describe('calls with reuseLease', () => {
     },
   );
 
+  it.each(['exclusive', 'dedicated'] as const)(
+    '[LEASE-4] %s: a lease whose process is taken out of service is not handed out again',
+    async (sharing) => {
+      const { pool, launcher } = poolOf({ sharing });
+      const held = await pool.getServer('a', mine);
+      pool.setServer('a', { ...server, sharing, args: ['new'] });
+      const [one, two] = [await pool.getServer('a', mine), await pool.getServer('a', mine)];
+      expect(one.id).not.toBe(held.id);
+      expect(two.id).toBe(one.id);
+      expect(one.pid).toBe(launcher.last.pid);
+      expect(launcher.servers).toHaveLength(2);
+    },
+  );
+
+  it('[LEASE-4] shared: one that moves to the next process is handed out, also after a crash', async () => {
+    const { pool, launcher } = poolOf({ sharing: 'shared' });
+    const held = await pool.getServer('a', mine);
+    pool.setServer('a', { ...server, sharing: 'shared', args: ['new'] });
+    expect((await pool.getServer('a', mine)).id).toBe(held.id);
+    await flush();
+    launcher.last.exit({ exitCode: 1 });
+    expect((await pool.getServer('a', mine)).id).toBe(held.id);
+    await flush();
+    expect((await pool.getServer('a', mine)).id).toBe(held.id);
+  });
+
   it('[LEASE-4] release() counts once for each holder; the last one ends the lease', async () => {
     const { pool } = poolOf();
     const [one, two, three_] = (await three(pool)) as [PooledServer, PooledServer, PooledServer];

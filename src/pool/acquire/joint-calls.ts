@@ -1,10 +1,12 @@
 import type { PoolError } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { DueTimes } from '../../runtime/due-times.js';
+import { END_MEANING } from '../../server/end-reason.js';
 import type { OpenEntry } from '../instances/server-entry.js';
 import type { Lease, PooledServer } from '../leases/lease.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import { aborted, queueFull } from '../refusals.js';
+import type { CrashRecovery } from '../supervision/crash-recovery.js';
 import { AbortListeners } from './abort-listeners.js';
 import { Deadlines, type Expiring } from './deadlines.js';
 import type { Scheduler } from './scheduler.js';
@@ -18,6 +20,7 @@ export interface JointCallsDeps extends WaitReasonsDeps {
   readonly clock: Clock;
   readonly dueTimes: DueTimes;
   readonly leases: LeaseManager;
+  readonly recovery: CrashRecovery;
   readonly scheduler: Scheduler;
 }
 
@@ -41,7 +44,7 @@ export class JointCalls {
    */
   acquire(entry: OpenEntry, request: LeaseRequest, stack: string | undefined): PooledServer | Promise<PooledServer> {
     const { leases, scheduler } = this.#deps;
-    const held = leases.heldBy(entry.name, request);
+    const held = leases.heldBy(entry.name, request, this.#isUsable);
     if (held) return leases.share(held);
     const key = keyOf(entry, request);
     const wait = this.#waits.get(key);
@@ -54,6 +57,15 @@ export class JointCalls {
     void this.#follow(key, made);
     return this.#join(entry, made, request);
   }
+
+  /** Whether a new holder of a lease gets a server: its instance serves on, or the lease moves to the next one. */
+  readonly #isUsable = ({ instance }: Lease): boolean => {
+    const { state, endReason, retired } = instance;
+    const moves = instance.leasesStay && this.#deps.recovery.entryFor(instance) !== undefined;
+    if (state !== 'starting' && state !== 'ready')
+      return moves && endReason !== undefined && END_MEANING[endReason].recovers;
+    return retired === undefined || (moves && instance.sharing === 'shared');
+  };
 
   /** Passes on what the caller in the queue gets. */
   async #follow(key: string, wait: SharedWait): Promise<void> {

@@ -46,10 +46,14 @@ export class LeaseManager {
     return this.#scopes.of(by, label);
   }
 
-  /** The oldest lease on a server that one owner holds for one tenant. */
-  heldBy(name: string, { tenant, owner }: LeaseScope): Lease | undefined {
+  /** The oldest usable lease on a server that one owner holds for one tenant. */
+  heldBy(name: string, { tenant, owner }: LeaseScope, isUsable: (lease: Lease) => boolean): Lease | undefined {
     if (owner === undefined) return undefined;
-    return this.#scopes.find('owner', owner, (lease) => lease.tenant === tenant && lease.name === name);
+    return this.#scopes.find(
+      'owner',
+      owner,
+      (lease) => lease.tenant === tenant && lease.name === name && isUsable(lease),
+    );
   }
 
   /** One more holder of a lease. */
