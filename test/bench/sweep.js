@@ -72,12 +72,14 @@ function readAll() {
   for (const pid of readdirSync('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
     for (const file of ['stat', 'environ', 'limits']) {
+      let descriptor;
       try {
-        const descriptor = openSync(`/proc/${pid}/${file}`, 'r');
+        descriptor = openSync(`/proc/${pid}/${file}`, 'r');
         readSync(descriptor, buffer, 0, buffer.length, 0);
-        closeSync(descriptor);
       } catch {
         // It has ended meanwhile.
+      } finally {
+        if (descriptor !== undefined) closeSync(descriptor);
       }
     }
   }
