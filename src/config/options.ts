@@ -73,10 +73,7 @@ export const policyFields = {
    * - `never`: none.
    */
   reuse: optional(oneOf('owner', 'owner', 'tenant', 'never')),
-  /**
-   * Protocol era. This version supports `legacy` (default) only: protocol versions with `initialize`, up to 2025-11-25.
-   * Others are `NOT_SUPPORTED`.
-   */
+  /** Protocol era. This version supports `legacy` (default): protocols with `initialize`, up to 2025-11-25; else `NOT_SUPPORTED`. */
   era: oneOf('legacy', 'legacy', 'modern', 'auto'),
   ...handshakeFields,
   /** Most process trees of this server at once; `Infinity`: only `limits` apply. Default: 3, or a lower cap of `limits`. */

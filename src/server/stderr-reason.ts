@@ -33,7 +33,7 @@ export function stderrReason(stderrTail: string): StderrReason | undefined {
 }
 
 /** Colours, and other commands to a terminal. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they begin with one
+// biome-ignore lint/suspicious/noControlCharactersInRegex: each command to a terminal begins with ESC
 const TERMINAL = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])/g;
 
 /** The last lines, without colours, and without the margin that Python draws beside a group of exceptions. */

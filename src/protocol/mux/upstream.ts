@@ -61,10 +61,9 @@ export class Upstream implements RequestTarget {
   #nextId = 1;
   #batch: Batch = { sent: undefined, reported: Promise.resolve() };
   #callbacks: UpstreamCallbacks | undefined;
-  readonly #loss = new Loss();
   #isLost = false;
+  readonly #loss = new Loss();
   readonly #notices = new Notices();
-  /** Requests whose answers may still come, and are dropped. */
   readonly #late = new RecentIds();
   /** Whether it has answered a request of a session. */
   answered = false;
@@ -214,7 +213,7 @@ export class Upstream implements RequestTarget {
     request.upstream = this;
     request.wireId = wireId;
     this.#open.set(wireId, request);
-    // A request that cannot be written is lost with the process, whose end decides what happens to it.
+    // If it cannot be written it is lost with the process. The end of that decides what happens to it.
     if (sent !== this.#batch.sent) this.#batch = { sent, reported: sent.catch(() => {}) };
     return this.#batch.reported;
   }
