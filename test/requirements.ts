@@ -134,6 +134,8 @@ export const requirements = {
   // Arguments of calls
   'ARG-1':
     'An argument that is missing never means everything: a call that would concern more without it is refused, and changes nothing.',
+  'ARG-2':
+    'A tenant or an owner that is written as undefined is refused by getServer and warm: a value that was lost gives no caller the process of another.',
 
   // What errors and objects say
   'SHOW-1':

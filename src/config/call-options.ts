@@ -10,17 +10,22 @@ import {
   optional,
   optionalString,
   type Resolved,
+  scopeLabel,
 } from './fields.js';
 import { reader } from './read-options.js';
 
 const acquireFields = {
   /**
-   * An isolation boundary, named by the host: no instance is ever used by two tenants. Default: undefined, which all calls
-   * without a tenant share.
+   * An isolation boundary, named by the host: no instance is ever used by two tenants. Default: none; all calls without a
+   * tenant share their instances. `tenant: undefined` is `INVALID_OPTIONS`: a value that was lost must not give a caller the
+   * processes of others.
    */
-  tenant: optionalString(),
-  /** A label of the lease, by which `releaseOwner()` finds it. Default: undefined. */
-  owner: optionalString(),
+  tenant: scopeLabel('a tenant'),
+  /**
+   * A label of the lease, by which `releaseOwner()` finds it. Default: none; all calls without an owner share their instances.
+   * `owner: undefined` is `INVALID_OPTIONS`, for the same reason as with `tenant`.
+   */
+  owner: scopeLabel('an owner'),
   /**
    * Deadline for waiting, spawn and handshake together, in milliseconds; then `ACQUIRE_TIMEOUT`. Default: `acquireTimeout`
    * of the pool.
@@ -92,7 +97,10 @@ const drainFields = {
 export type DrainOptions = Given<typeof drainFields>;
 
 const resetBreakerFields = {
-  /** The breaker of this tenant. Default: undefined, that of calls without a tenant. */
+  /**
+   * The breaker of this tenant. Default: undefined, that of calls without a tenant; events and `status()` name it by
+   * `tenant: undefined`, so here that is no mistake.
+   */
   tenant: optionalString(),
   /** Those of all tenants, and that of calls without one. Not beside `tenant`. Default: false. */
   allTenants: flag(false),
@@ -138,10 +146,13 @@ export function resolveWaitOptions<P>(given: WaitOptions<P>): Omit<Resolved<type
 const warmFields = {
   /** Number of instances to have ready; not more than `maxInstances` are started. Default: 1. */
   count: count(1, 1),
-  /** The tenant that they are started for; any caller may get them, since they have served none. Default: undefined. */
-  tenant: optionalString(),
-  /** The owner that they are started for. Default: undefined. */
-  owner: optionalString(),
+  /**
+   * The tenant that they are started for; any caller may get them, since they have served none. Default: none. `undefined` is
+   * refused, as by `getServer()`.
+   */
+  tenant: acquireFields.tenant,
+  /** The owner that they are started for. Default: none. `undefined` is refused, as by `getServer()`. */
+  owner: acquireFields.owner,
 };
 
 /** Options of `warm()`. */

@@ -10,6 +10,8 @@ export interface Field<T> {
   /** Returns what is wrong with `value`, as the end of the sentence "x must be …"; undefined when the value is valid. */
   check(value: unknown): string | undefined;
   readonly required?: true;
+  /** Whether `undefined` is a mistake where the key is written. Elsewhere it means the default. */
+  readonly leftOut?: true;
   /** Why this version does not support the option. It is then refused, never ignored. */
   readonly later?: string;
 }
@@ -19,7 +21,9 @@ type ValueOf<F> = F extends Field<infer T> ? T : never;
 
 /** The options as a host may write them: all are optional, apart from required fields. */
 export type Given<F extends Fields> = {
-  readonly [K in keyof F as F[K] extends { required: true } ? never : K]?: ValueOf<F[K]> | undefined;
+  readonly [K in keyof F as F[K] extends { required: true } ? never : K]?: F[K] extends { leftOut: true }
+    ? Exclude<ValueOf<F[K]>, undefined>
+    : ValueOf<F[K]> | undefined;
 } & { readonly [K in keyof F as F[K] extends { required: true } ? K : never]: ValueOf<F[K]> };
 
 /** The same options with every default filled in. */
@@ -122,6 +126,17 @@ export const requiredString = (): Field<string> & { required: true } => ({
 });
 
 export const optionalString = (): Field<string | undefined> => ({ default: undefined, check: stringProblem });
+
+/**
+ * A name of what a call concerns, such as an owner. A call without it concerns what all such calls share, so a host that has
+ * lost the value must not be taken for one that has none.
+ */
+export const scopeLabel = (what: string): Field<string | undefined> & { leftOut: true } => ({
+  default: undefined,
+  leftOut: true,
+  check: (value) =>
+    stringProblem(value)?.concat(value === undefined ? `; for a call without ${what}, leave the key out` : ''),
+});
 
 export const absolutePath = (): Field<string | undefined> => ({
   default: undefined,

@@ -37,9 +37,10 @@ export function readOptions<F extends Fields>(
       problems.wrong.push(`${prefix}${key} is not a known option${hintFor(key, Object.keys(fields), source[key])}`);
   }
   for (const [key, field] of Object.entries(fields)) {
-    const value = Object.hasOwn(source, key) ? source[key] : undefined;
+    const isWritten = Object.hasOwn(source, key);
+    const value = isWritten ? source[key] : undefined;
     values[key] = field.default;
-    if (value === undefined && !field.required) continue;
+    if (value === undefined && !field.required && !(isWritten && field.leftOut)) continue;
     if (field.later !== undefined) {
       problems.unsupported.push(`${prefix}${key} is not supported by this version: ${field.later}`);
       continue;

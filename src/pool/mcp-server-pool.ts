@@ -92,7 +92,8 @@ export class MCPServerPool extends DefinedServers {
    * Leases a server: a free instance, an instance that is started for the call, or the next one that comes free. Callers
    * are served in the order of their calls. A pending call keeps the host alive; a lease does not.
    * @param name of the server. Default: the only server of the pool
-   * @param options tenant, owner, timeout in ms (default: `acquireTimeout` of the pool), signal, reuseLease
+   * @param options tenant and owner (not undefined: leave the key out), timeout in ms (default: `acquireTimeout` of the
+   *   pool), signal, reuseLease
    * @returns the lease; always give it back with `release()`, `releaseServer()` or `await using`
    * @throws PoolError `ACQUIRE_TIMEOUT`, `ACQUIRE_ABORTED`, `QUEUE_FULL`, `POOL_CLOSED`, `UNKNOWN_SERVER`,
    *   `BREAKER_OPEN`, `INVALID_OPTIONS`, or the error because of which the server could not be started

@@ -61,6 +61,12 @@ export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
 /** The code of the error that a call of a pool rejects with. */
 export const codeOf = async (promise: Promise<unknown>) => ((await rejection(promise)) as PoolError).code;
 
+/** The scope of a call: only what is set. The pool refuses a key whose value is undefined. */
+export const scopeOf = ({ tenant, owner }: { tenant?: string | undefined; owner?: string | undefined }) => ({
+  ...(tenant === undefined ? {} : { tenant }),
+  ...(owner === undefined ? {} : { owner }),
+});
+
 export const shared = { command: 'fake', sharing: 'shared' } as const;
 
 export async function leases(

@@ -53,7 +53,71 @@ describe.each(sharings)('a label that is missing, with %s leases', (sharing) => 
   });
 });
 
+/** As a host writes it that has no session id: `{ owner: session?.id }`. */
+const lost = [
+  { owner: undefined },
+  { tenant: undefined },
+  { owner: undefined, tenant: 't' },
+  { owner: null },
+] as object[];
+const policies = [
+  ...sharings.map((sharing) => ({ sharing })),
+  { sharing: 'shared' as const, reuse: 'owner' as const },
+  { reuse: 'tenant' as const },
+];
+
+describe.each(policies)('a tenant or an owner that was lost, with %o', (policy) => {
+  const server = { command: 'fake', ...policy };
+
+  it.each(lost)('[ARG-2] gets no process of calls that name none: getServer with %o', async (scope) => {
+    const { launcher, pool } = setUp({ servers: { a: server } });
+    const lease = await pool.getServer('a');
+    const { pid } = lease;
+    if (policy.sharing !== 'dedicated') lease.release();
+    const error = (await rejection(pool.getServer('a', scope))) as PoolError;
+    expect(error).toEqual(refused);
+    expect(error.message).toContain('the options of getServer()');
+    expect(await rejection(pool.getServer('a', { ...scope, reuseLease: true }))).toEqual(refused);
+    expect(launcher.living.map((living) => living.pid)).toEqual([pid]);
+    expect(pool.status()).toMatchObject({ waiting: 0 });
+    if (policy.sharing === 'dedicated') lease.release();
+  });
+
+  it.each(lost)('[ARG-2] starts nothing: warm with %o', async (scope) => {
+    const { launcher, pool } = setUp({ servers: { a: server } });
+    const error = (await rejection(pool.warm('a', scope))) as PoolError;
+    expect(error).toEqual(refused);
+    expect(error.message).toContain('the options of warm()');
+    expect(launcher.servers).toHaveLength(0);
+  });
+
+  it('[ARG-2] is no mistake where it is left out, and other options may be undefined', async () => {
+    const { pool } = setUp({ servers: { a: server } });
+    const rest = { timeout: undefined, signal: undefined, reuseLease: undefined };
+    expect((await pool.getServer('a', rest)).owner).toBeUndefined();
+    expect((await pool.getServer('a', { ...rest, owner: 'one', tenant: 't' })).owner).toBe('one');
+  });
+});
+
 describe('an argument that is missing', () => {
+  it('[ARG-2] the error says what to do, in the global pool, too', async () => {
+    const pool = MCPServerPool.global();
+    pool.addServer('a', { command: 'cat' });
+    const scope = { owner: undefined, tenant: undefined } as object;
+    expect(((await rejection(pool.getServer('a', scope))) as PoolError).data.problems).toEqual([
+      'tenant must be a string, got undefined; for a call without a tenant, leave the key out',
+      'owner must be a string, got undefined; for a call without an owner, leave the key out',
+    ]);
+    expect(pool.status()).toMatchObject({ processes: 0 });
+  });
+
+  it('[ARG-2] resetBreaker takes the tenant as events name it: undefined is that of calls without one', async () => {
+    const { pool } = setUp({ servers: { a: { command: 'fake' } } });
+    expect(pool.resetBreaker('a', { tenant: undefined })).toBe(0);
+    expect(() => pool.resetBreaker('a', { tenant: null as never })).toThrowError(refused);
+    expect(() => pool.resetBreaker('a', { tenant: 't', allTenants: true })).toThrowError(refused);
+  });
+
   it.each(missing)('[ARG-1] ends no server of the drop-in: calls of the global pool with %j', async (value) => {
     const { transport } = new Watched(program('cat'));
     await transport.start();

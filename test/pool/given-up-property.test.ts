@@ -5,6 +5,7 @@ import type { PoolParts } from '../../src/pool/assemble.js';
 import { RawClient } from '../helpers/client.js';
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher, type FakeServer } from '../helpers/fake-launcher.js';
+import { scopeOf } from '../helpers/fake-pool.js';
 import { assertInsides } from '../helpers/insides.js';
 import { assertWithin, propertyRuns } from '../helpers/properties.js';
 import { assertSettled } from '../helpers/settled.js';
@@ -159,7 +160,7 @@ class World {
   #acquire(name: string, owner: string | undefined): void {
     this.#pending += 1;
     this.pool
-      .getServer(name, { owner })
+      .getServer(name, scopeOf({ owner }))
       .then(async (lease) => {
         this.#pending -= 1;
         this.#served(lease);

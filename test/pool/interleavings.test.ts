@@ -5,6 +5,7 @@ import { MCPServerPool, type PoolEvents, type PooledServer, type ServerDefinitio
 import type { PoolParts } from '../../src/pool/assemble.js';
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher } from '../helpers/fake-launcher.js';
+import { scopeOf } from '../helpers/fake-pool.js';
 import { assertInsides } from '../helpers/insides.js';
 import { assertWithin, propertyRuns } from '../helpers/properties.js';
 import { assertSettled, EVERY_EVENT } from '../helpers/settled.js';
@@ -386,7 +387,7 @@ class World {
     };
     this.calls.push(call);
     this.pool
-      .getServer(server, { tenant, owner, reuseLease: joins, timeout, signal: call.abort.signal })
+      .getServer(server, { ...scopeOf({ tenant, owner }), reuseLease: joins, timeout, signal: call.abort.signal })
       .then(
         (lease) => this.#served(call, lease),
         (error: unknown) => {

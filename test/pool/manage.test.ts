@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { PoolError } from '../../src/errors.js';
 import type { MCPServerPool, ServerDefinition } from '../../src/index.js';
 import { KeepAlive } from '../../src/runtime/keep-alive.js';
-import { codeOf, failStart, leases, setUp, shared } from '../helpers/fake-pool.js';
+import { codeOf, failStart, leases, scopeOf, setUp, shared } from '../helpers/fake-pool.js';
 import { EVERY_EVENT } from '../helpers/settled.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
 
@@ -211,7 +211,7 @@ describe('breakers', () => {
 
   it('[BREAKER-3] resetBreaker closes that of one tenant, of calls without one, or all', async () => {
     const { pool, launcher, emitted } = broken();
-    for (const tenant of [undefined, 't', 'u']) await failStart(pool, launcher, { tenant });
+    for (const tenant of [undefined, 't', 'u']) await failStart(pool, launcher, scopeOf({ tenant }));
     expect(pool.resetBreaker('a')).toBe(1);
     expect(states(pool)).toEqual([
       ['t', 'open'],

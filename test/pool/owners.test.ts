@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { PoolError } from '../../src/errors.js';
 import type { MCPServerPool, ServerDefinition } from '../../src/index.js';
-import { codeOf, setUp } from '../helpers/fake-pool.js';
+import { codeOf, scopeOf, setUp } from '../helpers/fake-pool.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
 
 const server = { command: 'fake' };
 
 /** The pid that a lease of this tenant and owner has; it is given back. */
 async function pidOf(pool: MCPServerPool, owner?: string, tenant?: string): Promise<number | undefined> {
-  const lease = await pool.getServer('a', { owner, tenant });
+  const lease = await pool.getServer('a', scopeOf({ owner, tenant }));
   const { pid } = lease;
   lease.release();
   return pid;
