@@ -300,6 +300,12 @@ export const requirements = {
   'GIVEUP-3':
     'A shared process that answers nothing for giveUpGrace after a request was given up is pinged past maxInFlight, and replaced as after a crash when it does not answer.',
   'GIVEUP-4': 'A request that the process never got, or has answered late, does not count.',
+  'GIVEUP-5':
+    'With maxInFlight, what an earlier lease of the same owner has given up takes no place from the next lease.',
+  'GIVEUP-6':
+    'An exclusive process that answers nothing in the middle of a lease is found as a shared one is; its lease ends or moves as onCrash says. A dedicated one gets no ping of the pool.',
+  'GIVEUP-7':
+    'A process with a request that was given up ends for another owner only when no other idle process is there.',
 
   // Failover
   'FAIL-1':

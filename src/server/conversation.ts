@@ -15,8 +15,6 @@ import type { InstanceContext } from './instance-context.js';
 
 export interface ConversationDeps {
   readonly definition: ResolvedDefinition;
-  /** As `ServerInstance.sharing`. */
-  readonly sharing: Sharing;
   readonly channel: MessageChannel;
   readonly clock: Clock;
   readonly keepAlive: KeepAlive;
@@ -26,7 +24,7 @@ export interface ConversationDeps {
   onBroken(error: PoolError): void;
   /** `giveUpGrace`, as it is now. */
   giveUpGrace(): number;
-  /** Called when a shared process answers nothing any more. */
+  /** Called when the process answers nothing any more; never for a dedicated server. */
   onStuck(): void;
   /** Called with what was dropped of its output: at once, then every 10 s at most, and at its end. */
   onNoise(dropped: DroppedOutput): void;
@@ -47,7 +45,7 @@ export class Conversation {
   #initialized: InitializeResult | undefined;
 
   constructor(deps: ConversationDeps) {
-    const { definition, sharing, channel, keepAlive, multiplexer, onBroken } = deps;
+    const { definition, channel, keepAlive, multiplexer, onBroken } = deps;
     const { maxInFlight, clientCapabilities, onCrash } = definition;
     this.#definition = definition;
     this.#multiplexer = multiplexer;
@@ -64,8 +62,7 @@ export class Conversation {
       grace: deps.giveUpGrace,
       isDoubtful: () => upstream.givenUp.isDoubtful,
       ping: () => upstream.request('ping', undefined, () => {}),
-      // The clients of a shared process go on.
-      onStuck: sharing === 'shared' ? deps.onStuck : undefined,
+      onStuck: deps.onStuck,
     });
     const sessionsStay = onCrash === 'restart';
     const upstream: Upstream = new Upstream(channel, { maxInFlight, clientCapabilities, sessionsStay }, watch);

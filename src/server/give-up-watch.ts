@@ -9,8 +9,8 @@ export interface GiveUpWatchDeps {
   isDoubtful(): boolean;
   /** Sends a ping, past all limits. */
   ping(): void;
-  /** Called when the process answers nothing any more. Undefined: it is looked at only by {@link GiveUpWatch.test}. */
-  readonly onStuck: (() => void) | undefined;
+  /** Called when the process answers nothing any more. */
+  onStuck(): void;
 }
 
 /**
@@ -30,7 +30,7 @@ export class GiveUpWatch implements GivenUpCallbacks {
   }
 
   onGivenUp(): void {
-    if (this.#deps.onStuck && this.#timer === undefined && !this.#isStopped) this.#wait(this.#listen);
+    if (this.#timer === undefined && !this.#isStopped) this.#wait(this.#listen);
   }
 
   onResponse(): void {
@@ -47,7 +47,7 @@ export class GiveUpWatch implements GivenUpCallbacks {
       if (isAlive || this.#isStopped) return;
       // It answers, only not the ping yet.
       if (this.#hasResponded) this.#wait(this.#listen);
-      else onStuck?.();
+      else onStuck();
     });
   };
 
@@ -71,6 +71,8 @@ export class GiveUpWatch implements GivenUpCallbacks {
   #wait(then: () => void): void {
     const { clock, grace } = this.#deps;
     this.#hasResponded = false;
+    // A lease may end, and its process be tested, while that is watched.
+    this.#timer?.cancel();
     this.#timer = clock.after(grace(), () => {
       this.#timer = undefined;
       then();

@@ -150,7 +150,7 @@ export class ServerInstance {
   }
 
   /** The requests that were given up and that it has not answered. */
-  get givenUp(): Pick<GivenUp, 'any' | 'isDoubtful'> | undefined {
+  get givenUp(): Pick<GivenUp, 'any' | 'isDoubtful' | 'freePlaces'> | undefined {
     return this.#life.conversation?.givenUp;
   }
 
@@ -163,7 +163,7 @@ export class ServerInstance {
    */
   start(): void {
     const { host, registry, clock, keepAlive, writeBudget } = this.context;
-    const { definition, name, sharing } = this;
+    const { definition, name } = this;
     this.startedAt = Date.now();
     this.#spawned = new Spawned(definition);
     let process: ServerProcess;
@@ -186,7 +186,7 @@ export class ServerInstance {
     if (isLocal(identity)) registry.add({ id: this.id, name, ...identity });
     const messageLimit = definition.maxMessageMB * MB;
     this.#life.conversation = new Conversation({
-      ...{ definition, sharing, clock, keepAlive },
+      ...{ definition, clock, keepAlive },
       channel: new StdioChannel({ server: this, stdin, stdout, messageLimit, budget: writeBudget, noise: this.noise }),
       multiplexer: this.#multiplexer,
       onBroken: (error) => this.observer.run(() => this.#end.broken(error)),

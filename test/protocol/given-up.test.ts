@@ -135,7 +135,7 @@ describe('the requests that a process got and that were given up', () => {
   });
 
   it('[GIVEUP-1] are bounded: beyond that, it is never known that all were answered', () => {
-    const givenUp = new GivenUp();
+    const givenUp = new GivenUp(() => {});
     for (let id = 1; id <= 10_001; id++) givenUp.add(id, id + 1);
     for (let id = 1; id <= 10_001; id++) givenUp.answered(id);
     expect(isOpen({ givenUp })).toEqual(DOUBTFUL);

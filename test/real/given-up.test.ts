@@ -47,6 +47,37 @@ describe.each(CLIENTS)('a call that times out in a client of %s', (_sdk, makeCli
     expect(isLiving(pid as number)).toBe(false);
   });
 
+  it('[GIVEUP-6] that blocks an exclusive server: its lease ends while it is held, or moves', async () => {
+    for (const onCrash of ['close', 'restart'] as const) {
+      const clock = new JumpingClock();
+      const pool = open({ a: blocks({ onCrash }) }, {}, clock);
+      const stopping = record(pool, 'server:stopping');
+      const { server, client } = await lease(makeClient, pool, { owner: 'x' });
+      const { pid } = server;
+      await rejection(call(client, 'block', {}, TIMEOUT));
+      const waits = rejection(call(client, 'pid'));
+      await until('it is ended', () => {
+        clock.jump(5_000);
+        return stopping.length > 0;
+      });
+      expect(stopping).toMatchObject([{ pid, reason: 'stuck' }]);
+      expect(await waits).toMatchObject({ code: -32_000, data: { reason: 'SERVER_STOPPED' } });
+      if (onCrash === 'close') expect(await server.ended).toMatchObject({ confirmed: true, pid });
+      else expect(textOf(await call(client, 'pid'))).toBe(String(server.pid));
+      await until('it is dead', () => !isLiving(pid as number));
+    }
+  });
+
+  it('[GIVEUP-5] that an exclusive server with maxInFlight: 1 never answers: the next lease of its owner works', async () => {
+    const pool = open({ a: blocks({ maxInFlight: 1 }) });
+    const first = await lease(makeClient, pool);
+    await rejection(call(first.client, 'never', {}, TIMEOUT));
+    await first.client.close();
+    const second = await lease(makeClient, pool);
+    expect(second.server.pid).toBe(first.server.pid);
+    expect(textOf(await call(second.client, 'pid'))).toBe(String(second.server.pid));
+  });
+
   it('[GIVEUP-2] that an exclusive server never answers, and does not block: its owner keeps its process', async () => {
     const pool = open({ a: blocks() });
     const first = await lease(makeClient, pool, { owner: 'x' });

@@ -69,6 +69,7 @@ export class LeaseEnd {
     instance.reservedFor = isReserved ? { tenant, owner } : undefined;
     const leaseClass = isReserved && instance.givenUp?.isDoubtful ? fleet.classOf(instance) : undefined;
     if (leaseClass) return this.#test(instance, leaseClass);
+    if (isReserved) instance.givenUp?.freePlaces();
     idleWatch.park(instance, now);
     return undefined;
   }
@@ -81,6 +82,7 @@ export class LeaseEnd {
     instance.test((isAlive) => {
       // When it ends meanwhile, this is its end.
       if (!isAlive || instance.state !== 'ready') return ended.resolve(instance.stop('unfinished'));
+      instance.givenUp?.freePlaces();
       fleet.removeStart(instance);
       idleWatch.park(instance, clock.now());
       ended.resolve(undefined);

@@ -129,7 +129,8 @@ export class Matcher {
     const oldest = this.#queue.oldestOf(name);
     const leaseClass = oldest?.queuedIn?.leaseClass;
     const instance = clean.at(-1);
-    if (oldest === undefined || leaseClass === undefined || instance === undefined || leaseClass.hasFree(now)) return;
+    if (oldest === undefined || leaseClass === undefined || instance === undefined) return;
+    if (leaseClass.nextIdle(oldest) !== undefined || leaseClass.leastLoaded(now) !== undefined) return;
     this.#fleet.adopt(instance, leaseClass, oldest);
   }
 

@@ -80,11 +80,13 @@ export class Scheduler implements Operations, LeaseCallbacks {
   acquireOrWait(entry: OpenEntry, request: LeaseRequest, stack: string | undefined): Lease | Waiter {
     const leaseClass = entry.find(request);
     // More than the lease changes then: an instance ends, or a spare one is started.
-    const isOperation = entry.definition.minIdle > 0 || leaseClass?.whyNotNext(request, this.#deps.clock.now());
+    const endsFirst = leaseClass?.endsFirst(request, this.#deps.clock.now());
+    const isOperation = entry.definition.minIdle > 0 || endsFirst !== undefined;
     const isOutermost = isOperation && this.#begin();
     try {
-      // Not when others of its class wait: they came first.
-      const lease = leaseClass?.waiting === 0 ? this.#lend(leaseClass, request, stack) : undefined;
+      // Not when others of its class wait: they came first. Nor when no idle one of its class is for it: a spare one may be.
+      const mayLend = leaseClass?.waiting === 0 && endsFirst?.reason !== 'unfinished';
+      const lease = mayLend ? this.#lend(leaseClass, request, stack) : undefined;
       if (lease === undefined) return this.#wait(entry, leaseClass, request, stack);
       this.#deps.leaseEvents.acquired(lease, 0);
       this.#timer.set();
@@ -165,8 +167,8 @@ export class Scheduler implements Operations, LeaseCallbacks {
   #lend(leaseClass: LeaseClass, scope: LeaseScope, stack: string | undefined): Lease | undefined {
     const { clock, leases } = this.#deps;
     const now = clock.now();
-    for (let why = leaseClass.whyNotNext(scope, now); why; why = leaseClass.whyNotNext(scope, now)) {
-      void leaseClass.idle.at(-1)?.stop(why);
+    for (let ending = leaseClass.endsFirst(scope, now); ending; ending = leaseClass.endsFirst(scope, now)) {
+      void ending.instance.stop(ending.reason);
     }
     return leases.lend(leaseClass, scope, now, stack, this.#leaseDeps);
   }

@@ -219,9 +219,11 @@ export class Fleet extends LeaseClasses {
   }
 
   /** Takes the idle instance that was used last, so that the others can reach their `idleTimeout`. */
-  takeIdle(leaseClass: LeaseClass): PooledInstance | undefined {
-    const instance = leaseClass.idle.pop();
+  takeIdle(leaseClass: LeaseClass, scope: LeaseScope): PooledInstance | undefined {
+    const instance = leaseClass.nextIdle(scope);
     if (instance === undefined) return undefined;
+    if (instance === leaseClass.idle.at(-1)) leaseClass.idle.pop();
+    else take(leaseClass.idle, instance);
     this.#countIdle(leaseClass.entry, -1);
     if (instance.uses === 0) take(leaseClass.entry.clean, instance);
     if (leaseClass.waiting > 0) this.changed(leaseClass);

@@ -219,12 +219,21 @@ export class LeaseClass {
     return this.idle.length > 0 || this.leastLoaded(now) !== undefined;
   }
 
-  /** Why the idle instance that would be used next ends instead of serving a lease of this scope; undefined when it does not. */
-  whyNotNext(scope: LeaseScope, now: number): EndReason | undefined {
-    const idle = this.idle.at(-1);
-    if (idle === undefined) return undefined;
-    if (!idle.isFor(scope)) return 'unfinished';
-    return idle.uses > 0 && idle.expiresAt <= now ? 'max-lifetime' : undefined;
+  /** Of the idle instances that a lease of this scope may have, the one that was used last. */
+  nextIdle(scope: LeaseScope): PooledInstance | undefined {
+    const last = this.idle.at(-1);
+    if (last === undefined || last.isFor(scope)) return last;
+    return this.idle.findLast((instance) => instance.isFor(scope));
+  }
+
+  /** The idle instance that ends before a lease of this scope gets another one; undefined when none does. */
+  endsFirst(scope: LeaseScope, now: number): EndingIdle | undefined {
+    const next = this.nextIdle(scope);
+    if (next !== undefined) {
+      return next.uses > 0 && next.expiresAt <= now ? { instance: next, reason: 'max-lifetime' } : undefined;
+    }
+    const last = this.idle.at(-1);
+    return last && { instance: last, reason: 'unfinished' };
   }
 
   /** Of the shared instances with room for another lease, the one with the fewest leases. */
@@ -237,6 +246,12 @@ export class LeaseClass {
     }
     return least;
   }
+}
+
+/** An idle instance that ends, and why. */
+export interface EndingIdle {
+  readonly instance: PooledInstance;
+  readonly reason: EndReason;
 }
 
 /** Number of these starts that are needed to serve this number of callers. */

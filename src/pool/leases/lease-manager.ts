@@ -78,7 +78,7 @@ export class LeaseManager {
     stack: string | undefined,
     deps: LeaseDeps,
   ): Lease | undefined {
-    const instance = this.#fleet.takeIdle(leaseClass) ?? leaseClass.leastLoaded(now);
+    const instance = this.#fleet.takeIdle(leaseClass, scope) ?? leaseClass.leastLoaded(now);
     if (instance === undefined) return undefined;
     const lease = new Lease(deps, this.#table.reserve(), instance, scope, now, stack);
     this.#table.set(lease);

@@ -23,14 +23,21 @@ export class GivenUp {
   /** Whether the process may be stuck: it has answered neither these requests nor one that was sent later. */
   isDoubtful = false;
   readonly #callbacks: GivenUpCallbacks | undefined;
+  /** Those that still count for `maxInFlight` do not count any more, since the next lease must not wait for them. */
+  readonly freePlaces: () => void;
 
-  constructor(callbacks?: GivenUpCallbacks) {
+  constructor(freePlaces: () => void, callbacks?: GivenUpCallbacks) {
+    this.freePlaces = freePlaces;
     this.#callbacks = callbacks;
   }
 
   /** Whether there is any. */
   get any(): boolean {
     return this.#ids.size > 0 || this.#isIncomplete;
+  }
+
+  has(id: RequestId): boolean {
+    return this.#ids.has(id);
   }
 
   /** @param next the id of the next request that will be sent */

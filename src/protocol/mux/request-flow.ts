@@ -90,7 +90,7 @@ export class RequestFlow {
     const mayRepeat = this.#deps.sessionsStay && error.code !== 'INTERNAL_ERROR';
     const repeated = new Map<Member, OpenRequest[]>();
     for (const request of upstream.lose(error)) {
-      request.onGone?.();
+      request.place?.gone();
       if (request.done) continue;
       if (mayRepeat && !request.repeated && request.isRepeatable) {
         const requests = repeated.get(request.session) ?? [];
@@ -190,7 +190,7 @@ export class RequestFlow {
    *
    * A server with `maxInFlight` may lose data if it works on more requests than that, and nothing shows when it stops to
    * work on a cancelled one. So there, a request that may change something is not cancelled. It keeps its place until its
-   * answer comes, for a limited time.
+   * answer comes, for a limited time, or until an exclusive server is handed on.
    */
   #abandon(request: OpenRequest, params: unknown): Promise<void> {
     const { upstream, wireId } = request;
@@ -208,8 +208,16 @@ export class RequestFlow {
     };
     if (!upstream.isBounded || request.isRepeatable) return cancel();
     const { clock, guard } = this.#deps;
-    const timer = clock.after(FINISHING_TIME, () => guard.run(() => void cancel().catch(() => {})));
-    request.onGone = () => timer.cancel();
+    const free = () => guard.run(() => void cancel().catch(() => {}));
+    const timer = clock.after(FINISHING_TIME, free);
+    const gone = () => timer.cancel();
+    request.place = {
+      gone,
+      free: () => {
+        gone();
+        free();
+      },
+    };
     return Promise.resolve();
   }
 

@@ -41,12 +41,6 @@ export interface UpstreamOptions {
   readonly sessionsStay: boolean;
 }
 
-/** The promise of the channel that the requests of one tick share, and that of their senders. */
-interface Batch {
-  readonly sent: Promise<void> | undefined;
-  readonly reported: Promise<void>;
-}
-
 /**
  * One process, as the multiplexer sees it. Requests get new ids on the wire, unique for the process and never used twice, so
  * that a late answer is never taken for the answer to another request.
@@ -59,7 +53,9 @@ export class Upstream implements RequestTarget {
   /** Requests of the pool itself. */
   readonly #own = new OwnRequests();
   #nextId = 1;
-  #batch: Batch = { sent: undefined, reported: Promise.resolve() };
+  /** The promise of the channel that the requests of one tick share, and that of their senders. */
+  #sent: Promise<void> | undefined;
+  #reported = Promise.resolve();
   #callbacks: UpstreamCallbacks | undefined;
   #isLost = false;
   readonly #loss = new Loss();
@@ -76,7 +72,7 @@ export class Upstream implements RequestTarget {
   constructor(channel: MessageChannel, options: UpstreamOptions, givenUpCallbacks?: GivenUpCallbacks) {
     this.#channel = channel;
     this.#options = options;
-    this.givenUp = new GivenUp(givenUpCallbacks);
+    this.givenUp = new GivenUp(() => this.#freePlaces(), givenUpCallbacks);
   }
 
   /** Starts to receive. `onClosed` is called when nothing can be sent to the process any more, although it may still run. */
@@ -84,8 +80,7 @@ export class Upstream implements RequestTarget {
     this.#channel.open({
       onMessage: (message) => this.#receive(message),
       onWritten: () => this.#callbacks?.onRoom(),
-      onClosed,
-      ...(onNoise && { onNoise }),
+      ...{ onClosed, ...(onNoise && { onNoise }) },
     });
   }
 
@@ -194,8 +189,7 @@ export class Upstream implements RequestTarget {
   /** Sends a notification or an answer of a session. */
   send(message: JsonRpcMessage): Promise<void> {
     this.#notices.sent(message);
-    const sent = this.#channel.send(message);
-    return sent.catch(async (error: unknown) => {
+    return this.#channel.send(message).catch(async (error: unknown) => {
       if (!this.#options.sessionsStay || isRefusal(error)) throw await this.#loss.explain(error);
     });
   }
@@ -214,8 +208,9 @@ export class Upstream implements RequestTarget {
     request.wireId = wireId;
     this.#open.set(wireId, request);
     // If it cannot be written it is lost with the process. The end of that decides what happens to it.
-    if (sent !== this.#batch.sent) this.#batch = { sent, reported: sent.catch(() => {}) };
-    return this.#batch.reported;
+    if (sent !== this.#sent) this.#reported = sent.catch(() => {});
+    this.#sent = sent;
+    return this.#reported;
   }
 
   /** The answer to a request that was sent is not wanted any more. */
@@ -233,6 +228,11 @@ export class Upstream implements RequestTarget {
     if (!this.#open.delete(request.wireId)) return;
     this.#late.add(request.wireId);
     this.#checkDrained();
+  }
+
+  #freePlaces(): void {
+    for (const id of [...this.#own.ids()]) if (this.givenUp.has(id)) this.expire(id);
+    for (const { place } of [...this.#open.values()]) place?.free();
   }
 
   /** The open request with this progress token. */
