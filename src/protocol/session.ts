@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { messageOf, PoolError } from '../errors.js';
+import type { Outbox } from '../runtime/outbox.js';
 import { type Inspect, shown } from '../runtime/shown.js';
 import type { JsonRpcMessage } from './json-rpc.js';
 import type { Attachment, Endpoint, Routing } from './routing.js';
@@ -35,8 +36,10 @@ export interface SessionEnd {
   error(): PoolError;
 }
 
-/** What a session calls on the lease that it belongs to. */
+/** What a session uses of the lease that it belongs to. */
 export interface SessionCallbacks {
+  /** Delivers to the client what happens during an operation. */
+  readonly outbox: Outbox;
   /** The client closed its transport. */
   closeRequested(): void;
   /** The client has sent a message, or got an answer. */
@@ -59,7 +62,7 @@ export class Session implements PooledTransport, Endpoint {
   #attachment: Attachment | undefined;
   /** Whether a notification was handed over that the client has not handled yet. */
   #unread = false;
-  /** An answer that must wait until then, and everything that came after it. */
+  /** Messages that must wait, and everything that came after them: see {@link receive}. */
   readonly #held: JsonRpcMessage[] = [];
   #end: SessionEnd | undefined;
   /** Whether its client was called for the last time. */
@@ -116,18 +119,19 @@ export class Session implements PooledTransport, Endpoint {
   /**
    * A message from the server. Both SDKs handle a notification one microtask after they got it, but an answer at once, and
    * the answer removes the progress handler: progress that came in one chunk with the answer would be lost. So an answer
-   * waits until the notifications before it were handled.
+   * waits until the notifications before it were handled. What comes during an operation of the pool waits until that is
+   * complete, since the client may call the pool.
    */
   receive(message: JsonRpcMessage): void {
+    const { outbox } = this.#callbacks;
     const mustWait = this.#held.length > 0 || (this.#unread && message.method === undefined);
-    // Once it ends, its client is called when the operation that ended it is complete.
-    if (mustWait || this.#end) this.#held.push(message);
-    else this.#handOver(message);
+    if (!mustWait && !outbox.isHeld) return this.#handOver(message);
+    this.#held.push(message);
+    if (!mustWait) outbox.push(() => this.#handOverHeld());
   }
 
   /** Hands over what is held, up to the next answer that must wait. */
   #handOverHeld(): void {
-    this.#unread = false;
     for (let next = this.#held[0]; next !== undefined; next = this.#held[0]) {
       if (this.#unread && next.method === undefined) return;
       // Removed first: the client may end the session, which hands over the rest.
@@ -136,48 +140,57 @@ export class Session implements PooledTransport, Endpoint {
     }
   }
 
+  /** The client has handled all notifications that were handed over. */
+  #read(): void {
+    this.#unread = false;
+    this.#handOverHeld();
+  }
+
   /** What the client's handler throws goes to `onerror`, and stops nothing else. */
   #handOver(message: JsonRpcMessage): void {
     if (this.#isClosed) return;
     if (message.method !== undefined && !this.#unread) {
       this.#unread = true;
-      queueMicrotask(() => queueMicrotask(() => this.#handOverHeld()));
+      queueMicrotask(() => queueMicrotask(() => this.#read()));
     }
     // A notification of the server does not show that the holder of the lease still uses it.
     if (message.method === undefined) this.#callbacks.touched();
     try {
       this.onmessage?.(message);
     } catch (error) {
-      this.report(error);
+      this.#report(error);
     }
   }
 
   /**
-   * Ends the session: `send` rejects from now on, and nothing of it stays with the server. Returns what is still to be done
-   * for its client, which may call back: to be called once, when the operation that ends the session is complete. Only the
+   * Ends the session, as part of an operation: `send` rejects from now on, and nothing of it stays with the server. Only the
    * first call counts.
    */
-  end(end: SessionEnd): () => void {
-    if (this.#end) return () => {};
+  end(end: SessionEnd): void {
+    if (this.#end) return;
     this.#end = end;
     // A client that asked for the end knows what becomes of its requests; any other gets an answer to each.
     if (!end.asked) this.#attachment?.fail(end.error());
     this.#attachment?.detach();
-    return () => this.#close(end);
+    this.#callbacks.outbox.push(() => this.#close(end));
   }
 
   #close(end: SessionEnd): void {
     for (let next = this.#held.shift(); next !== undefined; next = this.#held.shift()) this.#handOver(next);
     this.#isClosed = true;
-    if (!end.asked) this.report(end.error());
+    if (!end.asked) this.#report(end.error());
     try {
       this.onclose?.();
     } catch (thrown) {
-      this.report(thrown);
+      this.#report(thrown);
     }
   }
 
-  report(error: unknown): void {
+  report(error: Error): void {
+    this.#callbacks.outbox.push(() => this.#report(error));
+  }
+
+  #report(error: unknown): void {
     try {
       this.onerror?.(error instanceof Error ? error : new Error(messageOf(error)));
     } catch {

@@ -19,6 +19,11 @@ export class Outbox {
     if (this.#depth === 0 && this.#tasks.length > 0) this.#deliver();
   }
 
+  /** Whether an operation is under way. */
+  get isHeld(): boolean {
+    return this.#depth > 0;
+  }
+
   /** Runs `task` when no operation is under way. It must not throw: emitters and sessions guard what they call. */
   push(task: () => void): void {
     this.#tasks.push(task);

@@ -25,8 +25,6 @@ export interface InstanceContext {
 export interface Operations {
   /** Makes a change. When the outermost operation returns, callers are served, and then events are delivered. */
   run<T>(operation: () => T): T;
-  /** Runs `task` when the outermost operation is complete, since it calls handlers of clients. */
-  afterwards(task: () => void): void;
 }
 
 /** Called in the tick in which something happens to an instance, and within an operation. */

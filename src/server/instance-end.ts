@@ -176,7 +176,6 @@ export class InstanceEnd<I extends Ending> {
     const isNew = this.#instance.readySince === undefined && this.#startError === undefined;
     if (isNew) return this.#reportStartFailed(error);
     this.#endConversation(error);
-    this.#life.started.resolve();
   }
 
   #withData({ code, message, cause }: PoolError): PoolError {
@@ -195,8 +194,6 @@ export class InstanceEnd<I extends Ending> {
     // If leases wait for a successor, this process must end soon.
     const mode = this.#observer.isAwaited(this.#instance) ? 'emergency' : 'graceful';
     if (this.#begin('broken', mode)) this.#endConversation(full);
-    // A fault may have happened while it became ready.
-    this.#life.started.resolve();
   }
 
   /** Reports the exit when all output of the process was read: answers in it still count, and the tail is complete. */
@@ -217,9 +214,9 @@ export class InstanceEnd<I extends Ending> {
 
   #reportStartFailed(error: PoolError): void {
     this.#startError = error;
+    this.#life.started.resolve();
     this.#endConversation(error);
     this.#observer.onStartFailed(this.#instance, error);
-    this.#life.started.resolve();
   }
 
   /** No message reaches it any more. */
@@ -227,7 +224,7 @@ export class InstanceEnd<I extends Ending> {
     this.#life.conversation?.close(error);
     this.#observer.onLost(this.#instance, error, this.#reason ?? 'start-failed');
     // Leases that end answer their own requests first. What is left are the requests of leases that stay.
-    this.#observer.afterwards(() => this.#life.conversation?.end(error));
+    this.#life.conversation?.end(error);
   }
 
   /** The one way into `stopping`. False when the instance is being ended already. */

@@ -110,7 +110,7 @@ export class ServerInstance {
     return this.#end.reason;
   }
 
-  /** Resolves when its start has succeeded or failed, and that was reported. */
+  /** Resolves when its start has succeeded or failed, after the operation that reports it. */
   get started(): Promise<void> {
     return this.#life.started.promise;
   }
@@ -283,16 +283,15 @@ export class ServerInstance {
 
   #becomeReady(): void {
     if (!this.#life.move('ready')) return;
+    this.#life.started.resolve();
     this.#life.startTimer?.cancel();
     this.readySince = this.context.clock.now();
     // Up to a tenth less, at random: instances that were started together must not end together.
     this.expiresAt = this.readySince + this.definition.maxLifetime * (1 - Math.random() / 10);
     this.observer.onReady(this);
-    // After the change of state: clients may be called, since what waits is sent now, or answered with an error.
     this.#life.conversation?.connect({
       onUndeclared: (capabilities) => this.observer.onUndeclared(this, capabilities),
       onToolsChanged: (changes) => this.observer.onToolsChanged(this, changes),
     });
-    this.#life.started.resolve();
   }
 }

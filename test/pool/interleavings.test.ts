@@ -62,13 +62,13 @@ type Step =
     }
   | { readonly do: 'abort' | 'release'; readonly which: number }
   | { readonly do: 'spawned' | 'initialized' | 'refuse' | 'exit' | 'die'; readonly which: number }
-  | { readonly do: 'babble' | 'complain'; readonly which: number }
+  | { readonly do: 'babble' | 'complain' | 'ask'; readonly which: number }
   | { readonly do: 'update' | 'restart' | 'warm' | 'remove'; readonly server: ServerName }
   | { readonly do: 'limit'; readonly server: ServerName; readonly most: number }
   | { readonly do: 'forget'; readonly tenant: 't' | 'u' }
   | { readonly do: 'leave'; readonly owner: 'o' | 'p' }
   | { readonly do: 'reset'; readonly server: ServerName; readonly tenant: 't' | 'u' | undefined }
-  | { readonly do: 'arm'; readonly event: ArmedEvent; readonly action: Step }
+  | { readonly do: 'arm'; readonly event: ArmedEvent | 'client'; readonly action: Step }
   | { readonly do: 'throw' | 'shutdown' | 'emergency' }
   | { readonly do: 'advance'; readonly ms: number };
 
@@ -76,8 +76,8 @@ type Step =
 const UNARMED = {
   'server:quarantined': 'every process of this world can be ended',
   'cleanup:failed': 'the same',
-  'tools:changed': 'no client is connected',
-  'capability:undeclared': 'the same',
+  'tools:changed': 'the tools stay the same',
+  'capability:undeclared': 'no client declares any',
   'internal:error': 'the library must have a fault',
   'orphan:reaped': 'no process is real',
   'containment:degraded': 'the same',
@@ -113,6 +113,7 @@ const simpleStep: fc.Arbitrary<Step> = fc.oneof(
         'die' as const,
         'babble' as const,
         'complain' as const,
+        'ask' as const,
       ),
       which: fc.nat(30),
     }),
@@ -158,7 +159,7 @@ const simpleStep: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-/** What a listener does. A shutdown ends the world, so it is rare. */
+/** What a listener or a client does. A shutdown ends the world, so it is rare. */
 const armedStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 20, arbitrary: simpleStep },
   { weight: 4, arbitrary: fc.constant<Step>({ do: 'throw' }) },
@@ -169,7 +170,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: simpleStep },
   {
     weight: 1,
-    arbitrary: fc.record({ do: fc.constant('arm' as const), event: fc.constantFrom(...ARMED), action: armedStep }),
+    arbitrary: fc.record({
+      do: fc.constant('arm' as const),
+      event: fc.constantFrom(...ARMED, 'client' as const),
+      action: armedStep,
+    }),
   },
 );
 
@@ -191,11 +196,16 @@ class World {
   readonly failures: unknown[] = [];
   /** By instance: which callers it has served. */
   readonly users = new Map<string, string>();
+  /** Ids of leases with a client. */
+  readonly connected = new Set<string>();
   /** Ids of leases that have ended. */
   readonly over = new Set<string>();
   readonly limits = { a: MAX_INSTANCES, b: MAX_INSTANCES, s: MAX_INSTANCES };
   /** Of the definitions now. */
   readonly args: Record<ServerName, readonly string[]> = { a: [], b: [], s: [] };
+  /** What the handlers of clients do next, one each. */
+  readonly #armed: Step[] = [];
+  #asked = 0;
   readonly pool: MCPServerPool;
   readonly parts: PoolParts;
 
@@ -268,6 +278,32 @@ class World {
     }
   }
 
+  #arm({ event, action }: Extract<Step, { do: 'arm' }>): void {
+    if (event === 'client') this.#armed.push(action);
+    else this.pool.once(event, () => this.#do(action));
+  }
+
+  /** A handler of a client is called. */
+  #client(): void {
+    // [EVENT-6] As a listener, it sees nothing half-done.
+    this.#look();
+    const action = this.#armed.shift();
+    if (action) this.#do(action);
+  }
+
+  /** Its client is one that may call the pool whenever it is called. */
+  #connect({ transport }: PooledServer): void {
+    transport.onmessage = transport.onclose = transport.onerror = () => this.#client();
+    void transport.start().catch(() => {});
+    this.#send(transport, 'initialize');
+  }
+
+  #send(transport: PooledServer['transport'], method: string): void {
+    this.#asked += 1;
+    const params = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
+    void transport.send({ jsonrpc: '2.0', id: this.#asked, method, params }).catch(() => {});
+  }
+
   #look(): void {
     try {
       assertSettled(this.pool);
@@ -327,7 +363,7 @@ class World {
     if (step.do === 'shutdown') void this.pool.shutdown();
     else if (step.do === 'emergency') void this.pool.shutdown({ mode: 'emergency' });
     else if (step.do === 'acquire') this.#acquire(step);
-    else if (step.do === 'arm') this.pool.once(step.event, () => this.#do(step.action));
+    else if (step.do === 'arm') this.#arm(step);
     else if (step.do === 'forget') this.#forget(step.tenant);
     else if (step.do === 'leave') this.pool.releaseOwner(step.owner);
     else if (step.do === 'reset') this.#reset(step);
@@ -420,6 +456,10 @@ class World {
 
   #served(call: Call, lease: PooledServer): void {
     call.lease = lease;
+    if (!this.connected.has(lease.id) && !this.over.has(lease.id)) {
+      this.connected.add(lease.id);
+      this.#connect(lease);
+    }
     // [QUEUE-1] No caller of the same kind that came before is still waiting.
     const before = this.pending.filter(
       ({ kind, number, joins }) => !joins && kind === call.kind && number < call.number,
@@ -453,7 +493,10 @@ class World {
     else if (what === 'exit' && server) {
       server.exit();
     } else if (what === 'die' && server?.ending) server.exit();
-    else if (what === 'babble') server?.say('no message\n');
+    else if (what === 'ask') {
+      const call = this.held[which % Math.max(this.held.length, 1)];
+      if (call?.lease) this.#send(call.lease.transport, 'tools/list');
+    } else if (what === 'babble') server?.say('no message\n');
     else if (what === 'complain') server?.complain('a line');
   }
 }

@@ -3,6 +3,7 @@ import { PoolError } from '../../src/errors.js';
 import type { JsonRpcMessage } from '../../src/protocol/json-rpc.js';
 import type { Attachment, Endpoint, Routing } from '../../src/protocol/routing.js';
 import { Session, type SessionEnd } from '../../src/protocol/session.js';
+import { Outbox } from '../../src/runtime/outbox.js';
 import { flush, rejection } from '../helpers/until.js';
 
 const released: SessionEnd = { asked: true, error: () => new PoolError('LEASE_RELEASED', 'it was released') };
@@ -45,10 +46,12 @@ class FakeRouting implements Routing, Attachment {
 function session() {
   const routing = new FakeRouting();
   const asked: string[] = [];
+  const outbox = new Outbox();
   const made: Session = new Session(routing, {
+    outbox,
     closeRequested: () => {
       asked.push('close');
-      made.end(released)();
+      made.end(released);
     },
     touched: () => asked.push('touched'),
   });
@@ -56,7 +59,7 @@ function session() {
   made.onmessage = (received) => reported.push(received.method ?? 'answer');
   made.onclose = () => reported.push('close');
   made.onerror = (error) => reported.push(`error ${error.message}`);
-  return { session: made, routing, asked, reported };
+  return { session: made, routing, outbox, asked, reported };
 }
 
 describe('Session', () => {
@@ -66,7 +69,7 @@ describe('Session', () => {
     await one.start();
     await one.send(message, { relatedRequestId: 1 });
     expect(routing.sent).toEqual([message]);
-    one.end(released)();
+    one.end(released);
     expect(await rejection(one.send(message))).toMatchObject({ code: 'LEASE_RELEASED' });
     expect(await rejection(one.start())).toMatchObject({ code: 'LEASE_RELEASED' });
     expect(routing.sent).toEqual([message]);
@@ -89,8 +92,8 @@ describe('Session', () => {
     await one.start();
     await one.close();
     await one.close();
-    one.end(crashed)();
-    one.end(released)();
+    one.end(crashed);
+    one.end(released);
     expect(reported).toEqual(['close']);
     expect(routing.calls).toEqual(['attach', 'detach']);
   });
@@ -99,7 +102,7 @@ describe('Session', () => {
     const { session: one, reported, routing } = session();
     await one.start();
     routing.answers = [lost];
-    one.end(crashed)();
+    one.end(crashed);
     await one.close();
     expect(reported).toEqual(['answer', 'error it crashed', 'close']);
     expect(routing.calls).toEqual(['attach', 'fail', 'detach']);
@@ -110,7 +113,7 @@ describe('Session', () => {
     await one.start();
     one.onmessage = () => void one.close();
     routing.answers = [lost, lost];
-    one.end(crashed)();
+    one.end(crashed);
     expect(reported.filter((what) => what === 'close')).toEqual(['close']);
   });
 
@@ -123,13 +126,13 @@ describe('Session', () => {
       void one.close();
       onclose?.();
     };
-    one.end(crashed)();
+    one.end(crashed);
     expect(reported).toEqual(['close']);
   });
 
   it('[SESS-1] closes a session that was never started', () => {
     const { session: one, reported } = session();
-    one.end(released)();
+    one.end(released);
     expect(reported).toEqual(['close']);
   });
 
@@ -137,7 +140,7 @@ describe('Session', () => {
     const { session: one, reported, routing } = session();
     await one.start();
     routing.receive(message);
-    one.end(released)();
+    one.end(released);
     routing.receive(message);
     expect(reported).toEqual(['note', 'close']);
   });
@@ -161,7 +164,7 @@ describe('Session', () => {
     };
     await one.start();
     routing.receive(message);
-    one.end(crashed)();
+    one.end(crashed);
     expect(calls).toEqual(['message', 'error', 'close']);
   });
 
@@ -183,7 +186,7 @@ describe('Session', () => {
     await one.start();
     routing.receive(message);
     routing.receive(message);
-    one.end(crashed)();
+    one.end(crashed);
     expect(calls).toBe(2);
     expect(errors).toEqual(['in onmessage', 'in onmessage', 'it crashed', 'in onclose']);
     expect(routing.calls).toContain('detach');
@@ -196,7 +199,7 @@ describe('Session', () => {
     delete one.onerror;
     await one.start();
     routing.receive(message);
-    expect(() => one.end(crashed)()).not.toThrow();
+    expect(() => one.end(crashed)).not.toThrow();
   });
 
   it('[SESS-4] hands an answer over after the notifications before it were looked at, and keeps the order', async () => {
@@ -224,11 +227,33 @@ describe('Session', () => {
     routing.receive(message);
     routing.receive(lost);
     expect(reported).toEqual(['note']);
-    one.end(crashed)();
+    one.end(crashed);
     expect(reported).toEqual(['note', 'answer', 'error it crashed', 'close']);
   });
 
-  it('[LEASE-1] counts what its client sends and is answered as activity, not what a server says unasked', async () => {
+  it('[EVENT-6] calls its client when the operation is complete, in order, and no earlier', async () => {
+    const { session: one, routing, outbox, reported } = session();
+    await one.start();
+    routing.receive(lost);
+    outbox.hold();
+    routing.receive(message);
+    routing.receive(lost);
+    one.report(new Error('a line'));
+    expect(reported).toEqual(['answer']);
+    outbox.release();
+    expect(reported).toEqual(['answer', 'note', 'error a line']);
+    await flush();
+    expect(reported).toEqual(['answer', 'note', 'error a line', 'answer']);
+    routing.answers = [lost];
+    outbox.hold();
+    routing.receive(message);
+    one.end(crashed);
+    expect(reported).toHaveLength(4);
+    outbox.release();
+    expect(reported.slice(4)).toEqual(['note', 'answer', 'error it crashed', 'close']);
+  });
+
+  it('[LEASE-1] counts what its client sends and is answered as activity, not what a server sends by itself', async () => {
     const { session: one, routing, asked } = session();
     await one.start();
     await one.send(message);

@@ -5,6 +5,7 @@ import { CleanupQueue } from '../../src/process/cleanup-queue.js';
 import { ProcessRegistry } from '../../src/process/process-registry.js';
 import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
 import { KeepAlive } from '../../src/runtime/keep-alive.js';
+import { Outbox } from '../../src/runtime/outbox.js';
 import { ServerInstance } from '../../src/server/server-instance.js';
 import { RawClient } from '../helpers/client.js';
 import { ManualClock } from '../helpers/clock.js';
@@ -42,7 +43,6 @@ function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> 
     },
     {
       run: (operation) => operation(),
-      afterwards: (task) => task(),
       onReady: () => reported.push('ready'),
       onStartFailed: (_instance, error) => {
         reported.push(`failed ${error.code}`);
@@ -86,13 +86,14 @@ async function lease(instance: ServerInstance) {
   const ended: PoolError[] = [];
   let closeRequests = 0;
   const session = instance.openSession({
+    outbox: new Outbox(),
     closeRequested: () => {
       closeRequests += 1;
     },
     touched: () => {},
   });
   lessees.set(instance, (error) => {
-    session.end({ asked: false, error: () => error })();
+    session.end({ asked: false, error: () => error });
     ended.push(error);
   });
   const client = await RawClient.connect(session);
@@ -330,7 +331,7 @@ describe('an end', () => {
     const { instance, server, reported } = await ready();
     const { client, session } = await lease(instance);
     await client.request('tools/list');
-    session.end({ asked: true, error: () => new PoolError('LEASE_RELEASED', 'released') })();
+    session.end({ asked: true, error: () => new PoolError('LEASE_RELEASED', 'released') });
     expect(client.closeCount).toBe(1);
     expect(await rejection(client.request('tools/list'))).toMatchObject({ code: 'LEASE_RELEASED' });
     expect([instance.state, server.alive, reported]).toEqual(['ready', true, ['ready']]);

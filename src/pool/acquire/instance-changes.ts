@@ -42,10 +42,6 @@ export class InstanceChanges implements InstanceObserver<PooledInstance> {
     return this.#operations.run(operation);
   }
 
-  afterwards(task: () => void): void {
-    this.#operations.afterwards(task);
-  }
-
   onReady(instance: PooledInstance): void {
     const { clock, fleet, idleWatch, supervisor } = this.#deps;
     supervisor.ready(instance);

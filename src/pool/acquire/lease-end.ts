@@ -2,7 +2,6 @@ import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { SessionEnd } from '../../protocol/session.js';
 import type { Clock } from '../../runtime/clock.js';
 import { deferred } from '../../runtime/deferred.js';
-import type { Outbox } from '../../runtime/outbox.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { IdleWatch } from '../instances/idle-watch.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
@@ -19,7 +18,6 @@ export interface LeaseEndDeps {
   readonly idleWatch: IdleWatch;
   readonly leaseEvents: LeaseEvents;
   readonly leases: LeaseManager;
-  readonly outbox: Outbox;
   readonly starts: Starts;
 }
 
@@ -35,16 +33,14 @@ export class LeaseEnd {
 
   /** Ends a lease. Returns the end of the process, if that ends with the lease. */
   end(lease: Lease, end: SessionEnd): ProcessEnd {
-    const { clock, fleet, leaseEvents, leases, outbox, starts } = this.#deps;
+    const { clock, fleet, leaseEvents, leases, starts } = this.#deps;
     const { instance } = lease;
     const now = clock.now();
     // A shared server stays usable: the multiplexer cancels the open requests of the session.
     const isUnfinished = instance.sharing !== 'shared' && lease.openRequests > 0;
     leases.remove(lease);
-    // Known before its session ends: that may send what other sessions wait for, and their clients may release more.
+    lease.closeSession(end);
     const isLast = instance.leases === 0;
-    const closeClient = lease.closeSession(end);
-    if (closeClient) outbox.push(closeClient);
     leaseEvents.released(lease, now);
     if (instance.state === 'starting') {
       const leaseClass = fleet.classOf(instance);

@@ -1,5 +1,4 @@
 import type { PoolError } from '../../errors.js';
-import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { SessionEnd } from '../../protocol/session.js';
 import { DueTimer } from '../../runtime/due-times.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
@@ -59,7 +58,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     this.#leaseEnd = new LeaseEnd(deps);
     const { clock, dueTimes } = deps;
     this.#timer = new DueTimer(clock, dueTimes, () => this.run(() => dueTimes.run(clock.now())));
-    this.#leaseDeps = { keepAlive: deps.keepAlive, clock, callbacks: this };
+    this.#leaseDeps = { outbox: deps.outbox, keepAlive: deps.keepAlive, clock, callbacks: this };
   }
 
   /**
@@ -155,10 +154,10 @@ export class Scheduler implements Operations, LeaseCallbacks {
 
   // Leases.
 
-  leaseEnded(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined {
+  leaseEnded(lease: Lease, end: SessionEnd): void {
     const isOutermost = this.#begin();
     try {
-      return this.#leaseEnd.end(lease, end);
+      lease.over(this.#leaseEnd.end(lease, end));
     } finally {
       if (isOutermost) this.#complete();
     }
@@ -182,10 +181,6 @@ export class Scheduler implements Operations, LeaseCallbacks {
     } finally {
       if (isOutermost) this.#complete();
     }
-  }
-
-  afterwards(task: () => void): void {
-    this.#deps.outbox.push(task);
   }
 
   /** Stops the timer: to be called when the pool is closed. */

@@ -6,6 +6,7 @@ import type { PooledTransport, Session, SessionCallbacks, SessionEnd } from '../
 import type { Clock } from '../../runtime/clock.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
+import type { Outbox } from '../../runtime/outbox.js';
 import { type Inspect, shown } from '../../runtime/shown.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
 import type { LeaseNode, PooledInstance } from '../instances/pooled-instance.js';
@@ -53,11 +54,12 @@ export interface PooledServer {
 
 /** Implemented by the scheduler. */
 export interface LeaseCallbacks {
-  /** A lease ends. Returns the end of its process, if that ends with it. */
-  leaseEnded(lease: Lease, end: SessionEnd): Promise<CleanupReport | undefined> | undefined;
+  /** A lease ends: calls its {@link Lease.over}. */
+  leaseEnded(lease: Lease, end: SessionEnd): void;
 }
 
 export interface LeaseDeps {
+  readonly outbox: Outbox;
   readonly keepAlive: KeepAlive;
   readonly clock: Clock;
   readonly callbacks: LeaseCallbacks;
@@ -94,8 +96,6 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
   #holders = 1;
   #isReleased = false;
   #end: SessionEnd | undefined;
-  /** Whether `#outcome` is set; a listener may read `ended` before that. */
-  #over = false;
   #outcome: Promise<CleanupReport | undefined> | undefined;
   #ended: Deferred<CleanupReport | undefined> | undefined;
 
@@ -156,7 +156,7 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
   get ended(): Promise<CleanupReport | undefined> {
     if (this.#ended === undefined) {
       this.#ended = deferred();
-      if (this.#over) this.#settle(this.#ended);
+      if (this.#end) this.#settle(this.#ended);
     }
     return this.#ended.promise;
   }
@@ -204,7 +204,7 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
 
   toJSON(): object {
     const { id, name, instanceId, pid, tenant, owner } = this;
-    return { id, name, instanceId, pid, tenant, owner, ended: this.#over };
+    return { id, name, instanceId, pid, tenant, owner, ended: this.isOver };
   }
 
   [inspect.custom](depth: number, options: object, show: Inspect): string {
@@ -215,10 +215,17 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
   end(end: SessionEnd): boolean {
     if (this.#end) return false;
     this.#end = end;
-    this.#outcome = this.#deps.callbacks.leaseEnded(this, end);
-    this.#over = true;
-    if (this.#ended) this.#settle(this.#ended);
+    this.#deps.callbacks.leaseEnded(this, end);
     return true;
+  }
+
+  /**
+   * Called within the operation that ends it: no listener sees a lease that has ended and does not know this.
+   * @param outcome the end of its process, if that ends with it
+   */
+  over(outcome: Promise<CleanupReport | undefined> | undefined): void {
+    this.#outcome = outcome;
+    if (this.#ended) this.#settle(this.#ended);
   }
 
   /** Clock time of its last message, or of its start. */
@@ -236,9 +243,13 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
     this.#instance = instance;
   }
 
-  /** Closes its transport, if it was used. Returns the calls of its client, to be made when the operation is complete. */
-  closeSession(end: SessionEnd): (() => void) | undefined {
-    return this.#session?.end(end);
+  /** Closes its transport, if it was used. */
+  closeSession(end: SessionEnd): void {
+    this.#session?.end(end);
+  }
+
+  get outbox(): Outbox {
+    return this.#deps.outbox;
   }
 
   closeRequested(): void {
