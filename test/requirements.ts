@@ -149,6 +149,8 @@ export const requirements = {
     'Messages of errors call a server by its label when it has one; names stay in data and events, and another label replaces no process.',
 
   'HINT-1': 'A mistake in options that hosts make again and again gets the hint that helps.',
+  'HINT-3':
+    'A placeholder that nothing replaces is refused wherever it stands: whole or within a value of env, args, command or cwd; what may be code for a shell, or is replaced by the server itself, is passed.',
   'HINT-2':
     'The error about a command or a folder that is not found says what is wrong with it, and shows no argument.',
   'RULE-1':

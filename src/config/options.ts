@@ -174,8 +174,9 @@ export const definitionFields = {
   /** Transport, as in configuration files; only `stdio` (default) can be pooled. */
   type: stdioType(),
   /**
-   * What is done with a value of `args` or `env` that is nothing but a placeholder (`${TOKEN}`), which is not replaced:
-   * `refuse` (default) or `literal`, which passes it as it is.
+   * What is done with a placeholder (`${TOKEN}`, `${env:TOKEN}`, or `$TOKEN` as a whole value) in `env`, `args`, `command` or
+   * `cwd`, which nothing replaces: `refuse` (default), or `literal`, which passes it as it is. What may be code for a shell or
+   * an interpreter, and a part of a longer value that names a variable of `env` or `inheritEnv`, is passed always.
    */
   placeholders: oneOf('refuse', 'refuse', 'literal'),
   ...policyFields,

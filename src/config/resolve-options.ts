@@ -2,7 +2,7 @@ import { cleanupFields } from './call-options.js';
 import { isPlainObject } from './fields.js';
 import { hintFor, type Place } from './hints.js';
 import { inherit, withDefaults } from './inherited-policy.js';
-import { checkPlaceholders, checkRemote } from './mistakes.js';
+import { checkRemote } from './mistakes.js';
 import {
   definitionFields,
   guardianFields,
@@ -18,6 +18,7 @@ import {
   type SingleServerOptions,
 } from './options.js';
 import { OWN_DEFAULTS } from './own-defaults.js';
+import { checkPlaceholders } from './placeholders.js';
 import { checkDefaults, readPolicy } from './policy.js';
 import { type Problems, readOptions, refuse } from './read-options.js';
 import { snapshot, typed } from './snapshot.js';

@@ -1,5 +1,5 @@
-import { isPlaceholder } from '../config/mistakes.js';
 import { OWN_DEFAULTS } from '../config/own-defaults.js';
+import { mayHoldPlaceholder } from '../config/placeholders.js';
 import type { StderrOption } from './stderr.js';
 
 /** The parameters of the SDK's `StdioClientTransport`, and options of the pool that matter for one server. */
@@ -50,7 +50,9 @@ export function definitionOf({ command, args, env, cwd, ...more }: StdioServerPa
     .filter(([, value]) => value !== undefined)
     .map(([name, value]): [string, string] => [name, String(value)]);
   const all = Array.isArray(args) ? args.map(String) : args;
-  const isLiteral = [...(Array.isArray(all) ? all : []), ...variables.map(([, value]) => value)].some(isPlaceholder);
+  const isLiteral = [command, cwd, ...(Array.isArray(all) ? all : []), ...variables.map(([, value]) => value)].some(
+    mayHoldPlaceholder,
+  );
   return {
     command,
     // As Node does: each argument and variable becomes a string, and a variable that is undefined is left out. Any other
