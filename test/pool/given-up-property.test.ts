@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { MCPServerPool, type PooledServer } from '../../src/index.js';
-import type { PoolParts } from '../../src/pool/assemble.js';
+import { partsOf } from '../../src/pool/parts-of.js';
 import { RawClient } from '../helpers/client.js';
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher, type FakeServer } from '../helpers/fake-launcher.js';
@@ -10,19 +10,6 @@ import { assertInsides } from '../helpers/insides.js';
 import { assertWithin, propertyRuns } from '../helpers/properties.js';
 import { assertSettled } from '../helpers/settled.js';
 import { flush } from '../helpers/until.js';
-
-/** The parts of each pool that is made here. */
-const parts = vi.hoisted((): PoolParts[] => []);
-vi.mock('../../src/pool/assemble.js', async (original) => {
-  const { assemble } = await original<typeof import('../../src/pool/assemble.js')>();
-  return {
-    assemble: (...args: Parameters<typeof assemble>) => {
-      const made = assemble(...args);
-      parts.push(made);
-      return made;
-    },
-  };
-});
 
 const step = fc.record({
   does: fc.constantFrom(
@@ -67,7 +54,7 @@ class World {
     },
     { clock: this.clock, launcher: this.launcher },
   );
-  readonly parts = parts.pop() as PoolParts;
+  readonly parts = partsOf(this.pool);
   readonly held: Held[] = [];
   readonly calls: Call[] = [];
   readonly #deaf = new Set<FakeServer>();

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { PoolError } from '../../src/errors.js';
 import { MCPServerPool, type PoolEvents, type PooledServer, type ServerDefinition } from '../../src/index.js';
-import type { PoolParts } from '../../src/pool/assemble.js';
+import { partsOf } from '../../src/pool/parts-of.js';
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher } from '../helpers/fake-launcher.js';
 import { scopeOf } from '../helpers/fake-pool.js';
@@ -10,19 +10,6 @@ import { assertInsides } from '../helpers/insides.js';
 import { assertWithin, propertyRuns } from '../helpers/properties.js';
 import { assertSettled, EVERY_EVENT } from '../helpers/settled.js';
 import { flush } from '../helpers/until.js';
-
-/** The parts of each pool that is made here. */
-const parts = vi.hoisted((): PoolParts[] => []);
-vi.mock('../../src/pool/assemble.js', async (original) => {
-  const { assemble } = await original<typeof import('../../src/pool/assemble.js')>();
-  return {
-    assemble: (...args: Parameters<typeof assemble>) => {
-      const made = assemble(...args);
-      parts.push(made);
-      return made;
-    },
-  };
-});
 
 const MAX_PROCESSES = 4;
 const MAX_INSTANCES = 3;
@@ -207,7 +194,7 @@ class World {
   readonly #armed: Step[] = [];
   #asked = 0;
   readonly pool: MCPServerPool;
-  readonly parts: PoolParts;
+  readonly parts: ReturnType<typeof partsOf>;
 
   get pending(): Call[] {
     return this.calls.filter(({ lease, error }) => lease === undefined && error === undefined);
@@ -228,7 +215,7 @@ class World {
       { servers, limits, leakDetection: 400 },
       { clock: this.clock, launcher: this.launcher },
     );
-    this.parts = parts.pop() as PoolParts;
+    this.parts = partsOf(this.pool);
     this.pool.on('lease:released', ({ leaseId }) => this.over.add(leaseId));
     // [EVENT-4] Nothing that a listener sees is half-done.
     for (const event of EVERY_EVENT) this.pool.on(event, () => this.#look());
