@@ -47,6 +47,10 @@ export const requirements = {
     'A process that gets the number of another one while that is moved into a cgroup is moved back, before anything in the cgroup is killed, also if the host dies meanwhile.',
   'REUSE-2':
     'A process or a group is signalled only if it is read again right before, with the identity that the scan has shown.',
+  'REUSE-3':
+    'A process that gets the number of another one is not taken for it, also if both were started within the same tick.',
+  'REUSE-4':
+    'A process that was started by, or is in the group of, another process which got the number of a member during a scan is no member.',
 
   // Registry
   'REG-1': 'The registry finds its entries by id, name and pid; an id is never given to two entries.',

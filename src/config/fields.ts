@@ -49,7 +49,7 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-function numeric(fallback: number, what: string, isValid: (value: number) => boolean): Field<number> {
+export function numeric(fallback: number, what: string, isValid: (value: number) => boolean): Field<number> {
   return {
     default: fallback,
     check: (value) =>

@@ -1,5 +1,5 @@
 import { readArgument, readLabel } from '../config/arguments.js';
-import { count } from '../config/fields.js';
+import { count, numeric } from '../config/fields.js';
 import { typed } from '../config/snapshot.js';
 import { PoolError } from '../errors.js';
 import { type ListenerError, SafeEmitter } from '../events.js';
@@ -212,7 +212,7 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
 
 const call = 'add()';
 const pidField = count(1, 1);
-const startField = count(0, 0);
+const startField = numeric(0, 'a finite number, 0 or more', (value) => value >= 0 && Number.isFinite(value));
 
 /** @throws PoolError `INVALID_OPTIONS` */
 function readNewEntry(given: NewEntry): NewEntry {

@@ -15,6 +15,7 @@ export interface ProcessRow {
   readonly session: number;
   /**
    * With the pid the identity of a process: on Linux clock ticks since boot, on macOS seconds, on Windows microseconds.
+   * Not whole for a process that got the number of a held one within the same tick.
    */
   readonly startTime: number;
   /** True for a zombie, which only waits to be collected by its parent. */
@@ -27,6 +28,12 @@ export interface ProcessRow {
 export interface ProcessTable {
   /** One process, or undefined when no process has that pid. Throws when the system does not answer. */
   read(pid: number): ProcessRow | undefined;
+  /**
+   * One process, as `read`; from now on, until `release` is called as often, no process that gets its number later is
+   * shown with its start time. Only where the start time alone cannot tell that.
+   */
+  hold?(pid: number): ProcessRow | undefined;
+  release?(identity: ProcessIdentity): void;
   /** All processes, in one pass. Throws when the system does not answer. */
   scan(): Map<number, ProcessRow>;
   /** The pids of all processes: much cheaper than a scan. */
@@ -59,4 +66,12 @@ export function identify(table: ProcessTable, pid: number): number | undefined {
 export function isAlive(table: ProcessTable, pid: number, startTime: number): boolean {
   const row = table.read(pid);
   return row !== undefined && row.startTime === startTime && !row.dead;
+}
+
+/** Holds that process. Undefined when no process has its number, or another one. */
+export function holdSame(table: ProcessTable, { pid, startTime }: ProcessIdentity): ProcessRow | undefined {
+  const row = table.hold?.(pid);
+  if (row === undefined || row.startTime === startTime) return row;
+  table.release?.(row);
+  return undefined;
 }

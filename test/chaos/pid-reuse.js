@@ -7,13 +7,81 @@
 // AT_ONCE: how many servers at once (4). A start time is in hundredths of a second: what gets a number within the same one
 // cannot always be distinguished.
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import fs, { readFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 
 const [SRC, faults, seconds, seed] = process.argv.slice(2);
+
+/** Which code has signalled a stranger: recorded at the signal, since the number may be free a moment later. */
+const accused = [];
+const STRANGER = 'PID_REUSE_STRANGER=1';
+const history = new Map();
+const note = (pid, text) => {
+  const lines = history.get(pid) ?? [];
+  lines.push(`${performance.now().toFixed(1)} ${text}`);
+  history.set(pid, lines.slice(-12));
+};
+function textOf(path) {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+}
+const isStranger = (pid) => textOf(`/proc/${pid}/environ`).includes(STRANGER);
+function accuse(how, pid) {
+  const { stack } = new Error(how);
+  accused.push({
+    how,
+    pid,
+    at: performance.now().toFixed(1),
+    stat: textOf(`/proc/${pid}/stat`).split(' ').slice(0, 22).join(' '),
+    history: history.get(pid),
+    stack: stack.split('\n').slice(2, 8),
+  });
+}
+const { kill } = process;
+process.kill = (target, signal) => {
+  const pid = Math.abs(target);
+  note(pid, `kill ${target} ${signal}`);
+  if (signal !== 0 && isStranger(pid)) accuse(`kill(${target}, ${signal})`, pid);
+  return kill.call(process, target, signal);
+};
+const write = fs.writeFileSync;
+fs.writeFileSync = (path, ...rest) => {
+  if (String(path).endsWith('cgroup.kill')) {
+    const inside = textOf(`${dirname(path)}/cgroup.procs`)
+      .split('\n')
+      .filter(Boolean);
+    for (const pid of inside) if (isStranger(pid)) accuse('cgroup.kill', Number(pid));
+  }
+  return write(path, ...rest);
+};
+syncBuiltinESMExports();
 const { localLauncher } = await import(`${SRC}/process/start/local-launcher.js`);
 const { linux } = await import(`${SRC}/process/platforms/linux.js`);
+const { read } = linux.table;
+linux.table.read = (pid) => {
+  const row = read(pid);
+  note(
+    pid,
+    row
+      ? `read ${row.parent} ${row.group} ${row.session} ${row.startTime} ${row.dead ? 'dead ' : ''}${row.command}`
+      : 'read: gone',
+  );
+  return row;
+};
+linux.table.scan = () => {
+  const rows = new Map();
+  for (const pid of linux.table.pids()) {
+    const row = linux.table.read(pid);
+    if (row) rows.set(pid, row);
+  }
+  return rows;
+};
 const { resolvePoolOptions } = await import(`${SRC}/config/resolve-options.js`);
 
 const { environmentOf } = await import(`${SRC}/config/environment.js`);
@@ -64,7 +132,7 @@ const definitions = SERVERS.map((script) => {
 const launcher = localLauncher(linux);
 
 function rewind() {
-  writeFileSync(LAST, String(FROM + Math.floor(chance() * 20)));
+  write(LAST, String(FROM + Math.floor(chance() * 20)));
 }
 
 async function fault() {
@@ -106,7 +174,10 @@ async function fault() {
 const signalled = [];
 let strangers = 0;
 const makers = [1, 2].map(() => {
-  const maker = spawn('sh', ['-c', STRANGERS], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const maker = spawn('sh', ['-c', STRANGERS], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, PID_REUSE_STRANGER: '1' },
+  });
   let own = 0;
   createInterface({ input: maker.stdout }).on('line', (line) => {
     const [word, number] = line.split(' ');
@@ -135,5 +206,7 @@ await Promise.all(
   }),
 );
 for (const maker of makers) maker.stdin.end();
-process.stdout.write(`${JSON.stringify({ faults: done, strangers, signalled, survivors, errors: [...errors] })}\n`);
+process.stdout.write(
+  `${JSON.stringify({ faults: done, strangers, signalled, accused, survivors, errors: [...errors] }, undefined, 1)}\n`,
+);
 setTimeout(() => process.exit(), 200);

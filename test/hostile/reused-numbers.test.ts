@@ -125,6 +125,61 @@ describe.runIf(POSSIBLE)(
   },
 );
 
+/**
+ * Ends a member and the leader of a tree, and gives the number of the member to a stranger, until that was started within
+ * the same tick three times. A stranger is signalled when the pool ends the tree.
+ */
+const sameTick = (containment: string) => `
+  const { writeFileSync, readFileSync, existsSync } = await import('node:fs');
+  const { spawn } = await import('node:child_process');
+  const { once } = await import('node:events');
+  const { setTimeout: pause } = await import('node:timers/promises');
+  const { MCPServerPool } = await import(SRC + '/index.js');
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  const startOf = (pid) => readFileSync('/proc/' + pid + '/stat', 'latin1').split(') ')[1].split(' ')[19];
+  const children = (pid) => readFileSync('/proc/' + pid + '/task/' + pid + '/children', 'latin1');
+  const pool = new MCPServerPool({
+    command: 'sh', args: ['-c', 'while read -r line; do sleep 50 & wait; done'], inheritEnv: ['${MARKER}'],
+    containment: '${containment}', sharing: 'dedicated', eofGrace: 100, termGrace: 100,
+  });
+  const found = { same: 0, lived: 0, tries: 0 };
+  for (; found.same < 3 && found.tries < 500; found.tries++) {
+    pool.resetBreaker('default');
+    const lease = await pool.getServer();
+    await lease.transport.start();
+    void lease.transport.send({ jsonrpc: '2.0', method: 'fork' });
+    let member;
+    while (!(member = Number(children(lease.pid)))) await turn();
+    // Now the pool knows the member.
+    pool.plan('emergency');
+    const start = startOf(member);
+    process.kill(member, 'SIGKILL');
+    process.kill(lease.pid, 'SIGKILL');
+    while (existsSync('/proc/' + member)) await turn();
+    writeFileSync('${SET_LAST}', String(member - 1));
+    const stranger = spawn('sleep', ['50'], { stdio: 'ignore', detached: true });
+    const exit = once(stranger, 'exit');
+    const isSame = stranger.pid === member && startOf(member) === start;
+    await lease.ended;
+    await Promise.race([exit, pause(20)]);
+    if (isSame) found.same += 1;
+    if (isSame && stranger.signalCode === null) found.lived += 1;
+    stranger.kill('SIGKILL');
+    await exit;
+  }
+  await pool.shutdown({ mode: 'emergency' });
+  console.log(JSON.stringify(found));
+  process.exit();`;
+
+describe.runIf(POSSIBLE)('a stranger with the number of a member, started within the same tick', () => {
+  it.each(['markers', 'group'])('[REUSE-3] lives on when that tree ends (containment: %s)', async (containment) => {
+    const { result } = startHost(sameTick(containment), { before: within(':') });
+    const { stdout, stderr } = await result;
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toMatchObject({ same: 3, lived: 3 });
+  });
+});
+
 describe.runIf(isRoot && hasCgroups)('what a host leaves that died while it moved servers in', () => {
   function sleeper(folder: string): ChildProcess {
     const child = spawn('sleep', ['50', newTag()], { stdio: 'ignore', detached: true });

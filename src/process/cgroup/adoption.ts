@@ -32,6 +32,7 @@ export class Adoption {
   /** The processes that were in the cgroup, by pid, with their start times. */
   readonly #taken = new Map<number, number>();
   #isDoubtful = false;
+  readonly #held: ProcessIdentity[] = [];
 
   constructor(parts: AdoptionParts) {
     this.#parts = parts;
@@ -42,15 +43,19 @@ export class Adoption {
    * @throws with the errno when the kernel refuses
    */
   async run(): Promise<boolean> {
-    const { folder, leader, hasExited } = this.#parts;
-    const procs = await open(join(folder, 'cgroup.procs'), 'w');
+    const { folder, leader, hasExited, table } = this.#parts;
     try {
-      const isThere = (row: ProcessRow) => row.startTime === leader.startTime && !hasExited();
-      if (await this.#take(procs, leader.pid, isThere)) await this.#takeChildren(procs);
+      const procs = await open(join(folder, 'cgroup.procs'), 'w');
+      try {
+        const isThere = (row: ProcessRow) => row.startTime === leader.startTime && !hasExited();
+        if (await this.#take(procs, leader.pid, isThere)) await this.#takeChildren(procs);
+      } finally {
+        await procs.close();
+      }
+      return !this.#isDoubtful || (await moveStrangersOut(folder, table, (rows) => this.#strangersAmong(rows)));
     } finally {
-      await procs.close();
+      for (const row of this.#held) table.release?.(row);
     }
-    return !this.#isDoubtful || moveStrangersOut(folder, this.#parts.table, (rows) => this.#strangersAmong(rows));
   }
 
   /**
@@ -62,9 +67,11 @@ export class Adoption {
     const members: ProcessIdentity[] = [leader];
     for (const { pid } of members) {
       for (const child of childrenOf(pid)) {
-        const row = table.read(child);
+        const row = table.hold ? table.hold(child) : table.read(child);
+        if (row === undefined) continue;
+        this.#held.push(row);
         // The number may belong to another process by now.
-        if (row === undefined || row.parent !== pid || row.startTime < leader.startTime) continue;
+        if (row.parent !== pid || row.startTime < leader.startTime) continue;
         const isSame = ({ parent, startTime }: ProcessRow) => parent === pid && startTime === row.startTime;
         if (cgroupPids(folder).has(child) || (await this.#take(procs, child, isSame))) members.push(row);
       }
@@ -95,9 +102,11 @@ export class Adoption {
 
   /** What neither descends from the server nor has its mark. */
   #strangersAmong(rows: ReadonlyMap<number, ProcessRow>): ProcessRow[] {
-    const { leader, table, isMarked } = this.#parts;
+    const { leader, table, isMarked, hasExited } = this.#parts;
     // As long as the leader is there, its number is not given to another session.
-    const session = table.read(leader.pid)?.startTime === leader.startTime ? leader.pid : undefined;
+    const isThere = !hasExited() && table.read(leader.pid)?.startTime === leader.startTime;
+    const session = isThere ? leader.pid : undefined;
+    if (!isThere) this.#taken.delete(leader.pid);
     const isOurs = ({ pid, startTime, session: of }: ProcessRow) =>
       this.#taken.get(pid) === startTime || of === session;
     const descendants = new Set([...rows.values()].filter(isOurs).map(({ pid }) => pid));

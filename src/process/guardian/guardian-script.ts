@@ -121,7 +121,7 @@ leads() {
   set -- \${line##*) }
   [ "$3" = "$pid" ] && [ "\${20}" = "$start" ]
 }`,
-  format: String,
+  format: (startTime) => String(Math.floor(startTime)),
 };
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { ProcessControl, ProcessRow } from '../process-table.js';
+import { isSame } from '../same-process.js';
 import type { Look } from './look.js';
 import type { Found, MarkSearch } from './mark-search.js';
 
@@ -38,7 +39,7 @@ export class Sweeper {
   pass(end: number): boolean {
     const { marked, below } = this.#find();
     for (const row of marked) this.#kill(row);
-    for (const row of below) this.#killBelow(row);
+    for (const row of below) this.#killBelow(row, [...marked, ...below]);
     return this.killNew(end) && marked.length === 0;
   }
 
@@ -103,9 +104,10 @@ export class Sweeper {
     if (this.#search.matchNow(row)) this.#send(row);
   }
 
-  #killBelow(row: ProcessRow): void {
-    const now = this.#processes.table.read(row.pid);
-    if (now !== undefined && now.startTime === row.startTime && !now.dead) this.#send(row);
+  #killBelow(row: ProcessRow, found: readonly ProcessRow[]): void {
+    const { table } = this.#processes;
+    const now = table.read(row.pid);
+    if (now !== undefined && !now.dead && isSame(row, now, found, table)) this.#send(row);
   }
 
   #send(row: ProcessRow): void {

@@ -1,9 +1,11 @@
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
 import type { ProcessRow, ProcessTable } from '../process-table.js';
+import { HeldProcesses } from './held-processes.js';
 
 /** A line of /proc/PID/stat is at most about 350 bytes: 50 numbers and a name of 15 bytes. */
 const stat = Buffer.allocUnsafe(1024);
+const held = new HeldProcesses();
 
 /**
  * Linux: /proc. Reads are synchronous on purpose: no disk is involved, and a pass takes some microseconds for each
@@ -11,24 +13,42 @@ const stat = Buffer.allocUnsafe(1024);
  */
 export const linuxProcessTable: ProcessTable = {
   read(pid) {
-    let descriptor: number;
-    try {
-      descriptor = openSync(`/proc/${pid}/stat`, 'r');
-    } catch (error) {
-      // Other errors, such as EMFILE, say nothing about the process; to treat it as dead would be a guess.
-      if (errnoOf(error) === 'ENOENT') return undefined;
-      throw error;
+    const descriptor = held.descriptorOf(pid);
+    if (descriptor !== undefined) {
+      const row = readOpen(descriptor);
+      if (row !== undefined) return held.distinguish(row);
+      held.noteGone(pid);
     }
+    const opened = openStat(pid);
+    if (opened === undefined) return undefined;
     try {
-      return parseStat(stat.toString('latin1', 0, readSync(descriptor, stat, 0, stat.length, 0)));
-    } catch (error) {
-      // Its parent has collected it between open and read.
-      if (errnoOf(error) === 'ESRCH') return undefined;
-      throw error;
+      const row = readOpen(opened);
+      return row && held.distinguish(row);
     } finally {
-      closeSync(descriptor);
+      closeSync(opened);
     }
   },
+
+  hold(pid) {
+    if (held.descriptorOf(pid) !== undefined) {
+      const row = linuxProcessTable.read(pid);
+      if (row === undefined || held.add(row)) return row;
+    }
+    const opened = openStat(pid);
+    if (opened === undefined) return undefined;
+    let row: ProcessRow | undefined;
+    try {
+      const shown = readOpen(opened);
+      row = shown && held.distinguish(shown);
+    } finally {
+      if (row === undefined) closeSync(opened);
+    }
+    if (row && !held.add(row)) held.keep(row, opened);
+    else if (row) closeSync(opened);
+    return row;
+  },
+
+  release: (identity) => held.release(identity),
 
   scan() {
     const rows = new Map<number, ProcessRow>();
@@ -54,6 +74,30 @@ export const linuxProcessTable: ProcessTable = {
     }
   },
 };
+
+/** Undefined when there is no such process. */
+function openStat(pid: number): number | undefined {
+  for (;;) {
+    try {
+      return openSync(`/proc/${pid}/stat`, 'r');
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === 'ENOENT') return undefined;
+      // Other errors say nothing about the process; to treat it as dead would be a guess.
+      if (errno !== 'EMFILE' || !held.giveBack()) throw error;
+    }
+  }
+}
+
+/** Undefined when its parent has collected it since it was opened. */
+function readOpen(descriptor: number): ProcessRow | undefined {
+  try {
+    return parseStat(stat.toString('latin1', 0, readSync(descriptor, stat, 0, stat.length, 0)));
+  } catch (error) {
+    if (errnoOf(error) === 'ESRCH') return undefined;
+    throw error;
+  }
+}
 
 function listPids(): number[] {
   const pids: number[] = [];

@@ -71,6 +71,7 @@ export class LocalTree {
         // signal has no effect.
         if (!this.#exited) await reported();
         if (!this.#exited) platform.signalGroup(leader.pid, 'SIGKILL');
+        this.#processes.forget();
         onDead();
       }
       return report;

@@ -1,5 +1,11 @@
 import { Looks } from '../marks/looks.js';
-import type { ProcessControl, ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
+import {
+  holdSame,
+  type ProcessControl,
+  type ProcessIdentity,
+  type ProcessRow,
+  type ProcessTable,
+} from '../process-table.js';
 import type { ProcessSet } from './process-set.js';
 
 /**
@@ -13,6 +19,7 @@ export class ProcessGroup implements ProcessSet {
   /** The members that the last scan has shown. */
   #members: readonly number[];
   #exited = false;
+  #isHeld = true;
 
   /** @param looks those of other trees at the same table; default: its own */
   constructor(table: ProcessTable, leader: ProcessIdentity, looks = new Looks(table)) {
@@ -20,10 +27,12 @@ export class ProcessGroup implements ProcessSet {
     this.#looks = looks;
     this.#leader = leader;
     this.#members = [leader.pid];
+    holdSame(table, leader);
   }
 
   leaderExited(): ProcessRow[] {
     this.#exited = true;
+    this.forget();
     return this.#take(this.#looks.takeAtExit().inGroup(this.#leader.pid));
   }
 
@@ -53,6 +62,12 @@ export class ProcessGroup implements ProcessSet {
 
   groupsOf(members: Iterable<ProcessRow>): Set<number> {
     return new Set([...members].map(({ group }) => group));
+  }
+
+  forget(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.#table.release?.(this.#leader);
   }
 
   #take(rows: readonly ProcessRow[]): ProcessRow[] {

@@ -22,4 +22,6 @@ export interface ProcessSet {
   killUnseen?(processes: ProcessControl): void;
   /** The process groups of `members` that belong to this server by their number. A signal to them reaches no other process. */
   groupsOf(members: Iterable<ProcessRow>): Set<number>;
+  /** Call it when all are dead: none is held any more. */
+  forget(): void;
 }

@@ -1,7 +1,7 @@
 import type { Look } from '../marks/look.js';
 import { Looks } from '../marks/looks.js';
 import type { MarkSearch } from '../marks/mark-search.js';
-import { isAlive, type ProcessIdentity, type ProcessRow, type ProcessTable } from '../process-table.js';
+import { holdSame, isAlive, type ProcessIdentity, type ProcessRow, type ProcessTable } from '../process-table.js';
 import type { ProcessSet } from './process-set.js';
 
 /** Where members are found, also those that have left the tree. */
@@ -42,6 +42,8 @@ export class ProcessTree implements ProcessSet {
     this.#sources = sources;
     this.#looks = sources.marks?.looks ?? sources.looks ?? new Looks(table);
     this.#looks.watch(leader);
+    // In the tick of its spawn: it is our child, so its number is its own.
+    holdSame(table, leader);
     this.#members.set(leader.pid, { startTime: leader.startTime, isDescendant: true });
     // The leader is spawned as leader of a new session and a new group, both of its own number.
     this.#led.add(leader.pid);
@@ -60,56 +62,101 @@ export class ProcessTree implements ProcessSet {
 
   /** @param readsCgroup after SIGKILL to all members, the kernel shows at the end whether a process is left in the cgroup */
   #take(look: Look, readsCgroup: boolean): ProcessRow[] {
-    const { marks } = this.#sources;
+    const { marks, inCgroup } = this.#sources;
     const members = this.#present(look.rows);
     this.#addRelated(members, look, [...members.values()]);
-    if (readsCgroup) this.#addRelated(members, look, this.#addFromCgroup(members, look));
+    if (readsCgroup && inCgroup) {
+      // Read after the table, so that each of its pids is a current one, and again when the process is held.
+      const rows = [...inCgroup()].map((pid) => look.rows.get(pid) ?? this.#table.read(pid));
+      let pids: ReadonlySet<number> | undefined;
+      this.#addFound(members, look, rows, ({ pid }) => {
+        pids ??= inCgroup();
+        return pids.has(pid);
+      });
+    }
     if (marks) {
       // They left the tree by a new session and the death of their parent.
-      const found = marks.find(look, members).filter(({ row }) => this.#mayBeOurs(row));
-      const rows = found.map(({ row }) => row);
-      for (const row of rows) this.#join(members, row, false);
-      this.#addRelated(members, look, rows);
+      const rows = marks.find(look, members).map(({ row }) => row);
+      this.#addFound(members, look, rows, (now) => now.dead || marks.matchNow(now) !== false);
     }
     return this.#settle(members);
+  }
+
+  /** Adds processes that only a mark or the cgroup shows, as long as `isFound` holds, and what is related to them. */
+  #addFound(
+    members: Map<number, ProcessRow>,
+    look: Look,
+    found: readonly (ProcessRow | undefined)[],
+    isFound: (now: ProcessRow) => boolean,
+  ): void {
+    const added: ProcessRow[] = [];
+    for (const row of found) {
+      if (row === undefined || members.has(row.pid) || !this.#mayBeOurs(row)) continue;
+      const now = this.#hold(row, look);
+      if (now === undefined) continue;
+      // What was held was read when the look was taken; a number that was free in between belongs to another process.
+      if (this.#table.hold && !isFound(now)) this.#table.release?.(now);
+      else added.push(this.#join(members, now, false));
+    }
+    this.#addRelated(members, look, added);
   }
 
   /** Adds what descends from `begin`, or is in a group or session of it that belongs to the server, and so on. */
   #addRelated(members: Map<number, ProcessRow>, look: Look, begin: readonly ProcessRow[]): void {
     const shown = new Set<number>();
     const queue = [...begin];
-    const add = (found: ProcessRow) => {
-      if (members.has(found.pid) || !this.#mayBeOurs(found)) return;
-      const row = look.isWhole ? found : this.#table.read(found.pid);
-      if (row === undefined || row.startTime !== found.startTime) return;
-      this.#join(members, row, true);
-      queue.push(row);
+    const add = (found: readonly ProcessRow[], kinship: () => (now: ProcessRow, found: ProcessRow) => boolean) => {
+      const held = found
+        .filter((row) => !members.has(row.pid) && this.#mayBeOurs(row))
+        .map((row) => ({ row, now: this.#hold(row, look) }));
+      if (held.length === 0) return;
+      // Read when all are held: if the relative is still there, its number was not given to another process meanwhile.
+      const isKin = this.#table.hold ? kinship() : () => true;
+      for (const { row, now } of held) {
+        if (now === undefined) continue;
+        if (isKin(now, row)) queue.push(this.#join(members, now, true));
+        else this.#table.release?.(now);
+      }
     };
-    for (const { pid, group, session, startTime } of queue) {
+    for (const relative of queue) {
+      const { pid, group, session, startTime } = relative;
       // An older process had another parent of that pid.
-      for (const row of look.childrenOf(pid)) if (row.startTime >= startTime) add(row);
+      const children = look.childrenOf(pid).filter((row) => row.startTime >= startTime);
+      add(children, () => this.#isChildOf(relative));
       for (const led of [group, session]) {
         if (shown.has(led) || !this.#led.has(led)) continue;
         shown.add(led);
-        for (const row of look.inGroup(led)) add(row);
-        for (const row of look.inSession(led)) add(row);
+        add([...new Set([...look.inGroup(led), ...look.inSession(led)])], () => this.#isLedBy(led));
       }
     }
   }
 
-  /**
-   * Adds the processes in the cgroup. The cgroup is read after the table, so that each of its pids is a current one; a
-   * process that was started in between is read from the table now.
-   */
-  #addFromCgroup(members: Map<number, ProcessRow>, look: Look): ProcessRow[] {
-    const pids = new Set(this.#sources.inCgroup?.());
-    const rows = [...pids]
-      .filter((pid) => !members.has(pid))
-      .map((pid) => look.rows.get(pid) ?? this.#table.read(pid))
-      .filter((row) => row !== undefined)
-      .filter((row) => this.#mayBeOurs(row));
-    for (const row of rows) this.#join(members, row, false);
-    return rows;
+  /** A child whose parent has ended has another one; a child of a living process that has another parent is not that child. */
+  #isChildOf({ pid, startTime }: ProcessRow): (now: ProcessRow) => boolean {
+    const parent = this.#table.read(pid);
+    const isThere = parent?.startTime === startTime;
+    return (now) => (isThere && now.parent === pid) || (now.parent !== pid && !(isThere && !parent.dead));
+  }
+
+  /** In a group or session with that number, or, a moment later, in one of its own. */
+  #isLedBy(led: number): (now: ProcessRow, found: ProcessRow) => boolean {
+    if (!this.#isLeaderOurs(led)) return () => false;
+    return (now, found) => now.group === led || now.session === led || now.parent === found.parent;
+  }
+
+  /** The number of a group is not given again while a process is in it. So it is free, or its leader is a member. */
+  #isLeaderOurs(led: number): boolean {
+    const leader = this.#table.read(led);
+    if (leader === undefined || this.#members.get(led)?.startTime === leader.startTime) return true;
+    this.#led.delete(led);
+    return false;
+  }
+
+  /** Holds a process, as long as it is the one of that row. */
+  #hold(found: ProcessRow, look: Look): ProcessRow | undefined {
+    if (this.#table.hold) return holdSame(this.#table, found);
+    const row = look.isWhole ? found : this.#table.read(found.pid);
+    return row?.startTime === found.startTime ? row : undefined;
   }
 
   living(): ProcessRow[] {
@@ -132,19 +179,34 @@ export class ProcessTree implements ProcessSet {
 
   groupsOf(members: Iterable<ProcessRow>): Set<number> {
     const groups = new Set<number>();
-    for (const { group } of members) if (this.#led.has(group)) groups.add(group);
+    for (const { group } of members) {
+      if (!groups.has(group) && this.#led.has(group) && this.#isLeaderOurs(group)) groups.add(group);
+    }
     return groups;
+  }
+
+  forget(): void {
+    for (const pid of this.#members.keys()) this.#drop(pid);
   }
 
   #adoptOrphans(look: Look): void {
     const { pid, startTime } = this.#leader;
     // Node has collected it: what has its number from now on is another process, even if it was started in the same tick.
-    this.#members.delete(pid);
+    this.#drop(pid);
     // The pid is in use again. That is impossible while a member is left in the group, so no member is left.
     if (look.rows.has(pid)) return void this.#led.delete(pid);
     // Windows has no groups, but a process keeps the pid of its parent.
-    const left = [...look.childrenOf(pid), ...look.inGroup(pid), ...look.inSession(pid)];
-    for (const row of left) if (row.startTime >= startTime) this.#add(row, true);
+    const left = new Set([...look.childrenOf(pid), ...look.inGroup(pid), ...look.inSession(pid)]);
+    const held = [...left]
+      .filter((row) => row.startTime >= startTime && !this.#members.has(row.pid))
+      .map((row) => this.#hold(row, look))
+      .filter((row) => row !== undefined);
+    // Read when all are held, as above.
+    const isOurs = this.#isLeaderOurs(pid);
+    for (const row of held) {
+      if (isOurs) this.#add(row, true);
+      else this.#table.release?.(row);
+    }
   }
 
   /** Nothing that is older than the leader descends from it. Kernel threads have neither group nor session. */
@@ -152,15 +214,25 @@ export class ProcessTree implements ProcessSet {
     return startTime >= this.#leader.startTime && !(this.#sources.marks && group === 0 && session === 0);
   }
 
-  #join(members: Map<number, ProcessRow>, row: ProcessRow, isDescendant: boolean): void {
+  /** @param row of a held process */
+  #join(members: Map<number, ProcessRow>, row: ProcessRow, isDescendant: boolean): ProcessRow {
     members.set(row.pid, row);
     this.#add(row, isDescendant);
+    return row;
   }
 
   #add(row: ProcessRow, isDescendant: boolean): void {
     this.#looks.watch(row);
+    this.#drop(row.pid);
     this.#members.set(row.pid, { startTime: row.startTime, isDescendant });
     if (isDescendant) this.#noteLeader(row);
+  }
+
+  #drop(pid: number): void {
+    const member = this.#members.get(pid);
+    if (member === undefined) return;
+    this.#members.delete(pid);
+    this.#table.release?.({ pid, startTime: member.startTime });
   }
 
   /** A member may make a group or session of its own at any time. */
@@ -185,7 +257,7 @@ export class ProcessTree implements ProcessSet {
   }
 
   #settle(members: Map<number, ProcessRow>): ProcessRow[] {
-    for (const pid of this.#members.keys()) if (!members.has(pid)) this.#members.delete(pid);
+    for (const pid of this.#members.keys()) if (!members.has(pid)) this.#drop(pid);
     // The leader first, and parents before their children.
     return [...members.values()].filter((row) => !row.dead).sort((a, b) => a.startTime - b.startTime || a.pid - b.pid);
   }

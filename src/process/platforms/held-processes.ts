@@ -1,0 +1,93 @@
+import { closeSync } from 'node:fs';
+import type { ProcessIdentity, ProcessRow } from '../process-table.js';
+
+/** The most descriptors for it. Beyond, a process is known by pid and start time alone. */
+const MOST = 512;
+
+/** How much later a process counts that got the number of a held one within the same tick. A sum of them is exact. */
+const LATER = 1 / 1024;
+
+interface Held {
+  readonly startTime: number;
+  holders: number;
+  /** Its /proc/PID/stat. Undefined: given back to the host, so that only the start time is left. */
+  descriptor: number | undefined;
+  /** Whether the descriptor has shown that its parent has collected it. */
+  gone: boolean;
+}
+
+/**
+ * The processes whose /proc/PID/stat is kept open. Such a descriptor is bound to one process, and not to a number: when its
+ * parent has collected it, reads fail, also if another process has the number by then. A start time cannot tell that when
+ * both began within the same hundredth of a second.
+ *
+ * So a process with the number of a held one gets a start time that no other has: a fraction of a tick later.
+ */
+export class HeldProcesses {
+  readonly #held = new Map<number, Held>();
+  #descriptors = 0;
+  #most = MOST;
+
+  /** The descriptor by which that process is read. */
+  descriptorOf(pid: number): number | undefined {
+    return this.#held.get(pid)?.descriptor;
+  }
+
+  /** Call it when the descriptor has shown that the process is gone. */
+  noteGone(pid: number): void {
+    const held = this.#held.get(pid);
+    if (held === undefined) return;
+    held.gone = true;
+    this.#close(held);
+  }
+
+  /** The row with the start time by which its process is known. */
+  distinguish(row: ProcessRow): ProcessRow {
+    const held = this.#held.get(row.pid);
+    if (held === undefined || Math.floor(held.startTime) !== row.startTime) return row;
+    if (!held.gone && !Number.isInteger(held.startTime)) return { ...row, startTime: held.startTime };
+    return held.gone ? { ...row, startTime: held.startTime + LATER } : row;
+  }
+
+  /** Holds a process once more. False when it is not held yet. */
+  add({ pid, startTime }: ProcessIdentity): boolean {
+    const held = this.#held.get(pid);
+    if (held?.startTime !== startTime || held.gone) return false;
+    held.holders += 1;
+    return true;
+  }
+
+  /** @param descriptor its /proc/PID/stat; closed by this object from now on */
+  keep({ pid, startTime }: ProcessIdentity, descriptor: number): void {
+    const isFull = this.#descriptors >= this.#most;
+    if (isFull) closeSync(descriptor);
+    else this.#descriptors += 1;
+    this.#held.set(pid, { startTime, holders: 1, descriptor: isFull ? undefined : descriptor, gone: false });
+  }
+
+  /** Call it as often as it was held. */
+  release({ pid, startTime }: ProcessIdentity): void {
+    const held = this.#held.get(pid);
+    // Another process has the number, and is held.
+    if (held?.startTime !== startTime) return;
+    held.holders -= 1;
+    if (held.holders > 0) return;
+    this.#close(held);
+    this.#held.delete(pid);
+  }
+
+  /** Closes all descriptors, because the host has none left and needs its own. False when there was none. */
+  giveBack(): boolean {
+    const had = this.#descriptors > 0;
+    if (had) this.#most = this.#descriptors >> 1;
+    for (const held of this.#held.values()) this.#close(held);
+    return had;
+  }
+
+  #close(held: Held): void {
+    if (held.descriptor === undefined) return;
+    closeSync(held.descriptor);
+    held.descriptor = undefined;
+    this.#descriptors -= 1;
+  }
+}
