@@ -137,6 +137,7 @@ describe('what a server writes after our mark', () => {
     expect([...tree.groupsOf(members)]).toEqual([author.pid]);
     await sweep(ours, linux);
     expect([server, helper.pid].map(isLiving)).toEqual([true, false]);
+    tree.forget();
   });
 
   it('[MARK-10] [MARK-5] ends no process that is older than the server that wrote it', async () => {
