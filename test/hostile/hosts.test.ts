@@ -1,14 +1,27 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { newHostMark, rlimitValue } from '../../src/process/marks/marker.js';
+import { MARK_VARIABLE, newHostMark, rlimitValue } from '../../src/process/marks/marker.js';
 import { ESCAPES, newTag, tagged } from '../helpers/escapes.js';
 import { hostArgs, type RunningHost, startHost } from '../helpers/host.js';
 import { isLiving, killProcess, MARKER } from '../helpers/processes.js';
 import { until } from '../helpers/until.js';
-import { type Forger, forger, limitOf, MALLORY, OBSTACLE, OTHER, oldSession, setuidCopy } from './strangers.js';
+import { forgeries } from './forgeries.js';
+import {
+  asUser,
+  type Forger,
+  forger,
+  HOSTS,
+  limitOf,
+  MALLORY,
+  OBSTACLE,
+  OTHER,
+  oldSession,
+  SELF,
+  setuidCopy,
+} from './strangers.js';
 
 // Hosts of their own: of root, and of a user without privileges, beside another one that forges their marks.
 
@@ -41,13 +54,13 @@ function poolScript(user: number, tag: string, sharing: string, containment: str
 
 /** The modules are loaded before: they may be in a folder of root's. */
 function becomes(user: number): string {
-  return user === 0 ? '' : `process.setgroups([]); process.setgid(${user}); process.setuid(${user});`;
+  return user === SELF ? '' : `process.setgroups([]); process.setgid(${user}); process.setuid(${user});`;
 }
 
 function folderOf(user: number): string {
   const folder = mkdtempSync(join(tmpdir(), 'mcp-hostile-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  spawnSync('chown', [String(user), folder]);
+  if (user !== SELF) spawnSync('chown', [String(user), folder]);
   return folder;
 }
 
@@ -105,11 +118,13 @@ describe('another user forges the limits of all servers', () => {
     },
   );
 
-  it('[PROOF-4] [MARK-12] of the drop-in: it closes, and nothing of it is left', async ({ skip }) => {
-    if (OBSTACLE !== undefined) skip(OBSTACLE);
-    const tag = newTag();
-    const host = run(
-      `const { StdioClientTransport } = await import(SRC + '/stdio.js');
+  it.runIf(OBSTACLE === undefined).each(HOSTS)(
+    '[PROOF-4] [MARK-12] of the drop-in of user %i: it closes, and nothing of it is left',
+    async (user) => {
+      const tag = newTag();
+      const host = run(
+        `const { StdioClientTransport } = await import(SRC + '/stdio.js');
+      ${becomes(user)}
       const args = ['-c', ${JSON.stringify(`${LEAVES}; exec "$@"`)}, '${tag}', ${ECHO}, '${tag}'];
       const env = { ...process.env };
       const transport = new StdioClientTransport({ command: 'sh', args, env });
@@ -117,41 +132,91 @@ describe('another user forges the limits of all servers', () => {
       ${READY('{ pids: [transport.pid] }')}
       await transport.close();
       console.log(JSON.stringify('closed'));`,
-      0,
-    );
-    const { pids } = await ready(host);
-    await until('the daemon is there', () => DAEMONS(tag) === 1);
-    const forgers = await forgeAll(pids, MALLORY);
-    expect(await ended(host)).toBe('closed');
-    expect(tagged(tag)).toEqual([]);
-    expect(forgers.map((one) => one.lives())).toEqual([true]);
-  });
+        user,
+      );
+      const { pids } = await ready(host);
+      await until('the daemon is there', () => DAEMONS(tag) === 1);
+      const forgers = await forgeAll(pids, OTHER);
+      expect(await ended(host)).toBe('closed');
+      expect(tagged(tag)).toEqual([]);
+      expect(forgers.map((one) => one.lives())).toEqual([true]);
+    },
+  );
 
-  it.runIf(OBSTACLE === undefined).each(['markers', 'auto'])(
-    '[MARK-12] [GUARD-1] of a host of root that is killed (%s)',
-    async (containment) => {
+  it.runIf(OBSTACLE === undefined).each(HOSTS.flatMap((user) => [[user, 'markers'] as const, [user, 'auto'] as const]))(
+    '[MARK-12] [GUARD-1] of a host of user %i that is killed (%s)',
+    async (user, containment) => {
       const tag = newTag();
-      const host = run(poolScript(0, tag, 'exclusive', containment), 0);
+      const host = run(poolScript(user, tag, 'exclusive', containment), user);
       const { pids, guardian } = await ready(host);
       await until('the daemons are there', () => DAEMONS(tag) === 3);
-      const forgers = await forgeAll(pids, MALLORY);
-      host.child.kill('SIGKILL');
-      await until('the servers are dead', () => tagged(tag).length === 0);
-      await until('the guardian has done its work', () => !isLiving(guardian as number));
+      const forgers = await forgeAll(pids, OTHER);
+      await killed(host, tag, guardian);
       expect(forgers.map((one) => one.lives())).toEqual([true, true, true]);
     },
   );
 });
 
-describe('a host in a session that has lost its leader', () => {
-  it.runIf(OBSTACLE === undefined).each(['markers', 'auto'])(
-    '[MARK-11] [MARK-12] lives through the end of its servers, and so does all in its group (%s)',
-    async (containment) => {
+/** Kills the host, and waits until its servers are dead and its guardian has looked at everything. */
+async function killed(host: RunningHost, tag: string, guardian: number | undefined): Promise<void> {
+  host.child.kill('SIGKILL');
+  await until('the servers are dead', () => tagged(tag).length === 0);
+  await until('the guardian has done its work', () => !isLiving(guardian as number));
+}
+
+/** What every user can know of the variable: host and number of the instance, but not the key. */
+function variableOf(pid: number): Record<string, string> {
+  const [, own = ''] =
+    new RegExp(`${MARK_VARIABLE}=([^\\0]*)`).exec(readFileSync(`/proc/${pid}/environ`, 'latin1')) ?? [];
+  const [id, instance] = own.split(':').at(-1)?.split('.') ?? [];
+  return { [MARK_VARIABLE]: `${id}.${instance}.${'0'.repeat(32)}` };
+}
+
+describe('all that can forge the limit and the variable of a server, at the same time', () => {
+  const cases = HOSTS.flatMap((user) => [
+    [user, 'exclusive', 'markers', 'released'] as const,
+    [user, 'shared', 'auto', 'released'] as const,
+    [user, 'dedicated', 'auto', 'killed'] as const,
+    [user, 'exclusive', 'markers', 'killed'] as const,
+  ]);
+
+  it.each(cases)(
+    '[MARK-12] [MARK-13] [PROOF-4] lives on, is not moved, and holds no slot (a host of user %i, %s, %s) when the host is %s',
+    async (user, sharing, containment, end) => {
       const tag = newTag();
-      const script = `process.env.FOLDER = ${JSON.stringify(folderOf(0))};
+      const host = run(poolScript(user, tag, sharing, containment), user);
+      const { pids, guardian } = await ready(host);
+      await until('the daemons are there', () => DAEMONS(tag) === 3);
+      const [pid = 0] = pids;
+      const possible = Object.entries(forgeries(user)).filter(([, { obstacle }]) => obstacle === undefined);
+      expect(possible).not.toEqual([]);
+      const forgers = possible.map(([what, { make }]) => ({ what, forged: make(variableOf(pid)) }));
+      await Promise.all(forgers.map(({ forged }) => forged.forge(limitOf(pid))));
+      const seen = () => forgers.map(({ what, forged }) => ({ what, lives: forged.lives(), place: forged.place() }));
+      const before = seen();
+      if (end === 'killed') await killed(host, tag, guardian);
+      else expect(await ended(host)).toEqual({ survivors: [], quarantined: [] });
+      expect(tagged(tag)).toEqual([]);
+      expect(seen()).toEqual(before.map((one) => ({ ...one, lives: true })));
+    },
+  );
+});
+
+describe('a host in a session with a process of another user', () => {
+  const cases = HOSTS.flatMap((user) => [
+    [user, 'markers', 'gone'] as const,
+    [user, 'auto', 'gone'] as const,
+    [user, 'markers', 'living'] as const,
+  ]);
+
+  it.runIf(OBSTACLE === undefined).each(cases)(
+    '[MARK-11] [MARK-12] lives through the end of its servers, and so does all in its group (of user %i, %s, its leader is %s)',
+    async (user, containment, leader) => {
+      const tag = newTag();
+      const script = `process.env.FOLDER = ${JSON.stringify(folderOf(user))};
         console.log(process.pid);
-        ${poolScript(0, tag, 'exclusive', containment)}`;
-      const old = oldSession([process.execPath, ...hostArgs(script)]);
+        ${poolScript(user, tag, 'exclusive', containment)}`;
+      const old = oldSession([process.execPath, ...hostArgs(script)], { leader, user: OTHER });
       const lines = () => old.stdout().split('\n').slice(0, -1);
       const [pid, shown] = await until('the host is ready', () => lines().length >= 2 && lines());
       await until('the daemons are there', () => DAEMONS(tag) === 3);
@@ -166,36 +231,39 @@ describe('a host in a session that has lost its leader', () => {
 });
 
 describe('what an inner host hands on', () => {
-  it('[MARK-14] a server of another user directs a host of root to nothing of a third user', async ({ skip }) => {
-    if (OBSTACLE !== undefined) skip(OBSTACLE);
-    const tag = newTag();
-    const foreign = newHostMark();
-    const written = `${foreign.id}.1.${'0'.repeat(32)}`;
-    // It runs as another user than the host, and adds the mark of a foreign host to its own.
-    const mark = `MCP_SERVER_POOL_MARK="$MCP_SERVER_POOL_MARK:${written}"`;
-    const user = `setpriv --reuid ${MALLORY} --regid ${MALLORY} --clear-groups`;
-    const script = `setsid ${user} env ${mark} sleep 50 "$0" & exec "$@"`;
-    const host = run(
-      `const { MCPServerPool } = await import(SRC + '/index.js');
+  it.runIf(OBSTACLE === undefined).each(HOSTS)(
+    '[MARK-14] a server directs a host of user %i to nothing of a third user',
+    async (hostUser) => {
+      const tag = newTag();
+      const foreign = newHostMark();
+      const written = `${foreign.id}.1.${'0'.repeat(32)}`;
+      // It runs as another user than a host of root, and adds the mark of a foreign host to its own.
+      const mark = `MCP_SERVER_POOL_MARK="$MCP_SERVER_POOL_MARK:${written}"`;
+      const user = hostUser === 0 ? asUser(MALLORY).join(' ') : '';
+      const script = `setsid ${user} env ${mark} sleep 50 "$0" & exec "$@"`;
+      const host = run(
+        `const { MCPServerPool } = await import(SRC + '/index.js');
+      ${becomes(hostUser)}
       const args = ['-c', ${JSON.stringify(script)}, '${tag}', ${ECHO}, '${tag}'];
       const a = { command: 'sh', args, inheritEnv: ['${MARKER}'], eofGrace: 500, termGrace: 200 };
       const pool = new MCPServerPool({ servers: { a }, containment: 'markers', guardian: { enabled: false } });
       const lease = await pool.getServer('a');
       ${READY('{ pids: [lease.pid] }')}
       console.log(JSON.stringify((await pool.shutdown()).survivors));`,
-      0,
-    );
-    await ready(host);
-    await until('the liar is there', () => DAEMONS(tag) === 1);
-    // Helpers of the foreign host, with an empty environment: of a third user, of root, and of the liar itself.
-    const limit = String(rlimitValue({ host: foreign, instance: 5 }));
-    const script2 = 'exec env -i sleep 50 "$0"';
-    const helpers = [OTHER, 0, MALLORY].map((one) => forger({ user: one, script: script2 }));
-    await Promise.all(helpers.map((one) => one.forge(limit)));
-    expect(await ended(host)).toEqual([]);
-    expect(tagged(tag)).toEqual([]);
-    expect(helpers.map((one) => one.lives())).toEqual([true, true, false]);
-  });
+        hostUser,
+      );
+      await ready(host);
+      await until('the liar is there', () => DAEMONS(tag) === 1);
+      // Helpers of the foreign host, with an empty environment: of a third user, of root, and of the liar itself.
+      const limit = String(rlimitValue({ host: foreign, instance: 5 }));
+      const script2 = 'exec env -i sleep 50 "$0"';
+      const helpers = [OTHER, 0, MALLORY].map((one) => forger({ user: one, script: script2 }));
+      await Promise.all(helpers.map((one) => one.forge(limit)));
+      expect(await ended(host)).toEqual([]);
+      expect(tagged(tag)).toEqual([]);
+      expect(helpers.map((one) => one.lives())).toEqual([true, true, false]);
+    },
+  );
 });
 
 describe('a process of ours that may not be signalled', () => {

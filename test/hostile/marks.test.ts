@@ -7,47 +7,12 @@ import { fixturePath } from '../helpers/fixture.js';
 import { MARKER } from '../helpers/processes.js';
 import { open } from '../helpers/real-pool.js';
 import { until } from '../helpers/until.js';
-import {
-  type Forger,
-  type ForgerOptions,
-  forger,
-  limitOf,
-  MALLORY,
-  NO_LOGIN,
-  NO_NAMESPACES,
-  OBSTACLE,
-  oldSession,
-  setuidCopy,
-} from './strangers.js';
+import { forgeries } from './forgeries.js';
+import { forger, limitOf, OBSTACLE, oldSession, SELF } from './strangers.js';
 
-// Another user forges the marks of a host that runs as root. Needs root, and two users that need no account.
+// Another user forges the marks of this process, which is the host. Most needs root, and two users that need no account.
 
 const SLEEP = 'sleep 50 "$0"';
-const NAMESPACE = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
-const CONTAINER = [...NAMESPACE, '--mount', '--uts', '--ipc', '--net', '--cgroup'];
-
-interface Forgery {
-  readonly make: () => Forger;
-  readonly obstacle?: string | undefined;
-}
-const of = (options: ForgerOptions, obstacle = OBSTACLE): Forgery => ({ make: () => forger(options), obstacle });
-
-/** Processes of other users, and what is forged on them. */
-const FORGERIES: Readonly<Record<string, Forgery>> = {
-  'a daemon': of({}),
-  'an orphan': of({ script: `(${SLEEP} &)` }),
-  'a chain of processes, each in a session of its own': of({
-    script: `i=0; while [ $i -lt 400 ]; do setsid sleep 0.01 "$0"; i=$((i+1)); done & exec ${SLEEP}`,
-  }),
-  'a setuid program': { make: () => forger({ script: `exec ${setuidCopy('sleep')} 50 "$0"` }), obstacle: OBSTACLE },
-  'root, by sudo of another user': of(
-    { user: 0, script: `echo ${MALLORY} >/proc/self/loginuid; exec ${SLEEP}` },
-    NO_LOGIN,
-  ),
-  'another pid namespace': of({ within: NAMESPACE, user: 0 }, NO_NAMESPACES),
-  'root in a container': of({ within: CONTAINER, user: 0 }, NO_NAMESPACES),
-  'root in a user namespace': of({ within: ['unshare', '--user', '--map-root-user'] }, NO_NAMESPACES),
-};
 
 /** A server that leaves a daemon which only the limit shows, by MCP's rules otherwise. */
 function server(tag: string, policy: Partial<ServerDefinition> = {}): ServerDefinition {
@@ -76,16 +41,21 @@ async function endWhole(pool: MCPServerPool, tag: string, mode: 'graceful' | 'em
 
 const MODES = ['shared', 'exclusive', 'dedicated'] as const;
 
-describe('the limit of a host of root, forged on', () => {
-  for (const [what, { make, obstacle }] of Object.entries(FORGERIES)) {
-    it(`[MARK-12] [PROOF-4] ${what}: it lives on, and delays nothing`, async ({ skip }) => {
-      if (obstacle !== undefined) skip(obstacle);
-      const { pool, tag, limit } = await started({ containment: 'markers' });
-      const forged = make();
-      await forged.forge(limit);
-      await endWhole(pool, tag, 'graceful');
-      expect(forged.lives()).toBe(true);
-    });
+describe('the limit of a host, forged on', () => {
+  for (const [what, { make, obstacle }] of Object.entries(forgeries(SELF))) {
+    for (const containment of ['markers', 'auto'] as const) {
+      it(`[MARK-12] [PROOF-4] ${what}: it lives on, is not moved, and delays nothing (${containment})`, async ({
+        skip,
+      }) => {
+        if (obstacle !== undefined) skip(obstacle);
+        const { pool, tag, limit } = await started({ containment });
+        const forged = make();
+        await forged.forge(limit);
+        const place = forged.place();
+        await endWhole(pool, tag, 'graceful');
+        expect([forged.lives(), forged.place()]).toEqual([true, place]);
+      });
+    }
   }
 
   it('[MARK-12] root itself: it lives on, if the server was started without a limit', async ({ skip }) => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { onTestFinished } from 'vitest';
 import { newTag, tagged } from '../helpers/escapes.js';
-import { obstacleToNamespaces } from '../helpers/namespace.js';
+import { obstacleToNamespaces, obstacleToOwnNamespaces } from '../helpers/namespace.js';
 import { until } from '../helpers/until.js';
 
 /** Users of this machine that have nothing to do with each other. */
@@ -20,6 +20,14 @@ export const NO_LOGIN =
   (spawnSync('sh', ['-c', `echo ${MALLORY} >/proc/self/loginuid`], { stdio: 'ignore' }).status === 0
     ? undefined
     : 'the login of a process cannot be set');
+
+/** Why a user without privileges cannot make a container; undefined when it can. */
+export const NO_OWN_NAMESPACES = obstacleToOwnNamespaces(MALLORY);
+
+/** The user that runs the tests. */
+export const SELF = process.geteuid?.() ?? 0;
+/** The users whose hosts are attacked: root and one without privileges, or the one that runs the tests. */
+export const HOSTS: readonly number[] = OBSTACLE === undefined ? [0, MALLORY] : [SELF];
 
 /** The limit that marks a process; every user can read it. */
 export function limitOf(pid: number): string {
@@ -38,16 +46,18 @@ export interface Forger {
   forge(limit: string): Promise<void>;
   /** Whether the process that has the limit lives. */
   lives(): boolean;
+  /** The cgroups of that process: another one when it was moved. */
+  place(): string;
 }
 
 export interface ForgerOptions {
   /** Default: `MALLORY`. */
-  readonly user?: number;
+  readonly user?: number | undefined;
   /** What is done with the limit. `$0` is the tag. */
   readonly script?: string;
   /** Comes before the shell that sets the limit, such as `unshare`. */
   readonly within?: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>> | undefined;
   /** The name of the process that stays. Default: sleep. */
   readonly command?: string;
 }
@@ -62,16 +72,22 @@ interface OldSession extends Forger {
 export function forger({ user = MALLORY, script = `exec ${SLEEP}`, within = [], env, command }: ForgerOptions): Forger {
   const tag = newTag();
   const all = [...within, 'sh', '-c', `read -r limit; set -- "$limit"; ${SET_LIMIT}; ${script}`, tag];
-  const child = stranger(all, { uid: user, gid: user, detached: true, stdio: ['pipe', 'ignore', 'ignore'], env });
+  const ids = user === SELF ? {} : { uid: user, gid: user };
+  const child = stranger(all, { ...ids, detached: true, stdio: ['pipe', 'ignore', 'ignore'], env });
   const stays = () => tagged(tag).filter((row) => row.command === (command ?? 'sleep'));
   return {
     tag,
     lives: () => stays().length > 0,
+    place: () => placeOf(stays()),
     forge: async (limit) => {
       (child.stdin as Writable).write(`${limit}\n`);
       await until(`the limit is forged: ${all.join(' ')}`, () => stays().some(({ pid }) => limitOf(pid) === limit));
     },
   };
+}
+
+function placeOf([first]: readonly { readonly pid: number }[]): string {
+  return first === undefined ? 'it is dead' : readFileSync(`/proc/${first.pid}/cgroup`, 'utf8');
 }
 
 /** Starts a process that has nothing to do with the host; what it starts has to have a tag. */
@@ -99,14 +115,19 @@ export function setuidCopy(program: string): string {
 }
 
 /**
- * A session that has lost its leader: a daemon of root's in a group of its own, and a shell of another user that forges a
- * limit. In the group of that shell runs a host, if its command is given.
+ * A session: a daemon of root's in a group of its own, and a shell of another user that forges a limit. In the group of that
+ * shell runs a host, if its command is given.
+ * @param leader whether the leader of the session lives, as in a terminal that is open
  */
-export function oldSession(host: readonly string[] = []): OldSession {
+export function oldSession(
+  host: readonly string[] = [],
+  { leader = 'gone', user = MALLORY }: { readonly leader?: 'gone' | 'living'; readonly user?: number } = {},
+): OldSession {
   const [tag, daemonTag] = [newTag(), newTag()];
   const forging = `read -r limit <&3; set -- "$limit"; ${SET_LIMIT}; ${SLEEP} & wait`;
-  const shell = `setpriv --reuid ${MALLORY} --regid ${MALLORY} --clear-groups sh -c '${forging}' "$0"`;
-  const script = `set -m; sleep 50 "$1" & shift; { ${shell} >/dev/null & "$@"; wait; } & exit`;
+  const shell = `${asUser(user).join(' ')} sh -c '${forging}' "$0"`;
+  const end = leader === 'gone' ? 'exit' : 'wait';
+  const script = `set -m; sleep 50 "$1" & shift; { ${shell} >/dev/null & "$@"; wait; } & ${end}`;
   const child = stranger(['bash', '--norc', '-c', script, tag, daemonTag, ...(host.length > 0 ? host : ['true'])], {
     detached: true,
     stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
@@ -120,6 +141,7 @@ export function oldSession(host: readonly string[] = []): OldSession {
   return {
     tag,
     lives: () => stays().length > 0,
+    place: () => placeOf(stays()),
     daemon: () => tagged(daemonTag).length > 0,
     stdout: () => stdout,
     forge: async (limit) => {
@@ -127,4 +149,9 @@ export function oldSession(host: readonly string[] = []): OldSession {
       await until('the limit is forged', () => stays().some(({ pid }) => limitOf(pid) === limit));
     },
   };
+}
+
+/** Comes before a command that root starts and `user` shall run. */
+export function asUser(user: number): string[] {
+  return ['setpriv', '--reuid', String(user), '--regid', String(user), '--clear-groups'];
 }

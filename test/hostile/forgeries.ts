@@ -1,0 +1,60 @@
+import { OWN_CONTAINER } from '../helpers/namespace.js';
+import {
+  asUser,
+  type Forger,
+  forger,
+  MALLORY,
+  NO_LOGIN,
+  NO_NAMESPACES,
+  NO_OWN_NAMESPACES,
+  OBSTACLE,
+  OTHER,
+  setuidCopy,
+} from './strangers.js';
+
+const SLEEP = 'sleep 50 "$0"';
+const NAMESPACE = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
+const CONTAINER = [...NAMESPACE, '--mount', '--uts', '--ipc', '--net', '--cgroup'];
+
+/** A process that is not of a host, and forges the marks of it. */
+export interface Forgery {
+  /** @param env the variable, where that is forged, too */
+  make(env?: Readonly<Record<string, string>>): Forger;
+  /** Why it cannot be made here; undefined when it can. */
+  readonly obstacle: string | undefined;
+}
+
+/** All that may forge the marks of a host of `user`, by what it is. */
+export function forgeries(user: number): Readonly<Record<string, Forgery>> {
+  const other = user === MALLORY ? OTHER : MALLORY;
+  const of = (options: Parameters<typeof forger>[0], obstacle = OBSTACLE): Forgery => {
+    return { make: (env) => forger({ user: other, env, ...options }), obstacle };
+  };
+  /** In a container of root, with the number of the user of the host. */
+  const within = (container: readonly string[]) =>
+    of({ within: [...container, ...asUser(user)], user: 0 }, NO_NAMESPACES);
+  const ofAll = {
+    'a daemon': of({}),
+    'an orphan': of({ script: `(${SLEEP} &)` }),
+    'a chain of processes, each in a session of its own': of({
+      script: `i=0; while [ $i -lt 400 ]; do setsid sleep 0.01 "$0"; i=$((i+1)); done & exec ${SLEEP}`,
+    }),
+    'a setuid program': {
+      make: (env) => forger({ user: other, env, script: `exec ${setuidCopy('sleep')} 50 "$0"` }),
+      obstacle: OBSTACLE,
+    },
+    'the user of the host, in another pid namespace': within(NAMESPACE),
+    'the user of the host, in a container': within(CONTAINER),
+    'root in a user namespace': of({ within: ['unshare', '--user', '--map-root-user'] }, NO_NAMESPACES),
+    'root in a container that another user has made': of({ within: OWN_CONTAINER }, OBSTACLE ?? NO_OWN_NAMESPACES),
+  } satisfies Record<string, Forgery>;
+  if (user === 0) {
+    const script = `echo ${MALLORY} >/proc/self/loginuid; exec ${SLEEP}`;
+    return { ...ofAll, 'root, by sudo of another user': of({ user: 0, script }, NO_LOGIN) };
+  }
+  return {
+    ...ofAll,
+    root: of({ user: 0 }),
+    'root in a container that the user of the host has made': of({ user, within: OWN_CONTAINER }, NO_OWN_NAMESPACES),
+  };
+}
