@@ -403,6 +403,8 @@ export const requirements = {
     'A mark in an environment counts only with the key of its instance, which other users cannot read and a server cannot compute for another instance.',
   'MARK-14':
     'Inner hosts are learnt only from processes with the key of the server, and hold only for processes of the same user as those and as the inner host.',
+  'MARK-15':
+    'A process in a pid namespace below that of the host, such as a container, is not ours by a limit, whichever user it has: it is not ended, moved or waited for.',
   'LOOK-1':
     'One look at the process table serves all trees that need one: in one tick, and in one turn of the event loop for those that are due together.',
   'INIT-1':

