@@ -158,7 +158,10 @@ export class StdioClientTransport {
     const run = this.#run;
     if (run?.transport === undefined) return Promise.reject(notConnected());
     run.requests.sent(message);
-    return run.transport.send(message, options);
+    return run.transport.send(message, options).catch((error) => {
+      run.requests.refused(message);
+      throw error;
+    });
   }
 
   /**

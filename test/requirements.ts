@@ -257,6 +257,8 @@ export const requirements = {
     'What is kept of the output of a server takes memory for its bytes, however small the chunks: an incomplete line, the tail of stderr, stderr for a drop-in.',
   'MEM-3':
     'What is bounded by a count is bounded by its size, too: tasks, tools, ids of a server, survivors in the status of an ended job, URIs of subscriptions.',
+  'MEM-5':
+    'What is kept of open requests is bounded by bytes: their names, and their copies for the next process; a request without a copy is answered with why its process was lost.',
   'MEM-4': 'Memory is flat over thousands of starts and ends, however many other processes the machine has.',
 
   // The end

@@ -1,4 +1,4 @@
-import type { PoolError } from '../errors.js';
+import { namesOf, PoolError, type ServerNames, shownName } from '../errors.js';
 import {
   CONNECTION_CLOSED,
   errorFor,
@@ -10,6 +10,10 @@ import {
 
 /** How much of stderr the answer to a lost request carries, in characters: it may be sent on to a client far away. */
 const LONGEST_TAIL = 8_192;
+/** Largest number of requests of one session that are not answered. */
+const MOST_OPEN = 100_000;
+/** Most characters of their ids, methods and progress tokens: a client may choose any length. */
+const MOST_CHARACTERS = 16 * 1_048_576;
 
 /** Connects sessions with one server. */
 export interface Routing {
@@ -58,4 +62,15 @@ export function lostRequest(
     ...more,
   };
   return errorFor(id, { code: CONNECTION_CLOSED, message, data });
+}
+
+/** Whether a session may not send another request now. */
+export function hasTooManyOpen(openRequests: number, nameCharacters: number): boolean {
+  return openRequests >= MOST_OPEN || nameCharacters >= MOST_CHARACTERS;
+}
+
+/** The error of a request that is refused because of that. */
+export function tooManyOpen(server: ServerNames): PoolError {
+  const message = `a request to server '${shownName(server)}' was refused: ${MOST_OPEN} of this session wait for their answers already, or their ids, methods and progress tokens have ${MOST_CHARACTERS} characters; await some of them before you send more`;
+  return new PoolError('BUFFER_FULL', message, namesOf(server));
 }

@@ -13,6 +13,11 @@ export class OpenRequests {
     else if (method !== undefined && id !== undefined) this.#ids.add(id);
   }
 
+  /** The message was not sent. */
+  refused(message: JsonRpcMessage): void {
+    if (message?.method !== undefined) this.#ids.delete(message.id);
+  }
+
   received({ id, method }: JsonRpcMessage): void {
     if (method === undefined) this.#ids.delete(id);
   }

@@ -21,3 +21,10 @@ export function memoryOf(task: () => unknown): number {
   // So that it lives until here.
   return kept === undefined ? Number.NaN : after - before;
 }
+
+/** As {@link memoryOf}, of what is kept elsewhere after an asynchronous task. */
+export async function memoryOfAsync(task: () => Promise<void>): Promise<number> {
+  const before = memoryInUse();
+  await task();
+  return memoryInUse() - before;
+}

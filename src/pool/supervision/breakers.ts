@@ -7,6 +7,12 @@ import type { LeaseClass } from '../instances/server-entry.js';
 import { Breaker, type BreakerState } from './breaker.js';
 
 /**
+ * Largest number of breakers of one server, one for each tenant; each keeps its last error, with the end of stderr. The oldest
+ * ones are dropped, as if they were closed.
+ */
+const MOST_TENANTS = 1_000;
+
+/**
  * The breakers of a pool: one for each server and tenant, so that failures of the instances of one tenant do not keep another
  * tenant from its own. One breaker for all owners of a tenant: most owners call only once, so a breaker of their own would
  * never see a second failure.
@@ -169,6 +175,7 @@ export class Breakers {
     const tenants = this.#servers.get(name) ?? new Map<string | undefined, BreakerRecord>();
     this.#servers.set(name, tenants);
     const record: BreakerRecord = { breaker: new Breaker(definition.restart), lastError: undefined, probe: undefined };
+    if (tenants.size >= MOST_TENANTS) this.#dropOldest(name, tenants);
     tenants.set(tenant, record);
     return record;
   }
@@ -182,6 +189,14 @@ export class Breakers {
         const isOld = breaker.state === 'open' && now >= breaker.retryAt + window + cooldown;
         if (isOld || breaker.isPristine(now)) this.#drop(name, tenant);
       }
+    }
+  }
+
+  #dropOldest(name: string, tenants: ReadonlyMap<string | undefined, BreakerRecord>): void {
+    for (const [tenant, { probe }] of tenants) {
+      if (probe !== undefined) continue;
+      this.#drop(name, tenant);
+      return this.#changed({ name, tenant });
     }
   }
 

@@ -10,9 +10,16 @@ export class WriteBudget {
   /** Bytes. */
   readonly limit: number;
   #used = 0;
+  #copies: WriteBudget | undefined;
 
   constructor(limit: number) {
     this.limit = limit;
+  }
+
+  /** The budget for copies of messages that were written: as large, and counted apart. */
+  get copies(): WriteBudget {
+    this.#copies ??= new WriteBudget(this.limit);
+    return this.#copies;
   }
 
   /** False when there is no room; then nothing was taken. An empty budget has room for one message of any size. */

@@ -1,6 +1,7 @@
 import { LEGACY_VERSIONS } from '../../config/handshake-options.js';
 import type { ResolvedDefinition } from '../../config/options.js';
 import type { PoolError } from '../../errors.js';
+import { cut } from '../../runtime/cut.js';
 import { type Answer, property } from '../json-rpc.js';
 
 /** Version of this package, as the `clientInfo` of every handshake says it. A test compares it with package.json. */
@@ -85,7 +86,7 @@ export function readInitializeResult(
   if (answer.error !== undefined) {
     const message = property(answer.error, 'message');
     const code = property(answer.error, 'code');
-    const words = typeof message === 'string' ? message.slice(0, LONGEST_QUOTE) : 'it did not say why';
+    const words = typeof message === 'string' ? cut(message, LONGEST_QUOTE) : 'it did not say why';
     const versions = `protocol version ${offered.join(', then ')}`;
     refuse(`refused to be initialized with ${versions}: ${words}${typeof code === 'number' ? ` (code ${code})` : ''}`);
   }
@@ -97,7 +98,7 @@ export function readInitializeResult(
       'answered initialize with something that is not a result of it; check that command and args start an MCP server',
     );
   } else if (!VERSIONS.includes(version)) {
-    refuse(`speaks protocol version '${version.slice(0, 40)}', which is none of ${VERSIONS.join(', ')}`);
+    refuse(`speaks protocol version '${cut(version, 40)}', which is none of ${VERSIONS.join(', ')}`);
   }
   return result as InitializeResult;
 }

@@ -1,3 +1,4 @@
+import { cut } from '../../runtime/cut.js';
 import { property } from '../json-rpc.js';
 
 /** Capabilities of a client that let the server send requests to it. */
@@ -31,7 +32,7 @@ export function undeclaredCapabilities(client: unknown, declared: unknown, share
       .filter((part) => !(name === 'elicitation' && part === 'form' && keysOf(ours).length === 0))
       .map((part) => `${name}.${part}`);
   });
-  return missing.slice(0, MOST).map((name) => name.slice(0, LONGEST));
+  return missing.slice(0, MOST).map((name) => cut(name, LONGEST));
 }
 
 function isSet(value: unknown): boolean {

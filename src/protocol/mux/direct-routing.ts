@@ -3,7 +3,7 @@ import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { MessageChannel } from '../channels/message-channel.js';
 import { isRequest, type JsonRpcMessage, otherForm, property, type RequestId } from '../json-rpc.js';
 import { Loss } from '../loss.js';
-import { type Attachment, type Endpoint, lostRequest, type Routing } from '../routing.js';
+import { type Attachment, type Endpoint, hasTooManyOpen, lostRequest, type Routing, tooManyOpen } from '../routing.js';
 import { Notices } from './notices.js';
 import { RecentIds } from './recent-ids.js';
 
@@ -18,6 +18,8 @@ export class DirectRouting implements Routing, Attachment {
   readonly #onNoise: (() => void) | undefined;
   /** The method of each open request, by its id. */
   readonly #open = new Map<RequestId, string>();
+  /** Characters of these ids and methods. */
+  #nameCharacters = 0;
   readonly #loss = new Loss();
   readonly #notices = new Notices();
   readonly #givenUp = new RecentIds();
@@ -56,6 +58,9 @@ export class DirectRouting implements Routing, Attachment {
   }
 
   send(message: JsonRpcMessage): Promise<void> {
+    if (hasTooManyOpen(this.#open.size, this.#nameCharacters) && isRequest(message)) {
+      return Promise.reject(tooManyOpen(this.#channel.server));
+    }
     this.#notices.sent(message);
     if (message.method === 'notifications/cancelled') this.#giveUp(property(message.params, 'requestId') as RequestId);
     const sent = this.#channel.send(message);
@@ -127,15 +132,23 @@ export class DirectRouting implements Routing, Attachment {
 
   #add(id: RequestId, method: string): void {
     if (this.#open.size === 0) this.#keepAlive.take();
+    this.#nameCharacters -= lengthOf(id, this.#open.get(id));
     this.#open.set(id, method);
+    this.#nameCharacters += lengthOf(id, method);
   }
 
   /** False if it is not open. */
   #take(id: RequestId): boolean {
+    this.#nameCharacters -= lengthOf(id, this.#open.get(id));
     if (!this.#open.delete(id)) return false;
     if (this.#open.size === 0) this.#keepAlive.drop();
     return true;
   }
+}
+
+/** Characters of a request that is open under this id; 0 if none is. */
+function lengthOf(id: RequestId, method: string | undefined): number {
+  return method === undefined ? 0 : method.length + (typeof id === 'string' ? id.length : 0);
 }
 
 /** A line of a server that is no message: its client can show it. */

@@ -23,6 +23,10 @@ export class Member implements Attachment, Listener {
   isListening = false;
   /** Bytes of its messages that wait for their turn. */
   waitingBytes = 0;
+  /** Bytes of the copies of its open requests. */
+  copiedBytes = 0;
+  /** Characters of what the client names its open requests by. */
+  nameCharacters = 0;
   /** The newest of its open requests. They form a linked list, so that each can be removed in constant time. */
   #newest: OpenRequest | undefined;
   /** An index by id: made by the first search among many requests, and kept until all are answered. */
@@ -74,6 +78,7 @@ export class Member implements Attachment, Listener {
     if (this.#newest) this.#newest.next = request;
     this.#newest = request;
     this.openRequests += 1;
+    this.nameCharacters += request.nameCharacters;
     if (this.#byId?.has(request.id)) this.#hasDuplicates = true;
     this.#byId?.set(request.id, request);
   }
@@ -86,6 +91,7 @@ export class Member implements Attachment, Listener {
     request.previous = undefined;
     request.next = undefined;
     this.openRequests -= 1;
+    this.nameCharacters -= request.nameCharacters;
     if (this.#byId?.get(request.id) === request) this.#byId.delete(request.id);
     if (this.openRequests === 0) {
       this.#byId = undefined;
@@ -116,17 +122,24 @@ export interface KeptPlace {
 /** A request of a session, from `send` to the answer. */
 export class OpenRequest {
   readonly session: Member;
-  /** The message of the session; a copy of it where the request may have to be sent again. */
+  /** The message of the session until it is written; then a copy of it where it is needed again, else `NOT_KEPT`. */
   message: JsonRpcRequest;
   // Copied from the message, because the sender may use the object for its next message.
   /** The type matters: 1 is not "1". */
   readonly id: RequestId;
   readonly method: string;
   readonly progressToken: RequestId | undefined;
-  /** Whether it can be sent to the next process when this one is lost. */
+  /** Bytes of the copy of its message; 0 if there is none. */
+  copied = 0;
+  /** Whether a second time, it changes nothing more. */
   isRepeatable = false;
   /** Works on the answer before the session gets it. */
   readonly onAnswer: ((answer: JsonRpcMessage, request: OpenRequest) => JsonRpcMessage) | undefined;
+  /** Whether its message is read when the answer comes. */
+  get needsMessage(): boolean {
+    return this.method === 'tools/list';
+  }
+
   /** The process that it was written to; undefined while it waits for its turn. */
   upstream: RequestTarget | undefined;
   /** Its id there; of a request that is combined with others, the id of the one that the pool has sent for it. */
@@ -147,7 +160,8 @@ export class OpenRequest {
     this.message = message;
     this.id = message.id;
     this.method = message.method;
-    this.progressToken = property(property(message.params, '_meta'), 'progressToken') as RequestId | undefined;
+    const token = property(property(message.params, '_meta'), 'progressToken');
+    this.progressToken = typeof token === 'string' || typeof token === 'number' ? token : undefined;
     this.onAnswer = onAnswer;
   }
 
@@ -156,8 +170,12 @@ export class OpenRequest {
     return this.upstream === undefined && (this.leaveQueue !== undefined || this.repeated);
   }
 
-  /** Copies the message, as it is now. */
-  keep(): void {
-    this.message = JSON.parse(JSON.stringify(this.message)) as JsonRpcRequest;
+  /** Characters of what the client names it by: the client may choose any length. */
+  get nameCharacters(): number {
+    return lengthOf(this.id) + lengthOf(this.method) + lengthOf(this.progressToken);
   }
+}
+
+function lengthOf(name: RequestId | undefined): number {
+  return typeof name === 'string' ? name.length : 0;
 }

@@ -1,7 +1,9 @@
-import { namesOf, PoolError, type ServerNames, shownName } from '../../errors.js';
+import type { PoolError, ServerNames } from '../../errors.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
+import type { WriteBudget } from '../channels/write-budget.js';
 import { type Answer, errorFor, type JsonRpcMessage, resultFor } from '../json-rpc.js';
-import { lostRequest } from '../routing.js';
+import { hasTooManyOpen, lostRequest, tooManyOpen } from '../routing.js';
+import { Copies } from './copies.js';
 import type { Member, OpenRequest } from './member.js';
 
 export interface OpenRequestsOptions {
@@ -12,26 +14,23 @@ export interface OpenRequestsOptions {
   /** Whether sessions outlive the process. */
   readonly sessionsStay: boolean;
   readonly keepAlive: KeepAlive;
+  readonly budget: WriteBudget;
 }
-
-/** Largest number of requests of one session that are not answered. */
-const MOST_OPEN = 100_000;
 
 /** The requests of all sessions of one server that wait for their answers. While there is one, the host is kept alive. */
 export class OpenRequests {
   readonly #options: OpenRequestsOptions;
+  readonly copies: Copies;
   #count = 0;
 
   constructor(options: OpenRequestsOptions) {
     this.#options = options;
+    this.copies = new Copies(options.server, options.budget);
   }
 
   /** Why a session may not send another request now; undefined if it may. */
-  refusal({ openRequests }: Member): PoolError | undefined {
-    if (openRequests < MOST_OPEN) return undefined;
-    const server = this.#options.server();
-    const message = `a request to server '${shownName(server)}' was refused: ${MOST_OPEN} of this session wait for their answers already; await some of them before you send more`;
-    return new PoolError('BUFFER_FULL', message, namesOf(server));
+  refusal({ openRequests, nameCharacters }: Member): PoolError | undefined {
+    return hasTooManyOpen(openRequests, nameCharacters) ? tooManyOpen(this.#options.server()) : undefined;
   }
 
   add(request: OpenRequest): void {
@@ -45,6 +44,7 @@ export class OpenRequests {
     if (request.done) return false;
     request.done = true;
     request.session.remove(request);
+    if (request.copied > 0) this.copies.drop(request);
     this.#count -= 1;
     if (this.#count === 0) this.#options.keepAlive.drop();
     return true;

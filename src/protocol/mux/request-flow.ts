@@ -3,6 +3,7 @@ import type { Clock } from '../../runtime/clock.js';
 import type { WriteBudget } from '../channels/write-budget.js';
 import { type Answer, type JsonRpcMessage, type JsonRpcRequest, notification } from '../json-rpc.js';
 import { Backlog, type Outgoing } from './backlog.js';
+import { NOT_KEPT } from './copies.js';
 import type { Guard } from './guard.js';
 import type { Member, OpenRequest } from './member.js';
 import type { OpenRequests } from './open-requests.js';
@@ -92,7 +93,7 @@ export class RequestFlow {
     for (const request of upstream.lose(error)) {
       request.place?.gone();
       if (request.done) continue;
-      if (mayRepeat && !request.repeated && request.isRepeatable) {
+      if (mayRepeat && !request.repeated && request.isRepeatable && request.copied > 0) {
         const requests = repeated.get(request.session) ?? [];
         repeated.set(request.session, requests);
         requests.push(request);
@@ -119,7 +120,7 @@ export class RequestFlow {
     try {
       if (upstream?.hasRoom && !this.#suspended && this.#waiting.isEmpty) {
         const sent = upstream.forward(request);
-        if (this.#deps.sessionsStay && request.isRepeatable) request.keep();
+        this.#written(request);
         return sent;
       }
       return this.#waiting.add(request.session, request.message, request);
@@ -127,6 +128,14 @@ export class RequestFlow {
       this.#deps.open.finish(request);
       return Promise.reject(error);
     }
+  }
+
+  /** Of a request that was written, the message is kept only if it is needed again. */
+  #written(request: OpenRequest): void {
+    const mayRepeat = this.#deps.sessionsStay && request.isRepeatable;
+    // Without room for it, the request is answered with an error when its process is lost.
+    if (mayRepeat || request.needsMessage) this.#deps.open.copies.keep(request);
+    else request.message = NOT_KEPT;
   }
 
   /**
@@ -256,6 +265,7 @@ export class RequestFlow {
     if (request) request.leaveQueue = undefined;
     try {
       const written = request ? upstream.forward(request) : upstream.send(message);
+      if (request) this.#written(request);
       if (sent) written.then(sent.resolve, sent.reject);
     } catch (error) {
       // The message could be written as JSON when it was added. So there is no room in the buffer.

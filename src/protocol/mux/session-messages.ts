@@ -11,6 +11,7 @@ import {
   resultFor,
   success,
 } from '../json-rpc.js';
+import { NOT_KEPT } from './copies.js';
 import type { Guard } from './guard.js';
 import { isLogLevel, type LogLevels } from './log-levels.js';
 import { type Member, OpenRequest } from './member.js';
@@ -142,6 +143,7 @@ export class SessionMessages {
     const { open, guard } = this.#deps;
     open.add(request);
     try {
+      open.copies.require(request);
       const answer = ask();
       if (answer) guard.soon(() => open.answer(request, answer));
       return Promise.resolve();
@@ -152,7 +154,8 @@ export class SessionMessages {
   }
 
   readonly #seeTools: OpenRequest['onAnswer'] = (answer, { message, upstream }) => {
-    this.#deps.tools.seen(message, answer, upstream === this.#deps.flow.upstream);
+    // Without its message it is not known which page this is.
+    if (message !== NOT_KEPT) this.#deps.tools.seen(message, answer, upstream === this.#deps.flow.upstream);
     return answer;
   };
 

@@ -1,10 +1,12 @@
-import { type Answer, type JsonRpcMessage, property, success } from '../json-rpc.js';
+import { type Answer, INVALID_PARAMS, type JsonRpcMessage, property, success } from '../json-rpc.js';
 import { type Asker, type How, LatestWish, paramsOf, partsOf, type WishCallbacks } from './latest-wish.js';
 
 /** Largest number of resources that one session may subscribe to. */
 const MOST_SUBSCRIPTIONS = 10_000;
 /** Largest sum of the lengths of their URIs, in characters: a URI may be as long as a message. */
 const MOST_CHARACTERS = 4 * 1_048_576;
+/** Most characters of the parameters beside the URI and `_meta`, as JSON. They are sent again to each new process. */
+const MOST_BESIDE = 4_096;
 
 /**
  * The subscriptions of all sessions of one server. The server sees a single subscriber: the first subscription and the last
@@ -33,6 +35,9 @@ export class Subscriptions<S, A extends Asker<S>> {
   subscribe(message: JsonRpcMessage, asker: A): Answer | undefined {
     const parts = partsOf(message);
     const uri = uriOf(message);
+    if (parts.asked.length > JSON.stringify({ uri }).length + MOST_BESIDE) {
+      return { error: { code: INVALID_PARAMS, message: 'The parameters of this subscription are too large' } };
+    }
     const known = this.#byUri.get(uri);
     const subscription = known ?? new Subscription<S, A>(uri, this.#callbacks, this.#ends);
     if (known === undefined) this.#byUri.set(uri, subscription);

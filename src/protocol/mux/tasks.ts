@@ -2,7 +2,10 @@ import { type Answer, type JsonRpcMessage, property, type RequestId } from '../j
 
 /** Largest number of tasks that are kept for one session; the oldest ones are forgotten first. */
 const MOST_TASKS = 1_000;
-/** Longest id of a task, in characters: the server chooses it. A task with a longer one belongs to no session. */
+/**
+ * Longest id of a task, in characters: the server chooses it. A task with a longer one belongs to no session. Also the longest
+ * progress token of a client: with a longer one, its progress ends with the answer to its request.
+ */
 const LONGEST_ID = 4_096;
 /** After one of these states a task has no more progress (2025-11-25, basic/utilities/tasks). */
 const TERMINAL = ['completed', 'failed', 'cancelled'];
@@ -24,9 +27,10 @@ export class Tasks<S> {
   began(session: S, answer: Answer, progress: Task<S>['progress']): void {
     const id = property(property(answer.result, 'task'), 'taskId');
     if (typeof id !== 'string' || id.length > LONGEST_ID || this.#tasks.has(id)) return;
-    const task = { session, progress };
+    const hasLongToken = typeof progress?.token === 'string' && progress.token.length > LONGEST_ID;
+    const task = { session, progress: hasLongToken ? undefined : progress };
     this.#tasks.set(id, task);
-    if (progress) this.#byToken.set(progress.wireId, task);
+    if (task.progress) this.#byToken.set(task.progress.wireId, task);
     const own = this.#bySession.get(session) ?? new Set();
     this.#bySession.set(session, own.add(id));
     const [oldest] = own;

@@ -1,0 +1,224 @@
+import { describe, expect, it } from 'vitest';
+import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
+import { DirectRouting } from '../../src/protocol/mux/direct-routing.js';
+import { OpenRequests } from '../../src/stdio/open-requests.js';
+import { memoryOfAsync } from '../helpers/heap.js';
+import { answer, cancel, crash, lost, methods, names, shared, subscribe } from '../helpers/shared-server.js';
+import { flush, outcome, rejection } from '../helpers/until.js';
+import { attach, CountingHold, Ear, ids, multiplexed, request, wire } from '../helpers/wire.js';
+
+// What is kept of the requests that a server has not answered: clients choose how large each is, and the server how long it is
+// kept.
+
+const KB = 1_024;
+/** A request with a large parameter, of which the client itself keeps nothing. */
+const read = (id: number | string, size: number, method = 'resources/read') =>
+  request(id, method, { name: `${id}`, text: Buffer.alloc(size, 'x').toString() });
+
+const exclusive = (options: Parameters<typeof multiplexed>[0] = {}) => {
+  const all = multiplexed(options);
+  const server = all.start();
+  server.connect();
+  return { ...all, ...server, a: attach(all.mux) };
+};
+
+describe('copies of requests for the next process', () => {
+  it('[MEM-5] are bounded by bytes: a request without room is answered with why, and the others are sent again', async () => {
+    const { a, b, mux, upstream, start, sent, says } = shared({ budget: new WriteBudget(400 * KB) });
+    await a.at.send(read('a1', 60 * KB));
+    await sent();
+    await a.at.send(read('a2', 60 * KB));
+    await sent();
+    await a.at.send(read('a3', 1));
+    await b.at.send(read('b1', 60 * KB));
+    await sent();
+    // The room of an answered request is free again.
+    await b.at.send(read('b2', 30 * KB));
+    await says(answer(ids(await sent())[0]));
+    await b.at.send(read('b3', 30 * KB));
+    await sent();
+    b.ear.take();
+    mux.lose(upstream, crash);
+    expect(a.ear.take()).toEqual([lost('a2')]);
+    expect(b.ear.take()).toEqual([]);
+    const next = start();
+    next.connect();
+    expect(names(await next.sent()).sort()).toEqual(['a1', 'a3', 'b1', 'b3']);
+  });
+
+  it('[MEM-5] one server leaves the others half of the room', async () => {
+    const budget = new WriteBudget(400 * KB);
+    const [one, two] = [shared({ budget }), shared({ budget })];
+    const sessions = [one.a, one.b, one.join(), one.join()];
+    for (const [index, { at }] of sessions.entries()) {
+      await at.send(read(`r${index}`, 90 * KB));
+      await one.sent();
+    }
+    await two.a.at.send(read('other', 90 * KB));
+    await two.sent();
+    one.mux.lose(one.upstream, crash);
+    two.mux.lose(two.upstream, crash);
+    expect(sessions.flatMap(({ ear }) => ear.take())).toEqual([lost('r2'), lost('r3')]);
+    expect(two.a.ear.take()).toEqual([]);
+  });
+
+  it('[MEM-5] also of requests that waited for their turn, and of an exclusive server that is restarted', async () => {
+    for (const options of [{}, { maxInFlight: 2 }]) {
+      const { a, mux, upstream, start, sent } = exclusive({
+        ...options,
+        sessionsStay: true,
+        budget: new WriteBudget(400 * KB),
+      });
+      if (options.maxInFlight !== undefined) mux.suspend(upstream);
+      const sending = [a.at.send(read('a1', 60 * KB))];
+      if (options.maxInFlight === undefined) await sent();
+      sending.push(a.at.send(read('a2', 30 * KB)));
+      mux.resume(upstream);
+      await sent();
+      if (options.maxInFlight === undefined) expect(await outcome(a.at.send(read('a3', 60 * KB)))).toBe('resolved');
+      mux.lose(upstream, crash);
+      expect(a.ear.take()).toEqual(options.maxInFlight === undefined ? [lost('a3')] : []);
+      const next = start();
+      next.connect();
+      expect(names(await next.sent())).toEqual(['a1', 'a2']);
+    }
+  });
+
+  it.each([
+    ['shared', 'tools/call', true],
+    ['shared', 'resources/read', true],
+    ['exclusive', 'tools/call', false],
+    ['exclusive', 'tools/list', false],
+    ['exclusive', 'resources/read', false],
+  ])('[MEM-5] nothing else is kept of a request that was written (%s, %s)', async (sharing, method, sessionsStay) => {
+    const budget = new WriteBudget(4 * 1_024 * KB);
+    const all = sharing === 'shared' ? shared({ budget }) : exclusive({ budget, sessionsStay });
+    const { a, sent, says } = all;
+    // Warm: what the first messages cost is no memory of requests.
+    await a.at.send(read('warm', KB, method));
+    await says(answer(ids(await sent())[0]));
+    const memory = await memoryOfAsync(async () => {
+      for (let id = 0; id < 40; id++) {
+        await a.at.send(read(id, 256 * KB, method));
+        await sent();
+      }
+    });
+    // One session may fill a quarter of the budget; a copy is at most twice its bytes.
+    expect(memory).toBeLessThan(3 * 1_024 * KB);
+    expect(a.at.openRequests).toBe(40);
+  });
+
+  it('[MEM-5] a page of tools of which the request is not known does not count as the first', async () => {
+    const { a, reported, sent, says, mux, upstream, start } = shared({ budget: new WriteBudget(40 * KB) });
+    const tools = (...all: string[]) => ({ tools: all.map((name) => ({ name, inputSchema: {} })) });
+    await a.at.send(request('first', 'tools/list', {}));
+    await says(answer(ids(await sent())[0], { ...tools('one'), nextCursor: 'x' }));
+    await a.at.send(request('second', 'tools/list', { cursor: 'x' }));
+    await says(answer(ids(await sent())[0], tools('two')));
+    await a.at.send(read('kept', 9 * KB));
+    await sent();
+    await a.at.send(request('again', 'tools/list', { cursor: 'x', more: 'x'.repeat(2 * KB) }));
+    await says(answer(ids(await sent()).at(-1), tools('two')));
+    mux.lose(upstream, crash);
+    const next = start();
+    next.connect();
+    for (let wire = await next.sent(); wire.length > 0; wire = await next.sent()) {
+      for (const { id, method, params } of wire) {
+        const isSecond = (params as { cursor?: string } | undefined)?.cursor !== undefined;
+        await next.says(
+          answer(id, method !== 'tools/list' ? {} : isSecond ? tools('two') : { ...tools('one'), nextCursor: 'x' }),
+        );
+      }
+    }
+    expect(reported.tools).toEqual([]);
+  });
+});
+
+describe('names that a client gives its requests', () => {
+  const long = (index: number) => `${index}${'x'.repeat(1_024 * KB)}`;
+  const withToken = (id: number) => request(id, 'x', { _meta: { progressToken: long(id) } });
+
+  it.each([
+    ['ids', (index: number) => request(long(index), 'x')],
+    ['progress tokens', withToken],
+    ['methods', (index: number) => request(index, long(index))],
+  ])('[MEM-5] %s are bounded by their characters', async (_what, make) => {
+    const { a, b, sent, says } = shared({ budget: new WriteBudget(1_024 * KB * KB) });
+    for (let index = 0; index < 16; index++) {
+      expect(await outcome(a.at.send(make(index)))).toBe('resolved');
+    }
+    const wire = await sent();
+    expect(wire).toHaveLength(16);
+    expect(await rejection(a.at.send(make(16)))).toMatchObject({ code: 'BUFFER_FULL' });
+    expect(await outcome(b.at.send(make(17)))).toBe('resolved');
+    await says(answer(wire[0]?.id));
+    expect(await outcome(a.at.send(make(18)))).toBe('resolved');
+    expect(a.at.openRequests).toBe(16);
+  });
+
+  it('[MEM-5] a progress token that is neither string nor number is not kept, and gets no progress', async () => {
+    const { a, sent } = shared();
+    await a.at.send(request(1, 'x', { _meta: { progressToken: { large: 'x' } } }));
+    const [wire] = await sent();
+    expect(wire?.params).toEqual({ _meta: { progressToken: { large: 'x' } } });
+  });
+});
+
+describe('requests that are combined with those of other sessions', () => {
+  it('[MEM-5] are refused where there is no room for them', async () => {
+    const { a, b, sent } = shared({ budget: new WriteBudget(400 * KB) });
+    const large = (id: number) => ({
+      ...subscribe(id, `uri ${id}`),
+      params: { uri: `uri ${id}`, _meta: { x: 'x'.repeat(60 * KB) } },
+    });
+    expect(await outcome(a.at.send(large(1)))).toBe('resolved');
+    expect(await rejection(a.at.send(large(2)))).toMatchObject({ code: 'BUFFER_FULL' });
+    expect(a.at.openRequests).toBe(1);
+    expect(await outcome(b.at.send(large(3)))).toBe('resolved');
+    expect(methods(await sent())).toEqual(['resources/subscribe', 'resources/subscribe']);
+  });
+});
+
+describe('a dedicated lease', () => {
+  function dedicated() {
+    const { channel, sent, says } = wire(new WriteBudget(1_024 * KB * KB));
+    const hold = new CountingHold();
+    const routing = new DirectRouting(channel, hold, () => {});
+    return { at: routing.attach(new Ear()), sent, says, hold };
+  }
+
+  it('[MEM-5] bounds the names of its open requests, and has room again when one is answered or given up', async () => {
+    const { at, sent, says, hold } = dedicated();
+    const long = (index: number) => `${index}${'x'.repeat(512 * KB)}`;
+    for (let index = 0; index < 32; index++) await at.send(request(long(index), 'x'));
+    await sent();
+    expect(await rejection(at.send(request(1, 'x')))).toMatchObject({ code: 'BUFFER_FULL' });
+    expect(await outcome(at.send({ jsonrpc: '2.0', method: 'notifications/x' }))).toBe('resolved');
+    await says(answer(long(0)));
+    expect(await outcome(at.send(request(long(32), 'x')))).toBe('resolved');
+    expect(await rejection(at.send(request(1, 'x')))).toMatchObject({ code: 'BUFFER_FULL' });
+    await at.send(cancel(long(1)));
+    expect(await outcome(at.send(request(1, 'x')))).toBe('resolved');
+    expect(at.openRequests).toBe(32);
+    at.detach();
+    expect(hold.count).toBe(0);
+  });
+
+  it('[MEM-5] has no more than 100,000 open requests', async () => {
+    const { at, hold } = dedicated();
+    for (let id = 0; id < 100_000; id++) void at.send(request(id));
+    expect(await rejection(at.send(request('more')))).toMatchObject({ code: 'BUFFER_FULL' });
+    expect(at.openRequests).toBe(100_000);
+    at.detach();
+    expect(hold.count).toBe(0);
+    await flush();
+  });
+
+  it('[MEM-5] of a drop-in: a request that was refused is not open', () => {
+    const open = new OpenRequests();
+    open.sent(request(1));
+    open.sent(request(2));
+    open.refused(request(2));
+    expect(open.fail().map(({ id }) => id)).toEqual([1]);
+  });
+});
