@@ -22,6 +22,8 @@ export class InstanceCgroup {
   #isOurs = true;
   #isJoining = false;
   #removeAfterJoin = false;
+  /** Whether the sign beside it may be there. */
+  #hasSign = false;
 
   /** @param removed called when its folder was removed */
   constructor(folder: string, removed: () => void) {
@@ -45,11 +47,12 @@ export class InstanceCgroup {
   async adopt(parts: Omit<AdoptionParts, 'folder'>): Promise<boolean> {
     const { folder } = this;
     mkdirSync(folder + JOINING);
+    this.#hasSign = true;
     this.#isOurs = false;
     this.#isJoining = true;
     try {
       this.#isOurs = await new Adoption({ ...parts, folder }).run();
-      if (this.#isOurs) removeCgroup(folder + JOINING);
+      if (this.#isOurs) this.#hasSign = !removeCgroup(folder + JOINING);
       return this.#isOurs;
     } finally {
       this.#isJoining = false;
@@ -90,6 +93,18 @@ export class InstanceCgroup {
     }
   }
 
+  /**
+   * Kills all processes in it, unless they all have got SIGKILL before this call: that costs the kernel less, and what they
+   * had forked until then is shown.
+   */
+  killUnless(killed: ReadonlySet<number>): void {
+    try {
+      for (const pid of this.pids()) if (!killed.has(pid)) return this.kill();
+    } catch {
+      this.kill();
+    }
+  }
+
   /** What the kernel reports of its processes. Never throws: an empty object where the kernel reports nothing. */
   verdict(): KernelVerdict {
     try {
@@ -108,7 +123,7 @@ export class InstanceCgroup {
 
   /** Call it when the cgroup is empty. False when it could not be removed, or is removed later, after a join. */
   remove(): boolean {
-    const removed = removeCgroup(this.folder) && removeCgroup(this.folder + JOINING);
+    const removed = removeCgroup(this.folder) && (!this.#hasSign || removeCgroup(this.folder + JOINING));
     this.#removeAfterJoin = this.#isJoining && !removed;
     if (this.#removeAfterJoin) return false;
     if (removed) this.#removed();

@@ -1,6 +1,6 @@
 import { environmentMatches, hostOf, type Mark, rlimitMatches } from './marker.js';
 
-/** What a process shows that may be a mark. */
+/** What a process shows that may be a mark. What is expensive may be read only when it is asked for. */
 export interface MarkReading {
   /** The marks in its environment. Undefined: this user may not read it. */
   readonly marks: readonly string[] | undefined;
@@ -8,14 +8,17 @@ export interface MarkReading {
   readonly limit: bigint | undefined;
   /** Undefined when it is not shown, and for a process without any mark. */
   readonly owner: ProcessOwner | undefined;
+  /** Whether its files belong to the user of this host: then `owner` is of use only in rare cases. Default: false. */
+  readonly isOwn?: boolean;
 }
 
 /** What most processes show. */
 export const UNMARKED: MarkReading = { marks: [], limit: undefined, owner: undefined };
 
 /** An environment that may not be read shows no mark; the limit may nevertheless be one. */
-export function isUnmarked({ marks, limit }: MarkReading): boolean {
-  return limit === undefined && (marks === undefined || marks.length === 0);
+export function isUnmarked(reading: MarkReading): boolean {
+  const { marks } = reading;
+  return (marks === undefined || marks.length === 0) && reading.limit === undefined;
 }
 
 /** The user of a process, and where it lives. */
@@ -38,7 +41,7 @@ export type MarkMatch = false | 'environment' | 'limit' | 'inner';
 export interface Seeker {
   readonly mark: Mark;
   /** The users whose limits count: that of the host, and those that processes with our key have. */
-  readonly users: ReadonlySet<number>;
+  readonly users: Pick<ReadonlySet<number>, 'has'>;
   /** The user that has logged in and started the host. */
   readonly login: number | undefined;
   /** Whether a limit is that of an inner host that runs as `user`. */
@@ -53,9 +56,11 @@ export interface Seeker {
  * must be that one, no other user may have logged in for it (`sudo`, a setuid program), and it must be in our pid
  * namespace (the root of a container has the number of ours).
  */
-export function judge({ marks, limit, owner }: MarkReading, seeker: Seeker): MarkMatch {
+export function judge(reading: MarkReading, seeker: Seeker): MarkMatch {
+  const { marks } = reading;
   const { mark, users, login } = seeker;
   if (marks !== undefined && environmentMatches(marks, mark)) return 'environment';
+  const { limit, owner } = reading;
   const user = owner?.user;
   if (limit === undefined || user === undefined || !owner?.isHere) return false;
   if (owner.login !== undefined && owner.login !== user && owner.login !== login) return false;

@@ -38,6 +38,12 @@ export class InnerHosts {
     return this.#size;
   }
 
+  /** Whether `learn` could learn from these marks. */
+  hasNews(marks: readonly string[]): boolean {
+    const { outer, inner } = hostsAround(marks, this.#mark);
+    return inner.length > 0 || outer.some(({ number }) => !this.#outer.has(number));
+  }
+
   /** Learns from the marks in the environment of a process of `user`, if our mark is among them. */
   learn(marks: readonly string[], user: number): void {
     const { outer, inner } = hostsAround(marks, this.#mark);

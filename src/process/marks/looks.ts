@@ -1,5 +1,11 @@
 import { uptime } from 'node:os';
-import { type ProcessIdentity, type ProcessRow, type ProcessTable, TICKS_PER_SECOND } from '../process-table.js';
+import {
+  isAlive,
+  type ProcessIdentity,
+  type ProcessRow,
+  type ProcessTable,
+  TICKS_PER_SECOND,
+} from '../process-table.js';
 import { isUnmarked, type MarkReading, UNMARKED } from './evidence.js';
 import { Look } from './look.js';
 import type { MarkReader } from './mark-reader.js';
@@ -123,7 +129,7 @@ export class Looks {
     this.#lookedAt = now;
     this.#forgetGone(rows);
     const settledBefore = this.#now() * TICKS_PER_SECOND - SETTLED;
-    const reading = (row: ProcessRow): MarkReading => this.#reading(row, look);
+    const reading = (row: ProcessRow): MarkReading => this.#reading(row, look, killed);
     const look: Look = new Look({ rows, isWhole: !pids, newestBefore: newest, settledBefore, reading });
     this.#last = look;
     return look;
@@ -160,10 +166,13 @@ export class Looks {
     }
   }
 
-  #reading(row: ProcessRow, look: Look): MarkReading {
+  #reading(row: ProcessRow, look: Look, killed?: ReadonlyMap<number, ProcessIdentity>): MarkReading {
     const { pid, startTime } = row;
     const known = this.#readings.get(pid);
-    if (known?.startTime === startTime && (known.final || known.look === look)) return known.reading;
+    if (known?.startTime === startTime) {
+      // What has got SIGKILL shows nothing new.
+      if (known.final || known.look === look || killed?.get(pid)?.startTime === startTime) return known.reading;
+    }
     const reading = this.readNow(row) ?? UNMARKED;
     // Killed right after the fork, a host leaves a child that may still begin a session and get its mark.
     this.#readings.set(pid, { startTime, reading, final: startTime < look.settledBefore, look });
@@ -175,10 +184,9 @@ export class Looks {
    * meanwhile. Undefined when it has none.
    */
   readNow({ pid, startTime }: ProcessRow): MarkReading | undefined {
-    const reading = this.#options.readMark?.(pid);
-    if (reading === undefined || isUnmarked(reading)) return undefined;
-    const now = this.#table.read(pid);
-    return now !== undefined && now.startTime === startTime && !now.dead ? reading : undefined;
+    const isSame = () => isAlive(this.#table, pid, startTime);
+    const reading = this.#options.readMark?.(pid, isSame);
+    return reading !== undefined && !isUnmarked(reading) && isSame() ? reading : undefined;
   }
 }
 

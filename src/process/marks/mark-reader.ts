@@ -1,10 +1,13 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
 import { type MarkReading, type ProcessOwner, UNMARKED } from './evidence.js';
 import { marksIn, rlimitIn } from './marker.js';
 
-/** Reads the marks of a process; undefined when it is gone. Throws when the system does not say. */
-export type MarkReader = (pid: number) => MarkReading | undefined;
+/**
+ * Reads the marks of a process; undefined when it is gone. Throws when the system does not say.
+ * @param isSame whether the number still belongs to that process; allows to read a part only when it is asked for
+ */
+export type MarkReader = (pid: number, isSame?: () => boolean) => MarkReading | undefined;
 
 /**
  * Most environments have less than 4 KB; args and environment together may have 6 MB. The buffer grows, and is reused.
@@ -18,18 +21,57 @@ const text = Buffer.allocUnsafe(4_096);
  * program that shows a title there, or may not be read because the process is not dumpable or has another user. The
  * owner is read only where there is a mark.
  */
-export const readMarks: MarkReader = (pid) => {
+export const readMarks: MarkReader = (pid, isSame) => {
   const environment = readWhole(`/proc/${pid}/environ`, environ);
   if (environment === 'gone') return undefined;
   const hidden = environment === 'forbidden';
   // Keep the larger buffer for the next large environment.
   if (!hidden && environment.length > environ.length) environ = Buffer.allocUnsafe(environment.length);
   const marks = hidden ? undefined : marksIn(environment);
-  const limits = readWhole(`/proc/${pid}/limits`, text);
-  const limit = typeof limits === 'string' ? undefined : rlimitIn(limits.toString('latin1'));
+  if (isSame && marks !== undefined && marks.length > 0) return new MarkedProcess(pid, marks, isSame);
+  const limit = readLimit(pid);
   if (limit === undefined && (marks === undefined || marks.length === 0)) return UNMARKED;
   return { marks, limit, owner: readOwner(pid) };
 };
+
+/** A process with marks in its environment, which mostly decide alone: its limit and its owner are read when they do not. */
+class MarkedProcess implements MarkReading {
+  readonly marks: readonly string[];
+  /** False for a process that is not dumpable and runs as another user, unless the host is root. */
+  readonly isOwn: boolean;
+  readonly #pid: number;
+  readonly #isSame: () => boolean;
+  #limit: { readonly value: bigint | undefined } | undefined;
+  #owner: { readonly value: ProcessOwner | undefined } | undefined;
+
+  constructor(pid: number, marks: readonly string[], isSame: () => boolean) {
+    this.#pid = pid;
+    this.marks = marks;
+    this.#isSame = isSame;
+    this.isOwn = statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid === process.geteuid?.();
+  }
+
+  get limit(): bigint | undefined {
+    this.#limit ??= this.#checked(readLimit(this.#pid));
+    return this.#limit.value;
+  }
+
+  get owner(): ProcessOwner | undefined {
+    this.#owner ??= this.#checked(readOwner(this.#pid));
+    return this.#owner.value;
+  }
+
+  /** What was read may be that of another process which got the number. */
+  #checked<T>(value: T | undefined): { readonly value: T | undefined } {
+    return { value: this.#isSame() ? value : undefined };
+  }
+}
+
+/** Undefined when it cannot be a mark. */
+function readLimit(pid: number): bigint | undefined {
+  const limits = readWhole(`/proc/${pid}/limits`, text);
+  return typeof limits === 'string' ? undefined : rlimitIn(limits.toString('latin1'));
+}
 
 /** The login of a process that no user has logged in for. */
 const NO_LOGIN = 0xffff_ffff;

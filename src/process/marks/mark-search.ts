@@ -56,6 +56,7 @@ export class MarkSearch {
    * it learns users and inner hosts: a pool may run in a member of the tree.
    */
   find(look: Look, except: { has(pid: number): boolean }): Found[] {
+    this.#knowledge.begin();
     for (;;) {
       const known = this.#knowledge.size;
       const found: Found[] = [];
@@ -79,7 +80,7 @@ export class MarkSearch {
 
   #judge(row: ProcessRow, reading: MarkReading, look: Look): MarkMatch {
     const match = judge(reading, this.#knowledge);
-    if (match === 'environment') this.#knowledge.learn(reading, this.#ownerOfHost(row, look));
+    if (match === 'environment') this.#knowledge.learn(reading, () => this.#ownerOfHost(row, look));
     return match;
   }
 

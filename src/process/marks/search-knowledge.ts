@@ -6,10 +6,18 @@ import type { Mark } from './marker.js';
 /** The login of this process; it does not change. */
 let ownLogin: { readonly login: number | undefined } | undefined;
 
+/** How many readings wait until their owner is of use. */
+const MOST_UNREAD = 256;
+
 /** What the search for one mark learns from the processes that have it with its key. */
 export class SearchKnowledge implements Seeker {
   readonly mark: Mark;
-  readonly users = new Set<number>();
+  readonly users = { has: (user: number) => this.#hasUser(user) };
+  readonly #users = new Set<number>();
+  /** Processes with our key whose files belong to the user of the host. That of such a process may differ, but rarely does. */
+  readonly #unread: MarkReading[] = [];
+  /** Whether a user was asked for that is not known. */
+  #missed = false;
   readonly #inner: InnerHosts;
   readonly #limits: boolean;
 
@@ -19,7 +27,7 @@ export class SearchKnowledge implements Seeker {
     this.#inner = inner;
     this.#limits = limits;
     const own = process.geteuid?.();
-    if (own !== undefined && limits) this.users.add(own);
+    if (own !== undefined && limits) this.#users.add(own);
   }
 
   get login(): number | undefined {
@@ -29,7 +37,14 @@ export class SearchKnowledge implements Seeker {
 
   /** Grows with what is learnt. */
   get size(): number {
-    return this.#inner.size + this.users.size;
+    if (this.#missed) this.#readOwners();
+    return this.#inner.size + this.#users.size;
+  }
+
+  /** Call it before each look: what an earlier one has shown is not read any more. */
+  begin(): void {
+    this.#unread.length = 0;
+    this.#missed = false;
   }
 
   isInner(limit: bigint, user: number): boolean {
@@ -41,9 +56,27 @@ export class SearchKnowledge implements Seeker {
    * @param host the owner of the inner host that has started it, where that is visible; another user than that of the process
    * cannot speak for it
    */
-  learn({ marks = [], owner }: MarkReading, host: ProcessOwner | undefined): void {
-    if (owner?.user === undefined) return;
-    if (this.#limits) this.users.add(owner.user);
-    if (host === undefined || host.user === owner.user) this.#inner.learn(marks, owner.user);
+  learn(reading: MarkReading, host: () => ProcessOwner | undefined): void {
+    const { marks = [] } = reading;
+    if (reading.isOwn && !this.#inner.hasNews(marks) && this.#unread.length < MOST_UNREAD) {
+      if (this.#limits) this.#unread.push(reading);
+      return;
+    }
+    const user = reading.owner?.user;
+    if (user === undefined) return;
+    if (this.#limits) this.#users.add(user);
+    const starter = host();
+    if (starter === undefined || starter.user === user) this.#inner.learn(marks, user);
+  }
+
+  #hasUser(user: number): boolean {
+    if (this.#users.has(user)) return true;
+    this.#missed = true;
+    this.#readOwners();
+    return this.#users.has(user);
+  }
+
+  #readOwners(): void {
+    for (const { owner } of this.#unread.splice(0)) if (owner?.user !== undefined) this.#users.add(owner.user);
   }
 }

@@ -92,7 +92,7 @@ export class LocalTree {
   /** Kills what can be killed without waiting, before the ladder comes. */
   killNow(): void {
     const { platform } = this.#parts;
-    if (!platform.withoutInit) return this.killAll();
+    if (!platform.withoutInit) return this.killAll('the ladder follows');
     try {
       const living = this.#scan();
       this.#noteKill(living.length);
@@ -105,12 +105,14 @@ export class LocalTree {
   }
 
   /** Kills all members at once: in the last tick of the host, and where an init collects orphans. */
-  killAll(): void {
+  killAll(next?: 'the ladder follows'): void {
+    const { platform, start } = this.#parts;
     try {
       const living = this.#scan();
       this.#noteKill(living.length);
-      signalTree(this.#parts.platform, this.#processes, living, 'SIGKILL');
-      this.#parts.start.cgroup?.kill();
+      const reached = signalTree(platform, this.#processes, living, 'SIGKILL');
+      if (next) start.cgroup?.killUnless(reached);
+      else start.cgroup?.kill();
     } catch {
       this.#killUnseen();
     }

@@ -11,19 +11,24 @@ const COLLECT_GRACE = 300;
 /**
  * Signals all members, and no other process. Each is read again right before its signal: the scan that has shown it took
  * time, and after a kill some rows are older than the scan.
+ * @returns the pids of those that it was sent to
  */
 export function signalTree(
   platform: Platform,
   tree: ProcessSet,
   members: readonly ProcessRow[],
   signal: NodeJS.Signals,
-): void {
+): ReadonlySet<number> {
   const groups = tree.groupsOf(members);
   const signalled = new Set<number>();
+  const reached = new Set<number>();
   for (const row of members) {
     const { pid, group } = row;
     const byGroup = groups.has(group);
-    if (byGroup && signalled.has(group)) continue;
+    if (byGroup && signalled.has(group)) {
+      reached.add(pid);
+      continue;
+    }
     const now = platform.table.read(pid);
     if (now === undefined || !isSame(row, now, members, platform.table)) continue;
     // The number of a group is not given again while a member is there. A member may have left for a group of its own.
@@ -31,7 +36,9 @@ export function signalTree(
     else if (now.group === group) platform.signalGroup(group, signal);
     else continue;
     signalled.add(group);
+    reached.add(pid);
   }
+  return reached;
 }
 
 /** The groups that belong to the server, and the pids of the members that are in other groups. */

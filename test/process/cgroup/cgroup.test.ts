@@ -289,6 +289,21 @@ describe.runIf(hasCgroups)('the cgroup of a host', () => {
   `;
   const SAYS = `echo ready >&2; ${BEYOND_MARKS}`;
 
+  it('[CGROUP-2] is killed whole, unless all that is in it was killed before', async () => {
+    const made = new HostCgroup(cgroup(), newHostMark()).make(1).cgroup;
+    const sleepers = [1, 2].map(() => spawn('sleep', ['50'], { stdio: 'ignore' }));
+    onTestFinished(() => {
+      for (const child of sleepers) child.kill('SIGKILL');
+    });
+    const pids = sleepers.map(({ pid }) => pid as number);
+    for (const pid of pids) writeFileSync(join(made.folder, 'cgroup.procs'), String(pid));
+    made.killUnless(new Set(pids));
+    expect(pids.map(isLiving)).toEqual([true, true]);
+    made.killUnless(new Set(pids.slice(0, 1)));
+    await until('both are dead', () => !pids.some(isLiving));
+    await until('it is removed', () => !made.isPopulated() && made.remove());
+  });
+
   it('[CGROUP-3] is killed by a host that exits, and removed by its guardian when that could not wait', async () => {
     const tag = newTag();
     const { stdout, stderr } = await runHost(`

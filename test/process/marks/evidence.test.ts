@@ -132,25 +132,55 @@ describe('what a search learns', () => {
   const owner = (user: number | undefined) => ({ user, isHere: true, login: undefined });
   const known = () => new SearchKnowledge(OURS, new InnerHosts(OURS));
   const chain = [key, environmentValue(INNER, '')];
+  /** No host of that process is visible. */
+  const nothing = () => undefined;
 
   it('[MARK-12] lets the limit of a user count when a process of it has our key', () => {
     const knowledge = known();
     const reading = { marks: [], limit: rlimitValue(OURS), owner: owner(SERVER) };
     expect([judge(reading, knowledge), knowledge.size]).toEqual([false, 1]);
-    knowledge.learn({ ...marksOf(OURS), owner: owner(SERVER) }, undefined);
+    knowledge.learn({ ...marksOf(OURS), owner: owner(SERVER) }, nothing);
     expect([judge(reading, knowledge), knowledge.size]).toEqual(['limit', 2]);
     // The users of a setuid program are none of ours.
-    knowledge.learn({ ...marksOf(OURS), owner: owner(undefined) }, undefined);
+    knowledge.learn({ ...marksOf(OURS), owner: owner(undefined) }, nothing);
     expect(knowledge.size).toBe(2);
+  });
+
+  it('[MARK-12] reads the owner of what looks like a process of the host only when a limit of another user is found', () => {
+    let reads = 0;
+    const ours: MarkReading = {
+      ...{ marks: [key], limit: undefined, isOwn: true },
+      get owner() {
+        reads += 1;
+        return owner(SERVER);
+      },
+    };
+    const knowledge = known();
+    knowledge.learn(ours, nothing);
+    expect([knowledge.size, reads]).toEqual([1, 0]);
+    const reading = { marks: [], limit: rlimitValue(OURS), owner: owner(SERVER) };
+    expect([judge(reading, knowledge), reads]).toEqual(['limit', 1]);
+    // The order in which a look shows the two does not matter.
+    const late = known();
+    expect(judge(reading, late)).toBe(false);
+    late.learn(ours, nothing);
+    expect([late.size, judge(reading, late), reads]).toEqual([2, 'limit', 2]);
+    // What an earlier look has shown is read no more, and an inner host is learnt at once.
+    const next = known();
+    next.learn(ours, nothing);
+    next.begin();
+    expect([judge(reading, next), reads]).toEqual([false, 2]);
+    next.learn({ ...ours, marks: chain, owner: owner(SERVER) }, nothing);
+    expect(judge({ ...reading, limit: rlimitValue(INNER) }, next)).toBe('inner');
   });
 
   it('[MARK-14] holds for the user of the process it was learnt from, if the inner host has the same', () => {
     const target = (user: number) => ({ marks: [], limit: rlimitValue(INNER), owner: owner(user) });
     const named = { marks: chain, limit: undefined, owner: owner(SERVER) };
     const knowledge = known();
-    knowledge.learn(named, owner(HOST));
+    knowledge.learn(named, () => owner(HOST));
     expect(judge(target(SERVER), knowledge)).toBe(false);
-    knowledge.learn(named, owner(SERVER));
+    knowledge.learn(named, () => owner(SERVER));
     expect([SERVER, HOST, OTHER, 0].map((user) => judge(target(user), knowledge))).toEqual([
       'inner',
       false,
@@ -158,14 +188,14 @@ describe('what a search learns', () => {
       false,
     ]);
     const orphan = known();
-    orphan.learn(named, undefined);
+    orphan.learn(named, nothing);
     expect(judge(target(SERVER), orphan)).toBe('inner');
   });
 
   it('[MARK-14] [MARK-13] nothing from a process without our key', () => {
     const knowledge = known();
     const forged = [`${OURS.host.id}.3.${'0'.repeat(32)}`, environmentValue(INNER, '')];
-    knowledge.learn({ marks: forged, limit: undefined, owner: owner(process.geteuid?.()) }, undefined);
+    knowledge.learn({ marks: forged, limit: undefined, owner: owner(process.geteuid?.()) }, nothing);
     expect(knowledge.size).toBe(1);
   });
 });

@@ -90,7 +90,7 @@ describe('a command', () => {
   it('[SPAWN-6] and its arguments pass no shell', async () => {
     const args = ['$HOME', '`id`', '; exit 1', '*', 'a b', '"', "'", '\\', '&& true', ''];
     const { command, args: path, inheritEnv } = fixture('echo');
-    const server = launch({ command, args: [...path, ...args], inheritEnv });
+    const server = launch({ command, args: [...path, ...args], inheritEnv, placeholders: 'literal' });
     expect(await server.callTool('args')).toEqual(args);
   });
 
