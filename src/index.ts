@@ -24,7 +24,7 @@ export type {
 } from './config/options.js';
 export type { EndStraysOptions, FindStraysOptions } from './config/stray-options.js';
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
-export type { ListenerError, SafeEmitter } from './events.js';
+export type { ListenerError } from './events.js';
 export type { PoolDependencies } from './pool/assemble.js';
 export type {
   BreakerEvent,

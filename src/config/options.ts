@@ -120,7 +120,7 @@ export const policyFields = {
    * How long a server may answer nothing after a request was given up (cancelled, or its client is gone), in milliseconds.
    * Then the server gets a ping, and ends as after a crash (`onCrash`) when it does not answer within this time, too. An
    * exclusive server also gets a ping at the end of its lease: the next lease of the same tenant and owner gets it when it has
-   * answered within this time, else another process; any other lease always gets another process. Default: 5,000.
+   * answered within this time, else another process; until then, any other lease gets another process. Default: 5,000.
    */
   giveUpGrace: deadline(5_000),
   /** Most leases at once on one shared instance. Default: 1,000. */

@@ -129,7 +129,7 @@ export class ServerDirectory {
   async #drain({ instances }: OpenEntry, timeout: number): Promise<void> {
     const old = [...instances].filter(({ retired }) => retired === 'replaced');
     // Without a timeout it changes nothing: no event says so again.
-    if (timeout === Infinity) await Promise.all(old.map(({ ended }) => ended));
+    if (timeout === Infinity) await Promise.all(old.map((instance) => this.#deps.replacement.drained(instance)));
     else if (old.length > 0) await this.#deps.replacement.retire(old, 'replaced', timeout);
   }
 

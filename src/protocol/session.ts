@@ -65,6 +65,8 @@ export class Session implements PooledTransport, Endpoint {
   /** Messages that must wait, and everything that came after them: see {@link receive}. */
   readonly #held: JsonRpcMessage[] = [];
   #end: SessionEnd | undefined;
+  /** Whether its client closes it: then it needs no answer to its open requests. */
+  #isClosing = false;
   /** Whether its client was called for the last time. */
   #isClosed = false;
 
@@ -113,6 +115,7 @@ export class Session implements PooledTransport, Endpoint {
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true;
     this.#callbacks.closeRequested();
   }
 
@@ -169,8 +172,7 @@ export class Session implements PooledTransport, Endpoint {
   end(end: SessionEnd): void {
     if (this.#end) return;
     this.#end = end;
-    // A client that asked for the end knows what becomes of its requests; any other gets an answer to each.
-    if (!end.asked) this.#attachment?.fail(end.error());
+    if (!end.asked || (this.openRequests > 0 && !this.#isClosing)) this.#attachment?.fail(end.error());
     this.#attachment?.detach();
     this.#callbacks.outbox.push(() => this.#close(end));
   }

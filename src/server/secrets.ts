@@ -30,12 +30,22 @@ export class Secrets {
   }
 }
 
-/** The secret parts of an argument: `--api-key=x`, `--api-key x`, `postgres://user:x@host`. */
+/** A user's password, or a token, in a URL: `postgres://user:x@host`, `https://x@host`. */
+const IN_URL = /:\/\/(?:[^/@\s:]*:)?([^/@\s]+)@/g;
+/** `name=x`, `name: x` or `"name": "x"` anywhere in an argument: an option, a variable, the query of a URL, a header, JSON. */
+const NAMED = /([\w-]+)["']?\s*[=:]\s*["']?(?=(?:(?:Bearer|Basic|Token)\s+)?([^\s"'&#;,]+))/gi;
+/** A header, as an argument or the value of an option: all that follows its name. */
+const HEADER = /^(?:--?[\w-]+=)?([\w-]+):\s+(.+)$/gs;
+
+/** The secret parts of an argument. */
 function secretsIn(arg: string, before: string | undefined): string[] {
-  const found = /:\/\/[^/@\s]*:([^/@\s]+)@/.exec(arg)?.slice(1) ?? [];
-  const [, name = '', value = ''] = /^([\w-]+)=(.+)$/s.exec(arg) ?? [];
-  if (SECRET_NAME.test(name)) found.push(value);
-  if (before?.startsWith('-') && SECRET_NAME.test(before) && !before.includes('=') && !arg.startsWith('-'))
-    found.push(arg);
+  const found = [...arg.matchAll(IN_URL)].map(([, secret = '']) => secret);
+  for (const [, name = '', value = ''] of [...arg.matchAll(NAMED), ...arg.matchAll(HEADER)]) {
+    // Also what cookies have for values.
+    if (SECRET_NAME.test(name)) found.push(value, ...value.split(/;\s*/).map((part) => part.replace(/^[^=]*=/, '')));
+  }
+  // `--api-key x`
+  const isValue = before?.startsWith('-') && !before.includes('=') && !arg.startsWith('-');
+  if (isValue && SECRET_NAME.test(before ?? '')) found.push(arg);
   return found;
 }

@@ -1,7 +1,7 @@
 // The package as a host gets it: packed, installed in an empty folder beside the SDKs, then imported, required,
 // type-checked and run against a published server. Needs `npm run build` first. Every step has a time limit.
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -99,6 +99,17 @@ async function main() {
     const flags = '--noEmit --strict --exactOptionalPropertyTypes --target es2022 --module nodenext --types node';
     const dist = 'node_modules/mcp-server-pool/dist';
     return node(tsc, ...flags.split(' '), `${dist}/index.d.ts`, `${dist}/stdio.d.ts`);
+  });
+  await step('every value of the types can be imported', async () => {
+    for (const entry of ['index', 'stdio']) {
+      const types = readFileSync(join(host, `node_modules/mcp-server-pool/dist/${entry}.d.ts`), 'utf8');
+      const names = [...types.matchAll(/^export \{(.*)\}/gms)].flatMap(([, list]) => list.split(','));
+      const values = names.map((name) => name.trim()).filter((name) => name !== '' && !name.startsWith('type '));
+      if (values.length === 0) throw new Error(`no exports were found in ${entry}.d.ts`);
+      const from = entry === 'index' ? 'mcp-server-pool' : `mcp-server-pool/${entry}`;
+      const imported = values.map((name) => name.split(' as ').at(-1)).join(', ');
+      await node('--input-type=module', '--eval', `import { ${imported} } from '${from}';`);
+    }
   });
   await step('import from ESM, three generations of the SDK on server-everything', () => node('consumer.mjs'));
 }

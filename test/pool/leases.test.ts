@@ -283,4 +283,28 @@ describe('leases', () => {
     expect(reasons()).toEqual(['unfinished']);
     expect(launcher.living).toEqual([]);
   });
+
+  it.each(['exclusive', 'shared', 'dedicated'] as const)(
+    '[LEASE-3] %s, released with an open request: its client learns why, unless it closes by itself',
+    async (sharing) => {
+      const { pool, launcher } = setUp({ servers: { a: { ...server, sharing } } });
+      const open = async () => {
+        const lease = await pool.getServer('a', { owner: 'o' });
+        const client = await RawClient.connect(lease.transport);
+        launcher.last.auto = { ...launcher.last.auto, answer: false };
+        return { lease, client, called: client.request('tools/call', { name: 'slow' }) };
+      };
+      const one = await open();
+      expect(pool.releaseOwner('o')).toBe(1);
+      expect(await rejection(one.called)).toMatchObject({
+        code: -32_000,
+        data: { reason: 'LEASE_RELEASED', mayHaveRun: true },
+      });
+      expect(one.client.errors).toEqual([]);
+      const two = await open();
+      await two.client.transport.close();
+      expect(await outcome(two.called)).toBe('pending');
+      expect(two.client.closeCount).toBe(1);
+    },
+  );
 });

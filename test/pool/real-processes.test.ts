@@ -351,4 +351,21 @@ describe('the host', () => {
     const { stdout } = await runHost(script(then).replace('SERVER', 'echo.js'));
     expect(stdout).toBe('1\n0\nwork is done\n');
   });
+
+  it.each([
+    "pool.restart('s')",
+    "pool.removeServer('s')",
+    "pool.updateServer('s', { command: process.execPath, args: [FIXTURES + '/SERVER', 'other'] })",
+    "pool.restart('s').then(() => pool.restart('s'))",
+  ])('[GUEST-2] is held open by %s once no lease is left, since the pool goes on by itself', async (call) => {
+    const then = `const changed = ${call}; lease.release(); await changed;`;
+    const { code, stdout } = await runHost(script(then).replaceAll('SERVER', 'echo.js'));
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'work is done\n' });
+  });
+
+  it('[GUEST-2] is not held open by a restart that waits for its lease: only the host could release it', async () => {
+    const { code, stdout } = await runHost(script("await pool.restart('s');").replace('SERVER', 'echo.js'));
+    // As for every promise at the top level that nothing will settle.
+    expect({ code, stdout }).toEqual({ code: 13, stdout: '' });
+  });
 });

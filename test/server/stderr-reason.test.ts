@@ -281,4 +281,27 @@ describe('an error', () => {
       /: Error: (\[hidden\] ){4}at port 8080 of postgres:\/\/host, 1$/,
     );
   });
+
+  it.each([
+    [['--header', 'Authorization: Bearer SECRET1'], 'got Authorization: [hidden], [hidden]'],
+    [['--header=X-Api-Key: SECRET1'], 'got X-Api-Key: [hidden], [hidden]'],
+    [['-H', 'Cookie: session=SECRET1; theme=dark'], 'got Cookie: [hidden], [hidden]'],
+    [
+      ['https://host/mcp?theme=dark&api_key=SECRET1#top'],
+      'got https://host/mcp?theme=dark&api_key=[hidden]#top, [hidden]',
+    ],
+    [['--url=https://host/?token=SECRET1'], 'got --url=https://host/?token=[hidden], [hidden]'],
+    [['https://SECRET1@host/'], 'got https://[hidden]@host/, [hidden]'],
+    [['--config', '{"theme":"dark","apiKey":"SECRET1"}'], 'got {"theme":"dark","apiKey":"[hidden]"}, [hidden]'],
+    [
+      ['--config', '{"theme": "dark", "password": "SECRET1"}'],
+      'got {"theme": "dark", "password": "[hidden]"}, [hidden]',
+    ],
+    [['-e', 'GITHUB_TOKEN=SECRET1'], 'got GITHUB_TOKEN=[hidden], [hidden]'],
+    [['--theme', 'dark', '--title=A: SECRET1'], 'got --title=A: SECRET1, SECRET1'],
+  ])('[EXIT-2] [SECRET-1] quotes no secret of %j', (args, said) => {
+    const stderr = `Error: got ${args.at(-1)?.replace('--header=', '')}, SECRET1\n`;
+    const quoted = error(stderr, { exitCode: 1, signal: null }, { args, env: {} })(true);
+    expect(quoted.replace('[hidden]; theme=dark', '[hidden]')).toContain(`Error: ${said}`);
+  });
 });

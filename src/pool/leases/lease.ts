@@ -42,8 +42,8 @@ export interface PooledServer {
   release(): boolean;
   /**
    * Resolves when the lease has ended. If its process ends with it, resolves with the cleanup report when the death is proven
-   * or given up; if the process lives on, with undefined. Whether it does may be known only after `giveUpGrace`, when a request
-   * was given up. Once the lease has ended, a pending `ended` keeps the host alive. Never rejects.
+   * or given up; if the process is kept for another lease, with undefined. Whether it is may be known only after `giveUpGrace`,
+   * when a request was given up. Once the lease has ended, a pending `ended` keeps the host alive. Never rejects.
    */
   readonly ended: Promise<CleanupReport | undefined>;
   /** Calls {@link release}, and awaits {@link ended} unless others hold the lease: for `await using`. */

@@ -51,7 +51,8 @@ export class RollingReplacement {
   }
 
   /**
-   * Resolves when all have ended. Keeps the host alive, unless it waits for a lease without a drain timeout.
+   * Resolves when all have ended. Keeps the host alive, unless it waits for a lease without a drain timeout: then only the
+   * host can go on.
    * @throws PoolError the error because of which an instance that was to take over shared leases could not be started
    */
   async retire(instances: readonly PooledInstance[], reason: EndReason, timeout: number): Promise<void> {
@@ -83,8 +84,16 @@ export class RollingReplacement {
       // A restart that was under way may fail; a removal is complete when the old process has ended all the same.
       return reason === 'removed' ? replaced.catch(() => instance.ended) : replaced;
     }
-    const end = isFree ? instance.stop(reason) : instance.ended;
-    return isFree || timeout < Infinity ? keepAlive.during(end) : end;
+    if (isFree) return keepAlive.during(instance.stop(reason));
+    return timeout < Infinity ? keepAlive.during(instance.ended) : this.drained(instance);
+  }
+
+  /** Resolves when an instance has ended. Keeps the host alive as soon as no lease is left, since the pool goes on by itself. */
+  async drained(instance: PooledInstance): Promise<void> {
+    const { keepAlive, leases } = this.#deps;
+    const released = leases.of(instance).map(({ ended }) => ended);
+    await Promise.race([instance.ended, Promise.all(released)]);
+    await keepAlive.during(instance.ended);
   }
 
   /** The drain timeout is over: takes back the leases that cannot move. */
