@@ -172,6 +172,8 @@ export class StdioClientTransport {
   async close(options?: StdioCloseOptions): Promise<void> {
     const run = this.#run;
     this.#run = undefined;
+    // By its client: a release by the host would answer the open requests, which the SDK does in its own words.
+    void run?.transport?.close();
     run?.server.end();
     if (options?.wait !== false) return this.#allEnded;
     // `onclose` may never come, and would be late.
