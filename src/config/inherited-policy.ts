@@ -42,7 +42,8 @@ const MISFITS: readonly Misfit[] = [
     option: 'maxInFlight',
     sharing: ['dedicated'],
     isWrong: (value) => value !== undefined && value !== Infinity,
-    must: () => "not be set where sharing is 'dedicated', whose messages pass unchanged; use 'exclusive' or 'shared'",
+    must: () =>
+      "not be set where sharing is 'dedicated', since messages pass unchanged there; use 'exclusive' or 'shared'",
     ignored: true,
   },
   {

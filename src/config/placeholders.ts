@@ -55,7 +55,7 @@ export function checkPlaceholders(
   if (cwd !== undefined && isMistake(cwd, options)) refuse('cwd');
 }
 
-/** @param self the variable whose value it is: it cannot be replaced by itself */
+/** @param self the variable with this value: it cannot be replaced by itself */
 function isMistake(value: string, { env, inheritEnv }: Values, self?: string): boolean {
   if (WHOLE.test(value)) return true;
   for (const [, name] of value.matchAll(PART)) {

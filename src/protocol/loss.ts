@@ -2,7 +2,7 @@ import { PoolError } from '../errors.js';
 import { deferred } from '../runtime/deferred.js';
 
 /**
- * Why the server of a session was lost. A pipe that is closed is mostly the first sign of an exit, whose code and stderr are
+ * Why the server of a session was lost. A pipe that is closed is mostly the first sign of an exit; its code and stderr are
  * known a little later: the sender of a message that could not be written gets that error, not the one of the pipe.
  */
 export class Loss {

@@ -1,8 +1,11 @@
+import { withEnvironment } from '../config/environment.js';
 import type { ResolvedDefinition } from '../config/options.js';
+import { processKey } from '../config/process-key.js';
+import type { LaunchSpec } from '../process/launcher.js';
 
 /** A shorter value is in ordinary words, too, and protects nothing. */
 const SHORTEST = 4;
-/** Names of options whose values are secrets. */
+/** Names of options that have secrets as values. */
 const SECRET_NAME = /token|key|secret|passw|pwd|auth|credential|cookie/i;
 
 type Given = Pick<ResolvedDefinition, 'args' | 'env' | 'inheritEnv'>;
@@ -48,4 +51,25 @@ function secretsIn(arg: string, before: string | undefined): string[] {
   const isValue = before?.startsWith('-') && !before.includes('=') && !arg.startsWith('-');
   if (isValue && SECRET_NAME.test(before ?? '')) found.push(arg);
   return found;
+}
+
+/** What a process is spawned with: its definition, and what the host has at that moment. */
+export class Spawned {
+  readonly spec: LaunchSpec;
+  /** As {@link processKey}. */
+  readonly key: string;
+  readonly #definition: ResolvedDefinition;
+  #secrets: Secrets | undefined;
+
+  constructor(definition: ResolvedDefinition) {
+    this.#definition = definition;
+    this.spec = withEnvironment(definition);
+    this.key = processKey(definition, this.spec.resolvedEnv);
+  }
+
+  /** What must not be shown of what it writes. */
+  get secrets(): Secrets {
+    this.#secrets ??= new Secrets(this.#definition, this.spec.resolvedEnv);
+    return this.#secrets;
+  }
 }

@@ -17,9 +17,8 @@ import { startTimeout } from './exit-error.js';
 import type { InstanceContext, InstanceObserver } from './instance-context.js';
 import { InstanceEnd } from './instance-end.js';
 import { Life } from './life.js';
-import type { Secrets } from './secrets.js';
+import { type Secrets, Spawned } from './secrets.js';
 import type { ServerState } from './server-state.js';
-import { Spawned } from './spawned.js';
 
 const MB = 1_048_576;
 

@@ -144,7 +144,7 @@ async function fault() {
   const handlers = {
     onSpawn() {},
     onSpawnError: () => exited(),
-    // As a pool does for a server that nobody has ended.
+    // As a pool does for a server that no caller has ended.
     onExit: () => {
       server.killNow();
       exited();

@@ -17,7 +17,7 @@ const pool = new MCPServerPool({
   limits: { maxProcesses: 15, maxProcessesPerServer: 3 },
 });
 pool.on('server:exited', ({ name, pid, exitCode, signal, unexpected, stderrTail }) => {
-  console.error(`${name} (${pid}) ended: ${exitCode ?? signal}${unexpected ? `, unasked:\n${stderrTail}` : ''}`);
+  console.error(`${name} (${pid}) ended: ${exitCode ?? signal}${unexpected ? `, unexpectedly:\n${stderrTail}` : ''}`);
 });
 pool.on('lease:acquired', (event) => console.error(event));
 

@@ -61,7 +61,7 @@ export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
 /** The code of the error that a call of a pool rejects with. */
 export const codeOf = async (promise: Promise<unknown>) => ((await rejection(promise)) as PoolError).code;
 
-/** The scope of a call: only what is set. The pool refuses a key whose value is undefined. */
+/** The scope of a call: only what is set. The pool refuses a key with the value undefined. */
 export const scopeOf = ({ tenant, owner }: { tenant?: string | undefined; owner?: string | undefined }) => ({
   ...(tenant === undefined ? {} : { tenant }),
   ...(owner === undefined ? {} : { owner }),

@@ -32,7 +32,9 @@ describe('memory over many starts and ends', () => {
         const { MCPServerPool } = await import(SRC + '/index.js');
         setFlagsFromString('--expose-gc');
         const gc = runInNewContext('gc');
-        const others = spawn('sh', ['-c', 'for i in $(seq ${OTHERS}); do sleep 1000 & done; wait'], { detached: true, stdio: 'ignore' });
+        // They end with this process.
+        const crowd = 'for i in $(seq ${OTHERS}); do sleep 100000 & done; cat; kill -KILL 0';
+        const others = spawn('sh', ['-c', crowd], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
         const inUse = async () => {
           for (let round = 0; round < 3; round++) {
             gc();

@@ -26,7 +26,7 @@ export const NO_OWN_NAMESPACES = obstacleToOwnNamespaces(MALLORY);
 
 /** The user that runs the tests. */
 export const SELF = process.geteuid?.() ?? 0;
-/** The users whose hosts are attacked: root and one without privileges, or the one that runs the tests. */
+/** Hosts of these users are attacked: root and one without privileges, or the one that runs the tests. */
 export const HOSTS: readonly number[] = OBSTACLE === undefined ? [0, MALLORY] : [SELF];
 
 /** The limit that marks a process; every user can read it. */

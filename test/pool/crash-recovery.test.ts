@@ -3,7 +3,7 @@ import type { MCPServerPool } from '../../src/index.js';
 import { leases, setUp, shared } from '../helpers/fake-pool.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
 
-describe('a server that ends unasked', () => {
+describe('a server that ends unexpectedly', () => {
   it('[FAIL-4] is started again: leases and transports stay, ids follow, the slot stays taken', async () => {
     const { pool, launcher, emitted } = setUp({ servers: { a: shared }, limits: { maxProcesses: 1 } });
     const [one, two] = await leases(pool, 2);

@@ -59,7 +59,7 @@ type Step =
   | { readonly do: 'throw' | 'shutdown' | 'emergency' }
   | { readonly do: 'advance'; readonly ms: number };
 
-/** Events in whose listeners the world does not act on the pool: they do not happen here, or have nothing after them. */
+/** In listeners of these events the world does not act on the pool: they do not happen here, or have nothing after them. */
 const UNARMED = {
   'server:quarantined': 'every process of this world can be ended',
   'cleanup:failed': 'the same',

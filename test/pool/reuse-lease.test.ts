@@ -34,7 +34,7 @@ describe('calls with reuseLease', () => {
   );
 
   it.each(['exclusive', 'dedicated'] as const)(
-    '[LEASE-4] %s: a lease whose process is taken out of service is not handed out again',
+    '[LEASE-4] %s: a lease is not handed out again when its process is taken out of service',
     async (sharing) => {
       const { pool, launcher } = poolOf({ sharing });
       const held = await pool.getServer('a', mine);

@@ -234,7 +234,7 @@ describe('kill -9 of a shared server under load', () => {
     expect(lease.pid).not.toBe(pid);
     expect(descendants().length).toBe(2);
 
-    // Now the server itself, so that the shell ends with 0: unasked all the same.
+    // Now the server itself, so that the shell ends with 0: unexpected all the same.
     const exited = record(pool, 'server:exited');
     kill((await client.callTool('pid')) as number);
     await until('it was restarted again', () => restarted.length === 2);

@@ -7,8 +7,8 @@ const TURNS = 5;
  * What the promises of callers are resolved with, so that all learn in the order of these calls.
  *
  * The error of a call that waited shall have the frames of its caller. To keep a stack with each waiting call would cost more
- * than the call. V8 finds the frames from the promise, for an error that is made in an async function whose promise the
- * caller's promise follows; that takes some turns of promises. A lease that is given out meanwhile takes as many turns.
+ * than the call. V8 finds the frames from the promise, for an error that is made in an async function, if the promise of
+ * the caller follows that of this function; that takes some turns of promises. A lease that is given out meanwhile takes as many turns.
  */
 export class Answers {
   #rejecting = 0;

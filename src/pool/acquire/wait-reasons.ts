@@ -36,7 +36,7 @@ export class WaitReasons {
     leaseEvents.limitReached({ name, limit, value: limit === 'maxInstances' ? maxInstances : fleet.slots.limit });
   }
 
-  /** The error of a caller whose time is over. */
+  /** The error of a caller that has waited for too long. */
   timeout(waiter: Waiter, entry: OpenEntry, after: number): PoolError {
     const { matcher, turns } = this.#deps;
     const limit = matcher.limitOf(waiter);

@@ -131,7 +131,7 @@ function deadHosts(folders: readonly string[], { table }: Platform): LedgerEntry
     }),
   );
   const fates = entries.map((entry) => ({ ...entry, fate: hostStateOf(entry.record, scope, table) }));
-  // A ledger can be made whose host has the number of another one: what has only the limit would be that of both.
+  // A ledger can be made for a host with the number of another one: what has only the limit would be that of both.
   for (const { fate, record } of fates) if (fate === 'living') around.add(record.mark.number);
   for (const { fate, file } of fates) if (fate === 'over') removeLedger(file);
   return fates.filter(({ fate, record }) => fate === 'dead' && !around.has(record.mark.number));

@@ -40,7 +40,7 @@ export type MarkMatch = false | 'environment' | 'limit' | 'inner';
 /** What is known to the search for one mark. */
 export interface Seeker {
   readonly mark: Mark;
-  /** The users whose limits count: that of the host, and those that processes with our key have. */
+  /** A limit counts for these users: that of the host, and those that processes with our key have. */
   readonly users: Pick<ReadonlySet<number>, 'has'>;
   /** The user that has logged in and started the host. */
   readonly login: number | undefined;

@@ -86,7 +86,7 @@ function newState(): State {
   }
 }
 
-/** The mark of the host with that origin. Undefined for one in 2³¹, whose number would be 0. */
+/** The mark of the host with that origin. Undefined for one in 2³¹: its number would be 0. */
 export function markOf(origin: HostOrigin): HostMark | undefined {
   return parseHostMark(secretOf(origin));
 }

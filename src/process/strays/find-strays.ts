@@ -20,7 +20,7 @@ export interface Stray {
   readonly command: string;
   /**
    * The whole command line, its arguments joined by blanks. **It may contain secrets** (keys or connection strings
-   * given as arguments): show it to the user who decides, but do not log it.
+   * given as arguments): show it to the user that decides, but do not log it.
    */
   readonly commandLine: string;
   /** How long it has been running, ms. */

@@ -11,7 +11,7 @@ export interface GivenUpCallbacks {
 }
 
 /**
- * The requests that one process got and has not answered, and whose answers are not wanted any more: their clients have
+ * The requests that one process got and has not answered, and that do not need an answer any more: their clients have
  * cancelled them, or are gone. The process may still work on them, although it got a cancellation, and it may be stuck.
  */
 export class GivenUp {
