@@ -432,7 +432,7 @@ describe('over a pool of another version', () => {
     const lease = {
       pid: 4711,
       ended,
-      transport: { start: async () => {}, send: async () => {} },
+      transport: { start: async () => {}, send: async () => {}, close: async () => calls.push('close') },
       release: () => calls.push('release'),
     };
     place[KEY] = {
@@ -449,7 +449,7 @@ describe('over a pool of another version', () => {
     expect(await outcome(closing)).toBe('pending');
     end({ name: 'cat', pid: 4711, confirmed: false, survivors: [{ pid: 4712, command: 'sleep' }] });
     await closing;
-    expect(calls).toEqual(['add cat', 'release', 'remove']);
+    expect(calls).toEqual(['add cat', 'close', 'release', 'remove']);
     expect(watched.closes).toBe(1);
     expect(watched.errors.map(String)).toEqual([expect.stringContaining('could not be proven dead: 4712 (sleep)')]);
   });
