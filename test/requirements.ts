@@ -409,6 +409,8 @@ export const requirements = {
     'A process in a pid namespace below that of the host, such as a container, is not ours by a limit, whichever user it has: it is not ended, moved or waited for.',
   'LOOK-1':
     'One look at the process table serves all trees that need one: in one tick, and in one turn of the event loop for those that are due together.',
+  'LOOK-2':
+    'A search for the mark of one tree judges only the processes that can have it, not those of all other trees.',
   'INIT-1':
     'Where process 1 is not an init, trees are ended from their leaves upward, so that 200 npx starts and ends leave no zombie; zombies after a crash are counted, with the reason.',
   'INIT-2': 'A pool in a container without an init reports it once, with what to do.',

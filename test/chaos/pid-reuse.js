@@ -4,8 +4,8 @@
 //
 // usage, as root, SRC being the compiled src/ (test/helpers/compiled.ts):
 //   unshare --pid --fork --kill-child --mount-proc sh -c 'node test/chaos/pid-reuse.js SRC 50000 1500 SEED; :'
-// AT_ONCE: how many servers at once (4). A start time is in hundredths of a second: what gets a number within the same one
-// cannot always be distinguished.
+// AT_ONCE: how many servers at once (4). It prints the strangers that a signal has ended (`signalled`), and each signal to the
+// number of a stranger, or to a cgroup with one in it, with what was read of that number before (`accused`).
 import { spawn } from 'node:child_process';
 import fs, { readFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';

@@ -38,6 +38,10 @@ export class InnerHosts {
     return this.#size;
   }
 
+  get numbers(): Iterable<number> {
+    return this.#numbers.keys();
+  }
+
   /** Whether `learn` could learn from these marks. */
   hasNews(marks: readonly string[]): boolean {
     const { outer, inner } = hostsAround(marks, this.#mark);

@@ -1,11 +1,6 @@
 import type { ProcessRow } from '../process-table.js';
 import { isUnmarked, type MarkReading } from './evidence.js';
-
-/** A process with a mark, of whichever host. */
-export interface MarkedRow {
-  readonly row: ProcessRow;
-  readonly reading: MarkReading;
-}
+import { type MarkedRow, MarkIndex, type WantedMark } from './mark-index.js';
 
 const NONE: readonly ProcessRow[] = [];
 
@@ -28,6 +23,9 @@ export class Look {
   /** The processes with a mark that were started at `#markedSince` or later. */
   #marked: MarkedRow[] = [];
   #markedSince = Number.POSITIVE_INFINITY;
+  readonly #index = new MarkIndex();
+  /** How many of `#marked` are in the index. */
+  #indexed = 0;
 
   constructor({ rows, isWhole, newestBefore, settledBefore, reading }: LookParts) {
     this.rows = rows;
@@ -69,6 +67,13 @@ export class Look {
       this.#markedSince = since;
     }
     return this.#marked;
+  }
+
+  /** Of the processes that `marked` returns, those that can have that mark. */
+  markedWith(wanted: WantedMark, since: number): Iterable<MarkedRow> {
+    const marked = this.marked(since);
+    for (; this.#indexed < marked.length; this.#indexed++) this.#index.add(marked[this.#indexed] as MarkedRow);
+    return this.#index.find(wanted);
   }
 }
 

@@ -3,8 +3,9 @@ import { judge, type MarkMatch, type MarkReading } from './evidence.js';
 import type { InnerHosts } from './inner-hosts.js';
 import type { Look } from './look.js';
 import { Looks } from './looks.js';
+import type { MarkedRow, WantedMark } from './mark-index.js';
 import type { MarkReader } from './mark-reader.js';
-import type { Mark } from './marker.js';
+import { type Mark, markText, rlimitValue } from './marker.js';
 import { SearchKnowledge } from './search-knowledge.js';
 
 export interface SearchOptions {
@@ -35,11 +36,17 @@ export class MarkSearch {
   readonly looks: Looks;
   readonly #since: number;
   readonly #knowledge: SearchKnowledge;
+  /** Undefined for the mark of a whole host, which many marks in processes match. */
+  readonly #wanted: Omit<WantedMark, 'hosts'> | undefined;
 
   constructor(mark: Mark, { looks, table, since = 0, inner, limits, ...options }: SearchOptions) {
     this.looks = looks ?? new Looks(table, options);
     this.#since = since;
     this.#knowledge = new SearchKnowledge(mark, inner, limits);
+    const { host, instance } = mark;
+    if (instance === undefined) return;
+    const own = { host, instance };
+    this.#wanted = { text: markText(own), limit: rlimitValue(own) };
   }
 
   /**
@@ -60,7 +67,7 @@ export class MarkSearch {
     for (;;) {
       const known = this.#knowledge.size;
       const found: Found[] = [];
-      for (const { row, reading } of look.marked(this.#since)) {
+      for (const { row, reading } of this.#candidatesIn(look)) {
         if (row.startTime < this.#since || this.#isInForeignSession(row, look)) continue;
         const match = this.#judge(row, reading, look);
         if (match && !except.has(row.pid)) found.push({ row, match });
@@ -68,6 +75,11 @@ export class MarkSearch {
       // A process that was judged first may belong to an inner host that was found later in the same look.
       if (this.#knowledge.size === known) return found;
     }
+  }
+
+  #candidatesIn(look: Look): Iterable<MarkedRow> {
+    if (!this.#wanted) return look.marked(this.#since);
+    return look.markedWith({ ...this.#wanted, hosts: this.#knowledge.innerHosts }, this.#since);
   }
 
   /** Reads the marks of a process that may be younger than the look. Call it right before a signal. */

@@ -47,6 +47,11 @@ export class SearchKnowledge implements Seeker {
     this.#missed = false;
   }
 
+  /** The numbers of the inner hosts. */
+  get innerHosts(): Iterable<number> {
+    return this.#inner.numbers;
+  }
+
   isInner(limit: bigint, user: number): boolean {
     return this.#inner.includes(limit, user);
   }

@@ -107,7 +107,11 @@ async function waitForEnd(
   // A living leader needs no polling: its exit ends the pause.
   if (asleep && !target.hasExited()) {
     await pause(grace, target, abort);
-    if (target.hasExited()) end = Math.min(end, performance.now() + STRAGGLER_GRACE);
+    if (target.hasExited()) {
+      // Node reports many exits one after the other; all trees go on together, so that one look serves them.
+      await pause(0);
+      end = Math.min(end, performance.now() + STRAGGLER_GRACE);
+    }
   }
   const { firstPoll, longestPoll } = target.platform.pace;
   for (let interval = firstPoll; ; interval = Math.min(interval * 2, longestPoll)) {
