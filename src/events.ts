@@ -54,7 +54,7 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
     super.emit(event, ...args);
   }
 
-  /** @throws PoolError `INVALID_OPTIONS` when the listener is no function, as by `once` */
+  /** @throws PoolError `INVALID_OPTIONS` when the event is no name, or the listener no function, as by `once` */
   override on<K extends Names<E>>(event: K, listener: Listener<E, K>, context?: unknown): this {
     return super.on(event, this.#safeForm(event, listener), context ?? this);
   }
@@ -72,6 +72,7 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
     ...given: [listener?: Listener<E, K>, context?: unknown, once?: boolean]
   ): this {
     const [listener, context, once] = given;
+    readEvent(event, 'off()');
     if (given.length > 0) readFunction(listener, 'the listener', 'off()');
     // After a `once`, the base class calls this with the safe form itself: then there is none to be found.
     const safe = listener && (this.#safe.get(event)?.get(listener) as Listener<E, K> | undefined);
@@ -94,12 +95,13 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
    * @throws PoolError `INVALID_OPTIONS` when an event is given that is no name
    */
   override removeAllListeners(...given: [event?: Names<E>]): this {
-    if (given.length > 0 && typeof given[0] !== 'symbol') readLabel(given[0], 'event', 'removeAllListeners()');
+    if (given.length > 0) readEvent(given[0], 'removeAllListeners()');
     return super.removeAllListeners(...given);
   }
 
   /** The same listener on the same event always gets the same safe form. */
   #safeForm<L extends object>(event: PropertyKey, listener: L): L {
+    readEvent(event, 'on()');
     readFunction(listener, 'the listener', 'on()');
     const forms = this.#safe.get(event) ?? new WeakMap<object, SafeListener>();
     this.#safe.set(event, forms);
@@ -124,4 +126,9 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
     const emitter: EventEmitter = this as unknown as EventEmitter;
     emitter.emit('listener:error', { event, error });
   }
+}
+
+/** @throws PoolError `INVALID_OPTIONS` when it is no name of an event */
+function readEvent(event: unknown, call: string): void {
+  if (typeof event !== 'symbol') readLabel(event, 'event', call);
 }

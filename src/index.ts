@@ -25,7 +25,7 @@ export type {
 export type { EndStraysOptions, FindStraysOptions } from './config/stray-options.js';
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
 export type { ListenerError } from './events.js';
-export type { PoolDependencies } from './pool/assemble.js';
+export type { PoolDependencies } from './pool/dependencies.js';
 export type {
   BreakerEvent,
   LeaseEvent,

@@ -5,23 +5,14 @@ import { INHERITED, resolveEnvironment } from './config/environment.js';
 import { type CleanupReport, type JsonRpcMessage, MCPServerPool, PoolError, type PooledTransport } from './index.js';
 import { KeepAlive } from './runtime/keep-alive.js';
 import { type Inspect, shown } from './runtime/shown.js';
+import { type StdioCloseOptions, waits } from './stdio/close-options.js';
 import type { StdioServerExit } from './stdio/exits.js';
 import { OpenRequests } from './stdio/open-requests.js';
 import { OwnServer, serverName } from './stdio/own-server.js';
 import { definitionOf, type StdioServerParameters } from './stdio/parameters.js';
 import { forwardStderr, stderrPipe, stderrSink } from './stdio/stderr.js';
 
-export type { StdioServerExit, StdioServerParameters };
-
-/** Options of {@link StdioClientTransport.close}. */
-export interface StdioCloseOptions {
-  /**
-   * `false`: the promise resolves at once, open requests are answered with an error, and the server is ended in the
-   * background. `onclose` is called when it is dead, unless the transport was started again before: its handlers belong to
-   * the new process then. Default: true.
-   */
-  readonly wait?: boolean | undefined;
-}
+export type { StdioCloseOptions, StdioServerExit, StdioServerParameters };
 
 /** One start of the transport, until the process is proven dead. */
 interface Run {
@@ -175,7 +166,7 @@ export class StdioClientTransport {
     // By its client: a release by the host would answer the open requests, which the SDK does in its own words.
     void run?.transport?.close();
     run?.server.end();
-    if (options?.wait !== false) return this.#allEnded;
+    if (waits(options)) return this.#allEnded;
     // `onclose` may never come, and would be late.
     for (const answer of run?.requests.fail() ?? []) this.#receive(answer);
   }

@@ -41,7 +41,9 @@ const acquireFields = {
   /** Cancels the call with `ACQUIRE_ABORTED`; the `cause` of the error is the signal's reason. Default: undefined. */
   signal: {
     default: undefined,
-    check: (value) => (value instanceof AbortSignal ? undefined : 'an AbortSignal'),
+    // One that only inherits from AbortSignal throws when it is read.
+    check: (value) =>
+      value instanceof AbortSignal && typeof value.aborted === 'boolean' ? undefined : 'an AbortSignal',
   } as Field<AbortSignal | undefined>,
 };
 

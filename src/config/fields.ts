@@ -36,9 +36,13 @@ const LONGEST_QUOTE = 40;
 export function describeValue(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value);
   if (value === undefined) return 'undefined';
-  if (Array.isArray(value)) return 'an array';
   if (typeof value !== 'object') return `a ${typeof value}`;
-  return isPlainObject(value) ? 'an object' : 'an instance of a class';
+  try {
+    if (Array.isArray(value)) return 'an array';
+    return isPlainObject(value) ? 'an object' : 'an instance of a class';
+  } catch {
+    return 'a proxy that cannot be read';
+  }
 }
 
 /** Whether `value` is an object without a class. The entries of a Map, for example, would not be seen as options. */

@@ -4,7 +4,7 @@ import type { Launcher } from '../process/launcher.js';
 import { currentPlatform } from '../process/platforms/current-platform.js';
 import { ProcessRegistry } from '../process/process-registry.js';
 import { WriteBudget } from '../protocol/channels/write-budget.js';
-import { type Clock, systemClock } from '../runtime/clock.js';
+import { systemClock } from '../runtime/clock.js';
 import { DueTimes } from '../runtime/due-times.js';
 import { KeepAlive } from '../runtime/keep-alive.js';
 import type { Outbox } from '../runtime/outbox.js';
@@ -13,6 +13,7 @@ import { JointCalls } from './acquire/joint-calls.js';
 import { Matcher } from './acquire/matcher.js';
 import { Scheduler } from './acquire/scheduler.js';
 import { Starts } from './acquire/starts.js';
+import type { PoolDependencies } from './dependencies.js';
 import type { PoolEmitter } from './events.js';
 import { Fleet } from './instances/fleet.js';
 import { IdleWatch } from './instances/idle-watch.js';
@@ -27,17 +28,6 @@ import { InstanceSupervisor } from './supervision/instance-supervisor.js';
 import { RollingReplacement } from './supervision/rolling-replacement.js';
 import { StartTurns } from './supervision/start-turns.js';
 
-/** Second argument of `new MCPServerPool()`: for tests, and for servers that are not child processes of this host. */
-export interface PoolDependencies {
-  /** The source of time for all timeouts. Default: the monotonic clock of Node and its timers. */
-  readonly clock?: Clock;
-  /**
-   * Starts every server of the pool. Default: child processes of this host. With another one the options `containment`,
-   * `cgroupParent` and `guardian` have no effect.
-   */
-  readonly launcher?: Launcher;
-}
-
 const MB = 1_048_576;
 
 export type PoolParts = ReturnType<typeof assemble>;
@@ -45,18 +35,17 @@ export type PoolParts = ReturnType<typeof assemble>;
 /** Makes the parts of a pool. Each part knows only parts that were made before it. */
 export function assemble(
   options: ResolvedPoolOptions,
-  dependencies: PoolDependencies,
+  { clock = systemClock, launcher }: PoolDependencies,
   emitter: PoolEmitter,
   outbox: Outbox,
 ) {
   const platform = currentPlatform();
-  const clock = dependencies.clock ?? systemClock;
   const keepAlive = new KeepAlive();
   const dueTimes = new DueTimes();
   const metrics = newMetrics();
   const registry = new ProcessRegistry(platform.table, outbox);
   const cleanup = new CleanupQueue(options.cleanup, outbox);
-  const host = dependencies.launcher ? elsewhere(dependencies.launcher) : new LocalHost(options, platform, emitter);
+  const host = launcher ? elsewhere(launcher) : new LocalHost(options, platform, emitter);
   const writeBudget = new WriteBudget(options.maxBufferedMB * MB);
   const context = { clock, keepAlive, host, registry, cleanup, writeBudget };
 

@@ -1,5 +1,6 @@
 import { isPlainObject } from '../config/fields.js';
 import type { PoolOptions, SingleServerOptions } from '../config/options.js';
+import { snapshot } from '../config/snapshot.js';
 import { PoolError } from '../errors.js';
 
 /** A registered symbol, so that all copies of this package in the process find the same pool. */
@@ -35,7 +36,8 @@ export function forgetGlobalPool(pool: object): void {
  * A host that replaces the SDK's transport by ours must not meet a limit that it did not set. So the number of processes is
  * not limited, and many trees end at the same time, as with the SDK.
  */
-function uncapped(options: Options): Options {
+function uncapped(given: Options): Options {
+  const options = snapshot(given, 'the options of global()');
   if (!isPlainObject(options)) return options;
   return {
     ...options,

@@ -20,8 +20,9 @@ import { deferred } from '../runtime/deferred.js';
 import { Outbox } from '../runtime/outbox.js';
 import { releaseScope } from './acquire/release-scope.js';
 import type { LeaseRequest } from './acquire/waiter.js';
-import { assemble, type PoolDependencies, type PoolParts } from './assemble.js';
+import { assemble, type PoolParts } from './assemble.js';
 import { DefinedServers } from './defined-servers.js';
+import { type PoolDependencies, resolveDependencies } from './dependencies.js';
 import { CLEANUP_EVENTS, type PoolEvents, type ShutdownReport } from './events.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { isOpen } from './instances/server-entry.js';
@@ -69,7 +70,7 @@ export class MCPServerPool extends DefinedServers {
    * Starts no server, apart from those that `minIdle` asks for.
    * @param options the servers, limits and policies of the pool, or one server alone. Default: no server
    * @param dependencies for tests, and for servers that are not child processes. Default: none
-   * @throws PoolError `INVALID_OPTIONS` with every problem in `data.problems`; `NOT_SUPPORTED` for an option that this
+   * @throws PoolError `INVALID_OPTIONS` with every problem in `data.problems`, also for wrong dependencies; `NOT_SUPPORTED` for an option that this
    *   version, this platform or a worker thread does not support
    */
   constructor(options: PoolOptions | SingleServerOptions = {}, dependencies: PoolDependencies = {}) {
@@ -77,7 +78,7 @@ export class MCPServerPool extends DefinedServers {
     super(outbox);
     this.#options = resolvePoolOptions(options);
     if (this.#options.handleSignals) assertSignalsArrive();
-    this.#parts = assemble(this.#options, dependencies, this, outbox);
+    this.#parts = assemble(this.#options, resolveDependencies(dependencies), this, outbox);
     setParts(this, this.#parts);
     this.registry = this.#parts.registry;
     this.cleanup = this.#parts.cleanup;

@@ -88,6 +88,7 @@ export class ServerDirectory {
   /** Adds or changes a server. False when that changes nothing. Throws as `setServer()` does. */
   set(name: string, definition: ServerDefinition): boolean {
     this.#assertOpen();
+    readLabel(name, 'name', 'setServer()');
     const { fleet, operations, options } = this.#deps;
     const resolved = resolveDefinition(name, definition, options, this.#definitions(name));
     const entry = fleet.entries.get(name);

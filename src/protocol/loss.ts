@@ -21,5 +21,5 @@ export class Loss {
 
 /** Whether the error concerns only the message, while the channel can be used as before. */
 export function isRefusal(error: unknown): boolean {
-  return !(error instanceof PoolError) || error.code === 'BUFFER_FULL';
+  return !(error instanceof PoolError) || error.code === 'BUFFER_FULL' || error.code === 'INVALID_OPTIONS';
 }

@@ -4,6 +4,7 @@ import type { Outbox } from '../runtime/outbox.js';
 import { type Inspect, shown } from '../runtime/shown.js';
 import type { JsonRpcMessage } from './json-rpc.js';
 import type { Attachment, Endpoint, Routing } from './routing.js';
+import { refused, sendable } from './sendable.js';
 
 /** The transport of a lease, for `client.connect()` of SDK v1 and v2. */
 export interface PooledTransport {
@@ -14,7 +15,8 @@ export interface PooledTransport {
   start(): Promise<void>;
   /**
    * Rejects if the message cannot reach the server. The `options` of the SDK have no meaning over stdio.
-   * @throws PoolError `NOT_CONNECTED` before the start; or why the lease has ended
+   * @throws PoolError `NOT_CONNECTED` before the start; `INVALID_OPTIONS` when it is no JSON-RPC message, or cannot be written
+   *   as JSON; `BUFFER_FULL`; or why the lease has ended
    */
   send(message: JsonRpcMessage, options?: unknown): Promise<void>;
   /** Releases the lease. */
@@ -107,10 +109,10 @@ export class Session implements PooledTransport, Endpoint {
     }
     this.#callbacks.touched();
     try {
-      return this.#attachment.send(written(message));
+      return this.#attachment.send(sendable(message));
     } catch (error) {
-      // The caller gave something that is not a message.
-      return Promise.reject(error);
+      // A part of the message cannot be read or written.
+      return Promise.reject(refused(error));
     }
   }
 
@@ -199,10 +201,4 @@ export class Session implements PooledTransport, Endpoint {
       // There is no other handler for what `onerror` throws.
     }
   }
-}
-
-/** The message as it is written: an object with a `toJSON()` may be written with another id than it shows. */
-function written(message: JsonRpcMessage): JsonRpcMessage {
-  const isOther = typeof (message as { readonly toJSON?: unknown }).toJSON === 'function';
-  return isOther ? (JSON.parse(JSON.stringify(message)) as JsonRpcMessage) : message;
 }

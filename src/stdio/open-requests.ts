@@ -5,17 +5,20 @@ export class OpenRequests {
   readonly #ids = new Set<unknown>();
 
   sent(message: JsonRpcMessage): void {
-    // What is no message is refused by the transport.
-    const { id, method, params } = message ?? {};
-    // The client knows no more of a request that it has given up.
-    if (method === 'notifications/cancelled')
-      this.#ids.delete((params as { requestId?: unknown } | undefined)?.requestId);
-    else if (method !== undefined && id !== undefined) this.#ids.add(id);
+    readable(() => {
+      const { id, method, params } = message;
+      // The client knows no more of a request that it has given up.
+      if (method === 'notifications/cancelled')
+        this.#ids.delete((params as { requestId?: unknown } | undefined)?.requestId);
+      else if (method !== undefined && id !== undefined) this.#ids.add(id);
+    });
   }
 
   /** The message was not sent. */
   refused(message: JsonRpcMessage): void {
-    if (message?.method !== undefined) this.#ids.delete(message.id);
+    readable(() => {
+      if (message.method !== undefined) this.#ids.delete(message.id);
+    });
   }
 
   received({ id, method }: JsonRpcMessage): void {
@@ -28,5 +31,14 @@ export class OpenRequests {
     this.#ids.clear();
     const error = { code: -32_000, message: 'Connection closed' };
     return ids.map((id) => ({ jsonrpc: '2.0', id, error }) as JsonRpcMessage);
+  }
+}
+
+/** What is no message, or cannot be read, is refused by the transport. */
+function readable(read: () => void): void {
+  try {
+    read();
+  } catch {
+    // Nothing of it is kept.
   }
 }

@@ -143,7 +143,10 @@ describe('what a client says beside the URI or the level', () => {
       ['logging/setLevel', { level: 'info', _meta: { depth: 1n } }],
     ] as const) {
       if (method === 'resources/unsubscribe') await a.at.send(subscribe(0));
-      await expect(a.at.send(request(1, method, params))).rejects.toThrow(TypeError);
+      await expect(a.at.send(request(1, method, params))).rejects.toMatchObject({
+        code: 'INVALID_OPTIONS',
+        cause: expect.any(TypeError),
+      });
     }
     await sent();
     expect(a.at.openRequests).toBe(1);

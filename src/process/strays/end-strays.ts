@@ -1,3 +1,4 @@
+import { snapshot } from '../../config/snapshot.js';
 import { type EndStraysOptions, resolveEndStrays } from '../../config/stray-options.js';
 import { PoolError } from '../../errors.js';
 import { timerDelay } from '../../runtime/clock.js';
@@ -149,7 +150,8 @@ class Ending {
 }
 
 /** @throws PoolError `INVALID_OPTIONS` that names each entry which is not from `findStrays()` */
-function entriesOf(strays: unknown): Entry[] {
+function entriesOf(given: unknown): Entry[] {
+  const strays = snapshot(given, 'the list of strays');
   const list = Array.isArray(strays) ? (strays as unknown[]) : undefined;
   const problems = list
     ? list.flatMap((one, index) => (isEntry(one) ? [] : [`strays[${index}] must be an entry of findStrays()`]))

@@ -19,7 +19,7 @@ export interface MessageChannel {
   send(message: JsonRpcMessage): Promise<void>;
   /**
    * The same, but what is known at once is thrown at once, so that the caller does not have to keep the message.
-   * @throws PoolError `BUFFER_FULL`, or the reason why the channel is closed; TypeError if it cannot be written as JSON
+   * @throws PoolError `BUFFER_FULL`, or the reason why the channel is closed; `INVALID_OPTIONS` if it cannot be written as JSON
    */
   queue(message: JsonRpcMessage): Promise<void>;
   /** Sends a message of the pool itself. These are small, and are not refused because callers have filled the buffer. */

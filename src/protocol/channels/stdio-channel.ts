@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import { namesOf, PoolError, type ServerNames, shownName } from '../../errors.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
 import type { JsonRpcMessage } from '../json-rpc.js';
+import { lineOf } from '../sendable.js';
 import { MessageReader } from './framing.js';
 import { type ChannelCallbacks, internalError, type MessageChannel } from './message-channel.js';
 import { Noise } from './noise.js';
@@ -95,7 +96,7 @@ export class StdioChannel implements MessageChannel {
 
   queue(message: JsonRpcMessage): Promise<void> {
     if (this.#closed) throw this.#closed;
-    const line = JSON.stringify(message);
+    const line = lineOf(message);
     const size = Buffer.byteLength(line);
     const { budget, server } = this.#options;
     if (this.backlog > 0 && this.backlog + size > budget.limit / SERVER_SHARE) throw bufferFull(server, 'server');

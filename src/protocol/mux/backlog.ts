@@ -2,6 +2,7 @@ import type { ServerNames } from '../../errors.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
 import { bufferFull, SERVER_SHARE, SESSION_SHARE, type WriteBudget } from '../channels/write-budget.js';
 import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js';
+import { lineOf } from '../sendable.js';
 import { FairQueue } from './fair-queue.js';
 import type { Member, OpenRequest } from './member.js';
 
@@ -42,10 +43,10 @@ export class Backlog {
   /**
    * Adds a message, as it is now.
    * @returns a promise that resolves when the message was sent, or is not to be sent any more
-   * @throws PoolError `BUFFER_FULL`; TypeError if the message cannot be written as JSON
+   * @throws PoolError `BUFFER_FULL`; `INVALID_OPTIONS` if the message cannot be written as JSON
    */
   add(member: Member, message: JsonRpcMessage, request: OpenRequest | undefined): Promise<void> {
-    const text = JSON.stringify(message);
+    const text = lineOf(message);
     const size = Buffer.byteLength(text);
     this.#takeRoom(member, size);
     const sent = deferred<void>();

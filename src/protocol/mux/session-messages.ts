@@ -11,6 +11,7 @@ import {
   resultFor,
   success,
 } from '../json-rpc.js';
+import { refused } from '../sendable.js';
 import { NOT_KEPT } from './copies.js';
 import type { Guard } from './guard.js';
 import { isLogLevel, type LogLevels } from './log-levels.js';
@@ -149,7 +150,7 @@ export class SessionMessages {
       return Promise.resolve();
     } catch (error) {
       open.finish(request);
-      return Promise.reject(error);
+      return Promise.reject(refused(error));
     }
   }
 
