@@ -79,8 +79,8 @@ export const policyFields = {
   /** Most process trees of this server at once; `Infinity`: only `limits` apply. Default: 3, or a lower cap of `limits`. */
   maxInstances: optional(count(DEFAULT_MAX_INSTANCES, 1, 'unlimited')),
   /**
-   * Idle instances that are kept ready, for the next caller of any tenant or owner: of an exclusive server those that have
-   * served no lease, of a shared one those of calls without a tenant. Default: 0.
+   * Idle instances that are kept ready, for the next caller of any tenant or owner: those that have served no lease; of a
+   * shared server without `reuse: 'owner'` also those of calls without a tenant. Default: 0.
    */
   minIdle: count(0, 0),
   /** Time after which an idle instance ends, in milliseconds; `Infinity`: never. Default: 300,000. */

@@ -149,6 +149,31 @@ describe('spare instances', () => {
     expect(launcher.servers).toHaveLength(3);
   });
 
+  it.each([
+    ['an owner', { owner: 's1' }],
+    ['a tenant', { tenant: 't' }],
+    ['neither', {}],
+  ])("[LIFE-2] [SAME-2] of a shared server with reuse: 'owner' are clean, too: %s", async (_who, last) => {
+    const policy = { sharing: 'shared', reuse: 'owner', minIdle: 1, idleTimeout: 1_000 } as const;
+    const { clock, pool, launcher } = setUp({ servers: { a: { ...server, ...policy } } });
+    await flush();
+    const used = await pool.getServer('a', last);
+    await flush();
+    expect(pool.status()).toMatchObject({ processes: 2, idle: 1 });
+    // It is there for any owner at once, and is replaced.
+    const spare = launcher.last;
+    const other = await pool.getServer('a', { owner: 's2' });
+    expect(other.pid).toBe(spare.pid);
+    await flush();
+    expect(pool.status()).toMatchObject({ processes: 3, idle: 1 });
+    used.release();
+    other.release();
+    await clock.advanceAndFlush(60_000);
+    // The used ones have ended, the clean one stays.
+    expect(launcher.living.map(({ pid }) => pid)).toEqual([launcher.last.pid]);
+    expect(launcher.servers).toHaveLength(3);
+  });
+
   it('[LIFE-2] come back once the last waiter was served', async () => {
     const { pool } = setUp({ servers: { a: { ...server, minIdle: 1, maxInstances: 2 } } });
     await flush();

@@ -28,7 +28,7 @@ export class IdleWatch {
     // With one more idle instance, the one that has been idle longest is no longer kept for `minIdle`, and may be due.
     const { clean, definition } = leaseClass.entry;
     const minimum = definition?.minIdle ?? 0;
-    const spares = definition?.sharing === 'shared' ? home?.idle : clean;
+    const spares = leaseClass.entry.countsUsed ? home?.idle : clean;
     const dropped = minimum > 0 ? spares?.at(-1 - minimum) : undefined;
     if (dropped) this.#watch(dropped);
   }

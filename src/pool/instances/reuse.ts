@@ -47,12 +47,12 @@ export function idleUntil({ idleSince, definition }: PooledInstance): number {
 }
 
 /**
- * Whether an idle instance is kept for `minIdle`. Of exclusive ones those that serve any caller are, the ones that were used
- * last. So are shared ones of calls without tenant and owner; one with leases and room for another counts as one that is kept.
+ * Whether an idle instance is kept for `minIdle`: those that have served none, or, where `countsUsed`, those of calls without
+ * tenant, the ones that were used last; one with leases and room for another counts as one that is kept.
  */
 export function isKept({ entry, key, idle }: LeaseClass, instance: PooledInstance): boolean {
   const { clean, definition, spareCount } = entry;
   if (!definition || definition.minIdle === 0 || key !== SPARE_KEY) return false;
-  const index = (definition.sharing === 'shared' ? idle : clean).indexOf(instance);
+  const index = (entry.countsUsed ? idle : clean).indexOf(instance);
   return index !== -1 && index >= spareCount - definition.minIdle;
 }

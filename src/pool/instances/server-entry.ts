@@ -65,11 +65,16 @@ export class ServerEntry {
   }
 
   /**
-   * Number of instances that are ready for the next caller, as `minIdle` asks for. An exclusive one that was used serves its own
-   * scope only, so only clean ones count. A shared one has room for other callers of its class.
+   * Whether instances that calls without tenant and owner have used count for `minIdle`: shared ones do, for they have room
+   * for other callers. Where owners do not share them (`reuse: 'owner'`), they are for calls without an owner alone.
    */
+  get countsUsed(): boolean {
+    return this.definition?.sharing === 'shared' && this.definition.reuse !== 'owner';
+  }
+
+  /** Number of instances that are ready for the next caller, as `minIdle` asks for. */
   get spareCount(): number {
-    return this.definition?.sharing === 'shared' ? (this.spareClass?.ready ?? 0) : this.clean.length;
+    return this.countsUsed ? (this.spareClass?.ready ?? 0) : this.clean.length;
   }
 
   /** Whether `minIdle` asks for one more start. To be called when no caller waits, after each operation: it makes no lists. */
@@ -79,7 +84,7 @@ export class ServerEntry {
     if (missing <= 0) return false;
     missing = minIdle - this.spareCount;
     const spares = this.spareClass;
-    if (missing > 0 && spares) missing -= this.definition?.sharing === 'shared' ? spares.coming : spares.cleanStarts;
+    if (missing > 0 && spares) missing -= this.countsUsed ? spares.coming : spares.cleanStarts;
     if (missing > 0)
       for (const leaseClass of this.surplus) if (leaseClass !== spares) missing -= leaseClass.cleanStarts;
     return missing > 0;
