@@ -32,8 +32,9 @@ const acquireFields = {
    */
   timeout: optional(deadline(1)),
   /**
-   * Whether the lease that the same owner holds on this server for the same tenant is reused, or the one that it waits for:
-   * for hosts that ask several things of one client session at once. Each call returns a holder of its own, with the same id
+   * Whether the lease that the same owner holds on this server for the same tenant is reused, or the one that an earlier call
+   * with `reuseLease` waits for: for hosts that ask several things of one client session at once. A call without
+   * `reuseLease` that waits gets a lease of its own. Each call returns a holder of its own, with the same id
    * and transport; the lease ends when each holder has released it, or for all at once by `releaseServer(id)`,
    * `transport.close()` or `releaseOwner()`. Needs an `owner`. Default: false.
    */
