@@ -109,6 +109,8 @@ export const requirements = {
   'EARLY-1':
     'What an exclusive server asks before its client is ready waits for that client; on each later lease the server learns that the roots have changed.',
   'EARLY-2': 'Such requests wait in limited number and size, and for a limited time.',
+  'EARLY-5':
+    'The pool itself sends notifications/roots/list_changed only to a server to which it has declared roots.listChanged; that of a client is passed on, except to a shared server.',
   'EARLY-3': 'What a server has asked one client ends with the lease, and goes to no other client.',
   'EARLY-4': 'A late answer of a client never answers a request of the next process.',
 

@@ -85,6 +85,23 @@ describe('what an exclusive server asks', () => {
     expect(await sent()).toEqual([]);
   });
 
+  it.each([{}, { listChanged: false }, { listChanged: 'yes' }, { listChanged: undefined }])(
+    '[EARLY-5] gets no notice of changed roots that the pool has not declared, but that of its client: roots: %j',
+    async (roots) => {
+      const { join, sent, says } = exclusive({ clientCapabilities: { roots } });
+      const first = await join();
+      await says(rootsList(0));
+      await first.at.send(answer(0, { roots: [] }));
+      first.at.detach();
+      expect(await sent()).toEqual([answer(0, { roots: [] })]);
+      const next = await join();
+      await next.at.send(note('x'));
+      expect(await sent()).toEqual([note('x')]);
+      await next.at.send(changed);
+      expect(await sent()).toEqual([changed]);
+    },
+  );
+
   it('[EARLY-2] waits for a limited time, and in limited number and size; then the first client is asked again', async () => {
     const { join, sent, says, clock } = exclusive();
     await says(rootsList(0));

@@ -66,12 +66,12 @@ export class ServerRequests {
 
   /**
    * The session has completed its handshake: it gets what waits for it. Its process gets `notifications/roots/list_changed`,
-   * unless it cannot know any other roots.
+   * unless it cannot know any other roots, or was not told that such notifications come (`roots: { listChanged: true }`).
    */
   ready(session: Endpoint, upstream: Upstream | undefined): void {
     this.#session = session;
     const knowsOthers = upstream !== undefined && (upstream === this.#used || upstream.hasRefused);
-    if (knowsOthers && upstream.clientCapabilities.roots !== undefined) {
+    if (knowsOthers && upstream.announcesRoots) {
       upstream.write(notification('notifications/roots/list_changed', undefined));
     }
     const held = this.#held.splice(0);

@@ -9,6 +9,7 @@ import {
   type JsonRpcRequest,
   METHOD_NOT_FOUND,
   otherForm,
+  property,
   type RequestId,
   resultFor,
   withProgressToken,
@@ -100,6 +101,11 @@ export class Upstream implements RequestTarget {
 
   get clientCapabilities(): Readonly<Record<string, unknown>> {
     return this.#options.clientCapabilities;
+  }
+
+  /** Whether the pool has declared to the server that it is notified of changed roots. */
+  get announcesRoots(): boolean {
+    return property(this.#options.clientCapabilities.roots, 'listChanged') === true;
   }
 
   get isBounded(): boolean {
