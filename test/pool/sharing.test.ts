@@ -188,6 +188,26 @@ describe('shared leases', () => {
     ]);
   });
 
+  it.each(['shared', 'exclusive', 'dedicated'] as const)(
+    '[SHARE-7] tasks, extensions and experimental capabilities that are not passed on are named: %s',
+    async (sharing) => {
+      const { pool, launcher, emitted } = setUp({ servers: { a: { command: 'fake', sharing } } });
+      const client = new RawClient((await pool.getServer('a')).transport);
+      await client.transport.start();
+      const capabilities = { tasks: { list: {} }, extensions: { 'x/y': {} }, experimental: { z: {} } };
+      const params = { protocolVersion: '2025-11-25', capabilities, clientInfo: { name: 'c', version: '1' } };
+      await client.request('initialize', params);
+      const warnings = emitted.flatMap(({ event, payload }) => (event === 'capability:undeclared' ? [payload] : []));
+      if (sharing === 'dedicated') {
+        // Its client initializes it itself: everything is passed on.
+        expect(warnings).toEqual([]);
+        expect(launcher.last.received).toMatchObject([{ method: 'initialize', params }]);
+      } else {
+        expect(warnings).toMatchObject([{ name: 'a', capabilities: ['tasks', 'experimental', 'extensions'] }]);
+      }
+    },
+  );
+
   it('[LEASE-3] the last of which a listener releases within the end of another is parked once', async () => {
     const { pool } = setUp({ servers: { a: shared } });
     const [one, two] = [await pool.getServer('a'), await pool.getServer('a')];
