@@ -447,6 +447,8 @@ export const requirements = {
   'LEDGER-5': 'A ledger that was forged or copied by a process of the same user ends no server of a host that lives.',
   'LEDGER-6':
     'Another user cannot take the place for ledgers: a folder with a random name is used then, and found by the next host; the event comes only when there is none.',
+  'LEDGER-7':
+    'A ledger is written and read only where no other user can exchange a folder, link or file on the way to it.',
   // Strays: abandoned servers of other hosts
   'STRAY-1':
     'Servers that a killed host left behind are listed with their trees and reasons, however they were started.',

@@ -2,7 +2,7 @@ import type { ResolvedDefinition, ResolvedPoolOptions } from '../config/options.
 import { hostCgroups, onHostCgroup } from '../process/cgroup/host-cgroup.js';
 import { knownProblems, onProblem } from '../process/containment-problems.js';
 import { type ContainmentStatus, containmentStatus } from '../process/containment-status.js';
-import { type ReapedHost, reapDeadHosts } from '../process/guardian/dead-hosts.js';
+import { noteUnread, type ReapedHost, reapDeadHosts } from '../process/guardian/dead-hosts.js';
 import { type HostGuard, hostGuard, type Watch } from '../process/guardian/host-guard.js';
 import type { Launcher } from '../process/launcher.js';
 import type { Platform } from '../process/platform.js';
@@ -97,6 +97,7 @@ export class LocalHost implements ServerHost {
     if (place[LOOKED] || !this.#platform.marks) return;
     place[LOOKED] = true;
     const onReaped = (host: ReapedHost) => this.#emitter.emit('orphan:reaped', host);
-    await reapDeadHosts(this.#guard.folders, this.#platform, onReaped, this.#stop.signal);
+    const folders = await this.#guard.findFolders(noteUnread);
+    await reapDeadHosts(folders, this.#platform, onReaped, this.#stop.signal);
   }
 }

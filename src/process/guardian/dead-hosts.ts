@@ -137,7 +137,8 @@ function deadHosts(folders: readonly string[], { table }: Platform): LedgerEntry
   return fates.filter(({ fate, record }) => fate === 'dead' && !around.has(record.mark.number));
 }
 
-function noteUnread(problem: string): void {
+/** Reports that something about ledgers could not be read. */
+export function noteUnread(problem: string): void {
   noteProblem({
     part: 'ledger',
     reason: `a ledger was not read: ${problem}`,

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { messageOf, PoolError } from '../../errors.js';
 import { forgetProblems, noteProblem } from '../containment-problems.js';
 import { hostMark, hostOrigin } from '../marks/marker.js';
@@ -72,9 +73,10 @@ export class HostGuard {
     this.#choice = merged;
   }
 
-  /** The folders that may contain ledgers of this user. */
-  get folders(): string[] {
-    return ledgerPlaces(this.#choice.runtimeDirectory).folders;
+  /** Finds the folders that may contain ledgers of this user. Says to `onProblem` why there may be more. */
+  async findFolders(onProblem: (problem: string) => void): Promise<string[]> {
+    const { folders, findSpares } = ledgerPlaces(this.#choice.runtimeDirectory);
+    return [...folders, ...(await findSpares(onProblem))];
   }
 
   /**
@@ -153,7 +155,9 @@ export class HostGuard {
     if (!this.#platform.marks) return;
     try {
       const { folders, makeSpare } = ledgerPlaces(this.#choice.runtimeDirectory);
-      const file = writeLedger(this.#record(), folders, makeSpare);
+      // Where it was before, so that a host has only one, and makes only one folder of a random name.
+      const before = this.#ledger === undefined ? [] : [dirname(this.#ledger)];
+      const file = writeLedger(this.#record(), [...before, ...folders], makeSpare);
       if (file !== this.#ledger) this.#guardian?.noteLedger(file);
       this.#ledger = file;
       forgetProblems('ledger');

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -9,12 +10,12 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { errnoOf, messageOf } from '../../errors.js';
 import type { HostOrigin, PidScope } from '../marks/host-origin.js';
 import { type HostMark, markOf } from '../marks/marker.js';
 import type { ProcessTable } from '../process-table.js';
-import { folderProblem, forgetSpare, makePrivate } from './runtime-folder.js';
+import { forgetSpare, makePrivate, privateFolder } from './runtime-folder.js';
 
 /** What a host writes down about itself for later hosts. No child pids, because pids are reused. */
 export interface LedgerRecord extends HostOrigin {
@@ -49,18 +50,41 @@ export function writeLedger(record: LedgerRecord, folders: readonly string[], ma
     let folder = '';
     try {
       folder = typeof place === 'string' ? place : place();
-      makePrivate(folder);
-      const file = join(folder, record.mark.id + SUFFIX);
+      const file = join(makePrivate(folder), record.mark.id + SUFFIX);
       const { mark, ...rest } = record;
-      // Atomic: complete or not there, whenever the host dies.
-      writeFileSync(`${file}.new`, JSON.stringify(rest), { mode: 0o600 });
-      renameSync(`${file}.new`, file);
+      replace(file, JSON.stringify(rest));
       return file;
     } catch (error) {
       problems.push(`${folder}: ${messageOf(error)}`);
     }
   }
   throw new Error(problems.length > 0 ? problems.join('; ') : 'there is no place for one');
+}
+
+const NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+/** Atomic: complete or not there, whenever the host dies. Never through a link, nor into a file that is there already. */
+function replace(file: string, text: string): void {
+  const draft = `${file}.${randomBytes(8).toString('hex')}`;
+  const descriptor = openSync(draft, NEW, 0o600);
+  try {
+    writeFileSync(descriptor, text);
+    renameSync(draft, file);
+  } catch (error) {
+    unlinkSync(draft);
+    throw error;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Whether a path that comes from elsewhere is that of a ledger of the host with that mark, where only this user can write. */
+export function isLedgerOf(file: string, { id }: HostMark): boolean {
+  try {
+    return basename(file) === id + SUFFIX && privateFolder(dirname(file)) === dirname(file);
+  } catch {
+    return false;
+  }
 }
 
 /** Removes a ledger. Call it when no process of its host is left. */
@@ -82,13 +106,10 @@ export function readLedgers(
   onProblem: (problem: string, damaged: string | undefined) => void = () => {},
 ): LedgerEntry[] {
   let names: string[];
+  let place: string;
   try {
-    const problem = folderProblem(folder);
-    if (problem !== undefined) {
-      onProblem(`${folder}: ${problem}`, undefined);
-      return [];
-    }
-    names = readdirSync(folder);
+    place = privateFolder(folder);
+    names = readdirSync(place);
   } catch (error) {
     if (!['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) {
       onProblem(`${folder}: ${messageOf(error)}`, undefined);
@@ -97,7 +118,7 @@ export function readLedgers(
   }
   const entries: LedgerEntry[] = [];
   for (const name of sample(names.filter((each) => FILE.test(each)))) {
-    const file = join(folder, name);
+    const file = join(place, name);
     const found = readRecord(file, name.slice(0, -SUFFIX.length));
     if (found === 'gone') continue;
     if ('problem' in found) {

@@ -55,7 +55,7 @@ const LONGEST_POLL = 100;
  * @throws PoolError `INVALID_OPTIONS`, `NOT_SUPPORTED`; and the error when the process table cannot be read (EMFILE)
  */
 export async function endStrays(strays: readonly Stray[], options: EndStraysOptions = {}): Promise<StrayEnd[]> {
-  return endStraysOf(localSystem('endStrays()'), strays, options);
+  return endStraysOf(await localSystem('endStrays()'), strays, options);
 }
 
 /** The same on any system, for tests. */

@@ -1,7 +1,7 @@
 import { uptime } from 'node:os';
 import { type FindStraysOptions, resolveFindStrays } from '../../config/stray-options.js';
 import { PoolError } from '../../errors.js';
-import { hostLives } from '../guardian/dead-hosts.js';
+import { hostLives, noteUnread } from '../guardian/dead-hosts.js';
 import { hostGuard } from '../guardian/host-guard.js';
 import { linux } from '../platforms/linux.js';
 import { linuxProcessTable } from '../platforms/linux-table.js';
@@ -48,11 +48,11 @@ const MS_PER_TICK = 10;
  * @throws PoolError `INVALID_OPTIONS`; `NOT_SUPPORTED` where there is no /proc
  */
 export async function findStrays(options: FindStraysOptions = {}): Promise<Stray[]> {
-  return straysOf(localSystem('findStrays()'), options);
+  return straysOf(await localSystem('findStrays()'), options);
 }
 
 /** This machine. @throws PoolError `NOT_SUPPORTED` */
-export function localSystem(what: string): StraySystem {
+export async function localSystem(what: string): Promise<StraySystem> {
   if (process.platform !== 'linux' || linuxProcessTable.read(process.pid) === undefined) {
     // macOS: `ps` does not show which process holds the other end of a pipe, and a process that launchd has adopted looks like a
     // service.
@@ -61,10 +61,11 @@ export function localSystem(what: string): StraySystem {
       `${what} needs /proc: on ${process.platform} an abandoned server cannot be distinguished from a service; list them with the system's own tools (ps -axo pid,ppid,etime,args)`,
     );
   }
+  const folders = await hostGuard(linux).findFolders(noteUnread);
   return {
     table: linux.table,
     inspect: (rows) => new LinuxInspector(rows),
-    hostLives: (host) => hostLives(host, hostGuard(linux).folders, linux),
+    hostLives: (host) => hostLives(host, folders, linux),
     self: process.pid,
     signal: linux.signalProcess,
   };

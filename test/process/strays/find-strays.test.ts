@@ -87,7 +87,8 @@ describe('a host that was killed', () => {
     await runHost(`
       const { spawnSync } = await import('node:child_process');
       spawnSync('sh', ['-c', 'sleep 40 "$0" | sleep 50 "$0" & exit 0', ${JSON.stringify(tag)}], { stdio: 'ignore' });`);
-    const arguments_ = (pid: number) => localSystem('the test').inspect(new Map()).commandLine(pid);
+    const system = await localSystem('the test');
+    const arguments_ = (pid: number) => system.inspect(new Map()).commandLine(pid);
     // Both are forked by now, but may not be their programs yet.
     const writer = await until('one writes', () =>
       tagged(tag).find(({ pid }) => arguments_(pid).startsWith('sleep 40')),

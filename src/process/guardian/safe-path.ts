@@ -1,0 +1,57 @@
+import { lstatSync, readFileSync, realpathSync, type Stats } from 'node:fs';
+import { dirname } from 'node:path';
+
+/**
+ * Why another user could exchange what is in the folder `path`; undefined if none can. Each folder and link on the way must
+ * be of root or of this user. Each folder must be closed to others; or sticky, as /tmp is: then what is in there can be
+ * moved by its owner alone.
+ */
+export function pathProblem(path: string, uid = process.getuid?.()): string | undefined {
+  const real = realpathSync(path);
+  return wayProblem(path, uid) ?? (real === path ? undefined : wayProblem(real, uid));
+}
+
+function wayProblem(path: string, uid: number | undefined): string | undefined {
+  for (let folder = path; ; folder = dirname(folder)) {
+    const stat = lstatSync(folder);
+    if (stat.uid !== uid && !isOfSystem(stat)) return `another user can replace it, because ${folder} belongs to one`;
+    // S_IWGRP | S_IWOTH, without S_ISVTX. Links have no such rights of their own.
+    if (!stat.isSymbolicLink() && (stat.mode & 0o022) !== 0 && (stat.mode & 0o1000) === 0) {
+      return `another user can replace it, because ${folder} is open to others (chmod go-w, or +t)`;
+    }
+    if (folder === dirname(folder)) return undefined;
+  }
+}
+
+function isOfSystem({ uid }: Pick<Stats, 'uid'>): boolean {
+  return uid === 0 || (uid === OVERFLOW && rootIsUnmapped());
+}
+
+/** The number that stands for all users without one in a user namespace (/proc/sys/kernel/overflowuid). */
+const OVERFLOW = 65_534;
+
+/** The ranges of users in this namespace: first number here, first number outside, how many. */
+function userMap(): string {
+  try {
+    return readFileSync('/proc/self/uid_map', 'latin1');
+  } catch {
+    // No user namespaces: all users are here.
+    return `0 0 ${2 ** 32 - 1}`;
+  }
+}
+
+/**
+ * Whether this process is in a user namespace without root, such as a sandbox of bubblewrap: there root's folders have the
+ * number of every other user outside.
+ */
+export function rootIsUnmapped(map = userMap()): boolean {
+  return map
+    .trim()
+    .split('\n')
+    .map((range) => range.trim().split(/\s+/).map(Number))
+    .every(([inside = 0, outside = 0, size = 0]) => !covers(inside, size, OVERFLOW) && !covers(outside, size, 0));
+}
+
+function covers(from: number, size: number, id: number): boolean {
+  return from <= id && id < from + size;
+}
