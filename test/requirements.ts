@@ -409,6 +409,8 @@ export const requirements = {
     'Inner hosts are learnt only from processes with the key of the server, and hold only for processes of the same user as those and as the inner host.',
   'MARK-15':
     'A process in a pid namespace below that of the host, such as a container, is not ours by a limit, whichever user it has: it is not ended, moved or waited for.',
+  'MARK-16':
+    'Whatever a process writes into the variable, it costs the memory of 16 marks at most, and one computation for each host.',
   'LOOK-1':
     'One look at the process table serves all trees that need one: in one tick, and in one turn of the event loop for those that are due together.',
   'LOOK-2':

@@ -42,6 +42,8 @@ const SEPARATOR = ':';
 /** The id of the host, the number of the instance, and the key that shows that this host has written both. */
 const ONE_MARK = /^([0-9a-f]{32})\.([1-9][0-9]{0,9})\.([0-9a-f]{32})$/;
 const DIGITS = 32;
+/** What a variable with that many marks has at most: two times 32 digits, 10 for the instance, and what separates them. */
+const LONGEST_VALUE = MOST_MARKS * (2 * DIGITS + 10 + 3);
 
 /** Shared by all copies of the package in this thread, because no two instances may get the same number. */
 const STATE = Symbol.for('mcp-server-pool.mark/2');
@@ -175,29 +177,45 @@ export function hostOf(mark: string): NamedHost | undefined {
   return number === 0 ? undefined : { id, number };
 }
 
-/** Leaves out what is no mark, so that it matches nothing. */
+/**
+ * Leaves out what is no mark, so that it matches nothing. Every process can write anything of any length there, so it takes
+ * no more than a pool writes: 16 marks, one for each host.
+ */
 function splitMarks(value: string): string[] {
-  return value.split(SEPARATOR).filter((part) => ONE_MARK.test(part));
+  const parts = value.slice(0, LONGEST_VALUE).split(SEPARATOR);
+  // It may have been cut off.
+  if (value.length > LONGEST_VALUE) parts.pop();
+  const marks = new Map<string, string>();
+  for (const part of parts) {
+    const id = part.slice(0, DIGITS);
+    if (!marks.has(id) && ONE_MARK.test(part)) marks.set(id, part);
+  }
+  return [...marks.values()].slice(0, MOST_MARKS);
 }
 
 const ASSIGNMENT = Buffer.from(`${MARK_VARIABLE}=`);
+/** In the middle of an environment: inside a value or another name it is not our variable. */
+const NEXT_ASSIGNMENT = Buffer.from(`\0${MARK_VARIABLE}=`);
 
-/** The marks in an environment as /proc/PID/environ shows it: `NAME=value`, each ended by NUL. */
+/**
+ * The marks in an environment as /proc/PID/environ shows it: `NAME=value`, each ended by NUL. Those of the first such
+ * variable, which is the one that programs see.
+ */
 export function marksIn(environ: Buffer): string[] {
-  const marks: string[] = [];
-  for (let at = environ.indexOf(ASSIGNMENT); at !== -1; at = environ.indexOf(ASSIGNMENT, at + 1)) {
-    // Inside a value or another name it is not our variable.
-    if (at > 0 && environ[at - 1] !== 0) continue;
-    const end = environ.indexOf(0, at);
-    const value = environ.toString('latin1', at + ASSIGNMENT.length, end === -1 ? environ.length : end);
-    marks.push(...splitMarks(value));
-  }
-  return marks;
+  const isFirst = environ.subarray(0, ASSIGNMENT.length).equals(ASSIGNMENT);
+  const at = isFirst ? 0 : environ.indexOf(NEXT_ASSIGNMENT) + 1;
+  if (at === 0 && !isFirst) return [];
+  const from = at + ASSIGNMENT.length;
+  const end = environ.indexOf(0, from);
+  // One more than may be, so that it is known to be longer.
+  const to = Math.min(end === -1 ? environ.length : end, from + LONGEST_VALUE + 1);
+  return splitMarks(environ.toString('latin1', from, to));
 }
 
 /** Whether one of `marks`, as `marksIn` returns them, is that mark, with the key that only its host can compute. */
 export function environmentMatches(marks: readonly string[], { host, instance }: Mark): boolean {
   return marks.some((mark) => {
+    if (!mark.startsWith(host.id)) return false;
     const [, id, number = '', key] = ONE_MARK.exec(mark) ?? [];
     return id === host.id && (instance === undefined || number === String(instance)) && key === keyOf(host, number);
   });
