@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import { reapHost } from './process/guardian/dead-hosts.js';
 import { PLAN_VARIABLE, readPlan } from './process/guardian/guardian-plan.js';
 import { GUARDIAN_NAME } from './process/guardian/guardian-script.js';
-import { removeLedger } from './process/guardian/ledger.js';
+import { isLedgerOf, removeLedger } from './process/guardian/ledger.js';
 import { linux } from './process/platforms/linux.js';
 
 /**
@@ -25,7 +25,8 @@ async function reap(lines: readonly string[]): Promise<void> {
   await reapHost(plan, linux, { hold: true });
   await new Promise((resolve) => setTimeout(resolve, LATE_CHILDREN));
   const { quiet, survivors } = await reapHost(plan, linux, { hold: true });
-  if (quiet && survivors.length === 0 && plan.ledger !== undefined) removeLedger(plan.ledger);
+  const { ledger, mark } = plan;
+  if (quiet && survivors.length === 0 && ledger !== undefined && isLedgerOf(ledger, mark)) removeLedger(ledger);
 }
 
 function refuse(): never {

@@ -9,7 +9,8 @@ import { cgroupPids, cgroupsIn, JOINING, killCgroup, removeCgroup } from './cgro
 import { enableController, limitFiles, setLimit } from './cgroup-limits.js';
 import { InstanceCgroup } from './instance-cgroup.js';
 
-const PREFIX = 'mcp-server-pool-';
+/** The name of a host's cgroup: this, and the id of the host. */
+export const CGROUP_PREFIX = 'mcp-server-pool-';
 /** The type that statfs(2) reports for cgroup2. */
 const CGROUP2 = 0x6367_7270;
 /** How long the exit of the host may be delayed, ms: a killed process leaves its cgroup within a millisecond or two. */
@@ -35,7 +36,7 @@ export class HostCgroup {
 
   constructor(parent: string, mark: HostMark) {
     this.#parent = parent;
-    this.folder = join(parent, `${PREFIX}${mark.id}`);
+    this.folder = join(parent, `${CGROUP_PREFIX}${mark.id}`);
   }
 
   /**
@@ -142,7 +143,8 @@ export function removeHostCgroup(folder: string, mark: Pick<HostMark, 'id'>): bo
  * it could name a link, an ordinary folder of that name, or the cgroup of another host.
  */
 export function isCgroupOf(folder: string, mark: Pick<HostMark, 'id'>): boolean {
-  if (!isAbsolute(folder) || normalize(folder) !== folder || basename(folder) !== `${PREFIX}${mark.id}`) return false;
+  if (!isAbsolute(folder) || normalize(folder) !== folder || basename(folder) !== `${CGROUP_PREFIX}${mark.id}`)
+    return false;
   const stat = lstatSync(folder, { throwIfNoEntry: false });
   return stat?.isDirectory() === true && statfsSync(folder).type === CGROUP2;
 }

@@ -28,7 +28,7 @@ export const PLAN_VARIABLE = 'MCP_SERVER_POOL_REAP';
 
 /** The lines by which a guardian learns its plan from its stdin, which other users cannot read. */
 export function planLines({ host, since, ledger, cgroups }: Omit<GuardianPlan, 'shell' | 'reaper'>): string {
-  const mark = host ? `m ${host.secret}\nn ${host.number}\n` : '';
+  const mark = host ? `m ${host.secret}\ni ${host.id}\nn ${host.number}\n` : '';
   const paths = [...(ledger === undefined ? [] : [planLine('l', ledger)]), ...cgroups.map((one) => planLine('c', one))];
   return `${mark}s ${since}\n${paths.join('')}`;
 }
@@ -38,11 +38,14 @@ export function planLine(word: 'l' | 'c', path: string): string {
   return path.includes('\n') ? '' : `${word} ${path}\n`;
 }
 
-/** Reads such lines. Skips all others. Undefined without a mark and a start time: they were not written by a guardian. */
+/**
+ * Reads such lines. The first mark counts: what was written later may be of a host that has given up its privileges. Skips all others.
+ * Undefined without a mark and a start time: they were not written by a guardian.
+ */
 export function readPlan(lines: readonly string[]): ReaperPlan | undefined {
   const of = (word: string) => lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.slice(2));
-  const mark = parseHostMark(of('m').at(-1) ?? '');
-  const startTime = Number(of('s').at(-1));
+  const mark = parseHostMark(of('m')[0] ?? '');
+  const startTime = Number(of('s')[0]);
   if (mark === undefined || !Number.isInteger(startTime)) return undefined;
   return { mark, startTime, ledger: of('l').at(-1), cgroups: of('c') };
 }

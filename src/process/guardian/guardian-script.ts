@@ -1,4 +1,6 @@
 import { JOINING } from '../cgroup/cgroup-files.js';
+import { CGROUP_PREFIX } from '../cgroup/host-cgroup.js';
+import { NO_LOGIN } from '../marks/mark-reader.js';
 import type { ShellIdentity } from '../platform.js';
 import type { ProcessIdentity } from '../process-table.js';
 import { PLAN_VARIABLE } from './guardian-plan.js';
@@ -24,18 +26,25 @@ export const GUARDIAN_BOOT = `${IGNORED}; line= script=; while IFS= read -r line
  * line for each thing to know and each change, end of file when the host is dead, whatever the cause. `$1` and `$2`: the
  * executable that runs the reaper, and the reaper's file.
  *
- * A cgroup into which the host was moving a server may hold a stranger, so it is left to the reaper. The guardian ignores
- * signals that are meant for the host's terminal or group, because it must not end before the host. `sweep` is the
- * fallback for a reaper that cannot run, because its program was removed while the host ran. It is slow, because a shell
- * reads byte by byte, and uses the rlimit mark alone, because a shell can only read text. Every user can give its
- * processes that mark, so root takes it from its own processes alone (`mine`). It is a trap, because dash exits where it
- * cannot fork (at a limit of processes).
+ * The host may have given up its privileges since it started its guardian. So the first identity counts that it has
+ * written (`i`, `n`, `s`), and of the folders it names only those that are its own cgroups (`enter`, which makes one the
+ * working folder, so that no link can replace it). A cgroup into which the host was moving a server may hold a stranger, so it
+ * is left to the reaper. The guardian ignores signals that are meant for the host's terminal or group, because it must not
+ * end before the host.
+ *
+ * `sweep` is the fallback for a reaper that cannot run, because its program was removed while the host ran. It is slow, because
+ * a shell reads byte by byte, and uses the rlimit mark alone, because a shell can only read text. Every user can give its
+ * processes that mark, so it takes processes of its own user alone, as the reaper would judge them (`mine`, `young`). It is a
+ * trap, because dash exits where it cannot fork (at a limit of processes).
  */
 export function guardianScript({ script }: ShellIdentity): string {
   return `set -f
 { echo ${GUARDIAN_NAME} >/proc/$$/comm; } 2>/dev/null
 ${script}
-executable=$1 reaper=$2 number= since=0 plan=
+executable=$1 reaper=$2 id= number= since= plan= mounts=
+find_mounts() {
+  while read -r device at type rest; do [ "$type" = cgroup2 ] && mounts="$mounts $at"; done </proc/mounts
+}
 set --
 list=' '
 while read -r word text; do
@@ -43,25 +52,34 @@ while read -r word text; do
   case $word in
   +) list="$list$one " ;;
   -) case $list in *" $one "*) list=\${list%%" $one "*}' '\${list#*" $one "} ;; esac ;;
-  c) set -- "$@" "$text" ;;
-  n) number=$text ;;
-  s) since=$text ;;
+  c) set -- "$@" "$text"; [ -n "$mounts" ] || find_mounts ;;
+  i) id=\${id:-$text} ;;
+  n) number=\${number:-$text} ;;
+  s) since=\${since:-$text} ;;
   q) exit 0 ;;
   esac
   case $word in [mslc]) plan="$plan$word $text
 " ;; esac
 done
-set +f
+enter() {
+  case $1 in /*/${CGROUP_PREFIX}"$id") cd -P "$1" || return 1 ;; *) return 1 ;; esac
+  case $PWD in */${CGROUP_PREFIX}"$id") ;; *) return 1 ;; esac
+  for at in $mounts; do case $PWD in "$at"/*) return 0 ;; esac; done
+  return 1
+}
 for folder do
+  enter "$folder" 2>/dev/null || continue
+  set +f
   joining=
-  for each in "$folder"/*${JOINING}; do [ -d "$each" ] && joining=1; done
+  for each in *${JOINING}; do [ -d "$each" ] && joining=1; done
   if [ -z "$joining" ]; then
-    echo 1 >"$folder/cgroup.kill"
+    echo 1 >cgroup.kill
   else
-    for each in "$folder"/[0-9]*; do [ -d "\${each%${JOINING}}${JOINING}" ] || echo 1 >"$each/cgroup.kill"; done
+    for each in [0-9]*; do [ -d "\${each%${JOINING}}${JOINING}" ] || echo 1 >"$each/cgroup.kill"; done
   fi
+  set -f
 done
-set -f
+cd /
 for one in $list; do
   leads "\${one%%:*}" "\${one#*:}" && kill -9 "-\${one%%:*}"
 done
@@ -75,21 +93,41 @@ has_mark() {
   done <"/proc/$1/limits"; } 2>/dev/null
   return 1
 }
-mine() { [ -O "$1" ] || [ ! -O /proc/1 ]; }
+owner() {
+  users= inner= login=
+  { while read -r key a b c d; do
+    case $key in
+    Uid:) users="$a $b $c $d" ;;
+    NSpid:) inner=$b; break ;;
+    esac
+  done <"/proc/$1/status"
+  read -r login <"/proc/$1/loginuid"; } 2>/dev/null
+}
+mine() {
+  owner "$1"
+  [ "$users" = "$user $user $user $user" ] && [ -z "$inner" ] || return 1
+  case $login in '' | ${NO_LOGIN} | "$user" | "$own_login") ;; *) return 1 ;; esac
+}
 young() {
   row "$1" || return 1
   set -- "$2" \${line##*) }
   case $2 in X | x) return 1 ;; Z) [ "\${19}" -gt 1 ] || return 1 ;; esac
+  [ "\${21}" -ge "$1" ] || return 1
+  row "$5" || return 0
+  set -- "$1" \${line##*) }
   [ "\${21}" -ge "$1" ]
 }
 sweep() {
-  quiet=0 scans=0
+  since=\${since:-0} quiet=0 scans=0
+  owner $$
+  user=\${users#* } own_login=$login
+  user=\${user%% *}
   while [ $quiet -lt 3 ] && [ $scans -lt 50 ]; do
     quiet=$((quiet + 1)) scans=$((scans + 1))
     set +f
     for folder in /proc/[0-9]*; do
       pid=\${folder#/proc/}
-      [ "$pid" = $$ ] || ! mine "$folder" || ! young "$pid" "$since" || ! has_mark "$pid" "$number" ||
+      [ "$pid" = $$ ] || ! young "$pid" "$since" || ! has_mark "$pid" "$number" || ! mine "$pid" ||
         { kill -9 "$pid" && quiet=0; }
     done
   done

@@ -44,6 +44,8 @@ export class Guardian {
   /** pid → leader of a process group that is to be killed. */
   readonly #watched = new Map<number, ProcessIdentity>();
   #child: ChildProcess | undefined;
+  /** The user that it runs as. */
+  #user: number | undefined;
   #deaths: number[] = [];
   #retry: NodeJS.Timeout | undefined;
   #ended: Promise<void> = Promise.resolve();
@@ -63,9 +65,21 @@ export class Guardian {
     return this.#ended;
   }
 
-  /** Starts a guardian, unless one runs. */
+  /**
+   * Starts a guardian, unless one runs. When the host has given up its privileges, its guardian must not keep them: it obeys
+   * everything that can write to its pipe.
+   */
   start(): void {
-    if (this.#child) return;
+    const user = process.geteuid?.();
+    const before = this.#child;
+    if (before && this.#user === user) return;
+    this.#child = undefined;
+    this.#user = user;
+    this.#spawn();
+    if (before) dismiss(before);
+  }
+
+  #spawn(): void {
     clearTimeout(this.#retry);
     let child: ChildProcess;
     try {
@@ -89,7 +103,7 @@ export class Guardian {
     }
     this.#child = child;
     child.once('spawn', () => this.#deaths.length <= MOST_DEATHS && forgetProblems('guardian'));
-    this.#ended = new Promise((resolve) => {
+    const ended = new Promise<void>((resolve) => {
       const gone = (why: string) => {
         resolve();
         if (this.#child === child) this.#replace(why);
@@ -97,6 +111,7 @@ export class Guardian {
       child.once('error', (error) => gone(messageOf(error)));
       child.once('exit', (code, signal) => gone(`it ended (${signal ?? code})`));
     });
+    this.#ended = Promise.all([this.#ended, ended]).then(() => {});
     child.unref();
     (child.stdin as (NodeJS.WritableStream & { unref?(): void }) | null)?.unref?.();
     for (const leader of this.#watched.values()) this.#send(guardianLine('+', leader, this.#identity));
@@ -129,11 +144,7 @@ export class Guardian {
     clearTimeout(this.#retry);
     const child = this.#child;
     this.#child = undefined;
-    if (child === undefined) return;
-    child.stdin?.end('q\n');
-    // It is our own child, so its pid is not reused before Node has reported its exit.
-    const timer = setTimeout(() => child.kill('SIGKILL'), END_GRACE).unref();
-    child.once('exit', () => clearTimeout(timer));
+    if (child) dismiss(child);
   }
 
   #send(line: string): void {
@@ -159,6 +170,13 @@ export class Guardian {
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.start(), DEATHS_WITHIN).unref();
   }
+}
+
+function dismiss(child: ChildProcess): void {
+  child.stdin?.end('q\n');
+  // It is our own child, so its pid is not reused before Node has reported its exit.
+  const timer = setTimeout(() => child.kill('SIGKILL'), END_GRACE).unref();
+  child.once('exit', () => clearTimeout(timer));
 }
 
 /**

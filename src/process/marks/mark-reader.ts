@@ -74,7 +74,7 @@ function readLimit(pid: number): bigint | undefined {
 }
 
 /** The login of a process that no user has logged in for. */
-const NO_LOGIN = 0xffff_ffff;
+export const NO_LOGIN = 0xffff_ffff;
 
 /** The owner of a process; undefined when the system does not show it. */
 export function readOwner(pid: number | 'self'): ProcessOwner | undefined {

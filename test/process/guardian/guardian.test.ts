@@ -251,7 +251,7 @@ describe('a host’s guardian', () => {
     expect(guardianStart(plan({ shell: undefined, reaper: program, host }), procIdentity)).toEqual({
       file: process.execPath,
       args: [program.file, 'watch', 'mcp-server-pool-guardian'],
-      input: `m ${host.secret}\nn ${host.number}\ns 0\n`,
+      input: `m ${host.secret}\ni ${host.id}\nn ${host.number}\ns 0\n`,
     });
     expect(guardianStart(plan({ shell: undefined, reaper: undefined }), procIdentity)).toBeUndefined();
   });
