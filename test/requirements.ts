@@ -492,5 +492,7 @@ export const requirements = {
   'CGROUP-4':
     'Limits of a cgroup are written where the controllers are delegated; enabling them changes only our own cgroups, and no more than necessary.',
   'CGROUP-5': 'An end for lack of memory is distinguished from a crash, with the option to raise.',
+  'CGROUP-7':
+    'A cgroup of a host that was left empty for an hour is removed by a later host; nothing is killed for that.',
   'CGROUP-6': 'A user without privileges works without a cgroup where none is delegated, and uses one where it is.',
 } as const satisfies Record<string, string>;

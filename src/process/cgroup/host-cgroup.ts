@@ -5,7 +5,7 @@ import { errnoOf } from '../../errors.js';
 import type { HostMark } from '../marks/marker.js';
 import type { ProcessTable } from '../process-table.js';
 import { moveStrangersOut } from './adoption.js';
-import { cgroupPids, cgroupsIn, JOINING, killCgroup, removeCgroup } from './cgroup-files.js';
+import { cgroupPids, cgroupsIn, isPopulated, JOINING, killCgroup, removeCgroup } from './cgroup-files.js';
 import { enableController, limitFiles, setLimit } from './cgroup-limits.js';
 import { InstanceCgroup } from './instance-cgroup.js';
 
@@ -69,6 +69,7 @@ export class HostCgroup {
     }
     if (made.has(this.folder)) return;
     made.add(this.folder);
+    setImmediate(removeIdleHostCgroups, this.#parent).unref();
     for (const listener of [...listeners]) listener(this.folder);
   }
 
@@ -136,6 +137,30 @@ function joiningIn(folder: string): string[] {
 /** Removes the cgroup of a dead host. False while a process lives in it. */
 export function removeHostCgroup(folder: string, mark: Pick<HostMark, 'id'>): boolean {
   return isCgroupOf(folder, mark) && removeCgroup(folder);
+}
+
+/** How long a cgroup of a host must have been empty, ms. A start takes milliseconds from the folder to the process in it. */
+const IDLE = 3_600_000;
+/** The most that one host removes. */
+const MOST_REMOVED = 100;
+
+/**
+ * Removes the empty cgroups that other hosts have left: a host that was killed with its guardian, and whose ledger is gone, has
+ * no other heir. Nothing is killed. Should such a host live, it makes its folder again when it needs it.
+ */
+export function removeIdleHostCgroups(parent: string, now = Date.now()): void {
+  try {
+    const names = cgroupsIn(parent).map((folder) => basename(folder));
+    const left = names.filter((name) => /^mcp-server-pool-[0-9a-f]{32}$/.test(name) && !made.has(join(parent, name)));
+    for (const name of left.slice(0, MOST_REMOVED)) {
+      const folder = join(parent, name);
+      if (!isCgroupOf(folder, { id: name.slice(CGROUP_PREFIX.length) }) || isPopulated(folder)) continue;
+      const changed = [folder, ...cgroupsIn(folder)].map((one) => lstatSync(one).mtimeMs);
+      if (Math.max(...changed) < now - IDLE) removeCgroup(folder);
+    }
+  } catch {
+    // EACCES, EMFILE; ENOENT: another host removes them.
+  }
 }
 
 /**

@@ -13,6 +13,7 @@ import {
   onHostCgroup,
   removeHostCgroup,
   removeHostCgroupsNow,
+  removeIdleHostCgroups,
 } from '../../../src/process/cgroup/host-cgroup.js';
 import { forgetProblems, knownProblems } from '../../../src/process/containment-problems.js';
 import { hostMark, newHostMark } from '../../../src/process/marks/marker.js';
@@ -302,6 +303,25 @@ describe.runIf(hasCgroups)('the cgroup of a host', () => {
     made.killUnless(new Set(pids.slice(0, 1)));
     await until('both are dead', () => !pids.some(isLiving));
     await until('it is removed', () => !made.isPopulated() && made.remove());
+  });
+
+  it('[CGROUP-7] is removed by a later host if it was left empty for long, and nothing in it lives', async () => {
+    const parent = cgroup();
+    const [left, used, own] = [newHostMark(), newHostMark(), newHostMark()].map((mark) => new HostCgroup(parent, mark));
+    const folders = [left, used].map((one) => join(parent, basename(one!.folder)));
+    for (const folder of folders) mkdirSync(join(folder, '1'), { recursive: true });
+    mkdirSync(join(left!.folder, '2.joining'));
+    own!.make(1);
+    const child = spawn('sleep', ['50'], { stdio: 'ignore' });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    writeFileSync(join(used!.folder, '1', 'cgroup.procs'), String(child.pid));
+    const there = () => [left, used, own].map((one) => existsSync(one!.folder));
+    removeIdleHostCgroups(parent);
+    expect(there()).toEqual([true, true, true]);
+    removeIdleHostCgroups(parent, Date.now() + 4_000_000);
+    expect(there()).toEqual([false, true, true]);
+    child.kill('SIGKILL');
+    await until('it is empty', () => !isLiving(child.pid as number));
   });
 
   it('[CGROUP-3] is killed by a host that exits, and removed by its guardian when that could not wait', async () => {
