@@ -411,6 +411,10 @@ export const requirements = {
     'A process in a pid namespace below that of the host, such as a container, is not ours by a limit, whichever user it has: it is not ended, moved or waited for.',
   'MARK-16':
     'Whatever a process writes into the variable, it costs the memory of 16 marks at most, and one computation for each host.',
+  'SETUID-1':
+    'A program that another user has started counts by no limit and as no stray, also when its setuid bit has made it wholly one of our user; nor does what it starts, while it lives.',
+  'SETUID-2':
+    'A process that a setuid program has raised speaks for no inner host, and no process does for a user while another user has the key.',
   'LOOK-1':
     'One look at the process table serves all trees that need one: in one tick, and in one turn of the event loop for those that are due together.',
   'LOOK-2':

@@ -10,7 +10,7 @@ export function marksOf({ host, instance = 1 }: Mark): MarkReading {
   return {
     marks: [markText({ host, instance })],
     limit: undefined,
-    owner: { user: 0, isHere: true, login: undefined },
+    owner: { user: 0, isHere: true, login: undefined, isRaised: false },
   };
 }
 

@@ -75,7 +75,7 @@ describe('a forged ledger of the same user, in another folder', () => {
     const living = { host: newHostMark(), instance: 1 };
     const id = living.host.id.slice(0, 8) + newHostMark().id.slice(8);
     const twin = { secret: 'f'.repeat(32), id, number: living.host.number };
-    const owner = { user: 7, isHere: true, login: undefined };
+    const owner = { user: 7, isHere: true, login: undefined, isRaised: false };
     const seeker = { mark: { host: twin }, users: new Set([7]), login: undefined, isInner: () => false };
     const reading = { marks: [markText(living)], limit: rlimitValue(living), owner };
     expect(judge(reading, seeker)).toBe(false);

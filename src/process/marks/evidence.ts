@@ -29,6 +29,8 @@ export interface ProcessOwner {
   readonly isHere: boolean;
   /** The user that has logged in; it survives `sudo` and `su`. Undefined when no user has. */
   readonly login: number | undefined;
+  /** Whether another user has started it, and it has got its user from a setuid program. */
+  readonly isRaised: boolean;
 }
 
 /**
@@ -53,20 +55,35 @@ export interface Seeker {
  *
  * Every user can read a limit, and set it for processes of its own. So a limit counts only for a user that can mark
  * processes by our key anyway: that of the host, and those of processes that have the key. All four users of the process
- * must be that one, no other user may have logged in for it (`sudo`, a setuid program), and it must be in our pid
- * namespace (the root of a container has the number of ours).
+ * must be that one, no other user may have started it (a setuid program) or logged in for it (`sudo`), and it must be in
+ * our pid namespace (the root of a container has the number of ours).
  */
 export function judge(reading: MarkReading, seeker: Seeker): MarkMatch {
   const { marks } = reading;
-  const { mark, users, login } = seeker;
+  const { mark, users } = seeker;
   if (marks !== undefined && environmentMatches(marks, mark)) return 'environment';
-  const { limit, owner } = reading;
-  const user = owner?.user;
-  if (limit === undefined || user === undefined || !owner?.isHere) return false;
-  if (owner.login !== undefined && owner.login !== user && owner.login !== login) return false;
+  const { limit } = reading;
+  const user = limit === undefined ? undefined : authorOf(reading.owner, seeker);
+  if (limit === undefined || user === undefined) return false;
   if (rlimitMatches(limit, mark)) return users.has(user) && !hasTwin(marks, mark) && 'limit';
   // A process with the marks of other hosts in its environment belongs to them.
   return (marks === undefined || marks.length === 0) && seeker.isInner(limit, user) && 'inner';
+}
+
+/**
+ * Whether a process may have its limit from `parent`, which has the same one: a limit is inherited. So what a process of
+ * another user has started does not count either, such as a program that `sudo` runs.
+ */
+export function mayInherit(parent: MarkReading, owner: ProcessOwner | undefined, seeker: Seeker): boolean {
+  const author = authorOf(parent.owner, seeker);
+  return author !== undefined && (author === owner?.user || seeker.users.has(author));
+}
+
+/** The user that has set the limit of a process; undefined when that can have been another one than that of the process. */
+function authorOf(owner: ProcessOwner | undefined, { login }: Seeker): number | undefined {
+  const user = owner?.user;
+  if (user === undefined || !owner?.isHere || owner.isRaised) return undefined;
+  return owner.login === undefined || owner.login === user || owner.login === login ? user : undefined;
 }
 
 /** Whether the environment names another host that has the same number by chance, or because a ledger was made for that. */

@@ -2,6 +2,7 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
 import { type MarkReading, type ProcessOwner, UNMARKED } from './evidence.js';
 import { marksIn, rlimitIn } from './marker.js';
+import { isRaised } from './raised.js';
 
 /**
  * Reads the marks of a process; undefined when it is gone. Throws when the system does not say.
@@ -82,22 +83,42 @@ export function readOwner(pid: number | 'self'): ProcessOwner | undefined {
   if (typeof status === 'string') return undefined;
   const lines = status.toString('latin1');
   const users = numbersIn(lines, 'Uid');
-  const [user] = users;
-  if (user === undefined) return undefined;
+  const [real] = users;
+  if (real === undefined) return undefined;
+  const user = users.every((one) => one === real) ? real : undefined;
   const namespaces = numbersIn(lines, 'NSpid').length;
   // Kernels without auditing have no such file.
   const login = readWhole(`/proc/${pid}/loginuid`, text);
   const loggedIn = typeof login === 'string' ? NO_LOGIN : Number(login.toString('latin1'));
   return {
-    user: users.every((one) => one === user) ? user : undefined,
+    user,
     // A line for each namespace below that of /proc. Kernels before 4.1 do not show it.
     isHere: namespaces <= 1,
     login: loggedIn === NO_LOGIN ? undefined : loggedIn,
+    isRaised: user !== undefined && isRaised(startOf(pid), user, () => groupsIn(lines) === ownGroups()),
   };
 }
 
+/** What the kernel has noted when the program was started. Undefined where it is not shown. */
+function startOf(pid: number | 'self'): Buffer | undefined {
+  const note = readWhole(`/proc/${pid}/auxv`, text);
+  return typeof note === 'string' ? undefined : note;
+}
+
+/** The real group of a process, and its further ones: only a process with the rights of root can change the latter. */
+function groupsIn(status: string): string {
+  const further = numbersIn(status, 'Groups').sort((a, b) => a - b);
+  return [numbersIn(status, 'Gid')[0], ...further].join(' ');
+}
+
+/** Read each time: a host may give up its groups when it has started. */
+function ownGroups(): string {
+  const status = readWhole('/proc/self/status', text);
+  return typeof status === 'string' ? '' : groupsIn(status.toString('latin1'));
+}
+
 function numbersIn(lines: string, name: string): number[] {
-  const line = new RegExp(`^${name}:((?:[ \\t]+\\d+)+)$`, 'm').exec(lines)?.[1];
+  const line = new RegExp(`^${name}:((?:[ \\t]+\\d+)+) *$`, 'm').exec(lines)?.[1];
   return line === undefined ? [] : line.trim().split(/\s+/).map(Number);
 }
 

@@ -1,5 +1,5 @@
 import type { ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
-import { judge, type MarkMatch, type MarkReading } from './evidence.js';
+import { judge, type MarkMatch, type MarkReading, mayInherit } from './evidence.js';
 import type { InnerHosts } from './inner-hosts.js';
 import type { Look } from './look.js';
 import { Looks } from './looks.js';
@@ -93,7 +93,21 @@ export class MarkSearch {
   #judge(row: ProcessRow, reading: MarkReading, look: Look): MarkMatch {
     const match = judge(reading, this.#knowledge);
     if (match === 'environment') this.#knowledge.learn(reading, () => this.#ownerOfHost(row, look));
-    return match;
+    if (match !== 'limit' && match !== 'inner') return match;
+    return this.#hasLimitOfStranger(row, reading, look) ? false : match;
+  }
+
+  /** Whether a process from which this one has inherited its limit lives, and is one that could have forged it. */
+  #hasLimitOfStranger(row: ProcessRow, own: MarkReading, { rows, reading }: Look): boolean {
+    for (let child = row; ; ) {
+      const parent = rows.get(child.parent);
+      // A younger one has got the pid of the parent.
+      if (parent === undefined || parent.dead || parent.pid <= 1 || parent.startTime > child.startTime) return false;
+      const shown = reading(parent);
+      if (shown.limit !== own.limit) return false;
+      if (!mayInherit(shown, own.owner, this.#knowledge)) return true;
+      child = parent;
+    }
   }
 
   /**

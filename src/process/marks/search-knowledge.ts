@@ -12,7 +12,8 @@ const MOST_UNREAD = 256;
 /** What the search for one mark learns from the processes that have it with its key. */
 export class SearchKnowledge implements Seeker {
   readonly mark: Mark;
-  readonly users = { has: (user: number) => this.#hasUser(user) };
+  readonly users = { has: (user: number) => this.#limits && this.#hasUser(user) };
+  /** The users of all processes with our key: this host, and those that were found. */
   readonly #users = new Set<number>();
   /** Processes with our key whose files belong to the user of the host. That of such a process may differ, but rarely does. */
   readonly #unread: MarkReading[] = [];
@@ -27,7 +28,7 @@ export class SearchKnowledge implements Seeker {
     this.#inner = inner;
     this.#limits = limits;
     const own = process.geteuid?.();
-    if (own !== undefined && limits) this.#users.add(own);
+    if (own !== undefined) this.#users.add(own);
   }
 
   get login(): number | undefined {
@@ -53,23 +54,34 @@ export class SearchKnowledge implements Seeker {
   }
 
   isInner(limit: bigint, user: number): boolean {
-    return this.#inner.includes(limit, user);
+    return this.#inner.includes(limit, user) && this.#isBelieved(user);
   }
 
   /**
-   * Learns from a process that has our key: its user can read that key, so a limit of this user counts, too.
+   * Whether no other user can have spoken for this one: a process that has our key can start a setuid program with it. Root
+   * can do everything anyway.
+   */
+  #isBelieved(user: number): boolean {
+    this.#missed = true;
+    this.#readOwners();
+    for (const other of this.#users) if (other !== user && other !== 0) return false;
+    return true;
+  }
+
+  /**
+   * Learns from a process that has our key: its user can read that key, so a limit of this user counts, too. A setuid
+   * program speaks for no user: another one has started it, and has chosen its environment.
    * @param host the owner of the inner host that has started it, where that is visible; another user than that of the process
    * cannot speak for it
    */
   learn(reading: MarkReading, host: () => ProcessOwner | undefined): void {
     const { marks = [] } = reading;
     if (reading.isOwn && !this.#inner.hasNews(marks) && this.#unread.length < MOST_UNREAD) {
-      if (this.#limits) this.#unread.push(reading);
+      this.#unread.push(reading);
       return;
     }
-    const user = reading.owner?.user;
+    const user = this.#addUser(reading);
     if (user === undefined) return;
-    if (this.#limits) this.#users.add(user);
     const starter = host();
     if (starter === undefined || starter.user === user) this.#inner.learn(marks, user);
   }
@@ -82,6 +94,12 @@ export class SearchKnowledge implements Seeker {
   }
 
   #readOwners(): void {
-    for (const { owner } of this.#unread.splice(0)) if (owner?.user !== undefined) this.#users.add(owner.user);
+    for (const reading of this.#unread.splice(0)) this.#addUser(reading);
+  }
+
+  #addUser({ owner }: MarkReading): number | undefined {
+    if (owner?.user === undefined || owner.isRaised) return undefined;
+    this.#users.add(owner.user);
+    return owner.user;
   }
 }

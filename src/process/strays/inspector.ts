@@ -1,5 +1,7 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
+import type { ProcessOwner } from '../marks/evidence.js';
+import { readOwner } from '../marks/mark-reader.js';
 import { hostMark, MARK_VARIABLE, type MarkedHost, marksIn, rlimitIn } from '../marks/marker.js';
 import type { ProcessRow } from '../process-table.js';
 import { StdinReader, type StdinState } from './stdin-state.js';
@@ -9,7 +11,10 @@ import { StdinReader, type StdinState } from './stdin-state.js';
  * more.
  */
 export interface Inspector {
-  /** Whether its real and its effective user are those of this process, and it lives in the same pid namespace. */
+  /**
+   * Whether its real and its effective user are those of this process, by no setuid program that another user has started,
+   * and it lives in the same pid namespace.
+   */
   isOurUsers(pid: number): boolean;
   /** Its arguments joined by blanks. An empty string if it has none, such as a kernel thread. */
   commandLine(pid: number): string;
@@ -27,6 +32,7 @@ export class LinuxInspector implements Inspector {
   readonly #stdin: StdinReader;
   /** Kept, because it is read more than once. */
   readonly #status = new Map<number, string>();
+  readonly #owners = new Map<number, ProcessOwner | undefined>();
   readonly #namespace = link('/proc/self/ns/pid');
   readonly #limit = limitOf('self');
 
@@ -39,7 +45,10 @@ export class LinuxInspector implements Inspector {
     if (real !== process.getuid?.() || effective !== process.geteuid?.()) return false;
     // Root in a container has the same user id as ours, but the processes there have an init, and hosts, of their own.
     const namespace = link(`/proc/${pid}/ns/pid`);
-    return namespace === undefined || namespace === this.#namespace;
+    const owner = this.#ownerOf(pid);
+    // What may not be dumped does not show that link.
+    const isHere = namespace === undefined ? owner?.isHere : namespace === this.#namespace;
+    return isHere === true && owner?.isRaised === false;
   }
 
   commandLine(pid: number): string {
@@ -79,6 +88,11 @@ export class LinuxInspector implements Inspector {
 
   stdin(pid: number): StdinState {
     return this.#stdin.of(pid);
+  }
+
+  #ownerOf(pid: number): ProcessOwner | undefined {
+    if (!this.#owners.has(pid)) this.#owners.set(pid, readOwner(pid));
+    return this.#owners.get(pid);
   }
 
   #statusOf(pid: number): string {

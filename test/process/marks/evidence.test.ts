@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { judge, type MarkMatch, type MarkReading, type Seeker } from '../../../src/process/marks/evidence.js';
 import { InnerHosts } from '../../../src/process/marks/inner-hosts.js';
 import { environmentValue, type InstanceMark, newHostMark, rlimitValue } from '../../../src/process/marks/marker.js';
@@ -50,6 +50,7 @@ interface Case {
   readonly user: (typeof USERS)[number];
   readonly login: (typeof LOGINS)[number];
   readonly isHere: boolean;
+  readonly isRaised: boolean;
 }
 
 const keysOf = <T extends object>(of: T) => fc.constantFrom(...(Object.keys(of) as (keyof T)[]));
@@ -59,11 +60,12 @@ const anyCase: fc.Arbitrary<Case> = fc.record({
   user: fc.constantFrom(...USERS),
   login: fc.constantFrom(...LOGINS),
   isHere: fc.boolean(),
+  isRaised: fc.boolean(),
 });
 const decide = ({ environment, limit, ...owner }: Case): MarkMatch =>
   judge({ marks: ENVIRONMENTS[environment], limit: LIMITS[limit], owner }, SEEKER);
 /** The best that a process could show. */
-const BEST: Case = { environment: 'none', limit: 'ours', user: HOST, login: HOST, isHere: true };
+const BEST: Case = { environment: 'none', limit: 'ours', user: HOST, login: HOST, isHere: true, isRaised: false };
 
 describe('what a process belongs to by its marks', () => {
   // The whole table: what is not in it is not ours.
@@ -77,6 +79,8 @@ describe('what a process belongs to by its marks', () => {
     ['our limit, of another user', { user: OTHER, login: undefined }, false],
     ['our limit, of root, for which the host does not run', { user: 0, login: undefined }, false],
     ['our limit, of a setuid program', { user: undefined }, false],
+    ['our limit, of a program that is wholly of our user, by its setuid bit', { isRaised: true }, false],
+    ['our key, of such a program', { environment: 'ours', isRaised: true }, 'environment'],
     ['our limit, behind sudo of another user', { login: OTHER }, false],
     ['our limit, in another pid namespace', { isHere: false }, false],
     ['the limit of a neighbour', { limit: 'of the neighbour' }, false],
@@ -116,7 +120,7 @@ describe('what a process belongs to by its marks', () => {
         expect(match === 'environment').toBe(has);
         if (has || match === false) return;
         expect([HOST, SERVER]).toContain(one.user);
-        expect(one.isHere && [undefined, HOST, one.user].includes(one.login)).toBe(true);
+        expect(one.isHere && !one.isRaised && [undefined, HOST, one.user].includes(one.login)).toBe(true);
         expect(one.limit).toBe(match === 'inner' ? 'of the inner host' : 'ours');
       }),
       { numRuns: 2_000 },
@@ -128,8 +132,11 @@ describe('what a process belongs to by its marks', () => {
   });
 });
 
-describe('what a search learns', () => {
-  const owner = (user: number | undefined) => ({ user, isHere: true, login: undefined });
+describe('what a search learns, in a host of root', () => {
+  beforeEach(() => void vi.spyOn(process, 'geteuid').mockReturnValue(0));
+  afterEach(() => void vi.restoreAllMocks());
+
+  const owner = (user: number | undefined) => ({ user, isHere: true, login: undefined, isRaised: false });
   const known = () => new SearchKnowledge(OURS, new InnerHosts(OURS));
   const chain = [key, environmentValue(INNER, '')];
   /** No host of that process is visible. */
@@ -196,6 +203,42 @@ describe('what a search learns', () => {
     const knowledge = known();
     const forged = [`${OURS.host.id}.3.${'0'.repeat(32)}`, environmentValue(INNER, '')];
     knowledge.learn({ marks: forged, limit: undefined, owner: owner(process.geteuid?.()) }, nothing);
+    const target = { marks: [], limit: rlimitValue(INNER), owner: owner(process.geteuid?.()) };
+    expect(judge(target, knowledge)).toBe(false);
+  });
+
+  it('[SETUID-2] nothing from a setuid program, which another user has started', () => {
+    const knowledge = known();
+    knowledge.learn({ marks: chain, limit: undefined, owner: { ...owner(SERVER), isRaised: true } }, nothing);
     expect(knowledge.size).toBe(1);
+  });
+
+  it('[SETUID-2] for root only while no other user has our key, and for each other user while none but root has', () => {
+    const knowledge = known();
+    const found = () =>
+      [0, SERVER, OTHER].map((user) => {
+        return judge({ marks: [], limit: rlimitValue(INNER), owner: owner(user) }, knowledge);
+      });
+    const learn = (user: number) => knowledge.learn({ marks: chain, limit: undefined, owner: owner(user) }, nothing);
+    learn(0);
+    expect(found()).toEqual(['inner', false, false]);
+    learn(SERVER);
+    expect(found()).toEqual([false, 'inner', false]);
+    learn(OTHER);
+    expect(found()).toEqual([false, false, false]);
+  });
+
+  it('[SETUID-2] in a host without privileges for its own user, while no other has our key', () => {
+    vi.mocked(process.geteuid as () => number).mockReturnValue(HOST);
+    const knowledge = known();
+    for (const user of [HOST, SERVER, 0])
+      knowledge.learn({ marks: chain, limit: undefined, owner: owner(user) }, nothing);
+    const found = [HOST, SERVER, 0].map((user) => {
+      return judge({ marks: [], limit: rlimitValue(INNER), owner: owner(user) }, knowledge);
+    });
+    expect(found).toEqual([false, false, false]);
+    const alone = known();
+    alone.learn({ marks: chain, limit: undefined, owner: owner(HOST) }, nothing);
+    expect(judge({ marks: [], limit: rlimitValue(INNER), owner: owner(HOST) }, alone)).toBe('inner');
   });
 });

@@ -13,7 +13,7 @@ const HOST = newHostMark();
 const INNER = newHostMark();
 const NONE = new Set<number>();
 const USER = process.geteuid?.() ?? 0;
-const owner = { user: USER, isHere: true, login: undefined };
+const owner = { user: USER, isHere: true, login: undefined, isRaised: false };
 
 /** A table with one process for each reading, from pid 10 on, and the looks at it. */
 function looksAt(readings: readonly MarkReading[]) {
