@@ -34,7 +34,7 @@ export type {
   ServerEvent,
   ShutdownReport,
 } from './pool/events.js';
-export type { LeaseHolder } from './pool/instances/pooled-instance.js';
+export type { LeaseHolder, WaitingCaller } from './pool/instances/pooled-instance.js';
 export type { PooledServer } from './pool/leases/lease.js';
 export { MCPServerPool } from './pool/mcp-server-pool.js';
 export type { PoolMetrics } from './pool/metrics.js';

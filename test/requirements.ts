@@ -173,7 +173,9 @@ export const requirements = {
   'EVENT-2': 'Listeners are added, called once and removed as with eventemitter3.',
   'EVENT-7':
     'waitFor resolves with the event that its filter accepts, within its timeout, and keeps the host alive; a name that is no event is refused.',
-  'EVENT-8': 'Events of a server name the leases on it, with their owners.',
+  'EVENT-8':
+    'Events of a server name the leases on it, with their owners; from its end on those that it had when that began.',
+  'EVENT-9': 'Events of a server that has served no lease name the owners of the calls that wait for it.',
   'EVENT-3':
     'Events are delivered in the order in which things happened, in the same tick, when the outermost operation is complete: also those of pool.registry and pool.cleanup.',
   'EVENT-4':

@@ -7,7 +7,7 @@ import type { Survivor } from '../process/termination-report.js';
 import type { DroppedOutput } from '../protocol/channels/noise.js';
 import type { ToolChanges } from '../protocol/mux/tool-list.js';
 import type { EndReason } from '../server/end-reason.js';
-import type { LeaseHolder } from './instances/pooled-instance.js';
+import type { LeaseHolder, WaitingCaller } from './instances/pooled-instance.js';
 
 /** The process tree that an event is about. */
 export interface ServerEvent {
@@ -19,8 +19,16 @@ export interface ServerEvent {
   readonly pid: number | undefined;
   /** The tenant that it serves; before its first lease the one for which it was started. */
   readonly tenant: string | undefined;
-  /** The leases on it now, oldest first: by them a host finds the sessions that the event concerns. */
+  /**
+   * The leases on it, oldest first: by them a host finds the sessions that the event concerns. From its end on those that it
+   * had when that began, also when they have moved or ended since.
+   */
   readonly leases: readonly LeaseHolder[];
+  /**
+   * Before its first lease: the owners of the calls of `getServer()` that may get it, each once, the oldest call first, at most
+   * 100. So a host finds the session that waits for a start, and can show it what the server writes to stderr. Else empty.
+   */
+  readonly callers: readonly WaitingCaller[];
 }
 
 /** The breaker that an event is about: each tenant of a server has a breaker of its own. */

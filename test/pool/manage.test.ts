@@ -24,6 +24,7 @@ describe('a call that waits for leases', () => {
       {
         ...{ name: 'a', instanceId: lease.instanceId, pid: lease.pid, tenant: 't', reason, timeout: Infinity },
         leases: [{ leaseId: lease.id, owner: 'session-1' }],
+        callers: [],
       },
     ]);
     lease.release();
@@ -314,44 +315,5 @@ describe('definitions', () => {
     await pool.removeServer('b');
     expect(pool.hasServer('b')).toBe(false);
     expect(() => pool.getDefinition('b')).toThrow(expect.objectContaining({ code: 'UNKNOWN_SERVER' }));
-  });
-});
-
-describe('events of a server', () => {
-  it.each(['exclusive', 'dedicated', 'shared'] as const)('[EVENT-8] %s: name the leases on it', async (sharing) => {
-    const { pool, launcher } = setUp({ servers: { a: { ...server, sharing, onCrash: 'close' } } });
-    const seen: [string, unknown][] = [];
-    for (const event of ['server:stderr', 'server:exited', 'server:stopping', 'server:stopped'] as const)
-      pool.on(event, ({ leases }) => seen.push([event, leases]));
-    const count = sharing === 'shared' ? 2 : 1;
-    const leases = await Promise.all(
-      Array.from({ length: count }, (_, index) => pool.getServer('a', { owner: `o${index}` })),
-    );
-    const holders = leases.map(({ id, owner }) => ({ leaseId: id, owner }));
-    launcher.last.complain('help');
-    launcher.last.exit({ exitCode: 1 });
-    await flush();
-    expect(seen).toEqual([
-      ['server:stderr', holders],
-      ['server:stopping', holders],
-      ['server:exited', holders],
-      ['server:stopped', []],
-    ]);
-  });
-
-  it('[EVENT-8] follow the leases as they come, go and move', async () => {
-    const { pool, launcher } = setUp({ servers: { a: { ...server, sharing: 'shared' } } });
-    const seen: unknown[] = [];
-    pool.on('server:stderr', ({ leases }) => seen.push(leases.map(({ owner }) => owner)));
-    pool.on('server:restarted', ({ leases }) => seen.push(leases.map(({ owner }) => owner)));
-    const one = await pool.getServer('a', { owner: 'one' });
-    launcher.last.complain('1');
-    await pool.getServer('a', { owner: 'two' });
-    launcher.last.complain('2');
-    one.release();
-    launcher.last.complain('3');
-    launcher.last.exit();
-    await flush(6);
-    expect(seen).toEqual([['one'], ['one', 'two'], ['two'], ['two']]);
   });
 });

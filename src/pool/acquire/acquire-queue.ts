@@ -231,6 +231,7 @@ export class AcquireQueue {
     this.#deps.fleet.changed(leaseClass);
     if (waiting.count > 0) return;
     this.#classes.delete(leaseClass);
+    leaseClass.callers = undefined;
     this.#deps.dueTimes.delete(waiting.cooled);
     waiting.moveTo(server.candidates, undefined);
     server.classes.delete(waiting);
@@ -247,6 +248,7 @@ export class AcquireQueue {
     waiting.seats = leaseClass.startingSeats;
     server.classes.add(waiting);
     this.#classes.set(leaseClass, waiting);
+    leaseClass.callers = waiting;
     return waiting;
   }
 }

@@ -51,33 +51,41 @@ export class LeaseEnd {
       return undefined;
     }
     // A shutdown ends the instances itself after their leases, with its own mode and reason.
+    if (isLast && !fleet.isOpen) instance.remember(lease);
     if (instance.state !== 'ready' || !fleet.isOpen) return instance.ended;
     if (!isLast) return undefined;
     const reason = isUnfinished ? 'unfinished' : whyNotAgain(instance, now);
-    if (reason !== undefined) return instance.stop(reason);
+    if (reason !== undefined) {
+      instance.remember(lease);
+      return instance.stop(reason);
+    }
     return this.#handOn(instance, lease, now);
   }
 
   /** The instance may serve the next lease, but not any: see `giveUpGrace`. */
-  #handOn(instance: PooledInstance, { tenant, owner }: Lease, now: number): ProcessEnd {
+  #handOn(instance: PooledInstance, lease: Lease, now: number): ProcessEnd {
     const { fleet, idleWatch } = this.#deps;
+    const { tenant, owner } = lease;
     const isReserved = instance.sharing !== 'shared' && instance.givenUp?.any === true;
     instance.reservedFor = isReserved ? { tenant, owner } : undefined;
     const leaseClass = isReserved && instance.givenUp?.isDoubtful ? fleet.classOf(instance) : undefined;
-    if (leaseClass) return this.#test(instance, leaseClass);
+    if (leaseClass) return this.#test(instance, lease, leaseClass);
     if (isReserved) instance.givenUp?.freePlaces();
     idleWatch.park(instance, now);
     return undefined;
   }
 
   /** Keeps an instance from callers until it has shown that it is not stuck. */
-  #test(instance: PooledInstance, leaseClass: LeaseClass): ProcessEnd {
+  #test(instance: PooledInstance, lease: Lease, leaseClass: LeaseClass): ProcessEnd {
     const { clock, fleet, idleWatch } = this.#deps;
     const ended = deferred<CleanupReport | undefined>();
     fleet.addSeat(leaseClass, instance);
     instance.test((isAlive) => {
-      // When it ends meanwhile, this is its end.
-      if (!isAlive || instance.state !== 'ready') return ended.resolve(instance.stop('unfinished'));
+      if (!isAlive || instance.state !== 'ready') {
+        // When it ends meanwhile, this is its end.
+        instance.remember(lease);
+        return ended.resolve(instance.stop('unfinished'));
+      }
       instance.givenUp?.freePlaces();
       fleet.removeStart(instance);
       idleWatch.park(instance, clock.now());

@@ -1,9 +1,13 @@
 import { type Due, newDue } from '../../runtime/due-times.js';
 import { Heap, type HeapItem } from '../../runtime/heap.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
+import type { ClassCallers, WaitingCaller } from '../instances/pooled-instance.js';
 import type { LeaseClass, ServerEntry } from '../instances/server-entry.js';
 import type { Lease } from '../leases/lease.js';
 import type { Expiring } from './deadlines.js';
+
+/** Most callers that an event looks at to name their owners. */
+const MOST_NAMED = 100;
 
 /** What a caller asks for. */
 export interface LeaseRequest extends LeaseScope {
@@ -88,7 +92,7 @@ export class Waiter implements LeaseScope, Expiring {
  * The callers that wait for instances of one class, in order of arrival. For the first ones something is on the way: a seat
  * on a start, or a slot that comes free. {@link next} is the first caller for which nothing is.
  */
-export class WaitingClass implements HeapItem {
+export class WaitingClass implements HeapItem, ClassCallers {
   rank = 0;
   place = -1;
   readonly leaseClass: LeaseClass;
@@ -109,6 +113,8 @@ export class WaitingClass implements HeapItem {
   next: Waiter | undefined;
   /** The heap of candidates that it is in. */
   #heap: Heap<WaitingClass> | undefined;
+  /** One list until the next change, since a server may write many lines to stderr while it starts. */
+  #owners: readonly WaitingCaller[] | undefined;
   /** Number of callers before {@link next}. */
   #ahead = 0;
   #last: Waiter | undefined;
@@ -137,6 +143,7 @@ export class WaitingClass implements HeapItem {
     this.#last = waiter;
     this.next ??= waiter;
     this.count += 1;
+    this.#owners = undefined;
     this.cover();
   }
 
@@ -152,7 +159,18 @@ export class WaitingClass implements HeapItem {
     waiter.previous = undefined;
     waiter.next = undefined;
     this.count -= 1;
+    this.#owners = undefined;
     this.cover();
+  }
+
+  get owners(): readonly WaitingCaller[] {
+    if (this.#owners !== undefined) return this.#owners;
+    const owners = new Set<string | undefined>();
+    let looks = 0;
+    for (let waiter = this.first; waiter !== undefined && looks < MOST_NAMED; waiter = waiter.next, looks++)
+      owners.add(waiter.owner);
+    this.#owners = [...owners].map((owner) => ({ owner }));
+    return this.#owners;
   }
 
   /** Puts the class into a heap, by the arrival number of `candidate`; without a candidate it is in none. */

@@ -68,6 +68,7 @@ export class LeaseClasses {
     instance.owner = instance.definition.reuse === 'owner' ? owner : undefined;
     this.#scopes.add(instance);
     this.#classes.set(instance, leaseClass);
+    instance.home = leaseClass;
     leaseClass.instances.add(instance);
     this.populated.add(leaseClass);
   }
@@ -75,6 +76,7 @@ export class LeaseClasses {
   protected leave(instance: PooledInstance, leaseClass: LeaseClass): void {
     this.#scopes.delete(instance);
     this.#classes.delete(instance);
+    instance.home = undefined;
     leaseClass.instances.delete(instance);
     if (leaseClass.instances.size === 0) this.populated.delete(leaseClass);
   }

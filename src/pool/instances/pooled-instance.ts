@@ -11,6 +11,25 @@ export interface LeaseHolder {
   readonly owner: string | undefined;
 }
 
+/** A call of `getServer()` that waits for a process. */
+export interface WaitingCaller {
+  readonly owner: string | undefined;
+}
+
+/** What an event names of the leases and callers that it concerns. */
+interface Concerned {
+  readonly leases: readonly LeaseHolder[];
+  readonly callers: readonly WaitingCaller[];
+}
+
+/** The waiting callers of a class. Made by `AcquireQueue`. */
+export interface ClassCallers {
+  /** Their owners, each once: those that have waited longest. */
+  readonly owners: readonly WaitingCaller[];
+}
+
+const NONE: readonly WaitingCaller[] = Object.freeze([]);
+
 /** A lease as an item in the list of leases of its instance. Written by `LeaseManager`. */
 export interface LeaseNode {
   readonly id: string;
@@ -28,8 +47,12 @@ export class PooledInstance extends ServerInstance {
   /** The oldest and the newest lease. Written by `LeaseManager`. */
   firstLease: LeaseNode | undefined;
   lastLease: LeaseNode | undefined;
-  /** Its leases as events name them. Made by {@link leaseHolders}; dropped by `LeaseManager` when a lease comes or goes. */
+  /** Its leases as events name them. Made by {@link concerned}; dropped by `LeaseManager` when a lease comes or goes. */
   holders: readonly LeaseHolder[] | undefined;
+  /** Its class, with the callers that may get it. Written by `LeaseClasses`. */
+  home: { readonly callers: ClassCallers | undefined } | undefined;
+  /** What events name from its end on. Written by {@link remember}. */
+  #atEnd: Concerned | undefined;
   /** Leases that were silent when they were looked at last. Written by `LeaseManager`. */
   silentLeases = 0;
   /** Clock time since which it is idle; only meaningful while it has no lease. Written by `Fleet`. */
@@ -53,8 +76,24 @@ export class PooledInstance extends ServerInstance {
     return this.uses === 0 && this.leases === 0 && !this.hasPredecessor && this.retired === undefined;
   }
 
+  /** The leases and callers that an event about it concerns: now, or when its end began. */
+  get concerned(): Concerned {
+    return this.#atEnd ?? { leases: this.#leaseHolders, callers: this.#callers };
+  }
+
+  /** Its end begins: its leases will end or move, and its callers get an error. @param last its last lease, which has ended */
+  remember(last?: LeaseNode): void {
+    const leases = last ? [{ leaseId: last.id, owner: last.owner }] : this.#leaseHolders;
+    this.#atEnd ??= { leases, callers: this.#callers };
+  }
+
+  /** Before it has served a lease: the callers that may get it. */
+  get #callers(): readonly WaitingCaller[] {
+    return (this.uses === 0 && this.home?.callers?.owners) || NONE;
+  }
+
   /** Its leases, oldest first: one list until the next change, since a server may write many lines to stderr. */
-  get leaseHolders(): readonly LeaseHolder[] {
+  get #leaseHolders(): readonly LeaseHolder[] {
     if (this.holders !== undefined) return this.holders;
     const holders: LeaseHolder[] = [];
     for (let lease = this.firstLease; lease; lease = lease.after)

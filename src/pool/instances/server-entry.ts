@@ -2,7 +2,7 @@ import type { ResolvedDefinition } from '../../config/options.js';
 import type { PoolError } from '../../errors.js';
 import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import { type LeaseScope, reuseKey, SPARE_KEY } from './lease-scope.js';
-import type { PooledInstance } from './pooled-instance.js';
+import type { ClassCallers, PooledInstance } from './pooled-instance.js';
 
 /**
  * What the pool keeps of one server: its definition and its instances, those of earlier definitions too. Written by `Fleet`,
@@ -142,6 +142,8 @@ export class LeaseClass {
   readonly starts: PooledInstance[] = [];
   /** Number of callers that wait. Written by `AcquireQueue`. */
   waiting = 0;
+  /** These callers; undefined when none waits. Written by `AcquireQueue`. */
+  callers: ClassCallers | undefined;
   /** Whether the scheduler has to look at it again. Written by `LeaseClasses`. */
   isChanged = false;
 

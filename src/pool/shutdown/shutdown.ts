@@ -57,6 +57,7 @@ export class Shutdown {
     this.#mode = 'emergency';
     // Kills all trees before the cleanup queue, which ends only a few at a time.
     for (const instance of this.#fleet.instances()) instance.killNow();
+    for (const lease of this.#leases.list()) lease.instance.remember();
     for (const lease of this.#leases.list()) lease.end({ asked: false, error: () => closedUnder(lease) });
     for (const instance of [...this.#fleet.instances()]) void instance.stop('shutdown', 'emergency');
   }
@@ -72,6 +73,7 @@ export class Shutdown {
     while (isBusy(instance, leases) && this.#mode === 'graceful' && clock.now() < until) {
       await new Promise<void>((resolve) => void clock.after(Math.min(DRAIN_POLL, until - clock.now()), resolve));
     }
+    if (instance.leases > 0) instance.remember();
     for (const lease of leases) lease.end({ asked: false, error: () => closedUnder(lease) });
   }
 }

@@ -87,6 +87,7 @@ export class InstanceSupervisor {
     try {
       instance.start();
     } catch (error) {
+      instance.remember();
       turns.giveBack(instance);
       recovery.lost(instance, error as PoolError);
       this.#reportFailure(instance, error as PoolError);
@@ -118,6 +119,7 @@ export class InstanceSupervisor {
 
   stopping(instance: PooledInstance, reason: EndReason): void {
     const { breakers, emitter, fleet, metrics, recovery, turns } = this.#deps;
+    instance.remember();
     turns.giveBack(instance);
     recovery.stopping(instance);
     const { asked } = END_MEANING[reason];
@@ -144,6 +146,7 @@ export class InstanceSupervisor {
 
   /** No message reaches an instance any more: its leases go on with a successor, or end. */
   lost(instance: PooledInstance, error: PoolError, reason: EndReason): void {
+    instance.remember();
     if (END_MEANING[reason].recovers) this.#deps.recovery.lost(instance, error);
     else this.#deps.leases.endAll(instance, error);
   }
