@@ -350,6 +350,8 @@ export const requirements = {
     'The breakers of a server can be read and reset, for one tenant or all; restart resets them; with cooldown: Infinity one stays open until then, and says so.',
   'BREAKER-2':
     'All owners of a tenant share one breaker for each server; its callers of every owner learn of its state.',
+  'BREAKER-4':
+    'What breakers keep is bounded: the output of the servers that failed last, the 1,000 breakers of a server that failed last, besides those that are open until they are reset; a failure costs the same however many tenants have failed.',
   'BREAKER-1': 'An open breaker refuses at once, and after its cooldown lets exactly one probe through.',
 
   // The drop-in for the SDK's transport, and the global pool

@@ -146,7 +146,7 @@ export class MCPServerPool extends DefinedServers {
     const { breakers, scheduler } = this.#parts;
     return scheduler.run(() => {
       const released = releaseScope('tenant', tenant, this.#parts);
-      breakers.forget((_server, ofTenant) => ofTenant === tenant);
+      breakers.forgetTenant(tenant);
       return released;
     });
   }

@@ -117,7 +117,7 @@ export class ServerDirectory {
     return operations.run(() => {
       fleet.define(changed);
       // Failures of the old definition say nothing about the new one.
-      breakers.forget((server) => server === name);
+      breakers.forgetServer(name);
       queue.reclassify(entry);
       idleWatch.redefined(entry);
       recovery.redefined(entry);
@@ -142,7 +142,7 @@ export class ServerDirectory {
       const names = namesOf(entry);
       fleet.undefine(entry);
       recovery.redefined(entry);
-      breakers.forget((server) => server === name);
+      breakers.forgetServer(name);
       const error = unknownServer(names, this.#names, 'was removed while the call waited');
       for (const waiter of queue.list(name)) queue.reject(waiter, error);
       return replacement.retire([...entry.instances], 'removed', timeout);

@@ -53,6 +53,7 @@ const SHOWN = [
   'delay',
   'waited',
   'held',
+  'timeout',
   'mode',
 ];
 
@@ -64,6 +65,9 @@ export function traceEvents(pool: SafeEmitter<PoolEvents>): void {
 
 function summary(payload: object): string {
   const shown = Object.entries(payload).filter(([key, value]) => SHOWN.includes(key) && value !== undefined);
+  // Of the leases that a call waits for only their number.
+  const leases = 'leases' in payload && 'timeout' in payload && Array.isArray(payload.leases) ? payload.leases : [];
+  if (leases.length > 0) shown.push(['leases', leases.length]);
   const error = 'error' in payload ? [['error', codeOf(payload.error)]] : [];
   return [...shown, ...error].map(([key, value]) => `${key}=${value}`).join(' ');
 }

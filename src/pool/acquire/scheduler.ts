@@ -125,7 +125,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     if (queue.withoutStart >= maxWaiting) {
       // A caller with a start of its own does not wait for a release, so it does not count against `maxWaiting`.
       const hasSeat = leaseClass !== undefined && leaseClass.startingSeats > leaseClass.waiting;
-      if (!hasSeat && !entry.hasClean && !matcher.hasRoomFor(entry)) {
+      if (!hasSeat && !entry.hasSpare && !matcher.hasRoomFor(entry)) {
         const error = queueFull(entry, maxWaiting);
         leaseEvents.rejected({ name: entry.name, tenant: request.tenant, owner: request.owner }, 0, error);
         throw error;

@@ -59,8 +59,11 @@ export class ServerEntry {
     return this.classes.get(SPARE_KEY);
   }
 
-  /** Whether an instance that has served no lease is idle, or on its way and not needed by the callers of its class. */
-  get hasClean(): boolean {
+  /**
+   * Whether there is something for one more caller of any class: a clean idle instance, or a start that the callers of its own
+   * class do not need, which the caller gets or which ends for it.
+   */
+  get hasSpare(): boolean {
     return this.clean.length > 0 || this.surplus.size > 0;
   }
 

@@ -1,6 +1,7 @@
 import {
   afterFailure,
   type FailureHistory,
+  forgottenAt,
   isForgotten,
   NO_FAILURES,
   type RestartPolicy,
@@ -127,6 +128,13 @@ export class Breaker {
    */
   isPristine(now: number): boolean {
     return this.#state === 'closed' && isForgotten(this.#history, this.policy, now);
+  }
+
+  /** Clock time until which its failures matter; `Infinity` while it waits for its probe, or is open until it is reset. */
+  get keptUntil(): number {
+    const { window, cooldown } = this.policy;
+    if (this.#state === 'closed') return forgottenAt(this.#history, this.policy);
+    return this.#state === 'half-open' ? Infinity : this.#retryAt + window + cooldown;
   }
 
   /** The one place where the state changes. False when the event does not apply in the current state. */

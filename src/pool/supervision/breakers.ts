@@ -5,12 +5,7 @@ import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { LeaseClass } from '../instances/server-entry.js';
 import { Breaker, type BreakerState } from './breaker.js';
-
-/**
- * Largest number of breakers of one server, one for each tenant; each keeps its last error, with the end of stderr. The oldest
- * ones are dropped, as if they were closed.
- */
-const MOST_TENANTS = 1_000;
+import { type BreakerRecord, BreakerRecords } from './breaker-records.js';
 
 /**
  * The breakers of a pool: one for each server and tenant, so that failures of the instances of one tenant do not keep another
@@ -21,8 +16,7 @@ export class Breakers {
   readonly #clock: Clock;
   readonly #emitter: PoolEmitter;
   readonly #fleet: Fleet;
-  /** By server, by tenant. */
-  readonly #servers = new Map<string, Map<string | undefined, BreakerRecord>>();
+  readonly #records = new BreakerRecords((record) => this.#callersChanged(record));
 
   constructor(clock: Clock, emitter: PoolEmitter, fleet: Fleet) {
     this.#clock = clock;
@@ -41,12 +35,12 @@ export class Breakers {
     const uptime = instance.readySince === undefined ? 0 : now - instance.readySince;
     breaker.policy = instance.definition.restart;
     const verdict = breaker.failed(now, uptime);
-    record.lastError = error;
     record.probe = undefined;
+    this.#records.failed(record, error);
     if (verdict.action === 'restart') return { restart: true, delay: verdict.delay };
     const { name, tenant, definition } = instance;
     if (verdict.opened) {
-      this.#changed(instance);
+      this.#changed(record);
       this.#emitter.emit('breaker:opened', { name, tenant, cooldown: definition.restart.cooldown, error });
     }
     return { restart: false, error: this.#refusal(instance, record) };
@@ -63,7 +57,7 @@ export class Breakers {
     if (admitted === 'no') throw this.#refusal(instance, record);
     record.probe = instance;
     instance.isProbe = true;
-    this.#changed(instance);
+    this.#changed(record);
     const { name, tenant } = instance;
     this.#emitter.emit('breaker:half-opened', { name, tenant });
   }
@@ -93,7 +87,7 @@ export class Breakers {
     record.probe = undefined;
     instance.isProbe = false;
     if (!record.breaker.ready()) return;
-    this.#changed(instance);
+    this.#changed(record);
     this.#emitter.emit('breaker:closed', { name: instance.name, tenant: instance.tenant });
   }
 
@@ -103,30 +97,29 @@ export class Breakers {
     if (record?.probe !== instance) return;
     record.probe = undefined;
     record.breaker.probeAbandoned(this.#clock.now());
-    this.#changed(instance);
+    this.#changed(record);
   }
 
-  /** Drops breakers of definitions or tenants that were changed or removed: their failures say nothing about later starts. */
-  forget(matches: (name: string, tenant: string | undefined) => boolean): void {
-    for (const [name, tenants] of this.#servers) {
-      for (const [tenant, { probe }] of tenants) {
-        if (!matches(name, tenant)) continue;
-        if (probe) probe.isProbe = false;
-        this.#drop(name, tenant);
-      }
-    }
+  /** Drops the breakers of a definition that was changed or removed: their failures say nothing about later starts. */
+  forgetServer(name: string): void {
+    for (const record of this.#records.ofServer(name)) this.#drop(record);
+  }
+
+  /** Drops those of a tenant that was released. */
+  forgetTenant(tenant: string): void {
+    for (const record of this.#records.ofTenant(tenant)) this.#drop(record);
   }
 
   /** Closes breakers of a server: of one tenant, or all. Returns the number of those that were not closed. */
   reset(name: string, which: 'all' | { readonly tenant: string | undefined }): number {
+    const one = which === 'all' ? undefined : this.#records.find(name, which.tenant);
     let count = 0;
-    for (const [tenant, { breaker, probe }] of this.#servers.get(name) ?? []) {
-      if (which !== 'all' && which.tenant !== tenant) continue;
-      if (probe) probe.isProbe = false;
-      this.#drop(name, tenant);
+    for (const record of which === 'all' ? this.#records.ofServer(name) : one ? [one] : []) {
+      const { breaker, tenant } = record;
+      this.#drop(record);
       if (breaker.state === 'closed') continue;
       count += 1;
-      this.#changed({ name, tenant });
+      this.#callersChanged(record);
       this.#emitter.emit('breaker:closed', { name, tenant });
     }
     return count;
@@ -135,9 +128,10 @@ export class Breakers {
   /** The breakers of a server that have counted a failure. */
   statusOf(name: string): BreakerStatus[] {
     const now = this.#clock.now();
-    return [...(this.#servers.get(name) ?? [])]
-      .filter(([, { breaker }]) => !breaker.isPristine(now))
-      .map(([tenant, { breaker, lastError }]) => ({
+    return this.#records
+      .ofServer(name)
+      .filter(({ breaker }) => !breaker.isPristine(now))
+      .map(({ tenant, breaker, lastError }) => ({
         tenant,
         state: breaker.state,
         failures: breaker.failuresWithin(now),
@@ -146,58 +140,37 @@ export class Breakers {
       }));
   }
 
-  #drop(name: string, tenant: string | undefined): void {
-    const tenants = this.#servers.get(name);
-    tenants?.delete(tenant);
-    if (tenants?.size === 0) this.#servers.delete(name);
+  #drop(record: BreakerRecord): void {
+    if (record.probe) record.probe.isProbe = false;
+    this.#records.drop(record);
   }
 
   #recordOf({ name, tenant }: PooledInstance): BreakerRecord | undefined {
-    return this.#servers.get(name)?.get(tenant);
+    return this.#records.find(name, tenant);
   }
 
   #recordFor({ entry: { name }, tenant }: LeaseClass): BreakerRecord | undefined {
-    return this.#servers.size === 0 ? undefined : this.#servers.get(name)?.get(tenant);
+    return this.#records.isEmpty ? undefined : this.#records.find(name, tenant);
   }
 
-  /** A breaker has another state: the callers of its tenant may be refused now, or not any more. */
-  #changed({ name, tenant }: { readonly name: string; readonly tenant: string | undefined }): void {
+  /** A breaker has another state. */
+  #changed(record: BreakerRecord): void {
+    this.#records.changed(record);
+    this.#callersChanged(record);
+  }
+
+  /** The callers of a tenant may be refused now, or not any more. */
+  #callersChanged({ name, tenant }: BreakerRecord): void {
     for (const leaseClass of this.#fleet.entries.get(name)?.classes.values() ?? []) {
       if (leaseClass.tenant === tenant) this.#fleet.changed(leaseClass);
     }
   }
 
   #record(instance: PooledInstance): BreakerRecord {
-    const known = this.#recordOf(instance);
-    if (known) return known;
-    this.#prune();
     const { name, tenant, definition } = instance;
-    const tenants = this.#servers.get(name) ?? new Map<string | undefined, BreakerRecord>();
-    this.#servers.set(name, tenants);
-    const record: BreakerRecord = { breaker: new Breaker(definition.restart), lastError: undefined, probe: undefined };
-    if (tenants.size >= MOST_TENANTS) this.#dropOldest(name, tenants);
-    tenants.set(tenant, record);
-    return record;
-  }
-
-  /** Drops breakers without failures that count, and breakers that are open for long: there may have been many tenants. */
-  #prune(): void {
-    const now = this.#clock.now();
-    for (const [name, tenants] of this.#servers) {
-      for (const [tenant, { breaker }] of tenants) {
-        const { window, cooldown } = breaker.policy;
-        const isOld = breaker.state === 'open' && now >= breaker.retryAt + window + cooldown;
-        if (isOld || breaker.isPristine(now)) this.#drop(name, tenant);
-      }
-    }
-  }
-
-  #dropOldest(name: string, tenants: ReadonlyMap<string | undefined, BreakerRecord>): void {
-    for (const [tenant, { probe }] of tenants) {
-      if (probe !== undefined) continue;
-      this.#drop(name, tenant);
-      return this.#changed({ name, tenant });
-    }
+    return (
+      this.#recordOf(instance) ?? this.#records.add(name, tenant, new Breaker(definition.restart), this.#clock.now())
+    );
   }
 
   #refusal(server: ServerNames, { breaker, lastError }: BreakerRecord): PoolError {
@@ -213,14 +186,6 @@ export class Breakers {
   }
 }
 
-interface BreakerRecord {
-  readonly breaker: Breaker;
-  /** The last failure: the cause of `BREAKER_OPEN`. */
-  lastError: PoolError | undefined;
-  /** The start that decides while the breaker is half-open. */
-  probe: PooledInstance | undefined;
-}
-
 /** One breaker of a server, as `status()` shows it. */
 export interface BreakerStatus {
   /** Undefined: of calls without a tenant. */
@@ -231,7 +196,7 @@ export interface BreakerStatus {
   readonly failures: number;
   /** When an open one allows a start, in milliseconds since the epoch; `Infinity`: not before it is reset. Else undefined. */
   readonly retryAt: number | undefined;
-  /** The last failure. */
+  /** The last failure. What the server wrote is kept for the last 50 breakers of a pool that counted one. */
   readonly lastError: PoolError | undefined;
 }
 

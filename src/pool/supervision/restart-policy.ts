@@ -59,13 +59,18 @@ export function afterFailure(
   };
 }
 
+/** Whether no failure matters any more. */
+export function isForgotten(history: FailureHistory, policy: RestartPolicy, now: number): boolean {
+  return now > forgottenAt(history, policy);
+}
+
 /**
- * Whether no failure matters any more: none is within the window, and a restart after the longest delay would have been stable
- * by now.
+ * Clock time after which no failure matters any more: none is within the window, and a restart after the longest delay would
+ * have been stable by then.
  */
-export function isForgotten({ failures }: FailureHistory, policy: RestartPolicy, now: number): boolean {
+export function forgottenAt({ failures }: FailureHistory, { window, maxDelay, stableAfter }: RestartPolicy): number {
   const last = failures.at(-1);
-  return last === undefined || now - last > Math.max(policy.window, policy.maxDelay + policy.stableAfter);
+  return last === undefined ? -Infinity : last + Math.max(window, maxDelay + stableAfter);
 }
 
 /** Number of failures that must be kept. Without a limit only the last one matters, for `isForgotten`. */

@@ -1,0 +1,130 @@
+import { PoolError } from '../../errors.js';
+import { Heap, type HeapItem } from '../../runtime/heap.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
+import type { Breaker } from './breaker.js';
+
+/** Most records whose last error is kept as a whole, with what the server wrote: that may be 64 KB. */
+const MOST_WHOLE = 50;
+/** Most records of one server, besides those of breakers that are half-open, or open until they are reset. */
+const MOST_OF_SERVER = 1_000;
+
+/**
+ * The breakers of a pool, by server and tenant. There may have been many tenants: what says nothing any more is dropped when
+ * another record is added, without a search; so is, as if it were closed, the one of a server with too many that failed longest
+ * ago. A breaker that is open until it is reset stays.
+ */
+export class BreakerRecords {
+  readonly #servers = new Map<string, RecordsOfServer>();
+  /** By the time until which each is kept. */
+  readonly #dated = new Heap<BreakerRecord>();
+  /** Those that have their last error as a whole; the one that failed last is at the end. */
+  readonly #whole = new Set<BreakerRecord>();
+  readonly #onDropped: (record: BreakerRecord) => void;
+
+  /** @param onDropped called with each that is dropped because there are too many */
+  constructor(onDropped: (record: BreakerRecord) => void) {
+    this.#onDropped = onDropped;
+  }
+
+  get isEmpty(): boolean {
+    return this.#servers.size === 0;
+  }
+
+  find(name: string, tenant: string | undefined): BreakerRecord | undefined {
+    return this.#servers.get(name)?.byTenant.get(tenant);
+  }
+
+  /** Those of one server. */
+  ofServer(name: string): BreakerRecord[] {
+    return [...(this.#servers.get(name)?.byTenant.values() ?? [])];
+  }
+
+  /** Those of one tenant. */
+  ofTenant(tenant: string | undefined): BreakerRecord[] {
+    return [...this.#servers.values()].flatMap(({ byTenant }) => byTenant.get(tenant) ?? []);
+  }
+
+  /** Adds a record. Drops those that say nothing any more. */
+  add(name: string, tenant: string | undefined, breaker: Breaker, now: number): BreakerRecord {
+    for (let old = this.#dated.first; old !== undefined && old.rank < now; old = this.#dated.first) this.drop(old);
+    const record = new BreakerRecord(name, tenant, breaker);
+    const ofServer = this.#servers.get(name) ?? { byTenant: new Map(), limited: new Set() };
+    this.#servers.set(name, ofServer);
+    ofServer.byTenant.set(tenant, record);
+    return record;
+  }
+
+  /** A breaker has counted a failure. */
+  failed(record: BreakerRecord, error: PoolError): void {
+    record.lastError = error;
+    for (const list of [this.#whole, this.#servers.get(record.name)?.limited]) list?.delete(record);
+    this.#whole.add(record);
+    this.changed(record);
+    const tooMany = firstBeyond(this.#whole, MOST_WHOLE);
+    if (tooMany?.lastError === undefined) return;
+    this.#whole.delete(tooMany);
+    tooMany.lastError = withoutOutput(tooMany.lastError);
+  }
+
+  /** A breaker may have another state. */
+  changed(record: BreakerRecord): void {
+    const { keptUntil, state, retryAt } = record.breaker;
+    if (keptUntil === Infinity) this.#dated.delete(record);
+    else this.#dated.set(record, keptUntil);
+    const limited = this.#servers.get(record.name)?.limited;
+    if (state === 'half-open' || (state === 'open' && retryAt === Infinity)) limited?.delete(record);
+    else limited?.add(record);
+    const tooMany = limited && firstBeyond(limited, MOST_OF_SERVER);
+    if (tooMany === undefined) return;
+    this.drop(tooMany);
+    this.#onDropped(tooMany);
+  }
+
+  drop(record: BreakerRecord): void {
+    const { name, tenant } = record;
+    const ofServer = this.#servers.get(name);
+    ofServer?.byTenant.delete(tenant);
+    ofServer?.limited.delete(record);
+    if (ofServer?.byTenant.size === 0) this.#servers.delete(name);
+    this.#dated.delete(record);
+    this.#whole.delete(record);
+  }
+}
+
+interface RecordsOfServer {
+  readonly byTenant: Map<string | undefined, BreakerRecord>;
+  /** Those that may be dropped; the one that failed last is at the end. */
+  readonly limited: Set<BreakerRecord>;
+}
+
+/** One breaker, and what is kept beside it. */
+export class BreakerRecord implements HeapItem {
+  rank = 0;
+  place = -1;
+  readonly name: string;
+  readonly tenant: string | undefined;
+  readonly breaker: Breaker;
+  /** The last failure: the cause of `BREAKER_OPEN`. */
+  lastError: PoolError | undefined;
+  /** The start that decides while the breaker is half-open. */
+  probe: PooledInstance | undefined;
+
+  constructor(name: string, tenant: string | undefined, breaker: Breaker) {
+    this.name = name;
+    this.tenant = tenant;
+    this.breaker = breaker;
+  }
+}
+
+/** The first, when there are more than `most`. */
+function firstBeyond<T>(items: ReadonlySet<T>, most: number): T | undefined {
+  if (items.size <= most) return undefined;
+  const [first] = items;
+  return first;
+}
+
+/** The message quotes the line that says why. */
+function withoutOutput({ code, message, data }: PoolError): PoolError {
+  const { stderrTail: _tail, dropped: _dropped, ...rest } = data;
+  return new PoolError(code, message, rest);
+}
