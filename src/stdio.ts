@@ -137,7 +137,9 @@ export class StdioClientTransport {
       // Not after a `close()`: that is no error, and `onclose` is called when the process is dead.
       if (this.#run === run) {
         this.#report(reason);
-        this.#closed(run);
+        // A process that ran exits now: `onexit` comes first, and `onclose` when it is dead.
+        if (server.pid !== undefined && run.state !== 'exited') this.#run = undefined;
+        else this.#closed(run);
         server.end();
       }
       throw reason;

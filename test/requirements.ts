@@ -81,6 +81,8 @@ export const requirements = {
   'FAULT-1':
     'What this library throws while it works on messages ends the server concerned with INTERNAL_ERROR, cause attached; every request that it was asked is answered.',
   'FAULT-2': 'A fault of this library is an internal:error event that names the server, and never a skipped message.',
+  'FAULT-4':
+    'What this library throws when something is due ends the instance or the call that it concerns, or is an internal:error event only; what else is due is handled all the same.',
   'FAULT-3': 'Nothing that a server sends or a client throws is a fault of this library.',
 
   // Routing

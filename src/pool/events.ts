@@ -177,9 +177,10 @@ export interface PoolEvents extends CleanupEvents {
   'pool:closed': ShutdownReport;
   /**
    * A fault of this library, not of the server, while it handled a message. The server is ended, and its open requests are
-   * answered with `INTERNAL_ERROR`. Please report it with `error.cause`.
+   * answered with `INTERNAL_ERROR`. Please report it with `error.cause`. A fault in a timer of the pool may concern a call only,
+   * which gets the error: then there are only `name` and `tenant`; or no server at all: then there is only `error`.
    */
-  'internal:error': ServerEvent & { readonly error: PoolError };
+  'internal:error': Partial<ServerEvent> & { readonly error: PoolError };
   /** A listener threw an error, or returned a promise that was rejected. */
   'listener:error': ListenerError;
 }

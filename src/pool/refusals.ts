@@ -124,3 +124,11 @@ function failureFor(caller: Caller, { lastFailure }: OpenEntry): PoolError | und
   if (lastFailure === undefined || lastFailure.at < caller.since) return undefined;
   return lastFailure.tenant === caller.tenant ? lastFailure.error : undefined;
 }
+
+/** A fault of this library that no server has part in. @param caller the call that fails because of it, if it does */
+export function ownFault(cause: unknown, caller?: ServerNames): PoolError {
+  const what = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+  const failed = caller ? `a call for server '${shownName(caller)}' failed` : 'a timer of the pool failed';
+  const message = `${failed} because of a fault in mcp-server-pool (${what}): please report it with the cause of this error`;
+  return new PoolError('INTERNAL_ERROR', message, caller && namesOf(caller), cause);
+}

@@ -5,13 +5,15 @@ import { Heap, type HeapItem } from './heap.js';
 export interface Due extends HeapItem {
   /** Of two that are due at the same time, the one with the lower order comes first. Written by `DueTimes` only. */
   order: number;
+  /** What it concerns, for a fault in {@link fallDue}. */
+  readonly about?: object | undefined;
   /** Called once, at or after the time that was set; it may have been deleted since, and may set the next time. */
   fallDue(now: number): void;
 }
 
 /** Something to be looked at by a function, which is called as `fallDue`. */
-export function newDue(fallDue: (now: number) => void): Due {
-  return { rank: 0, place: -1, order: 0, fallDue };
+export function newDue(fallDue: (now: number) => void, about?: object): Due {
+  return { rank: 0, place: -1, order: 0, about, fallDue };
 }
 
 /**
@@ -46,8 +48,11 @@ export class DueTimes {
     this.#heap.delete(due);
   }
 
-  /** Runs everything that is due at `now`. What is set for `now` meanwhile waits for the next call. */
-  run(now: number): void {
+  /**
+   * Runs everything that is due at `now`. What is set for `now` meanwhile waits for the next call.
+   * @param onFault called with what one of them has thrown; the others run all the same
+   */
+  run(now: number, onFault: (fault: unknown, due: Due) => void): void {
     const dues: Due[] = [];
     for (let due = this.#heap.first; due !== undefined && due.rank <= now; due = this.#heap.first) {
       this.#heap.delete(due);
@@ -55,7 +60,14 @@ export class DueTimes {
     }
     if (dues.length > 1) dues.sort((a, b) => a.rank - b.rank || a.order - b.order);
     // One that was due may have been deleted, or set anew, by one before it; each looks whether it still matters.
-    for (const due of dues) if (due.place === -1) due.fallDue(now);
+    for (const due of dues) {
+      if (due.place !== -1) continue;
+      try {
+        due.fallDue(now);
+      } catch (fault) {
+        onFault(fault, due);
+      }
+    }
   }
 
   clear(): void {

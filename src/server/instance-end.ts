@@ -163,13 +163,13 @@ export class InstanceEnd<I extends Ending> {
       try {
         change();
       } catch (fault) {
-        this.#faulted(fault);
+        this.faulted(fault);
       }
     });
   }
 
-  /** The change may be half done, so each step is made that it may have left out. */
-  #faulted(fault: unknown): void {
+  /** Within an operation. The change may be half done, so each step is made that it may have left out. */
+  faulted(fault: unknown): void {
     const error = this.#withData(internalError(this.#instance, fault));
     this.#observer.onInternalError(this.#instance, error);
     this.#begin('broken', 'emergency');

@@ -233,6 +233,11 @@ export class ServerInstance {
     return this.observer.run(() => this.#end.stop(reason, mode));
   }
 
+  /** A fault of this library, in a timer that concerns it, ends it. */
+  fault(cause: unknown): void {
+    this.#end.faulted(cause);
+  }
+
   /** It was never launched, and will not be. */
   giveUp(error: PoolError): void {
     this.#end.giveUp(error);
@@ -258,8 +263,7 @@ export class ServerInstance {
     const { exit } = this.#end;
     return {
       ...namesOf(this),
-      instanceId: this.id,
-      pid: this.pid,
+      ...{ instanceId: this.id, pid: this.pid },
       ...{ exitCode: exit?.exitCode, signal: exit?.signal, outOfMemory: exit?.outOfMemory },
       stderrTail: this.stderrTail,
       ...(this.noise.count > 0 && { dropped: [...this.noise.first] }),

@@ -49,7 +49,8 @@ async function waiting(definition: Partial<ServerDefinition>, method = 'tools/ca
     });
     expect(faults).toEqual([
       {
-        ...{ name: 'a', instanceId, pid, tenant: 'alice', leases: [{ leaseId: lease.id, owner: undefined }] },
+        ...{ name: 'a', instanceId, pid, tenant: 'alice', callers: [] },
+        leases: [{ leaseId: lease.id, owner: undefined }],
         error: expect.objectContaining({
           code: 'INTERNAL_ERROR',
           cause: fault,

@@ -4,6 +4,10 @@ import type { Clock, Timer } from '../../src/runtime/clock.js';
 import { type Due, DueTimer, DueTimes, newDue } from '../../src/runtime/due-times.js';
 import { ManualClock } from '../helpers/clock.js';
 
+function rethrow(fault: unknown): void {
+  throw fault;
+}
+
 const DUES = 8;
 const LONGEST = 30;
 
@@ -86,7 +90,7 @@ describe('due times', () => {
           for (const next of steps) {
             if (next.do === 'advance') {
               now += next.ms;
-              dueTimes.run(now);
+              dueTimes.run(now, rethrow);
               model.run(now, (which) => {
                 for (const what of onDue[which] ?? []) model.change(what, now);
               });
@@ -109,7 +113,7 @@ describe('due times', () => {
     for (const due of [a, b, c]) dueTimes.set(due, 10);
     dueTimes.set(a, 10);
     dueTimes.noLaterThan(b, 10);
-    dueTimes.run(10);
+    dueTimes.run(10, rethrow);
     expect(called).toEqual(['b', 'c', 'a']);
   });
 
@@ -121,9 +125,9 @@ describe('due times', () => {
       dueTimes.set(again, now);
     });
     dueTimes.set(again, 5);
-    dueTimes.run(5);
+    dueTimes.run(5, rethrow);
     expect([calls, dueTimes.next]).toEqual([1, 5]);
-    dueTimes.run(5);
+    dueTimes.run(5, rethrow);
     expect(calls).toBe(2);
   });
 
@@ -137,9 +141,9 @@ describe('due times', () => {
     });
     dueTimes.set(first, 9);
     dueTimes.set(second, 10);
-    dueTimes.run(10);
+    dueTimes.run(10, rethrow);
     expect(called).toEqual(['first']);
-    dueTimes.run(20);
+    dueTimes.run(20, rethrow);
     expect(called).toEqual(['first', 'second']);
   });
 
@@ -177,7 +181,7 @@ function setUpTimer({ early = 0 } = {}) {
   const called: [string, number][] = [];
   const timer: DueTimer = new DueTimer(hurried, dueTimes, () => {
     looks.push(clock.now() - started);
-    dueTimes.run(clock.now());
+    dueTimes.run(clock.now(), rethrow);
     timer.set();
   });
   const due = (name: string) => newDue(() => called.push([name, clock.now() - started]));

@@ -135,6 +135,24 @@ describe('onexit', () => {
     expect(calls).toEqual(['error', 'exit', 'close']);
   });
 
+  it.each<[string, (leaseId: string) => unknown]>([
+    ['its lease is released', (leaseId) => pool().releaseServer(leaseId)],
+    ['the pool ends at once', () => pool().shutdown({ mode: 'emergency' })],
+    ['the pool ends', () => pool().shutdown()],
+  ])('[STDIO-12] comes before onclose when a start fails after its process ran: %s', async (_what, end) => {
+    const { transport, calls } = ordered({ ...deaf(), ...stubborn });
+    let ending: Promise<unknown> | undefined;
+    pool().once('lease:acquired', ({ leaseId }) => {
+      ending = Promise.resolve(end(leaseId)).catch(() => {});
+    });
+    await rejection(transport.start());
+    await until('it has closed', () => calls.includes('close'));
+    expect([calls.filter((call) => !call.startsWith('error')), transport.pid]).toEqual([['exit', 'close'], null]);
+    await transport.close();
+    await ending;
+    expect(calls.filter((call) => !call.startsWith('error'))).toEqual(['exit', 'close']);
+  });
+
   it('[STDIO-12] is called for each process of a transport that is started again, and for no other', async () => {
     const one = ordered(program('sh', '-c', 'cat; exit 1'));
     const two = ordered(program('sh', '-c', 'cat; exit 2'));

@@ -41,12 +41,16 @@ export class Deadlines<T extends Expiring> {
   #look(timeout: number, now: number): void {
     const list = this.#lists.get(timeout);
     if (list === undefined) return;
-    for (let first = list.first; first !== undefined && first.deadline <= now; first = list.first) {
-      list.delete(first);
-      this.#onExpired(first);
+    try {
+      for (let first = list.first; first !== undefined && first.deadline <= now; first = list.first) {
+        list.delete(first);
+        this.#onExpired(first);
+      }
+    } finally {
+      // After a fault, too: the others still have their deadlines.
+      if (list.first) this.#dueTimes.set(list, list.first.deadline);
+      else this.#drop(timeout, list);
     }
-    if (list.first) this.#dueTimes.set(list, list.first.deadline);
-    else this.#drop(timeout, list);
   }
 
   #drop(timeout: number, list: DeadlineList<T>): void {

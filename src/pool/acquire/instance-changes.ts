@@ -1,4 +1,4 @@
-import type { PoolError } from '../../errors.js';
+import type { PoolError, ServerNames } from '../../errors.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { ExitInfo } from '../../process/launcher.js';
 import type { DroppedOutput } from '../../protocol/channels/noise.js';
@@ -10,7 +10,9 @@ import type { InstanceObserver, Operations } from '../../server/instance-context
 import type { PoolEmitter } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { IdleWatch } from '../instances/idle-watch.js';
-import type { PooledInstance } from '../instances/pooled-instance.js';
+import type { LeaseScope } from '../instances/lease-scope.js';
+import { PooledInstance } from '../instances/pooled-instance.js';
+import { ownFault } from '../refusals.js';
 import { serverEvent } from '../server-event.js';
 import type { InstanceSupervisor } from '../supervision/instance-supervisor.js';
 import type { Starts } from './starts.js';
@@ -74,7 +76,7 @@ export class InstanceChanges implements InstanceObserver<PooledInstance> {
 
   onQuarantined(instance: PooledInstance, report: CleanupReport): void {
     this.#deps.supervisor.quarantined(instance, report);
-    const look: Due = newDue((now) => this.#recheck(instance, look, now));
+    const look: Due = newDue((now) => this.#recheck(instance, look, now), instance);
     this.#deps.dueTimes.set(look, this.#deps.clock.now() + QUARANTINE_INTERVAL);
   }
 
@@ -94,6 +96,20 @@ export class InstanceChanges implements InstanceObserver<PooledInstance> {
     this.#deps.emitter.emit('internal:error', { ...serverEvent(instance), error });
   }
 
+  /** A fault of this library in what was due. It ends the instance that it concerns, if there is one. */
+  onDueFault(fault: unknown, about: object | undefined): void {
+    if (about instanceof PooledInstance) about.fault(fault);
+    else this.#deps.emitter.emit('internal:error', { error: ownFault(fault) });
+  }
+
+  /** A fault of this library while a caller is given up. Returns the error for the caller. */
+  onCallFault(fault: unknown, caller: LeaseScope & ServerNames): PoolError {
+    const { name, tenant } = caller;
+    const error = ownFault(fault, caller);
+    this.#deps.emitter.emit('internal:error', { name, tenant, error });
+    return error;
+  }
+
   onNoise(instance: PooledInstance, dropped: DroppedOutput): void {
     this.#deps.emitter.emit('server:noise', { ...serverEvent(instance), ...dropped });
   }
@@ -109,7 +125,8 @@ export class InstanceChanges implements InstanceObserver<PooledInstance> {
   /** A quarantined tree may be dead by now, for example because a hung file system answers again. */
   #recheck(instance: PooledInstance, look: Due, now: number): void {
     if (instance.state !== 'quarantined') return;
-    void instance.recheck();
+    // First: after a fault it is looked at again, too.
     this.#deps.dueTimes.set(look, now + QUARANTINE_INTERVAL);
+    void instance.recheck();
   }
 }

@@ -112,7 +112,9 @@ export class JointCalls {
 
   #timedOut(call: Call): void {
     const { entry, wait } = call;
-    this.#giveUp(call, this.#waitReasons.timeout(wait.waiter, entry, this.#waited(call)));
+    const { waiter } = wait;
+    const why = () => this.#waitReasons.timeout(waiter, entry, this.#waited(call));
+    this.#giveUp(call, this.#deps.scheduler.explain(waiter, why));
   }
 
   #aborted(call: Call, reason: unknown): void {

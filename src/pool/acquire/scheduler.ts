@@ -57,7 +57,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     this.#waitReasons = new WaitReasons(deps);
     this.#leaseEnd = new LeaseEnd(deps);
     const { clock, dueTimes } = deps;
-    this.#timer = new DueTimer(clock, dueTimes, () => this.run(() => dueTimes.run(clock.now())));
+    this.#timer = new DueTimer(clock, dueTimes, () => this.#runDue());
     this.#leaseDeps = { outbox: deps.outbox, keepAlive: deps.keepAlive, clock, callbacks: this };
   }
 
@@ -146,10 +146,21 @@ export class Scheduler implements Operations, LeaseCallbacks {
     const entry = fleet.openEntry(waiter);
     if (waiter.queuedIn === undefined || entry === undefined) return;
     const after = queue.waited(waiter);
-    if (why !== 'timeout') {
-      return this.reject(waiter, aborted(waiter, after, 'its signal was aborted', why.abortedBy));
+    const error = this.explain(waiter, () =>
+      why === 'timeout'
+        ? this.#waitReasons.timeout(waiter, entry, after)
+        : aborted(waiter, after, 'its signal was aborted', why.abortedBy),
+    );
+    this.reject(waiter, error);
+  }
+
+  /** The error for a caller that gives up. After a fault of this library it is that: the caller must not wait for ever. */
+  explain(waiter: Waiter, why: () => PoolError): PoolError {
+    try {
+      return why();
+    } catch (fault) {
+      return this.#changes.onCallFault(fault, waiter);
     }
-    this.reject(waiter, this.#waitReasons.timeout(waiter, entry, after));
   }
 
   // Leases.
@@ -170,6 +181,16 @@ export class Scheduler implements Operations, LeaseCallbacks {
       void ending.instance.stop(ending.reason);
     }
     return leases.lend(leaseClass, scope, now, stack, this.#leaseDeps);
+  }
+
+  /** A fault in what is due ends what it concerns. It keeps nothing else from being handled, and does not end the host. */
+  #runDue(): void {
+    const { clock, dueTimes } = this.#deps;
+    try {
+      this.run(() => dueTimes.run(clock.now(), (fault, { about }) => this.#changes.onDueFault(fault, about)));
+    } catch (fault) {
+      this.#changes.onDueFault(fault, undefined);
+    }
   }
 
   // Operations.
@@ -200,8 +221,9 @@ export class Scheduler implements Operations, LeaseCallbacks {
   #complete(): void {
     try {
       this.#settle();
-      this.#timer.set();
     } finally {
+      // After a fault, too: what is due later must be handled.
+      this.#timer.set();
       this.#isRunning = false;
       this.#deps.outbox.release();
     }

@@ -51,7 +51,7 @@ export class IdleWatch {
    * look in each `idleTimeout`.
    */
   #watch(instance: PooledInstance): void {
-    instance.idleDue ??= newDue((now) => this.#look(instance, now));
+    instance.idleDue ??= newDue((now) => this.#look(instance, now), instance);
     this.#dueTimes.noLaterThan(instance.idleDue, Math.min(idleUntil(instance), instance.expiresAt));
   }
 

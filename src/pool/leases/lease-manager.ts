@@ -167,7 +167,7 @@ export class LeaseManager {
    * lease that is soon given back costs nothing here.
    */
   #lookNoLaterThan(instance: PooledInstance, at: number): void {
-    instance.leaseDue ??= newDue((now) => this.#look(instance, now));
+    instance.leaseDue ??= newDue((now) => this.#look(instance, now), instance);
     this.#dueTimes.noLaterThan(instance.leaseDue, at);
   }
 

@@ -92,7 +92,7 @@ export class CrashRecovery {
     this.#predecessors.set(successor, this.#predecessors.get(predecessor) ?? predecessor);
     this.#predecessors.delete(predecessor);
     leases.move(predecessor, successor);
-    const pending = new Pending(delay <= 0, cause, () => this.#changed.add(successor));
+    const pending = new Pending(successor, delay <= 0, cause, () => this.#changed.add(successor));
     this.#pending.set(successor, pending);
     this.#changed.add(successor);
     if (!pending.isDue) dueTimes.set(pending, clock.now() + delay);
@@ -202,12 +202,14 @@ class Pending implements Due {
   rank = 0;
   place = -1;
   order = 0;
+  readonly about: PooledInstance;
   isDue: boolean;
   /** Why its predecessor was lost; undefined when it is ended on purpose. */
   readonly cause: PoolError | undefined;
   readonly #onDue: () => void;
 
-  constructor(isDue: boolean, cause: PoolError | undefined, onDue: () => void) {
+  constructor(successor: PooledInstance, isDue: boolean, cause: PoolError | undefined, onDue: () => void) {
+    this.about = successor;
     this.isDue = isDue;
     this.cause = cause;
     this.#onDue = onDue;

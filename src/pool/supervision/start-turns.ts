@@ -73,7 +73,7 @@ export class StartTurns {
   }
 
   #begin(instance: PooledInstance): void {
-    const over = newDue(() => this.#taken.delete(instance));
+    const over = newDue(() => this.#taken.delete(instance), instance);
     this.#taken.set(instance, over);
     // Without a limit no start waits for the end of a turn.
     if (this.limit < Infinity) this.#dueTimes.set(over, this.#clock.now() + LONGEST_TURN);

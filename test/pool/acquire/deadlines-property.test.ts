@@ -5,6 +5,10 @@ import { Deadlines, type Expiring } from '../../../src/pool/acquire/deadlines.js
 import { type Due, DueTimer, DueTimes } from '../../../src/runtime/due-times.js';
 import { ManualClock } from '../../helpers/clock.js';
 
+function rethrow(fault: unknown): void {
+  throw fault;
+}
+
 interface Item extends Expiring {
   readonly number: number;
   readonly timeout: number;
@@ -17,7 +21,7 @@ function setUp(onExpired: (item: Item) => void = () => {}) {
   const dueTimes = new DueTimes();
   const expired: Item[] = [];
   const timer: DueTimer = new DueTimer(clock, dueTimes, () => {
-    dueTimes.run(clock.now());
+    dueTimes.run(clock.now(), rethrow);
     timer.set();
   });
   const deadlines = new Deadlines<Item>(dueTimes, (item) => {

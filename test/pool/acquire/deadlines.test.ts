@@ -2,6 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { Deadlines, type Expiring } from '../../../src/pool/acquire/deadlines.js';
 import { DueTimes } from '../../../src/runtime/due-times.js';
 
+function rethrow(fault: unknown): void {
+  throw fault;
+}
+
 const caller = (deadline: number): Expiring => ({ deadline, sooner: undefined, later: undefined });
 
 describe('Deadlines', () => {
@@ -14,7 +18,7 @@ describe('Deadlines', () => {
       deadlines.delete(one, timeout);
     }
     let left = 0;
-    for (; dueTimes.next < Infinity; left++) dueTimes.run(dueTimes.next);
+    for (; dueTimes.next < Infinity; left++) dueTimes.run(dueTimes.next, rethrow);
     expect(left).toBeLessThan(20);
   });
 
@@ -23,9 +27,9 @@ describe('Deadlines', () => {
     const expired: number[] = [];
     const deadlines = new Deadlines<Expiring>(dueTimes, ({ deadline }) => expired.push(deadline));
     for (const timeout of [500, 20, 300, 20, 7]) deadlines.add(caller(timeout), timeout);
-    dueTimes.run(20);
+    dueTimes.run(20, rethrow);
     expect(expired).toEqual([7, 20, 20]);
-    dueTimes.run(1_000);
+    dueTimes.run(1_000, rethrow);
     expect(expired).toEqual([7, 20, 20, 300, 500]);
   });
 });
