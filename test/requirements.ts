@@ -463,6 +463,8 @@ export const requirements = {
     'Another user cannot take the place for ledgers: a folder with a random name is used then, and found by the next host; the event comes only when there is none.',
   'LEDGER-7':
     'A ledger is written and read only where no other user can exchange a folder, link or file on the way to it.',
+  'LEDGER-8':
+    'The next host accepts the limit of a process by the login of the host that has died, whoever has logged in for itself.',
   // Strays: abandoned servers of other hosts
   'STRAY-1':
     'Servers that a killed host left behind are listed with their trees and reasons, however they were started.',

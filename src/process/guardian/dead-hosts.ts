@@ -66,11 +66,11 @@ const REMOVALS = 20;
 const REMOVAL_PAUSE = 10;
 
 /** What is known of a dead host. */
-export type DeadHost = Pick<LedgerRecord, 'mark' | 'startTime' | 'cgroups'>;
+export type DeadHost = Pick<LedgerRecord, 'mark' | 'startTime' | 'cgroups' | 'login'>;
 
 /** Ends all that a dead host has left: all processes in its cgroups, then all processes with its mark. */
 export async function reapHost(
-  { mark, startTime, cgroups }: DeadHost,
+  { mark, startTime, cgroups, login }: DeadHost,
   platform: Platform,
   options: Pick<SweepOptions, 'hold' | 'looks'> = {},
 ): Promise<SweepReport> {
@@ -83,7 +83,7 @@ export async function reapHost(
       killHostCgroup(folder, mark);
     });
   }
-  const report = await sweep({ host: mark }, platform, { ...options, since: startTime });
+  const report = await sweep({ host: mark }, platform, { ...options, since: startTime, login });
   // A killed process leaves its cgroup a moment after its death.
   for (const folder of cgroups) {
     await freeStrangers(folder, mark, table).catch(() => {});

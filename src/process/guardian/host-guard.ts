@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { messageOf, PoolError } from '../../errors.js';
 import { forgetProblems, noteProblem } from '../containment-problems.js';
 import { hostMark, hostOrigin } from '../marks/marker.js';
+import { ownLogin } from '../marks/search-knowledge.js';
 import type { Platform } from '../platform.js';
 import type { ProcessIdentity } from '../process-table.js';
 import { usableShell } from '../wrapper.js';
@@ -173,7 +174,7 @@ export class HostGuard {
   #record(): LedgerRecord {
     const origin = hostOrigin();
     if (origin === undefined) throw new Error('the start time of this process was not shown');
-    return { mark: hostMark(), ...origin, cgroups: [...this.#cgroups] };
+    return { mark: hostMark(), ...origin, cgroups: [...this.#cgroups], login: ownLogin() };
   }
 }
 

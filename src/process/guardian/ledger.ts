@@ -14,6 +14,7 @@ import { basename, dirname, join } from 'node:path';
 import { errnoOf, messageOf } from '../../errors.js';
 import type { HostOrigin, PidScope } from '../marks/host-origin.js';
 import { type HostMark, markOf } from '../marks/marker.js';
+import type { HostLogin } from '../marks/search-knowledge.js';
 import type { ProcessTable } from '../process-table.js';
 import { forgetSpare, makePrivate, privateFolder } from './runtime-folder.js';
 
@@ -23,6 +24,8 @@ export interface LedgerRecord extends HostOrigin {
   readonly mark: HostMark;
   /** The folders of its cgroups. */
   readonly cgroups: readonly string[];
+  /** The limit of a process counts if it has this login. Undefined in ledgers that do not say. */
+  readonly login?: HostLogin | undefined;
 }
 
 /** A record that was found, and its file. */
@@ -167,15 +170,16 @@ export function parseRecord(text: string): LedgerRecord | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { seed, pid, startTime, bootId, namespaces, cgroups } = value as Record<string, unknown>;
+  const { seed, pid, startTime, bootId, namespaces, cgroups, login } = value as Record<string, unknown>;
   if (typeof seed !== 'string' || !/^[0-9a-f]{32}$/.test(seed)) return undefined;
   if (typeof pid !== 'number' || !Number.isInteger(pid) || pid < 1) return undefined;
   if (typeof startTime !== 'number' || !Number.isInteger(startTime) || startTime < 0) return undefined;
   if (typeof bootId !== 'string' || typeof namespaces !== 'string') return undefined;
   if (!Array.isArray(cgroups) || !cgroups.every((one) => typeof one === 'string')) return undefined;
+  if (login !== undefined && login !== null && !(Number.isInteger(login) && (login as number) >= 0)) return undefined;
   const origin = { seed, pid, startTime, bootId, namespaces };
   const mark = markOf(origin);
-  return mark && { mark, ...origin, cgroups };
+  return mark && { mark, ...origin, cgroups, login: login as HostLogin | undefined };
 }
 
 /**

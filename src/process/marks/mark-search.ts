@@ -6,7 +6,7 @@ import { Looks } from './looks.js';
 import type { MarkedRow, WantedMark } from './mark-index.js';
 import type { MarkReader } from './mark-reader.js';
 import { type Mark, markText, rlimitValue } from './marker.js';
-import { SearchKnowledge } from './search-knowledge.js';
+import { type HostLogin, SearchKnowledge } from './search-knowledge.js';
 
 export interface SearchOptions {
   /** Shared with other searches. Default: looks of its own, by `table` and `readMark`. */
@@ -17,6 +17,8 @@ export interface SearchOptions {
   readonly since?: number | undefined;
   /** Whether the processes have the mark as a limit, too. Default: true. */
   readonly limits?: boolean | undefined;
+  /** The login of the host that has made the mark. Default: that of this process. */
+  readonly login?: HostLogin | undefined;
   /** The inner hosts that are known already; more are added to it. */
   readonly inner?: InnerHosts | undefined;
   /** The newest pid of the machine. Default: as the table shows it. */
@@ -39,10 +41,10 @@ export class MarkSearch {
   /** Undefined for the mark of a whole host, which many marks in processes match. */
   readonly #wanted: Omit<WantedMark, 'hosts'> | undefined;
 
-  constructor(mark: Mark, { looks, table, since = 0, inner, limits, ...options }: SearchOptions) {
+  constructor(mark: Mark, { looks, table, since = 0, inner, limits, login, ...options }: SearchOptions) {
     this.looks = looks ?? new Looks(table, options);
     this.#since = since;
-    this.#knowledge = new SearchKnowledge(mark, inner, limits);
+    this.#knowledge = new SearchKnowledge(mark, inner, limits, login);
     const { host, instance } = mark;
     if (instance === undefined) return;
     const own = { host, instance };

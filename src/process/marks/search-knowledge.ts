@@ -3,8 +3,16 @@ import { InnerHosts } from './inner-hosts.js';
 import { readOwner } from './mark-reader.js';
 import type { Mark } from './marker.js';
 
+/** The user that has logged in and started a host; null when no user had logged in. */
+export type HostLogin = number | null;
+
+let known: { readonly login: HostLogin } | undefined;
+
 /** The login of this process; it does not change. */
-let ownLogin: { readonly login: number | undefined } | undefined;
+export function ownLogin(): HostLogin {
+  known ??= { login: readOwner('self')?.login ?? null };
+  return known.login;
+}
 
 /** How many readings wait until their owner is of use. */
 const MOST_UNREAD = 256;
@@ -21,10 +29,15 @@ export class SearchKnowledge implements Seeker {
   #missed = false;
   readonly #inner: InnerHosts;
   readonly #limits: boolean;
+  readonly #login: HostLogin | undefined;
 
-  /** @param limits whether a limit counts; not where the server was started without one */
-  constructor(mark: Mark, inner = new InnerHosts(mark), limits = true) {
+  /**
+   * @param limits whether a limit counts; not where the server was started without one
+   * @param login that of the host, if this process is another one
+   */
+  constructor(mark: Mark, inner = new InnerHosts(mark), limits = true, login?: HostLogin) {
     this.mark = mark;
+    this.#login = login;
     this.#inner = inner;
     this.#limits = limits;
     const own = process.geteuid?.();
@@ -32,8 +45,7 @@ export class SearchKnowledge implements Seeker {
   }
 
   get login(): number | undefined {
-    ownLogin ??= { login: readOwner('self')?.login };
-    return ownLogin.login;
+    return (this.#login === undefined ? ownLogin() : this.#login) ?? undefined;
   }
 
   /** Grows with what is learnt. */

@@ -4,6 +4,7 @@ import type { Looks } from './looks.js';
 import { type MarkReader, readMarks } from './mark-reader.js';
 import { MarkSearch } from './mark-search.js';
 import type { Mark } from './marker.js';
+import type { HostLogin } from './search-knowledge.js';
 import { Sweeper } from './sweeper.js';
 
 export interface SweepOptions {
@@ -11,6 +12,8 @@ export interface SweepOptions {
   readonly exclude?: ReadonlySet<number> | undefined;
   /** No process with the mark was started before this, in ticks since boot. Makes a sweep much cheaper. */
   readonly since?: number | undefined;
+  /** The login of the host that has made the mark. Default: that of this process. */
+  readonly login?: HostLogin | undefined;
   /** The inner hosts that are known already; more are added to it. Default: none. */
   readonly inner?: InnerHosts | undefined;
   /** Shared with other sweeps, so that each process is read once for all of them. Default: looks of its own. */
@@ -77,10 +80,10 @@ export function findMarked(mark: Mark, processes: ProcessControl, options: Sweep
 }
 
 function sweeperOf(mark: Mark, processes: ProcessControl, options: SweepOptions): Sweeper {
-  const { readMark = readMarks, since, inner, looks, newest, exclude } = options;
+  const { readMark = readMarks, since, inner, looks, login, newest, exclude } = options;
   return new Sweeper(
     processes,
-    new MarkSearch(mark, { looks, table: processes.table, readMark, since, inner, newest }),
+    new MarkSearch(mark, { looks, table: processes.table, readMark, since, inner, login, newest }),
     exclude,
   );
 }

@@ -164,6 +164,8 @@ describe('a ledger', () => {
       { ...rest, bootId: null },
       { ...rest, cgroups: 1 },
       { ...rest, cgroups: [1] },
+      { ...rest, login: -1 },
+      { ...rest, login: '0' },
       [],
     ]) {
       expect(parseRecord(text(wrong))).toBeUndefined();
