@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { errnoOf } from '../errors.js';
 import type { StartRefusal } from './launcher.js';
@@ -19,6 +20,12 @@ export interface CommandLine {
   readonly args: readonly string[];
 }
 
+/** The command line of a shell that becomes a command. */
+export interface WrappedCommand extends CommandLine {
+  /** The name of the shell, for `wrapperRefusal`. */
+  readonly wrapper: string;
+}
+
 /** A shell that was probed. */
 export interface Shell {
   readonly path: string;
@@ -26,7 +33,10 @@ export interface Shell {
   readonly rlimits: boolean;
 }
 
-/** The shell's messages begin with this name. So its message that it cannot start the command is recognized. */
+/**
+ * The shell's messages begin with its name. So its message that it cannot start the command is recognized. The name ends
+ * with a random word for each start: the command never sees it, so it cannot write such a message.
+ */
 const WRAPPER_NAME = 'mcp-server-pool';
 const REFUSAL = 'containment: ';
 
@@ -34,21 +44,22 @@ const REFUSAL = 'containment: ';
  * The command line of a shell that runs the fragments and then becomes the command, with the same pid. `file` must be
  * an absolute path, so that the shell looks nothing up. Only fixed text is script; everything else is an argument.
  */
-export function wrap(shell: Shell, fragments: readonly Fragment[], { file, args }: CommandLine): CommandLine {
+export function wrap(shell: Shell, fragments: readonly Fragment[], { file, args }: CommandLine): WrappedCommand {
+  const wrapper = `${WRAPPER_NAME}-${randomBytes(8).toString('hex')}`;
   const script = [...fragments.map((fragment) => fragment.script), 'exec "$@"'].filter((part) => part !== '');
   const values = fragments.flatMap((fragment) => fragment.values);
-  return { file: shell.path, args: ['-c', script.join('; '), WRAPPER_NAME, ...values, file, ...args] };
+  return { file: shell.path, args: ['-c', script.join('; '), wrapper, ...values, file, ...args], wrapper };
 }
 
 /**
  * Why the shell could not become the command; undefined when the server itself has exited. The exit code alone is not
  * enough: a server that is a script may exit with 126 or 127 as well.
  */
-export function wrapperRefusal(exitCode: number | null, stderr: string): StartRefusal | undefined {
+export function wrapperRefusal(wrapper: string, exitCode: number | null, stderr: string): StartRefusal | undefined {
   if (exitCode !== 126 && exitCode !== 127) return undefined;
   const [line = ''] = stderr.split('\n', 1);
-  if (!line.startsWith(`${WRAPPER_NAME}: `)) return undefined;
-  const words = line.slice(WRAPPER_NAME.length + 2);
+  if (!line.startsWith(`${wrapper}: `)) return undefined;
+  const words = line.slice(wrapper.length + 2);
   return words.startsWith(REFUSAL)
     ? { code: 'CONTAINMENT_UNAVAILABLE', reason: words.slice(REFUSAL.length) }
     : { code: 'SPAWN_FAILED', reason: words };

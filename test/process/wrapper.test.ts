@@ -51,7 +51,8 @@ describe('the wrapper', () => {
       args,
     });
     expect(line.file).toBe('/bin/sh');
-    expect(line.args.slice(2)).toEqual(['mcp-server-pool', '77', '/bin/x', ...args]);
+    expect(line.wrapper).toMatch(/^mcp-server-pool-[0-9a-f]{16}$/);
+    expect(line.args.slice(2)).toEqual([line.wrapper, '77', '/bin/x', ...args]);
     expect(line.args[1]).toBe(
       'ulimit -S -w "$1" 2>/dev/null || ulimit -S -x "$1" 2>/dev/null; shift; ' +
         'unset PWD; unset OLDPWD; unset SHLVL; unset PATH; unset _; exec "$@"',
@@ -81,7 +82,7 @@ describe('the wrapper', () => {
         mark: { host: hostMark(), instance: expect.any(Number) },
         group: undefined,
         joinsLater: false,
-        wrapped: false,
+        wrapper: undefined,
       });
     }
   });
@@ -105,21 +106,22 @@ describe('the wrapper', () => {
   });
 
   it('[MARK-9] distinguishes its own refusal from the exit of a server', () => {
-    expect(wrapperRefusal(127, 'mcp-server-pool: 1: exec: /x: not found\n')).toEqual({
+    const refused = (exitCode: number | null, stderr: string) => wrapperRefusal('mcp-server-pool', exitCode, stderr);
+    expect(refused(127, 'mcp-server-pool: 1: exec: /x: not found\n')).toEqual({
       code: 'SPAWN_FAILED',
       reason: '1: exec: /x: not found',
     });
-    expect(wrapperRefusal(126, 'mcp-server-pool: line 1: /x: Permission denied')?.reason).toBe(
+    expect(refused(126, 'mcp-server-pool: line 1: /x: Permission denied')?.reason).toBe(
       'line 1: /x: Permission denied',
     );
-    expect(wrapperRefusal(126, 'mcp-server-pool: containment: no')).toEqual({
+    expect(refused(126, 'mcp-server-pool: containment: no')).toEqual({
       code: 'CONTAINMENT_UNAVAILABLE',
       reason: 'no',
     });
-    expect(wrapperRefusal(1, 'mcp-server-pool: 1: exec: /x: not found\n')).toBeUndefined();
-    expect(wrapperRefusal(127, 'tool: 1: foo: not found\n')).toBeUndefined();
-    expect(wrapperRefusal(127, '')).toBeUndefined();
-    expect(wrapperRefusal(null, 'mcp-server-pool: ')).toBeUndefined();
+    expect(refused(1, 'mcp-server-pool: 1: exec: /x: not found\n')).toBeUndefined();
+    expect(refused(127, 'tool: 1: foo: not found\n')).toBeUndefined();
+    expect(refused(127, '')).toBeUndefined();
+    expect(refused(null, 'mcp-server-pool: ')).toBeUndefined();
   });
 
   it('[MARK-9] knows before what the interpreter of a script lacks', () => {
@@ -168,6 +170,23 @@ describe('a server behind the wrapper', () => {
     await server.process.drained();
     expect(server.process.refusal).toBeUndefined();
   });
+
+  it.each([126, 127])(
+    '[MARK-9] that writes what the shell would write, and ends with %i, was not refused',
+    async (code) => {
+      const messages = ['containment: rlimits', '1: exec: /x: not found'];
+      // With all that it can know of its start.
+      const words = `tr "\\0" "\\n" </proc/self/environ; tr "\\0" "\\n" </proc/$$/cmdline; echo mcp-server-pool`;
+      for (const message of messages) {
+        const script = `for word in $({ ${words}; } | grep -o "mcp-server-pool[-0-9a-f]*"); do echo "$word: ${message}" >&2; done; exit ${code}`;
+        const server = launch({ command: 'sh', args: ['-c', script] });
+        expect(await server.exited).toEqual({ exitCode: code, signal: null });
+        await server.process.drained();
+        expect(server.process.stderrTail).toContain(`mcp-server-pool: ${message}`);
+        expect(server.process.refusal).toBeUndefined();
+      }
+    },
+  );
 
   it('[MARK-9] with a program that cannot be loaded was refused', async () => {
     // An interpreter that is a script, the interpreter of which is missing: nothing that a look at the file shows.

@@ -46,8 +46,8 @@ export interface ContainedStart extends StartRequest {
    * forks.
    */
   readonly joinsLater: boolean;
-  /** Whether a shell runs first and becomes the command; the shell may refuse the start. */
-  readonly wrapped: boolean;
+  /** The name of the shell that runs first and becomes the command, if one does; it may refuse the start. */
+  readonly wrapper: string | undefined;
 }
 
 const NO_MARKERS: MarkerChoice = { environment: false, rlimit: false };
@@ -103,8 +103,10 @@ export function containedStart(
     ...(mark && rlimit ? [limitLocks(rlimitValue(mark))] : []),
     ...limits,
   ];
-  const wrapped = shell !== undefined && fragments.length > 0;
-  const { file, args } = wrapped ? wrap(shell, [...fragments, cleanEnvironment(env)], command) : command;
+  const { file, args, wrapper } =
+    shell !== undefined && fragments.length > 0
+      ? wrap(shell, [...fragments, cleanEnvironment(env)], command)
+      : { ...command, wrapper: undefined };
   const markers = { environment: wanted.environment, rlimit };
   const ownMark = markers.environment || markers.rlimit ? mark : undefined;
   return {
@@ -116,7 +118,7 @@ export function containedStart(
     mark: ownMark,
     cgroup,
     joinsLater: cgroup !== undefined && !joinsFirst,
-    wrapped,
+    wrapper,
   };
 }
 

@@ -133,7 +133,8 @@ class LocalProcess implements ServerProcess {
   }
 
   get refusal(): StartRefusal | undefined {
-    return this.#start.wrapped ? wrapperRefusal(this.#child.exitCode, this.stderrTail) : undefined;
+    const { wrapper } = this.#start;
+    return wrapper === undefined ? undefined : wrapperRefusal(wrapper, this.#child.exitCode, this.stderrTail);
   }
 
   drained(): Promise<void> {

@@ -80,7 +80,9 @@ describe('limits by ulimit', () => {
     const { stdout, stderr, status } = spawnSync(line.file, line.args, { encoding: 'utf8' });
     expect(stdout).toBe('');
     expect(status).toBe(126);
-    expect(stderr).toMatch(/^mcp-server-pool: containment: rlimits\.openFiles could not be set to 1099511627776 by/);
+    expect(stderr).toMatch(
+      /^mcp-server-pool-[0-9a-f]{16}: containment: rlimits\.openFiles could not be set to 1099511627776 by/,
+    );
   });
 
   it('[CONTAIN-4] hold for a server, which cannot raise them, behind any containment', async () => {
