@@ -26,6 +26,11 @@ const FOREIGN: Readonly<Record<string, string>> = {
   timeout: 'set acquireTimeout or startTimeout; the timeout of a request is that of its client',
   envFile: 'read the file in the host, and pass its values as env',
   shell: 'commands are started without a shell; for one use command: "sh" and args: ["-c", "…"]',
+  cmd: "did you mean 'command'?",
+  executable: "did you mean 'command'?",
+  shared: "did you mean sharing: 'shared'?",
+  dedicated: "did you mean sharing: 'dedicated'?",
+  exclusive: "leave it out: sharing: 'exclusive' is the default",
   arguments: "did you mean 'args'?",
   environment: "did you mean 'env'?",
   workingDirectory: "did you mean 'cwd'?",
@@ -49,7 +54,7 @@ const OF_POLICY: readonly (readonly [string, Fields])[] = [
 ];
 
 /** Where unknown keys are found. */
-export type Place = 'pool' | 'shorthand' | 'definition' | 'defaults' | 'limits' | 'other';
+export type Place = 'pool' | 'shorthand' | 'definition' | 'defaults' | 'limits';
 
 /** What to write instead of a key that is not known at a place; empty when nothing is near. */
 export function hintFor(key: string, place: Place, known: readonly string[], value: unknown): string {
@@ -60,7 +65,7 @@ export function hintFor(key: string, place: Place, known: readonly string[], val
 }
 
 function foreign(key: string, place: Place, value: unknown): string | undefined {
-  if (place === 'other' || place === 'limits') return undefined;
+  if (place === 'limits') return undefined;
   if (Object.hasOwn(SWITCHES, key)) return switchHint(value === SWITCHES[key], typeof value === 'boolean');
   return Object.hasOwn(FOREIGN, key) ? FOREIGN[key] : undefined;
 }
@@ -97,7 +102,5 @@ function elsewhere(key: string, place: Place): string | undefined {
     case 'limits':
       if (Object.hasOwn(policyFields, key)) return 'it is set for one server in its definition, or for all in defaults';
       return Object.hasOwn(poolFields, key) ? `it is an option of the pool itself: ${key}` : undefined;
-    case 'other':
-      return key === 'acquireTimeout' ? "did you mean 'timeout'?" : undefined;
   }
 }

@@ -79,7 +79,17 @@ export function reader<F extends Fields>(fields: F, what: string) {
   };
 }
 
+/** Names that other hosts give to the options of calls. */
+const SYNONYMS: Readonly<Record<string, string>> = {
+  session: 'owner',
+  sessionId: 'owner',
+  user: 'tenant',
+  userId: 'tenant',
+  acquireTimeout: 'timeout',
+};
+
 function didYouMean(key: string, known: readonly string[]): string {
-  const [near] = nearest(key, known, 1);
+  const synonym = known.find((name) => Object.hasOwn(SYNONYMS, key) && name === SYNONYMS[key]);
+  const near = synonym ?? nearest(key, known, 1)[0];
   return near === undefined ? '' : `; did you mean '${near}'?`;
 }

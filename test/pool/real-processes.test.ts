@@ -296,6 +296,15 @@ describe('a server that says much', () => {
     await client.closed;
   });
 
+  it('[START-2] a command that writes back what it is sent is no MCP server', async () => {
+    const pool = open({ echo: { command: 'cat' } });
+    const error = await rejection(pool.getServer('echo'));
+    expect(error).toMatchObject({
+      code: 'HANDSHAKE_FAILED',
+      message: expect.stringContaining('writes back what it is sent'),
+    });
+  });
+
   it('[NOISE-5] one that closes its stdin: send rejects, the instance ends', async () => {
     const pool = open({ deaf: fixture('closes-stdin') });
     const lease = await pool.getServer('deaf');

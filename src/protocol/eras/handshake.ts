@@ -2,7 +2,7 @@ import { LEGACY_VERSIONS } from '../../config/handshake-options.js';
 import type { ResolvedDefinition } from '../../config/options.js';
 import type { PoolError } from '../../errors.js';
 import { cut } from '../../runtime/cut.js';
-import { type Answer, property } from '../json-rpc.js';
+import { type Answer, NO_CLIENT, property } from '../json-rpc.js';
 
 /** Version of this package, as the `clientInfo` of every handshake says it. A test compares it with package.json. */
 const VERSION = '0.1.0';
@@ -86,6 +86,8 @@ export function readInitializeResult(
   if (answer.error !== undefined) {
     const message = property(answer.error, 'message');
     const code = property(answer.error, 'code');
+    // Such a command repeats the request, and then the refusal that it gets.
+    if (message === NO_CLIENT) refuse('writes back what it is sent; check that command and args start an MCP server');
     const words = typeof message === 'string' ? cut(message, LONGEST_QUOTE) : 'it did not say why';
     const versions = `protocol version ${offered.join(', then ')}`;
     refuse(`refused to be initialized with ${versions}: ${words}${typeof code === 'number' ? ` (code ${code})` : ''}`);

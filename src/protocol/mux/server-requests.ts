@@ -1,5 +1,12 @@
 import type { Clock, Timer } from '../../runtime/clock.js';
-import { type JsonRpcMessage, type JsonRpcRequest, notification, property, type RequestId } from '../json-rpc.js';
+import {
+  type JsonRpcMessage,
+  type JsonRpcRequest,
+  NO_CLIENT,
+  notification,
+  property,
+  type RequestId,
+} from '../json-rpc.js';
 import type { Endpoint } from '../routing.js';
 import type { Guard } from './guard.js';
 import type { Upstream } from './upstream.js';
@@ -14,8 +21,6 @@ const HOLD_TIME = 60_000;
 
 /** Longest id, in characters: the server chooses it, and it is kept until the session answers. */
 const LONGEST_ID = 4_096;
-
-const NO_CLIENT = 'no client is there to answer';
 
 /** The process that sent a request, and the id that it gave it. */
 interface Sender {
@@ -71,7 +76,7 @@ export class ServerRequests {
   ready(session: Endpoint, upstream: Upstream | undefined): void {
     this.#session = session;
     const knowsOthers = upstream !== undefined && (upstream === this.#used || upstream.hasRefused);
-    if (knowsOthers && upstream.announcesRoots) {
+    if (knowsOthers && property(upstream.clientCapabilities.roots, 'listChanged') === true) {
       upstream.write(notification('notifications/roots/list_changed', undefined));
     }
     const held = this.#held.splice(0);

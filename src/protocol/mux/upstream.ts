@@ -8,8 +8,8 @@ import {
   type JsonRpcMessage,
   type JsonRpcRequest,
   METHOD_NOT_FOUND,
+  NO_CLIENT,
   otherForm,
-  property,
   type RequestId,
   resultFor,
   withProgressToken,
@@ -49,6 +49,7 @@ export interface UpstreamOptions {
 export class Upstream implements RequestTarget {
   readonly #channel: MessageChannel;
   readonly #options: UpstreamOptions;
+  readonly clientCapabilities: UpstreamOptions['clientCapabilities'];
   /** Requests of sessions, by their ids on the wire. */
   readonly #open = new Map<RequestId, OpenRequest>();
   /** Requests of the pool itself. */
@@ -73,6 +74,7 @@ export class Upstream implements RequestTarget {
   constructor(channel: MessageChannel, options: UpstreamOptions, givenUpCallbacks?: GivenUpCallbacks) {
     this.#channel = channel;
     this.#options = options;
+    this.clientCapabilities = options.clientCapabilities;
     this.givenUp = new GivenUp(() => this.#freePlaces(), givenUpCallbacks);
   }
 
@@ -97,15 +99,6 @@ export class Upstream implements RequestTarget {
 
   get server(): ServerNames {
     return this.#channel.server;
-  }
-
-  get clientCapabilities(): Readonly<Record<string, unknown>> {
-    return this.#options.clientCapabilities;
-  }
-
-  /** Whether the pool has declared to the server that it is notified of changed roots. */
-  get announcesRoots(): boolean {
-    return property(this.#options.clientCapabilities.roots, 'listChanged') === true;
   }
 
   get isBounded(): boolean {
@@ -260,7 +253,7 @@ export class Upstream implements RequestTarget {
     if (message.method === undefined) return this.#receiveAnswer(message);
     if (!isRequest(message)) return this.#callbacks?.onNotification(message, this);
     if (message.method === 'ping') return this.write(resultFor(message.id, {}));
-    if (this.#callbacks === undefined) return this.refuse(message.id, 'no client is there to answer');
+    if (this.#callbacks === undefined) return this.refuse(message.id, NO_CLIENT);
     this.#callbacks.onRequest(message, this);
   }
 
