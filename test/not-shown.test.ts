@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { TestModule, Vitest } from 'vitest/node';
-import { NotShown, notShown, type Shown } from './helpers/not-shown.js';
+import { casesNotShown, NotShown, notShown, type Shown } from './helpers/not-shown.js';
 import { requirements } from './requirements.js';
 
 // Not written out, so that they are no citations of this file.
@@ -43,6 +43,19 @@ describe('requirements that are not shown', () => {
     expect(text).toContain('not shown on this machine');
     expect(text).toContain(`${first} (no tool): ${requirements[first]}`);
     expect(text).not.toContain(second);
+  });
+
+  it('are printed by their cases, if other tests show them', () => {
+    const skipped = test([first, second], 'skipped', 'no setuid');
+    const shown = [test([first], 'passed'), test([second], 'passed')];
+    expect(casesNotShown([skipped, ...shown])).toEqual([skipped]);
+    // The whole requirement is printed then.
+    expect(casesNotShown([skipped, test([first], 'passed')])).toEqual([]);
+    expect(casesNotShown([...shown, test([], 'skipped')])).toEqual([]);
+    const [text, ...more] = report([skipped, ...shown]);
+    expect(more).toEqual([]);
+    expect(text).toContain(`${skipped.title} (no setuid)`);
+    expect(report([skipped, ...shown], /name/)).toEqual([]);
   });
 
   it('are not printed when there are none, or when tests were chosen by name', () => {

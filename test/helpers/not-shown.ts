@@ -14,7 +14,7 @@ export function notShown(tests: Iterable<Shown>): Map<string, string[]> {
   const failed = new Set<string>();
   const skipped = new Map<string, string[]>();
   for (const { title, state, note } of tests) {
-    for (const [, id = ''] of title.matchAll(/\[([A-Z]+-\d+)\]/g)) {
+    for (const id of idsIn(title)) {
       if (state === 'passed') passed.add(id);
       else if (state === 'failed') failed.add(id);
       else skipped.set(id, [...(skipped.get(id) ?? []), ...(note === undefined ? [] : [note])]);
@@ -25,8 +25,25 @@ export function notShown(tests: Iterable<Shown>): Map<string, string[]> {
 }
 
 /**
+ * The skipped tests of requirements that other tests show: cases in which the requirement is not shown. A test of which one
+ * requirement is in no other test is not repeated here.
+ */
+export function casesNotShown(tests: readonly Shown[]): Shown[] {
+  const whole = notShown(tests);
+  return tests.filter(({ title, state }) => {
+    const ids = idsIn(title).filter((id) => Object.hasOwn(requirements, id));
+    return state === 'skipped' && ids.length > 0 && !ids.some((id) => whole.has(id));
+  });
+}
+
+function idsIn(title: string): string[] {
+  return [...title.matchAll(/\[([A-Z]+-\d+)\]/g)].map(([, id = '']) => id);
+}
+
+/**
  * Prints, at the end of a run, the requirements of which all tests were skipped: this machine lacks what they need (root, a
- * cgroup, a tool). A test that fails is reported by itself. Silent when the command line chose tests by name.
+ * cgroup, a tool), and the skipped cases of others. A test that fails is reported by itself. Silent when the command line
+ * chose tests by name.
  */
 export class NotShown implements Reporter {
   readonly #print: (text: string) => void;
@@ -42,14 +59,22 @@ export class NotShown implements Reporter {
 
   onTestRunEnd(modules: readonly TestModule[]): void {
     if (this.#choosesByName) return;
-    const found = notShown(modules.flatMap((module) => [...module.children.allTests()].map(shown)));
-    if (found.size === 0) return;
-    const lines = [...found].map(([id, notes]) => {
-      const why = notes.length > 0 ? ` (${notes.join('; ')})` : '';
-      return `  ${id}${why}: ${requirements[id as keyof typeof requirements]}`;
+    const tests = modules.flatMap((module) => [...module.children.allTests()].map(shown));
+    const found = [...notShown(tests)].map(([id, notes]) => {
+      return `${id}${because(notes)}: ${requirements[id as keyof typeof requirements]}`;
     });
-    this.#print(`\nRequirements not shown on this machine, since their tests were skipped:\n${lines.join('\n')}\n`);
+    this.#list('Requirements not shown on this machine, since their tests were skipped', found);
+    const cases = casesNotShown(tests).map(({ title, note }) => `${title}${because(note === undefined ? [] : [note])}`);
+    this.#list('Cases not shown on this machine, of requirements that other tests show', cases);
   }
+
+  #list(what: string, lines: readonly string[]): void {
+    if (lines.length > 0) this.#print(`\n${what}:\n${lines.map((line) => `  ${line}`).join('\n')}\n`);
+  }
+}
+
+function because(notes: readonly string[]): string {
+  return notes.length > 0 ? ` (${notes.join('; ')})` : '';
 }
 
 function shown(test: TestCase): Shown {
