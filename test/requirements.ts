@@ -421,6 +421,8 @@ export const requirements = {
     'A program that another user has started counts by no limit and as no stray, also when its setuid bit has made it wholly one of our user; nor does what it starts, while it lives.',
   'SETUID-2':
     'A process that a setuid program has raised speaks for no inner host, and no process does for a user while another user has the key.',
+  'MARK-18':
+    'A limit counts for nothing in a container that shares the pids of the machine, whichever user it has there.',
   'LOOK-1':
     'One look at the process table serves all trees that need one: in one tick, and in one turn of the event loop for those that are due together.',
   'LOOK-2':

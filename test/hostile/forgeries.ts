@@ -1,4 +1,5 @@
 import { OWN_CONTAINER } from '../helpers/namespace.js';
+import { NO_SETUID, RAISES, raises } from './setuid.js';
 import {
   asUser,
   type Forger,
@@ -14,7 +15,8 @@ import {
 
 const SLEEP = 'sleep 50 "$0"';
 const NAMESPACE = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
-const CONTAINER = [...NAMESPACE, '--mount', '--uts', '--ipc', '--net', '--cgroup'];
+const OWN_PARTS = ['--mount', '--uts', '--ipc', '--net', '--cgroup'];
+const CONTAINER = [...NAMESPACE, ...OWN_PARTS];
 
 /** A process that is not of a host, and forges the marks of it. */
 export interface Forgery {
@@ -27,6 +29,7 @@ export interface Forgery {
 }
 
 const OF_USERS = '[MARK-12] [PROOF-4]';
+const OF_SETUID = '[SETUID-1] [PROOF-4]';
 const OF_CONTAINERS = '[MARK-15] [PROOF-4]';
 
 /** All that may forge the marks of a host of `user`, by what it is. */
@@ -52,6 +55,20 @@ export function forgeries(user: number): Readonly<Record<string, Forgery>> {
     },
     'the user of the host, in another pid namespace': within(NAMESPACE),
     'the user of the host, in a container': within(CONTAINER),
+    'the user of the host, in a container that shares the pids': {
+      ...within(['unshare', ...OWN_PARTS]),
+      ids: '[MARK-18] [PROOF-4]',
+    },
+    'a setuid program that becomes wholly the user of the host': {
+      make: (env) => forger({ user: other, env, script: `exec ${raises(user)} "$0"`, command: RAISES }),
+      obstacle: NO_SETUID,
+      ids: OF_SETUID,
+    },
+    'what such a program has started': {
+      make: (env) => forger({ user: other, env, script: `exec ${raises(user)} "$0" sleep 50 "$0"` }),
+      obstacle: NO_SETUID,
+      ids: OF_SETUID,
+    },
     'root in a user namespace': of({ within: ['unshare', '--user', '--map-root-user'] }, NO_NAMESPACES),
     'root in a container that another user has made': of(
       { within: OWN_CONTAINER },

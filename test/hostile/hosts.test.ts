@@ -34,8 +34,10 @@ const READY = (pids: string) => `const hold = setInterval(() => {}, 1_000);
   await asked;
   clearInterval(hold);`;
 
+type Mode = 'graceful' | 'emergency';
+
 /** A pool with three servers that each leave a daemon; it ends on SIGUSR2. */
-function poolScript(user: number, tag: string, sharing: string, containment: string): string {
+function poolScript(user: number, tag: string, sharing: string, containment: string, mode: Mode = 'graceful'): string {
   return `
     const { MCPServerPool } = await import(SRC + '/index.js');
     ${becomes(user)}
@@ -47,9 +49,23 @@ function poolScript(user: number, tag: string, sharing: string, containment: str
     pool.on('server:quarantined', ({ name }) => quarantined.push(name));
     const leases = await Promise.all(Object.keys(servers).map((name) => pool.getServer(name)));
     ${READY('{ pids: leases.map(({ pid }) => pid), guardian: pool.status().containment.guardian }')}
-    for (const lease of leases) lease.release();
-    const { survivors } = await pool.shutdown();
+    ${mode === 'graceful' ? 'for (const lease of leases) lease.release();' : ''}
+    const { survivors } = await pool.shutdown({ mode: '${mode}' });
     console.log(JSON.stringify({ survivors, quarantined }));`;
+}
+
+/** A host after another one, which it finds by the ledger in the same folder. */
+function nextScript(user: number, containment: string): string {
+  return `
+    const { MCPServerPool } = await import(SRC + '/index.js');
+    ${becomes(user)}
+    const echo = { command: process.execPath, args: [FIXTURES + '/echo.js'], inheritEnv: ['${MARKER}'] };
+    const guardian = { runtimeDirectory: process.env.FOLDER };
+    const pool = new MCPServerPool({ servers: { echo }, containment: '${containment}', guardian });
+    const { pid } = await pool.getServer('echo');
+    ${READY('{ pids: [pid] }')}
+    const { survivors } = await pool.shutdown();
+    console.log(JSON.stringify({ survivors, quarantined: [] }));`;
 }
 
 /** The modules are loaded before: they may be in a folder of root's. */
@@ -64,8 +80,8 @@ function folderOf(user: number): string {
   return folder;
 }
 
-function run(script: string, user: number): RunningHost {
-  return startHost(script, { env: { FOLDER: folderOf(user) }, timeout: 60_000 });
+function run(script: string, user: number, folder = folderOf(user)): RunningHost {
+  return startHost(script, { env: { FOLDER: folder }, timeout: 60_000 });
 }
 
 interface Ready {
@@ -178,18 +194,24 @@ describe('all that can forge the limit and the variable of a server, at the same
     [user, 'shared', 'auto', 'released'] as const,
     [user, 'dedicated', 'auto', 'killed'] as const,
     [user, 'exclusive', 'markers', 'killed'] as const,
+    [user, 'shared', 'markers', 'in an emergency'] as const,
+    [user, 'exclusive', 'auto', 'in an emergency'] as const,
+    [user, 'exclusive', 'markers', 'killed with its guardian'] as const,
+    [user, 'dedicated', 'auto', 'killed with its guardian'] as const,
   ]);
 
   const possible = (user: number) =>
     Object.entries(forgeries(user)).filter(([, { obstacle }]) => obstacle === undefined);
   // Without root there are only containers of the same user.
-  const shown = OBSTACLE === undefined ? '[MARK-12] [MARK-13] [MARK-15] [PROOF-4]' : '[MARK-15]';
+  const shown = OBSTACLE === undefined ? '[MARK-12] [MARK-13] [MARK-15] [MARK-18] [PROOF-4]' : '[MARK-15]';
 
   it.runIf(HOSTS.every((user) => possible(user).length > 0)).each(cases)(
     `${shown} lives on, is not moved, and holds no slot (a host of user %i, %s, %s) when the host is %s`,
     async (user, sharing, containment, end) => {
       const tag = newTag();
-      const host = run(poolScript(user, tag, sharing, containment), user);
+      const folder = folderOf(user);
+      const mode = end === 'in an emergency' ? 'emergency' : 'graceful';
+      const host = run(poolScript(user, tag, sharing, containment, mode), user, folder);
       const { pids, guardian } = await ready(host);
       await until('the daemons are there', () => DAEMONS(tag) === 3);
       const [pid = 0] = pids;
@@ -198,7 +220,16 @@ describe('all that can forge the limit and the variable of a server, at the same
       const seen = () => forgers.map(({ what, forged }) => ({ what, lives: forged.lives(), place: forged.place() }));
       const before = seen();
       if (end === 'killed') await killed(host, tag, guardian);
-      else expect(await ended(host)).toEqual({ survivors: [], quarantined: [] });
+      else if (end === 'killed with its guardian') {
+        process.kill(guardian as number, 'SIGKILL');
+        host.child.kill('SIGKILL');
+        await host.result;
+        expect(DAEMONS(tag)).toBe(3);
+        const next = run(nextScript(user, containment), user, folder);
+        await ready(next);
+        await until('the next host has ended them', () => tagged(tag).length === 0);
+        expect(await ended(next)).toEqual({ survivors: [], quarantined: [] });
+      } else expect(await ended(host)).toEqual({ survivors: [], quarantined: [] });
       expect(tagged(tag)).toEqual([]);
       expect(seen()).toEqual(before.map((one) => ({ ...one, lives: true })));
     },

@@ -8,7 +8,7 @@ import { MARK_VARIABLE, newHostMark, rlimitValue } from '../../src/process/marks
 import { newTag, tagged } from '../helpers/escapes.js';
 import { fixturePath } from '../helpers/fixture.js';
 import { type RunningHost, startHost } from '../helpers/host.js';
-import { isLiving, MARKER } from '../helpers/processes.js';
+import { MARKER } from '../helpers/processes.js';
 import { open } from '../helpers/real-pool.js';
 import { until } from '../helpers/until.js';
 import { NO_SETUID, RAISES, raises, unreadable } from './setuid.js';
@@ -127,20 +127,6 @@ describe('hosts of their own, beside a setuid program that another user has star
     await until('it is there', () => tagged(tag).some(({ command }) => command === 'sleep'));
     expect(await ended(host)).toEqual([]);
     expect(tagged(tag)).toEqual([]);
-  });
-
-  it.runIf(CAN).each([
-    [0, 'markers'],
-    [0, 'auto'],
-    [OTHER, 'markers'],
-  ] as const)('[SETUID-1] [GUARD-1] so it is when the host is killed (user %i, %s)', async (user, containment) => {
-    const tag = newTag();
-    const { host, pid, guardian } = await hostOf(user, echo(tag), containment, true);
-    const forged = await raised(user, limitOf(pid), 'itself');
-    host.child.kill('SIGKILL');
-    await until('the server is dead', () => tagged(tag).length === 0);
-    await until('the guardian has done its work', () => !isLiving(guardian as number));
-    expect(forged.lives()).toBe(true);
   });
 });
 

@@ -25,7 +25,7 @@ export function isUnmarked(reading: MarkReading): boolean {
 export interface ProcessOwner {
   /** Its user. Undefined when its real, effective, saved and file system user differ, as those of a setuid program. */
   readonly user: number | undefined;
-  /** Whether it is in the pid namespace of this /proc, and not in one below, such as that of a container. */
+  /** Whether it is in the pid namespace of this /proc, and in our cgroup namespace: a container has others. */
   readonly isHere: boolean;
   /** The user that has logged in; it survives `sudo` and `su`. Undefined when no user has. */
   readonly login: number | undefined;
@@ -56,7 +56,7 @@ export interface Seeker {
  * Every user can read a limit, and set it for processes of its own. So a limit counts only for a user that can mark
  * processes by our key anyway: that of the host, and those of processes that have the key. All four users of the process
  * must be that one, no other user may have started it (a setuid program) or logged in for it (`sudo`), and it must be in
- * our pid namespace (the root of a container has the number of ours).
+ * our namespaces (the root of a container has the number of ours).
  */
 export function judge(reading: MarkReading, seeker: Seeker): MarkMatch {
   const { marks } = reading;

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, openSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
 import { type MarkReading, type ProcessOwner, UNMARKED } from './evidence.js';
 import { marksIn, rlimitIn } from './marker.js';
@@ -93,10 +93,30 @@ export function readOwner(pid: number | 'self'): ProcessOwner | undefined {
   return {
     user,
     // A line for each namespace below that of /proc. Kernels before 4.1 do not show it.
-    isHere: namespaces <= 1,
+    isHere: namespaces <= 1 && hasOurCgroups(pid),
     login: loggedIn === NO_LOGIN ? undefined : loggedIn,
     isRaised: user !== undefined && isRaised(startOf(pid), user, () => groupsIn(lines) === ownGroups()),
   };
+}
+
+let ownCgroups: string | undefined;
+
+/**
+ * Whether it has the cgroup namespace of this process. A container that shares the pids of the machine (`--pid=host`) has
+ * another one, and a host none beside its own. True where that is not shown.
+ */
+function hasOurCgroups(pid: number | 'self'): boolean {
+  ownCgroups ??= cgroupNamespace('self');
+  return ownCgroups === undefined || (cgroupNamespace(pid) ?? ownCgroups) === ownCgroups;
+}
+
+function cgroupNamespace(pid: number | 'self'): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/cgroup`);
+  } catch (error) {
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
 }
 
 /** What the kernel has noted when the program was started. Undefined where it is not shown. */
