@@ -1,3 +1,4 @@
+import { isPlainObject } from '../../config/fields.js';
 import { snapshot } from '../../config/snapshot.js';
 import { type EndStraysOptions, resolveEndStrays } from '../../config/stray-options.js';
 import { PoolError } from '../../errors.js';
@@ -170,9 +171,10 @@ function entriesOf(given: unknown): Entry[] {
   });
 }
 
-function isEntry(one: unknown): one is Stray {
-  if (typeof one !== 'object' || one === null) return false;
-  const { pid, startTime, command, reasons } = one as Partial<Record<keyof Stray, unknown>>;
+function isEntry(one: unknown): boolean {
+  // What has a class is not copied, and may show another value at each read.
+  if (!isPlainObject(one)) return false;
+  const { pid, startTime, command, reasons } = one;
   const numbers = Number.isSafeInteger(pid) && (pid as number) > 1 && Number.isSafeInteger(startTime);
   return numbers && typeof command === 'string' && Array.isArray(reasons);
 }

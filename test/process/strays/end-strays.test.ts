@@ -162,6 +162,30 @@ describe('identity', () => {
     expect(error).toMatchObject({ code: 'INVALID_OPTIONS', message: expect.stringContaining(message) });
   });
 
+  it('[STRAY-7] reads no entry but plain ones, and these once: no other value than that which was checked is used', async () => {
+    class Entry {
+      readonly startTime = 1;
+      readonly command = 'x';
+      readonly reasons = [];
+      get pid(): number {
+        throw new Error('getter of a class');
+      }
+    }
+    const error = await fails(endStrays([new Entry() as never]));
+    expect(error).toMatchObject({ code: 'INVALID_OPTIONS', message: expect.stringContaining('strays[0]') });
+    const { system, found, signals } = setUp();
+    let reads = 0;
+    const changing = {
+      ...(found[0] as (typeof found)[number]),
+      get pid() {
+        reads += 1;
+        return reads === 1 ? 77 : (found[0]?.pid ?? 0);
+      },
+    };
+    expect(await endStraysOf(system, [changing])).toMatchObject([{ pid: 77, outcome: 'gone' }]);
+    expect([reads, signals()]).toEqual([1, []]);
+  });
+
   it('[STRAY-7] refuses wrong graces', async () => {
     expect((await fails(endStrays([], { termGrace: -1 }))).message).toContain('termGrace');
     expect(await endStrays([])).toEqual([]);
