@@ -14,6 +14,8 @@ export type MarkReader = (pid: number, isSame?: () => boolean) => MarkReading | 
  * Most environments have less than 4 KB; args and environment together may have 6 MB. The buffer grows, and is reused.
  */
 let environ = Buffer.allocUnsafe(65_536);
+/** A buffer that is read full may not hold all: this much more makes the next read of that size the last. */
+const ROOM = 4_096;
 /** /proc/PID/limits has 17 lines of 80 bytes, /proc/PID/status about 60 lines. */
 const text = Buffer.allocUnsafe(4_096);
 
@@ -27,7 +29,7 @@ export const readMarks: MarkReader = (pid, isSame) => {
   if (environment === 'gone') return undefined;
   const hidden = environment === 'forbidden';
   // Keep the larger buffer for the next large environment.
-  if (!hidden && environment.length > environ.length) environ = Buffer.allocUnsafe(environment.length);
+  if (!hidden && environment.length > environ.length) environ = Buffer.allocUnsafe(environment.length + ROOM);
   const marks = hidden ? undefined : marksIn(environment);
   if (isSame && marks !== undefined && marks.length > 0) return new MarkedProcess(pid, marks, isSame);
   const limit = readLimit(pid);
