@@ -19,7 +19,7 @@ export const requirements = {
   'SECRET-2':
     "A server gets an allow-list of the host's variables, the variables that inheritEnv names, and its own env.",
   'SECRET-3':
-    'What clients get of a lost server has no secret of its definition; on a shared server it has no stderr tail, which may be about other sessions. The same secrets are hidden in errors and in the tail of server:exited.',
+    'What clients get of a lost server has no secret of its definition; on a shared server, and on one that had a session of another owner, it has no stderr tail, which may be about other sessions. The same secrets are hidden in errors and in the tail of server:exited.',
 
   // The ladder that ends a tree
   'LADDER-1': 'A server that exits at end of file is ended by closing its stdin.',

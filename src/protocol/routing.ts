@@ -41,13 +41,13 @@ export interface Attachment {
 
 /**
  * The answer to a request that was lost with its server.
- * @param isShared whether the server had several sessions: then its stderr may be about others than this one
+ * @param isMixed whether what the server wrote to stderr may be about other sessions than this one
  */
 export function lostRequest(
   id: RequestId,
   method: string,
   { message, code, data: { exitCode = null, signal = null, outOfMemory, stderrTail } }: PoolError,
-  isShared: boolean,
+  isMixed: boolean,
   more: Partial<LostRequestData> = {},
 ): JsonRpcMessage {
   const data: LostRequestData = {
@@ -58,7 +58,7 @@ export function lostRequest(
     signal,
     ...(outOfMemory ? { outOfMemory } : {}),
     // What a server wrote to stderr is of interest when it failed, not when the pool has ended it.
-    ...(code === 'SERVER_EXITED' && !isShared && stderrTail ? { stderrTail: stderrTail.slice(-LONGEST_TAIL) } : {}),
+    ...(code === 'SERVER_EXITED' && !isMixed && stderrTail ? { stderrTail: stderrTail.slice(-LONGEST_TAIL) } : {}),
     ...more,
   };
   return errorFor(id, { code: CONNECTION_CLOSED, message, data });

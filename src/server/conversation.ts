@@ -159,11 +159,12 @@ export function multiplexerFor(
   sharing: Sharing,
   { clock, keepAlive, writeBudget: budget }: InstanceContext,
 ): Multiplexer | undefined {
-  const { onCrash, retryTools } = definition;
+  const { onCrash, retryTools, reuse } = definition;
   if (sharing === 'dedicated') return undefined;
   const server = namesOf(definition);
   const shared = sharing === 'shared';
-  return new Multiplexer({ server, shared, sessionsStay: onCrash === 'restart', retryTools, clock, keepAlive, budget });
+  const sessions = { shared, changesOwner: reuse === 'tenant', sessionsStay: onCrash === 'restart' };
+  return new Multiplexer({ server, ...sessions, retryTools, clock, keepAlive, budget });
 }
 
 /** Least time between two reports, ms: a server may write thousands of such lines. */

@@ -80,7 +80,7 @@ export function multiplexed({ budget, maxInFlight, clientCapabilities, ...option
   const reported = { undeclared: [] as string[], tools: [] as ToolChanges[] };
   const sessionsStay = options.sessionsStay ?? options.shared ?? false;
   const mux = new Multiplexer({
-    ...{ server: { name: 'test' }, shared: false, retryTools: 'never', sessionsStay },
+    ...{ server: { name: 'test' }, shared: false, changesOwner: false, retryTools: 'never', sessionsStay },
     ...options,
     ...{ clock, keepAlive: hold },
     budget: budget ?? shared,

@@ -63,6 +63,36 @@ describe('what a server wrote to stderr before it was lost', () => {
     },
   );
 
+  it.each([
+    ['another owner, reuse tenant', { reuse: 'tenant' }, 'y', false],
+    ['the same owner, reuse owner', { reuse: 'owner' }, 'x', true],
+    ['the first lease, reuse tenant', { reuse: 'tenant' }, undefined, true],
+    ["another owner, reuse tenant, onCrash 'restart'", { reuse: 'tenant', onCrash: 'restart' }, 'y', false],
+  ] as const)(
+    '[SECRET-3] is in the answer of an exclusive server only if it is of this owner: %s',
+    async (_what, policy, next, isThere) => {
+      const { pool, launcher } = setUp(
+        { servers: { a: { ...server, ...policy, maxInstances: 1 } } },
+        { answer: false },
+      );
+      const connect = async (owner: string) => {
+        const lease = await pool.getServer('a', { owner });
+        return { lease, client: await RawClient.connect(lease.transport) };
+      };
+      let { lease, client } = await connect('x');
+      if (next) {
+        lease.release();
+        ({ lease, client } = await connect(next));
+      }
+      const call = rejection(client.callTool('x')) as Promise<PoolError>;
+      await flush();
+      launcher.last.stderrTail = STDERR;
+      launcher.last.exit({ exitCode: 1 });
+      expect(JSON.stringify((await call).data).includes('private line')).toBe(isThere);
+      expect(launcher.servers[0]?.pid).toBeDefined();
+    },
+  );
+
   it.each(modes)('[SECRET-3] is in the error that the host gets, without secrets: %s', async (sharing) => {
     const { client } = await crashed(sharing, 'close');
     await client.closed;

@@ -34,6 +34,8 @@ export interface MultiplexerDeps {
   readonly server: ServerNames;
   /** Whether there may be several sessions at once, so that a request of the server cannot be assigned to one of them. */
   readonly shared: boolean;
+  /** Whether sessions of several owners may come one after the other (`reuse: 'tenant'`). */
+  readonly changesOwner: boolean;
   /** Whether sessions outlive the process: a request that is safe to repeat is sent again to the next one. */
   readonly sessionsStay: boolean;
   /** Which tool calls are safe to repeat: none, or those of tools that the server annotates so. */
@@ -64,6 +66,8 @@ export class Multiplexer implements Routing, MemberCallbacks {
   /** The process that serves the sessions, or the last that did. */
   #served: Upstream | undefined;
   readonly #members = new Set<Member>();
+  /** Sessions so far. */
+  #sessions = 0;
   readonly #guard = new Guard((cause) => {
     if (this.#served === undefined) throw cause;
     this.#failRequests(this.#served, this.#served.fail(cause));
@@ -97,7 +101,8 @@ export class Multiplexer implements Routing, MemberCallbacks {
     this.#deps = deps;
     // Its label may change.
     const server = () => this.#served?.server ?? deps.server;
-    this.#open = new OpenRequests({ ...deps, server });
+    const isMixed = () => shared || (deps.changesOwner && this.#sessions > 1);
+    this.#open = new OpenRequests({ ...deps, server, isMixed });
     this.#serverRequests = new ServerRequests({ clock: deps.clock, guard: this.#guard });
     this.#flow = new RequestFlow({
       ...{ ...deps, server, open: this.#open, guard: this.#guard },
@@ -171,6 +176,7 @@ export class Multiplexer implements Routing, MemberCallbacks {
   attach(session: Endpoint): Attachment {
     const member = new Member(session, this);
     this.#members.add(member);
+    this.#sessions += 1;
     this.#levels.attach(member);
     this.#serverRequests.attach();
     return member;

@@ -9,8 +9,8 @@ import type { Member, OpenRequest } from './member.js';
 export interface OpenRequestsOptions {
   /** The server, as errors name it now. */
   server(): ServerNames;
-  /** Whether there may be several sessions at once. */
-  readonly shared: boolean;
+  /** Whether what the server wrote may be about other clients: it has several sessions, or had one of another owner. */
+  isMixed(): boolean;
   /** Whether sessions outlive the process. */
   readonly sessionsStay: boolean;
   readonly keepAlive: KeepAlive;
@@ -81,6 +81,6 @@ export class OpenRequests {
   #answerLost(request: OpenRequest, error: PoolError, more: { retryable?: boolean }): void {
     const mayHaveRun = request.upstream !== undefined || request.repeated;
     const { id, method } = request;
-    this.deliver(request, lostRequest(id, method, error, this.#options.shared, { mayHaveRun, ...more }));
+    this.deliver(request, lostRequest(id, method, error, this.#options.isMixed(), { mayHaveRun, ...more }));
   }
 }
