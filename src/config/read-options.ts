@@ -36,7 +36,7 @@ export function readOptions<F extends Fields>(
     if (!Object.hasOwn(fields, key))
       problems.wrong.push(`${prefix}${key} is not a known option${hintFor(key, Object.keys(fields), source[key])}`);
   }
-  for (const [key, field] of Object.entries(fields)) {
+  for (const [key, field] of rowsOf(fields)) {
     const isWritten = Object.hasOwn(source, key);
     const value = isWritten ? source[key] : undefined;
     values[key] = field.default;
@@ -87,6 +87,17 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   userId: 'tenant',
   acquireTimeout: 'timeout',
 };
+
+const rows = new WeakMap<Fields, readonly [string, Fields[string]][]>();
+
+/** Made once for each table: some are read at each `getServer()`. */
+function rowsOf(fields: Fields): readonly [string, Fields[string]][] {
+  const known = rows.get(fields);
+  if (known !== undefined) return known;
+  const made = Object.entries(fields);
+  rows.set(fields, made);
+  return made;
+}
 
 function didYouMean(key: string, known: readonly string[]): string {
   const synonym = known.find((name) => Object.hasOwn(SYNONYMS, key) && name === SYNONYMS[key]);
