@@ -34,8 +34,9 @@ export const GUARDIAN_BOOT = `${IGNORED}; line= script=; while IFS= read -r line
  *
  * `sweep` is the fallback for a reaper that cannot run, because its program was removed while the host ran. It is slow, because
  * a shell reads byte by byte, and uses the rlimit mark alone, because a shell can only read text. Every user can give its
- * processes that mark, so it takes processes of its own user alone, as the reaper would judge them (`mine`, `young`). It is a
- * trap, because dash exits where it cannot fork (at a limit of processes).
+ * processes that mark, so it takes processes of its own user alone, as the reaper would judge them (`mine`, `young`). It
+ * cannot read who has started a setuid program, but mostly that program keeps the groups of that user. It is a trap, because
+ * dash exits where it cannot fork (at a limit of processes).
  */
 export function guardianScript({ script }: ShellIdentity): string {
   return `set -f
@@ -94,10 +95,12 @@ has_mark() {
   return 1
 }
 owner() {
-  users= inner= login=
+  users= group= inner= login=
   { while read -r key a b c d; do
     case $key in
     Uid:) users="$a $b $c $d" ;;
+    Gid:) group=$a ;;
+    Groups:) group="$group $a $b $c $d" ;;
     NSpid:) inner=$b; break ;;
     esac
   done <"/proc/$1/status"
@@ -105,7 +108,8 @@ owner() {
 }
 mine() {
   owner "$1"
-  [ "$users" = "$user $user $user $user" ] && [ -z "$inner" ] || return 1
+  [ "$users" = "$user $user $user $user" ] && [ "$group" = "$own_group" ] && [ -z "$inner" ] || return 1
+  [ ! -e "/proc/$1/ns/cgroup" ] || [ "/proc/$1/ns/cgroup" -ef /proc/self/ns/cgroup ] || return 1
   case $login in '' | ${NO_LOGIN} | "$user" | "$own_login") ;; *) return 1 ;; esac
 }
 young() {
@@ -120,7 +124,7 @@ young() {
 sweep() {
   since=\${since:-0} quiet=0 scans=0
   owner $$
-  user=\${users#* } own_login=$login
+  user=\${users#* } own_group=$group own_login=$login
   user=\${user%% *}
   while [ $quiet -lt 3 ] && [ $scans -lt 50 ]; do
     quiet=$((quiet + 1)) scans=$((scans + 1))
