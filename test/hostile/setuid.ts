@@ -3,7 +3,7 @@ import { chmodSync, chownSync, copyFileSync, mkdtempSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import { OBSTACLE } from './strangers.js';
+import { MALLORY, OBSTACLE } from './strangers.js';
 
 /**
  * Makes all four of its users the one that owns it, as `sudo` does while it asks for a password. Then it waits; with
@@ -22,7 +22,20 @@ int main(int count, char **args) {
 
 /** Why there are no such programs on this machine; undefined when there are. */
 export const NO_SETUID =
-  OBSTACLE ?? (spawnSync('cc', ['--version']).status === 0 ? undefined : 'no C compiler makes a setuid program');
+  OBSTACLE ??
+  (spawnSync('cc', ['--version']).status === 0 ? obstacleToSetuid() : 'no C compiler makes a setuid program');
+
+/** The file system, or a container, may forbid it. */
+function obstacleToSetuid(): string | undefined {
+  const place = mkdtempSync(join(tmpdir(), 'mcp-hostile-'));
+  chmodSync(place, 0o755);
+  const file = join(place, 'id');
+  copyFileSync(spawnSync('sh', ['-c', 'command -v id'], { encoding: 'utf8' }).stdout.trim(), file);
+  chmodSync(file, 0o4755);
+  const { stdout } = spawnSync(file, ['-u'], { uid: MALLORY, gid: MALLORY, encoding: 'utf8' });
+  rmSync(place, { recursive: true });
+  return stdout?.trim() === '0' ? undefined : 'the setuid bit has no effect';
+}
 
 /** The name of the program. */
 export const RAISES = 'raises';
