@@ -228,11 +228,11 @@ export class MCPServerPool extends DefinedServers {
    */
   async shutdown(options: ShutdownOptions = {}): Promise<ShutdownReport> {
     const resolved = resolveShutdownOptions(options);
-    const { clock, fleet, keepAlive, leases, scheduler } = this.#parts;
+    const { keepAlive, scheduler } = this.#parts;
     if (this.#shutdown === undefined) {
       this.#state = 'draining';
       forgetGlobalPool(this);
-      const procedure = new Shutdown(clock, fleet, leases);
+      const procedure = new Shutdown(this.#parts);
       // Set before it begins, since a client that is closed may call shutdown() again.
       const { promise, resolve } = deferred<ShutdownReport>();
       this.#shutdown = { procedure, report: keepAlive.during(promise) };

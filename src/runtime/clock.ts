@@ -12,6 +12,14 @@ export interface Timer {
   cancel(): void;
 }
 
+/** The same clock. @param run runs each task, for example where a fault in it is handled */
+export function clockWithin(clock: Clock, run: (task: () => void) => void): Clock {
+  return {
+    now: () => clock.now(),
+    after: (delay, task, hold) => clock.after(delay, () => run(task), hold),
+  };
+}
+
 /** Limits a delay to the longest that a Node timer can have, about 24 days. A longer one would fire at once. */
 export function timerDelay(delay: number): number {
   return Math.min(Math.max(delay, 0), 2 ** 31 - 1);

@@ -185,7 +185,7 @@ export class InstanceEnd<I extends Ending> {
   async #endUnlessExited(error: PoolError): Promise<void> {
     // A host that was held up finds the time over before it has read that the process exited.
     await turnsOfEventLoop(2);
-    if (this.#isLiving) this.#observer.run(() => this.#endBroken(error));
+    if (this.#isLiving) this.guard(() => this.#endBroken(error));
   }
 
   #endBroken(error: PoolError): void {

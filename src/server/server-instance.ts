@@ -11,6 +11,7 @@ import { StdioChannel } from '../protocol/channels/stdio-channel.js';
 import type { GivenUp } from '../protocol/mux/given-up.js';
 import type { Multiplexer } from '../protocol/mux/multiplexer.js';
 import { Session, type SessionCallbacks } from '../protocol/session.js';
+import { clockWithin } from '../runtime/clock.js';
 import { Conversation, multiplexerFor } from './conversation.js';
 import type { EndReason } from './end-reason.js';
 import { startTimeout } from './exit-error.js';
@@ -161,7 +162,8 @@ export class ServerInstance {
    * @throws PoolError when nothing can be spawned; then the instance is stopped
    */
   start(): void {
-    const { host, registry, clock, keepAlive, writeBudget } = this.context;
+    const { host, registry, keepAlive, writeBudget } = this.context;
+    const clock = clockWithin(this.context.clock, (task) => this.#end.guard(task));
     const { definition, name } = this;
     this.startedAt = Date.now();
     this.#spawned = new Spawned(definition);
@@ -195,9 +197,7 @@ export class ServerInstance {
     });
     // A launcher that calls back may have ended it.
     if (this.#life.state !== 'starting') return;
-    this.#life.startTimer = clock.after(definition.startTimeout, () =>
-      this.#end.guard(() => this.#end.startFailed(startTimeout(this))),
-    );
+    this.#life.startTimer = clock.after(definition.startTimeout, () => this.#end.startFailed(startTimeout(this)));
   }
 
   /** The session of a new lease. That of a multiplexer can be opened before the process runs. */

@@ -5,6 +5,10 @@ import { WaitReasons } from '../../src/pool/acquire/wait-reasons.js';
 import { LeaseClasses } from '../../src/pool/instances/lease-classes.js';
 import { PooledInstance } from '../../src/pool/instances/pooled-instance.js';
 import { LeaseEvents } from '../../src/pool/leases/lease-events.js';
+import { LeaseManager } from '../../src/pool/leases/lease-manager.js';
+import { Shutdown } from '../../src/pool/shutdown/shutdown.js';
+import { GiveUpWatch } from '../../src/server/give-up-watch.js';
+import { RawClient } from '../helpers/client.js';
 import { setUp } from '../helpers/fake-pool.js';
 import { flush, rejection } from '../helpers/until.js';
 
@@ -125,5 +129,47 @@ describe('a fault of this library in what is due', () => {
     expect(reasons()).not.toContain('broken');
     lease.release();
     (await pool.getServer('a')).release();
+  });
+
+  it.each(['shared', 'exclusive'] as const)(
+    '[FAULT-4] while a process is watched after a request was given up ends that one: %s',
+    async (sharing) => {
+      const { pool, clock, launcher, faults, reasons } = open({ sharing, onCrash: 'close' });
+      const client = await RawClient.connect((await pool.getServer('a')).transport);
+      launcher.last.auto = { ...launcher.last.auto, answer: false };
+      void client.request('tools/call', { name: 'slow' }, 'slow');
+      await client.notify('notifications/cancelled', { requestId: 'slow' });
+      await flush();
+      throwsOnce(GiveUpWatch.prototype, 'test');
+      await clock.advanceAndFlush(5_000);
+      expect(faults).toMatchObject([{ name: 'a', error: { cause: fault } }]);
+      expect(reasons()).toEqual(['broken']);
+      await client.closed;
+      (await pool.getServer('a')).release();
+    },
+  );
+
+  it('[FAULT-4] when a drain timeout is over is an event, and the pool goes on', async () => {
+    const { pool, clock, faults } = open({});
+    const lease = await pool.getServer('a');
+    const restarted = pool.restart('a', { timeout: 1_000 });
+    throwsOnce(LeaseManager.prototype, 'of');
+    await clock.advanceAndFlush(1_000);
+    expect(faults).toMatchObject([{ error: { cause: fault } }]);
+    lease.release();
+    await restarted;
+  });
+
+  it('[FAULT-4] when a shutdown becomes an emergency is an event, and the shutdown goes on', async () => {
+    const { pool, clock, launcher, faults } = open({});
+    await pool.getServer('a');
+    launcher.last.auto = { ...launcher.last.auto, end: false };
+    const closed = pool.shutdown({ timeout: 1_000 });
+    await flush();
+    throwsOnce(Shutdown.prototype, 'hurry');
+    await clock.advanceAndFlush(1_000);
+    expect(faults).toMatchObject([{ error: { cause: fault } }]);
+    launcher.last.exit();
+    expect((await closed).survivors).toEqual([]);
   });
 });

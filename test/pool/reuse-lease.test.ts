@@ -232,4 +232,23 @@ describe('calls with reuseLease', () => {
     pool.releaseOwner('session');
     expect(new Set(await Promise.all(calls))).toEqual(new Set(['ACQUIRE_ABORTED']));
   });
+
+  it.each(['server:starting', 'queue:waiting'] as const)(
+    '[LEASE-4] [EVENT-5] a listener to %s that calls, too, gets the same lease, also when the first call is aborted there',
+    async (event) => {
+      const { pool, launcher } = poolOf({}, { initialize: false });
+      const first = new AbortController();
+      let second: Promise<PooledServer> | undefined;
+      pool.once(event, () => {
+        second = pool.getServer('a', mine);
+        first.abort();
+      });
+      const aborted = rejection(pool.getServer('a', { ...mine, signal: first.signal }));
+      expect(await aborted).toMatchObject({ code: 'ACQUIRE_ABORTED' });
+      expect(pool.status()).toMatchObject({ waiting: 1, processes: 1 });
+      launcher.last.initialize();
+      expect(await second).toMatchObject({ pid: launcher.last.pid });
+      expect(pool.status()).toMatchObject({ waiting: 0, leases: 1, processes: 1 });
+    },
+  );
 });

@@ -46,11 +46,24 @@ export class JointCalls {
     const { leases, scheduler } = this.#deps;
     const held = leases.heldBy(entry.name, request, this.#isUsable);
     if (held) return leases.share(held);
+    // One operation: a listener that calls back finds the call among those that wait.
+    return scheduler.run(() => this.#joinOrWait(entry, request, stack));
+  }
+
+  #joinOrWait(
+    entry: OpenEntry,
+    request: LeaseRequest,
+    stack: string | undefined,
+  ): PooledServer | Promise<PooledServer> {
     const key = keyOf(entry, request);
     const wait = this.#waits.get(key);
     if (wait?.waiter.queuedIn) return this.#join(entry, wait, request);
     // Each call has a deadline and a signal of its own; the caller in the queue waits until all have left.
-    const first = scheduler.acquireOrWait(entry, { ...request, timeout: Infinity, signal: undefined }, stack);
+    const first = this.#deps.scheduler.acquireOrWait(
+      entry,
+      { ...request, timeout: Infinity, signal: undefined },
+      stack,
+    );
     if (!(first instanceof Waiter)) return first;
     const made: SharedWait = { waiter: first, calls: new Set() };
     this.#waits.set(key, made);

@@ -1,6 +1,7 @@
 import { namesOf, PoolError, shownName } from '../../errors.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { Clock } from '../../runtime/clock.js';
+import { type DueTimes, newDue } from '../../runtime/due-times.js';
 import type { ShutdownReport } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
@@ -10,20 +11,29 @@ import type { LeaseManager } from '../leases/lease-manager.js';
 /** How often a drain checks whether the requests are answered, in ms. */
 const DRAIN_POLL = 10;
 
+export interface ShutdownDeps {
+  readonly clock: Clock;
+  readonly dueTimes: DueTimes;
+  readonly fleet: Fleet;
+  readonly leases: LeaseManager;
+}
+
 /** Ends all trees of a pool, wave after wave. `hurry()` turns it into an emergency at any time. */
 export class Shutdown {
   readonly #clock: Clock;
+  readonly #dueTimes: DueTimes;
   readonly #fleet: Fleet;
   readonly #leases: LeaseManager;
   #mode: ShutdownReport['mode'] = 'graceful';
 
-  constructor(clock: Clock, fleet: Fleet, leases: LeaseManager) {
+  constructor({ clock, dueTimes, fleet, leases }: ShutdownDeps) {
     this.#clock = clock;
+    this.#dueTimes = dueTimes;
     this.#fleet = fleet;
     this.#leases = leases;
   }
 
-  /** Resolves when every tree is proven dead, or was given up by the cleanup queue. */
+  /** To be called within an operation. Resolves when every tree is proven dead, or was given up by the cleanup queue. */
   async run(options: {
     mode: ShutdownReport['mode'];
     timeout: number;
@@ -33,7 +43,8 @@ export class Shutdown {
     const held = this.#leases.size;
     const waves = shutdownWaves(this.#fleet, this.#leases);
     if (options.mode === 'emergency') this.hurry();
-    const timer = this.#clock.after(options.timeout, () => this.hurry());
+    const late = newDue(() => this.hurry());
+    this.#dueTimes.set(late, started + options.timeout);
     const reports: CleanupReport[] = [];
     for (const wave of waves) {
       const ends = wave.map(async ({ instance, leases }) => {
@@ -42,7 +53,7 @@ export class Shutdown {
       });
       for (const report of await Promise.all(ends)) if (report) reports.push(report);
     }
-    timer.cancel();
+    this.#dueTimes.delete(late);
     return {
       mode: this.#mode,
       duration: Math.round(this.#clock.now() - started),

@@ -1,6 +1,7 @@
 import type { PoolError } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
+import { type DueTimes, newDue } from '../../runtime/due-times.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import type { Operations } from '../../server/instance-context.js';
@@ -20,6 +21,7 @@ const REPLACEMENT_TIMEOUT = 30_000;
 export interface RollingReplacementDeps {
   readonly operations: Operations;
   readonly clock: Clock;
+  readonly dueTimes: DueTimes;
   readonly emitter: PoolEmitter;
   readonly keepAlive: KeepAlive;
   readonly fleet: Fleet;
@@ -56,20 +58,20 @@ export class RollingReplacement {
    * @throws PoolError the error because of which an instance that was to take over shared leases could not be started
    */
   async retire(instances: readonly PooledInstance[], reason: EndReason, timeout: number): Promise<void> {
-    const { clock, operations, recovery, turns } = this.#deps;
+    const { clock, dueTimes, operations, recovery, turns } = this.#deps;
     // A process that has just been started as a replacement need not be restarted, nor a start that waits for its turn.
     const isFresh = (instance: PooledInstance) =>
       turns.isWaiting(instance) || (instance.pid !== undefined && recovery.isSuccessor(instance));
     const old = instances.filter((instance) => reason !== 'restart' || !isFresh(instance));
+    const late = newDue(() => this.#takeBack(old, reason, timeout));
     const ends = operations.run(() => {
+      dueTimes.set(late, clock.now() + timeout);
       for (const instance of old) this.#deps.fleet.retire(instance, reason);
       return old.map((instance) => this.#end(instance, reason, timeout));
     });
-    const takeBack = () => operations.run(() => this.#takeBack(old, reason, timeout));
-    const timer = timeout < Infinity ? clock.after(timeout, takeBack) : undefined;
     // Not Promise.all: all ends must be awaited, even if one replacement fails.
     const outcomes = await Promise.allSettled(ends);
-    timer?.cancel();
+    dueTimes.delete(late);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
