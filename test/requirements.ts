@@ -51,6 +51,18 @@ export const requirements = {
     'A process that gets the number of another one is not taken for it, also if both were started within the same tick.',
   'REUSE-4':
     'A process that was started by, or is in the group of, another process which got the number of a member during a scan is no member.',
+  'REUSE-5':
+    'When nothing of a server is left in a group, the number of that group is no longer one of the server: not for a pool, nor for its guardian.',
+  'REUSE-6':
+    'A leader that exits while other exits are reported is looked at after its end; what it leaves is found, also with its group as the only evidence.',
+  'REUSE-7':
+    'Where the process table cannot be read, the group of a leader gets no signal when what is known of the leader shows that it has ended.',
+  'REUSE-8':
+    'What is below a process with the mark gets no signal when that process no longer shows the mark right before the signal.',
+  'REUSE-9':
+    'A process that is moved instead of a stranger, because the stranger has ended meanwhile, is moved back, too.',
+  'PROOF-5':
+    'Processes of others that are started faster than they can be read do not begin a proof anew; a proof that is not complete when the time is up is no proof.',
 
   // Registry
   'REG-1': 'The registry finds its entries by id, name and pid; an id is never given to two entries.',

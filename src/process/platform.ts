@@ -13,6 +13,8 @@ export interface Platform extends ProcessControl {
   readonly pace: Pace;
   /** Whether a process lives that this user may not signal (EPERM). Left out where that is not known. */
   mayNotSignal?(pid: number): boolean;
+  /** Whether a process is in that group, as the kernel knows it: zombies and hidden ones count. */
+  hasGroup?(group: number): boolean;
   /** Whether no process collects orphans: then trees are signalled from their leaves upward. */
   readonly withoutInit?: boolean;
   /** Reads the marks of processes. Undefined where servers cannot be marked. */

@@ -128,11 +128,12 @@ export async function moveStrangersOut(
   folder: string,
   table: ProcessTable,
   strangersAmong: (rows: ReadonlyMap<number, ProcessRow>) => readonly ProcessRow[],
+  homeOf: HomeFinder = cgroupOf,
 ): Promise<boolean> {
   for (let round = 0; round < ROUNDS; round++) {
     const strangers = strangersAmong(rowsIn(folder, table));
     if (strangers.length === 0) return true;
-    for (const stranger of strangers) await moveBack(stranger, folder, table);
+    for (const stranger of strangers) await moveBack(stranger, folder, table, homeOf);
   }
   return strangersAmong(rowsIn(folder, table)).length === 0;
 }
@@ -142,27 +143,57 @@ function rowsIn(folder: string, table: ProcessTable): Map<number, ProcessRow> {
   return new Map(rows.map((row) => [row.pid, row]));
 }
 
-/** A young process is where its parent is. If that does not show it: above our own cgroups. */
-async function moveBack({ pid, parent, startTime }: ProcessRow, folder: string, table: ProcessTable): Promise<void> {
-  const home = homeOf(parent);
-  const places = [...(home === undefined || home.startsWith(folder) ? [] : [home]), dirname(dirname(folder))];
+/** The folder of the cgroup of a process; undefined where that is not visible. */
+type HomeFinder = (pid: number) => string | undefined;
+
+/**
+ * A young process is where its parent is. If that does not show it: above our own cgroups. The kernel looks up this number
+ * late, too: when the stranger has ended meanwhile, a third process that has got its number is where the stranger belongs,
+ * and goes back to its own parent.
+ */
+async function moveBack(stranger: ProcessRow, folder: string, table: ProcessTable, homeOf: HomeFinder): Promise<void> {
+  const home = homeOf(stranger.parent);
+  const places = [...(home === undefined || isWithin(home, folder) ? [] : [home]), dirname(dirname(folder))];
+  let place = await moveTo(places, stranger, table);
+  let row = stranger;
+  for (let round = 0; round < ROUNDS && place !== undefined; round++) {
+    const now = table.read(row.pid);
+    // It cannot be told where an orphan was.
+    if (now === undefined || now.startTime === row.startTime || now.parent <= 1) return;
+    const back = homeOf(now.parent);
+    if (back === undefined || back === place || homeOf(now.pid) !== place) return;
+    row = now;
+    place = await moveTo([back], row, table);
+  }
+}
+
+/** @returns the first of the places that has taken the number */
+async function moveTo(
+  places: readonly string[],
+  { pid, startTime }: ProcessIdentity,
+  table: ProcessTable,
+): Promise<string | undefined> {
   for (const place of places) {
-    if (table.read(pid)?.startTime !== startTime) return;
     let procs: FileHandle | undefined;
     try {
       procs = await open(join(place, 'cgroup.procs'), 'w');
-      if (table.read(pid)?.startTime === startTime) await procs.write(String(pid));
-      return;
+      if (table.read(pid)?.startTime !== startTime) return undefined;
+      await procs.write(String(pid));
+      return place;
     } catch {
       // EACCES, EBUSY: the next place. ESRCH: it has ended, which the next round shows.
     } finally {
       await procs?.close();
     }
   }
+  return undefined;
 }
 
-/** The folder of the cgroup of a process. */
-function homeOf(pid: number): string | undefined {
+function isWithin(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(`${folder}/`);
+}
+
+function cgroupOf(pid: number): string | undefined {
   try {
     const path = ownCgroup(readFileSync(`/proc/${pid}/cgroup`, 'utf8'));
     const mounts = cgroupMounts(readFileSync('/proc/self/mountinfo', 'utf8'));

@@ -21,6 +21,8 @@ export interface GuardChoice extends ReaperChoice {
 export interface Watch {
   /** It runs: from now on its group is killed when the host is dead. */
   started(leader: ProcessIdentity): void;
+  /** Its group is empty: the guardian must not kill it, because its number may belong to another one soon. */
+  groupLeft(): void;
   /** No process of it is left, or none was started. Further calls have no effect. */
   ended(): void;
 }
@@ -99,6 +101,10 @@ export class HostGuard {
       started: (identity) => {
         leader = identity;
         guardian?.watch(identity);
+      },
+      groupLeft: () => {
+        if (leader) guardian?.forget(leader);
+        leader = undefined;
       },
       ended: () => {
         if (over) return;

@@ -88,11 +88,13 @@ export class Looks {
   }
 
   /**
-   * The look for a leader that Node has just collected. All leaders that have exited are collected before the first exit
-   * is reported, so one look serves all exits of this turn of the event loop.
+   * The look for a leader that Node has just collected. Most leaders that have exited are collected before the first
+   * exit is reported, so one look serves the exits of this turn of the event loop. One that exits while these are handled
+   * may be collected and reported in the same turn: a look that shows it is older than its end.
    */
-  takeAtExit(): Look {
-    if (this.#atExit) return this.#atExit;
+  takeAtExit({ pid, startTime }: ProcessIdentity): Look {
+    const kept = this.#atExit;
+    if (kept && kept.rows.get(pid)?.startTime !== startTime) return kept;
     this.#table.forget?.();
     const look = this.#look();
     if (this.#options.shared) {

@@ -62,7 +62,9 @@ export async function sweep(mark: Mark, processes: ProcessControl, options: Swee
   for (let quiet = 0; quiet < QUIET_SCANS; scans++) {
     if (scans > 0) await rest(pause, hold);
     if (performance.now() >= end) break;
-    quiet = sweeper.pass(end) ? quiet + 1 : 0;
+    const chase = sweeper.pass(end);
+    // Processes of others may be started faster than they can be read.
+    if (chase !== 'unread') quiet = chase === 'none' ? quiet + 1 : 0;
     pause = quiet > 0 ? FIRST_PAUSE : Math.min(pause * 2, LONGEST_PAUSE);
     if (quiet === QUIET_SCANS) return report([], true);
   }

@@ -4,6 +4,12 @@ import { isSame } from '../same-process.js';
 import type { Look } from './look.js';
 import type { Found, MarkSearch } from './mark-search.js';
 
+/**
+ * What was started since a look: all of it was read and nothing has the mark; something had it, and was killed; or some was not
+ * read, and what was read does not have it.
+ */
+export type Chase = 'none' | 'found' | 'unread';
+
 /** How many new pids are read one by one; more of them are left to the next scan of the whole table. */
 const LONGEST_CHASE = 2_000;
 
@@ -35,12 +41,19 @@ export class Sweeper {
     return [...marked, ...below];
   }
 
-  /** Kills all that one look finds, and what was started meanwhile. Returns whether there was none. */
-  pass(end: number): boolean {
+  /** Kills all that one look finds, and what was started meanwhile. */
+  pass(end: number): Chase {
     const { marked, below } = this.#find();
-    for (const row of marked) this.#kill(row);
-    for (const row of below) this.#killBelow(row, [...marked, ...below]);
-    return this.killNew(end) && marked.length === 0;
+    const doubtful = new Set<number>();
+    for (const row of marked) if (!this.#kill(row) && this.#isThere(row.pid)) doubtful.add(row.pid);
+    const found = [...marked, ...below];
+    for (const row of below) {
+      // What is below a process that shows no mark any more, or has got its number, may be the child of a stranger.
+      if (doubtful.has(row.parent)) doubtful.add(row.pid);
+      else this.#killBelow(row, found);
+    }
+    const chase = this.killNew(end);
+    return marked.length > 0 ? 'found' : chase;
   }
 
   /**
@@ -48,25 +61,27 @@ export class Sweeper {
    * the mark. A chain of processes, each of which starts the next and exits, can evade looks at the whole table; here it
    * is caught.
    * @param end gives up at this time
-   * @returns whether all new pids were read and none had the mark
    */
-  killNew(end: number): boolean {
+  killNew(end: number): Chase {
     const { looks } = this.#search;
-    let last = looks.last.newestBefore;
-    let quiet = true;
+    const first = looks.last.newestBefore;
+    let last = first;
+    let chase: Chase = 'none';
     for (let newest = looks.newest; newest !== last; newest = looks.newest) {
-      // The pids wrapped around, or there are too many: the next look reads them.
-      if (newest < last || newest - last > LONGEST_CHASE || performance.now() >= end) return false;
+      // The pids wrapped around, or there are too many: the next look reads them. All of it is one synchronous piece.
+      if (newest < last || newest - first > LONGEST_CHASE || performance.now() >= end) {
+        return chase === 'found' ? chase : 'unread';
+      }
       for (let pid = last + 1; pid <= newest; pid++) {
         const row = this.#excluded.has(pid) ? undefined : this.#processes.table.read(pid);
         // Threads use up pids too; they are covered by their process.
         if (row === undefined || !this.#search.matchNow(row) || isThread(pid)) continue;
         this.#kill(row);
-        quiet = false;
+        chase = 'found';
       }
       last = newest;
     }
-    return quiet;
+    return chase;
   }
 
   #find(): { marked: ProcessRow[]; below: ProcessRow[] } {
@@ -100,8 +115,14 @@ export class Sweeper {
   }
 
   /** Checks identity and mark again immediately before the signal, because Node cannot signal by pidfd. */
-  #kill(row: ProcessRow): void {
-    if (this.#search.matchNow(row)) this.#send(row);
+  #kill(row: ProcessRow): boolean {
+    const isOurs = this.#search.matchNow(row) !== false;
+    if (isOurs) this.#send(row);
+    return isOurs;
+  }
+
+  #isThere(pid: number): boolean {
+    return this.#processes.table.read(pid)?.dead === false;
   }
 
   #killBelow(row: ProcessRow, found: readonly ProcessRow[]): void {

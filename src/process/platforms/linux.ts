@@ -18,6 +18,7 @@ export const linux: Platform = {
   signalGroup: (group, signal) => sendSignal(-group, signal),
   signalProcess: sendSignal,
   mayNotSignal,
+  hasGroup,
 };
 
 /** Sends a signal. A missing target is not an error (ESRCH). */
@@ -27,6 +28,15 @@ export function sendSignal(target: number, signal: NodeJS.Signals): void {
   } catch (error) {
     // ESRCH: it is dead by now. EPERM: it has changed its user; the report says so.
     if (errnoOf(error) !== 'ESRCH' && errnoOf(error) !== 'EPERM') throw error;
+  }
+}
+
+function hasGroup(group: number): boolean {
+  try {
+    process.kill(-group, 0);
+    return true;
+  } catch (error) {
+    return errnoOf(error) !== 'ESRCH';
   }
 }
 

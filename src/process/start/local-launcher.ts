@@ -34,7 +34,7 @@ const DRAIN_GRACE = 100;
 const DRAIN_TURNS = 4;
 
 /** Without a guardian: nothing ends the server when the host is killed. */
-const UNWATCHED: Watch = { started: () => {}, ended: () => {} };
+const UNWATCHED: Watch = { started: () => {}, groupLeft: () => {}, ended: () => {} };
 
 /** Where servers are started. */
 export interface LocalOptions {
@@ -109,6 +109,7 @@ class LocalProcess implements ServerProcess {
         platform,
         closeStdin: () => this.stdin.end(),
         onDead: () => this.#onDead(),
+        onGroupLeft: () => this.#watch.groupLeft(),
       });
     }
     this.#listen(handlers);

@@ -13,12 +13,17 @@ export interface KillTarget {
   /** Undefined when the server has none. */
   readonly cgroup?: Pick<InstanceCgroup, 'kill' | 'isPopulated'> | undefined;
   /** Kills marked processes that are started after a scan. Undefined when the server has no mark. */
-  readonly sweeper?: Sweeper | undefined;
+  readonly sweeper?: Pick<Sweeper, 'killNew' | 'killed'> | undefined;
+  /** Whether the kernel shows that none is left of a cgroup that has held all of them from the start. */
+  isCgroupEmpty?(): boolean;
   /** Whether the leader's exit was seen. */
   hasExited(): boolean;
   /** Calls `wake` at the leader's exit, with the living members of a scan in that tick; undefined when it failed. */
   onceExited(wake: (living: readonly ProcessRow[] | undefined) => void): void;
 }
+
+/** How long the proof may take beyond the time for SIGKILL, ms: the last may have died at its end. */
+const PROOF_GRACE = 500;
 
 /** The processes that were killed, and those that live nevertheless. */
 export interface KillReport {
@@ -40,6 +45,7 @@ export async function killUntilDead(target: KillTarget, living: readonly Process
   const { platform, tree, cgroup, sweeper } = target;
   const { firstPoll, longestPoll, killGrace } = platform.pace;
   const end = performance.now() + killGrace;
+  const proofEnd = end + PROOF_GRACE;
   const killed = new Map(living.map((row) => [row.pid, row]));
   const report = (survivors: readonly ProcessRow[]): KillReport => {
     for (const row of sweeper?.killed.values() ?? []) killed.set(row.pid, row);
@@ -54,14 +60,16 @@ export async function killUntilDead(target: KillTarget, living: readonly Process
   if (dead && !tree.killUnseen) proof.add(true);
 
   for (let interval = sweeper ? 0 : firstPoll; ; ) {
-    const late = performance.now() > end;
-    if (dead && (proof.isComplete || late)) {
+    const now = performance.now();
+    const late = now > end;
+    if (dead && (proof.isComplete || now > proofEnd)) {
       const hidden = cgroup?.isPopulated() === true;
-      if (!hidden || late) return report(hidden ? [HIDDEN] : []);
+      if (!hidden && proof.isComplete) return report([]);
+      if (late) return report([hidden ? HIDDEN : UNREAD]);
       cgroup?.kill();
       proof.add(false);
     }
-    if (late) return report(tree.living());
+    if (late && !dead) return report(tree.living());
 
     let atExit: readonly ProcessRow[] | undefined;
     if (dead && proof.hasBegun) {
@@ -84,8 +92,10 @@ export async function killUntilDead(target: KillTarget, living: readonly Process
       // Not before: it costs the kernel more than signals.
       cgroup?.kill();
     }
-    const noneNew = sweeper?.killNew(end) ?? true;
-    proof.add(found.length === 0 && noneNew);
+    const chase = sweeper?.killNew(proofEnd) ?? 'none';
+    // Where others start processes faster than they can be read, this scan shows nothing, but those before do.
+    const isUnread = chase === 'unread' && target.isCgroupEmpty?.() !== true;
+    if (found.length > 0 || !isUnread) proof.add(found.length === 0 && chase !== 'found');
     dead = members.length === 0 || (found.length === 0 && tree.allDead());
   }
 }
@@ -184,8 +194,10 @@ function turn(): Promise<undefined> {
   return next;
 }
 
+const UNKNOWN = { pid: 0, parent: 0, group: 0, session: 0, startTime: 0, dead: false };
+
 /** The kernel reports a living process in the cgroup, but no pid: the cgroup was made a threaded one. */
-const HIDDEN: ProcessRow = {
-  ...{ pid: 0, parent: 0, group: 0, session: 0, startTime: 0, dead: false },
-  command: 'unknown, in its cgroup',
-};
+const HIDDEN: ProcessRow = { ...UNKNOWN, command: 'unknown, in its cgroup' };
+
+/** None is known, but so many were started meanwhile that not all could be read. */
+const UNREAD: ProcessRow = { ...UNKNOWN, command: 'unknown, among more new processes than can be read' };

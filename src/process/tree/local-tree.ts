@@ -24,6 +24,8 @@ export interface ContainmentHandles {
   readonly markers: MarkerChoice;
   /** Undefined when the server has none. */
   readonly cgroup: InstanceCgroup | undefined;
+  /** Whether the server joins its cgroup only when it runs: then what it has started before may be outside. */
+  readonly joinsLater?: boolean;
 }
 
 export interface LocalTreeParts {
@@ -34,6 +36,8 @@ export interface LocalTreeParts {
   closeStdin(): void;
   /** No process of it lives. Called before the end is reported. */
   onDead(): void;
+  /** Nothing of it is in the group of its leader any more, so that the number of the group may be given again. */
+  onGroupLeft(): void;
 }
 
 /**
@@ -49,6 +53,7 @@ export class LocalTree {
   #seen: ProcessRow[] | undefined;
   /** What was killed outside the ladder, and when. */
   readonly #kills: { readonly time: number; readonly processes: number }[] = [];
+  #hasLeaderGroup = true;
   readonly #onceExited = new Set<(living: readonly ProcessRow[] | undefined) => void>();
 
   constructor(parts: LocalTreeParts) {
@@ -74,12 +79,16 @@ export class LocalTree {
         this.#processes.forget();
         onDead();
       }
+      this.#noteGroup();
       return report;
     } catch (error) {
       // The table cannot be read (EMFILE): nothing can be proven now, but what certainly belongs to the server can be
       // ended.
       closeStdin();
-      if (mode === 'emergency') this.#killUnseen();
+      if (mode === 'emergency') {
+        if (!this.#exited) await reported();
+        this.#killUnseen();
+      }
       throw error;
     }
   }
@@ -122,8 +131,18 @@ export class LocalTree {
   leaderExited(): void {
     this.#exited = true;
     const left = this.#adoptOrphans();
+    this.#noteGroup();
     for (const wake of this.#onceExited) wake(left);
     this.#onceExited.clear();
+  }
+
+  #noteGroup(): void {
+    if (!this.#exited || !this.#hasLeaderGroup || this.#processes.hasLeaderGroup) return;
+    const { leader, start, platform } = this.#parts;
+    // A look may have missed one.
+    if (start.containment !== 'group' && platform.hasGroup?.(leader.pid)) return;
+    this.#hasLeaderGroup = false;
+    this.#parts.onGroupLeft();
   }
 
   #target(): TerminationTarget {
@@ -135,6 +154,7 @@ export class LocalTree {
       seen: this.#seen,
       cgroup: start.cgroup,
       sweeper: this.#search && new Sweeper(platform, this.#search),
+      isCgroupEmpty: () => start.joinsLater === false && start.cgroup?.isOurs === true && !start.cgroup.isPopulated(),
       closeStdin,
       hasExited: () => this.#exited,
       onceExited: (wake) => this.#onceExited.add(wake),
@@ -164,13 +184,23 @@ export class LocalTree {
     }
   }
 
-  /** Kills the group without reading the table: until Node has collected the leader, its number belongs to it. */
+  /** Kills the group without a scan: until Node has collected the leader, its number belongs to it. */
   #killUnseen(): void {
     const { leader, start, platform } = this.#parts;
     start.cgroup?.kill();
-    if (this.#exited) return;
+    if (this.#exited || this.#isCollected()) return;
     this.#noteKill(1);
     platform.signalGroup(leader.pid, 'SIGKILL');
+  }
+
+  /** Whether Node has collected the leader, and has not reported it yet. What is held can be read without a descriptor. */
+  #isCollected(): boolean {
+    const { leader, platform } = this.#parts;
+    try {
+      return platform.table.hold !== undefined && platform.table.read(leader.pid)?.startTime !== leader.startTime;
+    } catch {
+      return false;
+    }
   }
 
   #noteKill(processes: number): void {
@@ -207,12 +237,12 @@ function searchOf({ leader, start, platform: { table, marks } }: LocalTreeParts)
 
 /** Which processes end with the server. */
 function processSetOf(
-  { leader, start, platform: { table, marks: readMark } }: LocalTreeParts,
+  { leader, start, platform: { table, marks: readMark, hasGroup } }: LocalTreeParts,
   marks: MarkSearch | undefined,
 ): ProcessSet {
   const { containment, cgroup } = start;
   const looks = looksAt(table, readMark);
-  if (containment === 'group') return new ProcessGroup(table, leader, looks);
+  if (containment === 'group') return new ProcessGroup(table, leader, looks, hasGroup);
   return new ProcessTree(table, leader, { looks, marks, inCgroup: cgroup && (() => cgroup.pids()) });
 }
 

@@ -22,6 +22,8 @@ export interface ProcessSet {
   killUnseen?(processes: ProcessControl): void;
   /** The process groups of `members` that belong to this server by their number. A signal to them reaches no other process. */
   groupsOf(members: Iterable<ProcessRow>): Set<number>;
+  /** False when nothing of this server is in the group that its leader has led: then its number may belong to others. */
+  readonly hasLeaderGroup: boolean;
   /** Call it when all are dead: none is held any more. */
   forget(): void;
 }

@@ -35,6 +35,7 @@ export class ProcessTree implements ProcessSet {
    * them.
    */
   readonly #led = new Set<number>();
+  #exited = false;
 
   constructor(table: ProcessTable, leader: ProcessIdentity, sources: MemberSources = {}) {
     this.#table = table;
@@ -50,8 +51,9 @@ export class ProcessTree implements ProcessSet {
   }
 
   leaderExited(): ProcessRow[] {
+    this.#exited = true;
     // Only in this tick, also if the table cannot be read now: later the pid may belong to another process.
-    const look = this.#looks.takeAtExit();
+    const look = this.#looks.takeAtExit(this.#leader);
     this.#adoptOrphans(look);
     return this.#take(look, true);
   }
@@ -79,6 +81,7 @@ export class ProcessTree implements ProcessSet {
       const rows = marks.find(look, members).map(({ row }) => row);
       this.#addFound(members, look, rows, (now) => now.dead || marks.matchNow(now) !== false);
     }
+    this.#forgetEmpty(members);
     return this.#settle(members);
   }
 
@@ -185,6 +188,10 @@ export class ProcessTree implements ProcessSet {
     return groups;
   }
 
+  get hasLeaderGroup(): boolean {
+    return this.#led.has(this.#leader.pid);
+  }
+
   forget(): void {
     for (const pid of this.#members.keys()) this.#drop(pid);
   }
@@ -254,6 +261,15 @@ export class ProcessTree implements ProcessSet {
       } else if (row !== undefined) this.#led.delete(pid);
     }
     return present;
+  }
+
+  /** The number of a group or session without a member may be given to a stranger. */
+  #forgetEmpty(members: ReadonlyMap<number, ProcessRow>): void {
+    // Until its exit is reported, the number of the leader says which orphans are its own.
+    if (!this.#exited && this.#led.size === 1) return;
+    const used = new Set<number>(this.#exited ? [] : [this.#leader.pid]);
+    for (const { group, session } of members.values()) used.add(group).add(session);
+    for (const number of this.#led) if (!used.has(number)) this.#led.delete(number);
   }
 
   #settle(members: Map<number, ProcessRow>): ProcessRow[] {

@@ -181,6 +181,75 @@ describe('killing until all are dead', () => {
     expect((await ending).survivors).toMatchObject([{ pid: 0, command: 'unknown, in its cgroup' }]);
   });
 
+  describe('where others start processes faster than they can be read', () => {
+    /** Each call of the counter shows so many more. */
+    const setupBusy = (killGrace: number, isBusy: (scan: number) => boolean) => {
+      let scans = 0;
+      const test = setup((scan) => {
+        scans = scan;
+      }, killGrace);
+      test.table.newest = () => {
+        test.table.newestPid += isBusy(scans) ? 10_000 : 0;
+        return test.table.newestPid;
+      };
+      return test;
+    };
+
+    it('[PROOF-5] begins no proof anew: the scans before and after count', async () => {
+      const test = setupBusy(5_000, (scan) => scan === 3 || scan === 5);
+      const ending = killUntilDead(test.target, test.tree.refresh());
+      test.die();
+      expect(await ending).toMatchObject({ survivors: [] });
+      // Four that were read to the end, and two that were not: 2, 4, 6 and what they share the tick with.
+      expect(test.log.filter((entry) => entry === 'scan').length).toBeLessThanOrEqual(7);
+    });
+
+    it('[PROOF-5] [PROOF-1] is not proven when the time is up, and says why', async () => {
+      const { target, tree, die } = setupBusy(40, () => true);
+      const ending = killUntilDead(target, tree.refresh());
+      die();
+      expect((await ending).survivors).toMatchObject([{ pid: 0, command: expect.stringContaining('new processes') }]);
+    });
+
+    it.each([true, false])(
+      '[PROOF-5] [CGROUP-2] is proven by an empty cgroup that has held all of them: %s',
+      async (isEmpty) => {
+        const { target, tree, die } = setupBusy(40, () => true);
+        const ending = killUntilDead({ ...target, isCgroupEmpty: () => isEmpty }, tree.refresh());
+        die();
+        expect((await ending).survivors).toHaveLength(isEmpty ? 0 : 1);
+      },
+    );
+
+    it('[PROOF-5] reads a bounded number of them in one piece, also when each moment brings some more', () => {
+      const { target, table, tree } = setup();
+      tree.refresh();
+      table.reads.length = 0;
+      let calls = 0;
+      table.newest = () => {
+        calls += 1;
+        table.newestPid += 50;
+        return table.newestPid;
+      };
+      expect(target.sweeper?.killNew(performance.now() + 60_000)).toBe('unread');
+      expect(calls).toBeLessThan(100);
+      expect(table.reads.length).toBeLessThanOrEqual(2_000);
+    });
+
+    it('[PROOF-5] [MARK-6] kills what has the mark among those that it has read', () => {
+      const test = setup();
+      test.tree.refresh();
+      test.escape();
+      const read = test.table.read.bind(test.table);
+      test.table.read = (pid) => {
+        if (pid === ESCAPED) test.table.newestPid += 10_000;
+        return read(pid);
+      };
+      expect(test.target.sweeper?.killNew(performance.now() + 60_000)).toBe('found');
+      expect([...test.doomed]).toEqual([ESCAPED]);
+    });
+  });
+
   it('[LADDER-7] kills a real tree with one scan before the first signal, and one call of the kernel', async () => {
     const log: string[] = [];
     const { table } = linux;

@@ -76,6 +76,38 @@ describe('a process with the mark of a server', () => {
     expect([...tree.groupsOf(tree.refresh())]).toEqual([leader.pid, daemon.pid]);
   });
 
+  it.each(['leads it no more', 'leads it'])(
+    '[REUSE-5] makes no group ours whose number a dead helper has led: the stranger %s',
+    (what) => {
+      const { kernel, leader, mark, tree } = machine();
+      const helper = kernel.fork(leader.pid, 'own session') as ProcessRow;
+      expect([...tree.groupsOf(tree.refresh())]).toEqual([leader.pid, helper.pid]);
+      kernel.exit(helper.pid);
+      kernel.collect(helper.pid);
+      tree.refresh();
+      const terminal = kernel.add({ pid: helper.pid, parent: 1, startTime: 100 });
+      const shell = kernel.fork(terminal.pid) as ProcessRow;
+      kernel.change(shell.pid, { startTime: 101 });
+      if (what === 'leads it no more') kernel.exit(terminal.pid);
+      const bearer = mark(kernel.fork(shell.pid) as ProcessRow);
+      kernel.change(bearer.pid, { startTime: 102 });
+      const members = tree.refresh();
+      expect(pids(members)).toEqual(pids([leader, bearer]));
+      expect([...tree.groupsOf(members)]).toEqual([leader.pid]);
+    },
+  );
+
+  it('[REUSE-5] [KIN-1] keeps the group of a dead helper as long as one that it has started is there, however often it is looked at', () => {
+    const { kernel, leader, tree } = machine();
+    const helper = kernel.fork(leader.pid, 'own session') as ProcessRow;
+    const below = kernel.fork(helper.pid) as ProcessRow;
+    tree.refresh();
+    kernel.exit(helper.pid);
+    kernel.collect(helper.pid);
+    for (let looks = 0; looks < 9; looks++) expect(pids(tree.refresh())).toEqual(pids([leader, below]));
+    expect([...tree.groupsOf(tree.refresh())]).toEqual([leader.pid, helper.pid]);
+  });
+
   it('[MARK-11] is not ours when it is older than the server, whatever its parent, its group or its cgroup say', () => {
     const { kernel, daemon, shell, leader, mark, host } = machine();
     mark(daemon);
@@ -106,6 +138,38 @@ describe('a process with the mark of a server', () => {
     expect(killed.sort((a, b) => a - b)).toEqual(pids([bearer, below, deeper]));
     expect(pids(kernel.living())).toEqual(expect.arrayContaining(pids([daemon, beside])));
   });
+
+  it.each(['without the mark', 'another one'])(
+    '[REUSE-8] is no reason to kill what is below it when it is %s by then',
+    (what) => {
+      const { kernel, shell, marked, mark, options } = machine();
+      const bearer = mark(kernel.fork(shell.pid) as ProcessRow);
+      const child = kernel.fork(bearer.pid) as ProcessRow;
+      const deeper = kernel.fork(child.pid) as ProcessRow;
+      const other = mark(kernel.fork(shell.pid) as ProcessRow);
+      const orphan = kernel.fork(other.pid) as ProcessRow;
+      const killed: number[] = [];
+      const processes = {
+        table: kernel,
+        signalGroup: (group: number) => expect.fail(`group ${group}`),
+        signalProcess: (pid: number) => void killed.push(pid),
+      };
+      const search = new MarkSearch(MARK, { ...options, newest: () => 0 });
+      const find = search.find.bind(search);
+      search.find = (...args) => {
+        const found = find(...args);
+        if (what === 'another one') kernel.change(bearer.pid, { startTime: 90 });
+        else marked.delete(bearer.pid);
+        // It has only ended: what it leaves is ours.
+        kernel.exit(other.pid);
+        kernel.collect(other.pid);
+        return found;
+      };
+      new Sweeper(processes, search).pass(Number.POSITIVE_INFINITY);
+      expect(killed).toEqual([orphan.pid]);
+      expect(pids(kernel.living())).toEqual(expect.arrayContaining(pids([child, deeper])));
+    },
+  );
 
   const step = fc.record({
     does: fc.constantFrom('fork', 'fork', 'fork own', 'setsid', 'setpgid', 'exit', 'collect', 'exec marked', 'drop'),

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { MARK_VARIABLE } from '../../../src/process/marks/marker.js';
+import type { ProcessRow } from '../../../src/process/process-table.js';
 import { ProcessGroup } from '../../../src/process/tree/process-group.js';
 import { newTag, tagged } from '../../helpers/escapes.js';
 import { FakeKernel } from '../../helpers/fake-kernel.js';
@@ -50,6 +51,85 @@ describe('the group of a server', () => {
     kernel.collect(leader.pid);
     kernel.add({ pid: leader.pid, parent: 1, startTime: 99 });
     expect(group.leaderExited()).toEqual([]);
+    expect(group.refresh()).toEqual([]);
+  });
+});
+
+/** A process that gets the number of the leader, begins a session, starts a child and exits, as a daemon does. */
+function daemonize(kernel: FakeKernel, number: number, own: Partial<ProcessRow> = {}) {
+  kernel.add({ pid: number, parent: 1, startTime: 1_000, ...own });
+  const child = kernel.fork(number)!;
+  kernel.change(child.pid, { startTime: 1_001 });
+  kernel.exit(number);
+  return child;
+}
+
+describe('the number of the group, when the group was empty', () => {
+  const exited = (hasGroup?: () => boolean) => {
+    const { kernel, leader } = tree();
+    const group = new ProcessGroup(kernel, leader, undefined, hasGroup);
+    const child = kernel.fork(leader.pid)!;
+    kernel.exit(leader.pid);
+    kernel.collect(leader.pid);
+    return { kernel, leader, group, child };
+  };
+  const signalled = (group: ProcessGroup, kernel: FakeKernel) => {
+    const groups: number[] = [];
+    group.killUnseen({ table: kernel, signalGroup: (of) => void groups.push(of), signalProcess: () => {} });
+    return groups;
+  };
+
+  it.each(['at the exit', 'later'])('[REUSE-5] is never ours again: %s', (when) => {
+    const { kernel, leader, group, child } = exited();
+    if (when === 'at the exit') kernel.exit(child.pid);
+    group.leaderExited();
+    if (when === 'later') {
+      kernel.exit(child.pid);
+      group.refresh();
+    }
+    expect(group.hasLeaderGroup).toBe(false);
+    const stranger = daemonize(kernel, leader.pid);
+    expect(kernel.rows.get(stranger.pid)).toMatchObject({ group: leader.pid, session: leader.pid, parent: 1 });
+    expect([group.refresh(), group.living(), signalled(group, kernel)]).toEqual([[], [], []]);
+  });
+
+  it('[REUSE-5] belongs to the server as long as the kernel knows a process there, also one that no look shows', () => {
+    const { kernel, group, child } = exited(() => true);
+    kernel.exit(child.pid);
+    expect(group.leaderExited()).toEqual([]);
+    expect(group.hasLeaderGroup).toBe(true);
+    expect(signalled(group, kernel)).toHaveLength(1);
+  });
+
+  it('[REUSE-5] is not ours when all that had got SIGKILL are gone: what is there was not started by them', () => {
+    const { kernel, leader, group, child } = exited(() => true);
+    group.leaderExited();
+    expect(signalled(group, kernel)).toEqual([leader.pid]);
+    // It does not die yet (an uninterruptible system call).
+    expect(pids(group.refresh())).toEqual([child.pid]);
+    kernel.exit(child.pid);
+    const stranger = daemonize(kernel, leader.pid);
+    expect([group.living(), group.refresh(), signalled(group, kernel)]).toEqual([[], [], []]);
+    expect([group.hasLeaderGroup, kernel.rows.has(stranger.pid)]).toEqual([false, true]);
+  });
+
+  it('[REUSE-5] [PROOF-1] is ours while one lives that may not be signalled, with what it starts', () => {
+    const { kernel, leader, group, child } = exited();
+    group.leaderExited();
+    expect(signalled(group, kernel)).toEqual([leader.pid]);
+    const next = kernel.fork(child.pid)!;
+    expect(pids(group.refresh())).toEqual(pids([child, next]));
+    const third = kernel.fork(next.pid)!;
+    kernel.exit(child.pid);
+    expect(pids(group.refresh())).toEqual(pids([next, third]));
+  });
+
+  it('[REUSE-5] is not ours in another session: a job of a terminal', () => {
+    const { kernel, leader, group, child } = exited();
+    group.leaderExited();
+    kernel.exit(child.pid);
+    const job = daemonize(kernel, leader.pid, { session: 1 });
+    expect(kernel.rows.get(job.pid)).toMatchObject({ group: leader.pid, session: 1 });
     expect(group.refresh()).toEqual([]);
   });
 });

@@ -1,0 +1,72 @@
+import { expect, it } from 'vitest';
+import { Looks } from '../../../src/process/marks/looks.js';
+import { ProcessGroup } from '../../../src/process/tree/process-group.js';
+import { ProcessTree } from '../../../src/process/tree/process-tree.js';
+import { FakeKernel } from '../../helpers/fake-kernel.js';
+
+const KINDS = [
+  ['a tree', ProcessTree],
+  ['a group', ProcessGroup],
+] as const;
+
+function setup(Kind: typeof ProcessTree | typeof ProcessGroup) {
+  const kernel = new FakeKernel();
+  let scans = 0;
+  const scan = kernel.scan.bind(kernel);
+  kernel.scan = () => {
+    scans += 1;
+    return scan();
+  };
+  const looks = new Looks(kernel, { shared: true, newest: () => 0 });
+  const host = kernel.fork(1, 'own session')!;
+  const start = () => {
+    const leader = kernel.fork(host.pid, 'own session')!;
+    const tree =
+      Kind === ProcessTree ? new ProcessTree(kernel, leader, { looks }) : new ProcessGroup(kernel, leader, looks);
+    const helper = kernel.fork(leader.pid)!;
+    const collect = () => {
+      kernel.exit(leader.pid);
+      kernel.collect(leader.pid);
+    };
+    return { leader, helper, tree, collect };
+  };
+  return { kernel, start, scans: () => scans };
+}
+
+it.each(KINDS)('[REUSE-6] [LOOK-1] exits that are reported together share one look (%s)', (_name, Kind) => {
+  const { start, scans } = setup(Kind);
+  const [a, b] = [start(), start()];
+  a.collect();
+  b.collect();
+  expect(a.tree.leaderExited()).toMatchObject([{ pid: a.helper.pid }]);
+  expect(b.tree.leaderExited()).toMatchObject([{ pid: b.helper.pid }]);
+  expect(scans()).toBe(1);
+});
+
+it.each(KINDS)('[REUSE-6] one that ends while they are reported is looked at after its end (%s)', (_name, Kind) => {
+  const { kernel, start, scans } = setup(Kind);
+  const [a, b, c] = [start(), start(), start()];
+  a.collect();
+  a.tree.leaderExited();
+  // In the handler of that exit: one ends alive, one is a zombie before.
+  b.collect();
+  kernel.exit(c.leader.pid);
+  expect(b.tree.leaderExited()).toMatchObject([{ pid: b.helper.pid, parent: 1 }]);
+  kernel.collect(c.leader.pid);
+  expect(c.tree.leaderExited()).toMatchObject([{ pid: c.helper.pid }]);
+  expect(scans()).toBe(3);
+  // What was given again since is not ours.
+  expect(a.tree.living()).toMatchObject([{ pid: a.helper.pid }]);
+});
+
+it('[REUSE-6] a number that was given again before the look is still that of another process', () => {
+  const { kernel, start, scans } = setup(ProcessTree);
+  const [a, b] = [start(), start()];
+  a.collect();
+  b.collect();
+  kernel.exit(b.helper.pid);
+  kernel.add({ pid: b.leader.pid, parent: 1, startTime: 99 });
+  a.tree.leaderExited();
+  expect(b.tree.leaderExited()).toEqual([]);
+  expect(scans()).toBe(1);
+});

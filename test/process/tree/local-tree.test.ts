@@ -1,0 +1,122 @@
+import { describe, expect, it } from 'vitest';
+import type { Platform } from '../../../src/process/platform.js';
+import { linux } from '../../../src/process/platforms/linux.js';
+import type { ProcessRow } from '../../../src/process/process-table.js';
+import { LocalTree } from '../../../src/process/tree/local-tree.js';
+import { FakeKernel } from '../../helpers/fake-kernel.js';
+
+/** A kernel whose processes can be held, as in the table of Linux. */
+class HoldingKernel extends FakeKernel {
+  /** Whether only what is held can be read: no descriptor is free. */
+  isFull = false;
+
+  hold(pid: number): ProcessRow | undefined {
+    return this.read(pid);
+  }
+
+  override scan(): Map<number, ProcessRow> {
+    if (this.isFull) throw new Error('EMFILE');
+    return super.scan();
+  }
+}
+
+function setup(containment: 'markers' | 'group') {
+  const kernel = new HoldingKernel();
+  const host = kernel.fork(1, 'own session')!;
+  const leader = kernel.fork(host.pid, 'own session')!;
+  const signals: string[] = [];
+  const platform: Platform = {
+    ...linux,
+    table: kernel,
+    marks: undefined,
+    pace: { firstPoll: 1, longestPoll: 2, killGrace: 20 },
+    signalGroup: (group, signal) => void signals.push(`${signal} -${group}`),
+    signalProcess: (pid, signal) => void signals.push(`${signal} ${pid}`),
+    mayNotSignal: () => false,
+    hasGroup: (group) => [...kernel.rows.values()].some((row) => row.group === group),
+  };
+  const calls: string[] = [];
+  const tree = new LocalTree({
+    leader,
+    start: { containment, mark: undefined, markers: { environment: false, rlimit: false }, cgroup: undefined },
+    platform,
+    closeStdin: () => {},
+    onDead: () => void calls.push('dead'),
+    onGroupLeft: () => void calls.push('group left'),
+  });
+  const exit = () => {
+    kernel.exit(leader.pid);
+    kernel.collect(leader.pid);
+    tree.leaderExited();
+  };
+  return { kernel, leader, tree, signals, calls, exit };
+}
+
+describe('the group of a leader that has exited', () => {
+  it('[REUSE-5] is taken from the guardian at the exit, when nothing is left in it', () => {
+    const { calls, exit } = setup('group');
+    exit();
+    expect(calls).toEqual(['group left']);
+  });
+
+  it.each(['markers', 'group'] as const)('[REUSE-5] stays with it as long as a member is in it (%s)', async (how) => {
+    const { kernel, leader, tree, calls, exit } = setup(how);
+    const child = kernel.fork(leader.pid)!;
+    exit();
+    expect(calls).toEqual([]);
+    const survived = await tree.end({ mode: 'emergency' }, { eofGrace: 0, termGrace: 0 });
+    expect([survived.survivors.map(({ pid }) => pid), calls]).toEqual([[child.pid], []]);
+    kernel.exit(child.pid);
+    await tree.end({ mode: 'emergency' }, { eofGrace: 0, termGrace: 0 });
+    expect(calls.filter((call) => call === 'dead')).toHaveLength(1);
+  });
+
+  it('[REUSE-5] is taken from it while a helper with a group of its own does not die', async () => {
+    const { kernel, leader, tree, calls, exit } = setup('markers');
+    const apart = kernel.fork(leader.pid, 'own session')!;
+    tree.plan('graceful', { eofGrace: 0, termGrace: 0 });
+    exit();
+    const { survivors } = await tree.end({ mode: 'emergency' }, { eofGrace: 0, termGrace: 0 });
+    expect(survivors.map(({ pid }) => pid)).toEqual([apart.pid]);
+    expect(calls).toEqual(['group left']);
+  });
+});
+
+describe('a kill where the table cannot be read', () => {
+  it.each(['markers', 'group'] as const)('[REUSE-7] reaches the group of a leader that lives (%s)', (how) => {
+    const { kernel, leader, tree, signals } = setup(how);
+    kernel.isFull = true;
+    tree.killNow();
+    expect(signals).toEqual([`SIGKILL -${leader.pid}`]);
+  });
+
+  it('[REUSE-7] reaches it when nothing at all is known', () => {
+    const { kernel, leader, tree, signals } = setup('markers');
+    kernel.failing = true;
+    tree.killNow();
+    expect(signals).toEqual([`SIGKILL -${leader.pid}`]);
+  });
+
+  it.each(['its number is free', 'its number is that of another process'])(
+    '[REUSE-7] reaches none when the leader was collected, and that is not reported yet: %s',
+    async (what) => {
+      const { kernel, leader, tree, signals } = setup('markers');
+      kernel.exit(leader.pid);
+      kernel.collect(leader.pid);
+      if (what !== 'its number is free') kernel.add({ pid: leader.pid, parent: 1, startTime: 99 });
+      kernel.isFull = true;
+      tree.killNow();
+      tree.killAll();
+      await expect(tree.end({ mode: 'emergency' }, { eofGrace: 0, termGrace: 0 })).rejects.toThrow('EMFILE');
+      expect(signals).toEqual([]);
+    },
+  );
+
+  it('[REUSE-7] waits for the report of an exit that Node has collected already', async () => {
+    const { kernel, tree, signals } = setup('markers');
+    kernel.failing = true;
+    setImmediate(() => tree.leaderExited());
+    await expect(tree.end({ mode: 'emergency' }, { eofGrace: 0, termGrace: 0 })).rejects.toThrow('EMFILE');
+    expect(signals).toEqual([]);
+  });
+});
