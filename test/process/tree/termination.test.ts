@@ -139,6 +139,8 @@ describe('the ladder', () => {
 
   it('[LADDER-5] [LADDER-7] says of what killNow has killed that it was killed', async () => {
     const server = await running(fixture('fork-tree', '--count=5', '--ignore-term', '--ignore-eof'));
+    // All are there.
+    await server.callTool('children');
     server.process.killNow();
     await until('all are dead', () => marked().length === 0);
     const report = await server.process.end({ mode: 'emergency' });

@@ -1,0 +1,23 @@
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { Guardian } from '../../../src/process/guardian/guardian.js';
+import { HostGuard } from '../../../src/process/guardian/host-guard.js';
+import { linux } from '../../../src/process/platforms/linux.js';
+
+it('[REUSE-5] takes a group from the guardian when it is empty, though the server is not over, and not twice', async () => {
+  const forget = vi.spyOn(Guardian.prototype, 'forget');
+  onTestFinished(() => void vi.restoreAllMocks());
+  const guard = new HostGuard({ ...linux, marks: undefined });
+  const watch = guard.enter(true);
+  expect(guard.status().guardian).toBeGreaterThan(0);
+  // No process has this number.
+  const leader = { pid: 2 ** 30, startTime: 7 };
+  watch.started(leader);
+  watch.groupLeft();
+  watch.groupLeft();
+  expect(forget.mock.calls).toEqual([[leader]]);
+  expect(guard.status().guardian).toBeGreaterThan(0);
+  watch.ended();
+  expect(forget).toHaveBeenCalledTimes(1);
+  await guard.settled();
+  expect(guard.status().guardian).toBeUndefined();
+});
