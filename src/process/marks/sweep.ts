@@ -65,7 +65,7 @@ export async function sweep(mark: Mark, processes: ProcessControl, options: Swee
     const chase = sweeper.pass(end);
     // Processes of others may be started faster than they can be read.
     if (chase !== 'unread') quiet = chase === 'none' ? quiet + 1 : 0;
-    pause = quiet > 0 ? FIRST_PAUSE : Math.min(pause * 2, LONGEST_PAUSE);
+    pause = chase === 'none' ? FIRST_PAUSE : Math.min(pause * 2, LONGEST_PAUSE);
     if (quiet === QUIET_SCANS) return report([], true);
   }
   return report(sweeper.scan(), false);

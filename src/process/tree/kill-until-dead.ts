@@ -54,6 +54,7 @@ export async function killUntilDead(target: KillTarget, living: readonly Process
   // Without a mark, the kinship of the processes is all there is to see, and the scan after the last death shows it.
   const proof = new QuietScans(sweeper ? QUIET_SCANS : 1, firstPoll);
   let dead = living.length === 0;
+  let isUnread = false;
   if (!dead) await killFirst(target, living);
   tree.killUnseen?.(platform);
   // The scan before counts, if nothing was killed after it.
@@ -72,7 +73,7 @@ export async function killUntilDead(target: KillTarget, living: readonly Process
     if (late && !dead) return report(tree.living());
 
     let atExit: readonly ProcessRow[] | undefined;
-    if (dead && proof.hasBegun) {
+    if (dead && proof.hasBegun && !isUnread) {
       // Not in this tick, in which all trees share one look: each counts once.
       await pause(proof.wait);
     } else {
@@ -94,7 +95,7 @@ export async function killUntilDead(target: KillTarget, living: readonly Process
     }
     const chase = sweeper?.killNew(proofEnd) ?? 'none';
     // Where others start processes faster than they can be read, this scan shows nothing, but those before do.
-    const isUnread = chase === 'unread' && target.isCgroupEmpty?.() !== true;
+    isUnread = chase === 'unread' && target.isCgroupEmpty?.() !== true;
     if (found.length > 0 || !isUnread) proof.add(found.length === 0 && chase !== 'found');
     dead = members.length === 0 || (found.length === 0 && tree.allDead());
   }

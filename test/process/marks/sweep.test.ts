@@ -226,6 +226,26 @@ describe('a sweep', () => {
     expect(report).toMatchObject({ quiet: false, survivors: [], killed: [] });
   });
 
+  it('[PROOF-5] does not begin anew when once more processes are started than can be read', async () => {
+    let looks = 0;
+    let newest = 10_000_000;
+    const { platform, table, readMark, mark } = fakes();
+    const scan = table.scan.bind(table);
+    table.scan = () => {
+      looks += 1;
+      return scan();
+    };
+    const some = () => {
+      newest += looks === 3 ? 10_000 : 0;
+      return newest;
+    };
+    expect(await sweep(mark, platform, { readMark, newest: some })).toMatchObject({
+      quiet: true,
+      killed: [],
+      scans: 4,
+    });
+  });
+
   it('[MARK-5] never signals itself, its parent, init, its own group, or what is excluded, whatever they bear', async () => {
     const { platform, table, readMark, signals, groups, mark } = fakes();
     const own = linux.table.read(process.pid) ?? { group: 1, session: 1 };

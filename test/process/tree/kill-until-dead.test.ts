@@ -205,10 +205,12 @@ describe('killing until all are dead', () => {
     });
 
     it('[PROOF-5] [PROOF-1] is not proven when the time is up, and says why', async () => {
-      const { target, tree, die } = setupBusy(40, () => true);
+      const { target, tree, die, log } = setupBusy(40, (scan) => scan > 3);
       const ending = killUntilDead(target, tree.refresh());
       die();
       expect((await ending).survivors).toMatchObject([{ pid: 0, command: expect.stringContaining('new processes') }]);
+      // It does not scan in each turn of the event loop.
+      expect(log.filter((entry) => entry === 'scan').length).toBeLessThan(60);
     });
 
     it.each([true, false])(
