@@ -57,8 +57,8 @@ describe('a property with a time limit', () => {
   });
 
   it('has a tenth of its cases as floor; those that were asked for all run', () => {
-    expect(propertyRuns(1_500, undefined, false)).toMatchObject({ cases: 1_500, leastCases: 150, timeLimit: 60_000 });
-    expect(propertyRuns(1_500, undefined, true)).toMatchObject({ cases: 375, leastCases: 38 });
-    expect(propertyRuns(300, '15000')).toMatchObject({ cases: 15_000, leastCases: 15_000 });
+    expect(propertyRuns(1_500, {})).toMatchObject({ cases: 1_500, leastCases: 150, timeLimit: 60_000 });
+    expect(propertyRuns(1_500, { isFast: true })).toMatchObject({ cases: 375, leastCases: 38 });
+    expect(propertyRuns(300, { asked: '15000' })).toMatchObject({ cases: 15_000, leastCases: 15_000 });
   });
 });

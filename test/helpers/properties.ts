@@ -24,7 +24,13 @@ const HANGS_AFTER = 900_000;
  * For a property with slow cases. `INTERLEAVINGS` asks for another number of cases, and all of these must complete;
  * otherwise `usual` cases run (a quarter in `npm run test:fast`), as far as they get within a minute, and at least a tenth.
  */
-export function propertyRuns(usual: number, asked = INTERLEAVINGS, isFast = FAST !== undefined): PropertyRuns {
+export function propertyRuns(
+  usual: number,
+  { asked, isFast }: { asked?: string | undefined; isFast?: boolean } = {
+    asked: INTERLEAVINGS,
+    isFast: FAST !== undefined,
+  },
+): PropertyRuns {
   if (asked === undefined) {
     const cases = isFast ? Math.ceil(usual / 4) : usual;
     return { cases, timeLimit: 60_000, leastCases: Math.ceil(cases / 10), testTimeout: HANGS_AFTER };
