@@ -29,10 +29,17 @@ interface Ending {
 const SHARED = { sharing: 'shared', maxSessions: 2 } as const;
 
 const ENDINGS: Record<string, Ending> = {
-  'is released': { handlers: ['onclose'], happens: ({ lease }) => lease.release() },
-  'is released, shared': { definition: SHARED, handlers: ['onclose'], happens: ({ lease }) => lease.release() },
+  'is released': { handlers: ['answer', 'onclose'], happens: ({ lease }) => lease.release() },
+  'is released, shared': {
+    definition: SHARED,
+    handlers: ['answer', 'onclose'],
+    happens: ({ lease }) => lease.release(),
+  },
   'is closed by its client': { handlers: ['onclose'], happens: ({ lease }) => lease.transport.close() },
-  'is released with all of its owner': { handlers: ['onclose'], happens: ({ pool }) => pool.releaseOwner('o') },
+  'is released with all of its owner': {
+    handlers: ['answer', 'onclose'],
+    happens: ({ pool }) => pool.releaseOwner('o'),
+  },
   'is taken back since it is silent': {
     definition: { leaseIdleTimeout: 1_000 },
     hasCall: false,
@@ -78,7 +85,7 @@ const ENDINGS: Record<string, Ending> = {
       clock.advance(100);
     },
   },
-  'ends with its tenant': { handlers: ['onclose'], happens: ({ pool }) => pool.releaseTenant('t') },
+  'ends with its tenant': { handlers: ['answer', 'onclose'], happens: ({ pool }) => pool.releaseTenant('t') },
   'ends with the pool': {
     handlers: ['answer', 'onerror', 'onclose'],
     happens: ({ pool }) => pool.shutdown({ mode: 'emergency' }),
