@@ -51,6 +51,24 @@ describe('a process of a shared server that is replaced', () => {
     expect(names(await next.sent())).toEqual(['newer']);
   });
 
+  it('[FAIL-3] [SHARE-4] has no progress for a task of the next one, whose request has the same number', async () => {
+    const { a, b, sent, says, start } = shared();
+    await a.at.send(request(1, 'tools/call', { name: 'old' }));
+    const [old] = ids(await sent());
+    const next = start();
+    next.connect();
+    await b.at.send(request(1, 'tools/call', { name: 'new', task: {}, _meta: { progressToken: 'of b' } }));
+    const [fresh] = ids(await next.sent());
+    expect(fresh).toBe(old);
+    await next.says({ id: fresh, result: { task: { taskId: 'x' } } });
+    // A gives up its request, so nothing of the old process waits for that number.
+    await a.at.send(cancel(1));
+    await says(progress(old));
+    await next.says(progress(fresh));
+    expect(a.ear.heard).toEqual([]);
+    expect(b.ear.heard.slice(1)).toEqual([progress('of b')]);
+  });
+
   it('[FAIL-3] [ROUTE-3] hears the cancellation of what it was asked, also when a session ends', async () => {
     const { a, b, sent, says, start, upstream } = shared();
     await a.at.send(request(1));

@@ -91,9 +91,10 @@ export class ServerMessages implements UpstreamCallbacks {
     // The session has given up the request, which only keeps its place.
     if (request?.done) return;
     if (request) upstream.givenUp.responded();
-    const receiver = request
-      ? { session: request.session, token: request.progressToken }
-      : this.#deps.tasks.ownerOfToken(wireToken);
+    const { flow, tasks } = this.#deps;
+    // The tasks are those of the process that serves now. One that is being replaced uses the same numbers.
+    const ofTask = upstream === flow.upstream ? tasks.ownerOfToken(wireToken) : undefined;
+    const receiver = request ? { session: request.session, token: request.progressToken } : ofTask;
     if (receiver?.token === undefined) return;
     const params = { ...(message.params as object), progressToken: receiver.token };
     receiver.session.endpoint.receive({ ...message, params });
