@@ -33,18 +33,21 @@ export class Secrets {
   }
 }
 
-/** A user's password, or a token, in a URL: `postgres://user:x@host`, `https://x@host`. */
-const IN_URL = /:\/\/(?:[^/@\s:]*:)?([^/@\s]+)@/g;
-/** `name=x`, `name: x` or `"name": "x"` anywhere in an argument: an option, a variable, the query of a URL, a header, JSON. */
-const NAMED = /([\w-]+)["']?\s*[=:]\s*["']?(?=(?:(?:Bearer|Basic|Token)\s+)?([^\s"'&#;,]+))/gi;
-/** A header, as an argument or the value of an option: all that follows its name. */
-const HEADER = /^(?:--?[\w-]+=)?([\w-]+):\s+(.+)$/gs;
+/** In a URL: a password (`postgres://user:x@host`), or a user that is long enough for a token (`https://x@host`). */
+const IN_URL = /:\/\/(?:[^/@\s:]*:([^/@\s]+)|([^/@\s:]{16,}))@/g;
+/** All that follows a name: an option, a variable, a header, or a header as the value of an option. */
+const WHOLE = [/^([\w-]+)=(.+)$/s, /^(?:--?[\w-]+=)?([\w-]+):\s+(.+)$/s];
+/** A value anywhere in an argument, up to its end or its quote: the query of a URL, one of several pairs, JSON. */
+const NAMED =
+  /(?<![\w-])([\w-]+)["']?\s{0,9}[=:]\s{0,9}(?:"(?=([^"]{1,4096})")|'(?=([^']{1,4096})')|(?=(?:(?:Bearer|Basic|Token)\s{1,9})?([^\s"'&#;,]{1,4096})))/gi;
 
 /** The secret parts of an argument. */
 function secretsIn(arg: string, before: string | undefined): string[] {
-  const found = [...arg.matchAll(IN_URL)].map(([, secret = '']) => secret);
-  for (const [, name = '', value = ''] of [...arg.matchAll(NAMED), ...arg.matchAll(HEADER)]) {
+  const found = [...arg.matchAll(IN_URL)].map(([, password, user]) => password ?? user ?? '');
+  const named = [...WHOLE.map((pattern) => pattern.exec(arg) ?? []), ...arg.matchAll(NAMED)];
+  for (const [, name = '', ...values] of named) {
     // Also what cookies have for values.
+    const value = values.join('');
     if (SECRET_NAME.test(name)) found.push(value, ...value.split(/;\s*/).map((part) => part.replace(/^[^=]*=/, '')));
   }
   // `--api-key x`

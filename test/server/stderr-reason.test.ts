@@ -291,7 +291,10 @@ describe('an error', () => {
       'got https://host/mcp?theme=dark&api_key=[hidden]#top, [hidden]',
     ],
     [['--url=https://host/?token=SECRET1'], 'got --url=https://host/?token=[hidden], [hidden]'],
-    [['https://SECRET1@host/'], 'got https://[hidden]@host/, [hidden]'],
+    [['https://user:SECRET1@host/'], 'got https://user:[hidden]@host/, [hidden]'],
+    [['--password=ab,SECRET1'], 'got --password=[hidden], SECRET1'],
+    [['API_KEY=x1&SECRET1'], 'got API_KEY=[hidden], SECRET1'],
+    [['{"password": "correct SECRET1"}'], 'got {"password": "[hidden]"}, SECRET1'],
     [['--config', '{"theme":"dark","apiKey":"SECRET1"}'], 'got {"theme":"dark","apiKey":"[hidden]"}, [hidden]'],
     [
       ['--config', '{"theme": "dark", "password": "SECRET1"}'],
@@ -299,9 +302,21 @@ describe('an error', () => {
     ],
     [['-e', 'GITHUB_TOKEN=SECRET1'], 'got GITHUB_TOKEN=[hidden], [hidden]'],
     [['--theme', 'dark', '--title=A: SECRET1'], 'got --title=A: SECRET1, SECRET1'],
+    [['postgres://postgres@host'], 'got postgres://postgres@host, SECRET1'],
+    [['https://ghp_0123456789abcdef@host'], 'got https://[hidden]@host, SECRET1'],
   ])('[EXIT-2] [SECRET-1] quotes no secret of %j', (args, said) => {
     const stderr = `Error: got ${args.at(-1)?.replace('--header=', '')}, SECRET1\n`;
     const quoted = error(stderr, { exitCode: 1, signal: null }, { args, env: {} })(true);
     expect(quoted.replace('[hidden]; theme=dark', '[hidden]')).toContain(`Error: ${said}`);
+  });
+
+  it('[SECRET-1] the search for secrets takes a time that grows with the argument only', () => {
+    for (const part of ['a', 'key=', 'key: "', '://x', 'key\t', "'"]) {
+      const arg = part.repeat(200_000);
+      // Quadratic, this would take minutes.
+      expect(error('Error: no\n', { exitCode: 1, signal: null }, { args: [arg], env: {} })(true)).toContain(
+        'Error: no',
+      );
+    }
   });
 });
