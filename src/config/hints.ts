@@ -30,7 +30,7 @@ const FOREIGN: Readonly<Record<string, string>> = {
   executable: "did you mean 'command'?",
   shared: "did you mean sharing: 'shared'?",
   dedicated: "did you mean sharing: 'dedicated'?",
-  exclusive: "leave it out: sharing: 'exclusive' is the default",
+  exclusive: "did you mean sharing: 'exclusive'?",
   arguments: "did you mean 'args'?",
   environment: "did you mean 'env'?",
   workingDirectory: "did you mean 'cwd'?",

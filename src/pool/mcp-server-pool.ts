@@ -70,8 +70,8 @@ export class MCPServerPool extends DefinedServers {
    * Starts no server, apart from those that `minIdle` asks for.
    * @param options the servers, limits and policies of the pool, or one server alone. Default: no server
    * @param dependencies for tests, and for servers that are not child processes. Default: none
-   * @throws PoolError `INVALID_OPTIONS` with every problem in `data.problems`, also for wrong dependencies; `NOT_SUPPORTED` for an option that this
-   *   version, this platform or a worker thread does not support
+   * @throws PoolError `INVALID_OPTIONS` with every problem in `data.problems`, also for wrong dependencies; `NOT_SUPPORTED` for
+   *   an option that this version, this platform or a worker thread does not support
    */
   constructor(options: PoolOptions | SingleServerOptions = {}, dependencies: PoolDependencies = {}) {
     const outbox = new Outbox();

@@ -35,7 +35,8 @@ export interface LostRequestData {
   readonly outOfMemory?: true;
   /**
    * The end of what the server wrote to stderr before it exited, at most 8,192 characters, secrets of the definition hidden.
-   * Left out when it wrote nothing, and for shared servers: it may be about other sessions.
+   * Left out when it wrote nothing, and when it may be about other sessions: of a shared server, or with `reuse: 'tenant'` after
+   * another session.
    */
   readonly stderrTail?: string;
 }

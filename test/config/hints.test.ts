@@ -46,7 +46,7 @@ describe('a mistake in a definition gets the hint that helps', () => {
     ['cmd', 'node', /did you mean 'command'/],
     ['shared', true, /did you mean sharing: 'shared'/],
     ['dedicated', true, /did you mean sharing: 'dedicated'/],
-    ['exclusive', true, /leave it out: sharing: 'exclusive' is the default/],
+    ['exclusive', true, /did you mean sharing: 'exclusive'/],
     ['environment', {}, /did you mean 'env'/],
     ['workingDirectory', '/', /did you mean 'cwd'/],
     ['maxProcesses', 3, /did you mean 'maxInstances'/],

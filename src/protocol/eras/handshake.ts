@@ -86,7 +86,7 @@ export function readInitializeResult(
   if (answer.error !== undefined) {
     const message = property(answer.error, 'message');
     const code = property(answer.error, 'code');
-    // Such a command repeats the request, and then the refusal that it gets.
+    // A command like `cat` repeats the request, and then the refusal that this request gets.
     if (message === NO_CLIENT) refuse('writes back what it is sent; check that command and args start an MCP server');
     const words = typeof message === 'string' ? cut(message, LONGEST_QUOTE) : 'it did not say why';
     const versions = `protocol version ${offered.join(', then ')}`;

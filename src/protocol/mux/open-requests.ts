@@ -9,7 +9,7 @@ import type { Member, OpenRequest } from './member.js';
 export interface OpenRequestsOptions {
   /** The server, as errors name it now. */
   server(): ServerNames;
-  /** Whether what the server wrote may be about other clients: it has several sessions, or had one of another owner. */
+  /** Whether what the server wrote may be about other clients: it has several sessions, or had another one before. */
   isMixed(): boolean;
   /** Whether sessions outlive the process. */
   readonly sessionsStay: boolean;
