@@ -46,8 +46,9 @@ export function assemble(
   const registry = new ProcessRegistry(platform.table, outbox);
   const cleanup = new CleanupQueue(options.cleanup, outbox);
   const host = launcher ? elsewhere(launcher) : new LocalHost(options, platform, emitter);
-  const writeBudget = new WriteBudget(options.maxBufferedMB * MB);
-  const context = { clock, keepAlive, host, registry, cleanup, writeBudget };
+  const buffered = options.maxBufferedMB * MB;
+  const budgets = { writeBudget: new WriteBudget(buffered), copyBudget: new WriteBudget(buffered) };
+  const context = { clock, keepAlive, host, registry, cleanup, ...budgets };
 
   const fleet = new Fleet(options.limits.maxProcesses);
   const idleWatch = new IdleWatch(fleet, dueTimes);

@@ -157,14 +157,14 @@ export class Conversation {
 export function multiplexerFor(
   definition: ResolvedDefinition,
   sharing: Sharing,
-  { clock, keepAlive, writeBudget: budget }: InstanceContext,
+  { clock, keepAlive, writeBudget, copyBudget }: InstanceContext,
 ): Multiplexer | undefined {
   const { onCrash, retryTools, reuse } = definition;
   if (sharing === 'dedicated') return undefined;
   const server = namesOf(definition);
   const shared = sharing === 'shared';
   const sessions = { shared, changesOwner: reuse === 'tenant', sessionsStay: onCrash === 'restart' };
-  return new Multiplexer({ server, ...sessions, retryTools, clock, keepAlive, budget });
+  return new Multiplexer({ server, ...sessions, retryTools, clock, keepAlive, writeBudget, copyBudget });
 }
 
 /** Least time between two reports, ms: a server may write thousands of such lines. */

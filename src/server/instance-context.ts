@@ -18,7 +18,10 @@ export interface InstanceContext {
   readonly registry: ProcessRegistry;
   readonly cleanup: CleanupQueue;
   readonly keepAlive: KeepAlive;
+  /** For messages that wait to be written. */
   readonly writeBudget: WriteBudget;
+  /** For copies of those that were written: counted apart, so that a server that does not answer refuses no message. */
+  readonly copyBudget: WriteBudget;
 }
 
 /** Runs the changes of a pool one after the other. */

@@ -66,7 +66,7 @@ export function wire(budget = new WriteBudget(1_000_000)) {
   };
 }
 
-export interface MultiplexedOptions extends Partial<Omit<MultiplexerDeps, 'clock' | 'keepAlive' | 'budget'>> {
+export interface MultiplexedOptions extends Partial<Omit<MultiplexerDeps, 'clock' | 'keepAlive' | 'writeBudget'>> {
   readonly budget?: WriteBudget;
   readonly maxInFlight?: number;
   readonly clientCapabilities?: Record<string, unknown>;
@@ -76,18 +76,17 @@ export interface MultiplexedOptions extends Partial<Omit<MultiplexerDeps, 'clock
 export function multiplexed({ budget, maxInFlight, clientCapabilities, ...options }: MultiplexedOptions = {}) {
   const hold = new CountingHold();
   const clock = new ManualClock();
-  const shared = new WriteBudget(1_000_000);
+  const writeBudget = budget ?? new WriteBudget(1_000_000);
   const reported = { undeclared: [] as string[], tools: [] as ToolChanges[] };
   const sessionsStay = options.sessionsStay ?? options.shared ?? false;
   const mux = new Multiplexer({
     ...{ server: { name: 'test' }, shared: false, changesOwner: false, retryTools: 'never', sessionsStay },
-    ...options,
-    ...{ clock, keepAlive: hold },
-    budget: budget ?? shared,
+    ...{ copyBudget: new WriteBudget(writeBudget.limit), ...options },
+    ...{ clock, keepAlive: hold, writeBudget },
   });
   /** Another process; with `connect()` it serves the sessions from then on. */
   const start = (result: object = {}) => {
-    const wires = wire(budget ?? shared);
+    const wires = wire(writeBudget);
     const upstream = new Upstream(wires.channel, {
       maxInFlight: maxInFlight ?? Infinity,
       clientCapabilities: clientCapabilities ?? {},

@@ -47,8 +47,8 @@ describe('copies of requests for the next process', () => {
   });
 
   it('[MEM-5] one server leaves the others half of the room', async () => {
-    const budget = new WriteBudget(400 * KB);
-    const [one, two] = [shared({ budget }), shared({ budget })];
+    const copyBudget = new WriteBudget(400 * KB);
+    const [one, two] = [shared({ copyBudget }), shared({ copyBudget })];
     const sessions = [one.a, one.b, one.join(), one.join()];
     for (const [index, { at }] of sessions.entries()) {
       await at.send(read(`r${index}`, 90 * KB));

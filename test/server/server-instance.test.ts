@@ -40,6 +40,7 @@ function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> 
       cleanup,
       keepAlive,
       writeBudget: new WriteBudget(1_000_000),
+      copyBudget: new WriteBudget(1_000_000),
     },
     {
       run: (operation) => operation(),

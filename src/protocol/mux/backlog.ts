@@ -1,6 +1,6 @@
 import type { ServerNames } from '../../errors.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
-import { bufferFull, SERVER_SHARE, SESSION_SHARE, type WriteBudget } from '../channels/write-budget.js';
+import { BudgetShare, bufferFull, type WriteBudget } from '../channels/write-budget.js';
 import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js';
 import { lineOf } from '../sendable.js';
 import { FairQueue } from './fair-queue.js';
@@ -22,13 +22,12 @@ export interface Outgoing {
 export class Backlog {
   /** The server, as errors name it now. */
   readonly #server: () => ServerNames;
-  readonly #budget: WriteBudget;
+  readonly #budget: BudgetShare;
   readonly #waiting = new FairQueue<Member, Outgoing>();
-  #bytes = 0;
 
   constructor(server: () => ServerNames, budget: WriteBudget) {
     this.#server = server;
-    this.#budget = budget;
+    this.#budget = new BudgetShare(budget);
   }
 
   get isEmpty(): boolean {
@@ -85,13 +84,9 @@ export class Backlog {
   }
 
   #takeRoom(member: Member, size: number): void {
-    const { limit } = this.#budget;
-    const ofSession = member.waitingBytes;
-    if (ofSession > 0 && ofSession + size > limit / SESSION_SHARE) throw bufferFull(this.#server(), 'session');
-    if (this.#bytes > 0 && this.#bytes + size > limit / SERVER_SHARE) throw bufferFull(this.#server(), 'server');
-    if (!this.#budget.take(size)) throw bufferFull(this.#server(), 'pool');
+    const full = this.#budget.take(member.waitingBytes, size);
+    if (full !== undefined) throw bufferFull(this.#server(), full);
     member.waitingBytes += size;
-    this.#bytes += size;
   }
 
   #leave(item: Outgoing): void {
@@ -104,7 +99,6 @@ export class Backlog {
     const { member, size } = item;
     item.size = 0;
     member.waitingBytes -= size;
-    this.#bytes -= size;
     this.#budget.give(size);
   }
 }

@@ -1,5 +1,5 @@
 import type { ServerNames } from '../../errors.js';
-import { bufferFull, SERVER_SHARE, SESSION_SHARE, type WriteBudget } from '../channels/write-budget.js';
+import { BudgetShare, bufferFull, type FullBuffer, type WriteBudget } from '../channels/write-budget.js';
 import type { JsonRpcRequest } from '../json-rpc.js';
 import type { OpenRequest } from './member.js';
 
@@ -13,12 +13,11 @@ export const NOT_KEPT: JsonRpcRequest = Object.freeze({ jsonrpc: '2.0', id: 0, m
 export class Copies {
   /** The server, as errors name it now. */
   readonly #server: () => ServerNames;
-  readonly #budget: WriteBudget;
-  #bytes = 0;
+  readonly #budget: BudgetShare;
 
   constructor(server: () => ServerNames, budget: WriteBudget) {
     this.#server = server;
-    this.#budget = budget.copies;
+    this.#budget = new BudgetShare(budget);
   }
 
   /** Copies the message, as it is now. False if there is no room: then the message is not kept at all. */
@@ -48,20 +47,16 @@ export class Copies {
     request.copied = 0;
     request.message = NOT_KEPT;
     session.copiedBytes -= copied;
-    this.#bytes -= copied;
     this.#budget.give(copied);
   }
 
   /** Which buffer is full; undefined if there was room. */
-  #take(request: OpenRequest, size: number): 'session' | 'server' | 'pool' | undefined {
+  #take(request: OpenRequest, size: number): FullBuffer | undefined {
     const { session } = request;
-    const { limit } = this.#budget;
-    if (session.copiedBytes > 0 && session.copiedBytes + size > limit / SESSION_SHARE) return 'session';
-    if (this.#bytes > 0 && this.#bytes + size > limit / SERVER_SHARE) return 'server';
-    if (!this.#budget.take(size)) return 'pool';
+    const full = this.#budget.take(session.copiedBytes, size);
+    if (full !== undefined) return full;
     request.copied = size;
     session.copiedBytes += size;
-    this.#bytes += size;
     return undefined;
   }
 }

@@ -42,7 +42,10 @@ export interface MultiplexerDeps {
   readonly retryTools: 'never' | 'annotated';
   readonly clock: Clock;
   readonly keepAlive: KeepAlive;
-  readonly budget: WriteBudget;
+  /** For the messages of all servers of the pool that wait for their turn. */
+  readonly writeBudget: WriteBudget;
+  /** For the copies of requests that wait for their answers. */
+  readonly copyBudget: WriteBudget;
 }
 
 export interface MultiplexerCallbacks {

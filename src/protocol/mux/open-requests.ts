@@ -14,7 +14,7 @@ export interface OpenRequestsOptions {
   /** Whether sessions outlive the process. */
   readonly sessionsStay: boolean;
   readonly keepAlive: KeepAlive;
-  readonly budget: WriteBudget;
+  readonly copyBudget: WriteBudget;
 }
 
 /** The requests of all sessions of one server that wait for their answers. While there is one, the host is kept alive. */
@@ -25,7 +25,7 @@ export class OpenRequests {
 
   constructor(options: OpenRequestsOptions) {
     this.#options = options;
-    this.copies = new Copies(options.server, options.budget);
+    this.copies = new Copies(options.server, options.copyBudget);
   }
 
   /** Why a session may not send another request now; undefined if it may. */

@@ -15,7 +15,7 @@ export interface RequestFlowDeps {
   /** Whether sessions outlive the process: a request that is safe to repeat is sent again to the next one. */
   readonly sessionsStay: boolean;
   readonly clock: Clock;
-  readonly budget: WriteBudget;
+  readonly writeBudget: WriteBudget;
   readonly open: OpenRequests;
   readonly guard: Guard;
   /** Whether a second time, the request changes nothing more. */
@@ -52,7 +52,7 @@ export class RequestFlow {
 
   constructor(deps: RequestFlowDeps) {
     this.#deps = deps;
-    this.#waiting = new Backlog(deps.server, deps.budget);
+    this.#waiting = new Backlog(deps.server, deps.writeBudget);
   }
 
   /** The process that new requests go to. */
