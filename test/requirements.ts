@@ -95,6 +95,8 @@ export const requirements = {
   'FAULT-2': 'A fault of this library is an internal:error event that names the server, and never a skipped message.',
   'FAULT-4':
     'What this library throws when something is due ends the instance or the call that it concerns, or is an internal:error event only; what else is due is handled all the same.',
+  'FAULT-5':
+    'A fault of this library in the last change of an instance, which gives its slot back or keeps it, is an internal:error event: the change is made all the same, every promise about the end settles, and the host runs on.',
   'FAULT-3': 'Nothing that a server sends or a client throws is a fault of this library.',
 
   // Routing

@@ -38,8 +38,9 @@ export interface InstanceObserver<I> extends Operations {
   /** It cannot be used any more. Its slot is still taken. */
   onStopping(instance: I, reason: EndReason): void;
   onExited(instance: I, exit: ExitInfo, unexpected: boolean): void;
-  /** Its whole tree is dead, so its slot is free. `report`: undefined if no process had been started. */
+  /** Its whole tree is dead, so its slot is free. `report`: undefined if no process had been started. Called again after a fault. */
   onStopped(instance: I, report: CleanupReport | undefined): void;
+  /** Called again after a fault. */
   onQuarantined(instance: I, report: CleanupReport): void;
   /** This library had a fault at a message of the instance, which is ended because of it. */
   onInternalError(instance: I, error: PoolError): void;

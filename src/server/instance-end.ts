@@ -8,16 +8,16 @@ import type { Noise } from '../protocol/channels/noise.js';
 import type { Timer } from '../runtime/clock.js';
 import { deferred } from '../runtime/deferred.js';
 import { turnsOfEventLoop } from '../runtime/event-loop.js';
+import { Conclusion } from './conclusion.js';
 import { END_MEANING, type EndReason } from './end-reason.js';
 import { exitError } from './exit-error.js';
 import type { InstanceContext, InstanceObserver } from './instance-context.js';
 import type { Life } from './life.js';
 import type { Secrets } from './secrets.js';
+import { cleanUpTree } from './tree-cleanup.js';
 
 /** How long an exit may be reported after the pipes that it closed, in ms. */
 const EXIT_FOLLOWS = 1_000;
-/** Time that an attempt to end a tree needs beside the graces, in ms: for SIGKILL and proof. */
-const LADDER_RESERVE = 3_000;
 
 /** The part of an instance that its end uses. */
 export interface Ending {
@@ -43,7 +43,7 @@ export class InstanceEnd<I extends Ending> {
   #reason: EndReason | undefined;
   #startError: PoolError | undefined;
   #exit: ExitInfo | undefined;
-  readonly #ended = deferred<CleanupReport | undefined>();
+  readonly #conclusion: Conclusion;
   /** Resolved when the exit was reported: nothing comes from the process after that. */
   readonly #exitReported = deferred<void>();
 
@@ -52,6 +52,7 @@ export class InstanceEnd<I extends Ending> {
     this.#life = life;
     this.#context = context;
     this.#observer = observer;
+    this.#conclusion = new Conclusion(observer, (fault) => this.#emitFault(fault));
   }
 
   /** How its process exited, once it has. */
@@ -71,7 +72,7 @@ export class InstanceEnd<I extends Ending> {
 
   /** Resolves when it is stopped or quarantined. */
   get ended(): Promise<CleanupReport | undefined> {
-    return this.#ended.promise;
+    return this.#conclusion.ended;
   }
 
   /** Whether its end has not begun. */
@@ -102,7 +103,7 @@ export class InstanceEnd<I extends Ending> {
     this.#life.move('refused');
     this.#startError = error;
     this.#life.started.resolve();
-    this.#ended.resolve(undefined);
+    this.#conclusion.reach(undefined, () => {});
   }
 
   /** The operating system did not start it. Nothing runs: the slot is free at once. */
@@ -110,8 +111,11 @@ export class InstanceEnd<I extends Ending> {
     this.#exitReported.resolve();
     if (!this.#life.move('refused')) return;
     this.#life.startTimer?.cancel();
-    this.#reportStartFailed(error as PoolError);
-    this.#finish(undefined);
+    try {
+      this.#reportStartFailed(error as PoolError);
+    } finally {
+      this.#stopped(undefined);
+    }
   }
 
   /** It does not become ready: it did not answer in time, or refused the handshake. */
@@ -153,29 +157,39 @@ export class InstanceEnd<I extends Ending> {
   /** Tries again to end a quarantined instance; it may be dead by now. */
   async recheck(): Promise<CleanupReport> {
     const report = await this.#enqueueCleanup('emergency');
-    this.#observer.run(() => this.#settle(report));
+    this.#settle(report);
     return report;
   }
 
   /** Makes a change as an operation. A fault of this library in it ends the instance, and is emitted. */
   guard(change: () => void): void {
-    this.#observer.run(() => {
-      try {
-        change();
-      } catch (fault) {
-        this.faulted(fault);
-      }
-    });
+    try {
+      this.#observer.run(() => {
+        try {
+          change();
+        } catch (fault) {
+          this.faulted(fault);
+        }
+      });
+    } catch (fault) {
+      // It has come again, or in what follows. What calls this is mostly no place that could catch it.
+      this.#emitFault(fault);
+    }
   }
 
   /** Within an operation. The change may be half done, so each step is made that it may have left out. */
   faulted(fault: unknown): void {
-    const error = this.#withData(internalError(this.#instance, fault));
-    this.#observer.onInternalError(this.#instance, error);
+    const error = this.#emitFault(fault);
     this.#begin('broken', 'emergency');
     const isNew = this.#instance.readySince === undefined && this.#startError === undefined;
     if (isNew) return this.#reportStartFailed(error);
     this.#endConversation(error);
+  }
+
+  #emitFault(fault: unknown): PoolError {
+    const error = this.#withData(internalError(this.#instance, fault));
+    this.#observer.onInternalError(this.#instance, error);
+    return error;
   }
 
   #withData({ code, message, cause }: PoolError): PoolError {
@@ -248,50 +262,38 @@ export class InstanceEnd<I extends Ending> {
   }
 
   #cleanUp(mode: EndMode): void {
-    void this.#enqueueCleanup(mode).then((report) => this.#observer.run(() => this.#settle(report)));
+    void this.#enqueueCleanup(mode).then((report) => this.#settle(report));
   }
 
   #enqueueCleanup(mode: EndMode): Promise<CleanupReport> {
-    const { eofGrace, termGrace } = this.#instance.definition;
-    return this.#context.cleanup.enqueue(
-      {
-        id: this.#instance.id,
-        name: this.#instance.name,
-        pid: this.#instance.pid,
-        leastTime: eofGrace + termGrace + LADDER_RESERVE,
-        end: async (options) => {
-          if (this.#life.process === undefined) throw new Error('nothing was started');
-          return this.#life.process.end({ ...options, graces: this.#instance.definition });
-        },
-      },
-      mode,
-    );
+    return cleanUpTree(this.#context.cleanup, this.#instance, this.#life, mode);
   }
 
   #settle(report: CleanupReport): void {
-    if (!report.confirmed) {
-      if (this.#life.move('unproven')) this.#observer.onQuarantined(this.#instance, report);
-      return this.#ended.resolve(report);
-    }
     // The tree is dead, but Node may not have reported the exit yet.
-    void this.#exitReported.promise.then(() => this.#observer.run(() => this.#proven(report)));
+    if (report.confirmed) return void this.#exitReported.promise.then(() => this.#proven(report));
+    const isNew = this.#life.move('unproven');
+    this.#conclusion.reach(report, () => {
+      if (isNew) this.#observer.onQuarantined(this.#instance, report);
+    });
   }
 
   /** It has no process: it waited for its slot or its backoff. A launcher that called back within `launch()` is the exception. */
   #settleUnstarted(mode: EndMode): void {
     queueMicrotask(() => {
       if (this.#life.process) this.#cleanUp(mode);
-      else this.#observer.run(() => this.#proven(undefined));
+      else this.#proven(undefined);
     });
   }
 
   #proven(report: CleanupReport | undefined): void {
-    if (this.#life.move('proven')) this.#finish(report);
+    if (this.#life.move('proven')) this.#stopped(report);
   }
 
-  #finish(report: CleanupReport | undefined): void {
-    this.#context.registry.remove(this.#instance.id);
-    this.#observer.onStopped(this.#instance, report);
-    this.#ended.resolve(report);
+  #stopped(report: CleanupReport | undefined): void {
+    this.#conclusion.reach(report, () => {
+      this.#context.registry.remove(this.#instance.id);
+      this.#observer.onStopped(this.#instance, report);
+    });
   }
 }

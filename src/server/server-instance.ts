@@ -190,7 +190,7 @@ export class ServerInstance {
       ...{ definition, clock, keepAlive },
       channel: new StdioChannel({ server: this, stdin, stdout, messageLimit, budget: writeBudget, noise: this.noise }),
       multiplexer: this.#multiplexer,
-      onBroken: (error) => this.observer.run(() => this.#end.broken(error)),
+      onBroken: (error) => this.#end.guard(() => this.#end.broken(error)),
       onNoise: (dropped) => this.#end.guard(() => this.observer.onNoise(this, dropped)),
       giveUpGrace: () => this.definition.giveUpGrace,
       onStuck: () => this.#end.guard(() => this.#end.stuck()),
@@ -225,7 +225,7 @@ export class ServerInstance {
 
   /** Finds out whether it is stuck. `onVerdict` is called once, within an operation; with false, too, when it ends meanwhile. */
   test(onVerdict: (isAlive: boolean) => void): void {
-    this.#life.conversation?.test((isAlive) => this.observer.run(() => onVerdict(isAlive)));
+    this.#life.conversation?.test((isAlive) => this.#end.guard(() => onVerdict(isAlive)));
   }
 
   /** Ends the process tree, whatever state it is in. Resolves when it is stopped or quarantined; never rejects. */

@@ -70,8 +70,8 @@ export class InstanceChanges implements InstanceObserver<PooledInstance> {
   }
 
   onStopped(instance: PooledInstance, report: CleanupReport | undefined): void {
-    this.#deps.supervisor.stopped(instance, report);
     this.#deps.idleWatch.forget(instance);
+    this.#deps.supervisor.stopped(instance, report);
   }
 
   onQuarantined(instance: PooledInstance, report: CleanupReport): void {

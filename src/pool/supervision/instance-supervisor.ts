@@ -151,6 +151,7 @@ export class InstanceSupervisor {
     else this.#deps.leases.endAll(instance, error);
   }
 
+  /** Made again after a fault: so the event, which nothing follows, is last. */
   stopped(instance: PooledInstance, report: CleanupReport | undefined): void {
     const { emitter, fleet, leases, metrics, recovery } = this.#deps;
     recovery.slotDecided(instance);
@@ -163,9 +164,9 @@ export class InstanceSupervisor {
 
   quarantined(instance: PooledInstance, report: CleanupReport): void {
     const { emitter, fleet, metrics, recovery } = this.#deps;
-    metrics.quarantined += 1;
     recovery.slotDecided(instance);
     fleet.markQuarantined(instance);
+    metrics.quarantined += 1;
     emitter.emit('server:quarantined', { ...serverEvent(instance), report });
   }
 
