@@ -278,7 +278,7 @@ export const requirements = {
   'MEM-3':
     'What is bounded by a count is bounded by its size, too: tasks, tools, ids of a server, survivors in the status of an ended job, URIs of subscriptions.',
   'MEM-5':
-    'What is kept of open requests is bounded by bytes: their names, and their copies for the next process; a request without a copy is answered with why its process was lost.',
+    'What is kept of open requests is bounded by bytes: their names, the parameters of those that are combined, and their copies for the next process; a request without a copy is answered with why its process was lost, and no message is refused for want of a copy.',
   'MEM-4': 'Memory is flat over thousands of starts and ends, however many other processes the machine has.',
 
   // The end

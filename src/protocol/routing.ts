@@ -12,7 +12,7 @@ import {
 const LONGEST_TAIL = 8_192;
 /** Largest number of requests of one session that are not answered. */
 const MOST_OPEN = 100_000;
-/** Most characters of their ids, methods and progress tokens: a client may choose any length. */
+/** Most characters of their ids, methods and progress tokens, and of what they wish for: a client may choose any length. */
 const MOST_CHARACTERS = 16 * 1_048_576;
 
 /** Connects sessions with one server. */

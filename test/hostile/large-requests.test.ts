@@ -3,7 +3,7 @@ import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
 import { DirectRouting } from '../../src/protocol/mux/direct-routing.js';
 import { OpenRequests } from '../../src/stdio/open-requests.js';
 import { memoryOfAsync } from '../helpers/heap.js';
-import { answer, cancel, crash, lost, methods, names, shared, subscribe } from '../helpers/shared-server.js';
+import { answer, cancel, crash, lost, names, shared, subscribe } from '../helpers/shared-server.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
 import { attach, CountingHold, Ear, ids, multiplexed, request, wire } from '../helpers/wire.js';
 
@@ -165,17 +165,65 @@ describe('names that a client gives its requests', () => {
 });
 
 describe('requests that are combined with those of other sessions', () => {
-  it('[MEM-5] are refused where there is no room for them', async () => {
-    const { a, b, sent } = shared({ budget: new WriteBudget(400 * KB) });
-    const large = (id: number) => ({
-      ...subscribe(id, `uri ${id}`),
-      params: { uri: `uri ${id}`, _meta: { x: 'x'.repeat(60 * KB) } },
-    });
-    expect(await outcome(a.at.send(large(1)))).toBe('resolved');
-    expect(await rejection(a.at.send(large(2)))).toMatchObject({ code: 'BUFFER_FULL' });
-    expect(a.at.openRequests).toBe(1);
-    expect(await outcome(b.at.send(large(3)))).toBe('resolved');
-    expect(methods(await sent())).toEqual(['resources/subscribe', 'resources/subscribe']);
+  const MB = KB * KB;
+  const level = (id: number, size = 1) =>
+    request(id, 'logging/setLevel', { level: 'info', _meta: { x: 'x'.repeat(size) } });
+  const wish = (id: number, size = 1) => ({
+    ...subscribe(id, `uri ${id}`),
+    params: { uri: `uri ${id}`, _meta: { x: 'x'.repeat(size) } },
+  });
+
+  it.each([
+    ['subscriptions', wish],
+    ['levels', level],
+  ])('[MEM-5] %s of one session are bounded by their characters, like its names', async (_what, make) => {
+    const { a, b, sent, says } = shared({ budget: new WriteBudget(1_024 * MB) });
+    for (let id = 0; id < 16; id++) expect(await outcome(a.at.send(make(id, MB)))).toBe('resolved');
+    expect(await rejection(a.at.send(make(16)))).toMatchObject({ code: 'BUFFER_FULL' });
+    expect(await outcome(b.at.send(make(17, MB)))).toBe('resolved');
+    for (let wires = await sent(); wires.length > 0; wires = await sent()) {
+      for (const { id } of wires) await says(answer(id));
+    }
+    expect([a.at.openRequests, b.at.openRequests]).toEqual([0, 0]);
+    expect(await outcome(a.at.send(make(18)))).toBe('resolved');
+  });
+
+  it.each(['shared', 'exclusive'])('[MEM-5] no copy of other requests or servers refuses them: %s', async (sharing) => {
+    const copyBudget = new WriteBudget(400 * KB);
+    const other = shared({ copyBudget });
+    for (const [index, { at }] of [other.a, other.b, other.join(), other.join()].entries()) {
+      await at.send(read(index, 90 * KB));
+      await other.sent();
+    }
+    const { a, sent } = sharing === 'shared' ? shared({ copyBudget }) : exclusive({ copyBudget, sessionsStay: true });
+    for (const id of [1, 2, 3]) await a.at.send(read(id, 90 * KB));
+    await sent();
+    for (const make of [wish, level]) {
+      expect(await outcome(a.at.send(make(make === wish ? 4 : 5, 60 * KB)))).toBe('resolved');
+      expect(await sent()).toHaveLength(1);
+    }
+  });
+
+  it('[MEM-5] are cancelled although their messages are not kept, and although the sender has changed these', async () => {
+    const { a, sent, says } = shared();
+    const message = wish(1);
+    await a.at.send(message);
+    const [subscription] = await sent();
+    message.params.uri = 'changed';
+    await a.at.send(cancel(1));
+    await says(answer(subscription?.id));
+    expect(await sent()).toMatchObject([{ method: 'resources/unsubscribe', params: { uri: 'uri 1' } }]);
+  });
+
+  it('[MEM-5] that cannot be written as JSON are refused, and not open', async () => {
+    const { a } = shared();
+    const circle: Record<string, unknown> = {};
+    circle.circle = circle;
+    for (const method of ['resources/subscribe', 'resources/unsubscribe', 'logging/setLevel']) {
+      const params = { uri: 'u', level: 'info', _meta: circle };
+      expect(await rejection(a.at.send(request(method, method, params)))).toMatchObject({ code: 'INVALID_OPTIONS' });
+    }
+    expect(a.at.openRequests).toBe(0);
   });
 });
 

@@ -1,5 +1,4 @@
-import type { ServerNames } from '../../errors.js';
-import { BudgetShare, bufferFull, type FullBuffer, type WriteBudget } from '../channels/write-budget.js';
+import { BudgetShare, type WriteBudget } from '../channels/write-budget.js';
 import type { JsonRpcRequest } from '../json-rpc.js';
 import type { OpenRequest } from './member.js';
 
@@ -11,34 +10,23 @@ export const NOT_KEPT: JsonRpcRequest = Object.freeze({ jsonrpc: '2.0', id: 0, m
  * written, and are counted apart from them: a server that does not answer makes no message fail.
  */
 export class Copies {
-  /** The server, as errors name it now. */
-  readonly #server: () => ServerNames;
   readonly #budget: BudgetShare;
 
-  constructor(server: () => ServerNames, budget: WriteBudget) {
-    this.#server = server;
+  constructor(budget: WriteBudget) {
     this.#budget = new BudgetShare(budget);
   }
 
-  /** Copies the message, as it is now. False if there is no room: then the message is not kept at all. */
-  keep(request: OpenRequest): boolean {
-    if (request.copied > 0) return true;
+  /** Copies the message, as it is now. If there is no room, it is not kept at all. */
+  keep(request: OpenRequest): void {
+    if (request.copied > 0) return;
     const text = JSON.stringify(request.message);
     const size = Buffer.byteLength(text);
-    const isKept = this.#take(request, size) === undefined;
+    const { session } = request;
+    const isKept = this.#budget.take(session.copiedBytes, size) === undefined;
     request.message = isKept ? (JSON.parse(text) as JsonRpcRequest) : NOT_KEPT;
-    return isKept;
-  }
-
-  /**
-   * As {@link keep}, for a request that cannot be answered without its message.
-   * @throws PoolError `BUFFER_FULL` if there is no room; TypeError if the message cannot be written as JSON
-   */
-  require(request: OpenRequest): void {
-    const text = JSON.stringify(request.message);
-    const full = this.#take(request, Buffer.byteLength(text));
-    if (full !== undefined) throw bufferFull(this.#server(), full);
-    request.message = JSON.parse(text) as JsonRpcRequest;
+    if (!isKept) return;
+    request.copied = size;
+    session.copiedBytes += size;
   }
 
   /** The request is answered, or given up. */
@@ -48,15 +36,5 @@ export class Copies {
     request.message = NOT_KEPT;
     session.copiedBytes -= copied;
     this.#budget.give(copied);
-  }
-
-  /** Which buffer is full; undefined if there was room. */
-  #take(request: OpenRequest, size: number): FullBuffer | undefined {
-    const { session } = request;
-    const full = this.#budget.take(session.copiedBytes, size);
-    if (full !== undefined) return full;
-    request.copied = size;
-    session.copiedBytes += size;
-    return undefined;
   }
 }

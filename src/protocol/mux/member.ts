@@ -25,7 +25,7 @@ export class Member implements Attachment, Listener {
   waitingBytes = 0;
   /** Bytes of the copies of its open requests. */
   copiedBytes = 0;
-  /** Characters of what the client names its open requests by. */
+  /** The sum of those of its open requests. */
   nameCharacters = 0;
   /** The newest of its open requests. They form a linked list, so that each can be removed in constant time. */
   #newest: OpenRequest | undefined;
@@ -129,6 +129,10 @@ export class OpenRequest {
   readonly id: RequestId;
   readonly method: string;
   readonly progressToken: RequestId | undefined;
+  /** If it is combined with those of other sessions: characters of its parameters, of which a part is kept. */
+  wishCharacters = 0;
+  /** If it asks for a subscription: to which resource. */
+  uri: string | undefined;
   /** Bytes of the copy of its message; 0 if there is none. */
   copied = 0;
   /** Whether a second time, it changes nothing more. */
@@ -170,9 +174,9 @@ export class OpenRequest {
     return this.upstream === undefined && (this.leaveQueue !== undefined || this.repeated);
   }
 
-  /** Characters of what the client names it by: the client may choose any length. */
+  /** Characters of what is kept of it until it is answered, besides its message: the client may choose any length. */
   get nameCharacters(): number {
-    return lengthOf(this.id) + lengthOf(this.method) + lengthOf(this.progressToken);
+    return lengthOf(this.id) + lengthOf(this.method) + lengthOf(this.progressToken) + this.wishCharacters;
   }
 }
 

@@ -25,7 +25,7 @@ export class OpenRequests {
 
   constructor(options: OpenRequestsOptions) {
     this.#options = options;
-    this.copies = new Copies(options.server, options.copyBudget);
+    this.copies = new Copies(options.copyBudget);
   }
 
   /** Why a session may not send another request now; undefined if it may. */

@@ -94,9 +94,7 @@ export class SessionMessages {
       case 'notifications/cancelled': {
         const request = member.find(property(params, 'requestId'));
         if (request === undefined) return Promise.resolve();
-        if (request.method === 'resources/subscribe') {
-          this.#deps.subscriptions.cancel(uriOf(request.message), request);
-        }
+        if (request.uri !== undefined) this.#deps.subscriptions.cancel(request.uri, request);
         return this.#deps.flow.cancel(request, params);
       }
       case 'notifications/initialized':
@@ -134,6 +132,7 @@ export class SessionMessages {
       const error = { code: INVALID_PARAMS, message: 'This session has too many subscriptions' };
       return this.#answerSoon(member, message, { error });
     }
+    if (isSubscribe) request.uri = uriOf(message);
     return this.#ask(request, () => {
       return isSubscribe ? subscriptions.subscribe(message, request) : subscriptions.unsubscribe(message, request);
     });
@@ -142,9 +141,14 @@ export class SessionMessages {
   /** A request that is combined with those of other sessions. `ask` returns the answer if it is known. */
   #ask(request: OpenRequest, ask: () => Answer | undefined): Promise<void> {
     const { open, guard } = this.#deps;
+    try {
+      request.wishCharacters = JSON.stringify(request.message.params).length;
+    } catch (error) {
+      return Promise.reject(refused(error));
+    }
+    request.message = NOT_KEPT;
     open.add(request);
     try {
-      open.copies.require(request);
       const answer = ask();
       if (answer) guard.soon(() => open.answer(request, answer));
       return Promise.resolve();
