@@ -64,6 +64,11 @@ export const requirements = {
   'PROOF-5':
     'Processes of others that are started faster than they can be read do not begin a proof anew; a proof that is not complete when the time is up is no proof.',
 
+  'PROOF-6':
+    'A host that was stopped, or busy, while a server ended goes on with its proof: the time in which it could do nothing does not count.',
+  'REUSE-10':
+    'A host without free descriptors gets back those that keep processes open, whatever it needs them for; with descriptors again, processes are kept open again.',
+
   // Registry
   'REG-1': 'The registry finds its entries by id, name and pid; an id is never given to two entries.',
   'REG-2': 'The consistency check finds and removes a dead entry.',

@@ -24,6 +24,8 @@ export interface KillTarget {
 
 /** How long the proof may take beyond the time for SIGKILL, ms: the last may have died at its end. */
 const PROOF_GRACE = 500;
+/** How much longer than asked a wait may take, ms. More than that is time in which this host could do nothing. */
+const LATENESS = 50;
 
 /** The processes that were killed, and those that live nevertheless. */
 export interface KillReport {
@@ -44,8 +46,6 @@ export interface KillReport {
 export async function killUntilDead(target: KillTarget, living: readonly ProcessRow[]): Promise<KillReport> {
   const { platform, tree, cgroup, sweeper } = target;
   const { firstPoll, longestPoll, killGrace } = platform.pace;
-  const end = performance.now() + killGrace;
-  const proofEnd = end + PROOF_GRACE;
   const killed = new Map(living.map((row) => [row.pid, row]));
   const report = (survivors: readonly ProcessRow[]): KillReport => {
     for (const row of sweeper?.killed.values() ?? []) killed.set(row.pid, row);
@@ -55,30 +55,47 @@ export async function killUntilDead(target: KillTarget, living: readonly Process
   const proof = new QuietScans(sweeper ? QUIET_SCANS : 1, firstPoll);
   let dead = living.length === 0;
   let isUnread = false;
+  let isQuiet = true;
   if (!dead) await killFirst(target, living);
   tree.killUnseen?.(platform);
   // The scan before counts, if nothing was killed after it.
   if (dead && !tree.killUnseen) proof.add(true);
 
+  let end = performance.now() + killGrace;
+  let proofEnd = end + PROOF_GRACE;
+  /** Time in which this host was stopped, or busy, does not count: neither kills nor scans were possible. */
+  const wait = async (delay: number, leader?: KillTarget) => {
+    const due = performance.now() + delay + LATENESS;
+    const atExit = await pause(delay, leader);
+    const heldUp = Math.max(0, performance.now() - due);
+    end += heldUp;
+    proofEnd += heldUp;
+    return atExit;
+  };
   for (let interval = sweeper ? 0 : firstPoll; ; ) {
     const now = performance.now();
     const late = now > end;
-    if (dead && (proof.isComplete || now > proofEnd)) {
+    // A quiet scan is followed by the next one within milliseconds.
+    if (dead && (proof.isComplete || (now > proofEnd && !isQuiet))) {
       const hidden = cgroup?.isPopulated() === true;
       if (!hidden && proof.isComplete) return report([]);
       if (late) return report([hidden ? HIDDEN : UNREAD]);
       cgroup?.kill();
       proof.add(false);
     }
-    if (late && !dead) return report(tree.living());
+    if (late && !dead) {
+      const survivors = tree.living();
+      if (survivors.length > 0) return report(survivors);
+      dead = true;
+    }
 
     let atExit: readonly ProcessRow[] | undefined;
     if (dead && proof.hasBegun && !isUnread) {
       // Not in this tick, in which all trees share one look: each counts once.
-      await pause(proof.wait);
+      await wait(proof.wait);
     } else {
       const exited = target.hasExited();
-      atExit = await pause(interval, exited ? undefined : target);
+      atExit = await wait(interval, exited ? undefined : target);
       const exitedNow = target.hasExited() && !exited;
       interval = exitedNow ? firstPoll : Math.min(Math.max(interval * 2, firstPoll), longestPoll);
       // While members die, the whole table is read only as often as the proof needs it: it costs more than a few reads.
@@ -96,7 +113,8 @@ export async function killUntilDead(target: KillTarget, living: readonly Process
     const chase = sweeper?.killNew(proofEnd) ?? 'none';
     // Where others start processes faster than they can be read, this scan shows nothing, but those before do.
     isUnread = chase === 'unread' && target.isCgroupEmpty?.() !== true;
-    if (found.length > 0 || !isUnread) proof.add(found.length === 0 && chase !== 'found');
+    isQuiet = found.length === 0 && chase !== 'found' && !isUnread;
+    if (found.length > 0 || !isUnread) proof.add(isQuiet);
     dead = members.length === 0 || (found.length === 0 && tree.allDead());
   }
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { MarkSearch } from '../../../src/process/marks/mark-search.js';
 import { newHostMark } from '../../../src/process/marks/marker.js';
 import { Sweeper } from '../../../src/process/marks/sweeper.js';
@@ -179,6 +179,71 @@ describe('killing until all are dead', () => {
     const ending = killUntilDead({ ...target, cgroup: { kill: () => {}, isPopulated: () => true } }, tree.refresh());
     die();
     expect((await ending).survivors).toMatchObject([{ pid: 0, command: 'unknown, in its cgroup' }]);
+  });
+
+  describe.each(['at its first kill', 'while it waits'])('when the host is held up %s', (when) => {
+    /** The clock of a host that did nothing for some time. */
+    const setupClock = () => {
+      const now = performance.now.bind(performance);
+      let skipped = 0;
+      const spy = vi.spyOn(performance, 'now').mockImplementation(() => now() + skipped);
+      onTestFinished(() => spy.mockRestore());
+      return async () => {
+        // It goes on to its first wait.
+        for (let step = 0; when === 'while it waits' && step < 10; step++) await Promise.resolve();
+        skipped += 10_000;
+      };
+    };
+
+    it('[PROOF-6] goes on with the proof of what has died meanwhile', async () => {
+      const skip = setupClock();
+      const { target, tree, log, die } = setup();
+      const ending = killUntilDead(target, tree.refresh());
+      die();
+      await skip();
+      expect(await ending).toMatchObject({ killed: [{ pid: LEADER }, { pid: HELPER }], survivors: [] });
+      expect(log.filter((entry) => entry === 'scan').length).toBeGreaterThanOrEqual(3);
+    });
+
+    it('[PROOF-6] proves a server that had ended before', async () => {
+      const skip = setupClock();
+      const { target, tree, table } = setup();
+      for (const pid of [LEADER, HELPER]) table.remove(pid);
+      const ending = killUntilDead(target, tree.refresh());
+      await skip();
+      expect(await ending).toMatchObject({ killed: [], survivors: [] });
+    });
+
+    it('[PROOF-6] and again in the middle of each scan', async () => {
+      const skip = setupClock();
+      const test = setup((scan) => {
+        if (scan > 1) test.die();
+        if (scan > 1) void skip();
+      });
+      expect(await killUntilDead(test.target, test.tree.refresh())).toMatchObject({ survivors: [] });
+    });
+
+    it('[PROOF-6] finds what has escaped meanwhile, and gives it the time to die', async () => {
+      const skip = setupClock();
+      const test = setup((scan) => {
+        if (scan === 2) test.escape();
+        if (scan > 2) test.die();
+      });
+      const ending = killUntilDead(test.target, test.tree.refresh());
+      test.die();
+      await skip();
+      const { killed, survivors } = await ending;
+      expect(killed.map(({ pid }) => pid)).toContain(ESCAPED);
+      expect(survivors).toEqual([]);
+    });
+
+    it('[PROOF-6] [PROOF-1] still names what does not die', async () => {
+      const skip = setupClock();
+      const { target, tree } = setup(() => {}, 60);
+      const ending = killUntilDead(target, tree.refresh());
+      await skip();
+      expect((await ending).survivors.map(({ pid }) => pid)).toEqual([LEADER, HELPER]);
+    });
   });
 
   describe('where others start processes faster than they can be read', () => {
