@@ -69,6 +69,9 @@ export const requirements = {
   'REUSE-10':
     'A host without free descriptors gets back those that keep processes open, whatever it needs them for; with descriptors again, processes are kept open again.',
 
+  'REUSE-11':
+    'A look that fails keeps no process open; nor does a process that was shown once keep what else was shown with it.',
+
   // Registry
   'REG-1': 'The registry finds its entries by id, name and pid; an id is never given to two entries.',
   'REG-2': 'The consistency check finds and removes a dead entry.',
@@ -486,6 +489,8 @@ export const requirements = {
     'A ledger is written and read only where no other user can exchange a folder, link or file on the way to it.',
   'LEDGER-8':
     'The next host accepts the limit of a process by the login of the host that has died, whoever has logged in for itself.',
+  'LEDGER-9':
+    'A search for ledgers among any number of files delays neither the shutdown of a pool nor the end of its host.',
   // Strays: abandoned servers of other hosts
   'STRAY-1':
     'Servers that a killed host left behind are listed with their trees and reasons, however they were started.',
@@ -527,5 +532,7 @@ export const requirements = {
   'CGROUP-5': 'An end for lack of memory is distinguished from a crash, with the option to raise.',
   'CGROUP-7':
     'A cgroup of a host that was left empty for an hour is removed by a later host; nothing is killed for that.',
+  'CGROUP-8':
+    'A kill at once kills the whole cgroup of a server if it holds a process that the host may not signal, though a signal went to its group.',
   'CGROUP-6': 'A user without privileges works without a cgroup where none is delegated, and uses one where it is.',
 } as const satisfies Record<string, string>;

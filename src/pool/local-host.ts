@@ -97,7 +97,8 @@ export class LocalHost implements ServerHost {
     if (place[LOOKED] || !this.#platform.marks) return;
     place[LOOKED] = true;
     const onReaped = (host: ReapedHost) => this.#emitter.emit('orphan:reaped', host);
-    const folders = await this.#guard.findFolders(noteUnread);
-    await reapDeadHosts(folders, this.#platform, onReaped, this.#stop.signal);
+    const { signal: abort } = this.#stop;
+    const folders = await this.#guard.findFolders(noteUnread, { abort });
+    await reapDeadHosts(folders, this.#platform, onReaped, abort);
   }
 }

@@ -4,6 +4,12 @@ import { runInNewContext } from 'node:vm';
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
+/** Whether nothing holds that object any more. Only in a later turn of the event loop than its last use. */
+export function isCollected(object: WeakRef<object>): boolean {
+  collect();
+  return object.deref() === undefined;
+}
+
 /** Bytes in use, of objects and of buffers, after all garbage was collected. */
 function memoryInUse(): number {
   // Twice, because what a finalizer holds is free only after the first.

@@ -1,6 +1,7 @@
 import { constants, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../../errors.js';
+import { withDescriptor } from '../descriptors.js';
 
 // A cgroup (version 2) is a folder of files. Reads and writes are synchronous: the kernel answers at once, no disk is
 // involved.
@@ -16,7 +17,7 @@ const NOTHING_THERE = ['ENOENT', 'ENODEV', 'ENOTDIR', 'EOPNOTSUPP'];
  */
 export function readCgroupFile(folder: string, file: string): string {
   try {
-    return readFileSync(join(folder, file), 'latin1');
+    return withDescriptor(() => readFileSync(join(folder, file), 'latin1'));
   } catch (error) {
     if (NOTHING_THERE.includes(errnoOf(error) ?? '')) return '';
     throw error;
@@ -25,7 +26,7 @@ export function readCgroupFile(folder: string, file: string): string {
 
 /** @throws with the errno by which the kernel refuses */
 export function writeCgroupFile(folder: string, file: string, value: string): void {
-  writeFileSync(join(folder, file), value);
+  withDescriptor(() => writeFileSync(join(folder, file), value));
 }
 
 /** The value of a key in a file of lines `key value`, such as cgroup.events; undefined when there is no such key. */
@@ -55,7 +56,8 @@ export function cgroupPids(folder: string): Set<number> {
 export function killCgroup(folder: string): void {
   try {
     // Without O_CREAT: a folder that has no such file is no cgroup.
-    writeFileSync(join(folder, 'cgroup.kill'), '1', { flag: constants.O_WRONLY | constants.O_NOFOLLOW } as never);
+    const options = { flag: constants.O_WRONLY | constants.O_NOFOLLOW } as never;
+    withDescriptor(() => writeFileSync(join(folder, 'cgroup.kill'), '1', options));
   } catch (error) {
     // A threaded cgroup cannot be killed this way. Its members are shown as alive, so this is found out.
     if (!NOTHING_THERE.includes(errnoOf(error) ?? '')) throw error;
@@ -100,7 +102,7 @@ const isSign = (name: string) => name.endsWith(JOINING);
 /** The cgroups directly below. */
 export function cgroupsIn(folder: string): string[] {
   try {
-    const entries = readdirSync(folder, { withFileTypes: true });
+    const entries = withDescriptor(() => readdirSync(folder, { withFileTypes: true }));
     const names = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
     // These first, since the last is removed first: as long as the cgroup of an instance is there, it needs its sign.
     const ordered = [...names.filter(isSign), ...names.filter((name) => !isSign(name))];

@@ -139,7 +139,10 @@ export function removeHostCgroup(folder: string, mark: Pick<HostMark, 'id'>): bo
   return isCgroupOf(folder, mark) && removeCgroup(folder);
 }
 
-/** How long a cgroup of a host must have been empty, ms. A start takes milliseconds from the folder to the process in it. */
+/**
+ * How long a cgroup of a host must have been unchanged, ms: no folder was made or removed in it. When its last process left is
+ * not shown. A start takes milliseconds from the folder to the process in it.
+ */
 const IDLE = 3_600_000;
 /** The most that one host removes. */
 const MOST_REMOVED = 100;
@@ -149,18 +152,33 @@ const MOST_REMOVED = 100;
  * no other heir. Nothing is killed. Should such a host live, it makes its folder again when it needs it.
  */
 export function removeIdleHostCgroups(parent: string, now = Date.now()): void {
-  try {
-    const names = cgroupsIn(parent).map((folder) => basename(folder));
-    const left = names.filter((name) => /^mcp-server-pool-[0-9a-f]{32}$/.test(name) && !made.has(join(parent, name)));
-    for (const name of left.slice(0, MOST_REMOVED)) {
-      const folder = join(parent, name);
-      if (!isCgroupOf(folder, { id: name.slice(CGROUP_PREFIX.length) }) || isPopulated(folder)) continue;
-      const changed = [folder, ...cgroupsIn(folder)].map((one) => lstatSync(one).mtimeMs);
-      if (Math.max(...changed) < now - IDLE) removeCgroup(folder);
+  let removed = 0;
+  for (const folder of hostCgroupsIn(parent)) {
+    if (removed >= MOST_REMOVED) return;
+    try {
+      if (removeIfIdle(folder, now)) removed += 1;
+    } catch {
+      // Of this one: EACCES; ENOENT: another host removes it.
     }
-  } catch {
-    // EACCES, EMFILE; ENOENT: another host removes them.
   }
+}
+
+/** Those of other hosts. */
+function hostCgroupsIn(parent: string): string[] {
+  try {
+    return cgroupsIn(parent).filter(
+      (folder) => /^mcp-server-pool-[0-9a-f]{32}$/.test(basename(folder)) && !made.has(folder),
+    );
+  } catch {
+    // EACCES, EMFILE.
+    return [];
+  }
+}
+
+function removeIfIdle(folder: string, now: number): boolean {
+  if (!isCgroupOf(folder, { id: basename(folder).slice(CGROUP_PREFIX.length) }) || isPopulated(folder)) return false;
+  const changed = [folder, ...cgroupsIn(folder)].map((one) => lstatSync(one).mtimeMs);
+  return Math.max(...changed) < now - IDLE && removeCgroup(folder);
 }
 
 /**

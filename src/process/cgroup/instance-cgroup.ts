@@ -94,12 +94,12 @@ export class InstanceCgroup {
   }
 
   /**
-   * Kills all processes in it, unless they all have got SIGKILL before this call: that costs the kernel less, and what they
+   * Kills all processes in it, unless each of them got SIGKILL before this call: that costs the kernel less, and what they
    * had forked until then is shown.
    */
-  killUnless(killed: ReadonlySet<number>): void {
+  killUnless(isKilled: (pid: number) => boolean): void {
     try {
-      for (const pid of this.pids()) if (!killed.has(pid)) return this.kill();
+      for (const pid of this.pids()) if (!isKilled(pid)) return this.kill();
     } catch {
       this.kill();
     }

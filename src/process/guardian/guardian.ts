@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { messageOf } from '../../errors.js';
 import { forgetProblems, noteProblem } from '../containment-problems.js';
+import { spawnWithDescriptors } from '../descriptors.js';
 import { MARK_VARIABLE } from '../marks/marker.js';
 import type { ShellIdentity } from '../platform.js';
 import type { ProcessIdentity } from '../process-table.js';
@@ -86,14 +87,15 @@ export class Guardian {
       const plan = this.#plan();
       const start = guardianStart(plan, this.#identity);
       if (start === undefined) return this.#giveUp('there is neither /bin/sh nor a reaper');
-      child = spawn(start.file, start.args, {
+      const options: SpawnOptions = {
         stdio: ['pipe', 'ignore', 'ignore'],
         env: environment(plan),
         cwd: '/',
         // In the session of the host it would get the signals that end the host.
         detached: true,
         windowsHide: true,
-      });
+      };
+      child = spawnWithDescriptors(() => spawn(start.file, start.args, options));
       // EPIPE: it is dead, and its exit event follows.
       child.stdin?.on('error', () => {});
       // Before any server runs: the kernel has it by then, also if this host is killed in the next moment.

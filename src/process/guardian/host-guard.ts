@@ -10,7 +10,7 @@ import { usableShell } from '../wrapper.js';
 import { Guardian } from './guardian.js';
 import { type LedgerRecord, removeLedger, writeLedger } from './ledger.js';
 import { findReaper, type ReaperChoice } from './reaper-program.js';
-import { ledgerPlaces } from './runtime-folder.js';
+import { type FindOptions, ledgerPlaces } from './runtime-folder.js';
 
 /** What the options of a pool may set for the guardian and the ledger of their host. */
 export interface GuardChoice extends ReaperChoice {
@@ -77,9 +77,9 @@ export class HostGuard {
   }
 
   /** Finds the folders that may contain ledgers of this user. Says to `onProblem` why there may be more. */
-  async findFolders(onProblem: (problem: string) => void): Promise<string[]> {
+  async findFolders(onProblem: (problem: string) => void, options?: FindOptions): Promise<string[]> {
     const { folders, findSpares } = ledgerPlaces(this.#choice.runtimeDirectory);
-    return [...folders, ...(await findSpares(onProblem))];
+    return [...folders, ...(await findSpares(onProblem, options))];
   }
 
   /**

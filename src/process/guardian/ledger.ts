@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf, messageOf } from '../../errors.js';
+import { withDescriptor } from '../descriptors.js';
 import type { HostOrigin, PidScope } from '../marks/host-origin.js';
 import { type HostMark, markOf } from '../marks/marker.js';
 import type { HostLogin } from '../marks/search-knowledge.js';
@@ -69,7 +70,7 @@ const NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constant
 /** Atomic: complete or not there, whenever the host dies. Never through a link, nor into a file that is there already. */
 function replace(file: string, text: string): void {
   const draft = `${file}.${randomBytes(8).toString('hex')}`;
-  const descriptor = openSync(draft, NEW, 0o600);
+  const descriptor = withDescriptor(() => openSync(draft, NEW, 0o600));
   try {
     writeFileSync(descriptor, text);
     renameSync(draft, file);
@@ -112,7 +113,7 @@ export function readLedgers(
   let place: string;
   try {
     place = privateFolder(folder);
-    names = readdirSync(place);
+    names = withDescriptor(() => readdirSync(place));
   } catch (error) {
     if (!['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) {
       onProblem(`${folder}: ${messageOf(error)}`, undefined);
@@ -144,7 +145,8 @@ function readRecord(file: string, id: string): LedgerRecord | Unreadable {
   let descriptor: number | undefined;
   try {
     // O_NOFOLLOW: not through a link. O_NONBLOCK: does not wait for the writer of a named pipe.
-    descriptor = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    descriptor = withDescriptor(() => openSync(file, flags));
     const stat = fstatSync(descriptor);
     if (stat.uid !== process.getuid?.()) return { problem: 'it belongs to another user', isOurs: false };
     if (!stat.isFile()) return { problem: 'it is no file', isOurs: false };

@@ -2,6 +2,7 @@ import { lstatSync, mkdirSync, mkdtempSync, realpathSync, rmdirSync } from 'node
 import { opendir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { errnoOf, messageOf } from '../../errors.js';
 import { pathProblem } from './safe-path.js';
 
@@ -22,7 +23,15 @@ export interface LedgerPlaces {
   /** Makes one more, of a random name, where none of them can be used. Undefined where a folder was chosen. */
   readonly makeSpare: (() => string) | undefined;
   /** Finds the spare folders of earlier hosts of this user. Says to `onProblem` why it may not have found all. */
-  readonly findSpares: (onProblem: (problem: string) => void) => Promise<string[]>;
+  readonly findSpares: (onProblem: (problem: string) => void, options?: FindOptions) => Promise<string[]>;
+}
+
+/** Others can make the search long: they may fill the folder for temporary files. */
+export interface FindOptions {
+  /** Ends the search with what it has found. */
+  readonly abort?: AbortSignal | undefined;
+  /** Whether the search keeps the host alive, for a caller that waits for it. Default: false. */
+  readonly hold?: boolean;
 }
 
 /**
@@ -52,7 +61,7 @@ export function ledgerPlaces(
       if (problem !== undefined) throw new Error(problem);
       return mkdtempSync(join(temporary, `${name}-`));
     },
-    findSpares: (onProblem) => sparesIn(temporary, name, uid, onProblem),
+    findSpares: (onProblem, options) => sparesIn(temporary, name, uid, onProblem, options),
   };
 }
 
@@ -62,6 +71,7 @@ async function sparesIn(
   name: string,
   uid: number,
   onProblem: (problem: string) => void,
+  { abort, hold = false }: FindOptions = {},
 ): Promise<string[]> {
   const spares: string[] = [];
   try {
@@ -71,7 +81,8 @@ async function sparesIn(
         onProblem(`${folder}: there are too many files; remove those that no program needs`);
         break;
       }
-      if (names % NAMES_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (names % NAMES_PER_TURN === 0) await turn(hold, abort);
+      if (abort?.aborted) break;
       if (!entry.name.startsWith(`${name}-`) || !SPARE.test(entry.name)) continue;
       const path = join(folder, entry.name);
       if (ownerOf(path) === uid) spares.push(path);
@@ -80,6 +91,11 @@ async function sparesIn(
     if (!['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) onProblem(`${folder}: ${messageOf(error)}`);
   }
   return spares;
+}
+
+/** Not an immediate: without a reference, it would wait for the next event. Ends early when `abort` is aborted. */
+async function turn(hold: boolean, abort: AbortSignal | undefined): Promise<void> {
+  await pause(0, undefined, { ref: hold, signal: abort }).catch(() => {});
 }
 
 /** Removes a spare folder in which no ledger is left. */

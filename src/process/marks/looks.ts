@@ -177,7 +177,9 @@ export class Looks {
     }
     const reading = this.readNow(row) ?? UNMARKED;
     // Killed right after the fork, a host leaves a child that may still begin a session and get its mark.
-    this.#readings.set(pid, { startTime, reading, final: startTime < look.settledBefore, look });
+    const final = startTime < look.settledBefore;
+    // A look has a row of each process: it must not live as long as each process that it has shown.
+    this.#readings.set(pid, { startTime, reading, final, look: final ? undefined : look });
     return reading;
   }
 
@@ -197,8 +199,8 @@ interface Known {
   readonly reading: MarkReading;
   /** Whether it need not be read again. */
   readonly final: boolean;
-  /** The look for which it was read. */
-  readonly look: Look;
+  /** The look for which it was read; not needed when that is final. */
+  readonly look: Look | undefined;
 }
 
 /** One for each table: all trees of a host share it. */

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
+import { withDescriptor } from '../descriptors.js';
 import { type MarkReading, type ProcessOwner, UNMARKED } from './evidence.js';
 import { marksIn, rlimitIn } from './marker.js';
 import { isRaised } from './raised.js';
@@ -148,7 +149,7 @@ function numbersIn(lines: string, name: string): number[] {
 function readWhole(path: string, given: Buffer): Buffer | 'gone' | 'forbidden' {
   let descriptor: number | undefined;
   try {
-    descriptor = openSync(path, 'r');
+    descriptor = withDescriptor(() => openSync(path, 'r'));
     let buffer = given;
     let length = 0;
     for (;;) {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { withDescriptor } from '../descriptors.js';
 import type { ProcessControl, ProcessRow } from '../process-table.js';
 import { isSame } from '../same-process.js';
 import type { Look } from './look.js';
@@ -140,7 +141,8 @@ export class Sweeper {
 /** For a thread, /proc shows the pid of its process as Tgid. */
 function isThread(pid: number): boolean {
   try {
-    return Number(/^Tgid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) !== pid;
+    const status = withDescriptor(() => readFileSync(`/proc/${pid}/status`, 'latin1'));
+    return Number(/^Tgid:\s+(\d+)$/m.exec(status)?.[1]) !== pid;
   } catch {
     return false;
   }

@@ -3,6 +3,8 @@ import type { ProcessIdentity, ProcessRow } from '../process-table.js';
 
 /** The most descriptors for it. Beyond, a process is known by pid and start time alone. */
 const MOST = 512;
+/** How long there are fewer of them after the host had none left, ms: it may need the others again. */
+const SCARCE = 60_000;
 
 /** How much later a process counts that got the number of a held one within the same tick. A sum of them is exact. */
 const LATER = 1 / 1024;
@@ -25,8 +27,20 @@ interface Held {
  */
 export class HeldProcesses {
   readonly #held = new Map<number, Held>();
+  readonly #most: number;
+  readonly #now: () => number;
   #descriptors = 0;
-  #most = MOST;
+  /** The most until that time. */
+  #scarce = { most: 0, until: Number.NEGATIVE_INFINITY };
+
+  /**
+   * @param most descriptors
+   * @param now ms, for tests
+   */
+  constructor(most = MOST, now = () => performance.now()) {
+    this.#most = most;
+    this.#now = now;
+  }
 
   /** The descriptor by which that process is read. */
   descriptorOf(pid: number): number | undefined {
@@ -59,7 +73,10 @@ export class HeldProcesses {
 
   /** @param descriptor its /proc/PID/stat; closed by this object from now on */
   keep({ pid, startTime }: ProcessIdentity, descriptor: number): void {
-    const isFull = this.#descriptors >= this.#most;
+    const overwritten = this.#held.get(pid);
+    if (overwritten) this.#close(overwritten);
+    const most = this.#now() < this.#scarce.until ? this.#scarce.most : this.#most;
+    const isFull = this.#descriptors >= most;
     if (isFull) closeSync(descriptor);
     else this.#descriptors += 1;
     this.#held.set(pid, { startTime, holders: 1, descriptor: isFull ? undefined : descriptor, gone: false });
@@ -79,7 +96,7 @@ export class HeldProcesses {
   /** Closes all descriptors, because the host has none left and needs its own. False when there was none. */
   giveBack(): boolean {
     const had = this.#descriptors > 0;
-    if (had) this.#most = this.#descriptors >> 1;
+    if (had) this.#scarce = { most: this.#descriptors >> 1, until: this.#now() + SCARCE };
     for (const held of this.#held.values()) this.#close(held);
     return had;
   }

@@ -1,11 +1,13 @@
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
+import { addReserve, withDescriptor } from '../descriptors.js';
 import type { ProcessRow, ProcessTable } from '../process-table.js';
 import { HeldProcesses } from './held-processes.js';
 
 /** A line of /proc/PID/stat is at most about 350 bytes: 50 numbers and a name of 15 bytes. */
 const stat = Buffer.allocUnsafe(1024);
 const held = new HeldProcesses();
+addReserve(() => held.giveBack());
 
 /**
  * Linux: /proc. Reads are synchronous on purpose: no disk is involved, and a pass takes some microseconds for each
@@ -64,7 +66,7 @@ export const linuxProcessTable: ProcessTable = {
   newest() {
     let descriptor: number | undefined;
     try {
-      descriptor = openSync('/proc/loadavg', 'r');
+      descriptor = withDescriptor(() => openSync('/proc/loadavg', 'r'));
       const line = stat.toString('latin1', 0, readSync(descriptor, stat, 0, stat.length, 0));
       return Number(line.slice(line.lastIndexOf(' ') + 1));
     } catch {
@@ -77,15 +79,12 @@ export const linuxProcessTable: ProcessTable = {
 
 /** Undefined when there is no such process. */
 function openStat(pid: number): number | undefined {
-  for (;;) {
-    try {
-      return openSync(`/proc/${pid}/stat`, 'r');
-    } catch (error) {
-      const errno = errnoOf(error);
-      if (errno === 'ENOENT') return undefined;
-      // Other errors say nothing about the process; to treat it as dead would be a guess.
-      if (errno !== 'EMFILE' || !held.giveBack()) throw error;
-    }
+  try {
+    return withDescriptor(() => openSync(`/proc/${pid}/stat`, 'r'));
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    // Other errors say nothing about the process; to treat it as dead would be a guess.
+    throw error;
   }
 }
 
@@ -101,7 +100,7 @@ function readOpen(descriptor: number): ProcessRow | undefined {
 
 function listPids(): number[] {
   const pids: number[] = [];
-  for (const entry of readdirSync('/proc')) {
+  for (const entry of withDescriptor(() => readdirSync('/proc'))) {
     const first = entry.charCodeAt(0);
     if (first >= 48 && first <= 57) pids.push(Number(entry));
   }

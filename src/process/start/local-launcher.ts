@@ -1,10 +1,11 @@
-import type { ChildProcess } from 'node:child_process';
+import type { ChildProcess, StdioOptions } from 'node:child_process';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import spawn from 'cross-spawn';
 import { errnoOf, namesOf, PoolError, shownName } from '../../errors.js';
 import { turnsOfEventLoop } from '../../runtime/event-loop.js';
 import { noteMissingCgroup } from '../cgroup/cgroup-choice.js';
 import { forgetCgroups } from '../cgroup/cgroup-probe.js';
+import { spawnWithDescriptors } from '../descriptors.js';
 import type { Watch } from '../guardian/host-guard.js';
 import type {
   ContainmentLevel,
@@ -249,14 +250,9 @@ function spawnChild(
   { detached }: Platform,
 ): ChildProcess {
   try {
-    return spawn(file, [...args], {
-      cwd: spec.cwd,
-      env,
-      stdio: ['pipe', 'pipe', 'pipe'],
-      shell: false,
-      windowsHide: true,
-      detached,
-    });
+    const stdio: StdioOptions = ['pipe', 'pipe', 'pipe'];
+    const options = { cwd: spec.cwd, env, stdio, shell: false, windowsHide: true, detached };
+    return spawnWithDescriptors(() => spawn(file, [...args], options));
   } catch (error) {
     cgroup?.remove();
     // spawn() throws at once for E2BIG and for a command that is no program.

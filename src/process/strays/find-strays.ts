@@ -61,7 +61,7 @@ export async function localSystem(what: string): Promise<StraySystem> {
       `${what} needs /proc: on ${process.platform} an abandoned server cannot be distinguished from a service; list them with the system's own tools (ps -axo pid,ppid,etime,args)`,
     );
   }
-  const folders = await hostGuard(linux).findFolders(noteUnread);
+  const folders = await hostGuard(linux).findFolders(noteUnread, { hold: true });
   return {
     table: linux.table,
     inspect: (rows) => new LinuxInspector(rows),

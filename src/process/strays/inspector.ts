@@ -1,5 +1,6 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
+import { withDescriptor } from '../descriptors.js';
 import type { ProcessOwner } from '../marks/evidence.js';
 import { readOwner } from '../marks/mark-reader.js';
 import { hostMark, MARK_VARIABLE, type MarkedHost, marksIn, rlimitIn } from '../marks/marker.js';
@@ -114,7 +115,7 @@ function limitOf(pid: number | 'self'): number | undefined {
 /** An empty string when the process is gone or may not be read; nothing in that makes it a stray. */
 function readText(path: string): string {
   try {
-    return readFileSync(path, 'latin1');
+    return withDescriptor(() => readFileSync(path, 'latin1'));
   } catch (error) {
     if (isHidden(error)) return '';
     throw error;

@@ -120,7 +120,8 @@ export class LocalTree {
       const living = this.#scan();
       this.#noteKill(living.length);
       const reached = signalTree(platform, this.#processes, living, 'SIGKILL');
-      if (next) start.cgroup?.killUnless(reached);
+      // It is not known from a signal to a group whether it has reached one that has changed its user: its cgroup is what kills it.
+      if (next) start.cgroup?.killUnless((pid) => reached.has(pid) && platform.mayNotSignal?.(pid) !== true);
       else start.cgroup?.kill();
     } catch {
       this.#killUnseen();

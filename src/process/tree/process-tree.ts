@@ -13,6 +13,9 @@ export interface MemberSources {
   readonly inCgroup?: (() => ReadonlySet<number>) | undefined;
 }
 
+/** Whether a held process is ours, by what it shows now and what a look has shown. */
+type Kinship = (now: ProcessRow, found: ProcessRow) => boolean;
+
 /**
  * The processes of one server: its leader, all descendants, all processes in a group or session that one of them leads,
  * and, where the server has these, all processes in its cgroup and all that have its mark, with their descendants. A
@@ -95,11 +98,9 @@ export class ProcessTree implements ProcessSet {
     const added: ProcessRow[] = [];
     for (const row of found) {
       if (row === undefined || members.has(row.pid) || !this.#mayBeOurs(row)) continue;
-      const now = this.#hold(row, look);
-      if (now === undefined) continue;
       // What was held was read when the look was taken; a number that was free in between belongs to another process.
-      if (this.#table.hold && !isFound(now)) this.#table.release?.(now);
-      else added.push(this.#join(members, now, false));
+      const ours = this.#holdOurs([row], look, () => (this.#table.hold ? isFound : () => true));
+      for (const now of ours) added.push(this.#join(members, now, false));
     }
     this.#addRelated(members, look, added);
   }
@@ -108,18 +109,11 @@ export class ProcessTree implements ProcessSet {
   #addRelated(members: Map<number, ProcessRow>, look: Look, begin: readonly ProcessRow[]): void {
     const shown = new Set<number>();
     const queue = [...begin];
-    const add = (found: readonly ProcessRow[], kinship: () => (now: ProcessRow, found: ProcessRow) => boolean) => {
-      const held = found
-        .filter((row) => !members.has(row.pid) && this.#mayBeOurs(row))
-        .map((row) => ({ row, now: this.#hold(row, look) }));
-      if (held.length === 0) return;
-      // Read when all are held: if the relative is still there, its number was not given to another process meanwhile.
-      const isKin = this.#table.hold ? kinship() : () => true;
-      for (const { row, now } of held) {
-        if (now === undefined) continue;
-        if (isKin(now, row)) queue.push(this.#join(members, now, true));
-        else this.#table.release?.(now);
-      }
+    const add = (found: readonly ProcessRow[], kinship: () => Kinship) => {
+      const rows = found.filter((row) => !members.has(row.pid) && this.#mayBeOurs(row));
+      // If the relative is still there when all are held, its number was not given to another process meanwhile.
+      const ours = this.#holdOurs(rows, look, () => (this.#table.hold ? kinship() : () => true));
+      for (const now of ours) queue.push(this.#join(members, now, true));
     };
     for (const relative of queue) {
       const { pid, group, session, startTime } = relative;
@@ -134,15 +128,15 @@ export class ProcessTree implements ProcessSet {
     }
   }
 
-  /** A child whose parent has ended has another one; a child of a living process that has another parent is not that child. */
-  #isChildOf({ pid, startTime }: ProcessRow): (now: ProcessRow) => boolean {
+  /** Still its child; or an orphan now, if the parent has ended. */
+  #isChildOf({ pid, startTime }: ProcessRow): Kinship {
     const parent = this.#table.read(pid);
     const isThere = parent?.startTime === startTime;
     return (now) => (isThere && now.parent === pid) || (now.parent !== pid && !(isThere && !parent.dead));
   }
 
   /** In a group or session with that number, or, a moment later, in one of its own. */
-  #isLedBy(led: number): (now: ProcessRow, found: ProcessRow) => boolean {
+  #isLedBy(led: number): Kinship {
     if (!this.#isLeaderOurs(led)) return () => false;
     return (now, found) => now.group === led || now.session === led || now.parent === found.parent;
   }
@@ -153,6 +147,30 @@ export class ProcessTree implements ProcessSet {
     if (leader === undefined || this.#members.get(led)?.startTime === leader.startTime) return true;
     this.#led.delete(led);
     return false;
+  }
+
+  /**
+   * Holds the processes of those rows, and keeps hold of those that are ours; of none, when the table cannot be read.
+   * @param kinship called when all are held
+   */
+  #holdOurs(rows: readonly ProcessRow[], look: Look, kinship: () => Kinship): ProcessRow[] {
+    if (rows.length === 0) return [];
+    const held: { readonly row: ProcessRow; readonly now: ProcessRow }[] = [];
+    const ours = new Set<ProcessRow>();
+    try {
+      for (const row of rows) {
+        const now = this.#hold(row, look);
+        if (now) held.push({ row, now });
+      }
+      const isOurs = held.length > 0 ? kinship() : () => false;
+      for (const { row, now } of held) if (isOurs(now, row)) ours.add(now);
+    } catch (error) {
+      ours.clear();
+      throw error;
+    } finally {
+      for (const { now } of held) if (!ours.has(now)) this.#table.release?.(now);
+    }
+    return [...ours];
   }
 
   /** Holds a process, as long as it is the one of that row. */
@@ -204,16 +222,9 @@ export class ProcessTree implements ProcessSet {
     if (look.rows.has(pid)) return void this.#led.delete(pid);
     // Windows has no groups, but a process keeps the pid of its parent.
     const left = new Set([...look.childrenOf(pid), ...look.inGroup(pid), ...look.inSession(pid)]);
-    const held = [...left]
-      .filter((row) => row.startTime >= startTime && !this.#members.has(row.pid))
-      .map((row) => this.#hold(row, look))
-      .filter((row) => row !== undefined);
-    // Read when all are held, as above.
-    const isOurs = this.#isLeaderOurs(pid);
-    for (const row of held) {
-      if (isOurs) this.#add(row, true);
-      else this.#table.release?.(row);
-    }
+    const rows = [...left].filter((row) => row.startTime >= startTime && !this.#members.has(row.pid));
+    const ours = this.#holdOurs(rows, look, () => (this.#isLeaderOurs(pid) ? () => true : () => false));
+    for (const row of ours) this.#add(row, true);
   }
 
   /** Nothing that is older than the leader descends from it. Kernel threads have neither group nor session. */

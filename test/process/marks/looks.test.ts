@@ -1,8 +1,12 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { Looks } from '../../../src/process/marks/looks.js';
+import { newHostMark } from '../../../src/process/marks/marker.js';
 import { ProcessGroup } from '../../../src/process/tree/process-group.js';
 import { ProcessTree } from '../../../src/process/tree/process-tree.js';
 import { FakeKernel } from '../../helpers/fake-kernel.js';
+import { marksOf, UNMARKED } from '../../helpers/fake-marks.js';
+import { isCollected } from '../../helpers/heap.js';
 
 const KINDS = [
   ['a tree', ProcessTree],
@@ -32,6 +36,23 @@ function setup(Kind: typeof ProcessTree | typeof ProcessGroup) {
   };
   return { kernel, start, scans: () => scans };
 }
+
+it.each([
+  ['a mark', marksOf({ host: newHostMark() })],
+  ['no mark', UNMARKED],
+])('[REUSE-11] a look is not kept by the processes that it has shown: with %s', async (_what, reading) => {
+  const kernel = new FakeKernel();
+  const looks = new Looks(kernel, { readMark: () => reading, newest: () => 0, now: () => 1_000 });
+  const shown = [1, 2, 3].map(() => {
+    kernel.fork(1, 'own session');
+    const look = looks.take();
+    look.marked(0);
+    return new WeakRef(look);
+  });
+  await turn();
+  expect(shown.map(isCollected)).toEqual([true, true, false]);
+  expect(looks.last.marked(0)).toHaveLength(reading === UNMARKED ? 0 : 3);
+});
 
 it.each(KINDS)('[REUSE-6] [LOOK-1] exits that are reported together share one look (%s)', (_name, Kind) => {
   const { start, scans } = setup(Kind);

@@ -95,6 +95,57 @@ describe('linuxProcessTable', () => {
   });
 });
 
+describe('a host without free descriptors', () => {
+  it('[REUSE-10] gets back those that keep processes open, whatever it needs them for', async () => {
+    const { stdout, stderr } = await runHost(
+      `
+      import { spawn } from 'node:child_process';
+      import { openSync, closeSync } from 'node:fs';
+      const { linuxProcessTable: table } = await import(SRC + '/process/platforms/linux-table.js');
+      const { readMarks, readOwner } = await import(SRC + '/process/marks/mark-reader.js');
+      const { spawnWithDescriptors } = await import(SRC + '/process/descriptors.js');
+      const { readCgroupFile, cgroupsIn, writeCgroupFile } = await import(SRC + '/process/cgroup/cgroup-files.js');
+      const children = Array.from({ length: 16 }, () => spawn('sleep', ['100'], { stdio: 'ignore' }));
+      const found = {};
+      /** While the host has no descriptors but those that keep processes open. */
+      const scarce = (name, look) => {
+        const held = children.map(({ pid }) => table.hold(pid));
+        const taken = [];
+        try { for (;;) taken.push(openSync('/dev/null', 'r')); } catch {}
+        try { found[name] = look() } catch (error) { found[name] = error.code }
+        for (const descriptor of taken) closeSync(descriptor);
+        for (const row of held) table.release(row);
+      };
+      // There are fewer for some time after that: this clock goes on.
+      const now = performance.now.bind(performance);
+      let later = 0;
+      performance.now = () => now() + (later += 100_000);
+      scarce('pids', () => table.pids().includes(process.pid));
+      scarce('scan', () => table.scan().has(process.pid));
+      scarce('newest', () => table.newest() > 0);
+      scarce('marks', () => readMarks(process.pid) !== undefined);
+      scarce('owner', () => readOwner('self').user === process.getuid());
+      scarce('cgroup file', () => readCgroupFile('/proc/self', 'cgroup').includes(':'));
+      scarce('cgroups', () => cgroupsIn('/proc/self').length > 0);
+      scarce('write', () => writeCgroupFile('/dev', 'null', '1') === undefined);
+      let child;
+      scarce('spawn', () => {
+        child = spawnWithDescriptors(() => spawn('sleep', ['100']));
+        return child.pid !== undefined && child.stdout !== null;
+      });
+      console.log(JSON.stringify(found));
+      // To kill a child that was not started would be to kill the group of this process.
+      for (const { pid } of [...children, child]) if (pid !== undefined) process.kill(pid, 'SIGKILL');
+      `,
+      { before: 'ulimit -n 80' },
+    );
+    expect(stderr).toBe('');
+    const found = JSON.parse(stdout) as Record<string, unknown>;
+    expect(Object.keys(found)).toHaveLength(9);
+    for (const [what, result] of Object.entries(found)) expect([what, result]).toEqual([what, true]);
+  });
+});
+
 describe('parseStat', () => {
   const line = (pid: number, name: string, state: string, startTime: number) =>
     `${pid} (${name}) ${state} 11 22 33 34816 22 4194304 1 2 3 4 5 6 7 8 20 0 1 0 ${startTime} 123 456 18446744073709551615`;

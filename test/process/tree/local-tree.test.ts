@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { InstanceCgroup } from '../../../src/process/cgroup/instance-cgroup.js';
 import type { Platform } from '../../../src/process/platform.js';
 import { linux } from '../../../src/process/platforms/linux.js';
 import type { ProcessRow } from '../../../src/process/process-table.js';
@@ -20,7 +21,11 @@ class HoldingKernel extends FakeKernel {
   }
 }
 
-function setup(containment: 'markers' | 'group') {
+function setup(
+  containment: 'markers' | 'group',
+  { mayNotSignal = (_pid: number): boolean => false } = {},
+  has?: 'cgroup',
+) {
   const kernel = new HoldingKernel();
   const host = kernel.fork(1, 'own session')!;
   const leader = kernel.fork(host.pid, 'own session')!;
@@ -32,13 +37,18 @@ function setup(containment: 'markers' | 'group') {
     pace: { firstPoll: 1, longestPoll: 2, killGrace: 20 },
     signalGroup: (group, signal) => void signals.push(`${signal} -${group}`),
     signalProcess: (pid, signal) => void signals.push(`${signal} ${pid}`),
-    mayNotSignal: () => false,
+    mayNotSignal,
     hasGroup: (group) => [...kernel.rows.values()].some((row) => row.group === group),
   };
   const calls: string[] = [];
+  const cgroup = {
+    pids: () => new Set(kernel.living().flatMap(({ pid }) => (pid > host.pid ? [pid] : []))),
+    kill: () => void signals.push('cgroup.kill'),
+    killUnless: InstanceCgroup.prototype.killUnless,
+  } as unknown as InstanceCgroup;
   const tree = new LocalTree({
     leader,
-    start: { containment, mark: undefined, markers: { environment: false, rlimit: false }, cgroup: undefined },
+    start: { containment, mark: undefined, markers: { environment: false, rlimit: false }, cgroup: has && cgroup },
     platform,
     closeStdin: () => {},
     onDead: () => void calls.push('dead'),
@@ -79,6 +89,23 @@ describe('the group of a leader that has exited', () => {
     const { survivors } = await tree.end({ mode: 'emergency' }, { eofGrace: 0, termGrace: 0 });
     expect(survivors.map(({ pid }) => pid)).toEqual([apart.pid]);
     expect(calls).toEqual(['group left']);
+  });
+});
+
+describe('a kill at once, of a server with a cgroup', () => {
+  it('[CGROUP-8] is one signal where each process may be signalled', () => {
+    const { kernel, leader, tree, signals } = setup('markers', {}, 'cgroup');
+    kernel.fork(leader.pid);
+    tree.killAll('the ladder follows');
+    expect(signals).toEqual([`SIGKILL -${leader.pid}`]);
+  });
+
+  it.each(['in the group', 'in a group of its own'])('[CGROUP-8] kills a process of another user %s', (where) => {
+    const raised = { pid: 0 };
+    const { kernel, leader, tree, signals } = setup('markers', { mayNotSignal: (pid) => pid === raised.pid }, 'cgroup');
+    raised.pid = kernel.fork(leader.pid, where === 'in the group' ? undefined : 'own session')!.pid;
+    tree.killAll('the ladder follows');
+    expect(signals.at(-1)).toBe('cgroup.kill');
   });
 });
 

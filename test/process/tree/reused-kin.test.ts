@@ -15,7 +15,18 @@ class HoldingTable extends FakeTable {
     return rows;
   }
 
+  /** Whether single processes cannot be read. */
+  failsToRead = false;
+  /** It cannot be held. */
+  unheld: number | undefined;
+
+  override read(pid: number): ProcessRow | undefined {
+    if (this.failsToRead) throw new Error('EMFILE');
+    return super.read(pid);
+  }
+
   hold(pid: number): ProcessRow | undefined {
+    if (pid === this.unheld) throw new Error('EMFILE');
     const row = this.rows.get(pid);
     if (row) this.#count(row, 1);
     return row;
@@ -95,6 +106,61 @@ describe('a process that a scan shows beside a member, whose number belongs to a
     expect([...tree.groupsOf(members)]).toEqual([10, 20]);
     table.add({ pid: 20, startTime: 12, parent: 77 });
     expect([...tree.groupsOf(members)]).toEqual([10]);
+  });
+});
+
+describe('a table that cannot be read in the middle of a look', () => {
+  it.each([
+    ['a child', { parent: 20 }],
+    ['one in its group', { parent: 77, group: 20, session: 20 }],
+  ])('[REUSE-11] leaves nothing held that is no member: %s', (_what, kinship) => {
+    const { table, tree } = setup();
+    table.add({ pid: 30, startTime: 9, ...kinship });
+    table.add({ pid: 31, startTime: 9, ...kinship });
+    table.failsToRead = true;
+    for (let looks = 0; looks < 3; looks++) expect(() => tree.refresh()).toThrow('EMFILE');
+    expect([...table.held]).toEqual([
+      ['10@4', 1],
+      ['20@5', 1],
+    ]);
+    table.failsToRead = false;
+    expect(pidsOf(tree.refresh())).toEqual([10, 20, 30, 31]);
+    tree.forget();
+    expect(table.held.size).toBe(0);
+  });
+
+  it('[REUSE-11] nor when only some could be held', () => {
+    const { table, tree } = setup();
+    for (const pid of [30, 31]) table.add({ pid, startTime: 9, parent: 20 });
+    table.afterScan = () => {
+      table.unheld = 31;
+    };
+    expect(() => tree.refresh()).toThrow('EMFILE');
+    expect([...table.held.keys()]).toEqual(['10@4', '20@5']);
+  });
+
+  it('[REUSE-11] nor at the exit of the leader', () => {
+    const { table, tree } = setup();
+    table.add({ pid: 30, startTime: 9, parent: 77, group: 10, session: 10 });
+    table.remove(10);
+    table.failsToRead = true;
+    expect(() => tree.leaderExited()).toThrow('EMFILE');
+    expect([...table.held.keys()]).toEqual(['20@5']);
+  });
+
+  it('[REUSE-11] nor of what only the cgroup shows', () => {
+    const table = new HoldingTable();
+    table.add({ pid: 10, startTime: 4 });
+    let reads = 0;
+    const inCgroup = () => {
+      reads += 1;
+      if (reads > 1) throw new Error('EMFILE');
+      return new Set([30]);
+    };
+    const tree = new ProcessTree(table, { pid: 10, startTime: 4 }, { inCgroup });
+    table.add({ pid: 30, startTime: 9 });
+    expect(() => tree.refresh()).toThrow('EMFILE');
+    expect([...table.held.keys()]).toEqual(['10@4']);
   });
 });
 
