@@ -337,7 +337,7 @@ export const requirements = {
     'A shared process that answers nothing for giveUpGrace after a request was given up is pinged past maxInFlight, and replaced as after a crash when it does not answer.',
   'GIVEUP-4': 'A request that the process never got, or has answered late, does not count.',
   'GIVEUP-5':
-    'With maxInFlight, what an earlier lease of the same owner has given up takes no place from the next lease.',
+    'With maxInFlight, a process on which a given-up request keeps its place when the lease ends serves the next one when it has answered that request itself, and then with all its places; an answer to a ping is not enough. Without it, it ends as unfinished after giveUpGrace.',
   'GIVEUP-6':
     'An exclusive process that answers nothing in the middle of a lease is found as a shared one is; its lease ends or moves as onCrash says. A dedicated one gets no ping of the pool.',
   'GIVEUP-7':

@@ -71,6 +71,6 @@ export function hasTooManyOpen(openRequests: number, nameCharacters: number): bo
 
 /** The error of a request that is refused because of that. */
 export function tooManyOpen(server: ServerNames): PoolError {
-  const message = `a request to server '${shownName(server)}' was refused: ${MOST_OPEN} of this session wait for their answers already, or their ids, methods and progress tokens have ${MOST_CHARACTERS} characters; await some of them before you send more`;
+  const message = `a request to server '${shownName(server)}' was refused: ${MOST_OPEN} of this session wait for their answers already, or what they are known by (ids, methods, progress tokens, parameters of subscriptions and log levels) has ${MOST_CHARACTERS} characters; await some of them before you send more`;
   return new PoolError('BUFFER_FULL', message, namesOf(server));
 }

@@ -71,9 +71,15 @@ export class Conversation {
     this.givenUp = upstream.givenUp;
   }
 
-  /** Sends a ping. @param onVerdict called once: whether it, or all that was given up, was answered within `giveUpGrace` */
-  test(onVerdict: (isAlive: boolean) => void): void {
-    this.#giveUpWatch?.test(onVerdict);
+  /**
+   * Tests the process for the next lease. A request that keeps its place must be answered itself: that a ping is answered
+   * does not show that its work has ended.
+   * @param onVerdict called once: whether it has passed within `giveUpGrace`
+   */
+  test(onVerdict: (isFit: boolean) => void): void {
+    const { givenUp } = this;
+    const kept = givenUp?.kept() ?? [];
+    this.#giveUpWatch?.test(onVerdict, () => givenUp?.areAnswered(kept) === true);
   }
 
   /** Number of requests that the server has not answered. */

@@ -23,10 +23,13 @@ export class GiveUpWatch implements GivenUpCallbacks {
   /** Whether there was an answer or progress since the timer was set. */
   #hasResponded = false;
   #onVerdict: ((isAlive: boolean) => void) | undefined;
+  /** Whether the test under way is passed. */
+  #isPassed: () => boolean;
   #isStopped = false;
 
   constructor(deps: GiveUpWatchDeps) {
     this.#deps = deps;
+    this.#isPassed = this.#isAlive;
   }
 
   onGivenUp(): void {
@@ -35,7 +38,7 @@ export class GiveUpWatch implements GivenUpCallbacks {
 
   onResponse(): void {
     this.#hasResponded = true;
-    if (this.#onVerdict && !this.#deps.isDoubtful()) this.#decide(true);
+    if (this.#onVerdict && this.#isPassed()) this.#decide(true);
   }
 
   /** Without any answer or progress since the last request was given up, the process gets a ping. */
@@ -51,10 +54,17 @@ export class GiveUpWatch implements GivenUpCallbacks {
     });
   };
 
-  /** Sends a ping. @param onVerdict called once: whether it, or all that was given up, was answered in time */
-  test(onVerdict: (isAlive: boolean) => void): void {
+  readonly #isAlive = (): boolean => !this.#deps.isDoubtful();
+
+  /**
+   * Sends a ping.
+   * @param onVerdict called once: whether the test was passed in time
+   * @param isAlsoFit what must be true besides that the ping, or all that was given up, was answered
+   */
+  test(onVerdict: (isAlive: boolean) => void, isAlsoFit?: () => boolean): void {
     const { clock, ping } = this.#deps;
     this.#onVerdict = onVerdict;
+    this.#isPassed = isAlsoFit ? () => this.#isAlive() && isAlsoFit() : this.#isAlive;
     this.#wait(() => {
       // The host may have been busy: what the process has written by now is read first.
       this.#timer = clock.after(0, () => this.#decide(false));

@@ -150,7 +150,7 @@ export class ServerInstance {
   }
 
   /** The requests that were given up and that it has not answered. */
-  get givenUp(): Pick<GivenUp, 'any' | 'isDoubtful' | 'freePlaces'> | undefined {
+  get givenUp(): Pick<GivenUp, 'any' | 'isDoubtful' | 'kept' | 'expireOwn'> | undefined {
     return this.#life.conversation?.givenUp;
   }
 
@@ -223,9 +223,9 @@ export class ServerInstance {
     return Promise.race([drained, this.ended.then(() => {})]);
   }
 
-  /** Finds out whether it is stuck. `onVerdict` is called once, within an operation; with false, too, when it ends meanwhile. */
-  test(onVerdict: (isAlive: boolean) => void): void {
-    this.#life.conversation?.test((isAlive) => this.#end.guard(() => onVerdict(isAlive)));
+  /** Finds out whether it may serve the next lease. `onVerdict` is called once, as an operation; with false, too, when it ends. */
+  test(onVerdict: (isFit: boolean) => void): void {
+    this.#life.conversation?.test((isFit) => this.#end.guard(() => onVerdict(isFit)));
   }
 
   /** Ends the process tree, whatever state it is in. Resolves when it is stopped or quarantined; never rejects. */

@@ -23,83 +23,127 @@ function exclusive(definition: Partial<ServerDefinition> = {}) {
   return { ...scene, serverOf, isSent };
 }
 
-describe('the place of a request that was given up, with maxInFlight, on an exclusive server', () => {
-  it.each([
+describe('a request that was given up and keeps its place (maxInFlight), when the lease on an exclusive server ends', () => {
+  const SCOPES = [
     ['no owner', undefined],
     ['an owner', { owner: 'x' }],
     ['a tenant and an owner', { tenant: 't', owner: 'x' }],
-  ])('[GIVEUP-5] is free for the next lease: %s', async (_scope, options) => {
-    const { pool, serverOf, isSent, emitted } = exclusive({ maxInFlight: 1 });
-    const first = await connect(pool, 'a', options);
-    const server = serverOf(first.lease);
-    const id = await giveUp(first.client, server);
-    // Within its lease it keeps its place: its server may lose data when it works on two.
-    expect(await isSent(first.client, first.lease, 'second')).toBe(false);
-    await first.client.notify('notifications/cancelled', { requestId: 'second' });
-    first.lease.release();
-    await flush();
-    const next = await connect(pool, 'a', options);
-    expect(next.lease.pid).toBe(first.lease.pid);
-    // The server learns that the answer is not wanted.
-    expect(server.received).toContainEqual(
-      expect.objectContaining({
-        method: 'notifications/cancelled',
-        params: expect.objectContaining({ requestId: id }),
-      }),
-    );
-    expect(await isSent(next.client, next.lease, 'next')).toBe(true);
-    // A late answer is of no concern to the next lease, and is no noise.
-    server.answer(id, 'late');
-    await flush();
-    expect(emitted.filter(({ event }) => event === 'server:noise' || event === 'server:stopping')).toEqual([]);
+  ] as const;
+
+  it.each(SCOPES)('[GIVEUP-5] must be answered: an answer to a ping is not enough (%s)', async (_scope, options) => {
+    for (const [count, maxInFlight] of [
+      [1, 1],
+      [1, 3],
+      [2, 2],
+    ] as const) {
+      const { pool, clock, serverOf, reasons, launcher } = exclusive({ maxInFlight });
+      const first = await connect(pool, 'a', options);
+      const server = serverOf(first.lease);
+      for (let id = 0; id < count; id++) await giveUp(first.client, server, id);
+      first.lease.release();
+      const second = connect(pool, 'a', options);
+      await clock.advanceAndFlush(GRACE - 1);
+      expect([pings(server).length, reasons(), launcher.servers.length]).toEqual([1, [], 1]);
+      // Its work was not cut short before, and no other ran beside it.
+      expect(server.received.filter(({ method }) => method === 'notifications/cancelled')).toEqual([]);
+      expect(server.received.filter(({ method }) => method === 'tools/call')).toHaveLength(count);
+      await clock.advanceAndFlush(1);
+      expect(reasons()).toEqual(['unfinished']);
+      expect(await first.lease.ended).toMatchObject({ confirmed: true, pid: server.pid });
+      expect((await second).lease.pid).not.toBe(server.pid);
+    }
   });
 
-  it('[GIVEUP-5] is free, too, when a ping was answered within its lease already', async () => {
-    const { pool, clock, serverOf, isSent } = exclusive({ maxInFlight: 1 });
+  it.each(SCOPES)(
+    '[GIVEUP-5] gives the process to the next lease when it is answered in time (%s)',
+    async (_scope, options) => {
+      const { pool, clock, serverOf, isSent, emitted } = exclusive({ maxInFlight: 2 });
+      const first = await connect(pool, 'a', options);
+      const server = serverOf(first.lease);
+      const given = [await giveUp(first.client, server, 'one'), await giveUp(first.client, server, 'two')];
+      expect(await isSent(first.client, first.lease, 'third')).toBe(false);
+      await first.client.notify('notifications/cancelled', { requestId: 'third' });
+      first.lease.release();
+      const second = connect(pool, 'a', options);
+      server.answer(given[1] as number, 'late');
+      await clock.advanceAndFlush(GRACE - 1);
+      server.answer(given[0] as number, 'late');
+      const next = await second;
+      expect(next.lease.pid).toBe(first.lease.pid);
+      const sent: boolean[] = [];
+      for (const name of ['n1', 'n2', 'n3']) sent.push(await isSent(next.client, next.lease, name));
+      expect(sent).toEqual([true, true, false]);
+      expect(emitted.filter(({ event }) => event === 'server:noise' || event === 'server:stopping')).toEqual([]);
+    },
+  );
+
+  it('[GIVEUP-5] also when a ping was answered within its lease already', async () => {
+    for (const answers of [true, false]) {
+      const { pool, clock, serverOf, reasons } = exclusive({ maxInFlight: 1 });
+      const first = await connect(pool, 'a');
+      const server = serverOf(first.lease);
+      const id = await giveUp(first.client, server);
+      await clock.advanceAndFlush(GRACE);
+      expect(pings(server)).toHaveLength(1);
+      first.lease.release();
+      expect(pool.status().idle).toBe(0);
+      if (answers) server.answer(id, 'late');
+      await clock.advanceAndFlush(GRACE);
+      expect(reasons()).toEqual(answers ? [] : ['unfinished']);
+      expect(pool.status().idle).toBe(answers ? 1 : 0);
+    }
+  });
+
+  it('[GIVEUP-5] also when giveUpGrace is longer than it keeps its place within a lease', async () => {
+    const { pool, clock, serverOf, reasons } = exclusive({ maxInFlight: 1, giveUpGrace: 100_000 });
     const first = await connect(pool, 'a');
     const server = serverOf(first.lease);
     await giveUp(first.client, server);
-    await clock.advanceAndFlush(GRACE);
-    expect(pings(server)).toHaveLength(1);
     first.lease.release();
-    expect(pool.status().idle).toBe(1);
-    const next = await connect(pool, 'a');
-    expect(next.lease.pid).toBe(first.lease.pid);
-    expect(await isSent(next.client, next.lease, 'next')).toBe(true);
+    await clock.advanceAndFlush(99_999);
+    expect([pool.status().idle, reasons()]).toEqual([0, []]);
+    await clock.advanceAndFlush(1);
+    expect(reasons()).toEqual(['unfinished']);
   });
 
-  it('[GIVEUP-5] of several is free, and only as many as maxInFlight are sent', async () => {
-    const { pool, serverOf, isSent } = exclusive({ maxInFlight: 2 });
-    const first = await connect(pool, 'a');
-    const server = serverOf(first.lease);
-    for (const id of ['one', 'two']) await giveUp(first.client, server, id);
-    first.lease.release();
-    await flush();
-    const next = await connect(pool, 'a');
-    const sent: boolean[] = [];
-    for (const name of ['n1', 'n2', 'n3']) sent.push(await isSent(next.client, next.lease, name));
-    expect(sent).toEqual([true, true, false]);
-  });
-
-  it('[GIVEUP-5] is free when it is a request that the pool sent for a session: a subscription', async () => {
+  it('[GIVEUP-5] one that changes nothing is cancelled, and keeps no place', async () => {
     const { pool, serverOf, isSent } = exclusive({ maxInFlight: 1 });
     const first = await connect(pool, 'a');
     const server = serverOf(first.lease);
     server.onRequest = ({ method }) => (method === 'ping' ? {} : undefined);
-    void first.client.request('resources/subscribe', { uri: 'u' }, 'subscribe');
+    void first.client.request('resources/read', { uri: 'u' }, 'read');
     await flush();
-    expect(server.received.some(({ method }) => method === 'resources/subscribe')).toBe(true);
-    await first.client.notify('notifications/cancelled', { requestId: 'subscribe' });
+    await first.client.notify('notifications/cancelled', { requestId: 'read' });
     first.lease.release();
-    await flush();
-    server.onRequest = ({ method }) => (method === 'ping' || method === 'resources/unsubscribe' ? {} : undefined);
-    for (const message of server.received)
-      if (message.method === 'resources/unsubscribe') server.answer(message.id as number, {});
     const next = await connect(pool, 'a');
     expect(next.lease.pid).toBe(first.lease.pid);
-    server.onRequest = undefined;
     expect(await isSent(next.client, next.lease, 'next')).toBe(true);
   });
+
+  it.each([1, Infinity])(
+    '[GIVEUP-5] one that the pool sent for a session, a subscription (maxInFlight: %s)',
+    async (maxInFlight) => {
+      const { pool, clock, serverOf, isSent, reasons } = exclusive({ maxInFlight });
+      const first = await connect(pool, 'a');
+      const server = serverOf(first.lease);
+      server.onRequest = ({ method }) => (method === 'ping' ? {} : undefined);
+      void first.client.request('resources/subscribe', { uri: 'u' }, 'subscribe');
+      await flush();
+      expect(server.received.some(({ method }) => method === 'resources/subscribe')).toBe(true);
+      await first.client.notify('notifications/cancelled', { requestId: 'subscribe' });
+      first.lease.release();
+      const second = connect(pool, 'a');
+      await clock.advanceAndFlush(GRACE);
+      const next = await second;
+      expect(reasons()).toEqual(maxInFlight === 1 ? ['unfinished'] : []);
+      // Its own subscription does not wait for the answer to the other.
+      serverOf(next.lease).onRequest = undefined;
+      for (const { id, method } of server.received)
+        if (method === 'resources/unsubscribe') server.answer(id as number, {});
+      await next.client.request('resources/subscribe', { uri: 'u' });
+      expect(await isSent(next.client, next.lease, 'next')).toBe(true);
+    },
+  );
 
   it('[GIVEUP-5] of a server that answers neither is replaced, and the next lease need not wait for it', async () => {
     const { pool, clock, serverOf, reasons } = exclusive({ maxInFlight: 1 });
@@ -112,6 +156,50 @@ describe('the place of a request that was given up, with maxInFlight, on an excl
     expect(reasons()).toEqual(['unfinished']);
   });
 });
+
+describe.each(['shared', 'exclusive'] as const)(
+  'a request of the pool that was given up, on a server that is %s',
+  (sharing) => {
+    it('[GIVEUP-4] does not make the process doubtful a second time when it expires', async () => {
+      const { pool, clock, serverOf, reasons } = exclusive({ sharing });
+      const { lease, client } = await connect(pool, 'a');
+      const server = serverOf(lease);
+      server.onRequest = ({ method }) => (method === 'ping' ? {} : undefined);
+      void client.request('resources/subscribe', { uri: 'u' }, 'subscribe');
+      await flush();
+      await client.notify('notifications/cancelled', { requestId: 'subscribe' });
+      await clock.advanceAndFlush(GRACE);
+      expect(pings(server)).toHaveLength(1);
+      // It expires after 60 s. From now on nothing is answered, which shows only what was asked after that.
+      server.onRequest = () => undefined;
+      await clock.advanceAndFlush(60_000);
+      await clock.advanceAndFlush(10 * GRACE);
+      expect([pings(server).length, reasons()]).toEqual([1, []]);
+    });
+
+    it.runIf(sharing === 'exclusive')(
+      '[GIVEUP-4] nor does the end of a task, when the next lease gets the process',
+      async () => {
+        const { pool, clock, serverOf, reasons } = exclusive();
+        const { lease, client } = await connect(pool, 'a');
+        const server = serverOf(lease);
+        server.onRequest = ({ method }) =>
+          method === 'tools/call' ? { task: { taskId: 'one', status: 'working' } } : method === 'ping' ? {} : undefined;
+        await client.request('tools/call', { name: 'x', task: {} });
+        lease.release();
+        const next = await connect(pool, 'a');
+        expect(next.lease.pid).toBe(lease.pid);
+        expect([server.received.some(({ method }) => method === 'tasks/cancel'), pings(server).length]).toEqual([
+          true,
+          1,
+        ]);
+        server.onRequest = () => undefined;
+        await clock.advanceAndFlush(10 * GRACE);
+        expect([pings(server).length, reasons(), next.client.closeCount]).toEqual([1, [], 0]);
+      },
+    );
+  },
+);
 
 describe('an exclusive server that answers nothing in the middle of a lease', () => {
   it("[GIVEUP-6] is pinged past maxInFlight; its lease ends as after a crash (onCrash: 'close')", async () => {

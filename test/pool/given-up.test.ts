@@ -270,7 +270,9 @@ describe('an exclusive server with a request that was given up without an answer
 
   it('[GIVEUP-2] is tested past maxInFlight', async () => {
     const { pool, leave, launcher } = exclusive({ maxInFlight: 1 });
-    const { lease } = await leave();
+    const { lease, id } = await leave();
+    await flush();
+    launcher.last.answer(id, 'late');
     expect((await pool.getServer('a')).pid).toBe(lease.pid);
     expect(pings(launcher.last)).toHaveLength(1);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { GivenUp } from '../../src/protocol/mux/given-up.js';
+import type { GivenUp } from '../../src/protocol/mux/given-up.js';
 import { answer, cancel, failure, named, setLevel, shared, subscribe } from '../helpers/shared-server.js';
 import { ids, request } from '../helpers/wire.js';
 
@@ -135,7 +135,8 @@ describe('the requests that a process got and that were given up', () => {
   });
 
   it('[GIVEUP-1] are bounded: beyond that, it is never known that all were answered', () => {
-    const givenUp = new GivenUp(() => {});
+    const { upstream } = shared();
+    const givenUp = upstream.givenUp;
     for (let id = 1; id <= 10_001; id++) givenUp.add(id, id + 1);
     for (let id = 1; id <= 10_001; id++) givenUp.answered(id);
     expect(isOpen({ givenUp })).toEqual(DOUBTFUL);

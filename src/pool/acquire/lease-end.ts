@@ -68,25 +68,25 @@ export class LeaseEnd {
     const { tenant, owner } = lease;
     const isReserved = instance.sharing !== 'shared' && instance.givenUp?.any === true;
     instance.reservedFor = isReserved ? { tenant, owner } : undefined;
-    const leaseClass = isReserved && instance.givenUp?.isDoubtful ? fleet.classOf(instance) : undefined;
+    const leaseClass = isReserved && instance.mustBeTested ? fleet.classOf(instance) : undefined;
     if (leaseClass) return this.#test(instance, lease, leaseClass);
-    if (isReserved) instance.givenUp?.freePlaces();
+    if (isReserved) instance.givenUp?.expireOwn();
     idleWatch.park(instance, now);
     return undefined;
   }
 
-  /** Keeps an instance from callers until it has shown that it is not stuck. */
+  /** Keeps an instance from callers until it has shown that it is not stuck, and has a place for each request. */
   #test(instance: PooledInstance, lease: Lease, leaseClass: LeaseClass): ProcessEnd {
     const { clock, fleet, idleWatch } = this.#deps;
     const ended = deferred<CleanupReport | undefined>();
     fleet.addSeat(leaseClass, instance);
-    instance.test((isAlive) => {
-      if (!isAlive || instance.state !== 'ready') {
+    instance.test((isFit) => {
+      if (!isFit || instance.state !== 'ready') {
         // When it ends meanwhile, this is its end.
         instance.remember(lease);
         return ended.resolve(instance.stop('unfinished'));
       }
-      instance.givenUp?.freePlaces();
+      instance.givenUp?.expireOwn();
       fleet.removeStart(instance);
       idleWatch.park(instance, clock.now());
       ended.resolve(undefined);

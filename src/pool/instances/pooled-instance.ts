@@ -113,6 +113,11 @@ export class PooledInstance extends ServerInstance {
     return this.reservedFor !== undefined && this.givenUp?.any === true;
   }
 
+  /** Whether it must show that it can serve the next lease, before there is one. */
+  get mustBeTested(): boolean {
+    return this.givenUp !== undefined && (this.givenUp.isDoubtful || this.givenUp.kept().length > 0);
+  }
+
   /** Whether a lease of this scope may have it. */
   isFor({ tenant, owner }: LeaseScope): boolean {
     return !this.isReserved || (this.reservedFor?.tenant === tenant && this.reservedFor?.owner === owner);

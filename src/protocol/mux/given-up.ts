@@ -1,4 +1,6 @@
 import type { RequestId } from '../json-rpc.js';
+import type { OpenRequest } from './member.js';
+import type { OwnRequests } from './own-requests.js';
 
 /** Largest number of given-up requests of one process that are remembered one by one. */
 const MOST_REMEMBERED = 10_000;
@@ -8,6 +10,17 @@ export interface GivenUpCallbacks {
   onGivenUp(): void;
   /** The process works: it has answered a request, or has sent progress of one. Called while `any` is true. */
   onResponse(): void;
+}
+
+/** What one process got, and has not answered. */
+export interface Unanswered {
+  /** Requests of sessions, by their ids on the wire. */
+  readonly open: ReadonlyMap<RequestId, OpenRequest>;
+  readonly own: OwnRequests;
+  /** Whether it has a `maxInFlight`. */
+  readonly isBounded: boolean;
+  /** Answers a request of the pool itself with an error. */
+  expire(id: RequestId): void;
 }
 
 /**
@@ -23,11 +36,10 @@ export class GivenUp {
   /** Whether the process may be stuck: it has answered neither these requests nor one that was sent later. */
   isDoubtful = false;
   readonly #callbacks: GivenUpCallbacks | undefined;
-  /** Those that still count for `maxInFlight` do not count any more, since the next lease must not wait for them. */
-  readonly freePlaces: () => void;
+  readonly #unanswered: Unanswered;
 
-  constructor(freePlaces: () => void, callbacks?: GivenUpCallbacks) {
-    this.freePlaces = freePlaces;
+  constructor(unanswered: Unanswered, callbacks?: GivenUpCallbacks) {
+    this.#unanswered = unanswered;
     this.#callbacks = callbacks;
   }
 
@@ -38,6 +50,25 @@ export class GivenUp {
 
   has(id: RequestId): boolean {
     return this.#ids.has(id);
+  }
+
+  /** Those that keep their places among the requests that the process works on (`maxInFlight`), until it answers them. */
+  kept(): RequestId[] {
+    const { open, own, isBounded } = this.#unanswered;
+    if (!isBounded) return [];
+    const ofSessions = [...open].filter(([, { leavePlace }]) => leavePlace !== undefined).map(([id]) => id);
+    return [...ofSessions, ...[...own.ids()].filter((id) => own.isCounted(id) && this.has(id))];
+  }
+
+  /** Whether all of these are answered, as far as that is known. */
+  areAnswered(ids: readonly RequestId[]): boolean {
+    return ids.length === 0 || !(this.#isIncomplete || ids.some((id) => this.#ids.has(id)));
+  }
+
+  /** Requests of the pool itself are answered with an error, since what the next lease asks for must not wait for them. */
+  expireOwn(): void {
+    const { own, expire } = this.#unanswered;
+    for (const id of [...own.ids()]) if (this.has(id)) expire(id);
   }
 
   /** @param next the id of the next request that will be sent */

@@ -111,14 +111,6 @@ export interface RequestTarget {
   send(message: JsonRpcMessage): Promise<void>;
 }
 
-/** The place among the requests that a process works on, of one that was given up. */
-export interface KeptPlace {
-  /** The server has answered the request, or is lost. */
-  gone(): void;
-  /** Another request may take the place now. */
-  free(): void;
-}
-
 /** A request of a session, from `send` to the answer. */
 export class OpenRequest {
   readonly session: Member;
@@ -152,8 +144,8 @@ export class OpenRequest {
   repeated = false;
   /** Answered, cancelled, or given up. */
   done = false;
-  /** The place that it keeps after it was given up, until the server answers it or is lost. */
-  place: KeptPlace | undefined;
+  /** Set while it was given up and keeps its place among those that the server works on. The server has answered it, or is lost. */
+  leavePlace: (() => void) | undefined;
   /** Gives back the room that it takes while it waits for its turn. */
   leaveQueue: (() => void) | undefined;
   previous: OpenRequest | undefined;

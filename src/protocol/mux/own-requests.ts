@@ -46,6 +46,10 @@ export class OwnRequests {
     return request !== undefined && request.asker === asker;
   }
 
+  isCounted(id: RequestId): boolean {
+    return this.#open.get(id)?.isCounted === true;
+  }
+
   asker(id: RequestId): OpenRequest | undefined {
     return this.#open.get(id)?.asker;
   }

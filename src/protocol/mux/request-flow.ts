@@ -91,7 +91,7 @@ export class RequestFlow {
     const mayRepeat = this.#deps.sessionsStay && error.code !== 'INTERNAL_ERROR';
     const repeated = new Map<Member, OpenRequest[]>();
     for (const request of upstream.lose(error)) {
-      request.place?.gone();
+      request.leavePlace?.();
       if (request.done) continue;
       if (mayRepeat && !request.repeated && request.isRepeatable && request.copied > 0) {
         const requests = repeated.get(request.session) ?? [];
@@ -199,7 +199,7 @@ export class RequestFlow {
    *
    * A server with `maxInFlight` may lose data if it works on more requests than that, and nothing shows when it stops to
    * work on a cancelled one. So there, a request that may change something is not cancelled. It keeps its place until its
-   * answer comes, for a limited time, or until an exclusive server is handed on.
+   * answer comes, for a limited time. An exclusive server is not handed on without that answer: see `giveUpGrace`.
    */
   #abandon(request: OpenRequest, params: unknown): Promise<void> {
     const { upstream, wireId } = request;
@@ -217,16 +217,8 @@ export class RequestFlow {
     };
     if (!upstream.isBounded || request.isRepeatable) return cancel();
     const { clock, guard } = this.#deps;
-    const free = () => guard.run(() => void cancel().catch(() => {}));
-    const timer = clock.after(FINISHING_TIME, free);
-    const gone = () => timer.cancel();
-    request.place = {
-      gone,
-      free: () => {
-        gone();
-        free();
-      },
-    };
+    const timer = clock.after(FINISHING_TIME, () => guard.run(() => void cancel().catch(() => {})));
+    request.leavePlace = () => timer.cancel();
     return Promise.resolve();
   }
 

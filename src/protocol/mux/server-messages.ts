@@ -33,7 +33,7 @@ export class ServerMessages implements UpstreamCallbacks {
     const { open, flow } = this.#deps;
     // Changed in place: the message was parsed for this one receiver.
     (message as { id: RequestId }).id = request.id;
-    request.place?.gone();
+    request.leavePlace?.();
     if (!request.done) open.deliver(request, request.onAnswer?.(message, request) ?? message);
     flow.pump();
   }

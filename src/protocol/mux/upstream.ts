@@ -75,7 +75,8 @@ export class Upstream implements RequestTarget {
     this.#channel = channel;
     this.#options = options;
     this.clientCapabilities = options.clientCapabilities;
-    this.givenUp = new GivenUp(() => this.#freePlaces(), givenUpCallbacks);
+    const unanswered = { open: this.#open, own: this.#own, isBounded: this.isBounded };
+    this.givenUp = new GivenUp({ ...unanswered, expire: (id) => this.expire(id) }, givenUpCallbacks);
   }
 
   /** Starts to receive. `onClosed` is called when nothing can be sent to the process any more, although it may still run. */
@@ -167,7 +168,8 @@ export class Upstream implements RequestTarget {
 
   /** A request of the pool itself was not answered for too long. It is answered with an error instead. */
   expire(id: RequestId): void {
-    this.givenUp.add(id, this.#nextId);
+    // One that was given up before tells nothing new of the process.
+    if (!this.givenUp.has(id)) this.givenUp.add(id, this.#nextId);
     this.#late.add(id);
     this.#own.answer(id, { error: { code: CONNECTION_CLOSED, message: 'The server has not answered in time' } });
   }
@@ -227,11 +229,6 @@ export class Upstream implements RequestTarget {
     if (!this.#open.delete(request.wireId)) return;
     this.#late.add(request.wireId);
     this.#checkDrained();
-  }
-
-  #freePlaces(): void {
-    for (const id of [...this.#own.ids()]) if (this.givenUp.has(id)) this.expire(id);
-    for (const { place } of [...this.#open.values()]) place?.free();
   }
 
   /** The open request with this progress token. */
