@@ -5,6 +5,7 @@ import { build } from 'tsup';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SOURCES = {
   sweep: 'src/process/marks/sweep.ts',
+  find: 'test/helpers/find-marked.ts',
   marker: 'src/process/marks/marker.ts',
   platform: 'src/process/platforms/linux.ts',
   spawn: 'src/process/start/local-launcher.ts',

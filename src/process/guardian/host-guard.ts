@@ -110,6 +110,7 @@ export class HostGuard {
         if (over) return;
         over = true;
         if (leader) guardian?.forget(leader);
+        leader = undefined;
         this.#leave(guarded);
       },
     };

@@ -1,4 +1,4 @@
-import type { ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
+import type { ProcessRow, ProcessTable } from '../process-table.js';
 import { judge, type MarkMatch, type MarkReading, mayInherit } from './evidence.js';
 import type { InnerHosts } from './inner-hosts.js';
 import type { Look } from './look.js';
@@ -49,15 +49,6 @@ export class MarkSearch {
     if (instance === undefined) return;
     const own = { host, instance };
     this.#wanted = { text: markText(own), limit: rlimitValue(own) };
-  }
-
-  /**
-   * Looks at the machine.
-   * @param killed see {@link Looks.take}
-   * @throws when the table cannot be read
-   */
-  look(killed?: ReadonlyMap<number, ProcessIdentity>): Look {
-    return this.looks.take(killed);
   }
 
   /**

@@ -76,11 +76,6 @@ export async function sweep(mark: Mark, processes: ProcessControl, options: Swee
   }
 }
 
-/** All living processes with `mark`, by one scan of the table. This process, its parent and `exclude` are left out. */
-export function findMarked(mark: Mark, processes: ProcessControl, options: SweepOptions = {}): ProcessRow[] {
-  return sweeperOf(mark, processes, options).scan();
-}
-
 function sweeperOf(mark: Mark, processes: ProcessControl, options: SweepOptions): Sweeper {
   const { readMark = readMarks, since, inner, looks, login, newest, exclude } = options;
   return new Sweeper(

@@ -86,7 +86,7 @@ export class Sweeper {
   }
 
   #find(): { marked: ProcessRow[]; below: ProcessRow[] } {
-    const look = this.#search.look();
+    const look = this.#search.looks.take();
     this.#excludeAncestors(look);
     const found = this.#search.find(look, this.#excluded);
     return { marked: found.map(({ row }) => row), below: this.#below(found, look) };

@@ -78,8 +78,7 @@ export class LocalTree {
         if (!this.#exited) platform.signalGroup(leader.pid, 'SIGKILL');
         this.#processes.forget();
         onDead();
-      }
-      this.#noteGroup();
+      } else this.#noteGroup();
       return report;
     } catch (error) {
       // The table cannot be read (EMFILE): nothing can be proven now, but what certainly belongs to the server can be
@@ -120,7 +119,7 @@ export class LocalTree {
       const living = this.#scan();
       this.#noteKill(living.length);
       const reached = signalTree(platform, this.#processes, living, 'SIGKILL');
-      // It is not known from a signal to a group whether it has reached one that has changed its user: its cgroup is what kills it.
+      // A signal to a group is an error only when it reaches none: one that has changed its user is killed by its cgroup.
       if (next) start.cgroup?.killUnless((pid) => reached.has(pid) && platform.mayNotSignal?.(pid) !== true);
       else start.cgroup?.kill();
     } catch {

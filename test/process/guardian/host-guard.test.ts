@@ -18,6 +18,12 @@ it('[REUSE-5] takes a group from the guardian when it is empty, though the serve
   expect(guard.status().guardian).toBeGreaterThan(0);
   watch.ended();
   expect(forget).toHaveBeenCalledTimes(1);
+  const other = guard.enter(true);
+  other.started(leader);
+  other.ended();
+  other.groupLeft();
+  other.ended();
+  expect(forget).toHaveBeenCalledTimes(2);
   await guard.settled();
   expect(guard.status().guardian).toBeUndefined();
 });

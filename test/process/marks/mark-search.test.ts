@@ -54,7 +54,7 @@ describe('scans of one search', () => {
     const read: number[] = [];
     const readMark = readerOf(MARK, (pid) => read.push(pid) < 0);
     const search = new MarkSearch(MARK, { table, readMark, since: YOUNG, now: () => 20 });
-    for (let scan = 0; scan < 3; scan++) expect(search.find(search.look(), NONE)).toEqual([]);
+    for (let scan = 0; scan < 3; scan++) expect(search.find(search.looks.take(), NONE)).toEqual([]);
     expect([table.scans, table.reads, read]).toEqual([1, [11, 11], [11, 11, 11]]);
   });
 

@@ -13,12 +13,13 @@ import {
   newHostMark,
 } from '../../../src/process/marks/marker.js';
 import { SearchKnowledge } from '../../../src/process/marks/search-knowledge.js';
-import { findMarked, sweep } from '../../../src/process/marks/sweep.js';
+import { sweep } from '../../../src/process/marks/sweep.js';
 import type { Platform } from '../../../src/process/platform.js';
 import { linux } from '../../../src/process/platforms/linux.js';
 import { ESCAPES, newTag, tagged } from '../../helpers/escapes.js';
 import { readerOf, UNMARKED } from '../../helpers/fake-marks.js';
 import { FakeTable } from '../../helpers/fake-table.js';
+import { findMarked } from '../../helpers/find-marked.js';
 import { launch } from '../../helpers/launch.js';
 import { isLiving, MARKER, readProcess } from '../../helpers/processes.js';
 import { until } from '../../helpers/until.js';
@@ -108,7 +109,7 @@ describe('a look', () => {
       return true;
     });
     const search = new MarkSearch(mark, { table, readMark });
-    expect(search.find(search.look(), NONE)).toEqual([]);
+    expect(search.find(search.looks.take(), NONE)).toEqual([]);
   });
 
   it('[MARK-6] reads a stranger again until it is too old for a mark that is still to come', () => {
@@ -119,11 +120,11 @@ describe('a look', () => {
     const mark = { host: newHostMark(), instance: 1 };
     const readMark = readerOf(mark, (pid) => read.push(pid) < 0);
     const search = new MarkSearch(mark, { table, readMark, now: () => 20 });
-    for (let look = 0; look < 3; look++) expect(search.find(search.look(), NONE)).toEqual([]);
+    for (let look = 0; look < 3; look++) expect(search.find(search.looks.take(), NONE)).toEqual([]);
     expect(read).toEqual([500, 501, 501, 501]);
     // Another that has got the number is no stranger yet.
     table.add({ pid: 500, startTime: 1_500 });
-    search.find(search.look(), NONE);
+    search.find(search.looks.take(), NONE);
     expect(read).toEqual([500, 501, 501, 501, 500, 501]);
   });
 
@@ -133,7 +134,7 @@ describe('a look', () => {
     table.add({ pid: 500, startTime: 1_000 });
     const child = table.add({ pid: 502, startTime: 1_990, group: 500, session: 500 });
     const search = new MarkSearch(mark, { table, readMark: readerOf(mark, () => true), since: 1_500, now: () => 20 });
-    const found = () => search.find(search.look(), NONE).map(({ row, match }) => [row.pid, match]);
+    const found = () => search.find(search.looks.take(), NONE).map(({ row, match }) => [row.pid, match]);
     expect([found(), search.matchNow(child)]).toEqual([[], false]);
     table.add({ pid: 502, startTime: 1_990 });
     expect(found()).toEqual([[502, 'environment']]);
