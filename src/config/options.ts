@@ -212,9 +212,9 @@ export const guardianFields = {
    */
   executable: absolutePath(),
   /**
-   * Absolute path of the folder for the ledger: a note that a host is running. With it the next host ends the processes of
-   * a host that was killed together with its guardian. It is kept in a private folder `mcp-server-pool` inside. Default:
-   * `$XDG_RUNTIME_DIR`, else `/run/user/UID`, else the folder for temporary files.
+   * Absolute path of the folder for the ledger: a note that a host is running, by which the next host ends what it has left.
+   * The ledger is in a private folder `mcp-server-pool` inside; the folders above must be sticky, or writable by neither others
+   * nor a shared group. Default: `$XDG_RUNTIME_DIR`, else `/run/user/UID`, else the folder for temporary files.
    */
   runtimeDirectory: absolutePath(),
 };

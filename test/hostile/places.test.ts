@@ -77,6 +77,30 @@ describe.runIf(OBSTACLE === undefined)('a folder above that of the ledgers (need
     }
   });
 
+  it('[LEDGER-7] open to a group is used if that is of this user alone, as with the umask 002', async () => {
+    const own = (mode: number, group: number) => {
+      const path = folder(mode);
+      chownSync(path, OTHER, group);
+      chmodSync(path, mode);
+      return path;
+    };
+    const cases = {
+      own: own(0o775, OTHER),
+      shared: own(0o775, 0),
+      ofAnother: own(0o775, MALLORY),
+      all: own(0o777, OTHER),
+    };
+    const script = `
+      const { pathProblem } = await import(SRC + '/process/guardian/safe-path.js');
+      process.setgroups([0]); process.setgid(${OTHER}); process.setuid(${OTHER});
+      const found = (cases) => Object.entries(cases).filter(([, path]) => pathProblem(path) === undefined).map(([name]) => name);
+      console.log(JSON.stringify(found(${JSON.stringify(cases)})));`;
+    expect(await startHost(script).result).toMatchObject({ stderr: '', stdout: '["own"]\n' });
+    // The primary group of this user is another one: others are in that with the number of the user.
+    const shared = script.replace(`setgid(${OTHER})`, `setgid(${MALLORY})`);
+    expect(await startHost(shared).result).toMatchObject({ stderr: '', stdout: '[]\n' });
+  });
+
   it('[LEDGER-7] of root is known in a sandbox, too, where root has no number', () => {
     expect(rootIsUnmapped('      1000       1000          1\n')).toBe(true);
     expect(rootIsUnmapped('         0          0 4294967295\n')).toBe(false);

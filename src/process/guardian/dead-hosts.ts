@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../../errors.js';
 import { freeStrangers, hostCgroupPids, isCgroupOf, killHostCgroup, removeHostCgroup } from '../cgroup/host-cgroup.js';
 import { noteProblem } from '../containment-problems.js';
-import { pidScope } from '../marks/host-origin.js';
+import { type PidScope, pidScope } from '../marks/host-origin.js';
 import { Looks } from '../marks/looks.js';
 import { type HostMark, hostMark, type MarkedHost, outerHosts } from '../marks/marker.js';
 import { type SweepOptions, type SweepReport, sweep } from '../marks/sweep.js';
@@ -49,15 +49,27 @@ export async function reapDeadHosts(
   }
 }
 
-/** Whether the host of a mark lives; undefined when no ledger mentions it. */
-export function hostLives({ id, number }: MarkedHost, folders: readonly string[], { table }: Platform) {
-  const scope = pidScope();
-  for (const { record } of folders.flatMap((folder) => readLedgers(folder))) {
-    const { mark } = record;
-    if (id === undefined ? mark.number === number : mark.id === id)
-      return hostStateOf(record, scope, table) === 'living';
-  }
-  return undefined;
+/**
+ * Answers whether the host of a mark lives; undefined when no ledger mentions it. The ledgers are read once, at the first
+ * question.
+ */
+export function hostsIn(folders: readonly string[], { table }: Platform): (host: MarkedHost) => boolean | undefined {
+  const byId = new Map<string, LedgerRecord>();
+  const byNumber = new Map<number, LedgerRecord>();
+  let scope: PidScope | undefined;
+  const read = () => {
+    // The first one counts: best folder first.
+    for (const { record } of folders.flatMap((folder) => readLedgers(folder)).reverse()) {
+      byId.set(record.mark.id, record);
+      byNumber.set(record.mark.number, record);
+    }
+    return pidScope();
+  };
+  return ({ id, number }) => {
+    scope ??= read();
+    const record = id !== undefined ? byId.get(id) : number !== undefined ? byNumber.get(number) : undefined;
+    return record && hostStateOf(record, scope, table) === 'living';
+  };
 }
 
 /** How often removing an emptied cgroup is tried. */

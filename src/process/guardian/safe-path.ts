@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 
 /**
  * Why another user could exchange what is in the folder `path`; undefined if none can. Each folder and link on the way must
- * be of root or of this user. Each folder must be closed to others; or sticky, as /tmp is: then what is in there can be
+ * be of root or of this user. Each folder must be closed to others (a private group of this user may write); or sticky, as /tmp is: then what is in there can be
  * moved by its owner alone.
  */
 export function pathProblem(path: string, uid = process.getuid?.()): string | undefined {
@@ -16,11 +16,20 @@ function wayProblem(path: string, uid: number | undefined): string | undefined {
     const stat = lstatSync(folder);
     if (stat.uid !== uid && !isOfSystem(stat)) return `another user can replace it, because ${folder} belongs to one`;
     // S_IWGRP | S_IWOTH, without S_ISVTX. Links have no such rights of their own.
-    if (!stat.isSymbolicLink() && (stat.mode & 0o022) !== 0 && (stat.mode & 0o1000) === 0) {
+    const others = hasPrivateGroup(stat, uid) ? 0o002 : 0o022;
+    if (!stat.isSymbolicLink() && (stat.mode & others) !== 0 && (stat.mode & 0o1000) === 0) {
       return `another user can replace it, because ${folder} is open to others (chmod go-w, or +t)`;
     }
     if (folder === dirname(folder)) return undefined;
   }
+}
+
+/**
+ * Whether its group is that of this user alone, by the convention that such a group has the number of its user: with it
+ * many systems have the umask 002. In the group of root there may be others.
+ */
+function hasPrivateGroup({ gid }: Pick<Stats, 'gid'>, uid: number | undefined): boolean {
+  return gid === uid && gid !== 0 && gid === process.getgid?.();
 }
 
 function isOfSystem({ uid }: Pick<Stats, 'uid'>): boolean {

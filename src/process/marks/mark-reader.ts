@@ -41,7 +41,7 @@ export const readMarks: MarkReader = (pid, isSame) => {
 /** A process with marks in its environment, which mostly decide alone: its limit and its owner are read when they do not. */
 class MarkedProcess implements MarkReading {
   readonly marks: readonly string[];
-  /** False for a process that is not dumpable and runs as another user, unless the host is root. */
+  /** Whether /proc shows it as one of this user. What is not dumpable is shown as one of root. */
   readonly isOwn: boolean;
   readonly #pid: number;
   readonly #isSame: () => boolean;
@@ -105,8 +105,8 @@ export function readOwner(pid: number | 'self'): ProcessOwner | undefined {
 let ownCgroups: string | undefined;
 
 /**
- * Whether it has the cgroup namespace of this process. A container that shares the pids of the machine (`--pid=host`) has
- * another one, and a host none beside its own. True where that is not shown.
+ * Whether it has the cgroup namespace of this process. A container has another one, also if it shares the pids of the
+ * machine (`--pid=host`); what a host starts has that of the host. True where that is not shown.
  */
 function hasOurCgroups(pid: number | 'self'): boolean {
   ownCgroups ??= cgroupNamespace('self');

@@ -1,8 +1,8 @@
 import { endianness } from 'node:os';
 
 /**
- * Whether a setuid program has raised a process to `user`. At each exec the kernel notes who has asked for it, and whether
- * the program has more rights than that user. The program can make its four users one, but cannot change the note. Root
+ * Whether a setuid program has raised a process to `user`. At each exec the kernel notes the real user, and whether the
+ * program has more rights than that user. The program can make its four users one, but cannot change the note. Root
  * needs no setuid program to become another user.
  *
  * The note can be read only with the rights of a tracer: by CAP_SYS_PTRACE, or by the same user if the process may be

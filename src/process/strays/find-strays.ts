@@ -1,7 +1,7 @@
 import { uptime } from 'node:os';
 import { type FindStraysOptions, resolveFindStrays } from '../../config/stray-options.js';
 import { PoolError } from '../../errors.js';
-import { hostLives, noteUnread } from '../guardian/dead-hosts.js';
+import { hostsIn, noteUnread } from '../guardian/dead-hosts.js';
 import { hostGuard } from '../guardian/host-guard.js';
 import { linux } from '../platforms/linux.js';
 import { linuxProcessTable } from '../platforms/linux-table.js';
@@ -65,7 +65,7 @@ export async function localSystem(what: string): Promise<StraySystem> {
   return {
     table: linux.table,
     inspect: (rows) => new LinuxInspector(rows),
-    hostLives: (host) => hostLives(host, folders, linux),
+    hostLives: hostsIn(folders, linux),
     self: process.pid,
     signal: linux.signalProcess,
   };

@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { forgetProblems, knownProblems } from '../../../src/process/containment-problems.js';
-import { hostLives, type ReapedHost, reapDeadHosts } from '../../../src/process/guardian/dead-hosts.js';
+import { hostsIn, type ReapedHost, reapDeadHosts } from '../../../src/process/guardian/dead-hosts.js';
 import {
   hostStateOf,
   type LedgerRecord,
@@ -28,13 +28,7 @@ import {
 } from '../../../src/process/guardian/ledger.js';
 import { ledgerPlaces } from '../../../src/process/guardian/runtime-folder.js';
 import { pidScope } from '../../../src/process/marks/host-origin.js';
-import {
-  environmentValue,
-  MARK_VARIABLE,
-  type MarkedHost,
-  markText,
-  newHostMark,
-} from '../../../src/process/marks/marker.js';
+import { environmentValue, MARK_VARIABLE, markText, newHostMark } from '../../../src/process/marks/marker.js';
 import { linux } from '../../../src/process/platforms/linux.js';
 import { newTag, tagged } from '../../helpers/escapes.js';
 import { ledgerRecord } from '../../helpers/ledgers.js';
@@ -286,10 +280,21 @@ describe('a question for the host of a mark', () => {
     const dead = deadHost();
     const living = deadHost({ startTime: readProcess(process.pid)!.startTime });
     for (const record of [dead, living]) writeLedger(record, [place]);
-    const lives = (host: MarkedHost) => hostLives(host, [join(place, 'none'), place], linux);
+    const lives = hostsIn([join(place, 'none'), place], linux);
     expect([{ id: dead.mark.id }, { number: dead.mark.number }].map(lives)).toEqual([false, false]);
     expect([{ id: living.mark.id }, { number: living.mark.number }].map(lives)).toEqual([true, true]);
     expect(lives({ id: newHostMark().id })).toBeUndefined();
     expect(readdirSync(place)).toHaveLength(2);
+  });
+
+  it('[LEDGER-2] reads the ledgers once for all questions, at the first of them', () => {
+    const place = folder();
+    const lives = hostsIn([place], linux);
+    const dead = deadHost();
+    const file = writeLedger(dead, [place]);
+    expect(lives(dead.mark)).toBe(false);
+    rmSync(file);
+    expect(lives(dead.mark)).toBe(false);
+    expect(hostsIn([place], linux)(dead.mark)).toBeUndefined();
   });
 });
