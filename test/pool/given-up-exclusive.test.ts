@@ -329,6 +329,28 @@ describe("several idle processes of one tenant (reuse: 'tenant')", () => {
     expect(reasons().sort()).toEqual(['max-lifetime', 'unfinished']);
   });
 
+  it('[GIVEUP-7] ends none for a lease that gets a spare one, after one that reached its maxLifetime', async () => {
+    const { pool, clock, serverOf, launcher, reasons } = exclusive({
+      ...{ reuse: 'tenant', minIdle: 1, maxInstances: 3, maxLifetime: 100_000, idleTimeout: 1e9 },
+    });
+    await flush();
+    const reserved = await connect(pool, 'a', { tenant: 't', owner: 'x' });
+    await flush();
+    const old = await connect(pool, 'a', { tenant: 't', owner: 'x' });
+    await flush();
+    await giveUp(reserved.client, serverOf(reserved.lease));
+    reserved.lease.release();
+    await flush();
+    old.lease.release();
+    await flush();
+    expect([pool.status().idle, launcher.servers.length]).toEqual([3, 3]);
+    clock.lag(100_000);
+    const y = await pool.getServer('a', { tenant: 't', owner: 'y' });
+    expect(y.pid).toBe(launcher.servers[2]?.pid);
+    expect(reasons()).toEqual(['max-lifetime']);
+    expect(launcher.living.map(({ pid }) => pid)).toContain(reserved.lease.pid);
+  });
+
   it.each([{}, { tenant: 't' }])(
     '[GIVEUP-7] a spare one that has served no lease is another one, too: %o',
     async (tenant) => {

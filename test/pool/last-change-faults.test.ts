@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { PoolEvents } from '../../src/index.js';
 import { Starts } from '../../src/pool/acquire/starts.js';
+import { LeaseEvents } from '../../src/pool/leases/lease-events.js';
 import { InstanceSupervisor } from '../../src/pool/supervision/instance-supervisor.js';
 import { setUp } from '../helpers/fake-pool.js';
 import { flush, outcome } from '../helpers/until.js';
@@ -111,6 +112,16 @@ describe.each(MODES)('a fault of this library in the last change of a server tha
     (await call).release();
     expect(launcher.servers).toHaveLength(2);
     expect(faults).toMatchObject([isOurs]);
+  });
+
+  it('[FAULT-5] in the end of a lease: its `ended` settles, read before or after', async () => {
+    const { pool } = open({ sharing });
+    const lease = await pool.getServer('a');
+    const { ended } = lease;
+    throws(LeaseEvents.prototype, 'released');
+    expect(() => lease.release()).toThrowError(fault);
+    expect([await outcome(ended), await outcome(lease.ended)]).toEqual(['resolved', 'resolved']);
+    expect(lease.release()).toBe(false);
   });
 
   it('[FAULT-5] a fault in what follows from it is an event, too', async () => {

@@ -31,8 +31,19 @@ export class LeaseEnd {
     this.#deps = deps;
   }
 
-  /** Ends a lease. Returns the end of the process, if that ends with the lease. */
-  end(lease: Lease, end: SessionEnd): ProcessEnd {
+  /** Ends a lease, and sets its outcome. */
+  end(lease: Lease, end: SessionEnd): void {
+    let outcome: ProcessEnd;
+    try {
+      outcome = this.#end(lease, end);
+    } finally {
+      // After a fault, too: its `ended` must settle.
+      lease.setOutcome(outcome);
+    }
+  }
+
+  /** Returns the end of the process, if that ends with the lease. */
+  #end(lease: Lease, end: SessionEnd): ProcessEnd {
     const { clock, fleet, leaseEvents, leases, starts } = this.#deps;
     const { instance } = lease;
     const now = clock.now();

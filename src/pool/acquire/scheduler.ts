@@ -15,6 +15,7 @@ import { aborted, poolClosed, queueFull } from '../refusals.js';
 import type { CrashRecovery } from '../supervision/crash-recovery.js';
 import type { StartTurns } from '../supervision/start-turns.js';
 import type { AcquireQueue } from './acquire-queue.js';
+import { endIdleFirst } from './idle-ends.js';
 import { InstanceChanges, type InstanceChangesDeps } from './instance-changes.js';
 import { LeaseEnd, type LeaseEndDeps } from './lease-end.js';
 import type { Match, Matcher } from './matcher.js';
@@ -168,7 +169,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   leaseEnded(lease: Lease, end: SessionEnd): void {
     const isOutermost = this.#begin();
     try {
-      lease.over(this.#leaseEnd.end(lease, end));
+      this.#leaseEnd.end(lease, end);
     } finally {
       if (isOutermost) this.#complete();
     }
@@ -177,9 +178,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   #lend(leaseClass: LeaseClass, scope: LeaseScope, stack: string | undefined): Lease | undefined {
     const { clock, leases } = this.#deps;
     const now = clock.now();
-    for (let ending = leaseClass.endsFirst(scope, now); ending; ending = leaseClass.endsFirst(scope, now)) {
-      void ending.instance.stop(ending.reason);
-    }
+    if (!endIdleFirst(leaseClass, scope, now)) return undefined;
     return leases.lend(leaseClass, scope, now, stack, this.#leaseDeps);
   }
 

@@ -223,7 +223,7 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
    * Called within the operation that ends it: no listener sees a lease that has ended and does not know this.
    * @param outcome the end of its process, if that ends with it
    */
-  over(outcome: Promise<CleanupReport | undefined> | undefined): void {
+  setOutcome(outcome: Promise<CleanupReport | undefined> | undefined): void {
     this.#outcome = outcome;
     if (this.#ended) this.#settle(this.#ended);
   }

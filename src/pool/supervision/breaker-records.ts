@@ -5,7 +5,7 @@ import type { Breaker } from './breaker.js';
 
 /** Most records whose last error is kept as a whole, with what the server wrote: that may be 64 KB. */
 const MOST_WHOLE = 50;
-/** Most records of one server, besides those of breakers that are half-open, or open until they are reset. */
+/** Most records of one server, besides those of breakers that are open until they are reset. One that is half-open stays, too. */
 const MOST_OF_SERVER = 1_000;
 
 /**
@@ -21,7 +21,7 @@ export class BreakerRecords {
   readonly #whole = new Set<BreakerRecord>();
   readonly #onDropped: (record: BreakerRecord) => void;
 
-  /** @param onDropped called with each that is dropped because there are too many */
+  /** @param onDropped called with each that is dropped because it says nothing any more, or there are too many */
   constructor(onDropped: (record: BreakerRecord) => void) {
     this.#onDropped = onDropped;
   }
@@ -46,7 +46,7 @@ export class BreakerRecords {
 
   /** Adds a record. Drops those that say nothing any more. */
   add(name: string, tenant: string | undefined, breaker: Breaker, now: number): BreakerRecord {
-    for (let old = this.#dated.first; old !== undefined && old.rank < now; old = this.#dated.first) this.drop(old);
+    for (let old = this.#dated.first; old !== undefined && old.rank < now; old = this.#dated.first) this.#forget(old);
     const record = new BreakerRecord(name, tenant, breaker);
     const ofServer = this.#servers.get(name) ?? { byTenant: new Map(), limited: new Set() };
     this.#servers.set(name, ofServer);
@@ -72,12 +72,16 @@ export class BreakerRecords {
     if (keptUntil === Infinity) this.#dated.delete(record);
     else this.#dated.set(record, keptUntil);
     const limited = this.#servers.get(record.name)?.limited;
-    if (state === 'half-open' || (state === 'open' && retryAt === Infinity)) limited?.delete(record);
+    if (state === 'open' && retryAt === Infinity) limited?.delete(record);
     else limited?.add(record);
-    const tooMany = limited && firstBeyond(limited, MOST_OF_SERVER);
-    if (tooMany === undefined) return;
-    this.drop(tooMany);
-    this.#onDropped(tooMany);
+    // No more than there are starts are half-open, so few are passed over.
+    const tooMany = limited && firstBeyond(limited, MOST_OF_SERVER, ({ breaker }) => breaker.state !== 'half-open');
+    if (tooMany) this.#forget(tooMany);
+  }
+
+  #forget(record: BreakerRecord): void {
+    this.drop(record);
+    this.#onDropped(record);
   }
 
   drop(record: BreakerRecord): void {
@@ -93,7 +97,7 @@ export class BreakerRecords {
 
 interface RecordsOfServer {
   readonly byTenant: Map<string | undefined, BreakerRecord>;
-  /** Those that may be dropped; the one that failed last is at the end. */
+  /** Those that may be dropped, unless they are half-open; the one that failed last is at the end. */
   readonly limited: Set<BreakerRecord>;
 }
 
@@ -116,11 +120,10 @@ export class BreakerRecord implements HeapItem {
   }
 }
 
-/** The first, when there are more than `most`. */
-function firstBeyond<T>(items: ReadonlySet<T>, most: number): T | undefined {
-  if (items.size <= most) return undefined;
-  const [first] = items;
-  return first;
+/** The first that may go, when there are more than `most`. */
+function firstBeyond<T>(items: ReadonlySet<T>, most: number, mayGo: (item: T) => boolean = () => true): T | undefined {
+  if (items.size > most) for (const item of items) if (mayGo(item)) return item;
+  return undefined;
 }
 
 /** The message quotes the line that says why. */

@@ -16,7 +16,7 @@ export class Breakers {
   readonly #clock: Clock;
   readonly #emitter: PoolEmitter;
   readonly #fleet: Fleet;
-  readonly #records = new BreakerRecords((record) => this.#callersChanged(record));
+  readonly #records = new BreakerRecords((record) => this.#closed(record));
 
   constructor(clock: Clock, emitter: PoolEmitter, fleet: Fleet) {
     this.#clock = clock;
@@ -115,12 +115,8 @@ export class Breakers {
     const one = which === 'all' ? undefined : this.#records.find(name, which.tenant);
     let count = 0;
     for (const record of which === 'all' ? this.#records.ofServer(name) : one ? [one] : []) {
-      const { breaker, tenant } = record;
       this.#drop(record);
-      if (breaker.state === 'closed') continue;
-      count += 1;
-      this.#callersChanged(record);
-      this.#emitter.emit('breaker:closed', { name, tenant });
+      if (record.breaker.state !== 'closed') count += 1;
     }
     return count;
   }
@@ -143,6 +139,15 @@ export class Breakers {
   #drop(record: BreakerRecord): void {
     if (record.probe) record.probe.isProbe = false;
     this.#records.drop(record);
+    this.#closed(record);
+  }
+
+  /** A record was dropped: its breaker is as if it were closed. */
+  #closed(record: BreakerRecord): void {
+    const { state, retryAt } = record.breaker;
+    if (state === 'closed') return;
+    if (state === 'half-open' || retryAt > this.#clock.now()) this.#callersChanged(record);
+    this.#emitter.emit('breaker:closed', { name: record.name, tenant: record.tenant });
   }
 
   #recordOf({ name, tenant }: PooledInstance): BreakerRecord | undefined {

@@ -90,7 +90,10 @@ export class RollingReplacement {
     return timeout < Infinity ? keepAlive.during(instance.ended) : this.drained(instance);
   }
 
-  /** Resolves when an instance has ended. Keeps the host alive as soon as no lease is left, since the pool goes on by itself. */
+  /**
+   * Resolves when an instance has ended. Keeps the host alive as soon as no lease is left, since the pool goes on by itself.
+   * A lease whose `ended` was read keeps it alive from its end on: so does the last of them, which ends the process.
+   */
   async drained(instance: PooledInstance): Promise<void> {
     const { keepAlive, leases } = this.#deps;
     const released = leases.of(instance).map(({ ended }) => ended);

@@ -22,8 +22,11 @@ const FOREVER = { cooldown: Infinity };
 
 function open(restart: Partial<RestartPolicy> = {}) {
   const clock = new ManualClock();
-  const emitter = { emit: () => true, listenerCount: () => 0 } as unknown as PoolEmitter;
-  const fleet = { entries: new Map(), changed: () => {} } as unknown as Fleet;
+  const closed: (string | undefined)[] = [];
+  const emit = (event: string, { tenant }: { tenant?: string }) => event === 'breaker:closed' && closed.push(tenant);
+  const emitter = { emit, listenerCount: () => 0 } as unknown as PoolEmitter;
+  const entries = new Map();
+  const fleet = { entries, changed: () => {} } as unknown as Fleet;
   const breakers = new Breakers(clock, emitter, fleet);
   const instanceOf = (tenant: string) =>
     ({ name: 'a', tenant, definition: { restart: { ...policy, ...restart } } }) as unknown as PooledInstance;
@@ -37,7 +40,7 @@ function open(restart: Partial<RestartPolicy> = {}) {
   const failAll = (count: number) => {
     for (let index = 0; index < count; index++) fail(`t${index}`);
   };
-  return { clock, breakers, instanceOf, fail, failAll };
+  return { clock, breakers, instanceOf, fail, failAll, closed, entries };
 }
 
 describe('breakers of many tenants', () => {
@@ -117,6 +120,49 @@ describe('breakers of many tenants', () => {
     ]);
     breakers.ready(probe);
     expect(breakers.statusOf('a').map(({ tenant }) => tenant)).toEqual(['young']);
+  });
+
+  it('[BREAKER-4] an open one that is dropped because there are too many is closed, and its callers are looked at', () => {
+    for (const maxRestarts of [0, 5]) {
+      const { breakers, failAll, closed, entries } = open({ maxRestarts, window: Infinity });
+      const looks = vi.fn(() => []);
+      entries.set('a', { classes: { values: looks } });
+      failAll(1_000);
+      looks.mockClear();
+      expect(closed).toEqual([]);
+      failAll(1_003);
+      // Those that are closed already concern no caller: nothing is looked at.
+      const dropped = maxRestarts === 0 ? ['t0', 't1', 't2'] : [];
+      expect(closed).toEqual(dropped);
+      // Once for each that has opened, and for each that was dropped.
+      expect(looks).toHaveBeenCalledTimes(2 * dropped.length);
+      expect(breakers.statusOf('a')).toHaveLength(1_000);
+    }
+  });
+
+  it('[BREAKER-4] an open one that says nothing any more is closed with the next failure; so is one of a changed server', () => {
+    const { breakers, failAll, fail, clock, closed } = open();
+    failAll(2);
+    clock.advance(10_000_000);
+    fail('last');
+    expect(closed.sort()).toEqual(['t0', 't1']);
+    breakers.forgetServer('a');
+    expect(closed.sort()).toEqual(['last', 't0', 't1']);
+  });
+
+  it('[BREAKER-4] one that has recovered stays in the order of the failures, and one that is half-open stays', () => {
+    const { breakers, clock, failAll, fail, instanceOf } = open({ window: Infinity });
+    failAll(1_000);
+    clock.advance(policy.cooldown);
+    const [recovered, halfOpen] = [instanceOf('t0'), instanceOf('t1')];
+    for (const probe of [recovered, halfOpen]) breakers.admit(probe);
+    breakers.ready(recovered);
+    for (const tenant of ['n1', 'n2']) fail(tenant);
+    const tenants = breakers.statusOf('a').map(({ tenant }) => tenant);
+    expect(['t0', 't1', 't2', 't3', 'n1'].map((tenant) => tenants.includes(tenant))).toEqual([
+      ...[false, true],
+      ...[false, true, true],
+    ]);
   });
 
   it('[BREAKER-4] of a tenant, or of a server, are dropped when that is released or changed', () => {
