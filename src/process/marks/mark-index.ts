@@ -13,7 +13,7 @@ export interface WantedMark {
   /** As it is in an environment. */
   readonly text: string;
   readonly limit: bigint;
-  /** The numbers of inner hosts, whose servers may show no more than a limit. */
+  /** The numbers of inner hosts: their servers may show no more than a limit. */
   readonly hosts: Iterable<number>;
 }
 
@@ -26,7 +26,7 @@ export class MarkIndex {
   readonly #byLimit = new Map<bigint, MarkedRow[]>();
   /** Those with a limit alone, by the host that it names. */
   readonly #byHost = new Map<number, MarkedRow[]>();
-  /** Those with marks in the environment, whose limit was of no use so far. */
+  /** Those with marks in the environment. Their limits were of no use so far. */
   #unread: MarkedRow[] = [];
 
   add(marked: MarkedRow): void {

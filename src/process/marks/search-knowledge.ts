@@ -23,7 +23,7 @@ export class SearchKnowledge implements Seeker {
   readonly users = { has: (user: number) => this.#limits && this.#hasUser(user) };
   /** The users of all processes with our key: this host, and those that were found. */
   readonly #users = new Set<number>();
-  /** Processes with our key whose files belong to the user of the host. That of such a process may differ, but rarely does. */
+  /** Processes with our key and with files of the user of the host. The user of the process may be another, but rarely is. */
   readonly #unread: MarkReading[] = [];
   /** Whether a user was asked for that is not known. */
   #missed = false;
