@@ -1,3 +1,4 @@
+import { codeFrom } from './code-arguments.js';
 import type { Resolved } from './fields.js';
 import type { definitionFields } from './options.js';
 import type { Problems } from './read-options.js';
@@ -13,16 +14,6 @@ const WHOLE = /^(?:\$\{[^{}]*\}|\$(?:env:)?[A-Z_][A-Z0-9_]+|%[A-Z_][A-Z0-9_]+%)$
  */
 const PART =
   /\$\{(?:([A-Z_][A-Z0-9_]*)(?::-[^{}]*)?|(?:env|input|config|command|secret):[^{}]+|workspace\w*(?::[^{}]+)?|user(?:Home|_config\.\w+)|extensionPath|__dirname)\}/g;
-
-/** Programs, and the argument after which they get code, in which `${…}` has a meaning. Without one all arguments may be code. */
-const CODE: readonly (readonly [programs: RegExp, after?: RegExp])[] = [
-  [/^(?:ba|z|da|k|mk|c|tc|a|fi)?sh$|^(?:busybox|su)$/, /^-[a-z]*c$/],
-  [/^(?:cmd|powershell|pwsh)$/, /^(?:\/[ck]|-c|-command)$/i],
-  [/^(?:node|deno|bun|tsx|python|pypy|perl|ruby|php|lua|osascript)$/, /^(?:-c|-[a-z]*[eE]|-p|--eval|--print|eval)$/],
-  [/^php$/, /^-r$/],
-  [/^(?:npx|npm|pnpm|yarn|nix-shell)$/, /^(?:-c|--call|--run|--command)$/],
-  [/^(?:ssh|envsubst|g?awk|sed|jq)$/],
-];
 
 /** Whether the pool may refuse the value as a placeholder, unless the definition says `placeholders: 'literal'`. */
 export function mayHoldPlaceholder(value: unknown): boolean {
@@ -48,8 +39,8 @@ export function checkPlaceholders(
   for (const [name, value] of Object.entries(env)) {
     if (isMistake(value, options, name)) refuse(`env.${name}`, ' (process.env.…), or name the variable in inheritEnv');
   }
-  const codeFrom = codeIn(command, args);
-  const item = args.findIndex((value, index) => index < codeFrom && isMistake(value, options));
+  const code = codeFrom(command, args);
+  const item = args.findIndex((value, index) => index < code && isMistake(value, options));
   if (item !== -1) refuse(`args[${item}]`);
   if (isMistake(command, options)) refuse('command');
   if (cwd !== undefined && isMistake(cwd, options)) refuse('cwd');
@@ -63,25 +54,4 @@ function isMistake(value: string, { env, inheritEnv }: Values, self?: string): b
     if (!isGiven) return true;
   }
   return false;
-}
-
-/** The number of the first argument that may be code. */
-function codeIn(command: string, args: readonly string[]): number {
-  const flags: RegExp[] = [];
-  for (const [index, word] of [command, ...args].entries()) {
-    if (flags.some((flag) => flag.test(word))) return index;
-    const program = programOf(word);
-    for (const [programs, after] of CODE) {
-      if (!programs.test(program)) continue;
-      if (after === undefined) return index;
-      flags.push(after);
-    }
-  }
-  return args.length;
-}
-
-/** `/usr/bin/python3.12` is `python`, `C:\x\cmd.exe` is `cmd`. */
-function programOf(word: string): string {
-  const name = word.slice(Math.max(word.lastIndexOf('/'), word.lastIndexOf('\\')) + 1).toLowerCase();
-  return name.replace(/\.(?:exe|cmd|bat)$/, '').replace(/[\d.]+$/, '');
 }

@@ -67,6 +67,35 @@ describe('a placeholder that nothing replaces is refused', () => {
     expect(problemsOf({ command: 'docker', args: docker })).toEqual(refused('args\\[2\\]'));
   });
 
+  it.each<[command: string, ...args: string[]]>([
+    ['npx', '-y', '@acme/mcp', '-c', 'x', '--token', variable('TOKEN')],
+    ['npx', '--yes', '--package', '@acme/mcp', 'acme-mcp', '-c', variable('CONFIG')],
+    ['npx', '-y', '@acme/ssh', variable('HOST')],
+    ['npx', '-y', '--', 'server', '-c', variable('CONFIG')],
+    ['npm', 'exec', '--', '@acme/jq', variable('FILE')],
+    ['pnpm', 'dlx', '@acme/mcp', '-c', variable('CONFIG')],
+    ['npm', 'run', 'server', '-c', variable('CONFIG')],
+    ['node', 'server.js', '-p', variable('PORT')],
+    ['node', '--import', 'tsx', 'server.ts', '-e', variable('ENV')],
+    ['deno', 'run', '--allow-net', 'server.ts', '--eval', variable('ENV')],
+    ['bun', 'server.ts', '-p', variable('PORT')],
+    ['python', 's.py', '-e', variable('ENV')],
+    ['python3', '-m', 'server', '-c', variable('CONFIG')],
+    ['python', '-u', 's.py', '-c', variable('CONFIG')],
+    ['perl', 's.pl', '-e', variable('ENV')],
+    ['php', 's.php', '-r', variable('ROOT')],
+    ['bash', '-l', 'run.sh', '-c', variable('CONFIG')],
+    ['cmd', 'run.bat', '/c', variable('CONFIG')],
+    ['pwsh', '-ExecutionPolicy', 'Bypass', '-File', 'run.ps1', '-c', variable('CONFIG')],
+    ['server', 'ssh', variable('HOST')],
+    ['server', '--shell', 'bash', '-c', variable('CONFIG')],
+    ['env', 'A=1', 'node', 'server.js', '-p', variable('PORT')],
+    ['docker', 'run', '--rm', 'ghcr.io/acme/ssh', variable('HOST')],
+    ['docker', 'run', 'node', 'server.js', '-e', variable('ENV')],
+  ])('[HINT-3] in what a script or a package gets: %s %j', (command, ...args) => {
+    expect(problemsOf({ command, args })).toEqual(refused(`args\\[${args.length - 1}\\]`));
+  });
+
   it('[HINT-3] in a variable that would be replaced by itself', () => {
     const env = { PATH: `/x:${variable('PATH')}` };
     expect(problemsOf({ env })).toEqual(refused('env\\.PATH'));
@@ -87,6 +116,27 @@ describe('no placeholder of a host', () => {
     { command: 'perl', args: ['-ne', variable('X')] },
     { command: 'npx', args: ['-y', '-c', `server ${variable('HOME')}`] },
     { command: 'ssh', args: ['host', `server ${variable('HOME')}`] },
+    { command: 'npx', args: ['-p', 'pkg', '-c', `server ${variable('HOME')}`] },
+    { command: 'npx', args: ['--package=pkg', '--registry', 'https://x', '--call', variable('CMD')] },
+    { command: 'npm', args: ['exec', '--package', 'x', '-c', variable('CMD')] },
+    { command: 'npx', args: ['-y', 'tsx', '-e', `console.log(\`${variable('X')}\`)`] },
+    { command: 'node', args: ['-r', 'dotenv/config', '--env-file', '.env', '-e', variable('CODE')] },
+    { command: 'deno', args: ['eval', variable('CODE')] },
+    { command: 'python', args: ['-X', 'utf8', '-W', 'ignore', '-uc', variable('CODE')] },
+    { command: 'bash', args: ['-o', 'pipefail', '-c', variable('CODE')] },
+    { command: 'bash', args: ['-euo', 'pipefail', '-c', variable('CODE')] },
+    { command: 'cmd', args: ['/d', '/s', '/c', '%APPDATA%'] },
+    { command: 'powershell', args: ['-NoProfile', '-ExecutionPolicy', 'Bypass', '-Command', variable('CODE')] },
+    { command: 'su', args: ['-', 'user', '-c', variable('CODE')] },
+    { command: 'nix-shell', args: ['-p', 'a', 'b', '--run', variable('CODE')] },
+    { command: 'osascript', args: ['-l', 'JavaScript', '-e', variable('CODE')] },
+    { command: 'sudo', args: ['-E', '/bin/sh', '-c', variable('CODE')] },
+    { command: 'sudo', args: ['docker', 'exec', '-i', 'x', 'venv/bin/python', '-c', variable('CODE')] },
+    { command: 'busybox', args: ['sh', '-c', variable('CODE')] },
+    { command: 'uv', args: ['run', 'python', '-c', variable('CODE')] },
+    { command: 'docker', args: ['run', 'node', 'sh', '-c', variable('CODE')] },
+    { command: 'docker', args: ['run', '--entrypoint', 'sh', 'image', '-c', variable('CODE')] },
+    { command: 'docker', args: ['run', '--entrypoint=/bin/sh', '--rm', 'image', '-c', variable('CODE')] },
     { command: 'docker', args: ['run', 'image', 'sh', '-c', `echo ${variable('TOKEN')}`] },
     { args: ['$1', '^\\$[A-Z]+$', '$', '$$', 'a$b', 'US$', '$schema', '100%', '%20%41', `${variable('#x')}y`] },
     { args: [`x${variable('level')} ${variable('message')}`, '{{x}}', '$(date)', '#{x}', 'cost: $TOKENS'] },
