@@ -212,7 +212,8 @@ export class LocalTree {
     const kills = this.#kills.map(({ time, processes }) => {
       return { step: 'SIGKILL' as const, at: Math.max(0, Math.round(time - started)), processes };
     });
-    const all = [...report.steps, ...kills].sort((a, b) => a.at - b.at);
+    // A kill before the ladder began counts as one at its start: before the first step, which may find the last to die.
+    const all = [...kills, ...report.steps].sort((a, b) => a.at - b.at);
     // Two kills in a row are reported as one step.
     const steps = all.filter(({ step }, index) => step !== all[index - 1]?.step);
     return { ...report, steps, endedBy: steps.at(-1)?.step ?? report.endedBy };
