@@ -3,7 +3,7 @@ import { Heap, type HeapItem } from '../../runtime/heap.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { Breaker } from './breaker.js';
 
-/** Most records whose last error is kept as a whole, with what the server wrote: that may be 64 KB. */
+/** Of so many records, the last error is kept as a whole. It has the stderr output of the server, up to 64 KB. */
 const MOST_WHOLE = 50;
 /** Most records of one server, besides those of breakers that are open until they are reset. One that is half-open stays, too. */
 const MOST_OF_SERVER = 1_000;

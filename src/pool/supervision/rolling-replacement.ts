@@ -92,7 +92,7 @@ export class RollingReplacement {
 
   /**
    * Resolves when an instance has ended. Keeps the host alive as soon as no lease is left, since the pool goes on by itself.
-   * A lease whose `ended` was read keeps it alive from its end on: so does the last of them, which ends the process.
+   * Reading `ended` of a lease has an effect: when that lease ends, the host is kept alive until its process has ended.
    */
   async drained(instance: PooledInstance): Promise<void> {
     const { keepAlive, leases } = this.#deps;

@@ -148,8 +148,8 @@ const IDLE = 3_600_000;
 const MOST_REMOVED = 100;
 
 /**
- * Removes the empty cgroups that other hosts have left: a host that was killed with its guardian, and whose ledger is gone, has
- * no other heir. Nothing is killed. Should such a host live, it makes its folder again when it needs it.
+ * Removes the empty cgroups that other hosts have left. After a host that was killed together with its guardian, and without a
+ * ledger, nothing else removes them. Nothing is killed. A host that lives makes its folder again when it needs it.
  */
 export function removeIdleHostCgroups(parent: string, now = Date.now()): void {
   let removed = 0;

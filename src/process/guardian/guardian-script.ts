@@ -35,8 +35,8 @@ export const GUARDIAN_BOOT = `${IGNORED}; line= script=; while IFS= read -r line
  * `sweep` is the fallback for a reaper that cannot run, because its program was removed while the host ran. It is slow, because
  * a shell reads byte by byte, and uses the rlimit mark alone, because a shell can only read text. Every user can give its
  * processes that mark, so it takes processes of its own user alone, as the reaper would judge them (`mine`, `young`). It
- * cannot read who has started a setuid program, but mostly that program keeps the groups of that user. It is a trap, because
- * dash exits where it cannot fork (at a limit of processes).
+ * cannot read which user has started a setuid program, but most such programs keep the groups of that user. The sweep is an
+ * EXIT trap, because dash exits where it cannot fork (at a limit of processes).
  */
 export function guardianScript({ script }: ShellIdentity): string {
   return `set -f

@@ -19,9 +19,9 @@ interface Held {
 }
 
 /**
- * The processes whose /proc/PID/stat is kept open. Such a descriptor is bound to one process, and not to a number: when its
- * parent has collected it, reads fail, also if another process has the number by then. A start time cannot tell that when
- * both began within the same hundredth of a second.
+ * Keeps /proc/PID/stat of processes open. Such a descriptor belongs to one process, and not to a number: reads fail when that
+ * process was collected by its parent, also if another process has the number by then. The start time alone does not show
+ * this when both began within the same hundredth of a second.
  *
  * So a process with the number of a held one gets a start time that no other has: a fraction of a tick later.
  */
