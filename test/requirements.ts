@@ -469,6 +469,7 @@ export const requirements = {
     'The command lines of guardian and reaper show a name and paths of programs, nothing of the host; ps, pgrep and top find the guardian by its name.',
   'GUARD-8':
     'A guardian has no more privileges than its host has now; whatever is written into its pipe, it writes to no file but those of the cgroups of its host, and removes no file but the ledger of it.',
+  'GUARD-9': 'Copies of the package share a guard only if they call the same functions of it.',
   'GUARD-6': 'A host that cannot run the reaper gets an error when it makes its pool, which says what to do.',
 
   'STATUS-1':

@@ -10,6 +10,9 @@ export function definitions({ folder, tenants, env }) {
   return {
     // It keeps nothing of a client, apart from what the pool keeps for each session: one process for all sessions of a tenant.
     everything: { ...official('everything'), sharing: 'shared' },
+    // Its tool asks the client back (sampling), and only the client of this session may answer: one process for each lease, and
+    // every message passes unchanged.
+    sampling: { ...official('everything'), sharing: 'dedicated' },
     // One session at a time. It keeps only its folder, which is the same for all: the next session may have its process.
     filesystem: { ...official('filesystem', folder), reuse: 'tenant' },
     // The default mode: exclusive, and only the same session gets a used process again. Its one history of thoughts belongs to

@@ -2,12 +2,13 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { Client as ClientV2 } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { CreateMessageRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { memoryOf } from './servers.js';
 
 /** The servers that a session uses, one after the other. */
 const PLANS = [
   ['everything', 'filesystem'],
-  ['memory', 'everything'],
+  ['memory', 'everything', 'sampling'],
   ['filesystem', 'memory'],
   ['filesystem', 'sequential-thinking', 'everything', 'memory'],
 ];
@@ -31,6 +32,12 @@ export class Tally {
   }
 }
 
+/** What the two SDKs need for a client that answers requests for a model. */
+const SDKS = [
+  { Client: ClientV1, samplingRequest: CreateMessageRequestSchema },
+  { Client: ClientV2, samplingRequest: 'sampling/createMessage' },
+];
+
 /** Sessions differ in their plan and in the SDK of their client. Each plan runs with both SDKs. */
 export function planSession(index, tenant) {
   return {
@@ -38,7 +45,7 @@ export function planSession(index, tenant) {
     id: `session-${String(index + 1).padStart(3, '0')}`,
     tenant,
     servers: PLANS[index % PLANS.length],
-    Client: Math.floor(index / PLANS.length) % 2 === 0 ? ClientV1 : ClientV2,
+    sdk: SDKS[Math.floor(index / PLANS.length) % 2],
   };
 }
 
@@ -61,7 +68,7 @@ async function useServer(server, session, { pool, tally, folder }) {
   const lease = await pool.getServer(name, { tenant: session.tenant, owner: session.id });
   tally.waits.push(performance.now() - asked);
   try {
-    const client = new session.Client({ name: session.id, version: '1.0.0' });
+    const client = newClient(session);
     await client.connect(lease.transport);
     const { tools } = await client.listTools();
     const names = new Set(tools.map((tool) => tool.name));
@@ -79,6 +86,21 @@ async function useServer(server, session, { pool, tally, folder }) {
   }
 }
 
+/** A client whose model gives an answer that no other session expects. */
+function newClient({ id, sdk: { Client, samplingRequest } }) {
+  const client = new Client({ name: id, version: '1.0.0' }, { capabilities: { sampling: {} } });
+  client.setRequestHandler(samplingRequest, () => ({
+    model: 'none',
+    role: 'assistant',
+    content: { type: 'text', text: answerOf(id) },
+  }));
+  return client;
+}
+
+function answerOf(id) {
+  return `the model of ${id} says nothing`;
+}
+
 /** What a session does on each server. Inputs are unique, so an answer to another session is never a right one. */
 const WORK = {
   async everything({ session, call, check }) {
@@ -87,6 +109,11 @@ const WORK = {
 
     const [a, b] = [session.number, 1_000];
     check('get-sum', textOf(await call('get-sum', { a, b })), `The sum of ${a} and ${b} is ${a + b}.`);
+  },
+
+  async sampling({ session, call, check }) {
+    const text = textOf(await call('trigger-sampling-request', { prompt: `a question of ${session.id}` }));
+    check('trigger-sampling-request', JSON.parse(text.slice(text.indexOf('{'))).content.text, answerOf(session.id));
   },
 
   async filesystem({ session, call, check, folder }) {

@@ -4,14 +4,15 @@ import { knownProblems, onProblem } from '../process/containment-problems.js';
 import { type ContainmentStatus, containmentStatus } from '../process/containment-status.js';
 import { noteUnread, type ReapedHost, reapDeadHosts } from '../process/guardian/dead-hosts.js';
 import { type HostGuard, hostGuard, type Watch } from '../process/guardian/host-guard.js';
+import { LEDGER_FORMAT } from '../process/guardian/ledger.js';
 import type { Launcher } from '../process/launcher.js';
 import type { Platform } from '../process/platform.js';
 import { noteMissingInit } from '../process/platforms/init.js';
 import { localLauncher } from '../process/start/local-launcher.js';
 import type { PoolEmitter } from './events.js';
 
-/** Set by the first pool of a thread: the others need not look for processes of dead hosts. */
-const LOOKED = Symbol.for('mcp-server-pool.dead-hosts/1');
+/** Set by the first pool of a thread that reads ledgers of this format: the others need not look for processes of dead hosts. */
+const LOOKED = Symbol.for(`mcp-server-pool.dead-hosts/${LEDGER_FORMAT}`);
 
 /** The machine on which the servers of a pool run. */
 export interface ServerHost {

@@ -64,8 +64,8 @@ export class Session implements PooledTransport, Endpoint {
   #attachment: Attachment | undefined;
   /** Whether a notification was handed over that the client has not handled yet. */
   #unread = false;
-  /** Messages that must wait, and everything that came after them: see {@link receive}. */
-  readonly #held: JsonRpcMessage[] = [];
+  /** Messages that must wait, and everything that came after them: see {@link receive}. Most sessions never have one. */
+  #held: JsonRpcMessage[] | undefined;
   #end: SessionEnd | undefined;
   /** Whether its client closes it: then it needs no answer to its open requests. */
   #isClosing = false;
@@ -129,20 +129,27 @@ export class Session implements PooledTransport, Endpoint {
    */
   receive(message: JsonRpcMessage): void {
     const { outbox } = this.#callbacks;
-    const mustWait = this.#held.length > 0 || (this.#unread && message.method === undefined);
+    const mustWait = this.#held !== undefined || (this.#unread && message.method === undefined);
     if (!mustWait && !outbox.isHeld) return this.#handOver(message);
+    this.#held ??= [];
     this.#held.push(message);
     if (!mustWait) outbox.push(() => this.#handOverHeld());
   }
 
   /** Hands over what is held, up to the next answer that must wait. */
   #handOverHeld(): void {
-    for (let next = this.#held[0]; next !== undefined; next = this.#held[0]) {
+    for (let next = this.#held?.[0]; next !== undefined; next = this.#held?.[0]) {
       if (this.#unread && next.method === undefined) return;
       // Removed first: the client may end the session, which hands over the rest.
-      this.#held.shift();
+      this.#takeHeld();
       this.#handOver(next);
     }
+  }
+
+  #takeHeld(): JsonRpcMessage | undefined {
+    const next = this.#held?.shift();
+    if (this.#held?.length === 0) this.#held = undefined;
+    return next;
   }
 
   /** The client has handled all notifications that were handed over. */
@@ -180,7 +187,7 @@ export class Session implements PooledTransport, Endpoint {
   }
 
   #close(end: SessionEnd): void {
-    for (let next = this.#held.shift(); next !== undefined; next = this.#held.shift()) this.#handOver(next);
+    for (let next = this.#takeHeld(); next !== undefined; next = this.#takeHeld()) this.#handOver(next);
     this.#isClosed = true;
     if (!end.asked) this.#report(end.error());
     try {

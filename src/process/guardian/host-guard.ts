@@ -189,11 +189,14 @@ function refuse(problem: string): never {
   throw new PoolError('INVALID_OPTIONS', problem, { problems: [problem] });
 }
 
-/** Shared by all copies of this version of the package in this thread. */
-const PLACE = Symbol.for('mcp-server-pool.guard/1');
+/**
+ * Shared by all copies of the package in this thread that call the same functions of it. With a change of {@link HostGuard} or
+ * {@link Watch} the number goes up, here and in the mark: two guards with one mark would write one ledger.
+ */
+export const GUARD_PLACE = Symbol.for('mcp-server-pool.guard/2');
 
 export function hostGuard(platform: Platform): HostGuard {
-  const place = globalThis as { [PLACE]?: HostGuard };
-  place[PLACE] ??= new HostGuard(platform);
-  return place[PLACE];
+  const place = globalThis as { [GUARD_PLACE]?: HostGuard };
+  place[GUARD_PLACE] ??= new HostGuard(platform);
+  return place[GUARD_PLACE];
 }

@@ -39,9 +39,10 @@ export interface LedgerEntry {
 const LARGEST = 65_536;
 /** At most this many files of a folder are read. */
 const MOST_FILES = 10_000;
-/** `2` is the version of the format. Files of other versions are left to other versions of this package. */
-const SUFFIX = '.2.json';
-const FILE = /^[0-9a-f]{32}\.2\.json$/;
+/** Version of the format. Files of other versions are left to other versions of this package. */
+export const LEDGER_FORMAT = 2;
+const SUFFIX = `.${LEDGER_FORMAT}.json`;
+const FILE = new RegExp(`^[0-9a-f]{32}\\.${LEDGER_FORMAT}\\.json$`);
 
 /**
  * Writes `record` into the first usable folder; if there is none, into that which `makeSpare` makes. Returns the file.

@@ -51,7 +51,7 @@ it('[LEDGER-9] the search keeps no host alive, except one that waits for it', as
 
 it('[LEDGER-9] a pool that is shut down does not wait for the search', async () => {
   const place = globalThis as { [key: symbol]: unknown };
-  const looked = Symbol.for('mcp-server-pool.dead-hosts/1');
+  const looked = Symbol.for('mcp-server-pool.dead-hosts/2');
   const before = place[looked];
   onTestFinished(() => {
     place[looked] = before;
