@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { Containment, ResolvedContainment } from '../config/containment-options.js';
 import type { ProcessIdentity } from './process-table.js';
 import type { EndMode, Graces, TerminationReport, TreePlan } from './termination-report.js';
+import type { TreeUsage } from './usage/tree-usage.js';
 
 /**
  * Starts servers. The local launcher makes child processes; a launcher of another kind (containers, pods) fits the same
@@ -76,6 +77,12 @@ export interface ServerProcess {
    * steps.
    */
   plan?(mode: EndMode, graces: Graces): TreePlan;
+  /**
+   * What all its processes use now; after the exit of the leader, those that still live. Undefined when nothing was
+   * started. Left out where it cannot be measured.
+   * @throws (rejects) with the errno when the system does not answer (EMFILE, EACCES)
+   */
+  usage?(): Promise<TreeUsage | undefined>;
   /** Kills what can be killed without waiting, for the last tick of the host. */
   killNow(): void;
 }

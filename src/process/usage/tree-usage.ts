@@ -1,0 +1,21 @@
+/** What all processes of one server use at one moment. */
+export interface TreeUsage {
+  /** When it was measured, ms, by the clock that was given. */
+  readonly at: number;
+  /**
+   * Unique memory: resident less shared, of all living processes. With a delegated memory controller the cgroup's own
+   * figure.
+   */
+  readonly memoryMB: number;
+  /** Resident memory of all living processes. What several of them share counts for each. */
+  readonly residentMB: number;
+  /** CPU time since the leader was started, ms, of members that have exited, too. It never falls. */
+  readonly cpuTime: number;
+  /** Living processes; zombies are not among them. */
+  readonly processes: number;
+  readonly zombies: number;
+  /** Of all living processes. */
+  readonly threads: number;
+  /** Since the leader was started, ms. */
+  readonly uptime: number;
+}
