@@ -1,8 +1,11 @@
 import { cleanupFields } from './call-options.js';
 import { cgroupLimitFields, markerFields, rlimitFields } from './containment-options.js';
 import type { Fields } from './fields.js';
+import { guardianFields } from './guardian-options.js';
+import { limitFields } from './limit-options.js';
 import { nearest } from './nearest.js';
-import { definitionFields, guardianFields, limitFields, policyFields, poolFields, restartFields } from './options.js';
+import { definitionFields, poolFields } from './options.js';
+import { policyFields, restartFields } from './policy-fields.js';
 
 const REMOTE =
   'a remote server cannot be pooled, only one that is started by a command: leave this server out, or start a bridge (mcp-remote) as its command';

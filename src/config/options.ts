@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { cleanupFields } from './call-options.js';
 import { containmentFields, type ResolvedContainment } from './containment-options.js';
 import {
@@ -10,11 +9,9 @@ import {
   flag,
   type Given,
   label,
-  later,
   megabytes,
   nested,
   oneOf,
-  optional,
   optionalString,
   plainObject,
   type Resolved,
@@ -23,135 +20,9 @@ import {
   stringMap,
   strings,
 } from './fields.js';
-import { handshakeFields } from './handshake-options.js';
-
-/**
- * How fast and how often a server that fails is started again, before its breaker opens.
- * @see https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ for the random delays ("full jitter")
- */
-export const restartFields = {
-  /** Most failures within `window`; the next one opens the breaker. Default: 5. */
-  maxRestarts: count(5, 0, 'unlimited'),
-  /** How long a failure counts, in milliseconds. Default: 60,000. */
-  window: duration(60_000),
-  /**
-   * Longest delay after the second failure in a row, in milliseconds; it doubles with each further failure. The first
-   * failure has no delay. Default: 100.
-   */
-  minDelay: deadline(100),
-  /** Longest delay of all, in milliseconds. Default: 30,000. */
-  maxDelay: deadline(30_000),
-  /** A failure of an instance that was usable for this time is the first in a row again, in milliseconds. Default: 10,000. */
-  stableAfter: duration(10_000),
-  /**
-   * How long an open breaker refuses, in milliseconds; then it lets one start through as a test. `Infinity`: until
-   * `resetBreaker()`, `restart()` or `updateServer()`. Default: 30,000.
-   */
-  cooldown: duration(30_000),
-};
-
-/** The default of `maxInstances`, unless a cap of the pool is lower. */
-export const DEFAULT_MAX_INSTANCES = 3;
-
-/** How an instance may be used. Each option can be set per server, or for all servers in `defaults`. */
-export const policyFields = {
-  /**
-   * How leases use instances. Default: `auto`. Which mode fits which server: docs/sharing.md.
-   *
-   * - `shared`: many leases at once on one instance.
-   * - `exclusive`: one lease at a time; the instance stays idle between leases.
-   * - `dedicated`: one lease, then the process ends; messages pass unchanged.
-   * - `auto`: the same as `exclusive`.
-   */
-  sharing: oneOf('auto', 'auto', 'exclusive', 'dedicated', 'shared'),
-  /**
-   * Which leases may use an instance that has served one already. An instance that has served none is free for any. Default:
-   * `owner`, of shared servers `tenant`.
-   *
-   * - `owner`: those of the same tenant and owner. Leases without an owner share theirs.
-   * - `tenant`: all of the same tenant; for servers that keep nothing of a client, since the next one would see it.
-   * - `never`: none.
-   */
-  reuse: optional(oneOf('owner', 'owner', 'tenant', 'never')),
-  /** Protocol era. This version supports `legacy` (default): protocols with `initialize`, up to 2025-11-25; else `NOT_SUPPORTED`. */
-  era: oneOf('legacy', 'legacy', 'modern', 'auto'),
-  ...handshakeFields,
-  /** Most process trees of this server at once; `Infinity`: only `limits` apply. Default: 3, or a lower cap of `limits`. */
-  maxInstances: optional(count(DEFAULT_MAX_INSTANCES, 1, 'unlimited')),
-  /**
-   * Idle instances that are kept ready, for the next caller of any tenant or owner: those that have served no lease; of a
-   * shared server without `reuse: 'owner'` also those of calls without a tenant. Default: 0.
-   */
-  minIdle: count(0, 0),
-  /** Time after which an idle instance ends, in milliseconds; `Infinity`: never. Default: 300,000. */
-  idleTimeout: duration(300_000),
-  /**
-   * A lease that was silent for this time is taken back (`LEASE_RECLAIMED`) when another caller waits for it, in
-   * milliseconds; `Infinity`: never. A lease with an open request is not silent. Default: 1,800,000.
-   */
-  leaseIdleTimeout: duration(1_800_000),
-  /** Number of leases after which an instance ends. Default: `Infinity`. */
-  maxUses: count(Infinity, 1, 'unlimited'),
-  /**
-   * Age at which an instance ends when it is free, in milliseconds from when it could be used. Up to a tenth is subtracted at
-   * random, so that not all instances end at once. With 0 each instance serves one lease. Default: `Infinity`.
-   */
-  maxLifetime: duration(Infinity),
-  /** Longest time from spawn to the answer to `initialize`, in milliseconds; then `START_TIMEOUT`. Default: 60,000. */
-  startTimeout: deadline(60_000),
-  /**
-   * How long a server may take to exit after its stdin was closed, in milliseconds; then SIGTERM. Default: 2,000.
-   * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#shutdown
-   */
-  eofGrace: duration(2_000),
-  /** How long a server may take to exit after SIGTERM, in milliseconds; then SIGKILL. Default: 5,000. */
-  termGrace: duration(5_000),
-  /**
-   * Longest message of a server, in MB; a longer one ends the instance (`MESSAGE_TOO_LARGE`). Default: 64. At most 511,
-   * the longest string of Node.
-   */
-  maxMessageMB: megabytes(64, 511),
-  /**
-   * Variables that the server inherits from the host, in addition to HOME, LOGNAME, PATH, SHELL, TERM and USER. Their values
-   * are read at each start. Default: `[]`.
-   */
-  inheritEnv: strings(),
-  /**
-   * How long a server may answer nothing after a request was given up (cancelled, or its client is gone), in milliseconds.
-   * Then the server gets a ping, and ends as after a crash (`onCrash`) when it does not answer within this time, too. An
-   * exclusive server also gets a ping at the end of its lease: the next lease of the same tenant and owner gets it when it has
-   * answered within this time, else another process; until then, any other lease gets another process. Default: 5,000.
-   */
-  giveUpGrace: deadline(5_000),
-  /** Most leases at once on one shared instance. Default: 1,000. */
-  maxSessions: count(1_000, 1, 'unlimited'),
-  /**
-   * Most requests that an instance works on at once; the others wait, and its sessions take turns. Set 1 for a server that
-   * loses data when it works on several, such as server-memory. Default: `Infinity`.
-   */
-  maxInFlight: count(Infinity, 1, 'unlimited'),
-  /**
-   * What happens to leases when their process exits without being asked to. `restart` (default of shared servers): they stay,
-   * and the server is started again. `close` (default of all others): they end, since the client would not know that the
-   * new process has lost its state. `restart` is refused for dedicated servers.
-   */
-  onCrash: optional(oneOf('restart', 'restart', 'close')),
-  /**
-   * What happens to tool calls in flight when their process ends. `never` (default): they fail. `annotated`: a call is sent
-   * again, once, if the server declares its tool read-only or idempotent, and the client has listed the tools.
-   * @see https://modelcontextprotocol.io/specification/2025-11-25/schema#toolannotations
-   */
-  retryTools: oneOf('never', 'never', 'annotated'),
-  /** How fast and how often a server that fails is started again. */
-  restart: nested(restartFields),
-  /** The same as `sharing: 'shared'`. Default: false. */
-  sharedMemoryCache: flag(false),
-  ...containmentFields,
-  /** Not supported yet: `NOT_SUPPORTED`. */
-  memoryLimitMB: later('memory limits come with the resource monitor'),
-  /** Not supported yet: `NOT_SUPPORTED`. */
-  restartOnMemoryLeak: later('leak detection comes with the resource monitor'),
-};
+import { guardianFields } from './guardian-options.js';
+import { limitFields, type ResolvedLimits } from './limit-options.js';
+import { policyFields, type restartFields } from './policy-fields.js';
 
 /** One server. Field names as in the `mcpServers` configuration file. */
 export const definitionFields = {
@@ -180,43 +51,6 @@ export const definitionFields = {
    */
   placeholders: oneOf('refuse', 'refuse', 'literal'),
   ...policyFields,
-};
-
-export const limitFields = {
-  /**
-   * Most process trees of the pool at once: starting, running, stopping and quarantined; `Infinity`: no cap. Default: 15.
-   * @see https://github.com/metatool-ai/metamcp/issues/162 for what happens without a cap
-   */
-  maxProcesses: count(15, 1, 'unlimited'),
-  /** The same for each server. Default: `Infinity`. */
-  maxProcessesPerServer: count(Infinity, 1, 'unlimited'),
-  /**
-   * Most starts that are under way at once; others wait for their turn, first come, first served. A start has its turn until
-   * it is ready or has failed, but at most 3 s; its `startTimeout` begins with its spawn. `Infinity`: no cap. Default: two for
-   * each core (`os.availableParallelism()`), at least 4.
-   */
-  concurrentStarts: count(Math.max(4, availableParallelism() * 2), 1, 'unlimited'),
-  /** Not supported yet: `NOT_SUPPORTED`. */
-  memoryLimitMB: later('memory limits come with the resource monitor'),
-};
-
-/** The guardian: a small process that ends the servers when the host is killed. One serves all pools of a host. */
-export const guardianFields = {
-  /** Whether there is a guardian. Without it, servers of a killed host live on until the next host starts. Default: true. */
-  enabled: flag(true),
-  /** Absolute path of `dist/reaper.js` of this package. Only a bundled host must set it. Default: beside this module. */
-  reaper: absolutePath(),
-  /**
-   * Absolute path of a Node that runs the reaper. A host that is a single executable file must set it. Default: the
-   * executable of the host.
-   */
-  executable: absolutePath(),
-  /**
-   * Absolute path of the folder for the ledger: a note that a host is running, by which the next host ends what it has left.
-   * The ledger is in a private folder `mcp-server-pool` inside; the folders above must be sticky, or writable by neither others
-   * nor a shared group. Default: `$XDG_RUNTIME_DIR`, else `/run/user/UID`, else the folder for temporary files.
-   */
-  runtimeDirectory: absolutePath(),
 };
 
 export const poolFields = {
@@ -288,8 +122,6 @@ export interface ResolvedDefinition
   readonly onCrash: 'restart' | 'close';
   readonly restart: Resolved<typeof restartFields>;
 }
-
-export type ResolvedLimits = Resolved<typeof limitFields>;
 
 export interface ResolvedPoolOptions
   extends Omit<Resolved<typeof poolFields>, 'servers' | 'limits' | 'cleanup' | 'guardian'> {

@@ -7,14 +7,9 @@ import {
 } from './containment-options.js';
 import { type Fields, isPlainObject, type Resolved } from './fields.js';
 import { misfitsOf, sharingOf, withDefaults } from './inherited-policy.js';
-import {
-  DEFAULT_MAX_INSTANCES,
-  type policyFields,
-  type ResolvedLimits,
-  restartFields,
-  type ServerPolicy,
-  type Sharing,
-} from './options.js';
+import type { ResolvedLimits } from './limit-options.js';
+import type { ServerPolicy, Sharing } from './options.js';
+import { DEFAULT_MAX_INSTANCES, type policyFields, restartFields } from './policy-fields.js';
 import { type Problems, readOptions } from './read-options.js';
 
 /** What a policy is read from. */

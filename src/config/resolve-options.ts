@@ -1,17 +1,15 @@
 import { cleanupFields } from './call-options.js';
 import { isPlainObject } from './fields.js';
+import { guardianFields } from './guardian-options.js';
 import { hintFor, type Place } from './hints.js';
 import { inherit, withDefaults } from './inherited-policy.js';
+import { limitFields, type ResolvedLimits } from './limit-options.js';
 import { checkRemote } from './mistakes.js';
 import {
   definitionFields,
-  guardianFields,
-  limitFields,
   type PoolOptions,
-  policyFields,
   poolFields,
   type ResolvedDefinition,
-  type ResolvedLimits,
   type ResolvedPoolOptions,
   type ServerDefinition,
   type ServerPolicy,
@@ -20,6 +18,7 @@ import {
 import { OWN_DEFAULTS } from './own-defaults.js';
 import { checkPlaceholders } from './placeholders.js';
 import { checkDefaults, readPolicy } from './policy.js';
+import { policyFields } from './policy-fields.js';
 import { type Problems, readOptions, refuse } from './read-options.js';
 import { snapshot, typed } from './snapshot.js';
 
