@@ -18,6 +18,8 @@ export type PoolErrorCode =
   | 'WAIT_ABORTED'
   /** `maxWaiting` callers are already waiting. */
   | 'QUEUE_FULL'
+  /** A new instance would have to be started, and the level of the pool refuses that (`monitoring.levels`). */
+  | 'OVERLOADED'
   /** The command is not a file, or is in no folder of PATH. */
   | 'COMMAND_NOT_FOUND'
   /** The command exists, but this user may not execute it. */
@@ -86,6 +88,11 @@ export interface PoolErrorData {
   readonly after?: number | undefined;
   /** Whether the deadline passed while the caller waited in the queue, or during the start of its server. */
   readonly phase?: 'queue' | 'start' | undefined;
+  /** The level of the pool that refuses starts. */
+  readonly level?: string | undefined;
+  /** What was measured when a limit or a level was reached, and that limit or threshold: MB, percent of one core, or processes. */
+  readonly value?: number | undefined;
+  readonly limit?: number | undefined;
   /** The problems of wrong options, one sentence each. */
   readonly problems?: readonly string[] | undefined;
 }

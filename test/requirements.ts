@@ -472,6 +472,12 @@ export const requirements = {
   'GUARD-9': 'Copies of the package share a guard only if they call the same functions of it.',
   'GUARD-6': 'A host that cannot run the reaper gets an error when it makes its pool, which says what to do.',
 
+  'GATE-1':
+    'While the servers use as much memory as they may, callers that need a start wait, and the limit is named; everything that runs serves on.',
+  'GATE-2':
+    'While the level of the pool refuses starts, callers that need one are refused at once, with the level and the figure.',
+  'ENDALL-1': 'endAll() ends every tree that the pool has when it is called, and nothing else; the pool stays open.',
+
   'STATUS-1':
     'The status of a pool shows what holds processes together, for the host and for each server, and why there is not more.',
 

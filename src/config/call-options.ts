@@ -74,7 +74,7 @@ const shutdownFields = {
   drainTimeout: duration(5_000),
 };
 
-/** Options of `shutdown()`. */
+/** Options of `shutdown()` and `endAll()`. */
 export type ShutdownOptions = Given<typeof shutdownFields>;
 
 const planFields = {
@@ -174,6 +174,7 @@ export const cleanupFields = {
 export type CleanupOptions = Given<typeof cleanupFields>;
 
 export const resolveShutdownOptions = reader(shutdownFields, 'the options of shutdown()');
+export const resolveEndAllOptions = reader(shutdownFields, 'the options of endAll()');
 export const resolvePlanOptions = reader(planFields, 'the argument of plan()');
 export const resolveDrainOptions = reader(drainFields, 'the drain options');
 export const resolveWarmOptions = reader(warmFields, 'the options of warm()');

@@ -59,16 +59,20 @@ export interface QueueEvent {
 }
 
 /** Result of `shutdown()`: what was ended, and what could not be proven dead. */
-export interface ShutdownReport {
+export interface ShutdownReport extends EndReport {
+  /** Number of waiting callers that were rejected with `POOL_CLOSED`. */
+  readonly rejected: number;
+}
+
+/** Result of `endAll()`: how every tree ended. */
+export interface EndReport {
   /** `emergency`: the host asked for it, or the `timeout` of a graceful shutdown passed. */
   readonly mode: 'graceful' | 'emergency';
-  /** Duration of the shutdown, in milliseconds. */
+  /** How long it took, in milliseconds. */
   readonly duration: number;
   /** Number of leases that were held when it began. */
   readonly leases: number;
-  /** Number of waiting callers that were rejected with `POOL_CLOSED`. */
-  readonly rejected: number;
-  /** One report for each tree that lived when the shutdown began. */
+  /** One report for each tree that lived when it began. */
   readonly servers: readonly CleanupReport[];
   /** Processes that could not be proven dead. Empty in the normal case. `name`: of the definition. */
   readonly survivors: readonly (Survivor & { readonly name: string })[];
@@ -78,7 +82,7 @@ export interface ShutdownReport {
 export type PoolEmitter = Pick<SafeEmitter<PoolEvents>, 'emit' | 'listenerCount'>;
 
 /** The option because of which a caller waits. */
-export type Limit = 'maxInstances' | 'maxProcesses';
+export type Limit = 'maxInstances' | 'maxProcesses' | 'memory';
 
 /**
  * The events of a pool, with the payload of each. All durations are milliseconds. A listener that waits for an event does not

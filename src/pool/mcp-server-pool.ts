@@ -3,6 +3,7 @@ import {
   type AcquireOptions,
   type PlanMode,
   resolveAcquireOptions,
+  resolveEndAllOptions,
   resolvePlanOptions,
   resolveShutdownOptions,
   resolveWaitOptions,
@@ -23,7 +24,7 @@ import type { LeaseRequest } from './acquire/waiter.js';
 import { assemble, type PoolParts } from './assemble.js';
 import { DefinedServers } from './defined-servers.js';
 import { type PoolDependencies, resolveDependencies } from './dependencies.js';
-import { CLEANUP_EVENTS, type PoolEvents, type ShutdownReport } from './events.js';
+import { CLEANUP_EVENTS, type EndReport, type PoolEvents, type ShutdownReport } from './events.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { isOpen } from './instances/server-entry.js';
 import type { PooledServer } from './leases/lease.js';
@@ -31,7 +32,7 @@ import type { PoolMetrics } from './metrics.js';
 import { setParts } from './parts-of.js';
 import { aborted } from './refusals.js';
 import { type PoolPlan, planOf } from './shutdown/plan.js';
-import { Shutdown } from './shutdown/shutdown.js';
+import { END_ALL, SHUTDOWN, Shutdown } from './shutdown/shutdown.js';
 import { assertSignalsArrive, handleSignals, ignoreSignals } from './signals.js';
 import { type PoolStatus, statusOf, summaryOf } from './status.js';
 import { traceEvents } from './trace.js';
@@ -232,7 +233,7 @@ export class MCPServerPool extends DefinedServers {
     if (this.#shutdown === undefined) {
       this.#state = 'draining';
       forgetGlobalPool(this);
-      const procedure = new Shutdown(this.#parts);
+      const procedure = new Shutdown(this.#parts, SHUTDOWN);
       // Set before it begins, since a client that is closed may call shutdown() again.
       const { promise, resolve } = deferred<ShutdownReport>();
       this.#shutdown = { procedure, report: keepAlive.during(promise) };
@@ -242,6 +243,21 @@ export class MCPServerPool extends DefinedServers {
       scheduler.run(() => procedure.hurry());
     }
     return this.#shutdown.report;
+  }
+
+  /**
+   * Ends every process tree that the pool has now, with its leases (`SERVER_STOPPED`), as `shutdown()` does; but the pool stays
+   * open: waiting callers wait on, and they and later callers get servers that are started anew. It keeps the host alive.
+   * @param options as those of `shutdown()`
+   * @returns the report, when every tree is proven dead or given up
+   * @throws PoolError `INVALID_OPTIONS`
+   */
+  async endAll(options: ShutdownOptions = {}): Promise<EndReport> {
+    const { keepAlive, scheduler } = this.#parts;
+    const resolved = resolveEndAllOptions(options);
+    return (
+      this.#shutdown?.report ?? keepAlive.during(scheduler.run(() => new Shutdown(this.#parts, END_ALL).run(resolved)))
+    );
   }
 
   /** For `await using`. */

@@ -5,6 +5,7 @@ import type { Limit } from './events.js';
 import type { LeaseScope } from './instances/lease-scope.js';
 import type { PooledInstance } from './instances/pooled-instance.js';
 import type { OpenEntry } from './instances/server-entry.js';
+import type { MemoryShortage, Overload } from './instances/start-gate.js';
 
 /** Most names that an error shows: a host may have many servers, and those of one tenant are nothing to another. */
 const MOST_NAMES = 3;
@@ -44,6 +45,16 @@ export function queueFull(server: ServerNames, most: number, whatFor = '(maxWait
     `${callFor(server)} was refused at once: ${most} callers wait already ${whatFor}; release servers sooner, raise maxInstances or limits.maxProcesses, or try again later`,
     namesOf(server),
   );
+}
+
+/** Nothing new is started while the pool is at a level that refuses it. */
+export function overloaded(server: ServerNames, { level, measured, threshold, by }: Overload): PoolError {
+  const what =
+    by === 'processes'
+      ? `${measured} processes more than expected (this level begins at ${threshold})`
+      : `the servers use ${Math.round(measured)} MB (this level begins at ${Math.round(threshold)} MB)`;
+  const message = `${callFor(server)} was refused at once: the pool is at level '${level}', ${what}; nothing is started until that is over (monitoring.levels)`;
+  return new PoolError('OVERLOADED', message, { ...namesOf(server), level, value: measured, limit: threshold });
 }
 
 export function aborted(server: ServerNames, after: number, why: string, cause?: unknown): PoolError {
@@ -88,6 +99,8 @@ export interface WaitedFor {
   readonly turnLimit: number | undefined;
   /** The limit that kept it waiting; undefined without one. */
   readonly limit: Limit | undefined;
+  /** The lack of memory, if that is the limit. */
+  readonly shortage: MemoryShortage | undefined;
 }
 
 /** The error of a caller that got no server in time: what it waited for, and what would have helped. */
@@ -101,7 +114,7 @@ export function acquireTimeout(caller: Caller, entry: OpenEntry, after: number, 
 
 function whyNoServer(
   { definition: { maxInstances, sharing } }: OpenEntry,
-  { starting, turnLimit, limit }: WaitedFor,
+  { starting, turnLimit, limit, shortage }: WaitedFor,
 ): string {
   if (turnLimit !== undefined)
     return `its start still waited for its turn, since ${turnLimit} starts (limits.concurrentStarts) were under way; raise timeout (acquireTimeout) or limits.concurrentStarts, or start fewer servers at once`;
@@ -110,6 +123,8 @@ function whyNoServer(
     const wrote = dropped === undefined ? '' : ` (it wrote to stdout what is no message: ${dropped})`;
     return `its server is still starting${wrote}, and goes on with that up to its startTimeout: call again; or raise timeout (acquireTimeout), or start it before with warm() or minIdle`;
   }
+  if (limit === 'memory')
+    return `the servers use ${Math.round(shortage?.memoryMB ?? 0)} MB of the ${shortage?.limitMB} MB that they may (limits.memoryLimitMB), so none was started; release servers sooner, lower idleTimeout, or raise limits.memoryLimitMB`;
   if (limit === 'maxProcesses')
     return 'all process slots (limits.maxProcesses) are in use; release servers sooner, or raise limits.maxProcesses';
   if (limit === undefined)

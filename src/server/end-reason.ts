@@ -36,6 +36,8 @@ export type EndReason =
   | 'owner-released'
   /** `releaseTenant()` was called. */
   | 'tenant-released'
+  /** `endAll()` was called. */
+  | 'end-all'
   /** `shutdown()` was called. */
   | 'shutdown';
 
@@ -81,5 +83,6 @@ export const END_MEANING: Readonly<Record<EndReason, EndMeaning>> = {
   restart: { ...asked, revocable: true },
   'owner-released': asked,
   'tenant-released': asked,
+  'end-all': asked,
   shutdown: asked,
 };

@@ -15,6 +15,8 @@ export interface Room {
 export interface Situation {
   /** Whether a start of another class, which no caller of that class needs, would serve the caller as well. */
   readonly adoptable: boolean;
+  /** Whether the servers use as much memory as they may, so that nothing new is started. */
+  readonly isMemoryShort: boolean;
   /** The budget of the server: `maxInstances`. */
   readonly server: Room;
   /** The budget of the pool: `limits.maxProcesses`. */
@@ -29,13 +31,14 @@ export type Decision =
   | { readonly action: 'evict'; readonly from: 'server' | 'pool' }
   /** A slot that comes free is on the way. */
   | { readonly action: 'wait'; readonly for: 'ending' }
-  /** Nothing can be done before a lease is released. */
+  /** Nothing can be done before a lease is released, or memory comes free. */
   | { readonly action: 'wait'; readonly for: 'release'; readonly limit: Limit };
 
 /** Made once, and for each budget that may be full: a decision is taken for each release. */
 const SPAWN: Decision = { action: 'spawn' };
 const ADOPT: Decision = { action: 'adopt' };
 const AWAIT_ENDING: Decision = { action: 'wait', for: 'ending' };
+const AWAIT_MEMORY: Decision = { action: 'wait', for: 'release', limit: 'memory' };
 const SERVER_FULL = {
   evict: { action: 'evict', from: 'server' },
   wait: { action: 'wait', for: 'release', limit: 'maxInstances' },
@@ -46,8 +49,10 @@ const POOL_FULL = {
 } as const satisfies Record<string, Decision>;
 
 /** What to do for one caller. Pure. To be asked for the oldest caller first, since what it gets is not left to later ones. */
-export function decide({ adoptable, server, pool }: Situation): Decision {
+export function decide({ adoptable, isMemoryShort, server, pool }: Situation): Decision {
   if (adoptable) return ADOPT;
+  // A tree that ends to make room would not help: no other may be started in its place.
+  if (isMemoryShort) return AWAIT_MEMORY;
   return makeRoom(server, SERVER_FULL) ?? makeRoom(pool, POOL_FULL) ?? SPAWN;
 }
 

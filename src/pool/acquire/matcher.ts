@@ -7,6 +7,7 @@ import type { PooledInstance } from '../instances/pooled-instance.js';
 import { isOpen, type LeaseClass, type OpenEntry, type ServerEntry } from '../instances/server-entry.js';
 import type { Lease } from '../leases/lease.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
+import { overloaded } from '../refusals.js';
 import type { Breakers } from '../supervision/breakers.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import { type Decision, decide, type Room, type Situation } from './admission.js';
@@ -28,12 +29,17 @@ export class Matcher {
   // Filled anew for each decision: with thousands of callers, an operation costs what it allocates.
   readonly #server: Writable<Room> = { used: 0, limit: 0, ending: 0, evictable: false };
   readonly #pool: Writable<Room> = { used: 0, limit: 0, ending: 0, evictable: false };
-  readonly #situation: Writable<Situation> = { adoptable: false, server: this.#server, pool: this.#pool };
+  readonly #situation: Writable<Situation> = {
+    adoptable: false,
+    isMemoryShort: false,
+    server: this.#server,
+    pool: this.#pool,
+  };
   /** Slots that come free and are claimed for callers. */
   #claimed = 0;
   /** The classes of these callers. */
   readonly #claimants = new Set<WaitingClass>();
-  /** Whether `maxProcesses` keeps all callers waiting that need a slot. */
+  /** Whether `maxProcesses`, or a lack of memory, keeps all callers waiting that need a slot. */
   #isFull = false;
 
   constructor(queue: AcquireQueue, fleet: Fleet, breakers: Breakers, clock: Clock) {
@@ -88,14 +94,23 @@ export class Matcher {
         if (start) this.#fleet.adopt(start, waiting.leaseClass, waiter);
         continue;
       }
+      const error = this.#overload(entry, decision);
+      if (error) return { waiter, entry, decision: { action: 'refuse', error } };
       if (decision.action !== 'wait') {
         if (decision.action === 'evict') this.#claim(waiting, decision.from === 'server');
         return { waiter, entry, decision };
       }
       if (decision.for === 'ending') this.#claim(waiting, entry.isFull);
-      else if (decision.for === 'release' && decision.limit === 'maxProcesses') this.#isFull = true;
-      else this.#queue.setStuck(server, true);
+      else if (decision.limit === 'maxInstances') this.#queue.setStuck(server, true);
+      else this.#isFull = true;
     }
+  }
+
+  /** Why a caller is refused that would get a start, at once or in the place of another tree. */
+  #overload(entry: OpenEntry, decision: Decision): PoolError | undefined {
+    const { overload } = this.#fleet.gate;
+    const needsStart = decision.action !== 'wait' || decision.for === 'ending';
+    return overload && needsStart ? overloaded(entry, overload) : undefined;
   }
 
   #uselessTest(leaseClass: LeaseClass): Match | undefined {
@@ -121,7 +136,8 @@ export class Matcher {
     const waiting = waiter.queuedIn;
     if (waiting === undefined || waiting.isCovered(waiter)) return undefined;
     if (waiting.server.isStuck || waiting.isRefused) return 'maxInstances';
-    return this.#isFull ? 'maxProcesses' : undefined;
+    if (!this.#isFull) return undefined;
+    return this.#fleet.gate.shortage ? 'memory' : 'maxProcesses';
   }
 
   /** Gives an idle instance that may serve any caller to the one that has waited longest, if its class has none. */
@@ -152,7 +168,8 @@ export class Matcher {
 
   #decide(entry: OpenEntry, claimed: number, adoptable: boolean): Decision {
     this.#situation.adoptable = adoptable;
-    const { idleCount, slots } = this.#fleet;
+    const { gate, idleCount, slots } = this.#fleet;
+    this.#situation.isMemoryShort = gate.shortage !== undefined;
     const server = this.#server;
     server.used = entry.used;
     server.limit = entry.definition.maxInstances;

@@ -1,4 +1,5 @@
 import type { PoolError } from '../../errors.js';
+import type { Limit } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { OpenEntry } from '../instances/server-entry.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
@@ -26,23 +27,33 @@ export class WaitReasons {
 
   /** Emits the events of a caller that has to wait. */
   announce(waiter: Waiter): void {
-    const { fleet, leaseEvents, matcher, queue } = this.#deps;
+    const { leaseEvents, matcher, queue } = this.#deps;
     const { name } = waiter;
     waiter.announced = true;
     leaseEvents.waiting(waiter, queue.size);
     const limit = matcher.limitOf(waiter);
     if (limit === undefined) return;
-    const maxInstances = fleet.entries.get(name)?.definition?.maxInstances ?? 0;
-    leaseEvents.limitReached({ name, limit, value: limit === 'maxInstances' ? maxInstances : fleet.slots.limit });
+    leaseEvents.limitReached({ name, limit, value: this.#valueOf(limit, name) });
+  }
+
+  #valueOf(limit: Limit, name: string): number {
+    const { entries, gate, slots } = this.#deps.fleet;
+    if (limit === 'memory') return gate.shortage?.limitMB ?? 0;
+    return limit === 'maxProcesses' ? slots.limit : (entries.get(name)?.definition?.maxInstances ?? 0);
   }
 
   /** The error of a caller that has waited for too long. */
   timeout(waiter: Waiter, entry: OpenEntry, after: number): PoolError {
-    const { matcher, turns } = this.#deps;
+    const { fleet, matcher, turns } = this.#deps;
     const limit = matcher.limitOf(waiter);
     const starts = limit === undefined ? waiter.queuedIn?.leaseClass.starts : undefined;
     const start = starts?.find(({ state }) => state === 'starting');
     const turnLimit = start !== undefined && turns.isWaiting(start) ? turns.limit : undefined;
-    return acquireTimeout(waiter, entry, after, { starting: start?.errorData(), turnLimit, limit });
+    return acquireTimeout(waiter, entry, after, {
+      starting: start?.errorData(),
+      turnLimit,
+      limit,
+      shortage: fleet.gate.shortage,
+    });
   }
 }

@@ -7,6 +7,7 @@ import { type LeaseScope, reuseKey, SPARE, SPARE_KEY } from './lease-scope.js';
 import type { PooledInstance } from './pooled-instance.js';
 import { isOpen, type LeaseClass, type OpenEntry, ServerEntry } from './server-entry.js';
 import { Slots } from './slots.js';
+import { StartGate } from './start-gate.js';
 
 /** Backoff after failed starts for `minIdle`, in ms: 1 s, 2 s, 4 s, … */
 const FIRST_RETRY = 1_000;
@@ -20,6 +21,8 @@ export class Fleet extends LeaseClasses {
   /** Servers with a `minIdle`. */
   readonly withMinimum = new Set<ServerEntry>();
   readonly slots: Slots;
+  /** Whether anything new may be started now. */
+  readonly gate = new StartGate();
   idleCount = 0;
   #isOpen = true;
 
@@ -76,9 +79,9 @@ export class Fleet extends LeaseClasses {
 
   // Slots.
 
-  /** Whether one more tree fits into both budgets. */
+  /** Whether one more tree may be started now: it fits into both budgets, and nothing holds new starts back. */
   hasRoom({ isFull }: OpenEntry): boolean {
-    return !isFull && !this.slots.isFull;
+    return !isFull && !this.slots.isFull && this.gate.isOpen;
   }
 
   /** Takes a slot for an instance that is about to be spawned. */

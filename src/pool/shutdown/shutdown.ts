@@ -1,12 +1,23 @@
-import { namesOf, PoolError, shownName } from '../../errors.js';
+import { namesOf, PoolError, type PoolErrorCode, shownName } from '../../errors.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { Clock } from '../../runtime/clock.js';
 import { type DueTimes, newDue } from '../../runtime/due-times.js';
-import type { ShutdownReport } from '../events.js';
+import type { EndReason } from '../../server/end-reason.js';
+import type { EndReport } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { Lease } from '../leases/lease.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
+
+/** The pool ends, and everything with it. */
+export const SHUTDOWN = causeOf(
+  'shutdown',
+  'POOL_CLOSED',
+  'the pool was shut down',
+  'create a new MCPServerPool to go on',
+);
+/** The host ends everything, and goes on with the pool. */
+export const END_ALL = causeOf('end-all', 'SERVER_STOPPED', 'endAll() was called', 'get another with getServer()');
 
 /** How often a drain checks whether the requests are answered, in ms. */
 const DRAIN_POLL = 10;
@@ -18,33 +29,38 @@ export interface ShutdownDeps {
   readonly leases: LeaseManager;
 }
 
-/** Ends all trees of a pool, wave after wave. `hurry()` turns it into an emergency at any time. */
-export class Shutdown {
-  readonly #clock: Clock;
-  readonly #dueTimes: DueTimes;
-  readonly #fleet: Fleet;
-  readonly #leases: LeaseManager;
-  #mode: ShutdownReport['mode'] = 'graceful';
+/** Why all trees of a pool are ended, and the error of the leases that end with them. */
+export interface ShutdownCause {
+  readonly reason: EndReason;
+  error(lease: Lease): PoolError;
+}
 
-  constructor({ clock, dueTimes, fleet, leases }: ShutdownDeps) {
-    this.#clock = clock;
-    this.#dueTimes = dueTimes;
-    this.#fleet = fleet;
-    this.#leases = leases;
+/**
+ * Ends all trees that a pool has now, wave after wave. `hurry()` turns it into an emergency at any time. What is started
+ * meanwhile, in a pool that stays open, is not ended.
+ */
+export class Shutdown {
+  readonly #deps: ShutdownDeps;
+  readonly #cause: ShutdownCause;
+  #mode: EndReport['mode'] = 'graceful';
+  #instances: readonly PooledInstance[] = [];
+
+  constructor(deps: ShutdownDeps, cause: ShutdownCause) {
+    this.#deps = deps;
+    this.#cause = cause;
   }
 
   /** To be called within an operation. Resolves when every tree is proven dead, or was given up by the cleanup queue. */
-  async run(options: {
-    mode: ShutdownReport['mode'];
-    timeout: number;
-    drainTimeout: number;
-  }): Promise<Omit<ShutdownReport, 'rejected'>> {
-    const started = this.#clock.now();
-    const held = this.#leases.size;
-    const waves = shutdownWaves(this.#fleet, this.#leases);
+  async run(options: { mode: EndReport['mode']; timeout: number; drainTimeout: number }): Promise<EndReport> {
+    const { clock, dueTimes, fleet, leases: manager } = this.#deps;
+    const started = clock.now();
+    const held = manager.size;
+    const waves = shutdownWaves(fleet, manager);
+    this.#instances = waves.flat().map(({ instance }) => instance);
+    for (const instance of this.#instances) fleet.retire(instance, this.#cause.reason);
     if (options.mode === 'emergency') this.hurry();
     const late = newDue(() => this.hurry());
-    this.#dueTimes.set(late, started + options.timeout);
+    dueTimes.set(late, started + options.timeout);
     const reports: CleanupReport[] = [];
     for (const wave of waves) {
       const ends = wave.map(async ({ instance, leases }) => {
@@ -53,10 +69,10 @@ export class Shutdown {
       });
       for (const report of await Promise.all(ends)) if (report) reports.push(report);
     }
-    this.#dueTimes.delete(late);
+    dueTimes.delete(late);
     return {
       mode: this.#mode,
-      duration: Math.round(this.#clock.now() - started),
+      duration: Math.round(clock.now() - started),
       leases: held,
       servers: reports,
       survivors: reports.flatMap(({ name, survivors }) => survivors.map((survivor) => ({ name, ...survivor }))),
@@ -66,26 +82,32 @@ export class Shutdown {
   /** Kills everything at once, and skips what a graceful shutdown still waits for. */
   hurry(): void {
     this.#mode = 'emergency';
+    const instances = this.#instances;
+    const leases = instances.flatMap((instance) => this.#deps.leases.of(instance));
     // Kills all trees before the cleanup queue, which ends only a few at a time.
-    for (const instance of this.#fleet.instances()) instance.killNow();
-    for (const lease of this.#leases.list()) lease.instance.remember();
-    for (const lease of this.#leases.list()) lease.end({ asked: false, error: () => closedUnder(lease) });
-    for (const instance of [...this.#fleet.instances()]) void instance.stop('shutdown', 'emergency');
+    for (const instance of instances) instance.killNow();
+    for (const { instance } of leases) instance.remember();
+    this.#endLeases(leases);
+    for (const instance of instances) void instance.stop(this.#cause.reason, 'emergency');
   }
 
   async #end(instance: PooledInstance): Promise<CleanupReport | undefined> {
     if (instance.state === 'quarantined') return instance.recheck();
-    return instance.stop('shutdown', this.#mode);
+    return instance.stop(this.#cause.reason, this.#mode);
   }
 
   /** Waits until the requests in flight are answered or the time is over, then ends the leases. */
   async #drain(instance: PooledInstance, leases: readonly Lease[], until: number): Promise<void> {
-    const clock = this.#clock;
+    const { clock } = this.#deps;
     while (isBusy(instance, leases) && this.#mode === 'graceful' && clock.now() < until) {
       await new Promise<void>((resolve) => void clock.after(Math.min(DRAIN_POLL, until - clock.now()), resolve));
     }
     if (instance.leases > 0) instance.remember();
-    for (const lease of leases) lease.end({ asked: false, error: () => closedUnder(lease) });
+    this.#endLeases(leases);
+  }
+
+  #endLeases(leases: readonly Lease[]): void {
+    for (const lease of leases) lease.end({ asked: false, error: () => this.#cause.error(lease) });
   }
 }
 
@@ -105,13 +127,11 @@ export function isBusy({ openRequests }: PooledInstance, leases: readonly Lease[
   return openRequests > 0 || leases.some((lease) => lease.openRequests > 0);
 }
 
-function closedUnder({ id, instance }: Lease): PoolError {
-  return new PoolError(
-    'POOL_CLOSED',
-    `the pool was shut down while the lease ${id} on server '${shownName(instance)}' was held; create a new MCPServerPool to go on`,
-    {
+function causeOf(reason: EndReason, code: PoolErrorCode, what: string, hint: string): ShutdownCause {
+  const error = ({ id, instance }: Lease) =>
+    new PoolError(code, `${what} while the lease ${id} on server '${shownName(instance)}' was held; ${hint}`, {
       ...namesOf(instance),
       leaseId: id,
-    },
-  );
+    });
+  return { reason, error };
 }

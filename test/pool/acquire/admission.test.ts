@@ -6,6 +6,7 @@ const roomy: Room = { used: 0, limit: 3, ending: 0, evictable: false };
 const full: Room = { used: 3, limit: 3, ending: 0, evictable: false };
 const situation = (given: Partial<Situation>): Situation => ({
   adoptable: false,
+  isMemoryShort: false,
   server: roomy,
   pool: roomy,
   ...given,
@@ -24,6 +25,13 @@ describe('admission', () => {
     ['nothing, at maxInstances', { server: full }, { action: 'wait', for: 'release', limit: 'maxInstances' }],
     ['a slot of the pool that comes free', { pool: { ...full, ending: 1 } }, { action: 'wait', for: 'ending' }],
     ['an idle instance of another server', { pool: { ...full, evictable: true } }, { action: 'evict', from: 'pool' }],
+    ['a lack of memory', { isMemoryShort: true }, { action: 'wait', for: 'release', limit: 'memory' }],
+    [
+      'a lack of memory, and what could be ended',
+      { isMemoryShort: true, pool: { ...full, evictable: true } },
+      { action: 'wait', for: 'release', limit: 'memory' },
+    ],
+    ['a start of another class, and a lack of memory', { adoptable: true, isMemoryShort: true }, { action: 'adopt' }],
     ['nothing, at maxProcesses', { pool: full }, { action: 'wait', for: 'release', limit: 'maxProcesses' }],
   ])('with %s', (_, given, decision) => {
     expect(decide(situation(given))).toEqual(decision);
@@ -38,8 +46,8 @@ describe('admission', () => {
 
   it('[BUDGET-1] spawns only when both budgets have room, whatever the situation', () => {
     fc.assert(
-      fc.property(fc.boolean(), room, room, (adoptable, server, pool) => {
-        const { action } = decide({ adoptable, server, pool });
+      fc.property(fc.boolean(), fc.boolean(), room, room, (adoptable, isMemoryShort, server, pool) => {
+        const { action } = decide({ adoptable, isMemoryShort, server, pool });
         if (action === 'spawn') {
           expect(server.used).toBeLessThan(server.limit);
           expect(pool.used).toBeLessThan(pool.limit);
@@ -50,8 +58,8 @@ describe('admission', () => {
 
   it('never ends a server when a start or a slot on its way will do', () => {
     fc.assert(
-      fc.property(fc.boolean(), room, room, (adoptable, server, pool) => {
-        const decision = decide({ adoptable, server, pool });
+      fc.property(fc.boolean(), fc.boolean(), room, room, (adoptable, isMemoryShort, server, pool) => {
+        const decision = decide({ adoptable, isMemoryShort, server, pool });
         if (decision.action !== 'evict') return;
         expect(adoptable).toBe(false);
         expect((decision.from === 'server' ? server : pool).ending).toBe(0);
