@@ -16,6 +16,14 @@ export type {
   ResolvedContainment,
 } from './config/containment-options.js';
 export type {
+  AlertLevel,
+  EmergencyNotice,
+  ExceededFolder,
+  FolderBudget,
+  LevelAction,
+  MonitoringOptions,
+} from './config/monitoring-options.js';
+export type {
   PoolOptions,
   ResolvedDefinition,
   ServerDefinition,

@@ -12,8 +12,6 @@ export interface Field<T> {
   readonly required?: true;
   /** Whether `undefined` is a mistake where the key is written. Elsewhere it means the default. */
   readonly leftOut?: true;
-  /** Why this version does not support the option. It is then refused, never ignored. */
-  readonly later?: string;
 }
 
 export type Fields = Readonly<Record<string, Field<unknown>>>;
@@ -96,6 +94,14 @@ export const megabytes = (fallback: number, most = Number.MAX_SAFE_INTEGER) =>
 /** A size in MB (1,048,576 bytes), 0 included. */
 export const megabytesOrZero = (fallback: number) =>
   numeric(fallback, 'a finite number of megabytes, 0 or more', (value) => value >= 0 && Number.isFinite(value));
+
+/** A size in MB (1,048,576 bytes), above 0; `Infinity`: no limit. */
+export const megabytesOrUnlimited = (fallback: number) =>
+  numeric(fallback, 'a number of megabytes above 0, or Infinity', (value) => value > 0);
+
+/** A share of one CPU core, in percent; `Infinity`: no limit. */
+export const percentOrUnlimited = () =>
+  numeric(Infinity, 'a number of percent, 1 or more, or Infinity', (value) => value >= 1);
 
 /** One of `words`. */
 export function oneOf<const T extends string>(fallback: T, ...words: readonly T[]): Field<T> {
@@ -244,10 +250,3 @@ export const optional = <T>(field: Field<T>): Field<T | undefined> => ({ ...fiel
 export function nested<F extends Fields>(_fields: F): Field<Given<F>> {
   return { default: {} as Given<F>, check: () => undefined };
 }
-
-/** An option that a later version supports. */
-export const later = (feature: string): Field<undefined> => ({
-  default: undefined,
-  later: feature,
-  check: () => undefined,
-});

@@ -3,6 +3,7 @@ import { cgroupLimitFields, markerFields, rlimitFields } from './containment-opt
 import type { Fields } from './fields.js';
 import { guardianFields } from './guardian-options.js';
 import { limitFields } from './limit-options.js';
+import { monitoringFields } from './monitoring-options.js';
 import { nearest } from './nearest.js';
 import { definitionFields, poolFields } from './options.js';
 import { policyFields, restartFields } from './policy-fields.js';
@@ -48,6 +49,7 @@ const OF_POOL: readonly (readonly [string, Fields])[] = [
   ['limits', limitFields],
   ['cleanup', cleanupFields],
   ['guardian', guardianFields],
+  ['monitoring', monitoringFields],
 ];
 const OF_POLICY: readonly (readonly [string, Fields])[] = [
   ['restart', restartFields],
@@ -104,6 +106,7 @@ function elsewhere(key: string, place: Place): string | undefined {
       return ofPool && key !== 'timeout' ? `it is an option of the pool: ${ofPool}.${key}` : undefined;
     case 'limits':
       if (Object.hasOwn(policyFields, key)) return 'it is set for one server in its definition, or for all in defaults';
-      return Object.hasOwn(poolFields, key) ? `it is an option of the pool itself: ${key}` : undefined;
+      if (Object.hasOwn(poolFields, key)) return `it is an option of the pool itself: ${key}`;
+      return ofPool && `did you mean '${ofPool}.${key}'? it is an option of the pool`;
   }
 }

@@ -1,13 +1,31 @@
 import { availableParallelism } from 'node:os';
-import { count, later, type Resolved } from './fields.js';
+import {
+  count,
+  describeValue,
+  type Field,
+  type Given,
+  megabytesOrUnlimited,
+  optional,
+  percentOrUnlimited,
+  type Resolved,
+} from './fields.js';
+import type { Problems } from './read-options.js';
 
-/** Hard budgets of a pool. */
+/** The default of `limits.maxProcesses`. */
+const DEFAULT_MAX_PROCESSES = 15;
+/** The default of `limits.memoryLimitMB`, in MB, and the share of the memory of the machine that it is at most. */
+const DEFAULT_MEMORY_MB = 4_096;
+const DEFAULT_MEMORY_SHARE = 0.75;
+
+/** Budgets of a pool. */
 export const limitFields = {
   /**
-   * Most process trees of the pool at once: starting, running, stopping and quarantined; `Infinity`: no cap. Default: 15.
+   * Most process trees of the pool at once: starting, running, stopping and quarantined; `Infinity`: no cap. `auto`: as many as
+   * memory, process numbers and CPUs of the machine, or of its container, allow when the pool is made; `status()` says which
+   * of them decided. Default: 15.
    * @see https://github.com/metatool-ai/metamcp/issues/162 for what happens without a cap
    */
-  maxProcesses: count(15, 1, 'unlimited'),
+  maxProcesses: countOrAuto(),
   /** The same for each server. Default: `Infinity`. */
   maxProcessesPerServer: count(Infinity, 1, 'unlimited'),
   /**
@@ -16,8 +34,83 @@ export const limitFields = {
    * each core (`os.availableParallelism()`), at least 4.
    */
   concurrentStarts: count(Math.max(4, availableParallelism() * 2), 1, 'unlimited'),
-  /** Not supported yet: `NOT_SUPPORTED`. */
-  memoryLimitMB: later('memory limits come with the resource monitor'),
+  /**
+   * Most memory of all trees together, in MB: what no other process shares, so it is less than the sum of resident memory.
+   * `Infinity`: no limit. At 100 % of it new starts wait. If the host has set it, the largest tree with a lease is replaced,
+   * too. The default ends no tree with a lease. Default: 4,096, or 75 % of the memory of the machine, or of its container, if
+   * that is less; never less than the largest `memoryLimitMB` of a server.
+   */
+  memoryLimitMB: optional(megabytesOrUnlimited(DEFAULT_MEMORY_MB)),
+  /** Most CPU time of all trees together, in percent of one core. Default: `Infinity`. */
+  cpuLimitPercent: percentOrUnlimited(),
 };
 
-export type ResolvedLimits = Resolved<typeof limitFields>;
+/** What decided `limits.maxProcesses`: the option itself, or with `auto` what the machine has least of. */
+export type MaxProcessesSource = 'option' | 'memory' | 'pids' | 'cpus';
+
+/** What `limits.maxProcesses: 'auto'` is on this machine. */
+export interface AutoMaxProcesses {
+  readonly maxProcesses: number;
+  /** What the machine has least of. */
+  readonly from: Exclude<MaxProcessesSource, 'option'>;
+}
+
+/** `limits` with every default filled in. */
+export interface ResolvedLimits extends Omit<Resolved<typeof limitFields>, 'maxProcesses'> {
+  readonly maxProcesses: number;
+  readonly maxProcessesFrom: MaxProcessesSource;
+}
+
+/** A limit, and whether the host has set it: only then a tree with a lease is ended for it. */
+export interface EffectiveLimit {
+  readonly limit: number;
+  readonly isSet: boolean;
+}
+
+/**
+ * The limit of the memory of all trees. Pure.
+ * @param machineMB memory of the machine, or of its container
+ * @param largestTreeMB the largest limit that the host has set for one server; a default is never below it
+ */
+export function poolMemoryLimit(
+  { memoryLimitMB }: Pick<ResolvedLimits, 'memoryLimitMB'>,
+  machineMB: number,
+  largestTreeMB = 0,
+): EffectiveLimit {
+  if (memoryLimitMB !== undefined) return { limit: memoryLimitMB, isSet: true };
+  const fitting = Math.min(DEFAULT_MEMORY_MB, machineMB * DEFAULT_MEMORY_SHARE);
+  return { limit: Math.max(fitting, largestTreeMB), isSet: false };
+}
+
+/** Fills in `auto`, and adds a problem if a cap contradicts another. */
+export function resolveLimits(
+  options: Resolved<typeof limitFields>,
+  auto: () => AutoMaxProcesses,
+  problems: Problems,
+): ResolvedLimits {
+  const { maxProcesses, maxProcessesPerServer } = options;
+  if (maxProcesses === 'auto') {
+    const { from, maxProcesses: most } = auto();
+    return { ...options, maxProcesses: most, maxProcessesFrom: from };
+  }
+  if (maxProcessesPerServer !== Infinity && maxProcessesPerServer > maxProcesses) {
+    problems.wrong.push(
+      `limits.maxProcessesPerServer must not be above limits.maxProcesses (${maxProcesses}), got ${maxProcessesPerServer}`,
+    );
+  }
+  return { ...options, maxProcesses, maxProcessesFrom: 'option' };
+}
+
+/** The option `limits`. */
+export type LimitOptions = Given<typeof limitFields>;
+
+function countOrAuto(): Field<number | 'auto'> {
+  const number = count(DEFAULT_MAX_PROCESSES, 1, 'unlimited');
+  return {
+    default: DEFAULT_MAX_PROCESSES,
+    check: (value) => {
+      if (value === 'auto' || number.check(value) === undefined) return undefined;
+      return `a whole number, 1 or more, Infinity or 'auto', got ${describeValue(value)}`;
+    },
+  };
+}

@@ -1,3 +1,4 @@
+import { auditFields, type ResolvedAudit } from './audit-options.js';
 import { cleanupFields } from './call-options.js';
 import { containmentFields, type ResolvedContainment } from './containment-options.js';
 import {
@@ -22,6 +23,7 @@ import {
 } from './fields.js';
 import { guardianFields } from './guardian-options.js';
 import { limitFields, type ResolvedLimits } from './limit-options.js';
+import { monitoringFields, type ResolvedMonitoring } from './monitoring-options.js';
 import { policyFields, type restartFields } from './policy-fields.js';
 
 /** One server. Field names as in the `mcpServers` configuration file. */
@@ -56,10 +58,14 @@ export const definitionFields = {
 export const poolFields = {
   /** The servers by name, in the shape of `mcpServers` of a configuration file. Default: `{}`. */
   servers: plainObject() as Field<Readonly<Record<string, ServerDefinition>>>,
-  /** Hard budgets of the pool. */
+  /** Budgets of the pool. */
   limits: nested(limitFields),
   /** Policy of every server that does not set its own. */
   defaults: nested(policyFields),
+  /** What servers cost, how often it is measured, and what is done about it. */
+  monitoring: nested(monitoringFields),
+  /** A file in which the pool writes what it does, and why. Default: none. */
+  audit: nested(auditFields),
   /** How process trees are ended. */
   cleanup: nested(cleanupFields),
   /**
@@ -124,9 +130,11 @@ export interface ResolvedDefinition
 }
 
 export interface ResolvedPoolOptions
-  extends Omit<Resolved<typeof poolFields>, 'servers' | 'limits' | 'cleanup' | 'guardian'> {
+  extends Omit<Resolved<typeof poolFields>, 'servers' | 'limits' | 'cleanup' | 'guardian' | 'monitoring' | 'audit'> {
   readonly servers: ReadonlyMap<string, ResolvedDefinition>;
   readonly limits: ResolvedLimits;
   readonly cleanup: Resolved<typeof cleanupFields>;
   readonly guardian: Resolved<typeof guardianFields>;
+  readonly monitoring: ResolvedMonitoring;
+  readonly audit: ResolvedAudit;
 }

@@ -1,6 +1,7 @@
 import { containmentFields } from './containment-options.js';
-import { count, deadline, duration, flag, later, megabytes, nested, oneOf, optional, strings } from './fields.js';
+import { count, deadline, duration, flag, megabytes, nested, oneOf, optional, strings } from './fields.js';
 import { handshakeFields } from './handshake-options.js';
+import { resourceFields } from './resource-options.js';
 
 /**
  * How fast and how often a server that fails is started again, before its breaker opens.
@@ -124,8 +125,5 @@ export const policyFields = {
   /** The same as `sharing: 'shared'`. Default: false. */
   sharedMemoryCache: flag(false),
   ...containmentFields,
-  /** Not supported yet: `NOT_SUPPORTED`. */
-  memoryLimitMB: later('memory limits come with the resource monitor'),
-  /** Not supported yet: `NOT_SUPPORTED`. */
-  restartOnMemoryLeak: later('leak detection comes with the resource monitor'),
+  ...resourceFields,
 };

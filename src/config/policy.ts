@@ -11,6 +11,7 @@ import type { ResolvedLimits } from './limit-options.js';
 import type { ServerPolicy, Sharing } from './options.js';
 import { DEFAULT_MAX_INSTANCES, type policyFields, restartFields } from './policy-fields.js';
 import { type Problems, readOptions } from './read-options.js';
+import { readResources } from './resource-options.js';
 
 /** What a policy is read from. */
 interface Source {
@@ -20,6 +21,8 @@ interface Source {
   /** What holds where the object says nothing. */
   readonly defaults: ServerPolicy;
   readonly limits: ResolvedLimits;
+  /** Whether anything is measured. */
+  readonly isMonitored: boolean;
   readonly prefix: string;
   readonly isDefaults: boolean;
 }
@@ -28,6 +31,7 @@ interface Policy extends ResolvedContainment {
   readonly sharing: Sharing;
   readonly maxInstances: number;
   readonly minIdle: number;
+  readonly expectedProcesses: number | undefined;
   readonly restart: Resolved<typeof restartFields>;
 }
 
@@ -35,11 +39,12 @@ interface Policy extends ResolvedContainment {
 export function checkDefaults(
   options: Resolved<typeof policyFields>,
   own: Readonly<Record<string, unknown>>,
-  limits: ResolvedLimits,
+  { limits, isMonitored }: Pick<Source, 'limits' | 'isMonitored'>,
   problems: Problems,
 ): Resolved<typeof policyFields> {
   const before = problems.wrong.length;
-  const policy = readPolicy({ options, own, defaults: {}, limits, prefix: 'defaults.', isDefaults: true }, problems);
+  const source = { options, own, defaults: {}, limits, isMonitored, prefix: 'defaults.', isDefaults: true };
+  const policy = readPolicy(source, problems);
   if (options.era !== 'legacy') {
     problems.unsupported.push(`defaults.era: '${options.era}' is not supported by this version; use 'legacy'`);
   }
@@ -61,23 +66,28 @@ export function readPolicy(source: Source, problems: Problems): Policy {
     problems.wrong.push(`${prefix}minIdle must not be above maxInstances (${maxInstances}), got ${options.minIdle}`);
   }
   const minIdle = Math.min(options.minIdle, maxInstances);
+  const containment = readContainment(source, problems);
+  const { cgroupLimits } = containment;
   return {
     sharing,
     maxInstances,
     minIdle,
     restart: readRestart(source, problems),
-    ...readContainment(source, problems),
+    ...containment,
+    ...readResources(options, { ...source, cgroupLimits }, problems),
   };
 }
 
 /** `Infinity` is no cap of its own: those of the pool hold. */
 function readMaxInstances({ options, own, limits, prefix }: Source, problems: Problems): number {
-  const { maxProcesses, maxProcessesPerServer } = limits;
+  const { maxProcesses, maxProcessesFrom, maxProcessesPerServer } = limits;
   const cap = Math.min(maxProcesses, maxProcessesPerServer);
   const { maxInstances = Math.min(DEFAULT_MAX_INSTANCES, cap) } = options;
   if (maxInstances === Infinity) return maxProcessesPerServer;
   if (maxInstances <= cap) return maxInstances;
-  if (own.maxInstances !== undefined) {
+  // With `auto` the cap depends on the machine: a host may set what suits a larger one.
+  const isAuto = maxProcessesFrom !== 'option' && cap === maxProcesses;
+  if (own.maxInstances !== undefined && !isAuto) {
     problems.wrong.push(
       `${prefix}maxInstances must not be above ${cap}, which limits.${
         cap === maxProcesses ? 'maxProcesses' : 'maxProcessesPerServer'

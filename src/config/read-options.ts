@@ -41,10 +41,6 @@ export function readOptions<F extends Fields>(
     const value = isWritten ? source[key] : undefined;
     values[key] = field.default;
     if (value === undefined && !field.required && !(isWritten && field.leftOut)) continue;
-    if (field.later !== undefined) {
-      problems.unsupported.push(`${prefix}${key} is not supported by this version: ${field.later}`);
-      continue;
-    }
     const problem = field.check(value);
     // A wrong value is replaced by the default. So a check that compares options does not report the same mistake again.
     if (problem === undefined) values[key] = value;

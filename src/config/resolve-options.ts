@@ -1,9 +1,10 @@
+import { auditFields, type ResolvedAudit } from './audit-options.js';
 import { cleanupFields } from './call-options.js';
 import { isPlainObject } from './fields.js';
 import { guardianFields } from './guardian-options.js';
 import { hintFor, type Place } from './hints.js';
 import { inherit, withDefaults } from './inherited-policy.js';
-import { limitFields, type ResolvedLimits } from './limit-options.js';
+import { type AutoMaxProcesses, limitFields, type ResolvedLimits, resolveLimits } from './limit-options.js';
 import { checkRemote } from './mistakes.js';
 import {
   definitionFields,
@@ -20,6 +21,8 @@ import { checkPlaceholders } from './placeholders.js';
 import { checkDefaults, readPolicy } from './policy.js';
 import { policyFields } from './policy-fields.js';
 import { type Problems, readOptions, refuse } from './read-options.js';
+import { readMonitoring } from './resolve-monitoring.js';
+import { checkWatched } from './resource-options.js';
 import { snapshot, typed } from './snapshot.js';
 
 /** Which of the defaults of a pool the host has set, by the resolved ones. */
@@ -33,14 +36,30 @@ export function givenDefinition(resolved: ResolvedDefinition): ServerDefinition 
   return structuredClone(GIVEN.get(resolved) ?? { command: resolved.command });
 }
 
+/** What the definitions of a pool must fit to. */
+type PolicyOfPool = Pick<ResolvedPoolOptions, 'defaults' | 'limits' | 'monitoring'>;
+
+/** For a pool that is not made on any machine: the default. */
+const UNKNOWN_MACHINE = (): AutoMaxProcesses => ({ maxProcesses: 15, from: 'memory' });
+
+/** The limits that nothing watches where monitoring is off, with the value that is no limit. */
+const WATCHED_LIMITS = [
+  ['memoryLimitMB', Infinity],
+  ['cpuLimitPercent', Infinity],
+] as const;
+
 /** Name of the server when the options of the pool are one definition. */
 const SINGLE_SERVER = 'default';
 
 /**
  * Checks all options of a pool, and fills in the defaults.
+ * @param auto what `limits.maxProcesses: 'auto'` is on this machine; asked only for that
  * @throws PoolError that lists every problem: `INVALID_OPTIONS`, or `NOT_SUPPORTED` when nothing is wrong
  */
-export function resolvePoolOptions(written: PoolOptions | SingleServerOptions): ResolvedPoolOptions {
+export function resolvePoolOptions(
+  written: PoolOptions | SingleServerOptions,
+  auto: () => AutoMaxProcesses = UNKNOWN_MACHINE,
+): ResolvedPoolOptions {
   const given = snapshot(written, 'the options of MCPServerPool');
   const problems: Problems = { wrong: [], unsupported: [] };
   const { pool, servers } = splitShorthand(given, problems);
@@ -49,28 +68,33 @@ export function resolvePoolOptions(written: PoolOptions | SingleServerOptions): 
       ? hintFor(key, 'shorthand', [...known, ...Object.keys(definitionFields)], value)
       : hintFor(key, 'pool', known, value),
   );
-  const limits = readOptions(limitFields, options.limits, 'limits', problems, hintIn('limits'));
+  const readLimits = readOptions(limitFields, options.limits, 'limits', problems, hintIn('limits'));
+  const limits = resolveLimits(readLimits, auto, problems);
+  const monitoring = readMonitoring(options.monitoring, problems);
+  const audit = readAudit(options.audit, problems);
   const cleanup = readOptions(cleanupFields, options.cleanup, 'cleanup', problems);
   const guardian = readOptions(guardianFields, options.guardian, 'guardian', problems);
   const poolPolicy = { containment: options.containment };
   const givenDefaults = isPlainObject(options.defaults) ? withDefaults(poolPolicy, options.defaults) : options.defaults;
   const givenPolicy = readOptions(policyFields, givenDefaults, 'defaults', problems, hintIn('defaults'));
-  if (limits.maxProcessesPerServer !== Infinity && limits.maxProcessesPerServer > limits.maxProcesses) {
-    problems.wrong.push(
-      `limits.maxProcessesPerServer must not be above limits.maxProcesses (${limits.maxProcesses}), got ${limits.maxProcessesPerServer}`,
-    );
-  }
+  const isMonitored = monitoring.enabled;
+  checkWatched(
+    isPlainObject(options.limits) ? options.limits : {},
+    WATCHED_LIMITS,
+    { isMonitored, prefix: 'limits.' },
+    problems,
+  );
   const ownDefaults = isPlainObject(givenDefaults) ? givenDefaults : {};
-  const defaults = checkDefaults(givenPolicy, ownDefaults, limits, problems);
+  const defaults = checkDefaults(givenPolicy, ownDefaults, { limits, isMonitored }, problems);
   setByHost.set(defaults, namesSet(givenDefaults));
   const resolved = new Map<string, ResolvedDefinition>();
   for (const [name, definition] of servers) {
     const path = isShorthand(given) ? '' : `servers.${name}`;
-    resolved.set(name, readDefinition(name, definition, path, defaults, limits, problems));
+    resolved.set(name, readDefinition(name, definition, path, { defaults, limits, monitoring }, problems));
   }
   checkMinimum(resolved.values(), limits, problems);
   refuse(problems, 'the options of MCPServerPool');
-  return { ...options, servers: resolved, defaults, limits, cleanup, guardian };
+  return { ...options, servers: resolved, defaults, limits, monitoring, audit, cleanup, guardian };
 }
 
 /**
@@ -81,13 +105,13 @@ export function resolvePoolOptions(written: PoolOptions | SingleServerOptions): 
 export function resolveDefinition(
   name: string,
   written: ServerDefinition,
-  pool: Pick<ResolvedPoolOptions, 'defaults' | 'limits'>,
+  pool: PolicyOfPool,
   others: Iterable<ResolvedDefinition> = [],
 ): ResolvedDefinition {
   const given = snapshot(written, `the definition of server '${name}'`);
   const defaults = typed(() => withOwnDefaults(pool.defaults, written), `the definition of server '${name}'`);
   const problems: Problems = { wrong: [], unsupported: [] };
-  const definition = readDefinition(name, given, name, defaults, pool.limits, problems);
+  const definition = readDefinition(name, given, name, { ...pool, defaults }, problems);
   if (definition.minIdle > 0) checkMinimum([...others, definition], pool.limits, problems);
   refuse(problems, `the definition of server '${name}'`);
   return definition;
@@ -131,8 +155,7 @@ function readDefinition(
   name: string,
   given: unknown,
   path: string,
-  defaults: ServerPolicy,
-  limits: ResolvedLimits,
+  { defaults, limits, monitoring }: PolicyOfPool,
   problems: Problems,
 ): ResolvedDefinition {
   if (typeof name !== 'string' || name.trim() === '' || name.includes('\0')) {
@@ -145,7 +168,8 @@ function readDefinition(
   const own = isPlainObject(given) ? given : {};
   checkRemote(own, path, problems);
   checkPlaceholders(options, prefix, problems);
-  const policy = readPolicy({ options, own, defaults, limits, prefix, isDefaults: false }, problems);
+  const isMonitored = monitoring.enabled;
+  const policy = readPolicy({ options, own, defaults, limits, isMonitored, prefix, isDefaults: false }, problems);
   if (options.era !== 'legacy' && own.era !== undefined) {
     problems.unsupported.push(`${prefix}era: '${options.era}' is not supported by this version; use 'legacy'`);
   }
@@ -179,4 +203,12 @@ function withOwnDefaults(defaults: ServerPolicy, given: object): ServerPolicy {
 function namesSet(given: unknown): ReadonlySet<string> {
   const set = isPlainObject(given) ? Object.entries(given).filter(([, value]) => value !== undefined) : [];
   return new Set(set.map(([name]) => name));
+}
+
+function readAudit(given: unknown, problems: Problems): ResolvedAudit {
+  const before = problems.wrong.length;
+  const audit = readOptions(auditFields, given, 'audit', problems);
+  const isOff = audit.path === undefined && isPlainObject(given) && Object.keys(given).length > 0;
+  if (isOff && problems.wrong.length === before) problems.wrong.push('audit.path must be set, else nothing is written');
+  return audit;
 }

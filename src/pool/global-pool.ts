@@ -17,7 +17,7 @@ type Options = PoolOptions | SingleServerOptions;
 export function globalPool<P extends object>(options: Options | undefined, make: (options: Options) => P): P {
   const found = place[KEY] as P | undefined;
   if (found === undefined) {
-    const made = make(uncapped(options ?? {}));
+    const made = make(uncapped(options ?? UNASKED));
     place[KEY] = made;
     return made;
   }
@@ -32,16 +32,19 @@ export function forgetGlobalPool(pool: object): void {
   if (place[KEY] === pool) delete place[KEY];
 }
 
+/** A host that only replaces the SDK's transport by ours has asked for no monitoring. */
+const UNASKED: Options = { monitoring: { enabled: false } };
+
 /**
- * A host that replaces the SDK's transport by ours must not meet a limit that it did not set. So the number of processes is
- * not limited, and many trees end at the same time, as with the SDK.
+ * A host that replaces the SDK's transport by ours must not meet a limit that it did not set. So neither the number of
+ * processes nor their memory is limited, and many trees end at the same time, as with the SDK.
  */
 function uncapped(given: Options): Options {
   const options = snapshot(given, 'the options of global()');
   if (!isPlainObject(options)) return options;
   return {
     ...options,
-    limits: withDefault(options.limits, 'maxProcesses', Infinity),
+    limits: withDefault(withDefault(options.limits, 'maxProcesses', Infinity), 'memoryLimitMB', Infinity),
     cleanup: withDefault(options.cleanup, 'concurrency', 50),
   };
 }

@@ -16,13 +16,12 @@ const host = (containment: string) => `
   const { once } = await import('node:events');
   const { linux } = await import(SRC + '/process/platforms/linux.js');
   const { localLauncher } = await import(SRC + '/process/start/local-launcher.js');
-  const { resolveDefinition } = await import(SRC + '/config/resolve-options.js');
+  const { resolveDefinition, resolvePoolOptions } = await import(SRC + '/config/resolve-options.js');
   const { withEnvironment } = await import(SRC + '/config/environment.js');
-  const limits = { maxProcesses: 15, maxProcessesPerServer: Infinity, concurrentStarts: 4, memoryLimitMB: undefined };
   const definition = {
     command: 'cat', inheritEnv: ['${MARKER}'], containment: '${containment}',
   };
-  const spec = withEnvironment(resolveDefinition('x', definition, { defaults: {}, limits }));
+  const spec = withEnvironment(resolveDefinition('x', definition, resolvePoolOptions({})));
   const inGroup = (group) => readdirSync('/proc').filter((pid) => {
     if (!/^[0-9]+$/.test(pid)) return false;
     const row = linux.table.read(Number(pid));

@@ -1,0 +1,125 @@
+import { type Fields, isPlainObject, type Resolved } from './fields.js';
+import {
+  ALERT_LEVELS,
+  type AlertLevel,
+  actionFields,
+  folderFields,
+  growthFields,
+  type LevelAction,
+  leakFields,
+  levelFields,
+  type MonitoringOptions,
+  monitoringFields,
+  type ResolvedFolderBudget,
+  type ResolvedMonitoring,
+  windowFields,
+} from './monitoring-options.js';
+import { type Problems, readOptions } from './read-options.js';
+
+/** What levels do by default: nothing to a tree with a lease. */
+const LENIENT: Readonly<Record<AlertLevel, readonly LevelAction[]>> = {
+  warning: [],
+  critical: ['end-idle'],
+  nuclear: ['end-idle'],
+  emergency: ['end-idle', 'call-host'],
+};
+
+/** What they do with `enforce: true`. */
+const ENFORCED: Readonly<Record<AlertLevel, readonly LevelAction[]>> = {
+  warning: [],
+  critical: ['refuse-starts', 'end-idle', 'end-growing'],
+  nuclear: ['refuse-starts', 'end-idle', 'end-growing', 'end-unexpected'],
+  emergency: ['refuse-starts', 'end-all', 'call-host'],
+};
+
+/** With so many samples in them, the windows fit an interval. */
+const SAMPLES = { short: 2, long: 6 } as const;
+
+/** Reads the option `monitoring`. Of values that must rise, a default gives way to what the host has set. */
+export function readMonitoring(given: unknown, problems: Problems, path = 'monitoring'): ResolvedMonitoring {
+  const options = readOptions(monitoringFields, given, path, problems);
+  const section = <F extends Fields>(fields: F, name: 'growth' | 'leak' | 'levels' | 'windows') =>
+    readOptions(fields, options[name], `${path}.${name}`, problems);
+  const levels = section(levelFields, 'levels');
+  const own: MonitoringOptions = isPlainObject(given) ? given : {};
+  return {
+    ...options,
+    ...readTimes(options, own, section(windowFields, 'windows'), path, problems),
+    ...rising(options, own, ['warningPercent', 'criticalPercent'], `${path}.`, problems),
+    levels: {
+      ...levels,
+      ...rising(levels, options.levels, ALERT_LEVELS, `${path}.levels.`, problems),
+      actions: readActions(levels, `${path}.levels.actions`, problems),
+    },
+    growth: section(growthFields, 'growth'),
+    leak: section(leakFields, 'leak'),
+    folders: readFolders(options.folders, `${path}.folders`, problems),
+  };
+}
+
+/** `interval` ≤ `windows.short` ≤ `windows.long`: a window that is shorter than the interval would hold no sample. */
+function readTimes(
+  { interval }: Pick<ResolvedMonitoring, 'interval'>,
+  own: MonitoringOptions,
+  windows: ResolvedMonitoring['windows'],
+  path: string,
+  problems: Problems,
+): Pick<ResolvedMonitoring, 'interval' | 'windows'> {
+  const set: Record<string, unknown> = isPlainObject(own.windows) ? own.windows : {};
+  const least = (name: 'short' | 'long') =>
+    set[name] === windows[name] ? windows[name] : Math.max(windows[name], SAMPLES[name] * interval);
+  const times = rising(
+    { interval, 'windows.short': least('short'), 'windows.long': least('long') },
+    { interval: own.interval, 'windows.short': set.short, 'windows.long': set.long },
+    ['interval', 'windows.short', 'windows.long'],
+    `${path}.`,
+    problems,
+  );
+  return { interval: times.interval, windows: { short: times['windows.short'], long: times['windows.long'] } };
+}
+
+/**
+ * Numbers that must not fall in this order. One that the host has not set gives way to those that it has set.
+ * @param given what the host wrote; a value that is not in `values` was wrong, and is not set
+ */
+export function rising<K extends string>(
+  values: Readonly<Record<K, number>>,
+  given: unknown,
+  order: readonly K[],
+  prefix: string,
+  problems: Problems,
+): Record<K, number> {
+  const written: Record<string, unknown> = isPlainObject(given) ? given : {};
+  const set = order.filter((name) => written[name] === values[name]);
+  for (const [index, name] of set.entries()) {
+    const before = set[index - 1];
+    if (before === undefined || values[name] >= values[before]) continue;
+    problems.wrong.push(
+      `${prefix}${name} must not be below ${prefix}${before} (${values[before]}), got ${values[name]}`,
+    );
+  }
+  const fitted = order.map((name, index): [string, number] => {
+    if (set.includes(name)) return [name, values[name]];
+    const least = set.filter((other) => order.indexOf(other) < index).map((other) => values[other]);
+    const most = set.filter((other) => order.indexOf(other) > index).map((other) => values[other]);
+    return [name, Math.min(Math.max(values[name], ...least), ...most)];
+  });
+  return Object.fromEntries(fitted) as Record<K, number>;
+}
+
+function readActions(
+  { actions, enforce }: Resolved<typeof levelFields>,
+  path: string,
+  problems: Problems,
+): ResolvedMonitoring['levels']['actions'] {
+  const own = readOptions(actionFields, actions, path, problems);
+  const usual = enforce ? ENFORCED : LENIENT;
+  return Object.fromEntries(ALERT_LEVELS.map((level) => [level, own[level] ?? usual[level]])) as Record<
+    AlertLevel,
+    readonly LevelAction[]
+  >;
+}
+
+function readFolders(given: readonly unknown[], path: string, problems: Problems): readonly ResolvedFolderBudget[] {
+  return given.map((folder, index) => readOptions(folderFields, folder, `${path}[${index}]`, problems));
+}

@@ -1,0 +1,139 @@
+import type { CgroupLimits } from './containment-options.js';
+import {
+  count,
+  deadline,
+  flag,
+  megabytesOrUnlimited,
+  oneOf,
+  optional,
+  percentOrUnlimited,
+  type Resolved,
+} from './fields.js';
+import type { EffectiveLimit, ResolvedLimits } from './limit-options.js';
+import type { Problems } from './read-options.js';
+
+/** The default of `memoryLimitMB` of a server, in MB. */
+const DEFAULT_TREE_MEMORY_MB = 512;
+
+/**
+ * What each process tree of a server may use. These limits are watched by the pool, in samples; those of `cgroupLimits` and
+ * `rlimits` are kept by the kernel, at once. Neither sets the other. A tree that stays over a limit of the host is replaced:
+ * a shared server by a new process first, any other when its lease ends, or at once from 110 % of the limit on, with
+ * `LIMIT_EXCEEDED`. That is no failure of the server: its breaker does not count it.
+ */
+export const resourceFields = {
+  /**
+   * Most memory of one tree, in MB: what no other process shares. `Infinity`: no limit. Default: 512, which is reported
+   * only (`limit:exceeded`), and ends no tree; less where `cgroupLimits.memoryMB` is less.
+   */
+  memoryLimitMB: optional(megabytesOrUnlimited(DEFAULT_TREE_MEMORY_MB)),
+  /** Most CPU time of one tree, in percent of one core, as a mean over `cpuWindow`. Default: `Infinity`. */
+  cpuLimitPercent: percentOrUnlimited(),
+  /** How long a tree must be over `cpuLimitPercent`, in milliseconds. Default: 60,000. */
+  cpuWindow: deadline(60_000),
+  /** Most living processes of one tree. Default: `Infinity`. */
+  maxTreeProcesses: count(Infinity, 1, 'unlimited'),
+  /**
+   * The number of processes that a healthy tree has. What it has more counts for the levels (`monitoring.levels`). Default:
+   * undefined, what it had when it was ready, or later for 60 s.
+   */
+  expectedProcesses: optional(count(1, 1)),
+  /**
+   * Which trees are ended first when some must end: to make room for a caller, for memory, and at a level. `expendable`
+   * first, `essential` last. Default: `normal`.
+   */
+  priority: oneOf('normal', 'essential', 'normal', 'expendable'),
+  /** Whether a tree with a confirmed memory leak is replaced, before it reaches a limit. Default: false. */
+  restartOnMemoryLeak: flag(false),
+};
+
+/** The values of the option `priority`. */
+export type Priority = 'essential' | 'normal' | 'expendable';
+
+type ResourceOptions = Resolved<typeof resourceFields>;
+
+/** What the limits of a tree must fit to. */
+export interface Surroundings {
+  /** What the host wrote into this one object. */
+  readonly own: Readonly<Record<string, unknown>>;
+  readonly limits: ResolvedLimits;
+  readonly cgroupLimits: CgroupLimits;
+  /** Whether anything is measured: `monitoring.enabled`. */
+  readonly isMonitored: boolean;
+  readonly prefix: string;
+}
+
+/** The limit of the memory of one tree. Pure. */
+export function treeMemoryLimit(definition: {
+  readonly memoryLimitMB: number | undefined;
+  readonly cgroupLimits: Pick<CgroupLimits, 'memoryMB'>;
+}): EffectiveLimit {
+  const { memoryLimitMB, cgroupLimits } = definition;
+  if (memoryLimitMB !== undefined) return { limit: memoryLimitMB, isSet: true };
+  return { limit: Math.min(DEFAULT_TREE_MEMORY_MB, cgroupLimits.memoryMB ?? Infinity), isSet: false };
+}
+
+/** The options that nothing watches where monitoring is off. */
+const WATCHED = {
+  memoryLimitMB: Infinity,
+  cpuLimitPercent: Infinity,
+  maxTreeProcesses: Infinity,
+  restartOnMemoryLeak: false,
+} as const;
+
+/** Adds a problem for each option that contradicts another, or has no effect; of two numbers a default gives way. */
+export function readResources(
+  options: ResourceOptions,
+  surroundings: Surroundings,
+  problems: Problems,
+): Pick<ResourceOptions, 'expectedProcesses'> {
+  const { own, prefix } = surroundings;
+  checkWatched(own, Object.entries(WATCHED), surroundings, problems);
+  checkAbovePool(options, surroundings, problems);
+  checkKernel(options, surroundings, problems);
+  const { expectedProcesses, maxTreeProcesses } = options;
+  if (expectedProcesses === undefined || expectedProcesses <= maxTreeProcesses) return { expectedProcesses };
+  if (own.expectedProcesses === undefined) return { expectedProcesses: maxTreeProcesses };
+  problems.wrong.push(
+    `${prefix}expectedProcesses must not be above maxTreeProcesses (${maxTreeProcesses}), got ${expectedProcesses}`,
+  );
+  return { expectedProcesses };
+}
+
+/** An option without effect is refused. @param off the value of each with which it watches nothing */
+export function checkWatched(
+  own: Readonly<Record<string, unknown>>,
+  off: readonly (readonly [string, unknown])[],
+  { isMonitored, prefix }: Pick<Surroundings, 'isMonitored' | 'prefix'>,
+  problems: Problems,
+): void {
+  if (isMonitored) return;
+  for (const [name, without] of off) {
+    if (own[name] === undefined || own[name] === without) continue;
+    problems.wrong.push(
+      `${prefix}${name} must not be set where monitoring.enabled is false, as in a global pool that was made without options: nothing would be measured`,
+    );
+  }
+}
+
+/** A tree must not be allowed more than all trees together. */
+function checkAbovePool(options: ResourceOptions, { own, limits, prefix }: Surroundings, problems: Problems): void {
+  for (const name of ['memoryLimitMB', 'cpuLimitPercent'] as const) {
+    const [value, most] = [options[name], limits[name]];
+    if (own[name] === undefined || value === undefined || value === Infinity) continue;
+    if (most !== undefined && value > most)
+      problems.wrong.push(`${prefix}${name} must not be above limits.${name} (${most}), got ${value}`);
+  }
+}
+
+/** The kernel would kill a process of the tree before the pool could replace the tree. */
+function checkKernel(options: ResourceOptions, { own, cgroupLimits, prefix }: Surroundings, problems: Problems): void {
+  const { memoryLimitMB } = options;
+  const { memoryMB } = cgroupLimits;
+  if (own.memoryLimitMB === undefined && own.cgroupLimits === undefined) return;
+  if (memoryLimitMB === undefined || memoryLimitMB === Infinity || memoryMB === undefined) return;
+  if (memoryMB >= memoryLimitMB) return;
+  problems.wrong.push(
+    `${prefix}cgroupLimits.memoryMB must not be below memoryLimitMB (${memoryLimitMB}), got ${memoryMB}: the kernel would kill a process of the server before the pool replaces it`,
+  );
+}
