@@ -1,0 +1,75 @@
+import type { ListenerError } from '../events.js';
+import type { Level } from './level.js';
+import type { ResourceSample } from './resource-sample.js';
+
+/** What a limit limits: unique memory (MB), CPU (percent of one core), living processes; of one tree, or of all together. */
+export type LimitKind = 'memory' | 'cpu' | 'processes' | 'total-memory' | 'total-cpu' | 'host-memory' | 'folder';
+
+/** What a monitor does, or asks its pool to do. */
+export type MonitorAction =
+  | 'end-idle'
+  | 'hold-starts'
+  | 'refuse-starts'
+  | 'replace'
+  | 'end-growing'
+  | 'end-excess'
+  | 'end-all'
+  | 'on-emergency';
+
+/** A limit that a value has passed. `name` and `instanceId`: of the tree; undefined for a limit of all together. */
+export interface LimitEvent {
+  readonly kind: LimitKind;
+  readonly name?: string | undefined;
+  readonly instanceId?: string | undefined;
+  /** MB, percent of one core, or processes. */
+  readonly value: number;
+  readonly limit: number;
+}
+
+/** The memory of a tree grows, and does not come back. */
+export interface LeakEvent {
+  readonly name: string;
+  readonly instanceId: string;
+  /** MB per hour. */
+  readonly slopeMBPerHour: number;
+}
+
+/** The events of a {@link ResourceMonitor}, with the payload of each. A pool emits all but `sample:taken`, too. */
+export interface MonitorEvents {
+  /** A sample was taken. */
+  'sample:taken': ResourceSample;
+  /**
+   * The level has changed. `measured` and `threshold`: processes beyond what is expected, or MB of all trees (`by`). `names`: the
+   * servers that have most of it, the first the most.
+   */
+  'level:changed': {
+    readonly from: Level;
+    readonly to: Level;
+    readonly measured: number;
+    readonly threshold: number;
+    readonly by: 'processes' | 'memory';
+    readonly names: readonly string[];
+  };
+  /** A limit is exceeded: over a long and a short window, and the value does not fall fast. */
+  'limit:exceeded': LimitEvent;
+  /** It is no longer exceeded. */
+  'limit:recovered': LimitEvent;
+  /** So many `processes` were added within `within` ms. `names`: of the servers that grow, the first the most. */
+  'growth:detected': { readonly processes: number; readonly within: number; readonly names: readonly string[] };
+  /** The memory of a tree seems to leak. */
+  'leak:suspected': LeakEvent;
+  /** It has gone on. */
+  'leak:confirmed': LeakEvent;
+  /** Something was done, or, with `dryRun`, would have been done. `reason`: in words, with the figure. */
+  'action:taken': {
+    readonly action: MonitorAction;
+    readonly level?: Level | undefined;
+    readonly reason: string;
+    readonly name?: string | undefined;
+    readonly instanceId?: string | undefined;
+    readonly dryRun: boolean;
+  };
+  /** Something cannot be measured on this host, so less is seen. Emitted once for each part until it works again. */
+  'monitor:degraded': { readonly part: string; readonly reason: string; readonly consequence: string };
+  'listener:error': ListenerError;
+}

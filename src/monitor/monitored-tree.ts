@@ -1,0 +1,38 @@
+import type { TreeUsage } from '../process/usage/tree-usage.js';
+
+/** How much a server matters when trees must be ended: the expendable ones first, the essential ones last. */
+export type Priority = 'essential' | 'normal' | 'expendable';
+
+/** What one tree may use. Undefined: no limit. */
+export interface TreeLimits {
+  /** Unique memory, MB. */
+  readonly memoryMB?: number | undefined;
+  /** Percent of one core, over `cpuWindow`. */
+  readonly cpuPercent?: number | undefined;
+  /** How long the CPU limit must be exceeded, ms. */
+  readonly cpuWindow?: number | undefined;
+  /** Living processes. */
+  readonly processes?: number | undefined;
+}
+
+/** One server tree as the monitor sees it. A pool has one for each instance; `monitor.add()` makes one. */
+export interface MonitoredTree {
+  readonly id: string;
+  readonly name: string;
+  readonly priority: Priority;
+  readonly limits: TreeLimits;
+  /** How many processes it is expected to have; undefined: what it has when it is ready, raised when it stands still. */
+  readonly expectedProcesses: number | undefined;
+  /** Whether it can be used. Before that, what it has and uses is a start. */
+  readonly isReady: boolean;
+  /** Leases on it now. */
+  readonly leases: number;
+  /** Clock time since which it has no lease, ms. */
+  readonly idleSince: number;
+  /** Clock time of its start, ms. */
+  readonly startedAt: number;
+  /** Requests that it has answered so far; undefined where that is not known. */
+  readonly answered: number | undefined;
+  /** Undefined when nothing of it lives. Rejects when it cannot be measured. */
+  usage(): Promise<TreeUsage | undefined>;
+}
