@@ -87,9 +87,9 @@ export class Conversation {
     return this.#peer.openRequests;
   }
 
-  /** Whether the server has answered a request of a session. */
-  get answered(): boolean {
-    return this.#peer.answered;
+  /** How many requests of sessions the server has answered. */
+  get answers(): number {
+    return this.#peer.answers;
   }
 
   /**

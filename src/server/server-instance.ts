@@ -5,7 +5,7 @@ import { messageOf, namesOf, PoolError, type PoolErrorCode, type PoolErrorData, 
 import type { CleanupReport } from '../process/cleanup-queue.js';
 import { type ContainmentLevel, isLocal, type ServerProcess } from '../process/launcher.js';
 import { nextInstanceId } from '../process/process-registry.js';
-import type { EndMode, TreePlan } from '../process/termination-report.js';
+import type { EndMode } from '../process/termination-report.js';
 import { Noise } from '../protocol/channels/noise.js';
 import { StdioChannel } from '../protocol/channels/stdio-channel.js';
 import type { GivenUp } from '../protocol/mux/given-up.js';
@@ -139,14 +139,19 @@ export class ServerInstance {
     return this.#life.conversation?.openRequests ?? 0;
   }
 
+  /** Its processes; undefined before the spawn. */
+  protected get process(): ServerProcess | undefined {
+    return this.#life.process;
+  }
+
   /** Whether the launcher was asked to spawn a process. */
   get wasLaunched(): boolean {
     return this.#life.process !== undefined;
   }
 
-  /** Whether it has answered a request of a session. */
-  get answered(): boolean {
-    return this.#life.conversation?.answered ?? false;
+  /** How many requests of sessions it has answered. */
+  get answers(): number {
+    return this.#life.conversation?.answers ?? 0;
   }
 
   /** The requests that were given up and that it has not answered. */
@@ -241,16 +246,6 @@ export class ServerInstance {
   /** It was never launched, and will not be. */
   giveUp(error: PoolError): void {
     this.#end.giveUp(error);
-  }
-
-  /** A dry run: the steps that would end its processes now. */
-  plan(mode: EndMode): TreePlan {
-    return this.#life.process?.plan?.(mode, this.definition) ?? { steps: [], processes: [] };
-  }
-
-  /** Kills its processes at once, without a proof: for emergencies and the exit of the host. */
-  killNow(): void {
-    this.#life.process?.killNow();
   }
 
   /** Tries again to end a quarantined instance; it may be dead by now. */

@@ -1,4 +1,6 @@
 import type { ResolvedDefinition } from '../../config/options.js';
+import type { EndMode, TreePlan } from '../../process/termination-report.js';
+import type { TreeUsage } from '../../process/usage/tree-usage.js';
 import type { Due } from '../../runtime/due-times.js';
 import type { EndReason } from '../../server/end-reason.js';
 import { ServerInstance } from '../../server/server-instance.js';
@@ -121,6 +123,21 @@ export class PooledInstance extends ServerInstance {
   /** Whether a lease of this scope may have it. */
   isFor({ tenant, owner }: LeaseScope): boolean {
     return !this.isReserved || (this.reservedFor?.tenant === tenant && this.reservedFor?.owner === owner);
+  }
+
+  /** A dry run: the steps that would end its processes now. */
+  plan(mode: EndMode): TreePlan {
+    return this.process?.plan?.(mode, this.definition) ?? { steps: [], processes: [] };
+  }
+
+  /** Kills its processes at once, without a proof: for emergencies. */
+  killNow(): void {
+    this.process?.killNow();
+  }
+
+  /** What its processes use now; undefined when none lives, or its launcher cannot tell. */
+  async usage(): Promise<TreeUsage | undefined> {
+    return this.process?.usage?.();
   }
 
   /** An instance of the given definition that will take over the sessions of this one. */

@@ -24,8 +24,8 @@ export class DirectRouting implements Routing, Attachment {
   readonly #notices = new Notices();
   readonly #givenUp = new RecentIds();
   #session: Endpoint | undefined;
-  /** Whether the server has answered a request. */
-  answered = false;
+  /** How many answers the server has sent. */
+  answers = 0;
 
   constructor(
     channel: MessageChannel,
@@ -76,7 +76,7 @@ export class DirectRouting implements Routing, Attachment {
 
   #receive(message: JsonRpcMessage): void {
     if (message.method !== undefined) return this.#session?.receive(message);
-    this.answered = true;
+    this.answers += 1;
     const id = this.#idOf(message);
     if (id === undefined) return this.#receiveUnmatched(message);
     // The client may know no other form of it.

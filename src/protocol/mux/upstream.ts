@@ -63,8 +63,8 @@ export class Upstream implements RequestTarget {
   readonly #loss = new Loss();
   readonly #notices = new Notices();
   readonly #late = new RecentIds();
-  /** Whether it has answered a request of a session. */
-  answered = false;
+  /** How many requests of sessions it has answered. */
+  answers = 0;
   readonly givenUp: GivenUp;
   /** Whether it has refused a request of the server. */
   hasRefused = false;
@@ -269,7 +269,7 @@ export class Upstream implements RequestTarget {
   #deliver(request: OpenRequest, message: JsonRpcMessage): void {
     const { wireId } = request;
     this.#open.delete(wireId);
-    this.answered = true;
+    this.answers += 1;
     try {
       this.#callbacks?.onAnswer(request, message);
     } catch (fault) {
