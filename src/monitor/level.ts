@@ -1,3 +1,10 @@
+/** The levels; the lowest stands first. */
 export const LEVELS = ['normal', 'warning', 'critical', 'nuclear', 'emergency'] as const;
+
 /** How far a pool is from what is expected of it; see `monitoring.levels`. */
 export type Level = (typeof LEVELS)[number];
+
+/** Whether `level` is `least` or higher. */
+export function isAtLeast(level: Level, least: Level): boolean {
+  return LEVELS.indexOf(level) >= LEVELS.indexOf(least);
+}

@@ -1,0 +1,179 @@
+/** When the number of processes grows too fast. */
+export interface GrowthSettings {
+  /** Processes that are added within `within`; also the number of spawns. Default: 30. */
+  readonly processes?: number;
+  /** ms. Default: 30,000. */
+  readonly within?: number;
+}
+
+/** How many processes a tree has at one moment. */
+export interface TreeCount {
+  readonly id: string;
+  /** Of its server. */
+  readonly name: string;
+  readonly processes: number;
+}
+
+/** A growth that is to be told. */
+export interface Growth {
+  /** Processes that were added, or servers that were spawned. */
+  readonly processes: number;
+  /** ms in which that happened, at most. */
+  readonly within: number;
+  /** The servers that grow, the one that grows most first. */
+  readonly names: readonly string[];
+}
+
+/** One sample. */
+interface Count {
+  readonly at: number;
+  readonly total: number;
+  readonly trees: ReadonlyMap<string, TreeCount>;
+}
+
+/** What a sample is compared with. */
+interface Before {
+  readonly counts: readonly Count[];
+  /** The time since the newest of them, but at least the window, ms. */
+  readonly span: number;
+}
+
+/** Samples that are kept: they are at least this share of the window apart, so that their number has a limit. */
+const FINEST = 1 / 60;
+
+/**
+ * Finds a growth of all trees together by samples, and bursts of spawns at each spawn. What had been there shortly before is
+ * no growth, so servers that are started again are none; what the next sample does not show any more was a spike. A burst
+ * is told once, and again only when it has gone on for another window.
+ */
+export class GrowthWatch {
+  readonly #processes: number;
+  readonly #within: number;
+  /** The oldest first: those of two windows. */
+  #counts: Count[] = [];
+  #latest: Count | undefined;
+  /** A growth that the next sample confirms when the total is still as far above what was before. */
+  #pending: Before | undefined;
+  /** The last spawns, the oldest first: as many as make a burst. */
+  #spawns: { readonly at: number; readonly name: string }[] = [];
+  #toldAt = -Infinity;
+
+  constructor({ processes = 30, within = 30_000 }: GrowthSettings = {}) {
+    this.#processes = processes;
+    this.#within = within;
+  }
+
+  /** Whether the next sample decides on a growth. */
+  get isUndecided(): boolean {
+    return this.#pending !== undefined;
+  }
+
+  /** Takes a sample. @param at Clock time, ms */
+  sample(at: number, trees: readonly TreeCount[]): Growth | undefined {
+    if (at < (this.#latest?.at ?? at)) this.#startAgain();
+    const total = trees.reduce((sum, { processes }) => sum + processes, 0);
+    const now: Count = { at, total, trees: new Map(trees.map((tree) => [tree.id, tree])) };
+    this.#counts = this.#counts.filter((count) => at - count.at <= 2 * this.#within || count === this.#counts.at(-1));
+    const growth = this.#growthAt(now);
+    this.#latest = now;
+    const newest = this.#counts.at(-1);
+    if (!newest || at - newest.at >= this.#within * FINEST) this.#counts.push(now);
+    return growth;
+  }
+
+  /** Takes the spawn of a server. @param at Clock time, ms */
+  spawned(at: number, name: string): Growth | undefined {
+    if (at < (this.#spawns.at(-1)?.at ?? at)) this.#startAgain();
+    this.#spawns.push({ at, name });
+    if (this.#spawns.length > this.#processes) this.#spawns.shift();
+    const first = this.#spawns[0];
+    if (!first || this.#spawns.length < this.#processes || at - first.at > this.#within) return undefined;
+    if (!this.#mayTell(at)) return undefined;
+    const byName = new Map<string, number>();
+    for (const spawn of this.#spawns) byName.set(spawn.name, (byName.get(spawn.name) ?? 0) + 1);
+    const told = { processes: this.#spawns.length, within: this.#within, names: largestFirst(byName) };
+    this.#told(at);
+    return told;
+  }
+
+  /** By how many processes a tree has grown within the window; 0 for one that is not in the last sample. */
+  growthOf(id: string): number {
+    const now = this.#latest?.trees.get(id);
+    if (!this.#latest || !now) return 0;
+    const { counts } = this.#before(this.#latest);
+    return counts.length === 0 ? 0 : Math.max(now.processes - most(counts, ({ trees }) => trees.get(id)?.processes), 0);
+  }
+
+  #growthAt(now: Count): Growth | undefined {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    const before = pending ?? this.#before(now);
+    if (before.counts.length === 0) return undefined;
+    const processes = now.total - most(before.counts, ({ total }) => total);
+    // Where samples are further apart than the window, the mean speed decides.
+    if (processes * this.#within < this.#processes * before.span || !this.#mayTell(now.at)) return undefined;
+    if (!pending) {
+      this.#pending = before;
+      return undefined;
+    }
+    this.#told(now.at);
+    return { processes, within: before.span, names: growing(now, before.counts) };
+  }
+
+  /**
+   * The samples of the window before this one, up to the oldest one of this window. That one alone would not do: what comes
+   * back after a restart would be growth.
+   */
+  #before({ at }: Count): Before {
+    const older = this.#counts.filter((count) => count.at < at);
+    const first = older.findIndex((count) => at - count.at <= this.#within);
+    const counts = first === -1 ? older : older.slice(0, first + 1);
+    return { counts, span: Math.max(this.#within, at - (counts.at(-1)?.at ?? at)) };
+  }
+
+  #mayTell(at: number): boolean {
+    return at - this.#toldAt >= this.#within;
+  }
+
+  #told(at: number): void {
+    this.#toldAt = at;
+    this.#spawns = [];
+  }
+
+  /** The clock was set back: nothing that is kept can be compared with what comes. */
+  #startAgain(): void {
+    this.#counts = [];
+    this.#latest = undefined;
+    this.#pending = undefined;
+    this.#spawns = [];
+    this.#toldAt = -Infinity;
+  }
+}
+
+/** The names that have more processes than in each of the counts before. */
+function growing(now: Count, before: readonly Count[]): string[] {
+  const counts = before.map(processesByName);
+  const growth = [...processesByName(now)].map(([name, processes]): [string, number] => [
+    name,
+    processes - Math.max(...counts.map((count) => count.get(name) ?? 0)),
+  ]);
+  return largestFirst(growth);
+}
+
+function most(counts: readonly Count[], figure: (count: Count) => number | undefined): number {
+  return Math.max(...counts.map((count) => figure(count) ?? 0));
+}
+
+function processesByName({ trees }: Count): Map<string, number> {
+  const byName = new Map<string, number>();
+  for (const { name, processes } of trees.values()) byName.set(name, (byName.get(name) ?? 0) + processes);
+  return byName;
+}
+
+/** Names with figures above 0, the largest first; equal ones by name. */
+function largestFirst(figures: Iterable<[string, number]>): string[] {
+  return [...figures]
+    .filter(([, figure]) => figure > 0)
+    .sort(([nameA, a], [nameB, b]) => b - a || (nameA < nameB ? -1 : 1))
+    .map(([name]) => name);
+}

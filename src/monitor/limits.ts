@@ -1,0 +1,166 @@
+import { ObservedTime } from './observed-time.js';
+import { ValueWindow } from './value-window.js';
+
+/** How near a value is to its limit. */
+export type LimitLevel = 'normal' | 'warning' | 'critical' | 'exceeded';
+
+/** How a value is compared with its limit. Times in ms, shares in percent of the limit. */
+export interface LimitSettings {
+  /** Default: 30,000. */
+  readonly long?: number;
+  /** Default: 10,000. */
+  readonly short?: number;
+  /** `Infinity`: there is no such level. Default: 75. */
+  readonly warningPercent?: number;
+  /** Default: 90. */
+  readonly criticalPercent?: number;
+  /** From here on an action cannot wait for the end of a lease. Default: 110. */
+  readonly urgentPercent?: number;
+  /** After an action the next one waits until the value has fallen, but not longer than this. Default: 30,000. */
+  readonly rest?: number;
+}
+
+/** What is known of a value after a sample. */
+export interface LimitAssessment {
+  readonly level: LimitLevel;
+  /** Told once each: the limit is exceeded, or no longer. */
+  readonly change: 'exceeded' | 'recovered' | undefined;
+  /** Whether the level asks for an action now: the value is that high, does not fall fast, and no action is to show its effect. */
+  readonly asksForAction: boolean;
+  /** Whether it is so far over the limit that the action cannot wait. */
+  readonly isUrgent: boolean;
+}
+
+/** Every level of a limit but `normal`, the highest first. */
+const RAISED = ['exceeded', 'critical', 'warning'] as const;
+
+/** A value falls fast when it is below this share of the highest one in the short window. Source: oomd, `fast_fall_ratio`. */
+const FAST_FALL = 0.85;
+/** A level is left at once when the value was below this share of its threshold for the short window. */
+const CLEARLY_BELOW = 0.9;
+/** An action has shown its effect when the value is below this share of what it was. */
+const EFFECT = 0.95;
+
+/**
+ * One measured value and its limit. A level is entered when the value is over its threshold for most of a long and of a
+ * short window, now too, and does not fall fast; so no start-up spike is a violation. It is left when the value was clearly
+ * below for the short window, or below for the long one. One watch for each instance and limit.
+ */
+export class LimitWatch {
+  readonly #settings: Required<LimitSettings>;
+  readonly #time: ObservedTime;
+  readonly #values: ValueWindow;
+  #level: LimitLevel = 'normal';
+  #latest = 0;
+  /** The value at the last action, and until when (observed time) nothing more is done. */
+  #resting: { readonly value: number; readonly until: number } | undefined;
+
+  constructor({
+    long = 30_000,
+    short = 10_000,
+    warningPercent = 75,
+    criticalPercent = 90,
+    urgentPercent = 110,
+    rest = 30_000,
+  }: LimitSettings = {}) {
+    this.#settings = { long, short, warningPercent, criticalPercent, urgentPercent, rest };
+    this.#time = new ObservedTime(Math.max(long, short) / 2);
+    this.#values = new ValueWindow(Math.max(long, short));
+  }
+
+  get level(): LimitLevel {
+    return this.#level;
+  }
+
+  /**
+   * Takes a sample.
+   *
+   * @param at Clock time, ms.
+   * @param value Undefined when it could not be measured, or the tree has vanished: nothing changes then.
+   * @param limit In the unit of the value. `Infinity`: none. It may be another one each time.
+   */
+  update(at: number, value: number | undefined, limit: number): LimitAssessment {
+    if (value === undefined || !Number.isFinite(value)) return this.#assessment(undefined, false, false);
+    this.#values.add(this.#time.advance(at), value);
+    this.#latest = value;
+    const before = this.#level;
+    this.#level = this.#next(limit);
+    const isOver = this.#level !== 'normal' && this.#isOver(this.#level, limit);
+    const isUrgent = this.#level === 'exceeded' && isOver && this.#isFarOver(limit);
+    return this.#assessment(changeOf(before, this.#level), isOver && !this.#isResting(), isUrgent);
+  }
+
+  /** An action was taken: until its effect shows, and for a limited time, no other one is asked for. */
+  acted(): void {
+    this.#resting = { value: this.#latest, until: this.#time.now + this.#settings.rest };
+  }
+
+  /** The tree has ended. Returns whether it must be told that its limit is no longer exceeded. */
+  end(): 'recovered' | undefined {
+    const wasExceeded = this.#level === 'exceeded';
+    this.#level = 'normal';
+    return wasExceeded ? 'recovered' : undefined;
+  }
+
+  #assessment(change: LimitAssessment['change'], asksForAction: boolean, isUrgent: boolean): LimitAssessment {
+    return { level: this.#level, change, asksForAction, isUrgent };
+  }
+
+  /** The highest level that is entered now, or that is not yet left. */
+  #next(limit: number): LimitLevel {
+    const kept = RAISED.indexOf(this.#level as (typeof RAISED)[number]);
+    return (
+      RAISED.find(
+        (level, index) => this.#isOver(level, limit) || (kept >= 0 && index >= kept && !this.#isLeft(level, limit)),
+      ) ?? 'normal'
+    );
+  }
+
+  #isOver(level: Exclude<LimitLevel, 'normal'>, limit: number): boolean {
+    const { long, short } = this.#settings;
+    const isOver = overThreshold(level, this.#threshold(level, limit));
+    return (
+      isOver(this.#latest) &&
+      this.#values.covered >= long &&
+      this.#values.share(short, isOver) > 1 / 2 &&
+      this.#values.share(long, isOver) > 1 / 2 &&
+      this.#latest >= FAST_FALL * this.#values.highest(short)
+    );
+  }
+
+  #isLeft(level: Exclude<LimitLevel, 'normal'>, limit: number): boolean {
+    const { long, short } = this.#settings;
+    const threshold = this.#threshold(level, limit);
+    const isNear = (value: number) => value >= CLEARLY_BELOW * threshold;
+    const isOver = overThreshold(level, threshold);
+    return this.#values.share(short, isNear) === 0 || this.#values.share(long, isOver) === 0;
+  }
+
+  #isFarOver(limit: number): boolean {
+    const isFar = (value: number) => value >= (limit * this.#settings.urgentPercent) / 100;
+    return isFar(this.#latest) && this.#values.share(this.#settings.short, isFar) > 1 / 2;
+  }
+
+  #isResting(): boolean {
+    const resting = this.#resting;
+    if (resting && (this.#latest < EFFECT * resting.value || this.#time.now >= resting.until))
+      this.#resting = undefined;
+    return this.#resting !== undefined;
+  }
+
+  #threshold(level: Exclude<LimitLevel, 'normal'>, limit: number): number {
+    if (level === 'exceeded') return limit;
+    const { warningPercent, criticalPercent } = this.#settings;
+    return (limit * (level === 'warning' ? warningPercent : criticalPercent)) / 100;
+  }
+}
+
+/** What reaches its limit has not exceeded it: a tree may have as many processes as `maxTreeProcesses` says. */
+function overThreshold(level: Exclude<LimitLevel, 'normal'>, threshold: number): (value: number) => boolean {
+  return level === 'exceeded' ? (value) => value > threshold : (value) => value >= threshold;
+}
+
+function changeOf(before: LimitLevel, now: LimitLevel): LimitAssessment['change'] {
+  if ((before === 'exceeded') === (now === 'exceeded')) return undefined;
+  return now === 'exceeded' ? 'exceeded' : 'recovered';
+}

@@ -1,0 +1,123 @@
+import { isAtLeast, type Level } from './level.js';
+
+/** How much a server matters when trees must end. */
+export type VictimPriority = 'essential' | 'normal' | 'expendable';
+
+/** A tree that could be ended, as far as the choice looks at it. */
+export interface Candidate {
+  readonly id: string;
+  readonly name: string;
+  readonly priority: VictimPriority;
+  /** Whether it is ready, and no lease uses it. */
+  readonly isIdle: boolean;
+  readonly isLeased: boolean;
+  readonly leases: number;
+  /** Clock time since which it is idle, ms. */
+  readonly idleSince: number;
+  /** Clock time of its start, ms. */
+  readonly startedAt: number;
+  /** Unique memory. */
+  readonly memoryMB: number;
+  /** Processes beyond what is expected. */
+  readonly excess: number;
+  /** Processes that it got within the window of the growth. */
+  readonly growth: number;
+}
+
+/**
+ * Why trees are ended.
+ *
+ * - `room`: a caller needs a slot. Idle ones, the one idle longest first, then starts in the order in which they are given.
+ * - `memory`: idle ones, old and large ones first.
+ * - `largest`: one with leases must be replaced to free memory, the largest first.
+ * - `growth`: those that grow fastest.
+ * - `excess`: those that have more processes than expected.
+ * - `all`: every one.
+ */
+export type ChoiceReason = 'room' | 'memory' | 'largest' | 'growth' | 'excess' | 'all';
+
+/** The reason, and the state of the host. */
+export interface Choice {
+  readonly reason: ChoiceReason;
+  /** Default: `normal`. */
+  readonly level?: Level;
+  /** Clock time, ms. Only `memory` needs it. */
+  readonly now?: number;
+}
+
+/** Which candidates may be ended for a reason, and in which order those of the same priority are: by these figures, the highest first. */
+interface Rule {
+  isChosen(candidate: Candidate, all: readonly Candidate[]): boolean;
+  figures(candidate: Candidate, now: number): readonly number[];
+}
+
+const PRIORITIES: Readonly<Record<VictimPriority, number>> = { expendable: 0, normal: 1, essential: 2 };
+
+/** A tree grows fast when it grows at least half as fast as the fastest: its neighbours may have been busy for a moment. */
+const FAST = 1 / 2;
+/** A neighbour with a few short-lived helpers is healthy: it has less than this share of the largest excess. */
+const NOTABLE = 1 / 10;
+
+const RULES: Readonly<Record<ChoiceReason, Rule>> = {
+  room: {
+    isChosen: ({ isLeased }) => !isLeased,
+    figures: ({ isIdle, idleSince }) => (isIdle ? [1, -idleSince] : [0]),
+  },
+  memory: {
+    isChosen: ({ isIdle, isLeased }) => isIdle && !isLeased,
+    // The product puts none before another that is both older and larger, and both figures count.
+    figures: ({ memoryMB, idleSince }, now) => [Math.max(now - idleSince, 0) * memoryMB, -idleSince, memoryMB],
+  },
+  largest: {
+    isChosen: ({ isLeased }) => isLeased,
+    figures: ({ memoryMB, leases }) => [memoryMB, -leases],
+  },
+  growth: {
+    isChosen: ({ excess, growth }, all) => excess > 0 && growth > 0 && growth >= FAST * most(all, 'growth'),
+    figures: ({ growth, excess, memoryMB }) => [growth, excess, memoryMB],
+  },
+  excess: {
+    isChosen: ({ excess }, all) => excess > 0 && excess >= NOTABLE * most(all, 'excess'),
+    figures: ({ excess, growth, memoryMB }) => [excess, growth, memoryMB],
+  },
+  all: {
+    isChosen: () => true,
+    figures: ({ excess, leases, isIdle, memoryMB }) => [excess, isIdle ? 1 : 0, -leases, memoryMB],
+  },
+};
+
+/**
+ * The one choice of whom to end, and in which order: expendable ones first, essential ones last, and these only from
+ * `nuclear` on. Equal ones stay in the order in which they are given. Pure.
+ */
+export function victims<T extends Candidate>(
+  candidates: readonly T[],
+  { reason, level = 'normal', now = 0 }: Choice,
+): T[] {
+  const { isChosen, figures } = RULES[reason];
+  const mayEndEssential = isAtLeast(level, 'nuclear');
+  return candidates
+    .filter(({ priority }) => priority !== 'essential' || mayEndEssential)
+    .filter((candidate) => isChosen(candidate, candidates))
+    .map((candidate) => ({ candidate, rank: [-PRIORITIES[candidate.priority], ...figures(candidate, now)] }))
+    .sort((a, b) => highestFirst(a.rank, b.rank))
+    .map(({ candidate }) => candidate);
+}
+
+/** The highest figure of all candidates, also of those that may not be ended: for them no neighbour ends instead. */
+function most(all: readonly Candidate[], figure: 'growth' | 'excess'): number {
+  return all.reduce((highest, candidate) => Math.max(highest, sound(candidate[figure])), 0);
+}
+
+/** Compares figure by figure. One that is no number counts as 0, so that the order is always total. */
+function highestFirst(a: readonly number[], b: readonly number[]): number {
+  for (const [index, figure] of a.entries()) {
+    const [mine, other] = [sound(figure), sound(b[index])];
+    if (mine !== other) return other > mine ? 1 : -1;
+  }
+  return 0;
+}
+
+function sound(figure: number | undefined): number {
+  return figure === undefined || Number.isNaN(figure) ? 0 : figure;
+}
