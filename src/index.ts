@@ -1,3 +1,4 @@
+export type { AuditOptions } from './config/audit-options.js';
 export type {
   AcquireOptions,
   CleanupOptions,
@@ -33,6 +34,7 @@ export type {
 export type { EndStraysOptions, FindStraysOptions } from './config/stray-options.js';
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
 export type { ListenerError } from './events.js';
+export type { AuditFailure } from './monitor/audit/audit-trail.js';
 export type { PoolDependencies } from './pool/dependencies.js';
 export type {
   BreakerEvent,

@@ -1,3 +1,4 @@
+import { auditFields } from './audit-options.js';
 import { cleanupFields } from './call-options.js';
 import { cgroupLimitFields, markerFields, rlimitFields } from './containment-options.js';
 import type { Fields } from './fields.js';
@@ -50,6 +51,7 @@ const OF_POOL: readonly (readonly [string, Fields])[] = [
   ['cleanup', cleanupFields],
   ['guardian', guardianFields],
   ['monitoring', monitoringFields],
+  ['audit', auditFields],
 ];
 const OF_POLICY: readonly (readonly [string, Fields])[] = [
   ['restart', restartFields],

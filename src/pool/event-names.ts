@@ -33,6 +33,7 @@ const EVENTS: Readonly<Record<keyof PoolEvents, true>> = {
   'limit:reached': true,
   'orphan:reaped': true,
   'containment:degraded': true,
+  'audit:failed': true,
   'pool:draining': true,
   'pool:closed': true,
   'internal:error': true,

@@ -1,5 +1,6 @@
 import type { PoolError, PoolErrorCode } from '../errors.js';
 import type { ListenerError, SafeEmitter } from '../events.js';
+import type { AuditFailure } from '../monitor/audit/audit-trail.js';
 import type { CleanupEvents, CleanupReport } from '../process/cleanup-queue.js';
 import type { ContainmentProblem } from '../process/containment-problems.js';
 import type { ReapedHost } from '../process/guardian/dead-hosts.js';
@@ -175,6 +176,8 @@ export interface PoolEvents extends CleanupEvents {
   'orphan:reaped': ReapedHost;
   /** A means of containment is missing on this host, so less is guaranteed. Emitted once for each reason. */
   'containment:degraded': ContainmentProblem;
+  /** The file of the option `audit` cannot be written. Once, until it can be written again. */
+  'audit:failed': AuditFailure;
   /** `shutdown()` was called. */
   'pool:draining': { readonly mode: 'graceful' | 'emergency' };
   /** The shutdown is complete; the report is what `shutdown()` resolves with. */

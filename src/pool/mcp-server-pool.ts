@@ -15,6 +15,7 @@ import {
 import type { PoolOptions, ResolvedPoolOptions, SingleServerOptions } from '../config/options.js';
 import { resolvePoolOptions } from '../config/resolve-options.js';
 import { rethrow, withFrames } from '../errors.js';
+import type { AuditTrail } from '../monitor/audit/audit-trail.js';
 import type { CleanupQueue } from '../process/cleanup-queue.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
 import { deferred } from '../runtime/deferred.js';
@@ -22,6 +23,7 @@ import { Outbox } from '../runtime/outbox.js';
 import { releaseScope } from './acquire/release-scope.js';
 import type { LeaseRequest } from './acquire/waiter.js';
 import { assemble, type PoolParts } from './assemble.js';
+import { auditEvents } from './audit.js';
 import { DefinedServers } from './defined-servers.js';
 import { type PoolDependencies, resolveDependencies } from './dependencies.js';
 import { CLEANUP_EVENTS, type EndReport, type PoolEvents, type ShutdownReport } from './events.js';
@@ -51,6 +53,7 @@ export class MCPServerPool extends DefinedServers {
   readonly #parts: PoolParts;
   /** The request of a call without options: made once, since most calls have none. */
   readonly #plainRequest: LeaseRequest;
+  readonly #audit: AuditTrail | undefined;
   #state: PoolStatus['state'] = 'open';
   #shutdown: { readonly procedure: Shutdown; readonly report: Promise<ShutdownReport> } | undefined;
 
@@ -87,6 +90,7 @@ export class MCPServerPool extends DefinedServers {
     this.#plainRequest = this.#request({});
     if (this.#options.handleSignals) handleSignals(this);
     traceEvents(this);
+    this.#audit = auditEvents(this, this.#options.audit, this.#parts.clock);
     this.#parts.scheduler.run(() => {});
   }
 
@@ -281,6 +285,7 @@ export class MCPServerPool extends DefinedServers {
     scheduler.stop();
     keepAlive.dispose();
     this.emit('pool:closed', report);
+    await this.#audit?.close();
     return report;
   }
 }

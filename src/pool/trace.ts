@@ -34,6 +34,7 @@ const TRACED = [
   'cleanup:failed',
   'orphan:reaped',
   'containment:degraded',
+  'audit:failed',
   'pool:draining',
   'pool:closed',
   'listener:error',

@@ -32,6 +32,7 @@ export const EVERY_EVENT = [
   'limit:reached',
   'orphan:reaped',
   'containment:degraded',
+  'audit:failed',
   'pool:draining',
   'pool:closed',
   'internal:error',

@@ -18,7 +18,7 @@ const ALL = [
 type Point = (typeof ALL)[number];
 
 /** Not emitted in the life below: they need a dead host, a host that contains less, or a fault of this library. */
-const ELSEWHERE = ['orphan:reaped', 'containment:degraded', 'internal:error', 'registry:repaired'];
+const ELSEWHERE = ['orphan:reaped', 'containment:degraded', 'audit:failed', 'internal:error', 'registry:repaired'];
 
 const RESTART = { maxRestarts: 1, window: Infinity, minDelay: 1, cooldown: 1_000 };
 const SHARED = { command: 'fake', sharing: 'shared', maxInstances: 2, maxSessions: 2, restart: RESTART } as const;

@@ -68,6 +68,7 @@ const UNARMED = {
   'internal:error': 'the library must have a fault',
   'orphan:reaped': 'no process is real',
   'containment:degraded': 'the same',
+  'audit:failed': 'no pool has an audit trail',
   'pool:closed': 'a closed pool does nothing more',
 } as const satisfies Partial<Record<keyof PoolEvents, string>>;
 type ArmedEvent = Exclude<keyof PoolEvents, keyof typeof UNARMED>;

@@ -111,6 +111,7 @@ describe('README and reference', () => {
       .set('limits.concurrentStarts', undefined)
       .set('restart', {})
       .set('guardian', {})
+      .set('audit', {})
       .set('markers', {})
       .set('rlimits', {})
       .set('cgroupLimits', {});

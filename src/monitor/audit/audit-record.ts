@@ -1,0 +1,166 @@
+import { errnoOf } from '../../errors.js';
+import { quoted } from '../../runtime/quoted.js';
+
+/** One line of the trail. `at`: ISO 8601, UTC. `host`: the pid of the host process. */
+export interface AuditRecord {
+  readonly at: string;
+  readonly host: number;
+  readonly event: string;
+  readonly [field: string]: unknown;
+}
+
+/** Who writes, and when: ms since 1970. */
+export interface AuditOrigin {
+  readonly now: number;
+  readonly host: number;
+}
+
+/** A longer list is cut. */
+const MOST_ITEMS = 20;
+
+/** What is read of a value. Anything else, such as an object in place of a text, is left out. */
+type Reader = (value: unknown) => unknown;
+
+const plain: Reader = (value) => {
+  if (typeof value === 'string') return quoted(value);
+  // JSON has no infinite numbers.
+  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
+  return typeof value === 'boolean' || value === null ? value : undefined;
+};
+const amount: Reader = (value) => (Array.isArray(value) ? value.length : plain(value));
+const texts: Reader = (value) => (Array.isArray(value) ? value.slice(0, MOST_ITEMS).map(plain) : undefined);
+/** Their programs without arguments; or how many there are. */
+const processes: Reader = (value) => (Array.isArray(value) ? value.slice(0, MOST_ITEMS).map(identity) : plain(value));
+/** The code alone: message, data and cause may quote output of the server. */
+const code: Reader = (value) => (value instanceof Error ? (errnoOf(value) ?? value.name) : undefined);
+
+function identity(value: unknown): object {
+  const { pid, command } = (value ?? {}) as { readonly pid?: unknown; readonly command?: unknown };
+  return { pid: plain(pid), command: plain(command) };
+}
+
+const READERS = { amount, code, plain, processes, texts };
+
+/** Every field that a line can have, and how it is read. A field that is not here gets into no line. */
+const FIELDS = {
+  name: 'plain',
+  instanceId: 'plain',
+  previousInstanceId: 'plain',
+  id: 'plain',
+  pid: 'plain',
+  leaseId: 'plain',
+  leases: 'amount',
+  reason: 'plain',
+  error: 'code',
+  exitCode: 'plain',
+  signal: 'plain',
+  unexpected: 'plain',
+  outOfMemory: 'plain',
+  duration: 'plain',
+  delay: 'plain',
+  cooldown: 'plain',
+  timeout: 'plain',
+  held: 'plain',
+  silent: 'plain',
+  mode: 'plain',
+  attempt: 'plain',
+  attempts: 'plain',
+  escalated: 'plain',
+  survivors: 'processes',
+  processes: 'processes',
+  hostPid: 'plain',
+  part: 'plain',
+  rejected: 'plain',
+  servers: 'amount',
+  limit: 'plain',
+  kind: 'plain',
+  value: 'plain',
+  from: 'plain',
+  to: 'plain',
+  level: 'plain',
+  measured: 'plain',
+  threshold: 'plain',
+  names: 'texts',
+  within: 'plain',
+  slopeMBPerHour: 'plain',
+  action: 'plain',
+  dryRun: 'plain',
+} as const satisfies Readonly<Record<string, keyof typeof READERS>>;
+
+type FieldName = keyof typeof FIELDS;
+
+const SERVER = ['name', 'instanceId', 'pid'] as const;
+const ENDED = ['name', 'id', 'pid', 'attempts', 'escalated', 'duration', 'survivors'] as const;
+const LEAK = ['name', 'instanceId', 'slopeMBPerHour'] as const;
+const LIMIT = ['kind', 'name', 'instanceId', 'value', 'limit'] as const;
+
+/** Which events are written, and which fields of their payloads. */
+const AUDITED: Readonly<Record<string, readonly FieldName[]>> = {
+  'server:starting': SERVER,
+  'server:ready': [...SERVER, 'duration'],
+  'server:failed': [...SERVER, 'error'],
+  'server:exited': [...SERVER, 'exitCode', 'signal', 'unexpected', 'outOfMemory', 'leases'],
+  'server:restarting': [...SERVER, 'error', 'delay', 'leases'],
+  'server:restarted': [...SERVER, 'previousInstanceId', 'leases'],
+  'server:draining': [...SERVER, 'reason', 'timeout', 'leases'],
+  'server:stopping': [...SERVER, 'reason', 'leases'],
+  'server:stopped': [...SERVER, 'reason'],
+  'server:quarantined': SERVER,
+  'breaker:opened': ['name', 'cooldown', 'error'],
+  'breaker:half-opened': ['name'],
+  'breaker:closed': ['name'],
+  'lease:reclaimed': ['name', 'instanceId', 'leaseId', 'held', 'silent'],
+  'cleanup:started': ['name', 'id', 'pid', 'mode', 'attempt'],
+  'cleanup:escalated': ['name', 'id', 'pid', 'reason'],
+  'cleanup:finished': ENDED,
+  'cleanup:failed': ENDED,
+  'orphan:reaped': ['hostPid', 'processes', 'survivors', 'duration'],
+  'containment:degraded': ['part', 'reason'],
+  'limit:reached': ['name', 'limit', 'value'],
+  'limit:exceeded': LIMIT,
+  'limit:recovered': LIMIT,
+  'level:changed': ['from', 'to', 'measured', 'threshold', 'names'],
+  'growth:detected': ['processes', 'within', 'names'],
+  'leak:suspected': LEAK,
+  'leak:confirmed': LEAK,
+  'action:taken': ['action', 'level', 'reason', 'name', 'instanceId', 'dryRun'],
+  'pool:draining': ['mode'],
+  'pool:closed': ['mode', 'duration', 'leases', 'rejected', 'servers', 'survivors'],
+  'internal:error': [...SERVER, 'error'],
+};
+
+/** The events that have a line. */
+export const AUDITED_EVENTS = Object.keys(AUDITED);
+
+/**
+ * The lines for one event: that of the event, and before it one for each signal that an end has needed. Only known fields of
+ * known events are copied, so what a later version adds to a payload gets into no line by itself.
+ */
+export function auditRecords(event: string, payload: object, { now, host }: AuditOrigin): AuditRecord[] {
+  const given = payload as Readonly<Record<string, unknown>>;
+  const fields = (AUDITED[event] ?? []).map((name): [string, unknown] => [name, READERS[FIELDS[name]](given[name])]);
+  const record = { at: new Date(now).toISOString(), host, event, ...Object.fromEntries(fields) };
+  return event.startsWith('cleanup:') ? [...signals(given, { now, host }), record] : [record];
+}
+
+/** The steps of the ladder by which a tree ended: end of file, SIGTERM, SIGKILL; with their own times. */
+function signals(report: Readonly<Record<string, unknown>>, { now, host }: AuditOrigin): AuditRecord[] {
+  const termination = report.termination as
+    | {
+        readonly steps: readonly { readonly step: string; readonly at: number; readonly processes: number }[];
+        duration: number;
+      }
+    | undefined;
+  if (termination === undefined) return [];
+  const { name, id, pid } = report;
+  return termination.steps.map(({ step, at, processes }) => ({
+    at: new Date(now - termination.duration + at).toISOString(),
+    host,
+    event: 'signal:sent',
+    name: plain(name),
+    id: plain(id),
+    pid: plain(pid),
+    signal: plain(step),
+    processes: plain(processes),
+  }));
+}

@@ -1,0 +1,154 @@
+import { messageOf } from '../../errors.js';
+import type { Clock, Timer } from '../../runtime/clock.js';
+import { atExit, notAtExit } from './at-exit.js';
+import type { AuditDoor } from './audit-door.js';
+import { AuditFile, type AuditPlace } from './audit-file.js';
+import { auditRecords } from './audit-record.js';
+import { LineQueue } from './line-queue.js';
+
+/** The audit trail cannot be written. */
+export interface AuditFailure {
+  readonly path: string;
+  /** Why, and what becomes of the lines. */
+  readonly problem: string;
+}
+
+export interface AuditDependencies {
+  readonly clock: Clock;
+  /** Ms since 1970. Default: the time of the system. */
+  readonly now?: () => number;
+  readonly door?: AuditDoor;
+}
+
+/** Until the next attempt after a failure, ms; it doubles. */
+const FIRST_RETRY = 1_000;
+const LONGEST_RETRY = 30_000;
+/** How long the disk may take to answer before that is a failure, ms. */
+const PATIENCE = 10_000;
+/** How long `close()` waits for the disk, ms. */
+const CLOSE_GRACE = 1_000;
+
+/**
+ * Writes what a pool does, one line of JSON each, in order. Nothing waits for the disk: lines wait in a queue with a limit, and
+ * a failure is told once, until it works again. It keeps no host alive; what waits when the host exits is written then.
+ */
+export class AuditTrail {
+  readonly #path: string;
+  readonly #file: AuditFile;
+  readonly #onFailed: (failure: AuditFailure) => void;
+  readonly #clock: Clock;
+  readonly #now: () => number;
+  readonly #queue = new LineQueue();
+  #running: Promise<void> | undefined;
+  #retry: Timer | undefined;
+  #delay = FIRST_RETRY;
+  #isFailing = false;
+  #isHung = false;
+  #closing: Promise<void> | undefined;
+
+  /** @param onFailed called once for each failure, with the reason */
+  constructor(
+    place: AuditPlace,
+    onFailed: (failure: AuditFailure) => void,
+    { clock, now = Date.now, door }: AuditDependencies,
+  ) {
+    this.#path = place.path;
+    this.#file = new AuditFile(place, door);
+    this.#onFailed = onFailed;
+    this.#clock = clock;
+    this.#now = now;
+  }
+
+  /** Adds the lines for an event. Never throws and never waits. Without effect after `close()`. */
+  record(event: string, payload: object): void {
+    if (this.#closing !== undefined) return;
+    for (const record of auditRecords(event, payload, { now: this.#now(), host: process.pid })) {
+      this.#queue.push(lineOf(record));
+    }
+    if (this.#retry === undefined) this.#run();
+  }
+
+  /** Writes what waits, and closes the file. Resolves within a second; what the disk has not taken by then is lost. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Writes what waits, in this tick, for the exit of the host. @throws Error */
+  flushNow(): void {
+    // A disk that does not answer would keep the host from ending.
+    if (!this.#isHung) this.#file.appendNow(this.#queue.take(this.#notice, Infinity));
+  }
+
+  async #close(): Promise<void> {
+    this.#retry?.cancel();
+    this.#retry = undefined;
+    this.#run();
+    const ended = (this.#running ?? Promise.resolve()).then(() => this.#file.close()).catch(() => {});
+    await new Promise<void>((resolve) => {
+      const late = this.#clock.after(CLOSE_GRACE, resolve);
+      void ended.then(() => {
+        late.cancel();
+        resolve();
+      });
+    });
+    this.#queue.clear();
+    notAtExit(this);
+  }
+
+  #run(): void {
+    if (this.#running !== undefined || this.#queue.isEmpty) return;
+    atExit(this);
+    this.#running = this.#write().then(() => {
+      this.#running = undefined;
+      if (this.#queue.isEmpty) notAtExit(this);
+    });
+  }
+
+  /** Until nothing waits, or the disk refuses. */
+  async #write(): Promise<void> {
+    while (!this.#queue.isEmpty) {
+      const lines = this.#queue.take(this.#notice);
+      const slow = this.#clock.after(PATIENCE, () => {
+        this.#isHung = true;
+        this.#fail(`the disk has not answered for ${PATIENCE} ms`);
+      });
+      const written = await this.#file.append(lines).catch((error: unknown) => {
+        this.#fail(messageOf(error));
+        return 0;
+      });
+      slow.cancel();
+      this.#isHung = false;
+      this.#queue.settle(written);
+      if (written === lines.length) {
+        this.#isFailing = false;
+        this.#delay = FIRST_RETRY;
+      } else if (this.#isFailing) {
+        return this.#tryLater();
+      }
+    }
+  }
+
+  #fail(problem: string): void {
+    if (this.#isFailing) return;
+    this.#isFailing = true;
+    const hint = 'lines wait, and beyond 1 MB the oldest are dropped; it is tried again by itself';
+    this.#onFailed({ path: this.#path, problem: `${problem}; ${hint}` });
+  }
+
+  #tryLater(): void {
+    if (this.#closing !== undefined) return;
+    this.#retry = this.#clock.after(this.#delay, () => {
+      this.#retry = undefined;
+      this.#run();
+    });
+    this.#delay = Math.min(this.#delay * 2, LONGEST_RETRY);
+  }
+
+  readonly #notice = (dropped: number): string =>
+    lineOf({ at: new Date(this.#now()).toISOString(), host: process.pid, event: 'audit:dropped', lines: dropped });
+}
+
+function lineOf(record: object): string {
+  return `${JSON.stringify(record)}\n`;
+}
