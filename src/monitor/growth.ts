@@ -1,9 +1,9 @@
-/** When the number of processes grows too fast. */
+/** The option `monitoring.growth`. */
 export interface GrowthSettings {
-  /** Processes that are added within `within`; also the number of spawns. Default: 30. */
-  readonly processes?: number;
-  /** ms. Default: 30,000. */
-  readonly within?: number;
+  /** So many processes, or spawns of servers, within `within` are too many. */
+  readonly processes: number;
+  /** ms. */
+  readonly within: number;
 }
 
 /** How many processes a tree has at one moment. */
@@ -40,6 +40,8 @@ interface Before {
 
 /** Samples that are kept: they are at least this share of the window apart, so that their number has a limit. */
 const FINEST = 1 / 60;
+/** For so long a growth must have been there, ms: two samples in a row may be of one moment. */
+const LASTING = 500;
 
 /**
  * Finds a growth of all trees together by samples, and bursts of spawns at each spawn. What had been there shortly before is
@@ -52,13 +54,13 @@ export class GrowthWatch {
   /** The oldest first: those of two windows. */
   #counts: Count[] = [];
   #latest: Count | undefined;
-  /** A growth that the next sample confirms when the total is still as far above what was before. */
-  #pending: Before | undefined;
+  /** A growth, and when it was seen. The next sample confirms it when the total is still as far above what was before. */
+  #pending: { readonly at: number; readonly before: Before } | undefined;
   /** The last spawns, the oldest first: as many as make a burst. */
   #spawns: { readonly at: number; readonly name: string }[] = [];
   #toldAt = -Infinity;
 
-  constructor({ processes = 30, within = 30_000 }: GrowthSettings = {}) {
+  constructor({ processes, within }: GrowthSettings) {
     this.#processes = processes;
     this.#within = within;
   }
@@ -107,13 +109,13 @@ export class GrowthWatch {
   #growthAt(now: Count): Growth | undefined {
     const pending = this.#pending;
     this.#pending = undefined;
-    const before = pending ?? this.#before(now);
+    const before = pending?.before ?? this.#before(now);
     if (before.counts.length === 0) return undefined;
     const processes = now.total - most(before.counts, ({ total }) => total);
     // Where samples are further apart than the window, the mean speed decides.
     if (processes * this.#within < this.#processes * before.span || !this.#mayTell(now.at)) return undefined;
-    if (!pending) {
-      this.#pending = before;
+    if (now.at - (pending?.at ?? now.at) < LASTING) {
+      this.#pending = pending ?? { at: now.at, before };
       return undefined;
     }
     this.#told(now.at);

@@ -1,28 +1,17 @@
+import type { NearPercents } from './levels.js';
 import { ObservedTime } from './observed-time.js';
+import type { TreeLevel } from './resource-sample.js';
 import { ValueWindow } from './value-window.js';
 
-/** How near a value is to its limit. */
-export type LimitLevel = 'normal' | 'warning' | 'critical' | 'exceeded';
-
-/** How a value is compared with its limit. Times in ms, shares in percent of the limit. */
-export interface LimitSettings {
-  /** Default: 30,000. */
-  readonly long?: number;
-  /** Default: 10,000. */
-  readonly short?: number;
-  /** `Infinity`: there is no such level. Default: 75. */
-  readonly warningPercent?: number;
-  /** Default: 90. */
-  readonly criticalPercent?: number;
-  /** From here on an action cannot wait for the end of a lease. Default: 110. */
-  readonly urgentPercent?: number;
-  /** After an action the next one waits until the value has fallen, but not longer than this. Default: 30,000. */
-  readonly rest?: number;
+/** The options `monitoring.windows`, ms. For CPU the long one is `cpuWindow`. */
+export interface LimitWindows {
+  readonly long: number;
+  readonly short: number;
 }
 
 /** What is known of a value after a sample. */
 export interface LimitAssessment {
-  readonly level: LimitLevel;
+  readonly level: TreeLevel;
   /** Told once each: the limit is exceeded, or no longer. */
   readonly change: 'exceeded' | 'recovered' | undefined;
   /** Whether the level asks for an action now: the value is that high, does not fall fast, and no action is to show its effect. */
@@ -31,8 +20,12 @@ export interface LimitAssessment {
   readonly isUrgent: boolean;
 }
 
-/** Every level of a limit but `normal`, the highest first. */
+/** The levels of a limit, the highest first. */
 const RAISED = ['exceeded', 'critical', 'warning'] as const;
+type Raised = (typeof RAISED)[number];
+
+/** In percent of the limit: from here on an action cannot wait for the end of a lease. */
+const URGENT_PERCENT = 110;
 
 /** A value falls fast when it is below this share of the highest one in the short window. Source: oomd, `fast_fall_ratio`. */
 const FAST_FALL = 0.85;
@@ -47,28 +40,25 @@ const EFFECT = 0.95;
  * below for the short window, or below for the long one. One watch for each instance and limit.
  */
 export class LimitWatch {
-  readonly #settings: Required<LimitSettings>;
+  readonly #windows: LimitWindows;
+  readonly #percents: NearPercents | undefined;
   readonly #time: ObservedTime;
   readonly #values: ValueWindow;
-  #level: LimitLevel = 'normal';
+  #level: TreeLevel = 'normal';
   #latest = 0;
   /** The value at the last action, and until when (observed time) nothing more is done. */
   #resting: { readonly value: number; readonly until: number } | undefined;
 
-  constructor({
-    long = 30_000,
-    short = 10_000,
-    warningPercent = 75,
-    criticalPercent = 90,
-    urgentPercent = 110,
-    rest = 30_000,
-  }: LimitSettings = {}) {
-    this.#settings = { long, short, warningPercent, criticalPercent, urgentPercent, rest };
-    this.#time = new ObservedTime(Math.max(long, short) / 2);
-    this.#values = new ValueWindow(Math.max(long, short));
+  /** @param percents Undefined: it is exceeded or not, as a number of processes */
+  constructor(windows: LimitWindows, percents?: NearPercents) {
+    const longest = Math.max(windows.long, windows.short);
+    this.#windows = windows;
+    this.#percents = percents;
+    this.#time = new ObservedTime(longest / 2);
+    this.#values = new ValueWindow(longest);
   }
 
-  get level(): LimitLevel {
+  get level(): TreeLevel {
     return this.#level;
   }
 
@@ -90,9 +80,9 @@ export class LimitWatch {
     return this.#assessment(changeOf(before, this.#level), isOver && !this.#isResting(), isUrgent);
   }
 
-  /** An action was taken: until its effect shows, and for a limited time, no other one is asked for. */
+  /** An action was taken: until its effect shows, but not longer than the long window, no other one is asked for. */
   acted(): void {
-    this.#resting = { value: this.#latest, until: this.#time.now + this.#settings.rest };
+    this.#resting = { value: this.#latest, until: this.#time.now + this.#windows.long };
   }
 
   /** The tree has ended. Returns whether it must be told that its limit is no longer exceeded. */
@@ -107,8 +97,8 @@ export class LimitWatch {
   }
 
   /** The highest level that is entered now, or that is not yet left. */
-  #next(limit: number): LimitLevel {
-    const kept = RAISED.indexOf(this.#level as (typeof RAISED)[number]);
+  #next(limit: number): TreeLevel {
+    const kept = RAISED.indexOf(this.#level as Raised);
     return (
       RAISED.find(
         (level, index) => this.#isOver(level, limit) || (kept >= 0 && index >= kept && !this.#isLeft(level, limit)),
@@ -116,8 +106,8 @@ export class LimitWatch {
     );
   }
 
-  #isOver(level: Exclude<LimitLevel, 'normal'>, limit: number): boolean {
-    const { long, short } = this.#settings;
+  #isOver(level: Raised, limit: number): boolean {
+    const { long, short } = this.#windows;
     const isOver = overThreshold(level, this.#threshold(level, limit));
     return (
       isOver(this.#latest) &&
@@ -128,8 +118,8 @@ export class LimitWatch {
     );
   }
 
-  #isLeft(level: Exclude<LimitLevel, 'normal'>, limit: number): boolean {
-    const { long, short } = this.#settings;
+  #isLeft(level: Raised, limit: number): boolean {
+    const { long, short } = this.#windows;
     const threshold = this.#threshold(level, limit);
     const isNear = (value: number) => value >= CLEARLY_BELOW * threshold;
     const isOver = overThreshold(level, threshold);
@@ -137,8 +127,8 @@ export class LimitWatch {
   }
 
   #isFarOver(limit: number): boolean {
-    const isFar = (value: number) => value >= (limit * this.#settings.urgentPercent) / 100;
-    return isFar(this.#latest) && this.#values.share(this.#settings.short, isFar) > 1 / 2;
+    const isFar = (value: number) => value >= (limit * URGENT_PERCENT) / 100;
+    return isFar(this.#latest) && this.#values.share(this.#windows.short, isFar) > 1 / 2;
   }
 
   #isResting(): boolean {
@@ -148,19 +138,19 @@ export class LimitWatch {
     return this.#resting !== undefined;
   }
 
-  #threshold(level: Exclude<LimitLevel, 'normal'>, limit: number): number {
+  #threshold(level: Raised, limit: number): number {
     if (level === 'exceeded') return limit;
-    const { warningPercent, criticalPercent } = this.#settings;
-    return (limit * (level === 'warning' ? warningPercent : criticalPercent)) / 100;
+    if (this.#percents === undefined) return Infinity;
+    return (limit * this.#percents[`${level}Percent`]) / 100;
   }
 }
 
 /** What reaches its limit has not exceeded it: a tree may have as many processes as `maxTreeProcesses` says. */
-function overThreshold(level: Exclude<LimitLevel, 'normal'>, threshold: number): (value: number) => boolean {
+function overThreshold(level: Raised, threshold: number): (value: number) => boolean {
   return level === 'exceeded' ? (value) => value > threshold : (value) => value >= threshold;
 }
 
-function changeOf(before: LimitLevel, now: LimitLevel): LimitAssessment['change'] {
+function changeOf(before: TreeLevel, now: TreeLevel): LimitAssessment['change'] {
   if ((before === 'exceeded') === (now === 'exceeded')) return undefined;
   return now === 'exceeded' ? 'exceeded' : 'recovered';
 }

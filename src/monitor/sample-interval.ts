@@ -2,7 +2,6 @@ import { isAtLeast, type Level } from './level.js';
 
 /** What decides when the next sample is taken. */
 export interface Busyness {
-  /** Give `normal` where the host has taken `sample-faster` from the actions of the level. */
   readonly level: Level;
   /** Trees that are watched. */
   readonly trees: number;

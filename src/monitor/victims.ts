@@ -1,27 +1,21 @@
+import type { Priority } from '../config/resource-options.js';
 import { isAtLeast, type Level } from './level.js';
 
-/** How much a server matters when trees must end. */
-export type VictimPriority = 'essential' | 'normal' | 'expendable';
-
-/** A tree that could be ended, as far as the choice looks at it. */
+/** A tree that could be ended, as far as the choice looks at it. A figure that is not known counts as 0. */
 export interface Candidate {
-  readonly id: string;
-  readonly name: string;
-  readonly priority: VictimPriority;
+  readonly priority: Priority;
   /** Whether it is ready, and no lease uses it. */
   readonly isIdle: boolean;
-  readonly isLeased: boolean;
+  /** Leases on it now. */
   readonly leases: number;
   /** Clock time since which it is idle, ms. */
   readonly idleSince: number;
-  /** Clock time of its start, ms. */
-  readonly startedAt: number;
   /** Unique memory. */
-  readonly memoryMB: number;
+  readonly memoryMB?: number | undefined;
   /** Processes beyond what is expected. */
-  readonly excess: number;
+  readonly excess?: number | undefined;
   /** Processes that it got within the window of the growth. */
-  readonly growth: number;
+  readonly growth?: number | undefined;
 }
 
 /**
@@ -43,15 +37,17 @@ export interface Choice {
   readonly level?: Level;
   /** Clock time, ms. Only `memory` needs it. */
   readonly now?: number;
+  /** For `room`: the priority of the server that needs it. An essential one may have the room of another essential one. */
+  readonly caller?: Priority;
 }
 
-/** Which candidates may be ended for a reason, and in which order those of the same priority are: by these figures, the highest first. */
+/** Which candidates are ended for a reason, and in which order those of one priority: by these figures, the highest first. */
 interface Rule {
   isChosen(candidate: Candidate, all: readonly Candidate[]): boolean;
-  figures(candidate: Candidate, now: number): readonly number[];
+  figures(candidate: Candidate, now: number): readonly (number | undefined)[];
 }
 
-const PRIORITIES: Readonly<Record<VictimPriority, number>> = { expendable: 0, normal: 1, essential: 2 };
+const PRIORITIES: Readonly<Record<Priority, number>> = { expendable: 0, normal: 1, essential: 2 };
 
 /** A tree grows fast when it grows at least half as fast as the fastest: its neighbours may have been busy for a moment. */
 const FAST = 1 / 2;
@@ -60,24 +56,24 @@ const NOTABLE = 1 / 10;
 
 const RULES: Readonly<Record<ChoiceReason, Rule>> = {
   room: {
-    isChosen: ({ isLeased }) => !isLeased,
-    figures: ({ isIdle, idleSince }) => (isIdle ? [1, -idleSince] : [0]),
+    isChosen: ({ leases }) => leases === 0,
+    figures: ({ isIdle, idleSince }) => (isIdle ? [1, -idleSince] : [0, 0]),
   },
   memory: {
-    isChosen: ({ isIdle, isLeased }) => isIdle && !isLeased,
+    isChosen: ({ isIdle, leases }) => isIdle && leases === 0,
     // The product puts none before another that is both older and larger, and both figures count.
-    figures: ({ memoryMB, idleSince }, now) => [Math.max(now - idleSince, 0) * memoryMB, -idleSince, memoryMB],
+    figures: ({ memoryMB = 0, idleSince }, now) => [Math.max(now - idleSince, 0) * memoryMB, -idleSince, memoryMB],
   },
   largest: {
-    isChosen: ({ isLeased }) => isLeased,
+    isChosen: ({ leases }) => leases > 0,
     figures: ({ memoryMB, leases }) => [memoryMB, -leases],
   },
   growth: {
-    isChosen: ({ excess, growth }, all) => excess > 0 && growth > 0 && growth >= FAST * most(all, 'growth'),
+    isChosen: ({ excess = 0, growth = 0 }, all) => excess > 0 && growth > 0 && growth >= FAST * most(all, 'growth'),
     figures: ({ growth, excess, memoryMB }) => [growth, excess, memoryMB],
   },
   excess: {
-    isChosen: ({ excess }, all) => excess > 0 && excess >= NOTABLE * most(all, 'excess'),
+    isChosen: ({ excess = 0 }, all) => excess > 0 && excess >= NOTABLE * most(all, 'excess'),
     figures: ({ excess, growth, memoryMB }) => [excess, growth, memoryMB],
   },
   all: {
@@ -92,10 +88,10 @@ const RULES: Readonly<Record<ChoiceReason, Rule>> = {
  */
 export function victims<T extends Candidate>(
   candidates: readonly T[],
-  { reason, level = 'normal', now = 0 }: Choice,
+  { reason, level = 'normal', now = 0, caller }: Choice,
 ): T[] {
   const { isChosen, figures } = RULES[reason];
-  const mayEndEssential = isAtLeast(level, 'nuclear');
+  const mayEndEssential = isAtLeast(level, 'nuclear') || (reason === 'room' && caller === 'essential');
   return candidates
     .filter(({ priority }) => priority !== 'essential' || mayEndEssential)
     .filter((candidate) => isChosen(candidate, candidates))
@@ -109,8 +105,8 @@ function most(all: readonly Candidate[], figure: 'growth' | 'excess'): number {
   return all.reduce((highest, candidate) => Math.max(highest, sound(candidate[figure])), 0);
 }
 
-/** Compares figure by figure. One that is no number counts as 0, so that the order is always total. */
-function highestFirst(a: readonly number[], b: readonly number[]): number {
+/** Compares figure by figure. One that is no number would make the order undefined: it counts as 0. */
+function highestFirst(a: readonly (number | undefined)[], b: readonly (number | undefined)[]): number {
   for (const [index, figure] of a.entries()) {
     const [mine, other] = [sound(figure), sound(b[index])];
     if (mine !== other) return other > mine ? 1 : -1;
