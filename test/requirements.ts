@@ -542,4 +542,20 @@ export const requirements = {
   'CGROUP-8':
     'A kill at once kills the whole cgroup of a server if it holds a process that the host may not signal, though a signal went to its group.',
   'CGROUP-6': 'A user without privileges works without a cgroup where none is delegated, and uses one where it is.',
+  // What the host has
+  'MACHINE-1':
+    'The memory of a host is the least that its machine, or any cgroup around it (version 1 or 2), has and has left.',
+  'MACHINE-2':
+    'What cannot be read of the host, or makes no sense, is left out of a sample: no error, no estimate, no figure out of bounds.',
+  'MACHINE-3': 'The CPUs of a host are those on which it may run, or the smallest quota of any cgroup around it.',
+  'MACHINE-4':
+    'The pids of a host are those of the limit of which the least is left: of any cgroup, of the kernel, or of the user.',
+  'MACHINE-5':
+    'Pressure of the machine and of the own cgroup, and the load, are in a sample where the kernel tells them.',
+  'MACHINE-6':
+    'A sample has the descriptors, the heap and the event-loop delay of the host; to measure these keeps no host alive, and costs nothing when it is stopped.',
+  'MACHINE-7':
+    'A host that is moved to another cgroup is measured there; otherwise its cgroups are not looked up again.',
+  'MACHINE-8':
+    "maxProcesses: 'auto' is what the scarcest of memory, pids and CPUs allows, and says which; the default memory limit is 4,096 MB, or 75 % of what there is.",
 } as const satisfies Record<string, string>;

@@ -32,7 +32,7 @@ const DEFAULT = 15;
  */
 export function autoMaxProcesses({ memory, pids, cpus }: HostSample): AutoMaxProcesses {
   const allows = {
-    ...(memory && { memory: trees((memory.availableMB * SHARE.memory) / TREE.memoryMB) }),
+    ...(memory?.availableMB !== undefined && { memory: trees((memory.availableMB * SHARE.memory) / TREE.memoryMB) }),
     ...(pids && { pids: trees(((pids.allowed - pids.used) * SHARE.pids) / TREE.pids) }),
     ...(cpus && { cpus: trees(cpus.allowed * TREE.perCpu) }),
   };

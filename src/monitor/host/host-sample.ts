@@ -18,10 +18,13 @@ export interface HostSample {
 export interface HostMemory {
   /** Of the machine, or the smallest limit of a cgroup around this process. */
   readonly totalMB: number;
-  /** The smallest that is left of all of these: of the machine what its kernel calls available; of a cgroup its limit - usage. */
-  readonly availableMB: number;
-  /** Of that one of these which is the fullest: of a container in a full machine that of the machine. */
-  readonly usedPercent: number;
+  /**
+   * The least that is left of any of these: of the machine what its kernel calls available; of a cgroup its limit less what
+   * it uses, without the files that the kernel can drop at once (`inactive_file`).
+   */
+  readonly availableMB?: number | undefined;
+  /** Of the fullest of these: for a small container in a full machine, that of the machine. */
+  readonly usedPercent?: number | undefined;
   /** Which of these sets `totalMB`. */
   readonly from: 'machine' | 'container';
 }
@@ -29,7 +32,7 @@ export interface HostMemory {
 /** The share of the time in which processes waited for a resource ("pressure stall information"). Linux only. */
 export interface HostPressure {
   readonly machine?: Pressures | undefined;
-  /** Of the cgroup of this process; undefined in the root of all cgroups, and with version 1. */
+  /** Of the cgroup of this process in version 2; version 1 has no such figures. */
   readonly cgroup?: Pressures | undefined;
 }
 
@@ -85,7 +88,7 @@ export interface HostHeap {
   readonly residentMB: number;
 }
 
-/** How late the event loop was since the sample before, ms; to 50 ms less than the loop was blocked. */
+/** How late the event loop was since the sample before, ms: up to 50 ms less than it was blocked. */
 export interface EventLoopDelay {
   readonly mean: number;
   readonly p99: number;

@@ -1,4 +1,4 @@
-/** A mount of cgroup2: a part of the cgroup tree as folders. */
+/** A mount of a cgroup tree: a part of it as folders. */
 export interface CgroupMount {
   /** What is mounted: `/` for the whole tree that this process may see, else the path of a cgroup in it. */
   readonly root: string;
@@ -6,16 +6,18 @@ export interface CgroupMount {
 }
 
 /**
- * The mounts of cgroup2 in the content of /proc/self/mountinfo. Hosts with chroots, or with version 1 beside it, have
- * several.
+ * The mounts of cgroup2 in the content of /proc/self/mountinfo; those of version 1 with that controller, if one is given.
+ * Hosts with chroots, or with version 1 beside version 2, have several.
  */
-export function cgroupMounts(mountinfo: string): CgroupMount[] {
+export function cgroupMounts(mountinfo: string, controller?: string): CgroupMount[] {
   const mounts: CgroupMount[] = [];
   for (const line of mountinfo.split('\n')) {
     // `id parent device root folder options … - type source options`
     const [before = '', after = ''] = line.split(' - ', 2);
     const [, , , root, folder] = before.split(' ');
-    if (after.split(' ', 1)[0] !== 'cgroup2' || root === undefined || folder === undefined) continue;
+    const [type, , options = ''] = after.split(' ');
+    const fits = controller === undefined ? type === 'cgroup2' : type === 'cgroup' && has(options, controller);
+    if (!fits || root === undefined || folder === undefined) continue;
     mounts.push({ root: unescaped(root), folder: unescaped(folder) });
   }
   return mounts;
@@ -26,12 +28,20 @@ function unescaped(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 
-/** The path of this process's own cgroup in the content of /proc/self/cgroup: the line of hierarchy 0. */
-export function ownCgroup(text: string): string | undefined {
-  return text
-    .split('\n')
-    .find((line) => line.startsWith('0::'))
-    ?.slice(3);
+function has(list: string, item: string): boolean {
+  return list.split(',').includes(item);
+}
+
+/**
+ * The path of this process's own cgroup in the content of /proc/self/cgroup: the line of hierarchy 0, or that of version 1
+ * with the controller. A path may contain colons.
+ */
+export function ownCgroup(text: string, controller?: string): string | undefined {
+  for (const line of text.split('\n')) {
+    const [, number, controllers = '', path] = /^(\d+):([^:]*):(.*)$/.exec(line) ?? [];
+    if (controller === undefined ? number === '0' && controllers === '' : has(controllers, controller)) return path;
+  }
+  return undefined;
 }
 
 /**

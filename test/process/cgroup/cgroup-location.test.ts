@@ -24,6 +24,15 @@ describe('the place of a cgroup', () => {
     expect(ownCgroup('9:name=systemd:/\n')).toBeUndefined();
   });
 
+  it('[MACHINE-7] of version 1 is found by its controller', () => {
+    const both = '3 2 0:1 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct';
+    expect(cgroupMounts(HYBRID, 'pids')).toEqual([{ root: '/', folder: '/sys/fs/cgroup/pids' }]);
+    expect(cgroupMounts(both, 'cpu')).toEqual([{ root: '/', folder: '/sys/fs/cgroup/cpu,cpuacct' }]);
+    expect(cgroupMounts(HYBRID, 'memory')).toEqual([]);
+    const text = '9:name=systemd:/s\n8:pids:/x:y\n3:cpu,cpuacct:/c\n1:name=memory:/odd\n0::/\n';
+    expect(['pids', 'cpuacct', 'memory'].map((name) => ownCgroup(text, name))).toEqual(['/x:y', '/c', undefined]);
+  });
+
   it('[CGROUP-1] is below the mount, by what is mounted there', () => {
     const [plain, bound] = [PLAIN, BOUND].map((text) => cgroupMounts(text)[0]!);
     expect(folderOf('/', plain!)).toBe('/sys/fs/cgroup');
