@@ -18,7 +18,7 @@ export type PoolErrorCode =
   | 'WAIT_ABORTED'
   /** `maxWaiting` callers are already waiting. */
   | 'QUEUE_FULL'
-  /** A new instance would have to be started, and the level of the pool refuses that (`monitoring.levels`). */
+  /** The level of the pool (`monitoring.levels`) refuses the start of a new instance, or ended the server of the lease. */
   | 'OVERLOADED'
   /** The command is not a file, or is in no folder of PATH. */
   | 'COMMAND_NOT_FOUND'
@@ -52,6 +52,11 @@ export type PoolErrorCode =
   | 'BUFFER_FULL'
   /** A fault of this library, not of the server: the server is ended. Please report it with its `cause`. */
   | 'INTERNAL_ERROR'
+  /**
+   * The server used more memory or CPU time, or had more processes, than it may, and was ended: `data` has `option`, `value`
+   * and `limit`.
+   */
+  | 'LIMIT_EXCEEDED'
   /** The lease was released; its transport is closed. */
   | 'LEASE_RELEASED'
   /** The lease was taken back: it was silent for `leaseIdleTimeout` while a caller waited, or a drain timeout was over. */
@@ -88,7 +93,9 @@ export interface PoolErrorData {
   readonly after?: number | undefined;
   /** Whether the deadline passed while the caller waited in the queue, or during the start of its server. */
   readonly phase?: 'queue' | 'start' | undefined;
-  /** The level of the pool that refuses starts. */
+  /** The option of the limit that was exceeded, such as `memoryLimitMB`. */
+  readonly option?: string | undefined;
+  /** The level of the pool that refuses starts, or ends servers. */
   readonly level?: string | undefined;
   /** What was measured when a limit or a level was reached, and that limit or threshold: MB, percent of one core, or processes. */
   readonly value?: number | undefined;

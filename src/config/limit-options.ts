@@ -13,9 +13,6 @@ import type { Problems } from './read-options.js';
 
 /** The default of `limits.maxProcesses`. */
 const DEFAULT_MAX_PROCESSES = 15;
-/** The default of `limits.memoryLimitMB`, in MB, and the share of the memory of the machine that it is at most. */
-const DEFAULT_MEMORY_MB = 4_096;
-const DEFAULT_MEMORY_SHARE = 0.75;
 
 /** Budgets of a pool. */
 export const limitFields = {
@@ -40,20 +37,25 @@ export const limitFields = {
    * too. The default ends no tree with a lease. Default: 4,096, or 75 % of the memory of the machine, or of its container, if
    * that is less; never less than the largest `memoryLimitMB` of a server.
    */
-  memoryLimitMB: optional(megabytesOrUnlimited(DEFAULT_MEMORY_MB)),
+  memoryLimitMB: optional(megabytesOrUnlimited(4_096)),
   /** Most CPU time of all trees together, in percent of one core. Default: `Infinity`. */
   cpuLimitPercent: percentOrUnlimited(),
 };
 
-/** What decided `limits.maxProcesses`: the option itself, or with `auto` what the machine has least of. */
-export type MaxProcessesSource = 'option' | 'memory' | 'pids' | 'cpus';
+/**
+ * What decided `limits.maxProcesses`: the option itself; with `auto` what the machine has least of, or the default if
+ * nothing of the machine could be read.
+ */
+export type MaxProcessesSource = 'option' | 'memory' | 'pids' | 'cpus' | 'default';
 
 /** What `limits.maxProcesses: 'auto'` is on this machine. */
-export interface AutoMaxProcesses {
-  readonly maxProcesses: number;
-  /** What the machine has least of. */
+interface AutoMaxProcesses {
+  readonly value: number;
   readonly from: Exclude<MaxProcessesSource, 'option'>;
 }
+
+/** Where no machine is asked. */
+export const NO_MACHINE = (): AutoMaxProcesses => ({ value: DEFAULT_MAX_PROCESSES, from: 'default' });
 
 /** `limits` with every default filled in. */
 export interface ResolvedLimits extends Omit<Resolved<typeof limitFields>, 'maxProcesses'> {
@@ -69,29 +71,28 @@ export interface EffectiveLimit {
 
 /**
  * The limit of the memory of all trees. Pure.
- * @param machineMB memory of the machine, or of its container
+ * @param defaultMB what it is on this machine if the host has set none
  * @param largestTreeMB the largest limit that the host has set for one server; a default is never below it
  */
 export function poolMemoryLimit(
   { memoryLimitMB }: Pick<ResolvedLimits, 'memoryLimitMB'>,
-  machineMB: number,
+  defaultMB: number,
   largestTreeMB = 0,
 ): EffectiveLimit {
   if (memoryLimitMB !== undefined) return { limit: memoryLimitMB, isSet: true };
-  const fitting = Math.min(DEFAULT_MEMORY_MB, machineMB * DEFAULT_MEMORY_SHARE);
-  return { limit: Math.max(fitting, largestTreeMB), isSet: false };
+  return { limit: Math.max(defaultMB, largestTreeMB), isSet: false };
 }
 
 /** Fills in `auto`, and adds a problem if a cap contradicts another. */
 export function resolveLimits(
   options: Resolved<typeof limitFields>,
-  auto: () => AutoMaxProcesses,
+  auto: typeof NO_MACHINE,
   problems: Problems,
 ): ResolvedLimits {
   const { maxProcesses, maxProcessesPerServer } = options;
   if (maxProcesses === 'auto') {
-    const { from, maxProcesses: most } = auto();
-    return { ...options, maxProcesses: most, maxProcessesFrom: from };
+    const { from, value } = auto();
+    return { ...options, maxProcesses: value, maxProcessesFrom: from };
   }
   if (maxProcessesPerServer !== Infinity && maxProcessesPerServer > maxProcesses) {
     problems.wrong.push(

@@ -61,10 +61,12 @@ export interface EmergencyNotice {
 export interface ExceededFolder {
   /** As it was given. */
   readonly path: string;
-  /** Size of the files in it, in MB. */
-  readonly usedMB: number;
   /** Its budget, in MB. */
   readonly limitMB: number;
+  /** What the files in it take on the disk, in MB. A file with several names counts once. */
+  readonly sizeMB: number;
+  /** Number of files. */
+  readonly files: number;
 }
 
 /** Which actions a level takes. A list that is not given is the one of `enforce`. */

@@ -4,7 +4,7 @@ import { isPlainObject } from './fields.js';
 import { guardianFields } from './guardian-options.js';
 import { hintFor, type Place } from './hints.js';
 import { inherit, withDefaults } from './inherited-policy.js';
-import { type AutoMaxProcesses, limitFields, type ResolvedLimits, resolveLimits } from './limit-options.js';
+import { limitFields, NO_MACHINE, type ResolvedLimits, resolveLimits } from './limit-options.js';
 import { checkRemote } from './mistakes.js';
 import {
   definitionFields,
@@ -39,9 +39,6 @@ export function givenDefinition(resolved: ResolvedDefinition): ServerDefinition 
 /** What the definitions of a pool must fit to. */
 type PolicyOfPool = Pick<ResolvedPoolOptions, 'defaults' | 'limits' | 'monitoring'>;
 
-/** For a pool that is not made on any machine: the default. */
-const UNKNOWN_MACHINE = (): AutoMaxProcesses => ({ maxProcesses: 15, from: 'memory' });
-
 /** The limits that nothing watches where monitoring is off, with the value that is no limit. */
 const WATCHED_LIMITS = [
   ['memoryLimitMB', Infinity],
@@ -56,10 +53,7 @@ const SINGLE_SERVER = 'default';
  * @param auto what `limits.maxProcesses: 'auto'` is on this machine; asked only for that
  * @throws PoolError that lists every problem: `INVALID_OPTIONS`, or `NOT_SUPPORTED` when nothing is wrong
  */
-export function resolvePoolOptions(
-  written: PoolOptions | SingleServerOptions,
-  auto: () => AutoMaxProcesses = UNKNOWN_MACHINE,
-): ResolvedPoolOptions {
+export function resolvePoolOptions(written: PoolOptions | SingleServerOptions, auto = NO_MACHINE): ResolvedPoolOptions {
   const given = snapshot(written, 'the options of MCPServerPool');
   const problems: Problems = { wrong: [], unsupported: [] };
   const { pool, servers } = splitShorthand(given, problems);

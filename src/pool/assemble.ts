@@ -68,7 +68,8 @@ export function assemble(
   const replacement = new RollingReplacement({ ...common, operations: scheduler, recovery, supervisor });
   const servers = new ServerDirectory({ options, operations: scheduler, ...acquiring, replacement });
   const jointCalls = new JointCalls({ ...acquiring, scheduler });
-  return { ...acquiring, registry, cleanup, host, scheduler, jointCalls, replacement, servers };
+  const { limits } = options;
+  return { ...acquiring, limits, registry, cleanup, host, scheduler, jointCalls, replacement, servers };
 }
 
 /** For a launcher of the host: the pool does not know its containment, and has nothing of it to end. */

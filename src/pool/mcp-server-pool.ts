@@ -16,6 +16,8 @@ import type { PoolOptions, ResolvedPoolOptions, SingleServerOptions } from '../c
 import { resolvePoolOptions } from '../config/resolve-options.js';
 import { rethrow, withFrames } from '../errors.js';
 import type { AuditTrail } from '../monitor/audit/audit-trail.js';
+import { autoMaxProcesses } from '../monitor/host/auto-limits.js';
+import { HostSampler } from '../monitor/host/host-sampler.js';
 import type { CleanupQueue } from '../process/cleanup-queue.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
 import { deferred } from '../runtime/deferred.js';
@@ -80,7 +82,7 @@ export class MCPServerPool extends DefinedServers {
   constructor(options: PoolOptions | SingleServerOptions = {}, dependencies: PoolDependencies = {}) {
     const outbox = new Outbox();
     super(outbox);
-    this.#options = resolvePoolOptions(options);
+    this.#options = resolvePoolOptions(options, () => autoMaxProcesses(new HostSampler().sample()));
     if (this.#options.handleSignals) assertSignalsArrive();
     this.#parts = assemble(this.#options, resolveDependencies(dependencies), this, outbox);
     setParts(this, this.#parts);

@@ -1,3 +1,4 @@
+import type { MaxProcessesSource, ResolvedLimits } from '../config/limit-options.js';
 import type { Sharing } from '../config/options.js';
 import type { ContainmentStatus } from '../process/containment-status.js';
 import type { ContainmentLevel } from '../process/launcher.js';
@@ -73,6 +74,11 @@ export interface PoolStatus {
   readonly processes: number;
   /** Number of slots. */
   readonly maxProcesses: number;
+  /**
+   * What decided that number: the option, or its default (`option`); with `limits.maxProcesses: 'auto'` what the machine, or
+   * its container, had least of: `memory`, `pids` or `cpus`; `default` if none of these is known.
+   */
+  readonly maxProcessesFrom: MaxProcessesSource;
   /** Number of idle instances. */
   readonly idle: number;
   /** Number of leases that are held. */
@@ -96,13 +102,15 @@ export interface StatusDeps {
   readonly queue: AcquireQueue;
   readonly turns: StartTurns;
   readonly breakers: Breakers;
+  readonly limits: Pick<ResolvedLimits, 'maxProcessesFrom'>;
 }
 
 export function statusOf(
   state: PoolStatus['state'],
-  { breakers, fleet, leases, queue, turns }: StatusDeps,
+  deps: StatusDeps,
   containment: ContainmentStatus | undefined,
 ): PoolStatus {
+  const { breakers, fleet, queue, turns } = deps;
   const servers = [...fleet.entries.values()].map((entry): [string, ServerStatus] => [
     entry.name,
     {
@@ -118,7 +126,7 @@ export function statusOf(
     },
   ]);
   return {
-    ...countsOf(state, { breakers, fleet, leases, queue, turns }),
+    ...countsOf(state, deps),
     servers: Object.fromEntries(servers),
     containment,
   };
@@ -129,11 +137,12 @@ export function summaryOf(state: PoolStatus['state'], deps: StatusDeps): object 
   return { ...countsOf(state, deps), servers: deps.fleet.entries.size };
 }
 
-function countsOf(state: PoolStatus['state'], { fleet, leases, queue, turns }: StatusDeps) {
+function countsOf(state: PoolStatus['state'], { fleet, leases, limits, queue, turns }: StatusDeps) {
   return {
     state,
     processes: fleet.slots.used,
     maxProcesses: fleet.slots.limit,
+    maxProcessesFrom: limits.maxProcessesFrom,
     idle: fleet.idleCount,
     leases: leases.size,
     waiting: queue.size,

@@ -36,6 +36,16 @@ export type EndReason =
   | 'owner-released'
   /** `releaseTenant()` was called. */
   | 'tenant-released'
+  /** It used more memory than it may (`memoryLimitMB`), or most of what all servers may (`limits.memoryLimitMB`). */
+  | 'memory-limit'
+  /** It used more CPU time than it may (`cpuLimitPercent`, `limits.cpuLimitPercent`). */
+  | 'cpu-limit'
+  /** It had more processes than it may (`maxTreeProcesses`). */
+  | 'process-limit'
+  /** Its memory grew without end, and it was replaced before it reached a limit (`restartOnMemoryLeak`). */
+  | 'memory-leak'
+  /** A level of the pool asked for it (`monitoring.levels`). */
+  | 'overload'
   /** `endAll()` was called. */
   | 'end-all'
   /** `shutdown()` was called. */
@@ -83,6 +93,14 @@ export const END_MEANING: Readonly<Record<EndReason, EndMeaning>> = {
   restart: { ...asked, revocable: true },
   'owner-released': asked,
   'tenant-released': asked,
+  // The pool ends it, with time for its graces, and the next one may do better: no failure, so the breaker does not count it.
+  // A server that is over its limit again and again is seen in `limit:exceeded`; after each end its limits rest.
+  'memory-limit': { ...asked, leaseCode: 'LIMIT_EXCEEDED' },
+  'cpu-limit': { ...asked, leaseCode: 'LIMIT_EXCEEDED' },
+  'process-limit': { ...asked, leaseCode: 'LIMIT_EXCEEDED' },
+  // It is under its limits still, so it may serve on if no other can be started.
+  'memory-leak': { ...asked, revocable: true },
+  overload: { ...asked, leaseCode: 'OVERLOADED' },
   'end-all': asked,
   shutdown: asked,
 };

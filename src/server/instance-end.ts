@@ -9,6 +9,7 @@ import type { Timer } from '../runtime/clock.js';
 import { deferred } from '../runtime/deferred.js';
 import { turnsOfEventLoop } from '../runtime/event-loop.js';
 import { Conclusion } from './conclusion.js';
+import { type EndCause, endedByPool } from './end-cause.js';
 import { END_MEANING, type EndReason } from './end-reason.js';
 import { exitError } from './exit-error.js';
 import type { InstanceContext, InstanceObserver } from './instance-context.js';
@@ -30,7 +31,7 @@ export interface Ending {
   readonly noise: Noise;
   readonly readySince: number | undefined;
   errorData(): PoolErrorData;
-  error(code: PoolErrorCode, what: string): PoolError;
+  error(code: PoolErrorCode, what: string, more?: PoolErrorData): PoolError;
 }
 
 /** Every way in which an instance ends, on purpose or not, up to the proof of its death or to quarantine. */
@@ -81,10 +82,9 @@ export class InstanceEnd<I extends Ending> {
   }
 
   /** The pool ends it, whatever state it is in. */
-  stop(reason: EndReason, mode: EndMode): Promise<CleanupReport | undefined> {
+  stop(reason: EndReason, mode: EndMode, cause?: EndCause): Promise<CleanupReport | undefined> {
     if (this.#begin(reason, mode)) {
-      const code = END_MEANING[reason].leaseCode ?? 'SERVER_STOPPED';
-      this.#endConversation(this.#startError ?? this.#instance.error(code, `was ended by the pool (${reason})`));
+      this.#endConversation(this.#startError ?? endedByPool(this.#instance, reason, cause));
       this.#life.started.resolve();
     } else if (mode === 'emergency') {
       this.#context.cleanup.escalate(this.#instance.id);

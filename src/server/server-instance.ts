@@ -13,6 +13,7 @@ import type { Multiplexer } from '../protocol/mux/multiplexer.js';
 import { Session, type SessionCallbacks } from '../protocol/session.js';
 import { clockWithin } from '../runtime/clock.js';
 import { Conversation, multiplexerFor } from './conversation.js';
+import type { EndCause } from './end-cause.js';
 import type { EndReason } from './end-reason.js';
 import { startTimeout } from './exit-error.js';
 import type { InstanceContext, InstanceObserver } from './instance-context.js';
@@ -234,8 +235,8 @@ export class ServerInstance {
   }
 
   /** Ends the process tree, whatever state it is in. Resolves when it is stopped or quarantined; never rejects. */
-  stop(reason: EndReason, mode: EndMode = 'graceful'): Promise<CleanupReport | undefined> {
-    return this.observer.run(() => this.#end.stop(reason, mode));
+  stop(reason: EndReason, mode: EndMode = 'graceful', cause?: EndCause): Promise<CleanupReport | undefined> {
+    return this.observer.run(() => this.#end.stop(reason, mode, cause));
   }
 
   /** A fault of this library, in a timer that concerns it, ends it. */
