@@ -160,6 +160,13 @@ export const requirements = {
   'OPT-4': 'An option that a later version will support is NOT_SUPPORTED, never ignored.',
   'OPT-5': 'Every default is as documented, and contradicts no value that the host set.',
   'OPT-6': 'Servers get the version of the package in clientInfo.',
+  'OPT-7':
+    'The options of monitoring and audit have the documented defaults; those that contradict each other are refused.',
+  'OPT-8':
+    'Limits of memory, CPU and processes of a server fit those of the pool and of the kernel, or are refused; neither sets the other.',
+  'OPT-9': "maxProcesses 'auto' is what the machine allows; a pool says what decided it.",
+  'OPT-10': 'A limit that the host has set is known from a default, which gives way to it.',
+  'OPT-11': 'A limit that nothing would measure is refused.',
 
   // Arguments of calls
   'ARG-1':
@@ -400,6 +407,7 @@ export const requirements = {
     'After close({ wait: false }) the transport can be started again at once: the end of the old process calls no onclose then.',
   'GLOBAL-1': 'There is one global pool in a process, also for two installed copies of the package.',
   'GLOBAL-2': 'Options for an existing global pool are refused; after its shutdown there is a new one.',
+  'GLOBAL-4': 'A global pool that was made without options is not monitored, and has no limit of memory.',
   'GLOBAL-3': 'The global pool has no cap that the host did not set; caps that it set hold for the drop-in.',
 
   // macOS and Windows

@@ -22,23 +22,16 @@ export const ALERT_LEVELS = ['warning', 'critical', 'nuclear', 'emergency'] as c
 export type AlertLevel = (typeof ALERT_LEVELS)[number];
 
 /**
- * What a level can do, besides its event and faster samples.
+ * What a level can do. Each level also emits `level:changed`, and shortens the interval of samples.
  *
  * - `end-idle`: ends trees that no lease uses.
  * - `refuse-starts`: refuses calls that need a start (`OVERLOADED`) while the level lasts.
  * - `end-growing`: ends the trees that grow fastest.
- * - `end-unexpected`: ends every tree with more processes than expected.
+ * - `end-excess`: ends the trees that have more processes than expected.
  * - `end-all`: ends every tree; the pool stays open.
- * - `call-host`: calls `onEmergency`, if the host has set it.
+ * - `on-emergency`: calls `onEmergency`, if the host has set it.
  */
-export const LEVEL_ACTIONS = [
-  'end-idle',
-  'refuse-starts',
-  'end-growing',
-  'end-unexpected',
-  'end-all',
-  'call-host',
-] as const;
+const LEVEL_ACTIONS = ['end-idle', 'refuse-starts', 'end-growing', 'end-excess', 'end-all', 'on-emergency'] as const;
 
 /** What a level can do: see `monitoring.levels.actions`. */
 export type LevelAction = (typeof LEVEL_ACTIONS)[number];
@@ -69,15 +62,15 @@ export interface ExceededFolder {
   readonly files: number;
 }
 
-/** Which actions a level takes. A list that is not given is the one of `enforce`. */
+/** Which actions each level takes, in order. Without a list they are those that `enforce` decides. */
 export const actionFields = {
-  /** At `warning`. Default: `[]`. */
+  /** At `warning`. Default: none. */
   warning: actions(),
-  /** At `critical`. Default: `['end-idle']`; enforced also `'refuse-starts', 'end-growing'`. */
+  /** At `critical`. Default: `end-idle`; with `enforce` `refuse-starts`, `end-idle`, `end-growing`. */
   critical: actions(),
-  /** At `nuclear`. Default: `['end-idle']`; enforced also `'refuse-starts', 'end-growing', 'end-unexpected'`. */
+  /** At `nuclear`. Default: `end-idle`; with `enforce` `refuse-starts`, `end-idle`, `end-excess`. */
   nuclear: actions(),
-  /** At `emergency`. Default: `['end-idle', 'call-host']`; enforced `['refuse-starts', 'end-all', 'call-host']`. */
+  /** At `emergency`. Default: `end-idle`, `on-emergency`; with `enforce` `refuse-starts`, `end-all`, `on-emergency`. */
   emergency: actions(),
 };
 
@@ -110,7 +103,7 @@ export const levelFields = {
   emergency: count(100, 1),
   /** How long the level must have been lower before it is left, in milliseconds. Default: 30,000. */
   cooldown: duration(30_000),
-  /** The actions of each level, in place of those that `enforce` decides. A list of the host is carried out in any case. */
+  /** The actions of a level, in place of those that `enforce` decides. They are taken with and without `enforce`. */
   actions: nested(actionFields),
 };
 
@@ -200,8 +193,8 @@ export interface ResolvedMonitoring
   extends Omit<Resolved<typeof monitoringFields>, 'windows' | 'levels' | 'growth' | 'leak' | 'folders'> {
   readonly windows: Resolved<typeof windowFields>;
   readonly levels: Omit<Resolved<typeof levelFields>, 'actions'> & {
-    /** What each level does. */
-    readonly actions: Readonly<Record<AlertLevel, readonly LevelAction[]>>;
+    /** The lists of the host; undefined for a level without one. */
+    readonly actions: Resolved<typeof actionFields>;
   };
   readonly growth: Resolved<typeof growthFields>;
   readonly leak: Resolved<typeof leakFields>;

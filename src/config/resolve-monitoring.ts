@@ -1,11 +1,9 @@
-import { type Fields, isPlainObject, type Resolved } from './fields.js';
+import { type Fields, isPlainObject } from './fields.js';
 import {
   ALERT_LEVELS,
-  type AlertLevel,
   actionFields,
   folderFields,
   growthFields,
-  type LevelAction,
   leakFields,
   levelFields,
   type MonitoringOptions,
@@ -14,47 +12,45 @@ import {
   type ResolvedMonitoring,
   windowFields,
 } from './monitoring-options.js';
-import { type Problems, readOptions } from './read-options.js';
-
-/** What levels do by default: nothing to a tree with a lease. */
-const LENIENT: Readonly<Record<AlertLevel, readonly LevelAction[]>> = {
-  warning: [],
-  critical: ['end-idle'],
-  nuclear: ['end-idle'],
-  emergency: ['end-idle', 'call-host'],
-};
-
-/** What they do with `enforce: true`. */
-const ENFORCED: Readonly<Record<AlertLevel, readonly LevelAction[]>> = {
-  warning: [],
-  critical: ['refuse-starts', 'end-idle', 'end-growing'],
-  nuclear: ['refuse-starts', 'end-idle', 'end-growing', 'end-unexpected'],
-  emergency: ['refuse-starts', 'end-all', 'call-host'],
-};
+import { type Problems, readOptions, refuse } from './read-options.js';
+import { snapshot } from './snapshot.js';
 
 /** With so many samples in them, the windows fit an interval. */
 const SAMPLES = { short: 2, long: 6 } as const;
 
 /** Reads the option `monitoring`. Of values that must rise, a default gives way to what the host has set. */
 export function readMonitoring(given: unknown, problems: Problems, path = 'monitoring'): ResolvedMonitoring {
+  const prefix = path === '' ? '' : `${path}.`;
   const options = readOptions(monitoringFields, given, path, problems);
   const section = <F extends Fields>(fields: F, name: 'growth' | 'leak' | 'levels' | 'windows') =>
-    readOptions(fields, options[name], `${path}.${name}`, problems);
+    readOptions(fields, options[name], `${prefix}${name}`, problems);
   const levels = section(levelFields, 'levels');
   const own: MonitoringOptions = isPlainObject(given) ? given : {};
   return {
     ...options,
-    ...readTimes(options, own, section(windowFields, 'windows'), path, problems),
-    ...rising(options, own, ['warningPercent', 'criticalPercent'], `${path}.`, problems),
+    ...readTimes(options, own, section(windowFields, 'windows'), prefix, problems),
+    ...rising(options, own, ['warningPercent', 'criticalPercent'], prefix, problems),
     levels: {
       ...levels,
-      ...rising(levels, options.levels, ALERT_LEVELS, `${path}.levels.`, problems),
-      actions: readActions(levels, `${path}.levels.actions`, problems),
+      ...rising(levels, options.levels, ALERT_LEVELS, `${prefix}levels.`, problems),
+      actions: readOptions(actionFields, levels.actions, `${prefix}levels.actions`, problems),
     },
     growth: section(growthFields, 'growth'),
     leak: section(leakFields, 'leak'),
-    folders: readFolders(options.folders, `${path}.folders`, problems),
+    folders: readFolders(options.folders, `${prefix}folders`, problems),
   };
+}
+
+/**
+ * The options of a monitor that belongs to no pool.
+ * @throws PoolError `INVALID_OPTIONS` that lists every problem
+ */
+export function resolveMonitoringOptions(written: MonitoringOptions): ResolvedMonitoring {
+  const what = 'the options of ResourceMonitor';
+  const problems: Problems = { wrong: [], unsupported: [] };
+  const options = readMonitoring(snapshot(written, what), problems, '');
+  refuse(problems, what);
+  return options;
 }
 
 /** `interval` ≤ `windows.short` ≤ `windows.long`: a window that is shorter than the interval would hold no sample. */
@@ -62,7 +58,7 @@ function readTimes(
   { interval }: Pick<ResolvedMonitoring, 'interval'>,
   own: MonitoringOptions,
   windows: ResolvedMonitoring['windows'],
-  path: string,
+  prefix: string,
   problems: Problems,
 ): Pick<ResolvedMonitoring, 'interval' | 'windows'> {
   const set: Record<string, unknown> = isPlainObject(own.windows) ? own.windows : {};
@@ -72,7 +68,7 @@ function readTimes(
     { interval, 'windows.short': least('short'), 'windows.long': least('long') },
     { interval: own.interval, 'windows.short': set.short, 'windows.long': set.long },
     ['interval', 'windows.short', 'windows.long'],
-    `${path}.`,
+    prefix,
     problems,
   );
   return { interval: times.interval, windows: { short: times['windows.short'], long: times['windows.long'] } };
@@ -105,19 +101,6 @@ export function rising<K extends string>(
     return [name, Math.min(Math.max(values[name], ...least), ...most)];
   });
   return Object.fromEntries(fitted) as Record<K, number>;
-}
-
-function readActions(
-  { actions, enforce }: Resolved<typeof levelFields>,
-  path: string,
-  problems: Problems,
-): ResolvedMonitoring['levels']['actions'] {
-  const own = readOptions(actionFields, actions, path, problems);
-  const usual = enforce ? ENFORCED : LENIENT;
-  return Object.fromEntries(ALERT_LEVELS.map((level) => [level, own[level] ?? usual[level]])) as Record<
-    AlertLevel,
-    readonly LevelAction[]
-  >;
 }
 
 function readFolders(given: readonly unknown[], path: string, problems: Problems): readonly ResolvedFolderBudget[] {
