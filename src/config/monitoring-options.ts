@@ -27,11 +27,11 @@ export type AlertLevel = (typeof ALERT_LEVELS)[number];
  * - `end-idle`: ends trees that no lease uses.
  * - `refuse-starts`: refuses calls that need a start (`OVERLOADED`) while the level lasts.
  * - `end-growing`: ends the trees that grow fastest.
- * - `end-excess`: ends the trees that have more processes than expected.
+ * - `end-unexpected`: ends the trees that have more processes than expected.
  * - `end-all`: ends every tree; the pool stays open.
- * - `on-emergency`: calls `onEmergency`, if the host has set it.
+ * - `call-host`: calls `onEmergency`, if the host has set it.
  */
-const LEVEL_ACTIONS = ['end-idle', 'refuse-starts', 'end-growing', 'end-excess', 'end-all', 'on-emergency'] as const;
+const LEVEL_ACTIONS = ['refuse-starts', 'end-idle', 'end-growing', 'end-unexpected', 'end-all', 'call-host'] as const;
 
 /** What a level can do: see `monitoring.levels.actions`. */
 export type LevelAction = (typeof LEVEL_ACTIONS)[number];
@@ -62,15 +62,15 @@ export interface ExceededFolder {
   readonly files: number;
 }
 
-/** Which actions each level takes, in order. Without a list they are those that `enforce` decides. */
+/** Which actions each level takes, whatever their order. Without a list they are those that `enforce` decides. */
 export const actionFields = {
   /** At `warning`. Default: none. */
   warning: actions(),
   /** At `critical`. Default: `end-idle`; with `enforce` `refuse-starts`, `end-idle`, `end-growing`. */
   critical: actions(),
-  /** At `nuclear`. Default: `end-idle`; with `enforce` `refuse-starts`, `end-idle`, `end-excess`. */
+  /** At `nuclear`. Default: `end-idle`; with `enforce` `refuse-starts`, `end-idle`, `end-unexpected`. */
   nuclear: actions(),
-  /** At `emergency`. Default: `end-idle`, `on-emergency`; with `enforce` `refuse-starts`, `end-all`, `on-emergency`. */
+  /** At `emergency`. Default: `end-idle`, `call-host`; with `enforce` `refuse-starts`, `end-all`, `call-host`. */
   emergency: actions(),
 };
 
@@ -193,8 +193,8 @@ export interface ResolvedMonitoring
   extends Omit<Resolved<typeof monitoringFields>, 'windows' | 'levels' | 'growth' | 'leak' | 'folders'> {
   readonly windows: Resolved<typeof windowFields>;
   readonly levels: Omit<Resolved<typeof levelFields>, 'actions'> & {
-    /** The lists of the host; undefined for a level without one. */
-    readonly actions: Resolved<typeof actionFields>;
+    /** What each level does. */
+    readonly actions: Readonly<Record<AlertLevel, readonly LevelAction[]>>;
   };
   readonly growth: Resolved<typeof growthFields>;
   readonly leak: Resolved<typeof leakFields>;

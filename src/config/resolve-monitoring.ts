@@ -1,9 +1,11 @@
-import { type Fields, isPlainObject } from './fields.js';
+import { type Fields, isPlainObject, type Resolved } from './fields.js';
 import {
   ALERT_LEVELS,
+  type AlertLevel,
   actionFields,
   folderFields,
   growthFields,
+  type LevelAction,
   leakFields,
   levelFields,
   type MonitoringOptions,
@@ -14,6 +16,22 @@ import {
 } from './monitoring-options.js';
 import { type Problems, readOptions, refuse } from './read-options.js';
 import { snapshot } from './snapshot.js';
+
+/** What levels do by default: nothing to a tree with a lease. */
+const LENIENT: Readonly<Record<AlertLevel, readonly LevelAction[]>> = {
+  warning: [],
+  critical: ['end-idle'],
+  nuclear: ['end-idle'],
+  emergency: ['end-idle', 'call-host'],
+};
+
+/** What they do with `enforce: true`. */
+const ENFORCED: Readonly<Record<AlertLevel, readonly LevelAction[]>> = {
+  warning: [],
+  critical: ['refuse-starts', 'end-idle', 'end-growing'],
+  nuclear: ['refuse-starts', 'end-idle', 'end-unexpected'],
+  emergency: ['refuse-starts', 'end-all', 'call-host'],
+};
 
 /** With so many samples in them, the windows fit an interval. */
 const SAMPLES = { short: 2, long: 6 } as const;
@@ -33,7 +51,7 @@ export function readMonitoring(given: unknown, problems: Problems, path = 'monit
     levels: {
       ...levels,
       ...rising(levels, options.levels, ALERT_LEVELS, `${prefix}levels.`, problems),
-      actions: readOptions(actionFields, levels.actions, `${prefix}levels.actions`, problems),
+      actions: readActions(levels, `${prefix}levels.actions`, problems),
     },
     growth: section(growthFields, 'growth'),
     leak: section(leakFields, 'leak'),
@@ -101,6 +119,17 @@ export function rising<K extends string>(
     return [name, Math.min(Math.max(values[name], ...least), ...most)];
   });
   return Object.fromEntries(fitted) as Record<K, number>;
+}
+
+function readActions(
+  { actions, enforce }: Resolved<typeof levelFields>,
+  path: string,
+  problems: Problems,
+): ResolvedMonitoring['levels']['actions'] {
+  const own = readOptions(actionFields, actions, path, problems);
+  const usual = enforce ? ENFORCED : LENIENT;
+  const lists = ALERT_LEVELS.map((level) => [level, own[level] ?? usual[level]] as const);
+  return Object.fromEntries(lists) as ResolvedMonitoring['levels']['actions'];
 }
 
 function readFolders(given: readonly unknown[], path: string, problems: Problems): readonly ResolvedFolderBudget[] {

@@ -13,11 +13,8 @@ import {
   type WarmOptions,
 } from '../config/call-options.js';
 import type { PoolOptions, ResolvedPoolOptions, SingleServerOptions } from '../config/options.js';
-import { resolvePoolOptions } from '../config/resolve-options.js';
 import { rethrow, withFrames } from '../errors.js';
 import type { AuditTrail } from '../monitor/audit/audit-trail.js';
-import { autoMaxProcesses } from '../monitor/host/auto-limits.js';
-import { HostSampler } from '../monitor/host/host-sampler.js';
 import type { CleanupQueue } from '../process/cleanup-queue.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
 import { deferred } from '../runtime/deferred.js';
@@ -26,6 +23,7 @@ import { releaseScope } from './acquire/release-scope.js';
 import type { LeaseRequest } from './acquire/waiter.js';
 import { assemble, type PoolParts } from './assemble.js';
 import { auditEvents } from './audit.js';
+import { checkedOptions } from './checked-options.js';
 import { DefinedServers } from './defined-servers.js';
 import { type PoolDependencies, resolveDependencies } from './dependencies.js';
 import { CLEANUP_EVENTS, type EndReport, type PoolEvents, type ShutdownReport } from './events.js';
@@ -82,7 +80,7 @@ export class MCPServerPool extends DefinedServers {
   constructor(options: PoolOptions | SingleServerOptions = {}, dependencies: PoolDependencies = {}) {
     const outbox = new Outbox();
     super(outbox);
-    this.#options = resolvePoolOptions(options, () => autoMaxProcesses(new HostSampler().sample()));
+    this.#options = checkedOptions(options);
     if (this.#options.handleSignals) assertSignalsArrive();
     this.#parts = assemble(this.#options, resolveDependencies(dependencies), this, outbox);
     setParts(this, this.#parts);

@@ -35,7 +35,12 @@ describe('monitoring', () => {
         nuclear: 50,
         emergency: 100,
         cooldown: 30_000,
-        actions: { warning: undefined, critical: undefined, nuclear: undefined, emergency: undefined },
+        actions: {
+          warning: [],
+          critical: ['end-idle'],
+          nuclear: ['end-idle'],
+          emergency: ['end-idle', 'call-host'],
+        },
       },
       growth: { processes: 30, within: 30_000 },
       leak: { window: 3_600_000, warmup: 1_800_000, minSlopeMBPerHour: 5 },
@@ -56,9 +61,13 @@ describe('monitoring', () => {
       { path: '/var/log/servers', limitMB: 100 },
       { path: '/var/cache/servers', limitMB: 10, onExceeded },
     ];
-    const given = { levels: { enforce: true, actions: { critical: ['end-idle'] as const } }, folders, onEmergency };
+    const given = { levels: { enforce: true, actions: { critical: ['end-all'] as const } }, folders, onEmergency };
     expect(resolve(given)).toMatchObject({
-      levels: { enforce: true, warning: 15, actions: { critical: ['end-idle'], nuclear: undefined } },
+      levels: {
+        enforce: true,
+        warning: 15,
+        actions: { critical: ['end-all'], nuclear: ['refuse-starts', 'end-idle', 'end-unexpected'] },
+      },
       folders: [
         { path: '/var/log/servers', limitMB: 100, onExceeded: 'report' },
         { path: '/var/cache/servers', limitMB: 10, onExceeded },
@@ -102,7 +111,7 @@ describe('monitoring', () => {
       /^monitoring\.levels\.emergency must be a whole number, 1 or more, got 0$/,
       /^monitoring\.windows\.long must not be below monitoring\.windows\.short \(20\), got 10$/,
       /^monitoring\.levels\.critical must not be below monitoring\.levels\.warning \(40\), got 30$/,
-      /^monitoring\.levels\.actions\.nuclear must be an array, each item one of 'end-idle', .*, got 'end'$/,
+      /^monitoring\.levels\.actions\.nuclear must be an array, each item one of 'refuse-starts', .*, got 'end'$/,
       /^monitoring\.growth\.processes must be a whole number, 1 or more, got 0$/,
       /^monitoring\.leak must be an object, got 5$/,
       /^monitoring\.folders\[0\]\.path must be an absolute path, got a relative one$/,
