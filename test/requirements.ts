@@ -566,4 +566,20 @@ export const requirements = {
     'A host that is moved to another cgroup is measured there; otherwise its cgroups are not looked up again.',
   'MACHINE-8':
     "maxProcesses: 'auto' is what the scarcest of memory, pids and CPUs allows, and says which; the default memory limit is 4,096 MB, or 75 % of what there is.",
+  // The audit trail
+  'AUDIT-1': 'What the pool does is written in order, one line of JSON each, to a file that only its user can read.',
+  'AUDIT-2': 'The file rotates at its size; as many older files are kept as asked, and each line is whole.',
+  'AUDIT-3': 'Pools and hosts with the same path lose no line of each other and tear none, also while they rotate.',
+  'AUDIT-4':
+    'A file that another tool has moved, emptied or removed is begun anew, and a line after one that was cut off is whole.',
+  'AUDIT-5':
+    'What makes the file unusable (a full disk, no descriptors, a missing folder, a disk that does not answer) is told once, until it works again, and then what waited is written.',
+  'AUDIT-6':
+    'Nothing is written through a link, to what is no file of this user alone, or where another user could replace it.',
+  'AUDIT-7': 'Lines that wait have a limit: beyond, the oldest are dropped, and the next line says how many.',
+  'AUDIT-8':
+    'A trail keeps no host alive and delays its end by a second at most; what waits when the host exits is written.',
+  'AUDIT-9': 'No line contains arguments, environment, output of a server, or more of an error than its code.',
+  'AUDIT-10':
+    'A pool writes each start, end, signal, limit and action with its reason, works the same when the trail cannot be written, and has no listener for it without the option.',
 } as const satisfies Record<string, string>;

@@ -39,21 +39,23 @@ export class AuditFile {
   }
 
   /**
-   * Appends some lines, each with its line break.
-   * @returns how many of them are in the file as a whole: fewer where the disk has become full
-   * @throws Error that says why nothing was written
+   * Makes the file ready for that many bytes.
+   * @returns appends some lines, each with its line break; resolves with how many of them are in the file as a whole: fewer
+   *   where the disk has become full
+   * @throws Error that says why the file cannot be used; the function that is returned, too, when nothing was written
    */
-  async append(lines: readonly string[]): Promise<number> {
-    const length = Buffer.byteLength(lines.join(''));
+  async prepare(length: number): Promise<(lines: readonly string[]) => Promise<number>> {
     const { descriptor, size } = await this.#ready(length);
     // A host has died in the middle of its line, or the disk was full there.
     const head = size > 0 && (await this.#lastByte(descriptor, size)) !== NEW_LINE ? '\n' : '';
-    const written = (await this.#door.write(descriptor, Buffer.from(head + lines.join('')))) - head.length;
-    let end = 0;
-    return lines.filter((line) => {
-      end += Buffer.byteLength(line);
-      return end <= written;
-    }).length;
+    return async (lines) => {
+      const written = (await this.#door.write(descriptor, Buffer.from(head + lines.join('')))) - head.length;
+      let end = 0;
+      return lines.filter((line) => {
+        end += Buffer.byteLength(line);
+        return end <= written;
+      }).length;
+    };
   }
 
   /**

@@ -108,25 +108,38 @@ export class AuditTrail {
   /** Until nothing waits, or the disk refuses. */
   async #write(): Promise<void> {
     while (!this.#queue.isEmpty) {
-      const lines = this.#queue.take(this.#notice);
       const slow = this.#clock.after(PATIENCE, () => {
         this.#isHung = true;
         this.#fail(`the disk has not answered for ${PATIENCE} ms`);
       });
-      const written = await this.#file.append(lines).catch((error: unknown) => {
+      const isWhole = await this.#writeNext().catch((error: unknown) => {
         this.#fail(messageOf(error));
-        return 0;
+        return false;
       });
       slow.cancel();
       this.#isHung = false;
-      this.#queue.settle(written);
-      if (written === lines.length) {
+      if (isWhole) {
         this.#isFailing = false;
         this.#delay = FIRST_RETRY;
       } else if (this.#isFailing) {
         return this.#tryLater();
       }
     }
+  }
+
+  /** False when the disk has taken a part only. */
+  async #writeNext(): Promise<boolean> {
+    const length = this.#queue.next;
+    const write = await this.#file.prepare(length);
+    // Not before: when the host exits, what is not taken yet is written by `flushNow`, and a write under way is completed.
+    const lines = this.#queue.take(this.#notice, length);
+    let written = 0;
+    try {
+      written = await write(lines);
+    } finally {
+      this.#queue.settle(written);
+    }
+    return written === lines.length;
   }
 
   #fail(problem: string): void {

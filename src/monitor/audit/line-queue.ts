@@ -20,6 +20,11 @@ export class LineQueue {
     return this.#lines.length === 0;
   }
 
+  /** How many characters the next write has, at most. */
+  get next(): number {
+    return Math.min(this.#size, BATCH);
+  }
+
   push(line: string): void {
     this.#lines.push(line);
     this.#size += line.length;
@@ -49,8 +54,14 @@ export class LineQueue {
     const { lines, dropped } = this.#taken;
     this.#taken = { lines: [], dropped: 0 };
     const hasNotice = dropped > 0;
-    if (hasNotice && written > 0) this.#dropped -= dropped;
     const rest = lines.slice(hasNotice ? Math.max(0, written - 1) : written);
+    const hasDroppedNewer = this.#dropped > dropped;
+    if (hasNotice && written > 0) this.#dropped -= dropped;
+    if (hasDroppedNewer) {
+      // The oldest first, and a number for all lines that are missing at one place.
+      this.#dropped += rest.length;
+      return;
+    }
     this.#lines.unshift(...rest);
     this.#size += sizeOf(rest);
     this.#bound();
