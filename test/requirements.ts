@@ -582,4 +582,21 @@ export const requirements = {
   'AUDIT-9': 'No line contains arguments, environment, output of a server, or more of an error than its code.',
   'AUDIT-10':
     'A pool writes each start, end, signal, limit and action with its reason, works the same when the trail cannot be written, and has no listener for it without the option.',
+
+  // What is decided by what servers cost
+  'LEVEL-1':
+    'A higher level is entered at once, and levels may be skipped: nuclear and emergency by the first sample, the lower ones by the second.',
+  'LEVEL-2': 'A level is left only after it was lower for the cooldown; the next one is the highest of that time.',
+  'LEVEL-3':
+    'Levels are reached by unexpected processes, or by the share of the memory limit; a change says what was measured, the threshold, and by what.',
+  'LEVEL-4':
+    'A spike of one moment, a suspended machine and a clock that is set neither bring a level below nuclear nor end a cooldown.',
+  'LEVEL-5': 'Each level has its list of actions, in a fixed order, and a list of the host replaces it.',
+  'LIMIT-1':
+    'A limit is exceeded when the value was over it for most of a long and of a short window, still is, and does not fall fast; no start-up spike is a violation.',
+  'LIMIT-2': 'limit:exceeded and limit:recovered come in turn, each once; noise around the limit causes none.',
+  'LIMIT-3': 'After an action a limit asks for no other one until the effect shows, within a bound.',
+  'LIMIT-4':
+    'Gaps between samples, clocks that are set, values that are missing and counters that start again exceed no limit, and recover none.',
+  'LIMIT-5': 'From 75 % of a limit on it is a warning, from 90 % critical, from 110 % urgent.',
 } as const satisfies Record<string, string>;

@@ -13,7 +13,7 @@ const STANDS_STILL = 60_000;
 /** What one tree is expected to have; what it has beyond that is unexpected. It is fed samples. */
 export class ExpectedProcesses {
   readonly #defined: number | undefined;
-  readonly #time = new ObservedTime(STANDS_STILL / 2);
+  readonly #time = new ObservedTime(STANDS_STILL / 3);
   #expected: number | undefined;
   /** Observed time since which the number is between `#lowest` and `#highest`. */
   #stillSince = 0;

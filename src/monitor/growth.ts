@@ -38,7 +38,9 @@ interface Before {
   readonly span: number;
 }
 
-/** Samples that are kept: they are at least this share of the window apart, so that their number has a limit. */
+/** For so many windows samples are kept. What is back after two windows is a restart. */
+const KEPT_WINDOWS = 3;
+/** They are at least this share of the window apart, so that their number has a limit. */
 const FINEST = 1 / 60;
 /** For so long a growth must have been there, ms: two samples in a row may be of one moment. */
 const LASTING = 500;
@@ -51,7 +53,7 @@ const LASTING = 500;
 export class GrowthWatch {
   readonly #processes: number;
   readonly #within: number;
-  /** The oldest first: those of two windows. */
+  /** The oldest first. */
   #counts: Count[] = [];
   #latest: Count | undefined;
   /** A growth, and when it was seen. The next sample confirms it when the total is still as far above what was before. */
@@ -75,7 +77,9 @@ export class GrowthWatch {
     if (at < (this.#latest?.at ?? at)) this.#startAgain();
     const total = trees.reduce((sum, { processes }) => sum + processes, 0);
     const now: Count = { at, total, trees: new Map(trees.map((tree) => [tree.id, tree])) };
-    this.#counts = this.#counts.filter((count) => at - count.at <= 2 * this.#within || count === this.#counts.at(-1));
+    this.#counts = this.#counts.filter(
+      (count) => at - count.at <= KEPT_WINDOWS * this.#within || count === this.#counts.at(-1),
+    );
     const growth = this.#growthAt(now);
     this.#latest = now;
     const newest = this.#counts.at(-1);
@@ -123,8 +127,8 @@ export class GrowthWatch {
   }
 
   /**
-   * The samples of the window before this one, up to the oldest one of this window. That one alone would not do: what comes
-   * back after a restart would be growth.
+   * The samples before the window, and the oldest one in it. That one alone would not do: what comes back after a restart
+   * would be growth.
    */
   #before({ at }: Count): Before {
     const older = this.#counts.filter((count) => count.at < at);

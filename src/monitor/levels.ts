@@ -85,7 +85,7 @@ export class Levels {
     this.#settings = settings;
     this.#percents = percents;
     // Time must pass without a cooldown, too: `lasting` needs it.
-    this.#time = new ObservedTime(Math.max(settings.cooldown / 2, 1000));
+    this.#time = new ObservedTime(Math.max(settings.cooldown / 3, 1000));
     const raised = Object.keys(RULES) as RaisedLevel[];
     this.#reached = raised.map((level) => ({ level, isReached: false, since: -Infinity, by: 'processes' }));
   }

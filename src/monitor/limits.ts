@@ -29,15 +29,17 @@ const URGENT_PERCENT = 110;
 
 /** A value falls fast when it is below this share of the highest one in the short window. Source: oomd, `fast_fall_ratio`. */
 const FAST_FALL = 0.85;
-/** A level is left at once when the value was below this share of its threshold for the short window. */
+/** A level is left soon when the value was below this share of its threshold for the short window. */
 const CLEARLY_BELOW = 0.9;
+/** Otherwise it is left when the value was not over the threshold for this many long windows: noise must not end it. */
+const JUST_BELOW_WINDOWS = 2;
 /** An action has shown its effect when the value is below this share of what it was. */
 const EFFECT = 0.95;
 
 /**
  * One measured value and its limit. A level is entered when the value is over its threshold for most of a long and of a
- * short window, now too, and does not fall fast; so no start-up spike is a violation. It is left when the value was clearly
- * below for the short window, or below for the long one. One watch for each instance and limit.
+ * short window, now too, and does not fall fast; so no start-up spike is a violation. It is left soon when the value is
+ * clearly below, and later when it is just below. One watch for each instance and limit.
  */
 export class LimitWatch {
   readonly #windows: LimitWindows;
@@ -54,8 +56,8 @@ export class LimitWatch {
     const longest = Math.max(windows.long, windows.short);
     this.#windows = windows;
     this.#percents = percents;
-    this.#time = new ObservedTime(longest / 2);
-    this.#values = new ValueWindow(longest);
+    this.#time = new ObservedTime(longest / 3);
+    this.#values = new ValueWindow(longest * JUST_BELOW_WINDOWS);
   }
 
   get level(): TreeLevel {
@@ -123,7 +125,7 @@ export class LimitWatch {
     const threshold = this.#threshold(level, limit);
     const isNear = (value: number) => value >= CLEARLY_BELOW * threshold;
     const isOver = overThreshold(level, threshold);
-    return this.#values.share(short, isNear) === 0 || this.#values.share(long, isOver) === 0;
+    return this.#values.share(short, isNear) === 0 || this.#values.share(long * JUST_BELOW_WINDOWS, isOver) === 0;
   }
 
   #isFarOver(limit: number): boolean {

@@ -8,7 +8,7 @@ export class ObservedTime {
   #last: number | undefined;
   #now = 0;
 
-  /** @param longestStep in ms; half of a window, so that one step alone never fills it */
+  /** @param longestStep in ms; a third of a window, so that a jump alone is never most of it */
   constructor(longestStep: number) {
     this.#longestStep = longestStep;
   }
