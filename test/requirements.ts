@@ -592,6 +592,8 @@ export const requirements = {
   'LEVEL-4':
     'A spike of one moment, a suspended machine and a clock that is set neither bring a level below nuclear nor end a cooldown.',
   'LEVEL-5': 'Each level has its list of actions, in a fixed order, and a list of the host replaces it.',
+  'LEVEL-6':
+    'Samples are taken more often from warning on and where the next one decides, less often while nothing runs, within bounds.',
   'LIMIT-1':
     'A limit is exceeded when the value was over it for most of a long and of a short window, still is, and does not fall fast; no start-up spike is a violation.',
   'LIMIT-2': 'limit:exceeded and limit:recovered come in turn, each once; noise around the limit causes none.',
@@ -599,4 +601,23 @@ export const requirements = {
   'LIMIT-4':
     'Gaps between samples, clocks that are set, values that are missing and counters that start again exceed no limit, and recover none.',
   'LIMIT-5': 'From 75 % of a limit on it is a warning, from 90 % critical, from 110 % urgent.',
+  'EXPECT-1':
+    'A tree is expected to have what its definition says, else what it had when it was ready; what it has beyond that is unexpected.',
+  'EXPECT-2':
+    'What has stood still for 60 s is expected from then on; what grows on never is, and each raise takes twice as long.',
+  'EXPECT-3': 'No jump of the clock, pause or vanished tree changes what is expected, and it never falls.',
+  'GROWTH-1':
+    'So many more processes within the window, over all trees, are told with the servers that grow, the fastest first; slower growth never is.',
+  'GROWTH-2': 'Restarts, spikes and failed readings are no growth.',
+  'GROWTH-3': 'A growth is told once for each burst, and again only when it goes on for another window.',
+  'GROWTH-4': 'Spawns are counted at each spawn, so that a burst that no sample sees is told, too.',
+  'CPU-1': 'CPU of a tree is its CPU time between two readings, in percent of one core.',
+  'CPU-2':
+    'A clock that is set, a suspended machine, a restart, or a counter that starts again make the CPU of a tree unknown, never a spike.',
+  'VICTIM-1':
+    'Whom to end is one order, total and stable: expendable trees first, essential ones last, and these only from nuclear on.',
+  'VICTIM-2':
+    'For room the tree that was idle longest ends first, for memory old and large idle ones; then the largest with a lease.',
+  'VICTIM-3':
+    'Levels end the trees that grow fastest, or have most beyond what is expected, and never a healthy neighbour in their place.',
 } as const satisfies Record<string, string>;

@@ -9,6 +9,8 @@ const MOST_AT_START = 20;
 const LAUNCHED = 3;
 /** How long a number must stand still before it is expected, ms. */
 const STANDS_STILL = 60_000;
+/** A number that moves by no more than this stands still: helpers come and go. */
+const RESTLESS = 2;
 
 /** What one tree is expected to have; what it has beyond that is unexpected. It is fed samples. */
 export class ExpectedProcesses {
@@ -57,8 +59,7 @@ export class ExpectedProcesses {
     if (processes <= LAUNCHED) this.#expected = Math.max(this.#expected, processes);
     this.#lowest = Math.min(this.#lowest, processes);
     this.#highest = Math.max(this.#highest, processes);
-    // Helpers that come and go are no growth.
-    if (this.#highest - this.#lowest > Math.max(1, this.#lowest / 10)) this.#startStill(processes);
+    if (this.#highest - this.#lowest > RESTLESS) this.#startStill(processes);
     else if (this.#time.now - this.#stillSince >= this.#stillFor) this.#raise(processes);
   }
 

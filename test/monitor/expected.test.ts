@@ -1,0 +1,127 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ExpectedProcesses } from '../../src/monitor/expected.js';
+import { steadySteps, steps, timed } from '../helpers/samples.js';
+
+/** A tree that was ready with so many processes, sampled every 5 s. */
+function readyWith(processes: number, defined?: number) {
+  const tree = new ExpectedProcesses(defined);
+  let at = 0;
+  const feed = (count: number, step = 5000) => {
+    at += step;
+    return tree.update(at, count, true);
+  };
+  feed(processes);
+  /** For so many ms. */
+  const stay = (count: number, time: number) => Array.from({ length: time / 5000 }, () => feed(count)).at(-1);
+  return { tree, feed, stay };
+}
+
+describe('ExpectedProcesses', () => {
+  it('[EXPECT-1] what a tree has beyond what it had when it was ready is unexpected', () => {
+    const { tree, feed } = readyWith(4);
+    expect([feed(4), feed(3), feed(5), feed(14), feed(2)]).toEqual([0, 0, 1, 10, 0]);
+    expect(tree.expected).toBe(4);
+  });
+
+  it('[EXPECT-1] the definition decides, where it says how many there are', () => {
+    const { feed, stay } = readyWith(2, 6);
+    expect([feed(6), feed(7), feed(2)]).toEqual([0, 1, 0]);
+    expect(stay(16, 600_000)).toBe(10);
+  });
+
+  it('[EXPECT-1] a start may have more for a while, but not without a limit', () => {
+    const tree = new ExpectedProcesses();
+    expect([1, 20, 21, 500].map((count, index) => tree.update(index * 5000, count, false))).toEqual([0, 0, 1, 480]);
+    expect(tree.update(20_000, 3, true)).toBe(0);
+    expect(tree.expected).toBe(3);
+    expect(new ExpectedProcesses(40).update(0, 41, false)).toBe(1);
+  });
+
+  it('[EXPECT-1] a burst before the first sample is not taken for what the tree usually has', () => {
+    expect(readyWith(500).tree.expected).toBe(20);
+    expect(readyWith(500).feed(500)).toBe(480);
+  });
+
+  it('[EXPECT-1] 15 servers that are ready before their launcher has started them (npx) have nothing unexpected', () => {
+    const { feed } = readyWith(1);
+    expect([feed(2), feed(3), feed(3), feed(4)]).toEqual([0, 0, 0, 1]);
+  });
+
+  it('[EXPECT-2] a number that has stood still for 60 s is expected: browsers start ten after ready', () => {
+    const { tree, stay, feed } = readyWith(3);
+    expect(stay(13, 60_000)).toBe(10);
+    expect(feed(13)).toBe(0);
+    expect(tree.expected).toBe(13);
+    // Helpers that come and go are no growth, nor is a tree that gets smaller.
+    expect(stay(3, 600_000)).toBe(0);
+    expect(tree.expected).toBe(13);
+    const restless = readyWith(20);
+    for (let count = 0; count < 13; count += 1) restless.feed(30 + (count % 3));
+    expect(restless.tree.expected).toBe(32);
+  });
+
+  it('[EXPECT-2] what grows on is never expected', () => {
+    const more = fc.integer({ min: 2, max: 40 });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 4, max: 20 }),
+        fc.array(fc.tuple(more, steadySteps), { maxLength: 60 }),
+        (begin, trace) => {
+          const { tree, feed } = readyWith(begin);
+          let processes = begin;
+          for (const [added, step] of trace) {
+            processes += added + Math.ceil(processes / 10);
+            expect(feed(processes, step)).toBe(processes - begin);
+          }
+          expect(tree.expected).toBe(begin);
+        },
+      ),
+    );
+  });
+
+  it('[EXPECT-2] a server that leaves one helper behind every two minutes is seen', () => {
+    const { feed } = readyWith(3);
+    const unexpected = Array.from({ length: 100 }, (_, count) => {
+      for (let sample = 0; sample < 23; sample += 1) feed(4 + count);
+      return feed(4 + count);
+    });
+    const warned = unexpected.findIndex((excess) => excess >= 15);
+    expect(warned).toBeGreaterThanOrEqual(15);
+    expect(warned).toBeLessThan(30);
+    expect(unexpected.at(-1)).toBeGreaterThan(80);
+  });
+
+  it('[EXPECT-3] a suspended machine, or a clock that is set, makes nothing expected', () => {
+    for (const jump of [3_600_000, -3_600_000]) {
+      const { feed, tree } = readyWith(4);
+      expect([feed(30), feed(30, jump), feed(30), feed(30)]).toEqual([26, 26, 26, 26]);
+      expect(tree.expected).toBe(4);
+    }
+  });
+
+  it('[EXPECT-3] never falls, is never more than was there, and what is unexpected is never below 0', () => {
+    const trees = fc.array(fc.record({ step: steps, processes: fc.nat(60), isReady: fc.boolean() }));
+    fc.assert(
+      fc.property(trees, fc.option(fc.integer({ min: 1, max: 30 }), { nil: undefined }), (trace, defined) => {
+        const tree = new ExpectedProcesses(defined);
+        let wasReady = false;
+        for (const [index, { at, processes, isReady }] of timed(trace).entries()) {
+          const before = tree.expected;
+          const unexpected = tree.update(at, processes, isReady);
+          expect(unexpected).toBe(Math.max(processes - tree.expected, 0));
+          if (wasReady) expect(tree.expected).toBeGreaterThanOrEqual(before);
+          wasReady ||= isReady && processes > 0;
+          const seen = trace.slice(0, index + 1).map((sample) => sample.processes);
+          if (wasReady) expect(tree.expected).toBeLessThanOrEqual(defined ?? Math.max(...seen));
+        }
+      }),
+    );
+  });
+
+  it('[EXPECT-3] a tree that has vanished changes nothing', () => {
+    const { tree, feed, stay } = readyWith(8);
+    expect([feed(0), stay(0, 120_000), feed(8), feed(9)]).toEqual([0, 0, 0, 1]);
+    expect(tree.expected).toBe(8);
+  });
+});
