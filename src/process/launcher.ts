@@ -2,7 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { Containment, ResolvedContainment } from '../config/containment-options.js';
 import type { ProcessIdentity } from './process-table.js';
 import type { EndMode, Graces, TerminationReport, TreePlan } from './termination-report.js';
-import type { TreeUsage } from './usage/tree-usage.js';
+import type { DetailedUsage, TreeUsage } from './usage/tree-usage.js';
 
 /**
  * Starts servers. The local launcher makes child processes; a launcher of another kind (containers, pods) fits the same
@@ -79,10 +79,13 @@ export interface ServerProcess {
   plan?(mode: EndMode, graces: Graces): TreePlan;
   /**
    * What all its processes use now; after the exit of the leader, those that still live. Undefined when nothing was
-   * started. Left out where it cannot be measured.
-   * @throws (rejects) with the errno when the system does not answer (EMFILE, EACCES)
+   * started, or nothing can be measured here. Servers that are asked in the same tick share one look at the process
+   * table, so ask all of them before the first answer. Rejects with the error of the system when it does not answer
+   * (EMFILE, EACCES).
    */
   usage?(): Promise<TreeUsage | undefined>;
+  /** The same, with what is too expensive for every sample. */
+  detailedUsage?(): Promise<DetailedUsage | undefined>;
   /** Kills what can be killed without waiting, for the last tick of the host. */
   killNow(): void;
 }

@@ -1,6 +1,7 @@
 import type { CgroupFinder } from './cgroup/cgroup-probe.js';
 import type { MarkReader } from './marks/mark-reader.js';
 import type { ProcessControl, ProcessRow } from './process-table.js';
+import type { UsageSource } from './usage/process-usage.js';
 
 /** All that differs between operating systems, as far as processes are concerned. */
 export interface Platform extends ProcessControl {
@@ -26,6 +27,8 @@ export interface Platform extends ProcessControl {
   readonly identity?: ShellIdentity | undefined;
   /** Finds where servers get cgroups. Undefined where there are none. */
   readonly cgroups?: CgroupFinder | undefined;
+  /** Measures what processes use. Undefined where that is not known. */
+  readonly usage?: UsageSource | undefined;
   /**
    * For systems without process groups: kills a process of ours and all below it, also what was started since the last
    * scan. It works asynchronously, so it is not for the last tick of the host.

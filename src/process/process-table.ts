@@ -22,6 +22,11 @@ export interface ProcessRow {
   readonly dead: boolean;
   /** The system's name of the program (on Linux at most 15 characters). No arguments, because they may hold secrets. */
   readonly command: string;
+  /** CPU time until now, in ticks. This and the next two are left out where the table does not show them. */
+  readonly cpu?: number;
+  /** CPU time of the children that it has collected, and of theirs, in ticks. */
+  readonly childCpu?: number;
+  readonly threads?: number;
 }
 
 /** What the operating system shows of processes; one interface for all platforms. */

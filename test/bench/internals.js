@@ -12,6 +12,7 @@ const SOURCES = {
   guard: 'src/process/guardian/host-guard.ts',
   options: 'src/config/resolve-options.ts',
   environment: 'src/config/environment.ts',
+  usage: 'src/process/usage/linux-usage.ts',
   pool: 'src/pool/mcp-server-pool.ts',
 };
 

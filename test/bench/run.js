@@ -14,6 +14,7 @@ const BENCHMARKS = [
   'ending',
   'sweep',
   'looks',
+  'usage',
   'guardian',
   'sharing',
   'session-memory',

@@ -1,4 +1,4 @@
-import { constants, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, readSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../../errors.js';
 import { withDescriptor } from '../descriptors.js';
@@ -11,13 +11,27 @@ import { withDescriptor } from '../descriptors.js';
  */
 const NOTHING_THERE = ['ENOENT', 'ENODEV', 'ENOTDIR', 'EOPNOTSUPP'];
 
+/** Most of these files have less than 4 KB. Reused: a new one of this size for each read costs more than the read. */
+const buffer = Buffer.allocUnsafe(16_384);
+
 /**
  * The content of one file of a cgroup; an empty string when there is no such file. Throws when it cannot be read
  * (EMFILE).
  */
 export function readCgroupFile(folder: string, file: string): string {
   try {
-    return withDescriptor(() => readFileSync(join(folder, file), 'latin1'));
+    const descriptor = withDescriptor(() => openSync(`${folder}/${file}`, 'r'));
+    try {
+      let text = '';
+      // The kernel returns as much at once as it likes.
+      for (let length = 1; length > 0; ) {
+        length = readSync(descriptor, buffer, 0, buffer.length, null);
+        text += buffer.toString('latin1', 0, length);
+      }
+      return text;
+    } finally {
+      closeSync(descriptor);
+    }
   } catch (error) {
     if (NOTHING_THERE.includes(errnoOf(error) ?? '')) return '';
     throw error;
@@ -45,7 +59,7 @@ export function isPopulated(folder: string): boolean {
 /** The living processes in the cgroup and below it: a server may have made cgroups of its own. */
 export function cgroupPids(folder: string): Set<number> {
   const pids = new Set<number>();
-  for (const cgroup of [folder, ...cgroupsBelow(folder)]) {
+  for (const cgroup of hasCgroupsIn(folder) ? [folder, ...cgroupsBelow(folder)] : [folder]) {
     // 0 stands for a process of another pid namespace, which this process cannot see.
     for (const line of readCgroupFile(cgroup, 'cgroup.procs').split('\n')) if (Number(line) > 0) pids.add(Number(line));
   }
@@ -98,6 +112,12 @@ function cgroupsBelow(folder: string): string[] {
 }
 
 const isSign = (name: string) => name.endsWith(JOINING);
+
+/** The kernel counts a link for each cgroup below, in addition to the two of every folder. Much cheaper than a list of all. */
+function hasCgroupsIn(folder: string): boolean {
+  const links = statSync(folder, { throwIfNoEntry: false })?.nlink;
+  return links !== undefined && links !== 2;
+}
 
 /** The cgroups directly below. */
 export function cgroupsIn(folder: string): string[] {

@@ -52,6 +52,7 @@ export class HostCgroup {
         const why = enableController(this.#parent, this.folder, limit.controller) ?? setLimit(folder, limit);
         return why === undefined ? [] : [{ option: limit.option, why }];
       });
+      cgroup.noteControllers();
       return { cgroup, missing };
     } catch (error) {
       cgroup.remove();

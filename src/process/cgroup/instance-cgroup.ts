@@ -3,9 +3,11 @@ import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { noteProblem } from '../containment-problems.js';
 import type { KernelVerdict } from '../launcher.js';
+import type { CgroupFigures } from '../usage/process-usage.js';
 import { type Fragment, refusal } from '../wrapper.js';
 import { Adoption, type AdoptionParts } from './adoption.js';
 import { cgroupCount, cgroupPids, isPopulated, JOINING, killCgroup, removeCgroup } from './cgroup-files.js';
+import { cgroupFigures, countsMemory } from './cgroup-usage.js';
 
 /** How often removing a cgroup is tried after a join; ms between two tries. A killed process leaves it a moment later. */
 const REMOVALS = 20;
@@ -20,6 +22,8 @@ export class InstanceCgroup {
   readonly #removed: () => void;
   /** Whether only processes of the server are in it. If not, nothing in it is killed or counted by it. */
   #isOurs = true;
+  /** Whether its memory is counted from the begin. */
+  #hasMemory = false;
   #isJoining = false;
   #removeAfterJoin = false;
   /** Whether the sign beside it may be there. */
@@ -50,6 +54,8 @@ export class InstanceCgroup {
     this.#hasSign = true;
     this.#isOurs = false;
     this.#isJoining = true;
+    // The memory of what moves in counts for the cgroup that it was in before.
+    this.#hasMemory = false;
     try {
       this.#isOurs = await new Adoption({ ...parts, folder }).run();
       if (this.#isOurs) this.#hasSign = !removeCgroup(folder + JOINING);
@@ -103,6 +109,18 @@ export class InstanceCgroup {
     } catch {
       this.kill();
     }
+  }
+
+  /** Call it before the first process is in it. */
+  noteControllers(): void {
+    this.#hasMemory = countsMemory(this.folder);
+  }
+
+  /** What the kernel counts for all that have been in it; nothing while a server is moved in. */
+  figures(): CgroupFigures {
+    if (!this.#isOurs) return { memory: undefined, cpuTime: undefined };
+    // A server may have left, or was never in.
+    return cgroupFigures(this.folder, this.#hasMemory && this.isPopulated());
   }
 
   /** What the kernel reports of its processes. Never throws: an empty object where the kernel reports nothing. */

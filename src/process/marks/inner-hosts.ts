@@ -42,8 +42,9 @@ export class InnerHosts {
     return this.#numbers.keys();
   }
 
-  /** Whether `learn` could learn from these marks. */
+  /** Whether `learn` could learn from these marks, ours among them. */
   hasNews(marks: readonly string[]): boolean {
+    if (marks.length <= 1) return false;
     const { outer, inner } = hostsAround(marks, this.#mark);
     return inner.length > 0 || outer.some(({ number }) => !this.#outer.has(number));
   }

@@ -214,10 +214,11 @@ export function marksIn(environ: Buffer): string[] {
 
 /** Whether one of `marks`, as `marksIn` returns them, is that mark, with the key that only its host can compute. */
 export function environmentMatches(marks: readonly string[], { host, instance }: Mark): boolean {
+  if (instance !== undefined) return marks.includes(markText({ host, instance }));
   return marks.some((mark) => {
     if (!mark.startsWith(host.id)) return false;
     const [, id, number = '', key] = ONE_MARK.exec(mark) ?? [];
-    return id === host.id && (instance === undefined || number === String(instance)) && key === keyOf(host, number);
+    return id === host.id && key === keyOf(host, number);
   });
 }
 

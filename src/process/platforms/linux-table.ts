@@ -107,13 +107,17 @@ function listPids(): number[] {
   return pids;
 }
 
-/** `pid (name) state ppid pgrp session … starttime(22) …`; the name may hold blanks and parentheses. */
+/**
+ * `pid (name) state ppid pgrp session … utime(14) stime cutime cstime … num_threads(20) … starttime(22) …`; the name may
+ * hold blanks and parentheses.
+ */
 export function parseStat(line: string): ProcessRow | undefined {
   const open = line.indexOf('(');
   const close = line.lastIndexOf(')');
   if (open === -1 || close === -1) return undefined;
   const fields = line.slice(close + 2).split(' ', 20);
   const state = fields[0];
+  const threads = Number(fields[17]);
   return {
     pid: Number(line.slice(0, open)),
     parent: Number(fields[1]),
@@ -121,7 +125,10 @@ export function parseStat(line: string): ProcessRow | undefined {
     session: Number(fields[3]),
     startTime: Number(fields[19]),
     // If the main thread of a living process ends before the others, the process shows as a zombie with threads.
-    dead: (state === 'Z' && Number(fields[17]) <= 1) || state === 'X' || state === 'x',
+    dead: (state === 'Z' && threads <= 1) || state === 'X' || state === 'x',
     command: line.slice(open + 1, close),
+    cpu: Number(fields[11]) + Number(fields[12]),
+    childCpu: Number(fields[13]) + Number(fields[14]),
+    threads,
   };
 }

@@ -3,6 +3,7 @@ import { findCgroup } from '../cgroup/cgroup-probe.js';
 import { procIdentity } from '../guardian/guardian-script.js';
 import { readMarks } from '../marks/mark-reader.js';
 import type { Platform } from '../platform.js';
+import { linuxUsage } from '../usage/linux-usage.js';
 import { linuxProcessTable } from './linux-table.js';
 
 export const linux: Platform = {
@@ -15,6 +16,7 @@ export const linux: Platform = {
   marks: readMarks,
   identity: procIdentity,
   cgroups: findCgroup,
+  usage: linuxUsage(linuxProcessTable),
   signalGroup: (group, signal) => sendSignal(-group, signal),
   signalProcess: sendSignal,
   mayNotSignal,

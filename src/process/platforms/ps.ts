@@ -2,6 +2,7 @@ import { messageOf, PoolError } from '../../errors.js';
 import { psIdentity } from '../guardian/guardian-script.js';
 import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
+import { listedUsage } from '../usage/listed-usage.js';
 import { linux } from './linux.js';
 import { forgetSoon, type ListedTable, type Listing, listedTable, type RunTool } from './listed-table.js';
 
@@ -24,6 +25,7 @@ export function psPlatform(table: ListedTable = findPs()): Platform {
     // This system does not show the limits and the environment of another process.
     marks: undefined,
     cgroups: undefined,
+    usage: listedUsage({ ticksPerSecond: 1 }),
     identity: psIdentity(table.tool),
     pace: { firstPoll: 20, longestPoll: 250, killGrace: 2_000 },
     signalGroup(group, signal) {

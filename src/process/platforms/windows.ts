@@ -4,8 +4,12 @@ import treeKill from 'tree-kill';
 import { messageOf, PoolError } from '../../errors.js';
 import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
+import { listedUsage } from '../usage/listed-usage.js';
 import { sendSignal } from './linux.js';
 import { forgetSoon, type ListedTable, type Listing, listedTable, type RunTool } from './listed-table.js';
+
+/** How often samples of what is used read the table, ms: each time blocks the host for half a second. */
+const LOOK_INTERVAL = 60_000;
 
 /**
  * Windows. The identity is the pid and the microsecond of the start. Reading the table blocks the host for half a
@@ -29,6 +33,7 @@ export function windowsPlatform(table: ListedTable = findPowerShell(), windows: 
     detached: false,
     hasSigterm: false,
     pace: { firstPoll: 250, longestPoll: 500, killGrace: 4_000 },
+    usage: listedUsage({ ticksPerSecond: 1_000_000, lookInterval: LOOK_INTERVAL }),
     // There are no groups: this kills the leader alone.
     signalGroup: (leader, signal) => signal === 'SIGKILL' && kill(leader),
     signalProcess: (pid, signal) => signal === 'SIGKILL' && kill(pid),

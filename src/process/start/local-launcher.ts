@@ -21,7 +21,9 @@ import { environmentMatches } from '../marks/marker.js';
 import type { Platform } from '../platform.js';
 import { identify, type ProcessRow, type ProcessTable } from '../process-table.js';
 import type { EndMode, Graces, TerminationReport, TreePlan } from '../termination-report.js';
-import { forgetAtExit, killAtExit, LocalTree } from '../tree/local-tree.js';
+import { forgetAtExit, killAtExit } from '../tree/kill-at-exit.js';
+import { LocalTree } from '../tree/local-tree.js';
+import type { DetailedUsage, TreeUsage } from '../usage/tree-usage.js';
 import { wrapperRefusal } from '../wrapper.js';
 import { resolveCommand, spawnError } from './command.js';
 import { type ContainedStart, containedStart } from './contained-start.js';
@@ -159,6 +161,14 @@ class LocalProcess implements ServerProcess {
 
   plan(mode: EndMode, graces: Graces): TreePlan {
     return this.#tree?.plan(mode, graces) ?? { steps: [], processes: [] };
+  }
+
+  async usage(): Promise<TreeUsage | undefined> {
+    return this.#tree?.usage();
+  }
+
+  async detailedUsage(): Promise<DetailedUsage | undefined> {
+    return this.#tree?.detailedUsage();
   }
 
   killNow(): void {

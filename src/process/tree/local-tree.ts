@@ -1,6 +1,5 @@
 import type { Containment, MarkerChoice } from '../../config/containment-options.js';
 import { checkJoined } from '../cgroup/cgroup-choice.js';
-import { removeHostCgroupsNow } from '../cgroup/host-cgroup.js';
 import type { InstanceCgroup } from '../cgroup/instance-cgroup.js';
 import type { EndOptions } from '../launcher.js';
 import { looksAt } from '../marks/looks.js';
@@ -10,6 +9,8 @@ import { Sweeper } from '../marks/sweeper.js';
 import type { Platform } from '../platform.js';
 import type { ProcessIdentity, ProcessRow } from '../process-table.js';
 import type { EndMode, Graces, TerminationReport, TreePlan } from '../termination-report.js';
+import { TreeMeter } from '../usage/tree-meter.js';
+import type { DetailedUsage, TreeUsage } from '../usage/tree-usage.js';
 import { ProcessGroup } from './process-group.js';
 import type { ProcessSet } from './process-set.js';
 import { ProcessTree } from './process-tree.js';
@@ -54,6 +55,10 @@ export class LocalTree {
   /** What was killed outside the ladder, and when. */
   readonly #kills: { readonly time: number; readonly processes: number }[] = [];
   #hasLeaderGroup = true;
+  readonly #started = performance.now();
+  /** Made when it is first asked what the tree uses. */
+  #meter: TreeMeter | undefined;
+  #isDead = false;
   readonly #onceExited = new Set<(living: readonly ProcessRow[] | undefined) => void>();
 
   constructor(parts: LocalTreeParts) {
@@ -77,6 +82,8 @@ export class LocalTree {
         if (!this.#exited) await reported();
         if (!this.#exited) platform.signalGroup(leader.pid, 'SIGKILL');
         this.#processes.forget();
+        this.#meter?.close();
+        this.#isDead = true;
         onDead();
       } else this.#noteGroup();
       return report;
@@ -95,6 +102,15 @@ export class LocalTree {
   /** What the ladder would do now. Sends no signal. */
   plan(mode: EndMode, graces: Graces): TreePlan {
     return planEnd(this.#target(), graces, mode);
+  }
+
+  /** What its processes use now. Trees that are asked in the same tick share one look at the process table. */
+  async usage(): Promise<TreeUsage | undefined> {
+    return this.#meterNow()?.measure(() => this.#present());
+  }
+
+  async detailedUsage(): Promise<DetailedUsage | undefined> {
+    return this.#meterNow()?.measureAll(() => this.#present());
   }
 
   /** Kills what can be killed without waiting, before the ladder comes. */
@@ -159,6 +175,22 @@ export class LocalTree {
       hasExited: () => this.#exited,
       onceExited: (wake) => this.#onceExited.add(wake),
     };
+  }
+
+  /** Undefined where the platform measures nothing. */
+  #meterNow(): TreeMeter | undefined {
+    const { platform, start } = this.#parts;
+    const { usage: source } = platform;
+    if (source === undefined) return undefined;
+    const { cgroup } = start;
+    const figures = cgroup && (() => cgroup.figures());
+    this.#meter ??= new TreeMeter({ source, age: performance.now() - this.#started, cgroup: figures });
+    return this.#meter;
+  }
+
+  /** The members at the moment, zombies too. */
+  #present(): ProcessRow[] {
+    return this.#isDead ? [] : this.#processes.present();
   }
 
   #scan(): ProcessRow[] {
@@ -245,41 +277,4 @@ function processSetOf(
   const looks = looksAt(table, readMark);
   if (containment === 'group') return new ProcessGroup(table, leader, looks, hasGroup);
   return new ProcessTree(table, leader, { looks, marks, inCgroup: cgroup && (() => cgroup.pids()) });
-}
-
-/** What can be killed in the last tick of the host. */
-interface Killable {
-  killNow(): void;
-}
-
-const killedAtExit = new Set<Killable>();
-
-/** One listener for all pools of the host; none while no server lives. */
-function killAll(): void {
-  for (const target of killedAtExit) {
-    try {
-      target.killNow();
-    } catch {
-      // The others must still be killed, and no code is left that could handle an error.
-    }
-  }
-  try {
-    removeHostCgroupsNow();
-  } catch {
-    // Hosts in which Atomics.wait() is not allowed (Electron). An empty folder is left.
-  }
-}
-
-/**
- * Kills `target` if the host ends while `target` lives: normally, by `process.exit()`, or by an uncaught exception. Not
- * when a signal kills the host, because then none of its code runs: that case belongs to the guardian.
- */
-export function killAtExit(target: Killable): void {
-  if (killedAtExit.size === 0) process.on('exit', killAll);
-  killedAtExit.add(target);
-}
-
-/** Call it when `target` is dead, so that the hook does not signal a reused pid. */
-export function forgetAtExit(target: Killable): void {
-  if (killedAtExit.delete(target) && killedAtExit.size === 0) process.off('exit', killAll);
 }

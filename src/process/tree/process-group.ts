@@ -7,7 +7,7 @@ import {
   type ProcessRow,
   type ProcessTable,
 } from '../process-table.js';
-import type { ProcessSet } from './process-set.js';
+import { livingAmong, type ProcessSet } from './process-set.js';
 
 /**
  * The processes in the group that a server was started in. A process that has made a group or session of its own is
@@ -50,10 +50,14 @@ export class ProcessGroup implements ProcessSet {
   leaderExited(): ProcessRow[] {
     this.#exited = true;
     this.forget();
-    return this.#takeAll(this.#looks.takeAtExit(this.#leader));
+    return livingAmong(this.#takeAll(this.#looks.takeAtExit(this.#leader)));
   }
 
   refresh(): ProcessRow[] {
+    return livingAmong(this.present());
+  }
+
+  present(): ProcessRow[] {
     return this.#takeAll(this.#looks.take());
   }
 
@@ -96,12 +100,11 @@ export class ProcessGroup implements ProcessSet {
 
   #takeAll(look: Look): ProcessRow[] {
     const found = this.#take(look.inGroup(this.#leader.pid));
-    const living = livingAmong(found);
     if (this.#isKilled) this.#doomed = new Map(found.map(({ pid, startTime }) => [pid, startTime]));
-    if (!this.#exited) return living;
+    if (!this.#exited) return found;
     // A look may miss a chain of processes, each of which starts the next; the kernel does not.
     if (found.length === 0 && (this.#doomed?.size === 0 || !this.#hasGroup(this.#leader.pid))) this.#isLeft = true;
-    return living;
+    return found;
   }
 
   #take(rows: readonly ProcessRow[]): ProcessRow[] {
@@ -133,8 +136,4 @@ export class ProcessGroup implements ProcessSet {
     // Node has collected the leader: then even a process of the same tick is another one.
     return holder === undefined || (!this.#exited && holder.startTime === this.#leader.startTime);
   }
-}
-
-function livingAmong(rows: readonly ProcessRow[]): ProcessRow[] {
-  return rows.filter(({ dead }) => !dead);
 }

@@ -12,6 +12,8 @@ export interface ProcessSet {
    * @param killed members that got SIGKILL: they may be returned although they are dead by now, and need not be read
    */
   refresh(killed?: ReadonlyMap<number, ProcessIdentity>): ProcessRow[];
+  /** As `refresh`, and returns the zombies among the members, too. */
+  present(): ProcessRow[];
   /** Reads only the known members: cheap, but finds no new ones. Returns the living members. */
   living(): ProcessRow[];
   /** Whether no known member lives. Reads them only until it finds one that does. */
@@ -26,4 +28,8 @@ export interface ProcessSet {
   readonly hasLeaderGroup: boolean;
   /** Call it when all are dead: none is held any more. */
   forget(): void;
+}
+
+export function livingAmong(rows: readonly ProcessRow[]): ProcessRow[] {
+  return rows.filter(({ dead }) => !dead);
 }

@@ -2,7 +2,7 @@ import type { Look } from '../marks/look.js';
 import { Looks } from '../marks/looks.js';
 import type { MarkSearch } from '../marks/mark-search.js';
 import { holdSame, isAlive, type ProcessIdentity, type ProcessRow, type ProcessTable } from '../process-table.js';
-import type { ProcessSet } from './process-set.js';
+import { livingAmong, type ProcessSet } from './process-set.js';
 
 /** Where members are found, also those that have left the tree. */
 export interface MemberSources {
@@ -58,11 +58,15 @@ export class ProcessTree implements ProcessSet {
     // Only in this tick, also if the table cannot be read now: later the pid may belong to another process.
     const look = this.#looks.takeAtExit(this.#leader);
     this.#adoptOrphans(look);
-    return this.#take(look, true);
+    return livingAmong(this.#take(look, true));
   }
 
   refresh(killed?: ReadonlyMap<number, ProcessIdentity>): ProcessRow[] {
-    return this.#take(this.#looks.take(killed), killed === undefined);
+    return livingAmong(this.#take(this.#looks.take(killed), killed === undefined));
+  }
+
+  present(): ProcessRow[] {
+    return this.#take(this.#looks.take(), true);
   }
 
   /** @param readsCgroup after SIGKILL to all members, the kernel shows at the end whether a process is left in the cgroup */
@@ -186,7 +190,7 @@ export class ProcessTree implements ProcessSet {
       const row = this.#table.read(pid);
       if (row !== undefined) rows.set(pid, row);
     }
-    return this.#settle(this.#present(rows));
+    return livingAmong(this.#settle(this.#present(rows)));
   }
 
   allDead(): boolean {
@@ -286,6 +290,6 @@ export class ProcessTree implements ProcessSet {
   #settle(members: Map<number, ProcessRow>): ProcessRow[] {
     for (const pid of this.#members.keys()) if (!members.has(pid)) this.#drop(pid);
     // The leader first, and parents before their children.
-    return [...members.values()].filter((row) => !row.dead).sort((a, b) => a.startTime - b.startTime || a.pid - b.pid);
+    return [...members.values()].sort((a, b) => a.startTime - b.startTime || a.pid - b.pid);
   }
 }

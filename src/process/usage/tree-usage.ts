@@ -19,3 +19,13 @@ export interface TreeUsage {
   /** Since the leader was started, ms. */
   readonly uptime: number;
 }
+
+/** With what is too expensive for every sample. */
+export interface DetailedUsage extends TreeUsage {
+  /** Open descriptors of all living processes. Undefined where the system does not show them. */
+  readonly descriptors: number | undefined;
+  /** Proportional set size: what several processes share is divided among them. Undefined where the system does not show it. */
+  readonly pssMB: number | undefined;
+  /** Living processes of which this user may not read the two. */
+  readonly hidden: number;
+}

@@ -1,0 +1,81 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { uptime } from 'node:os';
+import { errnoOf } from '../../errors.js';
+import { type ProcessRow, type ProcessTable, TICKS_PER_SECOND } from '../process-table.js';
+import { MemoryFiles } from './memory-files.js';
+import type { ProcessDetail, ProcessUsage, UsageReader, UsageSource } from './process-usage.js';
+
+const TICK = 1_000 / TICKS_PER_SECOND;
+/** How long the difference between the two clocks is taken for the same, ms: reading one of them costs three system calls. */
+const SAME = 1_000;
+
+/**
+ * Linux. CPU time and threads come with the rows, from the one look that has found the members; resident and shared memory from
+ * /proc/PID/statm, which is some microseconds for each process and does not walk its memory, as `smaps_rollup` does.
+ */
+export function linuxUsage(table: ProcessTable): UsageSource {
+  return { reader: () => new LinuxReader(table), age, detail };
+}
+
+class LinuxReader implements UsageReader {
+  readonly #table: ProcessTable;
+  readonly #files = new MemoryFiles();
+
+  constructor(table: ProcessTable) {
+    this.#table = table;
+  }
+
+  read(members: readonly ProcessRow[]): ProcessUsage[] {
+    const found: ProcessUsage[] = [];
+    this.#files.closeOthers(members);
+    for (const row of members) {
+      const { pid, startTime, parent, dead, cpu = 0, childCpu = 0, threads = 1 } = row;
+      const memory = dead ? this.#ofZombie(row) : this.#files.read(row);
+      // It ends in this moment.
+      if (memory === undefined) continue;
+      const times = { age: age(startTime), cpu: cpu * TICK, childCpu: childCpu * TICK };
+      found.push({ pid, startTime, parent, ...times, isZombie: dead, threads, ...memory });
+    }
+    return found;
+  }
+
+  close(): void {
+    this.#files.close();
+  }
+
+  /** Undefined when it was collected since the look: then its time may be among that of its parent, too. */
+  #ofZombie({ pid, startTime }: ProcessRow): { resident: number; unique: number } | undefined {
+    return this.#table.read(pid)?.startTime === startTime ? { resident: 0, unique: 0 } : undefined;
+  }
+}
+
+let boot = { at: 0, readAt: Number.NEGATIVE_INFINITY };
+
+/** Since boot, as the start times are, and with the time in which the machine slept. */
+function age(startTime: number): number {
+  const now = performance.now();
+  if (now - boot.readAt > SAME) boot = { at: now - uptime() * 1_000, readAt: now };
+  return now - boot.at - startTime * TICK;
+}
+
+async function detail(pid: number): Promise<ProcessDetail | undefined> {
+  const [descriptors, rollup] = await Promise.all([
+    readable(readdir(`/proc/${pid}/fd`)),
+    readable(readFile(`/proc/${pid}/smaps_rollup`, 'latin1')),
+  ]);
+  if (descriptors === 'gone' || rollup === 'gone') return undefined;
+  const pss = rollup && /^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1];
+  return { descriptors: descriptors?.length, pss: pss === undefined ? undefined : Number(pss) * 1_024 };
+}
+
+/** Undefined when this user may not read it. Other errors say nothing of the process (EMFILE). */
+async function readable<T>(reading: Promise<T>): Promise<T | 'gone' | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    const errno = errnoOf(error) ?? '';
+    if (['ENOENT', 'ESRCH'].includes(errno)) return 'gone';
+    if (['EACCES', 'EPERM'].includes(errno)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,63 @@
+import type { ProcessRow } from '../process-table.js';
+
+/** How a platform measures processes. Readings of several trees in one tick share what they can. */
+export interface UsageSource {
+  /** Measures the processes of one tree, again and again. */
+  reader(): UsageReader;
+  /** How long ago a process with that start time was started, ms; negative when the clocks disagree. */
+  age(startTime: number): number;
+  /**
+   * Whether the process table may be read for a sample now, to find the members; else those that were found last are
+   * measured. Left out where that is always so.
+   */
+  isLookDue?(): boolean;
+  /** What is too expensive for every sample. Undefined when the process is gone. */
+  detail?(pid: number): Promise<ProcessDetail | undefined>;
+}
+
+export interface UsageReader {
+  /**
+   * Measures those processes; what is gone by now is left out. Where this is no promise, all was read in this tick.
+   * @throws with the errno when the system does not answer
+   */
+  read(members: readonly ProcessRow[]): readonly ProcessUsage[] | Promise<readonly ProcessUsage[]>;
+  /** Closes what it keeps open. It can be used again. */
+  close(): void;
+}
+
+/** The CPU time of one process, ms. */
+export interface ProcessCpu {
+  readonly pid: number;
+  readonly startTime: number;
+  readonly parent: number;
+  /** How long ago it was started, ms; negative when the clocks disagree. */
+  readonly age: number;
+  readonly cpu: number;
+  /** Of the children that it has collected, and of theirs; 0 where that is not known. */
+  readonly childCpu: number;
+}
+
+/** What one process uses at one moment. A zombie uses nothing any more, but what it has used is still its own. */
+export interface ProcessUsage extends ProcessCpu {
+  readonly isZombie: boolean;
+  readonly threads: number;
+  /** Bytes. */
+  readonly resident: number;
+  /** Resident less shared, bytes. */
+  readonly unique: number;
+}
+
+/** What is too expensive for every sample. A field is undefined when this user may not read it. */
+export interface ProcessDetail {
+  readonly descriptors: number | undefined;
+  /** Proportional set size, bytes: what several processes share is divided among them. */
+  readonly pss: number | undefined;
+}
+
+/** What the kernel counts for all processes in a cgroup. A field is undefined where it does not. */
+export interface CgroupFigures {
+  /** What only their end would free, bytes. */
+  readonly memory: number | undefined;
+  /** Of all that have ever been in it, ms. */
+  readonly cpuTime: number | undefined;
+}

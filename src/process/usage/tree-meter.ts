@@ -1,0 +1,110 @@
+import { availableParallelism, cpus } from 'node:os';
+import type { ProcessRow } from '../process-table.js';
+import type { CgroupFigures, ProcessUsage, UsageReader, UsageSource } from './process-usage.js';
+import { TreeCpu } from './tree-cpu.js';
+import type { DetailedUsage, TreeUsage } from './tree-usage.js';
+
+const MB = 1_048_576;
+
+export interface MeterParts {
+  readonly source: UsageSource;
+  /** How long the leader runs already, ms. */
+  readonly age: number;
+  /** Undefined for a tree without a cgroup. */
+  readonly cgroup?: (() => CgroupFigures) | undefined;
+  /** Monotonic, ms. */
+  readonly now?: () => number;
+}
+
+/** Measures one tree, again and again, from its members at the moment. */
+export class TreeMeter {
+  readonly #parts: MeterParts;
+  readonly #now: () => number;
+  readonly #reader: UsageReader;
+  readonly #cpu = new TreeCpu(machineCpus());
+  /** When the leader was started. */
+  readonly #started: number;
+  /** Those that were measured last. */
+  #members: readonly ProcessRow[] | undefined;
+  #measuredAt: number;
+  #cpuTime = 0;
+
+  constructor(parts: MeterParts) {
+    this.#parts = parts;
+    this.#now = parts.now ?? (() => performance.now());
+    this.#reader = parts.source.reader();
+    this.#measuredAt = this.#now();
+    this.#started = this.#measuredAt - parts.age;
+  }
+
+  /** @param find the members at the moment, zombies too */
+  async measure(find: () => readonly ProcessRow[]): Promise<TreeUsage> {
+    const { source } = this.#parts;
+    if (this.#members === undefined || source.isLookDue === undefined || source.isLookDue()) this.#members = find();
+    const found = this.#reader.read(this.#members);
+    // What was read in this tick is added in this tick, so that the samples stay in order.
+    return 'then' in found ? this.#sum(await found) : this.#sum(found);
+  }
+
+  /** With what is too expensive for every sample. */
+  async measureAll(find: () => readonly ProcessRow[]): Promise<DetailedUsage> {
+    const usage = await this.measure(find);
+    let descriptors = 0;
+    let pss = 0;
+    let hidden = 0;
+    // One after the other: to read the set sizes of a large process takes milliseconds, and stops it meanwhile.
+    for (const { pid, dead } of this.#members ?? []) {
+      if (dead) continue;
+      const detail = await this.#parts.source.detail?.(pid);
+      descriptors += detail?.descriptors ?? 0;
+      pss += detail?.pss ?? 0;
+      if (detail && (detail.descriptors === undefined || detail.pss === undefined)) hidden += 1;
+    }
+    const isKnown = this.#parts.source.detail !== undefined;
+    if (!isKnown) return { ...usage, descriptors: undefined, pssMB: undefined, hidden: usage.processes };
+    return { ...usage, descriptors, pssMB: pss / MB, hidden };
+  }
+
+  /** Call it when the tree is dead, or no longer measured: nothing is kept open. */
+  close(): void {
+    this.#members = undefined;
+    this.#reader.close();
+  }
+
+  #sum(found: readonly ProcessUsage[]): TreeUsage {
+    const at = this.#now();
+    const { memory, cpuTime = 0 } = this.#parts.cgroup?.() ?? {};
+    // Both count too little at most: the cgroup what was outside of it, the sum what has ended between two samples.
+    const summed = this.#cpu.add(found, at - this.#measuredAt);
+    this.#cpuTime = Math.max(this.#cpuTime, summed, cpuTime);
+    this.#measuredAt = at;
+    let unique = 0;
+    let resident = 0;
+    let zombies = 0;
+    let threads = 0;
+    for (const process of found) {
+      unique += process.unique;
+      resident += process.resident;
+      if (process.isZombie) zombies += 1;
+      else threads += process.threads;
+    }
+    return {
+      at,
+      memoryMB: (memory ?? unique) / MB,
+      residentMB: resident / MB,
+      cpuTime: this.#cpuTime,
+      processes: found.length - zombies,
+      zombies,
+      threads,
+      uptime: at - this.#started,
+    };
+  }
+}
+
+let counted: number | undefined;
+
+function machineCpus(): number {
+  // The list is empty where the system does not show it.
+  counted ??= Math.max(cpus().length, availableParallelism());
+  return counted;
+}
