@@ -620,4 +620,13 @@ export const requirements = {
     'For room the tree that was idle longest ends first, for memory old and large idle ones; then the largest with a lease.',
   'VICTIM-3':
     'Levels end the trees that grow fastest, or have most beyond what is expected, and never a healthy neighbour in their place.',
+  // Folders with a budget
+  'FOLDER-1':
+    'A folder with a budget is measured by what its files take on the disk; what cannot be measured is told, and links are not followed.',
+  'FOLDER-2': 'To measure a folder blocks no host, and keeps none alive.',
+  'FOLDER-3': 'A function for a folder over its budget is told what was measured; when it fails, that is told.',
+  'FOLDER-4': 'prune-oldest removes the files that were not changed for longest, until the rest fits.',
+  'FOLDER-5': 'A prune spares what is open or mapped, changed within 60 s or meanwhile, and what has a second name.',
+  'FOLDER-6': 'A prune never leaves the folder, whatever is exchanged for a link, moved or mounted meanwhile.',
+  'FOLDER-7': 'A prune removes nothing of other users, and nothing where others could have put or exchanged it.',
 } as const satisfies Record<string, string>;

@@ -15,13 +15,17 @@ function wayProblem(path: string, uid: number | undefined): string | undefined {
   for (let folder = path; ; folder = dirname(folder)) {
     const stat = lstatSync(folder);
     if (stat.uid !== uid && !isOfSystem(stat)) return `another user can replace it, because ${folder} belongs to one`;
-    // S_IWGRP | S_IWOTH, without S_ISVTX. Links have no such rights of their own.
-    const others = hasPrivateGroup(stat, uid) ? 0o002 : 0o022;
-    if (!stat.isSymbolicLink() && (stat.mode & others) !== 0 && (stat.mode & 0o1000) === 0) {
+    // Without S_ISVTX. Links have no such rights of their own.
+    if (!stat.isSymbolicLink() && isOpenToOthers(stat, uid) && (stat.mode & 0o1000) === 0) {
       return `another user can replace it, because ${folder} is open to others (chmod go-w, or +t)`;
     }
     if (folder === dirname(folder)) return undefined;
   }
+}
+
+/** Whether other users can make files in a folder of that user: S_IWGRP, S_IWOTH. */
+export function isOpenToOthers(stat: Pick<Stats, 'gid' | 'mode'>, uid = process.getuid?.()): boolean {
+  return (stat.mode & (hasPrivateGroup(stat, uid) ? 0o002 : 0o022)) !== 0;
 }
 
 /**

@@ -1,0 +1,163 @@
+import { realpath } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import { errnoOf, messageOf } from '../../errors.js';
+import { isOpenToOthers, pathProblem } from '../../process/guardian/safe-path.js';
+import { type Clock, systemClock } from '../../runtime/clock.js';
+import type { FolderOptions, FolderReport, FolderUsage } from './folder-options.js';
+import { FolderPrune } from './folder-prune.js';
+import { type Walked, walk } from './folder-walk.js';
+import { asShown, CAN_PIN, PinnedFolder } from './pinned-folder.js';
+import { type SliceLimits, Slices } from './slices.js';
+import { inMB } from './system-files.js';
+
+export interface FolderParts {
+  readonly clock?: Clock;
+  /** ms since 1970, as the times of files. Default: `Date.now`. */
+  readonly date?: () => number;
+  /** Of one look. Default: 500,000 files and folders, 60 s. */
+  readonly limits?: SliceLimits;
+}
+
+export interface LookOptions {
+  /** Changes nothing, calls no function, and reports what would be removed. */
+  readonly dryRun?: boolean;
+  /** Ends the look early. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const LIMITS: SliceLimits = { steps: 500_000, time: 60_000 };
+/** For a function of the host. ms. */
+const LONGEST_CALL = 60_000;
+const MB = 1_048_576;
+
+/** Watches how much a folder takes on the disk. */
+export class FolderBudget {
+  readonly #options: FolderOptions;
+  readonly #clock: Clock;
+  readonly #date: () => number;
+  readonly #limits: SliceLimits;
+  #look: Promise<FolderReport> | undefined;
+  /** Whether a call of the host's function has not ended. */
+  #isCalled = false;
+
+  constructor(options: FolderOptions, { clock = systemClock, date = Date.now, limits = LIMITS }: FolderParts = {}) {
+    this.#options = { ...options, path: resolve(options.path) };
+    this.#clock = clock;
+    this.#date = date;
+    this.#limits = limits;
+  }
+
+  get path(): string {
+    return this.#options.path;
+  }
+
+  /**
+   * Measures the folder, and does what is due when it takes too much. It never rejects: what fails is the `problem` of the
+   * report. While it looks, a second call gets the same report. It keeps no host alive for longer than 500 files take.
+   */
+  look(options: LookOptions = {}): Promise<FolderReport> {
+    this.#look ??= this.#lookNow(options).finally(() => {
+      this.#look = undefined;
+    });
+    return this.#look;
+  }
+
+  async #lookNow({ dryRun = false, signal }: LookOptions): Promise<FolderReport> {
+    let root: PinnedFolder | undefined;
+    try {
+      const { path, onExceeded } = this.#options;
+      // Only the way to it may have links.
+      const real = join(await realpath(dirname(path)), basename(path));
+      root = await PinnedFolder.open(real);
+      const prune = onExceeded === 'prune-oldest' ? new FolderPrune(asShown(real), this.#date()) : undefined;
+      const slices = new Slices(this.#clock, this.#limits, signal);
+      const walked = await walk(root, slices, (file) => prune?.offer(file));
+      if (!this.#isExceeded(walked)) return this.#report(walked, { problem: problemOf(walked, slices) });
+      const problem = problemOf(walked, slices);
+      if (prune) {
+        const why = walked.isPart ? problem : await refusal(root, real);
+        if (why !== undefined) return this.#report(walked, { problem: `nothing is removed: ${why}` });
+        const excess = walked.bytes - this.#options.limitMB * MB;
+        const pruned = await prune.run(root, excess, new Slices(this.#clock, this.#limits, signal), dryRun);
+        return this.#report(walked, { ...pruned, problem: pruned.problem ?? problem });
+      }
+      const failure = typeof onExceeded === 'function' && !dryRun ? await this.#call(onExceeded, walked) : undefined;
+      return this.#report(walked, { problem: failure ?? problem });
+    } catch (error) {
+      return this.#report(NOTHING, { problem: rootProblem(error) });
+    } finally {
+      await root?.close();
+    }
+  }
+
+  #isExceeded({ bytes }: Walked): boolean {
+    return bytes > this.#options.limitMB * MB;
+  }
+
+  #report(
+    walked: Walked,
+    { removed = 0, bytes = 0, problem }: { removed?: number; bytes?: number; problem: string | undefined },
+  ): FolderReport {
+    return {
+      ...this.#usage({ files: walked.files - removed, bytes: walked.bytes - bytes }),
+      exceeded: this.#isExceeded(walked),
+      removed,
+      removedMB: inMB(bytes),
+      problem,
+    };
+  }
+
+  #usage({ files, bytes }: Pick<Walked, 'files' | 'bytes'>): FolderUsage {
+    return { path: this.path, limitMB: this.#options.limitMB, sizeMB: inMB(bytes), files };
+  }
+
+  /** @returns what failed */
+  async #call(onExceeded: (usage: FolderUsage) => unknown, walked: Walked): Promise<string | undefined> {
+    if (this.#isCalled) return 'onExceeded has not ended since the last look';
+    this.#isCalled = true;
+    const call = (async () => onExceeded(this.#usage(walked)))().then(
+      () => undefined,
+      (error: unknown) => `onExceeded failed: ${messageOf(error)}`,
+    );
+    void call.then(() => {
+      this.#isCalled = false;
+    });
+    return new Promise((settle) => {
+      const timer = this.#clock.after(LONGEST_CALL, () => settle(`onExceeded has not ended after ${LONGEST_CALL} ms`));
+      void call.then((problem) => {
+        timer.cancel();
+        settle(problem);
+      });
+    });
+  }
+}
+
+const NOTHING: Walked = { files: 0, bytes: 0, isPart: false, unreadable: 0 };
+
+function problemOf({ files, isPart, unreadable }: Walked, slices: Slices): string | undefined {
+  if (slices.isAborted) return `the look was stopped after ${files} files`;
+  if (isPart) return `it has too many files: only ${files} were measured`;
+  return unreadable === 0 ? undefined : `${unreadable} folders in it, or files, could not be read`;
+}
+
+/** A folder that is not there takes nothing. */
+function rootProblem(error: unknown): string | undefined {
+  const errno = errnoOf(error);
+  if (errno === 'ENOENT') return undefined;
+  if (errno === 'ELOOP') return 'it is a symbolic link: give the path that it leads to';
+  if (errno === 'ENOTDIR') return 'it is no folder, or a symbolic link';
+  return `it could not be read (${errno ?? messageOf(error)})`;
+}
+
+/** Why nothing may be removed from it. */
+async function refusal(root: PinnedFolder, real: string): Promise<string | undefined> {
+  if (!CAN_PIN) return 'this system has no /proc by which it can be done safely; give a function for onExceeded';
+  const { uid, gid, mode } = await root.status();
+  if (Number(uid) !== process.getuid?.()) return 'it belongs to another user';
+  // Sticky or not: what is in there may have been put there by another user.
+  if (isOpenToOthers({ mode: Number(mode), gid: Number(gid) })) return 'others can write to it (chmod go-w)';
+  if ((await root.where()) !== asShown(real)) return 'it was moved or replaced meanwhile';
+  if (`${homedir()}/`.startsWith(join(real, '/'))) return 'the home of this user is in it';
+  return pathProblem(dirname(real));
+}

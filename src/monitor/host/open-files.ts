@@ -1,0 +1,74 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { Slices } from './slices.js';
+
+/** A file as processes show it. */
+export interface NamedFile {
+  /** Absolute, latin1. */
+  readonly path: string;
+  readonly inode: string;
+}
+
+/** Which files of a list a process has open or mapped. */
+export interface OpenFiles {
+  has(file: NamedFile): boolean;
+}
+
+const DELETED = ' (deleted)';
+/** `address rights offset device inode path` */
+const MAPPED = /^\S+ \S+ \S+ \S+ (\d+) +(\/.*)$/gm;
+/** What a look at a descriptor costs, and how many bytes of mappings are one step. */
+const [DESCRIPTOR, BYTES] = [5, 500];
+
+/**
+ * Looks through /proc for those of `files` that are open, by descriptor or by mapping, in any process that it shows: those of
+ * this user, or for root all. By path, and by inode: in another container a file has another path. The device is not compared,
+ * since for that the file itself would have to be asked, and it may be on a disk that does not answer; so now and then a file
+ * is taken for open that is not. Undefined when the limits of `slices` do not suffice, or /proc cannot be read.
+ */
+export async function findOpen(
+  files: Iterable<NamedFile>,
+  slices: Slices,
+  proc = '/proc',
+): Promise<OpenFiles | undefined> {
+  const [paths, inodes] = [new Set<string>(), new Set<string>()];
+  for (const { path, inode } of files) {
+    paths.add(path);
+    inodes.add(inode);
+  }
+  const found = new Set<string>();
+  const note = (path: string, inode: string | undefined) => {
+    const name = path.endsWith(DELETED) ? path.slice(0, -DELETED.length) : path;
+    if (paths.has(name)) found.add(name);
+    if (inode !== undefined && inodes.has(inode)) found.add(inode);
+  };
+  const pids = attempt(() => readdirSync(proc)) ?? [];
+  let processes = 0;
+  for (const pid of pids) {
+    if (!/^\d+$/.test(pid)) continue;
+    processes += 1;
+    const descriptors = attempt(() => readdirSync(`${proc}/${pid}/fd`)) ?? [];
+    for (const fd of descriptors) {
+      if (!(await slices.next(DESCRIPTOR))) return undefined;
+      const path = attempt(() => readlinkSync(`${proc}/${pid}/fd/${fd}`, 'latin1'));
+      if (path?.startsWith('/') && !path.startsWith('/dev/')) note(path, inodeOf(`${proc}/${pid}/fdinfo/${fd}`));
+    }
+    const maps = attempt(() => readFileSync(`${proc}/${pid}/maps`, 'latin1')) ?? '';
+    if (!(await slices.next(1 + Math.ceil(maps.length / BYTES)))) return undefined;
+    for (const [, inode, path = ''] of maps.matchAll(MAPPED)) note(path, inode);
+  }
+  return processes === 0 ? undefined : { has: ({ path, inode }) => found.has(path) || found.has(inode) };
+}
+
+/** Since Linux 5.14. */
+function inodeOf(fdinfo: string): string | undefined {
+  return /^ino:\s*(\d+)$/m.exec(attempt(() => readFileSync(fdinfo, 'latin1')) ?? '')?.[1];
+}
+
+/** Undefined for what is gone, or not shown. */
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,88 @@
+import { type BigIntStats, constants, type Dir, existsSync } from 'node:fs';
+import { type FileHandle, lstat, open, opendir, readFile, readlink, unlink } from 'node:fs/promises';
+
+/** Whether a folder can be held open, and its files be named through the descriptor. */
+export const CAN_PIN = process.platform === 'linux' && existsSync('/proc/self/fd');
+
+const FLAGS = CAN_PIN ? constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW : 0;
+/** A name may be any bytes, and latin1 keeps each. */
+const ENCODING = CAN_PIN ? 'latin1' : 'utf8';
+
+/**
+ * A folder that is held open. Whatever becomes of its name meanwhile (another folder, a link), its files are those of the
+ * folder that was opened. Names are latin1. Where that is not possible (macOS, Windows), it is only a path, good enough to
+ * measure.
+ */
+export class PinnedFolder {
+  readonly #handle: FileHandle | undefined;
+  readonly #path: string;
+
+  private constructor(handle: FileHandle | undefined, path: string) {
+    this.#handle = handle;
+    this.#path = path;
+  }
+
+  /** @throws with the errno: ELOOP or ENOTDIR when it is a link, or no folder */
+  static async open(path: string): Promise<PinnedFolder> {
+    return PinnedFolder.#open(path, path);
+  }
+
+  /** A folder in it, with the same errors. */
+  enter(name: string): Promise<PinnedFolder> {
+    return PinnedFolder.#open(this.#at(name), `${this.#path}/${name}`);
+  }
+
+  static async #open(file: string | Buffer, path: string): Promise<PinnedFolder> {
+    if (CAN_PIN) {
+      const handle = await open(file, FLAGS);
+      return new PinnedFolder(handle, `/proc/self/fd/${handle.fd}`);
+    }
+    if ((await lstat(file)).isDirectory()) return new PinnedFolder(undefined, path);
+    throw Object.assign(new Error(`ENOTDIR: no folder, ${path}`), { code: 'ENOTDIR' });
+  }
+
+  entries(): Promise<Dir> {
+    return opendir(this.#path, { encoding: ENCODING, bufferSize: 100 });
+  }
+
+  /** Of the folder itself. */
+  status(): Promise<BigIntStats> {
+    return this.#handle ? this.#handle.stat({ bigint: true }) : lstat(this.#path, { bigint: true });
+  }
+
+  /** Of a file in it; of a link, not of what it leads to. */
+  statusOf(name: string): Promise<BigIntStats> {
+    return lstat(this.#at(name), { bigint: true });
+  }
+
+  /** Removes a name in it; of a link, the link. */
+  unlink(name: string): Promise<void> {
+    return unlink(this.#at(name));
+  }
+
+  /** Where it is now. Not where it was opened, when it was moved. */
+  where(): Promise<string> {
+    return this.#handle ? readlink(this.#path, ENCODING) : Promise.resolve(this.#path);
+  }
+
+  /** The number of the mount that it is on. Two mounts may show the same device. Undefined where it is not known. */
+  async mount(): Promise<string | undefined> {
+    if (!this.#handle) return undefined;
+    const info = await readFile(`/proc/self/fdinfo/${this.#handle.fd}`, 'latin1').catch(() => '');
+    return /^mnt_id:\s*(\d+)$/m.exec(info)?.[1];
+  }
+
+  async close(): Promise<void> {
+    await this.#handle?.close();
+  }
+
+  #at(name: string): string | Buffer {
+    const path = `${this.#path}/${name}`;
+    return CAN_PIN ? Buffer.from(path, ENCODING) : path;
+  }
+}
+
+/** A path as {@link PinnedFolder.where} shows it. */
+export function asShown(path: string): string {
+  return CAN_PIN ? Buffer.from(path).toString(ENCODING) : path;
+}

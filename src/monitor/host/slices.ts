@@ -1,0 +1,53 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Clock } from '../../runtime/clock.js';
+
+/** After steps of this cost other work has its turn. */
+const STEPS = 500;
+/** ms. Without a reference: in each pause a host that has nothing else to do can exit. */
+const PAUSE = 10;
+
+export interface SliceLimits {
+  /** The sum of their costs. */
+  readonly steps: number;
+  /** ms */
+  readonly time: number;
+}
+
+/** Divides long work into slices, and ends it at its limits. */
+export class Slices {
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal | undefined;
+  readonly #end: number;
+  readonly #most: number;
+  #steps = 0;
+  #sincePause = 0;
+
+  constructor(clock: Clock, { steps, time }: SliceLimits, signal?: AbortSignal) {
+    this.#clock = clock;
+    this.#signal = signal;
+    this.#end = clock.now() + time;
+    this.#most = steps;
+  }
+
+  /**
+   * Call it for each step; false when there may be no more.
+   * @param cost of a synchronous step: in units of 3 microseconds
+   */
+  async next(cost = 1): Promise<boolean> {
+    this.#steps += cost;
+    this.#sincePause += cost;
+    if (this.#sincePause >= STEPS) {
+      this.#sincePause = 0;
+      await pause(PAUSE, undefined, { ref: false, signal: this.#signal }).catch(() => {});
+    }
+    return !this.isOver;
+  }
+
+  get isOver(): boolean {
+    return this.isAborted || this.#steps > this.#most || this.#clock.now() >= this.#end;
+  }
+
+  get isAborted(): boolean {
+    return this.#signal?.aborted === true;
+  }
+}
