@@ -32,6 +32,7 @@ export type {
   SingleServerOptions,
 } from './config/options.js';
 export type { EndStraysOptions, FindStraysOptions } from './config/stray-options.js';
+export type { EndWatchedOptions, WatchOptions } from './config/watch-options.js';
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
 export type { ListenerError } from './events.js';
 export type { AuditFailure } from './monitor/audit/audit-trail.js';
@@ -86,7 +87,16 @@ export {
   type RemovalReason,
 } from './process/process-registry.js';
 export { endStrays, type StrayEnd } from './process/strays/end-strays.js';
+export { endWatched } from './process/strays/end-watched.js';
+export type { ProcessEnd } from './process/strays/ending.js';
 export { findStrays, type Stray } from './process/strays/find-strays.js';
+export {
+  type ProcessWatch,
+  type WatchEvents,
+  type WatchReport,
+  watchProcesses,
+} from './process/strays/watch-processes.js';
+export type { SeenProcess, WatchedProcess, WatchReason } from './process/strays/watch-rounds.js';
 export type {
   EndMode,
   EndStep,

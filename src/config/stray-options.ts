@@ -15,7 +15,7 @@ const MCP_SERVERS: readonly (RegExp | string)[] = [
   /(?<![\w-])mcp-remote(?![\w-])/,
 ];
 
-const patterns: Field<readonly (RegExp | string)[]> = {
+export const patterns: Field<readonly (RegExp | string)[]> = {
   default: MCP_SERVERS,
   check(value) {
     const what = 'an array of strings and regular expressions';
@@ -35,8 +35,8 @@ function isPattern(item: unknown): boolean {
 
 const findFields = {
   /**
-   * What the command line of a stray (its arguments joined by blanks) matches: regular expressions, or strings that it
-   * contains. One match is enough. Default: patterns of most MCP servers (`@modelcontextprotocol/`, `mcp-server`, names that
+   * What the command line of a stray (its arguments joined by blanks, of these the first 4,096 characters) matches: regular
+   * expressions, or strings that it contains. One match is enough. Default: patterns of most MCP servers (`@modelcontextprotocol/`, `mcp-server`, names that
    * end in `-mcp`, `@scope/mcp`, `mcp-remote`).
    */
   patterns,
@@ -50,7 +50,7 @@ const findFields = {
 /** Options of `findStrays()`. */
 export type FindStraysOptions = Given<typeof findFields>;
 
-const endFields = {
+export const endFields = {
   /** How long a stray may take to exit after SIGTERM, in milliseconds; then SIGKILL. Default: 5,000. */
   termGrace: duration(5_000),
 };

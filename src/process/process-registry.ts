@@ -5,7 +5,7 @@ import { PoolError } from '../errors.js';
 import { type ListenerError, SafeEmitter } from '../events.js';
 import type { Outbox } from '../runtime/outbox.js';
 import { currentPlatform } from './platforms/current-platform.js';
-import { identify, isAlive, type ProcessTable } from './process-table.js';
+import { identify, isAlive, type ProcessIdentity, type ProcessTable } from './process-table.js';
 
 /** One process in a registry. */
 export interface RegistryEntry {
@@ -64,6 +64,20 @@ export interface RegistryMetrics {
 /** Shared by all registries of the process, so that the ids of two pools differ in a common log. */
 let sequence = 0;
 
+/** The registries with entries. Shared by all copies of the package in this thread. */
+const PLACE = Symbol.for('mcp-server-pool.registries/1');
+
+function registriesInUse(): Set<{ list(): readonly ProcessIdentity[] }> {
+  const place = globalThis as { [PLACE]?: Set<{ list(): readonly ProcessIdentity[] }> };
+  place[PLACE] ??= new Set();
+  return place[PLACE];
+}
+
+/** What all registries of this thread have. */
+export function registeredProcesses(): ProcessIdentity[] {
+  return [...registriesInUse()].flatMap((registry) => registry.list());
+}
+
 /** A new id, `mcp-<timestamp>-<sequence>`. */
 export function nextInstanceId(): string {
   sequence += 1;
@@ -109,6 +123,7 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
     if (previous !== undefined) this.#remove(previous, 'reused');
     const entry: RegistryEntry = { id, name, pid, startTime, registeredAt: Date.now() };
     this.#byId.set(id, entry);
+    registriesInUse().add(this);
     this.#index(entry);
     this.#added += 1;
     this.emit('registry:added', { entry });
@@ -201,6 +216,7 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
   #remove(entry: RegistryEntry, reason: RemovalReason): void {
     // A listener may have removed it already.
     if (!this.#byId.delete(entry.id)) return;
+    if (this.#byId.size === 0) registriesInUse().delete(this);
     if (this.#byPid.get(entry.pid) === entry) this.#byPid.delete(entry.pid);
     const named = this.#byName.get(entry.name);
     named?.delete(entry);

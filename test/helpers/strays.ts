@@ -1,4 +1,5 @@
 import type { MarkedHost } from '../../src/process/marks/marker.js';
+import type { ProcessIdentity } from '../../src/process/process-table.js';
 import type { Inspector } from '../../src/process/strays/inspector.js';
 import type { StdinState } from '../../src/process/strays/stdin-state.js';
 import type { StraySystem } from '../../src/process/strays/stray-scan.js';
@@ -11,6 +12,8 @@ interface FakeFacts {
   readonly mark: 'ours' | MarkedHost | undefined;
   readonly service: string | undefined;
   readonly stdin: StdinState;
+  readonly memory: number;
+  readonly state: string;
 }
 
 /** The pid of this process on the fake machine; its parent is 90. */
@@ -20,6 +23,8 @@ const SELF = 100;
 export class FakeSystem implements StraySystem {
   readonly table = new FakeTable();
   readonly self = SELF;
+  /** The leaders of the servers of our pools. */
+  leaders: ProcessIdentity[] = [];
   readonly signals: { readonly pid: number; readonly signal: string }[] = [];
   readonly #facts = new Map<number, FakeFacts>();
   /** Whether a host lives, by the ledger; undefined when that is not known. */
@@ -45,6 +50,8 @@ export class FakeSystem implements StraySystem {
       mark: undefined,
       service: undefined,
       stdin: 'closed' as const,
+      memory: 1,
+      state: 'S',
     };
     this.#facts.set(pid, { ...plain, ...this.#facts.get(pid), ...facts });
   }
@@ -54,11 +61,16 @@ export class FakeSystem implements StraySystem {
     return {
       isOurUsers: (pid) => of(pid).ours,
       commandLine: (pid) => of(pid).commandLine,
-      memory: () => 1,
+      memory: (pid) => of(pid).memory,
+      state: (pid) => of(pid).state,
       markedBy: (pid) => of(pid).mark,
       serviceOf: ({ pid }) => of(pid).service,
       stdin: (pid) => of(pid).stdin,
     };
+  }
+
+  registered(): ProcessIdentity[] {
+    return this.leaders;
   }
 
   signal(pid: number, signal: NodeJS.Signals): void {

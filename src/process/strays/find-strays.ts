@@ -5,8 +5,10 @@ import { hostsIn, noteUnread } from '../guardian/dead-hosts.js';
 import { hostGuard } from '../guardian/host-guard.js';
 import { linux } from '../platforms/linux.js';
 import { linuxProcessTable } from '../platforms/linux-table.js';
+import { registeredProcesses } from '../process-registry.js';
 import type { ProcessRow } from '../process-table.js';
 import { LinuxInspector } from './inspector.js';
+import { matching } from './matching.js';
 import { StrayScan, type StraySystem } from './stray-scan.js';
 
 /** A process that looks like an MCP server without a host, or a process below it. */
@@ -45,14 +47,14 @@ const MS_PER_TICK = 10;
  *
  * Blocks the host for some milliseconds, and about half a millisecond for each listed process. Linux only.
  *
- * @throws PoolError `INVALID_OPTIONS`; `NOT_SUPPORTED` where there is no /proc
+ * @throws PoolError `INVALID_OPTIONS`, also when a pattern takes more than a second; `NOT_SUPPORTED` where there is no /proc
  */
 export async function findStrays(options: FindStraysOptions = {}): Promise<Stray[]> {
   return straysOf(await localSystem('findStrays()'), options);
 }
 
-/** This machine. @throws PoolError `NOT_SUPPORTED` */
-export async function localSystem(what: string): Promise<StraySystem> {
+/** @throws PoolError `NOT_SUPPORTED` */
+export function assertProc(what: string): void {
   if (process.platform !== 'linux' || linuxProcessTable.read(process.pid) === undefined) {
     // macOS: `ps` does not show which process holds the other end of a pipe, and a process that launchd has adopted looks like a
     // service.
@@ -61,11 +63,21 @@ export async function localSystem(what: string): Promise<StraySystem> {
       `${what} needs /proc: on ${process.platform} an abandoned server cannot be distinguished from a service; list them with the system's own tools (ps -axo pid,ppid,etime,args)`,
     );
   }
-  const folders = await hostGuard(linux).findFolders(noteUnread, { hold: true });
+}
+
+/**
+ * This machine.
+ * @param hold whether the search for ledgers keeps the host alive
+ * @throws PoolError `NOT_SUPPORTED`
+ */
+export async function localSystem(what: string, hold = true): Promise<StraySystem> {
+  assertProc(what);
+  const folders = await hostGuard(linux).findFolders(noteUnread, { hold });
   return {
     table: linux.table,
     inspect: (rows) => new LinuxInspector(rows),
     hostLives: hostsIn(folders, linux),
+    registered: registeredProcesses,
     self: process.pid,
     signal: linux.signalProcess,
   };
@@ -77,14 +89,14 @@ export function straysOf(system: StraySystem, options: FindStraysOptions, now = 
   const scan = new StrayScan(system);
   const { inspector, rows } = scan;
   const found = new Map<number, Stray>();
-  for (const row of rows.values()) {
-    // The checks of the row come first, because reading more of a process costs more.
-    if (age(row) < olderThan || scan.adoption(row) === undefined || !scan.isCandidate(row)) continue;
-    const commandLine = inspector.commandLine(row.pid);
-    const pattern = patterns.find((one) =>
-      typeof one === 'string' ? commandLine.includes(one) : commandLine.search(one) !== -1,
-    );
-    const abandonment = pattern === undefined ? undefined : scan.abandonment(row);
+  // The checks of the row come first, because reading more of a process costs more.
+  const adopted = [...rows.values()].filter(
+    (row) => age(row) >= olderThan && scan.adoption(row) !== undefined && scan.isCandidate(row),
+  );
+  const matched = matching(patterns, new Map(adopted.map((row) => [row, inspector.commandLine(row.pid)])));
+  for (const [row, number] of matched) {
+    const pattern = patterns[number];
+    const abandonment = scan.abandonment(row);
     if (abandonment === undefined) continue;
     add(row, [...abandonment, `its command line matches ${typeof pattern === 'string' ? `'${pattern}'` : pattern}`]);
     for (const child of scan.below(row)) {

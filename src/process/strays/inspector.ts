@@ -21,6 +21,8 @@ export interface Inspector {
   commandLine(pid: number): string;
   /** Its own memory (not of files, not shared), MB. */
   memory(pid: number): number;
+  /** Its state: a letter, such as `R`, `S`, `D`, `T`. An empty string when it is gone. */
+  state(pid: number): string;
   /** The host that its marks name; `ours` also if this host is further out among the marks. */
   markedBy(pid: number): 'ours' | MarkedHost | undefined;
   /** The systemd unit of which it is the main process; undefined if it is none. */
@@ -62,6 +64,10 @@ export class LinuxInspector implements Inspector {
   memory(pid: number): number {
     const kilobytes = Number(/^RssAnon:\s+(\d+) kB/m.exec(this.#statusOf(pid))?.[1] ?? 0);
     return Math.round((kilobytes / 1_024) * 10) / 10;
+  }
+
+  state(pid: number): string {
+    return /^State:\s+(\w)/m.exec(this.#statusOf(pid))?.[1] ?? '';
   }
 
   markedBy(pid: number): 'ours' | MarkedHost | undefined {

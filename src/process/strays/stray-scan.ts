@@ -1,5 +1,6 @@
+import { GUARDIAN_NAME } from '../guardian/guardian-script.js';
 import type { MarkedHost } from '../marks/marker.js';
-import type { ProcessRow, ProcessTable } from '../process-table.js';
+import type { ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
 import type { Inspector } from './inspector.js';
 
 /** What the search for strays needs of a system. */
@@ -9,6 +10,8 @@ export interface StraySystem {
   inspect(rows: ReadonlyMap<number, ProcessRow>): Inspector;
   /** Whether the host of a mark lives; undefined when that is not known. */
   hostLives(host: MarkedHost): boolean | undefined;
+  /** The leaders of the servers that the pools of this host run. */
+  registered(): readonly ProcessIdentity[];
   /** The pid of this process. */
   readonly self: number;
   /** A missing process is not an error (ESRCH). */
@@ -27,6 +30,7 @@ export class StrayScan {
   readonly inspector: Inspector;
   readonly #system: StraySystem;
   readonly #ancestors: ReadonlySet<number>;
+  #leaders: ReadonlyMap<number, number> | undefined;
   readonly #children = new Map<number, ProcessRow[]>();
 
   constructor(system: StraySystem) {
@@ -70,14 +74,32 @@ export class StrayScan {
     return this.inspector.isOurUsers(pid);
   }
 
-  /** All descendants, nearest first, that live, belong to our user, and are no servers of ours. */
-  below(root: ProcessRow): ProcessRow[] {
+  /**
+   * Whether a living pool looks after it: one of this host or of another one. `registered` is for servers without a mark; a
+   * guardian, and the reaper below it, belong to every pool of their host.
+   */
+  isPooled(row: ProcessRow): boolean {
+    const host = this.inspector.markedBy(row.pid);
+    if (host === 'ours' || (host !== undefined && this.#system.hostLives(host) === true)) return true;
+    this.#leaders ??= new Map(this.#system.registered().map((leader) => [leader.pid, leader.startTime]));
+    if (this.#leaders.has(row.group)) return true;
+    return [row.pid, ...this.#above(row.pid)].some((pid) => {
+      const isLeader = this.#leaders?.get(pid) === this.rows.get(pid)?.startTime && this.rows.has(pid);
+      return isLeader || this.inspector.commandLine(pid).includes(GUARDIAN_NAME);
+    });
+  }
+
+  /**
+   * All descendants, nearest first, that live and belong to our user; without those that `isSpared`, and what is below these.
+   * Default: servers of ours.
+   */
+  below(root: ProcessRow, isSpared = (row: ProcessRow) => this.inspector.markedBy(row.pid) === 'ours'): ProcessRow[] {
     const found = new Map([[root.pid, root]]);
     for (const { pid, startTime } of found.values()) {
       for (const row of this.#children.get(pid) ?? []) {
         // It is older than its parent, so that pid was reused after its row was read.
         if (row.startTime < startTime || found.has(row.pid)) continue;
-        if (this.isCandidate(row) && this.inspector.markedBy(row.pid) !== 'ours') found.set(row.pid, row);
+        if (this.isCandidate(row) && !isSpared(row)) found.set(row.pid, row);
       }
     }
     found.delete(root.pid);

@@ -1,0 +1,169 @@
+import { uptime } from 'node:os';
+import { type ResolvedWatch, resolveWatch, type WatchOptions } from '../../config/watch-options.js';
+import { messageOf } from '../../errors.js';
+import { type ListenerError, SafeEmitter } from '../../events.js';
+import { type Clock, systemClock, type Timer } from '../../runtime/clock.js';
+import { KeepAlive } from '../../runtime/keep-alive.js';
+import type { ProcessIdentity } from '../process-table.js';
+import { assertProc, localSystem } from './find-strays.js';
+import type { StraySystem } from './stray-scan.js';
+import { type Look, see } from './watch-look.js';
+import { type WatchedProcess, WatchRounds } from './watch-rounds.js';
+
+/** What one look at the machine has shown. */
+export interface WatchReport {
+  /** When, ms since 1970. */
+  readonly at: number;
+  /** How many processes of this user match a pattern and belong to no living pool. */
+  readonly matched: number;
+  /** How many more match a pattern, and were not looked at: there were too many. */
+  readonly omitted: number;
+  /** Those over a limit. */
+  readonly processes: readonly WatchedProcess[];
+}
+
+/** The events of `watchProcesses()` with the payload of each. */
+export interface WatchEvents {
+  /** A look is complete. */
+  'look:taken': WatchReport;
+  /** A process is over a limit, or for another reason than before. */
+  'process:listed': WatchedProcess;
+  /** A process of the list has ended, or is over no limit any more: its last entry. */
+  'process:cleared': WatchedProcess & { readonly isGone: boolean };
+  /** A look was not possible. Once, until one is possible again. */
+  'look:failed': { readonly problem: string };
+  'listener:error': ListenerError;
+}
+
+export interface WatchDependencies {
+  readonly clock: Clock;
+  /** The machine, for each look. `hold`: whether the search keeps the host alive. */
+  system(hold: boolean): Promise<StraySystem>;
+  /** Ms since boot, as start times are. */
+  uptime(): number;
+}
+
+/** Looks at the machine again and again, and says which processes are over a limit. Made by `watchProcesses()`. */
+export class ProcessWatch extends SafeEmitter<WatchEvents> {
+  readonly #options: ResolvedWatch;
+  readonly #dependencies: WatchDependencies;
+  readonly #rounds: WatchRounds;
+  readonly #keepAlive = new KeepAlive();
+  #latest: WatchReport | undefined;
+  #looking: Promise<WatchReport> | undefined;
+  #timer: Timer | undefined;
+  #isStopped = false;
+  #isFailing = false;
+
+  /** @throws PoolError `INVALID_OPTIONS` */
+  constructor(options: WatchOptions, dependencies: WatchDependencies) {
+    super();
+    this.#options = resolveWatch(options);
+    this.#dependencies = dependencies;
+    this.#rounds = new WatchRounds(this.#options);
+    // Not in this tick, so that the host can add its listeners first.
+    this.#schedule(0);
+  }
+
+  /** What the last look has shown; undefined before the first. */
+  get latest(): WatchReport | undefined {
+    return this.#latest;
+  }
+
+  /**
+   * Looks now, and keeps the host alive until that is done.
+   * @returns the processes over a limit
+   * @throws PoolError `INVALID_OPTIONS` when a pattern takes too long; and the error when processes cannot be read (EMFILE)
+   */
+  async list(): Promise<readonly WatchedProcess[]> {
+    const { processes } = await this.#keepAlive.during(this.#look(true));
+    return processes;
+  }
+
+  /** No look from now on, apart from `list()`. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#keepAlive.dispose();
+  }
+
+  override toJSON(): object {
+    return { latest: this.#latest };
+  }
+
+  #schedule(delay: number): void {
+    if (this.#isStopped) return;
+    this.#timer = this.#dependencies.clock.after(delay, () => {
+      // The failure was told as an event.
+      void this.#look(false)
+        .catch(() => {})
+        .then(() => this.#schedule(this.#options.interval));
+    });
+  }
+
+  /** Calls at the same time share a look. */
+  #look(hold: boolean): Promise<WatchReport> {
+    this.#looking ??= this.#takeLook(hold).finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #takeLook(hold: boolean): Promise<WatchReport> {
+    const { clock, system, uptime } = this.#dependencies;
+    const before = this.#latest?.processes ?? [];
+    let look: Look;
+    try {
+      look = see(await system(hold), this.#options.patterns, uptime());
+    } catch (error) {
+      const isNew = !this.#isFailing;
+      this.#isFailing = true;
+      if (isNew) this.emit('look:failed', { problem: messageOf(error) });
+      throw error;
+    }
+    this.#isFailing = false;
+    const processes = this.#rounds.look(clock.now(), look.seen);
+    this.#latest = { at: Date.now(), matched: look.seen.length, omitted: look.omitted, processes };
+    this.#tell(before, processes, new Set(look.seen.map(keyOf)));
+    this.emit('look:taken', this.#latest);
+    return this.#latest;
+  }
+
+  #tell(before: readonly WatchedProcess[], now: readonly WatchedProcess[], living: ReadonlySet<string>): void {
+    const reasonsBefore = new Map(before.map((process) => [keyOf(process), `${process.reasons}`]));
+    for (const process of now) {
+      if (reasonsBefore.get(keyOf(process)) !== `${process.reasons}`) this.emit('process:listed', process);
+    }
+    const listed = new Set(now.map(keyOf));
+    for (const process of before) {
+      const key = keyOf(process);
+      if (!listed.has(key)) this.emit('process:cleared', { ...process, isGone: !living.has(key) });
+    }
+  }
+}
+
+/**
+ * Watches over processes that no pool has started: looks every `interval` ms which of those that match `patterns` are over a
+ * limit, or stuck. It only reports; `endWatched()` ends entries of the list that the host has chosen.
+ *
+ * Never listed: this process, its ancestors, processes of other users or containers, zombies, kernel threads, guardians, and what
+ * belongs to a living pool, of this host or of another one. At most 1,000 processes are measured.
+ *
+ * A look blocks the host for some milliseconds, and about a tenth of a millisecond for each process that matches. Its timer does
+ * not keep the host alive. Linux only.
+ *
+ * @throws PoolError `INVALID_OPTIONS`; `NOT_SUPPORTED` where there is no /proc
+ */
+export function watchProcesses(options: WatchOptions = {}): ProcessWatch {
+  assertProc('watchProcesses()');
+  return new ProcessWatch(options, {
+    clock: systemClock,
+    system: (hold) => localSystem('watchProcesses()', hold),
+    uptime: () => uptime() * 1_000,
+  });
+}
+
+function keyOf({ pid, startTime }: ProcessIdentity): string {
+  return `${pid}@${startTime}`;
+}

@@ -1,0 +1,99 @@
+import type { ResolvedWatch } from '../../config/watch-options.js';
+
+/** Why a process is listed. */
+export type WatchReason = 'memory' | 'cpu' | 'age' | 'stuck';
+
+/** What a look has seen of a process. */
+export interface SeenProcess {
+  readonly pid: number;
+  /** With the pid the identity of the process: clock ticks since boot. */
+  readonly startTime: number;
+  /** The system's name of the program, at most 15 characters. No arguments, because they may hold secrets. */
+  readonly command: string;
+  /** The pattern that its command line matches, as the host wrote it. */
+  readonly pattern: string;
+  /** Its own memory, without what it shares with other processes, MB. */
+  readonly memoryMB: number;
+  /** How long it has been running, ms. */
+  readonly age: number;
+  /** As /proc shows it: `R` runs, `S` sleeps, `D` is in an uninterruptible system call, `T` and `t` are stopped. */
+  readonly state: string;
+  /** How many processes are below it, which `endWatched()` would end with it. */
+  readonly below: number;
+}
+
+/** A process over a limit. */
+export interface WatchedProcess extends SeenProcess {
+  /** CPU time since the look before, percent of one core; undefined at the first look. */
+  readonly cpuPercent: number | undefined;
+  readonly reasons: readonly WatchReason[];
+}
+
+/** Two looks that are nearer to each other say little of CPU time, which counts in hundredths of a second, ms. */
+const SHORTEST = 1_000;
+
+interface Track {
+  /** When its CPU time was taken, and how much it was, ms. */
+  readonly at: number;
+  readonly cpu: number;
+  readonly isStill: boolean;
+  readonly percent: number | undefined;
+  /** Since when it is stuck; undefined when it is not. */
+  readonly stuckSince: number | undefined;
+}
+
+type Limits = Pick<ResolvedWatch, 'memoryLimitMB' | 'cpuLimitPercent' | 'maxAge' | 'stuckAfter'>;
+
+/** Compares each look with the one before. Pure: the time and what was seen are given. */
+export class WatchRounds {
+  readonly #limits: Limits;
+  #tracks = new Map<string, Track>();
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
+
+  /**
+   * @param now monotonic, ms; without the time in which the machine slept
+   * @param seen with their CPU time until now, ms. What is missing is forgotten.
+   * @returns the processes over a limit
+   */
+  look(now: number, seen: readonly (SeenProcess & { readonly cpu: number })[]): WatchedProcess[] {
+    const before = this.#tracks;
+    this.#tracks = new Map();
+    return seen.flatMap(({ cpu, ...process }) => {
+      const key = `${process.pid}@${process.startTime}`;
+      const track = this.#follow(before.get(key), now, cpu, process.state);
+      this.#tracks.set(key, track);
+      const reasons = this.#reasons(process, track, now);
+      return reasons.length === 0 ? [] : [{ ...process, cpuPercent: track.percent, reasons }];
+    });
+  }
+
+  #follow(before: Track | undefined, now: number, cpu: number, state: string): Track {
+    const isStill = /^[DTt]/.test(state);
+    if (before === undefined) return { at: now, cpu, isStill, percent: undefined, stuckSince: undefined };
+    const elapsed = now - before.at;
+    // The time until now counts with the next look, unless something has already begun to move.
+    if (elapsed < SHORTEST) {
+      if (isStill || !before.isStill) return before;
+      return { ...before, isStill: false, stuckSince: undefined };
+    }
+    const percent = Math.round(((cpu - before.cpu) / elapsed) * 1_000) / 10;
+    const isBusy = percent > (this.#limits.cpuLimitPercent ?? Infinity);
+    const hasNotMoved = isStill && before.isStill && cpu === before.cpu;
+    const stuckSince = isBusy || hasNotMoved ? (before.stuckSince ?? before.at) : undefined;
+    return { at: now, cpu, isStill, percent, stuckSince };
+  }
+
+  #reasons({ memoryMB, age }: SeenProcess, { percent, stuckSince }: Track, now: number): WatchReason[] {
+    const { memoryLimitMB = Infinity, cpuLimitPercent = Infinity, maxAge = Infinity, stuckAfter } = this.#limits;
+    const checks: readonly [WatchReason, boolean][] = [
+      ['memory', memoryMB > memoryLimitMB],
+      ['cpu', percent !== undefined && percent > cpuLimitPercent],
+      ['age', age > maxAge],
+      ['stuck', stuckSince !== undefined && now - stuckSince >= stuckAfter],
+    ];
+    return checks.flatMap(([reason, holds]) => (holds ? [reason] : []));
+  }
+}
