@@ -160,6 +160,10 @@ export const requirements = {
   'OPT-4': 'An option that a later version will support is NOT_SUPPORTED, never ignored.',
   'OPT-5': 'Every default is as documented, and contradicts no value that the host set.',
   'OPT-6': 'Servers get the version of the package in clientInfo.',
+  'PRIORITY-1':
+    'To make room, trees of expendable servers end first, those of essential ones only for another essential server, and last.',
+  'PRIORITY-2':
+    'Idle trees of essential servers keep their slots; a caller that waits because of it learns so, and delays no caller of an essential server.',
   'OPT-7':
     'The options of monitoring and audit have the documented defaults; those that contradict each other are refused.',
   'OPT-8':

@@ -99,6 +99,8 @@ export interface WaitedFor {
   readonly turnLimit: number | undefined;
   /** The limit that kept it waiting; undefined without one. */
   readonly limit: Limit | undefined;
+  /** Number of idle trees that no caller may end for their slots: those of essential servers. */
+  readonly keptIdle: number;
   /** The lack of memory, if that is the limit. */
   readonly shortage: MemoryShortage | undefined;
 }
@@ -114,7 +116,7 @@ export function acquireTimeout(caller: Caller, entry: OpenEntry, after: number, 
 
 function whyNoServer(
   { definition: { maxInstances, sharing } }: OpenEntry,
-  { starting, turnLimit, limit, shortage }: WaitedFor,
+  { starting, turnLimit, limit, shortage, keptIdle }: WaitedFor,
 ): string {
   if (turnLimit !== undefined)
     return `its start still waited for its turn, since ${turnLimit} starts (limits.concurrentStarts) were under way; raise timeout (acquireTimeout) or limits.concurrentStarts, or start fewer servers at once`;
@@ -125,8 +127,10 @@ function whyNoServer(
   }
   if (limit === 'memory')
     return `the servers use ${Math.round(shortage?.memoryMB ?? 0)} MB of the ${shortage?.limitMB} MB that they may (limits.memoryLimitMB), so none was started; release servers sooner, lower idleTimeout, or raise limits.memoryLimitMB`;
-  if (limit === 'maxProcesses')
-    return 'all process slots (limits.maxProcesses) are in use; release servers sooner, or raise limits.maxProcesses';
+  if (limit === 'maxProcesses') {
+    const kept = keptIdle > 0 ? ` (${keptIdle} of them by idle trees of servers with priority 'essential')` : '';
+    return `all process slots (limits.maxProcesses) are in use${kept}; release servers sooner, or raise limits.maxProcesses`;
+  }
   if (limit === undefined)
     return 'the process that had to end first had not ended yet; raise timeout (acquireTimeout), or lower eofGrace, termGrace and giveUpGrace of the servers';
   return sharing === 'shared'

@@ -23,6 +23,9 @@ export function assertInsides(parts: PoolParts): void {
     instances.filter((one) => one.silentLeases > 0),
   );
   equal('idle', fleet.idleCount, sum(entries.map(({ idleCount }) => idleCount)));
+  const essential = entries.filter(({ definition }) => definition?.priority === 'essential');
+  same('essential servers', fleet.essential.servers, essential);
+  equal('idle of essential servers', fleet.essential.idle, sum(essential.map(({ idleCount }) => idleCount)));
   equal('slots', fleet.slots.used, sum(entries.map(({ used }) => used)));
   equal('slots that come free', fleet.slots.ending, sum(entries.map(({ ending }) => ending.size)));
   for (const entry of fleet.isOpen ? entries : []) assertClean(parts, entry);

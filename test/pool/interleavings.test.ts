@@ -32,6 +32,7 @@ type ServerName = 'a' | 'b' | 's';
 /** One turn for all starts, fewer turns than processes, and as many. */
 const concurrentStarts = fc.constantFrom(1, 2, MAX_PROCESSES);
 
+const essential = fc.constantFrom<ServerName | undefined>(undefined, 'a', 's');
 const serverName = fc.constantFrom<ServerName>('a', 'b', 's');
 
 /** Most callers of a host have an owner, and some have none. */
@@ -194,6 +195,7 @@ class World {
   /** What the handlers of clients do next, one each. */
   readonly #armed: Step[] = [];
   #asked = 0;
+  readonly #essential: ServerName | undefined;
   #failed = 0;
   readonly pool: MCPServerPool;
   readonly parts: ReturnType<typeof partsOf>;
@@ -206,11 +208,12 @@ class World {
     return this.calls.filter(({ lease }) => lease !== undefined && !this.over.has(lease.id));
   }
 
-  constructor(concurrentStarts: number) {
+  constructor(concurrentStarts: number, essential?: ServerName) {
+    this.#essential = essential;
     const servers = {
-      a: { command: 'fake-a', maxInstances: MAX_INSTANCES, idleTimeout: 500 },
+      a: { ...this.#priorityOf('a'), command: 'fake-a', maxInstances: MAX_INSTANCES, idleTimeout: 500 },
       b: { command: 'fake-b', maxInstances: MAX_INSTANCES, startTimeout: 700, minIdle: 1 },
-      s: { ...SHARED, command: 'fake-s', maxInstances: MAX_INSTANCES, startTimeout: 900 },
+      s: { ...this.#priorityOf('s'), ...SHARED, command: 'fake-s', maxInstances: MAX_INSTANCES, startTimeout: 900 },
     };
     const limits = { maxProcesses: MAX_PROCESSES, concurrentStarts };
     this.pool = new MCPServerPool(
@@ -224,6 +227,11 @@ class World {
     });
     // [EVENT-4] Nothing that a listener sees is half-done.
     for (const event of EVERY_EVENT) this.pool.on(event, () => this.#look());
+  }
+
+  /** One essential server at most: its trees leave a slot to the others. */
+  #priorityOf(server: ServerName): Pick<ServerDefinition, 'priority'> {
+    return server === this.#essential ? { priority: 'essential' } : {};
   }
 
   async take(step: Step): Promise<void> {
@@ -398,6 +406,7 @@ class World {
     this.manage(
       this.pool.updateServer(server, {
         ...(server === 's' ? SHARED : {}),
+        ...this.#priorityOf(server),
         command: `fake-${server}`,
         args,
         maxInstances,
@@ -512,17 +521,22 @@ const RUNS = propertyRuns(1_500);
 vi.setConfig({ testTimeout: RUNS.testTimeout });
 
 describe('a pool under any interleaving', () => {
-  it('[BUDGET-1] [QUEUE-1] [QUEUE-2] [TURN-1] [START-4] keeps its caps, serves in order of arrival, and loses no caller', async () => {
+  it('[BUDGET-1] [QUEUE-1] [QUEUE-2] [TURN-1] [START-4] [PRIORITY-2] keeps its caps, serves in order of arrival, and loses no caller', async () => {
     await assertWithin(
-      fc.asyncProperty(concurrentStarts, fc.array(step, { minLength: 5, maxLength: 60 }), async (turns, steps) => {
-        const world = new World(turns);
-        try {
-          for (const next of steps) await world.take(next);
-          await world.settle();
-        } finally {
-          await world.close();
-        }
-      }),
+      fc.asyncProperty(
+        concurrentStarts,
+        essential,
+        fc.array(step, { minLength: 5, maxLength: 60 }),
+        async (turns, one, steps) => {
+          const world = new World(turns, one);
+          try {
+            for (const next of steps) await world.take(next);
+            await world.settle();
+          } finally {
+            await world.close();
+          }
+        },
+      ),
       RUNS,
     );
   });

@@ -70,6 +70,18 @@ export class AcquireQueue {
     return this.#servers.get(name)?.first;
   }
 
+  /** Of these servers the one with the oldest caller that may get a slot. */
+  firstOf(entries: Iterable<ServerEntry>): WaitingServer | undefined {
+    let first: WaitingServer | undefined;
+    for (const { name } of entries) {
+      const server = this.#servers.get(name);
+      const next = server?.isStuck ? undefined : server?.candidates.first;
+      if (server && next && (first?.candidates.first === undefined || next.rank < first.candidates.first.rank))
+        first = server;
+    }
+    return first;
+  }
+
   /** Slots of a server that come free and are claimed for callers. */
   claimedOf(name: string): number {
     return this.#servers.get(name)?.claimed ?? 0;

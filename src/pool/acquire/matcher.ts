@@ -11,7 +11,7 @@ import { overloaded } from '../refusals.js';
 import type { Breakers } from '../supervision/breakers.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import { type Decision, decide, type Room, type Situation } from './admission.js';
-import type { Waiter, WaitingClass } from './waiter.js';
+import type { Waiter, WaitingClass, WaitingServer } from './waiter.js';
 
 /** A free instance is used. */
 const REUSE = { action: 'reuse' } as const;
@@ -39,8 +39,12 @@ export class Matcher {
   #claimed = 0;
   /** The classes of these callers. */
   readonly #claimants = new Set<WaitingClass>();
-  /** Whether `maxProcesses`, or a lack of memory, keeps all callers waiting that need a slot. */
+  /** Whether `maxProcesses`, or a lack of memory, keeps all callers waiting that need a slot, apart from those of essential servers. */
   #isFull = false;
+  /** Whether it keeps those waiting, too. */
+  #isFullForEssential = false;
+  /** Callers for which an essential tree was ended although an older caller waits: its slot is not for that one. */
+  readonly #owed = new Set<Waiter>();
 
   constructor(queue: AcquireQueue, fleet: Fleet, breakers: Breakers, clock: Clock) {
     this.#queue = queue;
@@ -51,6 +55,8 @@ export class Matcher {
 
   /** Drops the claims of the last search: the slots that come free may be others now. */
   begin(): void {
+    if (this.#owed.size > 0)
+      for (const waiter of this.#owed) if (!waiter.queuedIn?.server.entry.isEssential) this.#owed.delete(waiter);
     if (this.#claimants.size === 0) return;
     this.#claimed = 0;
     for (const waiting of this.#claimants) {
@@ -67,6 +73,7 @@ export class Matcher {
   next(): Match | undefined {
     const now = this.#clock.now();
     this.#isFull = false;
+    this.#isFullForEssential = false;
     for (;;) {
       for (let changed = this.#fleet.takeChange(); changed; changed = this.#fleet.takeChange()) {
         if (changed.entry.clean.length > 0) this.#giveClean(changed.entry, now);
@@ -74,8 +81,8 @@ export class Matcher {
         const match = this.#uselessTest(changed);
         if (match) return match;
       }
-      // A full pool has nothing for those that need a slot.
-      const server = this.#isFull ? undefined : this.#queue.candidates.first;
+      // A full pool has nothing for those that need a slot, but essential servers make room for each other.
+      const server = this.#isFull ? this.#essentialCandidate() : this.#queue.candidates.first;
       const immediate = this.#queue.immediate.first;
       if (immediate && (server === undefined || immediate.rank < server.rank)) {
         const { entry } = immediate.server;
@@ -97,12 +104,18 @@ export class Matcher {
       const error = this.#overload(entry, decision);
       if (error) return { waiter, entry, decision: { action: 'refuse', error } };
       if (decision.action !== 'wait') {
-        if (decision.action === 'evict') this.#claim(waiting, decision.from === 'server');
+        if (decision.action === 'evict') {
+          if (this.#isFull) this.#owed.add(waiter);
+          this.#claim(waiting, decision.from === 'server');
+        }
         return { waiter, entry, decision };
       }
       if (decision.for === 'ending') this.#claim(waiting, entry.isFull);
       else if (decision.limit === 'maxInstances') this.#queue.setStuck(server, true);
-      else this.#isFull = true;
+      else {
+        this.#isFull = true;
+        this.#isFullForEssential ||= entry.isEssential || decision.limit === 'memory';
+      }
     }
   }
 
@@ -168,7 +181,7 @@ export class Matcher {
 
   #decide(entry: OpenEntry, claimed: number, adoptable: boolean): Decision {
     this.#situation.adoptable = adoptable;
-    const { gate, idleCount, slots } = this.#fleet;
+    const { gate, slots } = this.#fleet;
     this.#situation.isMemoryShort = gate.shortage !== undefined;
     const server = this.#server;
     server.used = entry.used;
@@ -176,23 +189,39 @@ export class Matcher {
     server.ending = entry.ending.size - claimed;
     server.evictable = entry.idleCount > 0 || entry.surplus.size > 0;
     const pool = this.#pool;
-    pool.used = slots.used;
+    const owed = entry.isEssential ? 0 : this.#owed.size;
+    pool.used = slots.used + owed;
     pool.limit = slots.limit;
-    pool.ending = slots.ending - this.#claimed;
-    pool.evictable = idleCount > 0 || this.#fleet.surplus.size > 0;
+    pool.ending = slots.ending - this.#claimed - owed;
+    pool.evictable = this.#hasVictim(entry);
     return decide(this.#situation);
   }
 
-  /** The tree to be ended to make room, of one server or of any. */
-  victim(entry?: ServerEntry): PooledInstance | undefined {
-    return evictionOrder(this.evictable(entry))[0];
+  /** Whether a tree of any server could be ended for a caller of this one. */
+  #hasVictim({ isEssential }: OpenEntry): boolean {
+    const { essential, idleCount, surplus } = this.#fleet;
+    if (isEssential || essential.servers.size === 0) return idleCount > 0 || surplus.size > 0;
+    if (idleCount > essential.idle) return true;
+    for (const { entry } of surplus) if (!entry.isEssential) return true;
+    return false;
+  }
+
+  /** The essential server for which another essential tree may be ended in a full pool. */
+  #essentialCandidate(): WaitingServer | undefined {
+    const { essential } = this.#fleet;
+    return this.#isFullForEssential ? undefined : this.#queue.firstOf(essential.servers);
+  }
+
+  /** The tree to be ended to make room for a caller of this server: one of its own, or of any. */
+  victim(entry: OpenEntry, from: 'server' | 'pool'): PooledInstance | undefined {
+    return evictionOrder(this.evictable(from === 'server' ? entry : undefined), entry.definition.priority)[0];
   }
 
   /**
    * The trees that could be ended to make room, of one server or of all. Walks through classes with instances only, since
    * most classes may have only callers.
    */
-  evictable(entry?: ServerEntry): Evictable {
+  evictable(entry?: ServerEntry): Evictable[] {
     const classes = [...this.#fleet.populated];
     return evictableIn(entry ? classes.filter((leaseClass) => leaseClass.entry === entry) : classes);
   }
@@ -210,11 +239,20 @@ export class Matcher {
       if (next !== undefined && this.limitOf(next) !== undefined) {
         const lease = leases.firstSilent(instance, now);
         if (lease) return [lease];
-      } else if ((this.#isFull || this.#queue.isBlocked(instance.name)) && leases.isAllSilent(instance, now)) {
+      } else if (
+        (this.#isShort(leaseClass) || this.#queue.isBlocked(instance.name)) &&
+        leases.isAllSilent(instance, now)
+      ) {
         return leases.of(instance);
       }
     }
     return [];
+  }
+
+  /** Whether a caller lacks a slot, and may get that of an instance of this class. */
+  #isShort({ entry }: LeaseClass): boolean {
+    if (!this.#isFull || !entry.isEssential) return this.#isFull;
+    return this.#queue.firstOf(this.#fleet.essential.servers) !== undefined;
   }
 
   /** Claims a slot that comes free for the next caller of a class; `ofServer`: it must be a slot of its server. */

@@ -285,7 +285,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
           return this.reject(waiter, error as PoolError);
         }
       case 'evict':
-        return this.#evict(matcher.victim(decision.from === 'server' ? entry : undefined));
+        return this.#evict(matcher.victim(entry, decision.from));
       case 'end':
         return void decision.instance.stop('unfinished');
       case 'refuse':

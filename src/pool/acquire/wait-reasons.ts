@@ -54,6 +54,7 @@ export class WaitReasons {
       turnLimit,
       limit,
       shortage: fleet.gate.shortage,
+      keptIdle: fleet.essential.idle,
     });
   }
 }

@@ -1,18 +1,21 @@
+import type { Priority } from '../../config/resource-options.js';
+import { type Candidate, victims } from '../../monitor/victims.js';
 import type { EndReason } from '../../server/end-reason.js';
 import type { PooledInstance } from './pooled-instance.js';
-import type { LeaseClass } from './server-entry.js';
+import type { LeaseClass, ServerEntry } from './server-entry.js';
 
-/** The instances that could be ended to make room for a caller. */
-export interface Evictable {
-  /** Instances that no lease uses. */
-  readonly idle: readonly PooledInstance[];
-  /** Starts that no caller waits for, the youngest of each class first. */
-  readonly surplusStarts: readonly PooledInstance[];
+/** An instance that could be ended to make room for a caller: no lease uses it, and no caller waits for it. */
+export interface Evictable extends Candidate {
+  readonly instance: PooledInstance;
 }
 
-/** The order in which trees are ended to make room: first the one that was idle longest, starts last. Pure. */
-export function evictionOrder({ idle, surplusStarts }: Evictable): PooledInstance[] {
-  return [...[...idle].sort((a, b) => a.idleSince - b.idleSince), ...surplusStarts];
+/**
+ * The order in which trees are ended to make room: expendable ones first; of one priority first the one that was idle
+ * longest, starts last. Those of essential servers only for a caller of an essential one. Pure.
+ * @param caller priority of the server that needs the room
+ */
+export function evictionOrder(evictable: readonly Evictable[], caller: Priority = 'normal'): PooledInstance[] {
+  return victims(evictable, { reason: 'room', caller }).map(({ instance }) => instance);
 }
 
 /** The reason of such an end: an instance that only its last owner may have is of no use to the caller. */
@@ -20,11 +23,17 @@ export function evictionReason({ isReserved }: PooledInstance): EndReason {
   return isReserved ? 'unfinished' : 'evicted';
 }
 
-/** The instances of these classes that could be ended. */
-export function evictableIn(classes: Iterable<LeaseClass>): Evictable {
+/** The instances of these classes that could be ended; of the starts of a class the youngest first. */
+export function evictableIn(classes: Iterable<LeaseClass>): Evictable[] {
   const all = [...classes];
-  return {
-    idle: all.flatMap(({ idle }) => idle),
-    surplusStarts: all.flatMap(({ surplusStarts }) => surplusStarts.reverse()),
-  };
+  const idle = all.flatMap((one) => one.idle.map((instance) => candidate(one.entry, instance, true)));
+  const starts = all.flatMap((one) =>
+    one.surplusStarts.map((instance) => candidate(one.entry, instance, false)).reverse(),
+  );
+  return [...idle, ...starts];
+}
+
+function candidate({ definition }: ServerEntry, instance: PooledInstance, isIdle: boolean): Evictable {
+  const { idleSince, leases } = instance;
+  return { instance, priority: definition?.priority ?? 'normal', isIdle, leases, idleSince };
 }

@@ -2,6 +2,7 @@ import type { ResolvedDefinition } from '../../config/options.js';
 import { processKey } from '../../config/process-key.js';
 import type { PoolError } from '../../errors.js';
 import type { EndReason } from '../../server/end-reason.js';
+import { EssentialServers } from './essential-servers.js';
 import { LeaseClasses } from './lease-classes.js';
 import { type LeaseScope, reuseKey, SPARE, SPARE_KEY } from './lease-scope.js';
 import type { PooledInstance } from './pooled-instance.js';
@@ -23,6 +24,7 @@ export class Fleet extends LeaseClasses {
   readonly slots: Slots;
   /** Whether anything new may be started now. */
   readonly gate = new StartGate();
+  readonly essential = new EssentialServers();
   idleCount = 0;
   #isOpen = true;
 
@@ -51,6 +53,7 @@ export class Fleet extends LeaseClasses {
     entry.lastFailure = undefined;
     entry.undeclared.clear();
     this.forgetSpareFailures(entry);
+    this.essential.set(entry, definition.priority === 'essential');
     if (definition.minIdle > 0) this.withMinimum.add(entry);
     else this.withMinimum.delete(entry);
     // Instances with the same key differ in policy only, so the new policy applies to them at once.
@@ -63,6 +66,7 @@ export class Fleet extends LeaseClasses {
   /** Removes a definition. The entry stays while its trees take slots. */
   undefine(entry: ServerEntry): void {
     entry.definition = undefined;
+    this.essential.set(entry, false);
     this.withMinimum.delete(entry);
     if (entry.instances.size === 0) this.entries.delete(entry.name);
   }
@@ -275,6 +279,7 @@ export class Fleet extends LeaseClasses {
   #countIdle(entry: ServerEntry, change: 1 | -1): void {
     entry.idleCount += change;
     this.idleCount += change;
+    if (entry.isEssential) this.essential.idle += change;
   }
 }
 

@@ -26,6 +26,8 @@ export class ServerEntry {
   used = 0;
   idleCount = 0;
   startCount = 0;
+  /** Whether its priority is `essential`. Written by `EssentialServers`. */
+  isEssential = false;
   /** Instances being ended: their slots come free. Written by `Slots`. */
   readonly ending = new Set<PooledInstance>();
   /** The last start that failed, until one succeeds. */

@@ -74,7 +74,7 @@ function planShutdown(mode: EndMode, { fleet, leases: manager, cleanup, now }: P
   );
 }
 
-/** Idle instances, then starts that no caller waits for, then instances with silent leases only. */
+/** Idle instances, then starts that no caller waits for, then instances with silent leases only; none of essential servers. */
 function planReclaim({ fleet, leases, matcher, now }: PlanDeps): PlannedEnd[] {
   const verdicts = [...fleet.entries.values()].flatMap((entry) => idleVerdicts(entry, now));
   const overdue = new Map(verdicts.map(({ instance, reason }) => [instance, reason]));
@@ -87,7 +87,8 @@ function planReclaim({ fleet, leases, matcher, now }: PlanDeps): PlannedEnd[] {
     }),
   );
   const silent = [...silences(leases.list(), now)].filter(
-    ([{ state, definition }, silence]) => state === 'ready' && silence >= definition.leaseIdleTimeout,
+    ([{ name, state, definition }, silence]) =>
+      state === 'ready' && silence >= definition.leaseIdleTimeout && !fleet.entries.get(name)?.isEssential,
   );
   return [
     ...free,
