@@ -1,0 +1,111 @@
+import type { EarlierLives } from './earlier-lives.js';
+import { FLOORS_PER_WINDOW, FloorSeries, PARTS_PER_WINDOW } from './floors.js';
+import { growthOf, levelOf, plateauOf } from './growth.js';
+import { type LeakEvidence, type LeakVerdict, nextVerdict } from './verdict.js';
+
+/** When the memory of a server counts as a leak. */
+export interface LeakOptions {
+  /** Growth for two windows is suspected, for three confirmed, in ms. Default: 3,600,000. */
+  readonly window: number;
+  /** What an instance uses in this time after its first sample counts for nothing, in ms. Default: 1,800,000. */
+  readonly warmup: number;
+  /** Slower growth is no leak, in MB an hour. Default: 5. */
+  readonly minSlopeMBPerHour: number;
+}
+
+/** What an instance uses at one moment. */
+export interface LeakSample {
+  /** Clock time in ms. */
+  readonly at: number;
+  readonly memoryMB: number;
+  /** Requests of its whole life. Where they are known, memory that comes and goes with the load is no leak. */
+  readonly requests?: number;
+}
+
+/** What is known of an instance. */
+export interface LeakFinding {
+  readonly verdict: LeakVerdict;
+  /** By the windows that the verdict looks at, in MB an hour. 0 until one part of a window is complete. */
+  readonly slopeMBPerHour: number;
+}
+
+const HOUR = 3_600_000;
+const NOTHING: LeakFinding = { verdict: 'none', slopeMBPerHour: 0 };
+
+/** Watches the memory of one instance, from its start to its end. */
+export class LeakWatch {
+  readonly #name: string;
+  readonly #options: LeakOptions;
+  readonly #lives: EarlierLives;
+  #series: FloorSeries;
+  /** When the observation began, and when the last sample was taken. */
+  #begin: number | undefined;
+  #last = 0;
+  #finding = NOTHING;
+
+  constructor(name: string, options: LeakOptions, lives: EarlierLives) {
+    this.#name = name;
+    this.#options = options;
+    this.#lives = lives;
+    this.#series = new FloorSeries(options.window);
+  }
+
+  get finding(): LeakFinding {
+    return this.#finding;
+  }
+
+  /**
+   * Takes a sample. Returns the finding if the verdict has changed. A sample that is not later than the last one is dropped.
+   * After a pause of a quarter of a window (the machine was suspended, the clock was set) a new observation begins, warm-up
+   * included, since what was used meanwhile is not known.
+   */
+  add({ at, memoryMB, requests }: LeakSample): LeakFinding | undefined {
+    if (!Number.isFinite(at) || !Number.isFinite(memoryMB)) return undefined;
+    const before = this.#begin;
+    if (before !== undefined && Math.abs(at - this.#last) > this.#options.window / PARTS_PER_WINDOW) {
+      this.#series = new FloorSeries(this.#options.window);
+      this.#starts(at);
+      return this.#conclude('interrupted', this.#finding.slopeMBPerHour);
+    }
+    if (before === undefined) return this.#starts(at);
+    if (at <= this.#last) return undefined;
+    this.#last = at;
+    if (at - before < this.#options.warmup) return undefined;
+    return this.#series.add(at, memoryMB, requests) ? this.#judge() : undefined;
+  }
+
+  /** The instance has ended: where it had settled is known to the next ones of its server. */
+  end(): void {
+    const plateau = plateauOf(this.#series.floors, this.#minSlope);
+    if (plateau !== undefined) this.#lives.settled(this.#name, plateau);
+  }
+
+  get #floorsPerHour(): number {
+    return (HOUR / this.#options.window) * FLOORS_PER_WINDOW;
+  }
+
+  /** In MB from floor to floor. */
+  get #minSlope(): number {
+    return this.#options.minSlopeMBPerHour / this.#floorsPerHour;
+  }
+
+  #starts(at: number): undefined {
+    this.#begin = at;
+    this.#last = at;
+  }
+
+  #judge(): LeakFinding | undefined {
+    const { floors } = this.#series;
+    const { evidence, slope } = growthOf(floors, this.#minSlope);
+    const growsAsBefore = levelOf(floors) <= this.#lives.expected(this.#name);
+    return this.#conclude(growsAsBefore ? 'settled' : evidence, slope * this.#floorsPerHour);
+  }
+
+  /** The one place where the verdict changes. */
+  #conclude(evidence: LeakEvidence, slopeMBPerHour: number): LeakFinding | undefined {
+    const verdict = nextVerdict(this.#finding.verdict, evidence);
+    const changed = verdict !== this.#finding.verdict;
+    this.#finding = { verdict, slopeMBPerHour };
+    return changed ? this.#finding : undefined;
+  }
+}

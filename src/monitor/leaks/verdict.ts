@@ -1,0 +1,26 @@
+/** `suspected`: it has grown for two windows. `confirmed`: for three, and it does not slow down. */
+export type LeakVerdict = 'none' | 'suspected' | 'confirmed';
+
+/** What the floors of an instance show. */
+export type LeakEvidence =
+  /** They rise through all of two windows. */
+  | 'rising'
+  /** They rise through all of three windows, and not slower than before. */
+  | 'sustained'
+  /** They did not rise in the last window. */
+  | 'settled'
+  /** None of these. */
+  | 'unclear'
+  /** What was known is dropped: there was a pause, or the clock was set. */
+  | 'interrupted';
+
+/** Verdict × evidence. Evidence that is not listed changes nothing. A leak is suspected before it is confirmed. */
+const TRANSITIONS: Readonly<Record<LeakVerdict, Partial<Record<LeakEvidence, LeakVerdict>>>> = {
+  none: { rising: 'suspected', sustained: 'confirmed' },
+  suspected: { sustained: 'confirmed', settled: 'none', interrupted: 'none' },
+  confirmed: { settled: 'none' },
+};
+
+export function nextVerdict(verdict: LeakVerdict, evidence: LeakEvidence): LeakVerdict {
+  return TRANSITIONS[verdict][evidence] ?? verdict;
+}
