@@ -36,6 +36,7 @@ export type { EndWatchedOptions, WatchOptions } from './config/watch-options.js'
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
 export type { ListenerError } from './events.js';
 export type { AuditFailure } from './monitor/audit/audit-trail.js';
+export { removeStaleSockets } from './monitor/host/stale-sockets.js';
 export type { PoolDependencies } from './pool/dependencies.js';
 export type {
   BreakerEvent,

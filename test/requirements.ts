@@ -633,4 +633,13 @@ export const requirements = {
   'FOLDER-5': 'A prune spares what is open or mapped, changed within 60 s or meanwhile, and what has a second name.',
   'FOLDER-6': 'A prune never leaves the folder, whatever is exchanged for a link, moved or mounted meanwhile.',
   'FOLDER-7': 'A prune removes nothing of other users, and nothing where others could have put or exchanged it.',
+  // Sockets without a server
+  'SOCKET-1':
+    'removeStaleSockets() removes the socket files of this user that are older than 60 s and refuse a connection.',
+  'SOCKET-2': 'removeStaleSockets() touches no other file, no link, and no other folder.',
+  'SOCKET-3':
+    'A socket stays that accepts, has a full backlog, is bound by a living process, was taken over meanwhile, or cannot be asked.',
+  'SOCKET-4': 'removeStaleSockets() refuses what is no folder, and reads a large one in bounded slices.',
+  'SOCKET-5':
+    'removeStaleSockets() removes no socket of another user, and refuses a folder in which one could exchange files.',
 } as const satisfies Record<string, string>;

@@ -71,7 +71,7 @@ export class FolderBudget {
       const real = join(await realpath(dirname(path)), basename(path));
       root = await PinnedFolder.open(real);
       const prune = onExceeded === 'prune-oldest' ? new FolderPrune(asShown(real), this.#date()) : undefined;
-      const slices = new Slices(this.#clock, this.#limits, signal);
+      const slices = new Slices(this.#clock, this.#limits, { signal });
       const walked = await walk(root, slices, (file) => prune?.offer(file));
       if (!this.#isExceeded(walked)) return this.#report(walked, { problem: problemOf(walked, slices) });
       const problem = problemOf(walked, slices);
@@ -79,7 +79,7 @@ export class FolderBudget {
         const why = walked.isPart ? problem : await refusal(root, real);
         if (why !== undefined) return this.#report(walked, { problem: `nothing is removed: ${why}` });
         const excess = walked.bytes - this.#options.limitMB * MB;
-        const pruned = await prune.run(root, excess, new Slices(this.#clock, this.#limits, signal), dryRun);
+        const pruned = await prune.run(root, excess, new Slices(this.#clock, this.#limits, { signal }), dryRun);
         return this.#report(walked, { ...pruned, problem: pruned.problem ?? problem });
       }
       const failure = typeof onExceeded === 'function' && !dryRun ? await this.#call(onExceeded, walked) : undefined;

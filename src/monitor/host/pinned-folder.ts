@@ -29,7 +29,7 @@ export class PinnedFolder {
 
   /** A folder in it, with the same errors. */
   enter(name: string): Promise<PinnedFolder> {
-    return PinnedFolder.#open(this.#at(name), `${this.#path}/${name}`);
+    return PinnedFolder.#open(this.at(name), `${this.#path}/${name}`);
   }
 
   static async #open(file: string | Buffer, path: string): Promise<PinnedFolder> {
@@ -52,12 +52,12 @@ export class PinnedFolder {
 
   /** Of a file in it; of a link, not of what it leads to. */
   statusOf(name: string): Promise<BigIntStats> {
-    return lstat(this.#at(name), { bigint: true });
+    return lstat(this.at(name), { bigint: true });
   }
 
   /** Removes a name in it; of a link, the link. */
   unlink(name: string): Promise<void> {
-    return unlink(this.#at(name));
+    return unlink(this.at(name));
   }
 
   /** Where it is now. Not where it was opened, when it was moved. */
@@ -76,7 +76,8 @@ export class PinnedFolder {
     await this.#handle?.close();
   }
 
-  #at(name: string): string | Buffer {
+  /** A path to a file in it. Goes through its descriptor, so it is good only as long as that is open. */
+  at(name: string): string | Buffer {
     const path = `${this.#path}/${name}`;
     return CAN_PIN ? Buffer.from(path, ENCODING) : path;
   }

@@ -3,7 +3,7 @@ import type { Clock } from '../../runtime/clock.js';
 
 /** After steps of this cost other work has its turn. */
 const STEPS = 500;
-/** ms. Without a reference: in each pause a host that has nothing else to do can exit. */
+/** ms */
 const PAUSE = 10;
 
 export interface SliceLimits {
@@ -13,18 +13,27 @@ export interface SliceLimits {
   readonly time: number;
 }
 
+export interface SliceOptions {
+  /** Ends the work early. */
+  readonly signal?: AbortSignal | undefined;
+  /** Whether the work holds the host. Default: false: in each pause a host that has nothing else to do can exit. */
+  readonly hold?: boolean;
+}
+
 /** Divides long work into slices, and ends it at its limits. */
 export class Slices {
   readonly #clock: Clock;
   readonly #signal: AbortSignal | undefined;
+  readonly #hold: boolean;
   readonly #end: number;
   readonly #most: number;
   #steps = 0;
   #sincePause = 0;
 
-  constructor(clock: Clock, { steps, time }: SliceLimits, signal?: AbortSignal) {
+  constructor(clock: Clock, { steps, time }: SliceLimits, { signal, hold = false }: SliceOptions = {}) {
     this.#clock = clock;
     this.#signal = signal;
+    this.#hold = hold;
     this.#end = clock.now() + time;
     this.#most = steps;
   }
@@ -38,7 +47,7 @@ export class Slices {
     this.#sincePause += cost;
     if (this.#sincePause >= STEPS) {
       this.#sincePause = 0;
-      await pause(PAUSE, undefined, { ref: false, signal: this.#signal }).catch(() => {});
+      await pause(PAUSE, undefined, { ref: this.#hold, signal: this.#signal }).catch(() => {});
     }
     return !this.isOver;
   }
