@@ -7,6 +7,7 @@ import {
   resolveShutdownOptions,
   resolveWarmOptions,
 } from '../../src/config/call-options.js';
+import { ALERT_LEVELS } from '../../src/config/monitoring-options.js';
 import type { PoolOptions, SingleServerOptions } from '../../src/config/options.js';
 import { resolvePoolOptions } from '../../src/config/resolve-options.js';
 import { MCPServerPool } from '../../src/index.js';
@@ -54,6 +55,9 @@ function documentedOptions(heading = 'Options', page = reference): Map<string, s
 const VALUES: Readonly<Record<string, unknown>> = {
   command: 'node',
   clientInfo: { name: 'host', version: '1' },
+  expectedProcesses: 1,
+  memoryLimitMB: 512,
+  'limits.memoryLimitMB': 4_096,
   onCrash: 'close',
   'limits.concurrentStarts': 4,
 };
@@ -88,7 +92,9 @@ describe('README and reference', () => {
   });
 
   it('names every option with its default [OPT-5]', () => {
-    const { servers, limits, cleanup, ...pool } = resolvePoolOptions({ command: 'node' });
+    const { servers, limits: resolved, cleanup, ...pool } = resolvePoolOptions({ command: 'node' });
+    const { maxProcessesFrom, ...limits } = resolved;
+    expect(maxProcessesFrom).toBe('option');
     const { name, ...definition } = servers.values().next().value!;
     const actual = new Map<string, unknown>([
       ...Object.entries({ servers: {}, ...pool, ...definition }),
@@ -96,11 +102,7 @@ describe('README and reference', () => {
       ...Object.entries(cleanup).map(([option, value]): [string, unknown] => [`cleanup.${option}`, value]),
     ]);
     const documented = documentedOptions();
-    const later = new Set(laterOptions());
-    const undocumented = [...actual.keys()].filter(
-      (option) => !documented.has(option) && !later.has(option.replace(/^limits\./, '')),
-    );
-    expect(undocumented).toEqual([]);
+    expect([...actual.keys()].filter((option) => !documented.has(option))).toEqual([]);
 
     // Where what is resolved is not what stands for "not given".
     actual
@@ -112,6 +114,7 @@ describe('README and reference', () => {
       .set('restart', {})
       .set('guardian', {})
       .set('audit', {})
+      .set('monitoring', {})
       .set('markers', {})
       .set('rlimits', {})
       .set('cgroupLimits', {});
@@ -139,21 +142,38 @@ describe('README and reference', () => {
     );
   });
 
+  it('leaves the fields of monitoring to docs/monitoring.md, which has each with its default [OPT-7]', () => {
+    const { monitoring } = resolvePoolOptions({});
+    const { levels, windows, growth, leak, ...rest } = monitoring;
+    const { actions, ...thresholds } = levels;
+    const sections = Object.entries({ levels: thresholds, windows, growth, leak });
+    const actual = new Map<string, unknown>([
+      ...Object.entries(rest),
+      ...sections.flatMap(([section, fields]) =>
+        Object.entries(fields).map(([field, value]): [string, unknown] => [`${section}.${field}`, value]),
+      ),
+    ]);
+    const page = read('docs/monitoring.md');
+    const rows = table('Options', 'field', page).map(
+      ([field = '', cell = '']) => [codes(field)[0] ?? '', cell] as const,
+    );
+    const documented = new Map(
+      rows.filter(([field]) => field !== 'levels.actions').map(([field, cell]) => [field, parsed(cell)]),
+    );
+    expect(documented).toEqual(actual);
+    const enforced = resolvePoolOptions({ monitoring: { levels: { enforce: true } } }).monitoring.levels.actions;
+    const lists = table('Options', 'level', page).map(([level = '', usual = '', strict = '']) => ({
+      [codes(level)[0] ?? '']: [codes(usual), codes(strict)],
+    }));
+    const expected = ALERT_LEVELS.map((level) => ({ [level]: [actions[level], enforced[level]] }));
+    expect(lists).toEqual(expected);
+  });
+
   it('names options that the pool accepts', async () => {
     for (const [option, cell] of documentedOptions()) {
       const value = VALUES[option] ?? parsed(cell) ?? '/';
       const pool = new MCPServerPool(withOption(option, value));
       await pool.shutdown();
-    }
-  });
-
-  it('names the options that are refused until their features come [OPT-4]', () => {
-    const later = laterOptions();
-    expect(later).not.toEqual([]);
-    for (const option of later) {
-      expect(() => new MCPServerPool(withOption(option, 1))).toThrowError(
-        expect.objectContaining({ code: 'NOT_SUPPORTED' }),
-      );
     }
   });
 
@@ -203,8 +223,3 @@ describe('README and reference', () => {
     expect(links.filter((path) => !existsSync(fileURLToPath(new URL(path, root))))).toEqual([]);
   });
 });
-
-function laterOptions(): string[] {
-  const [, list = ''] = reference.match(/refused with `NOT_SUPPORTED` until their features come: (.*?)\.\n\n/s) ?? [];
-  return codes(list).filter((option) => !option.includes(':'));
-}
