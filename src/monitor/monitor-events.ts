@@ -1,3 +1,4 @@
+import type { LevelAction } from '../config/monitoring-options.js';
 import type { ListenerError } from '../events.js';
 import type { Level } from './level.js';
 import type { ResourceSample } from './resource-sample.js';
@@ -7,14 +8,11 @@ export type LimitKind = 'memory' | 'cpu' | 'processes' | 'total-memory' | 'total
 
 /** What a monitor does, or asks its pool to do. */
 export type MonitorAction =
-  | 'end-idle'
+  | LevelAction
+  /** New starts wait, since the servers use as much memory as they may. */
   | 'hold-starts'
-  | 'refuse-starts'
-  | 'replace'
-  | 'end-growing'
-  | 'end-excess'
-  | 'end-all'
-  | 'on-emergency';
+  /** A tree is replaced: it is over a limit of the host, or leaks. */
+  | 'replace';
 
 /** A limit that a value has passed. `name` and `instanceId`: of the tree; undefined for a limit of all together. */
 export interface LimitEvent {

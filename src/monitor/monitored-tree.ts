@@ -1,18 +1,22 @@
+import type { Priority } from '../config/resource-options.js';
 import type { TreeUsage } from '../process/usage/tree-usage.js';
 
-/** How much a server matters when trees must be ended: the expendable ones first, the essential ones last. */
-export type Priority = 'essential' | 'normal' | 'expendable';
+/** A limit, and whether the host has set it: only then a tree is replaced for it. */
+export interface TreeLimit {
+  readonly limit: number;
+  readonly isSet: boolean;
+}
 
 /** What one tree may use. Undefined: no limit. */
 export interface TreeLimits {
   /** Unique memory, MB. */
-  readonly memoryMB?: number | undefined;
+  readonly memoryMB?: TreeLimit | undefined;
   /** Percent of one core, over `cpuWindow`. */
-  readonly cpuPercent?: number | undefined;
+  readonly cpuPercent?: TreeLimit | undefined;
   /** How long the CPU limit must be exceeded, ms. */
   readonly cpuWindow?: number | undefined;
   /** Living processes. */
-  readonly processes?: number | undefined;
+  readonly processes?: TreeLimit | undefined;
 }
 
 /** One server tree as the monitor sees it. A pool has one for each instance; `monitor.add()` makes one. */
@@ -23,6 +27,8 @@ export interface MonitoredTree {
   readonly limits: TreeLimits;
   /** How many processes it is expected to have; undefined: what it has when it is ready, raised when it stands still. */
   readonly expectedProcesses: number | undefined;
+  /** Whether it is replaced when its memory leaks. */
+  readonly replacesLeaks: boolean;
   /** Whether it can be used. Before that, what it has and uses is a start. */
   readonly isReady: boolean;
   /** Leases on it now. */
@@ -35,4 +41,10 @@ export interface MonitoredTree {
   readonly answered: number | undefined;
   /** Undefined when nothing of it lives. Rejects when it cannot be measured. */
   usage(): Promise<TreeUsage | undefined>;
+}
+
+/** Limits of all trees together. */
+export interface TotalLimits {
+  readonly memoryMB: TreeLimit;
+  readonly cpuPercent: TreeLimit;
 }

@@ -1,0 +1,196 @@
+import type { AlertLevel, ResolvedMonitoring } from '../config/monitoring-options.js';
+import type { TreeUsage } from '../process/usage/tree-usage.js';
+import type { Overload, PoolDeed, StartRules, Told, TreeDeed } from './finding.js';
+import { GrowthWatch } from './growth.js';
+import type { HostSample } from './host/host-sample.js';
+import { LeakDetector } from './leaks/leak-detector.js';
+import { isAtLeast, type Level } from './level.js';
+import { ACTION_TIMES, ACTION_VICTIMS } from './level-actions.js';
+import { type LevelChange, Levels } from './levels.js';
+import type { MonitoredTree, TotalLimits } from './monitored-tree.js';
+import type { ResourceSample } from './resource-sample.js';
+import { TotalsWatch } from './totals-watch.js';
+import { TreeWatch } from './tree-watch.js';
+import { type Candidate, victims } from './victims.js';
+
+/** What was measured at one moment. */
+export interface Measurement {
+  /** Clock time, ms. */
+  readonly at: number;
+  /** ms since the epoch. */
+  readonly date: number;
+  readonly host: HostSample;
+  readonly trees: readonly { readonly tree: MonitoredTree; readonly usage: TreeUsage }[];
+  /** Processes that belong to no living tree, and should not be there. */
+  readonly strays: number;
+}
+
+/** What one sample shows, and what follows from it. */
+export interface Outcome {
+  readonly sample: ResourceSample;
+  readonly level: Level;
+  readonly told: readonly Told[];
+  /** Whether the next sample decides on something, so that it should come soon. */
+  readonly isUndecided: boolean;
+  readonly treeDeeds: readonly TreeDeed[];
+  readonly poolDeeds: readonly PoolDeed[];
+  readonly startRules: StartRules;
+}
+
+/** Compares what is measured with what was before, and with limits and levels. It has no clock and no effect. */
+export class Assessment {
+  readonly #settings: ResolvedMonitoring;
+  readonly #limits: () => TotalLimits;
+  readonly #trees = new Map<string, TreeWatch>();
+  readonly #leaks: LeakDetector;
+  readonly #levels: Levels;
+  readonly #totals: TotalsWatch;
+  readonly growth: GrowthWatch;
+  /** What brought the level of now. */
+  #change: LevelChange | undefined;
+
+  constructor(settings: ResolvedMonitoring, limits: () => TotalLimits) {
+    this.#settings = settings;
+    this.#limits = limits;
+    this.#leaks = new LeakDetector(settings.leak);
+    const { warning, critical, nuclear, emergency, cooldown } = settings.levels;
+    this.#levels = new Levels({ processes: { warning, critical, nuclear, emergency }, cooldown });
+    this.#totals = new TotalsWatch(settings);
+    this.growth = new GrowthWatch(settings.growth);
+  }
+
+  get level(): Level {
+    return this.#levels.level;
+  }
+
+  take({ at, date, host, trees, strays }: Measurement): Outcome {
+    const told: Told[] = [];
+    const treeDeeds: TreeDeed[] = [];
+    const cores = host.cpus?.allowed ?? Number.POSITIVE_INFINITY;
+    const samples = trees.map(({ tree, usage }) => this.#watchOf(tree).take(tree, usage, cores, told, treeDeeds));
+    this.#forgetGone(trees, told);
+    const sum = (figure: (sample: (typeof samples)[number]) => number) =>
+      samples.reduce((total, sample) => total + figure(sample), 0);
+    const unexpected = strays + [...this.#trees.values()].reduce((total, watch) => total + watch.unexpected, 0);
+    const totals = {
+      processes: sum(({ processes }) => processes),
+      unexpected,
+      memoryMB: sum(({ memoryMB }) => memoryMB),
+      cpuPercent: sum(({ cpuPercent }) => cpuPercent ?? 0),
+    };
+    const sample = { at: date, host, trees: samples, totals };
+    const grown = this.growth.sample(at, samples);
+    if (grown) told.push(['growth:detected', grown]);
+    const limits = this.#limits();
+    const change = this.#changeLevel(at, totals, limits, told);
+    const candidates = this.#candidates();
+    const shortage = this.#totals.take({ at, host, totals, limits, candidates, samples }, told, treeDeeds);
+    const poolDeeds = this.#act(change, candidates, at, treeDeeds);
+    const { level } = this;
+    const isUndecided = this.#levels.isRising || this.growth.isUndecided;
+    return {
+      ...{ sample, level, told, isUndecided, treeDeeds: onceEach(treeDeeds), poolDeeds },
+      startRules: { shortage, overload: this.#overload() },
+    };
+  }
+
+  /** What a level would end now, in the order of its actions. */
+  victimsAt(level: AlertLevel, now: number): readonly Candidate[] {
+    const candidates = this.#candidates();
+    const chosen = this.#settings.levels.actions[level].flatMap((action) => {
+      const reason = ACTION_VICTIMS[action];
+      return reason === undefined ? [] : victims(candidates, { reason, level, now });
+    });
+    return [...new Set(chosen)];
+  }
+
+  #watchOf(tree: MonitoredTree): TreeWatch {
+    const known = this.#trees.get(tree.id);
+    if (known) return known;
+    const watch = new TreeWatch(tree, this.#settings, this.#leaks);
+    this.#trees.set(tree.id, watch);
+    return watch;
+  }
+
+  #forgetGone(trees: Measurement['trees'], told: Told[]): void {
+    const present = new Set(trees.map(({ tree }) => tree.id));
+    for (const [id, watch] of this.#trees) {
+      if (present.has(id)) continue;
+      watch.end(told);
+      this.#trees.delete(id);
+    }
+  }
+
+  #candidates(): Candidate[] {
+    return [...this.#trees].map(([id, watch]) => watch.candidate(this.growth.growthOf(id)));
+  }
+
+  #changeLevel(
+    at: number,
+    { unexpected, memoryMB }: ResourceSample['totals'],
+    { memoryMB: { limit } }: TotalLimits,
+    told: Told[],
+  ): LevelChange | undefined {
+    const change = this.#levels.update({ at, unexpected, memoryMB, memoryLimitMB: limit });
+    if (change === undefined) return undefined;
+    this.#change = change;
+    told.push(['level:changed', { ...change, names: this.#blamed(change.by) }]);
+    return change;
+  }
+
+  /** The servers that have most of what brought the level, the first the most. */
+  #blamed(by: LevelChange['by']): string[] {
+    const byName = new Map<string, number>();
+    for (const watch of this.#trees.values()) {
+      const { name, memoryMB } = watch.sample ?? { name: '', memoryMB: 0 };
+      byName.set(name, (byName.get(name) ?? 0) + (by === 'processes' ? watch.unexpected : memoryMB));
+    }
+    const blamed = [...byName].filter(([, figure]) => figure > 0);
+    return blamed.sort(([, a], [, b]) => b - a).map(([name]) => name);
+  }
+
+  /** What the level of now does. */
+  #act(change: LevelChange | undefined, candidates: readonly Candidate[], now: number, deeds: TreeDeed[]): PoolDeed[] {
+    const { level } = this;
+    const cause = this.#change;
+    if (level === 'normal' || cause === undefined) return [];
+    const isNew = change !== undefined && isAtLeast(change.to, change.from);
+    const reason = reasonOf(level, cause);
+    const poolDeeds: PoolDeed[] = [];
+    for (const action of this.#settings.levels.actions[level]) {
+      if (action === 'refuse-starts') continue;
+      if (ACTION_TIMES[action] === 'once' && !isNew) continue;
+      if (action === 'call-host') poolDeeds.push({ action, reason, level });
+      else if (action === 'end-all') {
+        if (candidates.length > 0) poolDeeds.push({ action, reason, level });
+      } else {
+        const chosen = victims(candidates, { reason: ACTION_VICTIMS[action] ?? 'memory', level, now });
+        for (const { id, name } of chosen) {
+          const figures = { value: cause.measured, limit: cause.threshold, isUrgent: true };
+          deeds.push({ action, id, name, reason, level, kind: 'level', ...figures });
+        }
+      }
+    }
+    return poolDeeds;
+  }
+
+  #overload(): Overload | undefined {
+    const { level } = this;
+    const cause = this.#change;
+    if (level === 'normal' || cause === undefined) return undefined;
+    if (!this.#settings.levels.actions[level].includes('refuse-starts')) return undefined;
+    const { measured, threshold, by } = cause;
+    return { level, measured, threshold, by };
+  }
+}
+
+function reasonOf(level: Level, { measured, threshold, by }: LevelChange): string {
+  const what = by === 'processes' ? 'processes more than expected' : 'MB of all trees';
+  return `level ${level}: ${Math.round(measured)} ${what} (it begins at ${Math.round(threshold)})`;
+}
+
+/** A tree is ended once, for the first reason. */
+function onceEach(deeds: readonly TreeDeed[]): TreeDeed[] {
+  const seen = new Set<string>();
+  return deeds.filter(({ id }) => !seen.has(id) && seen.add(id));
+}

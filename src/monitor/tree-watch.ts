@@ -1,0 +1,151 @@
+import type { TreeUsage } from '../process/usage/tree-usage.js';
+import { cpuPercent } from './cpu-percent.js';
+import { ExpectedProcesses } from './expected.js';
+import type { Told, TreeDeed } from './finding.js';
+import type { LeakDetector } from './leaks/leak-detector.js';
+import { type LimitAssessment, type LimitLevel, LimitWatch } from './limits.js';
+import type { LimitEvent, LimitKind } from './monitor-events.js';
+import type { MonitoredTree, TreeLimit } from './monitored-tree.js';
+import type { TreeSample } from './resource-sample.js';
+import type { Candidate } from './victims.js';
+
+/** How limits are compared, as the option `monitoring` says. */
+export interface WatchSettings {
+  readonly windows: { readonly long: number; readonly short: number };
+  readonly warningPercent: number;
+  readonly criticalPercent: number;
+}
+
+type TreeKind = Extract<LimitKind, 'memory' | 'cpu' | 'processes'>;
+
+const UNITS: Readonly<Record<TreeKind, string>> = { memory: 'MB', cpu: '% of a core', processes: 'processes' };
+const RANKS: readonly LimitLevel[] = ['normal', 'warning', 'critical', 'exceeded'];
+
+/** What one tree has used so far, as far as the next sample is compared with it. */
+export class TreeWatch {
+  readonly #settings: WatchSettings;
+  readonly #leaks: LeakDetector;
+  readonly #expected: ExpectedProcesses;
+  readonly #limits = new Map<TreeKind, LimitWatch>();
+  #tree: MonitoredTree;
+  #before: TreeUsage | undefined;
+  #unexpected = 0;
+  #sample: TreeSample | undefined;
+
+  constructor(tree: MonitoredTree, settings: WatchSettings, leaks: LeakDetector) {
+    this.#tree = tree;
+    this.#settings = settings;
+    this.#leaks = leaks;
+    this.#expected = new ExpectedProcesses(tree.expectedProcesses);
+  }
+
+  /** Processes beyond what is expected, in the last sample. */
+  get unexpected(): number {
+    return this.#unexpected;
+  }
+
+  /** The last sample; undefined before the first. */
+  get sample(): TreeSample | undefined {
+    return this.#sample;
+  }
+
+  /** What the choice of whom to end looks at. */
+  candidate(growth: number): Candidate {
+    const { id, name, priority, isReady, leases, idleSince, startedAt } = this.#tree;
+    const isLeased = leases > 0;
+    const use = { isIdle: isReady && !isLeased, isLeased, leases, idleSince, startedAt };
+    return { id, name, priority, ...use, memoryMB: this.#sample?.memoryMB ?? 0, excess: this.#unexpected, growth };
+  }
+
+  /** Takes what the tree uses now. `told` and `deeds` get what follows from it. */
+  take(tree: MonitoredTree, usage: TreeUsage, cores: number, told: Told[], deeds: TreeDeed[]): TreeSample {
+    this.#tree = tree;
+    const { id, name } = tree;
+    const { at, memoryMB, residentMB, processes, zombies, threads, uptime } = usage;
+    const cpu = cpuPercent(this.#before, usage, cores);
+    this.#before = usage;
+    this.#unexpected = this.#expected.update(at, processes, tree.isReady);
+    const { limits } = tree;
+    const levels = [
+      this.#compare('memory', at, memoryMB, limits.memoryMB, told, deeds),
+      this.#compare('cpu', at, cpu, limits.cpuPercent, told, deeds),
+      this.#compare('processes', at, processes, limits.processes, told, deeds),
+    ];
+    this.#lookForLeak(at, memoryMB, told, deeds);
+    const level = RANKS[Math.max(...levels.map((one) => RANKS.indexOf(one)))] ?? 'normal';
+    const measured = { memoryMB, residentMB, cpuPercent: cpu, processes, zombies, threads, uptime };
+    this.#sample = { id, name, ...measured, level };
+    return this.#sample;
+  }
+
+  /** The tree has ended, or is not watched any more. */
+  end(told: Told[]): void {
+    for (const [kind, watch] of this.#limits) {
+      const limit = limitOf(this.#tree, kind)?.limit ?? Infinity;
+      if (watch.end()) told.push(['limit:recovered', { ...this.#limitEvent(kind, 0, limit) }]);
+    }
+    this.#leaks.remove(this.#tree.id);
+  }
+
+  #compare(
+    kind: TreeKind,
+    at: number,
+    value: number | undefined,
+    limit: TreeLimit | undefined,
+    told: Told[],
+    deeds: TreeDeed[],
+  ): LimitLevel {
+    if (limit === undefined || limit.limit === Infinity) return 'normal';
+    const watch = this.#limits.get(kind) ?? new LimitWatch(this.#settingsFor(kind));
+    this.#limits.set(kind, watch);
+    const assessment = watch.update(at, value, limit.limit);
+    const event = this.#limitEvent(kind, value ?? 0, limit.limit);
+    if (assessment.change) told.push([`limit:${assessment.change}`, event]);
+    if (limit.isSet && mustAct(assessment)) {
+      watch.acted();
+      deeds.push(this.#replacement(event, kind, assessment.isUrgent));
+    }
+    return assessment.level;
+  }
+
+  #settingsFor(kind: TreeKind): ConstructorParameters<typeof LimitWatch>[0] {
+    const { windows, warningPercent, criticalPercent } = this.#settings;
+    const long = kind === 'cpu' ? (this.#tree.limits.cpuWindow ?? windows.long) : windows.long;
+    return { long, short: Math.min(windows.short, long), warningPercent, criticalPercent };
+  }
+
+  #lookForLeak(at: number, memoryMB: number, told: Told[], deeds: TreeDeed[]): void {
+    const { id, name, answered, replacesLeaks } = this.#tree;
+    const sample = { at, memoryMB, ...(answered === undefined ? {} : { requests: answered }) };
+    const { verdict, changed, slopeMBPerHour } = this.#leaks.add(id, name, sample);
+    if (!changed || verdict === 'none') return;
+    told.push([`leak:${verdict}`, { name, instanceId: id, slopeMBPerHour }]);
+    if (verdict !== 'confirmed' || !replacesLeaks) return;
+    const reason = `its memory grows by ${Math.round(slopeMBPerHour)} MB an hour, and does not come back`;
+    deeds.push({
+      ...{ action: 'replace', id, name, reason, kind: 'leak' },
+      value: memoryMB,
+      limit: 0,
+      isUrgent: false,
+    });
+  }
+
+  #replacement({ value, limit }: LimitEvent, kind: TreeKind, isUrgent: boolean): TreeDeed {
+    const { id, name } = this.#tree;
+    const unit = UNITS[kind];
+    const reason = `it uses ${Math.round(value)} ${unit}, more than its limit of ${limit} ${unit}`;
+    return { action: 'replace', id, name, reason, kind, value, limit, isUrgent };
+  }
+
+  #limitEvent(kind: TreeKind, value: number, limit: number): LimitEvent {
+    return { kind, name: this.#tree.name, instanceId: this.#tree.id, value, limit };
+  }
+}
+
+function mustAct({ level, asksForAction }: LimitAssessment): boolean {
+  return level === 'exceeded' && asksForAction;
+}
+
+function limitOf({ limits }: MonitoredTree, kind: TreeKind): TreeLimit | undefined {
+  return { memory: limits.memoryMB, cpu: limits.cpuPercent, processes: limits.processes }[kind];
+}
