@@ -5,13 +5,13 @@ import { GrowthWatch } from './growth.js';
 import type { HostSample } from './host/host-sample.js';
 import { LeakDetector } from './leaks/leak-detector.js';
 import { isAtLeast, type Level } from './level.js';
-import { ACTION_TIMES, ACTION_VICTIMS } from './level-actions.js';
+import { ACTIONS, actionsOf } from './level-actions.js';
 import { type LevelChange, Levels } from './levels.js';
 import type { MonitoredTree, TotalLimits } from './monitored-tree.js';
 import type { ResourceSample } from './resource-sample.js';
 import { TotalsWatch } from './totals-watch.js';
-import { TreeWatch } from './tree-watch.js';
-import { type Candidate, victims } from './victims.js';
+import { type TreeCandidate, TreeWatch } from './tree-watch.js';
+import { victims } from './victims.js';
 
 /** What was measured at one moment. */
 export interface Measurement {
@@ -53,8 +53,7 @@ export class Assessment {
     this.#settings = settings;
     this.#limits = limits;
     this.#leaks = new LeakDetector(settings.leak);
-    const { warning, critical, nuclear, emergency, cooldown } = settings.levels;
-    this.#levels = new Levels({ processes: { warning, critical, nuclear, emergency }, cooldown });
+    this.#levels = new Levels(settings.levels, settings);
     this.#totals = new TotalsWatch(settings);
     this.growth = new GrowthWatch(settings.growth);
   }
@@ -84,10 +83,10 @@ export class Assessment {
     const limits = this.#limits();
     const change = this.#changeLevel(at, totals, limits, told);
     const candidates = this.#candidates();
-    const shortage = this.#totals.take({ at, host, totals, limits, candidates, samples }, told, treeDeeds);
+    const shortage = this.#totals.take({ at, host, totals, limits, candidates }, told, treeDeeds);
     const poolDeeds = this.#act(change, candidates, at, treeDeeds);
     const { level } = this;
-    const isUndecided = this.#levels.isRising || this.growth.isUndecided;
+    const isUndecided = this.#levels.isUndecided || this.growth.isUndecided;
     return {
       ...{ sample, level, told, isUndecided, treeDeeds: onceEach(treeDeeds), poolDeeds },
       startRules: { shortage, overload: this.#overload() },
@@ -95,10 +94,10 @@ export class Assessment {
   }
 
   /** What a level would end now, in the order of its actions. */
-  victimsAt(level: AlertLevel, now: number): readonly Candidate[] {
+  victimsAt(level: AlertLevel, now: number): readonly TreeCandidate[] {
     const candidates = this.#candidates();
-    const chosen = this.#settings.levels.actions[level].flatMap((action) => {
-      const reason = ACTION_VICTIMS[action];
+    const chosen = actionsOf(level, this.#settings.levels.actions).flatMap((action) => {
+      const reason = ACTIONS[action].ends;
       return reason === undefined ? [] : victims(candidates, { reason, level, now });
     });
     return [...new Set(chosen)];
@@ -121,8 +120,9 @@ export class Assessment {
     }
   }
 
-  #candidates(): Candidate[] {
-    return [...this.#trees].map(([id, watch]) => watch.candidate(this.growth.growthOf(id)));
+  #candidates(): TreeCandidate[] {
+    const endable = [...this.#trees].filter(([, { mayEnd }]) => mayEnd);
+    return endable.map(([id, watch]) => watch.candidate(this.growth.growthOf(id)));
   }
 
   #changeLevel(
@@ -150,21 +150,28 @@ export class Assessment {
   }
 
   /** What the level of now does. */
-  #act(change: LevelChange | undefined, candidates: readonly Candidate[], now: number, deeds: TreeDeed[]): PoolDeed[] {
+  #act(
+    change: LevelChange | undefined,
+    candidates: readonly TreeCandidate[],
+    now: number,
+    deeds: TreeDeed[],
+  ): PoolDeed[] {
     const { level } = this;
     const cause = this.#change;
     if (level === 'normal' || cause === undefined) return [];
     const isNew = change !== undefined && isAtLeast(change.to, change.from);
     const reason = reasonOf(level, cause);
     const poolDeeds: PoolDeed[] = [];
-    for (const action of this.#settings.levels.actions[level]) {
+    for (const action of actionsOf(level, this.#settings.levels.actions)) {
       if (action === 'refuse-starts') continue;
-      if (ACTION_TIMES[action] === 'once' && !isNew) continue;
-      if (action === 'call-host') poolDeeds.push({ action, reason, level });
+      if (ACTIONS[action].taken === 'once' && !isNew) continue;
+      const { measured, threshold, by } = cause;
+      const notice = { level, measured, threshold, by, names: this.#blamed(by) };
+      if (action === 'call-host') poolDeeds.push({ action, reason, level, notice });
       else if (action === 'end-all') {
-        if (candidates.length > 0) poolDeeds.push({ action, reason, level });
+        if (candidates.length > 0) poolDeeds.push({ action, reason, level, notice });
       } else {
-        const chosen = victims(candidates, { reason: ACTION_VICTIMS[action] ?? 'memory', level, now });
+        const chosen = victims(candidates, { reason: ACTIONS[action].ends ?? 'memory', level, now });
         for (const { id, name } of chosen) {
           const figures = { value: cause.measured, limit: cause.threshold, isUrgent: true };
           deeds.push({ action, id, name, reason, level, kind: 'level', ...figures });

@@ -1,3 +1,4 @@
+import type { AlertLevel, EmergencyNotice } from '../config/monitoring-options.js';
 import type { Level } from './level.js';
 import type { LimitKind, MonitorAction, MonitorEvents } from './monitor-events.js';
 
@@ -24,7 +25,9 @@ export interface TreeDeed {
 export interface PoolDeed {
   readonly action: 'end-all' | 'call-host';
   readonly reason: string;
-  readonly level: Level;
+  readonly level: AlertLevel;
+  /** What `onEmergency` gets. */
+  readonly notice: EmergencyNotice;
 }
 
 /** Why new starts wait: all trees use as much memory as they may, MB. */

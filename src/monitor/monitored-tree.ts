@@ -27,6 +27,8 @@ export interface MonitoredTree {
   readonly limits: TreeLimits;
   /** How many processes it is expected to have; undefined: what it has when it is ready, raised when it stands still. */
   readonly expectedProcesses: number | undefined;
+  /** Whether it may be ended. What a pool has not started is only measured. */
+  readonly mayEnd: boolean;
   /** Whether it is replaced when its memory leaks. */
   readonly replacesLeaks: boolean;
   /** Whether it can be used. Before that, what it has and uses is a start. */

@@ -3,9 +3,9 @@ import type { HostSample } from './host/host-sample.js';
 import { type LimitAssessment, LimitWatch } from './limits.js';
 import type { LimitKind } from './monitor-events.js';
 import type { TotalLimits } from './monitored-tree.js';
-import type { ResourceSample, TreeSample } from './resource-sample.js';
-import type { WatchSettings } from './tree-watch.js';
-import { type Candidate, victims } from './victims.js';
+import type { ResourceSample } from './resource-sample.js';
+import type { TreeCandidate, WatchSettings } from './tree-watch.js';
+import { victims } from './victims.js';
 
 /** What all trees together use at one moment. */
 export interface Totals {
@@ -13,8 +13,7 @@ export interface Totals {
   readonly host: HostSample;
   readonly totals: ResourceSample['totals'];
   readonly limits: TotalLimits;
-  readonly candidates: readonly Candidate[];
-  readonly samples: readonly TreeSample[];
+  readonly candidates: readonly TreeCandidate[];
 }
 
 interface TotalSettings extends WatchSettings {
@@ -33,13 +32,11 @@ export class TotalsWatch {
   readonly #hostMemory: LimitWatch;
 
   constructor(settings: TotalSettings) {
-    const { windows, warningPercent, criticalPercent } = settings;
-    const watch = () => new LimitWatch({ ...windows, warningPercent, criticalPercent });
     this.#settings = settings;
-    this.#memory = watch();
-    this.#cpu = watch();
+    this.#memory = new LimitWatch(settings.windows, settings);
+    this.#cpu = new LimitWatch(settings.windows, settings);
     // The share that the host has set is its only threshold.
-    this.#hostMemory = new LimitWatch({ ...windows, warningPercent: Infinity, criticalPercent: Infinity });
+    this.#hostMemory = new LimitWatch(settings.windows);
   }
 
   /** Returns why new starts wait. `told` and `deeds` get what else follows. */
@@ -110,15 +107,11 @@ export class TotalsWatch {
   }
 
   /** What the end of a tree would give back, in the unit of the limit. */
-  #weight(
-    kind: 'total-memory' | 'total-cpu' | 'host-memory',
-    { id, memoryMB }: Candidate,
-    { host, samples }: Totals,
-  ): number {
-    if (kind === 'total-memory') return memoryMB;
-    if (kind === 'total-cpu') return samples.find((sample) => sample.id === id)?.cpuPercent ?? 0;
+  #weight(kind: 'total-memory' | 'total-cpu' | 'host-memory', tree: TreeCandidate, { host }: Totals): number {
+    if (kind === 'total-memory') return tree.memoryMB;
+    if (kind === 'total-cpu') return tree.cpuPercent;
     const totalMB = host.memory?.totalMB;
-    return totalMB === undefined ? 0 : (memoryMB / totalMB) * 100;
+    return totalMB === undefined ? 0 : (tree.memoryMB / totalMB) * 100;
   }
 }
 

@@ -3,23 +3,30 @@ import { cpuPercent } from './cpu-percent.js';
 import { ExpectedProcesses } from './expected.js';
 import type { Told, TreeDeed } from './finding.js';
 import type { LeakDetector } from './leaks/leak-detector.js';
-import { type LimitAssessment, type LimitLevel, LimitWatch } from './limits.js';
+import type { NearPercents } from './levels.js';
+import { type LimitAssessment, LimitWatch, type LimitWindows } from './limits.js';
 import type { LimitEvent, LimitKind } from './monitor-events.js';
 import type { MonitoredTree, TreeLimit } from './monitored-tree.js';
-import type { TreeSample } from './resource-sample.js';
+import type { TreeLevel, TreeSample } from './resource-sample.js';
 import type { Candidate } from './victims.js';
 
 /** How limits are compared, as the option `monitoring` says. */
-export interface WatchSettings {
-  readonly windows: { readonly long: number; readonly short: number };
-  readonly warningPercent: number;
-  readonly criticalPercent: number;
+export interface WatchSettings extends NearPercents {
+  readonly windows: LimitWindows;
+}
+
+/** A tree that could be ended, and its figures. */
+export interface TreeCandidate extends Candidate {
+  readonly id: string;
+  readonly name: string;
+  readonly memoryMB: number;
+  readonly cpuPercent: number;
 }
 
 type TreeKind = Extract<LimitKind, 'memory' | 'cpu' | 'processes'>;
 
 const UNITS: Readonly<Record<TreeKind, string>> = { memory: 'MB', cpu: '% of a core', processes: 'processes' };
-const RANKS: readonly LimitLevel[] = ['normal', 'warning', 'critical', 'exceeded'];
+const RANKS: readonly TreeLevel[] = ['normal', 'warning', 'critical', 'exceeded'];
 
 /** What one tree has used so far, as far as the next sample is compared with it. */
 export class TreeWatch {
@@ -44,17 +51,22 @@ export class TreeWatch {
     return this.#unexpected;
   }
 
+  /** Whether it may be ended. */
+  get mayEnd(): boolean {
+    return this.#tree.mayEnd;
+  }
+
   /** The last sample; undefined before the first. */
   get sample(): TreeSample | undefined {
     return this.#sample;
   }
 
   /** What the choice of whom to end looks at. */
-  candidate(growth: number): Candidate {
-    const { id, name, priority, isReady, leases, idleSince, startedAt } = this.#tree;
-    const isLeased = leases > 0;
-    const use = { isIdle: isReady && !isLeased, isLeased, leases, idleSince, startedAt };
-    return { id, name, priority, ...use, memoryMB: this.#sample?.memoryMB ?? 0, excess: this.#unexpected, growth };
+  candidate(growth: number): TreeCandidate {
+    const { id, name, priority, isReady, leases, idleSince } = this.#tree;
+    const use = { isIdle: isReady && leases === 0, leases, idleSince };
+    const { memoryMB = 0, cpuPercent = 0 } = this.#sample ?? {};
+    return { id, name, priority, ...use, memoryMB, cpuPercent, excess: this.#unexpected, growth };
   }
 
   /** Takes what the tree uses now. `told` and `deeds` get what follows from it. */
@@ -94,24 +106,26 @@ export class TreeWatch {
     limit: TreeLimit | undefined,
     told: Told[],
     deeds: TreeDeed[],
-  ): LimitLevel {
+  ): TreeLevel {
     if (limit === undefined || limit.limit === Infinity) return 'normal';
-    const watch = this.#limits.get(kind) ?? new LimitWatch(this.#settingsFor(kind));
+    const watch = this.#limits.get(kind) ?? this.#newWatch(kind);
     this.#limits.set(kind, watch);
     const assessment = watch.update(at, value, limit.limit);
     const event = this.#limitEvent(kind, value ?? 0, limit.limit);
     if (assessment.change) told.push([`limit:${assessment.change}`, event]);
-    if (limit.isSet && mustAct(assessment)) {
+    if (limit.isSet && this.mayEnd && mustAct(assessment)) {
       watch.acted();
       deeds.push(this.#replacement(event, kind, assessment.isUrgent));
     }
     return assessment.level;
   }
 
-  #settingsFor(kind: TreeKind): ConstructorParameters<typeof LimitWatch>[0] {
-    const { windows, warningPercent, criticalPercent } = this.#settings;
+  #newWatch(kind: TreeKind): LimitWatch {
+    const { windows } = this.#settings;
     const long = kind === 'cpu' ? (this.#tree.limits.cpuWindow ?? windows.long) : windows.long;
-    return { long, short: Math.min(windows.short, long), warningPercent, criticalPercent };
+    // One process is a large share of a few, so a number of processes is exceeded or not.
+    const percents = kind === 'processes' ? undefined : this.#settings;
+    return new LimitWatch({ long, short: Math.min(windows.short, long) }, percents);
   }
 
   #lookForLeak(at: number, memoryMB: number, told: Told[], deeds: TreeDeed[]): void {
@@ -120,7 +134,7 @@ export class TreeWatch {
     const { verdict, changed, slopeMBPerHour } = this.#leaks.add(id, name, sample);
     if (!changed || verdict === 'none') return;
     told.push([`leak:${verdict}`, { name, instanceId: id, slopeMBPerHour }]);
-    if (verdict !== 'confirmed' || !replacesLeaks) return;
+    if (verdict !== 'confirmed' || !replacesLeaks || !this.mayEnd) return;
     const reason = `its memory grows by ${Math.round(slopeMBPerHour)} MB an hour, and does not come back`;
     deeds.push({
       ...{ action: 'replace', id, name, reason, kind: 'leak' },
