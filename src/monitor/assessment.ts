@@ -40,7 +40,7 @@ export interface Outcome {
 /** Compares what is measured with what was before, and with limits and levels. It has no clock and no effect. */
 export class Assessment {
   readonly #settings: ResolvedMonitoring;
-  readonly #limits: () => TotalLimits;
+  readonly #limits: (host: HostSample) => TotalLimits;
   readonly #trees = new Map<string, TreeWatch>();
   readonly #leaks: LeakDetector;
   readonly #levels: Levels;
@@ -49,7 +49,7 @@ export class Assessment {
   /** What brought the level of now. */
   #change: LevelChange | undefined;
 
-  constructor(settings: ResolvedMonitoring, limits: () => TotalLimits) {
+  constructor(settings: ResolvedMonitoring, limits: (host: HostSample) => TotalLimits) {
     this.#settings = settings;
     this.#limits = limits;
     this.#leaks = new LeakDetector(settings.leak);
@@ -80,7 +80,7 @@ export class Assessment {
     const sample = { at: date, host, trees: samples, totals };
     const grown = this.growth.sample(at, samples);
     if (grown) told.push(['growth:detected', grown]);
-    const limits = this.#limits();
+    const limits = this.#limits(host);
     const change = this.#changeLevel(at, totals, limits, told);
     const candidates = this.#candidates();
     const shortage = this.#totals.take({ at, host, totals, limits, candidates }, told, treeDeeds);
@@ -174,7 +174,7 @@ export class Assessment {
         const chosen = victims(candidates, { reason: ACTIONS[action].ends ?? 'memory', level, now });
         for (const { id, name } of chosen) {
           const figures = { value: cause.measured, limit: cause.threshold, isUrgent: true };
-          deeds.push({ action, id, name, reason, level, kind: 'level', ...figures });
+          deeds.push({ action, id, name, reason, level, kind: 'level', by, ...figures });
         }
       }
     }

@@ -15,8 +15,11 @@ export interface TreeDeed {
   readonly level?: Level | undefined;
   /** Why; `leak`: its memory grows and does not come back. */
   readonly kind: LimitKind | 'leak' | 'level';
+  /** MB, percent of one core, or processes. */
   readonly value: number;
   readonly limit: number;
+  /** What a level was reached by. */
+  readonly by?: 'processes' | 'memory' | undefined;
   /** Whether it cannot wait for the end of a lease. */
   readonly isUrgent: boolean;
 }

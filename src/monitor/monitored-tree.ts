@@ -37,8 +37,6 @@ export interface MonitoredTree {
   readonly leases: number;
   /** Clock time since which it has no lease, ms. */
   readonly idleSince: number;
-  /** Clock time of its start, ms. */
-  readonly startedAt: number;
   /** Requests that it has answered so far; undefined where that is not known. */
   readonly answered: number | undefined;
   /** Undefined when nothing of it lives. Rejects when it cannot be measured. */

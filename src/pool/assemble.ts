@@ -1,4 +1,5 @@
 import type { ResolvedPoolOptions } from '../config/options.js';
+import { ResourceMonitor } from '../monitor/resource-monitor.js';
 import { CleanupQueue } from '../process/cleanup-queue.js';
 import type { Launcher } from '../process/launcher.js';
 import { currentPlatform } from '../process/platforms/current-platform.js';
@@ -21,6 +22,8 @@ import { LeaseEvents } from './leases/lease-events.js';
 import { LeaseManager } from './leases/lease-manager.js';
 import { LocalHost, type ServerHost } from './local-host.js';
 import { newMetrics } from './metrics.js';
+import { MonitoredPool } from './monitoring/monitored-pool.js';
+import { PoolEnforcer } from './monitoring/pool-enforcer.js';
 import { ServerDirectory } from './server-directory.js';
 import { Breakers } from './supervision/breakers.js';
 import { CrashRecovery } from './supervision/crash-recovery.js';
@@ -57,8 +60,9 @@ export function assemble(
   const breakers = new Breakers(clock, emitter, fleet);
   const turns = new StartTurns(options.limits.concurrentStarts, clock, dueTimes);
   const common = { clock, keepAlive, dueTimes, emitter, metrics, fleet, leases, leaseEvents, breakers, turns };
+  const monitor = new ResourceMonitor(options.monitoring, new MonitoredPool({ ...common, options, outbox }));
   const recovery = new CrashRecovery(common);
-  const supervisor = new InstanceSupervisor({ ...common, recovery, context });
+  const supervisor = new InstanceSupervisor({ ...common, recovery, context, monitor });
   const queue = new AcquireQueue({ ...common, events: leaseEvents });
   const matcher = new Matcher(queue, fleet, breakers, clock);
   const starts = new Starts({ ...common, queue, supervisor });
@@ -66,10 +70,11 @@ export function assemble(
   const acquiring = { ...common, maxWaiting, outbox, idleWatch, queue, matcher, starts, recovery, supervisor };
   const scheduler = new Scheduler(acquiring);
   const replacement = new RollingReplacement({ ...common, operations: scheduler, recovery, supervisor });
+  monitor.connect(new PoolEnforcer({ ...common, scheduler, replacement }));
   const servers = new ServerDirectory({ options, operations: scheduler, ...acquiring, replacement });
   const jointCalls = new JointCalls({ ...acquiring, scheduler });
   const { limits } = options;
-  return { ...acquiring, limits, registry, cleanup, host, scheduler, jointCalls, replacement, servers };
+  return { ...acquiring, limits, registry, cleanup, monitor, host, scheduler, jointCalls, replacement, servers };
 }
 
 /** For a launcher of the host: the pool does not know its containment, and has nothing of it to end. */

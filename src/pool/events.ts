@@ -1,6 +1,7 @@
 import type { PoolError, PoolErrorCode } from '../errors.js';
 import type { ListenerError, SafeEmitter } from '../events.js';
 import type { AuditFailure } from '../monitor/audit/audit-trail.js';
+import type { MonitorEvents } from '../monitor/monitor-events.js';
 import type { CleanupEvents, CleanupReport } from '../process/cleanup-queue.js';
 import type { ContainmentProblem } from '../process/containment-problems.js';
 import type { ReapedHost } from '../process/guardian/dead-hosts.js';
@@ -89,7 +90,7 @@ export type Limit = 'maxInstances' | 'maxProcesses' | 'memory';
  * The events of a pool, with the payload of each. All durations are milliseconds. A listener that waits for an event does not
  * keep the host alive: await `waitFor()`, or the call that leads to the event, such as `lease.ended` or `shutdown()`.
  */
-export interface PoolEvents extends CleanupEvents {
+export interface PoolEvents extends CleanupEvents, Omit<MonitorEvents, 'sample:taken'> {
   /** A process was spawned and registered. Its handshake begins. */
   'server:starting': ServerEvent;
   /** The server can be used. `duration`: since its spawn, in ms. */
@@ -191,6 +192,19 @@ export interface PoolEvents extends CleanupEvents {
   /** A listener threw an error, or returned a promise that was rejected. */
   'listener:error': ListenerError;
 }
+
+/** The events of `pool.monitor` that the pool emits, too. */
+export const MONITOR_EVENTS = [
+  'level:changed',
+  'limit:exceeded',
+  'limit:recovered',
+  'growth:detected',
+  'leak:suspected',
+  'leak:confirmed',
+  'action:taken',
+  'monitor:degraded',
+  'listener:error',
+] as const satisfies readonly (keyof MonitorEvents)[];
 
 /** The events of `pool.cleanup`, which the pool emits, too. */
 export const CLEANUP_EVENTS = [

@@ -15,10 +15,12 @@ import {
 import type { PoolOptions, ResolvedPoolOptions, SingleServerOptions } from '../config/options.js';
 import { rethrow, withFrames } from '../errors.js';
 import type { AuditTrail } from '../monitor/audit/audit-trail.js';
+import type { ResourceMonitor } from '../monitor/resource-monitor.js';
 import type { CleanupQueue } from '../process/cleanup-queue.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
 import { deferred } from '../runtime/deferred.js';
 import { Outbox } from '../runtime/outbox.js';
+import { stackAbove } from '../runtime/stack-above.js';
 import { releaseScope } from './acquire/release-scope.js';
 import type { LeaseRequest } from './acquire/waiter.js';
 import { assemble, type PoolParts } from './assemble.js';
@@ -26,7 +28,7 @@ import { auditEvents } from './audit.js';
 import { checkedOptions } from './checked-options.js';
 import { DefinedServers } from './defined-servers.js';
 import { type PoolDependencies, resolveDependencies } from './dependencies.js';
-import { CLEANUP_EVENTS, type EndReport, type PoolEvents, type ShutdownReport } from './events.js';
+import { CLEANUP_EVENTS, type EndReport, MONITOR_EVENTS, type PoolEvents, type ShutdownReport } from './events.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { isOpen } from './instances/server-entry.js';
 import type { PooledServer } from './leases/lease.js';
@@ -49,6 +51,8 @@ export class MCPServerPool extends DefinedServers {
   readonly registry: ProcessRegistry;
   /** Ends process trees, a few at a time. */
   readonly cleanup: CleanupQueue;
+  /** Measures what the servers of this pool and its host cost. */
+  readonly monitor: ResourceMonitor;
   readonly #options: ResolvedPoolOptions;
   readonly #parts: PoolParts;
   /** The request of a call without options: made once, since most calls have none. */
@@ -84,9 +88,9 @@ export class MCPServerPool extends DefinedServers {
     if (this.#options.handleSignals) assertSignalsArrive();
     this.#parts = assemble(this.#options, resolveDependencies(dependencies), this, outbox);
     setParts(this, this.#parts);
-    this.registry = this.#parts.registry;
-    this.cleanup = this.#parts.cleanup;
+    ({ registry: this.registry, cleanup: this.cleanup, monitor: this.monitor } = this.#parts);
     for (const event of CLEANUP_EVENTS) this.cleanup.on(event, (payload) => this.forward(event, payload as never));
+    for (const event of MONITOR_EVENTS) this.monitor.on(event, (payload) => this.forward(event, payload as never));
     this.#plainRequest = this.#request({});
     if (this.#options.handleSignals) handleSignals(this);
     traceEvents(this);
@@ -194,8 +198,8 @@ export class MCPServerPool extends DefinedServers {
     options: WaitOptions<PoolEvents[K]> = {},
   ): Promise<PoolEvents[K]> {
     const { clock, keepAlive } = this.#parts;
-    const isClosed = this.#state === 'closed';
-    return rethrow(keepAlive.during(waitFor(this, event, resolveWaitOptions(options), { clock, isClosed })));
+    const waiting = waitFor(this, event, resolveWaitOptions(options), { clock, isClosed: this.#state === 'closed' });
+    return rethrow(keepAlive.during(waiting));
   }
 
   /** The servers, instances, leases and callers of the pool now: a copy. */
@@ -275,13 +279,14 @@ export class MCPServerPool extends DefinedServers {
   }
 
   async #close(procedure: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {
-    const { host, keepAlive, scheduler } = this.#parts;
+    const { host, keepAlive, monitor, scheduler } = this.#parts;
     this.emit('pool:draining', { mode: options.mode });
     const rejected = scheduler.close();
     const report = { ...(await procedure.run(options)), rejected };
     await host.end();
     this.#state = 'closed';
     ignoreSignals(this);
+    monitor.stop();
     scheduler.stop();
     keepAlive.dispose();
     this.emit('pool:closed', report);
@@ -292,10 +297,3 @@ export class MCPServerPool extends DefinedServers {
 
 /** Not in the class: the built package renames a class that names itself. */
 const newPool = (options: PoolOptions | SingleServerOptions) => new MCPServerPool(options);
-
-/** The stack of the caller of `callee`. Costs more than a whole warm call, so it is made only with `leakDetection`. */
-function stackAbove(callee: (...args: never[]) => unknown): string | undefined {
-  const holder: { stack?: string } = {};
-  Error.captureStackTrace(holder, callee);
-  return holder.stack;
-}

@@ -70,6 +70,14 @@ const UNARMED = {
   'orphan:reaped': 'no process is real',
   'containment:degraded': 'the same',
   'audit:failed': 'no pool has an audit trail',
+  'level:changed': 'no process is real, so none is measured',
+  'limit:exceeded': 'the same',
+  'limit:recovered': 'the same',
+  'growth:detected': 'the same',
+  'leak:suspected': 'the same',
+  'leak:confirmed': 'the same',
+  'action:taken': 'the same',
+  'monitor:degraded': 'the same',
   'pool:closed': 'a closed pool does nothing more',
 } as const satisfies Partial<Record<keyof PoolEvents, string>>;
 type ArmedEvent = Exclude<keyof PoolEvents, keyof typeof UNARMED>;

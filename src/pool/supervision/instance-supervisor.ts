@@ -1,4 +1,5 @@
 import type { PoolError } from '../../errors.js';
+import type { ResourceMonitor } from '../../monitor/resource-monitor.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { ExitInfo } from '../../process/launcher.js';
 import type { Clock } from '../../runtime/clock.js';
@@ -27,6 +28,7 @@ export interface InstanceSupervisorDeps {
   readonly metrics: PoolMetrics;
   readonly emitter: PoolEmitter;
   readonly context: InstanceContext;
+  readonly monitor: ResourceMonitor;
 }
 
 /**
@@ -83,7 +85,7 @@ export class InstanceSupervisor {
    * @throws PoolError when nothing can be spawned; then the slot is free again
    */
   spawn(instance: PooledInstance): void {
-    const { emitter, fleet, leases, metrics, recovery, turns } = this.#deps;
+    const { emitter, fleet, leases, metrics, monitor, recovery, turns } = this.#deps;
     try {
       instance.start();
     } catch (error) {
@@ -98,6 +100,7 @@ export class InstanceSupervisor {
     metrics.started += 1;
     metrics.mostProcesses = fleet.slots.mostUsed;
     emitter.emit('server:starting', serverEvent(instance));
+    if (instance.canMeasure) monitor.noteSpawn(instance.name);
   }
 
   /** An instance is ready: it gets the leases of the one that it replaces. */

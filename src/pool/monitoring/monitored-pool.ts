@@ -1,0 +1,57 @@
+import { poolMemoryLimit } from '../../config/limit-options.js';
+import type { ResolvedPoolOptions } from '../../config/options.js';
+import { treeMemoryLimit } from '../../config/resource-options.js';
+import type { HostSample } from '../../monitor/host/host-sample.js';
+import type { TreeSource } from '../../monitor/monitored-host.js';
+import type { MonitoredTree, TotalLimits } from '../../monitor/monitored-tree.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { Outbox } from '../../runtime/outbox.js';
+import type { Fleet } from '../instances/fleet.js';
+import { treeOf } from './monitored-instance.js';
+
+export interface MonitoredPoolDeps {
+  readonly clock: Clock;
+  readonly outbox: Outbox;
+  readonly options: ResolvedPoolOptions;
+  readonly fleet: Fleet;
+}
+
+/** The servers of a pool, as its monitor sees them. */
+export class MonitoredPool implements TreeSource {
+  readonly #deps: MonitoredPoolDeps;
+
+  constructor(deps: MonitoredPoolDeps) {
+    this.#deps = deps;
+  }
+
+  get clock(): Clock {
+    return this.#deps.clock;
+  }
+
+  get outbox(): Outbox {
+    return this.#deps.outbox;
+  }
+
+  trees(): MonitoredTree[] {
+    return [...this.#deps.fleet.instances()].filter(({ canMeasure }) => canMeasure).map(treeOf);
+  }
+
+  strays(): number {
+    return 0;
+  }
+
+  limits({ memory }: HostSample): TotalLimits {
+    const { fleet, options } = this.#deps;
+    const definitions = [...fleet.entries.values()].flatMap(({ definition }) => definition ?? []);
+    const set = definitions.map(treeMemoryLimit).filter(({ isSet, limit }) => isSet && limit < Infinity);
+    const { cpuLimitPercent } = options.limits;
+    return {
+      memoryMB: poolMemoryLimit(
+        options.limits,
+        memory?.totalMB ?? Infinity,
+        Math.max(0, ...set.map(({ limit }) => limit)),
+      ),
+      cpuPercent: { limit: cpuLimitPercent, isSet: true },
+    };
+  }
+}
