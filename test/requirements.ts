@@ -484,6 +484,16 @@ export const requirements = {
   'GUARD-9': 'Copies of the package share a guard only if they call the same functions of it.',
   'GUARD-6': 'A host that cannot run the reaper gets an error when it makes its pool, which says what to do.',
 
+  'ENFORCE-1':
+    'A tree that stays over a limit of the host is replaced: a shared one under its leases, others after their lease, at once from 110 % on.',
+  'ENFORCE-2': 'A spike is no violation of a limit.',
+  'ENFORCE-3':
+    'Near the memory limit of all trees idle ones end, the oldest and largest first; at the limit new starts wait until memory is free.',
+  'ENFORCE-4': 'A tree with leases is ended for the limit of all trees only if the host has set that limit.',
+  'ENFORCE-5': 'With dryRun the monitor says what it would do, and changes nothing.',
+  'ENFORCE-6': 'A monitor that cannot measure says so once, and disturbs nothing.',
+  'ENFORCE-7': 'The monitor of a pool samples only while servers live.',
+  'ENFORCE-8': 'A tree whose memory leaks is told, and replaced where the host asks for that, without a failed call.',
   'GATE-1':
     'While the servers use as much memory as they may, callers that need a start wait, and the limit is named; everything that runs serves on.',
   'GATE-2':

@@ -25,6 +25,15 @@ export interface Measurement {
   readonly strays: number;
 }
 
+/** What the actions of a level depend on. */
+interface Circumstances {
+  readonly change: LevelChange | undefined;
+  readonly candidates: readonly TreeCandidate[];
+  readonly now: number;
+  /** What all trees use above the share of their limit that is critical, MB. */
+  readonly excessMB: number;
+}
+
 /** What one sample shows, and what follows from it. */
 export interface Outcome {
   readonly sample: ResourceSample;
@@ -84,7 +93,8 @@ export class Assessment {
     const change = this.#changeLevel(at, totals, limits, told);
     const candidates = this.#candidates();
     const shortage = this.#totals.take({ at, host, totals, limits, candidates }, told, treeDeeds);
-    const poolDeeds = this.#act(change, candidates, at, treeDeeds);
+    const excessMB = totals.memoryMB - (limits.memoryMB.limit * this.#settings.criticalPercent) / 100;
+    const poolDeeds = this.#act({ change, candidates, now: at, excessMB }, treeDeeds);
     const { level } = this;
     const isUndecided = this.#levels.isUndecided || this.growth.isUndecided;
     return {
@@ -150,12 +160,7 @@ export class Assessment {
   }
 
   /** What the level of now does. */
-  #act(
-    change: LevelChange | undefined,
-    candidates: readonly TreeCandidate[],
-    now: number,
-    deeds: TreeDeed[],
-  ): PoolDeed[] {
+  #act({ change, candidates, now, excessMB }: Circumstances, deeds: TreeDeed[]): PoolDeed[] {
     const { level } = this;
     const cause = this.#change;
     if (level === 'normal' || cause === undefined) return [];
@@ -172,13 +177,25 @@ export class Assessment {
         if (candidates.length > 0) poolDeeds.push({ action, reason, level, notice });
       } else {
         const chosen = victims(candidates, { reason: ACTIONS[action].ends ?? 'memory', level, now });
-        for (const { id, name } of chosen) {
+        // Idle trees are of use to the next caller: for memory only as many end as must.
+        const enough = action === 'end-idle' && by === 'memory' ? this.#asManyAs(chosen, excessMB) : chosen;
+        for (const { id, name } of enough) {
           const figures = { value: cause.measured, limit: cause.threshold, isUrgent: true };
           deeds.push({ action, id, name, reason, level, kind: 'level', by, ...figures });
         }
       }
     }
     return poolDeeds;
+  }
+
+  /** The first of these trees, until what they use is `excessMB`. */
+  #asManyAs(chosen: readonly TreeCandidate[], excessMB: number): readonly TreeCandidate[] {
+    let left = excessMB;
+    return chosen.filter(({ memoryMB }) => {
+      const isNeeded = left > 0;
+      left -= memoryMB;
+      return isNeeded;
+    });
   }
 
   #overload(): Overload | undefined {

@@ -1,0 +1,88 @@
+import { onTestFinished } from 'vitest';
+import type { PoolEvents, PoolOptions } from '../../src/index.js';
+import { MCPServerPool } from '../../src/index.js';
+import type { LaunchSpec, ProcessHandlers } from '../../src/process/launcher.js';
+import type { TreeUsage } from '../../src/process/usage/tree-usage.js';
+import { ManualClock } from './clock.js';
+import { FakeLauncher, type FakeServer } from './fake-launcher.js';
+import { flush } from './until.js';
+
+/** What a fake server uses. A function is asked at each sample. */
+export interface Load {
+  readonly memoryMB?: number;
+  /** Percent of one core. */
+  readonly cpuPercent?: number;
+  readonly processes?: number;
+}
+
+/** A fake server that uses what the test says. */
+export interface LoadedServer extends FakeServer {
+  load: Load;
+  /** What the measurement rejects with. */
+  failure: Error | undefined;
+}
+
+class MeasuredLauncher extends FakeLauncher {
+  readonly #clock: ManualClock;
+
+  constructor(clock: ManualClock) {
+    super();
+    this.#clock = clock;
+  }
+
+  override launch(spec: LaunchSpec, handlers: ProcessHandlers): FakeServer {
+    const server = super.launch(spec, handlers) as LoadedServer;
+    const started = this.#clock.now();
+    let [cpuTime, last] = [0, started];
+    server.load = {};
+    const usage = async (): Promise<TreeUsage | undefined> => {
+      if (server.failure) throw server.failure;
+      if (!server.alive) return undefined;
+      const at = this.#clock.now();
+      const { memoryMB = 10, cpuPercent = 0, processes = 1 } = server.load;
+      cpuTime += ((at - last) * cpuPercent) / 100;
+      last = at;
+      const uptime = at - started;
+      return { at, memoryMB, residentMB: memoryMB * 2, cpuTime, processes, zombies: 0, threads: processes, uptime };
+    };
+    return Object.assign(server, { usage });
+  }
+}
+
+/** A pool of fake servers that can be measured; the clock is advanced by the test, sample by sample. */
+export function setUpMeasured(options: PoolOptions) {
+  const clock = new ManualClock();
+  const launcher = new MeasuredLauncher(clock);
+  // The memory of the machine that runs the test must not matter.
+  const monitoring = { hostMemoryPercent: 100, ...options.monitoring };
+  const pool = new MCPServerPool({ ...options, monitoring }, { clock, launcher });
+  const events: { event: string; payload: never }[] = [];
+  for (const event of [
+    'level:changed',
+    'limit:exceeded',
+    'limit:recovered',
+    'growth:detected',
+    'leak:suspected',
+    'leak:confirmed',
+    'action:taken',
+    'monitor:degraded',
+    'server:stopping',
+    'limit:reached',
+  ] as const) {
+    pool.on(event, (payload: PoolEvents[typeof event]) => void events.push({ event, payload: payload as never }));
+  }
+  onTestFinished(async () => {
+    await pool.shutdown({ mode: 'emergency' });
+  });
+  /** Lets so much time pass, sample by sample. */
+  const pass = async (ms: number) => {
+    for (let left = ms; left > 0; left -= 500) {
+      await clock.advance(Math.min(left, 500));
+      await flush();
+    }
+  };
+  const of = <K extends keyof PoolEvents>(event: K) =>
+    events.filter((one) => one.event === event).map(({ payload }) => payload as PoolEvents[K]);
+  const server = (index: number) => launcher.servers[index] as LoadedServer;
+  return { clock, launcher, pool, pass, of, server };
+}
