@@ -3,6 +3,7 @@ import { cpuPercent } from './cpu-percent.js';
 import { ExpectedProcesses } from './expected.js';
 import type { Told, TreeDeed } from './finding.js';
 import type { LeakDetector } from './leaks/leak-detector.js';
+import type { LeakWatch } from './leaks/leak-watch.js';
 import type { NearPercents } from './levels.js';
 import { type LimitAssessment, LimitWatch, type LimitWindows } from './limits.js';
 import type { LimitEvent, LimitKind } from './monitor-events.js';
@@ -31,7 +32,7 @@ const RANKS: readonly TreeLevel[] = ['normal', 'warning', 'critical', 'exceeded'
 /** What one tree has used so far, as far as the next sample is compared with it. */
 export class TreeWatch {
   readonly #settings: WatchSettings;
-  readonly #leaks: LeakDetector;
+  readonly #leak: LeakWatch;
   readonly #expected: ExpectedProcesses;
   readonly #limits = new Map<TreeKind, LimitWatch>();
   #tree: MonitoredTree;
@@ -42,7 +43,7 @@ export class TreeWatch {
   constructor(tree: MonitoredTree, settings: WatchSettings, leaks: LeakDetector) {
     this.#tree = tree;
     this.#settings = settings;
-    this.#leaks = leaks;
+    this.#leak = leaks.watch(tree.name);
     this.#expected = new ExpectedProcesses(tree.expectedProcesses);
   }
 
@@ -96,7 +97,7 @@ export class TreeWatch {
       const limit = limitOf(this.#tree, kind)?.limit ?? Infinity;
       if (watch.end()) told.push(['limit:recovered', { ...this.#limitEvent(kind, 0, limit) }]);
     }
-    this.#leaks.remove(this.#tree.id);
+    this.#leak.end();
   }
 
   #compare(
@@ -131,8 +132,9 @@ export class TreeWatch {
   #lookForLeak(at: number, memoryMB: number, told: Told[], deeds: TreeDeed[]): void {
     const { id, name, answered, replacesLeaks } = this.#tree;
     const sample = { at, memoryMB, ...(answered === undefined ? {} : { requests: answered }) };
-    const { verdict, changed, slopeMBPerHour } = this.#leaks.add(id, name, sample);
-    if (!changed || verdict === 'none') return;
+    const finding = this.#leak.add(sample);
+    if (finding === undefined || finding.verdict === 'none') return;
+    const { verdict, slopeMBPerHour } = finding;
     told.push([`leak:${verdict}`, { name, instanceId: id, slopeMBPerHour }]);
     if (verdict !== 'confirmed' || !replacesLeaks || !this.mayEnd) return;
     const reason = `its memory grows by ${Math.round(slopeMBPerHour)} MB an hour, and does not come back`;
