@@ -654,4 +654,26 @@ export const requirements = {
   'SOCKET-4': 'removeStaleSockets() refuses what is no folder, and reads a large one in bounded slices.',
   'SOCKET-5':
     'removeStaleSockets() removes no socket of another user, and refuses a folder in which one could exchange files.',
+
+  // What a tree uses
+  'USAGE-1': 'What a server uses is the sum over all processes of its tree, such as the Node below a shell.',
+  'USAGE-2': 'Zombies are counted apart; threads are those of the living processes.',
+  'USAGE-3':
+    'The CPU time of a tree never falls, and has the time of members that have ended, whoever has collected them; it is never more than what was used.',
+  'USAGE-4':
+    'A process that vanishes or is found late, a reused pid, and a counter that starts again cause no spike of CPU time.',
+  'USAGE-5': 'A process that vanishes while it is measured is no error.',
+  'USAGE-6': 'The memory that is reported for several servers is what only they hold, within 10 %.',
+  'USAGE-7': 'Servers that are measured in one tick share one look at the process table.',
+  'USAGE-8':
+    'After the exit of its leader a tree is measured as long as something of it lives; one that never ran is not.',
+  'USAGE-9': 'Open descriptors and proportional memory are read only on demand.',
+  'USAGE-10':
+    'A host without free descriptors gets those back that are kept for measuring; when there is none at all, measuring fails with the errno, and works again later.',
+  'USAGE-11':
+    'A tree that this host did not start is measured by the identity of its first process, and never signalled.',
+  'USAGE-12':
+    'Without /proc each member is measured by pidusage, which gets one call at a time, for all trees, and is not called again while it hangs.',
+  'USAGE-13':
+    'Where a cgroup counts memory from its begin, its memory is that of the tree, without what the kernel can take back; its CPU time counts in any cgroup.',
 } as const satisfies Record<string, string>;

@@ -1,0 +1,84 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { cgroupFigures } from '../../../src/process/cgroup/cgroup-usage.js';
+import { InstanceCgroup } from '../../../src/process/cgroup/instance-cgroup.js';
+import { TreeMeter } from '../../../src/process/usage/tree-meter.js';
+import { hasCgroups } from '../../helpers/cgroups.js';
+import { fixture } from '../../helpers/fixture.js';
+import { launch } from '../../helpers/launch.js';
+import { until } from '../../helpers/until.js';
+
+/** A folder of ordinary files: this machine may have no memory controller. */
+function folderWith(files: Record<string, string>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'mcp-pool-cgroup-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  return folder;
+}
+
+const MEMORY = {
+  'memory.current': '100000000\n',
+  'memory.stat':
+    'anon 50000000\nfile 40000000\ninactive_file 30000000\nactive_file 9000000\nslab_reclaimable 1000000\n',
+  'cpu.stat': 'usage_usec 2500000\nuser_usec 2000000\nsystem_usec 500000\n',
+  'cgroup.events': 'populated 1\nfrozen 0\n',
+};
+
+describe('cgroupFigures', () => {
+  it('[USAGE-13] leaves out what the kernel can take back', () => {
+    expect(cgroupFigures(folderWith(MEMORY), true)).toEqual({ memory: 60_000_000, cpuTime: 2_500 });
+    expect(cgroupFigures(folderWith(MEMORY), false)).toEqual({ memory: undefined, cpuTime: 2_500 });
+  });
+
+  it('[USAGE-13] knows nothing of a cgroup that is gone, or has no such controller', () => {
+    expect(cgroupFigures('/nonexistent', true)).toEqual({ memory: undefined, cpuTime: undefined });
+    expect(cgroupFigures(folderWith({ 'cpu.stat': '' }), true)).toEqual({ memory: undefined, cpuTime: undefined });
+  });
+});
+
+describe('InstanceCgroup', () => {
+  it('[USAGE-13] tells memory only when it was counted from the begin, and the server is in it', () => {
+    const folder = folderWith(MEMORY);
+    const cgroup = new InstanceCgroup(folder, () => {});
+    expect(cgroup.figures().memory).toBeUndefined();
+    cgroup.noteControllers();
+    expect(cgroup.figures().memory).toBe(60_000_000);
+    writeFileSync(join(folder, 'cgroup.events'), 'populated 0\nfrozen 0\n');
+    expect(cgroup.figures()).toEqual({ memory: undefined, cpuTime: 2_500 });
+    mkdirSync(join(folder, 'below'));
+    expect(cgroup.pids()).toEqual(new Set());
+  });
+});
+
+describe('the meter of a tree in a cgroup', () => {
+  const process = { pid: 5, startTime: 1, parent: 1, age: 0, isZombie: false, threads: 1, resident: 8e6, unique: 4e6 };
+
+  it('[USAGE-13] takes the memory of the cgroup, and the larger CPU time, and never a smaller one than before', async () => {
+    const reader = { read: () => [{ ...process, cpu: 700, childCpu: 0 }], close: () => {} };
+    let figures: { memory: number | undefined; cpuTime: number | undefined } = { memory: 60e6, cpuTime: 2_500 };
+    const source = { reader: () => reader, age: () => 0 };
+    const meter = new TreeMeter({ source, age: 1_000, cgroup: () => figures, now: () => 50 });
+    const MB = 1_048_576;
+    expect(await meter.measure(() => [])).toMatchObject({
+      memoryMB: 60e6 / MB,
+      residentMB: 8e6 / MB,
+      cpuTime: 2_500,
+      uptime: 1_000,
+    });
+    figures = { memory: undefined, cpuTime: undefined };
+    expect(await meter.measure(() => [])).toMatchObject({ memoryMB: 4e6 / MB, cpuTime: 2_500 });
+  });
+
+  it.runIf(hasCgroups)('[USAGE-13] has the CPU time of a real cgroup', async () => {
+    const server = launch({ ...fixture('echo'), containment: 'cgroup' });
+    await server.request('initialize', { protocolVersion: '2025-11-25' });
+    // Ticks are hundredths of a second; the kernel counts microseconds in a cgroup.
+    const usage = await until('it has used CPU time that is no number of ticks', async () => {
+      const now = await server.process.usage?.();
+      return now !== undefined && now.cpuTime > 10 && !Number.isInteger(now.cpuTime / 10) && now;
+    });
+    expect(usage.processes).toBe(1);
+  });
+});
