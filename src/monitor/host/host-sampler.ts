@@ -32,7 +32,7 @@ export class HostSampler {
   readonly #system: HostSystem;
   readonly #cgroups: OwnCgroups;
   readonly #pids: PidReader;
-  readonly #delay: LoopDelay;
+  readonly #delay = new LoopDelay();
   /** Whether the size of /proc/self/fd is the number of descriptors (since Linux 6.2); undefined until that is known. */
   #hasCount: boolean | undefined;
 
@@ -42,7 +42,6 @@ export class HostSampler {
     this.#system = system;
     this.#cgroups = new OwnCgroups(this.#files);
     this.#pids = new PidReader(this.#files);
-    this.#delay = new LoopDelay(clock);
   }
 
   /** Switches the measurement of the event loop on. It never keeps the host alive. */

@@ -1,69 +1,59 @@
-import type { Clock, Timer } from '../../runtime/clock.js';
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import type { EventLoopDelay } from './host-sample.js';
 
-/** ms between two looks. Each costs some microseconds. */
-const INTERVAL = 50;
-/** Of so many looks p99 is calculated: one minute. */
-const MOST = 1_200;
+/** ms between two looks of Node's own timer, which keeps no host alive. One of JavaScript would cost three times as much. */
+const RESOLUTION = 50;
+const NANOSECONDS = 1e6;
 
 /**
- * How late the event loop is. Not `monitorEventLoopDelay()` of Node: after each reset that misses the first interval, and
- * with it what blocks the loop right after a sample.
+ * How late the event loop is. Costs nothing while it is stopped.
+ *
+ * Node records the time from one look to the next. A reset loses the interval that it falls into, and often that is the one
+ * that counts: a loop that was blocked runs the timer of the sampler, then that of the histogram. So the time for which
+ * nothing was recorded is counted, too.
  */
 export class LoopDelay {
-  readonly #clock: Clock;
-  #timer: Timer | undefined;
-  /** The latest, the oldest overwritten first. */
-  #late: number[] = [];
-  #count = 0;
-  #sum = 0;
-  #max = 0;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
+  #histogram: IntervalHistogram | undefined;
+  /** Of the last reset, ms. */
+  #since = 0;
 
   start(): void {
-    if (this.#timer === undefined) this.#arm();
+    if (this.#histogram) return;
+    this.#histogram = monitorEventLoopDelay({ resolution: RESOLUTION });
+    this.#histogram.enable();
+    this.#since = performance.now();
   }
 
   stop(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    this.#clear();
+    this.#histogram?.disable();
+    this.#histogram = undefined;
   }
 
   /** Since the last call; undefined when it is stopped, or nothing was measured yet. */
   take(): EventLoopDelay | undefined {
-    if (this.#count === 0) return undefined;
-    const sorted = this.#late.sort((a, b) => a - b);
-    const p99 = sorted[Math.ceil(sorted.length * 0.99) - 1] ?? 0;
-    const delay = { mean: tenths(this.#sum / this.#count), p99: tenths(p99), max: tenths(this.#max) };
-    this.#clear();
-    return delay;
+    const histogram = this.#histogram;
+    if (histogram === undefined) return undefined;
+    const { count } = histogram;
+    const recorded = count === 0 ? 0 : (histogram.mean * count) / NANOSECONDS;
+    // Before the first look and since the last one: together at most two intervals, if the loop was not late.
+    const unrecorded = lateness(performance.now() - this.#since - recorded, 2);
+    if (count === 0 && unrecorded === 0) return undefined;
+    const [longest, p99] = [histogram.max, histogram.percentile(99)].map((value) =>
+      count === 0 ? 0 : lateness(value / NANOSECONDS, 1),
+    ) as [number, number];
+    this.#since = performance.now();
+    histogram.reset();
+    return {
+      mean: tenths((lateness(recorded, count) + unrecorded) / (count + Math.sign(unrecorded))),
+      p99: tenths(Math.max(p99, count < 100 ? unrecorded : 0)),
+      max: tenths(Math.max(longest, unrecorded)),
+    };
   }
+}
 
-  #arm(): void {
-    const due = this.#clock.now() + INTERVAL;
-    this.#timer = this.#clock.after(INTERVAL, () => {
-      this.#add(Math.max(0, this.#clock.now() - due));
-      this.#arm();
-    });
-  }
-
-  #add(late: number): void {
-    this.#late[this.#count % MOST] = late;
-    this.#count += 1;
-    this.#sum += late;
-    this.#max = Math.max(this.#max, late);
-  }
-
-  #clear(): void {
-    this.#late = [];
-    this.#count = 0;
-    this.#sum = 0;
-    this.#max = 0;
-  }
+/** How much longer than so many intervals. */
+function lateness(time: number, intervals: number): number {
+  return Math.max(0, time - intervals * RESOLUTION);
 }
 
 function tenths(value: number): number {
