@@ -16,6 +16,7 @@ export type {
   ProcessLimits,
   ResolvedContainment,
 } from './config/containment-options.js';
+export type { MaxProcessesSource } from './config/limit-options.js';
 export type {
   AlertLevel,
   EmergencyNotice,
@@ -31,6 +32,7 @@ export type {
   ServerPolicy,
   SingleServerOptions,
 } from './config/options.js';
+export type { Priority } from './config/resource-options.js';
 export type { EndStraysOptions, FindStraysOptions } from './config/stray-options.js';
 export type { EndWatchedOptions, WatchOptions } from './config/watch-options.js';
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';

@@ -127,6 +127,7 @@ export function statusOf(
   ]);
   return {
     ...countsOf(state, deps),
+    maxProcessesFrom: deps.limits.maxProcessesFrom,
     servers: Object.fromEntries(servers),
     containment,
   };
@@ -137,12 +138,11 @@ export function summaryOf(state: PoolStatus['state'], deps: StatusDeps): object 
   return { ...countsOf(state, deps), servers: deps.fleet.entries.size };
 }
 
-function countsOf(state: PoolStatus['state'], { fleet, leases, limits, queue, turns }: StatusDeps) {
+function countsOf(state: PoolStatus['state'], { fleet, leases, queue, turns }: StatusDeps) {
   return {
     state,
     processes: fleet.slots.used,
     maxProcesses: fleet.slots.limit,
-    maxProcessesFrom: limits.maxProcessesFrom,
     idle: fleet.idleCount,
     leases: leases.size,
     waiting: queue.size,
