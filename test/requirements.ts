@@ -676,4 +676,20 @@ export const requirements = {
     'Without /proc each member is measured by pidusage, which gets one call at a time, for all trees, and is not called again while it hangs.',
   'USAGE-13':
     'Where a cgroup counts memory from its begin, its memory is that of the tree, without what the kernel can take back; its CPU time counts in any cgroup.',
+  // Watch over what no pool has started
+  'WATCH-1':
+    'A process of this user that matches and is over its limit of memory, CPU or age is listed with the figures and reasons; no other one is.',
+  'WATCH-2':
+    'Stuck is what has used too much CPU, or has stood still in state D or T, at all looks of the time that the host has set; what sleeps is not.',
+  'WATCH-3':
+    'Not listed: this process and its ancestors, processes of other users, guardians, and what belongs to a living pool of this host or another one.',
+  'WATCH-4': 'A list has no arguments of processes, since they may hold secrets.',
+  'WATCH-5': 'A regular expression that takes for ever does not stop the host.',
+  'WATCH-6':
+    'A watch reports what has changed since the look before, survives a look that fails, is bounded, and keeps no host alive.',
+  'WATCH-7': 'Wrong options and lists are refused with what to do.',
+  'WATCH-8':
+    'endWatched() ends listed processes and what is below them, by SIGKILL if necessary, in bounded time, with a report for each.',
+  'WATCH-9':
+    'Right before each signal the process is checked again: another process with its pid, one of another user, this process, its ancestors, and what belongs to a living pool get none.',
 } as const satisfies Record<string, string>;
