@@ -10,6 +10,8 @@ const FLAGS =
 const MODE = 0o600;
 const MB = 1_048_576;
 const NEW_LINE = 10;
+/** How often one write opens the file, or tries to lock it. */
+const MOST_ATTEMPTS = 10;
 /** A lock that is older was left by a host that died while it rotated, ms. */
 const OLDEST_LOCK = 10_000;
 
@@ -81,7 +83,7 @@ export class AuditFile {
 
   /** The file, open and with room for that many bytes; and its size. */
   async #ready(length: number): Promise<{ descriptor: number; size: number }> {
-    for (;;) {
+    for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
       this.#descriptor ??= await this.#open();
       const size = await this.#sizeIfCurrent(this.#descriptor);
       if (size !== undefined) {
@@ -91,6 +93,7 @@ export class AuditFile {
       }
       await this.close();
     }
+    throw new Error('another program replaces or removes it again and again');
   }
 
   async #open(): Promise<number> {
@@ -135,11 +138,12 @@ export class AuditFile {
     } finally {
       await this.#door.rmdir(lock).catch(noneIfMissing);
     }
+    return false;
   }
 
   /** Two hosts that rotate at the same time would move the new file, too. */
   async #lock(lock: string): Promise<boolean> {
-    for (;;) {
+    for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
       try {
         await this.#door.mkdir(lock, 0o700);
         return true;

@@ -204,6 +204,20 @@ describe('a file that is changed by others', () => {
   });
 });
 
+describe('a file that another program replaces all the time', () => {
+  it('[AUDIT-5] is told once, in bounded time', async () => {
+    let number = 0n;
+    const door: AuditDoor = {
+      ...fileSystem,
+      lstat: async (path) => Object.assign(await fileSystem.lstat(path), { ino: number++ }),
+    };
+    const { trail, failures } = openTrail({ path: newPath() }, door);
+    trail.record('server:ready', named('x'));
+    await trail.close();
+    expect(failures).toMatchObject([{ problem: expect.stringContaining('another program replaces or removes it') }]);
+  });
+});
+
 describe('refused', () => {
   const target = '{"of":"another program"}\n';
 
@@ -249,7 +263,7 @@ describe('refused', () => {
     mkdirSync(path);
     expect(await tried(path)).toContain('EISDIR');
     rmSync(path, { recursive: true });
-    spawnSync('mkfifo', [path]);
+    spawnSync('sh', ['-c', 'mkfifo "$0"', path]);
     expect(await tried(path)).toContain('it is no regular file');
   });
 

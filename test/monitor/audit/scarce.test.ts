@@ -13,9 +13,9 @@ const named = (name: unknown) => ({ name });
 /** A folder on a disk of that size; undefined where none can be mounted. */
 function smallDisk(size: string): string | undefined {
   const folder = auditFolder();
-  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=0700`, 'none', folder]);
+  const { status } = spawnSync('sh', ['-c', `mount -t tmpfs -o size=${size},mode=0700 none "$0"`, folder]);
   if (status !== 0) return undefined;
-  onTestFinished(() => void spawnSync('umount', ['-l', folder]));
+  onTestFinished(() => void spawnSync('sh', ['-c', 'umount -l "$0"', folder]));
   return folder;
 }
 
