@@ -138,7 +138,6 @@ export class AuditFile {
     } finally {
       await this.#door.rmdir(lock).catch(noneIfMissing);
     }
-    return false;
   }
 
   /** Two hosts that rotate at the same time would move the new file, too. */
@@ -152,9 +151,12 @@ export class AuditFile {
       }
       const stat = await this.#door.lstat(lock).catch(noneIfMissing);
       if (stat === undefined) continue;
+      // In /tmp another user could make it again and again, and the file would grow for ever.
+      if (hasUsers && Number(stat.uid) !== process.geteuid?.()) throw new Error(`${lock} belongs to another user`);
       if (Math.abs(Date.now() - Number(stat.mtimeMs)) < OLDEST_LOCK) return false;
       await this.#door.rmdir(lock).catch(noneIfMissing);
     }
+    return false;
   }
 }
 

@@ -283,6 +283,20 @@ describe('refused', () => {
     chownSync(dirname(path), MALLORY, MALLORY);
     expect(await tried(path)).toMatch(/^its folder is not safe/);
   });
+
+  it.runIf(OBSTACLE === undefined)(
+    '[AUDIT-6] is a lock of another user, which would let the file grow for ever (needs root)',
+    async () => {
+      const path = newPath();
+      writeFileSync(path, 'x'.repeat(2_000_000), { mode: 0o600 });
+      mkdirSync(`${path}.lock`);
+      chownSync(`${path}.lock`, MALLORY, MALLORY);
+      const { trail, failures } = openTrail({ path, maxMB: 1 });
+      trail.record('server:ready', named('x'));
+      await trail.close();
+      expect(failures).toMatchObject([{ problem: expect.stringContaining('.lock belongs to another user') }]);
+    },
+  );
 });
 
 describe('a disk that does not answer', () => {
