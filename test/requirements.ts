@@ -692,4 +692,18 @@ export const requirements = {
     'endWatched() ends listed processes and what is below them, by SIGKILL if necessary, in bounded time, with a report for each.',
   'WATCH-9':
     'Right before each signal the process is checked again: another process with its pid, one of another user, this process, its ancestors, and what belongs to a living pool get none.',
+
+  // Leaks
+  'LEAK-1':
+    'Of servers that leak 10 MB an hour and more, 95 % are confirmed within three windows after their warm-up, whatever else their memory does.',
+  'LEAK-2':
+    'Of servers that are flat, noisy, or have a saw-tooth, a step or growth to a plateau, at most 1 % a day get a false alarm.',
+  'LEAK-3':
+    'However often samples come, and however long the window is, a sample costs the same, and an instance keeps a bounded number of floors.',
+  'LEAK-4': 'A leak is suspected, then confirmed; a verdict is taken back when the memory has settled.',
+  'LEAK-5': 'Clock jumps, a suspended machine, gaps and restarts cause no false alarm.',
+  'LEAK-6':
+    'A server that grows to where its earlier lives had settled does not leak; one that passes it does. What is kept of earlier lives is bounded.',
+  'LEAK-7': 'Memory that comes and goes with the load is no leak; memory that requests leave behind is one.',
+  'LEAK-8': 'Slope and trend are those of Theil–Sen and of Mann–Kendall.',
 } as const satisfies Record<string, string>;

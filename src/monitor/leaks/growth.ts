@@ -12,7 +12,7 @@ interface Demand {
   readonly largestShare: number;
 }
 
-const RISING: Demand = { windows: 2, z: 4, largestShare: 0.35 };
+const RISING: Demand = { windows: 2, z: 4.5, largestShare: 0.33 };
 const SUSTAINED: Demand = { windows: 3, z: 4, largestShare: 0.35 };
 /** The least slope of one stretch, as a share of that of another. */
 const LEAST_PACE = {
@@ -25,10 +25,8 @@ const LEAST_PACE = {
 };
 /** A span may lack one part, so that a leak is confirmed a little before its last window is full. */
 const MISSING_PARTS = 1;
-/** From here on, load is more than before. */
-const MORE_LOAD = 1.1;
 /** Share of the pairs of floors that must be comparable by their load. */
-const LEAST_COMPARABLE = 0.2;
+const LEAST_COMPARABLE = 0.25;
 
 /** What the floors of an instance show. */
 export interface Growth {
@@ -47,7 +45,7 @@ export function growthOf(floors: readonly Floor[], minSlope: number): Growth {
   if (recent < minSlope) return { evidence: 'settled', slope: recent };
   const slope = slopeOf(lastWindows(floors, SUSTAINED.windows));
   if (slope < minSlope) return { evidence: 'unclear', slope };
-  if (meets(floors, SUSTAINED) && !wasThere(floors) && isEven(floors)) return { evidence: 'sustained', slope };
+  if (meets(floors, SUSTAINED) && isEven(floors)) return { evidence: 'sustained', slope };
   return { evidence: meets(floors, RISING) ? 'rising' : 'unclear', slope };
 }
 
@@ -56,6 +54,15 @@ export function plateauOf(floors: readonly Floor[], minSlope: number): number | 
   const isFlat = (windows: number) => slopeOf(lastWindows(floors, windows)) < minSlope;
   if (floors.length < FLOORS_PER_WINDOW || !isFlat(1) || !isFlat(SUSTAINED.windows)) return undefined;
   return levelOf(floors);
+}
+
+/** The highest level before the last three windows, and the lowest in them, in MB. */
+export function swingOf(floors: readonly Floor[]): { readonly highest: number; readonly lowest: number } {
+  const span = lastWindows(floors, SUSTAINED.windows);
+  return {
+    highest: Math.max(0, ...partLevels(floors.slice(0, floors.length - span.length))),
+    lowest: Math.min(...partLevels(span)),
+  };
 }
 
 /** What it uses now, in MB: the least of its last part. */
@@ -80,13 +87,6 @@ function meets(floors: readonly Floor[], { windows, z, largestShare }: Demand): 
   const growth = (levels.at(-1) ?? 0) - (levels[0] ?? 0);
   const largest = Math.max(...levels.map((level, part) => level - (levels[part - 1] ?? level)));
   return growth > 0 && largest <= largestShare * growth && mannKendallZ(span.map((floor) => floor.memoryMB)) >= z;
-}
-
-/** Whether it had used as much before: then it comes and goes. */
-function wasThere(floors: readonly Floor[]): boolean {
-  const span = lastWindows(floors, SUSTAINED.windows);
-  const before = partLevels(floors.slice(0, floors.length - span.length));
-  return Math.max(...before) > (partLevels(span).at(-1) ?? 0);
 }
 
 /**
@@ -123,18 +123,18 @@ function isEven(floors: readonly Floor[]): boolean {
  * comes and goes with the load is no leak. 0 if load rose nearly all the time, so that nothing can be told.
  */
 function slopeOf(floors: readonly Floor[]): number {
+  const indexes = floors.map(({ index }) => index);
+  const memory = floors.map(({ memoryMB }) => memoryMB);
+  const loads = floors.map(({ requests }) => requests);
+  if (loads.every((load) => load === undefined)) return theilSenSlope(indexes, memory);
   let comparable = 0;
-  const slope = theilSenSlope(
-    floors.map(({ index }) => index),
-    floors.map(({ memoryMB }) => memoryMB),
-    (earlier, later) => {
-      const before = floors[earlier]?.requests;
-      const after = floors[later]?.requests;
-      if (before !== undefined && after !== undefined && after > before * MORE_LOAD) return false;
-      comparable += 1;
-      return true;
-    },
-  );
+  const slope = theilSenSlope(indexes, memory, (earlier, later) => {
+    const before = loads[earlier];
+    const after = loads[later];
+    if (before !== undefined && after !== undefined && after > before) return false;
+    comparable += 1;
+    return true;
+  });
   const pairs = (floors.length * (floors.length - 1)) / 2;
   return comparable >= LEAST_COMPARABLE * pairs ? slope : 0;
 }

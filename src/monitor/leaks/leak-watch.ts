@@ -1,6 +1,6 @@
 import type { EarlierLives } from './earlier-lives.js';
 import { FLOORS_PER_WINDOW, FloorSeries, PARTS_PER_WINDOW } from './floors.js';
-import { growthOf, levelOf, plateauOf } from './growth.js';
+import { growthOf, levelOf, plateauOf, swingOf } from './growth.js';
 import { type LeakEvidence, type LeakVerdict, nextVerdict } from './verdict.js';
 
 /** When the memory of a server counts as a leak. */
@@ -30,6 +30,8 @@ export interface LeakFinding {
 }
 
 const HOUR = 3_600_000;
+/** No two lives of a server come to quite the same. */
+const MARGIN = 1.1;
 const NOTHING: LeakFinding = { verdict: 'none', slopeMBPerHour: 0 };
 
 /** Watches the memory of one instance, from its start to its end. */
@@ -42,6 +44,10 @@ export class LeakWatch {
   #begin: number | undefined;
   #last = 0;
   #finding = NOTHING;
+  /** The highest level that it had before the windows that the verdict looks at, in MB. */
+  #highest = 0;
+  /** The lowest one since then. */
+  #lowest = Infinity;
 
   constructor(name: string, options: LeakOptions, lives: EarlierLives) {
     this.#name = name;
@@ -74,10 +80,12 @@ export class LeakWatch {
     return this.#series.add(at, memoryMB, requests) ? this.#judge() : undefined;
   }
 
-  /** The instance has ended: where it had settled is known to the next ones of its server. */
+  /** The instance has ended: what it had settled at, or had given back, is known to the next ones of its server. */
   end(): void {
-    const plateau = plateauOf(this.#series.floors, this.#minSlope);
-    if (plateau !== undefined) this.#lives.settled(this.#name, plateau);
+    const { floors } = this.#series;
+    const givenBack = this.#highest > levelOf(floors) ? this.#highest : 0;
+    const level = Math.max(givenBack, plateauOf(floors, this.#minSlope) ?? 0);
+    if (level > 0) this.#lives.ended(this.#name, level);
   }
 
   get #floorsPerHour(): number {
@@ -96,9 +104,22 @@ export class LeakWatch {
 
   #judge(): LeakFinding | undefined {
     const { floors } = this.#series;
+    const { highest, lowest } = swingOf(floors);
+    if (highest > this.#highest) {
+      this.#highest = highest;
+      this.#lowest = lowest;
+    }
+    this.#lowest = Math.min(this.#lowest, lowest);
     const { evidence, slope } = growthOf(floors, this.#minSlope);
-    const growsAsBefore = levelOf(floors) <= this.#lives.expected(this.#name);
-    return this.#conclude(growsAsBefore ? 'settled' : evidence, slope * this.#floorsPerHour);
+    return this.#conclude(this.#compared(evidence, levelOf(floors)), slope * this.#floorsPerHour);
+  }
+
+  /** Growth up to where an earlier life had settled is what this server does. Up to where this life had been, it may be. */
+  #compared(evidence: LeakEvidence, level: number): LeakEvidence {
+    if (level <= this.#lives.highest(this.#name) * MARGIN) return 'settled';
+    // What comes and goes does not come to the same height each time.
+    const known = this.#highest + (this.#highest - this.#lowest);
+    return evidence === 'sustained' && level <= known ? 'rising' : evidence;
   }
 
   /** The one place where the verdict changes. */

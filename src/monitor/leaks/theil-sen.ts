@@ -3,18 +3,18 @@
  * Its cost grows with the square of their number: give it a bounded number. 0 without a pair.
  *
  * @param xs rising
- * @param counts whether the pair with these two indexes counts
+ * @param counts whether the pair with these two indexes counts. Default: all do
  */
 export function theilSenSlope(
   xs: readonly number[],
   ys: readonly number[],
-  counts: (earlier: number, later: number) => boolean = () => true,
+  counts?: (earlier: number, later: number) => boolean,
 ): number {
   const slopes = new Float64Array((xs.length * (xs.length - 1)) / 2);
   let count = 0;
   for (let later = 1; later < xs.length; later += 1) {
     for (let earlier = 0; earlier < later; earlier += 1) {
-      if (!counts(earlier, later)) continue;
+      if (counts && !counts(earlier, later)) continue;
       slopes[count] = (at(ys, later) - at(ys, earlier)) / (at(xs, later) - at(xs, earlier));
       count += 1;
     }
