@@ -12,6 +12,7 @@ import {
   type Resolved,
   scopeLabel,
 } from './fields.js';
+import { ALERT_LEVELS } from './monitoring-options.js';
 import { reader } from './read-options.js';
 
 const acquireFields = {
@@ -78,12 +79,17 @@ const shutdownFields = {
 export type ShutdownOptions = Given<typeof shutdownFields>;
 
 const planFields = {
-  mode: { ...oneOf('shutdown', 'shutdown', 'reclaim', 'emergency'), required: true as const },
+  mode: { ...oneOf('shutdown', 'shutdown', 'reclaim', 'emergency', 'level'), required: true as const },
+  /** For `mode: 'level'`: which. Default: `critical`. */
+  level: oneOf('critical', ...ALERT_LEVELS),
 };
+
+/** Options of `plan()`. */
+export type PlanOptions = Pick<Given<typeof planFields>, 'level'>;
 
 /**
  * The action that `plan()` describes. `shutdown`: a graceful shutdown. `emergency`: one that kills at once. `reclaim`: all
- * slots that could be made free for callers.
+ * slots that could be made free for callers. `level`: what a level would end now (`monitoring.levels`).
  */
 export type PlanMode = Given<typeof planFields>['mode'];
 

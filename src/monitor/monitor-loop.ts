@@ -5,6 +5,7 @@ import type { Timer } from '../runtime/clock.js';
 import { Assessment, type Measurement, type Outcome } from './assessment.js';
 import type { PoolDeed, StartRules, TreeDeed } from './finding.js';
 import { HostSampler } from './host/host-sampler.js';
+import type { Level } from './level.js';
 import type { MonitorEvents } from './monitor-events.js';
 import type { Enforcer, TreeSource } from './monitored-host.js';
 import type { ResourceSample } from './resource-sample.js';
@@ -35,6 +36,8 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
   #mode: 'stopped' | 'woken' | 'started' = 'stopped';
   #isUndecided = false;
   #rules = NO_RULES;
+  /** How many limits were exceeded, and how much was done, dry runs not counted. */
+  readonly counts = { violations: 0, actions: 0 };
   /** What could not be measured in the last sample. */
   readonly #degraded = new Set<string>();
 
@@ -82,6 +85,11 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     this.#begin('woken');
     const grown = this.#assessment.growth.spawned(this.#source.clock.now(), name);
     if (grown) this.emit('growth:detected', grown);
+  }
+
+  /** How far the pool is from what is expected of it. */
+  get level(): Level {
+    return this.#assessment.level;
   }
 
   /** The trees that a level would end now, the first first. */
@@ -170,7 +178,10 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
 
   #follow({ sample, told, treeDeeds, poolDeeds, startRules }: Outcome): void {
     this.emit('sample:taken', sample);
-    for (const [event, payload] of told) this.emit(event, payload as never);
+    for (const [event, payload] of told) {
+      if (event === 'limit:exceeded') this.counts.violations += 1;
+      this.emit(event, payload as never);
+    }
     this.#setRules(startRules);
     for (const deed of treeDeeds) this.#doWithTree(deed);
     for (const deed of poolDeeds) this.#doWithAll(deed);
@@ -179,7 +190,7 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
   #doWithTree(deed: TreeDeed): void {
     const { action, id, name, reason, level } = deed;
     const { dryRun } = this.#settings;
-    this.emit('action:taken', { action, reason, ...(level && { level }), name, instanceId: id, dryRun });
+    this.#tell({ action, reason, ...(level && { level }), name, instanceId: id, dryRun });
     if (!dryRun) this.#enforcer?.carryOut(deed);
   }
 
@@ -187,7 +198,7 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     const { action, level, reason } = deed;
     const { dryRun, onEmergency } = this.#settings;
     if (action === 'call-host' && onEmergency === undefined) return;
-    this.emit('action:taken', { action, level, reason, dryRun });
+    this.#tell({ action, level, reason, dryRun });
     if (dryRun) return;
     if (action === 'end-all') return this.#enforcer?.endAll(deed);
     const { outbox } = this.#source;
@@ -203,14 +214,19 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     const { dryRun } = this.#settings;
     if (shortage && !before.shortage) {
       const reason = `all trees use ${Math.round(shortage.memoryMB)} MB of ${Math.round(shortage.limitMB)} MB`;
-      this.emit('action:taken', { action: 'hold-starts', reason, dryRun });
+      this.#tell({ action: 'hold-starts', reason, dryRun });
     }
     if (overload && overload.level !== before.overload?.level) {
       const { level, measured, threshold, by } = overload;
       const reason = `${Math.round(measured)} ${by === 'processes' ? 'unexpected processes' : 'MB'}, where level ${level} begins at ${Math.round(threshold)}`;
-      this.emit('action:taken', { action: 'refuse-starts', level, reason, dryRun });
+      this.#tell({ action: 'refuse-starts', level, reason, dryRun });
     }
     if (!dryRun) this.#enforcer?.setStartRules(rules);
+  }
+
+  #tell(taken: MonitorEvents['action:taken']): void {
+    if (!taken.dryRun) this.counts.actions += 1;
+    this.emit('action:taken', taken);
   }
 
   /** Something cannot be measured. Emitted once, until it works again. */

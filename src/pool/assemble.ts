@@ -21,7 +21,8 @@ import { IdleWatch } from './instances/idle-watch.js';
 import { LeaseEvents } from './leases/lease-events.js';
 import { LeaseManager } from './leases/lease-manager.js';
 import { LocalHost, type ServerHost } from './local-host.js';
-import { newMetrics } from './metrics.js';
+import { newCounts } from './metrics.js';
+import { CleanupTimes } from './monitoring/figures.js';
 import { MonitoredPool } from './monitoring/monitored-pool.js';
 import { PoolEnforcer } from './monitoring/pool-enforcer.js';
 import { ServerDirectory } from './server-directory.js';
@@ -45,7 +46,8 @@ export function assemble(
   const platform = currentPlatform();
   const keepAlive = new KeepAlive();
   const dueTimes = new DueTimes();
-  const metrics = newMetrics();
+  const counts = newCounts();
+  const cleanups = new CleanupTimes();
   const registry = new ProcessRegistry(platform.table, outbox);
   const cleanup = new CleanupQueue(options.cleanup, outbox);
   const host = launcher ? elsewhere(launcher) : new LocalHost(options, platform, emitter);
@@ -55,11 +57,11 @@ export function assemble(
 
   const fleet = new Fleet(options.limits.maxProcesses);
   const idleWatch = new IdleWatch(fleet, dueTimes);
-  const leaseEvents = new LeaseEvents(emitter, metrics);
+  const leaseEvents = new LeaseEvents(emitter, counts);
   const leases = new LeaseManager(fleet, dueTimes, leaseEvents, options.leakDetection);
   const breakers = new Breakers(clock, emitter, fleet);
   const turns = new StartTurns(options.limits.concurrentStarts, clock, dueTimes);
-  const common = { clock, keepAlive, dueTimes, emitter, metrics, fleet, leases, leaseEvents, breakers, turns };
+  const common = { clock, keepAlive, dueTimes, emitter, counts, cleanups, fleet, leases, leaseEvents, breakers, turns };
   const monitor = new ResourceMonitor(options.monitoring, new MonitoredPool({ ...common, options, outbox }));
   const recovery = new CrashRecovery(common);
   const supervisor = new InstanceSupervisor({ ...common, recovery, context, monitor });
@@ -74,7 +76,20 @@ export function assemble(
   const servers = new ServerDirectory({ options, operations: scheduler, ...acquiring, replacement });
   const jointCalls = new JointCalls({ ...acquiring, scheduler });
   const { limits } = options;
-  return { ...acquiring, limits, registry, cleanup, monitor, host, scheduler, jointCalls, replacement, servers };
+  const madeAt = clock.now();
+  return {
+    ...acquiring,
+    madeAt,
+    limits,
+    registry,
+    cleanup,
+    monitor,
+    host,
+    scheduler,
+    jointCalls,
+    replacement,
+    servers,
+  };
 }
 
 /** For a launcher of the host: the pool does not know its containment, and has nothing of it to end. */

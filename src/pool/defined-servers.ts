@@ -6,12 +6,11 @@ import {
 } from '../config/call-options.js';
 import type { ServerDefinition } from '../config/options.js';
 import { rethrow } from '../errors.js';
-import { SafeEmitter } from '../events.js';
-import type { PoolEvents } from './events.js';
+import { ObservedPool } from './observed-pool.js';
 import { partsOf } from './parts-of.js';
 
 /** The servers of a pool: defined, changed, replaced, removed. */
-export abstract class DefinedServers extends SafeEmitter<PoolEvents> {
+export abstract class DefinedServers extends ObservedPool {
   /**
    * Adds a server; `updateServer()` changes one that exists.
    * @throws PoolError `INVALID_OPTIONS` when the definition is wrong or the name is taken, `NOT_SUPPORTED`, `POOL_CLOSED`

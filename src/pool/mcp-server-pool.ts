@@ -1,19 +1,15 @@
 import { readLabel } from '../config/arguments.js';
 import {
   type AcquireOptions,
-  type PlanMode,
   resolveAcquireOptions,
   resolveEndAllOptions,
-  resolvePlanOptions,
   resolveShutdownOptions,
-  resolveWaitOptions,
   resolveWarmOptions,
   type ShutdownOptions,
-  type WaitOptions,
   type WarmOptions,
 } from '../config/call-options.js';
 import type { PoolOptions, ResolvedPoolOptions, SingleServerOptions } from '../config/options.js';
-import { rethrow, withFrames } from '../errors.js';
+import { withFrames } from '../errors.js';
 import type { AuditTrail } from '../monitor/audit/audit-trail.js';
 import type { ResourceMonitor } from '../monitor/resource-monitor.js';
 import type { CleanupQueue } from '../process/cleanup-queue.js';
@@ -32,15 +28,11 @@ import { CLEANUP_EVENTS, type EndReport, MONITOR_EVENTS, type PoolEvents, type S
 import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { isOpen } from './instances/server-entry.js';
 import type { PooledServer } from './leases/lease.js';
-import type { PoolMetrics } from './metrics.js';
 import { setParts } from './parts-of.js';
 import { aborted } from './refusals.js';
-import { type PoolPlan, planOf } from './shutdown/plan.js';
 import { END_ALL, SHUTDOWN, Shutdown } from './shutdown/shutdown.js';
 import { assertSignalsArrive, handleSignals, ignoreSignals } from './signals.js';
-import { type PoolStatus, statusOf, summaryOf } from './status.js';
 import { traceEvents } from './trace.js';
-import { waitFor } from './wait-for.js';
 
 /**
  * A pool of stdio MCP servers: gives out leases on running servers within hard budgets, and ends every process that it
@@ -58,7 +50,6 @@ export class MCPServerPool extends DefinedServers {
   /** The request of a call without options: made once, since most calls have none. */
   readonly #plainRequest: LeaseRequest;
   readonly #audit: AuditTrail | undefined;
-  #state: PoolStatus['state'] = 'open';
   #shutdown: { readonly procedure: Shutdown; readonly report: Promise<ShutdownReport> } | undefined;
 
   /**
@@ -186,48 +177,6 @@ export class MCPServerPool extends DefinedServers {
   }
 
   /**
-   * Waits for an event, and keeps the host alive until then; a listener alone does not.
-   * @param event its name
-   * @param options `filter`: which payloads count (default: all); `timeout` in ms (default: `Infinity`); `signal`
-   * @returns the payload
-   * @throws PoolError `WAIT_TIMEOUT`, `WAIT_ABORTED`, `INVALID_OPTIONS`; `POOL_CLOSED` when the pool is closed before that;
-   *   or what `filter` throws
-   */
-  async waitFor<K extends keyof PoolEvents>(
-    event: K,
-    options: WaitOptions<PoolEvents[K]> = {},
-  ): Promise<PoolEvents[K]> {
-    const { clock, keepAlive } = this.#parts;
-    const waiting = waitFor(this, event, resolveWaitOptions(options), { clock, isClosed: this.#state === 'closed' });
-    return rethrow(keepAlive.during(waiting));
-  }
-
-  /** The servers, instances, leases and callers of the pool now: a copy. */
-  status(): PoolStatus {
-    const pids = new Set(this.registry.list().map(({ pid }) => pid));
-    return statusOf(this.#state, this.#parts, this.#parts.host.containment(pids));
-  }
-
-  override toJSON(): object {
-    return summaryOf(this.#state, this.#parts);
-  }
-
-  /** Counts since the pool was made: a copy, which does not change. */
-  metrics(): PoolMetrics {
-    return { ...this.#parts.metrics };
-  }
-
-  /**
-   * A dry run: what the pool would end now, why, in which order, by which steps, and the processes concerned. It sends no
-   * signal, changes no state and emits no event. It reads the process table of the machine once for each tree.
-   * @param mode `shutdown`: a graceful `shutdown()`; `emergency`: one that kills at once; `reclaim`: all that could make room
-   * @throws PoolError `INVALID_OPTIONS`; the error of the system when processes cannot be listed (EMFILE)
-   */
-  plan(mode: PlanMode): PoolPlan {
-    return planOf(resolvePlanOptions({ mode }).mode, { ...this.#parts, now: this.#parts.clock.now() });
-  }
-
-  /**
    * Ends everything: waiting callers are rejected with `POOL_CLOSED`, requests in flight may finish, then every process tree
    * is ended and proven dead. A later call returns the report of the first one; with `mode: 'emergency'` it turns a graceful
    * shutdown into an emergency. A pending shutdown keeps the host alive.
@@ -239,7 +188,7 @@ export class MCPServerPool extends DefinedServers {
     const resolved = resolveShutdownOptions(options);
     const { keepAlive, scheduler } = this.#parts;
     if (this.#shutdown === undefined) {
-      this.#state = 'draining';
+      this.#parts.life.state = 'draining';
       forgetGlobalPool(this);
       const procedure = new Shutdown(this.#parts, SHUTDOWN);
       // Set before it begins, since a client that is closed may call shutdown() again.
@@ -284,7 +233,7 @@ export class MCPServerPool extends DefinedServers {
     const rejected = scheduler.close();
     const report = { ...(await procedure.run(options)), rejected };
     await host.end();
-    this.#state = 'closed';
+    this.#parts.life.state = 'closed';
     ignoreSignals(this);
     monitor.stop();
     scheduler.stop();

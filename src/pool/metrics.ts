@@ -1,5 +1,5 @@
-/** Counts since the pool was made, as `metrics()` returns them. */
-export interface PoolMetrics {
+/** Counts since the pool was made. */
+export interface PoolCounts {
   /** Trees that were spawned. */
   started: number;
   /** Starts that failed. */
@@ -28,7 +28,36 @@ export interface PoolMetrics {
   mostProcesses: number;
 }
 
-export function newMetrics(): PoolMetrics {
+/** What the pool is at the moment, as far as its monitor knows it. */
+export interface PoolFigures {
+  /** Limits that were exceeded so far (`limit:exceeded`). */
+  readonly limitViolations: number;
+  /** What the monitor has done so far (`action:taken`, without those of a dry run). */
+  readonly monitorActions: number;
+  /** Operating-system processes of all trees, in the last sample; 0 before the first. */
+  readonly totalProcesses: number;
+  /** Trees that can be used. */
+  readonly activeProcesses: number;
+  /** Trees that can be used and are well. */
+  readonly healthyProcesses: number;
+  /** Unique memory of all trees in the last sample, MB. */
+  readonly memoryUsageMB: number;
+  /** Mean over all trees in the last sample, percent of one core. */
+  readonly averageCpuUsage: number;
+  /** Since the pool was made. */
+  readonly uptimeMinutes: number;
+  /** Operating-system processes by the name of their server, in the last sample. */
+  readonly processCountByType: Readonly<Record<string, number>>;
+  /** Share of the ends that were proven, from 0 to 1; 1 before the first. */
+  readonly cleanupSuccessRate: number;
+  /** How long the ends of trees took, in ms: half of them at most `p50`, 95 % at most `p95`. 0 before the first. */
+  readonly cleanupTime: { readonly p50: number; readonly p95: number };
+}
+
+/** Result of `metrics()`. */
+export type PoolMetrics = Readonly<PoolCounts> & PoolFigures;
+
+export function newCounts(): PoolCounts {
   return {
     started: 0,
     startFailures: 0,

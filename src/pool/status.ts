@@ -1,5 +1,8 @@
 import type { MaxProcessesSource, ResolvedLimits } from '../config/limit-options.js';
 import type { Sharing } from '../config/options.js';
+import type { Level } from '../monitor/level.js';
+import type { ResourceMonitor } from '../monitor/resource-monitor.js';
+import type { TreeSample } from '../monitor/resource-sample.js';
 import type { ContainmentStatus } from '../process/containment-status.js';
 import type { ContainmentLevel } from '../process/launcher.js';
 import type { ServerState } from '../server/server-state.js';
@@ -42,6 +45,12 @@ export interface InstanceStatus {
   readonly dropped: readonly string[];
   /** What keeps its processes together in fact: this may be less than `containment` asks for. Undefined before it runs. */
   readonly containment: ContainmentLevel | undefined;
+  /** Unique memory of its processes in the last sample of the monitor, MB; undefined before it was measured. */
+  readonly memoryMB: number | undefined;
+  /** Their CPU since the sample before, percent of one core; undefined before it was measured twice. */
+  readonly cpuPercent: number | undefined;
+  /** How many they are. */
+  readonly treeProcesses: number | undefined;
 }
 
 /** One server, as `status()` shows it. */
@@ -70,6 +79,8 @@ export interface ServerStatus {
 export interface PoolStatus {
   /** `draining`: `shutdown()` was called and is not complete. */
   readonly state: 'open' | 'draining' | 'closed';
+  /** How far the pool is from what is expected of it: see `monitoring.levels`. */
+  readonly level: Level;
   /** Number of slots that are taken: by trees that start, run, stop or are quarantined. */
   readonly processes: number;
   /** Number of slots. */
@@ -96,21 +107,25 @@ export interface PoolStatus {
   readonly containment: ContainmentStatus | undefined;
 }
 
+/** Where a pool is in its life. Written by the pool itself. */
+export interface PoolLife {
+  state: PoolStatus['state'];
+}
+
 export interface StatusDeps {
+  readonly life: PoolLife;
   readonly fleet: Fleet;
   readonly leases: LeaseManager;
   readonly queue: AcquireQueue;
   readonly turns: StartTurns;
   readonly breakers: Breakers;
+  readonly monitor: ResourceMonitor;
   readonly limits: Pick<ResolvedLimits, 'maxProcessesFrom'>;
 }
 
-export function statusOf(
-  state: PoolStatus['state'],
-  deps: StatusDeps,
-  containment: ContainmentStatus | undefined,
-): PoolStatus {
-  const { breakers, fleet, queue, turns } = deps;
+export function statusOf(deps: StatusDeps, containment: ContainmentStatus | undefined): PoolStatus {
+  const { breakers, fleet, monitor, queue, turns } = deps;
+  const samples = new Map(monitor.latest?.trees.map((sample) => [sample.id, sample]));
   const servers = [...fleet.entries.values()].map((entry): [string, ServerStatus] => [
     entry.name,
     {
@@ -118,7 +133,7 @@ export function statusOf(
       label: entry.label,
       sharing: entry.definition?.sharing,
       maxInstances: entry.definition?.maxInstances ?? 0,
-      instances: [...entry.instances].map((instance) => instanceStatus(instance, turns)),
+      instances: [...entry.instances].map((instance) => instanceStatus(instance, turns, samples.get(instance.id))),
       idle: entry.idleCount,
       waiting: queue.countOf(entry.name),
       lastFailure: entry.lastFailure?.error.message,
@@ -126,21 +141,22 @@ export function statusOf(
     },
   ]);
   return {
-    ...countsOf(state, deps),
+    ...countsOf(deps),
     maxProcessesFrom: deps.limits.maxProcessesFrom,
+    level: deps.monitor.level,
     servers: Object.fromEntries(servers),
     containment,
   };
 }
 
 /** What a pool shows in a log: counts, since it may have many servers. */
-export function summaryOf(state: PoolStatus['state'], deps: StatusDeps): object {
-  return { ...countsOf(state, deps), servers: deps.fleet.entries.size };
+export function summaryOf(deps: StatusDeps): object {
+  return { ...countsOf(deps), servers: deps.fleet.entries.size };
 }
 
-function countsOf(state: PoolStatus['state'], { fleet, leases, queue, turns }: StatusDeps) {
+function countsOf({ fleet, leases, life, queue, turns }: StatusDeps) {
   return {
-    state,
+    state: life.state,
     processes: fleet.slots.used,
     maxProcesses: fleet.slots.limit,
     idle: fleet.idleCount,
@@ -150,9 +166,10 @@ function countsOf(state: PoolStatus['state'], { fleet, leases, queue, turns }: S
   };
 }
 
-function instanceStatus(instance: PooledInstance, turns: StartTurns): InstanceStatus {
+function instanceStatus(instance: PooledInstance, turns: StartTurns, sample: TreeSample | undefined): InstanceStatus {
   const { id, pid, state, leases, tenant, owner, startedAt, uses, openRequests, containment } = instance;
   const { skippedLines, unmatchedAnswers, first } = instance.noise;
   const use = { waitsForTurn: turns.isWaiting(instance), leases, tenant, owner, startedAt, uses, openRequests };
-  return { id, pid, state, ...use, skippedLines, unmatchedAnswers, dropped: [...first], containment };
+  const measured = { memoryMB: sample?.memoryMB, cpuPercent: sample?.cpuPercent, treeProcesses: sample?.processes };
+  return { id, pid, state, ...use, skippedLines, unmatchedAnswers, dropped: [...first], containment, ...measured };
 }

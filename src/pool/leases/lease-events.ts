@@ -1,6 +1,6 @@
 import type { PoolError } from '../../errors.js';
 import type { LeaseEvent, PoolEmitter, PoolEvents, QueueEvent } from '../events.js';
-import type { PoolMetrics } from '../metrics.js';
+import type { PoolCounts } from '../metrics.js';
 import type { Lease } from './lease.js';
 
 /**
@@ -9,11 +9,11 @@ import type { Lease } from './lease.js';
  */
 export class LeaseEvents {
   readonly #emitter: PoolEmitter;
-  readonly #metrics: PoolMetrics;
+  readonly #counts: PoolCounts;
 
-  constructor(emitter: PoolEmitter, metrics: PoolMetrics) {
+  constructor(emitter: PoolEmitter, counts: PoolCounts) {
     this.#emitter = emitter;
-    this.#metrics = metrics;
+    this.#counts = counts;
   }
 
   waiting(caller: QueueEvent, waiting: number): void {
@@ -29,12 +29,12 @@ export class LeaseEvents {
   }
 
   rejected(caller: QueueEvent, waited: number, { code }: PoolError): void {
-    this.#metrics.rejected += 1;
+    this.#counts.rejected += 1;
     if (this.#isHeard('queue:rejected')) this.#emitter.emit('queue:rejected', { ...queueEvent(caller), waited, code });
   }
 
   acquired(lease: Lease, waited: number): void {
-    this.#metrics.acquired += 1;
+    this.#counts.acquired += 1;
     if (this.#isHeard('lease:acquired')) this.#emitter.emit('lease:acquired', { ...leaseEvent(lease), waited });
   }
 
@@ -43,20 +43,20 @@ export class LeaseEvents {
   }
 
   released(lease: Lease, now: number): void {
-    this.#metrics.released += 1;
+    this.#counts.released += 1;
     if (!this.#isHeard('lease:released')) return;
     this.#emitter.emit('lease:released', { ...leaseEvent(lease), held: Math.round(now - lease.acquiredAt) });
   }
 
   reclaimed(lease: Lease, now: number): void {
-    this.#metrics.reclaimed += 1;
+    this.#counts.reclaimed += 1;
     const held = Math.round(now - lease.acquiredAt);
     const silent = Math.round(now - lease.lastActivity);
     this.#emitter.emit('lease:reclaimed', { ...leaseEvent(lease), held, silent });
   }
 
   leaked(lease: Lease, now: number): void {
-    this.#metrics.leaked += 1;
+    this.#counts.leaked += 1;
     const held = Math.round(now - lease.acquiredAt);
     this.#emitter.emit('lease:leaked', { ...leaseEvent(lease), held, stack: lease.stack });
   }

@@ -1,4 +1,6 @@
 import { type PlanMode, resolveShutdownOptions } from '../../config/call-options.js';
+import type { AlertLevel } from '../../config/monitoring-options.js';
+import type { ResourceMonitor } from '../../monitor/resource-monitor.js';
 import type { CleanupQueue } from '../../process/cleanup-queue.js';
 import type { EndMode, TreePlan } from '../../process/termination-report.js';
 import type { EndReason } from '../../server/end-reason.js';
@@ -51,11 +53,13 @@ export interface PlanDeps {
   readonly queue: AcquireQueue;
   readonly matcher: Matcher;
   readonly cleanup: CleanupQueue;
+  readonly monitor: ResourceMonitor;
   readonly now: number;
 }
 
 /** A dry run. It uses the functions that decide in a real shutdown or eviction, so that both agree. */
-export function planOf(mode: PlanMode, deps: PlanDeps): PoolPlan {
+export function planOf({ mode, level }: { mode: PlanMode; level: AlertLevel }, deps: PlanDeps): PoolPlan {
+  if (mode === 'level') return { mode, ends: planLevel(level, deps), rejected: 0 };
   if (mode === 'reclaim') return { mode, ends: planReclaim(deps), rejected: 0 };
   return { mode, ends: planShutdown(mode === 'shutdown' ? 'graceful' : mode, deps), rejected: deps.queue.size };
 }
@@ -72,6 +76,17 @@ function planShutdown(mode: EndMode, { fleet, leases: manager, cleanup, now }: P
       return planned(instance, reason, how, { leases, drain, now, wave });
     }),
   );
+}
+
+/** The trees that a level would end, in the order of its actions, by the last sample. */
+function planLevel(level: AlertLevel, { fleet, leases, monitor, now }: PlanDeps): PlannedEnd[] {
+  const instances = new Map([...fleet.instances()].map((instance) => [instance.id, instance]));
+  return monitor.victimsAt(level).flatMap(({ id }) => {
+    const instance = instances.get(id);
+    if (instance === undefined) return [];
+    const circumstances = { leases: leases.of(instance), drain: 0, now, wave: 0 };
+    return [planned(instance, 'overload', 'graceful', circumstances)];
+  });
 }
 
 /** Idle instances, then starts that no caller waits for, then instances with silent leases only; none of essential servers. */

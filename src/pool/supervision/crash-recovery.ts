@@ -7,7 +7,7 @@ import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { OpenEntry, ServerEntry } from '../instances/server-entry.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
-import type { PoolMetrics } from '../metrics.js';
+import type { PoolCounts } from '../metrics.js';
 import { serverEvent } from '../server-event.js';
 import type { Breakers } from './breakers.js';
 
@@ -19,7 +19,7 @@ export interface CrashRecoveryDeps {
   readonly leases: LeaseManager;
   readonly emitter: PoolEmitter;
   readonly leaseEvents: LeaseEvents;
-  readonly metrics: PoolMetrics;
+  readonly counts: PoolCounts;
 }
 
 /**
@@ -174,10 +174,10 @@ export class CrashRecovery {
   takeOver(instance: PooledInstance): (() => void) | undefined {
     const predecessor = this.#predecessors.get(instance);
     if (predecessor === undefined) return undefined;
-    const { emitter, leaseEvents, leases, metrics } = this.#deps;
+    const { emitter, leaseEvents, leases, counts } = this.#deps;
     this.#predecessors.delete(instance);
     if (this.#nexts.get(predecessor) === instance) this.#nexts.delete(predecessor);
-    if (this.#lost.has(predecessor)) metrics.restarts += 1;
+    if (this.#lost.has(predecessor)) counts.restarts += 1;
     leases.move(predecessor, instance);
     const previousInstanceId = predecessor.id;
     const moved = { ...serverEvent(instance), previousInstanceId };

@@ -11,7 +11,7 @@ import type { LeaseScope } from '../instances/lease-scope.js';
 import { PooledInstance } from '../instances/pooled-instance.js';
 import type { OpenEntry } from '../instances/server-entry.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
-import type { PoolMetrics } from '../metrics.js';
+import type { PoolCounts } from '../metrics.js';
 import { poolClosed, undeclared } from '../refusals.js';
 import { serverEvent } from '../server-event.js';
 import type { Breakers } from './breakers.js';
@@ -25,10 +25,11 @@ export interface InstanceSupervisorDeps {
   readonly leases: LeaseManager;
   readonly recovery: CrashRecovery;
   readonly turns: StartTurns;
-  readonly metrics: PoolMetrics;
+  readonly counts: PoolCounts;
   readonly emitter: PoolEmitter;
   readonly context: InstanceContext;
   readonly monitor: ResourceMonitor;
+  readonly cleanups: { add(report: CleanupReport): void };
 }
 
 /**
@@ -85,7 +86,7 @@ export class InstanceSupervisor {
    * @throws PoolError when nothing can be spawned; then the slot is free again
    */
   spawn(instance: PooledInstance): void {
-    const { emitter, fleet, leases, metrics, monitor, recovery, turns } = this.#deps;
+    const { emitter, fleet, leases, counts, monitor, recovery, turns } = this.#deps;
     try {
       instance.start();
     } catch (error) {
@@ -97,8 +98,8 @@ export class InstanceSupervisor {
       leases.forget(instance);
       throw error;
     }
-    metrics.started += 1;
-    metrics.mostProcesses = fleet.slots.mostUsed;
+    counts.started += 1;
+    counts.mostProcesses = fleet.slots.mostUsed;
     emitter.emit('server:starting', serverEvent(instance));
     if (instance.canMeasure) monitor.noteSpawn(instance.name);
   }
@@ -121,7 +122,7 @@ export class InstanceSupervisor {
   }
 
   stopping(instance: PooledInstance, reason: EndReason): void {
-    const { breakers, emitter, fleet, metrics, recovery, turns } = this.#deps;
+    const { breakers, emitter, fleet, counts, recovery, turns } = this.#deps;
     instance.remember();
     turns.giveBack(instance);
     recovery.stopping(instance);
@@ -130,13 +131,13 @@ export class InstanceSupervisor {
     // A failed start keeps its seats until its failure is reported, so that its callers get the error and not another start.
     if (asked || instance.readySince !== undefined) fleet.removeStart(instance);
     fleet.markEnding(instance);
-    if (reason === 'evicted') metrics.evicted += 1;
+    if (reason === 'evicted') counts.evicted += 1;
     // Without a process it had no `server:starting` either.
     if (instance.wasLaunched) emitter.emit('server:stopping', { ...serverEvent(instance), reason });
   }
 
   exited(instance: PooledInstance, { exitCode, signal, outOfMemory }: ExitInfo, unexpected: boolean): void {
-    if (unexpected) this.#deps.metrics.crashes += 1;
+    if (unexpected) this.#deps.counts.crashes += 1;
     this.#deps.emitter.emit('server:exited', {
       ...serverEvent(instance),
       exitCode,
@@ -156,20 +157,22 @@ export class InstanceSupervisor {
 
   /** Made again after a fault: so the event, which nothing follows, is last. */
   stopped(instance: PooledInstance, report: CleanupReport | undefined): void {
-    const { emitter, fleet, leases, metrics, recovery } = this.#deps;
+    const { cleanups, emitter, fleet, leases, counts, recovery } = this.#deps;
+    if (report) cleanups.add(report);
     recovery.slotDecided(instance);
     fleet.remove(instance);
     leases.forget(instance);
     if (!instance.wasLaunched) return;
-    metrics.stopped += 1;
+    counts.stopped += 1;
     emitter.emit('server:stopped', { ...serverEvent(instance), reason: instance.endReason, report });
   }
 
   quarantined(instance: PooledInstance, report: CleanupReport): void {
-    const { emitter, fleet, metrics, recovery } = this.#deps;
+    const { cleanups, emitter, fleet, counts, recovery } = this.#deps;
+    cleanups.add(report);
     recovery.slotDecided(instance);
     fleet.markQuarantined(instance);
-    metrics.quarantined += 1;
+    counts.quarantined += 1;
     emitter.emit('server:quarantined', { ...serverEvent(instance), report });
   }
 
@@ -190,8 +193,8 @@ export class InstanceSupervisor {
   }
 
   #reportFailure(instance: PooledInstance, error: PoolError): void {
-    const { clock, emitter, fleet, metrics } = this.#deps;
-    metrics.startFailures += 1;
+    const { clock, emitter, fleet, counts } = this.#deps;
+    counts.startFailures += 1;
     fleet.startFailed(instance, error, clock.now());
     emitter.emit('server:failed', { ...serverEvent(instance), error });
   }

@@ -1,0 +1,59 @@
+import { createHistogram } from 'node:perf_hooks';
+import type { ResourceMonitor } from '../../monitor/resource-monitor.js';
+import type { CleanupReport } from '../../process/cleanup-queue.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { Fleet } from '../instances/fleet.js';
+import type { PoolCounts, PoolMetrics } from '../metrics.js';
+
+export interface MetricsDeps {
+  readonly clock: Clock;
+  /** Clock time at which the pool was made. */
+  readonly madeAt: number;
+  readonly counts: PoolCounts;
+  readonly cleanups: CleanupTimes;
+  readonly fleet: Fleet;
+  readonly monitor: ResourceMonitor;
+}
+
+/** How long the ends of trees took. Nothing is kept but a histogram. */
+export class CleanupTimes {
+  readonly #times = createHistogram();
+  #failed = 0;
+
+  /** A tree is proven dead, or was given up. */
+  add({ confirmed, duration }: CleanupReport): void {
+    if (confirmed) this.#times.record(Math.max(1, Math.round(duration)));
+    else this.#failed += 1;
+  }
+
+  get successRate(): number {
+    const { count } = this.#times;
+    return count + this.#failed === 0 ? 1 : count / (count + this.#failed);
+  }
+
+  get percentiles(): { readonly p50: number; readonly p95: number } {
+    if (this.#times.count === 0) return { p50: 0, p95: 0 };
+    return { p50: this.#times.percentile(50), p95: this.#times.percentile(95) };
+  }
+}
+
+export function metricsOf({ clock, madeAt, counts, cleanups, fleet, monitor }: MetricsDeps): PoolMetrics {
+  const { trees = [], totals } = monitor.latest ?? {};
+  const active = [...fleet.instances()].filter(({ state }) => state === 'ready').length;
+  const byType: Record<string, number> = Object.create(null);
+  for (const { name, processes } of trees) byType[name] = (byType[name] ?? 0) + processes;
+  return {
+    ...counts,
+    limitViolations: monitor.counts.violations,
+    monitorActions: monitor.counts.actions,
+    totalProcesses: totals?.processes ?? 0,
+    activeProcesses: active,
+    healthyProcesses: active,
+    memoryUsageMB: totals?.memoryMB ?? 0,
+    averageCpuUsage: trees.length === 0 ? 0 : (totals?.cpuPercent ?? 0) / trees.length,
+    uptimeMinutes: (clock.now() - madeAt) / 60_000,
+    processCountByType: { ...byType },
+    cleanupSuccessRate: cleanups.successRate,
+    cleanupTime: cleanups.percentiles,
+  };
+}
