@@ -26,6 +26,7 @@ import { CleanupTimes } from './monitoring/figures.js';
 import { MonitoredPool } from './monitoring/monitored-pool.js';
 import { PoolEnforcer } from './monitoring/pool-enforcer.js';
 import { ServerDirectory } from './server-directory.js';
+import type { PoolLife } from './status.js';
 import { Breakers } from './supervision/breakers.js';
 import { CrashRecovery } from './supervision/crash-recovery.js';
 import { InstanceSupervisor } from './supervision/instance-supervisor.js';
@@ -76,20 +77,9 @@ export function assemble(
   const servers = new ServerDirectory({ options, operations: scheduler, ...acquiring, replacement });
   const jointCalls = new JointCalls({ ...acquiring, scheduler });
   const { limits } = options;
-  const madeAt = clock.now();
-  return {
-    ...acquiring,
-    madeAt,
-    limits,
-    registry,
-    cleanup,
-    monitor,
-    host,
-    scheduler,
-    jointCalls,
-    replacement,
-    servers,
-  };
+  const life: PoolLife = { state: 'open', madeAt: clock.now() };
+  const watched = { registry, cleanup, monitor, host };
+  return { ...acquiring, ...watched, life, limits, scheduler, jointCalls, replacement, servers };
 }
 
 /** For a launcher of the host: the pool does not know its containment, and has nothing of it to end. */

@@ -110,6 +110,8 @@ export interface PoolStatus {
 /** Where a pool is in its life. Written by the pool itself. */
 export interface PoolLife {
   state: PoolStatus['state'];
+  /** Clock time, ms. */
+  readonly madeAt: number;
 }
 
 export interface StatusDeps {

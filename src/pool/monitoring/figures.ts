@@ -7,8 +7,7 @@ import type { PoolCounts, PoolMetrics } from '../metrics.js';
 
 export interface MetricsDeps {
   readonly clock: Clock;
-  /** Clock time at which the pool was made. */
-  readonly madeAt: number;
+  readonly life: { readonly madeAt: number };
   readonly counts: PoolCounts;
   readonly cleanups: CleanupTimes;
   readonly fleet: Fleet;
@@ -37,7 +36,7 @@ export class CleanupTimes {
   }
 }
 
-export function metricsOf({ clock, madeAt, counts, cleanups, fleet, monitor }: MetricsDeps): PoolMetrics {
+export function metricsOf({ clock, life, counts, cleanups, fleet, monitor }: MetricsDeps): PoolMetrics {
   const { trees = [], totals } = monitor.latest ?? {};
   const active = [...fleet.instances()].filter(({ state }) => state === 'ready').length;
   const byType: Record<string, number> = Object.create(null);
@@ -51,7 +50,7 @@ export function metricsOf({ clock, madeAt, counts, cleanups, fleet, monitor }: M
     healthyProcesses: active,
     memoryUsageMB: totals?.memoryMB ?? 0,
     averageCpuUsage: trees.length === 0 ? 0 : (totals?.cpuPercent ?? 0) / trees.length,
-    uptimeMinutes: (clock.now() - madeAt) / 60_000,
+    uptimeMinutes: (clock.now() - life.madeAt) / 60_000,
     processCountByType: { ...byType },
     cleanupSuccessRate: cleanups.successRate,
     cleanupTime: cleanups.percentiles,
