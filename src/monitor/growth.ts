@@ -74,7 +74,8 @@ export class GrowthWatch {
 
   /** Takes a sample. @param at Clock time, ms */
   sample(at: number, trees: readonly TreeCount[]): Growth | undefined {
-    if (at < (this.#latest?.at ?? at)) this.#startAgain();
+    // The clock was set back: nothing that is kept can be compared with what comes.
+    if (at < (this.#latest?.at ?? at)) [this.#counts, this.#pending] = [[], undefined];
     const total = trees.reduce((sum, { processes }) => sum + processes, 0);
     const now: Count = { at, total, trees: new Map(trees.map((tree) => [tree.id, tree])) };
     this.#counts = this.#counts.filter(
@@ -89,7 +90,7 @@ export class GrowthWatch {
 
   /** Takes the spawn of a server. @param at Clock time, ms */
   spawned(at: number, name: string): Growth | undefined {
-    if (at < (this.#spawns.at(-1)?.at ?? at)) this.#startAgain();
+    if (at < (this.#spawns.at(-1)?.at ?? at)) this.#spawns = [];
     this.#spawns.push({ at, name });
     if (this.#spawns.length > this.#processes) this.#spawns.shift();
     const first = this.#spawns[0];
@@ -137,22 +138,14 @@ export class GrowthWatch {
     return { counts, span: Math.max(this.#within, at - (counts.at(-1)?.at ?? at)) };
   }
 
+  /** A clock that was set back since then by more than the window mutes nothing. */
   #mayTell(at: number): boolean {
-    return at - this.#toldAt >= this.#within;
+    return Math.abs(at - this.#toldAt) >= this.#within;
   }
 
   #told(at: number): void {
     this.#toldAt = at;
     this.#spawns = [];
-  }
-
-  /** The clock was set back: nothing that is kept can be compared with what comes. */
-  #startAgain(): void {
-    this.#counts = [];
-    this.#latest = undefined;
-    this.#pending = undefined;
-    this.#spawns = [];
-    this.#toldAt = -Infinity;
   }
 }
 

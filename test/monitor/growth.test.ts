@@ -55,6 +55,8 @@ describe('GrowthWatch', () => {
     // 66 more within 66 s were 30 within 30 s; 60 were less.
     expect(steady(60_000, 60)[0]).toMatchObject({ names: ['a'], within: 60_000 });
     expect(steady(60_000, 59)).toEqual([]);
+    expect(steady(600_000, 600)[0]).toMatchObject({ within: 600_000 });
+    expect(steady(600_000, 599)).toEqual([]);
   });
 
   it('[GROWTH-1] below the rate there is none, at any rhythm of samples, after pauses, and when the clock is set once', () => {
@@ -154,6 +156,42 @@ describe('GrowthWatch', () => {
         expect(first).toBe(times.findIndex((at, index) => at - (times[index - 29] ?? -Infinity) <= 30_000));
       }),
     );
+  });
+
+  it('[GROWTH-4] 30 spawns in exactly the window are a burst; one more at its end is not another one', () => {
+    const spawns = (last: number) => {
+      const watch = newWatch();
+      for (let number = 0; number < 29; number += 1) watch.spawned(0, 'a');
+      return { first: watch.spawned(last, 'a'), second: watch.spawned(last + 30_000, 'a') };
+    };
+    expect(spawns(30_000).first).toBeDefined();
+    expect(spawns(30_001).first).toBeUndefined();
+    expect(spawns(0)).toMatchObject({ first: { processes: 30 }, second: undefined });
+  });
+
+  it('[GROWTH-4] a clock that is set back hides no burst after that', () => {
+    const { watch, feed, now } = fed({ a: 1 });
+    expect(told([feed({ a: 61 }), feed({ a: 61 })])).toHaveLength(1);
+    expect(told([feed({ a: 61 }, -3_600_000), feed({ a: 61 }), feed({ a: 121 }), feed({ a: 121 })])).toHaveLength(1);
+    expect(told(Array.from({ length: 30 }, () => watch.spawned(now() - 7_200_000, 'b')))).toHaveLength(1);
+  });
+
+  it('[GROWTH-1] keeps a limited number of samples', () => {
+    const watch = newWatch();
+    let read = 0;
+    const tree = {
+      id: 'a',
+      name: 'a',
+      get processes() {
+        read += 1;
+        return 1;
+      },
+    };
+    for (let at = 0; at < 100_000; at += 50) watch.sample(at, [tree]);
+    read = 0;
+    watch.growthOf('a');
+    expect(read).toBeGreaterThan(10);
+    expect(read).toBeLessThan(200);
   });
 
   it('[GROWTH-4] a clock that is set back makes no burst of spawns', () => {

@@ -61,10 +61,17 @@ describe('LimitWatch', () => {
 
   it('[LIMIT-1] a spike of less than half of the long window is none, however often it comes', () => {
     const spike = fc.array(fc.integer({ min: 0, max: 1e6 }), { maxLength: 2 });
-    const quiet = fc.array(fc.integer({ min: 0, max: 749 }), { minLength: 5, maxLength: 8 });
+    const quiet = (highest: number) => fc.array(fc.integer({ min: 0, max: highest }), { minLength: 5, maxLength: 8 });
+    const near = fc.array(fc.integer({ min: 900, max: 1000 }), { minLength: 12, maxLength: 20 });
     fc.assert(
-      fc.property(fc.array(fc.tuple(quiet, spike), { maxLength: 20 }), (trace) => {
+      fc.property(fc.array(fc.tuple(quiet(749), spike), { maxLength: 20 }), (trace) => {
         expect(feed(every(...trace.flat(2))).filter(({ level }) => level !== 'normal')).toEqual([]);
+      }),
+    );
+    // Nor is it one where the value is near the limit for long.
+    fc.assert(
+      fc.property(near, fc.array(fc.tuple(spike, quiet(1000)), { maxLength: 20 }), (before, trace) => {
+        expect(changes(feed(every(...before, ...trace.flat(2))))).toEqual([]);
       }),
     );
   });
@@ -74,8 +81,15 @@ describe('LimitWatch', () => {
     expect(changes(feed([...repeated(1200, 6), ...every(999)]))).toEqual([]);
     expect(changes(feed([...repeated(1200, 6), ...every(1019)]))).toEqual([]);
     expect(changes(feed([...repeated(1200, 6), ...every(1021)]))).toEqual(['exceeded']);
+    // It is not over now, though it was for most of both windows.
+    expect(changes(feed([...repeated(1100, 5), { value: 1100, step: 8000 }, { value: 999, step: 4000 }]))).toEqual([]);
     // Not over for most of the short window.
     expect(changes(feed([...repeated(1200, 5), ...every(900, 1200)]))).toEqual([]);
+  });
+
+  it('[LIMIT-1] is exceeded as soon as it was over for more than half of the long window', () => {
+    const assessments = feed([...repeated(500, 10), ...repeated(1200, 10)]);
+    expect(assessments.findIndex(({ change }) => change === 'exceeded')).toBe(13);
   });
 
   it('[LIMIT-1] a value that grows over the limit is found in time at any rhythm of samples', () => {
@@ -225,6 +239,8 @@ describe('LimitWatch', () => {
     expect(next(1500).isUrgent).toBe(false);
     expect(next(1050).isUrgent).toBe(false);
     expect([next(1150), next(1150)].map(({ isUrgent }) => isUrgent)).toEqual([false, true]);
+    // It was for most of the short window, but is not now.
+    expect(next(1050, 4000).isUrgent).toBe(false);
   });
 
   it('[LIMIT-5] as many processes as are allowed are near no limit; CPU counts when it lasts for its own window', () => {
