@@ -60,7 +60,7 @@ const RULES: Readonly<Record<ChoiceReason, Rule>> = {
     figures: ({ isIdle, idleSince }) => (isIdle ? [1, -idleSince] : [0, 0]),
   },
   memory: {
-    isChosen: ({ isIdle, leases }) => isIdle && leases === 0,
+    isChosen: ({ isIdle }) => isIdle,
     // The product puts none before another that is both older and larger, and both figures count.
     figures: ({ memoryMB = 0, idleSince }, now) => [Math.max(now - idleSince, 0) * memoryMB, -idleSince, memoryMB],
   },

@@ -52,6 +52,7 @@ describe('cpuPercent', () => {
   it.each<[string, CpuReading]>([
     ['a server that was started again', { at: BEFORE.at + 5000, cpuTime: 300, uptime: 400 }],
     ['one that was started again and has used more', { at: BEFORE.at + 5000, cpuTime: 21_000, uptime: 4000 }],
+    ['one that was started again a moment ago', later(200, 10, { uptime: -10 })],
     ['a counter that starts again', { ...later(5000, 10), cpuTime: 0 }],
     ['the same moment', BEFORE],
     ['readings that are too close', later(99, 100)],

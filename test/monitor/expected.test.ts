@@ -59,6 +59,8 @@ describe('ExpectedProcesses', () => {
     const restless = readyWith(20);
     for (let count = 0; count < 13; count += 1) restless.feed(30 + (count % 3));
     expect(restless.tree.expected).toBe(32);
+    for (let count = 0; count < 60; count += 1) restless.feed(40 + (count % 4));
+    expect(restless.tree.expected).toBe(32);
   });
 
   it('[EXPECT-2] what grows on is never expected', () => {
@@ -123,5 +125,7 @@ describe('ExpectedProcesses', () => {
     const { tree, feed, stay } = readyWith(8);
     expect([feed(0), stay(0, 120_000), feed(8), feed(9)]).toEqual([0, 0, 0, 1]);
     expect(tree.expected).toBe(8);
+    const unseen = readyWith(0);
+    expect([unseen.feed(8), unseen.feed(9)]).toEqual([0, 1]);
   });
 });

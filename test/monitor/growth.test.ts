@@ -173,6 +173,11 @@ describe('GrowthWatch', () => {
     const { watch, feed, now } = fed({ a: 1 });
     expect(told([feed({ a: 61 }), feed({ a: 61 })])).toHaveLength(1);
     expect(told([feed({ a: 61 }, -3_600_000), feed({ a: 61 }), feed({ a: 121 }), feed({ a: 121 })])).toHaveLength(1);
+    feed({ a: 121 }, 30_000);
+    feed({ a: 190 });
+    expect(watch.isUndecided).toBe(true);
+    feed({ a: 190 }, -3_600_000);
+    expect(watch.isUndecided).toBe(false);
     expect(told(Array.from({ length: 30 }, () => watch.spawned(now() - 7_200_000, 'b')))).toHaveLength(1);
   });
 

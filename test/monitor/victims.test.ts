@@ -121,6 +121,9 @@ describe('victims', () => {
       starting(5, { memoryMB: 9000 }),
     ];
     expect(ids(victims(all, { reason: 'memory', now: NOW }))).toEqual([3, 1, 2]);
+    // Where memory is not known, time alone decides.
+    const unknown = [5, 3, 4].map((idleSince, id) => idle(id, { idleSince, memoryMB: undefined }));
+    expect(ids(victims(unknown, { reason: 'memory', now: NOW }))).toEqual([1, 2, 0]);
     fc.assert(
       fc.property(candidates, (given) => {
         const chosen = victims(given, { reason: 'memory', now: NOW, level: 'nuclear' });
@@ -157,6 +160,8 @@ describe('victims', () => {
       tree(5, { priority: 'expendable', growth: 40, excess: 1 }),
     ];
     expect(ids(victims(all, { reason: 'growth' }))).toEqual([5, 2, 1]);
+    // What has stopped growing is no more than in excess.
+    expect(victims([tree(1, { excess: 60 })], { reason: 'growth' })).toEqual([]);
     const essential = [tree(1, { growth: 60, excess: 60, priority: 'essential' }), tree(2, { growth: 3, excess: 3 })];
     expect(victims(essential, { reason: 'growth', level: 'critical' })).toEqual([]);
     expect(ids(victims(essential, { reason: 'growth', level: 'nuclear' }))).toEqual([1]);
