@@ -3,7 +3,6 @@ import {
   count,
   describeValue,
   type Field,
-  type Given,
   megabytesOrUnlimited,
   optional,
   percentOrUnlimited,
@@ -49,7 +48,7 @@ export const limitFields = {
 export type MaxProcessesSource = 'option' | 'memory' | 'pids' | 'cpus' | 'default';
 
 /** What `limits.maxProcesses: 'auto'` is on this machine. */
-interface AutoMaxProcesses {
+export interface AutoMaxProcesses {
   readonly value: number;
   readonly from: Exclude<MaxProcessesSource, 'option'>;
 }
@@ -101,9 +100,6 @@ export function resolveLimits(
   }
   return { ...options, maxProcesses, maxProcessesFrom: 'option' };
 }
-
-/** The option `limits`. */
-export type LimitOptions = Given<typeof limitFields>;
 
 function countOrAuto(): Field<number | 'auto'> {
   const number = count(DEFAULT_MAX_PROCESSES, 1, 'unlimited');
