@@ -1,4 +1,5 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { findStrays, watchProcesses } from '../../../src/index.js';
 import { ProcessWatch, type WatchEvents } from '../../../src/process/strays/watch-processes.js';
@@ -289,6 +290,19 @@ describe('the watch', () => {
     expect(code).toBe(0);
     // What is asked for keeps it alive until then.
     expect(stdout).toContain('[]');
+  });
+
+  it('[WATCH-6] runs as docs/monitoring.md shows it, and ends nothing', async () => {
+    const page = readFileSync(new URL('../../../docs/monitoring.md', import.meta.url), 'utf8');
+    const [, example = ''] = /```js\n(import \{ endWatched.*?)```/s.exec(page) ?? [];
+    const script = example.replace(
+      /import (\{[^}]+\}) from 'mcp-server-pool';/,
+      "const $1 = await import(SRC + '/index.js');",
+    );
+    expect(script).toContain('import(SRC');
+    const { code, stderr, stdout } = await runHost(script);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).not.toContain('outcome');
   });
 
   it.each([
