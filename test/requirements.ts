@@ -457,6 +457,8 @@ export const requirements = {
     'A process that a setuid program has raised speaks for no inner host, and no process does for a user while another user has the key.',
   'MARK-18':
     'A limit counts for nothing in a container that shares the pids of the machine, whichever user it has there.',
+  'LOOK-3':
+    'A look to measure trees reads their members and what is new, and not each time the rest of the machine; nothing is ended by what it shows.',
   'LOOK-1':
     'One look at the process table serves all trees that need one: in one tick, and in one turn of the event loop for those that are due together.',
   'LOOK-2':

@@ -1,7 +1,8 @@
-import { closeSync, constants, openSync, readdirSync, readSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../../errors.js';
 import { withDescriptor } from '../descriptors.js';
+import { type KeptFile, readOpen } from '../kept-file.js';
 
 // A cgroup (version 2) is a folder of files. Reads and writes are synchronous: the kernel answers at once, no disk is
 // involved.
@@ -11,9 +12,6 @@ import { withDescriptor } from '../descriptors.js';
  */
 const NOTHING_THERE = ['ENOENT', 'ENODEV', 'ENOTDIR', 'EOPNOTSUPP'];
 
-/** Most of these files have less than 4 KB. Reused: a new one of this size for each read costs more than the read. */
-const buffer = Buffer.allocUnsafe(16_384);
-
 /**
  * The content of one file of a cgroup; an empty string when there is no such file. Throws when it cannot be read
  * (EMFILE).
@@ -22,16 +20,20 @@ export function readCgroupFile(folder: string, file: string): string {
   try {
     const descriptor = withDescriptor(() => openSync(`${folder}/${file}`, 'r'));
     try {
-      let text = '';
-      // The kernel returns as much at once as it likes.
-      for (let length = 1; length > 0; ) {
-        length = readSync(descriptor, buffer, 0, buffer.length, null);
-        text += buffer.toString('latin1', 0, length);
-      }
-      return text;
+      return readOpen(descriptor);
     } finally {
       closeSync(descriptor);
     }
+  } catch (error) {
+    if (NOTHING_THERE.includes(errnoOf(error) ?? '')) return '';
+    throw error;
+  }
+}
+
+/** The same of one that is read often. */
+export function readKept(file: KeptFile): string {
+  try {
+    return file.read();
   } catch (error) {
     if (NOTHING_THERE.includes(errnoOf(error) ?? '')) return '';
     throw error;
@@ -56,13 +58,18 @@ export function isPopulated(folder: string): boolean {
   return cgroupCount(folder, 'cgroup.events', 'populated') === 1;
 }
 
-/** The living processes in the cgroup and below it: a server may have made cgroups of its own. */
-export function cgroupPids(folder: string): Set<number> {
+/**
+ * The living processes in the cgroup and below it: a server may have made cgroups of its own.
+ * @param procs its `cgroup.procs`, if that is read often
+ */
+export function cgroupPids(folder: string, procs?: KeptFile): Set<number> {
   const pids = new Set<number>();
-  for (const cgroup of hasCgroupsIn(folder) ? [folder, ...cgroupsBelow(folder)] : [folder]) {
+  const add = (text: string) => {
     // 0 stands for a process of another pid namespace, which this process cannot see.
-    for (const line of readCgroupFile(cgroup, 'cgroup.procs').split('\n')) if (Number(line) > 0) pids.add(Number(line));
-  }
+    for (const line of text.split('\n')) if (Number(line) > 0) pids.add(Number(line));
+  };
+  add(procs ? readKept(procs) : readCgroupFile(folder, 'cgroup.procs'));
+  if (hasCgroupsIn(folder)) for (const cgroup of cgroupsBelow(folder)) add(readCgroupFile(cgroup, 'cgroup.procs'));
   return pids;
 }
 

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { KeptFile } from '../kept-file.js';
 import type { CgroupFigures } from '../usage/process-usage.js';
-import { readCgroupFile } from './cgroup-files.js';
+import { readCgroupFile, readKept } from './cgroup-files.js';
 
 /** What of a cgroup's memory the kernel takes back when memory is short: copies of files, and what it knows of folders. */
 const RECLAIMABLE = ['inactive_file', 'active_file', 'slab_reclaimable'];
@@ -9,9 +10,10 @@ const RECLAIMABLE = ['inactive_file', 'active_file', 'slab_reclaimable'];
 /**
  * What the kernel counts for a cgroup. Memory without what it can take back at any time: a server that only reads large files
  * would seem to grow up to its limit. Processes that share memory share the count.
+ * @param cpu its `cpu.stat`, if that is read often
  */
-export function cgroupFigures(folder: string, hasMemory: boolean): CgroupFigures {
-  const micros = numberOf(readCgroupFile(folder, 'cpu.stat'), 'usage_usec');
+export function cgroupFigures(folder: string, hasMemory: boolean, cpu?: KeptFile): CgroupFigures {
+  const micros = numberOf(cpu ? readKept(cpu) : readCgroupFile(folder, 'cpu.stat'), 'usage_usec');
   return {
     memory: hasMemory ? memoryOf(folder) : undefined,
     cpuTime: micros === undefined ? undefined : micros / 1_000,

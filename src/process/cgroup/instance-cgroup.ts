@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { noteProblem } from '../containment-problems.js';
+import { KeptFile } from '../kept-file.js';
 import type { KernelVerdict } from '../launcher.js';
 import type { CgroupFigures } from '../usage/process-usage.js';
 import { type Fragment, refusal } from '../wrapper.js';
@@ -20,6 +21,8 @@ const REMOVAL_PAUSE = 10;
 export class InstanceCgroup {
   readonly folder: string;
   readonly #removed: () => void;
+  readonly #procs: KeptFile;
+  readonly #cpu: KeptFile;
   /** Whether only processes of the server are in it. If not, nothing in it is killed or counted by it. */
   #isOurs = true;
   /** Whether its memory is counted from the begin. */
@@ -33,6 +36,8 @@ export class InstanceCgroup {
   constructor(folder: string, removed: () => void) {
     this.folder = folder;
     this.#removed = removed;
+    this.#procs = new KeptFile(join(folder, 'cgroup.procs'));
+    this.#cpu = new KeptFile(join(folder, 'cpu.stat'));
   }
 
   /**
@@ -82,7 +87,7 @@ export class InstanceCgroup {
 
   /** The living processes in it and below it. */
   pids(): Set<number> {
-    return this.#isOurs ? cgroupPids(this.folder) : new Set();
+    return this.#isOurs ? cgroupPids(this.folder, this.#procs) : new Set();
   }
 
   isPopulated(): boolean {
@@ -120,7 +125,7 @@ export class InstanceCgroup {
   figures(): CgroupFigures {
     if (!this.#isOurs) return { memory: undefined, cpuTime: undefined };
     // A server may have left, or was never in.
-    return cgroupFigures(this.folder, this.#hasMemory && this.isPopulated());
+    return cgroupFigures(this.folder, this.#hasMemory && this.isPopulated(), this.#cpu);
   }
 
   /** What the kernel reports of its processes. Never throws: an empty object where the kernel reports nothing. */
@@ -141,6 +146,8 @@ export class InstanceCgroup {
 
   /** Call it when the cgroup is empty. False when it could not be removed, or is removed later, after a join. */
   remove(): boolean {
+    this.#procs.close();
+    this.#cpu.close();
     const removed = removeCgroup(this.folder) && (!this.#hasSign || removeCgroup(this.folder + JOINING));
     this.#removeAfterJoin = this.#isJoining && !removed;
     if (this.#removeAfterJoin) return false;

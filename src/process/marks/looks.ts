@@ -22,6 +22,12 @@ const SETTLED = 100;
  */
 const RECENT = 100;
 
+/**
+ * How long a loose look may use rows of processes that are in no tree, ms. What it adds to a tree is read again in any case;
+ * it may find late what has got a parent in a tree without being started there.
+ */
+const LOOSE = 60_000;
+
 export interface LooksOptions {
   /** Undefined where processes have no marks. */
   readonly readMark?: MarkReader | undefined;
@@ -47,11 +53,16 @@ export class Looks {
   readonly #now: () => number;
   /** The look of this tick. */
   #current: Look | undefined;
+  /** The loose look of this tick, if there was one. */
+  #loose: Look | undefined;
   /** The look that the first exit of a leader has caused in this turn of the event loop. */
   #atExit: Look | undefined;
   /** Kept for the next one, and for what is started after it. */
   #last: Look | undefined;
+  /** When rows were read for a look that is not loose. */
   #lookedAt = Number.NEGATIVE_INFINITY;
+  /** When all rows were read. */
+  #scannedAt = Number.NEGATIVE_INFINITY;
   /** The marks of processes, by pid. What a look does not see is dropped, so this never exceeds the table. */
   readonly #readings = new Map<number, Known>();
   /** The members of all trees, pid → start time, which are read in every look. */
@@ -88,6 +99,22 @@ export class Looks {
   }
 
   /**
+   * A look to measure by, and not to prove or to kill: it takes longer than `take` to read again what is in no tree and has no
+   * mark. So what it costs depends on the trees, and hardly on what else runs on the machine.
+   */
+  takeLoose(): Look {
+    const known = this.#current ?? this.#loose;
+    if (known) return known;
+    const look = this.#look(undefined, 'loose');
+    if (!this.#options.shared) return look;
+    this.#loose = look;
+    queueMicrotask(() => {
+      this.#loose = undefined;
+    });
+    return look;
+  }
+
+  /**
    * The look for a leader that Node has just collected. Most leaders that have exited are collected before the first
    * exit is reported, so one look serves the exits of this turn of the event loop. One that exits while these are handled
    * may be collected and reported in the same turn: a look that shows it is older than its end.
@@ -120,15 +147,17 @@ export class Looks {
     return look;
   }
 
-  #look(killed?: ReadonlyMap<number, ProcessIdentity>): Look {
+  #look(killed?: ReadonlyMap<number, ProcessIdentity>, how?: 'loose'): Look {
     const now = performance.now();
     const newest = this.newest;
     // A smaller pid than before: the kernel has begun to reuse pids.
     const last = this.#last;
-    const recent = newest > 0 && last !== undefined && newest >= last.newestBefore && now - this.#lookedAt < RECENT;
+    const isRecent = how === 'loose' ? now - this.#scannedAt < LOOSE : now - this.#lookedAt < RECENT;
+    const recent = newest > 0 && last !== undefined && newest >= last.newestBefore && isRecent;
     const pids = recent ? this.#table.pids?.() : undefined;
-    const rows = pids && last ? this.#readChanging(pids, last.rows, killed) : this.#table.scan();
-    this.#lookedAt = now;
+    const rows = pids && last ? this.#readChanging(pids, last, killed) : this.#table.scan();
+    if (!pids) this.#scannedAt = now;
+    if (!pids || how !== 'loose') this.#lookedAt = now;
     this.#forgetGone(rows);
     const settledBefore = this.#now() * TICKS_PER_SECOND - SETTLED;
     const reading = (row: ProcessRow): MarkReading => this.#reading(row, look, killed);
@@ -139,12 +168,15 @@ export class Looks {
 
   #readChanging(
     pids: readonly number[],
-    before: ReadonlyMap<number, ProcessRow>,
+    last: Look,
     killed?: ReadonlyMap<number, ProcessIdentity>,
   ): Map<number, ProcessRow> {
     const rows = new Map<number, ProcessRow>();
+    const { newestBefore } = last;
+    const { newest } = this;
     for (const pid of pids) {
-      const known = before.get(pid);
+      // A number that was given since may have been that of another process.
+      const known = pid > newestBefore && pid <= newest ? undefined : last.rows.get(pid);
       const isKilled = known && killed?.get(pid)?.startTime === known.startTime;
       const row = known && (known.dead || isKilled || this.#isSettled(known)) ? known : this.#table.read(pid);
       if (row !== undefined) rows.set(pid, row);

@@ -182,9 +182,8 @@ export class LocalTree {
     const { platform, start } = this.#parts;
     const { usage: source } = platform;
     if (source === undefined) return undefined;
-    const { cgroup } = start;
-    const figures = cgroup && (() => cgroup.figures());
-    this.#meter ??= new TreeMeter({ source, age: performance.now() - this.#started, cgroup: figures });
+    const cgroup = () => (this.#isDead ? undefined : start.cgroup?.figures());
+    this.#meter ??= new TreeMeter({ source, age: performance.now() - this.#started, cgroup });
     return this.#meter;
   }
 

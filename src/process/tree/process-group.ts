@@ -54,11 +54,11 @@ export class ProcessGroup implements ProcessSet {
   }
 
   refresh(): ProcessRow[] {
-    return livingAmong(this.present());
+    return livingAmong(this.#takeAll(this.#looks.take()));
   }
 
   present(): ProcessRow[] {
-    return this.#takeAll(this.#looks.take());
+    return this.#takeAll(this.#looks.takeLoose());
   }
 
   living(): ProcessRow[] {

@@ -12,7 +12,10 @@ export interface ProcessSet {
    * @param killed members that got SIGKILL: they may be returned although they are dead by now, and need not be read
    */
   refresh(killed?: ReadonlyMap<number, ProcessIdentity>): ProcessRow[];
-  /** As `refresh`, and returns the zombies among the members, too. */
+  /**
+   * The members to measure, zombies too, by a loose look: it reads the known ones and what is new, and rarely the rest of the
+   * machine. No signal is sent by what it returns.
+   */
   present(): ProcessRow[];
   /** Reads only the known members: cheap, but finds no new ones. Returns the living members. */
   living(): ProcessRow[];

@@ -66,7 +66,7 @@ export class ProcessTree implements ProcessSet {
   }
 
   present(): ProcessRow[] {
-    return this.#take(this.#looks.take(), true);
+    return this.#take(this.#looks.takeLoose(), true);
   }
 
   /** @param readsCgroup after SIGKILL to all members, the kernel shows at the end whether a process is left in the cgroup */

@@ -1,26 +1,8 @@
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { errnoOf } from '../../errors.js';
-import { addReserve, withDescriptor } from '../descriptors.js';
+import { KeptFile } from '../kept-file.js';
 import type { ProcessIdentity } from '../process-table.js';
-
-/** The most files that are kept open, for all trees. */
-const MOST = 1_024;
-/** How long none is kept after the host had no descriptor left, ms. */
-const SCARCE = 60_000;
-
-const text = Buffer.allocUnsafe(256);
-/** All that keep files open. */
-const users = new Set<MemoryFiles>();
-let kept = 0;
-let scarceUntil = Number.NEGATIVE_INFINITY;
-
-addReserve(() => {
-  if (kept === 0) return false;
-  scarceUntil = performance.now() + SCARCE;
-  for (const files of users) files.close();
-  return true;
-});
 
 /** Memory of one process, bytes. */
 export interface Memory {
@@ -28,77 +10,43 @@ export interface Memory {
   readonly unique: number;
 }
 
-/**
- * The files /proc/PID/statm of one tree. They stay open from sample to sample: opening and closing one takes three times as
- * long as reading it. An open one belongs to its process, and not to its number.
- */
+/** The files /proc/PID/statm of one tree. An open one belongs to its process, and not to its number. */
 export class MemoryFiles {
-  readonly #open = new Map<number, { readonly startTime: number; readonly descriptor: number }>();
+  readonly #files = new Map<number, { readonly startTime: number; readonly file: KeptFile }>();
 
   /** Undefined when the process is gone. */
-  read(process: ProcessIdentity): Memory | undefined {
-    const known = this.#open.get(process.pid);
-    if (known?.startTime === process.startTime) return readOpen(known.descriptor);
-    const descriptor = open(process.pid);
-    if (descriptor === undefined) return undefined;
-    let memory: Memory | undefined;
-    try {
-      memory = readOpen(descriptor);
-    } finally {
-      if (memory === undefined || !this.#keep(process, descriptor)) closeSync(descriptor);
+  read({ pid, startTime }: ProcessIdentity): Memory | undefined {
+    let known = this.#files.get(pid);
+    if (known?.startTime !== startTime) {
+      known?.file.close();
+      known = { startTime, file: new KeptFile(`/proc/${pid}/statm`) };
+      this.#files.set(pid, known);
     }
-    return memory;
+    try {
+      // `size resident shared …`, in pages.
+      const [, resident, shared] = known.file.read().split(' ', 3);
+      return { resident: Number(resident) * pageSize(), unique: (Number(resident) - Number(shared)) * pageSize() };
+    } catch (error) {
+      if (!['ENOENT', 'ESRCH'].includes(errnoOf(error) ?? '')) throw error;
+      this.#files.delete(pid);
+      return undefined;
+    }
   }
 
   /** Closes those of processes that are not among these. */
   closeOthers(processes: readonly ProcessIdentity[]): void {
-    if (this.#open.size === 0) return;
-    const wanted = new Map(processes.map(({ pid, startTime }) => [pid, startTime]));
-    for (const [pid, { startTime }] of this.#open) if (wanted.get(pid) !== startTime) this.#close(pid);
+    if (this.#files.size === 0) return;
+    const wanted = new Set(processes.map(({ pid }) => pid));
+    for (const pid of this.#files.keys()) if (!wanted.has(pid)) this.#close(pid);
   }
 
   close(): void {
-    for (const pid of this.#open.keys()) this.#close(pid);
-  }
-
-  /** False when there are too many. */
-  #keep({ pid, startTime }: ProcessIdentity, descriptor: number): boolean {
-    if (kept >= MOST || performance.now() < scarceUntil) return false;
-    this.#open.set(pid, { startTime, descriptor });
-    users.add(this);
-    kept += 1;
-    return true;
+    for (const pid of this.#files.keys()) this.#close(pid);
   }
 
   #close(pid: number): void {
-    const file = this.#open.get(pid);
-    if (file === undefined) return;
-    this.#open.delete(pid);
-    if (this.#open.size === 0) users.delete(this);
-    kept -= 1;
-    closeSync(file.descriptor);
-  }
-}
-
-/** Undefined when there is no such process. */
-function open(pid: number): number | undefined {
-  try {
-    return withDescriptor(() => openSync(`/proc/${pid}/statm`, 'r'));
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-/** `size resident shared …`, in pages. Undefined when its parent has collected it since it was opened. */
-function readOpen(descriptor: number): Memory | undefined {
-  try {
-    const length = readSync(descriptor, text, 0, text.length, 0);
-    const [, resident, shared] = text.toString('latin1', 0, length).split(' ', 3);
-    return { resident: Number(resident) * pageSize(), unique: (Number(resident) - Number(shared)) * pageSize() };
-  } catch (error) {
-    if (errnoOf(error) === 'ESRCH') return undefined;
-    throw error;
+    this.#files.get(pid)?.file.close();
+    this.#files.delete(pid);
   }
 }
 

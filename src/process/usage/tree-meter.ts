@@ -11,7 +11,7 @@ export interface MeterParts {
   /** How long the leader runs already, ms. */
   readonly age: number;
   /** Undefined for a tree without a cgroup. */
-  readonly cgroup?: (() => CgroupFigures) | undefined;
+  readonly cgroup?: () => CgroupFigures | undefined;
   /** Monotonic, ms. */
   readonly now?: () => number;
 }

@@ -42,6 +42,7 @@ describe('InstanceCgroup', () => {
   it('[USAGE-13] tells memory only when it was counted from the begin, and the server is in it', () => {
     const folder = folderWith(MEMORY);
     const cgroup = new InstanceCgroup(folder, () => {});
+    onTestFinished(() => void cgroup.remove());
     expect(cgroup.figures().memory).toBeUndefined();
     cgroup.noteControllers();
     expect(cgroup.figures().memory).toBe(60_000_000);

@@ -6,6 +6,7 @@ import { ProcessGroup } from '../../../src/process/tree/process-group.js';
 import { ProcessTree } from '../../../src/process/tree/process-tree.js';
 import { FakeKernel } from '../../helpers/fake-kernel.js';
 import { marksOf, UNMARKED } from '../../helpers/fake-marks.js';
+import { ListingTable } from '../../helpers/fake-table.js';
 import { isCollected } from '../../helpers/heap.js';
 
 const KINDS = [
@@ -90,4 +91,53 @@ it('[REUSE-6] a number that was given again before the look is still that of ano
   a.tree.leaderExited();
   expect(b.tree.leaderExited()).toEqual([]);
   expect(scans()).toBe(1);
+});
+
+/** A machine with a tree and a stranger in it, whose reads are counted. */
+function measured() {
+  const table = new ListingTable();
+  table.add({ pid: 10, parent: 1, startTime: 1 });
+  table.add({ pid: 20, parent: 1, startTime: 1 });
+  const looks = new Looks(table, { shared: true, readMark: () => UNMARKED, now: () => 1_000 });
+  const tree = new ProcessTree(table, { pid: 20, startTime: 1 }, { looks });
+  const readNow = async (look: () => unknown) => {
+    table.reads.length = 0;
+    const scans = table.scans;
+    look();
+    await turn();
+    return table.scans > scans ? 'all' : [...new Set(table.reads)].sort((a, b) => a - b);
+  };
+  return { table, looks, tree, readNow };
+}
+
+it('[LOOK-3] a look to measure reads members and what is new, not again what is in no tree', async () => {
+  const { table, tree, readNow } = measured();
+  expect(await readNow(() => tree.present())).toBe('all');
+  table.add({ pid: 101, parent: 20, startTime: 2 });
+  table.newestPid = 101;
+  expect(await readNow(() => tree.present())).toEqual([20, 101]);
+  expect(tree.living().map(({ pid }) => pid)).toEqual([20, 101]);
+});
+
+it('[LOOK-3] reads what has a number that was given since', async () => {
+  const { table, tree, readNow } = measured();
+  table.add({ pid: 150, parent: 1, startTime: 1 });
+  expect(await readNow(() => tree.present())).toBe('all');
+  expect(await readNow(() => tree.present())).toEqual([20]);
+  table.remove(150);
+  table.add({ pid: 150, parent: 20, startTime: 9 });
+  table.newestPid = 160;
+  expect(await readNow(() => expect(tree.present().map(({ pid }) => pid)).toEqual([20, 150]))).toEqual([20, 150]);
+  // The kernel has begun anew with small numbers.
+  table.newestPid = 90;
+  expect(await readNow(() => tree.present())).toBe('all');
+});
+
+it('[LOOK-3] is not the look by which a tree is ended in the same tick', async () => {
+  const { looks, tree, readNow } = measured();
+  await readNow(() => tree.present());
+  const both = () => [looks.takeLoose(), looks.take(), looks.takeLoose()];
+  const [loose, strict, shared] = both();
+  expect(loose).not.toBe(strict);
+  expect(shared).toBe(strict);
 });
