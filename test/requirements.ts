@@ -496,6 +496,14 @@ export const requirements = {
   'ENFORCE-6': 'A monitor that cannot measure says so once, and disturbs nothing.',
   'ENFORCE-7': 'The monitor of a pool samples only while servers live.',
   'ENFORCE-8': 'A tree whose memory leaks is told, and replaced where the host asks for that, without a failed call.',
+  'INCIDENT-1':
+    'The incident: growth is told with its servers in the first burst, levels rise in order, limits hold, and it is normal again after it.',
+  'INCIDENT-2': 'An enforced level ends the tree that grows, and none of its neighbours.',
+  'INCIDENT-3':
+    'While an enforced level lasts, calls that need a start are refused; an essential server ends only from nuclear on.',
+  'INCIDENT-4': 'At emergency, enforced, every tree ends, and the pool stays open.',
+  'INCIDENT-5': 'A level takes the actions that the host has listed for it.',
+  'INCIDENT-6': 'plan() shows what a level would end.',
   'GATE-1':
     'While the servers use as much memory as they may, callers that need a start wait, and the limit is named; everything that runs serves on.',
   'GATE-2':
