@@ -504,6 +504,8 @@ export const requirements = {
   'INCIDENT-4': 'At emergency, enforced, every tree ends, and the pool stays open.',
   'INCIDENT-5': 'A level takes the actions that the host has listed for it.',
   'INCIDENT-6': 'plan() shows what a level would end.',
+  'FOLDER-8':
+    'The monitor tells once that a folder is over its budget, and looks at it once a minute, apart from its samples.',
   'GATE-1':
     'While the servers use as much memory as they may, callers that need a start wait, and the limit is named; everything that runs serves on.',
   'GATE-2':

@@ -7,7 +7,7 @@ export type Told = { [K in keyof MonitorEvents]: readonly [event: K, payload: Mo
 
 /** A tree that is to be ended or replaced. */
 export interface TreeDeed {
-  readonly action: Exclude<MonitorAction, 'hold-starts' | 'refuse-starts' | 'end-all' | 'call-host'>;
+  readonly action: Exclude<MonitorAction, 'hold-starts' | 'refuse-starts' | 'end-all' | 'call-host' | 'prune'>;
   readonly id: string;
   readonly name: string;
   /** In words, with the figure. */

@@ -11,6 +11,8 @@ export type MonitorAction =
   | LevelAction
   /** New starts wait, since the servers use as much memory as they may. */
   | 'hold-starts'
+  /** The oldest files of a folder are deleted. */
+  | 'prune'
   /** A tree is replaced: it is over a limit of the host, or leaks. */
   | 'replace';
 
@@ -19,6 +21,8 @@ export interface LimitEvent {
   readonly kind: LimitKind;
   readonly name?: string | undefined;
   readonly instanceId?: string | undefined;
+  /** Of a folder. */
+  readonly path?: string | undefined;
   /** MB, percent of one core, or processes. */
   readonly value: number;
   readonly limit: number;

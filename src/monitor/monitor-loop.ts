@@ -3,7 +3,8 @@ import { messageOf } from '../errors.js';
 import { SafeEmitter } from '../events.js';
 import type { Timer } from '../runtime/clock.js';
 import { Assessment, type Measurement, type Outcome } from './assessment.js';
-import type { PoolDeed, StartRules, TreeDeed } from './finding.js';
+import type { PoolDeed, StartRules, Told, TreeDeed } from './finding.js';
+import { FolderWatch } from './folder-watch.js';
 import { HostSampler } from './host/host-sampler.js';
 import type { Level } from './level.js';
 import type { MonitorEvents } from './monitor-events.js';
@@ -29,6 +30,7 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
   #enforcer: Enforcer | undefined;
   readonly #sampler: HostSampler;
   readonly #assessment: Assessment;
+  readonly #folders: FolderWatch;
   #latest: ResourceSample | undefined;
   #sampling: Promise<ResourceSample> | undefined;
   #timer: Timer | undefined;
@@ -47,6 +49,8 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     this.#source = source;
     this.#sampler = new HostSampler({ clock: source.clock });
     this.#assessment = new Assessment(settings, (sample) => source.limits(sample));
+    const { folders, dryRun } = settings;
+    this.#folders = new FolderWatch(folders, dryRun, source.clock, (told) => this.#emitTold(told));
   }
 
   /** From now on `enforcer` does what follows from samples. */
@@ -70,6 +74,7 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     this.#mode = 'stopped';
     this.#timer?.cancel();
     this.#sampler.stop();
+    this.#folders.stop();
     this.#setRules(NO_RULES);
   }
 
@@ -113,6 +118,7 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     const timer = this.#timer;
     let next = this.#settings.interval;
     try {
+      void this.#folders.look();
       await this.sample();
       const { level } = this.#assessment;
       const trees = this.#source.trees().length;
@@ -178,10 +184,7 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
 
   #follow({ sample, told, treeDeeds, poolDeeds, startRules }: Outcome): void {
     this.emit('sample:taken', sample);
-    for (const [event, payload] of told) {
-      if (event === 'limit:exceeded') this.counts.violations += 1;
-      this.emit(event, payload as never);
-    }
+    for (const one of told) this.#emitTold(one);
     this.#setRules(startRules);
     for (const deed of treeDeeds) this.#doWithTree(deed);
     for (const deed of poolDeeds) this.#doWithAll(deed);
@@ -222,6 +225,12 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
       this.#tell({ action: 'refuse-starts', level, reason, dryRun });
     }
     if (!dryRun) this.#enforcer?.setStartRules(rules);
+  }
+
+  #emitTold([event, payload]: Told): void {
+    if (event === 'limit:exceeded') this.counts.violations += 1;
+    if (event === 'action:taken') this.#tell(payload);
+    else this.emit(event, payload as never);
   }
 
   #tell(taken: MonitorEvents['action:taken']): void {
