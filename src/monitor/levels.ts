@@ -50,15 +50,19 @@ export interface LevelSample {
   readonly memoryLimitMB?: number | undefined;
 }
 
-/** A change of the level. */
-export interface LevelChange {
-  readonly from: Level;
-  readonly to: Level;
-  /** Unexpected processes, or MB: what has reached `to`. When the level falls, what is left of what had reached `from`. */
+/** What reached a level. */
+export interface LevelCause {
+  /** Unexpected processes, or MB (`by`). */
   readonly measured: number;
-  /** The threshold of `to`; when the level falls, that of `from`. */
+  /** Where the level begins, in the same unit. */
   readonly threshold: number;
   readonly by: 'processes' | 'memory';
+}
+
+/** A change of the level, and what has reached `to`. When the level falls, what is left of what had reached `from`. */
+export interface LevelChange extends LevelCause {
+  readonly from: Level;
+  readonly to: Level;
 }
 
 /** Whether one level is reached, and since when that is so. */
@@ -68,7 +72,7 @@ interface Reached {
   /** Observed time, ms. */
   since: number;
   /** What reached it last. */
-  by: LevelChange['by'];
+  by: LevelCause['by'];
 }
 
 /** The state machine of the levels: rises at once, to any level, and falls after a cooldown. It is fed samples. */
@@ -80,6 +84,7 @@ export class Levels {
   readonly #reached: readonly Reached[];
   /** The index of the current level in `LEVELS`. */
   #rank = 0;
+  #latest: LevelSample = { at: 0, unexpected: 0 };
 
   constructor(settings: LevelSettings, percents: NearPercents) {
     this.#settings = settings;
@@ -99,23 +104,29 @@ export class Levels {
     return this.#reached.some(({ isReached }, index) => isReached && index >= this.#rank);
   }
 
+  /** What the last sample shows of the current level; `measured` is below its threshold during the cooldown. */
+  get cause(): LevelCause | undefined {
+    return this.#causeOf(this.#rank);
+  }
+
   /** Takes a sample, and returns the change that it brings, if there is any. */
   update(sample: LevelSample): LevelChange | undefined {
     this.#time.advance(sample.at);
     for (const reached of this.#reached) this.#look(reached, sample);
-    const from = this.level;
-    const before = this.#rank;
+    this.#latest = sample;
+    const [from, before] = [this.level, this.#rank];
     this.#rank = this.#next();
-    const told = this.#reached[Math.max(this.#rank, before) - 1];
-    if (this.#rank === before || told === undefined) return undefined;
-    const { level, by } = told;
-    return {
-      from,
-      to: this.level,
-      measured: (by === 'processes' ? sample.unexpected : sample.memoryMB) ?? 0,
-      threshold: by === 'processes' ? this.#settings[level] : this.#memoryThreshold(level, sample),
-      by,
-    };
+    const cause = this.#causeOf(Math.max(this.#rank, before));
+    return this.#rank === before || cause === undefined ? undefined : { from, to: this.level, ...cause };
+  }
+
+  #causeOf(rank: number): LevelCause | undefined {
+    const reached = this.#reached[rank - 1];
+    if (reached === undefined) return undefined;
+    const { unexpected, memoryMB = 0 } = this.#latest;
+    return reached.by === 'processes'
+      ? { measured: unexpected, threshold: this.#settings[reached.level], by: 'processes' }
+      : { measured: memoryMB, threshold: this.#memoryThreshold(reached.level, this.#latest), by: 'memory' };
   }
 
   #look(reached: Reached, sample: LevelSample): void {

@@ -226,6 +226,17 @@ describe('Levels', () => {
     expect(changes).toEqual(change ? [{ from: 'normal', ...change }] : []);
   });
 
+  it('[LEVEL-3] what is measured for the current level is known at any time, also after it has fallen', () => {
+    const { levels, feed } = levelsAt('emergency');
+    expect(levels.cause).toEqual({ measured: 100, threshold: 100, by: 'processes' });
+    for (let count = 0; count < 7; count += 1) feed(35);
+    expect(levels.level).toBe('critical');
+    expect(levels.cause).toEqual({ measured: 35, threshold: 30, by: 'processes' });
+    feed(2);
+    expect(levels.cause).toEqual({ measured: 2, threshold: 30, by: 'processes' });
+    expect(newLevels().cause).toBeUndefined();
+  });
+
   it('[LEVEL-3] memory that is free again is told as such, though processes had reached a lower level', () => {
     const levels = newLevels();
     levels.update({ at: 0, unexpected: 16, memoryMB: 2100, memoryLimitMB: 1000 });
