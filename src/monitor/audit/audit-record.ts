@@ -1,4 +1,5 @@
 import { errnoOf } from '../../errors.js';
+import type { TerminationReport } from '../../process/termination-report.js';
 import { quoted } from '../../runtime/quoted.js';
 
 /** One line of the trail. `at`: ISO 8601, UTC. `host`: the pid of the host process. */
@@ -15,6 +16,8 @@ export interface AuditOrigin {
   readonly host: number;
 }
 
+/** The last time that a Date can have. */
+const LATEST = 8.64e15;
 /** A longer list is cut. */
 const MOST_ITEMS = 20;
 
@@ -141,22 +144,21 @@ export const AUDITED_EVENTS = Object.keys(AUDITED);
 export function auditRecords(event: string, payload: object, { now, host }: AuditOrigin): AuditRecord[] {
   const given = payload as Readonly<Record<string, unknown>>;
   const fields = (AUDITED[event] ?? []).map((name): [string, unknown] => [name, READERS[FIELDS[name]](given[name])]);
-  const record = { at: new Date(now).toISOString(), host, event, ...Object.fromEntries(fields) };
+  const record = { at: timeOf(now), host, event, ...Object.fromEntries(fields) };
   return event.startsWith('cleanup:') ? [...signals(given, { now, host }), record] : [record];
 }
 
-/** The steps of the ladder by which a tree ended: end of file, SIGTERM, SIGKILL; with their own times. */
+/**
+ * The steps of the ladder by which a tree ended: end of file, SIGTERM, SIGKILL; with their own times. A host may enqueue jobs
+ * of its own, with any report.
+ */
 function signals(report: Readonly<Record<string, unknown>>, { now, host }: AuditOrigin): AuditRecord[] {
-  const termination = report.termination as
-    | {
-        readonly steps: readonly { readonly step: string; readonly at: number; readonly processes: number }[];
-        duration: number;
-      }
-    | undefined;
-  if (termination === undefined) return [];
-  const { name, id, pid } = report;
-  return termination.steps.map(({ step, at, processes }) => ({
-    at: new Date(now - termination.duration + at).toISOString(),
+  const { name, id, pid, termination } = report;
+  const { steps, duration } = (termination ?? {}) as Partial<TerminationReport>;
+  if (!Array.isArray(steps) || typeof duration !== 'number') return [];
+  const known = (steps as TerminationReport['steps']).filter((step) => typeof step === 'object' && step !== null);
+  return known.slice(0, MOST_ITEMS).map(({ step, at, processes }) => ({
+    at: timeOf(now - duration + at),
     host,
     event: 'signal:sent',
     name: plain(name),
@@ -165,4 +167,8 @@ function signals(report: Readonly<Record<string, unknown>>, { now, host }: Audit
     signal: plain(step),
     processes: plain(processes),
   }));
+}
+
+function timeOf(ms: number): string {
+  return new Date(Math.abs(ms) <= LATEST ? ms : 0).toISOString();
 }

@@ -30,7 +30,11 @@ export class StrayScan {
   readonly inspector: Inspector;
   readonly #system: StraySystem;
   readonly #ancestors: ReadonlySet<number>;
-  #leaders: ReadonlyMap<number, number> | undefined;
+  readonly #leaders: ReadonlyMap<number, number>;
+  /** What was found out of a pid: asked again for each process above it. */
+  readonly #pooled = new Map<number, boolean>();
+  readonly #guardians = new Map<number, boolean>();
+  readonly #candidates = new Map<number, boolean>();
   readonly #children = new Map<number, ProcessRow[]>();
 
   constructor(system: StraySystem) {
@@ -38,6 +42,7 @@ export class StrayScan {
     this.rows = system.table.scan();
     this.inspector = system.inspect(this.rows);
     this.#system = system;
+    this.#leaders = new Map(system.registered().map(({ pid, startTime }) => [pid, startTime]));
     for (const row of this.rows.values()) {
       const siblings = this.#children.get(row.parent);
       if (siblings) siblings.push(row);
@@ -71,7 +76,7 @@ export class StrayScan {
   isCandidate({ pid, parent, dead }: ProcessRow): boolean {
     // Process 2 is the parent of kernel threads.
     if (dead || pid <= 2 || parent === 2 || this.#ancestors.has(pid)) return false;
-    return this.inspector.isOurUsers(pid);
+    return known(this.#candidates, pid, () => this.inspector.isOurUsers(pid));
   }
 
   /**
@@ -79,13 +84,11 @@ export class StrayScan {
    * guardian, and the reaper below it, belong to every pool of their host.
    */
   isPooled(row: ProcessRow): boolean {
-    const host = this.inspector.markedBy(row.pid);
-    if (host === 'ours' || (host !== undefined && this.#system.hostLives(host) === true)) return true;
-    this.#leaders ??= new Map(this.#system.registered().map((leader) => [leader.pid, leader.startTime]));
-    if (this.#leaders.has(row.group)) return true;
-    return [row.pid, ...this.#above(row.pid)].some((pid) => {
-      const isLeader = this.#leaders?.get(pid) === this.rows.get(pid)?.startTime && this.rows.has(pid);
-      return isLeader || this.inspector.commandLine(pid).includes(GUARDIAN_NAME);
+    return known(this.#pooled, row.pid, () => {
+      const host = this.inspector.markedBy(row.pid);
+      if (host === 'ours' || (host !== undefined && this.#system.hostLives(host) === true)) return true;
+      if (this.#leaders.has(row.group)) return true;
+      return [row.pid, ...this.#above(row.pid)].some((pid) => this.#isLeader(pid) || this.#isGuardian(pid));
     });
   }
 
@@ -126,6 +129,15 @@ export class StrayScan {
     return foreign ? `its parent is ${named}, which has adopted it: it belongs to session ${session}` : undefined;
   }
 
+  #isLeader(pid: number): boolean {
+    const startTime = this.#leaders.get(pid);
+    return startTime !== undefined && startTime === this.rows.get(pid)?.startTime;
+  }
+
+  #isGuardian(pid: number): boolean {
+    return known(this.#guardians, pid, () => this.inspector.commandLine(pid).includes(GUARDIAN_NAME));
+  }
+
   #above(pid: number): number[] {
     const pids: number[] = [];
     for (let row = this.rows.get(pid); row !== undefined && row.parent > 1; row = this.rows.get(row.parent)) {
@@ -134,4 +146,10 @@ export class StrayScan {
     }
     return pids;
   }
+}
+
+function known(answers: Map<number, boolean>, pid: number, find: () => boolean): boolean {
+  const answer = answers.get(pid) ?? find();
+  answers.set(pid, answer);
+  return answer;
 }

@@ -80,7 +80,7 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
     return processes;
   }
 
-  /** No look from now on, apart from `list()`. */
+  /** No look and no event from now on; `list()` looks still. */
   stop(): void {
     this.#isStopped = true;
     this.#timer?.cancel();
@@ -119,14 +119,16 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
     } catch (error) {
       const isNew = !this.#isFailing;
       this.#isFailing = true;
-      if (isNew) this.emit('look:failed', { problem: messageOf(error) });
+      if (isNew && !this.#isStopped) this.emit('look:failed', { problem: messageOf(error) });
       throw error;
     }
     this.#isFailing = false;
     const processes = this.#rounds.look(clock.now(), look.seen);
     this.#latest = { at: Date.now(), matched: look.seen.length, omitted: look.omitted, processes };
-    this.#tell(before, processes, new Set(look.seen.map(keyOf)));
-    this.emit('look:taken', this.#latest);
+    if (!this.#isStopped) {
+      this.#tell(before, processes, new Set(look.seen.map(keyOf)));
+      this.emit('look:taken', this.#latest);
+    }
     return this.#latest;
   }
 
@@ -150,8 +152,8 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
  * Never listed: this process, its ancestors, processes of other users or containers, zombies, kernel threads, guardians, and what
  * belongs to a living pool, of this host or of another one. At most 1,000 processes are measured.
  *
- * A look blocks the host for some milliseconds, and about a tenth of a millisecond for each process that matches. Its timer does
- * not keep the host alive. Linux only.
+ * A look blocks the host for less than a tenth of a millisecond for each process of the machine, and about half a millisecond
+ * for each that matches. Its timer does not keep the host alive. Linux only.
  *
  * @throws PoolError `INVALID_OPTIONS`; `NOT_SUPPORTED` where there is no /proc
  */

@@ -30,6 +30,17 @@ describe('a line', () => {
     ]);
   });
 
+  it.each([
+    [{}],
+    [{ steps: 7, duration: 1 }],
+    [{ steps: [null, { at: 1e300 }], duration: 1 }],
+    [{ steps: [{}, { at: Number.NaN }], duration: Infinity }],
+    ['text'],
+  ])('[AUDIT-10] is written for an end whose report is %o, as that of a job of the host may be', (termination) => {
+    const records = auditRecords('cleanup:finished', { name: 'files', termination }, ORIGIN);
+    expect(records.at(-1)).toMatchObject({ event: 'cleanup:finished', name: 'files' });
+  });
+
   it('[AUDIT-9] has of an error its code alone', () => {
     const error = new PoolError('SERVER_EXITED', SECRET, { stderrTail: SECRET }, new Error(SECRET));
     const [record] = auditRecords('server:failed', { name: 'files', error }, ORIGIN);
