@@ -57,6 +57,17 @@ describe('usage() of a server', () => {
     expect(usage.uptime).toBeGreaterThan(0);
   });
 
+  it("[USAGE-1] measures with containment: 'group' what is in the group, and nothing else", async () => {
+    const server = launch({ ...shell('setsid sleep 1000 & sleep 1000 & wait'), containment: 'group' });
+    const helper = await until('the helper has a session of its own', () =>
+      descendants(server.pid).find(({ pid, session }) => session === pid),
+    );
+    await until('the shell and its other helper are counted', async () => {
+      return (await usageOf(server.process)).processes === 2;
+    });
+    process.kill(helper.pid, 'SIGKILL');
+  });
+
   it('[USAGE-2] counts threads of the living, and zombies apart from them', async () => {
     const server = launch(shell(`true & exec ${node('setInterval(() => {}, 1e3)')}`));
     const usage = await until('there are a zombie and threads', async () => {
