@@ -9,11 +9,8 @@ import {
   percentOrUnlimited,
   type Resolved,
 } from './fields.js';
-import type { EffectiveLimit, ResolvedLimits } from './limit-options.js';
+import type { ResolvedLimits } from './limit-options.js';
 import type { Problems } from './read-options.js';
-
-/** The default of `memoryLimitMB` of a server, in MB. */
-const DEFAULT_TREE_MEMORY_MB = 512;
 
 /**
  * What each process tree of a server may use. These limits are watched by the pool, in samples; those of `cgroupLimits` and
@@ -23,11 +20,11 @@ const DEFAULT_TREE_MEMORY_MB = 512;
  */
 export const resourceFields = {
   /**
-   * Most memory of one tree, in MB: what no other process shares. `Infinity`: no limit. Default: 512, which is reported
-   * only (`limit:exceeded`), and ends no tree; less where `cgroupLimits.memoryMB` is less.
+   * Most memory of one tree, in MB: what no other process shares. Default: `Infinity`; that of all together is
+   * `limits.memoryLimitMB`.
    */
-  memoryLimitMB: optional(megabytesOrUnlimited(DEFAULT_TREE_MEMORY_MB)),
-  /** Most CPU time of one tree, in percent of one core, as a mean over `cpuWindow`. Default: `Infinity`. */
+  memoryLimitMB: megabytesOrUnlimited(Infinity),
+  /** Most CPU time of one tree, in percent of one core, for most of `cpuWindow`. Default: `Infinity`. */
   cpuLimitPercent: percentOrUnlimited(),
   /** How long a tree must be over `cpuLimitPercent`, in milliseconds. Default: 60,000. */
   cpuWindow: deadline(60_000),
@@ -61,16 +58,6 @@ export interface Surroundings {
   /** Whether anything is measured: `monitoring.enabled`. */
   readonly isMonitored: boolean;
   readonly prefix: string;
-}
-
-/** The limit of the memory of one tree. Pure. */
-export function treeMemoryLimit(definition: {
-  readonly memoryLimitMB: number | undefined;
-  readonly cgroupLimits: Pick<CgroupLimits, 'memoryMB'>;
-}): EffectiveLimit {
-  const { memoryLimitMB, cgroupLimits } = definition;
-  if (memoryLimitMB !== undefined) return { limit: memoryLimitMB, isSet: true };
-  return { limit: Math.min(DEFAULT_TREE_MEMORY_MB, cgroupLimits.memoryMB ?? Infinity), isSet: false };
 }
 
 /** The options that nothing watches where monitoring is off. */
@@ -131,7 +118,7 @@ function checkKernel(options: ResourceOptions, { own, cgroupLimits, prefix }: Su
   const { memoryLimitMB } = options;
   const { memoryMB } = cgroupLimits;
   if (own.memoryLimitMB === undefined && own.cgroupLimits === undefined) return;
-  if (memoryLimitMB === undefined || memoryLimitMB === Infinity || memoryMB === undefined) return;
+  if (memoryLimitMB === Infinity || memoryMB === undefined) return;
   if (memoryMB >= memoryLimitMB) return;
   problems.wrong.push(
     `${prefix}cgroupLimits.memoryMB must not be below memoryLimitMB (${memoryLimitMB}), got ${memoryMB}: the kernel would kill a process of the server before the pool replaces it`,

@@ -6,7 +6,7 @@ import type { HostSample } from './host/host-sample.js';
 import { LeakDetector } from './leaks/leak-detector.js';
 import { isAtLeast, type Level } from './level.js';
 import { ACTIONS, actionsOf } from './level-actions.js';
-import { type LevelChange, Levels } from './levels.js';
+import { type LevelCause, type LevelChange, Levels } from './levels.js';
 import type { MonitoredTree, TotalLimits } from './monitored-tree.js';
 import type { ResourceSample } from './resource-sample.js';
 import { TotalsWatch } from './totals-watch.js';
@@ -20,7 +20,8 @@ export interface Measurement {
   /** ms since the epoch. */
   readonly date: number;
   readonly host: HostSample;
-  readonly trees: readonly { readonly tree: MonitoredTree; readonly usage: TreeUsage }[];
+  /** All trees; one without `usage` could not be measured, or nothing of it lives. */
+  readonly trees: readonly { readonly tree: MonitoredTree; readonly usage: TreeUsage | undefined }[];
   /** Processes that belong to no living tree, and should not be there. */
   readonly strays: number;
 }
@@ -55,8 +56,6 @@ export class Assessment {
   readonly #levels: Levels;
   readonly #totals: TotalsWatch;
   readonly growth: GrowthWatch;
-  /** What brought the level of now. */
-  #change: LevelChange | undefined;
 
   constructor(settings: ResolvedMonitoring, limits: (host: HostSample) => TotalLimits) {
     this.#settings = settings;
@@ -75,7 +74,9 @@ export class Assessment {
     const told: Told[] = [];
     const treeDeeds: TreeDeed[] = [];
     const cores = host.cpus?.allowed ?? Number.POSITIVE_INFINITY;
-    const samples = trees.map(({ tree, usage }) => this.#watchOf(tree).take(tree, usage, cores, told, treeDeeds));
+    const samples = trees.flatMap(({ tree, usage }) =>
+      usage ? this.#watchOf(tree).take(tree, usage, cores, told, treeDeeds) : [],
+    );
     this.#forgetGone(trees, told);
     const sum = (figure: (sample: (typeof samples)[number]) => number) =>
       samples.reduce((total, sample) => total + figure(sample), 0);
@@ -143,7 +144,6 @@ export class Assessment {
   ): LevelChange | undefined {
     const change = this.#levels.update({ at, unexpected, memoryMB, memoryLimitMB: limit });
     if (change === undefined) return undefined;
-    this.#change = change;
     told.push(['level:changed', { ...change, names: this.#blamed(change.by) }]);
     return change;
   }
@@ -162,7 +162,7 @@ export class Assessment {
   /** What the level of now does. */
   #act({ change, candidates, now, excessMB }: Circumstances, deeds: TreeDeed[]): PoolDeed[] {
     const { level } = this;
-    const cause = this.#change;
+    const { cause } = this.#levels;
     if (level === 'normal' || cause === undefined) return [];
     const isNew = change !== undefined && isAtLeast(change.to, change.from);
     const reason = reasonOf(level, cause);
@@ -200,7 +200,7 @@ export class Assessment {
 
   #overload(): Overload | undefined {
     const { level } = this;
-    const cause = this.#change;
+    const { cause } = this.#levels;
     if (level === 'normal' || cause === undefined) return undefined;
     if (!this.#settings.levels.actions[level].includes('refuse-starts')) return undefined;
     const { measured, threshold, by } = cause;
@@ -208,7 +208,7 @@ export class Assessment {
   }
 }
 
-function reasonOf(level: Level, { measured, threshold, by }: LevelChange): string {
+function reasonOf(level: Level, { measured, threshold, by }: LevelCause): string {
   const what = by === 'processes' ? 'processes more than expected' : 'MB of all trees';
   return `level ${level}: ${Math.round(measured)} ${what} (it begins at ${Math.round(threshold)})`;
 }

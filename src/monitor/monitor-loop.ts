@@ -144,20 +144,18 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     const { clock } = this.#source;
     const trees = this.#source.trees();
     const failures: unknown[] = [];
-    const usages = await Promise.all(
+    const measured = await Promise.all(
       trees.map(async (tree) => {
         try {
-          const usage = await tree.usage();
-          return usage && { tree, usage };
+          return { tree, usage: await tree.usage() };
         } catch (error) {
           failures.push(error);
-          return undefined;
+          return { tree, usage: undefined };
         }
       }),
     );
     if (failures.length > 0) this.#degrade('trees', failures[0]);
     else this.#degraded.delete('trees');
-    const measured = usages.filter((usage) => usage !== undefined);
     return { at: clock.now(), date: Date.now(), host: this.#sampler.sample(), trees: measured, strays: this.#strays() };
   }
 

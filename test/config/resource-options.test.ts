@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { poolMemoryLimit } from '../../src/config/limit-options.js';
 import type { PoolOptions } from '../../src/config/options.js';
 import { resolvePoolOptions } from '../../src/config/resolve-options.js';
-import { treeMemoryLimit } from '../../src/config/resource-options.js';
 import type { PoolError } from '../../src/errors.js';
 import { MCPServerPool } from '../../src/index.js';
 import { autoMaxProcesses } from '../../src/monitor/host/auto-limits.js';
@@ -25,7 +24,7 @@ const withServer = (own: object, more: object = {}) => ({ servers: { a: { ...nod
 describe('limits of a server', () => {
   it('[OPT-8] have the documented defaults', () => {
     expect(define(node)).toMatchObject({
-      memoryLimitMB: undefined,
+      memoryLimitMB: Infinity,
       cpuLimitPercent: Infinity,
       cpuWindow: 60_000,
       maxTreeProcesses: Infinity,
@@ -91,7 +90,7 @@ describe('limits of a server', () => {
   it('[OPT-8] leave the limit of the kernel as it is, and the other way round', () => {
     const of = (own: object) => resolvePoolOptions(withServer(own)).servers.get('a');
     expect(of({ memoryLimitMB: 512 })?.cgroupLimits.memoryMB).toBeUndefined();
-    expect(of({ cgroupLimits: { memoryMB: 512 } })?.memoryLimitMB).toBeUndefined();
+    expect(of({ cgroupLimits: { memoryMB: 512 } })?.memoryLimitMB).toBe(Infinity);
     const equal = { memoryLimitMB: 512, cgroupLimits: { memoryMB: 512 } };
     expect(of(equal)).toMatchObject(equal);
     expect(problemsOf({ defaults: { memoryLimitMB: 9, cgroupLimits: { memoryMB: 8 } }, servers: { a: node } })).toEqual(
@@ -118,13 +117,6 @@ describe('a limit of memory', () => {
       }),
     );
     expect(poolMemoryLimit({ memoryLimitMB: Infinity }, 100)).toEqual({ limit: Infinity, isSet: true });
-  });
-
-  it('[OPT-10] of one server is known from its default, which gives way to the limit of the kernel', () => {
-    expect(treeMemoryLimit(define(node))).toEqual({ limit: 512, isSet: false });
-    expect(treeMemoryLimit(define({ ...node, memoryLimitMB: 100 }))).toEqual({ limit: 100, isSet: true });
-    expect(treeMemoryLimit(define({ ...node, memoryLimitMB: Infinity }))).toEqual({ limit: Infinity, isSet: true });
-    expect(treeMemoryLimit(define({ ...node, cgroupLimits: { memoryMB: 256 } }))).toEqual({ limit: 256, isSet: false });
   });
 });
 

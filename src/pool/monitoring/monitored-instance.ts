@@ -1,15 +1,22 @@
-import { treeMemoryLimit } from '../../config/resource-options.js';
 import type { MonitoredTree } from '../../monitor/monitored-tree.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 
 /** An instance, as the monitor of its pool sees it now. */
 export function treeOf(instance: PooledInstance): MonitoredTree {
   const { id, name, definition, state, leases, idleSince, answers } = instance;
-  const { priority, expectedProcesses, cpuLimitPercent, cpuWindow, maxTreeProcesses, restartOnMemoryLeak } = definition;
+  const {
+    priority,
+    expectedProcesses,
+    cpuLimitPercent,
+    cpuWindow,
+    maxTreeProcesses,
+    memoryLimitMB,
+    restartOnMemoryLeak,
+  } = definition;
   return {
     ...{ id, name, priority, expectedProcesses, leases, idleSince },
     limits: {
-      memoryMB: treeMemoryLimit(definition),
+      memoryMB: { limit: memoryLimitMB, isSet: true },
       cpuPercent: { limit: cpuLimitPercent, isSet: true },
       cpuWindow,
       processes: { limit: maxTreeProcesses, isSet: true },

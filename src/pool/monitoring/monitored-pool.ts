@@ -1,6 +1,6 @@
 import { poolMemoryLimit } from '../../config/limit-options.js';
 import type { ResolvedPoolOptions } from '../../config/options.js';
-import { treeMemoryLimit } from '../../config/resource-options.js';
+import { defaultMemoryLimitMB } from '../../monitor/host/auto-limits.js';
 import type { HostSample } from '../../monitor/host/host-sample.js';
 import type { TreeSource } from '../../monitor/monitored-host.js';
 import type { MonitoredTree, TotalLimits } from '../../monitor/monitored-tree.js';
@@ -40,17 +40,13 @@ export class MonitoredPool implements TreeSource {
     return 0;
   }
 
-  limits({ memory }: HostSample): TotalLimits {
+  limits(host: HostSample): TotalLimits {
     const { fleet, options } = this.#deps;
     const definitions = [...fleet.entries.values()].flatMap(({ definition }) => definition ?? []);
-    const set = definitions.map(treeMemoryLimit).filter(({ isSet, limit }) => isSet && limit < Infinity);
+    const set = definitions.map(({ memoryLimitMB }) => memoryLimitMB).filter((limit) => limit < Infinity);
     const { cpuLimitPercent } = options.limits;
     return {
-      memoryMB: poolMemoryLimit(
-        options.limits,
-        memory?.totalMB ?? Infinity,
-        Math.max(0, ...set.map(({ limit }) => limit)),
-      ),
+      memoryMB: poolMemoryLimit(options.limits, defaultMemoryLimitMB(host), Math.max(0, ...set)),
       cpuPercent: { limit: cpuLimitPercent, isSet: true },
     };
   }
