@@ -51,8 +51,8 @@ export function growthOf(floors: readonly Floor[], minSlope: number): Growth {
 
 /** Where an instance has settled, in MB; undefined if it grows, or has not been seen for a window. */
 export function plateauOf(floors: readonly Floor[], minSlope: number): number | undefined {
-  const isFlat = (windows: number) => slopeOf(lastWindows(floors, windows)) < minSlope;
-  if (floors.length < FLOORS_PER_WINDOW || !isFlat(1) || !isFlat(SUSTAINED.windows)) return undefined;
+  if (floors.length < FLOORS_PER_WINDOW || slopeOf(lastWindows(floors, SUSTAINED.windows)) >= minSlope)
+    return undefined;
   return levelOf(floors);
 }
 

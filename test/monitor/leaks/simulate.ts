@@ -11,7 +11,7 @@ export interface Course {
   /** How long the start takes, and which part of the base is there before it. */
   readonly warmup: number;
   readonly early: number;
-  /** From one measurement to the next, as the young generation fills. Standard deviation. */
+  /** From one sample to the next, as the young generation fills. Standard deviation. */
   readonly jitter: number;
   /** Wanders and comes back, as caches, code and buffers do. Standard deviation, and how long it remembers. */
   readonly drift: number;
@@ -113,7 +113,10 @@ const SHAPE_OF: Readonly<Record<Shape, (base: number, random: () => number) => P
   leak: (base, random) => ({ ...anyBackground(base, random), leakPerHour: logBetween(random, 10, 200) }),
 };
 
-/** The memory of such a server, one sample each `every` ms, for so long. */
+/** How often the monitor takes a sample, in ms. */
+const SAMPLE_EVERY = 5_000;
+
+/** The memory of such a server, for so long. Each `every` ms the mean of the samples that the monitor would have taken. */
 export function* simulate(
   course: Course,
   random: () => number,
@@ -122,6 +125,8 @@ export function* simulate(
   const minutes = every / 60_000;
   const remembered = Math.exp(-minutes / course.driftTime);
   const renewed = Math.sqrt(1 - remembered ** 2);
+  // What stands for a minute is the mean of twelve samples.
+  const jitter = course.jitter / Math.sqrt(every / SAMPLE_EVERY);
   let drift = normal(random);
   let filled = random() * course.tooth;
   let collectAt = course.tooth * between(random, 0.7, 1.3);
@@ -149,7 +154,7 @@ export function* simulate(
     memory +=
       course.growth * (1 - Math.exp(-Math.max(0, at - course.growsFrom) / course.timeConstant)) +
       (course.leakPerHour * at) / 60;
-    memory += course.drift * drift + course.jitter * normal(random);
+    memory += course.drift * drift + jitter * normal(random);
     yield { at: at * 60_000, memoryMB: Math.max(1, memory) };
   }
 }
