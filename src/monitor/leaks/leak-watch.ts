@@ -1,17 +1,11 @@
+import type { ResolvedMonitoring } from '../../config/monitoring-options.js';
 import type { EarlierLives } from './earlier-lives.js';
 import { FLOORS_PER_WINDOW, FloorSeries, PARTS_PER_WINDOW } from './floors.js';
 import { growthOf, levelOf, plateauOf, swingOf } from './growth.js';
 import { type LeakEvidence, type LeakVerdict, nextVerdict } from './verdict.js';
 
-/** When the memory of a server counts as a leak. */
-export interface LeakOptions {
-  /** Growth for two windows is suspected, for three confirmed, in ms. Default: 3,600,000. */
-  readonly window: number;
-  /** What an instance uses in this time after its first sample counts for nothing, in ms. Default: 1,800,000. */
-  readonly warmup: number;
-  /** Slower growth is no leak, in MB an hour. Default: 5. */
-  readonly minSlopeMBPerHour: number;
-}
+/** When memory that grows is a leak. */
+export type LeakOptions = ResolvedMonitoring['leak'];
 
 /** What an instance uses at one moment. */
 export interface LeakSample {
