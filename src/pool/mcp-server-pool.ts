@@ -239,7 +239,7 @@ export class MCPServerPool extends DefinedServers {
     scheduler.stop();
     keepAlive.dispose();
     this.emit('pool:closed', report);
-    await this.#audit?.close();
+    if (this.#audit) await this.#audit.close();
     return report;
   }
 }
