@@ -63,7 +63,8 @@ export function assemble(
   const breakers = new Breakers(clock, emitter, fleet);
   const turns = new StartTurns(options.limits.concurrentStarts, clock, dueTimes);
   const common = { clock, keepAlive, dueTimes, emitter, counts, cleanups, fleet, leases, leaseEvents, breakers, turns };
-  const monitor = new ResourceMonitor(options.monitoring, new MonitoredPool({ ...common, options, outbox }));
+  const monitored = new MonitoredPool({ ...common, options, outbox });
+  const monitor = new ResourceMonitor({}, { settings: options.monitoring, source: monitored });
   const recovery = new CrashRecovery(common);
   const supervisor = new InstanceSupervisor({ ...common, recovery, context, monitor });
   const queue = new AcquireQueue({ ...common, events: leaseEvents });
