@@ -1,9 +1,11 @@
+export type { AddedTree } from './config/added-tree.js';
 export type { AuditOptions } from './config/audit-options.js';
 export type {
   AcquireOptions,
   CleanupOptions,
   DrainOptions,
   PlanMode,
+  PlanOptions,
   ResetBreakerOptions,
   ShutdownOptions,
   WaitOptions,
@@ -38,10 +40,16 @@ export type { EndWatchedOptions, WatchOptions } from './config/watch-options.js'
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
 export type { ListenerError } from './events.js';
 export type { AuditFailure } from './monitor/audit/audit-trail.js';
+export type { HostSample } from './monitor/host/host-sample.js';
 export { removeStaleSockets } from './monitor/host/stale-sockets.js';
+export type { Level } from './monitor/level.js';
+export type { LeakEvent, LimitEvent, LimitKind, MonitorAction, MonitorEvents } from './monitor/monitor-events.js';
+export { ResourceMonitor } from './monitor/resource-monitor.js';
+export type { ResourceSample, TreeLevel, TreeSample } from './monitor/resource-sample.js';
 export type { PoolDependencies } from './pool/dependencies.js';
 export type {
   BreakerEvent,
+  EndReport,
   LeaseEvent,
   PoolEvents,
   QueueEvent,
@@ -51,7 +59,7 @@ export type {
 export type { LeaseHolder, WaitingCaller } from './pool/instances/pooled-instance.js';
 export type { PooledServer } from './pool/leases/lease.js';
 export { MCPServerPool } from './pool/mcp-server-pool.js';
-export type { PoolMetrics } from './pool/metrics.js';
+export type { PoolCounts, PoolFigures, PoolMetrics } from './pool/metrics.js';
 export type { PlannedEnd, PoolPlan } from './pool/shutdown/plan.js';
 export type { InstanceStatus, PoolStatus, ServerStatus } from './pool/status.js';
 export type { BreakerState } from './pool/supervision/breaker.js';
@@ -94,7 +102,7 @@ export { endWatched } from './process/strays/end-watched.js';
 export type { ProcessEnd } from './process/strays/ending.js';
 export { findStrays, type Stray } from './process/strays/find-strays.js';
 export {
-  type ProcessWatch,
+  ProcessWatch,
   type WatchEvents,
   type WatchReport,
   watchProcesses,

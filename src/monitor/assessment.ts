@@ -104,6 +104,11 @@ export class Assessment {
     };
   }
 
+  /** The definition of a server has changed: its earlier lives say nothing of the next ones. */
+  forgetLives(name: string): void {
+    this.#leaks.forget(name);
+  }
+
   /** What a level would end now, in the order of its actions. */
   victimsAt(level: AlertLevel, now: number): readonly TreeCandidate[] {
     const candidates = this.#candidates();

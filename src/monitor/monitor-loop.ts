@@ -92,6 +92,11 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     if (grown) this.emit('growth:detected', grown);
   }
 
+  /** The definition of a server has changed: its earlier lives say nothing of the next ones. */
+  forgetLives(name: string): void {
+    this.#assessment.forgetLives(name);
+  }
+
   /** How far the pool is from what is expected of it. */
   get level(): Level {
     return this.#assessment.level;

@@ -131,11 +131,11 @@ export class TreeWatch {
 
   #lookForLeak(at: number, memoryMB: number, told: Told[], deeds: TreeDeed[]): void {
     const { id, name, answered, replacesLeaks } = this.#tree;
-    const sample = { at, memoryMB, ...(answered === undefined ? {} : { requests: answered }) };
-    const finding = this.#leak.add(sample);
-    if (finding === undefined || finding.verdict === 'none') return;
-    const { verdict, slopeMBPerHour } = finding;
-    told.push([`leak:${verdict}`, { name, instanceId: id, slopeMBPerHour }]);
+    const changed = this.#leak.add({ at, memoryMB, ...(answered === undefined ? {} : { requests: answered }) });
+    const { verdict, slopeMBPerHour } = this.#leak.finding;
+    if (verdict === 'none') return;
+    if (changed) told.push([`leak:${verdict}`, { name, instanceId: id, slopeMBPerHour }]);
+    // One that cannot be replaced at the moment is looked at again with the next sample.
     if (verdict !== 'confirmed' || !replacesLeaks || !this.mayEnd) return;
     const reason = `its memory grows by ${Math.round(slopeMBPerHour)} MB an hour, and does not come back`;
     deeds.push({

@@ -75,7 +75,7 @@ export function assemble(
   const scheduler = new Scheduler(acquiring);
   const replacement = new RollingReplacement({ ...common, operations: scheduler, recovery, supervisor });
   monitor.connect(new PoolEnforcer({ ...common, scheduler, replacement }));
-  const servers = new ServerDirectory({ options, operations: scheduler, ...acquiring, replacement });
+  const servers = new ServerDirectory({ options, monitor, operations: scheduler, ...acquiring, replacement });
   const jointCalls = new JointCalls({ ...acquiring, scheduler });
   const { limits } = options;
   const life: PoolLife = { state: 'open', madeAt: clock.now() };
