@@ -2,7 +2,16 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { resolveEnvironment } from '../../src/config/environment.js';
-import { CleanupQueue, endStrays, findStrays, MCPServerPool, PoolError, ProcessRegistry } from '../../src/index.js';
+import {
+  CleanupQueue,
+  endStrays,
+  endWatched,
+  findStrays,
+  MCPServerPool,
+  PoolError,
+  ProcessRegistry,
+  watchProcesses,
+} from '../../src/index.js';
 import { StdioClientTransport } from '../../src/stdio.js';
 import { setUp } from '../helpers/fake-pool.js';
 import { propertyRuns } from '../helpers/properties.js';
@@ -244,6 +253,16 @@ describe('input that is not what the types say', () => {
       await errorOf(() => endStrays([], wrong as never));
       expect(await rejection(endStrays([wrong] as never))).toBeInstanceOf(PoolError);
       expect(await rejection(endStrays([], { termGrace: wrong } as never))).toBeInstanceOf(PoolError);
+    }
+  });
+
+  it('[FUZZ-1] watched processes and options of a watch that cannot be read are refused', async () => {
+    for (const wrong of [null, 'x', {}, ...exotic]) {
+      expect(await rejection(endWatched([wrong] as never))).toBeInstanceOf(PoolError);
+      expect(await rejection(endWatched([], { termGrace: wrong } as never))).toBeInstanceOf(PoolError);
+      for (const options of [{ patterns: wrong }, { patterns: [wrong] }, { patterns: ['x'], memoryLimitMB: wrong }]) {
+        await errorOf(() => watchProcesses(options as never).stop());
+      }
     }
   });
 

@@ -1,4 +1,5 @@
 import { uptime } from 'node:os';
+import { snapshot } from '../../config/snapshot.js';
 import { type ResolvedWatch, resolveWatch, type WatchOptions } from '../../config/watch-options.js';
 import { messageOf } from '../../errors.js';
 import { type ListenerError, SafeEmitter } from '../../events.js';
@@ -58,7 +59,8 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
   /** @throws PoolError `INVALID_OPTIONS` */
   constructor(options: WatchOptions, dependencies: WatchDependencies) {
     super();
-    this.#options = resolveWatch(options);
+    // The host may change its list of patterns later.
+    this.#options = resolveWatch(snapshot(options, 'the options of watchProcesses()'));
     this.#dependencies = dependencies;
     this.#rounds = new WatchRounds(this.#options);
     // Not in this tick, so that the host can add its listeners first.
