@@ -36,3 +36,8 @@ export interface ProcessSet {
 export function livingAmong(rows: readonly ProcessRow[]): ProcessRow[] {
   return rows.filter(({ dead }) => !dead);
 }
+
+/** The leader first, and parents before their children. */
+export function inOrder(members: Iterable<ProcessRow>): ProcessRow[] {
+  return [...members].sort((a, b) => a.startTime - b.startTime || a.pid - b.pid);
+}

@@ -2,7 +2,7 @@ import type { Look } from '../marks/look.js';
 import { Looks } from '../marks/looks.js';
 import type { MarkSearch } from '../marks/mark-search.js';
 import { holdSame, isAlive, type ProcessIdentity, type ProcessRow, type ProcessTable } from '../process-table.js';
-import { livingAmong, type ProcessSet } from './process-set.js';
+import { inOrder, livingAmong, type ProcessSet } from './process-set.js';
 
 /** Where members are found, also those that have left the tree. */
 export interface MemberSources {
@@ -12,6 +12,9 @@ export interface MemberSources {
   /** The pids of the processes in the cgroup of the server. */
   readonly inCgroup?: (() => ReadonlySet<number>) | undefined;
 }
+
+/** The cgroup is read for each that many looks to measure: it shows hardly anything that has no mark either. */
+const EACH = 10;
 
 /** Whether a held process is ours, by what it shows now and what a look has shown. */
 type Kinship = (now: ProcessRow, found: ProcessRow) => boolean;
@@ -39,6 +42,8 @@ export class ProcessTree implements ProcessSet {
    */
   readonly #led = new Set<number>();
   #exited = false;
+  /** How often `present` was called. */
+  #measured = 0;
 
   constructor(table: ProcessTable, leader: ProcessIdentity, sources: MemberSources = {}) {
     this.#table = table;
@@ -66,7 +71,8 @@ export class ProcessTree implements ProcessSet {
   }
 
   present(): ProcessRow[] {
-    return this.#take(this.#looks.takeLoose(), true);
+    const readsCgroup = this.#measured++ % EACH === 0 || this.#sources.marks === undefined;
+    return this.#take(this.#looks.takeLoose(), readsCgroup);
   }
 
   /** @param readsCgroup after SIGKILL to all members, the kernel shows at the end whether a process is left in the cgroup */
@@ -289,7 +295,6 @@ export class ProcessTree implements ProcessSet {
 
   #settle(members: Map<number, ProcessRow>): ProcessRow[] {
     for (const pid of this.#members.keys()) if (!members.has(pid)) this.#drop(pid);
-    // The leader first, and parents before their children.
-    return [...members.values()].sort((a, b) => a.startTime - b.startTime || a.pid - b.pid);
+    return inOrder(members.values());
   }
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Looks } from '../../../src/process/marks/looks.js';
 import type { ProcessRow } from '../../../src/process/process-table.js';
 import { ProcessTree } from '../../../src/process/tree/process-tree.js';
 import { FakeKernel } from '../../helpers/fake-kernel.js';
@@ -240,5 +241,32 @@ describe('ProcessTree', () => {
       }),
       { numRuns: 300 },
     );
+  });
+});
+
+describe('ProcessTree, to be measured', () => {
+  it.each([
+    ['each time without marks', undefined, [true, true, true]],
+    ['rarely beside marks', { find: () => [], matchNow: () => false }, [true, false, false]],
+  ])('[USAGE-7] reads its cgroup %s', (_when, marks, expected) => {
+    const kernel = new FakeKernel();
+    const leader = kernel.fork(1, 'own session') as ProcessRow;
+    let reads = 0;
+    const inCgroup = () => {
+      reads += 1;
+      return new Set<number>();
+    };
+    const looks = new Looks(kernel);
+    const tree = new ProcessTree(kernel, leader, { looks, inCgroup, marks: marks && ({ ...marks, looks } as never) });
+    const seen = expected.map(() => {
+      const before = reads;
+      tree.present();
+      return reads > before;
+    });
+    expect(seen).toEqual(expected);
+    // What ends a tree reads it in any case.
+    const before = reads;
+    tree.refresh();
+    expect(reads).toBe(before + 1);
   });
 });

@@ -42,8 +42,8 @@ describe('watchedTree', () => {
 
   it('[USAGE-11] measures one that leads no group, and none of the group that it is in', async () => {
     const { pid } = start('sleep 1000 & sleep 1000 & wait');
-    const [member] = await until('there is a child', () => childrenOf(pid).filter((one) => nameOf(one) === 'sleep'));
-    expect(await processes(watch(member as number))).toBe(1);
+    const member = await until('there is a child', () => childrenOf(pid).find((one) => nameOf(one) === 'sleep'));
+    expect(await processes(watch(member))).toBe(1);
   });
 
   it('[USAGE-11] still measures what a leader has left, and nothing when all are gone', async () => {
