@@ -149,19 +149,20 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     const { clock } = this.#source;
     const trees = this.#source.trees();
     const failures: unknown[] = [];
-    const measured = await Promise.all(
-      trees.map(async (tree) => {
-        try {
-          return { tree, usage: await tree.usage() };
-        } catch (error) {
-          failures.push(error);
-          return { tree, usage: undefined };
-        }
-      }),
-    );
+    // All in this tick, so that they share one look at the process table.
+    const measuring = trees.map(async (tree) => {
+      try {
+        return { tree, usage: await tree.usage() };
+      } catch (error) {
+        failures.push(error);
+        return { tree, usage: undefined };
+      }
+    });
+    const strays = this.#strays();
+    const measured = await Promise.all(measuring);
     if (failures.length > 0) this.#degrade('trees', failures[0]);
     else this.#degraded.delete('trees');
-    return { at: clock.now(), date: Date.now(), host: this.#sampler.sample(), trees: measured, strays: this.#strays() };
+    return { at: clock.now(), date: Date.now(), host: this.#sampler.sample(), trees: measured, strays };
   }
 
   #strays(): number {

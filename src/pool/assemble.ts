@@ -63,7 +63,7 @@ export function assemble(
   const breakers = new Breakers(clock, emitter, fleet);
   const turns = new StartTurns(options.limits.concurrentStarts, clock, dueTimes);
   const common = { clock, keepAlive, dueTimes, emitter, counts, cleanups, fleet, leases, leaseEvents, breakers, turns };
-  const monitored = new MonitoredPool({ ...common, options, outbox });
+  const monitored = new MonitoredPool({ ...common, host, options, outbox });
   const monitor = new ResourceMonitor({}, { settings: options.monitoring, source: monitored });
   const recovery = new CrashRecovery(common);
   const supervisor = new InstanceSupervisor({ ...common, recovery, context, monitor });
@@ -85,5 +85,5 @@ export function assemble(
 
 /** For a launcher of the host: the pool does not know its containment, and has nothing of it to end. */
 function elsewhere(launcher: Launcher): ServerHost {
-  return { launcherFor: () => launcher, containment: () => undefined, end: () => Promise.resolve() };
+  return { launcherFor: () => launcher, containment: () => undefined, strays: () => 0, end: () => Promise.resolve() };
 }

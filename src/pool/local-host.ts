@@ -6,6 +6,7 @@ import { noteUnread, type ReapedHost, reapDeadHosts } from '../process/guardian/
 import { type HostGuard, hostGuard, type Watch } from '../process/guardian/host-guard.js';
 import { LEDGER_FORMAT } from '../process/guardian/ledger.js';
 import type { Launcher } from '../process/launcher.js';
+import { countUnclaimed } from '../process/marks/unclaimed.js';
 import type { Platform } from '../process/platform.js';
 import { noteMissingInit } from '../process/platforms/init.js';
 import { localLauncher } from '../process/start/local-launcher.js';
@@ -20,6 +21,8 @@ export interface ServerHost {
   launcherFor(definition: ResolvedDefinition): Launcher;
   /** What keeps the processes of servers together; undefined if unknown. `pids`: of the processes that were spawned and live. */
   containment(pids: ReadonlySet<number>): ContainmentStatus | undefined;
+  /** How many processes a server has left that belong to no tree. Throws when the process table cannot be read. */
+  strays(): number;
   /** Resolves when all its work is done, and the guardian has ended if no other pool needs it. No event is emitted after that. */
   end(): Promise<void>;
 }
@@ -66,6 +69,10 @@ export class LocalHost implements ServerHost {
   containment(pids: ReadonlySet<number>): ContainmentStatus | undefined {
     const { containment: asked, cgroupParent } = this.#options;
     return containmentStatus({ platform: this.#platform, asked, cgroupParent, guard: this.#guard.status(), pids });
+  }
+
+  strays(): number {
+    return countUnclaimed(this.#platform);
   }
 
   async end(): Promise<void> {

@@ -14,6 +14,7 @@ export interface MonitoredPoolDeps {
   readonly outbox: Outbox;
   readonly options: ResolvedPoolOptions;
   readonly fleet: Fleet;
+  readonly host: { strays(): number };
 }
 
 /** The servers of a pool, as its monitor sees them. */
@@ -37,7 +38,7 @@ export class MonitoredPool implements TreeSource {
   }
 
   strays(): number {
-    return 0;
+    return this.#deps.host.strays();
   }
 
   limits(host: HostSample): TotalLimits {

@@ -133,6 +133,11 @@ export class Looks {
     return this.#share(look);
   }
 
+  /** Whether that process is in a tree of this host. */
+  isWatched({ pid, startTime }: ProcessIdentity): boolean {
+    return this.#watched.get(pid) === startTime;
+  }
+
   /** A process of a tree: it is read in every look, since its state matters. */
   watch({ pid, startTime }: ProcessIdentity): void {
     this.#watched.set(pid, startTime);
@@ -186,7 +191,7 @@ export class Looks {
 
   /** Whether the process is in no tree, and has no mark that could make it a part of one. */
   #isSettled({ pid, startTime }: ProcessRow): boolean {
-    if (this.#watched.get(pid) === startTime) return false;
+    if (this.isWatched({ pid, startTime })) return false;
     const known = this.#readings.get(pid);
     return known === undefined || (known.final && known.reading === UNMARKED);
   }
