@@ -24,14 +24,14 @@ export class AddedTrees {
     const watched = this.#watch(pid);
     const [startedAt, isSet] = [performance.now(), true];
     const tree: MonitoredTree = {
-      ...{ id, name, priority, expectedProcesses, isReady: true, leases: 0, idleSince: startedAt },
+      ...{ id, name, priority, expectedProcesses, phase: 'foreign' as const, leases: 0, idleSince: startedAt },
       limits: {
         memoryMB: { limit: limits.memoryLimitMB, isSet },
         cpuPercent: { limit: limits.cpuLimitPercent, isSet },
         cpuWindow: limits.cpuWindow,
         processes: { limit: limits.maxTreeProcesses, isSet },
       },
-      ...{ mayEnd: false, replacesLeaks: false, answered: undefined },
+      ...{ replacesLeaks: false, answered: undefined },
       usage: () => watched.usage(),
     };
     this.#trees.set(id, { tree, watched });

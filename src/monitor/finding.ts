@@ -52,4 +52,6 @@ export interface Overload {
 export interface StartRules {
   readonly shortage: Shortage | undefined;
   readonly overload: Overload | undefined;
+  /** Whether nothing is started that no caller asks for (`minIdle`). */
+  readonly holdsSpares: boolean;
 }

@@ -2,6 +2,7 @@ import type { ResolvedMonitoring } from '../config/monitoring-options.js';
 import { messageOf } from '../errors.js';
 import { SafeEmitter } from '../events.js';
 import type { Timer } from '../runtime/clock.js';
+import { within } from '../runtime/within.js';
 import { Assessment, type Measurement, type Outcome } from './assessment.js';
 import type { PoolDeed, StartRules, Told, TreeDeed } from './finding.js';
 import { FolderWatch } from './folder-watch.js';
@@ -17,7 +18,9 @@ const CONSEQUENCES = {
   strays: 'processes of no living tree are not counted',
   sample: 'no sample was taken',
 } as const;
-const NO_RULES: StartRules = { shortage: undefined, overload: undefined };
+/** A tree that does not answer for so long is not waited for, ms; at least the interval. */
+const LEAST_ANSWER = 10_000;
+const NO_RULES: StartRules = { shortage: undefined, overload: undefined, holdsSpares: false };
 
 /**
  * Measures process trees and the host, again and again, and emits what it finds. Alone it only reports. That of a pool has the
@@ -34,8 +37,10 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
   #latest: ResourceSample | undefined;
   #sampling: Promise<ResourceSample> | undefined;
   #timer: Timer | undefined;
-  /** `woken`: until no tree is left. */
-  #mode: 'stopped' | 'woken' | 'started' = 'stopped';
+  /** `woken`: until no tree is left. `halted`: until the host starts it. */
+  #mode: 'idle' | 'woken' | 'started' | 'halted' = 'idle';
+  /** Counts starts and stops: what was measured before the last of them has no effect. */
+  #run = 0;
   #isUndecided = false;
   #rules = NO_RULES;
   /** How many limits were exceeded, and how much was done, dry runs not counted. */
@@ -68,17 +73,15 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     this.#begin('started');
   }
 
-  /** Samples no more. New starts are free again. */
+  /** Samples no more, also when servers are spawned, until `start()`. New starts are free again. */
   stop(): void {
-    if (this.#mode === 'stopped') return;
-    this.#mode = 'stopped';
-    this.#timer?.cancel();
-    this.#sampler.stop();
-    this.#folders.stop();
-    this.#setRules(NO_RULES);
+    this.#rest('halted');
   }
 
-  /** Takes a sample now, and does what follows from it. Calls at the same time share one. */
+  /**
+   * Takes a sample now, and does what follows from it; while the monitor is stopped, it only emits what it finds. Calls at the
+   * same time share one.
+   */
   sample(): Promise<ResourceSample> {
     this.#sampling ??= this.#take();
     return this.#sampling;
@@ -87,7 +90,7 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
   /** A server was spawned: bursts are seen at once, not with the next sample, and it samples as long as trees live. */
   noteSpawn(name: string): void {
     if (!this.#settings.enabled) return;
-    this.#begin('woken');
+    if (this.#mode === 'idle') this.#begin('woken');
     const grown = this.#assessment.growth.spawned(this.#source.clock.now(), name);
     if (grown) this.emit('growth:detected', grown);
   }
@@ -107,12 +110,28 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     return this.#assessment.victimsAt(level, this.#source.clock.now());
   }
 
+  get #isRunning(): boolean {
+    return this.#mode === 'woken' || this.#mode === 'started';
+  }
+
   #begin(mode: 'woken' | 'started'): void {
-    const isNew = this.#mode === 'stopped';
-    if (isNew || mode === 'started') this.#mode = mode;
-    if (!isNew) return;
+    const wasRunning = this.#isRunning;
+    this.#mode = mode;
+    if (wasRunning) return;
+    this.#run += 1;
     this.#sampler.start();
     this.#schedule(this.#settings.interval);
+  }
+
+  #rest(mode: 'idle' | 'halted'): void {
+    const wasRunning = this.#isRunning;
+    this.#mode = mode;
+    if (!wasRunning) return;
+    this.#run += 1;
+    this.#timer?.cancel();
+    this.#sampler.stop();
+    this.#folders.stop();
+    this.#setRules(NO_RULES);
   }
 
   #schedule(delay: number): void {
@@ -120,26 +139,29 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
   }
 
   async #tick(): Promise<void> {
-    const timer = this.#timer;
+    const run = this.#run;
     let next = this.#settings.interval;
     try {
       void this.#folders.look();
-      await this.sample();
+      const { trees } = await this.sample();
+      if (run !== this.#run) return;
+      this.#degraded.delete('sample');
       const { level } = this.#assessment;
-      const trees = this.#source.trees().length;
+      const count = trees.length + this.#source.trees().length;
       // A pool without servers has nothing to measure, and can be garbage-collected.
-      if (trees === 0 && level === 'normal' && this.#mode === 'woken') this.stop();
-      next = sampleInterval(next, { level, trees, isUndecided: this.#isUndecided });
+      if (count === 0 && level === 'normal' && this.#mode === 'woken') return this.#rest('idle');
+      next = sampleInterval(next, { level, trees: count, isUndecided: this.#isUndecided });
     } catch (error) {
       this.#degrade('sample', error);
     }
-    // It may have been stopped meanwhile, and started again.
-    if (this.#mode !== 'stopped' && this.#timer === timer) this.#schedule(next);
+    if (run === this.#run) this.#schedule(next);
   }
 
   async #take(): Promise<ResourceSample> {
+    const run = this.#run;
     try {
-      return this.#conclude(await this.#measure());
+      const measurement = await this.#measure();
+      return this.#conclude(measurement, run);
     } finally {
       this.#sampling = undefined;
     }
@@ -149,13 +171,14 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     const { clock } = this.#source;
     const trees = this.#source.trees();
     const failures: unknown[] = [];
+    const longest = Math.max(this.#settings.interval, LEAST_ANSWER);
     // All in this tick, so that they share one look at the process table.
     const measuring = trees.map(async (tree) => {
       try {
-        return { tree, usage: await tree.usage() };
+        return { tree, usage: await within(clock, longest, tree.usage()), isKnown: true };
       } catch (error) {
         failures.push(error);
-        return { tree, usage: undefined };
+        return { tree, usage: undefined, isKnown: false };
       }
     });
     const strays = this.#strays();
@@ -176,40 +199,59 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     }
   }
 
-  /** Emits what the measurement shows, and has done what follows. */
-  #conclude(measurement: Measurement): ResourceSample {
+  /** Emits what the measurement shows, and has done what follows. @param run in which it was begun */
+  #conclude(measurement: Measurement, run: number): ResourceSample {
     const outcome = this.#assessment.take(measurement);
     this.#latest = outcome.sample;
+    // It was stopped meanwhile.
+    if (run !== this.#run) return outcome.sample;
     this.#isUndecided = outcome.isUndecided;
-    if (this.#enforcer) this.#enforcer.run(() => this.#follow(outcome));
-    else this.#follow(outcome);
+    const enforcer = this.#isRunning ? this.#enforcer : undefined;
+    if (enforcer) enforcer.run(() => this.#follow(outcome, enforcer));
+    else this.#tellAll(outcome);
+    // Alone it reports, and the host may act.
+    if (this.#enforcer === undefined && this.#isRunning) for (const deed of outcome.poolDeeds) this.#callHost(deed);
     return outcome.sample;
   }
 
-  #follow({ sample, told, treeDeeds, poolDeeds, startRules }: Outcome): void {
+  #tellAll({ sample, told }: Outcome): void {
     this.emit('sample:taken', sample);
     for (const one of told) this.#emitTold(one);
-    this.#setRules(startRules);
-    for (const deed of treeDeeds) this.#doWithTree(deed);
-    for (const deed of poolDeeds) this.#doWithAll(deed);
   }
 
-  #doWithTree(deed: TreeDeed): void {
+  #follow(outcome: Outcome, enforcer: Enforcer): void {
+    this.#tellAll(outcome);
+    this.#setRules(outcome.startRules);
+    for (const deed of outcome.treeDeeds) this.#doWithTree(deed, enforcer);
+    for (const deed of outcome.poolDeeds) this.#doWithAll(deed, enforcer);
+  }
+
+  #doWithTree(deed: TreeDeed, enforcer: Enforcer): void {
     const { action, id, name, reason, level } = deed;
     const { dryRun } = this.#settings;
     this.#tell({ action, reason, ...(level && { level }), name, instanceId: id, dryRun });
-    if (!dryRun) this.#enforcer?.carryOut(deed);
+    if (!dryRun) enforcer.carryOut(deed);
   }
 
-  #doWithAll(deed: PoolDeed): void {
+  #doWithAll(deed: PoolDeed, enforcer: Enforcer): void {
+    if (deed.action === 'call-host') return this.#callHost(deed);
     const { action, level, reason } = deed;
+    const { dryRun } = this.#settings;
+    this.#tell({ action, level, reason, dryRun });
+    if (!dryRun) enforcer.endAll(deed);
+  }
+
+  #callHost({ action, level, reason, notice }: PoolDeed): void {
     const { dryRun, onEmergency } = this.#settings;
-    if (action === 'call-host' && onEmergency === undefined) return;
+    if (action !== 'call-host' || onEmergency === undefined) return;
     this.#tell({ action, level, reason, dryRun });
     if (dryRun) return;
-    if (action === 'end-all') return this.#enforcer?.endAll(deed);
     const { outbox } = this.#source;
-    const call = () => callSafely(() => onEmergency?.(deed.notice));
+    const call = () =>
+      callSafely(
+        () => onEmergency(notice),
+        (error) => this.#reportCall(error),
+      );
     if (outbox) outbox.push(call);
     else call();
   }
@@ -242,6 +284,11 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     this.emit('action:taken', taken);
   }
 
+  /** The host must learn that the restart of its container, for example, has failed. */
+  #reportCall(error: unknown): void {
+    this.emit('listener:error', { event: 'onEmergency', error });
+  }
+
   /** Something cannot be measured. Emitted once, until it works again. */
   #degrade(part: 'trees' | 'strays' | 'sample', error: unknown): void {
     if (this.#degraded.has(part)) return;
@@ -250,10 +297,12 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
   }
 }
 
-/** What a function of the host throws, or rejects with, breaks nothing. */
-function callSafely(task: () => unknown): void {
+/** Calls a function of the host. What it throws, or rejects with, breaks nothing. */
+function callSafely(task: () => unknown, onError: (error: unknown) => void): void {
   try {
     const result = task();
-    if (result instanceof Promise) result.catch(() => {});
-  } catch {}
+    if (result instanceof Promise) result.catch(onError);
+  } catch (error) {
+    onError(error);
+  }
 }

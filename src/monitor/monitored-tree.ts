@@ -19,6 +19,12 @@ export interface TreeLimits {
   readonly processes?: TreeLimit | undefined;
 }
 
+/**
+ * Where a tree is in its life. What it has and uses while it is `starting` is a start. `leaving`: it ends with its last lease.
+ * `ending`: its end has begun. `foreign`: the pool has not started it, so it is only measured.
+ */
+export type TreePhase = 'starting' | 'ready' | 'leaving' | 'ending' | 'foreign';
+
 /** One server tree as the monitor sees it. A pool has one for each instance; `monitor.add()` makes one. */
 export interface MonitoredTree {
   readonly id: string;
@@ -27,12 +33,9 @@ export interface MonitoredTree {
   readonly limits: TreeLimits;
   /** How many processes it is expected to have; undefined: what it has when it is ready, raised when it stands still. */
   readonly expectedProcesses: number | undefined;
-  /** Whether it may be ended. What a pool has not started is only measured. */
-  readonly mayEnd: boolean;
+  readonly phase: TreePhase;
   /** Whether it is replaced when its memory leaks. */
   readonly replacesLeaks: boolean;
-  /** Whether it can be used. Before that, what it has and uses is a start. */
-  readonly isReady: boolean;
   /** Leases on it now. */
   readonly leases: number;
   /** Clock time since which it has no lease, ms. */

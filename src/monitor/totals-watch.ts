@@ -2,16 +2,17 @@ import type { Shortage, Told, TreeDeed } from './finding.js';
 import type { HostSample } from './host/host-sample.js';
 import { type LimitAssessment, LimitWatch } from './limits.js';
 import type { LimitKind } from './monitor-events.js';
-import type { TotalLimits } from './monitored-tree.js';
-import type { ResourceSample } from './resource-sample.js';
+import type { TotalLimits, TreeLimit } from './monitored-tree.js';
+import type { TreeLevel } from './resource-sample.js';
 import type { TreeCandidate, WatchSettings } from './tree-watch.js';
 import { victims } from './victims.js';
 
-/** What all trees together use at one moment. */
+/** What all trees together use at one moment. Undefined: not all of them could be measured. */
 export interface Totals {
   readonly at: number;
   readonly host: HostSample;
-  readonly totals: ResourceSample['totals'];
+  readonly memoryMB: number | undefined;
+  readonly cpuPercent: number | undefined;
   readonly limits: TotalLimits;
   readonly candidates: readonly TreeCandidate[];
 }
@@ -21,9 +22,14 @@ interface TotalSettings extends WatchSettings {
   readonly hostMemoryPercent: number;
 }
 
+/** A tree is replaced for a total only if it uses at least this share of what the largest one uses. */
+const NOTABLE = 1 / 2;
+/** For the memory of the host idle trees end only if together they give back at least this share of what is too much. */
+const HELPFUL = 1 / 2;
+
 /**
- * What all trees use together, compared with the limits of the pool and the memory of the host. Near the limit idle trees end;
- * at the limit new starts wait, too; a tree with leases is replaced only for a limit that the host has set.
+ * What all trees use together, compared with the limits of the pool and the memory of the host. Near the memory limit idle trees
+ * end; at it new starts wait, too; a tree with leases is replaced only for a limit that the host has set.
  */
 export class TotalsWatch {
   readonly #settings: TotalSettings;
@@ -39,82 +45,104 @@ export class TotalsWatch {
     this.#hostMemory = new LimitWatch(settings.windows);
   }
 
-  /** Returns why new starts wait. `told` and `deeds` get what else follows. */
-  take(now: Totals, told: Told[], deeds: TreeDeed[]): Shortage | undefined {
-    const { at, host, totals, limits } = now;
-    const memory = this.#memory.update(at, totals.memoryMB, limits.memoryMB.limit);
-    tell(told, memory, 'total-memory', totals.memoryMB, limits.memoryMB.limit);
-    this.#relieve(now, 'total-memory', memory, this.#memory, deeds);
-    const cpu = this.#cpu.update(at, totals.cpuPercent, limits.cpuPercent.limit);
-    tell(told, cpu, 'total-cpu', totals.cpuPercent, limits.cpuPercent.limit);
-    this.#relieve(now, 'total-cpu', cpu, this.#cpu, deeds);
-    const { hostMemoryPercent } = this.#settings;
-    const hostMemory = this.#hostMemory.update(at, host.memory?.usedPercent, hostMemoryPercent);
-    tell(told, hostMemory, 'host-memory', host.memory?.usedPercent ?? 0, hostMemoryPercent);
-    this.#relieve(now, 'host-memory', hostMemory, this.#hostMemory, deeds);
-    if (memory.level !== 'exceeded') return undefined;
-    return { memoryMB: totals.memoryMB, limitMB: limits.memoryMB.limit };
+  /** How near the memory of all trees is to its limit. */
+  get memoryLevel(): TreeLevel {
+    return this.#memory.level;
   }
 
-  /** Ends what no lease uses, until what is left would fit; if there is nothing, the largest tree for a limit of the host. */
-  #relieve(
-    now: Totals,
-    kind: 'total-memory' | 'total-cpu' | 'host-memory',
-    assessment: LimitAssessment,
-    watch: LimitWatch,
-    deeds: TreeDeed[],
-  ): void {
-    if (!assessment.asksForAction || assessment.level === 'warning') return;
-    const { value, limit, isSet, goal, unit } = this.#figuresOf(kind, now);
-    const reason = `all trees use ${Math.round(value)} ${unit} of ${Math.round(limit)} ${unit}`;
-    const deed = {
-      reason: kind === 'host-memory' ? `the host has used ${Math.round(value)} ${unit} of its memory` : reason,
-      kind,
-      value,
-      limit,
-    };
-    const weighted = now.candidates.map((candidate) => ({
-      ...candidate,
-      memoryMB: this.#weight(kind, candidate, now),
-    }));
-    let left = value - goal;
-    for (const { id, name, memoryMB } of victims(weighted, { reason: 'memory', now: now.at })) {
+  /** Returns why new starts wait. `told` and `deeds` get what else follows. */
+  take(now: Totals, told: Told[], deeds: TreeDeed[]): Shortage | undefined {
+    const { at, host, limits, memoryMB, cpuPercent } = now;
+    const memory = this.#memory.update(at, memoryMB, limits.memoryMB.limit);
+    tell(told, memory, 'total-memory', memoryMB, limits.memoryMB.limit);
+    if (memory.asksForAction && memoryMB !== undefined) this.#relieveMemory(now, memoryMB, memory, deeds);
+    const cpu = this.#cpu.update(at, cpuPercent, limits.cpuPercent.limit);
+    tell(told, cpu, 'total-cpu', cpuPercent, limits.cpuPercent.limit);
+    if (cpu.asksForAction && cpuPercent !== undefined) this.#relieveCpu(now, cpuPercent, cpu, deeds);
+    const { hostMemoryPercent } = this.#settings;
+    const used = host.memory?.usedPercent;
+    const hostMemory = this.#hostMemory.update(at, used, hostMemoryPercent);
+    tell(told, hostMemory, 'host-memory', used, hostMemoryPercent);
+    if (hostMemory.asksForAction && used !== undefined) this.#relieveHost(now, used, deeds);
+    if (memory.level !== 'exceeded') return undefined;
+    return { memoryMB: memoryMB ?? limits.memoryMB.limit, limitMB: limits.memoryMB.limit };
+  }
+
+  /** Ends idle trees until the rest fits; if that is not enough, replaces the largest one for a limit of the host. */
+  #relieveMemory({ at, candidates, limits }: Totals, value: number, found: LimitAssessment, deeds: TreeDeed[]): void {
+    if (found.level === 'warning') return;
+    const { limit } = limits.memoryMB;
+    const deed = { kind: 'total-memory' as const, value, limit, reason: `all trees use ${shown(value, limit, 'MB')}` };
+    let left = value - endingMB(candidates) - (limit * this.#settings.criticalPercent) / 100;
+    for (const { id, name, memoryMB } of victims(candidates, { reason: 'memory', now: at })) {
       if (left <= 0) break;
       left -= memoryMB;
       deeds.push({ action: 'end-idle', id, name, ...deed, isUrgent: false });
-      watch.acted();
+      this.#memory.acted();
     }
-    if (left <= 0 || assessment.level !== 'exceeded' || !isSet) return;
-    const [largest] = victims(weighted, { reason: 'largest', now: now.at });
-    if (largest === undefined) return;
+    if (left > 0) this.#replaceLargest(candidates, found, limits.memoryMB, this.#memory, deed, deeds);
+  }
+
+  /** Replaces the tree that uses most. Idle trees use nothing that their end would give back. */
+  #relieveCpu({ candidates, limits }: Totals, value: number, found: LimitAssessment, deeds: TreeDeed[]): void {
+    const { limit } = limits.cpuPercent;
+    const reason = `all trees use ${shown(value, limit, '% of a core')}`;
+    const deed = { kind: 'total-cpu' as const, value, limit, reason };
+    // The choice goes by one figure.
+    const byCpu = candidates.map((candidate) => ({ ...candidate, memoryMB: candidate.cpuPercent }));
+    this.#replaceLargest(byCpu, found, limits.cpuPercent, this.#cpu, deed, deeds);
+  }
+
+  /** Ends idle trees if that helps: a machine that others have filled is not made better by cold starts. */
+  #relieveHost({ at, candidates, host }: Totals, value: number, deeds: TreeDeed[]): void {
+    const limit = this.#settings.hostMemoryPercent;
+    const totalMB = host.memory?.totalMB ?? 0;
+    let left = ((value - limit) / 100) * totalMB - endingMB(candidates);
+    const idle = victims(candidates, { reason: 'memory', now: at });
+    if (idle.reduce((sum, { memoryMB }) => sum + memoryMB, 0) < HELPFUL * left) return;
+    const reason = `${Math.round(value)} % of the memory of the host is used, more than ${limit} %`;
+    for (const { id, name, memoryMB } of idle) {
+      if (left <= 0) break;
+      left -= memoryMB;
+      deeds.push({ action: 'end-idle', id, name, reason, kind: 'host-memory', value, limit, isUrgent: false });
+      this.#hostMemory.acted();
+    }
+  }
+
+  #replaceLargest<C extends TreeCandidate>(
+    candidates: readonly C[],
+    { level, isUrgent }: LimitAssessment,
+    { isSet }: TreeLimit,
+    watch: LimitWatch,
+    deed: Pick<TreeDeed, 'kind' | 'value' | 'limit' | 'reason'>,
+    deeds: TreeDeed[],
+  ): void {
+    if (level !== 'exceeded' || !isSet) return;
+    // Among all, those included that may not be ended or are leaving already: for them no small neighbour ends instead.
+    const most = Math.max(...candidates.map(({ memoryMB }) => memoryMB));
+    const [largest] = victims(candidates, { reason: 'largest' });
+    if (largest === undefined || largest.memoryMB < NOTABLE * most) return;
     const { id, name } = largest;
-    deeds.push({ action: 'replace', id, name, ...deed, isUrgent: assessment.isUrgent });
+    deeds.push({ action: 'replace', id, name, ...deed, isUrgent });
     watch.acted();
-  }
-
-  #figuresOf(kind: 'total-memory' | 'total-cpu' | 'host-memory', { host, limits, totals }: Totals) {
-    const { criticalPercent, hostMemoryPercent } = this.#settings;
-    if (kind === 'total-memory') {
-      const { limit, isSet } = limits.memoryMB;
-      return { value: totals.memoryMB, limit, isSet, goal: (limit * criticalPercent) / 100, unit: 'MB' };
-    }
-    if (kind === 'total-cpu') {
-      const { limit, isSet } = limits.cpuPercent;
-      return { value: totals.cpuPercent, limit, isSet, goal: (limit * criticalPercent) / 100, unit: '% of a core' };
-    }
-    const value = host.memory?.usedPercent ?? 0;
-    return { value, limit: hostMemoryPercent, isSet: false, goal: hostMemoryPercent, unit: '%' };
-  }
-
-  /** What the end of a tree would give back, in the unit of the limit. */
-  #weight(kind: 'total-memory' | 'total-cpu' | 'host-memory', tree: TreeCandidate, { host }: Totals): number {
-    if (kind === 'total-memory') return tree.memoryMB;
-    if (kind === 'total-cpu') return tree.cpuPercent;
-    const totalMB = host.memory?.totalMB;
-    return totalMB === undefined ? 0 : (tree.memoryMB / totalMB) * 100;
   }
 }
 
-function tell(told: Told[], { change }: LimitAssessment, kind: LimitKind, value: number, limit: number): void {
-  if (change) told.push([`limit:${change}`, { kind, value, limit }]);
+/** What comes free by itself. */
+export function endingMB(candidates: readonly TreeCandidate[]): number {
+  return candidates.reduce((sum, { phase, memoryMB }) => sum + (phase === 'ending' ? memoryMB : 0), 0);
+}
+
+function shown(value: number, limit: number, unit: string): string {
+  return `${Math.round(value)} of ${Math.round(limit)} ${unit}`;
+}
+
+function tell(
+  told: Told[],
+  { change }: LimitAssessment,
+  kind: LimitKind,
+  value: number | undefined,
+  limit: number,
+): void {
+  if (change && value !== undefined) told.push([`limit:${change}`, { kind, value, limit }]);
 }

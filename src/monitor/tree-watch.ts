@@ -7,7 +7,7 @@ import type { LeakWatch } from './leaks/leak-watch.js';
 import type { NearPercents } from './levels.js';
 import { type LimitAssessment, LimitWatch, type LimitWindows } from './limits.js';
 import type { LimitEvent, LimitKind } from './monitor-events.js';
-import type { MonitoredTree, TreeLimit } from './monitored-tree.js';
+import type { MonitoredTree, TreeLimit, TreePhase } from './monitored-tree.js';
 import type { TreeLevel, TreeSample } from './resource-sample.js';
 import type { Candidate } from './victims.js';
 
@@ -20,6 +20,7 @@ export interface WatchSettings extends NearPercents {
 export interface TreeCandidate extends Candidate {
   readonly id: string;
   readonly name: string;
+  readonly phase: TreePhase;
   readonly memoryMB: number;
   readonly cpuPercent: number;
 }
@@ -38,6 +39,8 @@ export class TreeWatch {
   #tree: MonitoredTree;
   #before: TreeUsage | undefined;
   #unexpected = 0;
+  /** Until then a leak is not acted on again: the replacement may have failed. */
+  #leakRest = 0;
   #sample: TreeSample | undefined;
 
   constructor(tree: MonitoredTree, settings: WatchSettings, leaks: LeakDetector) {
@@ -52,9 +55,9 @@ export class TreeWatch {
     return this.#unexpected;
   }
 
-  /** Whether it may be ended. */
-  get mayEnd(): boolean {
-    return this.#tree.mayEnd;
+  /** Where it is in its life. */
+  get phase(): TreePhase {
+    return this.#tree.phase;
   }
 
   /** The last sample; undefined before the first. */
@@ -64,8 +67,9 @@ export class TreeWatch {
 
   /** What the choice of whom to end looks at. */
   candidate(growth: number): TreeCandidate {
-    const { id, name, priority, isReady, leases, idleSince } = this.#tree;
-    const use = { isIdle: isReady && leases === 0, leases, idleSince };
+    const { id, name, priority, phase, leases, idleSince } = this.#tree;
+    const isSpared = phase === 'ending' || phase === 'foreign';
+    const use = { phase, isSpared, isIdle: phase === 'ready' && leases === 0, leases, idleSince };
     const { memoryMB = 0, cpuPercent = 0 } = this.#sample ?? {};
     return { id, name, priority, ...use, memoryMB, cpuPercent, excess: this.#unexpected, growth };
   }
@@ -77,7 +81,7 @@ export class TreeWatch {
     const { at, memoryMB, residentMB, processes, zombies, threads, uptime } = usage;
     const cpu = cpuPercent(this.#before, usage, cores);
     this.#before = usage;
-    this.#unexpected = this.#expected.update(at, processes, tree.isReady);
+    this.#unexpected = this.#expected.update(at, processes, tree.phase !== 'starting');
     const { limits } = tree;
     const levels = [
       this.#compare('memory', at, memoryMB, limits.memoryMB, told, deeds),
@@ -108,17 +112,23 @@ export class TreeWatch {
     told: Told[],
     deeds: TreeDeed[],
   ): TreeLevel {
-    if (limit === undefined || limit.limit === Infinity) return 'normal';
+    // What it uses while it starts is a start: npx may fill a cache first.
+    if (limit === undefined || this.phase === 'starting') return 'normal';
     const watch = this.#limits.get(kind) ?? this.#newWatch(kind);
     this.#limits.set(kind, watch);
     const assessment = watch.update(at, value, limit.limit);
     const event = this.#limitEvent(kind, value ?? 0, limit.limit);
     if (assessment.change) told.push([`limit:${assessment.change}`, event]);
-    if (limit.isSet && this.mayEnd && mustAct(assessment)) {
+    if (limit.isSet && mustAct(assessment) && this.#canReplace(assessment.isUrgent)) {
       watch.acted();
       deeds.push(this.#replacement(event, kind, assessment.isUrgent));
     }
     return assessment.level;
+  }
+
+  /** One that leaves already is ended only if that cannot wait for its lease. */
+  #canReplace(isUrgent: boolean): boolean {
+    return this.phase === 'ready' || (this.phase === 'leaving' && isUrgent);
   }
 
   #newWatch(kind: TreeKind): LimitWatch {
@@ -136,7 +146,8 @@ export class TreeWatch {
     if (verdict === 'none') return;
     if (changed) told.push([`leak:${verdict}`, { name, instanceId: id, slopeMBPerHour }]);
     // One that cannot be replaced at the moment is looked at again with the next sample.
-    if (verdict !== 'confirmed' || !replacesLeaks || !this.mayEnd) return;
+    if (verdict !== 'confirmed' || !replacesLeaks || !this.#canReplace(false) || at < this.#leakRest) return;
+    this.#leakRest = at + this.#settings.windows.long;
     const reason = `its memory grows by ${Math.round(slopeMBPerHour)} MB an hour, and does not come back`;
     deeds.push({
       ...{ action: 'replace', id, name, reason, kind: 'leak' },

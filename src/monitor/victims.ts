@@ -16,6 +16,8 @@ export interface Candidate {
   readonly excess?: number | undefined;
   /** Processes that it got within the window of the growth. */
   readonly growth?: number | undefined;
+  /** It is compared with the others, and never chosen: it ends already, or is not ours. */
+  readonly isSpared?: boolean | undefined;
 }
 
 /**
@@ -93,7 +95,7 @@ export function victims<T extends Candidate>(
   const { isChosen, figures } = RULES[reason];
   const mayEndEssential = isAtLeast(level, 'nuclear') || (reason === 'room' && caller === 'essential');
   return candidates
-    .filter(({ priority }) => priority !== 'essential' || mayEndEssential)
+    .filter(({ isSpared, priority }) => !isSpared && (priority !== 'essential' || mayEndEssential))
     .filter((candidate) => isChosen(candidate, candidates))
     .map((candidate) => ({ candidate, rank: [-PRIORITIES[candidate.priority], ...figures(candidate, now)] }))
     .sort((a, b) => highestFirst(a.rank, b.rank))

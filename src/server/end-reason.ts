@@ -95,9 +95,9 @@ export const END_MEANING: Readonly<Record<EndReason, EndMeaning>> = {
   'tenant-released': asked,
   // The pool ends it, with time for its graces, and the next one may do better: no failure, so the breaker does not count it.
   // A server that is over its limit again and again is seen in `limit:exceeded`; after each end its limits rest.
-  'memory-limit': { ...asked, leaseCode: 'LIMIT_EXCEEDED' },
-  'cpu-limit': { ...asked, leaseCode: 'LIMIT_EXCEEDED' },
-  'process-limit': { ...asked, leaseCode: 'LIMIT_EXCEEDED' },
+  'memory-limit': { ...asked, leaseCode: 'LIMIT_EXCEEDED', revocable: true },
+  'cpu-limit': { ...asked, leaseCode: 'LIMIT_EXCEEDED', revocable: true },
+  'process-limit': { ...asked, leaseCode: 'LIMIT_EXCEEDED', revocable: true },
   // It is under its limits still, so it may serve on if no other can be started.
   'memory-leak': { ...asked, revocable: true },
   overload: { ...asked, leaseCode: 'OVERLOADED' },

@@ -122,7 +122,8 @@ export class Matcher {
   /** Why a caller is refused that would get a start, at once or in the place of another tree. */
   #overload(entry: OpenEntry, decision: Decision): PoolError | undefined {
     const { overload } = this.#fleet.gate;
-    const needsStart = decision.action !== 'wait' || decision.for === 'ending';
+    // One that waits for memory would start, too.
+    const needsStart = decision.action !== 'wait' || decision.for === 'ending' || decision.limit === 'memory';
     return overload && needsStart ? overloaded(entry, overload) : undefined;
   }
 
@@ -251,7 +252,9 @@ export class Matcher {
 
   /** Whether a caller lacks a slot, and may get that of an instance of this class. */
   #isShort({ entry }: LeaseClass): boolean {
-    if (!this.#isFull || !entry.isEssential) return this.#isFull;
+    // Where memory is short, a slot is of no use.
+    if (!this.#isFull || this.#fleet.gate.shortage) return false;
+    if (!entry.isEssential) return true;
     return this.#queue.firstOf(this.#fleet.essential.servers) !== undefined;
   }
 

@@ -148,7 +148,7 @@ export class Starts {
 
   #lacksSpare(entry: OpenEntry): boolean {
     const { clock, dueTimes, fleet } = this.#deps;
-    if (!entry.lacksSpare) return false;
+    if (!entry.lacksSpare || fleet.gate.holdsSpares) return false;
     if (entry.retryAt > clock.now()) {
       dueTimes.noLaterThan(this.#retry, entry.retryAt);
       return false;

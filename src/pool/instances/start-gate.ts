@@ -24,6 +24,8 @@ export interface Overload {
 export class StartGate {
   shortage: MemoryShortage | undefined;
   overload: Overload | undefined;
+  /** Whether nothing is started that no caller asks for: idle trees are ended just now. */
+  holdsSpares = false;
 
   get isOpen(): boolean {
     return this.shortage === undefined && this.overload === undefined;

@@ -1,9 +1,9 @@
-import type { MonitoredTree } from '../../monitor/monitored-tree.js';
+import type { MonitoredTree, TreePhase } from '../../monitor/monitored-tree.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 
 /** An instance, as the monitor of its pool sees it now. */
 export function treeOf(instance: PooledInstance): MonitoredTree {
-  const { id, name, definition, state, leases, idleSince, answers } = instance;
+  const { id, name, definition, leases, idleSince, answers } = instance;
   const {
     priority,
     expectedProcesses,
@@ -22,10 +22,14 @@ export function treeOf(instance: PooledInstance): MonitoredTree {
       processes: { limit: maxTreeProcesses, isSet: true },
     },
     replacesLeaks: restartOnMemoryLeak,
-    // One that is being ended, or ends with its last lease, is not ended again.
-    mayEnd: (state === 'ready' || state === 'starting') && instance.retired === undefined,
-    isReady: state === 'ready',
+    phase: phaseOf(instance),
     answered: answers,
     usage: () => instance.usage(),
   };
+}
+
+function phaseOf({ state, retired }: PooledInstance): TreePhase {
+  if (state === 'starting') return 'starting';
+  if (state !== 'ready') return 'ending';
+  return retired === undefined ? 'ready' : 'leaving';
 }

@@ -10,6 +10,7 @@ import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import { Shutdown } from '../shutdown/shutdown.js';
 import type { RollingReplacement } from '../supervision/rolling-replacement.js';
+import type { StartTurns } from '../supervision/start-turns.js';
 
 export interface PoolEnforcerDeps {
   readonly clock: Clock;
@@ -18,6 +19,7 @@ export interface PoolEnforcerDeps {
   readonly leases: LeaseManager;
   readonly scheduler: Operations;
   readonly replacement: RollingReplacement;
+  readonly turns: StartTurns;
 }
 
 /** What ends a tree, by what has asked for it, and the option that its error names. */
@@ -74,7 +76,14 @@ export class PoolEnforcer implements Enforcer {
   }
 
   setStartRules(rules: StartRules): void {
-    this.#deps.scheduler.run(() => Object.assign(this.#deps.fleet.gate, rules));
+    const { fleet, scheduler, turns } = this.#deps;
+    scheduler.run(() => {
+      Object.assign(fleet.gate, rules);
+      if (fleet.gate.isOpen) return;
+      // Those that wait for their turn have not begun: their callers wait for memory, or are refused. A successor goes on.
+      const waiting = [...fleet.instances()].filter((one) => turns.isWaiting(one) && !one.hasPredecessor);
+      for (const instance of waiting) void instance.stop('unwanted');
+    });
   }
 
   #find(id: string): PooledInstance | undefined {
