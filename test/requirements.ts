@@ -512,6 +512,8 @@ export const requirements = {
     'While the level of the pool refuses starts, callers that need one are refused at once, with the level and the figure.',
   'OVER-1': 'A lease that ends because of a limit or a level gets an error with the limit, the figure, and what to do.',
   'OVER-2': 'A server that the pool ends for a limit, a leak or a level has not failed: no breaker counts it.',
+  'GATE-3': 'Starts that wait for their turn are not made while new starts are held back.',
+  'ENFORCE-9': 'While idle trees are ended, no spare ones are started.',
   'ENDALL-1': 'endAll() ends every tree that the pool has when it is called, and nothing else; the pool stays open.',
 
   'STATUS-1':

@@ -1,10 +1,10 @@
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import type { PoolEvents, PoolOptions } from '../../src/index.js';
 import { MCPServerPool } from '../../src/index.js';
 import type { LaunchSpec, ProcessHandlers } from '../../src/process/launcher.js';
 import type { TreeUsage } from '../../src/process/usage/tree-usage.js';
 import { ManualClock } from './clock.js';
-import { FakeLauncher, type FakeServer } from './fake-launcher.js';
+import { type Automatic, FakeLauncher, type FakeServer } from './fake-launcher.js';
 import { flush } from './until.js';
 
 /** What a fake server uses. A function is asked at each sample. */
@@ -20,13 +20,15 @@ export interface LoadedServer extends FakeServer {
   load: Load;
   /** What the measurement rejects with. */
   failure: Error | undefined;
+  /** Whether the measurement does not answer. */
+  isMute: boolean | undefined;
 }
 
 class MeasuredLauncher extends FakeLauncher {
   readonly #clock: ManualClock;
 
-  constructor(clock: ManualClock) {
-    super();
+  constructor(clock: ManualClock, auto: Partial<Automatic>) {
+    super(auto);
     this.#clock = clock;
   }
 
@@ -37,6 +39,7 @@ class MeasuredLauncher extends FakeLauncher {
     server.load = {};
     const usage = async (): Promise<TreeUsage | undefined> => {
       if (server.failure) throw server.failure;
+      if (server.isMute) return new Promise(() => {});
       if (!server.alive) return undefined;
       const at = this.#clock.now();
       const { memoryMB = 10, cpuPercent = 0, processes = 1 } = server.load;
@@ -50,9 +53,10 @@ class MeasuredLauncher extends FakeLauncher {
 }
 
 /** A pool of fake servers that can be measured; the clock is advanced by the test, sample by sample. */
-export function setUpMeasured(options: PoolOptions) {
+/** @param auto with `end: false` a server ends when the test lets it `exit()` */
+export function setUpMeasured(options: PoolOptions, auto: Partial<Automatic> = {}) {
   const clock = new ManualClock();
-  const launcher = new MeasuredLauncher(clock);
+  const launcher = new MeasuredLauncher(clock, auto);
   // The memory of the machine that runs the test must not matter.
   const monitoring = { hostMemoryPercent: 100, ...options.monitoring };
   const pool = new MCPServerPool({ ...options, monitoring }, { clock, launcher });
@@ -72,7 +76,11 @@ export function setUpMeasured(options: PoolOptions) {
     pool.on(event, (payload: PoolEvents[typeof event]) => void events.push({ event, payload: payload as never }));
   }
   onTestFinished(async () => {
-    await pool.shutdown({ mode: 'emergency' });
+    for (const one of launcher.living) one.auto = { ...one.auto, end: true };
+    const closing = pool.shutdown({ mode: 'emergency' });
+    for (const one of launcher.living) one.exit();
+    await closing;
+    expect(clock.pending).toBe(0);
   });
   /** Lets so much time pass, sample by sample. */
   const pass = async (ms: number) => {

@@ -1,0 +1,207 @@
+import { describe, expect, it } from 'vitest';
+import { PoolEnforcer } from '../../../src/pool/monitoring/pool-enforcer.js';
+import { partsOf } from '../../../src/pool/parts-of.js';
+import { codeOf } from '../../helpers/fake-pool.js';
+import { setUpMeasured } from '../../helpers/measured-pool.js';
+import { flush, outcome } from '../../helpers/until.js';
+
+const one = { command: 'fake', expectedProcesses: 1 } as const;
+const enforced = { levels: { enforce: true } } as const;
+const many = { command: 'fake', sharing: 'exclusive', maxInstances: 10 } as const;
+
+describe('ends that take their time', () => {
+  it('[INCIDENT-2] end no neighbour with one helper more, neither while the culprit is dying nor after it', async () => {
+    const { pool, pass, of, server } = setUpMeasured(
+      { servers: { forks: one, good: { ...one, sharing: 'shared' }, other: one }, monitoring: enforced },
+      { end: false },
+    );
+    for (const name of ['forks', 'good', 'other']) await pool.getServer(name);
+    await pass(10_000);
+    server(0).load = { processes: 61 };
+    for (const index of [1, 2]) server(index).load = { processes: 2 };
+    await pass(6_000);
+    expect(of('server:stopping').map(({ name }) => name)).toEqual(['forks']);
+    server(0).exit();
+    await pass(60_000);
+    expect(of('server:stopping').map(({ name }) => name)).toEqual(['forks']);
+    expect(pool.status().level).toBe('normal');
+  });
+
+  it('[ENFORCE-3] end only as many idle trees as needed: what is ending counts as free', async () => {
+    const { pool, pass, of, server } = setUpMeasured(
+      { servers: { a: many }, limits: { memoryLimitMB: 1_000 } },
+      { end: false },
+    );
+    const leases = await Promise.all(['w', 'x', 'y', 'z'].map((owner) => pool.getServer('a', { owner })));
+    for (const [index, memoryMB] of [200, 300, 100, 350].entries()) server(index).load = { memoryMB };
+    for (const index of [0, 1, 2]) leases[index]?.release();
+    await pass(120_000);
+    expect(of('server:stopping')).toHaveLength(1);
+  });
+});
+
+describe('a tree over its limit', () => {
+  it('[ENFORCE-1] that waits for the end of its lease ends at once when it grows to 110 %, or by a level', async () => {
+    for (const load of [{ memoryMB: 150 }, { memoryMB: 105, processes: 60 }]) {
+      const { pool, pass, server } = setUpMeasured({
+        servers: { a: { ...one, memoryLimitMB: 100 } },
+        monitoring: enforced,
+      });
+      await pool.getServer('a');
+      server(0).load = { memoryMB: 105 };
+      await pass(60_000);
+      expect(server(0).alive).toBe(true);
+      server(0).load = load;
+      await pass(60_000);
+      expect(server(0).alive).toBe(false);
+    }
+  });
+
+  it('[ENFORCE-2] while it starts is left alone, however long that takes', async () => {
+    const { pool, pass, of, server } = setUpMeasured(
+      { servers: { a: { ...many, memoryLimitMB: 100, startTimeout: 120_000 } }, acquireTimeout: 120_000 },
+      { initialize: false },
+    );
+    const got = pool.getServer('a');
+    await flush();
+    server(0).load = { memoryMB: 300 };
+    await pass(50_000);
+    server(0).load = { memoryMB: 80 };
+    server(0).initialize();
+    await got;
+    await pass(60_000);
+    expect(of('server:stopping')).toEqual([]);
+  });
+
+  it('[ENFORCE-2] no spike of all trees together ends an idle one', async () => {
+    const { pool, pass, of, server } = setUpMeasured({ servers: { a: many }, limits: { memoryLimitMB: 1_000 } });
+    (await pool.getServer('a', { owner: 'x' })).release();
+    await pool.getServer('a', { owner: 'y' });
+    await pass(60_000);
+    server(1).load = { memoryMB: 950 };
+    await pass(3_000);
+    server(1).load = { memoryMB: 100 };
+    await pass(60_000);
+    expect(of('server:stopping')).toEqual([]);
+  });
+
+  it('[ENFORCE-9] spare instances are not started again and again while idle ones are ended', async () => {
+    const { pool, pass, server, launcher } = setUpMeasured({
+      servers: { spare: { ...one, minIdle: 2 }, forks: one },
+    });
+    await pool.getServer('forks');
+    await pass(6_000);
+    const before = launcher.servers.length;
+    const forks = launcher.servers.findIndex(({ definition }) => definition.name === 'forks');
+    server(forks).load = { processes: 41 };
+    await pass(60_000);
+    expect(launcher.servers.length).toBe(before);
+    server(forks).load = { processes: 1 };
+    await pass(60_000);
+    expect(launcher.livingOf('spare')).toHaveLength(2);
+  });
+});
+
+describe('a measurement', () => {
+  it('[ENFORCE-7] that is under way when the monitor is stopped has no effect', async () => {
+    const { pool, pass, server } = setUpMeasured({ servers: { forks: one, good: one }, monitoring: enforced });
+    await pool.getServer('forks');
+    await pass(6_000);
+    server(0).load = { processes: 200 };
+    const sampled = pool.monitor.sample();
+    pool.monitor.stop();
+    await sampled;
+    expect(server(0).alive).toBe(true);
+    await pool.getServer('good');
+    // A sample of a stopped monitor reports only.
+    await pool.monitor.sample();
+    await pass(60_000);
+    expect(server(0).alive).toBe(true);
+    pool.monitor.start();
+    await pass(10_000);
+    expect(server(0).alive).toBe(false);
+  });
+
+  it('[ENFORCE-6] that is not answered holds up nothing, and is told once', async () => {
+    const { pool, pass, of, server } = setUpMeasured({ servers: { a: one, b: one } });
+    await pool.getServer('a');
+    await pool.getServer('b');
+    server(0).isMute = true;
+    server(1).load = { memoryMB: 77 };
+    await pass(60_000);
+    expect(pool.monitor.latest?.trees.find(({ name }) => name === 'b')?.memoryMB).toBe(77);
+    expect(of('monitor:degraded')).toHaveLength(1);
+  });
+
+  it('[ENFORCE-6] that fails is no proof that memory is free: starts wait on, and no limit recovers', async () => {
+    const { pool, pass, of, server } = setUpMeasured({
+      servers: { a: many },
+      limits: { memoryLimitMB: 1_000 },
+      acquireTimeout: 600_000,
+    });
+    await pool.getServer('a', { owner: 'x' });
+    server(0).load = { memoryMB: 1_050, processes: 40 };
+    await pass(45_000);
+    const waiting = pool.getServer('a', { owner: 'y' });
+    server(0).failure = Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+    await pass(120_000);
+    expect(await outcome(waiting)).toBe('pending');
+    expect(of('limit:recovered')).toEqual([]);
+    expect(pool.metrics().memoryUsageMB).toBe(1_050);
+    server(0).failure = undefined;
+    await pass(30_000);
+    expect(of('growth:detected')).toEqual([]);
+    server(0).load = { memoryMB: 100 };
+    await pass(60_000);
+    await waiting;
+  });
+});
+
+describe('the gate', () => {
+  const monitoring = { enabled: false };
+  const open = { shortage: undefined, overload: undefined, holdsSpares: false };
+  const shortage = { memoryMB: 1_000, limitMB: 1_000 };
+  const overload = { level: 'critical', measured: 31, threshold: 30, by: 'processes' } as const;
+  const enforcerOf = (pool: Parameters<typeof partsOf>[0]) => new PoolEnforcer(partsOf(pool));
+
+  it('[GATE-2] refuses starts also where memory is short', async () => {
+    const { pool } = setUpMeasured({ servers: { a: many }, monitoring });
+    enforcerOf(pool).setStartRules({ ...open, shortage, overload });
+    expect(await codeOf(pool.getServer('a'))).toBe('OVERLOADED');
+  });
+
+  it('[GATE-1] takes no lease back for a caller that waits for memory', async () => {
+    const servers = { a: { ...many, leaseIdleTimeout: 1_000 }, b: many };
+    const { pool, pass } = setUpMeasured({ servers, monitoring, acquireTimeout: 600_000 });
+    for (const owner of ['x', 'y', 'z']) await pool.getServer('a', { owner });
+    enforcerOf(pool).setStartRules({ ...open, shortage });
+    const waiting = pool.getServer('b');
+    await pass(10_000);
+    expect(pool.status().leases).toBe(3);
+    enforcerOf(pool).setStartRules(open);
+    await waiting;
+  });
+
+  it.each([
+    ['wait', { ...open, shortage }],
+    ['are refused', { ...open, overload }],
+  ])('[GATE-3] callers whose starts stand in line for their turn %s when it closes', async (what, rules) => {
+    const { pool, pass, launcher, server } = setUpMeasured(
+      { servers: { a: many }, limits: { concurrentStarts: 1 }, monitoring, acquireTimeout: 600_000 },
+      { initialize: false },
+    );
+    const first = pool.getServer('a', { owner: 'x' });
+    const second = pool.getServer('a', { owner: 'y' });
+    const code = what === 'wait' ? undefined : codeOf(second);
+    await flush();
+    enforcerOf(pool).setStartRules(rules);
+    server(0).initialize();
+    await first;
+    await pass(10_000);
+    expect(launcher.servers).toHaveLength(1);
+    launcher.auto = { ...launcher.auto, initialize: true };
+    enforcerOf(pool).setStartRules(open);
+    if (what === 'wait') expect((await second).instanceId).not.toBe((await first).instanceId);
+    else expect(await code).toBe('OVERLOADED');
+  });
+});
