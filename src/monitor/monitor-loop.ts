@@ -3,8 +3,8 @@ import { messageOf } from '../errors.js';
 import { SafeEmitter } from '../events.js';
 import type { Timer } from '../runtime/clock.js';
 import { within } from '../runtime/within.js';
-import { Assessment, type Measurement, type Outcome } from './assessment.js';
-import type { PoolDeed, StartRules, Told, TreeDeed } from './finding.js';
+import { Assessment, type Measurement } from './assessment.js';
+import { Consequences, type Counts, type Emit } from './consequences.js';
 import { FolderWatch } from './folder-watch.js';
 import { HostSampler } from './host/host-sampler.js';
 import type { Level } from './level.js';
@@ -20,7 +20,6 @@ const CONSEQUENCES = {
 } as const;
 /** A tree that does not answer for so long is not waited for, ms; at least the interval. */
 const LEAST_ANSWER = 10_000;
-const NO_RULES: StartRules = { shortage: undefined, overload: undefined, holdsSpares: false };
 
 /**
  * Measures process trees and the host, again and again, and emits what it finds. Alone it only reports. That of a pool has the
@@ -29,11 +28,10 @@ const NO_RULES: StartRules = { shortage: undefined, overload: undefined, holdsSp
 export class MonitorLoop extends SafeEmitter<MonitorEvents> {
   readonly #settings: ResolvedMonitoring;
   readonly #source: TreeSource;
-  /** Undefined: nothing follows from a sample but events. */
-  #enforcer: Enforcer | undefined;
   readonly #sampler: HostSampler;
   readonly #assessment: Assessment;
   readonly #folders: FolderWatch;
+  readonly #consequences: Consequences;
   #latest: ResourceSample | undefined;
   #sampling: Promise<ResourceSample> | undefined;
   #timer: Timer | undefined;
@@ -42,9 +40,6 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
   /** Counts starts and stops: what was measured before the last of them has no effect. */
   #run = 0;
   #isUndecided = false;
-  #rules = NO_RULES;
-  /** How many limits were exceeded, and how much was done, dry runs not counted. */
-  readonly counts = { violations: 0, actions: 0 };
   /** What could not be measured in the last sample. */
   readonly #degraded = new Set<string>();
 
@@ -55,12 +50,19 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     this.#sampler = new HostSampler({ clock: source.clock });
     this.#assessment = new Assessment(settings, (sample) => source.limits(sample));
     const { folders, dryRun } = settings;
-    this.#folders = new FolderWatch(folders, dryRun, source.clock, (told) => this.#emitTold(told));
+    const emit: Emit = (event, payload) => this.emit(event, payload as never);
+    this.#consequences = new Consequences(settings, source.outbox, emit);
+    this.#folders = new FolderWatch(folders, dryRun, source.clock, (told) => this.#consequences.tellOne(told));
   }
 
   /** From now on `enforcer` does what follows from samples. */
   connect(enforcer: Enforcer): void {
-    this.#enforcer = enforcer;
+    this.#consequences.connect(enforcer);
+  }
+
+  /** How many limits were exceeded, and how much was done, dry runs not counted. */
+  get counts(): Readonly<Counts> {
+    return this.#consequences.counts;
   }
 
   /** The last sample; undefined before the first. */
@@ -131,7 +133,7 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     this.#timer?.cancel();
     this.#sampler.stop();
     this.#folders.stop();
-    this.#setRules(NO_RULES);
+    this.#consequences.openGate();
   }
 
   #schedule(delay: number): void {
@@ -206,87 +208,9 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     // It was stopped meanwhile.
     if (run !== this.#run) return outcome.sample;
     this.#isUndecided = outcome.isUndecided;
-    const enforcer = this.#isRunning ? this.#enforcer : undefined;
-    if (enforcer) enforcer.run(() => this.#follow(outcome, enforcer));
-    else this.#tellAll(outcome);
-    // Alone it reports, and the host may act.
-    if (this.#enforcer === undefined && this.#isRunning) for (const deed of outcome.poolDeeds) this.#callHost(deed);
+    if (this.#isRunning) this.#consequences.follow(outcome);
+    else this.#consequences.tell(outcome);
     return outcome.sample;
-  }
-
-  #tellAll({ sample, told }: Outcome): void {
-    this.emit('sample:taken', sample);
-    for (const one of told) this.#emitTold(one);
-  }
-
-  #follow(outcome: Outcome, enforcer: Enforcer): void {
-    this.#tellAll(outcome);
-    this.#setRules(outcome.startRules);
-    for (const deed of outcome.treeDeeds) this.#doWithTree(deed, enforcer);
-    for (const deed of outcome.poolDeeds) this.#doWithAll(deed, enforcer);
-  }
-
-  #doWithTree(deed: TreeDeed, enforcer: Enforcer): void {
-    const { action, id, name, reason, level } = deed;
-    const { dryRun } = this.#settings;
-    this.#tell({ action, reason, ...(level && { level }), name, instanceId: id, dryRun });
-    if (!dryRun) enforcer.carryOut(deed);
-  }
-
-  #doWithAll(deed: PoolDeed, enforcer: Enforcer): void {
-    if (deed.action === 'call-host') return this.#callHost(deed);
-    const { action, level, reason } = deed;
-    const { dryRun } = this.#settings;
-    this.#tell({ action, level, reason, dryRun });
-    if (!dryRun) enforcer.endAll(deed);
-  }
-
-  #callHost({ action, level, reason, notice }: PoolDeed): void {
-    const { dryRun, onEmergency } = this.#settings;
-    if (action !== 'call-host' || onEmergency === undefined) return;
-    this.#tell({ action, level, reason, dryRun });
-    if (dryRun) return;
-    const { outbox } = this.#source;
-    const call = () =>
-      callSafely(
-        () => onEmergency(notice),
-        (error) => this.#reportCall(error),
-      );
-    if (outbox) outbox.push(call);
-    else call();
-  }
-
-  #setRules(rules: StartRules): void {
-    const { shortage, overload } = rules;
-    const before = this.#rules;
-    this.#rules = rules;
-    const { dryRun } = this.#settings;
-    if (shortage && !before.shortage) {
-      const reason = `all trees use ${Math.round(shortage.memoryMB)} MB of ${Math.round(shortage.limitMB)} MB`;
-      this.#tell({ action: 'hold-starts', reason, dryRun });
-    }
-    if (overload && overload.level !== before.overload?.level) {
-      const { level, measured, threshold, by } = overload;
-      const reason = `${Math.round(measured)} ${by === 'processes' ? 'unexpected processes' : 'MB'}, where level ${level} begins at ${Math.round(threshold)}`;
-      this.#tell({ action: 'refuse-starts', level, reason, dryRun });
-    }
-    if (!dryRun) this.#enforcer?.setStartRules(rules);
-  }
-
-  #emitTold([event, payload]: Told): void {
-    if (event === 'limit:exceeded') this.counts.violations += 1;
-    if (event === 'action:taken') this.#tell(payload);
-    else this.emit(event, payload as never);
-  }
-
-  #tell(taken: MonitorEvents['action:taken']): void {
-    if (!taken.dryRun) this.counts.actions += 1;
-    this.emit('action:taken', taken);
-  }
-
-  /** The host must learn that the restart of its container, for example, has failed. */
-  #reportCall(error: unknown): void {
-    this.emit('listener:error', { event: 'onEmergency', error });
   }
 
   /** Something cannot be measured. Emitted once, until it works again. */
@@ -294,15 +218,5 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     if (this.#degraded.has(part)) return;
     this.#degraded.add(part);
     this.emit('monitor:degraded', { part, reason: messageOf(error), consequence: CONSEQUENCES[part] });
-  }
-}
-
-/** Calls a function of the host. What it throws, or rejects with, breaks nothing. */
-function callSafely(task: () => unknown, onError: (error: unknown) => void): void {
-  try {
-    const result = task();
-    if (result instanceof Promise) result.catch(onError);
-  } catch (error) {
-    onError(error);
   }
 }
