@@ -32,7 +32,12 @@ export class AddedTrees {
         processes: { limit: limits.maxTreeProcesses, isSet },
       },
       ...{ replacesLeaks: false, answered: undefined },
-      usage: () => watched.usage(),
+      usage: async () => {
+        const usage = await watched.usage();
+        // It has ended, and nothing of it will come back.
+        if (usage === undefined) this.remove(id);
+        return usage;
+      },
     };
     this.#trees.set(id, { tree, watched });
   }

@@ -6,7 +6,8 @@ import type { HostSample } from './host/host-sample.js';
 import { LeakDetector } from './leaks/leak-detector.js';
 import { isAtLeast, type Level } from './level.js';
 import { LevelWatch } from './level-watch.js';
-import type { MonitoredTree, TotalLimits } from './monitored-tree.js';
+import type { TreeSource } from './monitored-host.js';
+import type { MonitoredTree, TreePhase } from './monitored-tree.js';
 import type { ResourceSample, TreeSample } from './resource-sample.js';
 import { TotalsWatch } from './totals-watch.js';
 import { type TreeCandidate, TreeWatch } from './tree-watch.js';
@@ -47,16 +48,16 @@ export interface Outcome {
 /** Compares what is measured with what was before, and with limits and levels. It has no clock and no effect. */
 export class Assessment {
   readonly #settings: ResolvedMonitoring;
-  readonly #limits: (host: HostSample) => TotalLimits;
+  readonly #source: Pick<TreeSource, 'isPool' | 'limits'>;
   readonly #trees = new Map<string, TreeWatch>();
   readonly #leaks: LeakDetector;
   readonly #levels: LevelWatch;
   readonly #totals: TotalsWatch;
   readonly growth: GrowthWatch;
 
-  constructor(settings: ResolvedMonitoring, limits: (host: HostSample) => TotalLimits) {
+  constructor(settings: ResolvedMonitoring, source: Pick<TreeSource, 'isPool' | 'limits'>) {
     this.#settings = settings;
-    this.#limits = limits;
+    this.#source = source;
     this.#leaks = new LeakDetector(settings.leak);
     this.#levels = new LevelWatch(settings);
     this.#totals = new TotalsWatch(settings);
@@ -75,20 +76,22 @@ export class Assessment {
       if (usage) this.#watchOf(tree).take(tree, usage, cores, told, treeDeeds);
     }
     this.#forgetGone(trees, told);
-    const samples = trees.flatMap(({ tree, usage, isKnown }) => this.#sampleOf(tree, usage !== undefined || !isKnown));
-    const totals = this.#sumOf(samples, strays);
-    const isComplete = trees.every(({ tree, isKnown }) => isKnown || this.#trees.get(tree.id)?.sample !== undefined);
+    const counted = trees.filter(({ tree }) => this.#counts(tree));
+    const samples = this.#samplesOf(counted);
+    const totals = sumOf(samples, strays + this.#unexpected());
+    const isComplete = counted.every(
+      ({ tree, isKnown }) => isKnown || this.#trees.get(keyOf(tree))?.sample !== undefined,
+    );
     const grown = isComplete ? this.growth.sample(at, samples) : undefined;
     if (grown) told.push(['growth:detected', grown]);
-    const limits = this.#limits(host);
+    const limits = this.#source.limits(host);
     const candidates = this.#candidates();
-    const all = { at, host, limits, candidates };
     const { memoryMB, cpuPercent } = isComplete ? totals : { memoryMB: undefined, cpuPercent: undefined };
-    const shortage = this.#totals.take({ ...all, memoryMB, cpuPercent }, told, treeDeeds);
+    const shortage = this.#totals.take({ at, host, limits, candidates, memoryMB, cpuPercent }, told, treeDeeds);
     const memory = { memoryLimitMB: limits.memoryMB.limit, memoryLevel: this.#totals.memoryLevel };
     const poolDeeds = this.#levels.take({ at, totals, candidates, ...memory }, told, treeDeeds);
     return {
-      sample: { at: date, host, trees: samples, totals },
+      sample: { at: date, host, trees: this.#samplesOf(trees), totals },
       level: this.level,
       told,
       isUndecided: this.#levels.isUndecided || this.growth.isUndecided,
@@ -98,21 +101,20 @@ export class Assessment {
     };
   }
 
-  /** Of a tree that cannot be measured just now, the last sample counts: it has not shrunk to nothing. */
-  #sampleOf({ id }: MonitoredTree, isShown: boolean): TreeSample[] {
-    const sample = isShown ? this.#trees.get(id)?.sample : undefined;
-    return sample ? [sample] : [];
+  /** Whether it counts for totals and levels: what a host has added to the monitor of a pool is only measured. */
+  #counts({ phase }: { readonly phase: TreePhase }): boolean {
+    return !this.#source.isPool || phase !== 'foreign';
   }
 
-  #sumOf(samples: readonly TreeSample[], strays: number): ResourceSample['totals'] {
-    const totals = { processes: 0, unexpected: strays, memoryMB: 0, cpuPercent: 0 };
-    for (const { processes, memoryMB, cpuPercent = 0 } of samples) {
-      totals.processes += processes;
-      totals.memoryMB += memoryMB;
-      totals.cpuPercent += cpuPercent;
-    }
-    for (const { unexpected } of this.#trees.values()) totals.unexpected += unexpected;
-    return totals;
+  /** Of a tree that cannot be measured just now, the last sample counts: it has not shrunk to nothing. */
+  #samplesOf(trees: readonly MeasuredTree[]): TreeSample[] {
+    const shown = trees.filter(({ usage, isKnown }) => usage !== undefined || !isKnown);
+    return shown.flatMap(({ tree }) => this.#trees.get(keyOf(tree))?.sample ?? []);
+  }
+
+  #unexpected(): number {
+    const counted = [...this.#trees.values()].filter((watch) => this.#counts(watch));
+    return counted.reduce((sum, { unexpected }) => sum + unexpected, 0);
   }
 
   /** The definition of a server has changed: its earlier lives say nothing of the next ones. */
@@ -126,31 +128,48 @@ export class Assessment {
   }
 
   #watchOf(tree: MonitoredTree): TreeWatch {
-    const known = this.#trees.get(tree.id);
+    const key = keyOf(tree);
+    const known = this.#trees.get(key);
     if (known) return known;
     const watch = new TreeWatch(tree, this.#settings, this.#leaks);
-    this.#trees.set(tree.id, watch);
+    this.#trees.set(key, watch);
     return watch;
   }
 
   #forgetGone(trees: Measurement['trees'], told: Told[]): void {
-    const present = new Set(trees.map(({ tree }) => tree.id));
-    for (const [id, watch] of this.#trees) {
-      if (present.has(id)) continue;
+    const present = new Set(trees.map(({ tree }) => keyOf(tree)));
+    for (const [key, watch] of this.#trees) {
+      if (present.has(key)) continue;
       watch.end(told);
-      this.#trees.delete(id);
+      this.#trees.delete(key);
     }
   }
 
   /** All trees, those that may not be ended included: the others are compared with them. */
   #candidates(): TreeCandidate[] {
-    return [...this.#trees].map(([id, watch]) => watch.candidate(this.growth.growthOf(id)));
+    const counted = [...this.#trees.values()].filter((watch) => this.#counts(watch));
+    return counted.map((watch) => watch.candidate(this.growth.growthOf(watch.id)));
   }
 
   /** Nothing is started that no caller asks for while idle trees are ended. */
   #holdsSpares(): boolean {
     return isAtLeast(this.level, 'critical') || ['critical', 'exceeded'].includes(this.#totals.memoryLevel);
   }
+}
+
+function sumOf(samples: readonly TreeSample[], unexpected: number): ResourceSample['totals'] {
+  const totals = { processes: 0, unexpected, memoryMB: 0, cpuPercent: 0 };
+  for (const { processes, memoryMB, cpuPercent = 0 } of samples) {
+    totals.processes += processes;
+    totals.memoryMB += memoryMB;
+    totals.cpuPercent += cpuPercent;
+  }
+  return totals;
+}
+
+/** A host may give an added tree the id of an instance. */
+function keyOf({ id, phase }: MonitoredTree): string {
+  return phase === 'foreign' ? `added ${id}` : id;
 }
 
 /** A tree is ended once: for what cannot wait, else for the first reason. */

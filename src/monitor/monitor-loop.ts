@@ -48,7 +48,7 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     this.#settings = settings;
     this.#source = source;
     this.#sampler = new HostSampler({ clock: source.clock });
-    this.#assessment = new Assessment(settings, (sample) => source.limits(sample));
+    this.#assessment = new Assessment(settings, source);
     const { folders, dryRun } = settings;
     const emit: Emit = (event, payload) => this.emit(event, payload as never);
     this.#consequences = new Consequences(settings, source.outbox, emit);

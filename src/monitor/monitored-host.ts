@@ -6,6 +6,8 @@ import type { MonitoredTree, TotalLimits } from './monitored-tree.js';
 
 /** What a monitor measures. */
 export interface TreeSource {
+  /** Whether a pool has started its trees. Those that a host has added count for none of its limits and levels then. */
+  readonly isPool: boolean;
   readonly clock: Clock;
   /** Delivers events when the operation that caused them is complete. Undefined: they are delivered at once. */
   readonly outbox?: Outbox | undefined;

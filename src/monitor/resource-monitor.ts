@@ -35,8 +35,9 @@ export class ResourceMonitor extends MonitorLoop {
   }
 
   /**
-   * Measures one more process tree: the process with that pid and its descendants, also when they outlive it. The pid counts for
-   * the process that has it now. Nothing of it ever gets a signal.
+   * Measures one more process tree: the process with that pid and its descendants, also when they outlive it, until nothing of
+   * it lives. The pid counts for the process that has it now. Nothing of it ever gets a signal, and in a pool it counts for no
+   * limit and no level.
    * @throws PoolError `INVALID_OPTIONS` when no process has the pid, the id is taken, or a value is wrong; `NOT_SUPPORTED`
    */
   add(tree: AddedTree): void {
@@ -55,6 +56,7 @@ export class ResourceMonitor extends MonitorLoop {
 
 /** Without a pool there is nothing but what is added. */
 const ALONE: TreeSource = {
+  isPool: false,
   clock: systemClock,
   trees: () => [],
   strays: () => 0,
@@ -66,6 +68,7 @@ const ALONE: TreeSource = {
 
 function withAdded(added: AddedTrees, source: TreeSource): TreeSource {
   return {
+    isPool: source.isPool,
     clock: source.clock,
     outbox: source.outbox,
     trees: () => [...source.trees(), ...added.list()],

@@ -55,6 +55,10 @@ export class TreeWatch {
     return this.#unexpected;
   }
 
+  get id(): string {
+    return this.#tree.id;
+  }
+
   /** Where it is in its life. */
   get phase(): TreePhase {
     return this.#tree.phase;

@@ -19,6 +19,7 @@ export interface MonitoredPoolDeps {
 
 /** The servers of a pool, as its monitor sees them. */
 export class MonitoredPool implements TreeSource {
+  readonly isPool = true;
   readonly #deps: MonitoredPoolDeps;
 
   constructor(deps: MonitoredPoolDeps) {

@@ -8,8 +8,8 @@ import { ProcessTree } from './process-tree.js';
 /** A tree that this host did not start: it is measured, and never gets a signal. */
 export interface WatchedTree {
   readonly identity: ProcessIdentity;
-  /** As {@link ServerProcess.usage}. Never undefined: what has ended uses nothing. */
-  usage(): Promise<TreeUsage>;
+  /** As {@link ServerProcess.usage}. Undefined when nothing of it lives. */
+  usage(): Promise<TreeUsage | undefined>;
   detailedUsage(): Promise<DetailedUsage>;
   /** Gives back what it keeps open. Nothing can be measured any more. */
   close(): void;
@@ -29,7 +29,10 @@ export function watchedTree(platform: Platform, pid: number): WatchedTree | unde
   const meter = new TreeMeter({ source, age: Math.max(0, source.age(startTime)) });
   return {
     identity: { pid, startTime },
-    usage: () => meter.measure(() => members.present()),
+    async usage() {
+      const usage = await meter.measure(() => members.present());
+      return usage.processes === 0 && usage.zombies === 0 ? undefined : usage;
+    },
     detailedUsage: () => meter.measureAll(() => members.present()),
     close() {
       meter.close();

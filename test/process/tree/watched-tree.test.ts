@@ -27,16 +27,16 @@ function watch(pid: number): WatchedTree {
   return tree;
 }
 
-const processes = async (tree: WatchedTree) => (await tree.usage()).processes;
+const processes = async (tree: WatchedTree) => (await tree.usage())?.processes ?? 0;
 
 describe('watchedTree', () => {
   it('[USAGE-11] measures a process that this host did not start, with its descendants', async () => {
     const { pid } = start('sleep 1000 & sleep 1000 & wait');
     const tree = watch(pid);
     await until('all three are there', async () => (await processes(tree)) === 3);
-    const usage = await tree.usage();
-    expect(usage.memoryMB).toBeGreaterThan(0);
-    expect(usage.residentMB).toBeGreaterThan(usage.memoryMB);
+    const { memoryMB = 0, residentMB = 0 } = (await tree.usage()) ?? {};
+    expect(memoryMB).toBeGreaterThan(0);
+    expect(residentMB).toBeGreaterThan(memoryMB);
     expect(tree.identity.pid).toBe(pid);
   });
 
@@ -56,7 +56,7 @@ describe('watchedTree', () => {
     expect(await processes(tree)).toBe(1);
     process.kill(-child.pid, 'SIGKILL');
     await until('all are gone', async () => (await processes(tree)) === 0);
-    expect((await tree.usage()).cpuTime).toBeGreaterThanOrEqual(0);
+    expect(await tree.usage()).toBeUndefined();
   });
 
   it('[USAGE-11] does not measure a process that gets the pid later', async () => {
