@@ -82,7 +82,8 @@ function openStat(pid: number): number | undefined {
   try {
     return withDescriptor(() => openSync(`/proc/${pid}/stat`, 'r'));
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
+    // ESRCH: its parent has collected it while its folder was entered.
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return undefined;
     // Other errors say nothing about the process; to treat it as dead would be a guess.
     throw error;
   }
