@@ -23,8 +23,8 @@ interface Held {
  * process was collected by its parent, also if another process has the number by then. The start time alone does not show
  * this when both began within the same hundredth of a second.
  *
- * So a process with the number of a held one gets a start time that no other has: a fraction of a tick later. That holds
- * as long as the first of them is held: each is kept until its own holders have released it.
+ * So a process with the number of a held one gets a start time that no other held process has: a fraction of a tick later. Each
+ * entry stays until its own holders have released it, also when the number has another process by then.
  */
 export class HeldProcesses {
   /** By number. Those that had it before, and are held still, stand first; all but the last are gone. */
@@ -49,7 +49,7 @@ export class HeldProcesses {
     return this.#last(pid)?.descriptor;
   }
 
-  /** Call it when the descriptor has shown that the process is gone. */
+  /** Call it when the descriptor, or the lack of any process with the number, has shown that the process is gone. */
   noteGone(pid: number): void {
     const held = this.#last(pid);
     if (held) this.#markGone(held);

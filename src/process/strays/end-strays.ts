@@ -175,7 +175,7 @@ function isEntry(one: unknown): boolean {
   // What has a class is not copied, and may show another value at each read.
   if (!isPlainObject(one)) return false;
   const { pid, startTime, command, reasons } = one;
-  const numbers = Number.isSafeInteger(pid) && (pid as number) > 1 && Number.isSafeInteger(startTime);
+  const numbers = Number.isSafeInteger(pid) && (pid as number) > 1 && Number.isFinite(startTime);
   return numbers && typeof command === 'string' && Array.isArray(reasons);
 }
 

@@ -1,5 +1,5 @@
 import type { MarkedHost } from '../marks/marker.js';
-import type { ProcessRow, ProcessTable } from '../process-table.js';
+import { isOlder, type ProcessRow, type ProcessTable } from '../process-table.js';
 import type { Inspector } from './inspector.js';
 
 /** What the search for strays needs of a system. */
@@ -73,10 +73,10 @@ export class StrayScan {
   /** All descendants, nearest first, that live, belong to our user, and are no servers of ours. */
   below(root: ProcessRow): ProcessRow[] {
     const found = new Map([[root.pid, root]]);
-    for (const { pid, startTime } of found.values()) {
-      for (const row of this.#children.get(pid) ?? []) {
+    for (const parent of found.values()) {
+      for (const row of this.#children.get(parent.pid) ?? []) {
         // It is older than its parent, so that pid was reused after its row was read.
-        if (row.startTime < startTime || found.has(row.pid)) continue;
+        if (isOlder(row, parent) || found.has(row.pid)) continue;
         if (this.isCandidate(row) && this.inspector.markedBy(row.pid) !== 'ours') found.set(row.pid, row);
       }
     }

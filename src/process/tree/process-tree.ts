@@ -1,7 +1,14 @@
 import type { Look } from '../marks/look.js';
 import { Looks } from '../marks/looks.js';
 import type { MarkSearch } from '../marks/mark-search.js';
-import { holdSame, isAlive, type ProcessIdentity, type ProcessRow, type ProcessTable } from '../process-table.js';
+import {
+  holdSame,
+  isAlive,
+  isOlder,
+  type ProcessIdentity,
+  type ProcessRow,
+  type ProcessTable,
+} from '../process-table.js';
 import type { ProcessSet } from './process-set.js';
 
 /** Where members are found, also those that have left the tree. */
@@ -116,9 +123,9 @@ export class ProcessTree implements ProcessSet {
       for (const now of ours) queue.push(this.#join(members, now, true));
     };
     for (const relative of queue) {
-      const { pid, group, session, startTime } = relative;
+      const { pid, group, session } = relative;
       // An older process had another parent of that pid.
-      const children = look.childrenOf(pid).filter((row) => row.startTime >= startTime);
+      const children = look.childrenOf(pid).filter((row) => !isOlder(row, relative));
       add(children, () => this.#isChildOf(relative));
       for (const led of [group, session]) {
         if (shown.has(led) || !this.#led.has(led)) continue;
@@ -215,21 +222,22 @@ export class ProcessTree implements ProcessSet {
   }
 
   #adoptOrphans(look: Look): void {
-    const { pid, startTime } = this.#leader;
+    const { pid } = this.#leader;
     // Node has collected it: what has its number from now on is another process, even if it was started in the same tick.
     this.#drop(pid);
     // The pid is in use again. That is impossible while a member is left in the group, so no member is left.
     if (look.rows.has(pid)) return void this.#led.delete(pid);
     // Windows has no groups, but a process keeps the pid of its parent.
     const left = new Set([...look.childrenOf(pid), ...look.inGroup(pid), ...look.inSession(pid)]);
-    const rows = [...left].filter((row) => row.startTime >= startTime && !this.#members.has(row.pid));
+    const rows = [...left].filter((row) => !isOlder(row, this.#leader) && !this.#members.has(row.pid));
     const ours = this.#holdOurs(rows, look, () => (this.#isLeaderOurs(pid) ? () => true : () => false));
     for (const row of ours) this.#add(row, true);
   }
 
   /** Nothing that is older than the leader descends from it. Kernel threads have neither group nor session. */
-  #mayBeOurs({ group, session, startTime }: ProcessRow): boolean {
-    return startTime >= this.#leader.startTime && !(this.#sources.marks && group === 0 && session === 0);
+  #mayBeOurs(row: ProcessRow): boolean {
+    const { group, session } = row;
+    return !isOlder(row, this.#leader) && !(this.#sources.marks && group === 0 && session === 0);
   }
 
   /** @param row of a held process */

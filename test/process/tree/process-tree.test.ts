@@ -28,6 +28,22 @@ describe('ProcessTree', () => {
     expect(tree.groupsOf(tree.refresh())).toEqual(new Set([leader.pid, daemon.pid, grouped.pid]));
   });
 
+  it('[REUSE-3] [KIN-1] finds what a leader has started in its own tick, if its number was that of another in that tick', () => {
+    const row = (pid: number, startTime: number, parent: number, session: number): ProcessRow => {
+      return { pid, startTime, parent, group: session, session, dead: false, command: 'fake' };
+    };
+    const leader = row(50, 7 + 1 / 1024, 1, 50);
+    // In a session of its own: without kinship it would belong to no tree.
+    const rows = new Map(
+      [leader, row(51, 7, 50, 51), row(52, 7, 51, 52), row(53, 6, 50, 53)].map((one) => [one.pid, one]),
+    );
+    const table = { read: (pid: number) => rows.get(pid), scan: () => new Map(rows), pids: () => [...rows.keys()] };
+    const tree = new ProcessTree(table, leader);
+    expect(pids(tree.refresh())).toEqual([50, 51, 52]);
+    rows.delete(50);
+    expect(pids(tree.leaderExited())).toEqual([51, 52]);
+  });
+
   it('[KIN-1] keeps members after their parents died', () => {
     const { tree, leader, fork, kernel } = started();
     const child = fork(leader);
