@@ -9,6 +9,7 @@ import {
   type ProcessRow,
   type ProcessTable,
 } from '../process-table.js';
+import { type Kinship, mayBecome } from './kinship.js';
 import type { ProcessSet } from './process-set.js';
 
 /** Where members are found, also those that have left the tree. */
@@ -19,9 +20,6 @@ export interface MemberSources {
   /** The pids of the processes in the cgroup of the server. */
   readonly inCgroup?: (() => ReadonlySet<number>) | undefined;
 }
-
-/** Whether a held process is ours, by what it shows now and what a look has shown. */
-type Kinship = (now: ProcessRow, found: ProcessRow) => boolean;
 
 /**
  * The processes of one server: its leader, all descendants, all processes in a group or session that one of them leads,
@@ -182,9 +180,15 @@ export class ProcessTree implements ProcessSet {
 
   /** Holds a process, as long as it is the one of that row. */
   #hold(found: ProcessRow, look: Look): ProcessRow | undefined {
-    if (this.#table.hold) return holdSame(this.#table, found);
-    const row = look.isWhole ? found : this.#table.read(found.pid);
-    return row?.startTime === found.startTime ? row : undefined;
+    if (!this.#table.hold) {
+      const row = look.isWhole ? found : this.#table.read(found.pid);
+      return row?.startTime === found.startTime ? row : undefined;
+    }
+    const now = holdSame(this.#table, found);
+    const isReaper = (pid: number) => this.#members.has(pid) || look.isAroundHost(pid);
+    if (now === undefined || mayBecome(found, now, isReaper)) return now;
+    this.#table.release?.(now);
+    return undefined;
   }
 
   living(): ProcessRow[] {
@@ -266,10 +270,7 @@ export class ProcessTree implements ProcessSet {
     if (group === pid || session === pid) this.#led.add(pid);
   }
 
-  /**
-   * The members that `table` shows under the same identity. Dead ones too: a zombie still holds the number of its
-   * group.
-   */
+  /** The members that `table` shows, dead ones too: a zombie still holds the number of its group. */
   #present(table: ReadonlyMap<number, ProcessRow>): Map<number, ProcessRow> {
     const present = new Map<number, ProcessRow>();
     for (const [pid, { startTime, isDescendant }] of this.#members) {

@@ -44,6 +44,46 @@ describe('ProcessTree', () => {
     expect(pids(tree.leaderExited())).toEqual([51, 52]);
   });
 
+  it.each([
+    ['a dead child', { parent: 50, group: 50, session: 50, dead: true }, { parent: 14 }],
+    ['a child of a leader that has ended', { parent: 50, group: 50, session: 50 }, { parent: 14 }],
+  ])(
+    '[REUSE-3] takes no stranger for %s whose number and start time it got before it was held',
+    (_, shown, stranger) => {
+      const rows = new Map<number, ProcessRow>();
+      const add = (pid: number, more: Partial<ProcessRow>) => {
+        const own = { pid, startTime: 7, parent: 1, group: pid, session: pid, dead: false, command: 'fake' };
+        rows.set(pid, { ...own, ...more });
+      };
+      const released: number[] = [];
+      let isHeld = false;
+      const table = {
+        read: (pid: number) => rows.get(pid),
+        scan: () => new Map(rows),
+        pids: () => [...rows.keys()],
+        hold: (pid: number) => {
+          if (isHeld && pid === 51) add(51, stranger);
+          return rows.get(pid);
+        },
+        release: ({ pid }: { pid: number }) => void released.push(pid),
+      };
+      add(50, {});
+      const tree = new ProcessTree(table, rows.get(50) as ProcessRow);
+      add(50, { dead: true });
+      add(51, shown);
+      add(52, { parent: 50, group: 50, session: 50 });
+      isHeld = true;
+      // An orphan that init got meanwhile is ours still.
+      const { hold } = table;
+      table.hold = (pid) => {
+        if (pid === 52) add(52, { group: 50, session: 50 });
+        return hold(pid);
+      };
+      expect(pids(tree.refresh())).toEqual([52]);
+      expect(released).toContain(51);
+    },
+  );
+
   it('[KIN-1] keeps members after their parents died', () => {
     const { tree, leader, fork, kernel } = started();
     const child = fork(leader);
