@@ -22,7 +22,7 @@ export const linuxProcessTable: ProcessTable = {
       held.noteGone(pid);
     }
     const opened = openStat(pid);
-    if (opened === undefined) return noted(pid);
+    if (opened === undefined) return seenFree(pid);
     try {
       const row = readOpen(opened);
       return row && held.distinguish(row);
@@ -37,7 +37,7 @@ export const linuxProcessTable: ProcessTable = {
       if (row === undefined || held.add(row)) return row;
     }
     const opened = openStat(pid);
-    if (opened === undefined) return noted(pid);
+    if (opened === undefined) return seenFree(pid);
     let row: ProcessRow | undefined;
     try {
       const shown = readOpen(opened);
@@ -78,7 +78,7 @@ export const linuxProcessTable: ProcessTable = {
 };
 
 /** No process has the number: one that is held is gone, also if its descriptor was given back. */
-function noted(pid: number): undefined {
+function seenFree(pid: number): undefined {
   held.noteGone(pid);
 }
 

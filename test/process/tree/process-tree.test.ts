@@ -28,62 +28,6 @@ describe('ProcessTree', () => {
     expect(tree.groupsOf(tree.refresh())).toEqual(new Set([leader.pid, daemon.pid, grouped.pid]));
   });
 
-  it('[REUSE-3] [KIN-1] finds what a leader has started in its own tick, if its number was that of another in that tick', () => {
-    const row = (pid: number, startTime: number, parent: number, session: number): ProcessRow => {
-      return { pid, startTime, parent, group: session, session, dead: false, command: 'fake' };
-    };
-    const leader = row(50, 7 + 1 / 1024, 1, 50);
-    // In a session of its own: without kinship it would belong to no tree.
-    const rows = new Map(
-      [leader, row(51, 7, 50, 51), row(52, 7, 51, 52), row(53, 6, 50, 53)].map((one) => [one.pid, one]),
-    );
-    const table = { read: (pid: number) => rows.get(pid), scan: () => new Map(rows), pids: () => [...rows.keys()] };
-    const tree = new ProcessTree(table, leader);
-    expect(pids(tree.refresh())).toEqual([50, 51, 52]);
-    rows.delete(50);
-    expect(pids(tree.leaderExited())).toEqual([51, 52]);
-  });
-
-  it.each([
-    ['a dead child', { parent: 50, group: 50, session: 50, dead: true }, { parent: 14 }],
-    ['a child of a leader that has ended', { parent: 50, group: 50, session: 50 }, { parent: 14 }],
-  ])(
-    '[REUSE-3] takes no stranger for %s whose number and start time it got before it was held',
-    (_, shown, stranger) => {
-      const rows = new Map<number, ProcessRow>();
-      const add = (pid: number, more: Partial<ProcessRow>) => {
-        const own = { pid, startTime: 7, parent: 1, group: pid, session: pid, dead: false, command: 'fake' };
-        rows.set(pid, { ...own, ...more });
-      };
-      const released: number[] = [];
-      let isHeld = false;
-      const table = {
-        read: (pid: number) => rows.get(pid),
-        scan: () => new Map(rows),
-        pids: () => [...rows.keys()],
-        hold: (pid: number) => {
-          if (isHeld && pid === 51) add(51, stranger);
-          return rows.get(pid);
-        },
-        release: ({ pid }: { pid: number }) => void released.push(pid),
-      };
-      add(50, {});
-      const tree = new ProcessTree(table, rows.get(50) as ProcessRow);
-      add(50, { dead: true });
-      add(51, shown);
-      add(52, { parent: 50, group: 50, session: 50 });
-      isHeld = true;
-      // An orphan that init got meanwhile is ours still.
-      const { hold } = table;
-      table.hold = (pid) => {
-        if (pid === 52) add(52, { group: 50, session: 50 });
-        return hold(pid);
-      };
-      expect(pids(tree.refresh())).toEqual([52]);
-      expect(released).toContain(51);
-    },
-  );
-
   it('[KIN-1] keeps members after their parents died', () => {
     const { tree, leader, fork, kernel } = started();
     const child = fork(leader);
