@@ -72,7 +72,8 @@ export class LocalHost implements ServerHost {
   }
 
   strays(): number {
-    return countUnclaimed(this.#platform);
+    const { table, marks } = this.#platform;
+    return countUnclaimed(table, marks);
   }
 
   async end(): Promise<void> {

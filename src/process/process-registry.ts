@@ -15,8 +15,8 @@ export interface RegistryEntry {
   readonly name: string;
   readonly pid: number;
   /**
-   * With the pid the identity of the process: clock ticks since boot on Linux, seconds on macOS, microseconds on
-   * Windows.
+   * With the pid the identity of the process: clock ticks since boot on Linux, not always whole; seconds on macOS,
+   * microseconds on Windows.
    */
   readonly startTime: number;
   /** When it was registered, ms since the epoch. */

@@ -73,6 +73,14 @@ export function isAlive(table: ProcessTable, pid: number, startTime: number): bo
   return row !== undefined && row.startTime === startTime && !row.dead;
 }
 
+/**
+ * Whether a process began before another. Not within one tick: there a start time that is not whole only tells two processes
+ * with the same number apart, and the child of such a process has a whole one.
+ */
+export function isOlder(a: Pick<ProcessIdentity, 'startTime'>, b: Pick<ProcessIdentity, 'startTime'>): boolean {
+  return Math.floor(a.startTime) < Math.floor(b.startTime);
+}
+
 /** Holds that process. Undefined when no process has its number, or another one. */
 export function holdSame(table: ProcessTable, { pid, startTime }: ProcessIdentity): ProcessRow | undefined {
   const row = table.hold?.(pid);

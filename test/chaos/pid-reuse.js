@@ -5,7 +5,8 @@
 // usage, as root, SRC being the compiled src/ (test/helpers/compiled.ts):
 //   unshare --pid --fork --kill-child --mount-proc sh -c 'node test/chaos/pid-reuse.js SRC 50000 1500 SEED; :'
 // AT_ONCE: how many servers at once (4). It prints the strangers that a signal has ended (`signalled`), and each signal to the
-// number of a stranger, or to a cgroup with one in it, with what was read of that number before (`accused`).
+// number of a stranger, or to a cgroup with one in it, with what was read of that number before (`accused`); and the processes of
+// servers that live at the end (`left`): some servers start helpers that would live for minutes.
 import { spawn } from 'node:child_process';
 import fs, { readFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
@@ -120,6 +121,8 @@ const SERVERS = [
   'setsid sleep 0.03 & sleep 0.02 & wait; exit 1',
   '(setsid sleep 0.04 &); exec cat',
   'trap "" TERM; setsid sleep 0.1 & sleep 0.1; exec cat',
+  'setsid sleep 600 & exec cat',
+  '(setsid sh -c "sleep 600 & exec sleep 600" &); exec cat',
 ];
 const ENDS = ['emergency', 'graceful', 'killed', 'itself'];
 
@@ -206,7 +209,10 @@ await Promise.all(
   }),
 );
 for (const maker of makers) maker.stdin.end();
-process.stdout.write(
-  `${JSON.stringify({ faults: done, strangers, signalled, accused, survivors, errors: [...errors] }, undefined, 1)}\n`,
-);
+const left = linux.table
+  .pids()
+  .filter((pid) => textOf(`/proc/${pid}/environ`).includes('MCP_SERVER_POOL_MARK='))
+  .map((pid) => textOf(`/proc/${pid}/stat`).split(' ').slice(0, 22).join(' '));
+const result = { faults: done, strangers, signalled, accused, survivors, left, errors: [...errors] };
+process.stdout.write(`${JSON.stringify(result, undefined, 1)}\n`);
 setTimeout(() => process.exit(), 200);

@@ -221,6 +221,8 @@ describe('all that can forge the limit and the variable of a server, at the same
       const before = seen();
       if (end === 'killed') await killed(host, tag, guardian);
       else if (end === 'killed with its guardian') {
+        // Stopped first: it would start another guardian.
+        host.child.kill('SIGSTOP');
         process.kill(guardian as number, 'SIGKILL');
         host.child.kill('SIGKILL');
         await host.result;

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf } from '../../errors.js';
-import type { ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
+import { isOlder, type ProcessIdentity, type ProcessRow, type ProcessTable } from '../process-table.js';
 import { cgroupPids } from './cgroup-files.js';
 import { cgroupMounts, folderOf, ownCgroup } from './cgroup-location.js';
 
@@ -71,7 +71,7 @@ export class Adoption {
         if (row === undefined) continue;
         this.#held.push(row);
         // The number may belong to another process by now.
-        if (row.parent !== pid || row.startTime < leader.startTime) continue;
+        if (row.parent !== pid || isOlder(row, leader)) continue;
         const isSame = ({ parent, startTime }: ProcessRow) => parent === pid && startTime === row.startTime;
         if (cgroupPids(folder).has(child) || (await this.#take(procs, child, isSame))) members.push(row);
       }
@@ -114,9 +114,7 @@ export class Adoption {
       size = descendants.size;
       for (const { pid, parent } of rows.values()) if (descendants.has(parent)) descendants.add(pid);
     }
-    return [...rows.values()].filter(
-      (row) => row.startTime < leader.startTime || (!descendants.has(row.pid) && !isMarked(row)),
-    );
+    return [...rows.values()].filter((row) => isOlder(row, leader) || (!descendants.has(row.pid) && !isMarked(row)));
   }
 }
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { messageOf, PoolError } from '../../errors.js';
 import { forgetProblems, noteProblem } from '../containment-problems.js';
-import { hostMark, hostOrigin } from '../marks/marker.js';
+import { hostMark, hostOrigin, SHARED_VERSION } from '../marks/marker.js';
 import { ownLogin } from '../marks/search-knowledge.js';
 import type { Platform } from '../platform.js';
 import type { ProcessIdentity } from '../process-table.js';
@@ -189,11 +189,8 @@ function refuse(problem: string): never {
   throw new PoolError('INVALID_OPTIONS', problem, { problems: [problem] });
 }
 
-/**
- * Shared by all copies of the package in this thread that call the same functions of it. With a change of {@link HostGuard} or
- * {@link Watch} the number goes up, here and in the mark: two guards with one mark would write one ledger.
- */
-export const GUARD_PLACE = Symbol.for('mcp-server-pool.guard/2');
+/** Shared by all copies of the package in this thread that call the same functions of {@link HostGuard} and {@link Watch}. */
+export const GUARD_PLACE = Symbol.for(`mcp-server-pool.guard/${SHARED_VERSION}`);
 
 export function hostGuard(platform: Platform): HostGuard {
   const place = globalThis as { [GUARD_PLACE]?: HostGuard };

@@ -199,7 +199,8 @@ export function hostStateOf(
   if (namespaces !== scope.namespaces) return 'living';
   const row = table.read(pid);
   if (row === undefined) return exists(pid) ? 'living' : 'dead';
-  return row.startTime !== startTime || row.dead ? 'dead' : 'living';
+  // The ledger has whole ticks. Within one, it is not known which of two processes with the number has written it.
+  return Math.floor(row.startTime) !== startTime || row.dead ? 'dead' : 'living';
 }
 
 function exists(pid: number): boolean {

@@ -18,6 +18,7 @@ export class Look {
   /** The marks of a process; of an unsettled one, as they are in this look. */
   readonly reading: (row: ProcessRow) => MarkReading;
   #children: Map<number, ProcessRow[]> | undefined;
+  #around: Set<number> | undefined;
   #groups: Map<number, ProcessRow[]> | undefined;
   #sessions: Map<number, ProcessRow[]> | undefined;
   /** The processes with a mark that were started at `#markedSince` or later. */
@@ -33,6 +34,21 @@ export class Look {
     this.newestBefore = newestBefore;
     this.settledBefore = settledBefore;
     this.reading = reading;
+  }
+
+  /** Whether it is this host, or one of those that it descends from. */
+  isAroundHost(pid: number): boolean {
+    this.#around ??= this.#hostAndAbove();
+    return this.#around.has(pid);
+  }
+
+  #hostAndAbove(): Set<number> {
+    const around = new Set([process.pid]);
+    for (const pid of around) {
+      const parent = this.rows.get(pid)?.parent;
+      if (parent !== undefined) around.add(parent);
+    }
+    return around;
   }
 
   childrenOf(pid: number): readonly ProcessRow[] {

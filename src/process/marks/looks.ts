@@ -17,8 +17,8 @@ import type { MarkReader } from './mark-reader.js';
 const SETTLED = 100;
 
 /**
- * How long rows of one look may be used by the next, ms: much less than the kernel needs to use up all pids and reuse
- * one.
+ * How long rows of one look may be used by the next, ms: much less than the kernel needs to give each number once. What
+ * it gives meanwhile is read.
  */
 const RECENT = 100;
 
@@ -155,33 +155,35 @@ export class Looks {
   #look(killed?: ReadonlyMap<number, ProcessIdentity>, how?: 'loose'): Look {
     const now = performance.now();
     const newest = this.newest;
-    // A smaller pid than before: the kernel has begun to reuse pids.
-    const last = this.#last;
     const isRecent = how === 'loose' ? now - this.#scannedAt < LOOSE : now - this.#lookedAt < RECENT;
-    const recent = newest > 0 && last !== undefined && newest >= last.newestBefore && isRecent;
-    const pids = recent ? this.#table.pids?.() : undefined;
-    const rows = pids && last ? this.#readChanging(pids, last, killed) : this.#table.scan();
-    if (!pids) this.#scannedAt = now;
-    if (!pids || how !== 'loose') this.#lookedAt = now;
+    const recent = newest > 0 && isRecent ? this.#last : undefined;
+    const changing = recent && this.#readChanging(recent, newest, killed);
+    const rows = changing ?? this.#table.scan();
+    if (!changing) this.#scannedAt = now;
+    if (!changing || how !== 'loose') this.#lookedAt = now;
     this.#forgetGone(rows);
     const settledBefore = this.#now() * TICKS_PER_SECOND - SETTLED;
     const reading = (row: ProcessRow): MarkReading => this.#reading(row, look, killed);
-    const look: Look = new Look({ rows, isWhole: !pids, newestBefore: newest, settledBefore, reading });
+    const look: Look = new Look({ rows, isWhole: !changing, newestBefore: newest, settledBefore, reading });
     this.#last = look;
     return look;
   }
 
+  /** Undefined when the whole table has to be read. */
   #readChanging(
-    pids: readonly number[],
     last: Look,
+    newest: number,
     killed?: ReadonlyMap<number, ProcessIdentity>,
-  ): Map<number, ProcessRow> {
+  ): Map<number, ProcessRow> | undefined {
+    // A smaller pid than before: the kernel has begun again with the first ones.
+    const pids = newest < last.newestBefore ? undefined : this.#table.pids?.();
+    if (pids === undefined) return undefined;
+    const newestNow = this.newest;
+    if (newestNow < newest) return undefined;
     const rows = new Map<number, ProcessRow>();
-    const { newestBefore } = last;
-    const { newest } = this;
     for (const pid of pids) {
-      // A number that was given since may have been that of another process.
-      const known = pid > newestBefore && pid <= newest ? undefined : last.rows.get(pid);
+      // A number that was given since the last look may be that of another process now.
+      const known = pid < last.newestBefore || pid > newestNow ? last.rows.get(pid) : undefined;
       const isKilled = known && killed?.get(pid)?.startTime === known.startTime;
       const row = known && (known.dead || isKilled || this.#isSettled(known)) ? known : this.#table.read(pid);
       if (row !== undefined) rows.set(pid, row);

@@ -1,4 +1,4 @@
-import type { ProcessRow, ProcessTable } from '../process-table.js';
+import { isOlder, type ProcessRow, type ProcessTable } from '../process-table.js';
 import { judge, type MarkMatch, type MarkReading, mayInherit } from './evidence.js';
 import type { InnerHosts } from './inner-hosts.js';
 import type { Look } from './look.js';
@@ -43,7 +43,8 @@ export class MarkSearch {
 
   constructor(mark: Mark, { looks, table, since = 0, inner, limits, login, ...options }: SearchOptions) {
     this.looks = looks ?? new Looks(table, options);
-    this.#since = since;
+    // A start time that is not whole is later than those of its own tick.
+    this.#since = Math.floor(since);
     this.#knowledge = new SearchKnowledge(mark, inner, limits, login);
     const { host, instance } = mark;
     if (instance === undefined) return;
@@ -95,7 +96,7 @@ export class MarkSearch {
     for (let child = row; ; ) {
       const parent = rows.get(child.parent);
       // A younger one has got the pid of the parent.
-      if (parent === undefined || parent.dead || parent.pid <= 1 || parent.startTime > child.startTime) return false;
+      if (parent === undefined || parent.dead || parent.pid <= 1 || isOlder(child, parent)) return false;
       const shown = reading(parent);
       if (shown.limit !== own.limit) return false;
       if (!mayInherit(shown, own.owner, this.#knowledge)) return true;

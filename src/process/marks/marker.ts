@@ -45,8 +45,14 @@ const DIGITS = 32;
 /** What a variable with that many marks has at most: two times 32 digits, 10 for the instance, and what separates them. */
 const LONGEST_VALUE = MOST_MARKS * (2 * DIGITS + 10 + 3);
 
-/** Shared by all copies of the package in this thread, because no two instances may get the same number. */
-const STATE = Symbol.for('mcp-server-pool.mark/2');
+/**
+ * What the copies of the package in one thread share. It goes up when one of it changes: the mark here, and the guard with what
+ * is called on it, since two guards with one mark would write one ledger.
+ */
+export const SHARED_VERSION = 3;
+
+/** Shared by all copies of this version, because no two instances may get the same number. */
+const STATE = Symbol.for(`mcp-server-pool.mark/${SHARED_VERSION}`);
 
 interface State {
   readonly secret: string;

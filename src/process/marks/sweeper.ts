@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { withDescriptor } from '../descriptors.js';
-import type { ProcessControl, ProcessRow } from '../process-table.js';
+import { isOlder, type ProcessControl, type ProcessRow } from '../process-table.js';
 import { isSame } from '../same-process.js';
 import type { Look } from './look.js';
 import type { Found, MarkSearch } from './mark-search.js';
@@ -99,7 +99,7 @@ export class Sweeper {
     const parents = found.filter(({ match }) => match !== 'inner').map(({ row }) => row);
     for (const parent of parents) {
       for (const row of look.childrenOf(parent.pid)) {
-        if (row.dead || taken.has(row.pid) || this.#excluded.has(row.pid) || row.startTime < parent.startTime) continue;
+        if (row.dead || taken.has(row.pid) || this.#excluded.has(row.pid) || isOlder(row, parent)) continue;
         taken.add(row.pid);
         below.push(row);
         parents.push(row);

@@ -1,5 +1,6 @@
-import type { Platform } from '../platform.js';
+import type { ProcessTable } from '../process-table.js';
 import { looksAt } from './looks.js';
+import type { MarkReader } from './mark-reader.js';
 import { environmentMatches, hostMark } from './marker.js';
 
 /**
@@ -8,7 +9,7 @@ import { environmentMatches, hostMark } from './marker.js';
  * trees are measured, so that all share one look.
  * @throws when the process table cannot be read
  */
-export function countUnclaimed({ table, marks }: Platform): number {
+export function countUnclaimed(table: ProcessTable, marks: MarkReader | undefined): number {
   if (marks === undefined) return 0;
   const looks = looksAt(table, marks);
   const host = hostMark();

@@ -23,10 +23,12 @@ interface Held {
  * process was collected by its parent, also if another process has the number by then. The start time alone does not show
  * this when both began within the same hundredth of a second.
  *
- * So a process with the number of a held one gets a start time that no other has: a fraction of a tick later.
+ * So a process with the number of a held one gets a start time that no other held process has: a fraction of a tick later. Each
+ * entry stays until its own holders have released it, also when the number has another process by then.
  */
 export class HeldProcesses {
-  readonly #held = new Map<number, Held>();
+  /** By number. Those that had it before, and are held still, stand first; all but the last are gone. */
+  readonly #held = new Map<number, Held[]>();
   readonly #most: number;
   readonly #now: () => number;
   #descriptors = 0;
@@ -44,20 +46,18 @@ export class HeldProcesses {
 
   /** The descriptor by which that process is read. */
   descriptorOf(pid: number): number | undefined {
-    return this.#held.get(pid)?.descriptor;
+    return this.#last(pid)?.descriptor;
   }
 
-  /** Call it when the descriptor has shown that the process is gone. */
+  /** Call it when the descriptor, or the lack of any process with the number, has shown that the process is gone. */
   noteGone(pid: number): void {
-    const held = this.#held.get(pid);
-    if (held === undefined) return;
-    held.gone = true;
-    this.#close(held);
+    const held = this.#last(pid);
+    if (held) this.#markGone(held);
   }
 
   /** The row with the start time by which its process is known. */
   distinguish(row: ProcessRow): ProcessRow {
-    const held = this.#held.get(row.pid);
+    const held = this.#last(row.pid);
     if (held === undefined || Math.floor(held.startTime) !== row.startTime) return row;
     if (!held.gone && !Number.isInteger(held.startTime)) return { ...row, startTime: held.startTime };
     return held.gone ? { ...row, startTime: held.startTime + LATER } : row;
@@ -65,7 +65,7 @@ export class HeldProcesses {
 
   /** Holds a process once more. False when it is not held yet. */
   add({ pid, startTime }: ProcessIdentity): boolean {
-    const held = this.#held.get(pid);
+    const held = this.#last(pid);
     if (held?.startTime !== startTime || held.gone) return false;
     held.holders += 1;
     return true;
@@ -73,32 +73,46 @@ export class HeldProcesses {
 
   /** @param descriptor its /proc/PID/stat; closed by this object from now on */
   keep({ pid, startTime }: ProcessIdentity, descriptor: number): void {
-    const overwritten = this.#held.get(pid);
-    if (overwritten) this.#close(overwritten);
+    // Each number belongs to one process at a time.
+    const before = this.#held.get(pid) ?? [];
+    for (const held of before) this.#markGone(held);
     const most = this.#now() < this.#scarce.until ? this.#scarce.most : this.#most;
     const isFull = this.#descriptors >= most;
     if (isFull) closeSync(descriptor);
     else this.#descriptors += 1;
-    this.#held.set(pid, { startTime, holders: 1, descriptor: isFull ? undefined : descriptor, gone: false });
+    const held = { startTime, holders: 1, descriptor: isFull ? undefined : descriptor, gone: false };
+    this.#held.set(pid, [...before, held]);
   }
 
   /** Call it as often as it was held. */
   release({ pid, startTime }: ProcessIdentity): void {
-    const held = this.#held.get(pid);
-    // Another process has the number, and is held.
-    if (held?.startTime !== startTime) return;
+    const all = this.#held.get(pid) ?? [];
+    const held = all.find((one) => one.startTime === startTime);
+    if (held === undefined) return;
     held.holders -= 1;
     if (held.holders > 0) return;
     this.#close(held);
-    this.#held.delete(pid);
+    const others = all.filter((one) => one !== held);
+    if (others.length > 0) this.#held.set(pid, others);
+    else this.#held.delete(pid);
   }
 
   /** Closes all descriptors, because the host has none left and needs its own. False when there was none. */
   giveBack(): boolean {
     const had = this.#descriptors > 0;
     if (had) this.#scarce = { most: this.#descriptors >> 1, until: this.#now() + SCARCE };
-    for (const held of this.#held.values()) this.#close(held);
+    for (const held of [...this.#held.values()].flat()) this.#close(held);
     return had;
+  }
+
+  /** Of those that are held, the one that has the number now, or had it last. */
+  #last(pid: number): Held | undefined {
+    return this.#held.get(pid)?.at(-1);
+  }
+
+  #markGone(held: Held): void {
+    held.gone = true;
+    this.#close(held);
   }
 
   #close(held: Held): void {

@@ -22,7 +22,7 @@ export const linuxProcessTable: ProcessTable = {
       held.noteGone(pid);
     }
     const opened = openStat(pid);
-    if (opened === undefined) return undefined;
+    if (opened === undefined) return seenFree(pid);
     try {
       const row = readOpen(opened);
       return row && held.distinguish(row);
@@ -37,7 +37,7 @@ export const linuxProcessTable: ProcessTable = {
       if (row === undefined || held.add(row)) return row;
     }
     const opened = openStat(pid);
-    if (opened === undefined) return undefined;
+    if (opened === undefined) return seenFree(pid);
     let row: ProcessRow | undefined;
     try {
       const shown = readOpen(opened);
@@ -77,12 +77,18 @@ export const linuxProcessTable: ProcessTable = {
   },
 };
 
+/** No process has the number: one that is held is gone, also if its descriptor was given back. */
+function seenFree(pid: number): undefined {
+  held.noteGone(pid);
+}
+
 /** Undefined when there is no such process. */
 function openStat(pid: number): number | undefined {
   try {
     return withDescriptor(() => openSync(`/proc/${pid}/stat`, 'r'));
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
+    // ESRCH: its parent has collected it while its folder was entered.
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return undefined;
     // Other errors say nothing about the process; to treat it as dead would be a guess.
     throw error;
   }

@@ -185,13 +185,8 @@ function isEntry(one: unknown): boolean {
   // What has a class is not copied, and may show another value at each read.
   if (!isPlainObject(one)) return false;
   const { pid, startTime, command, reasons } = one;
-  const numbers = Number.isSafeInteger(pid) && (pid as number) > 1 && isStartTime(startTime);
+  const numbers = Number.isSafeInteger(pid) && (pid as number) > 1 && Number.isFinite(startTime);
   return numbers && typeof command === 'string' && Array.isArray(reasons);
-}
-
-/** Not whole for a process that got the number of a held one within the same tick. */
-function isStartTime(value: unknown): boolean {
-  return Number.isSafeInteger(Math.floor(value as number)) && typeof value === 'number';
 }
 
 function keyOf({ pid, startTime }: ProcessIdentity): string {

@@ -1,6 +1,6 @@
 import { GUARDIAN_NAME } from '../guardian/guardian-script.js';
 import type { MarkedHost } from '../marks/marker.js';
-import type { ProcessIdentity, ProcessRow, ProcessTable } from '../process-table.js';
+import { isOlder, type ProcessIdentity, type ProcessRow, type ProcessTable } from '../process-table.js';
 import type { Inspector } from './inspector.js';
 
 /** What the search for strays needs of a system. */
@@ -98,10 +98,10 @@ export class StrayScan {
    */
   below(root: ProcessRow, isSpared = (row: ProcessRow) => this.inspector.markedBy(row.pid) === 'ours'): ProcessRow[] {
     const found = new Map([[root.pid, root]]);
-    for (const { pid, startTime } of found.values()) {
-      for (const row of this.#children.get(pid) ?? []) {
+    for (const parent of found.values()) {
+      for (const row of this.#children.get(parent.pid) ?? []) {
         // It is older than its parent, so that pid was reused after its row was read.
-        if (row.startTime < startTime || found.has(row.pid)) continue;
+        if (isOlder(row, parent) || found.has(row.pid)) continue;
         if (this.isCandidate(row) && !isSpared(row)) found.set(row.pid, row);
       }
     }

@@ -1,7 +1,15 @@
 import type { Look } from '../marks/look.js';
 import { Looks } from '../marks/looks.js';
 import type { MarkSearch } from '../marks/mark-search.js';
-import { holdSame, isAlive, type ProcessIdentity, type ProcessRow, type ProcessTable } from '../process-table.js';
+import {
+  holdSame,
+  isAlive,
+  isOlder,
+  type ProcessIdentity,
+  type ProcessRow,
+  type ProcessTable,
+} from '../process-table.js';
+import { type Kinship, mayBecome } from './kinship.js';
 import { inOrder, livingAmong, type ProcessSet } from './process-set.js';
 
 /** Where members are found, also those that have left the tree. */
@@ -15,9 +23,6 @@ export interface MemberSources {
 
 /** The cgroup is read for each that many looks to measure: it shows hardly anything that has no mark either. */
 const EACH = 10;
-
-/** Whether a held process is ours, by what it shows now and what a look has shown. */
-type Kinship = (now: ProcessRow, found: ProcessRow) => boolean;
 
 /**
  * The processes of one server: its leader, all descendants, all processes in a group or session that one of them leads,
@@ -126,9 +131,9 @@ export class ProcessTree implements ProcessSet {
       for (const now of ours) queue.push(this.#join(members, now, true));
     };
     for (const relative of queue) {
-      const { pid, group, session, startTime } = relative;
+      const { pid, group, session } = relative;
       // An older process had another parent of that pid.
-      const children = look.childrenOf(pid).filter((row) => row.startTime >= startTime);
+      const children = look.childrenOf(pid).filter((row) => !isOlder(row, relative));
       add(children, () => this.#isChildOf(relative));
       for (const led of [group, session]) {
         if (shown.has(led) || !this.#led.has(led)) continue;
@@ -185,9 +190,15 @@ export class ProcessTree implements ProcessSet {
 
   /** Holds a process, as long as it is the one of that row. */
   #hold(found: ProcessRow, look: Look): ProcessRow | undefined {
-    if (this.#table.hold) return holdSame(this.#table, found);
-    const row = look.isWhole ? found : this.#table.read(found.pid);
-    return row?.startTime === found.startTime ? row : undefined;
+    if (!this.#table.hold) {
+      const row = look.isWhole ? found : this.#table.read(found.pid);
+      return row?.startTime === found.startTime ? row : undefined;
+    }
+    const now = holdSame(this.#table, found);
+    const isReaper = (pid: number) => this.#members.has(pid) || look.isAroundHost(pid);
+    if (now === undefined || mayBecome(found, now, isReaper)) return now;
+    this.#table.release?.(now);
+    return undefined;
   }
 
   living(): ProcessRow[] {
@@ -225,21 +236,22 @@ export class ProcessTree implements ProcessSet {
   }
 
   #adoptOrphans(look: Look): void {
-    const { pid, startTime } = this.#leader;
+    const { pid } = this.#leader;
     // Node has collected it: what has its number from now on is another process, even if it was started in the same tick.
     this.#drop(pid);
     // The pid is in use again. That is impossible while a member is left in the group, so no member is left.
     if (look.rows.has(pid)) return void this.#led.delete(pid);
     // Windows has no groups, but a process keeps the pid of its parent.
     const left = new Set([...look.childrenOf(pid), ...look.inGroup(pid), ...look.inSession(pid)]);
-    const rows = [...left].filter((row) => row.startTime >= startTime && !this.#members.has(row.pid));
+    const rows = [...left].filter((row) => !isOlder(row, this.#leader) && !this.#members.has(row.pid));
     const ours = this.#holdOurs(rows, look, () => (this.#isLeaderOurs(pid) ? () => true : () => false));
     for (const row of ours) this.#add(row, true);
   }
 
   /** Nothing that is older than the leader descends from it. Kernel threads have neither group nor session. */
-  #mayBeOurs({ group, session, startTime }: ProcessRow): boolean {
-    return startTime >= this.#leader.startTime && !(this.#sources.marks && group === 0 && session === 0);
+  #mayBeOurs(row: ProcessRow): boolean {
+    const { group, session } = row;
+    return !isOlder(row, this.#leader) && !(this.#sources.marks && group === 0 && session === 0);
   }
 
   /** @param row of a held process */
@@ -268,10 +280,7 @@ export class ProcessTree implements ProcessSet {
     if (group === pid || session === pid) this.#led.add(pid);
   }
 
-  /**
-   * The members that `table` shows under the same identity. Dead ones too: a zombie still holds the number of its
-   * group.
-   */
+  /** The members that `table` shows, dead ones too: a zombie still holds the number of its group. */
   #present(table: ReadonlyMap<number, ProcessRow>): Map<number, ProcessRow> {
     const present = new Map<number, ProcessRow>();
     for (const [pid, { startTime, isDescendant }] of this.#members) {

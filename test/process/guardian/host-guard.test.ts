@@ -37,7 +37,7 @@ it('[GUARD-9] the name of the shared guard goes with what copies of the package 
     guard: Object.getOwnPropertyNames(HostGuard.prototype).sort(),
     watch: Object.keys(watch).sort(),
   }).toEqual({
-    name: 'mcp-server-pool.guard/2',
+    name: 'mcp-server-pool.guard/3',
     guard: ['configure', 'constructor', 'enter', 'findFolders', 'settled', 'status', 'watchCgroup'],
     watch: ['ended', 'groupLeft', 'started'],
   });
@@ -45,7 +45,7 @@ it('[GUARD-9] the name of the shared guard goes with what copies of the package 
 
 it('[GUARD-9] the guard of an older copy stays in its place, and is not used', () => {
   const place = globalThis as { [key: symbol]: unknown };
-  const older = Symbol.for('mcp-server-pool.guard/1');
+  const older = Symbol.for('mcp-server-pool.guard/2');
   place[older] = {};
   onTestFinished(() => void delete place[older]);
   expect(hostGuard(linux)).toBeInstanceOf(HostGuard);

@@ -215,6 +215,10 @@ describe('the next host', () => {
     // As with hidepid: it is there, and not shown.
     const hiding = { ...linux.table, read: () => undefined };
     expect(hostStateOf(deadHost({ startTime }), here, hiding)).toBe('living');
+    // Another process with its number was held when it was started, in the same tick.
+    const row = linux.table.read(process.pid)!;
+    const later = { ...linux.table, read: () => ({ ...row, startTime: startTime + 1 / 1024 }) };
+    expect(hostStateOf(deadHost({ pid: process.pid, startTime }), here, later)).toBe('living');
     expect(fate({ pid: zombie.pid, startTime: zombie.startTime })).toBe('dead');
     expect(fate({ bootId: 'another', pid: process.pid, startTime })).toBe('over');
     expect(fate({ namespaces: 'pid:[1] time:[1]', pid: 2 ** 22 + 1 })).toBe('living');

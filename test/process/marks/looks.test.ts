@@ -141,3 +141,48 @@ it('[LOOK-3] is not the look by which a tree is ended in the same tick', async (
   expect(loose).not.toBe(strict);
   expect(shared).toBe(strict);
 });
+
+it.each([
+  ['a dead process', { dead: true }],
+  ['one without marks', {}],
+])('[REUSE-6] a look right after another one reads again what got the number of %s meanwhile', (_what, before) => {
+  const kernel = new ListingTable();
+  kernel.newestPid = 20;
+  const looks = new Looks(kernel, { readMark: () => UNMARKED, now: () => 1_000 });
+  const startTimes = () => Object.fromEntries([...looks.take().rows].map(([pid, { startTime }]) => [pid, startTime]));
+  for (const pid of [19, 20, 21, 25, 26, 60]) kernel.add({ pid, startTime: 1, ...before });
+  looks.take().marked(0);
+  expect(looks.last.isWhole).toBe(true);
+  // A number that was given again by its exact turn, or set back to by root, is among those given since the last look.
+  kernel.newestPid = 25;
+  for (const pid of [20, 21, 25]) kernel.add({ pid, startTime: 2 });
+  expect(startTimes()).toEqual({ 19: 1, 20: 2, 21: 2, 25: 2, 26: 1, 60: 1 });
+  expect(looks.last.isWhole).toBe(false);
+});
+
+it('[REUSE-6] and what gets it while the look is taken', () => {
+  const kernel = new ListingTable();
+  kernel.newestPid = 20;
+  const looks = new Looks(kernel, { now: () => 1_000 });
+  for (const pid of [10, 30]) kernel.add({ pid, startTime: 1, dead: true });
+  looks.take();
+  const pids = kernel.pids.bind(kernel);
+  const whileListing = (change: () => void) => {
+    kernel.pids = () => {
+      change();
+      kernel.pids = pids;
+      return pids();
+    };
+  };
+  whileListing(() => {
+    kernel.newestPid = 30;
+    kernel.add({ pid: 30, startTime: 2 });
+  });
+  expect(looks.take().rows.get(30)?.startTime).toBe(2);
+  // From the last number to the first ones.
+  whileListing(() => {
+    kernel.newestPid = 10;
+    kernel.add({ pid: 10, startTime: 3 });
+  });
+  expect(looks.take().rows.get(10)?.startTime).toBe(3);
+});

@@ -47,6 +47,15 @@ describe('scans of one search', () => {
     expect(scan()).toMatchObject({ read: [12, 14, 15] });
   });
 
+  it('[REUSE-3] find what a server has started in its own tick, if its number was that of another in that tick', () => {
+    const table = new ListingTable();
+    table.add({ pid: 10, startTime: OLD });
+    table.add({ pid: 11, startTime: OLD - 1 });
+    const readMark = readerOf(MARK, () => true);
+    const search = new MarkSearch(MARK, { table, readMark, since: OLD + 1 / 1024, now: () => 20 });
+    expect(search.find(search.looks.take(), NONE).map(({ row }) => row.pid)).toEqual([10]);
+  });
+
   it('[MARK-6] read the row of what is older than the server once, and never its mark', () => {
     const table = new ListingTable();
     table.add({ pid: 10, startTime: YOUNG - 1 });

@@ -34,14 +34,14 @@ Max pending signals       15000                15000                signals
 describe('the mark of a host', () => {
   it('[MARK-1] is made once, for all copies of the package', () => {
     expect(hostMark()).toEqual(hostMark());
-    const state = (globalThis as Record<symbol, unknown>)[Symbol.for('mcp-server-pool.mark/2')];
+    const state = (globalThis as Record<symbol, unknown>)[Symbol.for('mcp-server-pool.mark/3')];
     expect(state).toMatchObject({ secret: hostMark().secret });
     const first = nextInstanceMark();
     expect(nextInstanceMark()).toEqual({ host: hostMark(), instance: first.instance + 1 });
   });
 
   it('[MARK-1] begins its numbers anew, at 1, when they are used up', () => {
-    const state = (globalThis as Record<symbol, { instances: number }>)[Symbol.for('mcp-server-pool.mark/2')];
+    const state = (globalThis as Record<symbol, { instances: number }>)[Symbol.for('mcp-server-pool.mark/3')];
     const before = state?.instances ?? 0;
     onTestFinished(() => {
       if (state) state.instances = before;

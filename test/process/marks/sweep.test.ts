@@ -219,6 +219,16 @@ describe('a sweep', () => {
     expect(report.killed).toHaveLength(1);
   });
 
+  it('[REUSE-3] ends what a marked process has started in its own tick, if its number was that of another in that tick', async () => {
+    const { platform, table, mark, signals } = fakes();
+    table.add({ pid: 10_000_000, startTime: 7 + 1 / 1024 });
+    table.add({ pid: 10_000_001, parent: 10_000_000, startTime: 7 });
+    table.add({ pid: 10_000_002, parent: 10_000_000, startTime: 6 });
+    const readMark = readerOf(mark, (pid) => pid === 10_000_000);
+    expect((await sweep(mark, platform, { readMark, newest: () => 0 })).quiet).toBe(true);
+    expect(signals).toEqual([10_000_000, 10_000_001]);
+  });
+
   it('[MARK-6] says that it is not quiet as long as processes are started faster than they are looked at', async () => {
     let newest = 10_000_000;
     const { platform, readMark, mark } = fakes();

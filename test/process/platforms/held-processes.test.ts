@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
+import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { HeldProcesses } from '../../../src/process/platforms/held-processes.js';
 import type { ProcessRow } from '../../../src/process/process-table.js';
@@ -72,6 +73,34 @@ describe('processes that are held', () => {
     expect(third.startTime - second.startTime).toBe(second.startTime - 5);
   });
 
+  it('[REUSE-3] stay apart from the next one while they are held, also after that was held and let go', () => {
+    const { held, keep } = setup();
+    keep(10);
+    held.noteGone(10);
+    const second = held.distinguish(row(10));
+    keep(10, second.startTime);
+    held.release(second);
+    expect(held.distinguish(row(10))).toEqual(second);
+    // Released by the last that holds it, it is forgotten.
+    held.release(row(10));
+    expect(held.distinguish(row(10))).toEqual(row(10));
+  });
+
+  it('[REUSE-3] are never taken for another process, whoever holds and releases what has the number', () => {
+    const step = fc.constantFrom('hold', 'release', 'release', 'read', 'reuse', 'reuse', 'tick');
+    fc.assert(
+      fc.property(fc.array(fc.tuple(step, fc.nat(5)), { maxLength: 60 }), (steps) => {
+        const table = new FakeTable();
+        for (const [what, which] of steps) {
+          table[what](which);
+          table.check();
+        }
+        table.end();
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
   it('[REUSE-3] leave a process alone that began in another tick, or has another number', () => {
     const { held, keep } = setup();
     keep(10);
@@ -127,3 +156,59 @@ describe('processes that are held', () => {
     expect([20, 21, 22, 23].every(isKept)).toBe(true);
   });
 });
+
+/** One number, the process that has it now, and those that hold what had it: as the table of Linux uses what is held. */
+class FakeTable {
+  readonly #held = new HeldProcesses(2);
+  /** Which process a descriptor shows. */
+  readonly #shown = new Map<number, number>();
+  readonly #claims: { readonly process: number; readonly row: ProcessRow }[] = [];
+  #process = 0;
+  #tick = 5;
+
+  /** Another process gets the number. */
+  reuse(): void {
+    this.#process += 1;
+  }
+
+  tick(): void {
+    this.#process += 1;
+    this.#tick += 1;
+  }
+
+  read(): ProcessRow {
+    const descriptor = this.#held.descriptorOf(10);
+    if (descriptor !== undefined && this.#shown.get(descriptor) !== this.#process) this.#held.noteGone(10);
+    return this.#held.distinguish(row(10, this.#tick));
+  }
+
+  hold(): void {
+    if (this.#held.descriptorOf(10) !== undefined) {
+      const known = this.read();
+      if (this.#held.add(known)) return void this.#claims.push({ process: this.#process, row: known });
+    }
+    const now = this.#held.distinguish(row(10, this.#tick));
+    const descriptor = openSync('/dev/null', 'r');
+    this.#shown.set(descriptor, this.#process);
+    if (this.#held.add(now)) closeSync(descriptor);
+    else this.#held.keep(now, descriptor);
+    this.#claims.push({ process: this.#process, row: now });
+  }
+
+  release(which: number): void {
+    const [claim] = this.#claims.splice(which % Math.max(1, this.#claims.length), 1);
+    if (claim) this.#held.release(claim.row);
+  }
+
+  /** No claim shows another process than that which it was made for. */
+  check(): void {
+    const { startTime } = this.read();
+    const wrong = this.#claims.filter((claim) => claim.row.startTime === startTime && claim.process !== this.#process);
+    expect(wrong).toEqual([]);
+  }
+
+  end(): void {
+    while (this.#claims.length > 0) this.release(0);
+    expect(this.#held.descriptorOf(10)).toBeUndefined();
+  }
+}

@@ -162,6 +162,11 @@ describe('identity', () => {
     expect(error).toMatchObject({ code: 'INVALID_OPTIONS', message: expect.stringContaining(message) });
   });
 
+  it('[STRAY-7] takes an entry with a start time that is not whole, as findStrays() may list it', async () => {
+    const entry = { pid: 2 ** 22 + 1, startTime: 7 + 1 / 1024, command: 'x', reasons: [] };
+    expect(await endStrays([entry as never])).toMatchObject([{ pid: entry.pid, outcome: 'gone' }]);
+  });
+
   it('[STRAY-7] reads no entry but plain ones, and these once: no other value than that which was checked is used', async () => {
     class Entry {
       readonly startTime = 1;

@@ -201,6 +201,14 @@ describe('a judgement', () => {
     expect(found(system)).toEqual([30, 31]);
   });
 
+  it('[REUSE-3] lists what a stray has started in its own tick, if its number was that of another in that tick', () => {
+    const system = new FakeSystem();
+    system.add(30, { startTime: 7 + 1 / 1024 });
+    system.add(31, { parent: 30, startTime: 7 }, { commandLine: 'chrome' });
+    system.add(32, { parent: 30, startTime: 6 }, { commandLine: 'chrome' });
+    expect(found(system)).toEqual([30, 31]);
+  });
+
   it('[STRAY-2] knows other reapers: by the session of what they took in, and systemd of a user', () => {
     const system = new FakeSystem();
     system.add(10, { command: 'reaper' }, { commandLine: 'reaper', stdin: 'unknown' });

@@ -109,6 +109,40 @@ describe('a process that a scan shows beside a member, whose number belongs to a
   });
 });
 
+describe('a process with the number and start time of another one', () => {
+  it.each([
+    ['a dead child', { dead: true }, { parent: 1 }],
+    ['a child', {}, { parent: 77 }],
+  ])('[REUSE-3] is not taken for it when it got them before it was held: %s', (_what, shown, stranger) => {
+    const { table, tree } = setup();
+    const kin = { startTime: 9, parent: 20, group: 20, session: 20 };
+    table.add({ pid: 30, ...kin, ...shown });
+    table.add({ pid: 31, ...kin });
+    table.afterScan = () => {
+      table.change(20, { dead: true });
+      table.add({ pid: 30, startTime: 9, ...stranger });
+      // An orphan that init got meanwhile is ours still.
+      table.change(31, { parent: 1 });
+    };
+    expect(pidsOf(tree.refresh())).toEqual([10, 20, 31]);
+    expect([...table.held.keys()]).not.toContain('30@9');
+  });
+
+  it('[REUSE-3] [KIN-1] is the parent of what it has started in its own tick', () => {
+    const table = new HoldingTable();
+    const leader = table.add({ pid: 10, startTime: 4 + 1 / 1024 });
+    // In sessions of their own: without kinship they would belong to no tree.
+    table.add({ pid: 20, startTime: 4, parent: 10 });
+    table.add({ pid: 30, startTime: 4, parent: 20 });
+    table.add({ pid: 40, startTime: 3, parent: 10 });
+    const tree = new ProcessTree(table, leader);
+    expect(pidsOf(tree.refresh()).sort()).toEqual([10, 20, 30]);
+    table.add({ pid: 50, startTime: 4, group: 10, session: 10 });
+    table.remove(10);
+    expect(pidsOf(tree.leaderExited()).sort()).toEqual([20, 30, 50]);
+  });
+});
+
 describe('a table that cannot be read in the middle of a look', () => {
   it.each([
     ['a child', { parent: 20 }],
