@@ -67,7 +67,10 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
     this.#schedule(0);
   }
 
-  /** What the last look has shown; undefined before the first. */
+  /**
+   * What the newest look has shown. Undefined before the first one, and after `stop()`: what nothing looks at any more is counted
+   * by no monitor.
+   */
   get latest(): WatchReport | undefined {
     return this.#latest;
   }
@@ -82,9 +85,10 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
     return processes;
   }
 
-  /** No look and no event from now on; `list()` looks still. */
+  /** No look and no event from now on, and nothing is `latest`; `list()` looks still. */
   stop(): void {
     this.#isStopped = true;
+    this.#latest = undefined;
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#keepAlive.dispose();
@@ -126,12 +130,12 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
     }
     this.#isFailing = false;
     const processes = this.#rounds.look(clock.now(), look.seen);
-    this.#latest = { at: Date.now(), matched: look.seen.length, omitted: look.omitted, processes };
-    if (!this.#isStopped) {
-      this.#tell(before, processes, new Set(look.seen.map(keyOf)));
-      this.emit('look:taken', this.#latest);
-    }
-    return this.#latest;
+    const report = { at: Date.now(), matched: look.seen.length, omitted: look.omitted, processes };
+    if (this.#isStopped) return report;
+    this.#latest = report;
+    this.#tell(before, processes, new Set(look.seen.map(keyOf)));
+    this.emit('look:taken', report);
+    return report;
   }
 
   #tell(before: readonly WatchedProcess[], now: readonly WatchedProcess[], living: ReadonlySet<string>): void {

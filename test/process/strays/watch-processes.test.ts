@@ -259,6 +259,17 @@ describe('the watch', () => {
     expect(names()).toEqual([]);
   });
 
+  it('[WATCH-6] has nothing as its latest after stop(), also when it is asked then', async () => {
+    const { system, clock, watched } = setUp();
+    system.add(30, {}, { memory: 50 });
+    await clock.advanceAndFlush(0);
+    expect(watched.latest).toMatchObject({ processes: [{ pid: 30 }] });
+    watched.stop();
+    expect(watched.latest).toBeUndefined();
+    expect(await watched.list()).toHaveLength(1);
+    expect(watched.latest).toBeUndefined();
+  });
+
   it('[WATCH-6] measures at most 1,000 processes, and says how many more there are', async () => {
     const { system, watched } = setUp();
     for (let pid = 1_000; pid < 2_500; pid++) system.add(pid, {}, { memory: 50 });
