@@ -118,6 +118,7 @@ export type {
   TerminationReport,
   TreePlan,
 } from './process/termination-report.js';
+export type { DetailedUsage, TreeUsage } from './process/usage/tree-usage.js';
 export type { DroppedOutput } from './protocol/channels/noise.js';
 export type { JsonRpcError, JsonRpcMessage, LostRequestData, RequestId } from './protocol/json-rpc.js';
 export type { ToolChanges } from './protocol/mux/tool-list.js';

@@ -1,7 +1,8 @@
-import { type AddedTree, resolveAddedTree } from '../config/added-tree.js';
+import { type AddedTree, type ResolvedAddedTree, resolveAddedTree } from '../config/added-tree.js';
 import { errnoOf, messageOf, PoolError } from '../errors.js';
 import type { Platform } from '../process/platform.js';
 import { type WatchedTree, watchedTree } from '../process/tree/watched-tree.js';
+import type { TreeUsage } from '../process/usage/tree-usage.js';
 import type { MonitoredTree } from './monitored-tree.js';
 
 /** More are refused: each costs something at each sample. */
@@ -10,7 +11,7 @@ const MOST = 10_000;
 /** Process trees that a host has added to a monitor. They are measured, and never get a signal. */
 export class AddedTrees {
   readonly #platform: Platform;
-  readonly #trees = new Map<string, { readonly tree: MonitoredTree; readonly watched: WatchedTree }>();
+  readonly #trees = new Map<string, Added>();
 
   constructor(platform: Platform) {
     this.#platform = platform;
@@ -18,41 +19,10 @@ export class AddedTrees {
 
   /** @throws PoolError `INVALID_OPTIONS` when no process has the pid, or the id is taken; `NOT_SUPPORTED` */
   add(given: AddedTree): void {
-    const { id, name, pid, priority, expectedProcesses, limits } = resolveAddedTree(given);
+    const tree = resolveAddedTree(given);
+    const { id, pid } = tree;
     if (this.#trees.has(id)) throw refusal(`the id '${id}' is taken; remove() it first`);
     if (this.#trees.size >= MOST) throw refusal(`${MOST} trees are added already`);
-    const watched = this.#watch(pid);
-    const [startedAt, isSet] = [performance.now(), true];
-    const tree: MonitoredTree = {
-      ...{ id, name, priority, expectedProcesses, phase: 'foreign' as const, leases: 0, idleSince: startedAt },
-      limits: {
-        memoryMB: { limit: limits.memoryLimitMB, isSet },
-        cpuPercent: { limit: limits.cpuLimitPercent, isSet },
-        cpuWindow: limits.cpuWindow,
-        processes: { limit: limits.maxTreeProcesses, isSet },
-      },
-      ...{ replacesLeaks: false, answered: undefined },
-      usage: async () => {
-        const usage = await watched.usage();
-        // It has ended, and nothing of it will come back.
-        if (usage === undefined) this.remove(id);
-        return usage;
-      },
-    };
-    this.#trees.set(id, { tree, watched });
-  }
-
-  /** False when none has this id. */
-  remove(id: string): boolean {
-    this.#trees.get(id)?.watched.close();
-    return this.#trees.delete(id);
-  }
-
-  list(): MonitoredTree[] {
-    return [...this.#trees.values()].map(({ tree }) => tree);
-  }
-
-  #watch(pid: number): WatchedTree {
     if (this.#platform.usage === undefined)
       throw new PoolError('NOT_SUPPORTED', 'processes cannot be measured on this platform');
     let watched: WatchedTree | undefined;
@@ -62,7 +32,91 @@ export class AddedTrees {
       throw refusal(`process ${pid} cannot be looked up (${errnoOf(error) ?? messageOf(error)})`);
     }
     if (watched === undefined) throw refusal(`there is no process ${pid}`);
-    return watched;
+    const added: Added = new Added(this.#platform, tree, watched, () => {
+      // Another one may have its id by now.
+      if (this.#trees.get(id) === added) this.remove(id);
+    });
+    this.#trees.set(id, added);
+  }
+
+  /** False when none has this id. */
+  remove(id: string): boolean {
+    this.#trees.get(id)?.close();
+    return this.#trees.delete(id);
+  }
+
+  list(): MonitoredTree[] {
+    return [...this.#trees.values()].map(({ tree }) => tree);
+  }
+
+  /** Nothing is kept open, until they are measured again. */
+  rest(): void {
+    for (const added of this.#trees.values()) added.rest();
+  }
+}
+
+/** One of them. */
+class Added {
+  readonly tree: MonitoredTree;
+  readonly #platform: Platform;
+  readonly #identity: WatchedTree['identity'];
+  readonly #onGone: () => void;
+  /** Undefined while nothing of it is kept open. */
+  #watched: WatchedTree | undefined;
+  #isClosed = false;
+
+  /** @param onGone nothing of it lives, and nothing will come back */
+  constructor(platform: Platform, tree: ResolvedAddedTree, watched: WatchedTree, onGone: () => void) {
+    this.#platform = platform;
+    this.#identity = watched.identity;
+    this.#watched = watched;
+    this.#onGone = onGone;
+    const { id, name, priority, expectedProcesses, limits } = tree;
+    const [idleSince, isSet] = [performance.now(), true];
+    this.tree = {
+      ...{ id, name, priority, expectedProcesses, phase: 'foreign', leases: 0, idleSince },
+      limits: {
+        memoryMB: { limit: limits.memoryLimitMB, isSet },
+        cpuPercent: { limit: limits.cpuLimitPercent, isSet },
+        cpuWindow: limits.cpuWindow,
+        processes: { limit: limits.maxTreeProcesses, isSet },
+      },
+      ...{ replacesLeaks: false, answered: undefined },
+      usage: () => this.#measure((watched) => watched.usage()),
+      detailedUsage: () => this.#measure((watched) => watched.detailedUsage()),
+    };
+  }
+
+  /** Nothing is kept open, until it is measured again. */
+  rest(): void {
+    this.#watched?.close();
+    this.#watched = undefined;
+  }
+
+  /** It is measured no more. */
+  close(): void {
+    this.#isClosed = true;
+    this.rest();
+  }
+
+  async #measure<U extends TreeUsage>(by: (watched: WatchedTree) => Promise<U | undefined>): Promise<U | undefined> {
+    if (this.#isClosed) return undefined;
+    this.#watched ??= this.#watchAgain();
+    const watched = this.#watched;
+    const usage = watched && (await by(watched));
+    if (usage && usage.processes + usage.zombies > 0) return usage;
+    // Else it was given back while it was measured, which says nothing of it.
+    if (watched === this.#watched) this.#onGone();
+    return undefined;
+  }
+
+  /** Undefined when its first process has ended meanwhile: what that has left behind is not known. */
+  #watchAgain(): WatchedTree | undefined {
+    const { pid, startTime } = this.#identity;
+    const watched = watchedTree(this.#platform, pid);
+    if (watched?.identity.startTime === startTime) return watched;
+    watched?.close();
+    return undefined;
   }
 }
 

@@ -36,6 +36,8 @@ export interface Measurement {
 /** What one sample shows, and what follows from it. */
 export interface Outcome {
   readonly sample: ResourceSample;
+  /** The trees that `totals` are of. */
+  readonly counted: readonly TreeSample[];
   readonly level: Level;
   readonly told: readonly Told[];
   /** Whether the next sample decides on something, so that it should come soon. */
@@ -92,6 +94,7 @@ export class Assessment {
     const poolDeeds = this.#levels.take({ at, totals, candidates, ...memory }, told, treeDeeds);
     return {
       sample: { at: date, host, trees: this.#samplesOf(trees), totals },
+      counted: samples,
       level: this.level,
       told,
       isUndecided: this.#levels.isUndecided || this.growth.isUndecided,

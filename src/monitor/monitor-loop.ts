@@ -1,6 +1,5 @@
 import type { ResolvedMonitoring } from '../config/monitoring-options.js';
 import { messageOf } from '../errors.js';
-import { SafeEmitter } from '../events.js';
 import type { Timer } from '../runtime/clock.js';
 import { within } from '../runtime/within.js';
 import { Assessment, type Measurement } from './assessment.js';
@@ -8,9 +7,8 @@ import { Consequences, type Counts, type Emit } from './consequences.js';
 import { FolderWatch } from './folder-watch.js';
 import { HostSampler } from './host/host-sampler.js';
 import type { Level } from './level.js';
-import type { MonitorEvents } from './monitor-events.js';
 import type { Enforcer, TreeSource } from './monitored-host.js';
-import type { ResourceSample } from './resource-sample.js';
+import type { ResourceSample, TreeSample } from './resource-sample.js';
 import { sampleInterval } from './sample-interval.js';
 
 const CONSEQUENCES = {
@@ -25,14 +23,16 @@ const LEAST_ANSWER = 10_000;
  * Measures process trees and the host, again and again, and emits what it finds. Alone it only reports. That of a pool has the
  * pool do what follows; with `dryRun` it only says what that would be.
  */
-export class MonitorLoop extends SafeEmitter<MonitorEvents> {
+export class MonitorLoop {
   readonly #settings: ResolvedMonitoring;
   readonly #source: TreeSource;
+  readonly #emit: Emit;
   readonly #sampler: HostSampler;
   readonly #assessment: Assessment;
   readonly #folders: FolderWatch;
   readonly #consequences: Consequences;
   #latest: ResourceSample | undefined;
+  #counted: readonly TreeSample[] = [];
   #sampling: Promise<ResourceSample> | undefined;
   #timer: Timer | undefined;
   /** `woken`: until no tree is left. `halted`: until the host starts it. */
@@ -43,14 +43,13 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
   /** What could not be measured in the last sample. */
   readonly #degraded = new Set<string>();
 
-  constructor(settings: ResolvedMonitoring, source: TreeSource) {
-    super(source.outbox);
+  constructor(settings: ResolvedMonitoring, source: TreeSource, emit: Emit) {
     this.#settings = settings;
     this.#source = source;
+    this.#emit = emit;
     this.#sampler = new HostSampler({ clock: source.clock });
     this.#assessment = new Assessment(settings, source);
     const { folders, dryRun } = settings;
-    const emit: Emit = (event, payload) => this.emit(event, payload as never);
     this.#consequences = new Consequences(settings, source.outbox, emit);
     this.#folders = new FolderWatch(folders, dryRun, source.clock, (told) => this.#consequences.tellOne(told));
   }
@@ -70,20 +69,20 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     return this.#latest;
   }
 
-  /** Begins to sample: in `interval` from now, and again and again. It never keeps the host alive. */
+  /** Of the last sample the trees that its totals are of: in a pool those that it has started. */
+  get counted(): readonly TreeSample[] {
+    return this.#counted;
+  }
+
   start(): void {
     this.#begin('started');
   }
 
-  /** Samples no more, also when servers are spawned, until `start()`. New starts are free again. */
   stop(): void {
     this.#rest('halted');
   }
 
-  /**
-   * Takes a sample now, and does what follows from it; while the monitor is stopped, it only emits what it finds. Calls at the
-   * same time share one.
-   */
+  /** Takes a sample now, and does what follows from it. */
   sample(): Promise<ResourceSample> {
     this.#sampling ??= this.#take();
     return this.#sampling;
@@ -94,7 +93,7 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
     if (!this.#settings.enabled) return;
     if (this.#mode === 'idle') this.#begin('woken');
     const grown = this.#assessment.growth.spawned(this.#source.clock.now(), name);
-    if (grown) this.emit('growth:detected', grown);
+    if (grown) this.#emit('growth:detected', grown);
   }
 
   /** The definition of a server has changed: its earlier lives say nothing of the next ones. */
@@ -205,6 +204,7 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
   #conclude(measurement: Measurement, run: number): ResourceSample {
     const outcome = this.#assessment.take(measurement);
     this.#latest = outcome.sample;
+    this.#counted = outcome.counted;
     // It was stopped meanwhile.
     if (run !== this.#run) return outcome.sample;
     this.#isUndecided = outcome.isUndecided;
@@ -217,6 +217,6 @@ export class MonitorLoop extends SafeEmitter<MonitorEvents> {
   #degrade(part: 'trees' | 'strays' | 'sample', error: unknown): void {
     if (this.#degraded.has(part)) return;
     this.#degraded.add(part);
-    this.emit('monitor:degraded', { part, reason: messageOf(error), consequence: CONSEQUENCES[part] });
+    this.#emit('monitor:degraded', { part, reason: messageOf(error), consequence: CONSEQUENCES[part] });
   }
 }

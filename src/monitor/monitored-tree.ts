@@ -1,5 +1,5 @@
 import type { Priority } from '../config/resource-options.js';
-import type { TreeUsage } from '../process/usage/tree-usage.js';
+import type { DetailedUsage, TreeUsage } from '../process/usage/tree-usage.js';
 
 /** A limit, and whether the host has set it: only then a tree is replaced for it. */
 export interface TreeLimit {
@@ -44,6 +44,8 @@ export interface MonitoredTree {
   readonly answered: number | undefined;
   /** Undefined when nothing of it lives. Rejects when it cannot be measured. */
   usage(): Promise<TreeUsage | undefined>;
+  /** The same, with what is too expensive for every sample. */
+  detailedUsage(): Promise<DetailedUsage | undefined>;
 }
 
 /** Limits of all trees together. */

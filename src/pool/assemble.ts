@@ -1,4 +1,5 @@
 import type { ResolvedPoolOptions } from '../config/options.js';
+import { loopOf, optionsOfPool } from '../monitor/loop-of.js';
 import { ResourceMonitor } from '../monitor/resource-monitor.js';
 import { CleanupQueue } from '../process/cleanup-queue.js';
 import type { Launcher } from '../process/launcher.js';
@@ -64,9 +65,10 @@ export function assemble(
   const turns = new StartTurns(options.limits.concurrentStarts, clock, dueTimes);
   const common = { clock, keepAlive, dueTimes, emitter, counts, cleanups, fleet, leases, leaseEvents, breakers, turns };
   const monitored = new MonitoredPool({ ...common, host, options, outbox });
-  const monitor = new ResourceMonitor({}, { settings: options.monitoring, source: monitored });
+  const monitor = new ResourceMonitor(optionsOfPool({ settings: options.monitoring, source: monitored }));
+  const monitorLoop = loopOf(monitor);
   const recovery = new CrashRecovery(common);
-  const supervisor = new InstanceSupervisor({ ...common, recovery, context, monitor });
+  const supervisor = new InstanceSupervisor({ ...common, recovery, context, monitorLoop });
   const queue = new AcquireQueue({ ...common, events: leaseEvents });
   const matcher = new Matcher(queue, fleet, breakers, clock);
   const starts = new Starts({ ...common, queue, supervisor });
@@ -74,12 +76,12 @@ export function assemble(
   const acquiring = { ...common, maxWaiting, outbox, idleWatch, queue, matcher, starts, recovery, supervisor };
   const scheduler = new Scheduler(acquiring);
   const replacement = new RollingReplacement({ ...common, operations: scheduler, recovery, supervisor });
-  monitor.connect(new PoolEnforcer({ ...common, scheduler, replacement }));
-  const servers = new ServerDirectory({ options, monitor, operations: scheduler, ...acquiring, replacement });
+  monitorLoop.connect(new PoolEnforcer({ ...common, scheduler, replacement }));
+  const servers = new ServerDirectory({ options, monitorLoop, operations: scheduler, ...acquiring, replacement });
   const jointCalls = new JointCalls({ ...acquiring, scheduler });
   const { limits } = options;
   const life: PoolLife = { state: 'open', madeAt: clock.now() };
-  const watched = { registry, cleanup, monitor, host };
+  const watched = { registry, cleanup, monitor, monitorLoop, host };
   return { ...acquiring, ...watched, life, limits, scheduler, jointCalls, replacement, servers };
 }
 

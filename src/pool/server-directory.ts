@@ -28,7 +28,7 @@ export interface ServerDirectoryDeps {
   readonly idleWatch: IdleWatch;
   readonly recovery: CrashRecovery;
   readonly replacement: RollingReplacement;
-  readonly monitor: { forgetLives(name: string): void };
+  readonly monitorLoop: { forgetLives(name: string): void };
 }
 
 /** The servers of a pool by name: found, added, changed, removed. */
@@ -106,7 +106,8 @@ export class ServerDirectory {
   /** Undefined when it changes nothing. */
   #change(entry: OpenEntry, changed: ResolvedDefinition, timeout: number): Promise<void> | undefined {
     const { name } = entry.definition;
-    const { breakers, clock, fleet, idleWatch, leases, monitor, operations, queue, recovery, replacement } = this.#deps;
+    const { breakers, clock, fleet, idleWatch, leases, monitorLoop, operations, queue, recovery, replacement } =
+      this.#deps;
     const key = processKey(changed);
     // Their processes see another definition, or another host: its variables and its working directory may have changed.
     const isOutdated = (instance: PooledInstance) => instance.processKey !== key;
@@ -119,7 +120,7 @@ export class ServerDirectory {
       fleet.define(changed);
       // Failures of the old definition say nothing about the new one.
       breakers.forgetServer(name);
-      monitor.forgetLives(name);
+      monitorLoop.forgetLives(name);
       queue.reclassify(entry);
       idleWatch.redefined(entry);
       recovery.redefined(entry);

@@ -1,7 +1,7 @@
 import type { MaxProcessesSource, ResolvedLimits } from '../config/limit-options.js';
 import type { Sharing } from '../config/options.js';
 import type { Level } from '../monitor/level.js';
-import type { ResourceMonitor } from '../monitor/resource-monitor.js';
+import type { MonitorLoop } from '../monitor/monitor-loop.js';
 import type { TreeSample } from '../monitor/resource-sample.js';
 import type { ContainmentStatus } from '../process/containment-status.js';
 import type { ContainmentLevel } from '../process/launcher.js';
@@ -121,13 +121,13 @@ export interface StatusDeps {
   readonly queue: AcquireQueue;
   readonly turns: StartTurns;
   readonly breakers: Breakers;
-  readonly monitor: ResourceMonitor;
+  readonly monitorLoop: MonitorLoop;
   readonly limits: Pick<ResolvedLimits, 'maxProcessesFrom'>;
 }
 
 export function statusOf(deps: StatusDeps, containment: ContainmentStatus | undefined): PoolStatus {
-  const { breakers, fleet, monitor, queue, turns } = deps;
-  const samples = new Map(monitor.latest?.trees.map((sample) => [sample.id, sample]));
+  const { breakers, fleet, monitorLoop, queue, turns } = deps;
+  const samples = new Map(monitorLoop.counted.map((sample) => [sample.id, sample]));
   const servers = [...fleet.entries.values()].map((entry): [string, ServerStatus] => [
     entry.name,
     {
@@ -145,7 +145,7 @@ export function statusOf(deps: StatusDeps, containment: ContainmentStatus | unde
   return {
     ...countsOf(deps),
     maxProcessesFrom: deps.limits.maxProcessesFrom,
-    level: deps.monitor.level,
+    level: monitorLoop.level,
     servers: Object.fromEntries(servers),
     containment,
   };

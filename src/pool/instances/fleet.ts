@@ -83,9 +83,14 @@ export class Fleet extends LeaseClasses {
 
   // Slots.
 
-  /** Whether one more tree may be started now: it fits into both budgets, and nothing holds new starts back. */
-  hasRoom({ isFull }: OpenEntry): boolean {
-    return !isFull && !this.slots.isFull && this.gate.isOpen;
+  /** Whether one more tree fits into both budgets. */
+  hasSlot({ isFull }: OpenEntry): boolean {
+    return !isFull && !this.slots.isFull;
+  }
+
+  /** Whether one more tree may be started now: there is a slot, and nothing holds new starts back. */
+  hasRoom(entry: OpenEntry): boolean {
+    return this.hasSlot(entry) && this.gate.isOpen;
   }
 
   /** Takes a slot for an instance that is about to be spawned. */

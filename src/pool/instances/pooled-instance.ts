@@ -1,6 +1,6 @@
 import type { ResolvedDefinition } from '../../config/options.js';
 import type { EndMode, TreePlan } from '../../process/termination-report.js';
-import type { TreeUsage } from '../../process/usage/tree-usage.js';
+import type { DetailedUsage, TreeUsage } from '../../process/usage/tree-usage.js';
 import type { Due } from '../../runtime/due-times.js';
 import type { EndReason } from '../../server/end-reason.js';
 import { ServerInstance } from '../../server/server-instance.js';
@@ -143,6 +143,11 @@ export class PooledInstance extends ServerInstance {
   /** What its processes use now; undefined when none lives, or its launcher cannot tell. */
   async usage(): Promise<TreeUsage | undefined> {
     return this.process?.usage?.();
+  }
+
+  /** The same, with what is too expensive for every sample. */
+  async detailedUsage(): Promise<DetailedUsage | undefined> {
+    return this.process?.detailedUsage?.();
   }
 
   /** An instance of the given definition that will take over the sessions of this one. */

@@ -1,5 +1,5 @@
 import { createHistogram } from 'node:perf_hooks';
-import type { ResourceMonitor } from '../../monitor/resource-monitor.js';
+import type { MonitorLoop } from '../../monitor/monitor-loop.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Fleet } from '../instances/fleet.js';
@@ -11,7 +11,7 @@ export interface MetricsDeps {
   readonly counts: PoolCounts;
   readonly cleanups: CleanupTimes;
   readonly fleet: Fleet;
-  readonly monitor: ResourceMonitor;
+  readonly monitorLoop: MonitorLoop;
 }
 
 /** How long the ends of trees took. Nothing is kept but a histogram. */
@@ -36,15 +36,16 @@ export class CleanupTimes {
   }
 }
 
-export function metricsOf({ clock, life, counts, cleanups, fleet, monitor }: MetricsDeps): PoolMetrics {
-  const { trees = [], totals } = monitor.latest ?? {};
+export function metricsOf({ clock, life, counts, cleanups, fleet, monitorLoop }: MetricsDeps): PoolMetrics {
+  const { counted: trees, counts: done, latest } = monitorLoop;
+  const totals = latest?.totals;
   const active = [...fleet.instances()].filter(({ state }) => state === 'ready').length;
   const byType: Record<string, number> = Object.create(null);
   for (const { name, processes } of trees) byType[name] = (byType[name] ?? 0) + processes;
   return {
     ...counts,
-    limitViolations: monitor.counts.violations,
-    monitorActions: monitor.counts.actions,
+    limitViolations: done.violations,
+    monitorActions: done.actions,
     totalProcesses: totals?.processes ?? 0,
     activeProcesses: active,
     healthyProcesses: active,

@@ -25,6 +25,7 @@ export function treeOf(instance: PooledInstance): MonitoredTree {
     phase: phaseOf(instance),
     answered: answers,
     usage: () => instance.usage(),
+    detailedUsage: () => instance.detailedUsage(),
   };
 }
 

@@ -1,6 +1,6 @@
 import { type PlanMode, resolveShutdownOptions } from '../../config/call-options.js';
 import type { AlertLevel } from '../../config/monitoring-options.js';
-import type { ResourceMonitor } from '../../monitor/resource-monitor.js';
+import type { MonitorLoop } from '../../monitor/monitor-loop.js';
 import type { CleanupQueue } from '../../process/cleanup-queue.js';
 import type { EndMode, TreePlan } from '../../process/termination-report.js';
 import type { EndReason } from '../../server/end-reason.js';
@@ -53,7 +53,7 @@ export interface PlanDeps {
   readonly queue: AcquireQueue;
   readonly matcher: Matcher;
   readonly cleanup: CleanupQueue;
-  readonly monitor: ResourceMonitor;
+  readonly monitorLoop: MonitorLoop;
   readonly now: number;
 }
 
@@ -79,9 +79,9 @@ function planShutdown(mode: EndMode, { fleet, leases: manager, cleanup, now }: P
 }
 
 /** The trees that a level would end, in the order of its actions, by the last sample. */
-function planLevel(level: AlertLevel, { fleet, leases, monitor, now }: PlanDeps): PlannedEnd[] {
+function planLevel(level: AlertLevel, { fleet, leases, monitorLoop, now }: PlanDeps): PlannedEnd[] {
   const instances = new Map([...fleet.instances()].map((instance) => [instance.id, instance]));
-  return monitor.victimsAt(level).flatMap(({ id }) => {
+  return monitorLoop.victimsAt(level).flatMap(({ id }) => {
     const instance = instances.get(id);
     if (instance === undefined) return [];
     const circumstances = { leases: leases.of(instance), drain: 0, now, wave: 0 };

@@ -82,7 +82,8 @@ export class Shutdown {
   /** Kills everything at once, and skips what a graceful shutdown still waits for. */
   hurry(): void {
     this.#mode = 'emergency';
-    const instances = this.#instances;
+    // What is proven dead is left alone: its pids may be those of strangers by now.
+    const instances = this.#instances.filter(({ state }) => state !== 'stopped');
     const leases = instances.flatMap((instance) => this.#deps.leases.of(instance));
     // Kills all trees before the cleanup queue, which ends only a few at a time.
     for (const instance of instances) instance.killNow();

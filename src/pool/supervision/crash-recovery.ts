@@ -158,8 +158,8 @@ export class CrashRecovery {
     const predecessor = fleet.slots.predecessorOf(successor);
     if (predecessor === undefined) return 'launch';
     if (predecessor.state !== 'quarantined') return 'wait';
-    // The predecessor is quarantined and keeps its slot, so another one is needed.
-    if (!fleet.hasRoom(entry)) {
+    // The predecessor is quarantined and keeps its slot, so another one is needed. It is no new start that a level would refuse.
+    if (!fleet.hasSlot(entry)) {
       const why = `process ${predecessor.pid} could not be ended and keeps its slot; end it, or raise maxInstances or limits.maxProcesses`;
       return notStarted(successor, 'SERVER_EXITED', why, cause);
     }

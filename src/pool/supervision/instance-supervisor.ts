@@ -1,5 +1,5 @@
 import type { PoolError } from '../../errors.js';
-import type { ResourceMonitor } from '../../monitor/resource-monitor.js';
+import type { MonitorLoop } from '../../monitor/monitor-loop.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { ExitInfo } from '../../process/launcher.js';
 import type { Clock } from '../../runtime/clock.js';
@@ -28,7 +28,7 @@ export interface InstanceSupervisorDeps {
   readonly counts: PoolCounts;
   readonly emitter: PoolEmitter;
   readonly context: InstanceContext;
-  readonly monitor: ResourceMonitor;
+  readonly monitorLoop: MonitorLoop;
   readonly cleanups: { add(report: CleanupReport): void };
 }
 
@@ -86,7 +86,7 @@ export class InstanceSupervisor {
    * @throws PoolError when nothing can be spawned; then the slot is free again
    */
   spawn(instance: PooledInstance): void {
-    const { emitter, fleet, leases, counts, monitor, recovery, turns } = this.#deps;
+    const { emitter, fleet, leases, counts, monitorLoop, recovery, turns } = this.#deps;
     try {
       instance.start();
     } catch (error) {
@@ -101,7 +101,7 @@ export class InstanceSupervisor {
     counts.started += 1;
     counts.mostProcesses = fleet.slots.mostUsed;
     emitter.emit('server:starting', serverEvent(instance));
-    if (instance.canMeasure) monitor.noteSpawn(instance.name);
+    if (instance.canMeasure) monitorLoop.noteSpawn(instance.name);
   }
 
   /** An instance is ready: it gets the leases of the one that it replaces. */

@@ -75,6 +75,11 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
     return this.#latest;
   }
 
+  /** Whether `stop()` was called. */
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
   /**
    * Looks now, and keeps the host alive until that is done.
    * @returns the processes over a limit
