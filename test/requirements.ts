@@ -720,4 +720,6 @@ export const requirements = {
     'A server that grows to where its earlier lives had settled does not leak; one that passes it does. What is kept of earlier lives is bounded.',
   'LEAK-7': 'Memory that comes and goes with the load is no leak; memory that requests leave behind is one.',
   'LEAK-8': 'Slope and trend are those of Theil–Sen and of Mann–Kendall.',
+  'LEAK-9':
+    'A tree that leaks is replaced in a moment without a lease, later with as few as there are, and in any case before it reaches its limit.',
 } as const satisfies Record<string, string>;

@@ -40,7 +40,10 @@ export const resourceFields = {
    * first, `essential` last. Default: `normal`.
    */
   priority: oneOf('normal', 'essential', 'normal', 'expendable'),
-  /** Whether a tree with a confirmed memory leak is replaced, before it reaches a limit. Default: false. */
+  /**
+   * Whether a tree with a confirmed memory leak is replaced before it reaches `memoryLimitMB`: when it has no lease, or the
+   * fewest, at the latest after `monitoring.leak.warmup`. Default: false.
+   */
   restartOnMemoryLeak: flag(false),
 };
 

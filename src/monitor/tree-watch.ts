@@ -4,6 +4,7 @@ import { ExpectedProcesses } from './expected.js';
 import type { Told, TreeDeed } from './finding.js';
 import type { LeakDetector } from './leaks/leak-detector.js';
 import type { LeakWatch } from './leaks/leak-watch.js';
+import { QuietMoment } from './leaks/quiet-moment.js';
 import type { NearPercents } from './levels.js';
 import { type LimitAssessment, LimitWatch, type LimitWindows } from './limits.js';
 import type { LimitEvent, LimitKind } from './monitor-events.js';
@@ -14,6 +15,7 @@ import type { Candidate } from './victims.js';
 /** How limits are compared, as the option `monitoring` says. */
 export interface WatchSettings extends NearPercents {
   readonly windows: LimitWindows;
+  readonly leak: { readonly warmup: number };
 }
 
 /** A tree that could be ended, and its figures. */
@@ -28,6 +30,7 @@ export interface TreeCandidate extends Candidate {
 type TreeKind = Extract<LimitKind, 'memory' | 'cpu' | 'processes'>;
 
 const UNITS: Readonly<Record<TreeKind, string>> = { memory: 'MB', cpu: '% of a core', processes: 'processes' };
+const HOUR = 3_600_000;
 const RANKS: readonly TreeLevel[] = ['normal', 'warning', 'critical', 'exceeded'];
 
 /** What one tree has used so far, as far as the next sample is compared with it. */
@@ -39,6 +42,8 @@ export class TreeWatch {
   #tree: MonitoredTree;
   #before: TreeUsage | undefined;
   #unexpected = 0;
+  /** When it is replaced because it leaks. */
+  readonly #quiet: QuietMoment;
   /** Until then a leak is not acted on again: the replacement may have failed. */
   #leakRest = 0;
   #sample: TreeSample | undefined;
@@ -47,6 +52,7 @@ export class TreeWatch {
     this.#tree = tree;
     this.#settings = settings;
     this.#leak = leaks.watch(tree.name);
+    this.#quiet = new QuietMoment(settings.leak.warmup);
     this.#expected = new ExpectedProcesses(tree.expectedProcesses);
   }
 
@@ -144,13 +150,15 @@ export class TreeWatch {
   }
 
   #lookForLeak(at: number, memoryMB: number, told: Told[], deeds: TreeDeed[]): void {
-    const { id, name, answered, replacesLeaks } = this.#tree;
+    const { id, name, answered, leases, replacesLeaks } = this.#tree;
     const changed = this.#leak.add({ at, memoryMB, ...(answered === undefined ? {} : { requests: answered }) });
     const { verdict, slopeMBPerHour } = this.#leak.finding;
+    if (verdict !== 'confirmed') this.#quiet.forget();
     if (verdict === 'none') return;
     if (changed) told.push([`leak:${verdict}`, { name, instanceId: id, slopeMBPerHour }]);
     // One that cannot be replaced at the moment is looked at again with the next sample.
     if (verdict !== 'confirmed' || !replacesLeaks || !this.#canReplace(false) || at < this.#leakRest) return;
+    if (!this.#quiet.isNow(at, leases, this.#timeUntilCritical(memoryMB, slopeMBPerHour))) return;
     this.#leakRest = at + this.#settings.windows.long;
     const reason = `its memory grows by ${Math.round(slopeMBPerHour)} MB an hour, and does not come back`;
     deeds.push({
@@ -159,6 +167,14 @@ export class TreeWatch {
       limit: 0,
       isUrgent: false,
     });
+  }
+
+  /** How long a leak takes until it is near the limit of the tree, ms. */
+  #timeUntilCritical(memoryMB: number, slopeMBPerHour: number): number {
+    const { limit = Infinity } = this.#tree.limits.memoryMB ?? {};
+    const left = (limit * this.#settings.criticalPercent) / 100 - memoryMB;
+    if (left <= 0) return 0;
+    return slopeMBPerHour > 0 ? (left / slopeMBPerHour) * HOUR : Infinity;
   }
 
   #replacement({ value, limit }: LimitEvent, kind: TreeKind, isUrgent: boolean): TreeDeed {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RawClient } from '../../helpers/client.js';
 import { setUpMeasured } from '../../helpers/measured-pool.js';
-import { flush, outcome, rejection } from '../../helpers/until.js';
+import { outcome, rejection } from '../../helpers/until.js';
 
 const limited = { command: 'fake', sharing: 'exclusive', memoryLimitMB: 100 } as const;
 
@@ -216,23 +216,4 @@ describe('the monitor of a pool', () => {
     await off.pass(60_000);
     expect(off.pool.monitor.latest).toBeUndefined();
   });
-});
-
-it('[ENFORCE-8] a leak is told, and with restartOnMemoryLeak the tree is replaced under its leases', async () => {
-  const servers = {
-    a: { command: 'fake', sharing: 'shared', restartOnMemoryLeak: true, memoryLimitMB: 4_000 },
-  } as const;
-  const { pool, clock, of, server } = setUpMeasured({ servers, monitoring: { interval: 60_000 } });
-  const { transport } = await pool.getServer('a');
-  const client = await RawClient.connect(transport);
-  for (let minute = 0; minute < 600 && of('leak:confirmed').length === 0; minute++) {
-    server(0).load = { memoryMB: 100 + minute };
-    clock.advance(60_000);
-    await flush();
-  }
-  expect(of('leak:suspected')).toHaveLength(1);
-  expect(of('leak:confirmed')[0]).toMatchObject({ name: 'a', slopeMBPerHour: expect.closeTo(60, -1) });
-  await flush(20);
-  expect(await client.request('echo', {})).toBeDefined();
-  expect(of('server:stopping').map(({ reason }) => reason)).toEqual(['memory-leak']);
 });
