@@ -505,7 +505,9 @@ export const requirements = {
   'INCIDENT-5': 'A level takes the actions that the host has listed for it.',
   'INCIDENT-6': 'plan() shows what a level would end.',
   'FOLDER-8':
-    'The monitor tells once that a folder is over its budget, and looks at it once a minute, apart from its samples.',
+    'The monitor tells once that a folder is over its budget, with the size that it had, and what is done; it looks once a minute.',
+  'FOLDER-9':
+    'Folders are watched whether servers run or not; a disk that does not answer is told, and holds up no other folder.',
   'GATE-1':
     'While the servers use as much memory as they may, callers that need a start wait, and the limit is named; everything that runs serves on.',
   'GATE-2':

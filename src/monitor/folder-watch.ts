@@ -1,73 +1,147 @@
 import type { ResolvedFolderBudget } from '../config/monitoring-options.js';
-import type { Clock } from '../runtime/clock.js';
+import type { Clock, Timer } from '../runtime/clock.js';
 import type { Told } from './finding.js';
 import { FolderBudget } from './host/folder-budget.js';
 import type { FolderReport } from './host/folder-options.js';
 
-/** How often a folder is measured, ms: it may have hundreds of thousands of files. */
-const INTERVAL = 60_000;
+/** From the last look to the next one, ms: a folder may have hundreds of thousands of files. */
+const PAUSE = 60_000;
+/** To the first look, ms: servers that start then come first. */
+const FIRST = 10_000;
+/** ms. A look ends after 120 s: 60 s to measure, 60 s for a prune or a function of the host. What takes longer hangs. */
+const LONGEST_LOOK = 150_000;
 
-/** The folders with a budget. They are measured apart from the samples: a disk that does not answer holds up no sample. */
+interface WatchedFolder {
+  readonly budget: FolderBudget;
+  isExceeded: boolean;
+  /** Whether it was told what would be done, since it is exceeded. */
+  isDryTold: boolean;
+  problem: string | undefined;
+  /** When the look began that has not ended. */
+  since: number | undefined;
+}
+
+/**
+ * The folders with a budget. They are measured apart from the samples, and one after the other: a disk that does not answer
+ * holds up no sample, and one thread of the host.
+ */
 export class FolderWatch {
-  readonly #folders: readonly { readonly budget: FolderBudget; isExceeded: boolean; problem: string | undefined }[];
+  readonly #folders: readonly WatchedFolder[];
   readonly #clock: Clock;
   readonly #dryRun: boolean;
   readonly #tell: (told: Told) => void;
-  #lookedAt = -Infinity;
-  #abort = new AbortController();
-  #isLooking = false;
+  #timer: Timer | undefined;
+  /** Of the present run; undefined while it is stopped. */
+  #run: AbortController | undefined;
 
-  constructor(folders: readonly ResolvedFolderBudget[], dryRun: boolean, clock: Clock, tell: (told: Told) => void) {
+  /** @param date ms since 1970, as the times of files. Default: `Date.now` */
+  constructor(
+    folders: readonly ResolvedFolderBudget[],
+    dryRun: boolean,
+    clock: Clock,
+    tell: (told: Told) => void,
+    date?: () => number,
+  ) {
     this.#folders = folders.map((folder) => {
-      return { budget: new FolderBudget(folder, { clock }), isExceeded: false, problem: undefined };
+      const budget = new FolderBudget(folder, { clock, ...(date && { date }) });
+      return { budget, isExceeded: false, isDryTold: false, problem: undefined, since: undefined };
     });
     this.#dryRun = dryRun;
     this.#clock = clock;
     this.#tell = tell;
   }
 
-  /** Whether there is any. */
-  get isNeeded(): boolean {
-    return this.#folders.length > 0;
+  /** Looks at the folders again and again, until `stop()`. Does nothing where there is none. */
+  start(): void {
+    if (this.#run || this.#folders.length === 0) return;
+    this.#run = new AbortController();
+    this.#schedule(FIRST, this.#run.signal);
   }
 
-  /** Measures the folders if that is due, one after the other. Never rejects. */
-  async look(): Promise<void> {
-    const now = this.#clock.now();
-    if (this.#isLooking || now - this.#lookedAt < INTERVAL) return;
-    this.#isLooking = true;
-    this.#lookedAt = now;
-    const { signal } = this.#abort;
-    try {
-      for (const folder of this.#folders) {
-        const report = await folder.budget.look({ dryRun: this.#dryRun, signal });
-        if (!signal.aborted) this.#conclude(folder, report);
-      }
-    } finally {
-      this.#isLooking = false;
-    }
-  }
-
+  /** Also ends the look that is under way: what it finds is not told. */
   stop(): void {
-    this.#abort.abort();
-    this.#abort = new AbortController();
+    this.#timer?.cancel();
+    this.#run?.abort();
+    this.#run = undefined;
   }
 
-  #conclude(folder: { isExceeded: boolean; problem: string | undefined }, report: FolderReport): void {
-    const { path, limitMB, sizeMB, exceeded, removed, removedMB, problem } = report;
+  #schedule(delay: number, run: AbortSignal): void {
+    this.#timer = this.#clock.after(delay, () => void this.#lookAtAll(run));
+  }
+
+  /** Never rejects. */
+  async #lookAtAll(run: AbortSignal): Promise<void> {
+    for (const folder of this.#folders) {
+      await this.#lookAt(folder, run);
+      if (run.aborted) return;
+    }
+    this.#schedule(PAUSE, run);
+  }
+
+  async #lookAt(folder: WatchedFolder, run: AbortSignal): Promise<void> {
+    const now = this.#clock.now();
+    // A second look would take a second thread.
+    if (folder.since !== undefined) return now - folder.since < LONGEST_LOOK ? undefined : this.#tellHung(folder);
+    folder.since = now;
+    const look = folder.budget.look({ dryRun: this.#dryRun, signal: run }).then((report) => {
+      folder.since = undefined;
+      if (!run.aborted) this.#conclude(folder, report);
+    });
+    await this.#endOf(look, folder);
+  }
+
+  /** Also resolves when the disk does not answer; never when that is so and the watch is stopped. */
+  async #endOf(look: Promise<void>, folder: WatchedFolder): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.after(LONGEST_LOOK, () => {
+        this.#tellHung(folder);
+        resolve();
+      });
+      this.#timer = timer;
+      void look.then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  #conclude(folder: WatchedFolder, report: FolderReport): void {
+    const { path, limitMB, sizeMB, measuredMB, exceeded, problem } = report;
     if (exceeded !== folder.isExceeded) {
       folder.isExceeded = exceeded;
+      folder.isDryTold = false;
       const event = exceeded ? 'limit:exceeded' : 'limit:recovered';
-      this.#tell([event, { kind: 'folder', path, value: sizeMB, limit: limitMB }]);
+      this.#tell([event, { kind: 'folder', path, value: exceeded ? measuredMB : sizeMB, limit: limitMB }]);
     }
-    if (removed > 0) {
-      const reason = `folder ${path} had more than ${limitMB} MB: ${removed} of its oldest files, ${Math.round(removedMB)} MB`;
-      this.#tell(['action:taken', { action: 'prune', reason, dryRun: this.#dryRun }]);
-    }
+    this.#tellActions(folder, report);
+    this.#tellProblem(folder, problem);
+  }
+
+  /** A dry run changes nothing, so each look finds the same. */
+  #tellActions(folder: WatchedFolder, { path, limitMB, measuredMB, removed, removedMB, isCall }: FolderReport): void {
+    const dryRun = this.#dryRun;
+    if ((removed === 0 && !isCall) || folder.isDryTold) return;
+    folder.isDryTold = dryRun;
+    const what = isCall ? inWords(measuredMB) : `${removed} of its oldest files, ${inWords(removedMB)}`;
+    const reason = `folder ${path} had more than ${limitMB} MB: ${what}`;
+    this.#tell(['action:taken', { action: isCall ? 'call-host' : 'prune', reason, dryRun }]);
+  }
+
+  #tellHung(folder: WatchedFolder): void {
+    this.#tellProblem(folder, `its disk has not answered for ${LONGEST_LOOK / 1_000} s`);
+  }
+
+  /** Once, until there is none, or another one. */
+  #tellProblem(folder: WatchedFolder, problem: string | undefined): void {
     if (problem !== undefined && problem !== folder.problem) {
+      const reason = `${folder.budget.path}: ${problem}`;
       const consequence = 'the budget of this folder is not kept';
-      this.#tell(['monitor:degraded', { part: 'folder', reason: `${path}: ${problem}`, consequence }]);
+      this.#tell(['monitor:degraded', { part: 'folder', reason, consequence }]);
     }
     folder.problem = problem;
   }
+}
+
+function inWords(megabytes: number): string {
+  return `${Math.round(megabytes)} MB`;
 }

@@ -6,7 +6,7 @@ import type { ResourceSample } from './resource-sample.js';
 /** What a limit limits: unique memory (MB), CPU (percent of one core), living processes; of one tree, or of all together. */
 export type LimitKind = 'memory' | 'cpu' | 'processes' | 'total-memory' | 'total-cpu' | 'host-memory' | 'folder';
 
-/** What a monitor does, or asks its pool to do. */
+/** What a monitor does, or asks its pool to do. `call-host`: `onEmergency`, or the function of a folder, is called. */
 export type MonitorAction =
   | LevelAction
   /** New starts wait, since the servers use as much memory as they may. */

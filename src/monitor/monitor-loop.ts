@@ -54,9 +54,10 @@ export class MonitorLoop {
     this.#folders = new FolderWatch(folders, dryRun, source.clock, (told) => this.#consequences.tellOne(told));
   }
 
-  /** From now on `enforcer` does what follows from samples. */
+  /** From now on `enforcer` does what follows from samples. Folders are watched whether servers run or not. */
   connect(enforcer: Enforcer): void {
     this.#consequences.connect(enforcer);
+    if (this.#settings.enabled) this.#folders.start();
   }
 
   /** How many limits were exceeded, and how much was done, dry runs not counted. */
@@ -120,6 +121,7 @@ export class MonitorLoop {
     this.#mode = mode;
     if (wasRunning) return;
     this.#run += 1;
+    this.#folders.start();
     this.#sampler.start();
     this.#schedule(this.#settings.interval);
   }
@@ -127,11 +129,11 @@ export class MonitorLoop {
   #rest(mode: 'idle' | 'halted'): void {
     const wasRunning = this.#isRunning;
     this.#mode = mode;
+    if (mode === 'halted') this.#folders.stop();
     if (!wasRunning) return;
     this.#run += 1;
     this.#timer?.cancel();
     this.#sampler.stop();
-    this.#folders.stop();
     this.#consequences.openGate();
   }
 
@@ -143,7 +145,6 @@ export class MonitorLoop {
     const run = this.#run;
     let next = this.#settings.interval;
     try {
-      void this.#folders.look();
       const { trees } = await this.sample();
       if (run !== this.#run) return;
       this.#degraded.delete('sample');

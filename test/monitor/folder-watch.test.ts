@@ -1,12 +1,18 @@
-import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import type { ResolvedFolderBudget } from '../../src/config/monitoring-options.js';
 import type { Told } from '../../src/monitor/finding.js';
 import { FolderWatch } from '../../src/monitor/folder-watch.js';
+import { FolderBudget } from '../../src/monitor/host/folder-budget.js';
 import { ManualClock } from '../helpers/clock.js';
+import { setUpMeasured } from '../helpers/measured-pool.js';
+import { flush, until } from '../helpers/until.js';
 
 const MB = 1_048_576;
+/** In one hour, when no file is young. */
+const later = () => Date.now() + 3_600_000;
 
 function folderWith(...sizes: number[]): string {
   const base = mkdtempSync(join(tmpdir(), 'pool-folder-'));
@@ -21,38 +27,188 @@ function folderWith(...sizes: number[]): string {
   return path;
 }
 
-it('[FOLDER-8] tells once that a folder is over its budget, and that it is no longer', async () => {
-  const path = folderWith(2, 2);
+/** A watch by a clock that stands still. `minute()` is over when the looks of that minute are. */
+function watching(
+  folders: readonly (Pick<ResolvedFolderBudget, 'path' | 'limitMB'> & Partial<ResolvedFolderBudget>)[],
+  { dryRun = false } = {},
+) {
   const clock = new ManualClock();
   const told: Told[] = [];
-  const called: unknown[] = [];
-  const onExceeded = (folder: object) => called.push(folder);
-  const watch = new FolderWatch([{ path, limitMB: 3, onExceeded }], false, clock, (one) => told.push(one));
-  await watch.look();
-  clock.advance(10_000);
-  await watch.look();
-  expect(called).toHaveLength(1);
-  clock.advance(60_000);
-  await watch.look();
-  expect(called).toHaveLength(2);
+  const resolved = folders.map((folder) => ({ onExceeded: 'report' as const, ...folder }));
+  const watch = new FolderWatch(resolved, dryRun, clock, (one) => told.push(one), later);
+  const look = vi.spyOn(FolderBudget.prototype, 'look');
+  onTestFinished(() => {
+    watch.stop();
+    look.mockRestore();
+  });
+  watch.start();
+  const minute = async () => {
+    clock.advance(60_000);
+    await until('the folders were looked at', () => clock.nextIn === 60_000);
+  };
+  return { watch, clock, told, look, minute };
+}
+
+/** A look that ends when the test says so. */
+function heldLook() {
+  let end = (_: Partial<Awaited<ReturnType<FolderBudget['look']>>>) => {};
+  const held = new Promise<never>((resolve) => (end = resolve as never));
+  return { look: () => held, end: (report: Parameters<typeof end>[0]) => end(report) };
+}
+
+it('[FOLDER-8] looks once a minute, and tells once that a folder is over its budget, and that it is no longer', async () => {
+  const path = folderWith(2, 2);
+  const { told, look, minute } = watching([{ path, limitMB: 3 }]);
+  await minute();
+  await minute();
+  expect(look).toHaveBeenCalledTimes(2);
   expect(told).toEqual([['limit:exceeded', { kind: 'folder', path, value: expect.closeTo(4, 1), limit: 3 }]]);
   rmSync(join(path, '0.log'));
-  clock.advance(60_000);
-  await watch.look();
-  expect(told[1]).toEqual(['limit:recovered', { kind: 'folder', path, value: expect.closeTo(2, 1), limit: 3 }]);
+  await minute();
+  expect(told.slice(1)).toEqual([['limit:recovered', { kind: 'folder', path, value: expect.closeTo(2, 1), limit: 3 }]]);
 });
 
 it('[FOLDER-8] a folder whose budget cannot be kept is told once, and the others are looked at', async () => {
   const path = folderWith(2, 2);
-  const clock = new ManualClock();
-  const told: Told[] = [];
   const file = join(path, '0.log');
-  const folders = [file, path].map((one) => ({ path: one, limitMB: 3, onExceeded: 'report' as const }));
-  const watch = new FolderWatch(folders, false, clock, (one) => told.push(one));
-  for (let look = 0; look < 3; look++) {
-    await watch.look();
-    clock.advance(60_000);
-  }
+  const { told, minute } = watching([file, path].map((one) => ({ path: one, limitMB: 3 })));
+  for (let look = 0; look < 3; look++) await minute();
   expect(told.map(([event]) => event)).toEqual(['monitor:degraded', 'limit:exceeded']);
   expect(told[0]?.[1]).toMatchObject({ part: 'folder', reason: expect.stringContaining(file) });
+});
+
+it('[FOLDER-8] tells the size that exceeded the budget, not that after the prune', async () => {
+  const path = folderWith(2, 2);
+  const { told, minute } = watching([{ path, limitMB: 3, onExceeded: 'prune-oldest' }]);
+  await minute();
+  expect(readdirSync(path)).toEqual(['1.log']);
+  const reason = `folder ${path} had more than 3 MB: 1 of its oldest files, 2 MB`;
+  expect(told).toEqual([
+    ['limit:exceeded', { kind: 'folder', path, value: expect.closeTo(4, 1), limit: 3 }],
+    ['action:taken', { action: 'prune', reason, dryRun: false }],
+  ]);
+  await minute();
+  expect(told.slice(2)).toEqual([['limit:recovered', { kind: 'folder', path, value: expect.closeTo(2, 1), limit: 3 }]]);
+});
+
+it('[FOLDER-8] tells the call of a function of the host, each time', async () => {
+  const path = folderWith(2, 2);
+  const onExceeded = vi.fn();
+  const { told, minute } = watching([{ path, limitMB: 3, onExceeded }]);
+  await minute();
+  await minute();
+  expect(onExceeded).toHaveBeenCalledTimes(2);
+  const reason = `folder ${path} had more than 3 MB: 4 MB`;
+  const call = ['action:taken', { action: 'call-host', reason, dryRun: false }];
+  expect(told.filter(([event]) => event === 'action:taken')).toEqual([call, call]);
+});
+
+it.each(['prune-oldest', () => {}] as const)(
+  '[FOLDER-8] with dryRun tells once what would be done: %s',
+  async (what) => {
+    const path = folderWith(2, 2);
+    const onExceeded = typeof what === 'function' ? vi.fn() : what;
+    const { told, minute } = watching([{ path, limitMB: 3, onExceeded }], { dryRun: true });
+    const actions = () => told.filter(([event]) => event === 'action:taken').map(([, payload]) => payload);
+    for (let look = 0; look < 3; look++) await minute();
+    const action = onExceeded === 'prune-oldest' ? 'prune' : 'call-host';
+    expect(actions()).toEqual([{ action, reason: expect.any(String), dryRun: true }]);
+    expect(told[0]).toEqual(['limit:exceeded', { kind: 'folder', path, value: expect.closeTo(4, 1), limit: 3 }]);
+    expect(readdirSync(path)).toHaveLength(2);
+    if (typeof onExceeded === 'function') expect(onExceeded).not.toHaveBeenCalled();
+    // It holds again, and then again not: that is told anew.
+    const file = join(path, '2.log');
+    rmSync(join(path, '0.log'));
+    await minute();
+    writeFileSync(file, Buffer.alloc(2 * MB, 1));
+    await minute();
+    expect(actions()).toHaveLength(2);
+  },
+);
+
+it('[FOLDER-9] a disk that does not answer is told once, and the other folders are looked at', async () => {
+  const path = folderWith(2, 2);
+  const { clock, told, look, minute } = watching([
+    { path: '/dead', limitMB: 3 },
+    { path, limitMB: 3 },
+  ]);
+  const held = heldLook();
+  look.mockImplementationOnce(held.look);
+  clock.advance(60_000);
+  await flush();
+  expect(look).toHaveBeenCalledTimes(1);
+  clock.advance(150_000);
+  await until('the second was looked at', () => told.length === 2);
+  expect(told).toEqual([
+    [
+      'monitor:degraded',
+      {
+        part: 'folder',
+        reason: '/dead: its disk has not answered for 150 s',
+        consequence: 'the budget of this folder is not kept',
+      },
+    ],
+    ['limit:exceeded', { kind: 'folder', path, value: expect.closeTo(4, 1), limit: 3 }],
+  ]);
+  await until('the next looks are due', () => clock.nextIn === 60_000);
+  for (let round = 0; round < 3; round++) await minute();
+  expect(told).toHaveLength(2);
+  // One look of each round is that of the second: no more threads wait for the disk.
+  expect(look).toHaveBeenCalledTimes(5);
+  held.end({ path: '/dead', limitMB: 3, sizeMB: 0, measuredMB: 0, exceeded: false, removed: 0, problem: undefined });
+  await flush();
+  await minute();
+  expect(look).toHaveBeenCalledTimes(7);
+});
+
+it('[FOLDER-9] stop() ends the look, start() begins anew; what an ended look has found is not told', async () => {
+  const path = folderWith(2, 2);
+  const { watch, clock, told, look, minute } = watching([{ path, limitMB: 3 }]);
+  const held = heldLook();
+  look.mockImplementationOnce(held.look);
+  clock.advance(60_000);
+  await flush();
+  expect(look.mock.calls[0]?.[0]?.signal?.aborted).toBe(false);
+  watch.stop();
+  expect(look.mock.calls[0]?.[0]?.signal?.aborted).toBe(true);
+  watch.start();
+  watch.start();
+  // The ended one has not answered yet.
+  await minute();
+  expect(look).toHaveBeenCalledTimes(1);
+  held.end({ path, limitMB: 3, sizeMB: 0, measuredMB: 9, exceeded: true, removed: 0, problem: 'stopped' });
+  await flush();
+  expect(told).toEqual([]);
+  await minute();
+  expect(told.map(([event]) => event)).toEqual(['limit:exceeded']);
+  watch.stop();
+  await flush();
+  expect(clock.pending).toBe(0);
+});
+
+it('[FOLDER-9] the folders of a pool are watched from its start to its end, with and without servers', async () => {
+  const path = folderWith(2, 2);
+  const { pool, clock, of } = setUpMeasured({
+    servers: { a: { command: 'a' } },
+    monitoring: { folders: [{ path, limitMB: 3 }] },
+  });
+  const exceeded = () => of('limit:exceeded').map(({ kind }) => kind);
+  clock.advance(60_000);
+  await until('it is told', () => exceeded().length === 1);
+  const lease = await pool.getServer('a');
+  await lease.release();
+  await pool.endAll({ mode: 'emergency' });
+  rmSync(join(path, '0.log'));
+  // Its monitor samples no more when no server lives; the folders are looked at all the same.
+  for (let minutes = 0; minutes < 3; minutes++) {
+    await clock.advanceAndFlush(60_000);
+    await until('the next look is due', () => clock.nextIn !== undefined);
+  }
+  await until('it is told', () => of('limit:recovered').length === 1);
+  pool.monitor.stop();
+  writeFileSync(join(path, '2.log'), Buffer.alloc(2 * MB, 1));
+  expect(clock.pending).toBe(0);
+  pool.monitor.start();
+  await clock.advanceAndFlush(60_000);
+  await until('it is told', () => exceeded().length === 2);
 });

@@ -5,7 +5,7 @@ import { errnoOf, messageOf } from '../../errors.js';
 import { isOpenToOthers, pathProblem } from '../../process/guardian/safe-path.js';
 import { type Clock, systemClock } from '../../runtime/clock.js';
 import type { FolderOptions, FolderReport, FolderUsage } from './folder-options.js';
-import { FolderPrune } from './folder-prune.js';
+import { FolderPrune, type Pruned } from './folder-prune.js';
 import { type Walked, walk } from './folder-walk.js';
 import { asShown, CAN_PIN, PinnedFolder } from './pinned-folder.js';
 import { type SliceLimits, Slices } from './slices.js';
@@ -82,8 +82,10 @@ export class FolderBudget {
         const pruned = await prune.run(root, excess, new Slices(this.#clock, this.#limits, { signal }), dryRun);
         return this.#report(walked, { ...pruned, problem: pruned.problem ?? problem });
       }
-      const failure = typeof onExceeded === 'function' && !dryRun ? await this.#call(onExceeded, walked) : undefined;
-      return this.#report(walked, { problem: failure ?? problem });
+      if (typeof onExceeded !== 'function') return this.#report(walked, { problem });
+      if (this.#isCalled) return this.#report(walked, { problem: 'onExceeded has not ended since the last look' });
+      const failure = dryRun ? undefined : await this.#call(onExceeded, walked);
+      return this.#report(walked, { isCall: true, problem: failure ?? problem });
     } catch (error) {
       return this.#report(NOTHING, { problem: rootProblem(error) });
     } finally {
@@ -97,11 +99,18 @@ export class FolderBudget {
 
   #report(
     walked: Walked,
-    { removed = 0, bytes = 0, problem }: { removed?: number; bytes?: number; problem: string | undefined },
+    {
+      removed = 0,
+      bytes = 0,
+      isCall = false,
+      problem,
+    }: Partial<Pruned> & { isCall?: boolean; problem: string | undefined },
   ): FolderReport {
     return {
       ...this.#usage({ files: walked.files - removed, bytes: walked.bytes - bytes }),
+      measuredMB: inMB(walked.bytes),
       exceeded: this.#isExceeded(walked),
+      isCall,
       removed,
       removedMB: inMB(bytes),
       problem,
@@ -114,7 +123,6 @@ export class FolderBudget {
 
   /** @returns what failed */
   async #call(onExceeded: (usage: FolderUsage) => unknown, walked: Walked): Promise<string | undefined> {
-    if (this.#isCalled) return 'onExceeded has not ended since the last look';
     this.#isCalled = true;
     const call = (async () => onExceeded(this.#usage(walked)))().then(
       () => undefined,

@@ -22,8 +22,12 @@ export interface FolderUsage {
 
 /** What one look at a folder has found and done. */
 export interface FolderReport extends FolderUsage {
+  /** `sizeMB` before anything was removed. */
+  readonly measuredMB: number;
   /** Whether the limit was exceeded, before anything was removed. */
   readonly exceeded: boolean;
+  /** Whether a function of the host was called. With `dryRun`: whether it would have been. */
+  readonly isCall: boolean;
   /** Files that were removed; `sizeMB` and `files` are without them. With `dryRun`: those that would have been. */
   readonly removed: number;
   readonly removedMB: number;
