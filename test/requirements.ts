@@ -515,7 +515,16 @@ export const requirements = {
   'OVER-1': 'A lease that ends because of a limit or a level gets an error with the limit, the figure, and what to do.',
   'OVER-2': 'A server that the pool ends for a limit, a leak or a level has not failed: no breaker counts it.',
   'GATE-3': 'Starts that wait for their turn are not made while new starts are held back.',
+  'GATE-4': 'A server that is started again for its leases needs a slot, and not that new starts are free.',
   'ENFORCE-9': 'While idle trees are ended, no spare ones are started.',
+  'ALONE-1':
+    'A monitor without a pool measures the trees that are added to it by pid, and the host, until they are removed or dead.',
+  'ALONE-2': 'It samples from start() to stop(), keeps no host alive, and nothing open while it rests.',
+  'ALONE-3': 'It tells what it finds, and takes no action.',
+  'ALONE-4': 'A monitor shows a host its documented methods, and nothing of how a pool uses it.',
+  'ALONE-5': 'Descriptors and proportional memory of one tree are shown on demand.',
+  'ALONE-6': 'What the watches that are included list counts as unexpected processes, until they are stopped.',
+  'ALONE-7': 'What a host adds to the monitor of a pool counts for no limit, no level and no figure of the pool.',
   'ENDALL-1': 'endAll() ends every tree that the pool has when it is called, and nothing else; the pool stays open.',
 
   'STATUS-1':

@@ -32,10 +32,7 @@ export class AddedTrees {
       throw refusal(`process ${pid} cannot be looked up (${errnoOf(error) ?? messageOf(error)})`);
     }
     if (watched === undefined) throw refusal(`there is no process ${pid}`);
-    const added: Added = new Added(this.#platform, tree, watched, () => {
-      // Another one may have its id by now.
-      if (this.#trees.get(id) === added) this.remove(id);
-    });
+    const added = new Added(this.#platform, tree, watched, () => this.remove(id));
     this.#trees.set(id, added);
   }
 
@@ -105,7 +102,7 @@ class Added {
     const watched = this.#watched;
     const usage = watched && (await by(watched));
     if (usage && usage.processes + usage.zombies > 0) return usage;
-    // Else it was given back while it was measured, which says nothing of it.
+    // Else it was given back, or removed, while it was measured: that says nothing of it, and another may have its id.
     if (watched === this.#watched) this.#onGone();
     return undefined;
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { MCPServerPool } from '../../src/index.js';
+import { partsOf } from '../../src/pool/parts-of.js';
 import { leases, setUp, shared } from '../helpers/fake-pool.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
 
@@ -197,4 +198,31 @@ describe('a server that ends unexpectedly', () => {
     expect(pool.status()).toMatchObject({ processes: 1, leases: 0 });
     expect(launcher.servers).toHaveLength(1);
   });
+
+  it.each([
+    { why: 'memory is short', gate: { shortage: { memoryMB: 4_100, limitMB: 4_096 } } },
+    {
+      why: 'a level',
+      gate: { overload: { level: 'critical', measured: 31, threshold: 30, by: 'processes' } as const },
+    },
+  ])(
+    '[GATE-4] is started again while nothing new may be started ($shortage$overload), if a slot is free',
+    async (gate) => {
+      const { pool, launcher, clock } = setUp(
+        { servers: { a: { ...shared, maxInstances: 2 } }, cleanup: { retries: 0 } },
+        { end: false },
+      );
+      const [one] = await leases(pool, 1);
+      const { fleet, scheduler } = partsOf(pool);
+      scheduler.run(() => Object.assign(fleet.gate, gate));
+      launcher.last.stdout.end();
+      await clock.advanceAndFlush(1_000);
+      launcher.last.survive();
+      await flush();
+      expect(launcher.servers).toHaveLength(2);
+      expect(one?.client.errors).toEqual([]);
+      expect(await one?.client.request('tools/list', { n: 1 })).toEqual({ echo: { n: 1 } });
+      expect(pool.status()).toMatchObject({ processes: 2, leases: 1 });
+    },
+  );
 });

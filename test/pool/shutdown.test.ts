@@ -105,6 +105,21 @@ describe('the end of a pool', () => {
     expect(lease.release()).toBe(false);
   });
 
+  it('[END-3] an emergency leaves alone what is proven dead by then', async () => {
+    const { pool, launcher } = setUp({ servers: { a: server, b: server } }, { end: false });
+    await pool.getServer('a');
+    await pool.getServer('b');
+    const closing = pool.shutdown();
+    await flush();
+    launcher.servers[0]?.exit();
+    await flush();
+    void pool.shutdown({ mode: 'emergency' });
+    expect(launcher.servers.map(({ kills }) => kills)).toEqual([0, 1]);
+    expect(launcher.servers[0]?.ends).toHaveLength(1);
+    launcher.last.exit({ signal: 'SIGKILL' });
+    expect((await closing).servers).toHaveLength(2);
+  });
+
   it('[END-3] a graceful end that takes longer than its timeout becomes an emergency', async () => {
     const { pool, launcher, clock } = setUp({ servers: { a: server } }, { end: false });
     await pool.getServer('a');
