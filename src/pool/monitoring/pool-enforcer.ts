@@ -57,7 +57,7 @@ export class PoolEnforcer implements Enforcer {
     if (deed.action !== 'replace') {
       // A lease may have come since the sample was taken.
       if (deed.action !== 'end-idle' || instance.leases === 0) void instance.stop(reason, 'graceful', causeOf(deed));
-    } else if (deed.isUrgent && instance.sharing !== 'shared') {
+    } else if (deed.isUrgent && !this.#deps.replacement.canMove(instance)) {
       void instance.stop(reason, 'graceful', causeOf(deed));
     } else {
       // A shared server whose successor cannot be started serves on; `server:failed` says why.

@@ -75,10 +75,15 @@ export class RollingReplacement {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
+  /** Whether the leases of an instance can move to an instance of the definition of now. */
+  canMove(instance: PooledInstance): boolean {
+    return instance.sharing === 'shared' && instance.leasesStay && this.#deps.recovery.entryFor(instance) !== undefined;
+  }
+
   #end(instance: PooledInstance, reason: EndReason, timeout: number): Promise<unknown> {
     const { emitter, keepAlive } = this.#deps;
     const isFree = instance.leases === 0;
-    const moves = !isFree && reason !== 'removed' && this.#canMove(instance);
+    const moves = !isFree && reason !== 'removed' && this.canMove(instance);
     // Also while it is being replaced: its leases cannot move any more, so the replacement waits for their end.
     if (!isFree && !moves) emitter.emit('server:draining', { ...serverEvent(instance), reason, timeout });
     if (moves || this.#replacements.has(instance)) {
@@ -106,13 +111,8 @@ export class RollingReplacement {
     const { clock, leases } = this.#deps;
     const did = reason === 'restart' ? 'restarted' : reason;
     const why = `its server was ${did}, and the drain timeout of ${timeout} ms is over`;
-    const staying = instances.filter((instance) => !this.#canMove(instance));
+    const staying = instances.filter((instance) => !this.canMove(instance));
     for (const lease of staying.flatMap((instance) => leases.of(instance))) leases.reclaim(lease, clock.now(), why);
-  }
-
-  /** Whether the leases of an instance can move to an instance of the definition of now. */
-  #canMove(instance: PooledInstance): boolean {
-    return instance.sharing === 'shared' && instance.leasesStay && this.#deps.recovery.entryFor(instance) !== undefined;
   }
 
   /**

@@ -59,6 +59,22 @@ describe('a tree over a limit that the host has set', () => {
     expect(await client.request('echo', {})).toBeDefined();
   });
 
+  it("[ENFORCE-1] is shared, but its leases cannot move (onCrash: 'close'): it ends at once from 110 % on, as others do", async () => {
+    for (const [memoryMB, alive] of [
+      [105, true],
+      [130, false],
+    ] as const) {
+      const { pool, pass, server } = setUpMeasured({
+        servers: { a: { ...limited, sharing: 'shared', onCrash: 'close' } },
+      });
+      const { transport } = await pool.getServer('a');
+      server(0).load = { memoryMB };
+      await pass(60_000);
+      expect(server(0).alive).toBe(alive);
+      if (!alive) expect(await rejection(transport.start())).toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    }
+  });
+
   it('[ENFORCE-2] is left alone while a start-up spike lasts, and after it', async () => {
     const { pool, pass, of, server } = setUpMeasured({ servers: { a: limited } });
     await pool.getServer('a');
