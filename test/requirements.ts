@@ -517,6 +517,12 @@ export const requirements = {
   'GATE-3': 'Starts that wait for their turn are not made while new starts are held back.',
   'GATE-4': 'A server that is started again for its leases needs a slot, and not that new starts are free.',
   'ENFORCE-9': 'While idle trees are ended, no spare ones are started.',
+  'FIGURES-1':
+    'metrics() and status() show processes, memory and CPU of all trees and of each, by the last sample of the monitor.',
+  'FIGURES-2': 'metrics() counts limits that were exceeded, and what the monitor has done about it.',
+  'FIGURES-3': 'metrics() tells how many ends of trees were proven, and how long they took.',
+  'EVENTS-1': 'The events of the monitor have the documented fields, and the pool emits all but each sample.',
+  'EVENTS-2': 'The monitor keeps no host alive.',
   'ALONE-1':
     'A monitor without a pool measures the trees that are added to it by pid, and the host, until they are removed or dead.',
   'ALONE-2': 'It samples from start() to stop(), keeps no host alive, and nothing open while it rests.',
