@@ -1,9 +1,8 @@
-import type { BigIntStats } from 'node:fs';
 import { errnoOf } from '../../errors.js';
 import { Heap, type HeapItem } from '../../runtime/heap.js';
 import { bytesOf, type FoundFile, isOwnFolder } from './folder-walk.js';
 import { findOpen, type NamedFile } from './open-files.js';
-import type { PinnedFolder } from './pinned-folder.js';
+import { isSame, type PinnedFolder } from './pinned-folder.js';
 import type { Slices } from './slices.js';
 
 /** Why a file is not removed. */
@@ -25,6 +24,8 @@ const UNKNOWN = 'nothing is removed: it could not be found out which files are o
 const YOUNG = 60_000;
 /** So many are removed at most by one prune. */
 const MOST = 10_000;
+/** Bytes. To give back the space of a larger file may take long, so that is left to a thread. */
+const LARGE = 16 * 1_048_576;
 /** After so many it is looked again which files are open. */
 const ROUND = 500;
 
@@ -147,9 +148,10 @@ export class FolderPrune {
       }
       if (!isSame(await at.statusOf(name), status)) return 'changed';
       // The folder may have been moved out of the root since it was entered, or the root to elsewhere.
-      if (`${await at.where()}/${name}` !== path) return 'changed';
-      if (!dryRun) await at.unlink(name);
-      return undefined;
+      const place = await at.where();
+      if (`${place}/${name}` !== path) return 'changed';
+      const isRemoved = dryRun || (await removeFrom(at, found, place));
+      return isRemoved ? undefined : 'changed';
     } catch (error) {
       const errno = errnoOf(error) ?? '';
       if (errno === 'ENOENT') return 'gone';
@@ -166,8 +168,11 @@ export class FolderPrune {
   }
 }
 
-function isSame(one: BigIntStats, other: BigIntStats): boolean {
-  return (['dev', 'ino', 'mode', 'uid', 'nlink', 'size', 'mtimeNs', 'ctimeNs'] as const).every(
-    (key) => one[key] === other[key],
-  );
+async function removeFrom(folder: PinnedFolder, { name, status }: FoundFile, place: string): Promise<boolean> {
+  const held = bytesOf(status) > LARGE ? await folder.hold(name) : undefined;
+  try {
+    return folder.removeSame(name, status, place);
+  } finally {
+    await held?.close().catch(() => {});
+  }
 }

@@ -1,10 +1,12 @@
-import { type BigIntStats, constants, type Dir, existsSync } from 'node:fs';
-import { type FileHandle, lstat, open, opendir, readFile, readlink, unlink } from 'node:fs/promises';
+import { type BigIntStats, constants, type Dir, existsSync, lstatSync, readlinkSync, unlinkSync } from 'node:fs';
+import { type FileHandle, lstat, open, opendir, readFile, readlink } from 'node:fs/promises';
 
 /** Whether a folder can be held open, and its files be named through the descriptor. */
 export const CAN_PIN = process.platform === 'linux' && existsSync('/proc/self/fd');
 
 const FLAGS = CAN_PIN ? constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW : 0;
+/** Waits for no writer of a pipe, should the name be one by now. */
+const FILE_FLAGS = CAN_PIN ? constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK : 0;
 /** A name may be any bytes, and latin1 keeps each. */
 const ENCODING = CAN_PIN ? 'latin1' : 'utf8';
 
@@ -55,9 +57,27 @@ export class PinnedFolder {
     return lstat(this.at(name), { bigint: true });
   }
 
-  /** Removes a name in it; of a link, the link. */
-  unlink(name: string): Promise<void> {
-    return unlink(this.at(name));
+  /**
+   * Keeps a file in it open. While it is, its space is not given back, so that to remove its name takes no time, whatever
+   * its size. Undefined when this user may not read it.
+   */
+  async hold(name: string): Promise<FileHandle | undefined> {
+    return open(this.at(name), FILE_FLAGS).catch(() => undefined);
+  }
+
+  /**
+   * Removes a name in it, if it still is that of the same, unchanged file. In one tick: a program may save a new file under the
+   * name, or move the folder, at any time.
+   * @param place where the folder must be, as `where()` shows it; any, when undefined
+   * @returns whether it was removed
+   * @throws with the errno
+   */
+  removeSame(name: string, status: BigIntStats, place?: string): boolean {
+    const path = this.at(name);
+    if (place !== undefined && readlinkSync(this.#path, ENCODING) !== place) return false;
+    if (!isSame(lstatSync(path, { bigint: true }), status)) return false;
+    unlinkSync(path);
+    return true;
   }
 
   /** Where it is now. Not where it was opened, when it was moved. */
@@ -72,8 +92,9 @@ export class PinnedFolder {
     return /^mnt_id:\s*(\d+)$/m.exec(info)?.[1];
   }
 
+  /** Never rejects: the descriptor is given back, whatever the disk says. */
   async close(): Promise<void> {
-    await this.#handle?.close();
+    await this.#handle?.close().catch(() => {});
   }
 
   /** A path to a file in it. Goes through its descriptor, so it is good only as long as that is open. */
@@ -86,4 +107,11 @@ export class PinnedFolder {
 /** A path as {@link PinnedFolder.where} shows it. */
 export function asShown(path: string): string {
   return CAN_PIN ? Buffer.from(path).toString(ENCODING) : path;
+}
+
+/** Whether a file was neither changed nor exchanged. */
+export function isSame(one: BigIntStats, other: BigIntStats): boolean {
+  return (['dev', 'ino', 'mode', 'uid', 'nlink', 'size', 'mtimeNs', 'ctimeNs'] as const).every(
+    (key) => one[key] === other[key],
+  );
 }

@@ -1,4 +1,4 @@
-import { type BigIntStats, lstatSync, unlinkSync } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import { lstat, readFile, realpath } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { basename, join, resolve } from 'node:path';
@@ -68,7 +68,8 @@ async function removeFrom(folder: PinnedFolder, paths: readonly string[]): Promi
       if (!isOldSocket(status) || !(await refuses(folder, entry.name, name))) continue;
       bound ??= boundPaths();
       if (await isBound(await bound, paths, name, status)) continue;
-      if (removeSame(folder.at(entry.name), status)) removed.push(join(paths[0] ?? '', name));
+      // A new server may take the name at any time.
+      if (folder.removeSame(entry.name, status)) removed.push(join(paths[0] ?? '', name));
     } catch {
       // It is gone, or the system does not let this user remove it.
     }
@@ -127,12 +128,4 @@ async function isBound(
     if (other?.dev === dev && other.ino === ino) return true;
   }
   return false;
-}
-
-/** In one tick: a new server may take the name at any time. */
-function removeSame(path: string | Buffer, { dev, ino, ctimeNs }: BigIntStats): boolean {
-  const now = lstatSync(path, { bigint: true });
-  if (!now.isSocket() || now.dev !== dev || now.ino !== ino || now.ctimeNs !== ctimeNs) return false;
-  unlinkSync(path);
-  return true;
 }

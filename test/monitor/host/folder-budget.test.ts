@@ -10,6 +10,24 @@ import { runHost } from '../../helpers/host.js';
 import { flush } from '../../helpers/until.js';
 import { OBSTACLE } from '../../hostile/strangers.js';
 
+const disk = vi.hoisted(() => ({ failsToClose: false }));
+
+vi.mock('node:fs/promises', async (load) => {
+  const real = await load<typeof import('node:fs/promises')>();
+  const open = async (...args: Parameters<typeof real.open>) => {
+    const handle = await real.open(...args);
+    const close = handle.close.bind(handle);
+    if (disk.failsToClose) {
+      handle.close = async () => {
+        await close();
+        throw Object.assign(new Error('EIO: i/o error, close'), { code: 'EIO' });
+      };
+    }
+    return handle;
+  };
+  return { ...real, open };
+});
+
 /** In one hour, when no file is young. */
 const later = () => Date.now() + 3_600_000;
 
@@ -90,6 +108,15 @@ describe('a folder with a budget', () => {
     const deep = newFolder();
     mkdirSync(join(deep, 'd/'.repeat(100)), { recursive: true });
     expect((await budget(deep, 'report').look()).problem).toBe('1 folders in it, or files, could not be read');
+  });
+
+  it('[FOLDER-1] is measured also when the disk fails as the folder is closed', async () => {
+    const path = newFolder();
+    newFile(path, 'sub/a', 1);
+    disk.failsToClose = true;
+    onTestFinished(() => void (disk.failsToClose = false));
+    const report = await budget(path, 'report').look();
+    expect(report).toMatchObject({ files: 1, problem: undefined });
   });
 
   it.runIf(OBSTACLE === undefined)('[FOLDER-1] is measured as far as this user may read it (needs root)', async () => {

@@ -148,6 +148,68 @@ describe('the oldest files of a folder', () => {
   });
 });
 
+describe('a prune never removes', () => {
+  /** Lets `act` run after the last look at the first file, before its name is removed. */
+  function afterLastLook(act: () => void): void {
+    const { statusOf } = PinnedFolder.prototype;
+    let looks = 0;
+    const spy = vi.spyOn(PinnedFolder.prototype, 'statusOf').mockImplementation(async function (
+      this: PinnedFolder,
+      name,
+    ) {
+      const status = await statusOf.call(this, name);
+      looks += 1;
+      // Four for the walk.
+      if (looks === 5) act();
+      return status;
+    });
+    onTestFinished(() => spy.mockRestore());
+  }
+
+  it('[FOLDER-5] what a program saves under the name of an old file, right before that is removed', async () => {
+    const [path, elsewhere] = [fourFiles(), newFolder()];
+    writeFileSync(join(elsewhere, 'new'), 'saved');
+    afterLastLook(() => renameSync(join(elsewhere, 'new'), join(path, 'sub/1')));
+    const { problem } = await prune(path, { limitMB: 0 });
+    expect(readFileSync(join(path, 'sub/1'), 'utf8')).toBe('saved');
+    expect(problem).toMatch(/1 changed or moved meanwhile/);
+  });
+
+  it('[FOLDER-5] what is written to an old file right before that', async () => {
+    const path = fourFiles();
+    afterLastLook(() => appendFileSync(join(path, 'sub/1'), 'new'));
+    await prune(path, { limitMB: 0 });
+    expect(filesIn(path)).toEqual(['sub/1']);
+  });
+
+  it('[FOLDER-6] a file whose folder is moved out right before that', async () => {
+    const [path, elsewhere] = [fourFiles(), newFolder()];
+    const { where } = PinnedFolder.prototype;
+    let asked = 0;
+    vi.spyOn(PinnedFolder.prototype, 'where').mockImplementation(async function (this: PinnedFolder) {
+      const place = await where.call(this);
+      asked += 1;
+      // The first is for the root.
+      if (asked === 2) renameSync(join(path, 'sub'), join(elsewhere, 'sub'));
+      return place;
+    });
+    onTestFinished(() => void vi.restoreAllMocks());
+    await prune(path, { limitMB: 0 });
+    expect(filesIn(elsewhere)).toEqual(['sub/1', 'sub/deeper/3']);
+  });
+
+  it('[FOLDER-2] a large file in the thread of the host: its space is given back when it is closed', async () => {
+    const path = newFolder();
+    writeFileSync(join(path, 'large'), Buffer.alloc(17 * 1_048_576, 1));
+    const hold = vi.spyOn(PinnedFolder.prototype, 'hold');
+    onTestFinished(() => void vi.restoreAllMocks());
+    expect(await prune(path, { limitMB: 0 })).toMatchObject({ removed: 1, files: 0, problem: undefined });
+    expect(hold).toHaveBeenCalledTimes(1);
+    expect((await hold.mock.results[0]?.value)?.fd).toBe(-1);
+    expect(filesIn(path)).toEqual([]);
+  });
+});
+
 describe('a prune never leaves the folder', () => {
   it('[FOLDER-6] by a link that is in it', async () => {
     const [path, outside] = [fourFiles(), victim()];

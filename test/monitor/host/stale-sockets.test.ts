@@ -70,7 +70,8 @@ describe('sockets that a server has left behind', () => {
       string,
     ];
     await stale(OLD, old, young, older);
-    setAge(young, 58);
+    // Far below 60: on a busy machine it gets older until it is looked at.
+    setAge(young, 30);
     expect((await removeStaleSockets(folder)).sort()).toEqual([old, older].sort());
     expect(readdirSync(folder)).toEqual(['young']);
     // As with a clock that was set.
