@@ -1,7 +1,7 @@
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf } from '../../errors.js';
-import { pathProblem } from '../../process/guardian/safe-path.js';
+import { mayBeOpenToOthers, pathProblem } from '../../process/guardian/safe-path.js';
 import { type AuditDoor, fileSystem } from './audit-door.js';
 
 /** Whole lines by several writers; no link; created; readable, for the end of the last line; no wait for a FIFO's reader. */
@@ -164,7 +164,7 @@ export class AuditFile {
 const hasUsers = process.getuid !== undefined;
 
 function assertSafe(path: string): void {
-  const problem = hasUsers ? pathProblem(dirname(path)) : undefined;
+  const problem = hasUsers ? pathProblem(dirname(path), undefined, mayBeOpenToOthers) : undefined;
   if (problem !== undefined) throw new Error(`its folder is not safe: ${problem}`);
 }
 

@@ -1,12 +1,12 @@
 import { realpath } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { errnoOf, messageOf } from '../../errors.js';
-import { isOpenToOthers, pathProblem } from '../../process/guardian/safe-path.js';
+import { mayBeOpenToOthers, pathProblem } from '../../process/guardian/safe-path.js';
 import { type Clock, systemClock } from '../../runtime/clock.js';
 import type { FolderOptions, FolderReport, FolderUsage } from './folder-options.js';
 import { FolderPrune, type Pruned } from './folder-prune.js';
 import { type Walked, walk } from './folder-walk.js';
+import { findHomes } from './homes.js';
 import { asShown, CAN_PIN, PinnedFolder } from './pinned-folder.js';
 import { type SliceLimits, Slices } from './slices.js';
 import { inMB } from './system-files.js';
@@ -70,13 +70,14 @@ export class FolderBudget {
       // Only the way to it may have links.
       const real = join(await realpath(dirname(path)), basename(path));
       root = await PinnedFolder.open(real);
-      const prune = onExceeded === 'prune-oldest' ? new FolderPrune(asShown(real), this.#date()) : undefined;
+      const isPruned = onExceeded === 'prune-oldest';
+      const prune = isPruned ? new FolderPrune(asShown(real), this.#date(), await findHomes()) : undefined;
       const slices = new Slices(this.#clock, this.#limits, { signal });
-      const walked = await walk(root, slices, (file) => prune?.offer(file));
+      const walked = await walk(root, slices, prune);
       if (!this.#isExceeded(walked)) return this.#report(walked, { problem: problemOf(walked, slices) });
       const problem = problemOf(walked, slices);
       if (prune) {
-        const why = walked.isPart ? problem : await refusal(root, real);
+        const why = walked.isPart ? problem : await refusal(root, real, prune);
         if (why !== undefined) return this.#report(walked, { problem: `nothing is removed: ${why}` });
         const excess = walked.bytes - this.#options.limitMB * MB;
         const pruned = await prune.run(root, excess, new Slices(this.#clock, this.#limits, { signal }), dryRun);
@@ -159,13 +160,13 @@ function rootProblem(error: unknown): string | undefined {
 }
 
 /** Why nothing may be removed from it. */
-async function refusal(root: PinnedFolder, real: string): Promise<string | undefined> {
+async function refusal(root: PinnedFolder, real: string, prune: FolderPrune): Promise<string | undefined> {
   if (!CAN_PIN) return 'this system has no /proc by which it can be done safely; give a function for onExceeded';
-  const { uid, gid, mode } = await root.status();
+  const { uid, mode } = await root.status();
   if (Number(uid) !== process.getuid?.()) return 'it belongs to another user';
   // Sticky or not: what is in there may have been put there by another user.
-  if (isOpenToOthers({ mode: Number(mode), gid: Number(gid) })) return 'others can write to it (chmod go-w)';
+  if (mayBeOpenToOthers({ mode: Number(mode) })) return 'others can write to it (chmod go-w)';
   if ((await root.where()) !== asShown(real)) return 'it was moved or replaced meanwhile';
-  if (`${homedir()}/`.startsWith(join(real, '/'))) return 'the home of this user is in it';
-  return pathProblem(dirname(real));
+  if (prune.isHomeMet) return 'the home of this user is in it';
+  return pathProblem(dirname(real), undefined, mayBeOpenToOthers);
 }

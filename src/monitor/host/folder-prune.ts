@@ -1,8 +1,11 @@
+import type { BigIntStats } from 'node:fs';
+import { join } from 'node:path';
 import { errnoOf } from '../../errors.js';
 import { Heap, type HeapItem } from '../../runtime/heap.js';
-import { bytesOf, type FoundFile, isOwnFolder } from './folder-walk.js';
+import { bytesOf, type FoundFile, idOf, isOwnFolder, type WalkVisitor } from './folder-walk.js';
+import type { Home } from './homes.js';
 import { findOpen, type NamedFile } from './open-files.js';
-import { isSame, type PinnedFolder } from './pinned-folder.js';
+import { asShown, isSame, type PinnedFolder } from './pinned-folder.js';
 import type { Slices } from './slices.js';
 
 /** Why a file is not removed. */
@@ -63,21 +66,37 @@ export interface Pruned {
 }
 
 /** Chooses the files of a folder that were not changed for longest, and removes them. */
-export class FolderPrune {
+export class FolderPrune implements WalkVisitor {
   readonly #root: string;
   /** ms since 1970 */
   readonly #now: number;
+  readonly #homes: readonly Home[];
+  #isHomeMet = false;
   readonly #oldest = new Heap<Candidate>();
   readonly #spared = new Map<Spared, number>();
 
   /** @param root where the folder is, latin1 */
-  constructor(root: string, now: number) {
+  constructor(root: string, now: number, homes: readonly Home[]) {
     this.#root = root;
     this.#now = now;
+    this.#homes = homes;
+  }
+
+  /** Whether a home of this user is the folder, or in it. */
+  get isHomeMet(): boolean {
+    return (
+      this.#isHomeMet || this.#homes.some(({ path }) => join(asShown(path), '/').startsWith(join(this.#root, '/')))
+    );
+  }
+
+  /** By another mount a home may have another path. */
+  onFolder(status: BigIntStats): void {
+    const id = idOf(status);
+    this.#isHomeMet ||= this.#homes.some((home) => home.id === id);
   }
 
   /** Notes a file of the folder. */
-  offer(found: FoundFile): void {
+  onFile(found: FoundFile): void {
     const { folder, status } = found;
     if (!folder.isOwn || Number(status.uid) !== process.getuid?.()) return this.#spare('foreign');
     // The space comes free only with the last name.

@@ -1,6 +1,6 @@
 import type { BigIntStats, Dir } from 'node:fs';
 import { errnoOf } from '../../errors.js';
-import { isOpenToOthers } from '../../process/guardian/safe-path.js';
+import { mayBeOpenToOthers } from '../../process/guardian/safe-path.js';
 import type { PinnedFolder } from './pinned-folder.js';
 import type { Slices } from './slices.js';
 
@@ -16,6 +16,12 @@ export interface FoundFile {
   readonly folder: WalkedFolder;
   readonly name: string;
   readonly status: BigIntStats;
+}
+
+/** Sees what a walk finds. */
+export interface WalkVisitor {
+  onFolder(status: BigIntStats): void;
+  onFile(file: FoundFile): void;
 }
 
 /** What is in a folder. */
@@ -39,46 +45,49 @@ const BLOCK = 512;
  * Goes through the files of a folder and of the folders in it. It follows no link, and goes into no other mount, be it of the
  * same device.
  */
-export async function walk(
-  root: PinnedFolder,
-  slices: Slices,
-  visit: (file: FoundFile) => void = () => {},
-): Promise<Walked> {
-  const walker = new Walker(await markOf(root), slices, visit);
+export async function walk(root: PinnedFolder, slices: Slices, visitor?: WalkVisitor): Promise<Walked> {
+  const walker = new Walker(markOf(await root.status(), await root.mount()), slices, visitor);
   await walker.enter(root, [], true);
   return walker;
 }
 
 /** The device and the mount of a folder. */
-async function markOf(folder: PinnedFolder): Promise<string> {
-  return `${(await folder.status()).dev}:${await folder.mount()}`;
+function markOf({ dev }: BigIntStats, mount: string | undefined): string {
+  return `${dev}:${mount}`;
 }
 
 /** Whether only this user can change what is in a folder. */
-export function isOwnFolder(status: BigIntStats, uid = process.getuid?.()): boolean {
-  return Number(status.uid) === uid && !isOpenToOthers({ mode: Number(status.mode), gid: Number(status.gid) }, uid);
+export function isOwnFolder({ uid, mode }: BigIntStats): boolean {
+  return Number(uid) === process.getuid?.() && !mayBeOpenToOthers({ mode: Number(mode) });
+}
+
+/** The same for all names of a file or folder, wherever they are. */
+export function idOf({ dev, ino }: BigIntStats): string {
+  return `${dev}:${ino}`;
 }
 
 class Walker implements Walked {
   readonly #mark: string;
   readonly #slices: Slices;
-  readonly #visit: (file: FoundFile) => void;
+  readonly #visitor: WalkVisitor | undefined;
   readonly #linked = new Set<string>();
   files = 0;
   bytes = 0;
   unreadable = 0;
   isPart = false;
 
-  constructor(mark: string, slices: Slices, visit: (file: FoundFile) => void) {
+  constructor(mark: string, slices: Slices, visitor: WalkVisitor | undefined) {
     this.#mark = mark;
     this.#slices = slices;
-    this.#visit = visit;
+    this.#visitor = visitor;
   }
 
   async enter(at: PinnedFolder, way: readonly string[], isOwn: boolean): Promise<void> {
     try {
-      if ((await markOf(at)) !== this.#mark) return;
-      const folder = { way, isOwn: isOwn && isOwnFolder(await at.status()) };
+      const status = await at.status();
+      if (markOf(status, await at.mount()) !== this.#mark) return;
+      this.#visitor?.onFolder(status);
+      const folder = { way, isOwn: isOwn && isOwnFolder(status) };
       for (const name of await this.#list(at, folder)) {
         if (this.isPart) return;
         await this.#enterNext(at, name, folder);
@@ -125,17 +134,17 @@ class Walker implements Walked {
       if (!status.isFile() || this.#wasCounted(status)) return;
       this.files += 1;
       this.bytes += bytesOf(status);
-      this.#visit({ folder, name, status });
+      this.#visitor?.onFile({ folder, name, status });
     } catch (error) {
       this.#note(error);
     }
   }
 
-  #wasCounted({ dev, ino, nlink }: BigIntStats): boolean {
-    if (nlink <= 1n) return false;
-    const key = `${dev}:${ino}`;
-    if (this.#linked.has(key)) return true;
-    if (this.#linked.size < MOST_LINKED) this.#linked.add(key);
+  #wasCounted(status: BigIntStats): boolean {
+    if (status.nlink <= 1n) return false;
+    const id = idOf(status);
+    if (this.#linked.has(id)) return true;
+    if (this.#linked.size < MOST_LINKED) this.#linked.add(id);
     return false;
   }
 

@@ -3,7 +3,7 @@ import { lstat, readFile, realpath } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { basename, join, resolve } from 'node:path';
 import { errnoOf, messageOf, PoolError } from '../../errors.js';
-import { pathProblem } from '../../process/guardian/safe-path.js';
+import { mayBeOpenToOthers, pathProblem } from '../../process/guardian/safe-path.js';
 import { systemClock } from '../../runtime/clock.js';
 import { CAN_PIN, PinnedFolder } from './pinned-folder.js';
 import { Slices } from './slices.js';
@@ -37,7 +37,7 @@ export async function removeStaleSockets(folder: string): Promise<string[]> {
   let pinned: PinnedFolder | undefined;
   try {
     const real = await realpath(path);
-    const problem = pathProblem(real);
+    const problem = pathProblem(real, undefined, mayBeOpenToOthers);
     if (problem !== undefined) throw invalid(`${path}: ${problem}`);
     pinned = await PinnedFolder.open(real);
     return await removeFrom(pinned, [...new Set([path, real])]);

@@ -1,22 +1,30 @@
 import { lstatSync, readFileSync, realpathSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 
+/** Whether other users can make files in a folder of that user. */
+type OpenTest = (stat: Pick<Stats, 'gid' | 'mode'>, uid: number | undefined) => boolean;
+
 /**
  * Why another user could exchange what is in the folder `path`; undefined if none can. Each folder and link on the way must
- * be of root or of this user. Each folder must be closed to others (a private group of this user may write); or sticky, as /tmp is: then what is in there can be
+ * be of root or of this user. Each folder must be closed to others; or sticky, as /tmp is: then what is in there can be
  * moved by its owner alone.
+ * @param isOpen which folders are not closed. Default: {@link isOpenToOthers}, so a private group of this user may write
  */
-export function pathProblem(path: string, uid = process.getuid?.()): string | undefined {
+export function pathProblem(
+  path: string,
+  uid = process.getuid?.(),
+  isOpen: OpenTest = isOpenToOthers,
+): string | undefined {
   const real = realpathSync(path);
-  return wayProblem(path, uid) ?? (real === path ? undefined : wayProblem(real, uid));
+  return wayProblem(path, uid, isOpen) ?? (real === path ? undefined : wayProblem(real, uid, isOpen));
 }
 
-function wayProblem(path: string, uid: number | undefined): string | undefined {
+function wayProblem(path: string, uid: number | undefined, isOpen: OpenTest): string | undefined {
   for (let folder = path; ; folder = dirname(folder)) {
     const stat = lstatSync(folder);
     if (stat.uid !== uid && !isOfSystem(stat)) return `another user can replace it, because ${folder} belongs to one`;
     // Without S_ISVTX. Links have no such rights of their own.
-    if (!stat.isSymbolicLink() && isOpenToOthers(stat, uid) && (stat.mode & 0o1000) === 0) {
+    if (!stat.isSymbolicLink() && isOpen(stat, uid) && (stat.mode & 0o1000) === 0) {
       return `another user can replace it, because ${folder} is open to others (chmod go-w, or +t)`;
     }
     if (folder === dirname(folder)) return undefined;
@@ -26,6 +34,14 @@ function wayProblem(path: string, uid: number | undefined): string | undefined {
 /** Whether other users can make files in a folder of that user: S_IWGRP, S_IWOTH. */
 export function isOpenToOthers(stat: Pick<Stats, 'gid' | 'mode'>, uid = process.getuid?.()): boolean {
   return (stat.mode & (hasPrivateGroup(stat, uid) ? 0o002 : 0o022)) !== 0;
+}
+
+/**
+ * The same, but a private group is no exception: with an access control list, which Node cannot read, the rights of the
+ * group are the most that any user in the list has.
+ */
+export function mayBeOpenToOthers({ mode }: Pick<Stats, 'mode'>): boolean {
+  return (mode & 0o022) !== 0;
 }
 
 /**

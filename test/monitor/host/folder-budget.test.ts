@@ -114,7 +114,9 @@ describe('a folder with a budget', () => {
     const path = newFolder();
     newFile(path, 'sub/a', 1);
     disk.failsToClose = true;
-    onTestFinished(() => void (disk.failsToClose = false));
+    onTestFinished(() => {
+      disk.failsToClose = false;
+    });
     const report = await budget(path, 'report').look();
     expect(report).toMatchObject({ files: 1, problem: undefined });
   });

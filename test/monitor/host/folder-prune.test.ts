@@ -12,15 +12,18 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FolderBudget } from '../../../src/monitor/host/folder-budget.js';
 import type { FolderReport } from '../../../src/monitor/host/folder-options.js';
+import { findHomes } from '../../../src/monitor/host/homes.js';
 import { PinnedFolder } from '../../../src/monitor/host/pinned-folder.js';
 import { ROOT } from '../../helpers/compiled.js';
 import { newFile, newFolder, setAge } from '../../helpers/folders.js';
@@ -409,17 +412,100 @@ describe.runIf(OBSTACLE === undefined)('other users (need root)', () => {
     expect(filesIn(path)).toEqual(['2']);
   });
 
-  it('[FOLDER-7] the home of the user, or a folder around it, is not pruned', async () => {
+  it('[FOLDER-7] a folder that a group may write is refused, be it the private group of this user: it may be the mask of an access control list', async () => {
+    const shared = (name: string, parent = newFolder(0o755, MALLORY)) => {
+      const path = join(parent, name);
+      mkdirSync(path);
+      fourFiles(path);
+      return path;
+    };
+    const [own, above, below] = [shared('own'), shared('above'), shared('below')];
+    for (const path of [own, above, below]) spawnSync('chown', ['-R', `${MALLORY}:${MALLORY}`, path]);
+    chmodSync(own, 0o770);
+    chmodSync(join(above, '..'), 0o775);
+    chmodSync(join(below, 'sub'), 0o770);
+    const { stdout, stderr } = await runHost(`
+      process.setgroups([]); process.setgid(${MALLORY}); process.setuid(${MALLORY});
+      const { FolderBudget } = await import(SRC + '/monitor/host/folder-budget.js');
+      const timer = setInterval(() => {}, 1_000);
+      const problems = [];
+      for (const path of ${JSON.stringify([own, above, below])}) {
+        const options = { path, limitMB: 0, onExceeded: 'prune-oldest' };
+        problems.push((await new FolderBudget(options, { date: () => Date.now() + 3_600_000 }).look()).problem);
+      }
+      clearInterval(timer);
+      console.log(JSON.stringify(problems));
+    `);
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toEqual([
+      'nothing is removed: others can write to it (chmod go-w)',
+      expect.stringMatching(/^nothing is removed: another user can replace it, because .* is open to others/),
+      'not enough could be removed; files that stay: 2 of other users, or in folders that others can change',
+    ]);
+    expect(filesIn(below)).toEqual(['sub/1', 'sub/deeper/3']);
+  });
+});
+
+describe('the home of the user, or a folder around it, is not pruned', () => {
+  const refused = { removed: 0, problem: 'nothing is removed: the home of this user is in it' };
+
+  function newHome(): string {
     const home = join(newFolder(), 'home');
     fourFiles(home);
+    return home;
+  }
+
+  it('[FOLDER-7] by the name of the environment', async () => {
+    const home = newHome();
     vi.stubEnv('HOME', home);
     onTestFinished(() => void vi.unstubAllEnvs());
     for (const path of [home, join(home, '..')]) {
-      expect(await prune(path, { limitMB: 0 })).toMatchObject({
-        removed: 0,
-        problem: 'nothing is removed: the home of this user is in it',
-      });
+      expect(await prune(path, { limitMB: 0 })).toMatchObject(refused);
     }
     expect(await prune(join(home, 'sub'), { limitMB: 0 })).toMatchObject({ removed: 2 });
+  });
+
+  it('[FOLDER-7] when a link leads to it', async () => {
+    const [home, links] = [newHome(), newFolder()];
+    symlinkSync(home, join(links, 'home'));
+    symlinkSync(join(home, '..'), join(links, 'homes'));
+    onTestFinished(() => void vi.unstubAllEnvs());
+    for (const name of [join(links, 'home'), join(links, 'homes/home')]) {
+      vi.stubEnv('HOME', name);
+      for (const path of [home, join(home, '..')]) {
+        expect(await prune(path, { limitMB: 0 })).toMatchObject(refused);
+      }
+      expect(await prune(join(home, 'sub'), { limitMB: 0, dryRun: true })).toMatchObject({ removed: 2 });
+    }
+  });
+
+  it('[FOLDER-7] when it has another path in the list of users than in the environment', async () => {
+    vi.stubEnv('HOME', newFolder());
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const { homedir } = userInfo();
+    const { path } = (await findHomes()).find((one) => one.path === realpathSync(homedir)) ?? {};
+    expect(path).toBeDefined();
+  });
+
+  it.runIf(NO_NAMESPACES === undefined)('[FOLDER-7] when it is mounted elsewhere (needs root)', () => {
+    const [home, mounted] = [newHome(), newFolder()];
+    const script = `
+      const { FolderBudget } = await import(SRC + '/monitor/host/folder-budget.js');
+      const timer = setInterval(() => {}, 1_000);
+      for (const path of ${JSON.stringify([home, join(home, '..')])}) {
+        const options = { path, limitMB: 0, onExceeded: 'prune-oldest' };
+        const { problem } = await new FolderBudget(options, { date: () => Date.now() + 3_600_000 }).look();
+        console.log(problem);
+      }
+      clearInterval(timer);`;
+    const mount = 'mount --bind "$1" "$2" && shift 2 && exec "$@"';
+    const { stdout, stderr } = spawnSync(
+      'unshare',
+      ['--mount', 'sh', '-c', mount, 'sh', home, mounted, process.execPath, ...hostArgs(script)],
+      { cwd: ROOT, encoding: 'utf8', env: { ...process.env, HOME: mounted } },
+    );
+    expect(stderr).toBe('');
+    expect(stdout).toBe(`${refused.problem}\n`.repeat(2));
+    expect(filesIn(home)).toHaveLength(4);
   });
 });
