@@ -676,6 +676,8 @@ export const requirements = {
   'FOLDER-5': 'A prune spares what is open or mapped, changed within 60 s or meanwhile, and what has a second name.',
   'FOLDER-6': 'A prune never leaves the folder, whatever is exchanged for a link, moved or mounted meanwhile.',
   'FOLDER-7': 'A prune removes nothing of other users, and nothing where others could have put or exchanged it.',
+  'FOLDER-10':
+    'The search for open files is made once for many files, works with any number of descriptors, and is not blocked by a process that hangs.',
   // Sockets without a server
   'SOCKET-1':
     'removeStaleSockets() removes the socket files of this user that are older than 60 s and refuse a connection.',

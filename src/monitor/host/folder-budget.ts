@@ -4,7 +4,7 @@ import { errnoOf, messageOf } from '../../errors.js';
 import { mayBeOpenToOthers, pathProblem } from '../../process/guardian/safe-path.js';
 import { type Clock, systemClock } from '../../runtime/clock.js';
 import type { FolderOptions, FolderReport, FolderUsage } from './folder-options.js';
-import { FolderPrune, type Pruned } from './folder-prune.js';
+import { FolderPrune, type Pruned, UNKNOWN } from './folder-prune.js';
 import { type Walked, walk } from './folder-walk.js';
 import { findHomes } from './homes.js';
 import { asShown, CAN_PIN, PinnedFolder } from './pinned-folder.js';
@@ -29,6 +29,8 @@ export interface LookOptions {
 const LIMITS: SliceLimits = { steps: 500_000, time: 60_000 };
 /** For a function of the host. ms. */
 const LONGEST_CALL = 60_000;
+/** To the next prune after one that could not find out which files are open. ms */
+const REST = 600_000;
 const MB = 1_048_576;
 
 /** Watches how much a folder takes on the disk. */
@@ -40,6 +42,8 @@ export class FolderBudget {
   #look: Promise<FolderReport> | undefined;
   /** Whether a call of the host's function has not ended. */
   #isCalled = false;
+  /** Clock time, ms. */
+  #noPruneBefore = -Infinity;
 
   constructor(options: FolderOptions, { clock = systemClock, date = Date.now, limits = LIMITS }: FolderParts = {}) {
     this.#options = { ...options, path: resolve(options.path) };
@@ -79,8 +83,7 @@ export class FolderBudget {
       if (prune) {
         const why = walked.isPart ? problem : await refusal(root, real, prune);
         if (why !== undefined) return this.#report(walked, { problem: `nothing is removed: ${why}` });
-        const excess = walked.bytes - this.#options.limitMB * MB;
-        const pruned = await prune.run(root, excess, new Slices(this.#clock, this.#limits, { signal }), dryRun);
+        const pruned = await this.#prune(prune, root, walked, { dryRun, signal });
         return this.#report(walked, { ...pruned, problem: pruned.problem ?? problem });
       }
       if (typeof onExceeded !== 'function') return this.#report(walked, { problem });
@@ -92,6 +95,17 @@ export class FolderBudget {
     } finally {
       await root?.close();
     }
+  }
+
+  /** The search for open files is bounded by its time alone: all descriptors of the machine may be many. */
+  async #prune(prune: FolderPrune, root: PinnedFolder, walked: Walked, options: LookOptions): Promise<Pruned> {
+    const { dryRun = false, signal } = options;
+    if (this.#clock.now() < this.#noPruneBefore) return { removed: 0, bytes: 0, problem: UNKNOWN };
+    const excess = walked.bytes - this.#options.limitMB * MB;
+    const slices = new Slices(this.#clock, { ...this.#limits, steps: Infinity }, { signal });
+    const pruned = await prune.run(root, excess, slices, dryRun);
+    if (pruned.problem === UNKNOWN && !slices.isAborted) this.#noPruneBefore = this.#clock.now() + REST;
+    return pruned;
   }
 
   #isExceeded({ bytes }: Walked): boolean {

@@ -4,7 +4,7 @@ import { errnoOf } from '../../errors.js';
 import { Heap, type HeapItem } from '../../runtime/heap.js';
 import { bytesOf, type FoundFile, idOf, isOwnFolder, type WalkVisitor } from './folder-walk.js';
 import type { Home } from './homes.js';
-import { findOpen, type NamedFile } from './open-files.js';
+import { findOpen, type NamedFile, type OpenFiles } from './open-files.js';
 import { asShown, isSame, type PinnedFolder } from './pinned-folder.js';
 import type { Slices } from './slices.js';
 
@@ -21,7 +21,8 @@ const WHY: Readonly<Record<Spared, string>> = {
 };
 
 const MORE = 'the next look removes more';
-const UNKNOWN = 'nothing is removed: it could not be found out which files are open';
+/** The `problem` of a prune that should not be tried again soon. */
+export const UNKNOWN = 'nothing is removed for 10 minutes: it could not be found out which files are open';
 
 /** ms. A program may close a file and open it again. */
 const YOUNG = 60_000;
@@ -29,8 +30,8 @@ const YOUNG = 60_000;
 const MOST = 10_000;
 /** Bytes. To give back the space of a larger file may take long, so that is left to a thread. */
 const LARGE = 16 * 1_048_576;
-/** After so many it is looked again which files are open. */
-const ROUND = 500;
+/** After this time it is looked again which files are open, ms. */
+const FRESH = 5_000;
 
 /** A file that may be removed. The heap has the file first that was changed last. */
 class Candidate implements HeapItem, NamedFile {
@@ -120,20 +121,22 @@ export class FolderPrune implements WalkVisitor {
   async run(folder: PinnedFolder, excess: number, slices: Slices, dryRun: boolean): Promise<Pruned> {
     const candidates = this.#inOrder();
     let [removed, bytes, gone] = [0, 0, 0];
-    for (let from = 0; from < candidates.length && bytes + gone < excess; from += ROUND) {
-      const round = candidates.slice(from, from + ROUND);
-      const open = await findOpen(round, slices);
+    let open: OpenFiles | undefined;
+    let searched = -Infinity;
+    for (const [index, candidate] of candidates.entries()) {
+      if (bytes + gone >= excess) break;
+      if (slices.elapsed - searched > FRESH) {
+        open = await findOpen(candidates.slice(index), slices);
+        searched = slices.elapsed;
+      }
       if (open === undefined) return { removed, bytes, problem: removed === 0 ? UNKNOWN : MORE };
-      for (const candidate of round) {
-        if (bytes + gone >= excess) break;
-        if (!(await slices.next())) return { removed, bytes, problem: MORE };
-        const why = open.has(candidate) ? 'open' : await this.#remove(folder, candidate, dryRun);
-        if (why === 'gone') gone += candidate.size;
-        else if (why !== undefined) this.#spare(why);
-        else {
-          removed += 1;
-          bytes += candidate.size;
-        }
+      if (!(await slices.next())) return { removed, bytes, problem: MORE };
+      const why = open.has(candidate) ? 'open' : await this.#remove(folder, candidate, dryRun);
+      if (why === 'gone') gone += candidate.size;
+      else if (why !== undefined) this.#spare(why);
+      else {
+        removed += 1;
+        bytes += candidate.size;
       }
     }
     return { removed, bytes, problem: bytes + gone >= excess ? undefined : this.#problem(candidates.length) };

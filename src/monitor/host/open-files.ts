@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import type { Slices } from './slices.js';
 
 /** A file as processes show it. */
@@ -23,7 +24,8 @@ const [DESCRIPTOR, BYTES] = [5, 500];
  * Looks through /proc for those of `files` that are open, by descriptor or by mapping, in any process that it shows: those of
  * this user, or for root all. By path, and by inode: in another container a file has another path. The device is not compared,
  * since for that the file itself would have to be asked, and it may be on a disk that does not answer; so now and then a file
- * is taken for open that is not. Undefined when the limits of `slices` do not suffice, or /proc cannot be read.
+ * is taken for open that is not. Undefined when the limits of `slices` do not suffice, /proc cannot be read, or a process
+ * hangs in the kernel.
  */
 export async function findOpen(
   files: Iterable<NamedFile>,
@@ -52,11 +54,27 @@ export async function findOpen(
       const path = attempt(() => readlinkSync(`${proc}/${pid}/fd/${fd}`, 'latin1'));
       if (path?.startsWith('/') && !path.startsWith('/dev/')) note(path, inodeOf(`${proc}/${pid}/fdinfo/${fd}`));
     }
-    const maps = attempt(() => readFileSync(`${proc}/${pid}/maps`, 'latin1')) ?? '';
-    if (!(await slices.next(1 + Math.ceil(maps.length / BYTES)))) return undefined;
+    const maps = await slices.finish(readMaps(`${proc}/${pid}/maps`));
+    if (maps === undefined || !(await slices.next(1 + Math.ceil(maps.length / BYTES)))) return undefined;
     for (const [, inode, path = ''] of maps.matchAll(MAPPED)) note(path, inode);
   }
   return processes === 0 ? undefined : { has: ({ path, inode }) => found.has(path) || found.has(inode) };
+}
+
+const reading = new Map<string, Promise<string>>();
+
+/**
+ * The kernel locks the memory of the process for it. When the process hangs with that lock, so does the reader: a thread, not
+ * the host, and only one for each process, however often it is asked.
+ */
+function readMaps(file: string): Promise<string> {
+  const known = reading.get(file);
+  if (known !== undefined) return known;
+  const read = readFile(file, 'latin1')
+    .catch(() => '')
+    .finally(() => reading.delete(file));
+  reading.set(file, read);
+  return read;
 }
 
 /** Since Linux 5.14. */

@@ -1,10 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from '../../runtime/clock.js';
+import { within } from '../../runtime/within.js';
 
 /** After steps of this cost other work has its turn. */
 const STEPS = 500;
 /** ms */
 const PAUSE = 10;
+/** For one step that may hang, ms. */
+const LONGEST_STEP = 10_000;
 
 export interface SliceLimits {
   /** The sum of their costs. */
@@ -25,6 +28,7 @@ export class Slices {
   readonly #clock: Clock;
   readonly #signal: AbortSignal | undefined;
   readonly #hold: boolean;
+  readonly #start: number;
   readonly #end: number;
   readonly #most: number;
   #steps = 0;
@@ -34,7 +38,8 @@ export class Slices {
     this.#clock = clock;
     this.#signal = signal;
     this.#hold = hold;
-    this.#end = clock.now() + time;
+    this.#start = clock.now();
+    this.#end = this.#start + time;
     this.#most = steps;
   }
 
@@ -50,6 +55,16 @@ export class Slices {
       await pause(PAUSE, undefined, { ref: this.#hold, signal: this.#signal }).catch(() => {});
     }
     return !this.isOver;
+  }
+
+  /** The result of a step; undefined when it fails, or takes longer than 10 s. */
+  finish<T>(step: Promise<T>): Promise<T | undefined> {
+    return within(this.#clock, LONGEST_STEP, step).catch(() => undefined);
+  }
+
+  /** Since the begin, ms. */
+  get elapsed(): number {
+    return this.#clock.now() - this.#start;
   }
 
   get isOver(): boolean {
