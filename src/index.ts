@@ -26,6 +26,7 @@ export type {
   FolderBudget,
   LevelAction,
   MonitoringOptions,
+  ReachedLevel,
 } from './config/monitoring-options.js';
 export type {
   PoolOptions,

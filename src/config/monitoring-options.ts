@@ -36,8 +36,8 @@ const LEVEL_ACTIONS = ['refuse-starts', 'end-idle', 'end-growing', 'end-unexpect
 /** What a level can do: see `monitoring.levels.actions`. */
 export type LevelAction = (typeof LEVEL_ACTIONS)[number];
 
-/** Why `onEmergency` is called. */
-export interface EmergencyNotice {
+/** A level that was reached, and by what. */
+export interface ReachedLevel {
   /** The level that was reached. */
   readonly level: AlertLevel;
   /** What was measured: processes beyond what is expected, or MB (`by`). */
@@ -46,6 +46,10 @@ export interface EmergencyNotice {
   readonly threshold: number;
   /** Whether the level was reached by the number of processes or by memory. */
   readonly by: 'processes' | 'memory';
+}
+
+/** Why `onEmergency` is called. */
+export interface EmergencyNotice extends ReachedLevel {
   /** The servers that have more than expected, the one with most first. */
   readonly names: readonly string[];
 }
@@ -76,11 +80,14 @@ export const actionFields = {
 
 /** How long something must last before the pool acts on it. */
 export const windowFields = {
-  /** The mean over this time must be over a limit, in milliseconds. Default: 30,000, or 6 times `interval` if that is more. */
+  /**
+   * A value must be over its limit for more than half of this time, in milliseconds. Default: 30,000, or 6 times `interval` if
+   * that is more.
+   */
   long: deadline(30_000),
   /**
-   * The mean over this time must be over it, too, so that what is over already is no reason, in milliseconds. Default:
-   * 10,000, or 2 times `interval` if that is more.
+   * And for more than half of this time, so that a peak that has passed is no reason, in milliseconds. Default: 10,000, or 2
+   * times `interval` if that is more.
    * @see https://github.com/facebookincubator/oomd/blob/main/docs/core_plugins.md for the rule of two windows
    */
   short: deadline(10_000),

@@ -69,14 +69,14 @@ class Added {
     this.#watched = watched;
     this.#onGone = onGone;
     const { id, name, priority, expectedProcesses, limits } = tree;
-    const [idleSince, isSet] = [performance.now(), true];
+    const idleSince = performance.now();
     this.tree = {
       ...{ id, name, priority, expectedProcesses, phase: 'foreign', leases: 0, idleSince },
       limits: {
-        memoryMB: { limit: limits.memoryLimitMB, isSet },
-        cpuPercent: { limit: limits.cpuLimitPercent, isSet },
+        memoryMB: limits.memoryLimitMB,
+        cpuPercent: limits.cpuLimitPercent,
         cpuWindow: limits.cpuWindow,
-        processes: { limit: limits.maxTreeProcesses, isSet },
+        processes: limits.maxTreeProcesses,
       },
       ...{ replacesLeaks: false, answered: undefined },
       usage: () => this.#measure((watched) => watched.usage()),

@@ -1,16 +1,18 @@
 import type { AlertLevel, ResolvedMonitoring } from '../config/monitoring-options.js';
 import type { TreeUsage } from '../process/usage/tree-usage.js';
-import type { PoolDeed, StartRules, Told, TreeDeed } from './finding.js';
+import { DryEnds } from './dry-ends.js';
+import type { ActionKind, GateState, MonitorNotice, PoolAction, TreeAction } from './finding.js';
 import { GrowthWatch } from './growth.js';
 import type { HostSample } from './host/host-sample.js';
 import { LeakDetector } from './leaks/leak-detector.js';
 import { isAtLeast, type Level } from './level.js';
-import { LevelWatch } from './level-watch.js';
+import { type LevelFacts, LevelWatch } from './level-watch.js';
 import type { TreeSource } from './monitored-host.js';
-import type { MonitoredTree, TreePhase } from './monitored-tree.js';
+import type { MonitoredTree } from './monitored-tree.js';
 import type { ResourceSample, TreeSample } from './resource-sample.js';
 import { TotalsWatch } from './totals-watch.js';
-import { type TreeCandidate, TreeWatch } from './tree-watch.js';
+import { candidateOf, type TreeCandidate } from './tree-candidate.js';
+import { TreeWatch } from './tree-watch.js';
 
 /** One tree, and what it uses. */
 export interface MeasuredTree {
@@ -38,26 +40,29 @@ export interface Outcome {
   readonly sample: ResourceSample;
   /** The trees that `totals` are of. */
   readonly counted: readonly TreeSample[];
-  readonly level: Level;
-  readonly told: readonly Told[];
+  readonly notices: readonly MonitorNotice[];
   /** Whether the next sample decides on something, so that it should come soon. */
   readonly isUndecided: boolean;
-  readonly treeDeeds: readonly TreeDeed[];
-  readonly poolDeeds: readonly PoolDeed[];
-  readonly startRules: StartRules;
+  readonly treeActions: readonly TreeAction[];
+  readonly poolActions: readonly PoolAction[];
+  readonly gate: GateState;
 }
 
 /** Compares what is measured with what was before, and with limits and levels. It has no clock and no effect. */
 export class Assessment {
   readonly #settings: ResolvedMonitoring;
-  readonly #source: Pick<TreeSource, 'isPool' | 'limits'>;
+  readonly #source: Pick<TreeSource, 'isPool' | 'limits' | 'trees'>;
   readonly #trees = new Map<string, TreeWatch>();
   readonly #leaks: LeakDetector;
   readonly #levels: LevelWatch;
   readonly #totals: TotalsWatch;
+  /** Empty without `dryRun`. */
+  readonly #dryEnds = new DryEnds();
+  /** Of the last sample. */
+  #latest: Pick<LevelFacts, 'totals' | 'strays'> = { totals: { unexpected: 0, memoryMB: 0 }, strays: 0 };
   readonly growth: GrowthWatch;
 
-  constructor(settings: ResolvedMonitoring, source: Pick<TreeSource, 'isPool' | 'limits'>) {
+  constructor(settings: ResolvedMonitoring, source: Pick<TreeSource, 'isPool' | 'limits' | 'trees'>) {
     this.#settings = settings;
     this.#source = source;
     this.#leaks = new LeakDetector(settings.leak);
@@ -70,64 +75,92 @@ export class Assessment {
     return this.#levels.level;
   }
 
-  take({ at, date, host, trees, strays }: Measurement): Outcome {
-    const told: Told[] = [];
-    const treeDeeds: TreeDeed[] = [];
+  take(measurement: Measurement): Outcome {
+    const { at, date, host, strays } = measurement;
+    const notices: MonitorNotice[] = [];
+    const treeActions: TreeAction[] = [];
+    this.#dryEnds.keep((id, kind) => this.#isOver(id, kind));
+    const trees = measurement.trees.map((one) => ({ ...one, tree: this.#dryEnds.seen(one.tree) }));
     const cores = host.cpus?.allowed ?? Number.POSITIVE_INFINITY;
-    for (const { tree, usage } of trees) {
-      if (usage) this.#watchOf(tree).take(tree, usage, cores, told, treeDeeds);
+    for (const { tree, usage, isKnown } of trees) {
+      if (usage) this.#watchOf(tree).take({ at, tree, usage, cores }, notices, treeActions);
+      else if (isKnown) this.#trees.get(keyOf(tree))?.vanish();
     }
-    this.#forgetGone(trees, told);
+    this.#forgetGone(trees, notices);
     const counted = trees.filter(({ tree }) => this.#counts(tree));
     const samples = this.#samplesOf(counted);
-    const totals = sumOf(samples, strays + this.#unexpected());
+    const totals = sumOf(samples, strays + this.#unexpected(counted));
+    this.#latest = { totals, strays };
     const isComplete = counted.every(
       ({ tree, isKnown }) => isKnown || this.#trees.get(keyOf(tree))?.sample !== undefined,
     );
     const grown = isComplete ? this.growth.sample(at, samples) : undefined;
-    if (grown) told.push(['growth:detected', grown]);
+    if (grown) notices.push(['growth:detected', grown]);
     const limits = this.#source.limits(host);
-    const candidates = this.#candidates();
+    // Most samples need none.
+    let known: readonly TreeCandidate[] | undefined;
+    const candidates = () => {
+      known ??= this.#candidates(counted.map(({ tree }) => tree));
+      return known;
+    };
     const { memoryMB, cpuPercent } = isComplete ? totals : { memoryMB: undefined, cpuPercent: undefined };
-    const shortage = this.#totals.take({ at, host, limits, candidates, memoryMB, cpuPercent }, told, treeDeeds);
+    const shortage = this.#totals.take({ at, host, limits, candidates, memoryMB, cpuPercent }, notices, treeActions);
     const memory = { memoryLimitMB: limits.memoryMB.limit, memoryLevel: this.#totals.memoryLevel };
-    const poolDeeds = this.#levels.take({ at, totals, candidates, ...memory }, told, treeDeeds);
+    const poolActions = this.#levels.take({ at, totals, strays, candidates, ...memory }, notices, treeActions);
     return {
       sample: { at: date, host, trees: this.#samplesOf(trees), totals },
       counted: samples,
-      level: this.level,
-      told,
+      notices,
       isUndecided: this.#levels.isUndecided || this.growth.isUndecided,
-      treeDeeds: onceEach(treeDeeds),
-      poolDeeds,
-      startRules: { shortage, overload: this.#levels.overload(), holdsSpares: this.#holdsSpares() },
+      treeActions: onceEach(treeActions),
+      poolActions,
+      gate: { shortage, overload: this.#levels.overload, holdsSpares: this.#holdsSpares() },
     };
   }
 
+  /** With `dryRun`: what was said of these trees would have brought them into this phase. */
+  pretend(ids: readonly string[], kind: ActionKind, phase: 'leaving' | 'ending'): void {
+    this.#dryEnds.note(ids, { kind, phase });
+  }
+
+  /** Nothing is measured any more: what is not looked at has no level. Returns the change of the level, if there is any. */
+  reset(): MonitorNotice | undefined {
+    return this.#levels.reset();
+  }
+
+  /** The definition of a server has changed: its earlier lives, and those of now, say nothing of the next ones. */
+  forgetLives(name: string): void {
+    this.#leaks.forget(name);
+    for (const watch of this.#trees.values()) if (watch.name === name) watch.outlive();
+  }
+
+  /** What a level would end now: see `LevelWatch`. */
+  victimsAt(level: AlertLevel, at: number): readonly TreeCandidate[] {
+    const trees = this.#source.trees().filter((tree) => this.#counts(tree));
+    const candidates = () => this.#candidates(trees);
+    return this.#levels.victimsAt(level, { at, ...this.#latest, candidates });
+  }
+
   /** Whether it counts for totals and levels: what a host has added to the monitor of a pool is only measured. */
-  #counts({ phase }: { readonly phase: TreePhase }): boolean {
+  #counts({ phase }: MonitoredTree): boolean {
     return !this.#source.isPool || phase !== 'foreign';
   }
 
   /** Of a tree that cannot be measured just now, the last sample counts: it has not shrunk to nothing. */
   #samplesOf(trees: readonly MeasuredTree[]): TreeSample[] {
-    const shown = trees.filter(({ usage, isKnown }) => usage !== undefined || !isKnown);
-    return shown.flatMap(({ tree }) => this.#trees.get(keyOf(tree))?.sample ?? []);
+    return trees.flatMap(({ tree }) => this.#trees.get(keyOf(tree))?.sample ?? []);
   }
 
-  #unexpected(): number {
-    const counted = [...this.#trees.values()].filter((watch) => this.#counts(watch));
-    return counted.reduce((sum, { unexpected }) => sum + unexpected, 0);
+  #unexpected(trees: readonly MeasuredTree[]): number {
+    return trees.reduce((sum, { tree }) => sum + (this.#trees.get(keyOf(tree))?.unexpected ?? 0), 0);
   }
 
-  /** The definition of a server has changed: its earlier lives say nothing of the next ones. */
-  forgetLives(name: string): void {
-    this.#leaks.forget(name);
-  }
-
-  /** What a level would end now, in the order of its actions. */
-  victimsAt(level: AlertLevel, now: number): readonly TreeCandidate[] {
-    return this.#levels.victimsAt(level, this.#candidates(), now);
+  /** All trees, those that may not be ended included: the others are compared with them. */
+  #candidates(trees: readonly MonitoredTree[]): TreeCandidate[] {
+    return trees.map((tree) => {
+      const watch = this.#trees.get(keyOf(tree));
+      return watch ? watch.candidate(tree, this.growth.growthOf(tree.id)) : candidateOf(tree);
+    });
   }
 
   #watchOf(tree: MonitoredTree): TreeWatch {
@@ -139,24 +172,26 @@ export class Assessment {
     return watch;
   }
 
-  #forgetGone(trees: Measurement['trees'], told: Told[]): void {
+  #forgetGone(trees: readonly MeasuredTree[], notices: MonitorNotice[]): void {
     const present = new Set(trees.map(({ tree }) => keyOf(tree)));
     for (const [key, watch] of this.#trees) {
       if (present.has(key)) continue;
-      watch.end(told);
+      watch.end(notices);
       this.#trees.delete(key);
     }
   }
 
-  /** All trees, those that may not be ended included: the others are compared with them. */
-  #candidates(): TreeCandidate[] {
-    const counted = [...this.#trees.values()].filter((watch) => this.#counts(watch));
-    return counted.map((watch) => watch.candidate(this.growth.growthOf(watch.id)));
+  /** Whether there is still a reason to end a tree of the pool. */
+  #isOver(id: string, kind: ActionKind): boolean {
+    if (kind === 'level') return this.level !== 'normal' && this.#trees.has(id);
+    if (kind === 'memory' || kind === 'cpu' || kind === 'processes' || kind === 'leak')
+      return this.#trees.get(id)?.isOver(kind) === true;
+    return this.#totals.isOver(kind) && this.#trees.has(id);
   }
 
   /** Nothing is started that no caller asks for while idle trees are ended. */
   #holdsSpares(): boolean {
-    return isAtLeast(this.level, 'critical') || ['critical', 'exceeded'].includes(this.#totals.memoryLevel);
+    return isAtLeast(this.level, 'critical') || this.#totals.isOver('total-memory');
   }
 }
 
@@ -176,11 +211,11 @@ function keyOf({ id, phase }: MonitoredTree): string {
 }
 
 /** A tree is ended once: for what cannot wait, else for the first reason. */
-function onceEach(deeds: readonly TreeDeed[]): TreeDeed[] {
-  const byId = new Map<string, TreeDeed>();
-  for (const deed of deeds) {
-    const known = byId.get(deed.id);
-    if (known === undefined || (deed.isUrgent && !known.isUrgent)) byId.set(deed.id, deed);
+function onceEach(actions: readonly TreeAction[]): TreeAction[] {
+  const byId = new Map<string, TreeAction>();
+  for (const action of actions) {
+    const known = byId.get(action.id);
+    if (known === undefined || (action.isUrgent && !known.isUrgent)) byId.set(action.id, action);
   }
   return [...byId.values()];
 }

@@ -1,9 +1,9 @@
 import type { ResolvedMonitoring } from '../config/monitoring-options.js';
 import type { Outbox } from '../runtime/outbox.js';
 import type { Outcome } from './assessment.js';
-import type { PoolDeed, StartRules, Told, TreeDeed } from './finding.js';
+import type { ActionKind, EndAll, GateState, HostCall, MonitorNotice, TreeAction } from './finding.js';
 import type { MonitorEvents } from './monitor-events.js';
-import type { Enforcer } from './monitored-host.js';
+import type { ActionTask, Enforcer } from './monitored-host.js';
 
 export type Emit = <K extends keyof MonitorEvents>(event: K, payload: MonitorEvents[K]) => void;
 
@@ -15,22 +15,29 @@ export interface Counts {
   actions: number;
 }
 
-const NO_RULES: StartRules = { shortage: undefined, overload: undefined, holdsSpares: false };
+/** With `dryRun`: an action would have brought these trees into this phase. */
+export type Pretend = (ids: readonly string[], kind: ActionKind, phase: ActionTask['phase']) => void;
+
+type Settings = Pick<ResolvedMonitoring, 'dryRun' | 'onEmergency'>;
+
+const OPEN: GateState = { shortage: undefined, overload: undefined, holdsSpares: false };
 
 /** What follows from samples: events, what the pool does, and calls of the host. With `dryRun` nothing but events. */
 export class Consequences {
-  readonly #settings: Pick<ResolvedMonitoring, 'dryRun' | 'onEmergency'>;
+  readonly #settings: Settings;
   readonly #outbox: Outbox | undefined;
   readonly #emit: Emit;
+  readonly #pretend: Pretend;
   /** Undefined for a monitor that is alone: it only reports. */
   #enforcer: Enforcer | undefined;
-  #rules = NO_RULES;
+  #gate = OPEN;
   readonly counts: Counts = { violations: 0, actions: 0 };
 
-  constructor(settings: Pick<ResolvedMonitoring, 'dryRun' | 'onEmergency'>, outbox: Outbox | undefined, emit: Emit) {
+  constructor(settings: Settings, outbox: Outbox | undefined, emit: Emit, pretend: Pretend) {
     this.#settings = settings;
     this.#outbox = outbox;
     this.#emit = emit;
+    this.#pretend = pretend;
   }
 
   /** From now on `enforcer` does what follows from samples. */
@@ -41,18 +48,20 @@ export class Consequences {
   /** All that follows, as one operation of the pool. */
   follow(outcome: Outcome): void {
     const enforcer = this.#enforcer;
-    if (enforcer) return enforcer.run(() => this.#act(outcome, enforcer));
+    if (enforcer?.isActive) return enforcer.run(() => this.#act(outcome, enforcer));
     this.tell(outcome);
-    for (const deed of outcome.poolDeeds) this.#callHost(deed);
+    // What is shut down is ending already, and its host knows.
+    if (enforcer) return;
+    for (const action of outcome.poolActions) if (action.action === 'call-host') this.#callHost(action);
   }
 
   /** Emits what a sample shows, and no more. */
-  tell({ sample, told }: Pick<Outcome, 'sample' | 'told'>): void {
+  tell({ sample, notices }: Pick<Outcome, 'sample' | 'notices'>): void {
     this.#emit('sample:taken', sample);
-    for (const one of told) this.tellOne(one);
+    for (const notice of notices) this.tellOne(notice);
   }
 
-  tellOne([event, payload]: Told): void {
+  tellOne([event, payload]: MonitorNotice): void {
     if (event === 'limit:exceeded') this.counts.violations += 1;
     if (event === 'action:taken') this.#tellAction(payload);
     else this.#emit(event, payload as never);
@@ -60,50 +69,51 @@ export class Consequences {
 
   /** New starts are free again. */
   openGate(): void {
-    this.#setRules(NO_RULES);
+    this.#setGate(OPEN);
   }
 
   #act(outcome: Outcome, enforcer: Enforcer): void {
     this.tell(outcome);
-    this.#setRules(outcome.startRules);
-    for (const deed of outcome.treeDeeds) this.#doWithTree(deed, enforcer);
-    for (const deed of outcome.poolDeeds) this.#doWithAll(deed, enforcer);
+    this.#setGate(outcome.gate);
+    for (const action of outcome.treeActions) this.#carryOut(action, enforcer);
+    for (const action of outcome.poolActions) {
+      if (action.action === 'call-host') this.#callHost(action);
+      else this.#carryOut(action, enforcer);
+    }
   }
 
-  #doWithTree(deed: TreeDeed, enforcer: Enforcer): void {
-    const { action, id, name, reason, level } = deed;
+  /** What cannot be done any more is not told either. */
+  #carryOut(given: TreeAction | EndAll, enforcer: Enforcer): void {
+    const task = enforcer.taskOf(given);
+    if (task === undefined) return;
     const { dryRun } = this.#settings;
-    this.#tellAction({ action, reason, ...(level && { level }), name, instanceId: id, dryRun });
-    if (!dryRun) enforcer.carryOut(deed);
+    const { action, reason, reached } = given;
+    const level = reached && { level: reached.level };
+    const tree = 'id' in given ? { name: given.name, instanceId: given.id } : {};
+    this.#tellAction({ action, reason, ...level, ...tree, dryRun });
+    if (!dryRun) task.run();
+    else if ('id' in given) this.#pretend([given.id], given.kind, task.phase);
+    else this.#pretend(given.ids, 'level', task.phase);
   }
 
-  #doWithAll(deed: PoolDeed, enforcer: Enforcer): void {
-    if (deed.action === 'call-host') return this.#callHost(deed);
-    const { action, level, reason } = deed;
-    const { dryRun } = this.#settings;
-    this.#tellAction({ action, level, reason, dryRun });
-    if (!dryRun) enforcer.endAll(deed);
-  }
-
-  #callHost({ action, level, reason, notice }: PoolDeed): void {
+  #callHost({ action, reason, reached }: HostCall): void {
     const { dryRun, onEmergency } = this.#settings;
-    if (action !== 'call-host' || onEmergency === undefined) return;
-    this.#tellAction({ action, level, reason, dryRun });
+    if (onEmergency === undefined) return;
+    this.#tellAction({ action, level: reached.level, reason, dryRun });
     if (dryRun) return;
-    const outbox = this.#outbox;
     const call = () =>
       callSafely(
-        () => onEmergency(notice),
+        () => onEmergency(reached),
         (error) => this.#reportCall(error),
       );
-    if (outbox) outbox.push(call);
+    if (this.#outbox) this.#outbox.push(call);
     else call();
   }
 
-  #setRules(rules: StartRules): void {
-    const { shortage, overload } = rules;
-    const before = this.#rules;
-    this.#rules = rules;
+  #setGate(gate: GateState): void {
+    const { shortage, overload } = gate;
+    const before = this.#gate;
+    this.#gate = gate;
     const { dryRun } = this.#settings;
     if (shortage && !before.shortage) {
       const reason = `all trees use ${Math.round(shortage.memoryMB)} MB of ${Math.round(shortage.limitMB)} MB`;
@@ -114,7 +124,7 @@ export class Consequences {
       const reason = `${Math.round(measured)} ${by === 'processes' ? 'unexpected processes' : 'MB'}, where level ${level} begins at ${Math.round(threshold)}`;
       this.#tellAction({ action: 'refuse-starts', level, reason, dryRun });
     }
-    if (!dryRun) this.#enforcer?.setStartRules(rules);
+    if (!dryRun) this.#enforcer?.setGate(gate);
   }
 
   #tellAction(taken: MonitorEvents['action:taken']): void {

@@ -14,7 +14,7 @@ const RESTLESS = 2;
 
 /** What one tree is expected to have; what it has beyond that is unexpected. It is fed samples. */
 export class ExpectedProcesses {
-  readonly #defined: number | undefined;
+  #defined: number | undefined;
   readonly #time = new ObservedTime(STANDS_STILL / 3);
   #expected: number | undefined;
   /** Observed time since which the number is between `#lowest` and `#highest`. */
@@ -32,6 +32,14 @@ export class ExpectedProcesses {
   /** How many processes it is expected to have now. */
   get expected(): number {
     return this.#expected ?? Math.max(this.#defined ?? 0, MOST_AT_START);
+  }
+
+  /** The definition says another number, or none any more: then what the tree has next is what it has when it is ready. */
+  define(defined: number | undefined): void {
+    if (defined === this.#defined) return;
+    this.#defined = defined;
+    this.#expected = undefined;
+    this.#stillFor = STANDS_STILL;
   }
 
   /**

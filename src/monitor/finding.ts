@@ -1,57 +1,64 @@
-import type { AlertLevel, EmergencyNotice } from '../config/monitoring-options.js';
-import type { Level } from './level.js';
+import type { EmergencyNotice, ReachedLevel } from '../config/monitoring-options.js';
 import type { LimitKind, MonitorAction, MonitorEvents } from './monitor-events.js';
 
 /** An event that follows from a sample. */
-export type Told = { [K in keyof MonitorEvents]: readonly [event: K, payload: MonitorEvents[K]] }[keyof MonitorEvents];
+export type MonitorNotice = {
+  [K in keyof MonitorEvents]: readonly [event: K, payload: MonitorEvents[K]];
+}[keyof MonitorEvents];
+
+/** Why a tree is ended or replaced. `leak`: its memory grows and does not come back. */
+export type ActionKind = Exclude<LimitKind, 'folder'> | 'leak' | 'level';
 
 /** A tree that is to be ended or replaced. */
-export interface TreeDeed {
+export interface TreeAction {
   readonly action: Exclude<MonitorAction, 'hold-starts' | 'refuse-starts' | 'end-all' | 'call-host' | 'prune'>;
   readonly id: string;
   readonly name: string;
   /** In words, with the figure. */
   readonly reason: string;
-  readonly level?: Level | undefined;
-  /** Why; `leak`: its memory grows and does not come back. */
-  readonly kind: LimitKind | 'leak' | 'level';
-  /** MB, percent of one core, or processes. */
+  readonly kind: ActionKind;
+  /** MB, percent, or processes. */
   readonly value: number;
   readonly limit: number;
-  /** What a level was reached by. */
-  readonly by?: 'processes' | 'memory' | undefined;
+  /** Where a level asks for it. */
+  readonly reached?: ReachedLevel | undefined;
   /** Whether it cannot wait for the end of a lease. */
   readonly isUrgent: boolean;
 }
 
-/** Something that is to be done once with all trees, or told the host. */
-export interface PoolDeed {
-  readonly action: 'end-all' | 'call-host';
+/** Trees that a level ends together. */
+export interface EndAll {
+  readonly action: 'end-all';
+  readonly ids: readonly string[];
   readonly reason: string;
-  readonly level: AlertLevel;
-  /** What `onEmergency` gets. */
-  readonly notice: EmergencyNotice;
+  readonly reached: ReachedLevel;
 }
 
-/** Why new starts wait: all trees use as much memory as they may, MB. */
+/** A level at which the host is called. */
+export interface HostCall {
+  readonly action: 'call-host';
+  readonly reason: string;
+  /** What `onEmergency` gets. */
+  readonly reached: EmergencyNotice;
+}
+
+/** Something that is to be done once for all trees. */
+export type PoolAction = EndAll | HostCall;
+
+/** Why new starts wait: all trees use as much memory as they may. */
 export interface Shortage {
+  /** Unique memory of all trees, MB. */
   readonly memoryMB: number;
+  /** What they may use, MB. */
   readonly limitMB: number;
 }
 
-/** Why new starts are refused. */
-export interface Overload {
-  readonly level: Level;
-  /** Processes beyond what is expected, or MB. */
-  readonly measured: number;
-  readonly threshold: number;
-  readonly by: 'processes' | 'memory';
-}
-
 /** Whether new starts wait or are refused, from one sample to the next. */
-export interface StartRules {
+export interface GateState {
+  /** Why they wait. */
   readonly shortage: Shortage | undefined;
-  readonly overload: Overload | undefined;
+  /** Why they are refused. */
+  readonly overload: ReachedLevel | undefined;
   /** Whether nothing is started that no caller asks for (`minIdle`). */
   readonly holdsSpares: boolean;
 }

@@ -1,6 +1,6 @@
 import type { ResolvedFolderBudget } from '../config/monitoring-options.js';
 import type { Clock, Timer } from '../runtime/clock.js';
-import type { Told } from './finding.js';
+import type { MonitorNotice } from './finding.js';
 import { FolderBudget } from './host/folder-budget.js';
 import type { FolderReport } from './host/folder-options.js';
 
@@ -29,7 +29,7 @@ export class FolderWatch {
   readonly #folders: readonly WatchedFolder[];
   readonly #clock: Clock;
   readonly #dryRun: boolean;
-  readonly #tell: (told: Told) => void;
+  readonly #tell: (notice: MonitorNotice) => void;
   #timer: Timer | undefined;
   /** Of the present run; undefined while it is stopped. */
   #run: AbortController | undefined;
@@ -39,7 +39,7 @@ export class FolderWatch {
     folders: readonly ResolvedFolderBudget[],
     dryRun: boolean,
     clock: Clock,
-    tell: (told: Told) => void,
+    tell: (notice: MonitorNotice) => void,
     date?: () => number,
   ) {
     this.#folders = folders.map((folder) => {

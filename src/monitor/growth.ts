@@ -56,6 +56,8 @@ export class GrowthWatch {
   /** The oldest first. */
   #counts: Count[] = [];
   #latest: Count | undefined;
+  /** What `#latest` is compared with; made when it is asked for. */
+  #compared: Before | undefined;
   /** A growth, and when it was seen. The next sample confirms it when the total is still as far above what was before. */
   #pending: { readonly at: number; readonly before: Before } | undefined;
   /** The last spawns, the oldest first: as many as make a burst. */
@@ -76,13 +78,13 @@ export class GrowthWatch {
   sample(at: number, trees: readonly TreeCount[]): Growth | undefined {
     // The clock was set back: nothing that is kept can be compared with what comes.
     if (at < (this.#latest?.at ?? at)) [this.#counts, this.#pending] = [[], undefined];
-    const total = trees.reduce((sum, { processes }) => sum + processes, 0);
-    const now: Count = { at, total, trees: new Map(trees.map((tree) => [tree.id, tree])) };
+    const now = this.#countOf(at, trees);
     this.#counts = this.#counts.filter(
       (count) => at - count.at <= KEPT_WINDOWS * this.#within || count === this.#counts.at(-1),
     );
     const growth = this.#growthAt(now);
     this.#latest = now;
+    this.#compared = undefined;
     const newest = this.#counts.at(-1);
     if (!newest || at - newest.at >= this.#within * FINEST) this.#counts.push(now);
     return growth;
@@ -98,17 +100,30 @@ export class GrowthWatch {
     if (!this.#mayTell(at)) return undefined;
     const byName = new Map<string, number>();
     for (const spawn of this.#spawns) byName.set(spawn.name, (byName.get(spawn.name) ?? 0) + 1);
-    const told = { processes: this.#spawns.length, within: this.#within, names: largestFirst(byName) };
+    const growth = { processes: this.#spawns.length, within: this.#within, names: largestFirst(byName) };
     this.#told(at);
-    return told;
+    return growth;
   }
 
   /** By how many processes a tree has grown within the window; 0 for one that is not in the last sample. */
   growthOf(id: string): number {
     const now = this.#latest?.trees.get(id);
     if (!this.#latest || !now) return 0;
-    const { counts } = this.#before(this.#latest);
+    this.#compared ??= this.#before(this.#latest);
+    const { counts } = this.#compared;
     return counts.length === 0 ? 0 : Math.max(now.processes - most(counts, ({ trees }) => trees.get(id)?.processes), 0);
+  }
+
+  /** Only what is compared is kept of the trees; of one that has as many processes as before, no second time. */
+  #countOf(at: number, trees: readonly TreeCount[]): Count {
+    const counts = new Map<string, TreeCount>();
+    let total = 0;
+    for (const { id, name, processes } of trees) {
+      const before = this.#latest?.trees.get(id);
+      counts.set(id, before?.processes === processes ? before : { id, name, processes });
+      total += processes;
+    }
+    return { at, total, trees: counts };
   }
 
   #growthAt(now: Count): Growth | undefined {

@@ -2,27 +2,23 @@ import type { LevelAction } from '../config/monitoring-options.js';
 import type { Level } from './level.js';
 import type { ChoiceReason } from './victims.js';
 
-/** How a level carries out an action. */
+/** What an action of a level does with trees. */
 export interface ActionRule {
-  /**
-   * `once`: when the level is entered. `again`: then, and at each sample while the level lasts, for what is to be ended then.
-   * `while`: it holds as long as the level.
-   */
-  readonly taken: 'once' | 'again' | 'while';
   /** Which trees it ends: the reason for `victims()`. */
   readonly ends?: ChoiceReason;
 }
 
 /** The actions of levels, in the order in which they are taken. Which level has which is decided in `config/`. */
 export const ACTIONS: Readonly<Record<LevelAction, ActionRule>> = {
-  // First, so that nothing starts in place of what is ended.
-  'refuse-starts': { taken: 'while' },
-  'end-idle': { taken: 'again', ends: 'memory' },
-  'end-growing': { taken: 'again', ends: 'growth' },
-  'end-unexpected': { taken: 'again', ends: 'excess' },
-  'end-all': { taken: 'again', ends: 'all' },
-  // Last: the host may end itself in it.
-  'call-host': { taken: 'once' },
+  // First, so that nothing starts in place of what is ended. As long as the level lasts.
+  'refuse-starts': {},
+  // Those that end trees are taken at each sample at which the level is reached.
+  'end-idle': { ends: 'memory' },
+  'end-growing': { ends: 'growth' },
+  'end-unexpected': { ends: 'excess' },
+  'end-all': { ends: 'all' },
+  // Last: the host may end itself in it. Once for each time that the level is entered.
+  'call-host': {},
 };
 
 const ORDER = Object.keys(ACTIONS) as readonly LevelAction[];

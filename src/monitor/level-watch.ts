@@ -1,21 +1,29 @@
-import type { AlertLevel, LevelAction, ResolvedMonitoring } from '../config/monitoring-options.js';
-import type { Overload, PoolDeed, Told, TreeDeed } from './finding.js';
+import type { AlertLevel, LevelAction, ReachedLevel, ResolvedMonitoring } from '../config/monitoring-options.js';
+import type { MonitorNotice, PoolAction, TreeAction } from './finding.js';
 import { isAtLeast, type Level } from './level.js';
 import { ACTIONS, actionsOf } from './level-actions.js';
 import { type LevelCause, type LevelChange, Levels } from './levels.js';
 import type { ResourceSample, TreeLevel } from './resource-sample.js';
-import { endingMB } from './totals-watch.js';
-import type { TreeCandidate } from './tree-watch.js';
+import { asManyAs, endingSum, type TreeCandidate } from './tree-candidate.js';
 import { victims } from './victims.js';
 
 /** What the level depends on at one moment. */
 export interface LevelFacts {
   readonly at: number;
-  readonly totals: ResourceSample['totals'];
+  readonly totals: Pick<ResourceSample['totals'], 'unexpected' | 'memoryMB'>;
   /** Of the memory of all trees, MB, and how near that is by its windows. */
   readonly memoryLimitMB: number;
   readonly memoryLevel: TreeLevel;
-  readonly candidates: readonly TreeCandidate[];
+  /** Processes of no living tree; they are among the unexpected ones. */
+  readonly strays: number;
+  /** All trees. It is called only at a level. */
+  candidates(): readonly TreeCandidate[];
+}
+
+/** What one action of a level ends. */
+interface LevelEnds {
+  readonly action: Extract<LevelAction, `end-${string}`>;
+  readonly trees: readonly TreeCandidate[];
 }
 
 /** From this multiple of the memory limit on, the moment counts for the level, and not the windows. */
@@ -24,7 +32,7 @@ const FAR = 1.5;
 /** The level of a pool, and what is done at it. It is fed samples. */
 export class LevelWatch {
   readonly #settings: ResolvedMonitoring;
-  readonly #levels: Levels;
+  #levels: Levels;
 
   constructor(settings: ResolvedMonitoring) {
     this.#settings = settings;
@@ -40,52 +48,85 @@ export class LevelWatch {
     return this.#levels.isUndecided;
   }
 
-  /** Returns what is done with all trees. `told` and `deeds` get what else follows. */
-  take(facts: LevelFacts, told: Told[], deeds: TreeDeed[]): PoolDeed[] {
-    const change = this.#change(facts);
-    if (change) told.push(['level:changed', { ...change, names: blamed(facts.candidates, change.by) }]);
-    const { level, cause } = this.#levels;
-    if (level === 'normal' || cause === undefined) return [];
-    const { measured: value, threshold: limit, by } = cause;
-    const reason = reasonOf(level, cause);
-    const notice = { level, ...cause, names: blamed(facts.candidates, by) };
-    const left = leftAbove(cause, facts);
-    const poolDeeds: PoolDeed[] = [];
-    for (const action of actionsOf(level, this.#settings.levels.actions)) {
-      // When the level falls, what is done once was done before.
-      const isDone = ACTIONS[action].taken === 'once' && !(change && isAtLeast(change.to, change.from));
-      if (action === 'refuse-starts' || isDone) continue;
-      if (action === 'call-host') poolDeeds.push({ action, reason, level, notice });
-      // The level lasts only by its cooldown, or what is ending is enough: then no tree ends.
-      if (left <= 0 || action === 'call-host') continue;
-      if (action === 'end-all') {
-        if (facts.candidates.some(({ isSpared }) => !isSpared)) poolDeeds.push({ action, reason, level, notice });
-        continue;
-      }
-      for (const { id, name } of chosenBy(action, level, by, left, facts)) {
-        deeds.push({ action, id, name, reason, level, kind: 'level', by, value, limit, isUrgent: true });
-      }
-    }
-    return poolDeeds;
-  }
-
   /** Why starts are refused at the level of now; undefined when they are not. */
-  overload(): Overload | undefined {
-    const { level, cause } = this.#levels;
-    if (level === 'normal' || cause === undefined) return undefined;
-    const { measured, threshold, by } = cause;
-    return actionsOf(level, this.#settings.levels.actions).includes('refuse-starts')
-      ? { level, measured, threshold, by }
-      : undefined;
+  get overload(): ReachedLevel | undefined {
+    const reached = this.#reached;
+    return reached && this.#actionsOf(reached.level).includes('refuse-starts') ? reached : undefined;
   }
 
-  /** The trees that a level would end, the first first. */
-  victimsAt(level: AlertLevel, candidates: readonly TreeCandidate[], now: number): readonly TreeCandidate[] {
-    const chosen = actionsOf(level, this.#settings.levels.actions).flatMap((action) => {
+  /** Returns what is done for all trees. `notices` and `actions` get what else follows. */
+  take(facts: LevelFacts, notices: MonitorNotice[], actions: TreeAction[]): PoolAction[] {
+    const change = this.#change(facts);
+    if (change) notices.push(['level:changed', { ...change, names: blamed(facts.candidates(), change.by) }]);
+    const reached = this.#reached;
+    if (reached === undefined) return [];
+    const reason = reasonOf(reached);
+    const poolActions: PoolAction[] = [];
+    for (const { action, trees } of this.#ends(reached.level, reached, facts)) {
+      if (action === 'end-all') poolActions.push({ action, ids: trees.map(({ id }) => id), reason, reached });
+      else for (const { id, name } of trees) actions.push({ action, id, name, ...asked(reason, reached) });
+    }
+    // When the level falls, the host was called before.
+    const isEntered = change !== undefined && isAtLeast(change.to, change.from);
+    if (isEntered && this.#actionsOf(reached.level).includes('call-host')) {
+      const names = blamed(facts.candidates(), reached.by);
+      poolActions.push({ action: 'call-host', reason, reached: { ...reached, names } });
+    }
+    return poolActions;
+  }
+
+  /**
+   * The trees that a level ends, the first first: those that end with the next sample if that is the level of now; else what it
+   * would end if it were reached by the number of processes.
+   */
+  victimsAt(level: AlertLevel, facts: Omit<LevelFacts, 'memoryLimitMB' | 'memoryLevel'>): readonly TreeCandidate[] {
+    const cause = level === this.level ? this.#levels.cause : undefined;
+    return this.#ends(level, cause, facts).flatMap(({ trees }) => trees);
+  }
+
+  /** Nothing is measured any more. Returns the change of the level, if there is any. */
+  reset(): MonitorNotice | undefined {
+    const { level: from, cause } = this.#levels;
+    this.#levels = new Levels(this.#settings.levels, this.#settings);
+    return cause && ['level:changed', { from, to: 'normal', ...cause, names: [] }];
+  }
+
+  get #reached(): ReachedLevel | undefined {
+    const { level, cause } = this.#levels;
+    return level === 'normal' || cause === undefined ? undefined : { level, ...cause };
+  }
+
+  #actionsOf(level: AlertLevel): readonly LevelAction[] {
+    return actionsOf(level, this.#settings.levels.actions);
+  }
+
+  /**
+   * What each action of a level ends. To bring the level down, no more of those that grow than needed, and for memory no more
+   * of idle ones. While the level lasts only by its cooldown, or what is ending is enough, nothing.
+   */
+  #ends(
+    level: AlertLevel,
+    cause: LevelCause | undefined,
+    { at, totals, strays, candidates }: Omit<LevelFacts, 'memoryLimitMB' | 'memoryLevel'>,
+  ): LevelEnds[] {
+    const figure = cause?.by === 'memory' ? 'memoryMB' : 'excess';
+    const all = candidates();
+    let left = cause ? leftAbove(cause, totals, all) : Infinity;
+    const taken = new Set<TreeCandidate>();
+    const ends: LevelEnds[] = [];
+    for (const action of this.#actionsOf(level)) {
       const reason = ACTIONS[action].ends;
-      return reason === undefined ? [] : victims(candidates, { reason, level, now });
-    });
-    return [...new Set(chosen)];
+      if (!isEnd(action) || reason === undefined || left <= 0) continue;
+      const chosen = victims(all, { reason, level, now: at, strays }).filter((tree) => !taken.has(tree));
+      const isEnough = action === 'end-growing' || (action === 'end-idle' && figure === 'memoryMB');
+      const trees = isEnough ? asManyAs(chosen, left, figure) : chosen;
+      for (const tree of trees) {
+        taken.add(tree);
+        left -= tree[figure];
+      }
+      if (trees.length > 0) ends.push({ action, trees });
+    }
+    return ends;
   }
 
   /** Near the limit the windows decide on memory, so that no spike is a level; far above it, the moment. */
@@ -96,10 +137,14 @@ export class LevelWatch {
   }
 }
 
+function isEnd(action: LevelAction): action is LevelEnds['action'] {
+  return ACTIONS[action].ends !== undefined;
+}
+
 /** The servers that have most of what has brought the level, the first the most. */
 function blamed(candidates: readonly TreeCandidate[], by: LevelCause['by']): string[] {
   const byName = new Map<string, number>();
-  for (const { name, excess = 0, memoryMB } of candidates) {
+  for (const { name, excess, memoryMB } of candidates) {
     byName.set(name, (byName.get(name) ?? 0) + (by === 'processes' ? excess : memoryMB));
   }
   const some = [...byName].filter(([, figure]) => figure > 0);
@@ -107,41 +152,23 @@ function blamed(candidates: readonly TreeCandidate[], by: LevelCause['by']): str
 }
 
 /** By how much the threshold is passed, without the trees that are ending: processes, or MB. */
-function leftAbove({ threshold, by }: LevelCause, { candidates, totals }: LevelFacts): number {
-  if (by === 'memory') return totals.memoryMB - endingMB(candidates) - threshold;
-  const ending = candidates.filter(({ phase }) => phase === 'ending');
+function leftAbove(
+  { threshold, by }: LevelCause,
+  totals: LevelFacts['totals'],
+  candidates: readonly TreeCandidate[],
+): number {
+  if (by === 'memory') return totals.memoryMB - endingSum(candidates, 'memoryMB') - threshold;
   // At the threshold it is reached.
-  return totals.unexpected - ending.reduce((sum, { excess = 0 }) => sum + excess, 0) - threshold + 1;
+  return totals.unexpected - endingSum(candidates, 'excess') - threshold + 1;
 }
 
-/** The trees that an action ends. To bring the level down, no more of those that grow than needed; of idle ones for memory, too. */
-function chosenBy(
-  action: LevelAction,
-  level: Level,
-  by: LevelCause['by'],
-  left: number,
-  { at, candidates }: LevelFacts,
-): readonly TreeCandidate[] {
-  const chosen = victims(candidates, { reason: ACTIONS[action].ends ?? 'memory', level, now: at });
-  if (by === 'memory' && action !== 'end-unexpected') return asManyAs(chosen, left, ({ memoryMB }) => memoryMB);
-  return action === 'end-growing' ? asManyAs(chosen, left, ({ excess = 0 }) => excess) : chosen;
+/** What is the same for all trees that a level ends. */
+function asked(reason: string, reached: ReachedLevel): Omit<TreeAction, 'action' | 'id' | 'name'> {
+  const { measured: value, threshold: limit } = reached;
+  return { reason, kind: 'level', value, limit, reached, isUrgent: true };
 }
 
-/** The first of these trees that together have so much. */
-function asManyAs(
-  chosen: readonly TreeCandidate[],
-  much: number,
-  figure: (tree: TreeCandidate) => number,
-): readonly TreeCandidate[] {
-  let left = much;
-  return chosen.filter((tree) => {
-    const isNeeded = left > 0;
-    left -= figure(tree);
-    return isNeeded;
-  });
-}
-
-function reasonOf(level: Level, { measured, threshold, by }: LevelCause): string {
+function reasonOf({ level, measured, threshold, by }: ReachedLevel): string {
   const what = by === 'processes' ? 'processes more than expected' : 'MB of all trees';
   return `level ${level}: ${Math.round(measured)} ${what} (it begins at ${Math.round(threshold)})`;
 }

@@ -3,7 +3,7 @@ import { messageOf } from '../errors.js';
 import type { Timer } from '../runtime/clock.js';
 import { within } from '../runtime/within.js';
 import { Assessment, type Measurement } from './assessment.js';
-import { Consequences, type Counts, type Emit } from './consequences.js';
+import { Consequences, type Counts, type Emit, type Pretend } from './consequences.js';
 import { FolderWatch } from './folder-watch.js';
 import { HostSampler } from './host/host-sampler.js';
 import type { Level } from './level.js';
@@ -50,8 +50,9 @@ export class MonitorLoop {
     this.#sampler = new HostSampler({ clock: source.clock });
     this.#assessment = new Assessment(settings, source);
     const { folders, dryRun } = settings;
-    this.#consequences = new Consequences(settings, source.outbox, emit);
-    this.#folders = new FolderWatch(folders, dryRun, source.clock, (told) => this.#consequences.tellOne(told));
+    const pretend: Pretend = (...given) => this.#assessment.pretend(...given);
+    this.#consequences = new Consequences(settings, source.outbox, emit, pretend);
+    this.#folders = new FolderWatch(folders, dryRun, source.clock, (notice) => this.#consequences.tellOne(notice));
   }
 
   /** From now on `enforcer` does what follows from samples. Folders are watched whether servers run or not. */
@@ -81,6 +82,8 @@ export class MonitorLoop {
 
   stop(): void {
     this.#rest('halted');
+    const change = this.#assessment.reset();
+    if (change) this.#consequences.tellOne(change);
   }
 
   /** Takes a sample now, and does what follows from it. */

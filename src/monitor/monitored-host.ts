@@ -1,8 +1,8 @@
 import type { Clock } from '../runtime/clock.js';
 import type { Outbox } from '../runtime/outbox.js';
-import type { PoolDeed, StartRules, TreeDeed } from './finding.js';
+import type { EndAll, GateState, TreeAction } from './finding.js';
 import type { HostSample } from './host/host-sample.js';
-import type { MonitoredTree, TotalLimits } from './monitored-tree.js';
+import type { MonitoredTree, TotalLimits, TreePhase } from './monitored-tree.js';
 
 /** What a monitor measures. */
 export interface TreeSource {
@@ -11,7 +11,7 @@ export interface TreeSource {
   readonly clock: Clock;
   /** Delivers events when the operation that caused them is complete. Undefined: they are delivered at once. */
   readonly outbox?: Outbox | undefined;
-  /** All trees that can be measured now. */
+  /** All trees that live, or may live, now. */
   trees(): readonly MonitoredTree[];
   /** How many processes belong to no living tree, and should not be there. */
   strays(): number;
@@ -19,12 +19,21 @@ export interface TreeSource {
   limits(host: HostSample): TotalLimits;
 }
 
+/** What carries out one action. */
+export interface ActionTask {
+  /** The phase of its trees after it. */
+  readonly phase: Extract<TreePhase, 'leaving' | 'ending'>;
+  run(): void;
+}
+
 /** Does what follows from a sample. */
 export interface Enforcer {
+  /** Whether anything may be done: not while the pool is shut down. */
+  readonly isActive: boolean;
   /** Runs all that follows from one sample as one operation. */
   run(task: () => void): void;
-  carryOut(deed: TreeDeed): void;
-  endAll(deed: PoolDeed): void;
+  /** Undefined when nothing is left to do: the tree is gone, or a lease has come. It changes nothing by itself. */
+  taskOf(action: TreeAction | EndAll): ActionTask | undefined;
   /** Whether new starts wait or are refused from now on. */
-  setStartRules(rules: StartRules): void;
+  setGate(gate: GateState): void;
 }

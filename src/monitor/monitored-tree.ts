@@ -1,22 +1,16 @@
 import type { Priority } from '../config/resource-options.js';
 import type { DetailedUsage, TreeUsage } from '../process/usage/tree-usage.js';
 
-/** A limit, and whether the host has set it: only then a tree is replaced for it. */
-export interface TreeLimit {
-  readonly limit: number;
-  readonly isSet: boolean;
-}
-
-/** What one tree may use. Undefined: no limit. */
+/** What one tree may use, as the host has set it. Undefined, or `Infinity`: no limit. */
 export interface TreeLimits {
   /** Unique memory, MB. */
-  readonly memoryMB?: TreeLimit | undefined;
+  readonly memoryMB?: number | undefined;
   /** Percent of one core, over `cpuWindow`. */
-  readonly cpuPercent?: TreeLimit | undefined;
+  readonly cpuPercent?: number | undefined;
   /** How long the CPU limit must be exceeded, ms. */
   readonly cpuWindow?: number | undefined;
   /** Living processes. */
-  readonly processes?: TreeLimit | undefined;
+  readonly processes?: number | undefined;
 }
 
 /**
@@ -48,8 +42,14 @@ export interface MonitoredTree {
   detailedUsage(): Promise<DetailedUsage | undefined>;
 }
 
+/** A limit of all trees together, and whether the host has set it: only then a tree with a lease is replaced for it. */
+export interface TotalLimit {
+  readonly limit: number;
+  readonly isSet: boolean;
+}
+
 /** Limits of all trees together. */
 export interface TotalLimits {
-  readonly memoryMB: TreeLimit;
-  readonly cpuPercent: TreeLimit;
+  readonly memoryMB: TotalLimit;
+  readonly cpuPercent: TotalLimit;
 }

@@ -1,10 +1,12 @@
-import type { Shortage, Told, TreeDeed } from './finding.js';
+import type { ActionKind, MonitorNotice, Shortage, TreeAction } from './finding.js';
+import { GrowingPause } from './growing-pause.js';
 import type { HostSample } from './host/host-sample.js';
 import { type LimitAssessment, LimitWatch } from './limits.js';
 import type { LimitKind } from './monitor-events.js';
-import type { TotalLimits, TreeLimit } from './monitored-tree.js';
+import type { TotalLimit, TotalLimits } from './monitored-tree.js';
 import type { TreeLevel } from './resource-sample.js';
-import type { TreeCandidate, WatchSettings } from './tree-watch.js';
+import { asManyAs, endingSum, type TreeCandidate } from './tree-candidate.js';
+import type { WatchSettings } from './tree-watch.js';
 import { victims } from './victims.js';
 
 /** What all trees together use at one moment. Undefined: not all of them could be measured. */
@@ -14,13 +16,24 @@ export interface Totals {
   readonly memoryMB: number | undefined;
   readonly cpuPercent: number | undefined;
   readonly limits: TotalLimits;
-  readonly candidates: readonly TreeCandidate[];
+  /** All trees. It is called only where something is too much. */
+  candidates(): readonly TreeCandidate[];
 }
 
 interface TotalSettings extends WatchSettings {
   /** Share of the memory of the host at which that is near its end. */
   readonly hostMemoryPercent: number;
 }
+
+/** What a tree with a lease is replaced for. */
+interface Replacement {
+  readonly watch: LimitWatch;
+  readonly found: LimitAssessment;
+  readonly limit: TotalLimit;
+  readonly figure: 'memoryMB' | 'cpuPercent';
+}
+
+type Cause = Pick<TreeAction, 'kind' | 'value' | 'limit' | 'reason'>;
 
 /** A tree is replaced for a total only if it uses at least this share of what the largest one uses. */
 const NOTABLE = 1 / 2;
@@ -36,6 +49,8 @@ export class TotalsWatch {
   readonly #memory: LimitWatch;
   readonly #cpu: LimitWatch;
   readonly #hostMemory: LimitWatch;
+  /** By server: when one of its trees was replaced. The next one may need as much. */
+  readonly #replaced = new Map<string, { at: number; readonly pause: GrowingPause }>();
 
   constructor(settings: TotalSettings) {
     this.#settings = settings;
@@ -50,87 +65,109 @@ export class TotalsWatch {
     return this.#memory.level;
   }
 
-  /** Returns why new starts wait. `told` and `deeds` get what else follows. */
-  take(now: Totals, told: Told[], deeds: TreeDeed[]): Shortage | undefined {
+  /** Whether there is still a reason to end trees. */
+  isOver(kind: ActionKind): boolean {
+    if (kind === 'total-memory') return isCritical(this.#memory.level);
+    return (kind === 'total-cpu' ? this.#cpu : this.#hostMemory).level === 'exceeded';
+  }
+
+  /** Returns why new starts wait. `notices` and `actions` get what else follows. */
+  take(now: Totals, notices: MonitorNotice[], actions: TreeAction[]): Shortage | undefined {
     const { at, host, limits, memoryMB, cpuPercent } = now;
     const memory = this.#memory.update(at, memoryMB, limits.memoryMB.limit);
-    tell(told, memory, 'total-memory', memoryMB, limits.memoryMB.limit);
-    if (memory.asksForAction && memoryMB !== undefined) this.#relieveMemory(now, memoryMB, memory, deeds);
+    tell(notices, memory, 'total-memory', memoryMB, limits.memoryMB.limit);
+    if (memory.asksForAction && memoryMB !== undefined) this.#relieveMemory(now, memoryMB, memory, actions);
     const cpu = this.#cpu.update(at, cpuPercent, limits.cpuPercent.limit);
-    tell(told, cpu, 'total-cpu', cpuPercent, limits.cpuPercent.limit);
-    if (cpu.asksForAction && cpuPercent !== undefined) this.#relieveCpu(now, cpuPercent, cpu, deeds);
+    tell(notices, cpu, 'total-cpu', cpuPercent, limits.cpuPercent.limit);
+    if (cpu.asksForAction && cpuPercent !== undefined) this.#relieveCpu(now, cpuPercent, cpu, actions);
     const { hostMemoryPercent } = this.#settings;
     const used = host.memory?.usedPercent;
     const hostMemory = this.#hostMemory.update(at, used, hostMemoryPercent);
-    tell(told, hostMemory, 'host-memory', used, hostMemoryPercent);
-    if (hostMemory.asksForAction && used !== undefined) this.#relieveHost(now, used, deeds);
+    tell(notices, hostMemory, 'host-memory', used, hostMemoryPercent);
+    if (hostMemory.asksForAction && used !== undefined) this.#relieveHost(now, used, actions);
     if (memory.level !== 'exceeded') return undefined;
     return { memoryMB: memoryMB ?? limits.memoryMB.limit, limitMB: limits.memoryMB.limit };
   }
 
   /** Ends idle trees until the rest fits; if that is not enough, replaces the largest one for a limit of the host. */
-  #relieveMemory({ at, candidates, limits }: Totals, value: number, found: LimitAssessment, deeds: TreeDeed[]): void {
-    if (found.level === 'warning') return;
-    const { limit } = limits.memoryMB;
-    const deed = { kind: 'total-memory' as const, value, limit, reason: `all trees use ${shown(value, limit, 'MB')}` };
-    let left = value - endingMB(candidates) - (limit * this.#settings.criticalPercent) / 100;
-    for (const { id, name, memoryMB } of victims(candidates, { reason: 'memory', now: at })) {
-      if (left <= 0) break;
-      left -= memoryMB;
-      deeds.push({ action: 'end-idle', id, name, ...deed, isUrgent: false });
-      this.#memory.acted();
-    }
-    if (left > 0) this.#replaceLargest(candidates, found, limits.memoryMB, this.#memory, deed, deeds);
+  #relieveMemory(now: Totals, value: number, found: LimitAssessment, actions: TreeAction[]): void {
+    if (!isCritical(found.level)) return;
+    const candidates = now.candidates();
+    const { limit } = now.limits.memoryMB;
+    const cause: Cause = { kind: 'total-memory', value, limit, reason: `all trees use ${shown(value, limit, 'MB')}` };
+    const much = value - endingSum(candidates, 'memoryMB') - (limit * this.#settings.criticalPercent) / 100;
+    const left = this.#endIdle(now, much, this.#memory, cause, actions);
+    if (left <= 0) return;
+    const replacement = { watch: this.#memory, found, limit: now.limits.memoryMB, figure: 'memoryMB' } as const;
+    this.#replaceLargest(now, replacement, cause, actions);
   }
 
   /** Replaces the tree that uses most. Idle trees use nothing that their end would give back. */
-  #relieveCpu({ candidates, limits }: Totals, value: number, found: LimitAssessment, deeds: TreeDeed[]): void {
-    const { limit } = limits.cpuPercent;
+  #relieveCpu(now: Totals, value: number, found: LimitAssessment, actions: TreeAction[]): void {
+    const { limit } = now.limits.cpuPercent;
     const reason = `all trees use ${shown(value, limit, '% of a core')}`;
-    const deed = { kind: 'total-cpu' as const, value, limit, reason };
-    // The choice goes by one figure.
-    const byCpu = candidates.map((candidate) => ({ ...candidate, memoryMB: candidate.cpuPercent }));
-    this.#replaceLargest(byCpu, found, limits.cpuPercent, this.#cpu, deed, deeds);
+    const replacement = { watch: this.#cpu, found, limit: now.limits.cpuPercent, figure: 'cpuPercent' } as const;
+    this.#replaceLargest(now, replacement, { kind: 'total-cpu', value, limit, reason }, actions);
   }
 
   /** Ends idle trees if that helps: a machine that others have filled is not made better by cold starts. */
-  #relieveHost({ at, candidates, host }: Totals, value: number, deeds: TreeDeed[]): void {
+  #relieveHost(now: Totals, value: number, actions: TreeAction[]): void {
     const limit = this.#settings.hostMemoryPercent;
-    const totalMB = host.memory?.totalMB ?? 0;
-    let left = ((value - limit) / 100) * totalMB - endingMB(candidates);
-    const idle = victims(candidates, { reason: 'memory', now: at });
-    if (idle.reduce((sum, { memoryMB }) => sum + memoryMB, 0) < HELPFUL * left) return;
+    const totalMB = now.host.memory?.totalMB ?? 0;
+    const much = ((value - limit) / 100) * totalMB - endingSum(now.candidates(), 'memoryMB');
+    const idle = victims(now.candidates(), { reason: 'memory', now: now.at });
+    if (idle.reduce((sum, { memoryMB }) => sum + memoryMB, 0) < HELPFUL * much) return;
     const reason = `${Math.round(value)} % of the memory of the host is used, more than ${limit} %`;
-    for (const { id, name, memoryMB } of idle) {
-      if (left <= 0) break;
-      left -= memoryMB;
-      deeds.push({ action: 'end-idle', id, name, reason, kind: 'host-memory', value, limit, isUrgent: false });
-      this.#hostMemory.acted();
-    }
+    this.#endIdle(now, much, this.#hostMemory, { kind: 'host-memory', value, limit, reason }, actions);
   }
 
-  #replaceLargest<C extends TreeCandidate>(
-    candidates: readonly C[],
-    { level, isUrgent }: LimitAssessment,
-    { isSet }: TreeLimit,
-    watch: LimitWatch,
-    deed: Pick<TreeDeed, 'kind' | 'value' | 'limit' | 'reason'>,
-    deeds: TreeDeed[],
+  /** As many idle trees as have `much` MB together. Returns how much is left. */
+  #endIdle({ at, candidates }: Totals, much: number, watch: LimitWatch, cause: Cause, actions: TreeAction[]): number {
+    const idle = victims(candidates(), { reason: 'memory', now: at }).filter(({ memoryMB }) => memoryMB > 0);
+    const chosen = asManyAs(idle, much, 'memoryMB');
+    for (const { id, name } of chosen) actions.push({ action: 'end-idle', id, name, ...cause, isUrgent: false });
+    if (chosen.length > 0) watch.acted();
+    return chosen.reduce((left, { memoryMB }) => left - memoryMB, much);
+  }
+
+  #replaceLargest(
+    { at, candidates }: Totals,
+    { watch, found, limit, figure }: Replacement,
+    cause: Cause,
+    actions: TreeAction[],
   ): void {
-    if (level !== 'exceeded' || !isSet) return;
+    if (found.level !== 'exceeded' || !limit.isSet) return;
+    const all = candidates();
+    const [largest] = victims(all, { reason: figure === 'memoryMB' ? 'largest' : 'busiest' });
     // Among all, those included that may not be ended or are leaving already: for them no small neighbour ends instead.
-    const most = Math.max(...candidates.map(({ memoryMB }) => memoryMB));
-    const [largest] = victims(candidates, { reason: 'largest' });
-    if (largest === undefined || largest.memoryMB < NOTABLE * most) return;
+    const most = all.reduce((highest, candidate) => Math.max(highest, candidate[figure]), 0);
+    if (largest === undefined || largest[figure] < NOTABLE * most) return;
+    if (!this.#mayReplace(at, largest, found.isUrgent)) return;
     const { id, name } = largest;
-    deeds.push({ action: 'replace', id, name, ...deed, isUrgent });
+    actions.push({ action: 'replace', id, name, ...cause, isUrgent: found.isUrgent });
     watch.acted();
+    this.#noteReplaced(at, name, all);
+  }
+
+  /** One that leaves already waits for its lease; one that has come for another rests, since that has not helped. */
+  #mayReplace(at: number, { name, phase, uptime }: TreeCandidate, isUrgent: boolean): boolean {
+    if (phase === 'starting' || (phase === 'leaving' && !isUrgent)) return false;
+    const before = this.#replaced.get(name);
+    return before === undefined || !before.pause.isOn(at) || uptime >= at - before.at;
+  }
+
+  #noteReplaced(at: number, name: string, all: readonly TreeCandidate[]): void {
+    const names = new Set(all.map((one) => one.name));
+    for (const known of this.#replaced.keys()) if (!names.has(known)) this.#replaced.delete(known);
+    const noted = this.#replaced.get(name) ?? { at, pause: new GrowingPause(this.#settings.windows.long * 2) };
+    noted.at = at;
+    noted.pause.begin(at);
+    this.#replaced.set(name, noted);
   }
 }
 
-/** What comes free by itself. */
-export function endingMB(candidates: readonly TreeCandidate[]): number {
-  return candidates.reduce((sum, { phase, memoryMB }) => sum + (phase === 'ending' ? memoryMB : 0), 0);
+function isCritical(level: TreeLevel): boolean {
+  return level === 'critical' || level === 'exceeded';
 }
 
 function shown(value: number, limit: number, unit: string): string {
@@ -138,11 +175,11 @@ function shown(value: number, limit: number, unit: string): string {
 }
 
 function tell(
-  told: Told[],
+  notices: MonitorNotice[],
   { change }: LimitAssessment,
   kind: LimitKind,
   value: number | undefined,
   limit: number,
 ): void {
-  if (change && value !== undefined) told.push([`limit:${change}`, { kind, value, limit }]);
+  if (change && value !== undefined) notices.push([`limit:${change}`, { kind, value, limit }]);
 }

@@ -1,16 +1,17 @@
 import type { TreeUsage } from '../process/usage/tree-usage.js';
 import { cpuPercent } from './cpu-percent.js';
 import { ExpectedProcesses } from './expected.js';
-import type { Told, TreeDeed } from './finding.js';
+import type { ActionKind, MonitorNotice, TreeAction } from './finding.js';
+import { GrowingPause } from './growing-pause.js';
 import type { LeakDetector } from './leaks/leak-detector.js';
 import type { LeakWatch } from './leaks/leak-watch.js';
 import { QuietMoment } from './leaks/quiet-moment.js';
 import type { NearPercents } from './levels.js';
-import { type LimitAssessment, LimitWatch, type LimitWindows } from './limits.js';
+import { LimitWatch, type LimitWindows } from './limits.js';
 import type { LimitEvent, LimitKind } from './monitor-events.js';
-import type { MonitoredTree, TreeLimit, TreePhase } from './monitored-tree.js';
+import type { MonitoredTree } from './monitored-tree.js';
 import type { TreeLevel, TreeSample } from './resource-sample.js';
-import type { Candidate } from './victims.js';
+import { candidateOf, type TreeCandidate } from './tree-candidate.js';
 
 /** How limits are compared, as the option `monitoring` says. */
 export interface WatchSettings extends NearPercents {
@@ -18,16 +19,25 @@ export interface WatchSettings extends NearPercents {
   readonly leak: { readonly warmup: number };
 }
 
-/** A tree that could be ended, and its figures. */
-export interface TreeCandidate extends Candidate {
-  readonly id: string;
-  readonly name: string;
-  readonly phase: TreePhase;
-  readonly memoryMB: number;
-  readonly cpuPercent: number;
+/** What is measured of a tree at one moment. */
+export interface TreeMeasurement {
+  /** Clock time of the monitor, ms. That of the usage is of another clock. */
+  readonly at: number;
+  readonly tree: MonitoredTree;
+  readonly usage: TreeUsage;
+  /** CPUs that the host has. */
+  readonly cores: number;
 }
 
 type TreeKind = Extract<LimitKind, 'memory' | 'cpu' | 'processes'>;
+
+/** A limit that is watched. */
+interface WatchedLimit {
+  readonly watch: LimitWatch;
+  readonly long: number;
+  /** The last one that was set. */
+  limit: number;
+}
 
 const UNITS: Readonly<Record<TreeKind, string>> = { memory: 'MB', cpu: '% of a core', processes: 'processes' };
 const HOUR = 3_600_000;
@@ -38,14 +48,16 @@ export class TreeWatch {
   readonly #settings: WatchSettings;
   readonly #leak: LeakWatch;
   readonly #expected: ExpectedProcesses;
-  readonly #limits = new Map<TreeKind, LimitWatch>();
+  readonly #limits = new Map<TreeKind, WatchedLimit>();
+  /** After the tree should have been replaced: that may have failed. */
+  readonly #pause: GrowingPause;
+  #wasUrgent = false;
   #tree: MonitoredTree;
   #before: TreeUsage | undefined;
   #unexpected = 0;
   /** When it is replaced because it leaks. */
   readonly #quiet: QuietMoment;
-  /** Until then a leak is not acted on again: the replacement may have failed. */
-  #leakRest = 0;
+  #isOutlived = false;
   #sample: TreeSample | undefined;
 
   constructor(tree: MonitoredTree, settings: WatchSettings, leaks: LeakDetector) {
@@ -54,6 +66,12 @@ export class TreeWatch {
     this.#leak = leaks.watch(tree.name);
     this.#quiet = new QuietMoment(settings.leak.warmup);
     this.#expected = new ExpectedProcesses(tree.expectedProcesses);
+    this.#pause = new GrowingPause(settings.windows.long);
+  }
+
+  /** Of its server. */
+  get name(): string {
+    return this.#tree.name;
   }
 
   /** Processes beyond what is expected, in the last sample. */
@@ -61,107 +79,136 @@ export class TreeWatch {
     return this.#unexpected;
   }
 
-  get id(): string {
-    return this.#tree.id;
-  }
-
-  /** Where it is in its life. */
-  get phase(): TreePhase {
-    return this.#tree.phase;
-  }
-
-  /** The last sample; undefined before the first. */
+  /** The last sample; undefined before the first, and while nothing of it lives. */
   get sample(): TreeSample | undefined {
     return this.#sample;
   }
 
-  /** What the choice of whom to end looks at. */
-  candidate(growth: number): TreeCandidate {
-    const { id, name, priority, phase, leases, idleSince } = this.#tree;
-    const isSpared = phase === 'ending' || phase === 'foreign';
-    const use = { phase, isSpared, isIdle: phase === 'ready' && leases === 0, leases, idleSince };
-    const { memoryMB = 0, cpuPercent = 0 } = this.#sample ?? {};
-    return { id, name, priority, ...use, memoryMB, cpuPercent, excess: this.#unexpected, growth };
+  /** Whether there is still a reason to end it. */
+  isOver(kind: ActionKind): boolean {
+    if (kind === 'leak') return this.#leak.finding.verdict === 'confirmed';
+    return this.#limits.get(kind as TreeKind)?.watch.level === 'exceeded';
   }
 
-  /** Takes what the tree uses now. `told` and `deeds` get what follows from it. */
-  take(tree: MonitoredTree, usage: TreeUsage, cores: number, told: Told[], deeds: TreeDeed[]): TreeSample {
+  /** What the choice of whom to end looks at. @param tree as it is now */
+  candidate(tree: MonitoredTree, growth: number): TreeCandidate {
+    return candidateOf(tree, { ...this.#sample, excess: this.#unexpected, growth });
+  }
+
+  /** Takes what the tree uses now. `notices` and `actions` get what follows from it. */
+  take(now: TreeMeasurement, notices: MonitorNotice[], actions: TreeAction[]): void {
+    const { at, tree, usage, cores } = now;
     this.#tree = tree;
-    const { id, name } = tree;
-    const { at, memoryMB, residentMB, processes, zombies, threads, uptime } = usage;
+    const { id, name, limits } = tree;
+    const { memoryMB, residentMB, processes, zombies, threads, uptime } = usage;
     const cpu = cpuPercent(this.#before, usage, cores);
     this.#before = usage;
+    this.#expected.define(tree.expectedProcesses);
     this.#unexpected = this.#expected.update(at, processes, tree.phase !== 'starting');
-    const { limits } = tree;
     const levels = [
-      this.#compare('memory', at, memoryMB, limits.memoryMB, told, deeds),
-      this.#compare('cpu', at, cpu, limits.cpuPercent, told, deeds),
-      this.#compare('processes', at, processes, limits.processes, told, deeds),
+      this.#compare('memory', at, memoryMB, limits.memoryMB, notices, actions),
+      this.#compare('cpu', at, cpu, limits.cpuPercent, notices, actions),
+      this.#compare('processes', at, processes, limits.processes, notices, actions),
     ];
-    this.#lookForLeak(at, memoryMB, told, deeds);
+    this.#lookForLeak(at, memoryMB, notices, actions);
     const level = RANKS[Math.max(...levels.map((one) => RANKS.indexOf(one)))] ?? 'normal';
     const measured = { memoryMB, residentMB, cpuPercent: cpu, processes, zombies, threads, uptime };
     this.#sample = { id, name, ...measured, level };
-    return this.#sample;
+  }
+
+  /** Nothing of it lives: it may be on its way to its end, or to its next process. */
+  vanish(): void {
+    this.#sample = undefined;
+    this.#unexpected = 0;
+  }
+
+  /** The definition of its server has changed: its life says nothing of the next ones. */
+  outlive(): void {
+    this.#isOutlived = true;
   }
 
   /** The tree has ended, or is not watched any more. */
-  end(told: Told[]): void {
-    for (const [kind, watch] of this.#limits) {
-      const limit = limitOf(this.#tree, kind)?.limit ?? Infinity;
-      if (watch.end()) told.push(['limit:recovered', { ...this.#limitEvent(kind, 0, limit) }]);
-    }
-    this.#leak.end();
+  end(notices: MonitorNotice[]): void {
+    for (const kind of this.#limits.keys()) this.#forget(kind, 0, notices);
+    if (!this.#isOutlived) this.#leak.end();
   }
 
   #compare(
     kind: TreeKind,
     at: number,
     value: number | undefined,
-    limit: TreeLimit | undefined,
-    told: Told[],
-    deeds: TreeDeed[],
+    limit: number | undefined,
+    notices: MonitorNotice[],
+    actions: TreeAction[],
   ): TreeLevel {
     // What it uses while it starts is a start: npx may fill a cache first.
-    if (limit === undefined || this.phase === 'starting') return 'normal';
-    const watch = this.#limits.get(kind) ?? this.#newWatch(kind);
-    this.#limits.set(kind, watch);
-    const assessment = watch.update(at, value, limit.limit);
-    const event = this.#limitEvent(kind, value ?? 0, limit.limit);
-    if (assessment.change) told.push([`limit:${assessment.change}`, event]);
-    if (limit.isSet && mustAct(assessment) && this.#canReplace(assessment.isUrgent)) {
-      watch.acted();
-      deeds.push(this.#replacement(event, kind, assessment.isUrgent));
+    if (this.#tree.phase === 'starting') return 'normal';
+    const watched = this.#watchedLimit(kind, value ?? 0, limit ?? Infinity, notices);
+    if (watched === undefined) return 'normal';
+    const { level, change, asksForAction, isUrgent } = watched.watch.update(at, value, watched.limit);
+    const event = this.#limitEvent(kind, value ?? 0, watched.limit);
+    if (change) notices.push([`limit:${change}`, event]);
+    if (level === 'exceeded' && asksForAction && this.#mayReplace(at, isUrgent)) {
+      this.#replaced(at, isUrgent);
+      actions.push(this.#replacement(event, kind, isUrgent));
     }
-    return assessment.level;
+    return level;
   }
 
-  /** One that leaves already is ended only if that cannot wait for its lease. */
-  #canReplace(isUrgent: boolean): boolean {
-    return this.phase === 'ready' || (this.phase === 'leaving' && isUrgent);
+  /** Undefined without a limit. The host may set another one, or none, at any time. */
+  #watchedLimit(kind: TreeKind, value: number, limit: number, notices: MonitorNotice[]): WatchedLimit | undefined {
+    const long = this.#longWindow(kind);
+    const known = this.#limits.get(kind);
+    if (known && (limit === Infinity || known.long !== long)) this.#forget(kind, value, notices);
+    if (limit === Infinity) return undefined;
+    const watched = this.#limits.get(kind) ?? { watch: this.#newWatch(kind, long), long, limit };
+    this.#limits.set(kind, watched);
+    watched.limit = limit;
+    return watched;
   }
 
-  #newWatch(kind: TreeKind): LimitWatch {
-    const { windows } = this.#settings;
-    const long = kind === 'cpu' ? (this.#tree.limits.cpuWindow ?? windows.long) : windows.long;
+  #forget(kind: TreeKind, value: number, notices: MonitorNotice[]): void {
+    const known = this.#limits.get(kind);
+    this.#limits.delete(kind);
+    if (known?.watch.end()) notices.push(['limit:recovered', this.#limitEvent(kind, value, known.limit)]);
+  }
+
+  /** One that leaves already is ended only if that cannot wait for its lease. What has not helped just now rests. */
+  #mayReplace(at: number, isUrgent: boolean): boolean {
+    const { phase } = this.#tree;
+    const isAllowed = phase === 'ready' || (phase === 'leaving' && isUrgent);
+    return isAllowed && (!this.#pause.isOn(at) || (isUrgent && !this.#wasUrgent));
+  }
+
+  #replaced(at: number, isUrgent: boolean): void {
+    this.#pause.begin(at);
+    this.#wasUrgent = isUrgent;
+  }
+
+  #longWindow(kind: TreeKind): number {
+    const { long } = this.#settings.windows;
+    return kind === 'cpu' ? (this.#tree.limits.cpuWindow ?? long) : long;
+  }
+
+  #newWatch(kind: TreeKind, long: number): LimitWatch {
     // One process is a large share of a few, so a number of processes is exceeded or not.
     const percents = kind === 'processes' ? undefined : this.#settings;
-    return new LimitWatch({ long, short: Math.min(windows.short, long) }, percents);
+    return new LimitWatch({ long, short: Math.min(this.#settings.windows.short, long) }, percents);
   }
 
-  #lookForLeak(at: number, memoryMB: number, told: Told[], deeds: TreeDeed[]): void {
+  #lookForLeak(at: number, memoryMB: number, notices: MonitorNotice[], actions: TreeAction[]): void {
     const { id, name, answered, leases, replacesLeaks } = this.#tree;
     const changed = this.#leak.add({ at, memoryMB, ...(answered === undefined ? {} : { requests: answered }) });
     const { verdict, slopeMBPerHour } = this.#leak.finding;
     if (verdict !== 'confirmed') this.#quiet.forget();
     if (verdict === 'none') return;
-    if (changed) told.push([`leak:${verdict}`, { name, instanceId: id, slopeMBPerHour }]);
+    if (changed) notices.push([`leak:${verdict}`, { name, instanceId: id, slopeMBPerHour }]);
     // One that cannot be replaced at the moment is looked at again with the next sample.
-    if (verdict !== 'confirmed' || !replacesLeaks || !this.#canReplace(false) || at < this.#leakRest) return;
+    if (verdict !== 'confirmed' || !replacesLeaks || !this.#mayReplace(at, false)) return;
     if (!this.#quiet.isNow(at, leases, this.#timeUntilCritical(memoryMB, slopeMBPerHour))) return;
-    this.#leakRest = at + this.#settings.windows.long;
+    this.#replaced(at, false);
     const reason = `its memory grows by ${Math.round(slopeMBPerHour)} MB an hour, and does not come back`;
-    deeds.push({
+    actions.push({
       ...{ action: 'replace', id, name, reason, kind: 'leak' },
       value: memoryMB,
       limit: 0,
@@ -171,13 +218,13 @@ export class TreeWatch {
 
   /** How long a leak takes until it is near the limit of the tree, ms. */
   #timeUntilCritical(memoryMB: number, slopeMBPerHour: number): number {
-    const { limit = Infinity } = this.#tree.limits.memoryMB ?? {};
+    const { memoryMB: limit = Infinity } = this.#tree.limits;
     const left = (limit * this.#settings.criticalPercent) / 100 - memoryMB;
     if (left <= 0) return 0;
     return slopeMBPerHour > 0 ? (left / slopeMBPerHour) * HOUR : Infinity;
   }
 
-  #replacement({ value, limit }: LimitEvent, kind: TreeKind, isUrgent: boolean): TreeDeed {
+  #replacement({ value, limit }: LimitEvent, kind: TreeKind, isUrgent: boolean): TreeAction {
     const { id, name } = this.#tree;
     const unit = UNITS[kind];
     const reason = `it uses ${Math.round(value)} ${unit}, more than its limit of ${limit} ${unit}`;
@@ -187,12 +234,4 @@ export class TreeWatch {
   #limitEvent(kind: TreeKind, value: number, limit: number): LimitEvent {
     return { kind, name: this.#tree.name, instanceId: this.#tree.id, value, limit };
   }
-}
-
-function mustAct({ level, asksForAction }: LimitAssessment): boolean {
-  return level === 'exceeded' && asksForAction;
-}
-
-function limitOf({ limits }: MonitoredTree, kind: TreeKind): TreeLimit | undefined {
-  return { memory: limits.memoryMB, cpu: limits.cpuPercent, processes: limits.processes }[kind];
 }

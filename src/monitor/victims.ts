@@ -12,6 +12,8 @@ export interface Candidate {
   readonly idleSince: number;
   /** Unique memory. */
   readonly memoryMB?: number | undefined;
+  /** Percent of one core. */
+  readonly cpuPercent?: number | undefined;
   /** Processes beyond what is expected. */
   readonly excess?: number | undefined;
   /** Processes that it got within the window of the growth. */
@@ -26,11 +28,12 @@ export interface Candidate {
  * - `room`: a caller needs a slot. Idle ones, the one idle longest first, then starts in the order in which they are given.
  * - `memory`: idle ones, old and large ones first.
  * - `largest`: one with leases must be replaced to free memory, the largest first.
+ * - `busiest`: one with leases must be replaced to free CPU time, the one that uses most first.
  * - `growth`: those that grow fastest.
  * - `excess`: those that have more processes than expected.
  * - `all`: every one.
  */
-export type ChoiceReason = 'room' | 'memory' | 'largest' | 'growth' | 'excess' | 'all';
+export type ChoiceReason = 'room' | 'memory' | 'largest' | 'busiest' | 'growth' | 'excess' | 'all';
 
 /** The reason, and the state of the host. */
 export interface Choice {
@@ -41,11 +44,13 @@ export interface Choice {
   readonly now?: number;
   /** For `room`: the priority of the server that needs it. An essential one may have the room of another essential one. */
   readonly caller?: Priority;
+  /** Processes that belong to no candidate, and cannot be ended. Trees are compared with them, too. Default: 0. */
+  readonly strays?: number;
 }
 
 /** Which candidates are ended for a reason, and in which order those of one priority: by these figures, the highest first. */
 interface Rule {
-  isChosen(candidate: Candidate, all: readonly Candidate[]): boolean;
+  isChosen(candidate: Candidate, most: Record<'growth' | 'excess', number>): boolean;
   figures(candidate: Candidate, now: number): readonly (number | undefined)[];
 }
 
@@ -70,12 +75,16 @@ const RULES: Readonly<Record<ChoiceReason, Rule>> = {
     isChosen: ({ leases }) => leases > 0,
     figures: ({ memoryMB, leases }) => [memoryMB, -leases],
   },
+  busiest: {
+    isChosen: ({ leases }) => leases > 0,
+    figures: ({ cpuPercent, leases }) => [cpuPercent, -leases],
+  },
   growth: {
-    isChosen: ({ excess = 0, growth = 0 }, all) => excess > 0 && growth > 0 && growth >= FAST * most(all, 'growth'),
+    isChosen: ({ excess = 0, growth = 0 }, most) => excess > 0 && growth > 0 && growth >= FAST * most.growth,
     figures: ({ growth, excess, memoryMB }) => [growth, excess, memoryMB],
   },
   excess: {
-    isChosen: ({ excess = 0 }, all) => excess > 0 && excess >= NOTABLE * most(all, 'excess'),
+    isChosen: ({ excess = 0 }, most) => excess > 0 && excess >= NOTABLE * most.excess,
     figures: ({ excess, growth, memoryMB }) => [excess, growth, memoryMB],
   },
   all: {
@@ -90,21 +99,22 @@ const RULES: Readonly<Record<ChoiceReason, Rule>> = {
  */
 export function victims<T extends Candidate>(
   candidates: readonly T[],
-  { reason, level = 'normal', now = 0, caller }: Choice,
+  { reason, level = 'normal', now = 0, caller, strays = 0 }: Choice,
 ): T[] {
   const { isChosen, figures } = RULES[reason];
+  // Of all, those included that may not be ended: for them no neighbour ends instead. How fast strays grow is not known.
+  const most = { growth: highest(candidates, 'growth', strays), excess: highest(candidates, 'excess', strays) };
   const mayEndEssential = isAtLeast(level, 'nuclear') || (reason === 'room' && caller === 'essential');
   return candidates
     .filter(({ isSpared, priority }) => !isSpared && (priority !== 'essential' || mayEndEssential))
-    .filter((candidate) => isChosen(candidate, candidates))
+    .filter((candidate) => isChosen(candidate, most))
     .map((candidate) => ({ candidate, rank: [-PRIORITIES[candidate.priority], ...figures(candidate, now)] }))
     .sort((a, b) => highestFirst(a.rank, b.rank))
     .map(({ candidate }) => candidate);
 }
 
-/** The highest figure of all candidates, also of those that may not be ended: for them no neighbour ends instead. */
-function most(all: readonly Candidate[], figure: 'growth' | 'excess'): number {
-  return all.reduce((highest, candidate) => Math.max(highest, sound(candidate[figure])), 0);
+function highest(all: readonly Candidate[], figure: 'growth' | 'excess', least: number): number {
+  return all.reduce((most, candidate) => Math.max(most, sound(candidate[figure])), least);
 }
 
 /** Compares figure by figure. One that is no number would make the order undefined: it counts as 0. */

@@ -1,11 +1,12 @@
+import type { ReachedLevel } from '../config/monitoring-options.js';
 import { nearest } from '../config/nearest.js';
 import { namesOf, PoolError, type PoolErrorData, type ServerNames, shownName } from '../errors.js';
+import type { Shortage } from '../monitor/finding.js';
 import { letsServerAsk } from '../protocol/eras/undeclared.js';
 import type { Limit } from './events.js';
 import type { LeaseScope } from './instances/lease-scope.js';
 import type { PooledInstance } from './instances/pooled-instance.js';
 import type { OpenEntry } from './instances/server-entry.js';
-import type { MemoryShortage, Overload } from './instances/start-gate.js';
 
 /** Most names that an error shows: a host may have many servers, and those of one tenant are nothing to another. */
 const MOST_NAMES = 3;
@@ -48,7 +49,7 @@ export function queueFull(server: ServerNames, most: number, whatFor = '(maxWait
 }
 
 /** Nothing new is started while the pool is at a level that refuses it. */
-export function overloaded(server: ServerNames, { level, measured, threshold, by }: Overload): PoolError {
+export function overloaded(server: ServerNames, { level, measured, threshold, by }: ReachedLevel): PoolError {
   const what =
     by === 'processes'
       ? `${measured} processes more than expected (this level begins at ${threshold})`
@@ -102,7 +103,7 @@ export interface WaitedFor {
   /** Number of idle trees that no caller may end for their slots: those of essential servers. */
   readonly keptIdle: number;
   /** The lack of memory, if that is the limit. */
-  readonly shortage: MemoryShortage | undefined;
+  readonly shortage: Shortage | undefined;
 }
 
 /** The error of a caller that got no server in time: what it waited for, and what would have helped. */

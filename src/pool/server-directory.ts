@@ -140,12 +140,13 @@ export class ServerDirectory {
   /** Resolves when its last process has ended. Throws as `removeServer()` does. */
   async remove(name: string, timeout: number): Promise<void> {
     const entry = this.named(name, 'removeServer()');
-    const { breakers, fleet, operations, queue, recovery, replacement } = this.#deps;
+    const { breakers, fleet, monitorLoop, operations, queue, recovery, replacement } = this.#deps;
     await operations.run(() => {
       const names = namesOf(entry);
       fleet.undefine(entry);
       recovery.redefined(entry);
       breakers.forgetServer(name);
+      monitorLoop.forgetLives(name);
       const error = unknownServer(names, this.#names, 'was removed while the call waited');
       for (const waiter of queue.list(name)) queue.reject(waiter, error);
       return replacement.retire([...entry.instances], 'removed', timeout);

@@ -1,3 +1,4 @@
+import type { ReachedLevel } from '../config/monitoring-options.js';
 import type { PoolError, PoolErrorCode, PoolErrorData } from '../errors.js';
 import { END_MEANING, type EndReason } from './end-reason.js';
 
@@ -8,15 +9,6 @@ export interface ExceededLimit {
   /** What was measured, and the limit: MB, percent of one core, or a number of processes. */
   readonly value: number;
   readonly limit: number;
-}
-
-/** A level of the pool at which servers are ended. */
-export interface ReachedLevel {
-  readonly level: string;
-  /** What was measured, and the threshold of the level: processes beyond what is expected, or MB. */
-  readonly measured: number;
-  readonly threshold: number;
-  readonly by: 'processes' | 'memory';
 }
 
 /** Why the monitor ends a server: what its leases learn of it. */

@@ -94,7 +94,7 @@ export const END_MEANING: Readonly<Record<EndReason, EndMeaning>> = {
   'owner-released': asked,
   'tenant-released': asked,
   // The pool ends it, with time for its graces, and the next one may do better: no failure, so the breaker does not count it.
-  // A server that is over its limit again and again is seen in `limit:exceeded`; after each end its limits rest.
+  // A server that is over its limit again and again is seen in `limit:exceeded`.
   'memory-limit': { ...asked, leaseCode: 'LIMIT_EXCEEDED', revocable: true },
   'cpu-limit': { ...asked, leaseCode: 'LIMIT_EXCEEDED', revocable: true },
   'process-limit': { ...asked, leaseCode: 'LIMIT_EXCEEDED', revocable: true },

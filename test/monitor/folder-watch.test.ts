@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import type { ResolvedFolderBudget } from '../../src/config/monitoring-options.js';
-import type { Told } from '../../src/monitor/finding.js';
+import type { MonitorNotice } from '../../src/monitor/finding.js';
 import { FolderWatch } from '../../src/monitor/folder-watch.js';
 import { FolderBudget } from '../../src/monitor/host/folder-budget.js';
 import { ManualClock } from '../helpers/clock.js';
@@ -33,7 +33,7 @@ function watching(
   { dryRun = false } = {},
 ) {
   const clock = new ManualClock();
-  const told: Told[] = [];
+  const told: MonitorNotice[] = [];
   const resolved = folders.map((folder) => ({ onExceeded: 'report' as const, ...folder }));
   const watch = new FolderWatch(resolved, dryRun, clock, (one) => told.push(one), later);
   const look = vi.spyOn(FolderBudget.prototype, 'look');

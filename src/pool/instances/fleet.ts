@@ -27,6 +27,8 @@ export class Fleet extends LeaseClasses {
   readonly essential = new EssentialServers();
   idleCount = 0;
   #isOpen = true;
+  /** Undefined after a change of the definitions. */
+  #largestMemoryLimitMB: number | undefined;
 
   constructor(maxProcesses: number) {
     super();
@@ -48,6 +50,7 @@ export class Fleet extends LeaseClasses {
     const entry = this.entries.get(definition.name) ?? new ServerEntry(definition.name);
     this.entries.set(entry.name, entry);
     entry.definition = definition;
+    this.#largestMemoryLimitMB = undefined;
     entry.processKey = processKey(definition);
     // Failures of the old definition say nothing about the new one.
     entry.lastFailure = undefined;
@@ -66,9 +69,19 @@ export class Fleet extends LeaseClasses {
   /** Removes a definition. The entry stays while its trees take slots. */
   undefine(entry: ServerEntry): void {
     entry.definition = undefined;
+    this.#largestMemoryLimitMB = undefined;
     this.essential.set(entry, false);
     this.withMinimum.delete(entry);
     if (entry.instances.size === 0) this.entries.delete(entry.name);
+  }
+
+  /** The largest `memoryLimitMB` that the host has set for a server; 0 for none. There may be many servers, and it is asked often. */
+  get largestMemoryLimitMB(): number {
+    this.#largestMemoryLimitMB ??= [...this.entries.values()].reduce((largest, { definition }) => {
+      const { memoryLimitMB = Infinity } = definition ?? {};
+      return memoryLimitMB < Infinity ? Math.max(largest, memoryLimitMB) : largest;
+    }, 0);
+    return this.#largestMemoryLimitMB;
   }
 
   /** The open entry of an instance or a caller; undefined when its server was removed. */

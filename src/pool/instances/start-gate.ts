@@ -1,20 +1,5 @@
-/** Why new starts wait: the servers use as much memory as they may. */
-export interface MemoryShortage {
-  /** Unique memory of all servers, MB. */
-  readonly memoryMB: number;
-  /** What they may use, MB. */
-  readonly limitMB: number;
-}
-
-/** Why new starts are refused. */
-export interface Overload {
-  /** The level of the pool. */
-  readonly level: string;
-  /** What was measured, and the threshold of the level: processes beyond what is expected, or MB. */
-  readonly measured: number;
-  readonly threshold: number;
-  readonly by: 'processes' | 'memory';
-}
+import type { ReachedLevel } from '../../config/monitoring-options.js';
+import type { Shortage } from '../../monitor/finding.js';
 
 /**
  * Whether new instances may be started. While memory is short, those that need one wait as for a slot; while the pool is
@@ -22,8 +7,8 @@ export interface Overload {
  * an operation, so that callers that wait are served when it opens.
  */
 export class StartGate {
-  shortage: MemoryShortage | undefined;
-  overload: Overload | undefined;
+  shortage: Shortage | undefined;
+  overload: ReachedLevel | undefined;
   /** Whether nothing is started that no caller asks for: idle trees are ended just now. */
   holdsSpares = false;
 

@@ -16,10 +16,10 @@ export function treeOf(instance: PooledInstance): MonitoredTree {
   return {
     ...{ id, name, priority, expectedProcesses, leases, idleSince },
     limits: {
-      memoryMB: { limit: memoryLimitMB, isSet: true },
-      cpuPercent: { limit: cpuLimitPercent, isSet: true },
+      memoryMB: memoryLimitMB,
+      cpuPercent: cpuLimitPercent,
       cpuWindow,
-      processes: { limit: maxTreeProcesses, isSet: true },
+      processes: maxTreeProcesses,
     },
     replacesLeaks: restartOnMemoryLeak,
     phase: phaseOf(instance),

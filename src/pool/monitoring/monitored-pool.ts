@@ -35,7 +35,7 @@ export class MonitoredPool implements TreeSource {
   }
 
   trees(): MonitoredTree[] {
-    return [...this.#deps.fleet.instances()].filter(({ canMeasure }) => canMeasure).map(treeOf);
+    return [...this.#deps.fleet.instances()].filter(({ state }) => state !== 'stopped').map(treeOf);
   }
 
   strays(): number {
@@ -44,11 +44,9 @@ export class MonitoredPool implements TreeSource {
 
   limits(host: HostSample): TotalLimits {
     const { fleet, options } = this.#deps;
-    const definitions = [...fleet.entries.values()].flatMap(({ definition }) => definition ?? []);
-    const set = definitions.map(({ memoryLimitMB }) => memoryLimitMB).filter((limit) => limit < Infinity);
     const { cpuLimitPercent } = options.limits;
     return {
-      memoryMB: poolMemoryLimit(options.limits, defaultMemoryLimitMB(host), Math.max(0, ...set)),
+      memoryMB: poolMemoryLimit(options.limits, defaultMemoryLimitMB(host), fleet.largestMemoryLimitMB),
       cpuPercent: { limit: cpuLimitPercent, isSet: true },
     };
   }

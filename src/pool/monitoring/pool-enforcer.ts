@@ -1,5 +1,5 @@
-import type { PoolDeed, StartRules, TreeDeed } from '../../monitor/finding.js';
-import type { Enforcer } from '../../monitor/monitored-host.js';
+import type { ActionKind, EndAll, GateState, TreeAction } from '../../monitor/finding.js';
+import type { ActionTask, Enforcer } from '../../monitor/monitored-host.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { DueTimes } from '../../runtime/due-times.js';
 import { type EndCause, type ExceededLimit, endedByPool } from '../../server/end-cause.js';
@@ -7,6 +7,7 @@ import type { EndReason } from '../../server/end-reason.js';
 import type { Operations } from '../../server/instance-context.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
+import type { Lease } from '../leases/lease.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import { Shutdown } from '../shutdown/shutdown.js';
 import type { RollingReplacement } from '../supervision/rolling-replacement.js';
@@ -23,14 +24,13 @@ export interface PoolEnforcerDeps {
 }
 
 /** What ends a tree, by what has asked for it, and the option that its error names. */
-const REASONS: Readonly<Record<TreeDeed['kind'], { reason: EndReason; option?: ExceededLimit['option'] }>> = {
+const REASONS: Readonly<Record<ActionKind, { reason: EndReason; option?: ExceededLimit['option'] }>> = {
   memory: { reason: 'memory-limit', option: 'memoryLimitMB' },
   cpu: { reason: 'cpu-limit', option: 'cpuLimitPercent' },
   processes: { reason: 'process-limit', option: 'maxTreeProcesses' },
   'total-memory': { reason: 'memory-limit', option: 'limits.memoryLimitMB' },
   'total-cpu': { reason: 'cpu-limit', option: 'limits.cpuLimitPercent' },
   'host-memory': { reason: 'memory-limit' },
-  folder: { reason: 'overload' },
   leak: { reason: 'memory-leak' },
   level: { reason: 'overload' },
 };
@@ -50,35 +50,18 @@ export class PoolEnforcer implements Enforcer {
     this.#deps.scheduler.run(task);
   }
 
-  carryOut(deed: TreeDeed): void {
-    const instance = this.#find(deed.id);
-    if (instance === undefined) return;
-    const { reason } = REASONS[deed.kind];
-    if (deed.action !== 'replace') {
-      // A lease may have come since the sample was taken.
-      if (deed.action !== 'end-idle' || instance.leases === 0) void instance.stop(reason, 'graceful', causeOf(deed));
-    } else if (deed.isUrgent && !this.#deps.replacement.canMove(instance)) {
-      void instance.stop(reason, 'graceful', causeOf(deed));
-    } else {
-      // A shared server whose successor cannot be started serves on; `server:failed` says why.
-      this.#deps.replacement.retire([instance], reason, Infinity).catch(() => {});
-    }
+  get isActive(): boolean {
+    return this.#deps.fleet.isOpen;
   }
 
-  endAll({ notice }: PoolDeed): void {
-    const { level, measured, threshold, by } = notice;
-    const cause = { level, measured, threshold, by };
-    const everything = new Shutdown(this.#deps, {
-      reason: 'overload',
-      error: ({ instance }) => endedByPool(instance, 'overload', cause),
-    });
-    void this.#deps.scheduler.run(() => everything.run(AT_ONCE));
+  taskOf(action: TreeAction | EndAll): ActionTask | undefined {
+    return 'ids' in action ? this.#endAll(action) : this.#endOf(action);
   }
 
-  setStartRules(rules: StartRules): void {
+  setGate(gate: GateState): void {
     const { fleet, scheduler, turns } = this.#deps;
     scheduler.run(() => {
-      Object.assign(fleet.gate, rules);
+      Object.assign(fleet.gate, gate);
       if (fleet.gate.isOpen) return;
       // Those that wait for their turn have not begun: their callers wait for memory, or are refused. A successor goes on.
       const waiting = [...fleet.instances()].filter((one) => turns.isWaiting(one) && !one.hasPredecessor);
@@ -86,15 +69,47 @@ export class PoolEnforcer implements Enforcer {
     });
   }
 
-  #find(id: string): PooledInstance | undefined {
-    for (const instance of this.#deps.fleet.instances()) if (instance.id === id) return instance;
-    return undefined;
+  #endOf(asked: TreeAction): ActionTask | undefined {
+    const { action, id, kind, isUrgent } = asked;
+    const instance = [...this.#deps.fleet.instances()].find((one) => one.id === id);
+    if (instance === undefined || !mayEnd(instance)) return undefined;
+    const { reason } = REASONS[kind];
+    const stop: ActionTask = { phase: 'ending', run: () => void instance.stop(reason, 'graceful', causeOf(asked)) };
+    // A lease may have come since the sample was taken.
+    if (action === 'end-idle') return instance.leases === 0 ? stop : undefined;
+    return action !== 'replace' || (isUrgent && !this.#deps.replacement.canMove(instance))
+      ? stop
+      : this.#replacement(instance, reason);
+  }
+
+  #replacement(instance: PooledInstance, reason: EndReason): ActionTask | undefined {
+    const { replacement } = this.#deps;
+    const { leases, retired } = instance;
+    const waits = leases > 0 && !replacement.canMove(instance);
+    if (replacement.isReplacing(instance) || (waits && retired !== undefined)) return undefined;
+    // A shared server whose successor cannot be started serves on; `server:failed` says why.
+    const run = () => void replacement.retire([instance], reason, Infinity).catch(() => {});
+    return { phase: waits ? 'leaving' : 'ending', run };
+  }
+
+  /** Those that the monitor has chosen, each with the time for its graces, all of them side by side. */
+  #endAll({ ids, reached }: EndAll): ActionTask | undefined {
+    const chosen = new Set(ids);
+    const instances = [...this.#deps.fleet.instances()].filter((one) => chosen.has(one.id) && mayEnd(one));
+    if (instances.length === 0) return undefined;
+    const error = ({ instance }: Lease) => endedByPool(instance, 'overload', reached);
+    const shutdown = new Shutdown(this.#deps, { reason: 'overload', error }, instances);
+    return { phase: 'ending', run: () => void this.#deps.scheduler.run(() => shutdown.run(AT_ONCE)) };
   }
 }
 
+/** Whether its end has not begun. */
+function mayEnd({ state }: PooledInstance): boolean {
+  return state === 'starting' || state === 'ready';
+}
+
 /** What the leases of the tree learn of it. */
-function causeOf({ kind, value, limit, level, by = 'processes' }: TreeDeed): EndCause | undefined {
+function causeOf({ kind, value, limit, reached }: TreeAction): EndCause | undefined {
   const { option } = REASONS[kind];
-  if (option) return { option, value, limit };
-  return level && { level, measured: value, threshold: limit, by };
+  return option ? { option, value, limit } : reached;
 }

@@ -66,7 +66,7 @@ export function planOf({ mode, level }: { mode: PlanMode; level: AlertLevel }, d
 
 function planShutdown(mode: EndMode, { fleet, leases: manager, cleanup, now }: PlanDeps): PlannedEnd[] {
   const { drainTimeout } = resolveShutdownOptions({});
-  return shutdownWaves(fleet, manager).flatMap((ends, wave) =>
+  return shutdownWaves(fleet.instances(), manager).flatMap((ends, wave) =>
     ends.map(({ instance, leases }) => {
       // A tree that is being ended keeps its mode, unless this is an emergency. A quarantined one is killed once more.
       const current = instance.state === 'quarantined' ? 'emergency' : cleanup.status(instance.id)?.mode;

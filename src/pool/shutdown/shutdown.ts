@@ -43,11 +43,14 @@ export class Shutdown {
   readonly #deps: ShutdownDeps;
   readonly #cause: ShutdownCause;
   #mode: EndReport['mode'] = 'graceful';
+  readonly #chosen: readonly PooledInstance[] | undefined;
   #instances: readonly PooledInstance[] = [];
 
-  constructor(deps: ShutdownDeps, cause: ShutdownCause) {
+  /** @param chosen default: all that the pool has when `run()` is called */
+  constructor(deps: ShutdownDeps, cause: ShutdownCause, chosen?: readonly PooledInstance[]) {
     this.#deps = deps;
     this.#cause = cause;
+    this.#chosen = chosen;
   }
 
   /** To be called within an operation. Resolves when every tree is proven dead, or was given up by the cleanup queue. */
@@ -55,7 +58,7 @@ export class Shutdown {
     const { clock, dueTimes, fleet, leases: manager } = this.#deps;
     const started = clock.now();
     const held = manager.size;
-    const waves = shutdownWaves(fleet, manager);
+    const waves = shutdownWaves(this.#chosen ?? fleet.instances(), manager);
     this.#instances = waves.flat().map(({ instance }) => instance);
     for (const instance of this.#instances) fleet.retire(instance, this.#cause.reason);
     if (options.mode === 'emergency') this.hurry();
@@ -118,9 +121,12 @@ export interface ShutdownEnd {
   readonly leases: readonly Lease[];
 }
 
-/** All instances, in waves: those of one wave end side by side, and a wave begins when the one before it has ended. */
-export function shutdownWaves(fleet: Fleet, leases: LeaseManager): readonly (readonly ShutdownEnd[])[] {
-  return [[...fleet.instances()].map((instance) => ({ instance, leases: leases.of(instance) }))];
+/** Instances in waves: those of one wave end side by side, and a wave begins when the one before it has ended. */
+export function shutdownWaves(
+  instances: Iterable<PooledInstance>,
+  leases: LeaseManager,
+): readonly (readonly ShutdownEnd[])[] {
+  return [[...instances].map((instance) => ({ instance, leases: leases.of(instance) }))];
 }
 
 /** Whether requests are in flight: a graceful shutdown waits for them. */

@@ -52,6 +52,11 @@ export class RollingReplacement {
     this.#deps = deps;
   }
 
+  /** Whether its successor is on its way. */
+  isReplacing(instance: PooledInstance): boolean {
+    return this.#replacements.has(instance);
+  }
+
   /**
    * Resolves when all have ended. Keeps the host alive, unless it waits for a lease without a drain timeout: then only the
    * host can go on.

@@ -166,7 +166,7 @@ describe('the gate', () => {
 
   it('[GATE-2] refuses starts also where memory is short', async () => {
     const { pool } = setUpMeasured({ servers: { a: many }, monitoring });
-    enforcerOf(pool).setStartRules({ ...open, shortage, overload });
+    enforcerOf(pool).setGate({ ...open, shortage, overload });
     expect(await codeOf(pool.getServer('a'))).toBe('OVERLOADED');
   });
 
@@ -174,11 +174,11 @@ describe('the gate', () => {
     const servers = { a: { ...many, leaseIdleTimeout: 1_000 }, b: many };
     const { pool, pass } = setUpMeasured({ servers, monitoring, acquireTimeout: 600_000 });
     for (const owner of ['x', 'y', 'z']) await pool.getServer('a', { owner });
-    enforcerOf(pool).setStartRules({ ...open, shortage });
+    enforcerOf(pool).setGate({ ...open, shortage });
     const waiting = pool.getServer('b');
     await pass(10_000);
     expect(pool.status().leases).toBe(3);
-    enforcerOf(pool).setStartRules(open);
+    enforcerOf(pool).setGate(open);
     await waiting;
   });
 
@@ -194,13 +194,13 @@ describe('the gate', () => {
     const second = pool.getServer('a', { owner: 'y' });
     const code = what === 'wait' ? undefined : codeOf(second);
     await flush();
-    enforcerOf(pool).setStartRules(rules);
+    enforcerOf(pool).setGate(rules);
     server(0).initialize();
     await first;
     await pass(10_000);
     expect(launcher.servers).toHaveLength(1);
     launcher.auto = { ...launcher.auto, initialize: true };
-    enforcerOf(pool).setStartRules(open);
+    enforcerOf(pool).setGate(open);
     if (what === 'wait') expect((await second).instanceId).not.toBe((await first).instanceId);
     else expect(await code).toBe('OVERLOADED');
   });
