@@ -1,8 +1,14 @@
 // A CommonJS host: Node 20.19 and later can require() an ES module.
 const assert = require('node:assert/strict');
-const { CleanupQueue, MCPServerPool, PoolError, ProcessRegistry } = require('mcp-server-pool');
+const { CleanupQueue, MCPServerPool, PoolError, ProcessRegistry, ResourceMonitor } = require('mcp-server-pool');
 
-for (const [name, value] of Object.entries({ CleanupQueue, MCPServerPool, PoolError, ProcessRegistry })) {
+for (const [name, value] of Object.entries({
+  CleanupQueue,
+  MCPServerPool,
+  PoolError,
+  ProcessRegistry,
+  ResourceMonitor,
+})) {
   assert.equal(typeof value, 'function', `require('mcp-server-pool').${name}`);
 }
 

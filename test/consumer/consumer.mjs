@@ -5,13 +5,33 @@ import { createRequire } from 'node:module';
 import { Client as ClientV2 } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { Client as Client116 } from 'mcp-sdk-1.16/client/index.js';
-import { CleanupQueue, MCPServerPool, PoolError, ProcessRegistry } from 'mcp-server-pool';
+import { CleanupQueue, MCPServerPool, PoolError, ProcessRegistry, ResourceMonitor } from 'mcp-server-pool';
 import { StdioClientTransport } from 'mcp-server-pool/stdio';
 
-for (const [name, value] of Object.entries({ CleanupQueue, MCPServerPool, PoolError, ProcessRegistry })) {
+for (const [name, value] of Object.entries({
+  CleanupQueue,
+  MCPServerPool,
+  PoolError,
+  ProcessRegistry,
+  ResourceMonitor,
+})) {
   assert.equal(typeof value, 'function', `import { ${name} } from 'mcp-server-pool'`);
 }
-console.log('     import: the four classes are there');
+console.log('     import: the five classes are there');
+
+const monitor = new ResourceMonitor({ interval: 50 });
+monitor.add({ id: 'host', name: 'this host', pid: process.pid });
+monitor.start();
+await new Promise((resolve) => {
+  const hold = setTimeout(() => {}, 30_000);
+  monitor.once('sample:taken', () => resolve(clearTimeout(hold)));
+});
+const [tree] = (await monitor.sample()).trees;
+assert.equal(tree.name, 'this host');
+assert.ok(tree.memoryMB > 5 && tree.memoryMB < 1_000, `its memory is ${tree.memoryMB} MB`);
+assert.ok((await monitor.inspect('host')).descriptors > 3, 'its descriptors');
+console.log(`     ResourceMonitor alone: ${tree.memoryMB.toFixed(1)} MB in ${tree.processes} process(es)`);
+// It is not stopped: it must not hold this process open.
 
 const everything = createRequire(import.meta.url).resolve('@modelcontextprotocol/server-everything/dist/index.js');
 const pool = new MCPServerPool({
@@ -36,6 +56,11 @@ try {
     );
     const { content } = await client.callTool({ name: 'echo', arguments: { message: `hello from ${label}` } });
     assert.equal(content[0].text, `Echo: hello from ${label}`);
+
+    const { trees } = await pool.monitor.sample();
+    const sample = trees.find(({ id }) => id === server.instanceId);
+    assert.ok(sample.memoryMB > 5, `${label}: the pool measures its server`);
+    assert.ok(pool.metrics().totalProcesses >= trees.length, `${label}: processes of the system`);
 
     assert.equal(server.release(), true, `${label}: the first release`);
     assert.equal(pool.releaseServer(server.id), false, `${label}: releasing twice is harmless`);

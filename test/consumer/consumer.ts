@@ -6,7 +6,15 @@ import type { StdioServerParameters as SdkParameters } from '@modelcontextprotoc
 import type { Transport as TransportV1 } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { Client as Client116 } from 'mcp-sdk-1.16/client/index.js';
 import type { Transport as Transport116 } from 'mcp-sdk-1.16/shared/transport.js';
-import { MCPServerPool, PoolError } from 'mcp-server-pool';
+import {
+  type DetailedUsage,
+  type LimitEvent,
+  MCPServerPool,
+  PoolError,
+  ResourceMonitor,
+  type ResourceSample,
+  watchProcesses,
+} from 'mcp-server-pool';
 import { StdioClientTransport, type StdioServerParameters } from 'mcp-server-pool/stdio';
 
 const pool = new MCPServerPool({
@@ -14,7 +22,8 @@ const pool = new MCPServerPool({
     memory: { command: 'npx', args: ['-y', '@modelcontextprotocol/server-memory'] },
     files: { command: 'node', args: ['files.js', '/data'], maxInstances: 3, idleTimeout: 300_000 },
   },
-  limits: { maxProcesses: 15, maxProcessesPerServer: 3 },
+  limits: { maxProcesses: 15, maxProcessesPerServer: 3, memoryLimitMB: 4_096 },
+  monitoring: { levels: { enforce: true }, onEmergency: ({ level, names }) => console.error(level, names) },
 });
 pool.on('server:exited', ({ name, pid, exitCode, signal, unexpected, stderrTail }) => {
   console.error(`${name} (${pid}) ended: ${exitCode ?? signal}${unexpected ? `, unexpectedly:\n${stderrTail}` : ''}`);
@@ -45,6 +54,19 @@ try {
   const code: string = error.code;
   console.error(code, error.message);
 }
+
+// What servers cost, in a pool and alone.
+const monitor = new ResourceMonitor({ interval: 2_000 });
+monitor.add({ id: 'host', name: 'host', pid: process.pid, limits: { memoryLimitMB: 500 } });
+monitor.on('limit:exceeded', ({ kind, name, value, limit }: LimitEvent) => console.error(kind, name, value, limit));
+monitor.start();
+const sample: ResourceSample = await pool.monitor.sample();
+const detail: DetailedUsage | undefined = await pool.monitor.inspect(server.instanceId);
+const watch = watchProcesses({ patterns: ['vitest'], memoryLimitMB: 8_192 });
+pool.monitor.include(watch);
+console.error(sample.totals.memoryMB, detail?.pssMB, pool.plan('level', { level: 'critical' }).ends.length);
+watch.stop();
+monitor.stop();
 
 const report = await pool.shutdown();
 if (report.survivors.length > 0) throw new Error('something is left');
