@@ -709,6 +709,11 @@ export const requirements = {
     'Without /proc each member is measured by pidusage, which gets one call at a time, for all trees, and is not called again while it hangs.',
   'USAGE-13':
     'Where a cgroup counts memory from its begin, its memory is that of the tree, without what the kernel can take back; its CPU time counts in any cgroup.',
+  'USAGE-14':
+    'Uptime goes on while the machine sleeps; what a tree has used is neither lost by a sleep nor shown as a spike after it.',
+  'USAGE-15': 'What is swapped out counts as memory of its process: swapping is no memory that was given back.',
+  'USAGE-16':
+    'Files that are kept open take a fixed part of the descriptors of the host at most, and those for measuring none when it has few left.',
   // Watch over what no pool has started
   'WATCH-1':
     'A process of this user that matches and is over its limit of memory, CPU or age is listed with the figures and reasons; no other one is.',

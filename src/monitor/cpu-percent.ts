@@ -1,9 +1,10 @@
 /** What of a tree's usage the calculation needs; all in ms. */
 export interface CpuReading {
-  /** Clock time. */
+  /** By the clock of the host, which may stand still while the machine sleeps. */
   readonly at: number;
   /** Since the leader started. */
   readonly cpuTime: number;
+  /** By the clock of the kernel, which goes on while the machine sleeps. */
   readonly uptime: number;
 }
 
@@ -21,7 +22,7 @@ export function cpuPercent(before: CpuReading | undefined, now: CpuReading, core
   const used = now.cpuTime - before.cpuTime;
   const byClock = now.at - before.at;
   const byUptime = now.uptime - before.uptime;
-  // Uptime comes from the kernel: where the two disagree, one of them has jumped, and the shorter one would show a spike.
+  // Where the two disagree, the machine was suspended, or a clock was set; the shorter one would show a spike.
   const agree = Math.abs(byClock - byUptime) <= TOLERANCE + byClock / 10;
   if (!(agree && byClock >= SHORTEST_STEP && byUptime > 0 && used >= 0)) return undefined;
   return Math.min((used / Math.max(byClock, byUptime)) * 100, cores * 100);

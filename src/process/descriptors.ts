@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { errnoOf } from '../errors.js';
 
 /** Each closes what it keeps open without need; false when there was nothing. */
@@ -32,6 +33,52 @@ export function spawnWithDescriptors(spawn: () => ChildProcess): ChildProcess {
     if (!isRefused || !giveBack()) return child;
     child.once('error', () => {});
   }
+}
+
+/** One part of all descriptors of this host is the most that the library keeps open for one purpose; there are two. */
+const PART = 8;
+/** So few are left that the host needs them: this many, or a quarter of a small limit. */
+const FEW = 64;
+/** As the kernel's default; where it cannot be read, so that it is not taken for more. */
+const USUAL = 1_024;
+
+/** How many files may be kept open for one purpose: no host may find that the library has most of its descriptors. */
+export function mayKeep(most: number): number {
+  return Math.min(most, Math.floor(allowed() / PART));
+}
+
+/** Whether this host has few descriptors left. Takes some microseconds. */
+export function areDescriptorsScarce(): boolean {
+  try {
+    return allowed() - used() < Math.min(FEW, allowed() / 4);
+  } catch {
+    // EMFILE.
+    return true;
+  }
+}
+
+let limit: number | undefined;
+
+/** Node raises its limit when it starts, and never again. */
+function allowed(): number {
+  try {
+    limit ??= Number(/^Max open files\s+(\d+) /m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1] ?? Infinity);
+  } catch {
+    return USUAL;
+  }
+  return limit;
+}
+
+/** Whether the size of the folder is the number of descriptors (since Linux 6.2); undefined until that is known. */
+let hasCount: boolean | undefined;
+
+function used(): number {
+  const { size } = statSync('/proc/self/fd');
+  if (hasCount) return size;
+  // One of them is open only for this look.
+  const count = readdirSync('/proc/self/fd').length - 1;
+  hasCount ??= size === count;
+  return count;
 }
 
 /** ENFILE: the whole machine has none left. */

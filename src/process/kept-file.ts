@@ -1,10 +1,12 @@
 import { closeSync, openSync, readSync } from 'node:fs';
-import { addReserve, withDescriptor } from './descriptors.js';
+import { addReserve, areDescriptorsScarce, mayKeep, withDescriptor } from './descriptors.js';
 
-/** The most files that are kept open. Beyond, a file is opened for each read. */
+/** The most files that are kept open, if the host has so many descriptors. Beyond, a file is opened for each read. */
 const MOST = 2_048;
-/** How long none is kept after the host had no descriptor left, ms. */
+/** How long none is kept after the host had few descriptors left, or none, ms. */
 const SCARCE = 60_000;
+/** How often it is looked whether there are few, ms: the host itself cannot ask for those that are kept. */
+const LOOK_INTERVAL = 1_000;
 /** The kernel returns at least this much at once, unless it is the end: it fills a page, and a line of these files is short. */
 const NOT_ALL = 2_048;
 
@@ -12,17 +14,32 @@ const NOT_ALL = 2_048;
 const buffer = Buffer.allocUnsafe(16_384);
 const kept = new Set<KeptFile>();
 let scarceUntil = Number.NEGATIVE_INFINITY;
+let lookedAt = Number.NEGATIVE_INFINITY;
 
-addReserve(() => {
+addReserve(closeAll);
+
+function closeAll(): boolean {
   if (kept.size === 0) return false;
   scarceUntil = performance.now() + SCARCE;
   for (const file of kept) file.close();
   return true;
-});
+}
+
+/** Whether the host can spare descriptors. If not, those that are kept are closed. */
+function canKeep(): boolean {
+  const now = performance.now();
+  if (now < scarceUntil) return false;
+  if (now - lookedAt < LOOK_INTERVAL) return true;
+  lookedAt = now;
+  if (!areDescriptorsScarce()) return true;
+  closeAll();
+  scarceUntil = now + SCARCE;
+  return false;
+}
 
 /**
  * A file of the kernel that is read again and again, and stays open meanwhile: to open and close it takes several times as long
- * as to read it. Closed when the host has no descriptor left; the next read opens it again.
+ * as to read it. Closed when the host has few descriptors left; the next read opens it again.
  */
 export class KeptFile {
   readonly #path: string;
@@ -34,6 +51,7 @@ export class KeptFile {
 
   /** @throws with the errno: ENOENT when there is no such file, ESRCH or ENODEV when what it belongs to is gone */
   read(): string {
+    const keeps = canKeep();
     const descriptor = this.#descriptor ?? withDescriptor(() => openSync(this.#path, 'r'));
     let isRead = false;
     try {
@@ -41,8 +59,10 @@ export class KeptFile {
       isRead = true;
       return text;
     } finally {
-      if (this.#descriptor === undefined) this.#keepOrClose(descriptor, isRead);
-      else if (!isRead) this.close();
+      if (this.#descriptor !== undefined) {
+        if (!isRead) this.close();
+      } else if (isRead && keeps) this.#keepOrClose(descriptor);
+      else closeSync(descriptor);
     }
   }
 
@@ -54,8 +74,9 @@ export class KeptFile {
     kept.delete(this);
   }
 
-  #keepOrClose(descriptor: number, isRead: boolean): void {
-    if (!isRead || kept.size >= MOST || performance.now() < scarceUntil) return closeSync(descriptor);
+  #keepOrClose(descriptor: number): void {
+    // The open itself may have found that there are none left.
+    if (kept.size >= mayKeep(MOST) || performance.now() < scarceUntil) return closeSync(descriptor);
     this.#descriptor = descriptor;
     kept.add(this);
   }

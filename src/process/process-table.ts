@@ -45,6 +45,10 @@ export interface ProcessTable {
   pids?(): number[];
   /** The pid that was given last, to a process or a thread; 0 where the system does not show it. */
   newest?(): number;
+  /** How many pids there are. The kernel gives each of them before it gives one again. */
+  numbers?(): number;
+  /** How many processes and threads the machine has started since boot; undefined where the system does not show it. */
+  starts?(): number | undefined;
   /**
    * For tables that keep a result for some time, because it is expensive: the next call reads anew. Linux keeps
    * nothing.

@@ -43,6 +43,9 @@ export class ListingTable extends FakeTable {
   readonly reads: number[] = [];
   scans = 0;
   newestPid = 100;
+  /** How many numbers there are, and how many processes were started. Undefined: not shown. */
+  numbers?: () => number;
+  started: number | undefined;
 
   pids(): number[] {
     return [...this.rows.keys()];
@@ -50,6 +53,10 @@ export class ListingTable extends FakeTable {
 
   newest(): number {
     return this.newestPid;
+  }
+
+  starts(): number | undefined {
+    return this.started;
   }
 
   override read(pid: number): ProcessRow | undefined {

@@ -18,7 +18,7 @@ interface Bound {
 
 /** The memory of the machine and of each cgroup around this process that limits it. */
 export function readMemory(files: SystemFiles, chain: CgroupChain, system: () => SystemMemory): HostMemory | undefined {
-  const machine = ofMachine(files.read('/proc/meminfo'), system);
+  const machine = ofMachine(files, system);
   const groups = (chain.version === 1 ? ofVersion1 : ofVersion2)(files, chain.folders, machine?.limit ?? Infinity);
   return memoryWithin(machine, groups);
 }
@@ -38,7 +38,8 @@ function memoryWithin(machine: Bound | undefined, groups: readonly Bound[]): Hos
 
 const KB = 1_024;
 
-function ofMachine(meminfo: string | undefined, system: () => SystemMemory): Bound | undefined {
+function ofMachine(files: SystemFiles, system: () => SystemMemory): Bound | undefined {
+  const meminfo = files.read('/proc/meminfo');
   const total = numberOf(meminfo, 'MemTotal:');
   if (total !== undefined && total > 0) {
     const available = numberOf(meminfo, 'MemAvailable:');
@@ -46,7 +47,9 @@ function ofMachine(meminfo: string | undefined, system: () => SystemMemory): Bou
   }
   const { total: all, limit, available } = system();
   const most = limit > 0 ? Math.min(limit, all) : all;
-  return most > 0 ? { limit: most, left: available } : undefined;
+  if (most <= 0) return undefined;
+  // Without this file Node takes copies of files for used, so that the machine would seem to be full.
+  return { limit: most, left: files.has('/proc/meminfo') ? undefined : available };
 }
 
 function ofVersion2(files: SystemFiles, folders: readonly string[], machine: number): Bound[] {

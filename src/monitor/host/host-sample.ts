@@ -85,7 +85,7 @@ export interface HostHeap {
   readonly usedMB: number;
   /** V8 ends the process when its heap needs more. */
   readonly limitMB: number;
-  readonly residentMB: number;
+  readonly residentMB?: number | undefined;
 }
 
 /** How late the event loop was since the sample before, ms: up to 100 ms less than it was blocked. */

@@ -35,6 +35,10 @@ export class HostSampler {
   readonly #delay = new LoopDelay();
   /** Whether the size of /proc/self/fd is the number of descriptors (since Linux 6.2); undefined until that is known. */
   #hasCount: boolean | undefined;
+  /** How many descriptors this process may have, as it was last read. */
+  #allowed: number | undefined;
+  /** What this host has, as it was last read. */
+  #has: Pick<HostSample, 'memory' | 'cpus'> = {};
 
   constructor({ root = '', clock = systemClock, system = node }: HostSamplerParts = {}) {
     this.#files = new SystemFiles(root);
@@ -53,29 +57,39 @@ export class HostSampler {
     this.#delay.stop();
   }
 
-  /** Never throws. Takes less than a millisecond. */
+  /**
+   * Never throws. Takes less than a millisecond. When this host has no descriptor left, it says what there is, and nothing of
+   * what is used: no figure must look as if it were known.
+   */
   sample(): HostSample {
     const at = this.#clock.now();
-    const { memory, cpu, pids, own } = this.#cgroups.get();
     const [status, limits, loads] = ['self/status', 'self/limits', 'loadavg'].map((file) =>
       this.#files.read(`/proc/${file}`),
     );
+    const own = { heap: heapNow(status), eventLoopDelay: this.#delay.take() };
+    if (status === undefined && this.#files.has('/proc/self/status')) {
+      return { at, ...this.#has, descriptors: this.#descriptors(limits), ...own };
+    }
+    const cgroups = this.#cgroups.get();
     const load = loadIn(loads);
+    const memory = readMemory(this.#files, cgroups.memory, this.#system.memory);
+    const cpus = readCpus(this.#files, cgroups.cpu, status, this.#system.parallelism());
+    this.#has = { memory: memory && { totalMB: memory.totalMB, from: memory.from }, cpus };
     return {
       at,
-      memory: readMemory(this.#files, memory, this.#system.memory),
-      pressure: readPressure(this.#files, own),
+      memory,
+      pressure: readPressure(this.#files, cgroups.own),
       load: load?.averages ?? averagesOf(this.#system.load()),
-      cpus: readCpus(this.#files, cpu, status, this.#system.parallelism()),
-      pids: this.#pids.read(pids, { status, limits, threads: load?.threads }, at),
+      cpus,
+      pids: this.#pids.read(cgroups.pids, { status, limits, threads: load?.threads }, at),
       descriptors: this.#descriptors(limits),
-      heap: heapNow(),
-      eventLoopDelay: this.#delay.take(),
+      ...own,
     };
   }
 
   #descriptors(limits: string | undefined): HostDescriptors | undefined {
-    const allowed = numberOf(limits, 'Max open files');
+    const allowed = numberOf(limits, 'Max open files') ?? this.#allowed;
+    this.#allowed = allowed;
     const used = this.#openDescriptors();
     return allowed === undefined || allowed === Infinity || used === undefined ? undefined : { used, allowed };
   }
@@ -107,9 +121,21 @@ function averagesOf([one = Number.NaN, five = Number.NaN, fifteen = Number.NaN]:
   return Number.isFinite(one + five + fifteen) ? [one, five, fifteen] : undefined;
 }
 
-function heapNow(): HostHeap {
+/** @param status the content of /proc/self/status */
+function heapNow(status: string | undefined): HostHeap {
   const { used_heap_size, heap_size_limit } = getHeapStatistics();
-  return { usedMB: inMB(used_heap_size), limitMB: inMB(heap_size_limit), residentMB: inMB(process.memoryUsage.rss()) };
+  const resident = numberOf(status, 'VmRSS:');
+  const residentMB = resident === undefined ? residentByNode() : inMB(resident * 1_024);
+  return { usedMB: inMB(used_heap_size), limitMB: inMB(heap_size_limit), residentMB };
+}
+
+/** Node reads a file, too. */
+function residentByNode(): number | undefined {
+  try {
+    return inMB(process.memoryUsage.rss());
+  } catch {
+    return undefined;
+  }
 }
 
 const node: HostSystem = {

@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { withDescriptor } from '../../process/descriptors.js';
 
 /** Those that are read often have a few KB. */
 const buffer = Buffer.allocUnsafe(65_536);
@@ -22,7 +23,7 @@ export class SystemFiles {
     const into = most > buffer.length ? Buffer.allocUnsafe(most) : buffer;
     let descriptor: number | undefined;
     try {
-      descriptor = openSync(this.#root + path, FLAGS);
+      descriptor = withDescriptor(() => openSync(this.#root + path, FLAGS));
       let length = 0;
       // The kernel may give less than there is.
       for (let got = -1; got !== 0 && length < into.length; length += got) {
@@ -39,13 +40,18 @@ export class SystemFiles {
   /** The names in a folder. */
   names(path: string): readonly string[] | undefined {
     try {
-      return readdirSync(this.#root + path);
+      return withDescriptor(() => readdirSync(this.#root + path));
     } catch {
       return undefined;
     }
   }
 
-  /** The owner and the size of a file. */
+  /** Whether there is such a file, also when it cannot be read. Needs no descriptor. */
+  has(path: string): boolean {
+    return this.stat(path) !== undefined;
+  }
+
+  /** The owner and the size of a file. Needs no descriptor. */
   stat(path: string): { readonly uid: number; readonly size: number } | undefined {
     try {
       return statSync(this.#root + path);

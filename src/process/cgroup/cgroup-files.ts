@@ -45,17 +45,22 @@ export function writeCgroupFile(folder: string, file: string, value: string): vo
   withDescriptor(() => writeFileSync(join(folder, file), value));
 }
 
-/** The value of a key in a file of lines `key value`, such as cgroup.events; undefined when there is no such key. */
+/** The value of a key in a file of lines `key value`, such as memory.events; undefined when there is no such key. */
 export function cgroupCount(folder: string, file: string, key: string): number | undefined {
-  const line = readCgroupFile(folder, file)
-    .split('\n')
-    .find((text) => text.startsWith(`${key} `));
+  return countIn(readCgroupFile(folder, file), key);
+}
+
+function countIn(text: string, key: string): number | undefined {
+  const line = text.split('\n').find((one) => one.startsWith(`${key} `));
   return line === undefined ? undefined : Number(line.slice(key.length + 1));
 }
 
-/** Whether a process lives in the cgroup or below it. A zombie does not count. */
-export function isPopulated(folder: string): boolean {
-  return cgroupCount(folder, 'cgroup.events', 'populated') === 1;
+/**
+ * Whether a process lives in the cgroup or below it. A zombie does not count.
+ * @param events its `cgroup.events`, if that is read often
+ */
+export function isPopulated(folder: string, events?: KeptFile): boolean {
+  return countIn(events ? readKept(events) : readCgroupFile(folder, 'cgroup.events'), 'populated') === 1;
 }
 
 /**

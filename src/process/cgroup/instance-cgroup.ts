@@ -8,7 +8,7 @@ import type { CgroupFigures } from '../usage/process-usage.js';
 import { type Fragment, refusal } from '../wrapper.js';
 import { Adoption, type AdoptionParts } from './adoption.js';
 import { cgroupCount, cgroupPids, isPopulated, JOINING, killCgroup, removeCgroup } from './cgroup-files.js';
-import { cgroupFigures, countsMemory } from './cgroup-usage.js';
+import { CgroupUsage, type CountedMemory, countsMemory } from './cgroup-usage.js';
 
 /** How often removing a cgroup is tried after a join; ms between two tries. A killed process leaves it a moment later. */
 const REMOVALS = 20;
@@ -22,11 +22,12 @@ export class InstanceCgroup {
   readonly folder: string;
   readonly #removed: () => void;
   readonly #procs: KeptFile;
-  readonly #cpu: KeptFile;
+  /** Only for what is measured: where death is proven, it is opened for each look. */
+  readonly #events: KeptFile;
+  readonly #usage: CgroupUsage;
   /** Whether only processes of the server are in it. If not, nothing in it is killed or counted by it. */
   #isOurs = true;
-  /** Whether its memory is counted from the begin. */
-  #hasMemory = false;
+  #memory: CountedMemory = 'none';
   #isJoining = false;
   #removeAfterJoin = false;
   /** Whether the sign beside it may be there. */
@@ -37,7 +38,8 @@ export class InstanceCgroup {
     this.folder = folder;
     this.#removed = removed;
     this.#procs = new KeptFile(join(folder, 'cgroup.procs'));
-    this.#cpu = new KeptFile(join(folder, 'cpu.stat'));
+    this.#events = new KeptFile(join(folder, 'cgroup.events'));
+    this.#usage = new CgroupUsage(folder);
   }
 
   /**
@@ -59,8 +61,8 @@ export class InstanceCgroup {
     this.#hasSign = true;
     this.#isOurs = false;
     this.#isJoining = true;
-    // The memory of what moves in counts for the cgroup that it was in before.
-    this.#hasMemory = false;
+    // What they have until then counts for the cgroup that they were in before.
+    if (this.#memory === 'whole') this.#memory = 'part';
     try {
       this.#isOurs = await new Adoption({ ...parts, folder }).run();
       if (this.#isOurs) this.#hasSign = !removeCgroup(folder + JOINING);
@@ -118,14 +120,15 @@ export class InstanceCgroup {
 
   /** Call it before the first process is in it. */
   noteControllers(): void {
-    this.#hasMemory = countsMemory(this.folder);
+    this.#memory = countsMemory(this.folder) ? 'whole' : 'none';
   }
 
   /** What the kernel counts for all that have been in it; nothing while a server is moved in. */
   figures(): CgroupFigures {
     if (!this.#isOurs) return { memory: undefined, cpuTime: undefined };
     // A server may have left, or was never in.
-    return cgroupFigures(this.folder, this.#hasMemory && this.isPopulated(), this.#cpu);
+    const isInside = this.#memory !== 'none' && isPopulated(this.folder, this.#events);
+    return this.#usage.figures(isInside ? this.#memory : 'none');
   }
 
   /** What the kernel reports of its processes. Never throws: an empty object where the kernel reports nothing. */
@@ -146,8 +149,7 @@ export class InstanceCgroup {
 
   /** Call it when the cgroup is empty. False when it could not be removed, or is removed later, after a join. */
   remove(): boolean {
-    this.#procs.close();
-    this.#cpu.close();
+    for (const file of [this.#procs, this.#events, this.#usage]) file.close();
     const removed = removeCgroup(this.folder) && (!this.#hasSign || removeCgroup(this.folder + JOINING));
     this.#removeAfterJoin = this.#isJoining && !removed;
     if (this.#removeAfterJoin) return false;

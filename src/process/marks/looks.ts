@@ -27,6 +27,8 @@ const RECENT = 100;
  * it may find late what has got a parent in a tree without being started there.
  */
 const LOOSE = 60_000;
+/** As many numbers as no machine gives within a millisecond: with so many per millisecond no look can miss that all were given. */
+const FASTEST = 100;
 
 export interface LooksOptions {
   /** Undefined where processes have no marks. */
@@ -63,6 +65,9 @@ export class Looks {
   #lookedAt = Number.NEGATIVE_INFINITY;
   /** When all rows were read. */
   #scannedAt = Number.NEGATIVE_INFINITY;
+  /** At the last loose look. Undefined where that was not needed, or is not shown. */
+  #starts: number | undefined;
+  #looseAt = Number.NEGATIVE_INFINITY;
   /** The marks of processes, by pid. What a look does not see is dropped, so this never exceeds the table. */
   readonly #readings = new Map<number, Known>();
   /** The members of all trees, pid → start time, which are read in every look. */
@@ -155,7 +160,8 @@ export class Looks {
   #look(killed?: ReadonlyMap<number, ProcessIdentity>, how?: 'loose'): Look {
     const now = performance.now();
     const newest = this.newest;
-    const isRecent = how === 'loose' ? now - this.#scannedAt < LOOSE : now - this.#lookedAt < RECENT;
+    const isRecent =
+      how === 'loose' ? !this.#mayHaveGivenAll(now) && now - this.#scannedAt < LOOSE : now - this.#lookedAt < RECENT;
     const recent = newest > 0 && isRecent ? this.#last : undefined;
     const changing = recent && this.#readChanging(recent, newest, killed);
     const rows = changing ?? this.#table.scan();
@@ -167,6 +173,23 @@ export class Looks {
     const look: Look = new Look({ rows, isWhole: !changing, newestBefore: newest, settledBefore, reading });
     this.#last = look;
     return look;
+  }
+
+  /**
+   * Whether the kernel may have given each number since the last loose look: then the newest one does not show which of them
+   * belong to other processes now.
+   */
+  #mayHaveGivenAll(now: number): boolean {
+    const numbers = this.#table.numbers?.();
+    const since = now - this.#looseAt;
+    this.#looseAt = now;
+    if (numbers === undefined || since * FASTEST < numbers) {
+      this.#starts = undefined;
+      return false;
+    }
+    const before = this.#starts;
+    this.#starts = this.#table.starts?.();
+    return before === undefined || this.#starts === undefined || this.#starts - before >= numbers / 4;
   }
 
   /** Undefined when the whole table has to be read. */

@@ -1,7 +1,8 @@
 import { closeSync } from 'node:fs';
+import { mayKeep } from '../descriptors.js';
 import type { ProcessIdentity, ProcessRow } from '../process-table.js';
 
-/** The most descriptors for it. Beyond, a process is known by pid and start time alone. */
+/** The most descriptors for it, if the host has so many. Beyond, a process is known by pid and start time alone. */
 const MOST = 512;
 /** How long there are fewer of them after the host had none left, ms: it may need the others again. */
 const SCARCE = 60_000;
@@ -76,7 +77,7 @@ export class HeldProcesses {
     // Each number belongs to one process at a time.
     const before = this.#held.get(pid) ?? [];
     for (const held of before) this.#markGone(held);
-    const most = this.#now() < this.#scarce.until ? this.#scarce.most : this.#most;
+    const most = this.#now() < this.#scarce.until ? this.#scarce.most : mayKeep(this.#most);
     const isFull = this.#descriptors >= most;
     if (isFull) closeSync(descriptor);
     else this.#descriptors += 1;

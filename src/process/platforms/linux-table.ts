@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
 import { addReserve, withDescriptor } from '../descriptors.js';
 import type { ProcessRow, ProcessTable } from '../process-table.js';
@@ -6,6 +6,8 @@ import { HeldProcesses } from './held-processes.js';
 
 /** A line of /proc/PID/stat is at most about 350 bytes: 50 numbers and a name of 15 bytes. */
 const stat = Buffer.allocUnsafe(1024);
+/** The kernel's default on a small machine. */
+const LEAST_NUMBERS = 32_768;
 const held = new HeldProcesses();
 addReserve(() => held.giveBack());
 
@@ -64,15 +66,20 @@ export const linuxProcessTable: ProcessTable = {
   pids: listPids,
 
   newest() {
-    let descriptor: number | undefined;
+    const line = shortFile('/proc/loadavg') ?? '';
+    return Number(line.slice(line.lastIndexOf(' ') + 1));
+  },
+
+  numbers: () => Number(shortFile('/proc/sys/kernel/pid_max')) || LEAST_NUMBERS,
+
+  starts() {
     try {
-      descriptor = withDescriptor(() => openSync('/proc/loadavg', 'r'));
-      const line = stat.toString('latin1', 0, readSync(descriptor, stat, 0, stat.length, 0));
-      return Number(line.slice(line.lastIndexOf(' ') + 1));
+      // A long file on a machine with many CPUs.
+      const text = withDescriptor(() => readFileSync('/proc/stat', 'latin1'));
+      const found = /^processes (\d+)$/m.exec(text);
+      return found === null ? undefined : Number(found[1]);
     } catch {
-      return 0;
-    } finally {
-      if (descriptor !== undefined) closeSync(descriptor);
+      return undefined;
     }
   },
 };
@@ -101,6 +108,19 @@ function readOpen(descriptor: number): ProcessRow | undefined {
   } catch (error) {
     if (errnoOf(error) === 'ESRCH') return undefined;
     throw error;
+  }
+}
+
+/** The content of a short file; undefined when it cannot be read. */
+function shortFile(path: string): string | undefined {
+  let descriptor: number | undefined;
+  try {
+    descriptor = withDescriptor(() => openSync(path, 'r'));
+    return stat.toString('latin1', 0, readSync(descriptor, stat, 0, stat.length, 0));
+  } catch {
+    return undefined;
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
   }
 }
 

@@ -14,7 +14,7 @@ const SAME = 1_000;
  * /proc/PID/statm, which is some microseconds for each process and does not walk its memory, as `smaps_rollup` does.
  */
 export function linuxUsage(table: ProcessTable): UsageSource {
-  return { reader: () => new LinuxReader(table), age, detail };
+  return { reader: () => new LinuxReader(table), age, now, detail };
 }
 
 class LinuxReader implements UsageReader {
@@ -52,10 +52,14 @@ class LinuxReader implements UsageReader {
 let boot = { at: 0, readAt: Number.NEGATIVE_INFINITY };
 
 /** Since boot, as the start times are, and with the time in which the machine slept. */
+function now(): number {
+  const time = performance.now();
+  if (time - boot.readAt > SAME) boot = { at: time - uptime() * 1_000, readAt: time };
+  return time - boot.at;
+}
+
 function age(startTime: number): number {
-  const now = performance.now();
-  if (now - boot.readAt > SAME) boot = { at: now - uptime() * 1_000, readAt: now };
-  return now - boot.at - startTime * TICK;
+  return now() - startTime * TICK;
 }
 
 async function detail(pid: number): Promise<ProcessDetail | undefined> {

@@ -3,6 +3,7 @@ declare module 'pidusage' {
   interface Status {
     readonly memory: number;
     readonly ctime: number;
+    readonly elapsed: number;
   }
 
   export default function pidusage(

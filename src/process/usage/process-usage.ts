@@ -7,10 +7,15 @@ export interface UsageSource {
   /** How long ago a process with that start time was started, ms; negative when the clocks disagree. */
   age(startTime: number): number;
   /**
-   * Whether the process table may be read for a sample now, to find the members; else those that were found last are
-   * measured. Left out where that is always so.
+   * The clock by which ages grow, ms, where that is not `performance.now()`: on Linux start times count the time in which the
+   * machine sleeps.
    */
-  isLookDue?(): boolean;
+  now?(): number;
+  /**
+   * The members for a sample: what `look` finds in the process table, or those that are known where a look is too expensive
+   * now. The same for all trees that are measured in one tick. Left out where each sample may look.
+   */
+  members?(known: readonly ProcessRow[] | undefined, look: () => readonly ProcessRow[]): readonly ProcessRow[];
   /** What is too expensive for every sample. Undefined when the process is gone. */
   detail?(pid: number): Promise<ProcessDetail | undefined>;
 }
@@ -43,7 +48,7 @@ export interface ProcessUsage extends ProcessCpu {
   readonly threads: number;
   /** Bytes. */
   readonly resident: number;
-  /** Resident less shared, bytes. */
+  /** Resident less shared, and what was swapped out of it, bytes. */
   readonly unique: number;
 }
 
@@ -58,6 +63,8 @@ export interface ProcessDetail {
 export interface CgroupFigures {
   /** What only their end would free, bytes. */
   readonly memory: number | undefined;
+  /** Present where `memory` lacks what they had before they came in. */
+  readonly isPart?: true;
   /** Of all that have ever been in it, ms. */
   readonly cpuTime: number | undefined;
 }

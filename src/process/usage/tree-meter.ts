@@ -8,11 +8,11 @@ const MB = 1_048_576;
 
 export interface MeterParts {
   readonly source: UsageSource;
-  /** How long the leader runs already, ms. */
+  /** How long the leader runs already, ms, by the clock of the source. */
   readonly age: number;
   /** Undefined for a tree without a cgroup. */
   readonly cgroup?: () => CgroupFigures | undefined;
-  /** Monotonic, ms. */
+  /** Monotonic, ms. It stands still while the machine sleeps. */
   readonly now?: () => number;
 }
 
@@ -22,11 +22,11 @@ export class TreeMeter {
   readonly #now: () => number;
   readonly #reader: UsageReader;
   readonly #cpu = new TreeCpu(machineCpus());
-  /** When the leader was started. */
-  readonly #started: number;
   /** Those that were measured last. */
   #members: readonly ProcessRow[] | undefined;
   #measuredAt: number;
+  /** By the clock of the source. */
+  #uptime: { readonly started: number; last: number };
   #cpuTime = 0;
 
   constructor(parts: MeterParts) {
@@ -34,14 +34,15 @@ export class TreeMeter {
     this.#now = parts.now ?? (() => performance.now());
     this.#reader = parts.source.reader();
     this.#measuredAt = this.#now();
-    this.#started = this.#measuredAt - parts.age;
+    this.#uptime = { started: this.#sourceNow() - parts.age, last: parts.age };
   }
 
   /** @param find the members at the moment, zombies too */
   async measure(find: () => readonly ProcessRow[]): Promise<TreeUsage> {
     const { source } = this.#parts;
-    if (this.#members === undefined || source.isLookDue === undefined || source.isLookDue()) this.#members = find();
-    const found = this.#reader.read(this.#members);
+    const members = source.members?.(this.#members, find) ?? find();
+    this.#members = members;
+    const found = this.#reader.read(members);
     // What was read in this tick is added in this tick, so that the samples stay in order.
     return 'then' in found ? this.#sum(await found) : this.#sum(found);
   }
@@ -71,13 +72,20 @@ export class TreeMeter {
     this.#reader.close();
   }
 
+  #sourceNow(): number {
+    return this.#parts.source.now?.() ?? this.#now();
+  }
+
   #sum(found: readonly ProcessUsage[]): TreeUsage {
     const at = this.#now();
-    const { memory, cpuTime = 0 } = this.#parts.cgroup?.() ?? {};
-    // Both count too little at most: the cgroup what was outside of it, the sum what has ended between two samples.
-    const summed = this.#cpu.add(found, at - this.#measuredAt);
-    this.#cpuTime = Math.max(this.#cpuTime, summed, cpuTime);
+    const uptime = this.#sourceNow() - this.#uptime.started;
+    const { memory, cpuTime = 0, isPart = false } = this.#parts.cgroup?.() ?? {};
+    // Both count too little at most: the cgroup what was outside of it, the sum what has ended between two samples. While the
+    // machine slept its processes have grown older.
+    const elapsed = Math.max(at - this.#measuredAt, uptime - this.#uptime.last);
+    this.#cpuTime = Math.max(this.#cpuTime, this.#cpu.add(found, elapsed), cpuTime);
     this.#measuredAt = at;
+    this.#uptime.last = uptime;
     let unique = 0;
     let resident = 0;
     let zombies = 0;
@@ -88,15 +96,17 @@ export class TreeMeter {
       if (process.isZombie) zombies += 1;
       else threads += process.threads;
     }
+    // A part is too little, as the sum is, which lacks what the kernel holds for them.
+    const held = isPart ? Math.max(memory ?? 0, unique) : (memory ?? unique);
     return {
       at,
-      memoryMB: (memory ?? unique) / MB,
+      memoryMB: held / MB,
       residentMB: resident / MB,
       cpuTime: this.#cpuTime,
       processes: found.length - zombies,
       zombies,
       threads,
-      uptime: at - this.#started,
+      uptime,
     };
   }
 }
@@ -104,7 +114,12 @@ export class TreeMeter {
 let counted: number | undefined;
 
 function machineCpus(): number {
-  // The list is empty where the system does not show it.
-  counted ??= Math.max(cpus().length, availableParallelism());
-  return counted;
+  try {
+    // The list is empty where the system does not show it.
+    counted ??= Math.max(cpus().length, availableParallelism());
+    return counted;
+  } catch {
+    // EMFILE.
+    return availableParallelism();
+  }
 }

@@ -3,8 +3,8 @@ export interface TreeUsage {
   /** When it was measured, ms, by the clock that was given. */
   readonly at: number;
   /**
-   * Unique memory: resident less shared, of all living processes. With a delegated memory controller the cgroup's own
-   * figure.
+   * Unique memory: resident less shared, and what is swapped out, of all living processes. With a delegated memory
+   * controller the cgroup's own figure.
    */
   readonly memoryMB: number;
   /** Resident memory of all living processes. What several of them share counts for each. */
@@ -16,7 +16,7 @@ export interface TreeUsage {
   readonly zombies: number;
   /** Of all living processes. */
   readonly threads: number;
-  /** Since the leader was started, ms. */
+  /** Since the leader was started, ms; on Linux with the time in which the machine slept, which `at` does not count. */
   readonly uptime: number;
 }
 

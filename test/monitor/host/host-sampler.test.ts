@@ -213,6 +213,26 @@ describe('what cannot be read, or makes no sense', () => {
     expect(Object.values(rest).filter((value) => value !== undefined)).toEqual([]);
   });
 
+  it('[MACHINE-2] takes no memory for used because the file that says so cannot be read', () => {
+    const root = version2();
+    root.remove('proc/meminfo');
+    mkdirSync(join(root.path, 'proc/meminfo'));
+    expect(sampleOf(root).memory).toEqual({ totalMB: 7_168, from: 'machine' });
+  });
+
+  it('[MACHINE-2] says what there is, and nothing of what is used, while it cannot read even of itself', () => {
+    const root = version2({ [`${APP}/memory.max`]: `${GB}\n`, [`${APP}/memory.current`]: '0\n', 'proc/self/fd/0': '' });
+    const sampler = samplerOf(root);
+    const { memory, cpus, descriptors } = sampler.sample();
+    root.remove('proc/self/status', 'proc/self/limits');
+    for (const name of ['status', 'limits']) mkdirSync(join(root.path, 'proc/self', name));
+    const { at, heap, ...rest } = sampler.sample();
+    expect(rest).toEqual({ memory: { totalMB: 1_024, from: 'container' }, cpus, descriptors });
+    root.remove('proc/self/status');
+    root.write({ 'proc/self/status': 'VmRSS:\t    2048 kB\n' });
+    expect(sampler.sample()).toMatchObject({ memory, heap: { residentMB: 2 } });
+  });
+
   it('[MACHINE-2] never throws, and no figure is negative or not a number, whatever the files say', () => {
     const FILES = [
       ...Object.keys(MACHINE),
@@ -448,6 +468,47 @@ describe('this process', () => {
       sampler.sample();
     `);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+});
+
+describe('a host without free descriptors', () => {
+  it('[MACHINE-2] [USAGE-10] gets those back that are kept, and then is measured as far as it can be, without an error', async () => {
+    const { stdout, stderr } = await runHost(
+      `
+      const { closeSync, openSync } = await import('node:fs');
+      const { HostSampler } = await import(SRC + '/monitor/host/host-sampler.js');
+      const { KeptFile } = await import(SRC + '/process/kept-file.js');
+      const sampler = new HostSampler();
+      const has = ({ memory, cpus, descriptors, heap }) => ({
+        memory: memory?.availableMB !== undefined, total: memory?.totalMB, cpus: cpus?.allowed, ...descriptors, heap: heap.usedMB > 0,
+      });
+      const kept = ['stat', 'statm', 'limits', 'status'].map((name) => new KeptFile('/proc/self/' + name));
+      for (const file of kept) file.read();
+      const taken = [];
+      const takeAll = () => {
+        try {
+          for (;;) taken.push(openSync('/dev/null', 'r'));
+        } catch {}
+      };
+      const said = [has(sampler.sample())];
+      takeAll();
+      said.push(has(sampler.sample()));
+      takeAll();
+      said.push(has(sampler.sample()));
+      for (const descriptor of taken) closeSync(descriptor);
+      said.push(has(sampler.sample()));
+      console.log(JSON.stringify(said));
+      `,
+      { before: 'ulimit -n 80' },
+    );
+    expect(stderr).toBe('');
+    const [first, given, none, again] = JSON.parse(stdout) as Record<string, unknown>[];
+    const { total, cpus } = first ?? {};
+    expect(first).toMatchObject({ memory: true, allowed: 80, heap: true });
+    expect(given).toMatchObject({ memory: true, total, cpus });
+    expect(given?.used).toBeLessThan(80);
+    expect(none).toMatchObject({ memory: false, total, cpus, used: 80, heap: true });
+    expect(again).toMatchObject({ memory: true, total, cpus });
   });
 });
 

@@ -1,11 +1,14 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { cgroupFigures } from '../../../src/process/cgroup/cgroup-usage.js';
+import { CgroupUsage } from '../../../src/process/cgroup/cgroup-usage.js';
 import { InstanceCgroup } from '../../../src/process/cgroup/instance-cgroup.js';
+import { Swap } from '../../../src/process/usage/swap.js';
 import { TreeMeter } from '../../../src/process/usage/tree-meter.js';
 import { hasCgroups } from '../../helpers/cgroups.js';
+import { FakeRoot } from '../../helpers/fake-root.js';
+import { FakeTable } from '../../helpers/fake-table.js';
 import { fixture } from '../../helpers/fixture.js';
 import { launch } from '../../helpers/launch.js';
 import { until } from '../../helpers/until.js';
@@ -18,6 +21,8 @@ function folderWith(files: Record<string, string>): string {
   return folder;
 }
 
+const openFiles = () => readdirSync('/proc/self/fd').length;
+
 const MEMORY = {
   'memory.current': '100000000\n',
   'memory.stat':
@@ -26,15 +31,45 @@ const MEMORY = {
   'cgroup.events': 'populated 1\nfrozen 0\n',
 };
 
-describe('cgroupFigures', () => {
+function usageOf(folder: string, swap?: Swap): CgroupUsage {
+  const usage = new CgroupUsage(folder, swap);
+  onTestFinished(() => usage.close());
+  return usage;
+}
+
+describe('CgroupUsage', () => {
   it('[USAGE-13] leaves out what the kernel can take back', () => {
-    expect(cgroupFigures(folderWith(MEMORY), true)).toEqual({ memory: 60_000_000, cpuTime: 2_500 });
-    expect(cgroupFigures(folderWith(MEMORY), false)).toEqual({ memory: undefined, cpuTime: 2_500 });
+    const usage = usageOf(folderWith(MEMORY));
+    expect(usage.figures('whole')).toEqual({ memory: 60_000_000, cpuTime: 2_500 });
+    expect(usage.figures('part')).toEqual({ memory: 60_000_000, cpuTime: 2_500, isPart: true });
+    expect(usage.figures('none')).toEqual({ memory: undefined, cpuTime: 2_500 });
   });
 
   it('[USAGE-13] knows nothing of a cgroup that is gone, or has no such controller', () => {
-    expect(cgroupFigures('/nonexistent', true)).toEqual({ memory: undefined, cpuTime: undefined });
-    expect(cgroupFigures(folderWith({ 'cpu.stat': '' }), true)).toEqual({ memory: undefined, cpuTime: undefined });
+    expect(usageOf('/nonexistent').figures('whole')).toEqual({ memory: undefined, cpuTime: undefined });
+    const none = usageOf(folderWith({ 'cpu.stat': '' }));
+    expect(none.figures('whole')).toEqual({ memory: undefined, cpuTime: undefined });
+  });
+
+  it('[USAGE-13] [USAGE-15] counts what was swapped out of it', () => {
+    const root = new FakeRoot({ 'proc/meminfo': 'SwapTotal: 100 kB\nSwapFree: 99 kB\n' });
+    const swapped = { ...MEMORY, 'memory.swap.current': '5000000\n' };
+    expect(usageOf(folderWith(swapped), new Swap(root.path)).figures('whole').memory).toBe(65_000_000);
+    // A kernel that does not count it.
+    expect(usageOf(folderWith(MEMORY), new Swap(root.path)).figures('whole').memory).toBe(60_000_000);
+  });
+
+  it('[USAGE-13] keeps its files open, and reads what is in them now', () => {
+    const folder = folderWith(MEMORY);
+    const usage = usageOf(folder);
+    const before = openFiles();
+    usage.figures('whole');
+    expect(openFiles() - before).toBe(3);
+    writeFileSync(join(folder, 'memory.current'), '200000000\n');
+    expect(usage.figures('whole').memory).toBe(160_000_000);
+    expect(openFiles() - before).toBe(3);
+    usage.close();
+    expect(openFiles() - before).toBe(0);
   });
 });
 
@@ -50,6 +85,22 @@ describe('InstanceCgroup', () => {
     expect(cgroup.figures()).toEqual({ memory: undefined, cpuTime: 2_500 });
     mkdirSync(join(folder, 'below'));
     expect(cgroup.pids()).toEqual(new Set());
+  });
+
+  it('[USAGE-13] tells of a server that was moved in only a part: the rest counts where it was before', async () => {
+    const folder = join(folderWith({}), '1');
+    mkdirSync(folder);
+    for (const [name, text] of Object.entries({ ...MEMORY, 'cgroup.procs': '' }))
+      writeFileSync(join(folder, name), text);
+    const cgroup = new InstanceCgroup(folder, () => {});
+    onTestFinished(() => void cgroup.remove());
+    cgroup.noteControllers();
+    const table = new FakeTable();
+    const leader = table.add({ pid: 4_194_305 });
+    const moving = cgroup.adopt({ leader, table, hasExited: () => false, isMarked: () => true });
+    expect(cgroup.figures()).toEqual({ memory: undefined, cpuTime: undefined });
+    expect(await moving).toBe(true);
+    expect(cgroup.figures()).toEqual({ memory: 60_000_000, cpuTime: 2_500, isPart: true });
   });
 });
 

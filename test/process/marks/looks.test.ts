@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { Looks } from '../../../src/process/marks/looks.js';
 import { newHostMark } from '../../../src/process/marks/marker.js';
 import { ProcessGroup } from '../../../src/process/tree/process-group.js';
@@ -131,6 +131,42 @@ it('[LOOK-3] reads what has a number that was given since', async () => {
   // The kernel has begun anew with small numbers.
   table.newestPid = 90;
   expect(await readNow(() => tree.present())).toBe('all');
+});
+
+it('[LOOK-3] reads all when each number may have been given since: the newest one then shows nothing', async () => {
+  const { table, tree, readNow } = measured();
+  table.numbers = () => 32_768;
+  table.started = 1_000;
+  const clock = vi.spyOn(performance, 'now');
+  onTestFinished(() => clock.mockRestore());
+  const at = (ms: number) => clock.mockReturnValue(ms);
+  at(100_000);
+  expect(await readNow(() => tree.present())).toBe('all');
+  at(105_000);
+  table.started += 8_000;
+  expect(await readNow(() => tree.present())).toEqual([20]);
+  // A build has used up all numbers within a sample, so that 10 belongs to a child of the server now.
+  at(110_000);
+  table.started += 33_000;
+  table.newestPid = 101;
+  table.add({ pid: 10, parent: 20, startTime: 9 });
+  expect(await readNow(() => expect(tree.present().map(({ pid }) => pid)).toEqual([20, 10]))).toBe('all');
+  // Where it is not shown how many were started.
+  at(115_000);
+  table.started = undefined;
+  expect(await readNow(() => tree.present())).toBe('all');
+});
+
+it('[LOOK-3] need not know how many were started where there are more numbers than can have been given', async () => {
+  const { table, tree, readNow } = measured();
+  table.numbers = () => 4_194_304;
+  const clock = vi.spyOn(performance, 'now');
+  onTestFinished(() => clock.mockRestore());
+  clock.mockReturnValue(100_000);
+  expect(await readNow(() => tree.present())).toBe('all');
+  table.starts = () => expect.unreachable();
+  clock.mockReturnValue(115_000);
+  expect(await readNow(() => tree.present())).toEqual([20]);
 });
 
 it('[LOOK-3] is not the look by which a tree is ended in the same tick', async () => {

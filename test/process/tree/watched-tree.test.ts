@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { linux } from '../../../src/process/platforms/linux.js';
 import { type WatchedTree, watchedTree } from '../../../src/process/tree/watched-tree.js';
@@ -27,6 +27,7 @@ function watch(pid: number): WatchedTree {
   return tree;
 }
 
+const openFiles = () => readdirSync('/proc/self/fd').length;
 const processes = async (tree: WatchedTree) => (await tree.usage())?.processes ?? 0;
 
 describe('watchedTree', () => {
@@ -80,11 +81,17 @@ describe('watchedTree', () => {
 
   it('[USAGE-11] sends no signal, and keeps nothing open after close()', async () => {
     const { pid } = start('sleep 1000 & wait');
+    await until('the child is there', () => childrenOf(pid).length > 0);
+    const before = openFiles();
     const tree = watch(pid);
     await until('both are there', async () => (await processes(tree)) === 2);
+    // Of each its statistics and its memory.
+    expect(openFiles() - before).toBe(4);
     tree.close();
+    expect(openFiles() - before).toBe(0);
     expect(isLiving(pid)).toBe(true);
     expect(await processes(tree)).toBe(0);
+    expect(openFiles() - before).toBe(0);
   });
 });
 

@@ -2,12 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { psPlatform } from '../../../src/process/platforms/ps.js';
 import type { ProcessRow } from '../../../src/process/process-table.js';
 import { listedUsage } from '../../../src/process/usage/listed-usage.js';
+import { TreeMeter } from '../../../src/process/usage/tree-meter.js';
 import { runHost } from '../../helpers/host.js';
 import { launch } from '../../helpers/launch.js';
 import { MARKER } from '../../helpers/processes.js';
-import { until } from '../../helpers/until.js';
+import { rejection, until } from '../../helpers/until.js';
 
-const row = (pid: number, dead = false): ProcessRow => {
+const rowOf = (pid: number, dead = false): ProcessRow => {
   return { pid, parent: 1, group: pid, session: 0, startTime: 100, dead, command: 'node' };
 };
 
@@ -17,12 +18,12 @@ describe('listedUsage', () => {
     const pids = {
       read: async (list: readonly number[]) => {
         asked.push(list);
-        return new Map([[10, { memory: 5_000, ctime: 70 }]]);
+        return new Map([[10, { memory: 5_000, ctime: 70, elapsed: Number.NaN }]]);
       },
     };
     const found = await listedUsage({ ticksPerSecond: 1, pids })
       .reader()
-      .read([row(10), row(11), row(12, true)]);
+      .read([rowOf(10), rowOf(11), rowOf(12, true)]);
     expect(asked).toEqual([[10, 11]]);
     expect(found.map(({ pid, isZombie, cpu, resident, unique }) => [pid, isZombie, cpu, resident, unique])).toEqual([
       [10, false, 70, 5_000, 5_000],
@@ -30,22 +31,67 @@ describe('listedUsage', () => {
     ]);
   });
 
-  it('[USAGE-12] looks for members at most once in an interval, for all trees that are measured at once', () => {
-    let time = 0;
-    const source = listedUsage({ ticksPerSecond: 1, lookInterval: 60_000, now: () => time });
-    const due = (at: number) => {
-      time = at;
-      return source.isLookDue?.();
+  it('[USAGE-12] takes another process with the number of a member for no member', async () => {
+    const now = 1_000_000_000_000;
+    const began = rowOf(10).startTime * 1_000;
+    const found = async (elapsed: number) => {
+      const pids = { read: async () => new Map([[10, { memory: 9e9, ctime: 70, elapsed }]]) };
+      const source = listedUsage({ ticksPerSecond: 1, pids, date: () => now });
+      return (await source.reader().read([rowOf(10)])).length;
     };
-    expect([0, 10, 5_000, 59_999, 60_000, 60_020, 60_100].map(due)).toEqual([
-      true,
-      true,
-      false,
-      false,
-      true,
-      true,
-      false,
-    ]);
+    expect(await found(now - began)).toBe(1);
+    // Whole seconds, and the tool takes its time.
+    expect(await found(now - began + 5_000)).toBe(1);
+    expect(await found(now - began - 2_000)).toBe(1);
+    expect(await found(now - began - 2_001)).toBe(0);
+    expect(await found(0)).toBe(0);
+    // The tool has not said it.
+    expect(await found(Number.NaN)).toBe(1);
+  });
+
+  it('[USAGE-12] looks for members at most once in an interval, for all trees that are measured in a tick', async () => {
+    let time = 0;
+    const pids = { read: async () => new Map() };
+    const source = listedUsage({ ticksPerSecond: 1, lookInterval: 60_000, pids, now: () => time });
+    const looks: string[] = [];
+    const meters = ['a', 'b', 'c'].map((name) => {
+      const meter = new TreeMeter({ source, age: 0, now: () => time });
+      const find = () => {
+        looks.push(name);
+        // PowerShell blocks the host.
+        time += 500;
+        return [];
+      };
+      return () => meter.measure(find);
+    });
+    const measureAt = async (at: number) => {
+      time = at;
+      looks.length = 0;
+      await Promise.all(meters.map((measure) => measure()));
+      return looks.join('');
+    };
+    expect(await measureAt(0)).toBe('abc');
+    expect(await measureAt(5_000)).toBe('');
+    // The interval begins after the look.
+    expect(await measureAt(61_499)).toBe('');
+    expect(await measureAt(61_500)).toBe('abc');
+    expect(await measureAt(70_000)).toBe('');
+  });
+
+  it('[USAGE-12] starts a tool once in a tick when it fails: one that hangs would block the host for each tree', async () => {
+    let looks = 0;
+    const pids = { read: async () => new Map() };
+    const source = listedUsage({ ticksPerSecond: 1, lookInterval: 60_000, pids });
+    const meters = [1, 2, 3].map(() => new TreeMeter({ source, age: 0 }));
+    const find = () => {
+      looks += 1;
+      throw new Error('no answer for 10 s');
+    };
+    const measure = () => Promise.all(meters.map((meter) => rejection(meter.measure(find))));
+    expect((await measure()).map(String)).toEqual(Array(3).fill('Error: no answer for 10 s'));
+    expect(looks).toBe(1);
+    await measure();
+    expect(looks).toBe(2);
   });
 
   it('[USAGE-12] measures a real tree by ps and pidusage', async () => {

@@ -28,7 +28,8 @@ function setup() {
   return { guard, calls, clock, most: () => most };
 }
 
-const of = (...pids: number[]): Found => Object.fromEntries(pids.map((pid) => [pid, { memory: pid, ctime: 10 }]));
+const of = (...pids: number[]): Found =>
+  Object.fromEntries(pids.map((pid) => [pid, { memory: pid, ctime: 10, elapsed: 20 }]));
 const call = <T>(calls: readonly T[], index: number) => calls[index] as T;
 
 describe('PidusageGuard', () => {
@@ -67,7 +68,7 @@ describe('PidusageGuard', () => {
     const { guard, calls } = setup();
     const some = guard.read([1, 2, 3, 4]);
     await flush();
-    call(calls, 0).answer({ ...of(1), 2: undefined, 3: { memory: Number.NaN, ctime: Number.NaN } });
+    call(calls, 0).answer({ ...of(1), 2: undefined, 3: { memory: Number.NaN, ctime: Number.NaN, elapsed: 20 } });
     expect([...(await some).keys()]).toEqual([1]);
     const none = guard.read([9]);
     await flush();
@@ -84,7 +85,7 @@ describe('PidusageGuard', () => {
     const next = guard.read([1]);
     await flush();
     call(calls, 1).answer(of(1));
-    expect((await next).get(1)).toEqual({ memory: 1, ctime: 10 });
+    expect((await next).get(1)).toEqual({ memory: 1, ctime: 10, elapsed: 20 });
   });
 
   it('[USAGE-12] refuses all while a call hangs, and measures again when it has ended', async () => {

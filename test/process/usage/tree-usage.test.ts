@@ -1,5 +1,4 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import type { ServerProcess } from '../../../src/process/launcher.js';
 import { linux } from '../../../src/process/platforms/linux.js';
@@ -37,6 +36,13 @@ function sumOf(pid: number, file: string, line: RegExp): number {
 }
 
 const privateMB = (pid: number) => sumOf(pid, 'smaps_rollup', /^Private_\w+:\s+(\d+) kB$/gm) / 1_024;
+
+/** What a process and all that it has collected have used, ms. */
+function cpuTimeOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * 10, 0);
+}
 
 describe('usage() of a server', () => {
   it('[USAGE-1] measures a shell by the memory of the Node below it', async () => {
@@ -105,18 +111,27 @@ describe('usage() of a server', () => {
     expect(after.cpuTime).toBeGreaterThanOrEqual(before.cpuTime);
   });
 
-  it('[USAGE-5] stands a tree whose members vanish during the samples', async () => {
-    const server = launch(shell('while :; do for i in 1 2 3 4 5; do /bin/true & done; wait; done'));
+  it('[USAGE-5] [USAGE-3] stands a tree whose members vanish during the samples, and counts their CPU time once', async () => {
+    const loop = 'while [ -z "$over" ]; do for i in 1 2 3 4 5; do /bin/true & done; wait; done';
+    const server = launch({
+      ...shell(`trap 'over=1' USR1; ${loop}; wait; exec sleep 1000`),
+      containment: 'markers',
+    });
     let last = await usageOf(server.process);
-    const begin = performance.now();
     for (let sample = 0; sample < 300; sample++) {
       const now = await usageOf(server.process);
       expect(now.cpuTime).toBeGreaterThanOrEqual(last.cpuTime);
       last = now;
       await new Promise((resolve) => setImmediate(resolve));
     }
-    // Each process may show a hundredth of a second too much.
-    expect(last.cpuTime).toBeLessThanOrEqual((performance.now() - begin + 10_000) * cpus().length);
+    process.kill(server.pid, 'SIGUSR1');
+    await until('the shell has collected all of them', () => readProcess(server.pid)?.command === 'sleep');
+    const { cpuTime } = await usageOf(server.process);
+    // A hundredth of a second for each counter, which has that resolution.
+    const used = cpuTimeOf(server.pid);
+    expect(used).toBeGreaterThan(300);
+    expect(cpuTime).toBeLessThanOrEqual(used + 40);
+    expect(cpuTime).toBeGreaterThanOrEqual(used - 40);
   });
 
   it('[USAGE-6] reports of ten servers what only they hold, within 10 % of what the kernel says of each', async () => {
