@@ -147,8 +147,9 @@ export const folderFields = {
    *
    * - `report`: `limit:exceeded` only.
    * - `prune-oldest`: the files that were not changed for longest are deleted, until the rest fits. It never leaves the
-   *   folder, follows no link, spares files that are open, and refuses a folder that other users can write.
-   * - a function: it is called with the folder.
+   *   folder, follows no link, spares files that are open, changed within 60 s or have several names, and refuses the home of
+   *   this user and a folder that other users, or a group, can write. On Linux only.
+   * - a function: it is called with the folder, at each look (once a minute) while it is over its budget.
    */
   onExceeded: whenExceeded(),
 };
