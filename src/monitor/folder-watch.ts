@@ -107,7 +107,7 @@ export class FolderWatch {
 
   #conclude(folder: WatchedFolder, report: FolderReport): void {
     const { path, limitMB, sizeMB, measuredMB, exceeded, problem } = report;
-    if (exceeded !== folder.isExceeded) {
+    if (exceeded !== undefined && exceeded !== folder.isExceeded) {
       folder.isExceeded = exceeded;
       folder.isDryTold = false;
       const event = exceeded ? 'limit:exceeded' : 'limit:recovered';

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished, vi } from 'vitest';
@@ -75,6 +75,19 @@ it('[FOLDER-8] a folder whose budget cannot be kept is told once, and the others
   for (let look = 0; look < 3; look++) await minute();
   expect(told.map(([event]) => event)).toEqual(['monitor:degraded', 'limit:exceeded']);
   expect(told[0]?.[1]).toMatchObject({ part: 'folder', reason: expect.stringContaining(file) });
+});
+
+it('[FOLDER-8] a folder that cannot be measured for a time has not recovered by that', async () => {
+  const path = folderWith(2, 2);
+  const { told, minute } = watching([{ path, limitMB: 3 }]);
+  await minute();
+  renameSync(path, `${path}-away`);
+  writeFileSync(path, 'no folder');
+  await minute();
+  rmSync(path);
+  renameSync(`${path}-away`, path);
+  await minute();
+  expect(told.map(([event]) => event)).toEqual(['limit:exceeded', 'monitor:degraded']);
 });
 
 it('[FOLDER-8] tells the size that exceeded the budget, not that after the prune', async () => {

@@ -91,7 +91,8 @@ export class FolderBudget {
       const failure = dryRun ? undefined : await this.#call(onExceeded, walked);
       return this.#report(walked, { isCall: true, problem: failure ?? problem });
     } catch (error) {
-      return this.#report(NOTHING, { problem: rootProblem(error) });
+      const problem = rootProblem(error);
+      return this.#report({ ...NOTHING, isPart: problem !== undefined }, { problem });
     } finally {
       await root?.close();
     }
@@ -124,7 +125,7 @@ export class FolderBudget {
     return {
       ...this.#usage({ files: walked.files - removed, bytes: walked.bytes - bytes }),
       measuredMB: inMB(walked.bytes),
-      exceeded: this.#isExceeded(walked),
+      exceeded: this.#isExceeded(walked) || (walked.isPart ? undefined : false),
       isCall,
       removed,
       removedMB: inMB(bytes),
@@ -156,10 +157,11 @@ export class FolderBudget {
   }
 }
 
-const NOTHING: Walked = { files: 0, bytes: 0, isPart: false, unreadable: 0 };
+const NOTHING: Walked = { files: 0, bytes: 0, isPart: false, failure: undefined, unreadable: 0 };
 
-function problemOf({ files, isPart, unreadable }: Walked, slices: Slices): string | undefined {
+function problemOf({ files, isPart, failure, unreadable }: Walked, slices: Slices): string | undefined {
   if (slices.isAborted) return `the look was stopped after ${files} files`;
+  if (failure !== undefined) return `only ${files} files were measured (${failure})`;
   if (isPart) return `it has too many files: only ${files} were measured`;
   return unreadable === 0 ? undefined : `${unreadable} folders in it, or files, could not be read`;
 }

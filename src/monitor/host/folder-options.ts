@@ -24,8 +24,8 @@ export interface FolderUsage {
 export interface FolderReport extends FolderUsage {
   /** `sizeMB` before anything was removed. */
   readonly measuredMB: number;
-  /** Whether the limit was exceeded, before anything was removed. */
-  readonly exceeded: boolean;
+  /** Whether the limit was exceeded, before anything was removed; undefined when that is not known: see `problem`. */
+  readonly exceeded: boolean | undefined;
   /** Whether a function of the host was called. With `dryRun`: whether it would have been. */
   readonly isCall: boolean;
   /** Files that were removed; `sizeMB` and `files` are without them. With `dryRun`: those that would have been. */

@@ -30,8 +30,10 @@ export interface Walked {
   readonly files: number;
   /** On the disk. */
   readonly bytes: number;
-  /** Whether it ended at a limit. */
+  /** Whether it ended early, so that there may be more. */
   readonly isPart: boolean;
+  /** Why it ended early; undefined at its limit. */
+  readonly failure: string | undefined;
   /** Folders that could not be read. */
   readonly unreadable: number;
 }
@@ -40,6 +42,10 @@ const DEEPEST = 64;
 /** Of so many files with several names it is known whether they were counted. */
 const MOST_LINKED = 100_000;
 const BLOCK = 512;
+/** What vanishes, or becomes a link, is not there. */
+const GONE = ['ENOENT', 'ENOTDIR', 'ELOOP'];
+/** The host has no more of what each look needs. */
+const EXHAUSTED = ['EMFILE', 'ENFILE', 'ENOMEM'];
 
 /**
  * Goes through the files of a folder and of the folders in it. It follows no link, and goes into no other mount, be it of the
@@ -75,6 +81,7 @@ class Walker implements Walked {
   bytes = 0;
   unreadable = 0;
   isPart = false;
+  failure: string | undefined;
 
   constructor(mark: string, slices: Slices, visitor: WalkVisitor | undefined) {
     this.#mark = mark;
@@ -148,9 +155,14 @@ class Walker implements Walked {
     return false;
   }
 
-  /** What vanishes, or becomes a link, is not there. */
   #note(error: unknown): void {
-    if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) this.unreadable += 1;
+    const errno = errnoOf(error) ?? '';
+    if (GONE.includes(errno)) return;
+    if (!EXHAUSTED.includes(errno)) this.unreadable += 1;
+    else {
+      this.isPart = true;
+      this.failure = errno;
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { errnoOf } from '../../errors.js';
 import type { Slices } from './slices.js';
 
 /** A file as processes show it. */
@@ -27,11 +28,11 @@ const [DESCRIPTOR, BYTES] = [5, 500];
  * is taken for open that is not. Undefined when the limits of `slices` do not suffice, /proc cannot be read, or a process
  * hangs in the kernel.
  */
-export async function findOpen(
-  files: Iterable<NamedFile>,
-  slices: Slices,
-  proc = '/proc',
-): Promise<OpenFiles | undefined> {
+export function findOpen(files: Iterable<NamedFile>, slices: Slices, proc = '/proc'): Promise<OpenFiles | undefined> {
+  return search(files, slices, proc).catch(() => undefined);
+}
+
+async function search(files: Iterable<NamedFile>, slices: Slices, proc: string): Promise<OpenFiles | undefined> {
   const [paths, inodes] = [new Set<string>(), new Set<string>()];
   for (const { path, inode } of files) {
     paths.add(path);
@@ -51,7 +52,7 @@ export async function findOpen(
     const descriptors = attempt(() => readdirSync(`${proc}/${pid}/fd`)) ?? [];
     for (const fd of descriptors) {
       if (!(await slices.next(DESCRIPTOR))) return undefined;
-      const path = attempt(() => readlinkSync(`${proc}/${pid}/fd/${fd}`, 'latin1'));
+      const path = attempt(() => linkOf(`${proc}/${pid}/fd/${fd}`));
       if (path?.startsWith('/') && !path.startsWith('/dev/')) note(path, inodeOf(`${proc}/${pid}/fdinfo/${fd}`));
     }
     const maps = await slices.finish(readMaps(`${proc}/${pid}/maps`));
@@ -71,10 +72,20 @@ function readMaps(file: string): Promise<string> {
   const known = reading.get(file);
   if (known !== undefined) return known;
   const read = readFile(file, 'latin1')
-    .catch(() => '')
+    .catch((error: unknown) => assertNotShown(error) ?? '')
     .finally(() => reading.delete(file));
   reading.set(file, read);
   return read;
+}
+
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(fd, 'latin1');
+  } catch (error) {
+    // Then it is found by its inode alone.
+    if (errnoOf(error) === 'ENAMETOOLONG') return '/';
+    throw error;
+  }
 }
 
 /** Since Linux 5.14. */
@@ -82,11 +93,15 @@ function inodeOf(fdinfo: string): string | undefined {
   return /^ino:\s*(\d+)$/m.exec(attempt(() => readFileSync(fdinfo, 'latin1')) ?? '')?.[1];
 }
 
-/** Undefined for what is gone, or not shown. */
+/** Undefined for what is gone, or not shown. Throws what says nothing, such as EMFILE. */
 function attempt<T>(read: () => T): T | undefined {
   try {
     return read();
-  } catch {
-    return undefined;
+  } catch (error) {
+    return assertNotShown(error);
   }
+}
+
+function assertNotShown(error: unknown): undefined {
+  if (!['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) throw error;
 }

@@ -85,10 +85,13 @@ export class PinnedFolder {
     return this.#handle ? readlink(this.#path, ENCODING) : Promise.resolve(this.#path);
   }
 
-  /** The number of the mount that it is on. Two mounts may show the same device. Undefined where it is not known. */
+  /**
+   * The number of the mount that it is on. Two mounts may show the same device. Undefined where the system does not show it.
+   * @throws with the errno
+   */
   async mount(): Promise<string | undefined> {
     if (!this.#handle) return undefined;
-    const info = await readFile(`/proc/self/fdinfo/${this.#handle.fd}`, 'latin1').catch(() => '');
+    const info = await readFile(`/proc/self/fdinfo/${this.#handle.fd}`, 'latin1');
     return /^mnt_id:\s*(\d+)$/m.exec(info)?.[1];
   }
 

@@ -1,6 +1,6 @@
 import { chmodSync, linkSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FolderBudget } from '../../../src/monitor/host/folder-budget.js';
 import type { FolderOptions, FolderUsage } from '../../../src/monitor/host/folder-options.js';
 import { PinnedFolder } from '../../../src/monitor/host/pinned-folder.js';
@@ -10,22 +10,37 @@ import { runHost } from '../../helpers/host.js';
 import { flush } from '../../helpers/until.js';
 import { OBSTACLE } from '../../hostile/strangers.js';
 
-const disk = vi.hoisted(() => ({ failsToClose: false }));
+/** What fails from now on: to close a folder; each open and read after so many. */
+const disk = vi.hoisted(() => ({ failsToClose: false, left: Number.POSITIVE_INFINITY }));
+
+beforeEach(() => {
+  Object.assign(disk, { failsToClose: false, left: Number.POSITIVE_INFINITY });
+});
 
 vi.mock('node:fs/promises', async (load) => {
   const real = await load<typeof import('node:fs/promises')>();
+  const failure = (code: string) => Object.assign(new Error(code), { code });
+  const take = () => {
+    if (disk.left === 0) throw failure('EMFILE');
+    disk.left -= 1;
+  };
   const open = async (...args: Parameters<typeof real.open>) => {
+    take();
     const handle = await real.open(...args);
     const close = handle.close.bind(handle);
     if (disk.failsToClose) {
       handle.close = async () => {
         await close();
-        throw Object.assign(new Error('EIO: i/o error, close'), { code: 'EIO' });
+        throw failure('EIO');
       };
     }
     return handle;
   };
-  return { ...real, open };
+  const readFile = async (...args: Parameters<typeof real.readFile>) => {
+    take();
+    return real.readFile(...args);
+  };
+  return { ...real, open, readFile };
 });
 
 /** In one hour, when no file is young. */
@@ -114,11 +129,27 @@ describe('a folder with a budget', () => {
     const path = newFolder();
     newFile(path, 'sub/a', 1);
     disk.failsToClose = true;
-    onTestFinished(() => {
-      disk.failsToClose = false;
-    });
     const report = await budget(path, 'report').look();
     expect(report).toMatchObject({ files: 1, problem: undefined });
+  });
+
+  it('[FOLDER-1] without free descriptors it is not known whether the limit is exceeded, and nothing is removed', async () => {
+    const path = newFolder();
+    for (const name of ['a', 'sub/b', 'sub/deeper/c']) newFile(path, name, 9);
+    const problems: (string | undefined)[] = [];
+    // The root is opened, and its mount read twice; then each folder is opened, and its mount read. Then /proc is searched.
+    for (let left = 0; left < 8; left++) {
+      disk.left = left;
+      const { exceeded, removed, problem } = await budget(path, 'prune-oldest', 0.25).look();
+      expect({ exceeded, removed }).toEqual({ exceeded: left < 7 ? undefined : true, removed: 0 });
+      problems.push(problem);
+    }
+    const measured = (files: number) => `only ${files} files were measured (EMFILE)`;
+    expect(problems).toEqual([
+      ...['it could not be read (EMFILE)', 'it could not be read (EMFILE)'],
+      ...[0, 1, 1, 2, 2].map(measured),
+      'nothing is removed for 10 minutes: it could not be found out which files are open',
+    ]);
   });
 
   it.runIf(OBSTACLE === undefined)('[FOLDER-1] is measured as far as this user may read it (needs root)', async () => {

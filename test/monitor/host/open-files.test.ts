@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { closeSync, constants, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 import { FolderBudget } from '../../../src/monitor/host/folder-budget.js';
@@ -70,6 +70,21 @@ it('[FOLDER-5] without a process in /proc it is not known what is open', async (
   const files = [{ path: '/a', inode: '1' }];
   expect(await openFiles.findOpen(files, new Slices(new ManualClock(), NO_LIMIT), newFolder())).toBeUndefined();
 });
+
+it.each(['fd', 'fdinfo/3', 'maps'])(
+  '[FOLDER-5] nor when %s of a process cannot be read although it is there, as without free descriptors',
+  async (name) => {
+    const proc = fakeProc();
+    rmSync(join(proc, '7', name), { recursive: true });
+    if (name === 'fd') writeFileSync(join(proc, '7', name), '');
+    else mkdirSync(join(proc, '7', name));
+    const files = [{ path: '/a', inode: '1' }];
+    const slices = () => new Slices(new ManualClock(), NO_LIMIT);
+    expect(await openFiles.findOpen(files, slices(), proc)).toBeUndefined();
+    rmSync(join(proc, '7', name), { recursive: true });
+    expect(await openFiles.findOpen(files, slices(), proc)).toBeDefined();
+  },
+);
 
 it('[FOLDER-10] a process whose mappings cannot be read, since it hangs in the kernel, blocks no host and one thread', async () => {
   const proc = newFolder();
