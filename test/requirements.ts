@@ -725,6 +725,17 @@ export const requirements = {
   'WATCH-5': 'A regular expression that takes for ever does not stop the host.',
   'WATCH-6':
     'A watch reports what has changed since the look before, survives a look that fails, is bounded, and keeps no host alive.',
+  'WATCH-10':
+    'What nothing else shows of a server counts: its host may live though no ledger names it, and what is below a server of a living pool belongs to it.',
+  'WATCH-11':
+    'A list of another boot or container, and an entry whose process is another program now, lead to no signal.',
+  'WATCH-12':
+    'A watch looks at its own processes, however many a different user has; a pattern that was too slow is not used again.',
+  'WATCH-13': 'To end a long list costs little more than its signals: most of the time only its processes are read.',
+  'HANG-1':
+    'Of a process in an uninterruptible system call nothing is read that could stop the host; it is checked again when it moves, and gets no signal before.',
+  'UNCLAIMED-1':
+    'Processes with a mark of this host that no server has, of any copy of the package, are unexpected; no other ones are.',
   'WATCH-7': 'Wrong options and lists are refused with what to do.',
   'WATCH-8':
     'endWatched() ends listed processes and what is below them, by SIGKILL if necessary, in bounded time, with a report for each.',

@@ -9,6 +9,7 @@ import type { Launcher } from '../process/launcher.js';
 import { countUnclaimed } from '../process/marks/unclaimed.js';
 import type { Platform } from '../process/platform.js';
 import { noteMissingInit } from '../process/platforms/init.js';
+import { registeredProcesses } from '../process/process-registry.js';
 import { localLauncher } from '../process/start/local-launcher.js';
 import type { PoolEmitter } from './events.js';
 
@@ -73,7 +74,7 @@ export class LocalHost implements ServerHost {
 
   strays(): number {
     const { table, marks } = this.#platform;
-    return countUnclaimed(table, marks);
+    return countUnclaimed(table, marks, registeredProcesses);
   }
 
   async end(): Promise<void> {

@@ -22,7 +22,12 @@ export interface ProcessRow {
   readonly dead: boolean;
   /** The system's name of the program (on Linux at most 15 characters). No arguments, because they may hold secrets. */
   readonly command: string;
-  /** CPU time until now, in ticks. This and the next two are left out where the table does not show them. */
+  /**
+   * A letter, as /proc shows it: `R` runs, `S` sleeps, `D` is in an uninterruptible system call, `T` and `t` are stopped. Left out
+   * where the table does not show it, as the next ones.
+   */
+  readonly state?: string;
+  /** CPU time until now, in ticks. */
   readonly cpu?: number;
   /** CPU time of the children that it has collected, and of theirs, in ticks. */
   readonly childCpu?: number;

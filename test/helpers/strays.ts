@@ -13,7 +13,6 @@ interface FakeFacts {
   readonly service: string | undefined;
   readonly stdin: StdinState;
   readonly memory: number;
-  readonly state: string;
 }
 
 /** The pid of this process on the fake machine; its parent is 90. */
@@ -23,6 +22,7 @@ const SELF = 100;
 export class FakeSystem implements StraySystem {
   readonly table = new FakeTable();
   readonly self = SELF;
+  readonly scope = 'this boot';
   /** The leaders of the servers of our pools. */
   leaders: ProcessIdentity[] = [];
   readonly signals: { readonly pid: number; readonly signal: string }[] = [];
@@ -51,7 +51,6 @@ export class FakeSystem implements StraySystem {
       service: undefined,
       stdin: 'closed' as const,
       memory: 1,
-      state: 'S',
     };
     this.#facts.set(pid, { ...plain, ...this.#facts.get(pid), ...facts });
   }
@@ -59,10 +58,10 @@ export class FakeSystem implements StraySystem {
   inspect(): Inspector {
     const of = (pid: number) => this.#facts.get(pid) as FakeFacts;
     return {
+      hasOurUser: (pid) => of(pid).ours,
       isOurUsers: (pid) => of(pid).ours,
       commandLine: (pid) => of(pid).commandLine,
       memory: (pid) => of(pid).memory,
-      state: (pid) => of(pid).state,
       markedBy: (pid) => of(pid).mark,
       serviceOf: ({ pid }) => of(pid).service,
       stdin: (pid) => of(pid).stdin,

@@ -22,6 +22,8 @@ export interface PidScope {
 }
 
 const DIGITS = 32;
+/** Enough to tell two scopes apart: it is no secret. */
+const SHORT = 16;
 
 /** A new origin for this process. Undefined where there is no /proc: then there are no ledgers. */
 export function newOrigin(): HostOrigin | undefined {
@@ -47,6 +49,18 @@ export function pidScope(): PidScope {
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
     namespaces: ['pid', 'time'].map(namespaceOf).join(' '),
   };
+}
+
+let name: string | undefined;
+
+/** A short name of the scope of this process, the same as long as it is the same. Empty where the system does not show it. */
+export function scopeName(): string {
+  try {
+    name ??= createHash('sha256').update(JSON.stringify(pidScope())).digest('hex').slice(0, SHORT);
+    return name;
+  } catch {
+    return '';
+  }
 }
 
 /** Kernels before 5.6 have no time namespaces. */

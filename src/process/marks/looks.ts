@@ -6,6 +6,7 @@ import {
   type ProcessTable,
   TICKS_PER_SECOND,
 } from '../process-table.js';
+import { isUninterruptible } from '../uninterruptible.js';
 import { isUnmarked, type MarkReading, UNMARKED } from './evidence.js';
 import { Look } from './look.js';
 import type { MarkReader } from './mark-reader.js';
@@ -169,7 +170,7 @@ export class Looks {
     if (!changing || how !== 'loose') this.#lookedAt = now;
     this.#forgetGone(rows);
     const settledBefore = this.#now() * TICKS_PER_SECOND - SETTLED;
-    const reading = (row: ProcessRow): MarkReading => this.#reading(row, look, killed);
+    const reading = (row: ProcessRow): MarkReading => this.#reading(row, look, { killed, isLoose: how === 'loose' });
     const look: Look = new Look({ rows, isWhole: !changing, newestBefore: newest, settledBefore, reading });
     this.#last = look;
     return look;
@@ -230,16 +231,18 @@ export class Looks {
     }
   }
 
-  #reading(row: ProcessRow, look: Look, killed?: ReadonlyMap<number, ProcessIdentity>): MarkReading {
+  #reading(row: ProcessRow, look: Look, { killed, isLoose }: ReadingOptions): MarkReading {
     const { pid, startTime } = row;
-    const known = this.#readings.get(pid);
-    if (known?.startTime === startTime) {
-      // What has got SIGKILL shows nothing new.
-      if (known.final || known.look === look || killed?.get(pid)?.startTime === startTime) return known.reading;
-    }
-    const reading = this.readNow(row) ?? UNMARKED;
+    const kept = this.#readings.get(pid);
+    const known = kept?.startTime === startTime ? kept : undefined;
+    // What has got SIGKILL shows nothing new.
+    if (known && (known.final || known.look === look || killed?.get(pid)?.startTime === startTime))
+      return known.reading;
+    // To read all of it could stop the host. A measurement can wait for that; the proof of an end cannot.
+    const isPutOff = isLoose && isUninterruptible(row);
+    const reading = (isPutOff && known?.reading) || (this.readNow(row, isPutOff) ?? UNMARKED);
     // Killed right after the fork, a host leaves a child that may still begin a session and get its mark.
-    const final = startTime < look.settledBefore;
+    const final = startTime < look.settledBefore && !isPutOff;
     // A look has a row of each process: it must not live as long as each process that it has shown.
     this.#readings.set(pid, { startTime, reading, final, look: final ? undefined : look });
     return reading;
@@ -248,12 +251,20 @@ export class Looks {
   /**
    * Reads the marks of a living process, and then its row: the marks may be those of another process which got the pid
    * meanwhile. Undefined when it has none.
+   * @param mayHang see {@link MarkReader}
    */
-  readNow({ pid, startTime }: ProcessRow): MarkReading | undefined {
+  readNow({ pid, startTime }: ProcessRow, mayHang = false): MarkReading | undefined {
     const isSame = () => isAlive(this.#table, pid, startTime);
-    const reading = this.#options.readMark?.(pid, isSame);
+    const reading = this.#options.readMark?.(pid, isSame, mayHang);
     return reading !== undefined && !isUnmarked(reading) && isSame() ? reading : undefined;
   }
+}
+
+interface ReadingOptions {
+  /** What has got SIGKILL. */
+  readonly killed: ReadonlyMap<number, ProcessIdentity> | undefined;
+  /** Whether it is for a look to measure by. */
+  readonly isLoose: boolean;
 }
 
 interface Known {

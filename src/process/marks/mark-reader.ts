@@ -8,8 +8,9 @@ import { isRaised } from './raised.js';
 /**
  * Reads the marks of a process; undefined when it is gone. Throws when the system does not say.
  * @param isSame whether the number still belongs to that process; allows to read a part only when it is asked for
+ * @param mayHang whether it is uninterruptible: then its environment is not read, as if this user might not
  */
-export type MarkReader = (pid: number, isSame?: () => boolean) => MarkReading | undefined;
+export type MarkReader = (pid: number, isSame?: () => boolean, mayHang?: boolean) => MarkReading | undefined;
 
 /**
  * Most environments have less than 4 KB; args and environment together may have 6 MB. The buffer grows, and is reused.
@@ -25,8 +26,8 @@ const text = Buffer.allocUnsafe(4_096);
  * program that shows a title there, or may not be read because the process is not dumpable or has another user. The
  * owner is read only where there is a mark.
  */
-export const readMarks: MarkReader = (pid, isSame) => {
-  const environment = readWhole(`/proc/${pid}/environ`, environ);
+export const readMarks: MarkReader = (pid, isSame, mayHang) => {
+  const environment = mayHang ? 'forbidden' : readWhole(`/proc/${pid}/environ`, environ);
   if (environment === 'gone') return undefined;
   const hidden = environment === 'forbidden';
   // Keep the larger buffer for the next large environment.
@@ -35,7 +36,7 @@ export const readMarks: MarkReader = (pid, isSame) => {
   if (isSame && marks !== undefined && marks.length > 0) return new MarkedProcess(pid, marks, isSame);
   const limit = readLimit(pid);
   if (limit === undefined && (marks === undefined || marks.length === 0)) return UNMARKED;
-  return { marks, limit, owner: readOwner(pid) };
+  return { marks, limit, owner: readOwner(pid, mayHang) };
 };
 
 /** A process with marks in its environment, which mostly decide alone: its limit and its owner are read when they do not. */
@@ -80,8 +81,11 @@ function readLimit(pid: number): bigint | undefined {
 /** The login of a process that no user has logged in for. */
 export const NO_LOGIN = 0xffff_ffff;
 
-/** The owner of a process; undefined when the system does not show it. */
-export function readOwner(pid: number | 'self'): ProcessOwner | undefined {
+/**
+ * The owner of a process; undefined when the system does not show it.
+ * @param mayHang whether it is uninterruptible: then what the kernel has noted at its start is not read
+ */
+export function readOwner(pid: number | 'self', mayHang = false): ProcessOwner | undefined {
   const status = readWhole(`/proc/${pid}/status`, text);
   if (typeof status === 'string') return undefined;
   const lines = status.toString('latin1');
@@ -98,7 +102,8 @@ export function readOwner(pid: number | 'self'): ProcessOwner | undefined {
     // A line for each namespace below that of /proc. Kernels before 4.1 do not show it.
     isHere: namespaces <= 1 && hasOurCgroups(pid),
     login: loggedIn === NO_LOGIN ? undefined : loggedIn,
-    isRaised: user !== undefined && isRaised(startOf(pid), user, () => groupsIn(lines) === ownGroups()),
+    isRaised:
+      user !== undefined && isRaised(mayHang ? undefined : startOf(pid), user, () => groupsIn(lines) === ownGroups()),
   };
 }
 

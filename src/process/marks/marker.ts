@@ -221,11 +221,17 @@ export function marksIn(environ: Buffer): string[] {
 /** Whether one of `marks`, as `marksIn` returns them, is that mark, with the key that only its host can compute. */
 export function environmentMatches(marks: readonly string[], { host, instance }: Mark): boolean {
   if (instance !== undefined) return marks.includes(markText({ host, instance }));
-  return marks.some((mark) => {
-    if (!mark.startsWith(host.id)) return false;
+  return instanceIn(marks, host) !== undefined;
+}
+
+/** The number of the instance in the mark of that host among `marks`; undefined when it has none with the right key. */
+export function instanceIn(marks: readonly string[], host: HostMark): string | undefined {
+  for (const mark of marks) {
+    if (!mark.startsWith(host.id)) continue;
     const [, id, number = '', key] = ONE_MARK.exec(mark) ?? [];
-    return id === host.id && key === keyOf(host, number);
-  });
+    if (id === host.id && key === keyOf(host, number)) return number;
+  }
+  return undefined;
 }
 
 /**

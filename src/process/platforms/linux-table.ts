@@ -142,7 +142,7 @@ export function parseStat(line: string): ProcessRow | undefined {
   const close = line.lastIndexOf(')');
   if (open === -1 || close === -1) return undefined;
   const fields = line.slice(close + 2).split(' ', 20);
-  const state = fields[0];
+  const [state = ''] = fields;
   const threads = Number(fields[17]);
   return {
     pid: Number(line.slice(0, open)),
@@ -153,6 +153,7 @@ export function parseStat(line: string): ProcessRow | undefined {
     // If the main thread of a living process ends before the others, the process shows as a zombie with threads.
     dead: (state === 'Z' && threads <= 1) || state === 'X' || state === 'x',
     command: line.slice(open + 1, close),
+    state,
     cpu: Number(fields[11]) + Number(fields[12]),
     childCpu: Number(fields[13]) + Number(fields[14]),
     threads,

@@ -5,6 +5,7 @@ import { timerDelay } from '../../runtime/clock.js';
 import { KeepAlive } from '../../runtime/keep-alive.js';
 import { holdSame, type ProcessIdentity, type ProcessRow } from '../process-table.js';
 import { StrayScan, type StraySystem } from './stray-scan.js';
+import { keyOf } from './watch-rounds.js';
 
 /** What became of one process. */
 export interface ProcessEnd {
@@ -13,7 +14,8 @@ export interface ProcessEnd {
   readonly command: string;
   /**
    * `ended`: by `signal`. `gone`: it was dead before any signal. `changed`: what made it an entry of the list does not hold
-   * any more, or another process has its pid; from then on no signal was sent. `survived`: it still lives after SIGKILL.
+   * any more, or another process has its pid; from then on no signal was sent. `survived`: it still lives after SIGKILL, or, with
+   * `signal` undefined, it or a process above it was in an uninterruptible system call (state D) all the time, and could not be checked.
    */
   readonly outcome: 'ended' | 'gone' | 'changed' | 'survived';
   /** The last signal that was sent to it; undefined if none was. */
@@ -49,6 +51,8 @@ interface Entry {
   readonly startTime: number;
   readonly command: string;
   readonly listed: boolean;
+  /** Whether a scan of this call has shown that it may be ended. */
+  isChecked: boolean;
   signal: Signal | undefined;
   outcome: ProcessEnd['outcome'] | undefined;
 }
@@ -57,6 +61,11 @@ interface Entry {
 const KILL_GRACE = 2_000;
 const FIRST_POLL = 5;
 const LONGEST_POLL = 100;
+/**
+ * How long no scan follows another one, ms for each process that is to be checked, and for each of the machine: ten times as long
+ * as a scan blocks the host.
+ */
+const [PER_ENTRY, PER_ROW] = [2, 0.1];
 
 /**
  * Ends the processes of a list, and what is below them: SIGTERM, `termGrace`, SIGKILL, proof. Signals go to single processes,
@@ -70,7 +79,7 @@ export async function endListed(
   termGrace: number,
   system: StraySystem,
 ): Promise<ProcessEnd[]> {
-  const entries = entriesOf(given, calls);
+  const entries = entriesOf(given, calls, system.scope);
   const hold = new KeepAlive();
   const end = hold.during(new Ending(system, entries, rule).run(termGrace));
   hold.dispose();
@@ -98,7 +107,9 @@ class Ending {
     } finally {
       for (const identity of this.#held) this.#system.table.release?.(identity);
     }
-    return [...this.#entries.values()].map(({ outcome = 'survived', ...entry }) => ({ ...entry, outcome }));
+    return [...this.#entries.values()].map(({ pid, startTime, command, outcome = 'survived', signal, listed }) => {
+      return { pid, startTime, command, outcome, signal, listed };
+    });
   }
 
   /**
@@ -106,34 +117,53 @@ class Ending {
    */
   async #climb(signal: Signal, grace: number): Promise<void> {
     const end = performance.now() + grace;
+    let nextScan = Number.NEGATIVE_INFINITY;
     for (let pause = FIRST_POLL; ; pause = Math.min(pause * 2, LONGEST_POLL)) {
-      const scan = new StrayScan(this.#system);
-      this.#settle(scan);
-      this.#addBelow(scan);
+      this.#settleDead();
+      if (performance.now() >= nextScan && this.#open().length > 0) {
+        const { rows } = this.#scanAndSend(signal);
+        nextScan = performance.now() + this.#open().length * PER_ENTRY + rows.size * PER_ROW;
+      }
       if (this.#open().length === 0) return;
-      for (const entry of this.#open()) if (entry.signal !== signal) this.#send(entry, signal);
       const left = end - performance.now();
       if (left <= 0) return;
       await rest(Math.min(pause, left));
     }
   }
 
+  #scanAndSend(signal: Signal): StrayScan {
+    const scan = new StrayScan(this.#system);
+    this.#settle(scan);
+    this.#addBelow(scan);
+    for (const entry of this.#open()) if (entry.isChecked && entry.signal !== signal) this.#send(entry, signal);
+    return scan;
+  }
+
   #open(): Entry[] {
     return [...this.#entries.values()].filter(({ outcome }) => outcome === undefined);
+  }
+
+  /** Sets the outcome of entries that are dead. Reads them alone, so that it can be done often. */
+  #settleDead(): void {
+    for (const entry of this.#open()) entry.outcome = endOf(entry, this.#system.table.read(entry.pid));
   }
 
   /** Sets the outcome of entries that are dead, or may not be ended any more. */
   #settle(scan: StrayScan): void {
     for (const entry of this.#open()) {
       const row = scan.rows.get(entry.pid);
-      const isSame = row?.startTime === entry.startTime;
-      if (isSame && !row.dead) entry.outcome = this.#mayEnd(entry, row, scan) ? undefined : 'changed';
-      else if (entry.signal !== undefined) entry.outcome = 'ended';
-      else entry.outcome = row === undefined || isSame ? 'gone' : 'changed';
+      entry.outcome = endOf(entry, row);
+      if (entry.outcome !== undefined || row === undefined) continue;
+      // Whether it may be ended cannot be read now. What a scan of this call has shown before holds until it can.
+      if (scan.isHidden(row) && scan.isCandidate(row)) continue;
+      if (this.#mayEnd(entry, row, scan)) entry.isChecked = true;
+      else entry.outcome = 'changed';
     }
   }
 
-  #mayEnd({ signal }: Entry, row: ProcessRow, scan: StrayScan): boolean {
+  #mayEnd({ signal, listed, command }: Entry, row: ProcessRow, scan: StrayScan): boolean {
+    // The same pid and start time after an exec, or a time that stood still. A signal may change the title of a process.
+    if (listed && signal === undefined && row.command !== command) return false;
     const parent = scan.rows.get(row.parent);
     const hasParent = parent !== undefined && this.#entries.has(keyOf(parent));
     return this.#rule.mayEnd(row, scan, { isSignalled: signal !== undefined, hasParent });
@@ -145,7 +175,8 @@ class Ending {
       for (const child of row === undefined ? [] : this.#rule.below(row, scan)) {
         if (this.#entries.has(keyOf(child))) continue;
         const { pid, startTime, command } = child;
-        const entry = { pid, startTime, command, listed: false, signal: undefined, outcome: undefined };
+        const isChecked = !scan.isHidden(child);
+        const entry = { pid, startTime, command, listed: false, isChecked, signal: undefined, outcome: undefined };
         this.#entries.set(keyOf(child), entry);
         this.#hold(entry);
       }
@@ -166,7 +197,7 @@ class Ending {
   }
 }
 
-function entriesOf(given: unknown, { end, list, name }: EndCalls): Entry[] {
+function entriesOf(given: unknown, { end, list, name }: EndCalls, scope: string): Entry[] {
   const entries = snapshot(given, `the list of ${name}`);
   const all = Array.isArray(entries) ? (entries as unknown[]) : undefined;
   const problems = all
@@ -176,21 +207,27 @@ function entriesOf(given: unknown, { end, list, name }: EndCalls): Entry[] {
     const lines = problems.map((one) => `  - ${one}`).join('\n');
     throw new PoolError('INVALID_OPTIONS', `${end} was refused:\n${lines}`, { problems });
   }
-  return (all as Entry[]).map(({ pid, startTime, command }) => {
-    return { pid, startTime, command, listed: true, signal: undefined, outcome: undefined };
+  return (all as (Entry & { readonly scope?: string })[]).map(({ pid, startTime, command, scope: its = scope }) => {
+    // The same numbers would be those of another process.
+    const outcome = its === scope || scope === '' ? undefined : 'changed';
+    return { pid, startTime, command, listed: true, isChecked: false, signal: undefined, outcome };
   });
 }
 
 function isEntry(one: unknown): boolean {
   // What has a class is not copied, and may show another value at each read.
   if (!isPlainObject(one)) return false;
-  const { pid, startTime, command, reasons } = one;
+  const { pid, startTime, command, reasons, scope = '' } = one;
   const numbers = Number.isSafeInteger(pid) && (pid as number) > 1 && Number.isFinite(startTime);
-  return numbers && typeof command === 'string' && Array.isArray(reasons);
+  return numbers && typeof command === 'string' && typeof scope === 'string' && Array.isArray(reasons);
 }
 
-function keyOf({ pid, startTime }: ProcessIdentity): string {
-  return `${pid}@${startTime}`;
+/** What became of a process that does not live any more; undefined when it does. */
+function endOf(entry: Entry, row: ProcessRow | undefined): ProcessEnd['outcome'] | undefined {
+  const isSame = row?.startTime === entry.startTime;
+  if (isSame && !row.dead) return undefined;
+  if (entry.signal !== undefined) return 'ended';
+  return row === undefined || isSame ? 'gone' : 'changed';
 }
 
 function rest(delay: number): Promise<void> {

@@ -3,12 +3,14 @@ import { type FindStraysOptions, resolveFindStrays } from '../../config/stray-op
 import { PoolError } from '../../errors.js';
 import { hostsIn, noteUnread } from '../guardian/dead-hosts.js';
 import { hostGuard } from '../guardian/host-guard.js';
+import { scopeName } from '../marks/host-origin.js';
 import { linux } from '../platforms/linux.js';
 import { linuxProcessTable } from '../platforms/linux-table.js';
 import { registeredProcesses } from '../process-registry.js';
 import type { ProcessRow } from '../process-table.js';
+import { isUninterruptible } from '../uninterruptible.js';
 import { LinuxInspector } from './inspector.js';
-import { matching } from './matching.js';
+import { matching, slowPattern } from './matching.js';
 import { StrayScan, type StraySystem } from './stray-scan.js';
 
 /** A process that looks like an MCP server without a host, or a process below it. */
@@ -16,6 +18,8 @@ export interface Stray {
   readonly pid: number;
   /** With the pid the identity of the process: clock ticks since boot, not always whole. */
   readonly startTime: number;
+  /** Names the boot of the machine, and the container, in which pid and start time count. */
+  readonly scope: string;
   /** Pid of its parent now. */
   readonly parent: number;
   /** The system's name of the program, at most 15 characters. */
@@ -43,7 +47,8 @@ const MS_PER_TICK = 10;
  * A server is listed if all of this is true: init or another reaper has adopted it; its command line matches one of
  * `patterns`; it is older than `olderThan`; and no process holds the other end of its stdin. Never listed: this
  * process, its ancestors and the servers of its pools; a server that a process can still write to; services of systemd;
- * processes of other users or containers; zombies; kernel threads.
+ * processes of other users or containers; zombies; kernel threads. Not judged, and so not listed: what is in an uninterruptible
+ * system call (state D) at this moment, since to read its command line could stop the host.
  *
  * Blocks the host for some milliseconds, and about half a millisecond for each listed process. Linux only.
  *
@@ -79,6 +84,7 @@ export async function localSystem(what: string, hold = true): Promise<StraySyste
     hostLives: hostsIn(folders, linux),
     registered: registeredProcesses,
     self: process.pid,
+    scope: scopeName(),
     signal: linux.signalProcess,
   };
 }
@@ -91,9 +97,11 @@ export function straysOf(system: StraySystem, options: FindStraysOptions, now = 
   const found = new Map<number, Stray>();
   // The checks of the row come first, because reading more of a process costs more.
   const adopted = [...rows.values()].filter(
-    (row) => age(row) >= olderThan && scan.adoption(row) !== undefined && scan.isCandidate(row),
+    (row) =>
+      age(row) >= olderThan && !isUninterruptible(row) && scan.adoption(row) !== undefined && scan.isCandidate(row),
   );
-  const matched = matching(patterns, new Map(adopted.map((row) => [row, inspector.commandLine(row.pid)])));
+  const { matched, slow } = matching(patterns, new Map(adopted.map((row) => [row, inspector.commandLine(row.pid)])));
+  if (slow !== undefined) throw slowPattern(slow);
   for (const [row, number] of matched) {
     const pattern = patterns[number];
     const abandonment = scan.abandonment(row);
@@ -114,6 +122,16 @@ export function straysOf(system: StraySystem, options: FindStraysOptions, now = 
     const [commandLine, memoryMB] = [inspector.commandLine(pid), inspector.memory(pid)];
     // What was read may belong to another process that got the pid meanwhile.
     if (system.table.read(pid)?.startTime !== startTime) return;
-    found.set(pid, { pid, startTime, parent, command, commandLine, age: age(row), memoryMB, reasons });
+    found.set(pid, {
+      pid,
+      startTime,
+      scope: system.scope,
+      parent,
+      command,
+      commandLine,
+      age: age(row),
+      memoryMB,
+      reasons,
+    });
   }
 }

@@ -1,17 +1,20 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import { errnoOf } from '../../errors.js';
 import { withDescriptor } from '../descriptors.js';
 import type { ProcessOwner } from '../marks/evidence.js';
 import { readOwner } from '../marks/mark-reader.js';
 import { hostMark, MARK_VARIABLE, type MarkedHost, marksIn, rlimitIn } from '../marks/marker.js';
 import type { ProcessRow } from '../process-table.js';
+import { isUninterruptible } from '../uninterruptible.js';
 import { StdinReader, type StdinState } from './stdin-state.js';
 
 /**
  * What is known of a process beside its row in the table. Each fact is read only when it is needed, because it costs
- * more.
+ * more. Of a process that is uninterruptible the command line and the environment are not read: both count as empty.
  */
 export interface Inspector {
+  /** Whether its real and its effective user are those of this process: a first answer, at little cost. */
+  hasOurUser(pid: number): boolean;
   /**
    * Whether its real and its effective user are those of this process, by no setuid program that another user has started,
    * and it lives in the same pid namespace.
@@ -21,8 +24,6 @@ export interface Inspector {
   commandLine(pid: number): string;
   /** Its own memory (not of files, not shared), MB. */
   memory(pid: number): number;
-  /** Its state: a letter, such as `R`, `S`, `D`, `T`. An empty string when it is gone. */
-  state(pid: number): string;
   /** The host that its marks name; `ours` also if this host is further out among the marks. */
   markedBy(pid: number): 'ours' | MarkedHost | undefined;
   /** The systemd unit of which it is the main process; undefined if it is none. */
@@ -30,8 +31,12 @@ export interface Inspector {
   stdin(pid: number): StdinState;
 }
 
+/** How a user namespace shows users that it does not have (overflowuid). */
+const UNMAPPED = 65_534;
+
 /** Reads a Linux machine by /proc. For one scan: it keeps some of what it has read. */
 export class LinuxInspector implements Inspector {
+  readonly #rows: ReadonlyMap<number, ProcessRow>;
   readonly #stdin: StdinReader;
   /** Kept, because it is read more than once. */
   readonly #status = new Map<number, string>();
@@ -40,12 +45,20 @@ export class LinuxInspector implements Inspector {
   readonly #limit = limitOf('self');
 
   constructor(rows: ReadonlyMap<number, ProcessRow>) {
+    this.#rows = rows;
     this.#stdin = new StdinReader(rows);
   }
 
-  isOurUsers(pid: number): boolean {
+  hasOurUser(pid: number): boolean {
+    // Costs a tenth of what a file costs. What may not be dumped is shown as one of root.
+    const shown = shownUser(pid);
+    if (shown !== process.geteuid?.() && shown !== 0 && shown !== UNMAPPED) return false;
     const [real, effective] = /^Uid:\s+(\d+)\s+(\d+)/m.exec(this.#statusOf(pid))?.slice(1).map(Number) ?? [];
-    if (real !== process.getuid?.() || effective !== process.geteuid?.()) return false;
+    return real === process.getuid?.() && effective === process.geteuid?.();
+  }
+
+  isOurUsers(pid: number): boolean {
+    if (!this.hasOurUser(pid)) return false;
     // Root in a container has the same user id as ours, but the processes there have an init, and hosts, of their own.
     const namespace = link(`/proc/${pid}/ns/pid`);
     const owner = this.#ownerOf(pid);
@@ -56,7 +69,7 @@ export class LinuxInspector implements Inspector {
 
   commandLine(pid: number): string {
     // A program that writes a title there (npm) may leave blanks and NULs at the end.
-    return readText(`/proc/${pid}/cmdline`)
+    return this.#textOf(pid, 'cmdline')
       .replace(/[\0\s]+$/, '')
       .replaceAll('\0', ' ');
   }
@@ -66,13 +79,9 @@ export class LinuxInspector implements Inspector {
     return Math.round((kilobytes / 1_024) * 10) / 10;
   }
 
-  state(pid: number): string {
-    return /^State:\s+(\w)/m.exec(this.#statusOf(pid))?.[1] ?? '';
-  }
-
   markedBy(pid: number): 'ours' | MarkedHost | undefined {
     const { id: own, number: ownNumber } = hostMark();
-    const ids = hostsIn(readText(`/proc/${pid}/environ`));
+    const ids = hostsIn(this.#textOf(pid, 'environ'));
     const number = limitOf(pid);
     if (ids.includes(own) || number === ownNumber) return 'ours';
     // This process has inherited its own marks, and others have the same; of the other marks the innermost names the
@@ -88,7 +97,7 @@ export class LinuxInspector implements Inspector {
     if (unit === undefined) return undefined;
     // Since version 248 systemd sets SYSTEMD_EXEC_PID to the pid that it has started (systemd.exec(5)); descendants
     // inherit it. Before that, and where a service has forked: systemd makes its processes session leaders.
-    const started = /(?:^|\0)SYSTEMD_EXEC_PID=(\d+)/.exec(readText(`/proc/${pid}/environ`))?.[1];
+    const started = /(?:^|\0)SYSTEMD_EXEC_PID=(\d+)/.exec(this.#textOf(pid, 'environ'))?.[1];
     const isMain = started === undefined ? session === pid : Number(started) === pid;
     return isMain ? unit : undefined;
   }
@@ -98,8 +107,18 @@ export class LinuxInspector implements Inspector {
   }
 
   #ownerOf(pid: number): ProcessOwner | undefined {
-    if (!this.#owners.has(pid)) this.#owners.set(pid, readOwner(pid));
+    if (!this.#owners.has(pid)) this.#owners.set(pid, readOwner(pid, this.#mayHang(pid)));
     return this.#owners.get(pid);
+  }
+
+  #mayHang(pid: number): boolean {
+    const row = this.#rows.get(pid);
+    return row !== undefined && isUninterruptible(row);
+  }
+
+  /** Text in the memory of the process. */
+  #textOf(pid: number, file: 'cmdline' | 'environ'): string {
+    return this.#mayHang(pid) ? '' : readText(`/proc/${pid}/${file}`);
   }
 
   #statusOf(pid: number): string {
@@ -124,6 +143,15 @@ function readText(path: string): string {
     return withDescriptor(() => readFileSync(path, 'latin1'));
   } catch (error) {
     if (isHidden(error)) return '';
+    throw error;
+  }
+}
+
+function shownUser(pid: number): number | undefined {
+  try {
+    return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
+  } catch (error) {
+    if (isHidden(error)) return undefined;
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 import { GUARDIAN_NAME } from '../guardian/guardian-script.js';
 import type { MarkedHost } from '../marks/marker.js';
 import { isOlder, type ProcessIdentity, type ProcessRow, type ProcessTable } from '../process-table.js';
+import { isUninterruptible } from '../uninterruptible.js';
 import type { Inspector } from './inspector.js';
 
 /** What the search for strays needs of a system. */
@@ -14,6 +15,8 @@ export interface StraySystem {
   registered(): readonly ProcessIdentity[];
   /** The pid of this process. */
   readonly self: number;
+  /** Names this boot of the machine, and the container: an identity of another one says nothing here. */
+  readonly scope: string;
   /** A missing process is not an error (ESRCH). */
   signal(pid: number, signal: NodeJS.Signals): void;
 }
@@ -31,8 +34,8 @@ export class StrayScan {
   readonly #system: StraySystem;
   readonly #ancestors: ReadonlySet<number>;
   readonly #leaders: ReadonlyMap<number, number>;
-  /** What was found out of a pid: asked again for each process above it. */
-  readonly #pooled = new Map<number, boolean>();
+  /** What was found out of a pid: asked again for each process below it. */
+  readonly #marked = new Map<number, boolean>();
   readonly #guardians = new Map<number, boolean>();
   readonly #candidates = new Map<number, boolean>();
   readonly #children = new Map<number, ProcessRow[]>();
@@ -80,16 +83,20 @@ export class StrayScan {
   }
 
   /**
-   * Whether a living pool looks after it: one of this host or of another one. `registered` is for servers without a mark; a
-   * guardian, and the reaper below it, belong to every pool of their host.
+   * Whether a living pool looks after it: one of this host or of another one. A host that no ledger names may live: it may have
+   * another `/tmp`, or none of its ledgers could be written. `registered` is for servers without a mark; a guardian, and the
+   * reaper below it, belong to every pool of their host. A server without a mark of another host is not recognized.
    */
   isPooled(row: ProcessRow): boolean {
-    return known(this.#pooled, row.pid, () => {
-      const host = this.inspector.markedBy(row.pid);
-      if (host === 'ours' || (host !== undefined && this.#system.hostLives(host) === true)) return true;
-      if (this.#leaders.has(row.group)) return true;
-      return [row.pid, ...this.#above(row.pid)].some((pid) => this.#isLeader(pid) || this.#isGuardian(pid));
-    });
+    if (this.#leaders.has(row.group)) return true;
+    // What has left its environment behind may be below a process that has a mark.
+    const line = [row.pid, ...this.#above(row.pid)];
+    return line.some((pid) => this.#isLeader(pid) || this.#isMarked(pid) || this.#isGuardian(pid));
+  }
+
+  /** Whether a part of what shows to which pool it belongs cannot be read now: it, or a process above it, is uninterruptible. */
+  isHidden({ pid }: ProcessRow): boolean {
+    return [pid, ...this.#above(pid)].some((one) => isUninterruptible(this.rows.get(one) ?? {}));
   }
 
   /**
@@ -132,6 +139,13 @@ export class StrayScan {
   #isLeader(pid: number): boolean {
     const startTime = this.#leaders.get(pid);
     return startTime !== undefined && startTime === this.rows.get(pid)?.startTime;
+  }
+
+  #isMarked(pid: number): boolean {
+    return known(this.#marked, pid, () => {
+      const host = this.inspector.markedBy(pid);
+      return host === 'ours' || (host !== undefined && this.#system.hostLives(host) !== false);
+    });
   }
 
   #isGuardian(pid: number): boolean {

@@ -5,11 +5,11 @@ import { messageOf } from '../../errors.js';
 import { type ListenerError, SafeEmitter } from '../../events.js';
 import { type Clock, systemClock, type Timer } from '../../runtime/clock.js';
 import { KeepAlive } from '../../runtime/keep-alive.js';
-import type { ProcessIdentity } from '../process-table.js';
 import { assertProc, localSystem } from './find-strays.js';
+import { type Pattern, slowPattern } from './matching.js';
 import type { StraySystem } from './stray-scan.js';
 import { type Look, see } from './watch-look.js';
-import { type WatchedProcess, WatchRounds } from './watch-rounds.js';
+import { keyOf, type WatchedProcess, WatchRounds } from './watch-rounds.js';
 
 /** What one look at the machine has shown. */
 export interface WatchReport {
@@ -19,6 +19,8 @@ export interface WatchReport {
   readonly matched: number;
   /** How many more match a pattern, and were not looked at: there were too many. */
   readonly omitted: number;
+  /** Patterns that took too long at an earlier look, as the host wrote them. This watch does not use them any more. */
+  readonly slow: readonly string[];
   /** Those over a limit. */
   readonly processes: readonly WatchedProcess[];
 }
@@ -50,6 +52,10 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
   readonly #dependencies: WatchDependencies;
   readonly #rounds: WatchRounds;
   readonly #keepAlive = new KeepAlive();
+  /** Undefined: it was too slow once. It would stop the host at each look. */
+  readonly #patterns: (Pattern | undefined)[];
+  /** What the newest look has seen and checked: identity → pattern. */
+  #seen: ReadonlyMap<string, string> = new Map();
   #latest: WatchReport | undefined;
   #looking: Promise<WatchReport> | undefined;
   #timer: Timer | undefined;
@@ -61,6 +67,7 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
     super();
     // The host may change its list of patterns later.
     this.#options = resolveWatch(snapshot(options, 'the options of watchProcesses()'));
+    this.#patterns = [...this.#options.patterns];
     this.#dependencies = dependencies;
     this.#rounds = new WatchRounds(this.#options);
     // Not in this tick, so that the host can add its listeners first.
@@ -83,7 +90,8 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
   /**
    * Looks now, and keeps the host alive until that is done.
    * @returns the processes over a limit
-   * @throws PoolError `INVALID_OPTIONS` when a pattern takes too long; and the error when processes cannot be read (EMFILE)
+   * @throws PoolError `INVALID_OPTIONS` when a pattern takes too long, once for each, or none is left; and the error when processes
+   * cannot be read (EMFILE)
    */
   async list(): Promise<readonly WatchedProcess[]> {
     const { processes } = await this.#keepAlive.during(this.#look(true));
@@ -122,11 +130,11 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
   }
 
   async #takeLook(hold: boolean): Promise<WatchReport> {
-    const { clock, system, uptime } = this.#dependencies;
+    const { clock } = this.#dependencies;
     const before = this.#latest?.processes ?? [];
     let look: Look;
     try {
-      look = see(await system(hold), this.#options.patterns, uptime());
+      look = await this.#see(hold);
     } catch (error) {
       const isNew = !this.#isFailing;
       this.#isFailing = true;
@@ -135,12 +143,27 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
     }
     this.#isFailing = false;
     const processes = this.#rounds.look(clock.now(), look.seen);
-    const report = { at: Date.now(), matched: look.seen.length, omitted: look.omitted, processes };
+    const slow = this.#options.patterns.filter((_, number) => this.#patterns[number] === undefined).map(String);
+    const report = { at: Date.now(), matched: look.seen.length, omitted: look.omitted, slow, processes };
     if (this.#isStopped) return report;
     this.#latest = report;
     this.#tell(before, processes, new Set(look.seen.map(keyOf)));
     this.emit('look:taken', report);
     return report;
+  }
+
+  async #see(hold: boolean): Promise<Look> {
+    const { system, uptime } = this.#dependencies;
+    const patterns = this.#patterns;
+    if (patterns.every((pattern) => pattern === undefined)) throw slowPattern(0, ', and no pattern is left');
+    const look = see(await system(hold), { patterns, uptime: uptime(), before: this.#seen });
+    if (look.slow !== undefined) {
+      patterns[look.slow] = undefined;
+      throw slowPattern(look.slow, ', and this watch does not use it any more');
+    }
+    const checked = look.seen.filter(({ isChecked }) => isChecked);
+    this.#seen = new Map(checked.map((process) => [keyOf(process), process.pattern]));
+    return look;
   }
 
   #tell(before: readonly WatchedProcess[], now: readonly WatchedProcess[], living: ReadonlySet<string>): void {
@@ -175,8 +198,4 @@ export function watchProcesses(options: WatchOptions = {}): ProcessWatch {
     system: (hold) => localSystem('watchProcesses()', hold),
     uptime: () => uptime() * 1_000,
   });
-}
-
-function keyOf({ pid, startTime }: ProcessIdentity): string {
-  return `${pid}@${startTime}`;
 }

@@ -1,4 +1,5 @@
 import type { ResolvedWatch } from '../../config/watch-options.js';
+import type { ProcessIdentity } from '../process-table.js';
 
 /** Why a process is listed. */
 export type WatchReason = 'memory' | 'cpu' | 'age' | 'stuck';
@@ -8,9 +9,14 @@ export interface SeenProcess {
   readonly pid: number;
   /** With the pid the identity of the process: clock ticks since boot. */
   readonly startTime: number;
+  /** Names the boot of the machine, and the container, in which pid and start time count. */
+  readonly scope: string;
   /** The system's name of the program, at most 15 characters. No arguments, because they may hold secrets. */
   readonly command: string;
-  /** The pattern that its command line matches, as the host wrote it. */
+  /**
+   * The pattern that its command line matches, as the host wrote it. Of what was in state `D` at each look the command line was not
+   * read: then `command` matches it.
+   */
   readonly pattern: string;
   /** Its own memory, without what it shares with other processes, MB. */
   readonly memoryMB: number;
@@ -20,6 +26,17 @@ export interface SeenProcess {
   readonly state: string;
   /** How many processes are below it, which `endWatched()` would end with it. */
   readonly below: number;
+}
+
+/** What a look has seen of a process, and what is only for the comparison of looks. */
+export interface SeenNow extends SeenProcess {
+  /** CPU time until now, ms. */
+  readonly cpu: number;
+  /**
+   * Whether its command line and its marks were read, now or by an earlier look. If not, it may belong to a living pool. Most such
+   * calls take milliseconds, so it is listed only when it is stuck in one.
+   */
+  readonly isChecked: boolean;
 }
 
 /** A process over a limit. */
@@ -55,17 +72,17 @@ export class WatchRounds {
 
   /**
    * @param now monotonic, ms; without the time in which the machine slept
-   * @param seen with their CPU time until now, ms. What is missing is forgotten.
+   * @param seen what is missing is forgotten
    * @returns the processes over a limit
    */
-  look(now: number, seen: readonly (SeenProcess & { readonly cpu: number })[]): WatchedProcess[] {
+  look(now: number, seen: readonly SeenNow[]): WatchedProcess[] {
     const before = this.#tracks;
     this.#tracks = new Map();
-    return seen.flatMap(({ cpu, ...process }) => {
-      const key = `${process.pid}@${process.startTime}`;
+    return seen.flatMap(({ cpu, isChecked, ...process }) => {
+      const key = keyOf(process);
       const track = this.#follow(before.get(key), now, cpu, process.state);
       this.#tracks.set(key, track);
-      const reasons = this.#reasons(process, track, now);
+      const reasons = this.#reasons(process, track, now).filter((reason) => isChecked || reason === 'stuck');
       return reasons.length === 0 ? [] : [{ ...process, cpuPercent: track.percent, reasons }];
     });
   }
@@ -96,4 +113,9 @@ export class WatchRounds {
     ];
     return checks.flatMap(([reason, holds]) => (holds ? [reason] : []));
   }
+}
+
+/** An identity as the key of a map. */
+export function keyOf({ pid, startTime }: ProcessIdentity): string {
+  return `${pid}@${startTime}`;
 }

@@ -170,6 +170,7 @@ describe('parseStat', () => {
           startTime,
           dead: 'ZXx'.includes(state),
           command,
+          state,
           cpu: 11,
           childCpu: 15,
           threads: 1,

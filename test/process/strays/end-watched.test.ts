@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { endWatched, type WatchedProcess, watchProcesses } from '../../../src/index.js';
+import { linuxProcessTable } from '../../../src/process/platforms/linux-table.js';
 import type { ProcessIdentity, ProcessRow } from '../../../src/process/process-table.js';
 import { endWatchedOf } from '../../../src/process/strays/end-watched.js';
 import { newTag, tagged } from '../../helpers/escapes.js';
 import { fixture } from '../../helpers/fixture.js';
-import { isLiving, readProcess } from '../../helpers/processes.js';
+import { isLiving } from '../../helpers/processes.js';
 import { fails, open } from '../../helpers/real-pool.js';
 import { FakeSystem } from '../../helpers/strays.js';
 import { until } from '../../helpers/until.js';
@@ -26,8 +27,12 @@ async function listed(tag: string, count: number): Promise<readonly WatchedProce
   });
 }
 
-const entry = (pid: number, startTime = 1) =>
-  ({ pid, startTime, command: 'node', reasons: [] }) as never as WatchedProcess;
+const entry = ({ pid, startTime, command }: Pick<ProcessRow, 'pid' | 'startTime' | 'command'>) =>
+  ({ pid, startTime, command, reasons: [] }) as never as WatchedProcess;
+/** What the tests of fakes end. */
+const ENTRY = entry({ pid: 30, startTime: 1, command: 'fake' });
+/** As it is now. */
+const real = (pid = 0) => entry(linuxProcessTable.read(pid)!);
 const outcomes = (ends: readonly { readonly pid: number; outcome: string; signal: unknown; listed: boolean }[]) =>
   ends.map(({ outcome, signal, listed: isListed }) => [outcome, signal, isListed]);
 
@@ -76,7 +81,7 @@ describe('listed processes', () => {
   });
 
   it('[WATCH-9] that are this process or an ancestor get no signal', async () => {
-    const own = [process.pid, process.ppid].map((pid) => entry(pid, readProcess(pid)?.startTime));
+    const own = [process.pid, process.ppid].map(real);
     expect(outcomes(await endWatched(own))).toEqual([
       ['changed', undefined, true],
       ['changed', undefined, true],
@@ -87,9 +92,7 @@ describe('listed processes', () => {
     const pool = open({ marked: fixture('echo'), unmarked: { ...fixture('echo'), containment: 'group' } });
     const servers = await Promise.all(['marked', 'unmarked'].map((name) => pool.getServer(name)));
     const guardian = pool.status().containment?.guardian;
-    const all = [...servers.map(({ pid }) => pid), guardian].map((pid) =>
-      entry(pid ?? 0, readProcess(pid ?? 0)?.startTime),
-    );
+    const all = [...servers.map(({ pid }) => pid), guardian].map(real);
     const ends = await endWatched(all);
     expect(ends.map(({ outcome }) => outcome)).toEqual(['changed', 'changed', 'changed']);
     for (const { pid } of all) expect(isLiving(pid)).toBe(true);
@@ -115,6 +118,14 @@ describe('right before a signal', () => {
         system.know(30, { mark: { id: 'alive' } });
       },
     ],
+    ['it is a server of a host of which no ledger is found', (system) => system.know(30, { mark: { id: 'unknown' } })],
+    [
+      'it is below a server of a living host',
+      (system) => {
+        system.table.change(30, { parent: 29 });
+        system.add(29, { parent: 90 }, { mark: { number: 7 } });
+      },
+    ],
     [
       'a registry has it',
       (system) => {
@@ -124,14 +135,107 @@ describe('right before a signal', () => {
   ])('[WATCH-9] %s: no signal, for it or what is below it', async (_what, change) => {
     const { system, signals } = setUp();
     change(system);
-    expect(outcomes(await endWatchedOf(system, [entry(30)]))).toEqual([['changed', undefined, true]]);
+    expect(outcomes(await endWatchedOf(system, [ENTRY]))).toEqual([['changed', undefined, true]]);
     expect(signals()).toEqual([]);
+  });
+
+  it('[WATCH-11] it runs another program, or the list is of another boot or container: no signal', async () => {
+    const { system, signals } = setUp();
+    const lists = [
+      { ...ENTRY, command: 'emacs' },
+      { ...ENTRY, scope: 'another boot' },
+    ];
+    for (const one of lists)
+      expect(outcomes(await endWatchedOf(system, [one]))).toEqual([['changed', undefined, true]]);
+    expect(signals()).toEqual([]);
+    expect(outcomes(await endWatchedOf(system, [{ ...ENTRY, scope: system.scope }]))).toHaveLength(2);
+    expect(signals()).toEqual([30, 31]);
+  });
+
+  it('[WATCH-11] a title that it gives itself on SIGTERM does not spare it SIGKILL', async () => {
+    const { system } = setUp();
+    system.onSignal = (pid, signal) =>
+      signal === 'SIGKILL' ? system.table.remove(pid) : system.table.change(pid, { command: 'shutting down' });
+    const ends = await endWatchedOf(system, [ENTRY], { termGrace: 20 });
+    expect(outcomes(ends)).toEqual([
+      ['ended', 'SIGKILL', true],
+      ['ended', 'SIGKILL', false],
+    ]);
+  });
+
+  it.each([30, 90])(
+    '[HANG-1] while process %s is uninterruptible nothing gets a signal; when it moves, it does',
+    async (pid) => {
+      const { system } = setUp();
+      system.table.change(pid, { state: 'D' });
+      const scan = system.table.scan.bind(system.table);
+      let scans = 0;
+      system.table.scan = () => {
+        scans += 1;
+        if (scans === 3) system.table.change(pid, { state: 'S' });
+        return scan();
+      };
+      system.onSignal = (one) => {
+        expect(scans).toBeGreaterThanOrEqual(3);
+        system.table.remove(one);
+      };
+      expect(outcomes(await endWatchedOf(system, [ENTRY]))).toEqual([
+        ['ended', 'SIGTERM', true],
+        ['ended', 'SIGTERM', false],
+      ]);
+    },
+  );
+
+  it('[HANG-1] what is uninterruptible all the time survives without a signal', async () => {
+    const { system, signals } = setUp();
+    system.table.change(30, { state: 'D' });
+    system.table.remove(31);
+    expect(outcomes(await endWatchedOf(system, [ENTRY], { termGrace: 0 }))).toEqual([['survived', undefined, true]]);
+    expect(signals()).toEqual([]);
+  });
+
+  it('[HANG-1] what becomes uninterruptible after SIGTERM gets SIGKILL, unless it has another user', async () => {
+    for (const ours of [true, false]) {
+      const { system } = setUp();
+      system.table.remove(31);
+      system.onSignal = (pid, signal) => {
+        if (signal === 'SIGKILL') return system.table.remove(pid);
+        system.table.change(pid, { state: 'D' });
+        system.know(pid, { ours });
+      };
+      const ends = await endWatchedOf(system, [ENTRY], { termGrace: 20 });
+      expect(outcomes(ends)).toEqual([ours ? ['ended', 'SIGKILL', true] : ['changed', 'SIGTERM', true]]);
+    }
+  });
+
+  it('[WATCH-13] of 500 that ignore SIGTERM little but their rows is read', async () => {
+    const system = new FakeSystem();
+    const pids = Array.from({ length: 500 }, (_, index) => 1_000 + index);
+    const list = pids.map((pid) => {
+      system.add(pid, { parent: 90 });
+      return { ...ENTRY, pid };
+    });
+    system.onSignal = () => {};
+    let checks = 0;
+    const inspect = system.inspect.bind(system);
+    system.inspect = () => {
+      const inspector = inspect();
+      const isOurUsers = (pid: number) => {
+        checks += 1;
+        return inspector.isOurUsers(pid);
+      };
+      return { ...inspector, isOurUsers };
+    };
+    const ends = await endWatchedOf(system, list, { termGrace: 300 });
+    expect(new Set(ends.map(({ outcome }) => outcome))).toEqual(new Set(['survived']));
+    // Before each of the two signals, and each second. A slow machine checks less often.
+    expect(checks).toBeLessThanOrEqual(4 * list.length);
   });
 
   it('[WATCH-9] what changes after SIGTERM gets no SIGKILL', async () => {
     const { system } = setUp();
     system.onSignal = (pid) => system.know(pid, { ours: false });
-    const ends = await endWatchedOf(system, [entry(30)], { termGrace: 50 });
+    const ends = await endWatchedOf(system, [ENTRY], { termGrace: 50 });
     expect(outcomes(ends)).toEqual([
       ['changed', 'SIGTERM', true],
       ['changed', 'SIGTERM', false],
@@ -143,7 +247,7 @@ describe('right before a signal', () => {
     system.hostLives = () => true;
     system.know(31, { mark: { id: 'alive' } });
     system.add(32, { parent: 31 });
-    expect(outcomes(await endWatchedOf(system, [entry(30)]))).toEqual([['ended', 'SIGTERM', true]]);
+    expect(outcomes(await endWatchedOf(system, [ENTRY]))).toEqual([['ended', 'SIGTERM', true]]);
     expect(signals()).toEqual([30]);
   });
 
@@ -162,7 +266,7 @@ describe('right before a signal', () => {
       // As the table shows one that began within the same tick.
       if (pid === 30) system.add(30, { parent: 90, startTime: 1 + 1 / 1_024 });
     };
-    const ends = await endWatchedOf(system, [entry(30)]);
+    const ends = await endWatchedOf(system, [ENTRY]);
     expect(outcomes(ends)).toEqual([
       ['ended', 'SIGTERM', true],
       ['ended', 'SIGTERM', false],
@@ -177,7 +281,7 @@ describe('right before a signal', () => {
   it('[WATCH-8] what nothing ends is reported as survivor, in bounded time', async () => {
     const { system } = setUp();
     system.onSignal = () => {};
-    const ends = await endWatchedOf(system, [entry(30)], { termGrace: 0 });
+    const ends = await endWatchedOf(system, [ENTRY], { termGrace: 0 });
     expect(ends.map(({ outcome, signal }) => [outcome, signal])).toEqual([
       ['survived', 'SIGKILL'],
       ['survived', 'SIGKILL'],

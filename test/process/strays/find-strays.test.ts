@@ -182,7 +182,7 @@ it('[STRAY-1] the example of docs/termination.md runs', async () => {
 describe('a judgement', () => {
   const found = (system: FakeSystem) => pids(straysOf(system, {}, 1e9));
 
-  it('[STRAY-2] leaves alone what this process descends from, services, kernel threads and the dead', () => {
+  it('[STRAY-2] [HANG-1] leaves alone what this process descends from, services, kernel threads, the dead and what hangs', () => {
     const system = new FakeSystem();
     system.know(90, { stdin: 'closed' });
     system.add(2);
@@ -193,6 +193,7 @@ describe('a judgement', () => {
     system.add(23, {}, { ours: false });
     system.add(24, { parent: 90 });
     system.add(25, {}, { commandLine: 'node server' });
+    system.add(26, { state: 'D' });
     expect(found(system)).toEqual([]);
     system.add(30);
     system.add(31, { parent: 30 }, { commandLine: 'chrome' });

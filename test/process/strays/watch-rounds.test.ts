@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type SeenProcess, WatchRounds } from '../../../src/process/strays/watch-rounds.js';
+import { type SeenNow, WatchRounds } from '../../../src/process/strays/watch-rounds.js';
 
 const LIMITS = { memoryLimitMB: 100, cpuLimitPercent: 80, maxAge: 3_600_000, stuckAfter: 300_000 };
 const QUIET = {
   pid: 10,
   startTime: 1,
+  scope: 'this boot',
   command: 'node',
   pattern: 'x',
   memoryMB: 1,
@@ -13,10 +14,11 @@ const QUIET = {
   state: 'S',
   below: 0,
   cpu: 0,
+  isChecked: true,
 };
 
 /** Looks at one process at the given times, and returns the reasons of the last look. */
-function reasons(looks: readonly (Partial<SeenProcess & { cpu: number }> & { at: number })[], limits = LIMITS) {
+function reasons(looks: readonly (Partial<SeenNow> & { at: number })[], limits = LIMITS) {
   const rounds = new WatchRounds({ ...limits });
   const found = looks.map(({ at, ...seen }) => rounds.look(at, [{ ...QUIET, ...seen }]));
   return found.at(-1)?.[0]?.reasons ?? [];
@@ -89,6 +91,17 @@ describe('stuck', () => {
       );
     },
   );
+
+  it('[HANG-1] is all that is listed of what was never checked, since it may belong to a pool', () => {
+    const looks = [0, 1, 2, 3, 4, 5].map((minute) => ({
+      at: minutes(minute),
+      state: 'D',
+      memoryMB: 500,
+      isChecked: false,
+    }));
+    expect(reasons(looks.slice(0, 5))).toEqual([]);
+    expect(reasons(looks)).toEqual(['stuck']);
+  });
 
   it('[WATCH-2] is nothing that sleeps, however long: it waits for something to do', () => {
     expect(reasons(Array.from({ length: 50 }, (_, index) => ({ at: minutes(index * 10), cpu: 5 })))).toEqual([]);
