@@ -10,7 +10,8 @@ import {
 import { ALERT_LEVELS } from '../../src/config/monitoring-options.js';
 import type { PoolOptions, SingleServerOptions } from '../../src/config/options.js';
 import { resolvePoolOptions } from '../../src/config/resolve-options.js';
-import { MCPServerPool } from '../../src/index.js';
+import { MCPServerPool, ResourceMonitor } from '../../src/index.js';
+import { newCounts } from '../../src/pool/metrics.js';
 import { runHost } from '../helpers/host.js';
 
 const MOST_LINES = 250;
@@ -199,7 +200,10 @@ describe('README and reference', () => {
   it('names every event and every error code', () => {
     const events = [...read('src/pool/events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
     const cleanupEvents = [...read('src/process/cleanup-job.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
-    const actualEvents = new Set([...events, ...cleanupEvents].map(([, event]) => event));
+    const monitorEvents = [...read('src/monitor/monitor-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
+    const actualEvents = new Set([...events, ...cleanupEvents, ...monitorEvents].map(([, event]) => event));
+    // Only a monitor emits it.
+    expect(actualEvents.delete('sample:taken')).toBe(true);
     const actualCodes = [...read('src/errors.ts').matchAll(/^ {2}\| '(\w+)'/gm)].map(([, code]) => code);
     expect(actualEvents.size).toBeGreaterThan(0);
     expect(actualCodes.length).toBeGreaterThan(0);
@@ -209,6 +213,21 @@ describe('README and reference', () => {
         .flatMap(([code = '']) => codes(code))
         .sort(),
     ).toEqual(actualCodes.sort());
+  });
+
+  it('names every method of a monitor and every figure of it', async () => {
+    const methods = Object.getOwnPropertyNames(ResourceMonitor.prototype).filter((name) => name !== 'constructor');
+    const documented = table('Options', 'of a monitor').flatMap(([cell = '']) => codes(cell));
+    expect(documented.map((code) => code.replace(/\(.*/, '')).sort()).toEqual(methods.sort());
+    const pool = new MCPServerPool({});
+    const figures = Object.keys(pool.metrics()).filter((name) => !(name in newCounts()));
+    await pool.shutdown();
+    const page = read('docs/monitoring.md');
+    expect(
+      table('Figures for a host', '`metrics()`', page)
+        .flatMap(([cell = '']) => codes(cell))
+        .sort(),
+    ).toEqual(figures.sort());
   });
 
   it('names the options that most hosts set as the reference does [OPT-5]', () => {
