@@ -516,6 +516,13 @@ export const requirements = {
   'OVER-2': 'A server that the pool ends for a limit, a leak or a level has not failed: no breaker counts it.',
   'GATE-3': 'Starts that wait for their turn are not made while new starts are held back.',
   'GATE-4': 'A server that is started again for its leases needs a slot, and not that new starts are free.',
+  'ENFORCE-10':
+    'A changed limit, window or number of expected processes counts for what lives, from the next sample on.',
+  'ENFORCE-11': 'What the monitor says that it has done, it has done.',
+  'ENFORCE-12': 'The monitor does nothing to a pool that is shut down.',
+  'ENFORCE-13': 'What cannot be replaced serves on, and is tried again after growing pauses.',
+  'ENFORCE-14':
+    'Over limits.cpuLimitPercent the tree that uses most is replaced, no small one in its place, and no idle one ends.',
   'ENFORCE-9': 'While idle trees are ended, no spare ones are started.',
   'FIGURES-1':
     'metrics() and status() show processes, memory and CPU of all trees and of each, by the last sample of the monitor.',

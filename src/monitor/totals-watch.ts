@@ -37,6 +37,8 @@ type Cause = Pick<TreeAction, 'kind' | 'value' | 'limit' | 'reason'>;
 
 /** A tree is replaced for a total only if it uses at least this share of what the largest one uses. */
 const NOTABLE = 1 / 2;
+/** The start times of processes are in ticks, ms. */
+const SAME_TIME = 1_000;
 /** For the memory of the host idle trees end only if together they give back at least this share of what is too much. */
 const HELPFUL = 1 / 2;
 
@@ -153,7 +155,7 @@ export class TotalsWatch {
   #mayReplace(at: number, { name, phase, uptime }: TreeCandidate, isUrgent: boolean): boolean {
     if (phase === 'starting' || (phase === 'leaving' && !isUrgent)) return false;
     const before = this.#replaced.get(name);
-    return before === undefined || !before.pause.isOn(at) || uptime >= at - before.at;
+    return before === undefined || !before.pause.isOn(at) || uptime > at - before.at + SAME_TIME;
   }
 
   #noteReplaced(at: number, name: string, all: readonly TreeCandidate[]): void {

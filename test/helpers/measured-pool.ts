@@ -22,14 +22,18 @@ export interface LoadedServer extends FakeServer {
   failure: Error | undefined;
   /** Whether the measurement does not answer. */
   isMute: boolean | undefined;
+  usage(): Promise<TreeUsage | undefined>;
 }
 
 class MeasuredLauncher extends FakeLauncher {
   readonly #clock: ManualClock;
 
-  constructor(clock: ManualClock, auto: Partial<Automatic>) {
-    super(auto);
+  readonly #endTakes: number;
+
+  constructor(clock: ManualClock, auto: Partial<Automatic>, endTakes: number) {
+    super({ ...auto, ...(endTakes > 0 && { end: false }) });
     this.#clock = clock;
+    this.#endTakes = endTakes;
   }
 
   override launch(spec: LaunchSpec, handlers: ProcessHandlers): FakeServer {
@@ -48,15 +52,32 @@ class MeasuredLauncher extends FakeLauncher {
       const uptime = at - started;
       return { at, memoryMB, residentMB: memoryMB * 2, cpuTime, processes, zombies: 0, threads: processes, uptime };
     };
+    if (this.#endTakes > 0) this.#endSlowly(server);
     return Object.assign(server, { usage });
+  }
+
+  /** As a real server, that needs its graces. SIGKILL ends it at once. */
+  #endSlowly(server: FakeServer): void {
+    const end = server.end.bind(server);
+    server.end = async (options) => {
+      const timer = this.#clock.after(options.mode === 'emergency' ? 0 : this.#endTakes, () => server.exit());
+      const report = await end(options);
+      timer.cancel();
+      return report;
+    };
+    server.killNow = () => server.exit({ signal: 'SIGKILL' });
   }
 }
 
-/** A pool of fake servers that can be measured; the clock is advanced by the test, sample by sample. */
-/** @param auto with `end: false` a server ends when the test lets it `exit()` */
-export function setUpMeasured(options: PoolOptions, auto: Partial<Automatic> = {}) {
+/**
+ * A pool of fake servers that can be measured; the clock is advanced by the test, sample by sample.
+ *
+ * @param auto with `end: false` a server ends when the test lets it `exit()`
+ * @param endTakes how long a server takes to end when it is asked to, ms
+ */
+export function setUpMeasured(options: PoolOptions, auto: Partial<Automatic> = {}, endTakes = 0) {
   const clock = new ManualClock();
-  const launcher = new MeasuredLauncher(clock, auto);
+  const launcher = new MeasuredLauncher(clock, auto, endTakes);
   // The memory of the machine that runs the test must not matter.
   const monitoring = { hostMemoryPercent: 100, ...options.monitoring };
   const pool = new MCPServerPool({ ...options, monitoring }, { clock, launcher });
@@ -70,6 +91,7 @@ export function setUpMeasured(options: PoolOptions, auto: Partial<Automatic> = {
     'leak:confirmed',
     'action:taken',
     'monitor:degraded',
+    'server:starting',
     'server:stopping',
     'limit:reached',
   ] as const) {

@@ -94,8 +94,8 @@ export class PoolEnforcer implements Enforcer {
 
   /** Those that the monitor has chosen, each with the time for its graces, all of them side by side. */
   #endAll({ ids, reached }: EndAll): ActionTask | undefined {
-    const chosen = new Set(ids);
-    const instances = [...this.#deps.fleet.instances()].filter((one) => chosen.has(one.id) && mayEnd(one));
+    const byId = new Map([...this.#deps.fleet.instances()].map((one) => [one.id, one]));
+    const instances = ids.flatMap((id) => byId.get(id) ?? []).filter(mayEnd);
     if (instances.length === 0) return undefined;
     const error = ({ instance }: Lease) => endedByPool(instance, 'overload', reached);
     const shutdown = new Shutdown(this.#deps, { reason: 'overload', error }, instances);

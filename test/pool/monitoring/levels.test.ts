@@ -3,6 +3,8 @@ import { setUpMeasured } from '../../helpers/measured-pool.js';
 import { flush, rejection } from '../../helpers/until.js';
 
 const one = { command: 'fake', expectedProcesses: 1 } as const;
+/** How long a server takes to end, ms: as one that needs its graces. */
+const SLOWLY = 5_000;
 
 describe('levels of a pool', () => {
   it('[INCIDENT-1] rise in order, report and end idle trees, call the host at the last one, and are normal again after it', async () => {
@@ -36,44 +38,61 @@ describe('levels of a pool', () => {
   });
 
   it('[INCIDENT-2] enforced, end the tree that forks, with the level and the figure for its lease; its neighbours are not ended', async () => {
-    const { pool, pass, of, server } = setUpMeasured({
-      servers: { forks: one, good: { ...one, sharing: 'shared' }, other: one },
-      monitoring: { levels: { enforce: true } },
-    });
+    const { pool, pass, of, server } = setUpMeasured(
+      {
+        servers: { forks: one, good: { ...one, sharing: 'shared' }, other: one },
+        monitoring: { levels: { enforce: true } },
+      },
+      {},
+      SLOWLY,
+    );
     const { transport } = await pool.getServer('forks');
     await pool.getServer('good');
     await pool.getServer('other');
     await pass(10_000);
-    for (let processes = 1; processes < 100 && server(0).alive; processes += 30) {
+    // Healthy ones have more than expected now and then, too.
+    server(1).load = { processes: 2 };
+    server(2).load = { processes: 4 };
+    for (let processes = 1; processes < 100 && of('server:stopping').length === 0; processes += 30) {
       server(0).load = { processes };
       await pass(5_000);
     }
+    server(2).load = { processes: 5 };
+    await pass(6_000);
     expect([0, 1, 2].map((index) => server(index).alive)).toEqual([false, true, true]);
     expect(await rejection(transport.start())).toMatchObject({
       code: 'OVERLOADED',
       data: { name: 'forks', level: expect.stringMatching(/critical|nuclear/), value: expect.any(Number) },
     });
-    expect(of('server:stopping').map(({ name, reason }) => [name, reason])).toEqual([['forks', 'overload']]);
+    // Their helpers come while the level lasts by its cooldown.
+    server(1).load = { processes: 3 };
     await pass(60_000);
+    expect(of('server:stopping').map(({ name, reason }) => [name, reason])).toEqual([['forks', 'overload']]);
     expect(pool.status().level).toBe('normal');
   });
 
   it('[INCIDENT-3] refuse calls that need a start while they last, and let the others through', async () => {
-    const { pool, pass, server } = setUpMeasured({
-      servers: { forks: { ...one, priority: 'essential' }, good: { ...one, sharing: 'shared' }, late: one },
-      monitoring: { levels: { enforce: true } },
-    });
+    const { pool, pass, server, of } = setUpMeasured(
+      {
+        servers: { forks: { ...one, priority: 'essential' }, good: { ...one, sharing: 'shared' }, late: one },
+        monitoring: { levels: { enforce: true } },
+      },
+      {},
+      SLOWLY,
+    );
     await pool.getServer('forks');
     await pool.getServer('good');
     await pass(6_000);
+    server(1).load = { processes: 3 };
     // An essential server is never ended below `nuclear`.
     server(0).load = { processes: 41 };
     await pass(10_000);
     expect(pool.status().level).toBe('critical');
-    expect(server(0).alive).toBe(true);
+    // The one that may not end is no reason to end another one.
+    expect(of('server:stopping')).toEqual([]);
     expect(await rejection(pool.getServer('late'))).toMatchObject({
       code: 'OVERLOADED',
-      data: { level: 'critical', value: 40, limit: 30 },
+      data: { level: 'critical', value: 42, limit: 30 },
     });
     expect((await pool.getServer('good')).name).toBe('good');
     server(0).load = { processes: 1 };
@@ -82,15 +101,20 @@ describe('levels of a pool', () => {
   });
 
   it('[INCIDENT-4] at emergency, enforced, end everything; the pool stays open', async () => {
-    const { pool, pass, of, server, launcher } = setUpMeasured({
-      servers: { forks: { ...one, priority: 'essential' }, good: { ...one, sharing: 'shared' } },
-      monitoring: { levels: { enforce: true } },
-    });
+    const { pool, pass, of, server, launcher } = setUpMeasured(
+      {
+        servers: { forks: { ...one, priority: 'essential' }, good: { ...one, sharing: 'shared' } },
+        monitoring: { levels: { enforce: true } },
+      },
+      {},
+      SLOWLY,
+    );
     await pool.getServer('forks');
     const { transport } = await pool.getServer('good');
     await pass(6_000);
     server(0).load = { processes: 150 };
-    await pass(6_000);
+    server(1).load = { processes: 2 };
+    await pass(12_000);
     expect(launcher.living).toEqual([]);
     expect(of('action:taken').map(({ action }) => action)).toEqual(['refuse-starts', 'end-all']);
     expect(await rejection(transport.start())).toMatchObject({ code: 'OVERLOADED' });

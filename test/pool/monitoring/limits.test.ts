@@ -115,7 +115,11 @@ describe('all trees together', () => {
   const many = { command: 'fake', sharing: 'exclusive', maxInstances: 10 } as const;
 
   it('[ENFORCE-3] near the limit idle trees end, the oldest and largest first, and only as many as are needed', async () => {
-    const { pool, pass, of, server } = setUpMeasured({ servers: { a: many }, limits: { memoryLimitMB: 1_000 } });
+    const { pool, pass, of, server } = setUpMeasured(
+      { servers: { a: many }, limits: { memoryLimitMB: 1_000 } },
+      {},
+      5_000,
+    );
     const leases = await Promise.all(['w', 'x', 'y', 'z'].map((owner) => pool.getServer('a', { owner })));
     for (const [index, memoryMB] of [200, 300, 100, 350].entries()) server(index).load = { memoryMB };
     for (const index of [0, 1, 2]) leases[index]?.release();
@@ -145,57 +149,51 @@ describe('all trees together', () => {
     server(0).load = { memoryMB: 300 };
     await pass(30_000);
     await waiting;
-    expect(launcher.living.length).toBeGreaterThan(1);
+    expect(launcher.living).toHaveLength(3);
   });
 
-  it('[ENFORCE-4] a default limit ends no tree with a lease; one of the host replaces the largest, and no essential one', async () => {
-    const servers = {
-      big: { ...many, priority: 'essential' },
-      large: { command: 'fake', sharing: 'shared' },
-      small: { command: 'fake', sharing: 'shared' },
-    } as const;
-    const ofHost = { memoryLimitMB: 4_000 };
-    for (const [limits, loads, expected] of [
-      [{}, [500, 60_000, 100], []],
-      [ofHost, [500, 3_800, 100], [['large', 'memory-limit']]],
-      // The largest may not end: that is no reason to end another one, which would not help.
-      [ofHost, [60_000, 2_000, 100], []],
-    ] as const) {
-      const { pool, pass, of, server } = setUpMeasured({ servers, limits });
-      for (const name of Object.keys(servers)) await pool.getServer(name);
-      for (const [index, memoryMB] of loads.entries()) server(index).load = { memoryMB };
-      await pass(200_000);
-      expect(of('server:stopping').map(({ name, reason }) => [name, reason])).toEqual(expected);
-      expect(server(0).alive && server(2).alive).toBe(true);
+  const usual = { command: 'fake', sharing: 'shared' } as const;
+  const [alone, ofHost] = [{ ...many, sharing: 'exclusive' } as const, { memoryLimitMB: 4_000 }];
+  it.each([
+    ['a default limit ends no tree with a lease', {}, [500, 60_000, 100], usual, []],
+    ['one of the host replaces the largest', ofHost, [500, 3_800, 100], usual, ['large']],
+    ['one that is far exceeded ends it at once', ofHost, [500, 4_800, 100], alone, ['large']],
+    ['nor one that would not help, where the largest is essential', ofHost, [60_000, 2_000, 100], usual, []],
+    ['nor at once', ofHost, [60_000, 2_000, 100], alone, []],
+    ['nor another one while the largest waits for the end of its lease', ofHost, [500, 3_700, 100], alone, []],
+  ])('[ENFORCE-4] %s', async (_, limits, loads, definition, ends) => {
+    const servers = { vital: { ...usual, priority: 'essential' }, large: definition, small: definition } as const;
+    const { pool, pass, of, server } = setUpMeasured({ servers, limits }, {}, 5_000);
+    for (const name of Object.keys(servers)) await pool.getServer(name);
+    for (const [index, memoryMB] of loads.entries()) server(index).load = { memoryMB };
+    await pass(600_000);
+    expect(of('server:stopping').map(({ name }) => name)).toEqual(ends);
+    expect(of('action:taken').filter(({ action }) => action === 'replace').length).toBeLessThanOrEqual(1);
+    expect(server(0).alive && server(2).alive).toBe(true);
+  });
+
+  it('[ENFORCE-4] a limit that cannot be kept replaces the largest less and less often', async () => {
+    const { pool, pass, of, launcher, server } = setUpMeasured({
+      servers: { large: usual, small: usual },
+      limits: { memoryLimitMB: 4_000 },
+    });
+    const lease = await pool.getServer('large');
+    await pool.getServer('small');
+    const replaced: number[] = [];
+    for (let minute = 0; minute < 60; minute += 1) {
+      for (const [index, { definition }] of launcher.servers.entries())
+        server(index).load = { memoryMB: definition.name === 'large' ? 4_100 : 100 };
+      await pass(60_000);
+      if (of('server:stopping').length > replaced.length) replaced.push(minute);
     }
+    expect(replaced.length).toBeGreaterThan(1);
+    expect(replaced.length).toBeLessThan(9);
+    expect(of('server:stopping').every(({ name }) => name === 'large')).toBe(true);
+    expect(lease.name).toBe('large');
   });
 });
 
 describe('the monitor of a pool', () => {
-  it('[ENFORCE-5] with dryRun says the same, and changes nothing', async () => {
-    const said: unknown[][] = [];
-    for (const dryRun of [false, true]) {
-      const { pool, pass, of, server } = setUpMeasured({
-        servers: { a: limited, b: { command: 'fake', expectedProcesses: 1 } },
-        monitoring: { dryRun, levels: { enforce: true } },
-      });
-      await pool.getServer('a');
-      await pool.getServer('b');
-      server(0).load = { memoryMB: 150 };
-      await pass(35_000);
-      server(1).load = { processes: 60 };
-      await pass(5_000);
-      said.push(of('action:taken').map(({ action, name, reason, level }) => ({ action, name, reason, level })));
-      expect(of('action:taken').every((taken) => taken.dryRun === dryRun)).toBe(true);
-      expect(server(0).alive && server(1).alive).toBe(dryRun);
-      if (dryRun) await pool.getServer('a', { owner: 'new' });
-    }
-    const [real = [], dry = []] = said;
-    expect(real.length).toBeGreaterThan(1);
-    // What is still there is said again at the next sample.
-    expect(dry.slice(0, real.length)).toEqual(real);
-  });
-
   it('[ENFORCE-6] that cannot measure says so once, and neither the pool nor a lease notices', async () => {
     const { pool, pass, of, server } = setUpMeasured({
       servers: { a: limited, b: { command: 'fake', sharing: 'shared' } },
