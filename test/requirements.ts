@@ -648,6 +648,9 @@ export const requirements = {
   'LEVEL-5': 'Each level has its list of actions, in a fixed order, and a list of the host replaces it.',
   'LEVEL-6':
     'Samples are taken more often from warning on and where the next one decides, less often while nothing runs, within bounds.',
+  'ALARM-1':
+    'Spikes, restarts, clock jumps, a suspended machine, vanishing processes and counters that start again exceed no limit, reach no level, and are neither growth nor a leak.',
+  'ALARM-2': 'None of these hides a limit that is exceeded, a level that is reached, or growth.',
   'LIMIT-1':
     'A limit is exceeded when the value was over it for most of a long and of a short window, still is, and does not fall fast; no start-up spike is a violation.',
   'LIMIT-2': 'limit:exceeded and limit:recovered come in turn, each once; noise around the limit causes none.',
