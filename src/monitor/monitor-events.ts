@@ -23,8 +23,9 @@ export interface LimitEvent {
   readonly instanceId?: string | undefined;
   /** Of a folder. */
   readonly path?: string | undefined;
-  /** MB, percent of one core, or processes. */
+  /** MB, percent of one core, processes; for `host-memory` percent of the memory of the host. */
   readonly value: number;
+  /** In the same unit. */
   readonly limit: number;
 }
 

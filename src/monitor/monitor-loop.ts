@@ -13,7 +13,7 @@ import { sampleInterval } from './sample-interval.js';
 
 const CONSEQUENCES = {
   trees: 'some trees are not measured, and their limits are not watched',
-  strays: 'processes of no living tree are not counted',
+  strays: 'processes of no living tree are counted as they were before',
   sample: 'no sample was taken',
 } as const;
 /** A tree that does not answer for so long is not waited for, ms; at least the interval. */
@@ -40,6 +40,8 @@ export class MonitorLoop {
   /** Counts starts and stops: what was measured before the last of them has no effect. */
   #run = 0;
   #isUndecided = false;
+  /** Processes of no living tree, when they were counted last. */
+  #strays = 0;
   /** What could not be measured in the last sample. */
   readonly #degraded = new Set<string>();
 
@@ -186,22 +188,22 @@ export class MonitorLoop {
         return { tree, usage: undefined, isKnown: false };
       }
     });
-    const strays = this.#strays();
+    const strays = this.#countStrays();
     const measured = await Promise.all(measuring);
     if (failures.length > 0) this.#degrade('trees', failures[0]);
     else this.#degraded.delete('trees');
     return { at: clock.now(), date: Date.now(), host: this.#sampler.sample(), trees: measured, strays };
   }
 
-  #strays(): number {
+  /** Where they cannot be counted just now, those of the last time count: they have not vanished by that. */
+  #countStrays(): number {
     try {
-      const strays = this.#source.strays();
+      this.#strays = this.#source.strays();
       this.#degraded.delete('strays');
-      return strays;
     } catch (error) {
       this.#degrade('strays', error);
-      return 0;
     }
+    return this.#strays;
   }
 
   /** Emits what the measurement shows, and has done what follows. @param run in which it was begun */

@@ -41,6 +41,10 @@ export class ResourceMonitor extends SafeEmitter<MonitorEvents> {
     setLoop(this, this.#loop);
   }
 
+  override toJSON(): object {
+    return { level: this.level, latest: this.latest };
+  }
+
   /** The last sample; undefined before the first. */
   get latest(): ResourceSample | undefined {
     return this.#loop.latest;

@@ -1,4 +1,5 @@
 import { readdirSync, readlinkSync } from 'node:fs';
+import { inspect } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type MonitorEvents, ResourceMonitor } from '../../src/index.js';
 import type { ServerProcess } from '../../src/process/launcher.js';
@@ -131,13 +132,22 @@ describe('a monitor without a pool', () => {
     const { monitor } = monitorOf();
     const own = Object.getOwnPropertyNames(ResourceMonitor.prototype).sort();
     expect(own).toEqual([
-      ...['add', 'constructor', 'include', 'inspect', 'latest', 'level', 'remove', 'sample', 'start', 'stop'],
+      ...['add', 'constructor', 'include', 'inspect', 'latest', 'level', 'remove', 'sample', 'start', 'stop', 'toJSON'],
     ]);
     const { monitor: ofPool } = setUpMeasured({ servers: { a: { command: 'fake' } } }).pool;
     expect(ofPool).toBeInstanceOf(ResourceMonitor);
     expect(Object.keys(ofPool).sort()).toEqual(Object.keys(monitor).sort());
     expect(Object.keys(monitor).every((name) => name.startsWith('_'))).toBe(true);
   });
+});
+
+it('[SHOW-1] a monitor is written to a log with its level and its last sample', async () => {
+  const { monitor } = monitorOf();
+  expect(JSON.parse(JSON.stringify(monitor))).toEqual({ level: 'normal' });
+  monitor.add(self);
+  const { totals } = await monitor.sample();
+  expect(JSON.parse(JSON.stringify(monitor))).toMatchObject({ level: 'normal', latest: { totals } });
+  expect(inspect(monitor)).toContain("level: 'normal'");
 });
 
 describe('inspect()', () => {
