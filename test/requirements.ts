@@ -648,6 +648,33 @@ export const requirements = {
   'LEVEL-5': 'Each level has its list of actions, in a fixed order, and a list of the host replaces it.',
   'LEVEL-6':
     'Samples are taken more often from warning on and where the next one decides, less often while nothing runs, within bounds.',
+  'TOTAL-1':
+    'Near the memory limit of all trees as many idle ones end as are needed, what is ending already counted as free.',
+  'TOTAL-2': 'At the memory limit of all trees starts wait; what cannot be measured is no memory that is free.',
+  'TOTAL-3':
+    'For a limit of all trees the largest one with a lease is replaced, if the host has set the limit; no small one in its place.',
+  'TOTAL-4': 'For the memory of the host idle trees end only if that gives back a notable part.',
+  'TOTAL-5': 'For the CPU of all trees the one that uses most is replaced, and no idle one ends.',
+  'TOTAL-6': 'The limits of all trees cost nothing while they are kept, and never end what they may not.',
+  'TOTAL-7': 'The pause after an attempt doubles with each attempt in a row, within a bound.',
+  'OWN-1':
+    'A tree is replaced for its limit only where that is possible, and again only when it has become urgent or after a pause.',
+  'OWN-2': 'A limit, a window or a number of expected processes that is changed counts from the next sample on.',
+  'OWN-3': 'A tree that is gone has no figures; clocks of launchers are not mixed with that of the monitor.',
+  'OWN-4': 'What a life of a server came to is known to the next ones, unless the definition has changed meanwhile.',
+  'OWN-5': 'A tree is over a limit, or leaks, as long as that lasts.',
+  'ASSESS-1': 'No healthy tree ends for processes that belong to no tree.',
+  'ASSESS-2': 'A level ends no more trees than needed: what is ending counts, and while it cools down none ends.',
+  'ASSESS-3': 'A tree that cannot be measured keeps its figures, one of which nothing lives has none.',
+  'ASSESS-4': 'What a host has added to the monitor of a pool counts for no total, level or growth.',
+  'ASSESS-5': 'What a level ends is what the plan of it shows.',
+  'ASSESS-6': 'Of two reasons to end a tree the one that cannot wait counts.',
+  'ASSESS-7': 'With dryRun what was said counts as done, until its reason is gone.',
+  'ASSESS-8': 'A monitor that is stopped has no level.',
+  'CONSEQ-1': 'A monitor says what it does, and with dryRun the same; nothing of what cannot be done any more.',
+  'CONSEQ-2': 'A monitor without a pool, or of one that is shut down, only reports.',
+  'CONSEQ-3': 'That starts wait or are refused is said once for each time.',
+  'CONSEQ-4': 'What onEmergency throws or rejects with is reported, and breaks nothing.',
   'ALARM-1':
     'Spikes, restarts, clock jumps, a suspended machine, vanishing processes and counters that start again exceed no limit, reach no level, and are neither growth nor a leak.',
   'ALARM-2': 'None of these hides a limit that is exceeded, a level that is reached, or growth.',

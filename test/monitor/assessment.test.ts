@@ -1,0 +1,176 @@
+import { describe, expect, it } from 'vitest';
+import { victims } from '../../src/monitor/victims.js';
+import { assessed, NO_LIMITS, type SampledTree } from '../helpers/assessed.js';
+
+const ENFORCED = { levels: { enforce: true } } as const;
+const forks: SampledTree = { id: 'f 1', name: 'forks', expectedProcesses: 1 };
+const good: SampledTree = { id: 'g 1', name: 'good', expectedProcesses: 1 };
+
+/** Samples of a pool, 5 s apart. */
+function sampled(
+  options: Parameters<typeof assessed>[0] = ENFORCED,
+  ...more: [limits?: typeof NO_LIMITS, isPool?: boolean]
+) {
+  const { assessment, sample } = assessed(options, ...more);
+  let at = 0;
+  const next = (trees: readonly SampledTree[], strays = 0) => {
+    at += 5_000;
+    return sample(at, trees, {}, strays);
+  };
+  const ends = (trees: readonly SampledTree[], strays = 0) =>
+    next(trees, strays).treeActions.map(({ action, id }) => `${action} ${id}`);
+  return { assessment, next, ends, now: () => at };
+}
+
+describe('Assessment', () => {
+  it('[ASSESS-1] ends no healthy tree for processes of no tree', () => {
+    const { next, ends, assessment } = sampled();
+    next([forks, good], 45);
+    for (const processes of [1, 2, 3, 4, 3]) {
+      expect(ends([forks, { ...good, processes }], 45)).toEqual([]);
+      expect(assessment.level).not.toBe('normal');
+    }
+    for (let sample = 0; sample < 5; sample += 1) expect(ends([forks, { ...good, processes: 4 }], 70)).toEqual([]);
+    expect(assessment.level).toBe('nuclear');
+  });
+
+  it('[ASSESS-1] ends what grows no less because there are processes of no tree', () => {
+    const { next, ends } = sampled();
+    for (let sample = 0; sample < 8; sample += 1) next([forks, good]);
+    next(
+      [
+        { ...forks, processes: 41 },
+        { ...good, processes: 2 },
+      ],
+      5,
+    );
+    expect(
+      ends(
+        [
+          { ...forks, processes: 41 },
+          { ...good, processes: 2 },
+        ],
+        5,
+      ),
+    ).toEqual(['end-growing f 1']);
+  });
+
+  it('[ASSESS-2] ends no neighbour while the one that forks is ending, and nothing while a level cools down', () => {
+    const { next, ends, assessment } = sampled();
+    for (let sample = 0; sample < 8; sample += 1) next([forks, good]);
+    const both = (processes: number, phase: 'ready' | 'ending' = 'ready') => [
+      { ...forks, processes, phase },
+      { ...good, processes: 3 },
+    ];
+    next(both(41));
+    expect(ends(both(41))).toEqual(['end-growing f 1']);
+    for (let sample = 0; sample < 3; sample += 1) expect(ends(both(41, 'ending'))).toEqual([]);
+    expect(ends([{ ...good, processes: 5 }])).toEqual([]);
+    expect(assessment.level).toBe('critical');
+  });
+
+  it('[ASSESS-2] ends only as many of those that grow as bring the level down', () => {
+    const { next, ends } = sampled({ levels: { enforce: true, nuclear: 1_000, emergency: 1_000 } });
+    const trees = (processes: readonly number[]) => {
+      return processes.map((count, index) => ({ ...forks, id: `${index}`, name: `n${index}`, processes: count }));
+    };
+    for (let sample = 0; sample < 8; sample += 1) next(trees([1, 1, 1]));
+    next(trees([26, 24, 31]));
+    // 78 more than expected, and 29 are no level: the two that grow fastest.
+    expect(ends(trees([26, 24, 31]))).toEqual(['end-growing 2', 'end-growing 0']);
+  });
+
+  it('[ASSESS-3] a tree that is gone has nothing unexpected, and one that cannot be measured keeps its figures', () => {
+    const { next } = sampled();
+    next([{ ...forks, processes: 41 }, good]);
+    expect(next([{ ...forks, state: 'unknown' }, good]).sample.totals).toMatchObject({ unexpected: 40, processes: 42 });
+    expect(next([{ ...forks, state: 'vanished' }, good]).sample.totals).toMatchObject({ unexpected: 0, processes: 1 });
+    expect(next([good]).sample.totals).toMatchObject({ unexpected: 0, processes: 1, memoryMB: 100 });
+  });
+
+  it('[ASSESS-4] what a host has added to the monitor of a pool counts for nothing, whatever its id', () => {
+    const limits = { ...NO_LIMITS, memoryMB: { limit: 1_000, isSet: true } };
+    const { next, assessment } = sampled(ENFORCED, limits);
+    const added: SampledTree = { ...good, phase: 'foreign', processes: 200, memoryMB: 50_000 };
+    for (let sample = 0; sample < 20; sample += 1) {
+      const { notices, treeActions, poolActions, gate, sample: taken } = next([good, added]);
+      expect([notices, treeActions, poolActions]).toEqual([[], [], []]);
+      expect(gate).toEqual({ shortage: undefined, overload: undefined, holdsSpares: false });
+      expect(taken.totals).toMatchObject({ processes: 1, unexpected: 0, memoryMB: 100 });
+      expect(taken.trees).toHaveLength(2);
+    }
+    expect(assessment.victimsAt('emergency', 0).map(({ phase }) => phase)).toEqual(['ready']);
+    // A monitor that is alone has nothing else.
+    const alone = sampled({}, limits, false);
+    alone.next([added]);
+    expect(alone.assessment.level).toBe('emergency');
+  });
+
+  it('[ASSESS-5] what a level ends is what victimsAt() has shown, when it is the level of now', () => {
+    const { next, assessment, now } = sampled();
+    for (let sample = 0; sample < 8; sample += 1) next([forks, good, { ...good, id: 'i 1', leases: 0 }]);
+    const trees = [
+      { ...forks, processes: 41 },
+      { ...good, processes: 2 },
+      { ...good, id: 'i 1', leases: 0 },
+    ];
+    next(trees);
+    const { treeActions } = next(trees);
+    expect(assessment.level).toBe('critical');
+    expect(assessment.victimsAt('critical', now()).map(({ id }) => id)).toEqual(treeActions.map(({ id }) => id));
+    expect(treeActions.map(({ id }) => id)).toEqual(['i 1', 'f 1']);
+    // It is over, but for the cooldown.
+    next([forks, good]);
+    expect(assessment.victimsAt('critical', now())).toEqual([]);
+  });
+
+  it('[ASSESS-6] of two reasons for one tree the one that cannot wait counts', () => {
+    const { next } = sampled({ levels: { enforce: true, nuclear: 1_000, emergency: 1_000 } });
+    const limits = { memoryMB: 100 };
+    for (let sample = 0; sample < 6; sample += 1) next([{ ...forks, limits, memoryMB: 105 }, good]);
+    const actions = [41, 41, 41].flatMap((processes) => {
+      return next([{ ...forks, limits, memoryMB: 105, processes }, good]).treeActions;
+    });
+    expect(actions.map(({ action, isUrgent }) => [action, isUrgent])[0]).toEqual(['replace', false]);
+    expect(actions.at(-1)).toMatchObject({ action: 'end-growing', isUrgent: true });
+    expect(new Set(actions.map(({ id }) => id))).toEqual(new Set(['f 1']));
+  });
+
+  it('[ASSESS-7] with dryRun what was said counts as done, until its reason is gone', () => {
+    const { next, assessment } = sampled({ ...ENFORCED, dryRun: true });
+    for (let sample = 0; sample < 8; sample += 1) next([forks, good]);
+    const trees = [
+      { ...forks, processes: 41 },
+      { ...good, processes: 2 },
+    ];
+    next(trees);
+    expect(next(trees).treeActions).toHaveLength(1);
+    // Nothing was said yet: a monitor that is stopped says nothing.
+    expect(next(trees).treeActions).toHaveLength(1);
+    assessment.pretend(['f 1'], 'level', 'ending');
+    for (let sample = 0; sample < 5; sample += 1) expect(next(trees).treeActions).toEqual([]);
+    for (let sample = 0; sample < 30; sample += 1) next([forks, good]);
+    expect(assessment.level).toBe('normal');
+    next(trees);
+    expect(next(trees).treeActions).toHaveLength(1);
+  });
+
+  it('[ASSESS-8] reset() tells the end of a level once', () => {
+    const { next, assessment } = sampled();
+    next([{ ...forks, processes: 61 }]);
+    expect(assessment.level).toBe('nuclear');
+    const change = { from: 'nuclear', to: 'normal', measured: 60, threshold: 50, by: 'processes', names: [] };
+    expect(assessment.reset()).toEqual(['level:changed', change]);
+    expect(assessment.level).toBe('normal');
+    expect(assessment.reset()).toBeUndefined();
+  });
+});
+
+it('[ASSESS-1] trees are compared with what belongs to none of them', () => {
+  const tree = { priority: 'normal', isIdle: false, leases: 1, idleSince: 0, excess: 4, growth: 4 } as const;
+  for (const reason of ['growth', 'excess'] as const) {
+    expect(victims([tree], { reason })).toEqual([tree]);
+    expect(victims([tree], { reason, strays: 45 })).toEqual([]);
+    expect(victims([{ ...tree, excess: 40, growth: 40 }], { reason, strays: 45 })).toHaveLength(1);
+  }
+});
