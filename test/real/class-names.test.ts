@@ -20,7 +20,10 @@ it('[SHOW-5] the classes of the built package have the names under which they ar
     /^[A-Z][a-zA-Z]+[a-z]/.test(name),
   );
   expect(classes.map(([name]) => name)).toEqual(
-    expect.arrayContaining(['CleanupQueue', 'MCPServerPool', 'PoolError', 'ProcessRegistry', 'StdioClientTransport']),
+    expect.arrayContaining([
+      ...['CleanupQueue', 'MCPServerPool', 'PoolError', 'ProcessRegistry', 'ProcessWatch', 'ResourceMonitor'],
+      'StdioClientTransport',
+    ]),
   );
   expect(classes.filter(([name, own]) => own !== name)).toEqual([]);
   // Those that are not exported are seen in heap snapshots and stack traces.

@@ -19,28 +19,20 @@ export class PinnedFolder {
   readonly #handle: FileHandle | undefined;
   readonly #path: string;
 
-  private constructor(handle: FileHandle | undefined, path: string) {
+  /** To be made by `open()`. @param handle undefined where it is only a path */
+  constructor(handle: FileHandle | undefined, path: string) {
     this.#handle = handle;
     this.#path = path;
   }
 
   /** @throws with the errno: ELOOP or ENOTDIR when it is a link, or no folder */
-  static async open(path: string): Promise<PinnedFolder> {
-    return PinnedFolder.#open(path, path);
+  static open(path: string): Promise<PinnedFolder> {
+    return pinned(path, path);
   }
 
   /** A folder in it, with the same errors. */
   enter(name: string): Promise<PinnedFolder> {
-    return PinnedFolder.#open(this.at(name), `${this.#path}/${name}`);
-  }
-
-  static async #open(file: string | Buffer, path: string): Promise<PinnedFolder> {
-    if (CAN_PIN) {
-      const handle = await open(file, FLAGS);
-      return new PinnedFolder(handle, `/proc/self/fd/${handle.fd}`);
-    }
-    if ((await lstat(file)).isDirectory()) return new PinnedFolder(undefined, path);
-    throw Object.assign(new Error(`ENOTDIR: no folder, ${path}`), { code: 'ENOTDIR' });
+    return pinned(this.at(name), `${this.#path}/${name}`);
   }
 
   entries(): Promise<Dir> {
@@ -105,6 +97,16 @@ export class PinnedFolder {
     const path = `${this.#path}/${name}`;
     return CAN_PIN ? Buffer.from(path, ENCODING) : path;
   }
+}
+
+/** Outside of the class: where a class names itself, the built package would give it another name. */
+async function pinned(file: string | Buffer, path: string): Promise<PinnedFolder> {
+  if (CAN_PIN) {
+    const handle = await open(file, FLAGS);
+    return new PinnedFolder(handle, `/proc/self/fd/${handle.fd}`);
+  }
+  if ((await lstat(file)).isDirectory()) return new PinnedFolder(undefined, path);
+  throw Object.assign(new Error(`ENOTDIR: no folder, ${path}`), { code: 'ENOTDIR' });
 }
 
 /** A path as {@link PinnedFolder.where} shows it. */
