@@ -1,12 +1,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { Looks } from '../../../src/process/marks/looks.js';
+import type { MarkReader } from '../../../src/process/marks/mark-reader.js';
 import { newHostMark } from '../../../src/process/marks/marker.js';
 import { ProcessGroup } from '../../../src/process/tree/process-group.js';
 import { ProcessTree } from '../../../src/process/tree/process-tree.js';
 import { FakeKernel } from '../../helpers/fake-kernel.js';
 import { marksOf, UNMARKED } from '../../helpers/fake-marks.js';
-import { ListingTable } from '../../helpers/fake-table.js';
+import { FakeTable, ListingTable } from '../../helpers/fake-table.js';
 import { isCollected } from '../../helpers/heap.js';
 
 const KINDS = [
@@ -53,6 +54,25 @@ it.each([
   await turn();
   expect(shown.map(isCollected)).toEqual([true, true, false]);
   expect(looks.last.marked(0)).toHaveLength(reading === UNMARKED ? 0 : 3);
+});
+
+it('[HANG-1] a look to measure by puts off what hangs, until it moves; the proof of an end reads it', () => {
+  const mark = newHostMark();
+  const setUp = () => {
+    const table = new FakeTable();
+    table.add({ pid: 30, state: 'D' });
+    // As that of Linux.
+    const readMark: MarkReader = (_pid, _isSame, mayHang) => (mayHang ? UNMARKED : marksOf({ host: mark }));
+    return { table, looks: new Looks(table, { readMark, now: () => 1_000 }) };
+  };
+  const { table, looks } = setUp();
+  expect(looks.takeLoose().marked(0)).toEqual([]);
+  expect(looks.takeLoose().marked(0)).toEqual([]);
+  table.change(30, { state: 'S' });
+  expect(looks.takeLoose().marked(0)).toHaveLength(1);
+  table.change(30, { state: 'D' });
+  expect(looks.takeLoose().marked(0)).toHaveLength(1);
+  expect(setUp().looks.take().marked(0)).toHaveLength(1);
 });
 
 it.each(KINDS)('[REUSE-6] [LOOK-1] exits that are reported together share one look (%s)', (_name, Kind) => {
