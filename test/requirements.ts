@@ -767,7 +767,7 @@ export const requirements = {
   'WATCH-11':
     'A list of another boot or container, and an entry whose process is another program now, lead to no signal.',
   'WATCH-12':
-    'A watch looks at its own processes, however many a different user has; a pattern that was too slow is not used again.',
+    'A watch looks at its own processes, however many a different user has; a pattern that was too slow twice is not used again.',
   'WATCH-13': 'To end a long list costs little more than its signals: most of the time only its processes are read.',
   'HANG-1':
     'Of a process in an uninterruptible system call nothing is read that could stop the host; it is checked again when it moves, and gets no signal before.',

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { ProcessRow } from './process-table.js';
 
 /**
@@ -8,14 +7,4 @@ import type { ProcessRow } from './process-table.js';
  */
 export function isUninterruptible({ state }: Pick<ProcessRow, 'state'>): boolean {
   return state === 'D';
-}
-
-/** The state of a process, as `ProcessRow.state`; undefined when that is not shown, as of a process that is gone. */
-export function stateOf(pid: number | string, proc = '/proc'): string | undefined {
-  try {
-    const line = readFileSync(`${proc}/${pid}/stat`, 'latin1');
-    return line[line.lastIndexOf(')') + 2];
-  } catch {
-    return undefined;
-  }
 }

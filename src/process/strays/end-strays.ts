@@ -21,8 +21,10 @@ const RULE: EndRule = {
 
 /**
  * Ends strays that `findStrays()` has listed: SIGTERM, `termGrace`, SIGKILL, proof. Right before each signal it checks
- * that the process is the same (pid and start time), belongs to the same user, and is still a stray; if not, it is left
- * alone (`changed`). Signals go to single processes, never to groups.
+ * that the process is the same (pid and start time, and before the first one the name of its program), belongs to the
+ * same user, and is still a stray; if not, it is left alone (`changed`). Signals go to single processes, never to groups.
+ * What is in an uninterruptible system call (state D) gets no signal until it was checked. No audit trail has what is
+ * ended here.
  *
  * Processes below a listed stray are ended with it, also those that it forks meanwhile, because they would be the next
  * strays. (A process that is forked and loses its parent between two scans is missed; the next `findStrays()` shows
@@ -30,7 +32,8 @@ const RULE: EndRule = {
  *
  * Resolves after `termGrace` and some seconds at the latest, and keeps the host alive until then.
  *
- * @param strays entries of `findStrays()`, all or some; they may have been stored as JSON
+ * @param strays entries of `findStrays()`, all or some; they may have been stored as JSON. Those of another boot of the
+ * machine, or of another container, are left alone (`changed`).
  * @returns one report for each entry, then one for each process below that was added
  * @throws PoolError `INVALID_OPTIONS`, `NOT_SUPPORTED`; and the error when the process table cannot be read (EMFILE)
  */

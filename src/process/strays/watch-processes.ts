@@ -19,7 +19,7 @@ export interface WatchReport {
   readonly matched: number;
   /** How many more match a pattern, and were not looked at: there were too many. */
   readonly omitted: number;
-  /** Patterns that took too long at an earlier look, as the host wrote them. This watch does not use them any more. */
+  /** Patterns that took too long at two looks, as the host wrote them. This watch does not use them any more. */
   readonly slow: readonly string[];
   /** Those over a limit. */
   readonly processes: readonly WatchedProcess[];
@@ -52,8 +52,10 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
   readonly #dependencies: WatchDependencies;
   readonly #rounds: WatchRounds;
   readonly #keepAlive = new KeepAlive();
-  /** Undefined: it was too slow once. It would stop the host at each look. */
+  /** Undefined: it was too slow twice. It would stop the host at each look. */
   readonly #patterns: (Pattern | undefined)[];
+  /** Those that were too slow once: the machine may have slept just then. */
+  readonly #slow = new Set<number>();
   /** What the newest look has seen and checked: identity → pattern. */
   #seen: ReadonlyMap<string, string> = new Map();
   #latest: WatchReport | undefined;
@@ -90,8 +92,8 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
   /**
    * Looks now, and keeps the host alive until that is done.
    * @returns the processes over a limit
-   * @throws PoolError `INVALID_OPTIONS` when a pattern takes too long, once for each, or none is left; and the error when processes
-   * cannot be read (EMFILE)
+   * @throws PoolError `INVALID_OPTIONS` when a pattern takes too long, twice for each, or none is left; and the error when
+   * processes cannot be read (EMFILE)
    */
   async list(): Promise<readonly WatchedProcess[]> {
     const { processes } = await this.#keepAlive.during(this.#look(true));
@@ -158,8 +160,11 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
     if (patterns.every((pattern) => pattern === undefined)) throw slowPattern(0, ', and no pattern is left');
     const look = see(await system(hold), { patterns, uptime: uptime(), before: this.#seen });
     if (look.slow !== undefined) {
+      const isFirst = !this.#slow.has(look.slow);
+      this.#slow.add(look.slow);
+      if (isFirst) throw slowPattern(look.slow);
       patterns[look.slow] = undefined;
-      throw slowPattern(look.slow, ', and this watch does not use it any more');
+      throw slowPattern(look.slow, ' a second time, and this watch does not use it any more');
     }
     const checked = look.seen.filter(({ isChecked }) => isChecked);
     this.#seen = new Map(checked.map((process) => [keyOf(process), process.pattern]));
@@ -184,7 +189,14 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
  * limit, or stuck. It only reports; `endWatched()` ends entries of the list that the host has chosen.
  *
  * Never listed: this process, its ancestors, processes of other users or containers, zombies, kernel threads, guardians, and what
- * belongs to a living pool, of this host or of another one. At most 1,000 processes are measured.
+ * belongs to a living pool, of this host or of another one. A pool whose host no ledger names counts as living. At most 1,000
+ * processes are measured.
+ *
+ * **Not recognized** is a server of another host that has no mark (`containment: 'group'`, or both `markers` off): nothing shows that
+ * it belongs to a pool, so it is listed when it matches.
+ *
+ * What is in an uninterruptible system call (state D) is matched by its command line of an earlier look. When there is none, it is
+ * matched by `command`, and listed only as `stuck`: to read its command line or its marks could stop the host.
  *
  * A look blocks the host for less than a tenth of a millisecond for each process of the machine, and about half a millisecond
  * for each that matches. Its timer does not keep the host alive. Linux only.

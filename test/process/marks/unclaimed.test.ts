@@ -8,6 +8,8 @@ import { countUnclaimed } from '../../../src/process/marks/unclaimed.js';
 import type { ProcessRow } from '../../../src/process/process-table.js';
 import { marksOf, UNMARKED } from '../../helpers/fake-marks.js';
 import { FakeTable } from '../../helpers/fake-table.js';
+import { runHost } from '../../helpers/host.js';
+import { MARKER } from '../../helpers/processes.js';
 
 /** Younger than this host, as its servers are. */
 const SINCE = (hostOrigin()?.startTime ?? 0) + 1;
@@ -65,4 +67,32 @@ it('[UNCLAIMED-1] [HANG-1] what is older than this host is not read, and what co
   table.change(61, { state: 'S' });
   expect(count()).toBe(1);
   expect(reads.slice(1)).toEqual(['61']);
+});
+
+it('[UNCLAIMED-1] no server of another copy of the package is unexpected, nor what has left it', async () => {
+  const { stdout, stderr } = await runHost(`
+    import { cpSync, rmSync } from 'node:fs';
+    const COPY = SRC.replace('/src-', '/copy-') + '-' + process.pid;
+    cpSync(SRC, COPY, { recursive: true });
+    const copies = await Promise.all([SRC, COPY].map((folder) => import(folder + '/index.js')));
+    const env = { ${MARKER}: process.env.${MARKER} };
+    const args = ['-c', '(setsid sleep 50 &); exec cat'];
+    const pools = copies.map(({ MCPServerPool }) => new MCPServerPool({ command: 'sh', args, env, sharing: 'dedicated', expectedProcesses: 2 }));
+    try {
+      await Promise.all(pools.map((pool) => pool.getServer()));
+      const samples = () => Promise.all(pools.map(({ monitor }) => monitor.sample()));
+      let all;
+      const end = Date.now() + 20_000;
+      do all = await samples();
+      while (Date.now() < end && all.some(({ trees: [tree] }) => tree?.processes !== 2));
+      console.log(JSON.stringify(all.map(({ totals: { processes, unexpected } }) => [processes, unexpected])));
+    } finally {
+      await Promise.all(pools.map((pool) => pool.shutdown()));
+      rmSync(COPY, { recursive: true });
+    }`);
+  expect(stderr).toBe('');
+  expect(JSON.parse(stdout)).toEqual([
+    [2, 0],
+    [2, 0],
+  ]);
 });
