@@ -370,6 +370,20 @@ export const requirements = {
   'REAL-4': 'restart and a changed definition under load: no call fails.',
   'REAL-5': 'A server in a crash loop never uses more than its slot, and callers get BREAKER_OPEN at once.',
   'REAL-6': 'Tools that changed or vanished with a restart are announced.',
+  'HEAL-1':
+    'A real shared server, or the child of its shell, that leaks, takes memory, burns CPU or forks beyond its limit is seen, told and replaced, the new one first: no call fails, and no neighbour ends.',
+  'HEAL-2':
+    'A real exclusive server over its limit ends after its lease, from 110 % on at once, with an error that says limit and figure; no neighbour ends.',
+  'HEAL-3':
+    'Real servers that together use more than the pool may: idle ones end, starts wait, the largest is replaced under its leases, and no neighbour ends.',
+  'HEAL-4': 'The reported total of ten real servers is within 10 % of the unique sets of all their processes.',
+  'HEAL-5':
+    'The incident with real processes: growth is named in the first burst, levels rise in order, limits hold, it is normal after it, and nothing is left.',
+  'HEAL-6':
+    'A real server that forks 30 helpers at each interval is found, named and, enforced, ended with them; its neighbours live on.',
+  'HEAL-7': 'A monitor that cannot measure real servers says so once, and neither the pool nor a lease notices.',
+  'HEAL-8': 'With dryRun the same is told of real servers, and nothing ends.',
+  'HEAL-9': 'A real server that leaks is suspected, confirmed and replaced before any limit; no call fails.',
 
   // The polite guest
   'GUEST-1': 'The host exits when its work is done, although idle servers are in the pool.',

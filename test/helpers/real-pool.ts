@@ -1,6 +1,7 @@
 import { expect, onTestFinished } from 'vitest';
 import type { PoolError } from '../../src/errors.js';
 import { MCPServerPool, type PoolEvents, type PoolOptions, type ServerDefinition } from '../../src/index.js';
+import type { Launcher } from '../../src/process/launcher.js';
 import { type Clock, systemClock } from '../../src/runtime/clock.js';
 import { rejection } from './until.js';
 
@@ -9,8 +10,9 @@ export function open(
   servers: Record<string, ServerDefinition>,
   options: Omit<PoolOptions, 'servers'> = {},
   clock: Clock = systemClock,
+  launcher?: Launcher,
 ): MCPServerPool {
-  const pool = new MCPServerPool({ servers, ...options }, { clock });
+  const pool = new MCPServerPool({ servers, ...options }, { clock, launcher });
   onTestFinished(async () => {
     expect((await pool.shutdown({ mode: 'emergency' })).survivors).toEqual([]);
   });
