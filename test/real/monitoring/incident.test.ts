@@ -70,7 +70,7 @@ describe('the incident, with real processes', () => {
     // One that is essential ends only at nuclear, with 60 helpers.
     ['essential', /nuclear/],
   ] as const)(
-    '[HEAL-6] a %s server that forks 30 helpers at each interval is found, named and, enforced, ended; its neighbours live on',
+    '[HEAL-6] a server with priority %s that forks 30 helpers at each interval is found, named and, enforced, ended; its neighbours live on',
     async (priority, level) => {
       const one = { ...fixture('costly'), sharing: 'exclusive', expectedProcesses: 1 } as const;
       const pool = open(
