@@ -689,6 +689,9 @@ export const requirements = {
   'CONSEQ-2': 'A monitor without a pool, or of one that is shut down, only reports.',
   'CONSEQ-3': 'That starts wait or are refused is said once for each time.',
   'CONSEQ-4': 'What onEmergency throws or rejects with is reported, and breaks nothing.',
+  'LOOP-1': 'A monitor samples from a spawn until nothing lives, or from start() until stop().',
+  'LOOP-2': 'stop() frees new starts and ends the level, also while a sample is under way.',
+  'LOOP-3': 'Samples that fail are told once, and hold no start for ever.',
   'ALARM-1':
     'Spikes, restarts, clock jumps, a suspended machine, vanishing processes and counters that start again exceed no limit, reach no level, and are neither growth nor a leak.',
   'ALARM-2': 'None of these hides a limit that is exceeded, a level that is reached, or growth.',

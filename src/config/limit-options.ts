@@ -37,7 +37,10 @@ export const limitFields = {
    * that is less; never less than the largest `memoryLimitMB` of a server.
    */
   memoryLimitMB: optional(megabytesOrUnlimited(4_096)),
-  /** Most CPU time of all trees together, in percent of one core. Default: `Infinity`. */
+  /**
+   * Most CPU time of all trees together, in percent of one core. Above it the tree with a lease that uses most is replaced; no
+   * idle one ends, since it uses none. Default: `Infinity`.
+   */
   cpuLimitPercent: percentOrUnlimited(),
 };
 

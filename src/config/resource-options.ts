@@ -24,9 +24,9 @@ export const resourceFields = {
    * `limits.memoryLimitMB`.
    */
   memoryLimitMB: megabytesOrUnlimited(Infinity),
-  /** Most CPU time of one tree, in percent of one core, for most of `cpuWindow`. Default: `Infinity`. */
+  /** Most CPU time of one tree, in percent of one core. Default: `Infinity`. */
   cpuLimitPercent: percentOrUnlimited(),
-  /** How long a tree must be over `cpuLimitPercent`, in milliseconds. Default: 60,000. */
+  /** A tree must be over `cpuLimitPercent` for more than half of this time, in milliseconds. Default: 60,000. */
   cpuWindow: deadline(60_000),
   /** Most living processes of one tree. Default: `Infinity`. */
   maxTreeProcesses: count(Infinity, 1, 'unlimited'),

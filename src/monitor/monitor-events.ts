@@ -3,7 +3,10 @@ import type { ListenerError } from '../events.js';
 import type { Level } from './level.js';
 import type { ResourceSample } from './resource-sample.js';
 
-/** What a limit limits: unique memory (MB), CPU (percent of one core), living processes; of one tree, or of all together. */
+/**
+ * What a limit limits: unique memory (MB), CPU (percent of one core), living processes; of one tree, or of all together.
+ * `host-memory`: of the host, in percent (`hostMemoryPercent`). `folder`: a folder with a budget, in MB.
+ */
 export type LimitKind = 'memory' | 'cpu' | 'processes' | 'total-memory' | 'total-cpu' | 'host-memory' | 'folder';
 
 /** What a monitor does, or asks its pool to do. `call-host`: `onEmergency`, or the function of a folder, is called. */

@@ -18,6 +18,8 @@ const CONSEQUENCES = {
 } as const;
 /** A tree that does not answer for so long is not waited for, ms; at least the interval. */
 const LEAST_ANSWER = 10_000;
+/** After so many samples in a row that have failed nothing is known any more that new starts should wait for. */
+const MOST_FAILURES = 3;
 
 /**
  * Measures process trees and the host, again and again, and emits what it finds. Alone it only reports. That of a pool has the
@@ -42,6 +44,8 @@ export class MonitorLoop {
   #isUndecided = false;
   /** Processes of no living tree, when they were counted last. */
   #strays = 0;
+  /** Samples in a row that have failed. */
+  #failures = 0;
   /** What could not be measured in the last sample. */
   readonly #degraded = new Set<string>();
 
@@ -153,6 +157,7 @@ export class MonitorLoop {
       const { trees } = await this.sample();
       if (run !== this.#run) return;
       this.#degraded.delete('sample');
+      this.#failures = 0;
       const { level } = this.#assessment;
       const count = trees.length + this.#source.trees().length;
       // A pool without servers has nothing to measure, and can be garbage-collected.
@@ -160,6 +165,8 @@ export class MonitorLoop {
       next = sampleInterval(next, { level, trees: count, isUndecided: this.#isUndecided });
     } catch (error) {
       this.#degrade('sample', error);
+      this.#failures += 1;
+      if (this.#failures >= MOST_FAILURES && run === this.#run) this.#consequences.openGate();
     }
     if (run === this.#run) this.#schedule(next);
   }
@@ -211,8 +218,11 @@ export class MonitorLoop {
     const outcome = this.#assessment.take(measurement);
     this.#latest = outcome.sample;
     this.#counted = outcome.counted;
-    // It was stopped meanwhile.
-    if (run !== this.#run) return outcome.sample;
+    if (run !== this.#run) {
+      // It was stopped meanwhile: what has no effect is no level either.
+      this.#assessment.reset();
+      return outcome.sample;
+    }
     this.#isUndecided = outcome.isUndecided;
     if (this.#isRunning) this.#consequences.follow(outcome);
     else this.#consequences.tell(outcome);

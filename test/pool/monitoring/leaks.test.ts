@@ -45,6 +45,27 @@ describe('a server that leaks', () => {
     expect(reasons()).toEqual(['memory-leak']);
   });
 
+  it('[ENFORCE-13] and cannot be replaced serves on, and is tried again after growing pauses', async () => {
+    const { pool, minutes, confirmed, launcher, of } = setUpLeaking({ sharing: 'shared' });
+    const client = await RawClient.connect((await pool.getServer('a')).transport);
+    await confirmed();
+    launcher.onLaunch = () => {
+      throw new Error('no more processes');
+    };
+    const times: number[] = [];
+    for (let minute = 0; minute < 300; minute += 1) {
+      await minutes(1);
+      if (of('action:taken').length > times.length) times.push(minute);
+    }
+    const pauses = times.slice(1).map((time, index) => time - (times[index] ?? 0));
+    expect(times.length).toBeGreaterThan(2);
+    expect(times.length).toBeLessThan(8);
+    expect(pauses).toEqual(pauses.toSorted((a, b) => a - b));
+    expect((await pool.getServer('a')).name).toBe('a');
+    expect(await client.request('echo', {})).toBeDefined();
+    expect(of('server:stopping')).toEqual([]);
+  });
+
   it('[ENFORCE-8] and is shared is replaced while it has the fewest sessions', async () => {
     const { pool, minutes, confirmed, reasons } = setUpLeaking({ sharing: 'shared' });
     const leases = [await pool.getServer('a'), await pool.getServer('a')];
