@@ -57,7 +57,7 @@ export class LeakWatch {
   /**
    * Takes a sample. Returns the finding if the verdict has changed. A sample that is not later than the last one is dropped.
    * After a pause of a quarter of a window (the machine was suspended, the clock was set) a new observation begins, warm-up
-   * included, since what was used meanwhile is not known.
+   * included, and the verdict with it, since what was used meanwhile is not known.
    */
   add({ at, memoryMB, requests }: LeakSample): LeakFinding | undefined {
     if (!Number.isFinite(at) || !Number.isFinite(memoryMB)) return undefined;
@@ -65,7 +65,7 @@ export class LeakWatch {
     if (before !== undefined && Math.abs(at - this.#last) > this.#options.window / PARTS_PER_WINDOW) {
       this.#series = new FloorSeries(this.#options.window);
       this.#starts(at);
-      return this.#conclude('interrupted', this.#finding.slopeMBPerHour);
+      return this.#conclude('interrupted', 0);
     }
     if (before === undefined) return this.#starts(at);
     if (at <= this.#last) return undefined;

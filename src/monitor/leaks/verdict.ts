@@ -18,7 +18,7 @@ export type LeakEvidence =
 const TRANSITIONS: Readonly<Record<LeakVerdict, Partial<Record<LeakEvidence, LeakVerdict>>>> = {
   none: { rising: 'suspected', sustained: 'confirmed' },
   suspected: { sustained: 'confirmed', settled: 'none', interrupted: 'none' },
-  confirmed: { settled: 'none' },
+  confirmed: { settled: 'none', interrupted: 'none' },
 };
 
 export function nextVerdict(verdict: LeakVerdict, evidence: LeakEvidence): LeakVerdict {

@@ -98,6 +98,26 @@ describe('what is no growth', () => {
     ).toContain('confirmed');
   });
 
+  it('[LEAK-5] the verdict begins again after a pause, whatever it was', () => {
+    for (const [hours, verdict] of [
+      [2.5, 'suspected'],
+      [4, 'confirmed'],
+    ] as const) {
+      const watch = newWatch();
+      const before = samplesOf((time) => 100 + 20 * time, hours);
+      expect(verdictsOf(watch, before).at(-1)).toBe(verdict);
+      const at = (hours + 1) * HOUR;
+      expect(watch.add({ at, memoryMB: 200 })).toEqual({ verdict: 'none', slopeMBPerHour: 0 });
+      expect(watch.finding).toEqual({ verdict: 'none', slopeMBPerHour: 0 });
+      // It must be seen as long as before.
+      const after = samplesOf((time) => 200 + 20 * time, 4, at).map((sample) => [
+        watch.add(sample)?.verdict,
+        sample.at,
+      ]);
+      expect(after.find(([found]) => found === 'confirmed')?.[1]).toBe(at + 3.25 * HOUR);
+    }
+  });
+
   it('[LEAK-5] a clock that is set loses no leak when the step is short', () => {
     const back = samplesOf((hours) => 100 + 20 * hours, 4).map((sample) =>
       sample.at < 2 * HOUR ? sample : { ...sample, at: sample.at - 2 * MINUTE },
