@@ -16,6 +16,18 @@ type Names<E> = EventEmitter.EventNames<Listeners<E>>;
 type Listener<E, K extends Names<E>> = EventEmitter.EventListener<Listeners<E>, K>;
 /** A listener in a function that catches its errors. */
 type SafeListener = (this: unknown, payload: unknown) => void;
+/** Must not throw. */
+type Tap = (event: never, payload: never) => void;
+
+/**
+ * Has `listener` called with these events, before the listeners of the host, which can neither see nor remove it. One for each
+ * event.
+ */
+export let tap: <E extends { 'listener:error': ListenerError }>(
+  emitter: SafeEmitter<E>,
+  events: readonly (keyof E & string)[],
+  listener: (event: keyof E & string, payload: E[keyof E] & object) => void,
+) => void;
 
 /**
  * An EventEmitter (of eventemitter3) that survives its listeners: when one throws or rejects, the others are still called,
@@ -27,6 +39,15 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
   /** Event → listener → its safe form, so that `off` finds the function that `on` has added. */
   readonly #safe = new Map<PropertyKey, WeakMap<object, SafeListener>>();
   readonly #outbox: Outbox | undefined;
+  /** By event. Undefined without any. */
+  #taps: Map<PropertyKey, Tap> | undefined;
+
+  static {
+    tap = (emitter, events, listener) => {
+      emitter.#taps ??= new Map();
+      for (const event of events) emitter.#taps.set(event, listener);
+    };
+  }
 
   /** @param outbox delivers the events, when the operation that caused them is complete; without it they are delivered at once */
   constructor(outbox?: Outbox) {
@@ -35,9 +56,11 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
   }
 
   override emit<K extends Names<E>>(event: K, ...args: EventEmitter.EventArgs<Listeners<E>, K>): boolean {
-    if (this.#outbox === undefined || this.listenerCount(event) === 0) return super.emit(event, ...args);
-    this.#outbox.push(() => void super.emit(event, ...args));
-    return true;
+    const isHeard = this.listenerCount(event) > 0;
+    if (!isHeard && this.#taps?.has(event) !== true) return false;
+    if (this.#outbox === undefined) this.forward(event, ...args);
+    else this.#outbox.push(() => this.forward(event, ...args));
+    return isHeard;
   }
 
   /** What `JSON.stringify` writes, and `console.log` shows. */
@@ -51,6 +74,7 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
 
   /** Emits what another emitter of the same outbox delivers just now: it has waited for its turn already. */
   protected forward<K extends Names<E>>(event: K, ...args: EventEmitter.EventArgs<Listeners<E>, K>): void {
+    this.#taps?.get(event)?.(event as never, args[0] as never);
     super.emit(event, ...args);
   }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type ListenerError, SafeEmitter } from '../src/events.js';
+import { type ListenerError, SafeEmitter, tap } from '../src/events.js';
+import { Outbox } from '../src/runtime/outbox.js';
 import { flush } from './helpers/until.js';
 
 interface Events {
@@ -170,5 +171,37 @@ describe('SafeEmitter', () => {
     events.removeListener('thing:happened', listener);
     events.emit('thing:happened', { what: '2' });
     expect(seen).toEqual(['1']);
+  });
+});
+
+describe('tap()', () => {
+  it('[AUDIT-11] hears what is emitted, before the listeners, and no host removes it or sees it', () => {
+    const { events } = emitter();
+    const seen: string[] = [];
+    tap(events, ['thing:happened'], (event, payload) =>
+      seen.push(`tap ${event} ${(payload as { what: string }).what}`),
+    );
+    events.on('thing:happened', ({ what }) => seen.push(`listener ${what}`));
+    expect(events.emit('thing:happened', { what: '1' })).toBe(true);
+    events.removeAllListeners('thing:happened');
+    events.removeAllListeners();
+    expect(events.emit('thing:happened', { what: '2' })).toBe(false);
+    expect(events.emit('thing:ended', { what: '3' })).toBe(false);
+    expect(seen).toEqual(['tap thing:happened 1', 'listener 1', 'tap thing:happened 2']);
+    expect([events.listenerCount('thing:happened'), events.eventNames()]).toEqual([0, []]);
+  });
+
+  it('[AUDIT-11] hears them in their order, when the operation is complete', () => {
+    const outbox = new Outbox();
+    const events = new SafeEmitter<Events>(outbox);
+    const seen: string[] = [];
+    tap(events, ['thing:happened'], () => seen.push('tap'));
+    events.on('thing:ended', () => seen.push('listener'));
+    outbox.hold();
+    events.emit('thing:ended', { what: '1' });
+    events.emit('thing:happened', { what: '2' });
+    seen.push('operation');
+    outbox.release();
+    expect(seen).toEqual(['operation', 'listener', 'tap']);
   });
 });

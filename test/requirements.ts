@@ -86,6 +86,8 @@ export const requirements = {
   'CLEAN-4': 'The status of every job can be read.',
   'CLEAN-5': 'The report contains the signals, the duration, and the survivors.',
   'CLEAN-6': 'A second job with the same id joins the first; as an emergency it speeds the first up.',
+  'CLEAN-8':
+    'Each step of each attempt is told, also of one that rejects, is abandoned or leaves survivors; a kill before or during the ladder, too.',
   'CLEAN-7': 'A deadline longer than the longest timer of Node does not become a deadline of one millisecond.',
 
   // Framing and connection
@@ -646,10 +648,15 @@ export const requirements = {
     'Nothing is written through a link, to what is no file of this user alone, or where another user could replace it.',
   'AUDIT-7': 'Lines that wait have a limit: beyond, the oldest are dropped, and the next line says how many.',
   'AUDIT-8':
-    'A trail keeps no host alive and delays its end by a second at most; what waits when the host exits is written.',
+    'A trail keeps no host alive and delays its end by a second at most; what waits when the host exits is written, unless the disk does not answer, and only when the servers are killed.',
   'AUDIT-9': 'No line contains arguments, environment, output of a server, or more of an error than its code.',
   'AUDIT-10':
     'A pool writes each start, end, signal, limit and action with its reason, works the same when the trail cannot be written, and has no listener for it without the option.',
+  'AUDIT-11':
+    'A host that removes all listeners, of the pool, its cleanup queue or its monitor, switches off neither the trail nor what the pool passes on; it does not see them as listeners.',
+  'AUDIT-12': 'Each field of an event that has a line is in that line, or is left out on purpose.',
+  'AUDIT-13': 'A line that comes while the last one is being written is written without another event.',
+  'AUDIT-14': 'A file that cannot be rotated later is told with the first line.',
 
   // What is decided by what servers cost
   'LEVEL-1':

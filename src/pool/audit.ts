@@ -1,11 +1,11 @@
 import type { ResolvedAudit } from '../config/audit-options.js';
-import type { SafeEmitter } from '../events.js';
+import { type SafeEmitter, tap } from '../events.js';
 import { AUDITED_EVENTS } from '../monitor/audit/audit-record.js';
 import { AuditTrail } from '../monitor/audit/audit-trail.js';
 import type { Clock } from '../runtime/clock.js';
 import type { PoolEvents } from './events.js';
 
-/** Writes what a pool does to its audit trail. Adds no listener where there is none, so it costs nothing then. */
+/** Writes what a pool does to its audit trail. A host cannot switch it off by `removeAllListeners()`. */
 export function auditEvents(
   pool: SafeEmitter<PoolEvents>,
   { path, ...limits }: ResolvedAudit,
@@ -13,9 +13,7 @@ export function auditEvents(
 ): AuditTrail | undefined {
   if (path === undefined) return undefined;
   const trail = new AuditTrail({ path, ...limits }, (failure) => pool.emit('audit:failed', failure), { clock });
-  for (const event of AUDITED_EVENTS as (keyof PoolEvents)[]) {
-    pool.on(event, (payload: object) => trail.record(event, payload));
-  }
+  tap(pool, AUDITED_EVENTS as (keyof PoolEvents)[], (event, payload) => trail.record(event, payload));
   // So that a path which cannot be written to is told at once.
   trail.record('pool:opened', {});
   return trail;

@@ -47,6 +47,7 @@ const EVENTS: Readonly<Record<keyof PoolEvents, true>> = {
   'internal:error': true,
   'listener:error': true,
   'cleanup:started': true,
+  'signal:sent': true,
   'cleanup:escalated': true,
   'cleanup:finished': true,
   'cleanup:failed': true,

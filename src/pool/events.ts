@@ -177,7 +177,7 @@ export interface PoolEvents extends CleanupEvents, Omit<MonitorEvents, 'sample:t
   'orphan:reaped': ReapedHost;
   /** A means of containment is missing on this host, so less is guaranteed. Emitted once for each reason. */
   'containment:degraded': ContainmentProblem;
-  /** The file of the option `audit` cannot be written. Once, until it can be written again. */
+  /** The file of the option `audit` cannot be written: once, until it can be written again. Or it cannot be rotated: once. */
   'audit:failed': AuditFailure;
   /** `shutdown()` was called. */
   'pool:draining': { readonly mode: 'graceful' | 'emergency' };
@@ -209,6 +209,7 @@ export const MONITOR_EVENTS = [
 /** The events of `pool.cleanup`, which the pool emits, too. */
 export const CLEANUP_EVENTS = [
   'cleanup:started',
+  'signal:sent',
   'cleanup:escalated',
   'cleanup:finished',
   'cleanup:failed',

@@ -10,9 +10,11 @@ import {
 } from '../config/call-options.js';
 import type { PoolOptions, ResolvedPoolOptions, SingleServerOptions } from '../config/options.js';
 import { withFrames } from '../errors.js';
+import { tap } from '../events.js';
 import type { AuditTrail } from '../monitor/audit/audit-trail.js';
+import type { MonitorEvents } from '../monitor/monitor-events.js';
 import type { ResourceMonitor } from '../monitor/resource-monitor.js';
-import type { CleanupQueue } from '../process/cleanup-queue.js';
+import type { CleanupEvents, CleanupQueue } from '../process/cleanup-queue.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
 import { deferred } from '../runtime/deferred.js';
 import { Outbox } from '../runtime/outbox.js';
@@ -80,8 +82,10 @@ export class MCPServerPool extends DefinedServers {
     this.#parts = assemble(this.#options, resolveDependencies(dependencies), this, outbox);
     setParts(this, this.#parts);
     ({ registry: this.registry, cleanup: this.cleanup, monitor: this.monitor } = this.#parts);
-    for (const event of CLEANUP_EVENTS) this.cleanup.on(event, (payload) => this.forward(event, payload as never));
-    for (const event of MONITOR_EVENTS) this.monitor.on(event, (payload) => this.forward(event, payload as never));
+    tap<CleanupEvents>(this.cleanup, CLEANUP_EVENTS, (event, payload) => this.forward(event, payload as never));
+    tap<MonitorEvents>(this.monitor, MONITOR_EVENTS, (event, payload) =>
+      this.forward(event as (typeof MONITOR_EVENTS)[number], payload as never),
+    );
     this.#plainRequest = this.#request({});
     if (this.#options.handleSignals) handleSignals(this);
     traceEvents(this);

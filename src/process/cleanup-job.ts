@@ -3,7 +3,7 @@ import { oneOf } from '../config/fields.js';
 import { typed } from '../config/snapshot.js';
 import type { ListenerError } from '../events.js';
 import type { EndOptions } from './launcher.js';
-import type { EndMode, TerminationReport } from './termination-report.js';
+import type { EndMode, EndStep, TerminationReport } from './termination-report.js';
 
 /** A process tree that is to be ended. */
 export interface CleanupJob {
@@ -58,6 +58,18 @@ export interface CleanupStatus {
 export interface CleanupEvents {
   /** An attempt begins. */
   'cleanup:started': { id: string; name: string; pid: number | undefined; mode: EndMode; attempt: number };
+  /**
+   * A step by which the tree ends was taken: `eof` (its stdin was closed), SIGTERM or SIGKILL, while `processes` of it lived.
+   * After the attempt for jobs that tell their steps in their report alone.
+   */
+  'signal:sent': {
+    id: string;
+    name: string;
+    pid: number | undefined;
+    attempt: number;
+    signal: EndStep;
+    processes: number;
+  };
   /** The job goes on with SIGKILL at once. */
   'cleanup:escalated': { id: string; name: string; pid: number | undefined; reason: EscalationReason };
   /** All processes were proven dead. */

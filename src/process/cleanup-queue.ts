@@ -15,6 +15,7 @@ import {
   type EscalationReason,
 } from './cleanup-job.js';
 import type { EndMode, TerminationReport } from './termination-report.js';
+import { ToldSteps } from './told-steps.js';
 
 export type { CleanupEvents, CleanupJob, CleanupReport, CleanupStatus, EscalationReason } from './cleanup-job.js';
 
@@ -198,8 +199,14 @@ export class CleanupQueue extends SafeEmitter<CleanupEvents> {
       ),
     ];
     for (const timer of timers) timer.unref();
+    const attempt = job.attempts;
+    const steps = new ToldSteps((signal, processes) =>
+      this.emit('signal:sent', { ...job.identity, attempt, signal, processes }),
+    );
+    const how = { mode, signal: job.hurry.signal, onStep: steps.take };
     try {
-      job.termination = await Promise.race([target.end({ mode, signal: job.hurry.signal }), abandoned.promise]);
+      job.termination = await Promise.race([target.end(how), abandoned.promise]);
+      steps.complete(job.termination);
     } catch (error) {
       // p-retry does not repeat after a TypeError; here every failure is repeated.
       throw new Error(messageOf(error), { cause: error });

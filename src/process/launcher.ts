@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Containment, ResolvedContainment } from '../config/containment-options.js';
 import type { ProcessIdentity } from './process-table.js';
-import type { EndMode, Graces, TerminationReport, TreePlan } from './termination-report.js';
+import type { EndMode, EndStep, Graces, TerminationReport, TreePlan } from './termination-report.js';
 import type { DetailedUsage, TreeUsage } from './usage/tree-usage.js';
 
 /**
@@ -142,4 +142,8 @@ export interface EndOptions {
   readonly signal?: AbortSignal;
   /** How long each step may take. Default: those it was started with. */
   readonly graces?: Graces;
+  /** Called for each step when it is taken, with the number of living processes: also where no report follows. */
+  readonly onStep?: StepListener;
 }
+
+export type StepListener = (step: EndStep, processes: number) => void;

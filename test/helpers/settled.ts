@@ -46,6 +46,7 @@ export const EVERY_EVENT = [
   'internal:error',
   'listener:error',
   'cleanup:started',
+  'signal:sent',
   'cleanup:escalated',
   'cleanup:finished',
   'cleanup:failed',

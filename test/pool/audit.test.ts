@@ -5,6 +5,7 @@ import { MCPServerPool } from '../../src/index.js';
 import { AUDITED_EVENTS } from '../../src/monitor/audit/audit-record.js';
 import { auditFolder, linesOf } from '../helpers/audit.js';
 import { fixture } from '../helpers/fixture.js';
+import { setUpMeasured } from '../helpers/measured-pool.js';
 import { fails, open, record } from '../helpers/real-pool.js';
 import { EVERY_EVENT } from '../helpers/settled.js';
 import { until } from '../helpers/until.js';
@@ -28,8 +29,8 @@ describe('the audit trail of a pool', () => {
       'pool:draining',
       'server:stopping',
       'cleanup:started',
-      'server:exited',
       'signal:sent',
+      'server:exited',
       'cleanup:finished',
       'server:stopped',
       'pool:closed',
@@ -88,17 +89,42 @@ describe('the audit trail of a pool', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  it('[AUDIT-10] costs nothing where there is none: no listener', () => {
-    const pool = open({ echo: echo() });
-    const heard = AUDITED_EVENTS.filter((event) => pool.listenerCount(event as never) > 0);
-    expect(heard).toEqual([]);
+  it('[AUDIT-10] [AUDIT-11] is no listener: none with it, none without', () => {
+    for (const audit of [{}, { audit: { path: newPath() } }]) {
+      const pool = open({ echo: echo() }, audit);
+      const heard = EVERY_EVENT.filter((event) => pool.listenerCount(event) > 0);
+      expect([heard, pool.cleanup.eventNames(), pool.monitor.eventNames()]).toEqual([[], [], []]);
+    }
   });
 
-  it('[AUDIT-10] hears no event that is emitted for each lease', () => {
-    const pool = open({ echo: echo() }, { audit: { path: newPath() } });
-    for (const event of ['lease:acquired', 'lease:released', 'queue:waiting', 'server:stderr'] as const) {
-      expect(pool.listenerCount(event)).toBe(0);
-    }
+  it('[AUDIT-11] goes on when the host removes all listeners, and the pool passes on what its parts emit', async () => {
+    const path = newPath();
+    const servers = { a: { command: 'fake', memoryLimitMB: 100 } };
+    const { pool, pass, server } = setUpMeasured({ servers, audit: { path } });
+    for (const emitter of [pool, pool.cleanup, pool.monitor]) emitter.removeAllListeners();
+    const limits = record(pool, 'limit:exceeded');
+    const ends = record(pool, 'cleanup:finished');
+    await pool.getServer('a');
+    server(0).load = { memoryMB: 130 };
+    await pass(60_000);
+    await pool.shutdown();
+    expect([limits.length, ends.length]).toEqual([1, 1]);
+    expect(linesOf(path).map(({ event }) => event)).toEqual([
+      'pool:opened',
+      'server:starting',
+      'server:ready',
+      'limit:exceeded',
+      'action:taken',
+      'server:stopping',
+      'cleanup:started',
+      'signal:sent',
+      'cleanup:finished',
+      'server:exited',
+      'server:stopped',
+      'limit:recovered',
+      'pool:draining',
+      'pool:closed',
+    ]);
   });
 
   it('[AUDIT-10] has each event of a pool, or leaves it out on purpose', () => {

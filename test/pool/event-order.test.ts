@@ -86,6 +86,7 @@ describe('events', () => {
     expect(take()).toEqual([]);
     await flush();
     expect(take()).toEqual([
+      'signal:sent a',
       'cleanup:finished a',
       "queue's cleanup:finished a",
       'server:exited a',
@@ -127,6 +128,7 @@ describe('events', () => {
     expect(take()).toEqual(['server:stopping a', 'cleanup:started a', "queue's cleanup:started a", 'queue:waiting b']);
     await call;
     expect(take()).toEqual([
+      'signal:sent a',
       'cleanup:finished a',
       "queue's cleanup:finished a",
       'server:exited a',
@@ -148,6 +150,7 @@ describe('events', () => {
     expect(take()).toEqual(['server:stopping a', 'cleanup:started a', "queue's cleanup:started a"]);
     await flush(6);
     expect(take()).toEqual([
+      'signal:sent a',
       'cleanup:finished a',
       "queue's cleanup:finished a",
       'server:exited a',
@@ -178,6 +181,7 @@ describe('events', () => {
       'server:stopping a',
       'cleanup:started a',
       "queue's cleanup:started a",
+      'signal:sent a',
       'cleanup:finished a',
       "queue's cleanup:finished a",
       'server:exited a',
@@ -232,6 +236,7 @@ describe('events', () => {
       'server:stopping a',
       'cleanup:started a',
       "queue's cleanup:started a",
+      'signal:sent a',
       'cleanup:finished a',
       "queue's cleanup:finished a",
       'server:exited a',

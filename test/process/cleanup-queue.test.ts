@@ -230,6 +230,53 @@ describe('CleanupQueue', () => {
     expect(await report).toMatchObject({ confirmed: true, attempts: 2, survivors: [], error: undefined });
   });
 
+  it('[CLEAN-8] tells the steps of each attempt when they are taken', async () => {
+    const { cleanup, attempts, job, pass } = queue({ timeout: 1_000, retries: 3 });
+    const told: string[] = [];
+    cleanup.on('signal:sent', ({ id, name, pid, attempt, signal, processes }) => {
+      told.push([id, name, pid, attempt, signal, processes].join(' '));
+    });
+    void cleanup.enqueue(job('a'));
+    await pass(0);
+    attempts[0]?.options.onStep?.('eof', 3);
+    attempts[0]?.options.onStep?.('SIGTERM', 2);
+    expect(told).toEqual(['a name of a 77 1 eof 3', 'a name of a 77 1 SIGTERM 2']);
+    attempts[0]?.reject(new Error('EMFILE'));
+    await pass(100);
+    // Two kills in a row are one step; this attempt is abandoned.
+    attempts[1]?.options.onStep?.('SIGKILL', 2);
+    attempts[1]?.options.onStep?.('SIGKILL', 2);
+    await pass(6_200);
+    attempts[2]?.options.onStep?.('SIGKILL', 1);
+    attempts[2]?.resolve(termination([stuck]));
+    await pass(400);
+    attempts[3]?.resolve(termination());
+    await pass(0);
+    expect(attempts).toHaveLength(4);
+    expect(told.slice(2)).toEqual([
+      'a name of a 77 2 SIGKILL 2',
+      'a name of a 77 3 SIGKILL 1',
+      // Of a job that tells nothing by itself, from its report.
+      'a name of a 77 4 eof 1',
+    ]);
+  });
+
+  it.each([
+    ['that is no list', 7],
+    ['without steps', undefined],
+    ['with wrong items', [null, 7, {}, { step: 7 }]],
+  ])('[CLEAN-8] is confirmed by a report of a host %s, which tells no step', async (_what, steps) => {
+    const { cleanup, attempts, job, pass } = queue();
+    let told = 0;
+    cleanup.on('signal:sent', () => (told += 1));
+    const report = cleanup.enqueue(job('a'));
+    await pass(0);
+    attempts[0]?.resolve({ ...termination(), steps } as never);
+    await pass(0);
+    expect(await report).toMatchObject({ confirmed: true, attempts: 1 });
+    expect(told).toBe(0);
+  });
+
   it('[CLEAN-3] survives an end that throws at once', async () => {
     const { cleanup, pass } = queue({ retries: 1 });
     const report = cleanup.enqueue({

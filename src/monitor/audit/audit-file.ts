@@ -1,4 +1,4 @@
-import { type BigIntStats, closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { type BigIntStats, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf } from '../../errors.js';
 import { mayBeOpenToOthers, pathProblem } from '../../process/guardian/safe-path.js';
@@ -12,6 +12,7 @@ const MB = 1_048_576;
 const NEW_LINE = 10;
 /** How often one write opens the file, or tries to lock it. */
 const MOST_ATTEMPTS = 10;
+const NEVER_THERE = 'another program replaces or removes it again and again';
 /** A lock that is older was left by a host that died while it rotated, ms. */
 const OLDEST_LOCK = 10_000;
 
@@ -31,12 +32,18 @@ export class AuditFile {
   readonly #most: number;
   readonly #keep: number;
   readonly #door: AuditDoor;
+  readonly #onFlaw: (problem: string) => void;
   #descriptor: number | undefined;
+  #isRotationChecked = false;
+  /** How often in a row the file was removed while it was written. */
+  #removals = 0;
 
-  constructor({ path, maxMB, keep }: AuditPlace, door: AuditDoor = fileSystem) {
+  /** @param onFlaw called when it can be written, but will not be able to rotate */
+  constructor({ path, maxMB, keep }: AuditPlace, onFlaw: (problem: string) => void, door: AuditDoor = fileSystem) {
     this.#path = path;
     this.#most = maxMB * MB;
     this.#keep = keep;
+    this.#onFlaw = onFlaw;
     this.#door = door;
   }
 
@@ -52,6 +59,7 @@ export class AuditFile {
     const head = size > 0 && (await this.#lastByte(descriptor, size)) !== NEW_LINE ? '\n' : '';
     return async (lines) => {
       const written = (await this.#door.write(descriptor, Buffer.from(head + lines.join('')))) - head.length;
+      if (await this.#isRemoved(descriptor)) return 0;
       let end = 0;
       return lines.filter((line) => {
         end += Buffer.byteLength(line);
@@ -66,13 +74,7 @@ export class AuditFile {
    */
   appendNow(lines: readonly string[]): void {
     assertSafe(this.#path);
-    const descriptor = openSync(this.#path, FLAGS, MODE);
-    try {
-      assertPlain(fstatSync(descriptor, { bigint: true }));
-      writeSync(descriptor, lines.join(''));
-    } finally {
-      closeSync(descriptor);
-    }
+    this.#door.appendNow(this.#path, lines.join(''), { flags: FLAGS, mode: MODE, check: needsMode });
   }
 
   async close(): Promise<void> {
@@ -93,7 +95,16 @@ export class AuditFile {
       }
       await this.close();
     }
-    throw new Error('another program replaces or removes it again and again');
+    throw new Error(NEVER_THERE);
+  }
+
+  /** Another host with `keep: 0`, or another tool, may remove the file between the last look at it and the write. */
+  async #isRemoved(descriptor: number): Promise<boolean> {
+    // Its lines are written, so an error here is none of them.
+    const stat = await this.#door.fstat(descriptor).catch(() => undefined);
+    this.#removals = hasUsers && stat?.nlink === 0n ? this.#removals + 1 : 0;
+    if (this.#removals >= MOST_ATTEMPTS) throw new Error(NEVER_THERE);
+    return this.#removals > 0;
   }
 
   async #open(): Promise<number> {
@@ -102,12 +113,25 @@ export class AuditFile {
     assertSafe(this.#path);
     const descriptor = await this.#door.open(this.#path, FLAGS, MODE).catch(refuseLink);
     try {
-      assertPlain(await this.#door.fstat(descriptor));
+      if (needsMode(await this.#door.fstat(descriptor))) await this.#door.fchmod(descriptor, MODE);
+      await this.#checkRotation();
     } catch (error) {
       await this.#door.close(descriptor);
       throw error;
     }
     return descriptor;
+  }
+
+  /** To append needs no right on the folder, so that it would show only when the file is full. Once. */
+  async #checkRotation(): Promise<void> {
+    if (this.#isRotationChecked) return;
+    this.#isRotationChecked = true;
+    try {
+      await this.#door.mayWriteIn(dirname(this.#path));
+    } catch (error) {
+      const why = `this user may not write to its folder (${errnoOf(error) ?? 'unknown'})`;
+      this.#onFlaw(`${why}, so it cannot rotate: when it has ${this.#most / MB} MB, no more lines are written`);
+    }
   }
 
   /** Undefined when the path has another file by now, or none. */
@@ -168,14 +192,19 @@ function assertSafe(path: string): void {
   if (problem !== undefined) throw new Error(`its folder is not safe: ${problem}`);
 }
 
-/** Of the open file, not of its name, which may mean another one by now. */
-function assertPlain({ mode, uid, nlink }: BigIntStats): void {
+/**
+ * Of the open file, not of its name, which may mean another one by now.
+ * @returns whether others can read it: then it is older than the trail
+ * @throws Error when it must not be used
+ */
+function needsMode({ mode, uid, nlink }: BigIntStats): boolean {
   const type = Number(mode) & constants.S_IFMT;
   if (type !== constants.S_IFREG) throw new Error('it is no regular file');
-  if (!hasUsers) return;
+  if (!hasUsers) return false;
   if (Number(uid) !== process.geteuid?.()) throw new Error('it belongs to another user');
   if (nlink > 1n) throw new Error('it is a hard link: the same file has another name');
   if ((Number(mode) & 0o022) !== 0) throw new Error('other users can write to it; take their rights away (chmod go-w)');
+  return (Number(mode) & 0o077) !== 0;
 }
 
 function refuseLink(error: unknown): never {

@@ -1,5 +1,4 @@
 import { errnoOf } from '../../errors.js';
-import type { TerminationReport } from '../../process/termination-report.js';
 import { quoted } from '../../runtime/quoted.js';
 
 /** One line of the trail. `at`: ISO 8601, UTC. `host`: the pid of the host process. */
@@ -73,6 +72,7 @@ const FIELDS = {
   processes: 'processes',
   hostPid: 'plain',
   part: 'plain',
+  path: 'plain',
   rejected: 'plain',
   servers: 'amount',
   limit: 'plain',
@@ -96,10 +96,10 @@ type FieldName = keyof typeof FIELDS;
 const SERVER = ['name', 'instanceId', 'pid'] as const;
 const ENDED = ['name', 'id', 'pid', 'attempts', 'escalated', 'duration', 'survivors'] as const;
 const LEAK = ['name', 'instanceId', 'slopeMBPerHour'] as const;
-const LIMIT = ['kind', 'name', 'instanceId', 'value', 'limit'] as const;
+const LIMIT = ['kind', 'name', 'instanceId', 'path', 'value', 'limit'] as const;
 
 /** Which events are written, and which fields of their payloads. */
-const AUDITED: Readonly<Record<string, readonly FieldName[]>> = {
+export const AUDITED = {
   'server:starting': SERVER,
   'server:ready': [...SERVER, 'duration'],
   'server:failed': [...SERVER, 'error'],
@@ -115,6 +115,7 @@ const AUDITED: Readonly<Record<string, readonly FieldName[]>> = {
   'breaker:closed': ['name'],
   'lease:reclaimed': ['name', 'instanceId', 'leaseId', 'held', 'silent'],
   'cleanup:started': ['name', 'id', 'pid', 'mode', 'attempt'],
+  'signal:sent': ['name', 'id', 'pid', 'attempt', 'signal', 'processes'],
   'cleanup:escalated': ['name', 'id', 'pid', 'reason'],
   'cleanup:finished': ENDED,
   'cleanup:failed': ENDED,
@@ -132,41 +133,20 @@ const AUDITED: Readonly<Record<string, readonly FieldName[]>> = {
   'pool:draining': ['mode'],
   'pool:closed': ['mode', 'duration', 'leases', 'rejected', 'servers', 'survivors'],
   'internal:error': [...SERVER, 'error'],
-};
+} as const satisfies Readonly<Record<string, readonly FieldName[]>>;
 
 /** The events that have a line. */
 export const AUDITED_EVENTS = Object.keys(AUDITED);
 
 /**
- * The lines for one event: that of the event, and before it one for each signal that an end has needed. Only known fields of
- * known events are copied, so what a later version adds to a payload gets into no line by itself.
+ * The line for one event. Only known fields of known events are copied, so what a later version adds to a payload gets into no
+ * line by itself.
  */
-export function auditRecords(event: string, payload: object, { now, host }: AuditOrigin): AuditRecord[] {
+export function auditRecord(event: string, payload: object, { now, host }: AuditOrigin): AuditRecord {
   const given = payload as Readonly<Record<string, unknown>>;
-  const fields = (AUDITED[event] ?? []).map((name): [string, unknown] => [name, READERS[FIELDS[name]](given[name])]);
-  const record = { at: timeOf(now), host, event, ...Object.fromEntries(fields) };
-  return event.startsWith('cleanup:') ? [...signals(given, { now, host }), record] : [record];
-}
-
-/**
- * The steps of the ladder by which a tree ended: end of file, SIGTERM, SIGKILL; with their own times. A host may enqueue jobs
- * of its own, with any report.
- */
-function signals(report: Readonly<Record<string, unknown>>, { now, host }: AuditOrigin): AuditRecord[] {
-  const { name, id, pid, termination } = report;
-  const { steps, duration } = (termination ?? {}) as Partial<TerminationReport>;
-  if (!Array.isArray(steps) || typeof duration !== 'number') return [];
-  const known = (steps as TerminationReport['steps']).filter((step) => typeof step === 'object' && step !== null);
-  return known.slice(0, MOST_ITEMS).map(({ step, at, processes }) => ({
-    at: timeOf(now - duration + at),
-    host,
-    event: 'signal:sent',
-    name: plain(name),
-    id: plain(id),
-    pid: plain(pid),
-    signal: plain(step),
-    processes: plain(processes),
-  }));
+  const names = (AUDITED as Readonly<Record<string, readonly FieldName[]>>)[event] ?? [];
+  const fields = names.map((name): [string, unknown] => [name, READERS[FIELDS[name]](given[name])]);
+  return { at: timeOf(now), host, event, ...Object.fromEntries(fields) };
 }
 
 function timeOf(ms: number): string {

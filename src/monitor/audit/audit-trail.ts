@@ -3,10 +3,10 @@ import type { Clock, Timer } from '../../runtime/clock.js';
 import { atExit, notAtExit } from './at-exit.js';
 import type { AuditDoor } from './audit-door.js';
 import { AuditFile, type AuditPlace } from './audit-file.js';
-import { auditRecords } from './audit-record.js';
+import { auditRecord } from './audit-record.js';
 import { LineQueue } from './line-queue.js';
 
-/** The audit trail cannot be written. */
+/** The audit trail cannot be written, or will not be able to rotate. */
 export interface AuditFailure {
   readonly path: string;
   /** Why, and what becomes of the lines. */
@@ -25,6 +25,8 @@ const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 30_000;
 /** How long the disk may take to answer before that is a failure, ms. */
 const PATIENCE = 10_000;
+/** How long it may take before the exit of the host does without it, ms. */
+const SILENCE = 500;
 /** How long `close()` waits for the disk, ms. */
 const CLOSE_GRACE = 1_000;
 
@@ -39,11 +41,14 @@ export class AuditTrail {
   readonly #clock: Clock;
   readonly #now: () => number;
   readonly #queue = new LineQueue();
-  #running: Promise<void> | undefined;
+  #isWriting = false;
+  /** Resolves when the last writing is over. */
+  #written: Promise<void> = Promise.resolve();
   #retry: Timer | undefined;
   #delay = FIRST_RETRY;
   #isFailing = false;
-  #isHung = false;
+  /** Whether the disk does not answer just now. */
+  #isSilent = false;
   #closing: Promise<void> | undefined;
 
   /** @param onFailed called once for each failure, with the reason */
@@ -53,7 +58,7 @@ export class AuditTrail {
     { clock, now = Date.now, door }: AuditDependencies,
   ) {
     this.#path = place.path;
-    this.#file = new AuditFile(place, door);
+    this.#file = new AuditFile(place, (problem) => onFailed({ path: place.path, problem }), door);
     this.#onFailed = onFailed;
     this.#clock = clock;
     this.#now = now;
@@ -62,9 +67,7 @@ export class AuditTrail {
   /** Adds the lines for an event. Never throws and never waits. Without effect after `close()`. */
   record(event: string, payload: object): void {
     if (this.#closing !== undefined) return;
-    for (const record of auditRecords(event, payload, { now: this.#now(), host: process.pid })) {
-      this.#queue.push(lineOf(record));
-    }
+    this.#queue.push(lineOf(auditRecord(event, payload, { now: this.#now(), host: process.pid })));
     if (this.#retry === undefined) this.#run();
   }
 
@@ -74,17 +77,16 @@ export class AuditTrail {
     return this.#closing;
   }
 
-  /** Writes what waits, in this tick, for the exit of the host. @throws Error */
+  /** Writes what waits, in this tick, for the exit of the host; unless the disk does not answer. @throws Error */
   flushNow(): void {
-    // A disk that does not answer would keep the host from ending.
-    if (!this.#isHung) this.#file.appendNow(this.#queue.take(this.#notice, Infinity));
+    if (!this.#isSilent) this.#file.appendNow(this.#queue.take(this.#notice, Infinity));
   }
 
   async #close(): Promise<void> {
     this.#retry?.cancel();
     this.#retry = undefined;
     this.#run();
-    const ended = (this.#running ?? Promise.resolve()).then(() => this.#file.close()).catch(() => {});
+    const ended = this.#written.then(() => this.#file.close()).catch(() => {});
     await new Promise<void>((resolve) => {
       const late = this.#clock.after(CLOSE_GRACE, resolve);
       void ended.then(() => {
@@ -97,34 +99,47 @@ export class AuditTrail {
   }
 
   #run(): void {
-    if (this.#running !== undefined || this.#queue.isEmpty) return;
+    if (this.#isWriting || this.#queue.isEmpty) return;
+    this.#isWriting = true;
     atExit(this);
-    this.#running = this.#write().then(() => {
-      this.#running = undefined;
-      if (this.#queue.isEmpty) notAtExit(this);
-    });
+    this.#written = this.#write();
   }
 
   /** Until nothing waits, or the disk refuses. */
   async #write(): Promise<void> {
     while (!this.#queue.isEmpty) {
-      const slow = this.#clock.after(PATIENCE, () => {
-        this.#isHung = true;
-        this.#fail(`the disk has not answered for ${PATIENCE} ms`);
-      });
+      const answered = this.#awaitDisk();
       const isWhole = await this.#writeNext().catch((error: unknown) => {
         this.#fail(messageOf(error));
         return false;
       });
-      slow.cancel();
-      this.#isHung = false;
+      answered();
       if (isWhole) {
         this.#isFailing = false;
         this.#delay = FIRST_RETRY;
       } else if (this.#isFailing) {
-        return this.#tryLater();
+        break;
       }
     }
+    // In the tick that has found nothing more: a line that comes later is written by the next call.
+    this.#isWriting = false;
+    if (this.#queue.isEmpty) notAtExit(this);
+    else this.#tryLater();
+  }
+
+  /** The disk has to answer from now on. Returns what is called when it has. */
+  #awaitDisk(): () => void {
+    // Two timers: in between a host that was blocked learns what the disk has answered meanwhile.
+    let timer = this.#clock.after(SILENCE / 2, () => {
+      timer = this.#clock.after(SILENCE / 2, () => {
+        this.#isSilent = true;
+        timer = this.#clock.after(PATIENCE - SILENCE, () => this.#fail(`the disk has not answered for ${PATIENCE} ms`));
+      });
+    });
+    return () => {
+      timer.cancel();
+      this.#isSilent = false;
+    };
   }
 
   /** False when the disk has taken a part only. */

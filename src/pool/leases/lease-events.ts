@@ -21,7 +21,7 @@ export class LeaseEvents {
   }
 
   limitReached(reached: PoolEvents['limit:reached']): void {
-    if (this.#isHeard('limit:reached')) this.#emitter.emit('limit:reached', reached);
+    this.#emitter.emit('limit:reached', reached);
   }
 
   served(caller: QueueEvent, waited: number): void {

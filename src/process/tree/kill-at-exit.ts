@@ -28,7 +28,8 @@ function killAll(): void {
  * when a signal kills the host, because then none of its code runs: that case belongs to the guardian.
  */
 export function killAtExit(target: Killable): void {
-  if (killedAtExit.size === 0) process.on('exit', killAll);
+  // First of all: what else is done at the exit may take its time, or never end, as to write to a disk that hangs.
+  if (killedAtExit.size === 0) process.prependListener('exit', killAll);
   killedAtExit.add(target);
 }
 

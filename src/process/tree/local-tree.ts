@@ -1,7 +1,7 @@
 import type { Containment, MarkerChoice } from '../../config/containment-options.js';
 import { checkJoined } from '../cgroup/cgroup-choice.js';
 import type { InstanceCgroup } from '../cgroup/instance-cgroup.js';
-import type { EndOptions } from '../launcher.js';
+import type { EndOptions, StepListener } from '../launcher.js';
 import { looksAt } from '../marks/looks.js';
 import { MarkSearch } from '../marks/mark-search.js';
 import type { InstanceMark } from '../marks/marker.js';
@@ -54,6 +54,9 @@ export class LocalTree {
   #seen: ProcessRow[] | undefined;
   /** What was killed outside the ladder, and when. */
   readonly #kills: { readonly time: number; readonly processes: number }[] = [];
+  /** How many of them were told. */
+  #told = 0;
+  #onStep: StepListener | undefined;
   #hasLeaderGroup = true;
   readonly #started = performance.now();
   /** Made when it is first asked what the tree uses. */
@@ -68,13 +71,15 @@ export class LocalTree {
   }
 
   /** Climbs the ladder, and proves that all processes are dead. */
-  async end({ mode, signal }: Omit<EndOptions, 'graces'>, graces: Graces): Promise<TerminationReport> {
+  async end({ mode, signal, onStep }: Omit<EndOptions, 'graces'>, graces: Graces): Promise<TerminationReport> {
     const { leader, start, platform, closeStdin, onDead } = this.#parts;
     const started = performance.now();
+    this.#onStep = onStep;
+    this.#tellKills();
     try {
       // A leader that was killed a moment ago may have left its cgroup by its death.
       if (start.cgroup && !this.#exited && this.#kills.length === 0) checkJoined(start.cgroup, leader);
-      const report = this.#withKills(await endTree(this.#target(), graces, mode, signal), started);
+      const report = this.#withKills(await endTree(this.#target(), graces, mode, { signal, onStep }), started);
       if (report.survivors.length === 0) {
         // A process that is not visible may still live: /proc mounted with hidepid hides processes that are not
         // dumpable. As long as its exit was not reported, the pid belongs to our leader. If the group is empty, the
@@ -236,6 +241,13 @@ export class LocalTree {
 
   #noteKill(processes: number): void {
     if (processes > 0) this.#kills.push({ time: performance.now(), processes });
+    this.#tellKills();
+  }
+
+  #tellKills(): void {
+    if (this.#onStep === undefined) return;
+    for (const { processes } of this.#kills.slice(this.#told)) this.#onStep('SIGKILL', processes);
+    this.#told = this.#kills.length;
   }
 
   /** Adds what was killed outside the ladder to the report of the ladder. */

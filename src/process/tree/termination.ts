@@ -1,3 +1,4 @@
+import type { StepListener } from '../launcher.js';
 import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
 import type { EndMode, EndStep, Graces, Rung, Survivor, TerminationReport, TreePlan } from '../termination-report.js';
@@ -12,6 +13,13 @@ export interface TerminationTarget extends KillTarget {
   closeStdin(): void;
 }
 
+/** How an end is hurried, and followed. */
+interface Hurry {
+  /** When aborted, it goes to SIGKILL at once. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onStep?: StepListener | undefined;
+}
+
 /** How long helpers may take to end by themselves after the exit of their leader, ms; then they get SIGTERM. */
 const STRAGGLER_GRACE = 200;
 
@@ -23,13 +31,15 @@ export async function endTree(
   target: TerminationTarget,
   graces: Graces,
   mode: EndMode,
-  abort?: AbortSignal,
+  { signal: abort, onStep }: Hurry = {},
 ): Promise<TerminationReport> {
   const started = performance.now();
   const steps: TerminationReport['steps'][number][] = [];
   const { tree } = target;
-  const begin = (step: EndStep, living: readonly ProcessRow[]) =>
-    steps.push({ step, at: Math.round(performance.now() - started), processes: living.length });
+  const begin = (step: EndStep, { length: processes }: readonly ProcessRow[]) => {
+    steps.push({ step, at: Math.round(performance.now() - started), processes });
+    onStep?.(step, processes);
+  };
   const hurried = () => abort?.aborted === true;
 
   // Scanned as a whole before any process dies: a member with a dead parent could not be found any more.

@@ -15,8 +15,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { type AuditDoor, fileSystem } from '../../../src/monitor/audit/audit-door.js';
+import type { AuditTrail } from '../../../src/monitor/audit/audit-trail.js';
 import { allLinesOf, auditFolder, linesOf, openTrail } from '../../helpers/audit.js';
 import { runHost } from '../../helpers/host.js';
 import { until } from '../../helpers/until.js';
@@ -55,6 +56,53 @@ describe('lines', () => {
       await trail.close();
     }
     expect(namesIn(path)).toEqual(['first', 'second']);
+  });
+
+  it('[AUDIT-1] go to a file that others could read before, and cannot any more', async () => {
+    const path = newPath();
+    writeFileSync(path, '{"of":"an earlier tool"}\n');
+    chmodSync(path, 0o644);
+    const { trail, failures } = openTrail({ path });
+    trail.record('server:ready', named('x'));
+    await trail.close();
+    expect((statSync(path).mode & 0o777).toString(8)).toBe('600');
+    expect(namesIn(path)).toEqual([undefined, 'x']);
+    chmodSync(path, 0o644);
+    const { trail: last } = openTrail({ path });
+    last.record('server:ready', named('at exit'));
+    last.flushNow();
+    expect((statSync(path).mode & 0o777).toString(8)).toBe('600');
+    expect(failures).toEqual([]);
+  });
+
+  it('[AUDIT-13] that come when the last one is written need no other event', async () => {
+    for (let turns = 0; turns < 12; turns++) {
+      let trail: AuditTrail | undefined;
+      let writes = 0;
+      const door: AuditDoor = {
+        ...fileSystem,
+        write(descriptor, bytes) {
+          writes += 1;
+          const written = fileSystem.write(descriptor, bytes);
+          if (writes === 1) {
+            void written.then(async () => {
+              for (let turn = 0; turn < turns; turn++) await undefined;
+              trail?.record('server:ready', named('next'));
+            });
+          }
+          return written;
+        },
+      };
+      const opened = openTrail({ path: newPath() }, door);
+      trail = opened.trail;
+      trail.record('server:ready', named('first'));
+      await until(
+        `the line after ${turns} turns`,
+        () => existsSync(opened.path) && namesIn(opened.path).includes('next'),
+      );
+      expect(namesIn(opened.path)).toEqual(['first', 'next']);
+      await trail.close();
+    }
   });
 
   it('[AUDIT-4] begin anew after one that a host has not completed, because it died', async () => {
@@ -103,6 +151,64 @@ describe('rotation', () => {
     expect(readdirSync(dirname(path))).toEqual(['audit.jsonl']);
     expect(namesIn(path).at(-1)).toBe(39);
     expect(statSync(path).size).toBeLessThan(1_500);
+  });
+
+  it('[AUDIT-3] with keep: 0 by another host, between the last look and the write, loses no line', async () => {
+    const path = newPath();
+    let removals = 0;
+    const door: AuditDoor = {
+      ...fileSystem,
+      async write(descriptor, bytes) {
+        if (removals++ < 3) rmSync(path);
+        return fileSystem.write(descriptor, bytes);
+      },
+    };
+    const { trail, failures } = openTrail({ path, keep: 0 }, door);
+    for (const index of numbers(5)) trail.record('server:ready', named(index));
+    await trail.close();
+    expect(namesIn(path)).toEqual(numbers(5));
+    expect([removals, failures]).toEqual([4, []]);
+  });
+
+  it('[AUDIT-3] [AUDIT-5] whose file is removed at each write is told once, and goes on later', async () => {
+    const path = newPath();
+    let isRemoved = true;
+    const door: AuditDoor = {
+      ...fileSystem,
+      async write(descriptor, bytes) {
+        if (isRemoved) rmSync(path);
+        return fileSystem.write(descriptor, bytes);
+      },
+    };
+    const { trail, failures, clock } = openTrail({ path }, door);
+    trail.record('server:ready', named('x'));
+    await until('the failure', () => failures.length > 0 && clock.pending === 1);
+    isRemoved = false;
+    clock.advance(1_000);
+    await until('it is written', () => existsSync(path) && namesIn(path).includes('x'));
+    expect(failures).toMatchObject([{ problem: expect.stringContaining('another program replaces or removes it') }]);
+  });
+
+  it('[AUDIT-14] that the folder will not allow is told with the first line, and the lines are written', async () => {
+    const denied = Object.assign(new Error('EACCES'), { code: 'EACCES' });
+    const refuse = () => Promise.reject(denied);
+    const door: AuditDoor = { ...fileSystem, mayWriteIn: refuse, mkdir: refuse };
+    const { trail, failures, path } = openTrail({ path: newPath(), maxMB: 1 }, door);
+    for (const name of ['one', 'two']) {
+      trail.record('server:ready', named(name));
+      await until('it is written', () => existsSync(path) && namesIn(path).includes(name));
+    }
+    await trail.close();
+    expect(failures).toMatchObject([{ path, problem: expect.stringMatching(/\(EACCES\), so it cannot rotate.*1 MB/) }]);
+  });
+
+  it.skipIf(process.getuid?.() === 0)('[AUDIT-14] a real one: the file is ours, its folder closed', async () => {
+    const path = newPath();
+    writeFileSync(path, '', { mode: 0o600 });
+    chmodSync(dirname(path), 0o500);
+    onTestFinished(() => chmodSync(dirname(path), 0o700));
+    expect(await tried(path)).toContain('so it cannot rotate');
+    expect(namesIn(path)).toEqual(['x']);
   });
 
   it('[AUDIT-2] waits for another host that rotates, but not for one that has died meanwhile', async () => {
@@ -337,6 +443,42 @@ describe('a disk that does not answer', () => {
     expect(statSync(path).size).toBeGreaterThan(1_000_000);
     expect(statSync(path).size).toBeLessThan(1_200_000);
     expect(failures).toHaveLength(1);
+  });
+
+  it.each([
+    ['is waited for', 499, true],
+    ['is not touched', 500, false],
+  ])('[AUDIT-8] %s at the exit of the host when it is silent for %i ms', async (_what, silent, isTouched) => {
+    const { door, answer, isStuck } = stuck();
+    const appended: string[] = [];
+    const appendNow = (path: string) => void appended.push(path);
+    const { trail, clock, failures } = openTrail({ path: newPath() }, { ...door, appendNow });
+    trail.record('server:ready', named('first'));
+    await until('it writes', isStuck);
+    trail.record('server:ready', named('second'));
+    clock.advance(silent);
+    trail.flushNow();
+    expect(appended).toHaveLength(isTouched ? 1 : 0);
+    expect(failures).toEqual([]);
+    answer();
+    await until('it is written', () => clock.pending === 0);
+  });
+
+  it('[AUDIT-8] is written to at the exit when it has answered, and the host has not listened', async () => {
+    const { door, answer, isStuck } = stuck();
+    const appended: string[] = [];
+    const appendNow = (path: string) => void appended.push(path);
+    const { trail, clock } = openTrail({ path: newPath() }, { ...door, appendNow });
+    trail.record('server:ready', named('first'));
+    await until('it writes', isStuck);
+    trail.record('server:ready', named('second'));
+    // The host was blocked for long: the first timer of all is late, and the answer waits behind it.
+    clock.jump(60_000);
+    answer();
+    clock.advance(0);
+    trail.flushNow();
+    expect(appended).toHaveLength(1);
+    await until('it is written', () => clock.pending === 0);
   });
 
   it('[AUDIT-8] delays the end by a second at most', async () => {

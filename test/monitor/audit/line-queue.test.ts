@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LineQueue } from '../../../src/monitor/audit/line-queue.js';
+import { propertyRuns } from '../../helpers/properties.js';
 
 const MOST = 100;
 
@@ -40,7 +41,7 @@ describe('lines that wait', () => {
         }
         expect(pushed - next).toBe(0);
       }),
-      { numRuns: 2_000 },
+      { numRuns: propertyRuns(2_000).cases },
     );
   });
 });

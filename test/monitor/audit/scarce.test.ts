@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { fileSystem } from '../../../src/monitor/audit/audit-door.js';
 import { allLinesOf, auditFolder, linesOf, openTrail } from '../../helpers/audit.js';
 import { runHost } from '../../helpers/host.js';
+import { isLiving } from '../../helpers/processes.js';
 import { until } from '../../helpers/until.js';
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
@@ -178,5 +179,48 @@ describe('a host', () => {
     const names = allLinesOf(folder).map(({ name }) => name);
     expect(names.at(-1)).toBe('next');
     expect(names.slice(0, -1)).toEqual(numbers(names.length - 1));
+  });
+
+  it('[AUDIT-8] that exits kills its servers first, then writes its lines, whatever was there first', async () => {
+    const script = `
+      const { atExit } = await import(SRC + '/monitor/audit/at-exit.js');
+      const { killAtExit } = await import(SRC + '/process/tree/kill-at-exit.js');
+      const say = (what) => fs.writeSync(1, what + ' ');
+      const fs = await import('node:fs');
+      process.on('exit', () => say('host'));
+      atExit({ flushNow: () => say('flush') });
+      killAtExit({ killNow: () => say('kill') });
+      process.exit(7);`;
+    const { stdout, code } = await runHost(script);
+    expect([stdout, code]).toEqual(['kill host flush ', 7]);
+  });
+
+  it('[AUDIT-8] whose disk does not answer exits without it; its servers are dead', async () => {
+    const path = join(auditFolder(), 'audit.jsonl');
+    const script = `
+      const { AuditTrail } = await import(SRC + '/monitor/audit/audit-trail.js');
+      const { fileSystem } = await import(SRC + '/monitor/audit/audit-door.js');
+      const { systemClock } = await import(SRC + '/runtime/clock.js');
+      const { MCPServerPool } = await import(SRC + '/index.js');
+      const fs = await import('node:fs');
+      let isAsked = false;
+      const write = () => new Promise(() => { isAsked = true; });
+      const appendNow = () => { for (;;); };
+      const place = { path: ${JSON.stringify(path)}, maxMB: 10, keep: 5 };
+      const dependencies = { clock: systemClock, door: { ...fileSystem, write, appendNow } };
+      const trail = new AuditTrail(place, () => {}, dependencies);
+      trail.record('server:ready', { name: 1 });
+      const pool = new MCPServerPool({ servers: { echo: { command: process.execPath, args: [FIXTURES + '/echo.js'] } } });
+      const { pid } = await pool.getServer('echo');
+      fs.writeSync(1, String(pid));
+      const pass = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+      while (!isAsked) await pass(5);
+      // Each of the two timers of the trail is due before one of these.
+      for (let count = 0; count < 2; count++) await pass(300);
+      trail.record('server:ready', { name: 2 });
+      process.exit(7);`;
+    const { stdout, code } = await runHost(script);
+    expect(code).toBe(7);
+    await until('the server is dead', () => !isLiving(Number(stdout)));
   });
 });

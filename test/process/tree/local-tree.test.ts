@@ -148,3 +148,40 @@ describe('a kill where the table cannot be read', () => {
     expect(signals).toEqual([]);
   });
 });
+
+describe('the steps of an end', () => {
+  const graces = { eofGrace: 0, termGrace: 0 };
+
+  it('[CLEAN-8] are told when they are taken, also those of an end that cannot read the table', async () => {
+    const { kernel, leader, tree, exit } = setup('markers');
+    kernel.fork(leader.pid);
+    const told: string[] = [];
+    const onStep = (step: string, processes: number) => {
+      told.push(`${step} ${processes}`);
+      if (step === 'SIGTERM') kernel.failing = true;
+    };
+    await expect(tree.end({ mode: 'graceful', onStep }, graces)).rejects.toThrow();
+    expect(told).toEqual(['eof 2', 'SIGTERM 2']);
+    kernel.failing = false;
+    exit();
+  });
+
+  it('[CLEAN-8] include a kill before the ladder, and one while it is climbed, each once', async () => {
+    const { kernel, leader, tree, exit } = setup('markers');
+    const child = kernel.fork(leader.pid)!;
+    const told: string[] = [];
+    const onStep = (step: string, processes: number) => void told.push(`${step} ${processes}`);
+    tree.killAll('the ladder follows');
+    expect(told).toEqual([]);
+    const ending = tree.end({ mode: 'graceful', onStep }, { eofGrace: 50, termGrace: 0 });
+    expect(told[0]).toBe('SIGKILL 2');
+    tree.killAll('the ladder follows');
+    expect(told.filter((step) => step.startsWith('SIGKILL'))).toHaveLength(2);
+    kernel.exit(child.pid);
+    exit();
+    await ending;
+    const again: string[] = [];
+    await tree.end({ mode: 'emergency', onStep: (step) => void again.push(step) }, graces);
+    expect(again).toEqual([]);
+  });
+});
