@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { errnoOf } from '../../errors.js';
 import type { Slices } from './slices.js';
 
@@ -44,12 +44,13 @@ async function search(files: Iterable<NamedFile>, slices: Slices, proc: string):
     if (paths.has(name)) found.add(name);
     if (inode !== undefined && inodes.has(inode)) found.add(inode);
   };
-  const pids = attempt(() => readdirSync(proc)) ?? [];
+  const pids = await readdir(proc);
   let processes = 0;
   for (const pid of pids) {
     if (!/^\d+$/.test(pid)) continue;
     processes += 1;
-    const descriptors = attempt(() => readdirSync(`${proc}/${pid}/fd`)) ?? [];
+    // A process may have a million.
+    const descriptors = (await readdir(`${proc}/${pid}/fd`).catch(assertNotShown)) ?? [];
     for (const fd of descriptors) {
       if (!(await slices.next(DESCRIPTOR))) return undefined;
       const path = attempt(() => linkOf(`${proc}/${pid}/fd/${fd}`));

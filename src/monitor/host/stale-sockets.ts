@@ -12,6 +12,8 @@ import { Slices } from './slices.js';
 const YOUNG = 60_000;
 /** ms, for one connection. The kernel answers at once. */
 const LONGEST_CONNECT = 1_000;
+/** What is bound, in this network namespace. */
+const BOUND = '/proc/net/unix';
 const LIMITS = { steps: 500_000, time: 60_000 };
 /** The address of a socket has 108 bytes, the last a NUL. Node may cut off what is longer. */
 const LONGEST_PATH = 107;
@@ -19,14 +21,14 @@ const LONGEST_PATH = 107;
 /**
  * Removes Unix socket files that servers have left behind: those directly in `folder` that belong to this user, are older than
  * 60 s (by the time of their last change) and refuse a connection (ECONNREFUSED). Nothing else is touched: no other file, no
- * link, no socket that accepts, has a full backlog (EAGAIN), or is bound by a living process that does not listen. A living
+ * link, no socket that accepts, has a full backlog (EAGAIN), or is bound by a living process of this network namespace that does not listen. A living
  * server gets one connection that is closed at once.
  *
  * It looks at no more than 500,000 files, for at most 60 s. Linux only.
  *
  * @returns the paths of the files that were removed; an empty array where there is no such folder
  * @throws PoolError `INVALID_OPTIONS`: it is no folder, this user cannot read it, or another user could exchange the files of
- *   this user in it; `NOT_SUPPORTED`: there is no /proc. On macOS a full backlog refuses a connection, too, so it cannot be
+ *   this user in it; `NOT_SUPPORTED`: there is no /proc, or `/proc/net/unix` cannot be read. On macOS a full backlog refuses a connection, too, so it cannot be
  *   told whether a server lives.
  */
 export async function removeStaleSockets(folder: string): Promise<string[]> {
@@ -58,7 +60,7 @@ function invalid(problem: string): PoolError {
 async function removeFrom(folder: PinnedFolder, paths: readonly string[]): Promise<string[]> {
   const slices = new Slices(systemClock, LIMITS, { hold: true });
   const removed: string[] = [];
-  let bound: Promise<string[]> | undefined;
+  let bound: readonly string[] | undefined;
   for await (const entry of await folder.entries()) {
     if (!(await slices.next())) break;
     if (!entry.isSocket()) continue;
@@ -66,12 +68,13 @@ async function removeFrom(folder: PinnedFolder, paths: readonly string[]): Promi
       const status = await folder.statusOf(entry.name);
       const name = Buffer.from(entry.name, 'latin1').toString();
       if (!isOldSocket(status) || !(await refuses(folder, entry.name, name))) continue;
-      bound ??= boundPaths();
-      if (await isBound(await bound, paths, name, status)) continue;
+      bound ??= await boundPaths();
+      if (await isBound(bound, paths, name, status)) continue;
       // A new server may take the name at any time.
       if (folder.removeSame(entry.name, status)) removed.push(join(paths[0] ?? '', name));
-    } catch {
-      // It is gone, or the system does not let this user remove it.
+    } catch (error) {
+      // Else it is gone, or the system does not let this user remove it.
+      if (error instanceof PoolError) throw error;
     }
   }
   return removed;
@@ -106,10 +109,13 @@ function answerOf(path: string): Promise<string | undefined> {
 
 /**
  * The paths of the sockets of all living processes, as they were bound. A socket that does not listen refuses connections,
- * too. Empty where that is not shown.
+ * too.
  */
 async function boundPaths(): Promise<string[]> {
-  const text = await readFile('/proc/net/unix', 'utf8').catch(() => '');
+  const text = await readFile(BOUND, 'utf8').catch((error: unknown) => {
+    const problem = `removeStaleSockets() needs ${BOUND}, which could not be read (${errnoOf(error)})`;
+    throw new PoolError('NOT_SUPPORTED', problem);
+  });
   // `address: references protocol flags type state inode path`; a path that begins with @ is that of no file.
   return [...text.matchAll(/^[0-9a-f]+: (?:\S+ +){6}([^@\n].*)$/gm)].map(([, path = '']) => path);
 }

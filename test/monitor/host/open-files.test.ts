@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, constants, mkdirSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, it, onTestFinished, vi } from 'vitest';
@@ -6,9 +6,10 @@ import { FolderBudget } from '../../../src/monitor/host/folder-budget.js';
 import * as openFiles from '../../../src/monitor/host/open-files.js';
 import { PinnedFolder } from '../../../src/monitor/host/pinned-folder.js';
 import { Slices } from '../../../src/monitor/host/slices.js';
+import { systemClock } from '../../../src/runtime/clock.js';
 import { ManualClock } from '../../helpers/clock.js';
 import { newFolder } from '../../helpers/folders.js';
-import { flush } from '../../helpers/until.js';
+import { until } from '../../helpers/until.js';
 
 /** How often it was looked for open files, and whether that fails. */
 const search = vi.hoisted(() => ({ count: 0, fails: false }));
@@ -71,6 +72,30 @@ it('[FOLDER-5] without a process in /proc it is not known what is open', async (
   expect(await openFiles.findOpen(files, new Slices(new ManualClock(), NO_LIMIT), newFolder())).toBeUndefined();
 });
 
+it('[FOLDER-5] a file that is open by a path which is too long to be shown is open by its inode', async () => {
+  const script = `
+    const { chdir } = process, { fstatSync, mkdirSync, openSync } = require('node:fs');
+    for (let depth = 0; depth < 20; depth++) {
+      mkdirSync('d'.repeat(250));
+      chdir('d'.repeat(250));
+    }
+    console.log(fstatSync(openSync('file', 'w'), { bigint: true }).ino);
+    process.stdin.resume();`;
+  const folder = newFolder();
+  const child = spawn(process.execPath, ['-e', script], { cwd: folder, stdio: ['pipe', 'pipe', 'inherit'] });
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    for (const stream of [child.stdin, child.stdout]) stream.destroy();
+    await until('it is gone', () => child.signalCode);
+    // rmSync() cannot remove it: the path is too long for it, too.
+    spawnSync('rm', ['-rf', folder]);
+  });
+  const inode = String(await new Promise((resolve) => child.stdout.once('data', resolve))).trim();
+  const file = { path: '/data/elsewhere', inode };
+  const open = await openFiles.findOpen([file], new Slices(systemClock, NO_LIMIT));
+  expect(open?.has(file)).toBe(true);
+});
+
 it.each(['fd', 'fdinfo/3', 'maps'])(
   '[FOLDER-5] nor when %s of a process cannot be read although it is there, as without free descriptors',
   async (name) => {
@@ -97,7 +122,7 @@ it('[FOLDER-10] a process whose mappings cannot be read, since it hangs in the k
   const find = () => openFiles.findOpen([{ path: '/a', inode: '1' }], new Slices(clock, NO_LIMIT), proc);
   for (let look = 0; look < 6; look++) {
     const found = find();
-    await flush();
+    await until('it reads', () => clock.pending === 1);
     clock.advance(10_000);
     expect(await found).toBeUndefined();
   }

@@ -20,6 +20,19 @@ import { runHost } from '../../helpers/host.js';
 import { rejection, until } from '../../helpers/until.js';
 import { MALLORY, OBSTACLE } from '../../hostile/strangers.js';
 
+/** What a read of `/proc/net/unix` fails with. */
+const unreadable = vi.hoisted(() => ({ errno: '' }));
+
+vi.mock('node:fs/promises', async (load) => {
+  const real = await load<typeof import('node:fs/promises')>();
+  const readFile = async (...args: Parameters<typeof real.readFile>) => {
+    const { errno } = unreadable;
+    if (errno !== '' && args[0] === '/proc/net/unix') throw Object.assign(new Error(errno), { code: errno });
+    return real.readFile(...args);
+  };
+  return { ...real, readFile };
+});
+
 /** s. Of a socket that may be removed. */
 const OLD = 61;
 
@@ -152,6 +165,20 @@ describe('sockets that a server has left behind', () => {
       expect((await removeStaleSockets(folder)).sort()).toEqual(names.map((name) => join(folder, name)).sort());
     },
   );
+
+  it.each(['ENOENT', 'EMFILE'])('[SOCKET-3] all stay while it is not shown what is bound: %s', async (errno) => {
+    const folder = newFolder();
+    await stale(OLD, join(folder, 'socket'));
+    unreadable.errno = errno;
+    onTestFinished(() => {
+      unreadable.errno = '';
+    });
+    expect(await rejection(removeStaleSockets(folder))).toMatchObject({
+      code: 'NOT_SUPPORTED',
+      message: `removeStaleSockets() needs /proc/net/unix, which could not be read (${errno})`,
+    });
+    expect(readdirSync(folder)).toEqual(['socket']);
+  });
 
   it('[SOCKET-3] one whose name another server takes while it is tested stays', async () => {
     const [folder, elsewhere] = [newFolder(), newFolder()];
