@@ -79,7 +79,7 @@ it('[FOLDER-5] a file that is open by a path which is too long to be shown is op
       mkdirSync('d'.repeat(250));
       chdir('d'.repeat(250));
     }
-    console.log(fstatSync(openSync('file', 'w'), { bigint: true }).ino);
+    console.log(String(fstatSync(openSync('file', 'w'), { bigint: true }).ino));
     process.stdin.resume();`;
   const folder = newFolder();
   const child = spawn(process.execPath, ['-e', script], { cwd: folder, stdio: ['pipe', 'pipe', 'inherit'] });
