@@ -2,7 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ResourceMonitor } from '../../src/index.js';
+import { wrapped } from '../helpers/fixture.js';
 import { killProcess, readProcess } from '../helpers/processes.js';
+import { open } from '../helpers/real-pool.js';
 import { until } from '../helpers/until.js';
 
 /** A shell that this test has started, and no pool. */
@@ -64,4 +66,19 @@ describe('a tree of real processes that was added', () => {
     expect(monitor.remove('tree')).toBe(false);
     expect(() => monitor.add({ id: 'tree', name: 'tree', pid: child.pid })).toThrow(/there is no process/);
   });
+});
+
+it('[ALONE-5] inspect() shows all processes of a real server of a pool, and nothing once it is dead', async () => {
+  const pool = open({ echo: { ...wrapped('echo'), sharing: 'dedicated' } });
+  const lease = await pool.getServer('echo');
+  await until('the shell has started Node', async () => (await pool.monitor.sample()).totals.processes === 2);
+  const { descriptors, pssMB, hidden, residentMB, processes } = (await pool.monitor.inspect(lease.instanceId)) ?? {};
+  expect({ processes, hidden }).toEqual({ processes: 2, hidden: 0 });
+  // Each has at least stdin, stdout and stderr.
+  expect(descriptors).toBeGreaterThan(6);
+  expect(pssMB).toBeGreaterThan(5);
+  expect(pssMB).toBeLessThan(residentMB ?? 0);
+  lease.release();
+  await lease.ended;
+  expect(await pool.monitor.inspect(lease.instanceId)).toBeUndefined();
 });

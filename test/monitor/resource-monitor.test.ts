@@ -154,10 +154,10 @@ describe('inspect()', () => {
   it('[ALONE-5] shows open descriptors and proportional memory of a tree that was added', async () => {
     const { monitor } = monitorOf();
     monitor.add(self);
-    const { descriptors, pssMB, hidden, memoryMB, residentMB, processes } = (await monitor.inspect('self')) ?? {};
+    const { descriptors, pssMB, hidden, residentMB, processes } = (await monitor.inspect('self')) ?? {};
     expect(hidden).toBe(0);
     expect(descriptors).toBeGreaterThanOrEqual(readdirSync('/proc/self/fd').length - 20);
-    expect(pssMB).toBeGreaterThan(0.5 * (memoryMB ?? Infinity));
+    expect(pssMB).toBeGreaterThan(5);
     expect(pssMB).toBeLessThan(1.5 * (residentMB ?? 0));
     expect(processes).toBeGreaterThan(0);
     expect(await monitor.inspect('other')).toBeUndefined();
