@@ -64,6 +64,14 @@ export async function timed(task) {
   return performance.now() - started;
 }
 
+/** The CPU time of this process while `task` runs, ms. */
+export async function cpuOf(task) {
+  const before = process.cpuUsage();
+  await task();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1_000;
+}
+
 /** The official server that the times of starts are measured with. */
 export const everythingServer = {
   command: process.execPath,
@@ -165,6 +173,34 @@ export function shareRow({ what, peer, ours, theirs, target }) {
     spread: `${short(quantile(shares, 0.25))}x – ${short(quantile(shares, 0.75))}x`,
     note: `${shares.length} rounds, medians ${short(median(ours))} and ${short(median(theirs))} ms`,
   };
+}
+
+/** How many times as long as the peer ours takes: the upper end of the 95 % interval of the median must be below the target. */
+export function intervalRow({ what, peer, ours, theirs, target }) {
+  const shares = ours.map((time, round) => time / theirs[round]);
+  const [low, high] = medianInterval(shares);
+  return {
+    what,
+    peer,
+    value: `${median(shares).toFixed(3)}x`,
+    target: `95 % < ${target}x`,
+    pass: shares.length >= 30 && high < target,
+    spread: `${low.toFixed(3)}x – ${high.toFixed(3)}x (95 %)`,
+    note: `${shares.length} pairs, medians ${short(median(ours))} and ${short(median(theirs))} ms`,
+  };
+}
+
+/** The 95 % interval of the median by order statistics: how many of the values are below it is binomial. */
+export function medianInterval(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  const { length } = sorted;
+  let below = 0;
+  // P(at most `below` of them are below the median), begun with none.
+  for (let p = 0.5 ** length, sum = p; sum <= 0.025; sum += p) {
+    below += 1;
+    p *= (length - below + 1) / below;
+  }
+  return [sorted[Math.max(0, below - 1)], sorted[Math.min(length - 1, length - below)]];
 }
 
 /** How many milliseconds ours takes more than the peer: the median over the rounds. */

@@ -15,6 +15,8 @@ const BENCHMARKS = [
   'sweep',
   'looks',
   'usage',
+  'monitor-idle',
+  'monitoring',
   'guardian',
   'sharing',
   'session-memory',

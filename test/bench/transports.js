@@ -8,18 +8,28 @@ export const echoServer = {
   args: [fileURLToPath(new URL('echo-server.js', import.meta.url))],
 };
 
-/** Both sides, initialized and ready to be measured. */
-export async function openBoth() {
-  const pool = new MCPServerPool({ servers: { echo: echoServer } });
+/** Our side alone, in a pool with these options. */
+export async function openOurs(options = {}) {
+  const pool = new MCPServerPool({ ...options, servers: { echo: echoServer } });
   const server = await pool.getServer('echo');
-  // By itself the SDK closes the connection at 10 MB.
-  const theirs = new StdioClientTransport({ ...echoServer, maxBufferSize: 256 * 1_048_576 });
-  const ours = new RawClient(server.transport);
-  const sdk = new RawClient(theirs);
-  for (const client of [ours, sdk]) await client.open();
+  const client = new RawClient(server.transport);
+  await client.open();
   const close = async () => {
     server.release();
     await pool.shutdown();
+  };
+  return { pool, client, close };
+}
+
+/** Both sides, initialized and ready to be measured. */
+export async function openBoth() {
+  const { client: ours, close: closeOurs } = await openOurs();
+  // By itself the SDK closes the connection at 10 MB.
+  const theirs = new StdioClientTransport({ ...echoServer, maxBufferSize: 256 * 1_048_576 });
+  const sdk = new RawClient(theirs);
+  await sdk.open();
+  const close = async () => {
+    await closeOurs();
     await theirs.close();
   };
   return { ours, sdk, close };

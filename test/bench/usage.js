@@ -1,7 +1,7 @@
-// What trees use: one sample of many trees against pidusage for as many single processes, and what sampling costs a host.
+// What trees use: one sample of many trees against pidusage for as many single processes.
 import { setTimeout as sleep } from 'node:timers/promises';
 import pidusage from 'pidusage';
-import { amountRow, benchmark, shareRow, takeTurns, timed } from './harness.js';
+import { benchmark, cpuOf, shareRow, takeTurns, timed } from './harness.js';
 import { internals } from './internals.js';
 
 const { linux, localLauncher, resolvePoolOptions, withEnvironment } = await internals();
@@ -10,10 +10,6 @@ const HANDLERS = { onSpawn() {}, onSpawnError() {}, onExit() {}, onStderrLine() 
 const TREE = 10;
 const FEWER = [50, 200];
 const MOST = 500;
-/** As a server that is started by npx. */
-const SERVER = 3;
-const SERVERS = 100;
-const INTERVAL = 5_000;
 /** A look at the process table may use parts of one that is not older than 100 ms; samples in a pool never can. */
 const APART = 120;
 
@@ -52,20 +48,7 @@ await benchmark('usage: what trees use', async (report) => {
     );
   }
 
-  const servers = await startTrees(SERVERS, SERVER);
-  await sample(servers);
-  const { shares } = await takeTurns({ shares: () => apart(() => cpuOf(() => sample(servers))) }, { rounds: 41 });
-  await end(servers);
   clearInterval(hold);
-  report(
-    amountRow({
-      what: `${SERVERS} servers, a sample each ${INTERVAL / 1_000} s`,
-      peer: 'nothing',
-      unit: '% of a core',
-      amounts: shares.map((time) => (100 * time) / INTERVAL),
-      target: 0.5,
-    }),
-  );
 });
 
 /** Both sides of a round in order of time: they were not measured in the same minute. */
@@ -112,12 +95,4 @@ async function apart(task) {
     own = await task();
   });
   return typeof own === 'number' ? own : time;
-}
-
-/** The CPU time that `task` takes, ms. */
-async function cpuOf(task) {
-  const before = process.cpuUsage();
-  await task();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1_000;
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type CpuReading, cpuPercent } from '../../src/monitor/cpu-percent.js';
+import { propertyRuns } from '../helpers/properties.js';
 
 const BEFORE: CpuReading = { at: 1_000_000, cpuTime: 20_000, uptime: 60_000 };
 /** A reading `step` ms later, in which the tree has used so many percent of one core. */
@@ -34,7 +35,7 @@ describe('cpuPercent', () => {
         const found = cpuPercent(BEFORE, later(step, percent, { at: step + jump }));
         if (found !== undefined) expect(found).toBeLessThanOrEqual(percent + 1e-6);
       }),
-      { numRuns: 1000 },
+      { numRuns: propertyRuns(1_000).cases },
     );
   });
 

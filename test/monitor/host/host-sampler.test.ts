@@ -7,7 +7,8 @@ import { HostSampler, type HostSystem } from '../../../src/monitor/host/host-sam
 import { ManualClock } from '../../helpers/clock.js';
 import { type FakeFiles, FakeRoot } from '../../helpers/fake-root.js';
 import { runHost } from '../../helpers/host.js';
-import { until } from '../../helpers/until.js';
+import { propertyRuns } from '../../helpers/properties.js';
+import { flush, until } from '../../helpers/until.js';
 
 const GB = 1_073_741_824;
 const MB = 1_048_576;
@@ -269,7 +270,7 @@ describe('what cannot be read, or makes no sense', () => {
         const wrong = figuresOf(sampleOf(root)).filter((value) => !(value >= 0 && value < Infinity));
         expect(wrong).toEqual([]);
       }),
-      { numRuns: 150 },
+      { numRuns: propertyRuns(150).cases },
     );
   });
 });
@@ -447,10 +448,8 @@ describe('this process', () => {
     expect(delay()?.max).toBeGreaterThan(250);
     // Blocked right after a sample; then Node looks again.
     block();
-    const later = await until('the next look', async () => {
-      await new Promise((resolve) => setTimeout(resolve, 120));
-      return delay();
-    });
+    await flush();
+    const later = await until('the next look', delay);
     expect(later.max).toBeGreaterThan(250);
     expect(later.max).toBeGreaterThanOrEqual(later.p99);
     expect(later.max).toBeGreaterThanOrEqual(later.mean);

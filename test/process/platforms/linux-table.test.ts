@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { linuxProcessTable, parseStat } from '../../../src/process/platforms/linux-table.js';
@@ -93,6 +95,17 @@ describe('linuxProcessTable', () => {
     expect(stderr).toBe('');
     expect(stdout).toMatch(/true\n$/);
     expect(stdout).not.toContain('gone');
+  });
+});
+
+describe('the numbers of processes', () => {
+  it('[LOOK-3] are as many as the kernel says, and each start is counted', async () => {
+    const shown = readFileSync('/proc/sys/kernel/pid_max', 'utf8');
+    expect(linuxProcessTable.numbers?.()).toBe(Number(shown));
+    const before = linuxProcessTable.starts?.() ?? Number.NaN;
+    const child = spawn('true', { stdio: 'ignore' });
+    await once(child, 'exit');
+    expect(linuxProcessTable.starts?.()).toBeGreaterThan(before);
   });
 });
 

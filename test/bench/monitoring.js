@@ -1,0 +1,63 @@
+// What monitoring costs a host: the same work on two pools in one process, one that is monitored and one that is not.
+import { MCPServerPool } from '../../dist/index.js';
+import { benchmark, intervalRow, takeTurns, timed } from './harness.js';
+import { echoServer, openOurs } from './transports.js';
+
+const ROUNDS = { rounds: 61, warmUp: 5, seconds: 30 };
+const OPERATIONS = 100_000;
+const REQUESTS = 10_000;
+const WINDOW = 1_000;
+const MESSAGES = 50_000;
+
+const PEER = 'the same without monitoring';
+const ON = { monitoring: { enabled: true } };
+const OFF = { monitoring: { enabled: false } };
+
+await benchmark('monitoring: switched on and off', async (report) => {
+  const [on, off] = [poolWith(ON), poolWith(OFF)];
+  for (const pool of [on, off]) (await pool.getServer('echo')).release();
+  await compare('getServer + release', acquire(on), acquire(off), on);
+  await Promise.all([on.shutdown(), off.shutdown()]);
+
+  const [watched, other] = [await openOurs(ON), await openOurs(OFF)];
+  const { pool } = watched;
+  await compare('pipelined requests', exchange(watched.client), exchange(other.client), pool);
+  await compare('small messages received', receive(watched.client), receive(other.client), pool);
+  await Promise.all([watched.close(), other.close()]);
+
+  /** By default a sample comes each 5 s; here one comes in each round of the monitored side, which is more often. */
+  async function compare(what, ours, theirs, monitored) {
+    const sides = {
+      ours: () =>
+        timed(async () => {
+          const sample = monitored.monitor.sample();
+          await ours();
+          await sample;
+        }),
+      theirs: () => timed(theirs),
+    };
+    report(intervalRow({ what, peer: PEER, ...(await takeTurns(sides, ROUNDS)), target: 1.05 }));
+  }
+});
+
+function poolWith(options) {
+  return new MCPServerPool({ ...options, servers: { echo: { ...echoServer, maxInstances: 1 } } });
+}
+
+function acquire(pool) {
+  return async () => {
+    for (let left = OPERATIONS; left > 0; left--) (await pool.getServer('echo')).release();
+  };
+}
+
+function exchange(client) {
+  return () => client.requests(REQUESTS, WINDOW);
+}
+
+function receive(client) {
+  return async () => {
+    client.received = 0;
+    await client.request('burst', { count: MESSAGES });
+    if (client.received !== MESSAGES) throw new Error(`${client.received} of ${MESSAGES} messages came`);
+  };
+}
