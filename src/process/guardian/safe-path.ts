@@ -32,7 +32,7 @@ function wayProblem(path: string, uid: number | undefined, isOpen: OpenTest): st
 }
 
 /** Whether other users can make files in a folder of that user: S_IWGRP, S_IWOTH. */
-export function isOpenToOthers(stat: Pick<Stats, 'gid' | 'mode'>, uid = process.getuid?.()): boolean {
+function isOpenToOthers(stat: Pick<Stats, 'gid' | 'mode'>, uid = process.getuid?.()): boolean {
   return (stat.mode & (hasPrivateGroup(stat, uid) ? 0o002 : 0o022)) !== 0;
 }
 
