@@ -22,9 +22,9 @@ const RULE: EndRule = {
 /**
  * Ends strays that `findStrays()` has listed: SIGTERM, `termGrace`, SIGKILL, proof. Right before each signal it checks
  * that the process is the same (pid and start time, and before the first one the name of its program), belongs to the
- * same user, and is still a stray; if not, it is left alone (`changed`). Signals go to single processes, never to groups.
- * What is in an uninterruptible system call (state D) gets no signal until it was checked. No audit trail has what is
- * ended here.
+ * same user, and is still a stray; if not, it is left alone (`changed`). That it is still a stray cannot be checked while
+ * it is in an uninterruptible system call (state D). Signals go to single processes, never to groups. No audit trail has
+ * what is ended here.
  *
  * Processes below a listed stray are ended with it, also those that it forks meanwhile, because they would be the next
  * strays. (A process that is forked and loses its parent between two scans is missed; the next `findStrays()` shows

@@ -18,7 +18,8 @@ const RULE: EndRule = {
  * another one get no signal. Whether a process is still over its limit is not checked again.
  *
  * **Not recognized**, and so ended, is a server of another host that has no mark (`containment: 'group'`, or both `markers` off).
- * What is in an uninterruptible system call (state D) gets no signal until it was checked. No audit trail has what is ended here.
+ * What is in an uninterruptible system call (state D), and was `checked` by no look, gets no signal until it can be. No audit trail has
+ * what is ended here.
  *
  * Processes below a listed one are ended with it, also those that it forks meanwhile: nothing would look after them any more.
  * `below` of an entry says how many. Signals go to single processes, never to groups.

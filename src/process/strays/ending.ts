@@ -5,7 +5,7 @@ import { timerDelay } from '../../runtime/clock.js';
 import { KeepAlive } from '../../runtime/keep-alive.js';
 import { holdSame, type ProcessIdentity, type ProcessRow } from '../process-table.js';
 import { StrayScan, type StraySystem } from './stray-scan.js';
-import { keyOf } from './watch-rounds.js';
+import { keyOf, type WatchedProcess } from './watch-rounds.js';
 
 /** What became of one process. */
 export interface ProcessEnd {
@@ -15,7 +15,7 @@ export interface ProcessEnd {
   /**
    * `ended`: by `signal`. `gone`: it was dead before any signal. `changed`: what made it an entry of the list does not hold
    * any more, or another process has its pid; from then on no signal was sent. `survived`: it still lives after SIGKILL, or, with
-   * `signal` undefined, it or a process above it was in an uninterruptible system call (state D) all the time, and could not be checked.
+   * `signal` undefined, it could not be checked: it or a process above it was in an uninterruptible system call (state D).
    */
   readonly outcome: 'ended' | 'gone' | 'changed' | 'survived';
   /** The last signal that was sent to it; undefined if none was. */
@@ -51,7 +51,7 @@ interface Entry {
   readonly startTime: number;
   readonly command: string;
   readonly listed: boolean;
-  /** Whether a scan of this call has shown that it may be ended. */
+  /** Whether the call that lists, or a scan of this one, has read all that shows whether it may be ended. */
   isChecked: boolean;
   signal: Signal | undefined;
   outcome: ProcessEnd['outcome'] | undefined;
@@ -154,16 +154,14 @@ class Ending {
       const row = scan.rows.get(entry.pid);
       entry.outcome = endOf(entry, row);
       if (entry.outcome !== undefined || row === undefined) continue;
-      // Whether it may be ended cannot be read now. What a scan of this call has shown before holds until it can.
-      if (scan.isHidden(row) && scan.isCandidate(row)) continue;
-      if (this.#mayEnd(entry, row, scan)) entry.isChecked = true;
-      else entry.outcome = 'changed';
+      // Whether it may be ended cannot be read now. What was read before holds until it can.
+      const isHidden = scan.isHidden(row) && scan.isCandidate(row) && !scan.isRegistered(row);
+      if (!isSameProgram(entry, row) || !(isHidden || this.#mayEnd(entry, row, scan))) entry.outcome = 'changed';
+      else if (!isHidden) entry.isChecked = true;
     }
   }
 
-  #mayEnd({ signal, listed, command }: Entry, row: ProcessRow, scan: StrayScan): boolean {
-    // The same pid and start time after an exec, or a time that stood still. A signal may change the title of a process.
-    if (listed && signal === undefined && row.command !== command) return false;
+  #mayEnd({ signal }: Entry, row: ProcessRow, scan: StrayScan): boolean {
     const parent = scan.rows.get(row.parent);
     const hasParent = parent !== undefined && this.#entries.has(keyOf(parent));
     return this.#rule.mayEnd(row, scan, { isSignalled: signal !== undefined, hasParent });
@@ -207,19 +205,31 @@ function entriesOf(given: unknown, { end, list, name }: EndCalls, scope: string)
     const lines = problems.map((one) => `  - ${one}`).join('\n');
     throw new PoolError('INVALID_OPTIONS', `${end} was refused:\n${lines}`, { problems });
   }
-  return (all as (Entry & { readonly scope?: string })[]).map(({ pid, startTime, command, scope: its = scope }) => {
+  return (all as (Entry & Partial<Pick<WatchedProcess, 'scope' | 'checked'>>)[]).map((one) => {
+    const { pid, startTime, command, scope: its = scope, checked: isChecked = true } = one;
     // The same numbers would be those of another process.
     const outcome = its === scope || scope === '' ? undefined : 'changed';
-    return { pid, startTime, command, listed: true, isChecked: false, signal: undefined, outcome };
+    return { pid, startTime, command, listed: true, isChecked, signal: undefined, outcome };
   });
 }
 
 function isEntry(one: unknown): boolean {
   // What has a class is not copied, and may show another value at each read.
   if (!isPlainObject(one)) return false;
-  const { pid, startTime, command, reasons, scope = '' } = one;
+  const { pid, startTime, command, reasons, scope = '', checked = true } = one;
   const numbers = Number.isSafeInteger(pid) && (pid as number) > 1 && Number.isFinite(startTime);
-  return numbers && typeof command === 'string' && typeof scope === 'string' && Array.isArray(reasons);
+  return (
+    numbers &&
+    typeof command === 'string' &&
+    typeof scope === 'string' &&
+    typeof checked === 'boolean' &&
+    Array.isArray(reasons)
+  );
+}
+
+/** The pid and start time are the same after an exec. A signal may change the title that a process has. */
+function isSameProgram({ listed, signal, command }: Entry, row: ProcessRow): boolean {
+  return !listed || signal !== undefined || row.command === command;
 }
 
 /** What became of a process that does not live any more; undefined when it does. */

@@ -88,15 +88,18 @@ export class StrayScan {
    * reaper below it, belong to every pool of their host. A server without a mark of another host is not recognized.
    */
   isPooled(row: ProcessRow): boolean {
-    if (this.#leaders.has(row.group)) return true;
     // What has left its environment behind may be below a process that has a mark.
-    const line = [row.pid, ...this.#above(row.pid)];
-    return line.some((pid) => this.#isLeader(pid) || this.#isMarked(pid) || this.#isGuardian(pid));
+    return this.isRegistered(row) || this.#lineOf(row).some((pid) => this.#isMarked(pid) || this.#isGuardian(pid));
+  }
+
+  /** Whether a pool of this host has it, by the rows alone: also of what is hidden. */
+  isRegistered(row: ProcessRow): boolean {
+    return this.#leaders.has(row.group) || this.#lineOf(row).some((pid) => this.#isLeader(pid));
   }
 
   /** Whether a part of what shows to which pool it belongs cannot be read now: it, or a process above it, is uninterruptible. */
-  isHidden({ pid }: ProcessRow): boolean {
-    return [pid, ...this.#above(pid)].some((one) => isUninterruptible(this.rows.get(one) ?? {}));
+  isHidden(row: ProcessRow): boolean {
+    return this.#lineOf(row).some((one) => isUninterruptible(this.rows.get(one) ?? {}));
   }
 
   /**
@@ -119,7 +122,7 @@ export class StrayScan {
   /** Whether a process is abandoned, or a descendant of one that is. */
   isStray(row: ProcessRow): boolean {
     if (!this.isCandidate(row) || this.inspector.markedBy(row.pid) === 'ours') return false;
-    const line = [row.pid, ...this.#above(row.pid)].map((pid) => this.rows.get(pid));
+    const line = this.#lineOf(row).map((pid) => this.rows.get(pid));
     return line.some((one) => one !== undefined && this.abandonment(one) !== undefined);
   }
 
@@ -150,6 +153,11 @@ export class StrayScan {
 
   #isGuardian(pid: number): boolean {
     return known(this.#guardians, pid, () => this.inspector.commandLine(pid).includes(GUARDIAN_NAME));
+  }
+
+  /** It, and the processes above it. */
+  #lineOf({ pid }: ProcessRow): number[] {
+    return [pid, ...this.#above(pid)];
   }
 
   #above(pid: number): number[] {

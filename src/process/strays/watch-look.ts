@@ -36,7 +36,7 @@ export function see(system: StraySystem, { patterns, uptime, before }: LookOptio
   const scan = new StrayScan(system);
   const { inspector, rows } = scan;
   const lines = new Map<ProcessRow, string>();
-  const found: [row: ProcessRow, pattern: string, isChecked: boolean][] = [];
+  const found: [row: ProcessRow, pattern: string, checked: boolean][] = [];
   for (const row of rows.values()) {
     // Process 2 is the parent of kernel threads. Of other users not even the command line is read: they can start any number.
     if (row.dead || row.pid <= 2 || row.parent === 2 || !inspector.hasOurUser(row.pid)) continue;
@@ -50,11 +50,11 @@ export function see(system: StraySystem, { patterns, uptime, before }: LookOptio
   for (const [row, number] of matched) found.push([row, `${patterns[number]}`, !isUninterruptible(row)]);
   const seen: SeenNow[] = [];
   let examined = 0;
-  for (const [row, pattern, isChecked] of found) {
+  for (const [row, pattern, checked] of found) {
     if (seen.length >= MOST || examined >= MOST_EXAMINED) break;
     examined += 1;
     if (!scan.isCandidate(row) || scan.isPooled(row)) continue;
-    const measured = { ...measure(row, pattern), isChecked };
+    const measured = { ...measure(row, pattern), checked };
     // What was read may belong to another process that got the pid meanwhile.
     if (system.table.read(row.pid)?.startTime === row.startTime) seen.push(measured);
   }

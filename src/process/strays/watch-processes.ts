@@ -166,8 +166,9 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
       patterns[look.slow] = undefined;
       throw slowPattern(look.slow, ' a second time, and this watch does not use it any more');
     }
-    const checked = look.seen.filter(({ isChecked }) => isChecked);
-    this.#seen = new Map(checked.map((process) => [keyOf(process), process.pattern]));
+    this.#seen = new Map(
+      look.seen.filter(({ checked }) => checked).map((process) => [keyOf(process), process.pattern]),
+    );
     return look;
   }
 

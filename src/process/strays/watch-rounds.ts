@@ -26,17 +26,17 @@ export interface SeenProcess {
   readonly state: string;
   /** How many processes are below it, which `endWatched()` would end with it. */
   readonly below: number;
+  /**
+   * Whether its command line and its marks were read, now or by an earlier look. False only for what each look has found in state
+   * `D`: it may belong to a living pool, so it is listed only as `stuck`, and `endWatched()` sends it no signal in that state.
+   */
+  readonly checked: boolean;
 }
 
-/** What a look has seen of a process, and what is only for the comparison of looks. */
+/** What a look has seen of a process, with what is only for the comparison of looks. */
 export interface SeenNow extends SeenProcess {
   /** CPU time until now, ms. */
   readonly cpu: number;
-  /**
-   * Whether its command line and its marks were read, now or by an earlier look. If not, it may belong to a living pool. Most such
-   * calls take milliseconds, so it is listed only when it is stuck in one.
-   */
-  readonly isChecked: boolean;
 }
 
 /** A process over a limit. */
@@ -78,11 +78,11 @@ export class WatchRounds {
   look(now: number, seen: readonly SeenNow[]): WatchedProcess[] {
     const before = this.#tracks;
     this.#tracks = new Map();
-    return seen.flatMap(({ cpu, isChecked, ...process }) => {
+    return seen.flatMap(({ cpu, ...process }) => {
       const key = keyOf(process);
       const track = this.#follow(before.get(key), now, cpu, process.state);
       this.#tracks.set(key, track);
-      const reasons = this.#reasons(process, track, now).filter((reason) => isChecked || reason === 'stuck');
+      const reasons = this.#reasons(process, track, now);
       return reasons.length === 0 ? [] : [{ ...process, cpuPercent: track.percent, reasons }];
     });
   }
@@ -103,7 +103,7 @@ export class WatchRounds {
     return { at: now, cpu, isStill, percent, stuckSince };
   }
 
-  #reasons({ memoryMB, age }: SeenProcess, { percent, stuckSince }: Track, now: number): WatchReason[] {
+  #reasons({ memoryMB, age, checked }: SeenProcess, { percent, stuckSince }: Track, now: number): WatchReason[] {
     const { memoryLimitMB = Infinity, cpuLimitPercent = Infinity, maxAge = Infinity, stuckAfter } = this.#limits;
     const checks: readonly [WatchReason, boolean][] = [
       ['memory', memoryMB > memoryLimitMB],
@@ -111,7 +111,8 @@ export class WatchRounds {
       ['age', age > maxAge],
       ['stuck', stuckSince !== undefined && now - stuckSince >= stuckAfter],
     ];
-    return checks.flatMap(([reason, holds]) => (holds ? [reason] : []));
+    // Most uninterruptible calls take milliseconds.
+    return checks.flatMap(([reason, holds]) => (holds && (checked || reason === 'stuck') ? [reason] : []));
   }
 }
 

@@ -31,6 +31,7 @@ const entry = ({ pid, startTime, command }: Pick<ProcessRow, 'pid' | 'startTime'
   ({ pid, startTime, command, reasons: [] }) as never as WatchedProcess;
 /** What the tests of fakes end. */
 const ENTRY = entry({ pid: 30, startTime: 1, command: 'fake' });
+const UNCHECKED = { ...ENTRY, checked: false };
 /** As it is now. */
 const real = (pid = 0) => entry(linuxProcessTable.read(pid)!);
 const outcomes = (ends: readonly { readonly pid: number; outcome: string; signal: unknown; listed: boolean }[]) =>
@@ -164,7 +165,7 @@ describe('right before a signal', () => {
   });
 
   it.each([30, 90])(
-    '[HANG-1] while process %s is uninterruptible nothing gets a signal; when it moves, it does',
+    '[HANG-1] while process %s is uninterruptible what was never checked gets no signal; when it moves, it does',
     async (pid) => {
       const { system } = setUp();
       system.table.change(pid, { state: 'D' });
@@ -179,18 +180,46 @@ describe('right before a signal', () => {
         expect(scans).toBeGreaterThanOrEqual(3);
         system.table.remove(one);
       };
-      expect(outcomes(await endWatchedOf(system, [ENTRY]))).toEqual([
+      expect(outcomes(await endWatchedOf(system, [UNCHECKED]))).toEqual([
         ['ended', 'SIGTERM', true],
         ['ended', 'SIGTERM', false],
       ]);
     },
   );
 
-  it('[HANG-1] what is uninterruptible all the time survives without a signal', async () => {
+  it('[HANG-1] what is uninterruptible all the time, and was never checked, survives without a signal', async () => {
     const { system, signals } = setUp();
     system.table.change(30, { state: 'D' });
-    system.table.remove(31);
-    expect(outcomes(await endWatchedOf(system, [ENTRY], { termGrace: 0 }))).toEqual([['survived', undefined, true]]);
+    expect(outcomes(await endWatchedOf(system, [UNCHECKED], { termGrace: 0 }))).toEqual([
+      ['survived', undefined, true],
+      ['survived', undefined, false],
+    ]);
+    expect(signals()).toEqual([]);
+  });
+
+  it('[HANG-1] what the watch has checked before gets its signals, and what is below when that can be checked', async () => {
+    const { system, signals } = setUp();
+    system.table.change(30, { state: 'D' });
+    system.onSignal = (pid) => {
+      system.table.remove(pid);
+      if (pid === 30) system.table.change(31, { parent: 1 });
+    };
+    expect(outcomes(await endWatchedOf(system, [ENTRY]))).toEqual([
+      ['ended', 'SIGTERM', true],
+      ['ended', 'SIGTERM', false],
+    ]);
+    expect(signals()).toEqual([30, 31]);
+  });
+
+  it.each<[string, (system: FakeSystem) => void]>([
+    ['a registry has it', (system) => void system.leaders.push({ pid: 30, startTime: 1 })],
+    ['it has another user', (system) => system.know(30, { ours: false })],
+    ['it runs another program', (system) => system.table.change(30, { command: 'emacs' })],
+  ])('[HANG-1] [WATCH-9] also in an uninterruptible call, %s: no signal', async (_what, change) => {
+    const { system, signals } = setUp();
+    system.table.change(30, { state: 'D' });
+    change(system);
+    expect(outcomes(await endWatchedOf(system, [ENTRY]))).toEqual([['changed', undefined, true]]);
     expect(signals()).toEqual([]);
   });
 

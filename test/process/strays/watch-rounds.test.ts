@@ -14,7 +14,7 @@ const QUIET = {
   state: 'S',
   below: 0,
   cpu: 0,
-  isChecked: true,
+  checked: true,
 };
 
 /** Looks at one process at the given times, and returns the reasons of the last look. */
@@ -97,7 +97,7 @@ describe('stuck', () => {
       at: minutes(minute),
       state: 'D',
       memoryMB: 500,
-      isChecked: false,
+      checked: false,
     }));
     expect(reasons(looks.slice(0, 5))).toEqual([]);
     expect(reasons(looks)).toEqual(['stuck']);
