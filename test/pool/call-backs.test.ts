@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PoolError } from '../../src/errors.js';
 import { MCPServerPool, type PoolEvents, type PooledServer } from '../../src/index.js';
+import { MONITOR_EVENTS } from '../../src/pool/events.js';
 import { RawClient } from '../helpers/client.js';
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher } from '../helpers/fake-launcher.js';
@@ -8,7 +9,13 @@ import { assertSettled, EVERY_EVENT } from '../helpers/settled.js';
 import { flush } from '../helpers/until.js';
 
 const REGISTRY_EVENTS = ['registry:added', 'registry:removed'] as const;
-const CLEANUP_EVENTS = ['cleanup:started', 'cleanup:escalated', 'cleanup:finished', 'cleanup:failed'] as const;
+const CLEANUP_EVENTS = [
+  'cleanup:started',
+  'signal:sent',
+  'cleanup:escalated',
+  'cleanup:finished',
+  'cleanup:failed',
+] as const;
 /** Every event of the pool, of its registry and of its cleanup queue. */
 const ALL = [
   ...EVERY_EVENT.map((event) => ({ of: 'pool' as const, event })),
@@ -18,7 +25,15 @@ const ALL = [
 type Point = (typeof ALL)[number];
 
 /** Not emitted in the life below: they need a dead host, a host that contains less, or a fault of this library. */
-const ELSEWHERE = ['orphan:reaped', 'containment:degraded', 'audit:failed', 'internal:error', 'registry:repaired'];
+const ELSEWHERE = [
+  'orphan:reaped',
+  'containment:degraded',
+  'audit:failed',
+  'internal:error',
+  'registry:repaired',
+  // Nor is anything measured there.
+  ...MONITOR_EVENTS.filter((event) => event !== 'listener:error'),
+] as readonly string[];
 
 const RESTART = { maxRestarts: 1, window: Infinity, minDelay: 1, cooldown: 1_000 };
 const SHARED = { command: 'fake', sharing: 'shared', maxInstances: 2, maxSessions: 2, restart: RESTART } as const;
