@@ -1,5 +1,5 @@
 import type { ResolvedMonitoring } from '../config/monitoring-options.js';
-import { messageOf } from '../errors.js';
+import { errnoOf, messageOf } from '../errors.js';
 import type { Timer } from '../runtime/clock.js';
 import { within } from '../runtime/within.js';
 import { Assessment, type Measurement } from './assessment.js';
@@ -20,6 +20,11 @@ const CONSEQUENCES = {
 const LEAST_ANSWER = 10_000;
 /** After so many samples in a row that have failed nothing is known any more that new starts should wait for. */
 const MOST_FAILURES = 3;
+
+/** Why something could not be measured. */
+interface Failure {
+  readonly error: unknown;
+}
 
 /**
  * Measures process trees and the host, again and again, and emits what it finds. Alone it only reports. That of a pool has the
@@ -184,33 +189,39 @@ export class MonitorLoop {
   async #measure(): Promise<Measurement> {
     const { clock } = this.#source;
     const trees = this.#source.trees();
-    const failures: unknown[] = [];
+    const failures: Failure[] = [];
     const longest = Math.max(this.#settings.interval, LEAST_ANSWER);
     // All in this tick, so that they share one look at the process table.
     const measuring = trees.map(async (tree) => {
       try {
         return { tree, usage: await within(clock, longest, tree.usage()), isKnown: true };
       } catch (error) {
-        failures.push(error);
+        failures.push({ error });
         return { tree, usage: undefined, isKnown: false };
       }
     });
-    const strays = this.#countStrays();
+    const uncounted = this.#countStrays();
     const measured = await Promise.all(measuring);
-    if (failures.length > 0) this.#degrade('trees', failures[0]);
-    else this.#degraded.delete('trees');
-    return { at: clock.now(), date: Date.now(), host: this.#sampler.sample(), trees: measured, strays };
+    const [unmeasured] = failures;
+    this.#note('trees', unmeasured);
+    // One event is enough for one cause.
+    if (!isOneCause(unmeasured, uncounted)) this.#note('strays', uncounted);
+    return { at: clock.now(), date: Date.now(), host: this.#sampler.sample(), trees: measured, strays: this.#strays };
   }
 
   /** Where they cannot be counted just now, those of the last time count: they have not vanished by that. */
-  #countStrays(): number {
+  #countStrays(): Failure | undefined {
     try {
       this.#strays = this.#source.strays();
-      this.#degraded.delete('strays');
+      return undefined;
     } catch (error) {
-      this.#degrade('strays', error);
+      return { error };
     }
-    return this.#strays;
+  }
+
+  #note(part: 'trees' | 'strays', failure: Failure | undefined): void {
+    if (failure) this.#degrade(part, failure.error);
+    else this.#degraded.delete(part);
   }
 
   /** Emits what the measurement shows, and has done what follows. @param run in which it was begun */
@@ -235,4 +246,9 @@ export class MonitorLoop {
     this.#degraded.add(part);
     this.#emit('monitor:degraded', { part, reason: messageOf(error), consequence: CONSEQUENCES[part] });
   }
+}
+
+function isOneCause(one: Failure | undefined, other: Failure | undefined): boolean {
+  const [a, b] = [one, other].map((failure) => failure && (errnoOf(failure.error) ?? messageOf(failure.error)));
+  return a !== undefined && a === b;
 }

@@ -15,8 +15,10 @@ function looped(options: MonitoringOptions = {}) {
   const clock = new ManualClock();
   const state = { processes: 1, isThere: true, failure: undefined as Error | undefined };
   const held = { until: Promise.resolve() };
+  const counts = { unmeasured: undefined as Error | undefined, strays: () => 0 };
   const usage = async () => {
     await held.until;
+    if (counts.unmeasured) throw counts.unmeasured;
     return { ...QUIET, at: clock.now(), processes: state.processes };
   };
   const tree: MonitoredTree = {
@@ -26,7 +28,7 @@ function looped(options: MonitoringOptions = {}) {
   };
   const limits = { memoryMB: { limit: Infinity, isSet: false }, cpuPercent: { limit: Infinity, isSet: false } };
   const source: TreeSource = {
-    ...{ isPool: true, clock, strays: () => 0, limits: () => limits },
+    ...{ isPool: true, clock, strays: () => counts.strays(), limits: () => limits },
     trees: () => {
       if (state.failure) throw state.failure;
       return state.isThere ? [tree] : [];
@@ -54,7 +56,7 @@ function looped(options: MonitoringOptions = {}) {
   };
   const isRefusing = () => gates.at(-1)?.overload !== undefined;
   const named = (event: string) => events.filter(([name]) => name === event).map(([, payload]) => payload);
-  return { loop, clock, state, held, pass, isRefusing, named, ended };
+  return { loop, clock, state, held, counts, pass, isRefusing, named, ended };
 }
 
 describe('MonitorLoop', () => {
@@ -135,4 +137,50 @@ describe('MonitorLoop', () => {
       expect(isRefusing()).toBe(true);
     }
   });
+
+  it('[ENFORCE-6] where processes of no living tree cannot be counted, those of the last time count: the level stays', async () => {
+    const { loop, counts, pass, named } = looped();
+    loop.start();
+    counts.strays = () => 20;
+    await pass(20_000);
+    expect(loop.level).toBe('warning');
+    counts.strays = failing('EMFILE');
+    await pass(120_000);
+    expect(loop.level).toBe('warning');
+    expect(loop.latest?.totals.unexpected).toBe(20);
+    counts.strays = () => 0;
+    await pass(60_000);
+    expect(loop.level).toBe('normal');
+    expect(named('monitor:degraded')).toMatchObject([{ part: 'strays', reason: 'EMFILE' }]);
+  });
+
+  it('[ENFORCE-6] one cause is told once, also when neither trees nor what is in none can be measured', async () => {
+    const { loop, counts, pass, named } = looped();
+    loop.start();
+    counts.unmeasured = errorOf('EMFILE');
+    counts.strays = failing('EMFILE');
+    await pass(60_000);
+    expect(named('monitor:degraded')).toMatchObject([{ part: 'trees' }]);
+    // Now one of both works.
+    counts.unmeasured = undefined;
+    await pass(60_000);
+    expect(named('monitor:degraded')).toMatchObject([{ part: 'trees' }, { part: 'strays' }]);
+    // Both fail again, for two causes.
+    counts.strays = () => 0;
+    await pass(60_000);
+    counts.unmeasured = errorOf('EACCES');
+    counts.strays = failing('EMFILE');
+    await pass(60_000);
+    expect(named('monitor:degraded').slice(2)).toMatchObject([{ part: 'trees' }, { part: 'strays' }]);
+  });
 });
+
+function errorOf(code: string): Error {
+  return Object.assign(new Error(code), { code });
+}
+
+function failing(code: string): () => never {
+  return () => {
+    throw errorOf(code);
+  };
+}
