@@ -66,14 +66,13 @@ interface Hazard {
 
 const HAZARDS: Readonly<Record<string, Hazard>> = {
   spikes: {
-    lasts: 1,
-    quiet: 4,
-    apply: ({ trees }, { tree, size }) => {
-      const it = trees[tree]!;
+    lasts: 2,
+    quiet: 5,
+    apply: ({ trees }, { tree, size }, step) => {
       // Less than 150 % of the limit of all, and less than 50 processes: from there on one moment is enough.
-      it.memoryMB += size * 45;
-      it.processes += size % 45;
-      it.cpu += size * 30;
+      spike(trees[tree]!, size);
+      // More processes are an alarm when the next sample shows them, too.
+      if (step === 0) trees[tree]!.processes += size % 45;
     },
   },
   restarts: {
@@ -88,15 +87,18 @@ const HAZARDS: Readonly<Record<string, Hazard>> = {
   },
   'clock jumps': {
     lasts: 1,
-    quiet: 0,
-    apply: (moment, { size }) => {
+    quiet: 4,
+    apply: (moment, { size, tree }) => {
       moment.at += (size % 2 === 0 ? 1 : -1) * 10 ** (size % 9) * 1_000;
+      spike(moment.trees[tree]!, size);
     },
   },
   'a suspended machine': {
     lasts: 1,
-    quiet: 0,
-    apply: (moment, { size }) => {
+    quiet: 4,
+    apply: (moment, { size, tree }) => {
+      // As long as it has not caught up with what it has missed.
+      spike(moment.trees[tree]!, size);
       moment.at += size * 3_600_000;
       moment.slept += (size % 3) * size * 1_800_000;
     },
@@ -125,6 +127,11 @@ const HAZARDS: Readonly<Record<string, Hazard>> = {
     },
   },
 };
+
+function spike(tree: QuietTree, size: number): void {
+  tree.memoryMB += size * 45;
+  tree.cpu += size * 30;
+}
 
 /** Events that would be a false alarm, of servers that do `story` while `hazard` strikes. */
 function alarmsOf(hazard: Hazard, trace: readonly Trouble[], story: (moment: Moment, index: number) => void): string[] {

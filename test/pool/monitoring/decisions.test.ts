@@ -123,7 +123,7 @@ describe('an action', () => {
     await pool.getServer('good');
     server(0).load = { memoryMB: 300 };
     server(1).load = { memoryMB: 650 };
-    await pass(25_000);
+    await pass(30_000);
     const { usage } = server(0);
     const held = deferred<void>();
     server(0).usage = async () => {
@@ -345,6 +345,18 @@ describe('a level', () => {
     expect(new Set(names)).toEqual(new Set(['forks', 'late', 'a']));
     await pass(6_000);
     expect(launcher.living).toEqual([]);
+  });
+
+  it('[INCIDENT-6] at emergency ends starts that have no process yet, too; plan() shows them', async () => {
+    const { pool } = setUpMeasured(
+      { servers: { a: many }, limits: { concurrentStarts: 1 }, monitoring: enforced },
+      { initialize: false },
+    );
+    const calls = ['x', 'y'].map((owner) => codeOf(pool.getServer('a', { owner })));
+    await flush();
+    expect(pool.plan('level', { level: 'emergency' }).ends.map(({ state }) => state)).toEqual(['starting', 'starting']);
+    void pool.shutdown({ mode: 'emergency' });
+    await Promise.all(calls);
   });
 
   it('[INCIDENT-6] reached by memory: plan() shows as many idle trees as then end', async () => {
