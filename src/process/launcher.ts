@@ -143,7 +143,7 @@ export interface EndOptions {
   /** How long each step may take. Default: those it was started with. */
   readonly graces?: Graces;
   /** Called for each step when it is taken, with the number of living processes: also where no report follows. */
-  readonly onStep?: StepListener;
+  readonly onStep?: (step: EndStep, processes: number) => void;
 }
 
-export type StepListener = (step: EndStep, processes: number) => void;
+export type StepListener = NonNullable<EndOptions['onStep']>;
