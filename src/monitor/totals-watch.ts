@@ -115,8 +115,9 @@ export class TotalsWatch {
   /** Ends idle trees if that helps: a machine that others have filled is not made better by cold starts. */
   #relieveHost(now: Totals, value: number, actions: TreeAction[]): void {
     const limit = this.#settings.hostMemoryPercent;
-    const totalMB = now.host.memory?.totalMB ?? 0;
-    const much = ((value - limit) / 100) * totalMB - endingSum(now.candidates(), 'memoryMB');
+    // In a small container the machine may be what is full.
+    const { totalMB = 0, fullestMB = totalMB } = now.host.memory ?? {};
+    const much = ((value - limit) / 100) * fullestMB - endingSum(now.candidates(), 'memoryMB');
     const idle = victims(now.candidates(), { reason: 'memory', now: now.at });
     if (idle.reduce((sum, { memoryMB }) => sum + memoryMB, 0) < HELPFUL * much) return;
     const reason = `${Math.round(value)} % of the memory of the host is used, more than ${limit} %`;

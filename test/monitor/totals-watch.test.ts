@@ -167,6 +167,13 @@ describe('the memory of the host', () => {
     expect(notices).toEqual([['limit:exceeded', { kind: 'host-memory', value: 85, limit: 80 }]]);
   });
 
+  it('[TOTAL-4] of a full machine around a small container: what is too much is that of the machine', () => {
+    const { feed, ends } = fed();
+    const memory = { totalMB: 512, usedPercent: 85, fullestMB: 32_000, from: 'container' } as const;
+    feed(three, 600_000, { host: { at: 0, memory } });
+    expect(ends()).toEqual([]);
+  });
+
   it('[TOTAL-4] that idle trees have a notable part of ends as many as needed', () => {
     const { feed, ends } = fed();
     // 1 % of 10,000 MB are 100 MB.

@@ -32,8 +32,21 @@ function memoryWithin(machine: Bound | undefined, groups: readonly Bound[]): Hos
   // Of one that is not known it could be the least.
   if (lefts.includes(undefined)) return { totalMB: inMB(total), from };
   const available = Math.min(total, ...lefts.map((left = 0) => left));
-  const used = Math.max(...bounds.map(({ limit, left = 0 }) => Math.max(0, 100 * (1 - left / limit))));
-  return { totalMB: inMB(total), availableMB: inMB(available), usedPercent: Math.round(used * 10) / 10, from };
+  // Of two that are as full the smaller one: less must come free.
+  const fullest = bounds.reduce((most, bound) => {
+    const more = usedOf(bound) - usedOf(most);
+    return more > 0 || (more === 0 && bound.limit < most.limit) ? bound : most;
+  });
+  return {
+    ...{ totalMB: inMB(total), availableMB: inMB(available), usedPercent: Math.round(usedOf(fullest) * 10) / 10 },
+    ...(fullest.limit === total ? {} : { fullestMB: inMB(fullest.limit) }),
+    from,
+  };
+}
+
+/** In percent. */
+function usedOf({ limit, left = 0 }: Bound): number {
+  return Math.max(0, 100 * (1 - left / limit));
 }
 
 const KB = 1_024;

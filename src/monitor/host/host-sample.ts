@@ -25,6 +25,8 @@ export interface HostMemory {
   readonly availableMB?: number | undefined;
   /** Of the fullest of these: for a small container in a full machine, that of the machine. */
   readonly usedPercent?: number | undefined;
+  /** The size of that fullest one, MB. Undefined where it is `totalMB`. */
+  readonly fullestMB?: number | undefined;
   /** Which of these sets `totalMB`. */
   readonly from: 'machine' | 'container';
 }

@@ -97,7 +97,9 @@ describe('memory', () => {
       [`${POD}/memory.current`]: `${7 * GB}\n`,
     });
     // Left: 1.5 GB of its own, 1 GB of that of the pod, which is 87.5 % full.
-    expect(sampleOf(root).memory).toEqual({ totalMB: 2_048, availableMB: 1_024, usedPercent: 87.5, from: 'container' });
+    expect(sampleOf(root).memory).toEqual({
+      ...{ totalMB: 2_048, availableMB: 1_024, usedPercent: 87.5, fullestMB: 8_192, from: 'container' },
+    });
     root.write({ [`${BOX}/memory.max`]: 'max\n', [`${BOX}/memory.high`]: `${GB}\n`, [`${BOX}/memory.current`]: '0\n' });
     expect(sampleOf(root).memory).toMatchObject({ totalMB: 1_024, availableMB: 1_024, from: 'container' });
   });
@@ -108,7 +110,9 @@ describe('memory', () => {
       [`${APP}/memory.max`]: `${GB}\n`,
       [`${APP}/memory.current`]: '0\n',
     });
-    expect(sampleOf(root).memory).toEqual({ totalMB: 1_024, availableMB: 100, usedPercent: 99.4, from: 'container' });
+    expect(sampleOf(root).memory).toEqual({
+      ...{ totalMB: 1_024, availableMB: 100, usedPercent: 99.4, fullestMB: 16_384, from: 'container' },
+    });
   });
 
   it('[MACHINE-1] version 1: every ancestor, and limits that are not visible in the container', () => {
