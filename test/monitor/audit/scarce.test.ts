@@ -1,12 +1,22 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { fileSystem } from '../../../src/monitor/audit/audit-door.js';
 import { allLinesOf, auditFolder, linesOf, openTrail } from '../../helpers/audit.js';
 import { runHost } from '../../helpers/host.js';
 import { isLiving } from '../../helpers/processes.js';
 import { until } from '../../helpers/until.js';
+import { MALLORY, OBSTACLE } from '../../hostile/strangers.js';
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
 const named = (name: unknown) => ({ name });
@@ -180,6 +190,28 @@ describe('a host', () => {
     expect(names.at(-1)).toBe('next');
     expect(names.slice(0, -1)).toEqual(numbers(names.length - 1));
   });
+
+  it.runIf(OBSTACLE === undefined)(
+    '[AUDIT-14] that may write to the file, and not to its folder, says at once that it cannot rotate (needs root)',
+    async () => {
+      const path = join(auditFolder(), 'audit.jsonl');
+      chmodSync(dirname(path), 0o755);
+      writeFileSync(path, '', { mode: 0o600 });
+      chownSync(path, MALLORY, MALLORY);
+      const script = host(
+        path,
+        `process.setgroups([]);
+        process.setgid(${MALLORY});
+        process.setuid(${MALLORY});
+        for (let name = 0; name < 3; name++) trail.record('server:ready', { name });
+        await trail.close();
+        console.log(JSON.stringify(failures));`,
+      );
+      const { stdout, stderr } = await runHost(script);
+      expect([JSON.parse(stdout), stderr]).toEqual([[expect.stringContaining('(EACCES), so it cannot rotate')], '']);
+      expect(linesOf(path).map(({ name }) => name)).toEqual(numbers(3));
+    },
+  );
 
   it('[AUDIT-8] that exits kills its servers first, then writes its lines, whatever was there first', async () => {
     const script = `
