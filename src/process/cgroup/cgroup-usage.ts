@@ -61,6 +61,9 @@ export function countsMemory(folder: string): boolean {
 
 /** The value of a key in lines `key value`. */
 function numberOf(text: string, key: string): number | undefined {
-  const match = new RegExp(`^${key} (\\d+)$`, 'm').exec(text);
-  return match === null ? undefined : Number(match[1]);
+  const line = `${key} `;
+  const at = text.startsWith(line) ? 0 : text.indexOf(`\n${line}`) + 1;
+  // Begins with the number; what follows its line is no part of it.
+  const value = text.startsWith(line, at) ? Number.parseInt(text.slice(at + line.length), 10) : Number.NaN;
+  return Number.isNaN(value) ? undefined : value;
 }

@@ -71,6 +71,8 @@ export class Looks {
   #looseAt = Number.NEGATIVE_INFINITY;
   /** The marks of processes, by pid. What a look does not see is dropped, so this never exceeds the table. */
   readonly #readings = new Map<number, Known>();
+  /** How often a mark was read. */
+  #marksRead = 0;
   /** The members of all trees, pid → start time, which are read in every look. */
   readonly #watched = new Map<number, number>();
 
@@ -85,6 +87,11 @@ export class Looks {
   /** The newest pid now. */
   get newest(): number {
     return this.#newest();
+  }
+
+  /** Grows whenever a process with a mark was read: as long as it stays, searches for marks find what they have found before. */
+  get marksRead(): number {
+    return this.#marksRead;
   }
 
   /** The newest look. */
@@ -241,6 +248,7 @@ export class Looks {
     // To read all of it could stop the host. A measurement can wait for that; the proof of an end cannot.
     const isPutOff = isLoose && isUninterruptible(row);
     const reading = (isPutOff && known?.reading) || (this.readNow(row, isPutOff) ?? UNMARKED);
+    if (reading !== UNMARKED && reading !== known?.reading) this.#marksRead += 1;
     // Killed right after the fork, a host leaves a child that may still begin a session and get its mark.
     const final = startTime < look.settledBefore && !isPutOff;
     // A look has a row of each process: it must not live as long as each process that it has shown.

@@ -40,6 +40,8 @@ export class MarkSearch {
   readonly #knowledge: SearchKnowledge;
   /** Undefined for the mark of a whole host, which many marks in processes match. */
   readonly #wanted: Omit<WantedMark, 'hosts'> | undefined;
+  /** `looks.marksRead` at the last search, if that has found nothing. */
+  #foundNothingAt: number | undefined;
 
   constructor(mark: Mark, { looks, table, since = 0, inner, limits, login, ...options }: SearchOptions) {
     this.looks = looks ?? new Looks(table, options);
@@ -67,8 +69,19 @@ export class MarkSearch {
         if (match && !except.has(row.pid)) found.push({ row, match });
       }
       // A process that was judged first may belong to an inner host that was found later in the same look.
-      if (this.#knowledge.size === known) return found;
+      if (this.#knowledge.size !== known) continue;
+      this.#foundNothingAt = found.length === 0 ? this.looks.marksRead : undefined;
+      return found;
     }
+  }
+
+  /**
+   * Whether a look shows a process with a mark that was not there when nothing was found. If not, nothing is found again, but
+   * what is judged in another way because a process has ended.
+   */
+  hasNews(look: Look): boolean {
+    look.marked(this.#since);
+    return this.#foundNothingAt !== this.looks.marksRead;
   }
 
   #candidatesIn(look: Look): Iterable<MarkedRow> {

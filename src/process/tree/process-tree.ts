@@ -21,7 +21,10 @@ export interface MemberSources {
   readonly inCgroup?: (() => ReadonlySet<number>) | undefined;
 }
 
-/** The cgroup is read for each that many looks to measure: it shows hardly anything that has no mark either. */
+/**
+ * One of that many looks to measure reads the cgroup, which shows hardly anything that has no mark either, and searches for the
+ * mark although no process with a mark is new.
+ */
 const EACH = 10;
 
 /**
@@ -68,20 +71,22 @@ export class ProcessTree implements ProcessSet {
     // Only in this tick, also if the table cannot be read now: later the pid may belong to another process.
     const look = this.#looks.takeAtExit(this.#leader);
     this.#adoptOrphans(look);
-    return livingAmong(this.#take(look, true));
+    return livingAmong(this.#take(look));
   }
 
   refresh(killed?: ReadonlyMap<number, ProcessIdentity>): ProcessRow[] {
-    return livingAmong(this.#take(this.#looks.take(killed), killed === undefined));
+    // After SIGKILL to all members, the kernel shows at the end whether a process is left in the cgroup.
+    return livingAmong(this.#take(this.#looks.take(killed), { readsCgroup: killed === undefined }));
   }
 
   present(): ProcessRow[] {
-    const readsCgroup = this.#measured++ % EACH === 0 || this.#sources.marks === undefined;
-    return this.#take(this.#looks.takeLoose(), readsCgroup);
+    const { marks } = this.#sources;
+    const look = this.#looks.takeLoose();
+    if (this.#measured++ % EACH === 0 || marks === undefined) return this.#take(look);
+    return this.#take(look, { readsCgroup: false, searches: marks.hasNews(look) });
   }
 
-  /** @param readsCgroup after SIGKILL to all members, the kernel shows at the end whether a process is left in the cgroup */
-  #take(look: Look, readsCgroup: boolean): ProcessRow[] {
+  #take(look: Look, { readsCgroup = true, searches = true } = {}): ProcessRow[] {
     const { marks, inCgroup } = this.#sources;
     const members = this.#present(look.rows);
     this.#addRelated(members, look, [...members.values()]);
@@ -94,7 +99,7 @@ export class ProcessTree implements ProcessSet {
         return pids.has(pid);
       });
     }
-    if (marks) {
+    if (marks && searches) {
       // They left the tree by a new session and the death of their parent.
       const rows = marks.find(look, members).map(({ row }) => row);
       this.#addFound(members, look, rows, (now) => now.dead || marks.matchNow(now) !== false);

@@ -27,15 +27,17 @@ class LinuxReader implements UsageReader {
 
   read(members: readonly ProcessRow[]): ProcessUsage[] {
     const found: ProcessUsage[] = [];
-    this.#files.closeOthers(members);
+    let living = 0;
     for (const row of members) {
       const { pid, startTime, parent, dead, cpu = 0, childCpu = 0, threads = 1 } = row;
       const memory = dead ? this.#ofZombie(row) : this.#files.read(row);
       // It ends in this moment.
       if (memory === undefined) continue;
+      if (!dead) living += 1;
       const times = { age: age(startTime), cpu: cpu * TICK, childCpu: childCpu * TICK };
       found.push({ pid, startTime, parent, ...times, isZombie: dead, threads, ...memory });
     }
+    if (this.#files.size > living) this.#files.closeOthers(members.filter((row) => !row.dead));
     return found;
   }
 

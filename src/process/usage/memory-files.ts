@@ -70,9 +70,13 @@ export class MemoryFiles {
     return swap.out;
   }
 
+  /** Of how many processes it has a file. */
+  get size(): number {
+    return this.#files.size;
+  }
+
   /** Closes those of processes that are not among these. */
   closeOthers(processes: readonly ProcessIdentity[]): void {
-    if (this.#files.size === 0) return;
     const wanted = new Set(processes.map(({ pid }) => pid));
     for (const pid of this.#files.keys()) if (!wanted.has(pid)) this.#close(pid);
   }

@@ -5,6 +5,8 @@ const TICK = 10;
 /** By how much a process may seem older than the last sample, which has missed it at its fork, ms. */
 const MISSED = 2_000;
 
+const NONE = new Map<number, number>();
+
 interface Known {
   readonly startTime: number;
   readonly parent: number;
@@ -82,6 +84,9 @@ export class TreeCpu {
 
   /** What members had used that are gone now, by the nearest ancestor that is left: it, or a process below it, collects them. */
   #owedBy(found: readonly ProcessCpu[]): Map<number, number> {
+    const isKnown = ({ pid, startTime }: ProcessCpu) => this.#known.get(pid)?.startTime === startTime;
+    // The usual case, which needs no map.
+    if (found.length === this.#known.size && found.every(isKnown)) return NONE;
     const left = new Map(found.map(({ pid, startTime }) => [pid, startTime]));
     const isLeft = (pid: number) => left.get(pid) === this.#known.get(pid)?.startTime;
     const owed = new Map<number, number>();

@@ -139,6 +139,38 @@ describe('a process with the mark of a server', () => {
     expect(pids(kernel.living())).toEqual(expect.arrayContaining(pids([daemon, beside])));
   });
 
+  it('[LOOK-3] is searched for when trees are measured only if a process with a mark is new, and once in ten times', () => {
+    const { kernel, shell, leader, mark, options } = machine();
+    mark(leader);
+    const search = new MarkSearch(MARK, { ...options, now: () => 1_000 });
+    const tree = new ProcessTree(kernel, leader, { marks: search });
+    let searches = 0;
+    const find = search.find.bind(search);
+    search.find = (...args) => {
+      searches += 1;
+      return find(...args);
+    };
+    const measure = (times = 1) => {
+      searches = 0;
+      for (let time = 1; time < times; time++) tree.present();
+      return [pids(tree.present()), searches];
+    };
+    expect(measure()).toEqual([[leader.pid], 1]);
+    kernel.fork(shell.pid);
+    expect(measure(9)).toEqual([[leader.pid], 0]);
+    expect(measure()).toEqual([[leader.pid], 1]);
+    const bearer = mark(kernel.fork(shell.pid) as ProcessRow);
+    expect(measure()).toEqual([pids([leader, bearer]), 1]);
+    // It is a member now, so that the next search finds nothing.
+    expect(measure(2)).toEqual([pids([leader, bearer]), 1]);
+    expect(measure()).toEqual([pids([leader, bearer]), 0]);
+    // What ends a tree searches each time.
+    searches = 0;
+    tree.refresh();
+    tree.refresh();
+    expect(searches).toBe(2);
+  });
+
   it.each(['without the mark', 'another one'])(
     '[REUSE-8] is no reason to kill what is below it when it is %s by then',
     (what) => {
