@@ -35,7 +35,10 @@ export class Caller {
   /** Waits for so many more answers. */
   async more(count: number): Promise<void> {
     const goal = this.answers + count;
-    await until(`${count} more answers`, () => this.answers >= goal || this.failures.length > 0);
+    await until(
+      `${count} more answers`,
+      () => this.answers >= goal || this.failures.length > 0 || this.client.closeCount > 0,
+    );
   }
 
   /** Ends the calls. Those of a lease that has ended are over. */
