@@ -216,4 +216,21 @@ describe('real servers that together use more than the pool may', () => {
     expect([caller.failures, caller.client.closeCount]).toEqual([[], 0]);
     await expectUntouched(neighbour);
   });
+
+  it('[HEAL-3] above the CPU limit the one that uses most is replaced under its leases, and no other', async () => {
+    const shared = { ...fixture('costly'), sharing: 'shared', maxInstances: 2 } as const;
+    const pool = open({ costly: shared, good: shared }, { limits: { cpuLimitPercent: 30 }, monitoring: QUICK });
+    const { stopping, exceeded, recovered, actions } = watchCosts(pool);
+    const [neighbour, caller] = [await Caller.of(pool, 'good'), await Caller.of(pool, 'costly')];
+    await caller.client.callTool('burn', { threads: 2 });
+    await gone(caller.pid);
+    await until('it is over', () => recovered.length > 0);
+    await caller.more(5);
+    expect(exceeded).toMatchObject([{ kind: 'total-cpu', limit: 30 }]);
+    const expected = { action: 'replace', name: 'costly', dryRun: false };
+    expect(actions).toMatchObject([expected, ...actions.slice(1).map(() => expected)]);
+    expect(stopping).toMatchObject([{ name: 'costly', reason: 'cpu-limit' }]);
+    expect([caller.failures, caller.client.closeCount]).toEqual([[], 0]);
+    await expectUntouched(neighbour);
+  });
 });
