@@ -692,6 +692,7 @@ export const requirements = {
   'ASSESS-6': 'Of two reasons to end a tree the one that cannot wait counts.',
   'ASSESS-7': 'With dryRun what was said counts as done, until its reason is gone.',
   'ASSESS-8': 'A monitor that is stopped has no level.',
+  'ASSESS-9': 'A level ends no healthy neighbour of a tree that forks, whatever becomes of that one.',
   'CONSEQ-1': 'A monitor says what it does, and with dryRun the same; nothing of what cannot be done any more.',
   'CONSEQ-2': 'A monitor without a pool, or of one that is shut down, only reports.',
   'CONSEQ-3': 'That starts wait or are refused is said once for each time.',

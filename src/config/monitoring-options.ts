@@ -26,9 +26,9 @@ export type AlertLevel = (typeof ALERT_LEVELS)[number];
  *
  * - `end-idle`: ends trees that no lease uses.
  * - `refuse-starts`: refuses calls that need a start (`OVERLOADED`) while the level lasts.
- * - `end-growing`: ends the trees that grow fastest.
- * - `end-unexpected`: ends the trees that have more processes than expected.
- * - `end-all`: ends every tree; the pool stays open.
+ * - `end-growing`: ends the trees that grow fastest, no more than needed. None at a level that memory has reached.
+ * - `end-unexpected`: ends the trees that have more processes than expected. None at a level that memory has reached.
+ * - `end-all`: ends every tree, below `nuclear` no essential one; the pool stays open.
  * - `call-host`: calls `onEmergency`, if the host has set it.
  */
 const LEVEL_ACTIONS = ['refuse-starts', 'end-idle', 'end-growing', 'end-unexpected', 'end-all', 'call-host'] as const;

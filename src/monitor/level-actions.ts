@@ -6,6 +6,8 @@ import type { ChoiceReason } from './victims.js';
 export interface ActionRule {
   /** Which trees it ends: the reason for `victims()`. */
   readonly ends?: ChoiceReason;
+  /** It goes by processes, and ends none at a level that memory has reached: the limit of all trees looks after that. */
+  readonly isOfProcesses?: boolean;
 }
 
 /** The actions of levels, in the order in which they are taken. Which level has which is decided in `config/`. */
@@ -14,8 +16,8 @@ export const ACTIONS: Readonly<Record<LevelAction, ActionRule>> = {
   'refuse-starts': {},
   // Those that end trees are taken at each sample at which the level is reached.
   'end-idle': { ends: 'memory' },
-  'end-growing': { ends: 'growth' },
-  'end-unexpected': { ends: 'excess' },
+  'end-growing': { ends: 'growth', isOfProcesses: true },
+  'end-unexpected': { ends: 'excess', isOfProcesses: true },
   'end-all': { ends: 'all' },
   // Last: the host may end itself in it. Once for each time that the level is entered.
   'call-host': {},

@@ -115,8 +115,9 @@ export class LevelWatch {
     const taken = new Set<TreeCandidate>();
     const ends: LevelEnds[] = [];
     for (const action of this.#actionsOf(level)) {
-      const reason = ACTIONS[action].ends;
+      const { ends: reason, isOfProcesses = false } = ACTIONS[action];
       if (!isEnd(action) || reason === undefined || left <= 0) continue;
+      if (isOfProcesses && figure === 'memoryMB') continue;
       const chosen = victims(all, { reason, level, now: at, strays }).filter((tree) => !taken.has(tree));
       const isEnough = action === 'end-growing' || (action === 'end-idle' && figure === 'memoryMB');
       const trees = isEnough ? asManyAs(chosen, left, figure) : chosen;

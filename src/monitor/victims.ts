@@ -48,9 +48,20 @@ export interface Choice {
   readonly strays?: number;
 }
 
+/** What candidates are compared with: those included that may not be ended, since for them no neighbour ends instead. */
+interface Compared {
+  /** The highest growth. */
+  readonly fastest: number;
+  /** The most that one has beyond what is expected, and what all have. */
+  readonly most: number;
+  readonly all: number;
+}
+
+const NOTHING: Compared = { fastest: 0, most: 0, all: 0 };
+
 /** Which candidates are ended for a reason, and in which order those of one priority: by these figures, the highest first. */
 interface Rule {
-  isChosen(candidate: Candidate, most: Record<'growth' | 'excess', number>): boolean;
+  isChosen(candidate: Candidate, compared: Compared): boolean;
   figures(candidate: Candidate, now: number): readonly (number | undefined)[];
 }
 
@@ -58,7 +69,10 @@ const PRIORITIES: Readonly<Record<Priority, number>> = { expendable: 0, normal: 
 
 /** A tree grows fast when it grows at least half as fast as the fastest: its neighbours may have been busy for a moment. */
 const FAST = 1 / 2;
-/** A neighbour with a few short-lived helpers is healthy: it has less than this share of the largest excess. */
+/**
+ * A neighbour with a few short-lived helpers is healthy: it has less than this share of the largest excess, and has grown by no
+ * more than this share of what all have beyond what is expected.
+ */
 const NOTABLE = 1 / 10;
 
 const RULES: Readonly<Record<ChoiceReason, Rule>> = {
@@ -80,11 +94,13 @@ const RULES: Readonly<Record<ChoiceReason, Rule>> = {
     figures: ({ cpuPercent, leases }) => [cpuPercent, -leases],
   },
   growth: {
-    isChosen: ({ excess = 0, growth = 0 }, most) => excess > 0 && growth > 0 && growth >= FAST * most.growth,
+    // Once those that have grown stand still, a neighbour with one helper more is the fastest: it is none of the reasons.
+    isChosen: ({ excess = 0, growth = 0 }, { fastest, all }) =>
+      excess > 0 && growth >= FAST * fastest && growth > NOTABLE * all,
     figures: ({ growth, excess, memoryMB }) => [growth, excess, memoryMB],
   },
   excess: {
-    isChosen: ({ excess = 0 }, most) => excess > 0 && excess >= NOTABLE * most.excess,
+    isChosen: ({ excess = 0 }, { most }) => excess > 0 && excess >= NOTABLE * most,
     figures: ({ excess, growth, memoryMB }) => [excess, growth, memoryMB],
   },
   all: {
@@ -102,19 +118,24 @@ export function victims<T extends Candidate>(
   { reason, level = 'normal', now = 0, caller, strays = 0 }: Choice,
 ): T[] {
   const { isChosen, figures } = RULES[reason];
-  // Of all, those included that may not be ended: for them no neighbour ends instead. How fast strays grow is not known.
-  const most = { growth: highest(candidates, 'growth', strays), excess: highest(candidates, 'excess', strays) };
   const mayEndEssential = isAtLeast(level, 'nuclear') || (reason === 'room' && caller === 'essential');
+  // To make room is done often, and compares nothing.
+  const compared = reason === 'growth' || reason === 'excess' ? comparedWith(candidates, strays) : NOTHING;
   return candidates
     .filter(({ isSpared, priority }) => !isSpared && (priority !== 'essential' || mayEndEssential))
-    .filter((candidate) => isChosen(candidate, most))
+    .filter((candidate) => isChosen(candidate, compared))
     .map((candidate) => ({ candidate, rank: [-PRIORITIES[candidate.priority], ...figures(candidate, now)] }))
     .sort((a, b) => highestFirst(a.rank, b.rank))
     .map(({ candidate }) => candidate);
 }
 
-function highest(all: readonly Candidate[], figure: 'growth' | 'excess', least: number): number {
-  return all.reduce((most, candidate) => Math.max(most, sound(candidate[figure])), least);
+function comparedWith(candidates: readonly Candidate[], strays: number): Compared {
+  const excesses = candidates.map(({ excess }) => sound(excess));
+  return {
+    fastest: candidates.reduce((fastest, { growth }) => Math.max(fastest, sound(growth)), 0),
+    most: excesses.reduce((most, excess) => Math.max(most, excess), strays),
+    all: excesses.reduce((sum, excess) => sum + excess, strays),
+  };
 }
 
 /** Compares figure by figure. One that is no number would make the order undefined: it counts as 0. */

@@ -80,6 +80,27 @@ describe('Assessment', () => {
     expect(ends(trees([26, 24, 31]))).toEqual(['end-growing 2', 'end-growing 0']);
   });
 
+  it.each([
+    ['critical', 950],
+    ['nuclear', 1_600],
+  ])('[ASSESS-2] at %s by memory ends no tree because it has a helper more', (level, memoryMB) => {
+    const limits = { ...NO_LIMITS, memoryMB: { limit: 1_000, isSet: false } };
+    const { next, ends, assessment } = sampled(ENFORCED, limits);
+    for (let sample = 0; sample < 8; sample += 1) next([{ ...forks, memoryMB }, good]);
+    expect(assessment.level).toBe(level);
+    for (let sample = 0; sample < 20; sample += 1)
+      expect(
+        ends([
+          { ...forks, memoryMB },
+          { ...good, processes: 2 + (sample % 3) },
+        ]),
+      ).toEqual([]);
+    // What no lease uses ends, as much as is needed.
+    const idle = { ...good, leases: 0, memoryMB: 200 };
+    const some = ['x', 'y', 'z', 'w'].map((id) => ({ ...idle, id }));
+    expect(ends([{ ...forks, memoryMB: memoryMB - 700 }, ...some]).length).toBeGreaterThan(0);
+  });
+
   it('[ASSESS-3] a tree that is gone has nothing unexpected, and one that cannot be measured keeps its figures', () => {
     const { next } = sampled();
     next([{ ...forks, processes: 41 }, good]);
