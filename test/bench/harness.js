@@ -186,7 +186,7 @@ export function intervalRow({ what, peer, ours, theirs, target }) {
     target: `95 % < ${target}x`,
     pass: shares.length >= 30 && high < target,
     spread: `${low.toFixed(3)}x – ${high.toFixed(3)}x (95 %)`,
-    note: `${shares.length} pairs, medians ${short(median(ours))} and ${short(median(theirs))} ms`,
+    note: `${low.toFixed(3)} – ${high.toFixed(3)}x, ${shares.length} pairs, medians ${short(median(ours))} and ${short(median(theirs))} ms`,
   };
 }
 
