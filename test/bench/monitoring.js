@@ -3,7 +3,7 @@ import { MCPServerPool } from '../../dist/index.js';
 import { benchmark, intervalRow, takeTurns, timed } from './harness.js';
 import { echoServer, openOurs } from './transports.js';
 
-const ROUNDS = { rounds: 61, warmUp: 5, seconds: 30 };
+const ROUNDS = { rounds: 151, warmUp: 5, seconds: 30 };
 /** The default. */
 const INTERVAL = 5_000;
 const OPERATIONS = 300_000;
