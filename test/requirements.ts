@@ -764,7 +764,7 @@ export const requirements = {
     'After the exit of its leader a tree is measured as long as something of it lives; one that never ran is not.',
   'USAGE-9': 'Open descriptors and proportional memory are read only on demand.',
   'USAGE-10':
-    'A host without free descriptors gets those back that are kept for measuring; when there is none at all, measuring fails with the errno, and works again later.',
+    'A host without free descriptors gets those back that are kept for measuring, and after them those by which processes are told apart; when there is none at all, measuring fails with the errno, and works again later.',
   'USAGE-11':
     'A tree that this host did not start is measured by the identity of its first process, and never signalled.',
   'USAGE-12':

@@ -2,16 +2,21 @@ import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { errnoOf } from '../errors.js';
 
-/** Each closes what it keeps open without need; false when there was nothing. */
-const reserves = new Set<() => boolean>();
+/** Each closes what it keeps open; false when there was nothing. */
+const reserves: (() => boolean)[] = [];
 
-/** Adds descriptors that this host can get back when it has none left. */
-export function addReserve(giveBack: () => boolean): void {
-  reserves.add(giveBack);
+/**
+ * Adds descriptors that this host can get back when it has none left.
+ * @param when those by which processes are told apart are given back last: without them a signal is less sure
+ */
+export function addReserve(giveBack: () => boolean, when: 'first' | 'last'): void {
+  if (when === 'first') reserves.unshift(giveBack);
+  else reserves.push(giveBack);
 }
 
 /**
- * Does what needs a descriptor. When this host has none left, those of the reserves are closed, and it is done again.
+ * Does what needs a descriptor. When this host has none left, those of one reserve after the other are closed, and it is done
+ * again.
  * @throws what `open` throws
  */
 export function withDescriptor<T>(open: () => T): T {
@@ -87,5 +92,5 @@ function isScarce(error: unknown): boolean {
 }
 
 function giveBack(): boolean {
-  return [...reserves].map((reserve) => reserve()).includes(true);
+  return reserves.some((reserve) => reserve());
 }

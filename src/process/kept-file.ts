@@ -16,7 +16,7 @@ const kept = new Set<KeptFile>();
 let scarceUntil = Number.NEGATIVE_INFINITY;
 let lookedAt = Number.NEGATIVE_INFINITY;
 
-addReserve(closeAll);
+addReserve(closeAll, 'first');
 
 function closeAll(): boolean {
   if (kept.size === 0) return false;

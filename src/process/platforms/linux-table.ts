@@ -9,7 +9,7 @@ const stat = Buffer.allocUnsafe(1024);
 /** The kernel's default on a small machine. */
 const LEAST_NUMBERS = 32_768;
 const held = new HeldProcesses();
-addReserve(() => held.giveBack());
+addReserve(() => held.giveBack(), 'last');
 
 /**
  * Linux: /proc. Reads are synchronous on purpose: no disk is involved, and a pass takes some microseconds for each

@@ -200,12 +200,10 @@ describe('usage() of a host without free descriptors', () => {
     const { stdout, stderr } = await runHost(
       `
       const { spawn } = await import('node:child_process');
-      const { closeSync, openSync, readdirSync } = await import('node:fs');
+      const { closeSync, openSync, readdirSync, readlinkSync } = await import('node:fs');
       const { linux } = await import(SRC + '/process/platforms/linux.js');
       const { watchedTree } = await import(SRC + '/process/tree/watched-tree.js');
       const children = [1, 2, 3, 4].map(() => spawn('sleep', ['60'], { stdio: 'ignore' }));
-      const open = () => readdirSync('/proc/self/fd').length;
-      const before = open();
       const trees = children.map(({ pid }) => watchedTree(linux, pid));
       const sample = () => Promise.all(trees.map((tree) => tree.usage())).then(
         (all) => all.map(({ processes, memoryMB }) => processes === 1 && memoryMB > 0).join(),
@@ -217,24 +215,43 @@ describe('usage() of a host without free descriptors', () => {
           for (;;) taken.push(openSync('/dev/null', 'r'));
         } catch {}
       };
+      const openFiles = () => {
+        const names = readdirSync('/proc/self/fd').map((name) => {
+          try {
+            return readlinkSync('/proc/self/fd/' + name);
+          } catch {}
+        });
+        return ['stat', 'statm'].map((file) => names.filter((name) => name?.endsWith('/' + file)).length);
+      };
       const said = [await sample()];
-      const kept = open() - before;
-      takeAll();
-      said.push(await sample());
-      takeAll();
-      said.push(await sample());
+      const left = [openFiles()];
+      for (let time = 0; time < 3; time++) {
+        takeAll();
+        said.push(await sample());
+        // To look at them takes one.
+        closeSync(taken.pop());
+        left.push(openFiles());
+      }
       for (const descriptor of taken) closeSync(descriptor);
       said.push(await sample());
       for (const tree of trees) tree.close();
-      const left = open() - before;
+      left.push(openFiles());
       for (const child of children) child.kill('SIGKILL');
-      console.log(JSON.stringify({ said, kept, left }));
+      console.log(JSON.stringify({ said, left }));
       process.exit();
       `,
       { before: 'ulimit -n 80' },
     );
     expect(stderr).toBe('');
     const four = 'true,true,true,true';
-    expect(JSON.parse(stdout)).toEqual({ said: [four, four, 'EMFILE', four], kept: 8, left: 0 });
+    const { said, left } = JSON.parse(stdout) as { said: string[]; left: [held: number, kept: number][] };
+    expect(said).toEqual([four, four, four, 'EMFILE', four]);
+    // First what is kept for measuring, then that by which processes are told apart.
+    expect(left.slice(0, 3)).toEqual([
+      [4, 4],
+      [4, 0],
+      [0, 0],
+    ]);
+    expect(left.at(-1)).toEqual([0, 0]);
   });
 });
