@@ -1,9 +1,8 @@
-import { readdir, readFile } from 'node:fs/promises';
 import { uptime } from 'node:os';
-import { errnoOf } from '../../errors.js';
 import { type ProcessRow, type ProcessTable, TICKS_PER_SECOND } from '../process-table.js';
+import { DetailReader } from './detail-reader.js';
 import { MemoryFiles } from './memory-files.js';
-import type { ProcessDetail, ProcessUsage, UsageReader, UsageSource } from './process-usage.js';
+import type { ProcessUsage, UsageReader, UsageSource } from './process-usage.js';
 
 const TICK = 1_000 / TICKS_PER_SECOND;
 /** How long the difference between the two clocks is taken for the same, ms: reading one of them costs three system calls. */
@@ -14,7 +13,8 @@ const SAME = 1_000;
  * /proc/PID/statm, which is some microseconds for each process and does not walk its memory, as `smaps_rollup` does.
  */
 export function linuxUsage(table: ProcessTable): UsageSource {
-  return { reader: () => new LinuxReader(table), age, now, detail };
+  const details = new DetailReader(table);
+  return { reader: () => new LinuxReader(table), age, now, detail: (identity) => details.read(identity) };
 }
 
 class LinuxReader implements UsageReader {
@@ -62,26 +62,4 @@ function now(): number {
 
 function age(startTime: number): number {
   return now() - startTime * TICK;
-}
-
-async function detail(pid: number): Promise<ProcessDetail | undefined> {
-  const [descriptors, rollup] = await Promise.all([
-    readable(readdir(`/proc/${pid}/fd`)),
-    readable(readFile(`/proc/${pid}/smaps_rollup`, 'latin1')),
-  ]);
-  if (descriptors === 'gone' || rollup === 'gone') return undefined;
-  const pss = rollup && /^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1];
-  return { descriptors: descriptors?.length, pss: pss === undefined ? undefined : Number(pss) * 1_024 };
-}
-
-/** Undefined when this user may not read it. Other errors say nothing of the process (EMFILE). */
-async function readable<T>(reading: Promise<T>): Promise<T | 'gone' | undefined> {
-  try {
-    return await reading;
-  } catch (error) {
-    const errno = errnoOf(error) ?? '';
-    if (['ENOENT', 'ESRCH'].includes(errno)) return 'gone';
-    if (['EACCES', 'EPERM'].includes(errno)) return undefined;
-    throw error;
-  }
 }

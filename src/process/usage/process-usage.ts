@@ -1,4 +1,4 @@
-import type { ProcessRow } from '../process-table.js';
+import type { ProcessIdentity, ProcessRow } from '../process-table.js';
 
 /** How a platform measures processes. Readings of several trees in one tick share what they can. */
 export interface UsageSource {
@@ -17,7 +17,7 @@ export interface UsageSource {
    */
   members?(known: readonly ProcessRow[] | undefined, look: () => readonly ProcessRow[]): readonly ProcessRow[];
   /** What is too expensive for every sample. Undefined when the process is gone. */
-  detail?(pid: number): Promise<ProcessDetail | undefined>;
+  detail?(identity: ProcessIdentity): Promise<ProcessDetail | undefined>;
 }
 
 export interface UsageReader {
@@ -52,7 +52,7 @@ export interface ProcessUsage extends ProcessCpu {
   readonly unique: number;
 }
 
-/** What is too expensive for every sample. A field is undefined when this user may not read it. */
+/** What is too expensive for every sample. A field is undefined when it may not be read, or not now. */
 export interface ProcessDetail {
   readonly descriptors: number | undefined;
   /** Proportional set size, bytes: what several processes share is divided among them. */

@@ -54,9 +54,9 @@ export class TreeMeter {
     let pss = 0;
     let hidden = 0;
     // One after the other: to read the set sizes of a large process takes milliseconds, and stops it meanwhile.
-    for (const { pid, dead } of this.#members ?? []) {
-      if (dead) continue;
-      const detail = await this.#parts.source.detail?.(pid);
+    for (const row of this.#members ?? []) {
+      if (row.dead) continue;
+      const detail = await this.#parts.source.detail?.(row);
       descriptors += detail?.descriptors ?? 0;
       pss += detail?.pss ?? 0;
       if (detail && (detail.descriptors === undefined || detail.pss === undefined)) hidden += 1;

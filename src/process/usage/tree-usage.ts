@@ -26,6 +26,6 @@ export interface DetailedUsage extends TreeUsage {
   readonly descriptors: number | undefined;
   /** Proportional set size: what several processes share is divided among them. Undefined where the system does not show it. */
   readonly pssMB: number | undefined;
-  /** Living processes of which this user may not read the two. */
+  /** Living processes whose two figures are left out: this user may not read them, or they hang in the kernel (state D). */
   readonly hidden: number;
 }

@@ -76,8 +76,10 @@ describe('linuxUsage', () => {
   });
 
   it('[USAGE-9] says that another user may not read them, or that the process is gone', async () => {
-    expect(await source.detail?.(4_194_304)).toBeUndefined();
-    expect(await source.detail?.(process.pid)).toMatchObject({ descriptors: expect.any(Number) });
+    expect(await source.detail?.({ pid: 4_194_304, startTime: 1 })).toBeUndefined();
+    const { startTime } = rowOf(process.pid);
+    const detail = await source.detail?.({ pid: process.pid, startTime });
+    expect(detail).toMatchObject({ descriptors: expect.any(Number), pss: expect.any(Number) });
   });
 });
 
