@@ -247,7 +247,7 @@ describe('ProcessTree', () => {
 describe('ProcessTree, to be measured', () => {
   it.each([
     ['each time without marks', undefined, [true, true, true]],
-    ['rarely beside marks', { find: () => [], matchNow: () => false }, [true, false, false]],
+    ['rarely beside marks', { find: () => [], matchNow: () => false, hasNews: () => false }, [true, false, false]],
   ])('[USAGE-7] reads its cgroup %s', (_when, marks, expected) => {
     const kernel = new FakeKernel();
     const leader = kernel.fork(1, 'own session') as ProcessRow;
