@@ -693,6 +693,10 @@ export const requirements = {
   'ASSESS-7': 'With dryRun what was said counts as done, until its reason is gone.',
   'ASSESS-8': 'A monitor that is stopped has no level.',
   'ASSESS-9': 'A level ends no healthy neighbour of a tree that forks, whatever becomes of that one.',
+  'UNKNOWN-1':
+    'Figures of a tree that cannot be measured now are shown, and decide nothing: no limit, level, growth or end follows from them.',
+  'UNKNOWN-2': 'Starts are free again when three samples in a row could not tell what all trees use.',
+  'UNKNOWN-3': 'What the trees that are measured use is the least that all use: a limit that they exceed is exceeded.',
   'CONSEQ-1': 'A monitor says what it does, and with dryRun the same; nothing of what cannot be done any more.',
   'CONSEQ-2': 'A monitor without a pool, or of one that is shut down, only reports.',
   'CONSEQ-3': 'That starts wait or are refused is said once for each time.',

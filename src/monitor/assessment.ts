@@ -1,7 +1,7 @@
 import type { AlertLevel, ResolvedMonitoring } from '../config/monitoring-options.js';
 import type { TreeUsage } from '../process/usage/tree-usage.js';
 import { DryEnds } from './dry-ends.js';
-import type { ActionKind, GateState, MonitorNotice, PoolAction, TreeAction } from './finding.js';
+import type { ActionKind, GateState, MonitorNotice, PoolAction, Shortage, TreeAction } from './finding.js';
 import { GrowthWatch } from './growth.js';
 import type { HostSample } from './host/host-sample.js';
 import { LeakDetector } from './leaks/leak-detector.js';
@@ -33,6 +33,8 @@ export interface Measurement {
   readonly trees: readonly MeasuredTree[];
   /** Processes that belong to no living tree, and should not be there. */
   readonly strays: number;
+  /** Whether they could be counted now; else they are those of the last time. */
+  readonly areStraysKnown: boolean;
 }
 
 /** What one sample shows, and what follows from it. */
@@ -48,6 +50,9 @@ export interface Outcome {
   readonly gate: GateState;
 }
 
+/** After so many samples in a row that do not show what all trees use, nothing is known that new starts should wait for. */
+export const MOST_UNKNOWN = 3;
+
 /** Compares what is measured with what was before, and with limits and levels. It has no clock and no effect. */
 export class Assessment {
   readonly #settings: ResolvedMonitoring;
@@ -58,6 +63,8 @@ export class Assessment {
   readonly #totals: TotalsWatch;
   /** Empty without `dryRun`. */
   readonly #dryEnds = new DryEnds();
+  /** Samples in a row that could not measure all. */
+  #unknown = 0;
   /** Of the last sample. */
   #latest: Pick<LevelFacts, 'totals' | 'strays'> = { totals: { unexpected: 0, memoryMB: 0 }, strays: 0 };
   readonly growth: GrowthWatch;
@@ -76,7 +83,7 @@ export class Assessment {
   }
 
   take(measurement: Measurement): Outcome {
-    const { at, date, host, strays } = measurement;
+    const { at, date, host, strays, areStraysKnown } = measurement;
     const notices: MonitorNotice[] = [];
     const treeActions: TreeAction[] = [];
     this.#dryEnds.keep((id, kind) => this.#isOver(id, kind));
@@ -85,16 +92,20 @@ export class Assessment {
     for (const { tree, usage, isKnown } of trees) {
       if (usage) this.#watchOf(tree).take({ at, tree, usage, cores }, notices, treeActions);
       else if (isKnown) this.#trees.get(keyOf(tree))?.vanish();
+      else this.#trees.get(keyOf(tree))?.miss();
     }
     this.#forgetGone(trees, notices);
     const counted = trees.filter(({ tree }) => this.#counts(tree));
     const samples = this.#samplesOf(counted);
-    const totals = sumOf(samples, strays + this.#unexpected(counted));
-    this.#latest = { totals, strays };
-    const isComplete = counted.every(
-      ({ tree, isKnown }) => isKnown || this.#trees.get(keyOf(tree))?.sample !== undefined,
-    );
-    const grown = isComplete ? this.growth.sample(at, samples) : undefined;
+    const measured = counted.filter(({ isKnown }) => isKnown);
+    const unknown = counted.filter(({ isKnown }) => !isKnown).map(({ tree }) => tree.id);
+    const current = unknown.length === 0 ? samples : this.#samplesOf(measured);
+    // The least that all use: what is not known now decides nothing.
+    const least = sumOf(current, this.#unexpected(measured) + (areStraysKnown ? strays : 0));
+    const isLeast = { processes: unknown.length > 0 || !areStraysKnown, memory: unknown.length > 0 };
+    this.#unknown = isLeast.processes ? this.#unknown + 1 : 0;
+    this.#latest = { totals: least, strays };
+    const grown = this.growth.sample(at, current, unknown);
     if (grown) notices.push(['growth:detected', grown]);
     const limits = this.#source.limits(host);
     // Most samples need none.
@@ -103,18 +114,23 @@ export class Assessment {
       known ??= this.#candidates(counted.map(({ tree }) => tree));
       return known;
     };
-    const { memoryMB, cpuPercent } = isComplete ? totals : { memoryMB: undefined, cpuPercent: undefined };
-    const shortage = this.#totals.take({ at, host, limits, candidates, memoryMB, cpuPercent }, notices, treeActions);
+    const { memoryMB, cpuPercent } = least;
+    const together = { at, host, limits, candidates, memoryMB, cpuPercent, isLeast: isLeast.memory };
+    const shortage = this.#totals.take(together, notices, treeActions);
     const memory = { memoryLimitMB: limits.memoryMB.limit, memoryLevel: this.#totals.memoryLevel };
-    const poolActions = this.#levels.take({ at, totals, strays, candidates, ...memory }, notices, treeActions);
+    const facts = { at, totals: least, isLeast, strays, candidates, ...memory };
+    const poolActions = this.#levels.take(facts, notices, treeActions);
     return {
-      sample: { at: date, host, trees: this.#samplesOf(trees), totals },
+      sample: {
+        ...{ at: date, host, trees: this.#samplesOf(trees) },
+        totals: isLeast.processes ? sumOf(samples, strays + this.#unexpected(counted)) : least,
+      },
       counted: samples,
       notices,
       isUndecided: this.#levels.isUndecided || this.growth.isUndecided,
       treeActions: onceEach(treeActions),
       poolActions,
-      gate: { shortage, overload: this.#levels.overload, holdsSpares: this.#holdsSpares() },
+      gate: this.#gate(shortage),
     };
   }
 
@@ -189,9 +205,20 @@ export class Assessment {
     return this.#totals.isOver(kind) && this.#trees.has(id);
   }
 
-  /** Nothing is started that no caller asks for while idle trees are ended. */
-  #holdsSpares(): boolean {
-    return isAtLeast(this.level, 'critical') || this.#totals.isOver('total-memory');
+  /** Of what was not known for long nothing holds starts. */
+  #gate(shortage: Shortage | undefined): GateState {
+    const isRecent = this.#unknown < MOST_UNKNOWN;
+    const isMemoryShown = isRecent || this.#totals.isMemoryKnown;
+    const isLevelShown = isRecent || this.#levels.isKnown;
+    return {
+      shortage: isMemoryShown ? shortage : undefined,
+      overload: isLevelShown ? this.#levels.overload : undefined,
+      // Nothing is started that no caller asks for while idle trees are ended.
+      holdsSpares:
+        (isLevelShown && isAtLeast(this.level, 'critical')) ||
+        (isMemoryShown && this.#totals.isOver('total-memory')) ||
+        this.#totals.isOver('host-memory'),
+    };
   }
 }
 

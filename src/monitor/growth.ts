@@ -27,8 +27,11 @@ export interface Growth {
 /** One sample. */
 interface Count {
   readonly at: number;
-  readonly total: number;
+  /** Trees that could not be measured have what they had before. */
   readonly trees: ReadonlyMap<string, TreeCount>;
+  readonly total: number;
+  /** Trees that could not be measured. */
+  readonly unknown: ReadonlySet<string>;
 }
 
 /** What a sample is compared with. */
@@ -74,11 +77,17 @@ export class GrowthWatch {
     return this.#pending !== undefined;
   }
 
-  /** Takes a sample. @param at Clock time, ms */
-  sample(at: number, trees: readonly TreeCount[]): Growth | undefined {
+  /**
+   * Takes a sample.
+   *
+   * @param at Clock time, ms.
+   * @param trees Those that were measured.
+   * @param unknown Ids of those that could not be: they have not grown by that, now or when they can be measured again.
+   */
+  sample(at: number, trees: readonly TreeCount[], unknown: readonly string[] = []): Growth | undefined {
     // The clock was set back: nothing that is kept can be compared with what comes.
     if (at < (this.#latest?.at ?? at)) [this.#counts, this.#pending] = [[], undefined];
-    const now = this.#countOf(at, trees);
+    const now = this.#countOf(at, trees, new Set(unknown));
     this.#counts = this.#counts.filter(
       (count) => at - count.at <= KEPT_WINDOWS * this.#within || count === this.#counts.at(-1),
     );
@@ -108,14 +117,15 @@ export class GrowthWatch {
   /** By how many processes a tree has grown within the window; 0 for one that is not in the last sample. */
   growthOf(id: string): number {
     const now = this.#latest?.trees.get(id);
-    if (!this.#latest || !now) return 0;
+    if (!this.#latest || !now || this.#latest.unknown.has(id)) return 0;
     this.#compared ??= this.#before(this.#latest);
     const { counts } = this.#compared;
-    return counts.length === 0 ? 0 : Math.max(now.processes - most(counts, ({ trees }) => trees.get(id)?.processes), 0);
+    if (counts.length === 0) return 0;
+    return Math.max(now.processes - Math.max(...counts.map((count) => processesAt(count, now))), 0);
   }
 
   /** Only what is compared is kept of the trees; of one that has as many processes as before, no second time. */
-  #countOf(at: number, trees: readonly TreeCount[]): Count {
+  #countOf(at: number, trees: readonly TreeCount[], unknown: ReadonlySet<string>): Count {
     const counts = new Map<string, TreeCount>();
     let total = 0;
     for (const { id, name, processes } of trees) {
@@ -123,7 +133,12 @@ export class GrowthWatch {
       counts.set(id, before?.processes === processes ? before : { id, name, processes });
       total += processes;
     }
-    return { at, total, trees: counts };
+    for (const id of unknown) {
+      const before = this.#latest?.trees.get(id);
+      if (before) counts.set(id, before);
+      total += before?.processes ?? 0;
+    }
+    return { at, trees: counts, total, unknown };
   }
 
   #growthAt(now: Count): Growth | undefined {
@@ -131,7 +146,7 @@ export class GrowthWatch {
     this.#pending = undefined;
     const before = pending?.before ?? this.#before(now);
     if (before.counts.length === 0) return undefined;
-    const processes = now.total - most(before.counts, ({ total }) => total);
+    const processes = Math.min(...before.counts.map((count) => growthSince(count, now)));
     // Where samples are further apart than the window, the mean speed decides.
     if (processes * this.#within < this.#processes * before.span || !this.#mayTell(now.at)) return undefined;
     if (now.at - (pending?.at ?? now.at) < LASTING) {
@@ -166,22 +181,33 @@ export class GrowthWatch {
 
 /** The names that have more processes than in each of the counts before. */
 function growing(now: Count, before: readonly Count[]): string[] {
-  const counts = before.map(processesByName);
-  const growth = [...processesByName(now)].map(([name, processes]): [string, number] => [
-    name,
-    processes - Math.max(...counts.map((count) => count.get(name) ?? 0)),
-  ]);
-  return largestFirst(growth);
+  const counts = before.map((count) => growthByName(count, now));
+  const names = new Set([...now.trees.values()].map(({ name }) => name));
+  return largestFirst([...names].map((name) => [name, Math.min(...counts.map((count) => count.get(name) ?? 0))]));
 }
 
-function most(counts: readonly Count[], figure: (count: Count) => number | undefined): number {
-  return Math.max(...counts.map((count) => figure(count) ?? 0));
+function growthSince(before: Count, now: Count): number {
+  if (now.unknown.size === 0 && before.unknown.size === 0) return now.total - before.total;
+  return [...growthByName(before, now).values()].reduce((sum, growth) => sum + growth, 0);
 }
 
-function processesByName({ trees }: Count): Map<string, number> {
+/** Trees that could not be measured now are left out on both sides. */
+function growthByName(before: Count, now: Count): Map<string, number> {
   const byName = new Map<string, number>();
-  for (const { name, processes } of trees.values()) byName.set(name, (byName.get(name) ?? 0) + processes);
+  const add = (name: string, processes: number) => byName.set(name, (byName.get(name) ?? 0) + processes);
+  for (const tree of now.trees.values()) {
+    if (!now.unknown.has(tree.id)) add(tree.name, tree.processes - processesAt(before, tree));
+  }
+  // Those that are gone have made room.
+  for (const { id, name, processes } of before.trees.values()) {
+    if (!now.trees.has(id) && !now.unknown.has(id)) add(name, -processes);
+  }
   return byName;
+}
+
+/** What a tree had then. One that could not be measured, and was not before, had what it has now. */
+function processesAt({ trees, unknown }: Count, { id, processes }: TreeCount): number {
+  return trees.get(id)?.processes ?? (unknown.has(id) ? processes : 0);
 }
 
 /** Names with figures above 0, the largest first; equal ones by name. */

@@ -2,7 +2,7 @@ import type { AlertLevel, LevelAction, ReachedLevel, ResolvedMonitoring } from '
 import type { MonitorNotice, PoolAction, TreeAction } from './finding.js';
 import { isAtLeast, type Level } from './level.js';
 import { ACTIONS, actionsOf } from './level-actions.js';
-import { type LevelCause, type LevelChange, Levels } from './levels.js';
+import { type LevelCause, type LevelChange, type LevelSample, Levels } from './levels.js';
 import type { ResourceSample, TreeLevel } from './resource-sample.js';
 import { asManyAs, endingSum, type TreeCandidate } from './tree-candidate.js';
 import { victims } from './victims.js';
@@ -14,11 +14,16 @@ export interface LevelFacts {
   /** Of the memory of all trees, MB, and how near that is by its windows. */
   readonly memoryLimitMB: number;
   readonly memoryLevel: TreeLevel;
+  /** Which of the totals are only the least that it can be: see `LevelSample`. */
+  readonly isLeast: NonNullable<LevelSample['isLeast']>;
   /** Processes of no living tree; they are among the unexpected ones. */
   readonly strays: number;
   /** All trees. It is called only at a level. */
   candidates(): readonly TreeCandidate[];
 }
+
+/** What the choice of the trees that a level ends depends on. */
+type ChoiceFacts = Pick<LevelFacts, 'at' | 'totals' | 'strays' | 'candidates'>;
 
 /** What one action of a level ends. */
 interface LevelEnds {
@@ -46,6 +51,11 @@ export class LevelWatch {
   /** Whether the next sample decides on a level. */
   get isUndecided(): boolean {
     return this.#levels.isUndecided;
+  }
+
+  /** Whether the last sample has shown if the level is still reached. */
+  get isKnown(): boolean {
+    return this.#levels.isKnown;
   }
 
   /** Why starts are refused at the level of now; undefined when they are not. */
@@ -79,7 +89,7 @@ export class LevelWatch {
    * The trees that a level ends, the first first: those that end with the next sample if that is the level of now; else what it
    * would end if it were reached by the number of processes.
    */
-  victimsAt(level: AlertLevel, facts: Omit<LevelFacts, 'memoryLimitMB' | 'memoryLevel'>): readonly TreeCandidate[] {
+  victimsAt(level: AlertLevel, facts: ChoiceFacts): readonly TreeCandidate[] {
     const cause = level === this.level ? this.#levels.cause : undefined;
     return this.#ends(level, cause, facts).flatMap(({ trees }) => trees);
   }
@@ -107,7 +117,7 @@ export class LevelWatch {
   #ends(
     level: AlertLevel,
     cause: LevelCause | undefined,
-    { at, totals, strays, candidates }: Omit<LevelFacts, 'memoryLimitMB' | 'memoryLevel'>,
+    { at, totals, strays, candidates }: ChoiceFacts,
   ): LevelEnds[] {
     const figure = cause?.by === 'memory' ? 'memoryMB' : 'excess';
     const all = candidates();
@@ -131,10 +141,10 @@ export class LevelWatch {
   }
 
   /** Near the limit the windows decide on memory, so that no spike is a level; far above it, the moment. */
-  #change({ at, totals, memoryLimitMB, memoryLevel }: LevelFacts): LevelChange | undefined {
+  #change({ at, totals, memoryLimitMB, memoryLevel, isLeast }: LevelFacts): LevelChange | undefined {
     const counts = totals.memoryMB >= FAR * memoryLimitMB || memoryLevel !== 'normal';
     const memoryMB = counts ? totals.memoryMB : undefined;
-    return this.#levels.update({ at, unexpected: totals.unexpected, memoryMB, memoryLimitMB });
+    return this.#levels.update({ at, unexpected: totals.unexpected, memoryMB, memoryLimitMB, isLeast });
   }
 }
 

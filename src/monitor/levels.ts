@@ -48,6 +48,8 @@ export interface LevelSample {
   readonly memoryMB?: number | undefined;
   /** The limit of that, MB. Undefined, or `Infinity`: memory reaches no level. */
   readonly memoryLimitMB?: number | undefined;
+  /** Which of both is only the least that it can be, since not all could be measured. Default: none. */
+  readonly isLeast?: Readonly<Record<LevelCause['by'], boolean>> | undefined;
 }
 
 /** What reached a level. */
@@ -73,6 +75,8 @@ interface Reached {
   since: number;
   /** What reached it last. */
   by: LevelCause['by'];
+  /** Whether the last sample has shown if it is reached. */
+  isKnown: boolean;
 }
 
 /** The state machine of the levels: rises at once, to any level, and falls after a cooldown. It is fed samples. */
@@ -92,7 +96,13 @@ export class Levels {
     // Time must pass without a cooldown, too: `lasting` needs it.
     this.#time = new ObservedTime(Math.max(settings.cooldown / 3, 1000));
     const raised = Object.keys(RULES) as RaisedLevel[];
-    this.#reached = raised.map((level) => ({ level, isReached: false, since: -Infinity, by: 'processes' }));
+    this.#reached = raised.map((level) => ({
+      level,
+      isReached: false,
+      since: -Infinity,
+      by: 'processes',
+      isKnown: true,
+    }));
   }
 
   get level(): Level {
@@ -104,6 +114,11 @@ export class Levels {
     return this.#reached.some(({ isReached }, index) => isReached && index >= this.#rank);
   }
 
+  /** Whether the last sample has shown if the current level is still reached. */
+  get isKnown(): boolean {
+    return this.#reached[this.#rank - 1]?.isKnown !== false;
+  }
+
   /** What the last sample shows of the current level; `measured` is below its threshold during the cooldown. */
   get cause(): LevelCause | undefined {
     return this.#causeOf(this.#rank);
@@ -111,9 +126,17 @@ export class Levels {
 
   /** Takes a sample, and returns the change that it brings, if there is any. */
   update(sample: LevelSample): LevelChange | undefined {
-    this.#time.advance(sample.at);
-    for (const reached of this.#reached) this.#look(reached, sample);
-    this.#latest = sample;
+    const step = this.#time.advance(sample.at);
+    for (const [index, reached] of this.#reached.entries()) {
+      const isReached = this.#look(reached, sample);
+      reached.isKnown = isReached || sample.isLeast?.[reached.by] !== true;
+      if (reached.isKnown) this.#note(reached, isReached);
+      // It does not cool down by that.
+      else if (index < this.#rank) reached.since += step;
+      // Nor is it entered.
+      else reached.isReached = false;
+    }
+    this.#latest = this.#shown(sample);
     const [from, before] = [this.level, this.#rank];
     this.#rank = this.#next();
     const cause = this.#causeOf(Math.max(this.#rank, before));
@@ -129,11 +152,25 @@ export class Levels {
       : { measured: memoryMB, threshold: this.#memoryThreshold(reached.level, this.#latest), by: 'memory' };
   }
 
-  #look(reached: Reached, sample: LevelSample): void {
+  /** Of what could not be measured the last figure is shown. */
+  #shown(sample: LevelSample): LevelSample {
+    const { isLeast } = sample;
+    const { unexpected, memoryMB } = this.#latest;
+    return {
+      ...sample,
+      unexpected: isLeast?.processes ? Math.max(unexpected, sample.unexpected) : sample.unexpected,
+      memoryMB: isLeast?.memory ? Math.max(memoryMB ?? 0, sample.memoryMB ?? 0) : sample.memoryMB,
+    };
+  }
+
+  #look(reached: Reached, sample: LevelSample): boolean {
     const byProcesses = sample.unexpected >= this.#settings[reached.level];
     const byMemory = (sample.memoryMB ?? 0) >= this.#memoryThreshold(reached.level, sample);
-    const isReached = byProcesses || byMemory;
-    if (isReached) reached.by = byProcesses ? 'processes' : 'memory';
+    if (byProcesses || byMemory) reached.by = byProcesses ? 'processes' : 'memory';
+    return byProcesses || byMemory;
+  }
+
+  #note(reached: Reached, isReached: boolean): void {
     if (isReached === reached.isReached) return;
     reached.isReached = isReached;
     reached.since = this.#time.now;

@@ -48,6 +48,7 @@ export class LimitWatch {
   readonly #values: ValueWindow;
   #level: TreeLevel = 'normal';
   #latest = 0;
+  #isKnown = false;
   /** The value at the last action, and until when (observed time) nothing more is done. */
   #resting: { readonly value: number; readonly until: number } | undefined;
 
@@ -64,15 +65,22 @@ export class LimitWatch {
     return this.#level;
   }
 
+  /** Whether the last sample has shown how near the limit is. */
+  get isKnown(): boolean {
+    return this.#isKnown;
+  }
+
   /**
    * Takes a sample.
    *
    * @param at Clock time, ms.
    * @param value Undefined when it could not be measured, or the tree has vanished: nothing changes then.
    * @param limit In the unit of the value. `Infinity`: none. It may be another one each time.
+   * @param isLeast Whether the value is at least so high: it may bring a level, and none is left for it.
    */
-  update(at: number, value: number | undefined, limit: number): LimitAssessment {
-    if (value === undefined || !Number.isFinite(value)) return this.#assessment(undefined, false, false);
+  update(at: number, value: number | undefined, limit: number, isLeast = false): LimitAssessment {
+    this.#isKnown = Number.isFinite(value) && (!isLeast || this.#reaches(value as number, limit));
+    if (value === undefined || !this.#isKnown) return this.#assessment(undefined, false, false);
     this.#values.add(this.#time.advance(at), value);
     this.#latest = value;
     const before = this.#level;
@@ -106,6 +114,13 @@ export class LimitWatch {
         (level, index) => this.#isOver(level, limit) || (kept >= 0 && index >= kept && !this.#isLeft(level, limit)),
       ) ?? 'normal'
     );
+  }
+
+  /** The threshold of the level of now, or of the lowest one. */
+  #reaches(value: number, limit: number): boolean {
+    const lowest = this.#percents === undefined ? 'exceeded' : 'warning';
+    const level = this.#level === 'normal' ? lowest : this.#level;
+    return overThreshold(level, this.#threshold(level, limit))(value);
   }
 
   #isOver(level: Raised, limit: number): boolean {

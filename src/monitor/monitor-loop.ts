@@ -2,7 +2,7 @@ import type { ResolvedMonitoring } from '../config/monitoring-options.js';
 import { errnoOf, messageOf } from '../errors.js';
 import type { Timer } from '../runtime/clock.js';
 import { within } from '../runtime/within.js';
-import { Assessment, type Measurement } from './assessment.js';
+import { Assessment, type Measurement, MOST_UNKNOWN } from './assessment.js';
 import { Consequences, type Counts, type Emit, type Pretend } from './consequences.js';
 import { FolderWatch } from './folder-watch.js';
 import { HostSampler } from './host/host-sampler.js';
@@ -18,8 +18,6 @@ const CONSEQUENCES = {
 } as const;
 /** A tree that does not answer for so long is not waited for, ms; at least the interval. */
 const LEAST_ANSWER = 10_000;
-/** After so many samples in a row that have failed nothing is known any more that new starts should wait for. */
-const MOST_FAILURES = 3;
 
 /** Why something could not be measured. */
 interface Failure {
@@ -171,7 +169,7 @@ export class MonitorLoop {
     } catch (error) {
       this.#degrade('sample', error);
       this.#failures += 1;
-      if (this.#failures >= MOST_FAILURES && run === this.#run) this.#consequences.openGate();
+      if (this.#failures >= MOST_UNKNOWN && run === this.#run) this.#consequences.openGate();
     }
     if (run === this.#run) this.#schedule(next);
   }
@@ -206,7 +204,9 @@ export class MonitorLoop {
     this.#note('trees', unmeasured);
     // One event is enough for one cause.
     if (!isOneCause(unmeasured, uncounted)) this.#note('strays', uncounted);
-    return { at: clock.now(), date: Date.now(), host: this.#sampler.sample(), trees: measured, strays: this.#strays };
+    const host = this.#sampler.sample();
+    const strays = { strays: this.#strays, areStraysKnown: uncounted === undefined };
+    return { at: clock.now(), date: Date.now(), host, trees: measured, ...strays };
   }
 
   /** Where they cannot be counted just now, those of the last time count: they have not vanished by that. */

@@ -9,12 +9,14 @@ import { asManyAs, endingSum, type TreeCandidate } from './tree-candidate.js';
 import type { WatchSettings } from './tree-watch.js';
 import { victims } from './victims.js';
 
-/** What all trees together use at one moment. Undefined: not all of them could be measured. */
+/** What all trees together use at one moment. */
 export interface Totals {
   readonly at: number;
   readonly host: HostSample;
-  readonly memoryMB: number | undefined;
-  readonly cpuPercent: number | undefined;
+  readonly memoryMB: number;
+  readonly cpuPercent: number;
+  /** Whether not all of them could be measured: then it is the least that they use. */
+  readonly isLeast: boolean;
   readonly limits: TotalLimits;
   /** All trees. It is called only where something is too much. */
   candidates(): readonly TreeCandidate[];
@@ -67,6 +69,11 @@ export class TotalsWatch {
     return this.#memory.level;
   }
 
+  /** Whether the last sample has shown how near that is. */
+  get isMemoryKnown(): boolean {
+    return this.#memory.isKnown;
+  }
+
   /** Whether there is still a reason to end trees. */
   isOver(kind: ActionKind): boolean {
     if (kind === 'total-memory') return isCritical(this.#memory.level);
@@ -75,20 +82,21 @@ export class TotalsWatch {
 
   /** Returns why new starts wait. `notices` and `actions` get what else follows. */
   take(now: Totals, notices: MonitorNotice[], actions: TreeAction[]): Shortage | undefined {
-    const { at, host, limits, memoryMB, cpuPercent } = now;
-    const memory = this.#memory.update(at, memoryMB, limits.memoryMB.limit);
+    const { at, host, limits, memoryMB, cpuPercent, isLeast } = now;
+    const memory = this.#memory.update(at, memoryMB, limits.memoryMB.limit, isLeast);
     tell(notices, memory, 'total-memory', memoryMB, limits.memoryMB.limit);
-    if (memory.asksForAction && memoryMB !== undefined) this.#relieveMemory(now, memoryMB, memory, actions);
-    const cpu = this.#cpu.update(at, cpuPercent, limits.cpuPercent.limit);
+    if (memory.asksForAction) this.#relieveMemory(now, memoryMB, memory, actions);
+    const cpu = this.#cpu.update(at, cpuPercent, limits.cpuPercent.limit, isLeast);
     tell(notices, cpu, 'total-cpu', cpuPercent, limits.cpuPercent.limit);
-    if (cpu.asksForAction && cpuPercent !== undefined) this.#relieveCpu(now, cpuPercent, cpu, actions);
+    if (cpu.asksForAction) this.#relieveCpu(now, cpuPercent, cpu, actions);
     const { hostMemoryPercent } = this.#settings;
     const used = host.memory?.usedPercent;
     const hostMemory = this.#hostMemory.update(at, used, hostMemoryPercent);
     tell(notices, hostMemory, 'host-memory', used, hostMemoryPercent);
     if (hostMemory.asksForAction && used !== undefined) this.#relieveHost(now, used, actions);
     if (memory.level !== 'exceeded') return undefined;
-    return { memoryMB: memoryMB ?? limits.memoryMB.limit, limitMB: limits.memoryMB.limit };
+    const { limit: limitMB } = limits.memoryMB;
+    return { memoryMB: isLeast ? Math.max(memoryMB, limitMB) : memoryMB, limitMB };
   }
 
   /** Ends idle trees until the rest fits; if that is not enough, replaces the largest one for a limit of the host. */

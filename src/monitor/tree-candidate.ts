@@ -18,19 +18,24 @@ type Figures = {
   readonly [K in 'memoryMB' | 'cpuPercent' | 'excess' | 'uptime' | 'growth']?: number | undefined;
 };
 
-/** What the choice of whom to end looks at. A tree that was not measured yet has nothing that its end would give back. */
+/**
+ * What the choice of whom to end looks at. A tree that was not measured yet has nothing that its end would give back.
+ * @param isStale whether it could not be measured in the last sample
+ */
 export function candidateOf(
   { id, name, priority, phase, leases, idleSince }: MonitoredTree,
   { memoryMB = 0, cpuPercent = 0, excess = 0, uptime = 0, growth = 0 }: Figures = {},
+  isStale = false,
 ): TreeCandidate {
   const isSpared = phase === 'ending' || phase === 'foreign';
-  const use = { phase, isSpared, isIdle: phase === 'ready' && leases === 0, leases, idleSince };
+  const use = { phase, isSpared, isStale, isIdle: phase === 'ready' && leases === 0, leases, idleSince };
   return { id, name, priority, ...use, memoryMB, cpuPercent, excess, uptime, growth };
 }
 
-/** Of all trees whose end has begun: what comes free by itself. */
+/** Of all trees whose end has begun: what comes free by itself. What could not be measured is not in the sums either. */
 export function endingSum(candidates: readonly TreeCandidate[], figure: 'memoryMB' | 'excess'): number {
-  return candidates.reduce((sum, candidate) => sum + (candidate.phase === 'ending' ? candidate[figure] : 0), 0);
+  const ending = candidates.filter(({ phase, isStale }) => phase === 'ending' && !isStale);
+  return ending.reduce((sum, candidate) => sum + candidate[figure], 0);
 }
 
 /** The first of these trees that together have so much. */

@@ -59,6 +59,8 @@ export class TreeWatch {
   readonly #quiet: QuietMoment;
   #isOutlived = false;
   #sample: TreeSample | undefined;
+  /** Whether the last sample is of an earlier moment, since it could not be measured now. */
+  #isStale = false;
 
   constructor(tree: MonitoredTree, settings: WatchSettings, leaks: LeakDetector) {
     this.#tree = tree;
@@ -92,7 +94,7 @@ export class TreeWatch {
 
   /** What the choice of whom to end looks at. @param tree as it is now */
   candidate(tree: MonitoredTree, growth: number): TreeCandidate {
-    return candidateOf(tree, { ...this.#sample, excess: this.#unexpected, growth });
+    return candidateOf(tree, { ...this.#sample, excess: this.#unexpected, growth }, this.#isStale);
   }
 
   /** Takes what the tree uses now. `notices` and `actions` get what follows from it. */
@@ -114,12 +116,19 @@ export class TreeWatch {
     const level = RANKS[Math.max(...levels.map((one) => RANKS.indexOf(one)))] ?? 'normal';
     const measured = { memoryMB, residentMB, cpuPercent: cpu, processes, zombies, threads, uptime };
     this.#sample = { id, name, ...measured, level };
+    this.#isStale = false;
+  }
+
+  /** It could not be measured: its last figures are shown. */
+  miss(): void {
+    this.#isStale = true;
   }
 
   /** Nothing of it lives: it may be on its way to its end, or to its next process. */
   vanish(): void {
     this.#sample = undefined;
     this.#unexpected = 0;
+    this.#isStale = false;
   }
 
   /** The definition of its server has changed: its life says nothing of the next ones. */

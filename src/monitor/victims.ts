@@ -20,6 +20,8 @@ export interface Candidate {
   readonly growth?: number | undefined;
   /** It is compared with the others, and never chosen: it ends already, or is not ours. */
   readonly isSpared?: boolean | undefined;
+  /** Its figures are of an earlier sample. It is compared with the others, and chosen only where no figure counts. */
+  readonly isStale?: boolean | undefined;
 }
 
 /**
@@ -61,6 +63,8 @@ const NOTHING: Compared = { fastest: 0, most: 0, all: 0 };
 
 /** Which candidates are ended for a reason, and in which order those of one priority: by these figures, the highest first. */
 interface Rule {
+  /** Whether it goes by what trees use. */
+  readonly isByUse: boolean;
   isChosen(candidate: Candidate, compared: Compared): boolean;
   figures(candidate: Candidate, now: number): readonly (number | undefined)[];
 }
@@ -77,33 +81,40 @@ const NOTABLE = 1 / 10;
 
 const RULES: Readonly<Record<ChoiceReason, Rule>> = {
   room: {
+    isByUse: false,
     isChosen: ({ leases }) => leases === 0,
     figures: ({ isIdle, idleSince }) => (isIdle ? [1, -idleSince] : [0, 0]),
   },
   memory: {
+    isByUse: true,
     isChosen: ({ isIdle }) => isIdle,
     // The product puts none before another that is both older and larger, and both figures count.
     figures: ({ memoryMB = 0, idleSince }, now) => [Math.max(now - idleSince, 0) * memoryMB, -idleSince, memoryMB],
   },
   largest: {
+    isByUse: true,
     isChosen: ({ leases }) => leases > 0,
     figures: ({ memoryMB, leases }) => [memoryMB, -leases],
   },
   busiest: {
+    isByUse: true,
     isChosen: ({ leases }) => leases > 0,
     figures: ({ cpuPercent, leases }) => [cpuPercent, -leases],
   },
   growth: {
+    isByUse: true,
     // Once those that have grown stand still, a neighbour with one helper more is the fastest: it is none of the reasons.
     isChosen: ({ excess = 0, growth = 0 }, { fastest, all }) =>
       excess > 0 && growth >= FAST * fastest && growth > NOTABLE * all,
     figures: ({ growth, excess, memoryMB }) => [growth, excess, memoryMB],
   },
   excess: {
+    isByUse: true,
     isChosen: ({ excess = 0 }, { most }) => excess > 0 && excess >= NOTABLE * most,
     figures: ({ excess, growth, memoryMB }) => [excess, growth, memoryMB],
   },
   all: {
+    isByUse: false,
     isChosen: () => true,
     figures: ({ excess, leases, isIdle, memoryMB }) => [excess, isIdle ? 1 : 0, -leases, memoryMB],
   },
@@ -117,13 +128,13 @@ export function victims<T extends Candidate>(
   candidates: readonly T[],
   { reason, level = 'normal', now = 0, caller, strays = 0 }: Choice,
 ): T[] {
-  const { isChosen, figures } = RULES[reason];
+  const { isByUse, isChosen, figures } = RULES[reason];
   const mayEndEssential = isAtLeast(level, 'nuclear') || (reason === 'room' && caller === 'essential');
   // To make room is done often, and compares nothing.
   const compared = reason === 'growth' || reason === 'excess' ? comparedWith(candidates, strays) : NOTHING;
   return candidates
     .filter(({ isSpared, priority }) => !isSpared && (priority !== 'essential' || mayEndEssential))
-    .filter((candidate) => isChosen(candidate, compared))
+    .filter((candidate) => !(isByUse && candidate.isStale) && isChosen(candidate, compared))
     .map((candidate) => ({ candidate, rank: [-PRIORITIES[candidate.priority], ...figures(candidate, now)] }))
     .sort((a, b) => highestFirst(a.rank, b.rank))
     .map(({ candidate }) => candidate);

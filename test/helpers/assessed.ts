@@ -29,7 +29,7 @@ export function assessed(options: MonitoringOptions = {}, limits: TotalLimits = 
   const sample = (at: number, trees: readonly SampledTree[], host: Partial<HostSample> = {}, strays = 0): Outcome => {
     const measured = trees.map((tree) => measuredOf(at, tree));
     now = measured.map(({ tree }) => tree);
-    return assessment.take({ at, date: at, host: { at, ...host }, trees: measured, strays });
+    return assessment.take({ at, date: at, host: { at, ...host }, trees: measured, strays, areStraysKnown: true });
   };
   return { assessment, sample };
 }

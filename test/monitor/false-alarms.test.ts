@@ -21,7 +21,8 @@ const QUIET = [
 ] as const;
 
 /** What may go wrong with one of them. */
-interface QuietTree extends Omit<SampledTree, 'memoryMB' | 'processes'> {
+interface QuietTree extends Omit<SampledTree, 'memoryMB' | 'processes' | 'state'> {
+  state?: NonNullable<SampledTree['state']>;
   readonly name: string;
   memoryMB: number;
   processes: number;
@@ -115,6 +116,16 @@ const HAZARDS: Readonly<Record<string, Hazard>> = {
         it.processes = Math.max(1, it.processes - (size % 7));
         it.memoryMB /= 2;
       }
+    },
+  },
+  'a spike before readings that fail': {
+    lasts: 20,
+    quiet: 5,
+    apply: ({ trees }, { tree, size }, step) => {
+      if (step === 0) {
+        spike(trees[tree]!, size);
+        trees[tree]!.processes += size % 45;
+      } else for (const it of trees) if (it.name === trees[tree]!.name || size % 2 === 0) it.state = 'unknown';
     },
   },
   'counters that start again': {

@@ -49,7 +49,7 @@ function fed() {
         asked += 1;
         return all;
       };
-      const totals = { memoryMB: sum('memoryMB'), cpuPercent: sum('cpuPercent'), ...figures };
+      const totals = { memoryMB: sum('memoryMB'), cpuPercent: sum('cpuPercent'), isLeast: false, ...figures };
       shortage = watch.take({ at, host, limits, candidates, ...totals }, notices, actions);
     }
     return shortage;
@@ -101,7 +101,7 @@ describe('the memory of all trees', () => {
       limitMB: 1_000,
     });
     // What cannot be measured is no memory that is free.
-    expect(feed(() => [], 60_000, { isSet: false, memoryMB: undefined })).toEqual({ memoryMB: 1_000, limitMB: 1_000 });
+    expect(feed(() => [], 60_000, { isSet: false, isLeast: true })).toEqual({ memoryMB: 1_000, limitMB: 1_000 });
     expect(feed(() => [tree('used', { memoryMB: 300 })], 15_000, { isSet: false })).toBeUndefined();
     expect(notices.map(([event]) => event)).toEqual(['limit:exceeded', 'limit:recovered']);
   });
