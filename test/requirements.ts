@@ -702,8 +702,11 @@ export const requirements = {
   'CONSEQ-3': 'That starts wait or are refused is said once for each time.',
   'CONSEQ-4': 'What onEmergency throws or rejects with is reported, and breaks nothing.',
   'LOOP-1': 'A monitor samples from a spawn until nothing lives, or from start() until stop().',
-  'LOOP-2': 'stop() frees new starts and ends the level, also while a sample is under way.',
+  'LOOP-2':
+    'stop() frees new starts and ends the level, also while a sample is under way; what samples find while it is stopped is told, and no more.',
   'LOOP-3': 'Samples that fail are told once, and hold no start for ever.',
+  'LOOP-4': 'A tree that has not answered is not asked again before it does.',
+  'LOOP-5': 'Where monitoring is not enabled, a monitor that the host starts only reports.',
   'ALARM-1':
     'Spikes, restarts, clock jumps, a suspended machine, vanishing processes and counters that start again exceed no limit, reach no level, and are neither growth nor a leak.',
   'ALARM-2': 'None of these hides a limit that is exceeded, a level that is reached, or growth.',
@@ -723,7 +726,8 @@ export const requirements = {
     'So many more processes within the window, over all trees, are told with the servers that grow, the fastest first; slower growth never is.',
   'GROWTH-2': 'Restarts, spikes and failed readings are no growth.',
   'GROWTH-3': 'A growth is told once for each burst, and again only when it goes on for another window.',
-  'GROWTH-4': 'Spawns are counted at each spawn, so that a burst that no sample sees is told, too.',
+  'GROWTH-4':
+    'Spawns are counted at each spawn, also of servers that cannot be measured, so that a burst that no sample sees is told, too.',
   'CPU-1': 'CPU of a tree is its CPU time between two readings, in percent of one core.',
   'CPU-2':
     'A clock that is set, a suspended machine, a restart, or a counter that starts again make the CPU of a tree unknown, never a spike.',

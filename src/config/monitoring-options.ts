@@ -163,7 +163,7 @@ export type ResolvedFolderBudget = Resolved<typeof folderFields>;
 export const monitoringFields = {
   /**
    * Whether anything is measured. Without it, limits of memory, CPU and processes of servers are refused, since they would
-   * have no effect. Default: true; false in a global pool that was made without options.
+   * have no effect; `monitor.start()` only reports then. Default: true; false in a global pool that was made without options.
    */
   enabled: flag(true),
   /**

@@ -8,7 +8,7 @@ import { LeakDetector } from './leaks/leak-detector.js';
 import { isAtLeast, type Level } from './level.js';
 import { type LevelFacts, LevelWatch } from './level-watch.js';
 import type { TreeSource } from './monitored-host.js';
-import type { MonitoredTree } from './monitored-tree.js';
+import { keyOf, type MonitoredTree } from './monitored-tree.js';
 import type { ResourceSample, TreeSample } from './resource-sample.js';
 import { TotalsWatch } from './totals-watch.js';
 import { candidateOf, type TreeCandidate } from './tree-candidate.js';
@@ -59,6 +59,8 @@ export class Assessment {
   readonly #source: Pick<TreeSource, 'isPool' | 'limits' | 'trees'>;
   readonly #trees = new Map<string, TreeWatch>();
   readonly #leaks: LeakDetector;
+  /** Apart: what a host has added may have the name of a server, and says nothing of it. */
+  readonly #addedLeaks: LeakDetector;
   readonly #levels: LevelWatch;
   readonly #totals: TotalsWatch;
   /** Empty without `dryRun`. */
@@ -73,6 +75,7 @@ export class Assessment {
     this.#settings = settings;
     this.#source = source;
     this.#leaks = new LeakDetector(settings.leak);
+    this.#addedLeaks = new LeakDetector(settings.leak);
     this.#levels = new LevelWatch(settings);
     this.#totals = new TotalsWatch(settings);
     this.growth = new GrowthWatch(settings.growth);
@@ -147,7 +150,7 @@ export class Assessment {
   /** The definition of a server has changed: its earlier lives, and those of now, say nothing of the next ones. */
   forgetLives(name: string): void {
     this.#leaks.forget(name);
-    for (const watch of this.#trees.values()) if (watch.name === name) watch.outlive();
+    for (const watch of this.#trees.values()) if (!watch.isAdded && watch.name === name) watch.outlive();
   }
 
   /** What a level would end now: see `LevelWatch`. */
@@ -183,7 +186,8 @@ export class Assessment {
     const key = keyOf(tree);
     const known = this.#trees.get(key);
     if (known) return known;
-    const watch = new TreeWatch(tree, this.#settings, this.#leaks);
+    const leaks = tree.phase === 'foreign' ? this.#addedLeaks : this.#leaks;
+    const watch = new TreeWatch(tree, this.#settings, leaks);
     this.#trees.set(key, watch);
     return watch;
   }
@@ -230,11 +234,6 @@ function sumOf(samples: readonly TreeSample[], unexpected: number): ResourceSamp
     totals.cpuPercent += cpuPercent;
   }
   return totals;
-}
-
-/** A host may give an added tree the id of an instance. */
-function keyOf({ id, phase }: MonitoredTree): string {
-  return phase === 'foreign' ? `added ${id}` : id;
 }
 
 /** A tree is ended once: for what cannot wait, else for the first reason. */

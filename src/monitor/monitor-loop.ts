@@ -1,7 +1,7 @@
 import type { ResolvedMonitoring } from '../config/monitoring-options.js';
 import { errnoOf, messageOf } from '../errors.js';
 import type { Timer } from '../runtime/clock.js';
-import { within } from '../runtime/within.js';
+import { AskedTrees } from './asked-trees.js';
 import { Assessment, type Measurement, MOST_UNKNOWN } from './assessment.js';
 import { Consequences, type Counts, type Emit, type Pretend } from './consequences.js';
 import { FolderWatch } from './folder-watch.js';
@@ -33,6 +33,7 @@ export class MonitorLoop {
   readonly #source: TreeSource;
   readonly #emit: Emit;
   readonly #sampler: HostSampler;
+  readonly #asked: AskedTrees;
   readonly #assessment: Assessment;
   readonly #folders: FolderWatch;
   readonly #consequences: Consequences;
@@ -57,8 +58,10 @@ export class MonitorLoop {
     this.#source = source;
     this.#emit = emit;
     this.#sampler = new HostSampler({ clock: source.clock });
+    this.#asked = new AskedTrees(source.clock, Math.max(settings.interval, LEAST_ANSWER));
     this.#assessment = new Assessment(settings, source);
-    const { folders, dryRun } = settings;
+    const { folders: given, dryRun, enabled } = settings;
+    const folders = enabled ? given : given.map((folder) => ({ ...folder, onExceeded: 'report' as const }));
     const pretend: Pretend = (...given) => this.#assessment.pretend(...given);
     this.#consequences = new Consequences(settings, source.outbox, emit, pretend);
     this.#folders = new FolderWatch(folders, dryRun, source.clock, (notice) => this.#consequences.tellOne(notice));
@@ -91,8 +94,7 @@ export class MonitorLoop {
 
   stop(): void {
     this.#rest('halted');
-    const change = this.#assessment.reset();
-    if (change) this.#consequences.tellOne(change);
+    this.#endLevel();
   }
 
   /** Takes a sample now, and does what follows from it. */
@@ -101,10 +103,14 @@ export class MonitorLoop {
     return this.#sampling;
   }
 
-  /** A server was spawned: bursts are seen at once, not with the next sample, and it samples as long as trees live. */
-  noteSpawn(name: string): void {
-    if (!this.#settings.enabled) return;
-    if (this.#mode === 'idle') this.#begin('woken');
+  /**
+   * A server was spawned: bursts are seen at once, not with the next sample, and it samples as long as trees live.
+   * @param canMeasure whether a sample can show anything of it; a burst is one in any case
+   */
+  noteSpawn(name: string, canMeasure: boolean): void {
+    const isWaiting = this.#mode === 'idle' && this.#settings.enabled;
+    if (!this.#isRunning && !isWaiting) return;
+    if (isWaiting && canMeasure) this.#begin('woken');
     const grown = this.#assessment.growth.spawned(this.#source.clock.now(), name);
     if (grown) this.#emit('growth:detected', grown);
   }
@@ -188,11 +194,11 @@ export class MonitorLoop {
     const { clock } = this.#source;
     const trees = this.#source.trees();
     const failures: Failure[] = [];
-    const longest = Math.max(this.#settings.interval, LEAST_ANSWER);
+    this.#asked.keep(trees);
     // All in this tick, so that they share one look at the process table.
     const measuring = trees.map(async (tree) => {
       try {
-        return { tree, usage: await within(clock, longest, tree.usage()), isKnown: true };
+        return { tree, usage: await this.#asked.ask(tree), isKnown: true };
       } catch (error) {
         failures.push({ error });
         return { tree, usage: undefined, isKnown: false };
@@ -224,20 +230,23 @@ export class MonitorLoop {
     else this.#degraded.delete(part);
   }
 
-  /** Emits what the measurement shows, and has done what follows. @param run in which it was begun */
+  /** Emits what the measurement shows, and has done what follows. @param run in which it was begun: one before has no effect */
   #conclude(measurement: Measurement, run: number): ResourceSample {
     const outcome = this.#assessment.take(measurement);
     this.#latest = outcome.sample;
     this.#counted = outcome.counted;
-    if (run !== this.#run) {
-      // It was stopped meanwhile: what has no effect is no level either.
-      this.#assessment.reset();
-      return outcome.sample;
-    }
-    this.#isUndecided = outcome.isUndecided;
-    if (this.#isRunning) this.#consequences.follow(outcome);
+    const isOfNow = run === this.#run;
+    if (isOfNow) this.#isUndecided = outcome.isUndecided;
+    if (isOfNow && this.#isRunning && this.#settings.enabled) this.#consequences.follow(outcome);
     else this.#consequences.tell(outcome);
+    // What has had no effect is no level either: the next sample must be able to reach it.
+    if (!isOfNow || this.#mode === 'halted') this.#endLevel();
     return outcome.sample;
+  }
+
+  #endLevel(): void {
+    const change = this.#assessment.reset();
+    if (change) this.#consequences.tellOne(change);
   }
 
   /** Something cannot be measured. Emitted once, until it works again. */

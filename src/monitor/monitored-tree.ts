@@ -42,6 +42,11 @@ export interface MonitoredTree {
   detailedUsage(): Promise<DetailedUsage | undefined>;
 }
 
+/** Tells trees apart: a host may give an added tree the id of an instance. */
+export function keyOf({ id, phase }: Pick<MonitoredTree, 'id' | 'phase'>): string {
+  return phase === 'foreign' ? `added ${id}` : id;
+}
+
 /** A limit of all trees together, and whether the host has set it: only then a tree with a lease is replaced for it. */
 export interface TotalLimit {
   readonly limit: number;

@@ -57,15 +57,16 @@ export class ResourceMonitor extends SafeEmitter<MonitorEvents> {
 
   /**
    * Begins to sample: in `interval` from now, and again and again. It never keeps the host alive. That of a pool does this by
-   * itself while servers live.
+   * itself while servers live. With `enabled: false` it only tells what it finds, and does nothing.
    */
   start(): void {
     this.#loop.start();
   }
 
   /**
-   * Samples no more, also when servers are spawned, until `start()`. New starts are free again. Nothing of what was added is
-   * kept open; it is measured again with the next sample.
+   * Samples no more, also when servers are spawned, until `start()`. New starts are free again, and the level is `normal`. What
+   * a sample under way finds is told, and nothing follows from it. Nothing of what was added is kept open; it is measured again
+   * with the next sample.
    */
   stop(): void {
     this.#loop.stop();

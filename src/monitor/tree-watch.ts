@@ -6,6 +6,7 @@ import { GrowingPause } from './growing-pause.js';
 import type { LeakDetector } from './leaks/leak-detector.js';
 import type { LeakWatch } from './leaks/leak-watch.js';
 import { QuietMoment } from './leaks/quiet-moment.js';
+import { toldOf } from './leaks/verdict.js';
 import type { NearPercents } from './levels.js';
 import { LimitWatch, type LimitWindows } from './limits.js';
 import type { LimitEvent, LimitKind } from './monitor-events.js';
@@ -74,6 +75,11 @@ export class TreeWatch {
   /** Of its server. */
   get name(): string {
     return this.#tree.name;
+  }
+
+  /** Whether a host has added it, and no server is behind its name. */
+  get isAdded(): boolean {
+    return this.#tree.phase === 'foreign';
   }
 
   /** Processes beyond what is expected, in the last sample. */
@@ -207,11 +213,13 @@ export class TreeWatch {
 
   #lookForLeak(at: number, memoryMB: number, notices: MonitorNotice[], actions: TreeAction[]): void {
     const { id, name, answered, leases, replacesLeaks } = this.#tree;
-    const changed = this.#leak.add({ at, memoryMB, ...(answered === undefined ? {} : { requests: answered }) });
+    const before = this.#leak.finding.verdict;
+    this.#leak.add({ at, memoryMB, ...(answered === undefined ? {} : { requests: answered }) });
     const { verdict, slopeMBPerHour } = this.#leak.finding;
+    for (const told of toldOf(before, verdict))
+      notices.push([`leak:${told}`, { name, instanceId: id, slopeMBPerHour }]);
     if (verdict !== 'confirmed') this.#quiet.forget();
     if (verdict === 'none') return;
-    if (changed) notices.push([`leak:${verdict}`, { name, instanceId: id, slopeMBPerHour }]);
     // One that cannot be replaced at the moment is looked at again with the next sample.
     if (verdict !== 'confirmed' || !replacesLeaks || !this.#mayReplace(at, false)) return;
     if (!this.#quiet.isNow(at, leases, this.#timeUntilCritical(memoryMB, slopeMBPerHour))) return;

@@ -127,6 +127,24 @@ describe('Assessment', () => {
     expect(alone.assessment.level).toBe('emergency');
   });
 
+  it('[ASSESS-4] the life of an added tree says nothing of the server that has its name, nor the other way round', () => {
+    const leak = { window: 120_000, warmup: 0, minSlopeMBPerHour: 5 };
+    const found = (first: 'foreign' | 'ready', second: 'foreign' | 'ready') => {
+      const { next } = sampled({ leak });
+      for (let count = 0; count < 120; count += 1) next([{ id: 'a 1', name: 'a', phase: first, memoryMB: 900 }]);
+      next([]);
+      const all = Array.from({ length: 120 }, (_, count) =>
+        next([{ id: 'a 2', name: 'a', phase: second, memoryMB: 100 + count }]),
+      );
+      return all.flatMap(({ notices }) => notices.map(([event]) => event));
+    };
+    expect(found('foreign', 'ready')).toEqual(['leak:suspected', 'leak:confirmed']);
+    expect(found('ready', 'foreign')).toEqual(['leak:suspected', 'leak:confirmed']);
+    // Lives of one kind do.
+    expect(found('ready', 'ready')).toEqual([]);
+    expect(found('foreign', 'foreign')).toEqual([]);
+  });
+
   it('[ASSESS-5] what a level ends is what victimsAt() has shown, when it is the level of now', () => {
     const { next, assessment, now } = sampled();
     for (let sample = 0; sample < 8; sample += 1) next([forks, good, { ...good, id: 'i 1', leases: 0 }]);

@@ -4,7 +4,7 @@ import { resolveMonitoringOptions } from '../../src/config/resolve-monitoring.js
 import type { GateState } from '../../src/monitor/finding.js';
 import { MonitorLoop } from '../../src/monitor/monitor-loop.js';
 import type { TreeSource } from '../../src/monitor/monitored-host.js';
-import type { MonitoredTree } from '../../src/monitor/monitored-tree.js';
+import type { MonitoredTree, TreeLimits } from '../../src/monitor/monitored-tree.js';
 import { deferred } from '../../src/runtime/deferred.js';
 import { ManualClock } from '../helpers/clock.js';
 
@@ -13,10 +13,14 @@ const QUIET = { memoryMB: 100, residentMB: 100, cpuTime: 0, zombies: 0, threads:
 /** The loop of a monitor over one tree, or none. */
 function looped(options: MonitoringOptions = {}) {
   const clock = new ManualClock();
-  const state = { processes: 1, isThere: true, failure: undefined as Error | undefined };
+  const state = {
+    ...{ processes: 1, isThere: true, asked: 0, failure: undefined as Error | undefined },
+    limits: {} as TreeLimits,
+  };
   const held = { until: Promise.resolve() };
   const counts = { unmeasured: undefined as Error | undefined, strays: () => 0 };
   const usage = async () => {
+    state.asked += 1;
     await held.until;
     if (counts.unmeasured) throw counts.unmeasured;
     return { ...QUIET, at: clock.now(), processes: state.processes };
@@ -31,7 +35,7 @@ function looped(options: MonitoringOptions = {}) {
     ...{ isPool: true, clock, strays: () => counts.strays(), limits: () => limits },
     trees: () => {
       if (state.failure) throw state.failure;
-      return state.isThere ? [tree] : [];
+      return state.isThere ? [{ ...tree, limits: state.limits }] : [];
     },
   };
   const events: [event: string, payload: unknown][] = [];
@@ -56,7 +60,8 @@ function looped(options: MonitoringOptions = {}) {
   };
   const isRefusing = () => gates.at(-1)?.overload !== undefined;
   const named = (event: string) => events.filter(([name]) => name === event).map(([, payload]) => payload);
-  return { loop, clock, state, held, counts, pass, isRefusing, named, ended };
+  const changes = () => named('level:changed').map((change) => (change as { to: string }).to);
+  return { loop, clock, state, held, counts, pass, isRefusing, named, changes, ended, gates };
 }
 
 describe('MonitorLoop', () => {
@@ -65,7 +70,7 @@ describe('MonitorLoop', () => {
     expect([clock.pending, loop.latest]).toEqual([0, undefined]);
     for (let round = 0; round < 2; round += 1) {
       state.isThere = true;
-      loop.noteSpawn('a');
+      loop.noteSpawn('a', true);
       await pass(6_000);
       expect(loop.latest?.trees).toHaveLength(1);
       state.isThere = false;
@@ -86,7 +91,7 @@ describe('MonitorLoop', () => {
     loop.stop();
     loop.stop();
     state.isThere = true;
-    loop.noteSpawn('a');
+    loop.noteSpawn('a', true);
     await pass(60_000);
     expect(loop.latest).toBe(latest);
     expect(clock.pending).toBe(0);
@@ -96,8 +101,8 @@ describe('MonitorLoop', () => {
   });
 
   it('[LOOP-2] stop() frees starts and ends the level, also while a sample is under way', async () => {
-    const { loop, state, held, pass, isRefusing, named, ended } = looped({ levels: { enforce: true } });
-    loop.noteSpawn('a');
+    const { loop, state, held, pass, isRefusing, changes, ended } = looped({ levels: { enforce: true } });
+    loop.noteSpawn('a', true);
     await pass(6_000);
     state.processes = 61;
     await pass(6_000);
@@ -105,7 +110,7 @@ describe('MonitorLoop', () => {
     const before = ended.length;
     loop.stop();
     expect([loop.level, isRefusing()]).toEqual(['normal', false]);
-    expect(named('level:changed')).toHaveLength(2);
+    expect(changes()).toHaveLength(2);
     loop.start();
     await pass(4_000);
     const answer = deferred<void>();
@@ -115,7 +120,109 @@ describe('MonitorLoop', () => {
     answer.resolve();
     await pass(1_000);
     expect([loop.level, isRefusing(), ended.length]).toEqual(['normal', false, before]);
-    expect(named('level:changed')).toHaveLength(2);
+    // What the sample has found is told, and so is that it has no effect.
+    expect(changes()).toEqual(['nuclear', 'normal', 'nuclear', 'normal']);
+  });
+
+  it('[LOOP-2] a sample that the host takes while it is stopped leaves no level', async () => {
+    const { loop, state, pass, changes, ended } = looped({ levels: { enforce: true } });
+    loop.noteSpawn('a', true);
+    await pass(6_000);
+    loop.stop();
+    state.processes = 61;
+    await loop.sample();
+    await pass(60_000);
+    expect([loop.level, ended]).toEqual(['normal', []]);
+    expect(changes()).toEqual(['nuclear', 'normal']);
+    // It is reached again, with what follows from it.
+    loop.start();
+    await pass(6_000);
+    expect([loop.level, ended[0]]).toEqual(['nuclear', 'end-unexpected']);
+  });
+
+  it('[LOOP-2] while it is stopped no burst of spawns is told', async () => {
+    const { loop, pass, named } = looped();
+    const burst = () => {
+      for (let spawn = 0; spawn < 40; spawn += 1) loop.noteSpawn('a', true);
+    };
+    loop.stop();
+    burst();
+    await pass(1_000);
+    expect(named('growth:detected')).toEqual([]);
+    loop.start();
+    burst();
+    expect(named('growth:detected')).toHaveLength(1);
+  });
+
+  it('[LOOP-2] [LIMIT-2] a limit that a sample finds exceeded while stop() is called is told, before that it has recovered', async () => {
+    const { loop, state, held, pass, named } = looped();
+    state.limits = { memoryMB: 50 };
+    loop.noteSpawn('a', true);
+    await pass(29_000);
+    expect(named('limit:exceeded')).toEqual([]);
+    const answer = deferred<void>();
+    held.until = answer.promise;
+    await pass(6_000);
+    loop.stop();
+    answer.resolve();
+    await pass(1_000);
+    expect(named('limit:exceeded')).toHaveLength(1);
+    state.limits = { memoryMB: 500 };
+    loop.start();
+    await pass(60_000);
+    expect([named('limit:exceeded').length, named('limit:recovered').length]).toEqual([1, 1]);
+  });
+
+  it('[LOOP-4] a tree that has not answered is not asked again before it does', async () => {
+    const { loop, state, held, pass, named } = looped();
+    const answer = deferred<void>();
+    loop.start();
+    await pass(6_000);
+    expect(state.asked).toBe(1);
+    held.until = answer.promise;
+    await pass(600_000);
+    expect(state.asked).toBe(2);
+    expect(named('monitor:degraded')).toMatchObject([{ part: 'trees', reason: 'no answer within 10000 ms' }]);
+    held.until = Promise.resolve();
+    answer.resolve();
+    await pass(60_000);
+    expect(state.asked).toBeGreaterThan(10);
+    // Of a tree that is gone nothing is kept.
+    held.until = new Promise(() => {});
+    await pass(60_000);
+    const before = state.asked;
+    state.isThere = false;
+    await pass(60_000);
+    state.isThere = true;
+    await pass(60_000);
+    expect(state.asked).toBe(before + 1);
+  });
+
+  it('[LOOP-5] where it is not enabled, it measures and tells after start(), and does nothing', async () => {
+    const calls: unknown[] = [];
+    const onEmergency = (notice: unknown) => void calls.push(notice);
+    const { loop, state, pass, changes, ended, gates, named } = looped({
+      ...{ enabled: false, levels: { enforce: true }, onEmergency },
+    });
+    loop.noteSpawn('a', true);
+    await pass(60_000);
+    expect(loop.latest).toBeUndefined();
+    loop.start();
+    await pass(6_000);
+    state.processes = 161;
+    await pass(6_000);
+    expect(changes()).toEqual(['emergency']);
+    expect([ended, calls, named('action:taken')]).toEqual([[], [], []]);
+    expect(gates.every(({ overload }) => overload === undefined)).toBe(true);
+    for (let spawn = 0; spawn < 40; spawn += 1) loop.noteSpawn('a', true);
+    expect(named('growth:detected')).toHaveLength(1);
+  });
+
+  it('[GROWTH-4] bursts of servers that cannot be measured are told, and begin no samples', async () => {
+    const { loop, clock, named } = looped();
+    for (let spawn = 0; spawn < 40; spawn += 1) loop.noteSpawn('a', false);
+    expect(named('growth:detected')).toMatchObject([{ processes: 30, names: ['a'] }]);
+    expect(clock.pending).toBe(0);
   });
 
   it('[LOOP-3] samples that fail are told once; after three in a row starts are free, until one succeeds', async () => {

@@ -4,6 +4,7 @@ import { LeakDetector } from '../../src/monitor/leaks/leak-detector.js';
 import type { MonitoredTree } from '../../src/monitor/monitored-tree.js';
 import { TreeWatch } from '../../src/monitor/tree-watch.js';
 import type { TreeUsage } from '../../src/process/usage/tree-usage.js';
+import { randomOf } from './leaks/simulate.js';
 
 const LEAK = { window: 120_000, warmup: 10_000, minSlopeMBPerHour: 5 };
 const SETTINGS = {
@@ -155,6 +156,29 @@ describe('TreeWatch', () => {
       for (let sample = 0; sample < 120; sample += 1) second.feed(5_000, { memoryMB: 100 + sample });
       expect(second.notices.some(([event]) => event === 'leak:suspected')).toBe(isOutlived);
     }
+  });
+
+  it('[LEAK-4] tells a leak as suspected before it tells it as confirmed, also where noise hides it until it is clear', () => {
+    let confirmedAtOnce = 0;
+    for (let life = 0; life < 40; life += 1) {
+      const leaks = new LeakDetector(LEAK);
+      const alone = leaks.watch('alone');
+      const random = randomOf(life);
+      const { feed, notices } = watched({}, leaks);
+      const verdicts: unknown[] = [];
+      for (let sample = 1; sample <= 200; sample += 1) {
+        const memoryMB = 100 + sample * 0.5 + random() * 20 + 6 * Math.sin(sample / 7 + life);
+        feed(5_000, { memoryMB });
+        verdicts.push(...[alone.add({ at: sample * 5_000, memoryMB })?.verdict ?? []].flat());
+      }
+      if (verdicts[0] === 'confirmed') confirmedAtOnce += 1;
+      const told = notices.map(([event]) => event);
+      for (const [index, event] of told.entries()) {
+        if (event === 'leak:confirmed') expect(told[index - 1]).toBe('leak:suspected');
+      }
+    }
+    // It would show nothing if none were.
+    expect(confirmedAtOnce).toBeGreaterThan(3);
   });
 
   it('[OWN-5] is over for a reason as long as that lasts', () => {

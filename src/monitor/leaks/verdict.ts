@@ -1,5 +1,7 @@
 /** `suspected`: it has grown for two windows. `confirmed`: for three, and it does not slow down. */
-export type LeakVerdict = 'none' | 'suspected' | 'confirmed';
+export type LeakVerdict = 'none' | ToldVerdict;
+/** One that is told. */
+type ToldVerdict = 'suspected' | 'confirmed';
 
 /** What the floors of an instance show. */
 export type LeakEvidence =
@@ -14,7 +16,7 @@ export type LeakEvidence =
   /** What was known is dropped: there was a pause, or the clock was set. */
   | 'interrupted';
 
-/** Verdict × evidence. Evidence that is not listed changes nothing. A leak is suspected before it is confirmed. */
+/** Verdict × evidence. Evidence that is not listed changes nothing. Noise may hide that it rises, until it is clear. */
 const TRANSITIONS: Readonly<Record<LeakVerdict, Partial<Record<LeakEvidence, LeakVerdict>>>> = {
   none: { rising: 'suspected', sustained: 'confirmed' },
   suspected: { sustained: 'confirmed', settled: 'none', interrupted: 'none' },
@@ -23,4 +25,15 @@ const TRANSITIONS: Readonly<Record<LeakVerdict, Partial<Record<LeakEvidence, Lea
 
 export function nextVerdict(verdict: LeakVerdict, evidence: LeakEvidence): LeakVerdict {
   return TRANSITIONS[verdict][evidence] ?? verdict;
+}
+
+/** What is told of a change: a leak is suspected before it is confirmed, also where one look shows both. */
+const TOLD: Readonly<Record<LeakVerdict, Record<LeakVerdict, readonly ToldVerdict[]>>> = {
+  none: { none: [], suspected: ['suspected'], confirmed: ['suspected', 'confirmed'] },
+  suspected: { none: [], suspected: [], confirmed: ['confirmed'] },
+  confirmed: { none: [], suspected: [], confirmed: [] },
+};
+
+export function toldOf(before: LeakVerdict, now: LeakVerdict): readonly ToldVerdict[] {
+  return TOLD[before][now];
 }

@@ -101,7 +101,7 @@ export class InstanceSupervisor {
     counts.started += 1;
     counts.mostProcesses = fleet.slots.mostUsed;
     emitter.emit('server:starting', serverEvent(instance));
-    if (instance.canMeasure) monitorLoop.noteSpawn(instance.name);
+    monitorLoop.noteSpawn(instance.name, instance.canMeasure);
   }
 
   /** An instance is ready: it gets the leases of the one that it replaces. */
