@@ -693,6 +693,9 @@ export const requirements = {
   'ASSESS-7': 'With dryRun what was said counts as done, until its reason is gone.',
   'ASSESS-8': 'A monitor that is stopped has no level.',
   'ASSESS-9': 'A level ends no healthy neighbour of a tree that forks, whatever becomes of that one.',
+  'DEFAULT-1':
+    'A level that a default limit has brought reports, ends idle trees and calls the host, and does no more.',
+  'DEFAULT-2': 'Such a level hides none that processes have reached: what that one does is done.',
   'UNKNOWN-1':
     'Figures of a tree that cannot be measured now are shown, and decide nothing: no limit, level, growth or end follows from them.',
   'UNKNOWN-2': 'Starts are free again when three samples in a row could not tell what all trees use.',

@@ -33,7 +33,7 @@ export const limitFields = {
   /**
    * Most memory of all trees together, in MB: what no other process shares, so it is less than the sum of resident memory.
    * `Infinity`: no limit. At 100 % of it new starts wait. If the host has set it, the largest tree with a lease is replaced,
-   * too. The default ends no tree with a lease. Default: 4,096, or 75 % of the memory of the machine, or of its container, if
+   * too. The default ends no tree with a lease, also by a level that it brings. Default: 4,096, or 75 % of the memory of the machine, or of its container, if
    * that is less; never less than the largest `memoryLimitMB` of a server.
    */
   memoryLimitMB: optional(megabytesOrUnlimited(4_096)),

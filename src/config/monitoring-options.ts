@@ -97,7 +97,8 @@ export const windowFields = {
 export const levelFields = {
   /**
    * Whether levels act against trees with leases, and refuse starts. Without it they report, sample faster, end idle trees, and
-   * call `onEmergency`. Default: false.
+   * call `onEmergency`; and so does, with it, a level that memory has reached while `limits.memoryLimitMB` is not set.
+   * Default: false.
    */
   enforce: flag(false),
   /** Processes beyond what is expected at which the level is `warning`. Default: 15. */
@@ -110,7 +111,10 @@ export const levelFields = {
   emergency: count(100, 1),
   /** How long the level must have been lower before it is left, in milliseconds. Default: 30,000. */
   cooldown: duration(30_000),
-  /** The actions of a level, in place of those that `enforce` decides. They are taken with and without `enforce`. */
+  /**
+   * The actions of a level, in place of those that `enforce` decides. They are taken with and without `enforce`. At a level that
+   * memory has reached while `limits.memoryLimitMB` is not set, no start is refused, and `end-all` ends idle trees only.
+   */
   actions: nested(actionFields),
 };
 

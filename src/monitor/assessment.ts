@@ -120,7 +120,8 @@ export class Assessment {
     const { memoryMB, cpuPercent } = least;
     const together = { at, host, limits, candidates, memoryMB, cpuPercent, isLeast: isLeast.memory };
     const shortage = this.#totals.take(together, notices, treeActions);
-    const memory = { memoryLimitMB: limits.memoryMB.limit, memoryLevel: this.#totals.memoryLevel };
+    const { limit: memoryLimitMB, isSet: isLimitSet } = limits.memoryMB;
+    const memory = { memoryLimitMB, isLimitSet, memoryLevel: this.#totals.memoryLevel };
     const facts = { at, totals: least, isLeast, strays, candidates, ...memory };
     const poolActions = this.#levels.take(facts, notices, treeActions);
     return {
@@ -216,7 +217,7 @@ export class Assessment {
     const isLevelShown = isRecent || this.#levels.isKnown;
     return {
       shortage: isMemoryShown ? shortage : undefined,
-      overload: isLevelShown ? this.#levels.overload : undefined,
+      overload: this.#levels.overload(isRecent),
       // Nothing is started that no caller asks for while idle trees are ended.
       holdsSpares:
         (isLevelShown && isAtLeast(this.level, 'critical')) ||

@@ -13,6 +13,8 @@ export interface LevelFacts {
   readonly totals: Pick<ResourceSample['totals'], 'unexpected' | 'memoryMB'>;
   /** Of the memory of all trees, MB, and how near that is by its windows. */
   readonly memoryLimitMB: number;
+  /** Whether the host has set it: a default ends nothing that is in use, and refuses no start. */
+  readonly isLimitSet: boolean;
   readonly memoryLevel: TreeLevel;
   /** Which of the totals are only the least that it can be: see `LevelSample`. */
   readonly isLeast: NonNullable<LevelSample['isLeast']>;
@@ -27,21 +29,28 @@ type ChoiceFacts = Pick<LevelFacts, 'at' | 'totals' | 'strays' | 'candidates'>;
 
 /** What one action of a level ends. */
 interface LevelEnds {
+  readonly reached: ReachedLevel;
   readonly action: Extract<LevelAction, `end-${string}`>;
   readonly trees: readonly TreeCandidate[];
 }
 
 /** From this multiple of the memory limit on, the moment counts for the level, and not the windows. */
 const FAR = 1.5;
+/** A level that the number of processes is to reach, by however much. */
+const ASSUMED: LevelCause = { measured: Infinity, threshold: -Infinity, by: 'processes' };
 
 /** The level of a pool, and what is done at it. It is fed samples. */
 export class LevelWatch {
   readonly #settings: ResolvedMonitoring;
   #levels: Levels;
+  /** By processes alone: what a default limit has brought must not hide what they bring. */
+  #ofProcesses: Levels;
+  #isLimitSet = false;
 
   constructor(settings: ResolvedMonitoring) {
     this.#settings = settings;
     this.#levels = new Levels(settings.levels, settings);
+    this.#ofProcesses = new Levels(settings.levels, settings);
   }
 
   get level(): Level {
@@ -58,29 +67,30 @@ export class LevelWatch {
     return this.#levels.isKnown;
   }
 
-  /** Why starts are refused at the level of now; undefined when they are not. */
-  get overload(): ReachedLevel | undefined {
-    const reached = this.#reached;
-    return reached && this.#actionsOf(reached.level).includes('refuse-starts') ? reached : undefined;
+  /** Why starts are refused; undefined when they are not. @param isRecent whether the last sample need not have shown it */
+  overload(isRecent: boolean): ReachedLevel | undefined {
+    const shown = this.#acting.filter((levels) => isRecent || levels.isKnown).flatMap(reachedOf);
+    return shown.find((reached) => this.#actionsOf(reached).includes('refuse-starts'));
   }
 
   /** Returns what is done for all trees. `notices` and `actions` get what else follows. */
   take(facts: LevelFacts, notices: MonitorNotice[], actions: TreeAction[]): PoolAction[] {
     const change = this.#change(facts);
     if (change) notices.push(['level:changed', { ...change, names: blamed(facts.candidates(), change.by) }]);
-    const reached = this.#reached;
-    if (reached === undefined) return [];
-    const reason = reasonOf(reached);
+    const acting = this.#acting.flatMap(reachedOf);
+    const [main] = acting;
+    if (main === undefined) return [];
     const poolActions: PoolAction[] = [];
-    for (const { action, trees } of this.#ends(reached.level, reached, facts)) {
+    for (const { reached, action, trees } of this.#ends(acting, facts)) {
+      const reason = reasonOf(reached);
       if (action === 'end-all') poolActions.push({ action, ids: trees.map(({ id }) => id), reason, reached });
       else for (const { id, name } of trees) actions.push({ action, id, name, ...asked(reason, reached) });
     }
     // When the level falls, the host was called before.
     const isEntered = change !== undefined && isAtLeast(change.to, change.from);
-    if (isEntered && this.#actionsOf(reached.level).includes('call-host')) {
-      const names = blamed(facts.candidates(), reached.by);
-      poolActions.push({ action: 'call-host', reason, reached: { ...reached, names } });
+    if (isEntered && this.#actionsOf(main).includes('call-host')) {
+      const names = blamed(facts.candidates(), main.by);
+      poolActions.push({ action: 'call-host', reason: reasonOf(main), reached: { ...main, names } });
     }
     return poolActions;
   }
@@ -90,41 +100,48 @@ export class LevelWatch {
    * would end if it were reached by the number of processes.
    */
   victimsAt(level: AlertLevel, facts: ChoiceFacts): readonly TreeCandidate[] {
-    const cause = level === this.level ? this.#levels.cause : undefined;
-    return this.#ends(level, cause, facts).flatMap(({ trees }) => trees);
+    const acting = level === this.level ? this.#acting.flatMap(reachedOf) : [{ level, ...ASSUMED }];
+    return this.#ends(acting, facts).flatMap(({ trees }) => trees);
   }
 
   /** Nothing is measured any more. Returns the change of the level, if there is any. */
   reset(): MonitorNotice | undefined {
     const { level: from, cause } = this.#levels;
     this.#levels = new Levels(this.#settings.levels, this.#settings);
+    this.#ofProcesses = new Levels(this.#settings.levels, this.#settings);
     return cause && ['level:changed', { from, to: 'normal', ...cause, names: [] }];
   }
 
-  get #reached(): ReachedLevel | undefined {
-    const { level, cause } = this.#levels;
-    return level === 'normal' || cause === undefined ? undefined : { level, ...cause };
+  /** What is acted on: the level; where a default limit has brought it, also what processes alone have brought. */
+  get #acting(): readonly Levels[] {
+    return this.#isByDefault(this.#levels.cause) ? [this.#levels, this.#ofProcesses] : [this.#levels];
   }
 
-  #actionsOf(level: AlertLevel): readonly LevelAction[] {
-    return actionsOf(level, this.#settings.levels.actions);
+  #isByDefault(cause: LevelCause | undefined): boolean {
+    return cause?.by === 'memory' && !this.#isLimitSet;
+  }
+
+  #actionsOf(reached: ReachedLevel): readonly LevelAction[] {
+    return actionsOf(reached.level, this.#settings.levels.actions, this.#isByDefault(reached));
   }
 
   /**
    * What each action of a level ends. To bring the level down, no more of those that grow than needed, and for memory no more
    * of idle ones. While the level lasts only by its cooldown, or what is ending is enough, nothing.
    */
-  #ends(
-    level: AlertLevel,
-    cause: LevelCause | undefined,
-    { at, totals, strays, candidates }: ChoiceFacts,
-  ): LevelEnds[] {
-    const figure = cause?.by === 'memory' ? 'memoryMB' : 'excess';
-    const all = candidates();
-    let left = cause ? leftAbove(cause, totals, all) : Infinity;
+  #ends(acting: readonly ReachedLevel[], facts: ChoiceFacts): LevelEnds[] {
     const taken = new Set<TreeCandidate>();
+    return acting.flatMap((reached) => this.#endsAt(reached, facts, taken));
+  }
+
+  #endsAt(reached: ReachedLevel, facts: ChoiceFacts, taken: Set<TreeCandidate>): LevelEnds[] {
+    const { at, totals, strays, candidates } = facts;
+    const { level, by } = reached;
+    const figure = by === 'memory' ? 'memoryMB' : 'excess';
+    const all = candidates();
+    let left = leftAbove(reached, totals, all);
     const ends: LevelEnds[] = [];
-    for (const action of this.#actionsOf(level)) {
+    for (const action of this.#actionsOf(reached)) {
       const { ends: reason, isOfProcesses = false } = ACTIONS[action];
       if (!isEnd(action) || reason === undefined || left <= 0) continue;
       if (isOfProcesses && figure === 'memoryMB') continue;
@@ -135,17 +152,23 @@ export class LevelWatch {
         taken.add(tree);
         left -= tree[figure];
       }
-      if (trees.length > 0) ends.push({ action, trees });
+      if (trees.length > 0) ends.push({ reached, action, trees });
     }
     return ends;
   }
 
   /** Near the limit the windows decide on memory, so that no spike is a level; far above it, the moment. */
-  #change({ at, totals, memoryLimitMB, memoryLevel, isLeast }: LevelFacts): LevelChange | undefined {
+  #change({ at, totals, memoryLimitMB, isLimitSet, memoryLevel, isLeast }: LevelFacts): LevelChange | undefined {
+    this.#isLimitSet = isLimitSet;
     const counts = totals.memoryMB >= FAR * memoryLimitMB || memoryLevel !== 'normal';
     const memoryMB = counts ? totals.memoryMB : undefined;
+    this.#ofProcesses.update({ at, unexpected: totals.unexpected, isLeast });
     return this.#levels.update({ at, unexpected: totals.unexpected, memoryMB, memoryLimitMB, isLeast });
   }
+}
+
+function reachedOf({ level, cause }: Levels): ReachedLevel[] {
+  return level === 'normal' || cause === undefined ? [] : [{ level, ...cause }];
 }
 
 function isEnd(action: LevelAction): action is LevelEnds['action'] {
