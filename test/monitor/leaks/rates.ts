@@ -34,7 +34,8 @@ export function outcomesOf(
     let suspected = false;
     for (const sample of simulate(course, random, { hours: DAY + 0.5, every })) {
       const verdict = watch.add(sample)?.verdict;
-      suspected ||= verdict === 'suspected';
+      // What is confirmed at once is told as suspected first.
+      suspected ||= verdict === 'suspected' || verdict === 'confirmed';
       if (verdict !== 'confirmed') continue;
       return { course, suspected, confirmedAfter: (sample.at - OPTIONS.warmup) / OPTIONS.window };
     }
