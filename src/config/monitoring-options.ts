@@ -128,7 +128,10 @@ export const growthFields = {
 
 /** When memory that grows is a leak. */
 export const leakFields = {
-  /** The time over which memory is compared, in milliseconds. Default: 3,600,000. */
+  /**
+   * The time over which memory is compared, in milliseconds; at least 6 times `interval`. Default: 3,600,000, or 12 times
+   * `interval` if that is more.
+   */
   window: deadline(3_600_000),
   /** The time after its start in which the memory of an instance may grow, in milliseconds. Default: 1,800,000. */
   warmup: duration(1_800_000),

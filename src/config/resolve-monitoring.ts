@@ -35,6 +35,8 @@ const ENFORCED: Readonly<Record<AlertLevel, readonly LevelAction[]>> = {
 
 /** With so many samples in them, the windows fit an interval. */
 const SAMPLES = { short: 2, long: 6 } as const;
+/** The same for `leak.window`: one in each of its twelve parts. With fewer than the least leaks are not found, or too late. */
+const LEAK_SAMPLES = { usual: 12, least: 6 } as const;
 
 /** Reads the option `monitoring`. Of values that must rise, a default gives way to what the host has set. */
 export function readMonitoring(given: unknown, problems: Problems, path = 'monitoring'): ResolvedMonitoring {
@@ -44,9 +46,10 @@ export function readMonitoring(given: unknown, problems: Problems, path = 'monit
     readOptions(fields, options[name], `${prefix}${name}`, problems);
   const levels = section(levelFields, 'levels');
   const own: MonitoringOptions = isPlainObject(given) ? given : {};
+  const times = readTimes(options, own, section(windowFields, 'windows'), prefix, problems);
   return {
     ...options,
-    ...readTimes(options, own, section(windowFields, 'windows'), prefix, problems),
+    ...times,
     ...rising(options, own, ['warningPercent', 'criticalPercent'], prefix, problems),
     levels: {
       ...levels,
@@ -54,7 +57,7 @@ export function readMonitoring(given: unknown, problems: Problems, path = 'monit
       actions: readActions(levels, `${prefix}levels.actions`, problems),
     },
     growth: section(growthFields, 'growth'),
-    leak: section(leakFields, 'leak'),
+    leak: readLeak(times.interval, own, section(leakFields, 'leak'), prefix, problems),
     folders: readFolders(options.folders, `${prefix}folders`, problems),
   };
 }
@@ -90,6 +93,26 @@ function readTimes(
     problems,
   );
   return { interval: times.interval, windows: { short: times['windows.short'], long: times['windows.long'] } };
+}
+
+/** Samples that are too far apart for its window are as good as none. A default window gives way. */
+function readLeak(
+  interval: number,
+  own: MonitoringOptions,
+  leak: ResolvedMonitoring['leak'],
+  prefix: string,
+  problems: Problems,
+): ResolvedMonitoring['leak'] {
+  const { window } = leak;
+  const isSet = isPlainObject(own.leak) && own.leak.window === window;
+  if (!isSet) return { ...leak, window: Math.max(window, LEAK_SAMPLES.usual * interval) };
+  const { least } = LEAK_SAMPLES;
+  if (window < least * interval) {
+    problems.wrong.push(
+      `${prefix}leak.window must not be below ${least} times ${prefix}interval (${least * interval}), else no leak is found in time, got ${window}`,
+    );
+  }
+  return leak;
 }
 
 /**

@@ -6,6 +6,7 @@ import { resolveMonitoringOptions, rising } from '../../src/config/resolve-monit
 import { resolvePoolOptions } from '../../src/config/resolve-options.js';
 import type { PoolError } from '../../src/errors.js';
 import { MCPServerPool } from '../../src/index.js';
+import { LeakDetector } from '../../src/monitor/leaks/leak-detector.js';
 import { endGlobalPoolAfterEach } from '../helpers/stdio.js';
 
 endGlobalPoolAfterEach();
@@ -156,8 +157,37 @@ describe('monitoring', () => {
     [{ windows: { short: 1_000 } }, { interval: 1_000, windows: { short: 1_000, long: 30_000 } }],
     [{ windows: { long: 2_000 } }, { interval: 2_000, windows: { short: 2_000, long: 2_000 } }],
     [{ interval: 100 }, { interval: 100, windows: { short: 10_000, long: 30_000 } }],
+    [{ interval: 1_200_000 }, { leak: { window: 14_400_000, warmup: 1_800_000 } }],
+    [{ interval: 300_000 }, { leak: { window: 3_600_000 } }],
+    [{ leak: { window: 30_000 } }, { interval: 5_000, leak: { window: 30_000 } }],
   ])('[OPT-5] [OPT-7] has defaults that give way to what the host sets: %j', (given, resolved) => {
     expect(resolve(given)).toMatchObject(resolved);
+  });
+
+  it('[OPT-7] is refused with a window for leaks in which too few samples would be taken', () => {
+    const problem =
+      'monitoring.leak.window must not be below 6 times monitoring.interval (30000), else no leak is found in time, got 29999';
+    expect(problemsOf(() => resolve({ leak: { window: 29_999 } }))).toEqual([problem]);
+    expect(problemsOf(() => resolve({ interval: 1_200_000, leak: { window: 3_600_000 } }))).toHaveLength(1);
+    expect(problemsOf(() => resolveMonitoringOptions({ leak: { window: 1_000 } }))).toHaveLength(1);
+    expect(problemsOf(() => resolve({ interval: 100, leak: { window: 1_000 } }))).toEqual([]);
+    // One that is wrong is told once.
+    expect(problemsOf(() => resolve({ interval: 1_200_000, leak: { window: -1 } }))).toHaveLength(1);
+  });
+
+  it('[OPT-7] [LEAK-1] a clear leak is found with the longest interval that its window allows', () => {
+    for (const given of [{ interval: 600_000, leak: { window: 3_600_000 } }, { interval: 1_200_000 }]) {
+      const { interval, leak } = resolveMonitoringOptions(given);
+      const watch = new LeakDetector(leak).watch('a');
+      // Each sample takes some time, too.
+      const every = interval * 1.01;
+      let at = 0;
+      const isConfirmed = () => watch.finding.verdict === 'confirmed';
+      for (; at < leak.warmup + 4 * leak.window && !isConfirmed(); at += every) {
+        watch.add({ at, memoryMB: 100 + (60 * at) / 3_600_000 });
+      }
+      expect(isConfirmed()).toBe(true);
+    }
   });
 
   it('[OPT-7] keeps every number that the host sets, in any order of the others', () => {
