@@ -1,6 +1,7 @@
 import type { ResolvedMonitoring } from '../config/monitoring-options.js';
 import { errnoOf, messageOf } from '../errors.js';
 import type { Timer } from '../runtime/clock.js';
+import { turnsOfEventLoop } from '../runtime/event-loop.js';
 import { AskedTrees } from './asked-trees.js';
 import { Assessment, type Measurement, MOST_UNKNOWN } from './assessment.js';
 import { Consequences, type Counts, type Emit, type Pretend } from './consequences.js';
@@ -40,10 +41,12 @@ export class MonitorLoop {
   #latest: ResourceSample | undefined;
   #counted: readonly TreeSample[] = [];
   #sampling: Promise<ResourceSample> | undefined;
+  /** Until the turn of the event loop is over in which the last sample has ended. */
+  #turn: Promise<void> | undefined;
   #timer: Timer | undefined;
   /** `woken`: until no tree is left. `halted`: until the host starts it. */
   #mode: 'idle' | 'woken' | 'started' | 'halted' = 'idle';
-  /** Counts starts and stops: what was measured before the last of them has no effect. */
+  /** Counts stops: what was measured before the last of them has no effect. */
   #run = 0;
   #isUndecided = false;
   /** Processes of no living tree, when they were counted last. */
@@ -138,7 +141,6 @@ export class MonitorLoop {
     const wasRunning = this.#isRunning;
     this.#mode = mode;
     if (wasRunning) return;
-    this.#run += 1;
     this.#folders.start();
     this.#sampler.start();
     this.#schedule(this.#settings.interval);
@@ -182,11 +184,16 @@ export class MonitorLoop {
 
   async #take(): Promise<ResourceSample> {
     const run = this.#run;
+    // No answer of a tree needs a turn: a host that samples in a loop would do nothing else.
+    if (this.#turn !== undefined) await this.#turn;
     try {
       const measurement = await this.#measure();
       return this.#conclude(measurement, run);
     } finally {
       this.#sampling = undefined;
+      this.#turn = turnsOfEventLoop(1).finally(() => {
+        this.#turn = undefined;
+      });
     }
   }
 

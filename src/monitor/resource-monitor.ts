@@ -75,7 +75,8 @@ export class ResourceMonitor extends SafeEmitter<MonitorEvents> {
 
   /**
    * Takes a sample now, and does what follows from it; while the monitor is stopped, it only emits what it finds. Calls at the
-   * same time share one.
+   * same time share one. A host may call it again and again: each sample begins in a later turn of the event loop than that in
+   * which the last one has ended.
    */
   sample(): Promise<ResourceSample> {
     return this.#loop.sample();

@@ -39,9 +39,11 @@ function looped(options: MonitoringOptions = {}) {
     },
   };
   const events: [event: string, payload: unknown][] = [];
+  let samples = 0;
   const settings = resolveMonitoringOptions({ hostMemoryPercent: 100, ...options });
   const loop = new MonitorLoop(settings, source, (event, payload) => {
-    if (event !== 'sample:taken') events.push([event, payload]);
+    if (event === 'sample:taken') samples += 1;
+    else events.push([event, payload]);
   });
   const gates: GateState[] = [];
   const ended: string[] = [];
@@ -61,7 +63,8 @@ function looped(options: MonitoringOptions = {}) {
   const isRefusing = () => gates.at(-1)?.overload !== undefined;
   const named = (event: string) => events.filter(([name]) => name === event).map(([, payload]) => payload);
   const changes = () => named('level:changed').map((change) => (change as { to: string }).to);
-  return { loop, clock, state, held, counts, pass, isRefusing, named, changes, ended, gates };
+  const told = { samples: () => samples, named, changes };
+  return { loop, clock, state, held, counts, pass, isRefusing, ...told, ended, gates };
 }
 
 describe('MonitorLoop', () => {
@@ -223,6 +226,52 @@ describe('MonitorLoop', () => {
     for (let spawn = 0; spawn < 40; spawn += 1) loop.noteSpawn('a', false);
     expect(named('growth:detected')).toMatchObject([{ processes: 30, names: ['a'] }]);
     expect(clock.pending).toBe(0);
+  });
+
+  it('[LOOP-6] a host that samples in a loop goes on with all else', async () => {
+    const { loop } = looped();
+    let turns = 0;
+    const count = () => {
+      turns += 1;
+      if (turns < 10) setImmediate(count);
+    };
+    setImmediate(count);
+    let taken = 0;
+    for (; turns < 10 && taken < 1_000; taken += 1) await loop.sample();
+    expect([turns, taken < 100]).toEqual([10, true]);
+  });
+
+  it('[LOOP-6] calls in one turn share a sample, also one that waits for the next turn', async () => {
+    const { loop, samples } = looped();
+    const first = loop.sample();
+    expect(loop.sample()).toBe(first);
+    await first;
+    const second = loop.sample();
+    expect(loop.sample()).toBe(second);
+    expect(await second).not.toBe(await first);
+    expect(samples()).toBe(2);
+  });
+
+  it('[LOOP-6] stop() while a sample waits for the next turn: it has no effect', async () => {
+    const { loop, state, changes, ended } = looped({ levels: { enforce: true } });
+    loop.start();
+    await loop.sample();
+    state.processes = 61;
+    const waiting = loop.sample();
+    loop.stop();
+    await waiting;
+    expect([loop.level, ended]).toEqual(['normal', []]);
+    expect(changes()).toEqual(['nuclear', 'normal']);
+  });
+
+  it('[LOOP-7] a start in the tick of a sample of the host: it is told once, and has its effect', async () => {
+    const { loop, state, samples, changes, ended } = looped({ levels: { enforce: true } });
+    state.processes = 61;
+    const taken = loop.sample();
+    loop.noteSpawn('a', true);
+    await taken;
+    expect([samples(), loop.level, changes()]).toEqual([1, 'nuclear', ['nuclear']]);
+    expect(ended).toEqual(['end-unexpected']);
   });
 
   it('[LOOP-3] samples that fail are told once; after three in a row starts are free, until one succeeds', async () => {
