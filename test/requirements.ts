@@ -551,7 +551,8 @@ export const requirements = {
   'ALONE-2': 'It samples from start() to stop(), keeps no host alive, and nothing open while it rests.',
   'ALONE-3': 'It tells what it finds, and takes no action.',
   'ALONE-4': 'A monitor shows a host its documented methods, and nothing of how a pool uses it.',
-  'ALONE-5': 'Descriptors and proportional memory of one tree are shown on demand.',
+  'ALONE-5':
+    'Descriptors and proportional memory of one tree are shown on demand; a tree that does not answer is waited for 30 s.',
   'ALONE-6': 'What the watches that are included list counts as unexpected processes, until they are stopped.',
   'ALONE-7': 'What a host adds to the monitor of a pool counts for no limit, no level and no figure of the pool.',
   'ENDALL-1': 'endAll() ends every tree that the pool has when it is called, and nothing else; the pool stays open.',
@@ -789,6 +790,8 @@ export const requirements = {
   'USAGE-15': 'What is swapped out counts as memory of its process: swapping is no memory that was given back.',
   'USAGE-16':
     'Files that are kept open take a fixed part of the descriptors of the host at most, and those for measuring none when it has few left.',
+  'USAGE-17':
+    'Figures of a launcher that are no amounts (missing, negative, not finite) are a tree that cannot be measured; totals and limits never get them.',
   // Watch over what no pool has started
   'WATCH-1':
     'A process of this user that matches and is over its limit of memory, CPU or age is listed with the figures and reasons; no other one is.',

@@ -1,3 +1,4 @@
+import { checkedUsage } from '../process/usage/checked-usage.js';
 import type { TreeUsage } from '../process/usage/tree-usage.js';
 import type { Clock } from '../runtime/clock.js';
 import { within } from '../runtime/within.js';
@@ -19,7 +20,7 @@ export class AskedTrees {
     this.#longest = longest;
   }
 
-  /** Rejects when it cannot be measured, or does not answer in time. */
+  /** Rejects when it cannot be measured, does not answer in time, or answers what is no usage. */
   async ask(tree: MonitoredTree): Promise<TreeUsage | undefined> {
     const key = keyOf(tree);
     const now = this.#clock.now();
@@ -31,7 +32,7 @@ export class AskedTrees {
     // Another tree may have its id by then.
     const answered = () => void (this.#asked.get(key) === question && this.#asked.delete(key));
     answer.then(answered, answered);
-    return within(this.#clock, this.#longest, answer);
+    return checkedUsage(await within(this.#clock, this.#longest, answer));
   }
 
   /** Forgets all but these: the others are gone, and will not answer. */

@@ -5,8 +5,10 @@ import { resolveMonitoringOptions } from '../config/resolve-monitoring.js';
 import { SafeEmitter } from '../events.js';
 import { currentPlatform } from '../process/platforms/current-platform.js';
 import type { ProcessWatch } from '../process/strays/watch-processes.js';
+import { checkedUsage } from '../process/usage/checked-usage.js';
 import type { DetailedUsage } from '../process/usage/tree-usage.js';
 import { systemClock } from '../runtime/clock.js';
+import { within } from '../runtime/within.js';
 import { AddedTrees } from './added-trees.js';
 import { defaultMemoryLimitMB } from './host/auto-limits.js';
 import { IncludedWatches } from './included-watches.js';
@@ -16,6 +18,9 @@ import type { MonitorEvents } from './monitor-events.js';
 import { MonitorLoop } from './monitor-loop.js';
 import type { TreeSource } from './monitored-host.js';
 import type { ResourceSample } from './resource-sample.js';
+
+/** How long it may take to look at one tree, ms: a large process takes milliseconds, one that hangs ten seconds. */
+const LONGEST_LOOK = 30_000;
 
 /**
  * Knows what process trees and their host cost, and tells an explosion or a leak while it is small. Alone it only reports:
@@ -107,14 +112,13 @@ export class ResourceMonitor extends SafeEmitter<MonitorEvents> {
    * cost some tenths of a millisecond for a small process, and some milliseconds for a large one, which stands still meanwhile.
    * @param id of an instance of the pool, as in `status()`, or of a tree that was added
    * @returns undefined when no tree has this id, nothing of it lives, or its launcher cannot tell
-   * @throws PoolError `INVALID_OPTIONS` when the id is no string; the error of the system when it does not answer (EMFILE)
+   * @throws PoolError `INVALID_OPTIONS` when the id is no string; the error of the system when it does not answer (EMFILE); an
+   *   error when the tree is not measured after 30 s, or its launcher reports what is no amount
    */
   async inspect(id: string): Promise<DetailedUsage | undefined> {
     readLabel(id, 'id', 'monitor.inspect()');
-    return this.#source
-      .trees()
-      .find((tree) => tree.id === id)
-      ?.detailedUsage();
+    const found = this.#source.trees().find((tree) => tree.id === id);
+    return found && checkedUsage(await within(this.#source.clock, LONGEST_LOOK, found.detailedUsage()));
   }
 
   /**

@@ -176,6 +176,32 @@ describe('inspect()', () => {
     server(0).exit({ exitCode: 1 });
     expect(await pool.monitor.inspect('mcp-0-0')).toBeUndefined();
   });
+
+  it('[ALONE-5] waits 30 s for a tree that does not answer, and keeps no timer', async () => {
+    const { pool, server, clock } = setUpMeasured({ servers: { a: { command: 'fake' } } });
+    const { instanceId } = await pool.getServer('a');
+    const before = clock.pending;
+    Object.assign(server(0), { detailedUsage: () => new Promise(() => {}) });
+    const failure = rejection(pool.monitor.inspect(instanceId));
+    await clock.advanceAndFlush(29_999);
+    const first = await Promise.race([failure, Promise.resolve('it still waits')]);
+    expect(first).toBe('it still waits');
+    await clock.advanceAndFlush(1);
+    expect(await failure).toMatchObject({ message: 'no answer within 30000 ms' });
+    expect(clock.pending).toBe(before);
+  });
+
+  it('[USAGE-17] refuses what is no usage', async () => {
+    const { pool, server } = setUpMeasured({ servers: { a: { command: 'fake' } } });
+    const { instanceId } = await pool.getServer('a');
+    const usage = await (server(0) as ServerProcess).usage?.();
+    for (const detailed of [{}, 'x', { ...usage, descriptors: Number.NaN, pssMB: 1, hidden: 0 }]) {
+      Object.assign(server(0), { detailedUsage: async () => detailed });
+      expect(await rejection(pool.monitor.inspect(instanceId))).toMatchObject({
+        message: expect.stringMatching(/^the launcher reports/),
+      });
+    }
+  });
 });
 
 describe('include()', () => {

@@ -78,7 +78,8 @@ export class TreeMeter {
 
   #sum(found: readonly ProcessUsage[]): TreeUsage {
     const at = this.#now();
-    const uptime = this.#sourceNow() - this.#uptime.started;
+    // The clock of the kernel is read in steps, so that a new tree may seem to begin later than now.
+    const uptime = Math.max(0, this.#sourceNow() - this.#uptime.started);
     const { memory, cpuTime = 0, isPart = false } = this.#parts.cgroup?.() ?? {};
     // Both count too little at most: the cgroup what was outside of it, the sum what has ended between two samples. While the
     // machine slept its processes have grown older.

@@ -216,6 +216,24 @@ describe('the monitor of a pool', () => {
     expect(of('monitor:degraded')).toHaveLength(2);
   });
 
+  it('[USAGE-17] figures of a launcher that are no amounts are a tree that cannot be measured', async () => {
+    const { pool, pass, of, server } = setUpMeasured({
+      servers: { a: { command: 'fake' }, b: { command: 'fake', memoryLimitMB: 100 } },
+    });
+    await pool.getServer('a');
+    await pool.getServer('b');
+    server(1).load = { memoryMB: 105 };
+    const usages = [{}, 'x', { ...(await server(0).usage()), memoryMB: Number.NaN }];
+    let asked = 0;
+    Object.assign(server(0), { usage: async () => usages[asked++ % usages.length] });
+    await pass(60_000);
+    expect(of('monitor:degraded')).toMatchObject([
+      { part: 'trees', reason: expect.stringMatching(/^the launcher reports/) },
+    ]);
+    expect(pool.monitor.latest?.totals).toMatchObject({ memoryMB: 105, processes: 1 });
+    expect(of('limit:exceeded')).toMatchObject([{ kind: 'memory', name: 'b' }]);
+  });
+
   it('[ENFORCE-7] samples only while servers live, and not at all when it is off', async () => {
     const { pool, pass, clock } = setUpMeasured({ servers: { a: { command: 'fake', idleTimeout: 10_000 } } });
     expect(clock.pending).toBe(0);
