@@ -539,6 +539,7 @@ export const requirements = {
   'ENFORCE-13': 'What cannot be replaced serves on, and is tried again after growing pauses.',
   'ENFORCE-14':
     'Over limits.cpuLimitPercent the tree that uses most is replaced, no small one in its place, and no idle one ends.',
+  'ENFORCE-15': 'What could not be ended in its time is no memory, and no process, that comes free by itself.',
   'ENFORCE-9': 'While idle trees are ended, no spare ones are started.',
   'FIGURES-1':
     'metrics() and status() show processes, memory and CPU of all trees and of each, by the last sample of the monitor.',

@@ -67,6 +67,12 @@ export class Consequences {
     else this.#emit(event, payload as never);
   }
 
+  /** Whether starts wait, are refused, or are made for callers only: that must be looked at again, also where no server lives. */
+  get holdsStarts(): boolean {
+    const { shortage, overload, holdsSpares } = this.#gate;
+    return shortage !== undefined || overload !== undefined || holdsSpares;
+  }
+
   /** New starts are free again. */
   openGate(): void {
     this.#setGate(OPEN);

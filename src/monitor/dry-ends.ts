@@ -7,6 +7,8 @@ interface DryEnd {
   readonly phase: Extract<TreePhase, 'leaving' | 'ending'>;
 }
 
+const HAS_ENDED: readonly TreePhase[] = ['ending', 'overdue', 'foreign'];
+
 /**
  * With `dryRun`: the trees that would be leaving, or ending, by now. They count as if they were, so that the same is decided as
  * without it, and each action is told once; until the reason is gone.
@@ -23,8 +25,8 @@ export class DryEnds {
   seen(tree: MonitoredTree): MonitoredTree {
     const end = this.#ends.get(tree.id);
     // One that really ends has gone further.
-    if (end === undefined || tree.phase === 'foreign' || tree.phase === 'ending') return tree;
-    return { ...tree, phase: end.phase };
+    if (end === undefined || HAS_ENDED.includes(tree.phase)) return tree;
+    return { ...tree, phase: end.phase, endGrace: Infinity };
   }
 
   /** Forgets those whose reason is gone. */

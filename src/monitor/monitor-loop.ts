@@ -172,7 +172,8 @@ export class MonitorLoop {
       const { level } = this.#assessment;
       const count = trees.length + this.#source.trees().length;
       // A pool without servers has nothing to measure, and can be garbage-collected.
-      if (count === 0 && level === 'normal' && this.#mode === 'woken') return this.#rest('idle');
+      if (count === 0 && level === 'normal' && this.#mode === 'woken' && !this.#consequences.holdsStarts)
+        return this.#rest('idle');
       next = sampleInterval(next, { level, trees: count, isUndecided: this.#isUndecided });
     } catch (error) {
       this.#degrade('sample', error);

@@ -15,9 +15,10 @@ export interface TreeLimits {
 
 /**
  * Where a tree is in its life. What it has and uses while it is `starting` is a start. `leaving`: it ends with its last lease.
- * `ending`: its end has begun. `foreign`: the pool has not started it, so it is only measured.
+ * `ending`: its end has begun. `overdue`: that has not succeeded in its time, so nothing of it comes free by itself. `foreign`: the
+ * pool has not started it, so it is only measured.
  */
-export type TreePhase = 'starting' | 'ready' | 'leaving' | 'ending' | 'foreign';
+export type TreePhase = 'starting' | 'ready' | 'leaving' | 'ending' | 'overdue' | 'foreign';
 
 /** One server tree as the monitor sees it. A pool has one for each instance; `monitor.add()` makes one. */
 export interface MonitoredTree {
@@ -28,6 +29,8 @@ export interface MonitoredTree {
   /** How many processes it is expected to have; undefined: what it has when it is ready, raised when it stands still. */
   readonly expectedProcesses: number | undefined;
   readonly phase: TreePhase;
+  /** How long its end may take by its graces, ms. Default: 0. */
+  readonly endGrace?: number | undefined;
   /** Whether it is replaced when its memory leaks. */
   readonly replacesLeaks: boolean;
   /** Leases on it now. */

@@ -27,7 +27,7 @@ export function candidateOf(
   { memoryMB = 0, cpuPercent = 0, excess = 0, uptime = 0, growth = 0 }: Figures = {},
   isStale = false,
 ): TreeCandidate {
-  const isSpared = phase === 'ending' || phase === 'foreign';
+  const isSpared = phase === 'ending' || phase === 'overdue' || phase === 'foreign';
   const use = { phase, isSpared, isStale, isIdle: phase === 'ready' && leases === 0, leases, idleSince };
   return { id, name, priority, ...use, memoryMB, cpuPercent, excess, uptime, growth };
 }

@@ -11,6 +11,7 @@ import type { NearPercents } from './levels.js';
 import { LimitWatch, type LimitWindows } from './limits.js';
 import type { LimitEvent, LimitKind } from './monitor-events.js';
 import type { MonitoredTree } from './monitored-tree.js';
+import { ObservedTime } from './observed-time.js';
 import type { TreeLevel, TreeSample } from './resource-sample.js';
 import { candidateOf, type TreeCandidate } from './tree-candidate.js';
 
@@ -58,6 +59,8 @@ export class TreeWatch {
   #unexpected = 0;
   /** When it is replaced because it leaks. */
   readonly #quiet: QuietMoment;
+  /** For how long it has been ending. */
+  #ending: ObservedTime | undefined;
   #isOutlived = false;
   #sample: TreeSample | undefined;
   /** Whether the last sample is of an earlier moment, since it could not be measured now. */
@@ -100,7 +103,12 @@ export class TreeWatch {
 
   /** What the choice of whom to end looks at. @param tree as it is now */
   candidate(tree: MonitoredTree, growth: number): TreeCandidate {
-    return candidateOf(tree, { ...this.#sample, excess: this.#unexpected, growth }, this.#isStale);
+    const isOverdue = tree.phase === 'ending' && this.#isOverdue;
+    return candidateOf(
+      isOverdue ? { ...tree, phase: 'overdue' } : tree,
+      { ...this.#sample, excess: this.#unexpected, growth },
+      this.#isStale,
+    );
   }
 
   /** Takes what the tree uses now. `notices` and `actions` get what follows from it. */
@@ -111,6 +119,7 @@ export class TreeWatch {
     const { memoryMB, residentMB, processes, zombies, threads, uptime } = usage;
     const cpu = cpuPercent(this.#before, usage, cores);
     this.#before = usage;
+    this.#timeEnd(at, tree);
     this.#expected.define(tree.expectedProcesses);
     this.#unexpected = this.#expected.update(at, processes, tree.phase !== 'starting');
     const levels = [
@@ -146,6 +155,17 @@ export class TreeWatch {
   end(notices: MonitorNotice[]): void {
     for (const kind of this.#limits.keys()) this.#forget(kind, 0, notices);
     if (!this.#isOutlived) this.#leak.end();
+  }
+
+  /** Beyond its graces an end shows its effect within the long window, as any action does. */
+  get #isOverdue(): boolean {
+    return (this.#ending?.now ?? 0) > (this.#tree.endGrace ?? 0) + this.#settings.windows.long;
+  }
+
+  #timeEnd(at: number, { phase }: MonitoredTree): void {
+    if (phase === 'ending') this.#ending ??= new ObservedTime(this.#settings.windows.long / 3);
+    else this.#ending = undefined;
+    this.#ending?.advance(at);
   }
 
   #compare(

@@ -23,6 +23,7 @@ export function treeOf(instance: PooledInstance): MonitoredTree {
     },
     replacesLeaks: restartOnMemoryLeak,
     phase: phaseOf(instance),
+    endGrace: definition.eofGrace + definition.termGrace,
     answered: answers,
     usage: () => instance.usage(),
     detailedUsage: () => instance.detailedUsage(),
@@ -31,6 +32,7 @@ export function treeOf(instance: PooledInstance): MonitoredTree {
 
 function phaseOf({ state, retired }: PooledInstance): TreePhase {
   if (state === 'starting') return 'starting';
+  if (state === 'quarantined') return 'overdue';
   if (state !== 'ready') return 'ending';
   return retired === undefined ? 'ready' : 'leaving';
 }

@@ -29,7 +29,7 @@ describe('ends that take their time', () => {
 
   it('[ENFORCE-3] end only as many idle trees as needed: what is ending counts as free', async () => {
     const { pool, pass, of, server } = setUpMeasured(
-      { servers: { a: many }, limits: { memoryLimitMB: 1_000 } },
+      { servers: { a: { ...many, termGrace: 120_000 } }, limits: { memoryLimitMB: 1_000 } },
       { end: false },
     );
     const leases = await Promise.all(['w', 'x', 'y', 'z'].map((owner) => pool.getServer('a', { owner })));
@@ -37,6 +37,48 @@ describe('ends that take their time', () => {
     for (const index of [0, 1, 2]) leases[index]?.release();
     await pass(120_000);
     expect(of('server:stopping')).toHaveLength(1);
+  });
+});
+
+describe('ends that do not succeed', () => {
+  it.each([
+    ['was given up', true],
+    ['takes longer than its graces', false],
+  ])('[ENFORCE-15] of a tree whose end %s nothing comes free by itself: an idle one ends', async (_, isGivenUp) => {
+    const { pool, pass, of, server } = setUpMeasured(
+      { servers: { a: many, b: many }, limits: { memoryLimitMB: 1_000 }, cleanup: { retries: 0 } },
+      { end: false },
+    );
+    const leases = await Promise.all(['a', 'b'].map((name) => pool.getServer(name)));
+    server(0).load = { memoryMB: 700 };
+    server(1).load = { memoryMB: 500 };
+    void pool.restart('a').catch(() => {});
+    for (const lease of leases) lease.release();
+    await pass(1_000);
+    if (isGivenUp) server(0).survive();
+    await pass(35_000);
+    expect(pool.status().servers.a?.instances[0]?.state).toBe(isGivenUp ? 'quarantined' : 'stopping');
+    await pass(30_000);
+    expect(of('action:taken').map(({ action, name }) => [action, name])).toContainEqual(['end-idle', 'b']);
+    server(1).exit();
+    await pass(60_000);
+    expect(of('limit:recovered')).toHaveLength(1);
+  });
+
+  it('[ENFORCE-15] a neighbour is not ended while the end of another one is in its graces', async () => {
+    const { pool, pass, of, server } = setUpMeasured(
+      { servers: { a: { ...many, termGrace: 120_000 }, b: many }, limits: { memoryLimitMB: 1_000 } },
+      { end: false },
+    );
+    const leases = await Promise.all(['a', 'b'].map((name) => pool.getServer(name)));
+    server(0).load = { memoryMB: 700 };
+    server(1).load = { memoryMB: 500 };
+    void pool.restart('a').catch(() => {});
+    for (const lease of leases) lease.release();
+    await pass(120_000);
+    expect(of('action:taken').filter(({ action }) => action === 'end-idle')).toEqual([]);
+    await pass(60_000);
+    expect(of('action:taken').filter(({ action }) => action === 'end-idle')).toHaveLength(1);
   });
 });
 
@@ -100,6 +142,22 @@ describe('a tree over its limit', () => {
     await pass(60_000);
     expect(launcher.livingOf('spare')).toHaveLength(2);
   });
+});
+
+it('[ENFORCE-9] no spare instance is started again and again while the memory of the host is short', async () => {
+  const { pool, pass, of, launcher } = setUpMeasured({
+    servers: { a: { ...many, minIdle: 1 } },
+    limits: { memoryLimitMB: Infinity },
+    monitoring: { hostMemoryPercent: 1 },
+  });
+  for (let second = 0; second < 180; second += 1) {
+    for (const one of launcher.living) Object.assign(one, { load: { memoryMB: 200_000 } });
+    await pass(1_000);
+  }
+  expect(of('limit:exceeded')).toMatchObject([{ kind: 'host-memory' }]);
+  expect(launcher.servers).toHaveLength(1);
+  // A caller gets one all the same.
+  await pool.getServer('a');
 });
 
 describe('a measurement', () => {
