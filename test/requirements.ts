@@ -727,7 +727,7 @@ export const requirements = {
   'EXPECT-1':
     'A tree is expected to have what its definition says, else what it had when it was ready; what it has beyond that is unexpected.',
   'EXPECT-2':
-    'What has stood still for 60 s is expected from then on; what grows on never is, and each raise takes twice as long.',
+    'What a tree had all the time for 60 s, and two more, is expected from then on, unless it grows; each raise takes twice as long.',
   'EXPECT-3': 'No jump of the clock, pause or vanished tree changes what is expected, and it never falls.',
   'GROWTH-1':
     'So many more processes within the window, over all trees, are told with the servers that grow, the fastest first; slower growth never is.',

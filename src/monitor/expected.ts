@@ -1,4 +1,5 @@
 import { ObservedTime } from './observed-time.js';
+import { RecentCounts } from './recent-counts.js';
 
 /**
  * While a server starts it may have this many processes: installers and compilers run then. Also the most that is expected
@@ -7,22 +8,22 @@ import { ObservedTime } from './observed-time.js';
 const MOST_AT_START = 20;
 /** A launcher, its shell and the server (npx, uvx): this many are usual whenever they come, also after a server was ready. */
 const LAUNCHED = 3;
-/** How long a number must stand still before it is expected, ms. */
+/** How long so many must have been there before they are expected, ms. */
 const STANDS_STILL = 60_000;
-/** A number that moves by no more than this stands still: helpers come and go. */
+/** Helpers come and go: so many more than the least of that time are expected, too, if it had them in its earlier half. */
 const RESTLESS = 2;
+/** A number grows when its mean of the later half of that time is above that of the earlier half by more than this. */
+const GROWS = 1;
 
 /** What one tree is expected to have; what it has beyond that is unexpected. It is fed samples. */
 export class ExpectedProcesses {
   #defined: number | undefined;
   readonly #time = new ObservedTime(STANDS_STILL / 3);
   #expected: number | undefined;
-  /** Observed time since which the number is between `#lowest` and `#highest`. */
-  #stillSince = 0;
-  #lowest = 0;
-  #highest = 0;
   /** Each raise doubles it: a server that loses one process now and then would be raised for ever. */
   #stillFor = STANDS_STILL;
+  /** What it had in that time. */
+  #recent = new RecentCounts(STANDS_STILL);
 
   /** @param defined `expectedProcesses` of the definition */
   constructor(defined?: number) {
@@ -39,7 +40,7 @@ export class ExpectedProcesses {
     if (defined === this.#defined) return;
     this.#defined = defined;
     this.#expected = undefined;
-    this.#stillFor = STANDS_STILL;
+    this.#restart(STANDS_STILL);
   }
 
   /**
@@ -60,28 +61,26 @@ export class ExpectedProcesses {
       this.#expected = this.#defined;
       return;
     }
-    if (this.#expected === undefined) {
-      this.#expected = Math.min(processes, MOST_AT_START);
-      this.#startStill(processes);
-    }
+    this.#expected ??= Math.min(processes, MOST_AT_START);
     if (processes <= LAUNCHED) this.#expected = Math.max(this.#expected, processes);
-    this.#lowest = Math.min(this.#lowest, processes);
-    this.#highest = Math.max(this.#highest, processes);
-    if (this.#highest - this.#lowest > RESTLESS) this.#startStill(processes);
-    else if (this.#time.now - this.#stillSince >= this.#stillFor) this.#raise(processes);
+    this.#recent.add(this.#time.now, processes);
+    this.#raise(this.#expected);
   }
 
-  #raise(processes: number): void {
-    if (this.#highest > this.expected) {
-      this.#expected = this.#highest;
-      this.#stillFor *= 2;
-    }
-    this.#startStill(processes);
+  /** What was there all the time is usual, if the number does not grow. */
+  #raise(expected: number): void {
+    const { isFull, lowest, halves } = this.#recent;
+    const { earlier, later } = halves;
+    if (!isFull || later.mean > earlier.mean + GROWS) return;
+    const isStill = Math.max(earlier.highest, later.highest) <= lowest + RESTLESS;
+    const usual = Math.min(earlier.highest, lowest + RESTLESS);
+    if (usual <= expected || (lowest <= expected && !isStill)) return;
+    this.#expected = usual;
+    this.#restart(this.#stillFor * 2);
   }
 
-  #startStill(processes: number): void {
-    this.#stillSince = this.#time.now;
-    this.#lowest = processes;
-    this.#highest = processes;
+  #restart(stillFor: number): void {
+    this.#stillFor = stillFor;
+    this.#recent = new RecentCounts(stillFor);
   }
 }

@@ -23,6 +23,25 @@ function sampled(
 }
 
 describe('Assessment', () => {
+  it('[EXPECT-2] six busy servers whose numbers never rest keep no level up', () => {
+    const { next, assessment } = sampled({ levels: {} });
+    let random = 1;
+    const some = (most: number) => {
+      random = (random * 48_271) % 2_147_483_647;
+      return random % (most + 1);
+    };
+    const busy = (least: number, most: number) =>
+      Array.from({ length: 6 }, (_, index) => ({ id: `b ${index}`, name: 'busy', processes: least + some(most) }));
+    for (let sample = 0; sample < 4; sample += 1) next(busy(1, 0));
+    for (let sample = 0; sample < 60; sample += 1) next(busy(12, 5));
+    const seconds: Record<string, number> = {};
+    for (let sample = 0; sample < 720; sample += 1) {
+      next(busy(12, 5));
+      seconds[assessment.level] = (seconds[assessment.level] ?? 0) + 5;
+    }
+    expect(seconds).toEqual({ normal: 3_600 });
+  });
+
   it('[ASSESS-1] ends no healthy tree for processes of no tree', () => {
     const { next, ends, assessment } = sampled();
     next([forks, good], 45);

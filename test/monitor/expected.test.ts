@@ -59,8 +59,61 @@ describe('ExpectedProcesses', () => {
     const restless = readyWith(20);
     for (let count = 0; count < 13; count += 1) restless.feed(30 + (count % 3));
     expect(restless.tree.expected).toBe(32);
-    for (let count = 0; count < 60; count += 1) restless.feed(40 + (count % 4));
-    expect(restless.tree.expected).toBe(32);
+    // One that moves by more: what it had all the time, and a few more.
+    for (let count = 0; count < 30; count += 1) restless.feed(40 + ((count * 3) % 7));
+    expect(restless.tree.expected).toBe(42);
+  });
+
+  it('[EXPECT-2] a busy server whose number never rests is expected to have the least of it: compilers, browsers', () => {
+    const restless = fc.integer({ min: 0, max: 6 });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 60 }),
+        fc.array(fc.tuple(restless, steadySteps), { minLength: 120, maxLength: 160 }),
+        (least, trace) => {
+          const { tree, feed } = readyWith(1);
+          for (const [more, step] of trace) feed(least + more, step);
+          const most = Math.max(...trace.map(([more]) => least + more));
+          expect(tree.expected).toBeGreaterThanOrEqual(Math.min(...trace.map(([more]) => least + more)));
+          expect(tree.expected).toBeLessThanOrEqual(most);
+        },
+      ),
+    );
+  });
+
+  it('[EXPECT-2] a busy server is never expected to have what it had for a moment', () => {
+    const { tree, feed } = readyWith(4);
+    for (let sample = 0; sample < 240; sample += 1) feed(sample % 3 === 0 ? 40 : 4 + (sample % 2));
+    expect(tree.expected).toBe(4);
+  });
+
+  it('[EXPECT-2] slow growth without end is learned a few times, and then seen, also where the number never rests', () => {
+    const pace = {
+      minutes: fc.integer({ min: 1, max: 10 }),
+      most: fc.nat(4),
+      noise: fc.array(fc.nat(4), { minLength: 50 }),
+    };
+    fc.assert(
+      fc.property(fc.record(pace), ({ minutes, most, noise }) => {
+        const { tree, feed } = readyWith(3);
+        const [expected, unexpected] = [new Set<number>(), new Set<number>()];
+        for (let sample = 0; sample < 120 * minutes * 12; sample += 1) {
+          const restless = Math.min(noise[sample % noise.length] ?? 0, most);
+          unexpected.add(feed(3 + Math.floor(sample / (minutes * 12)) + restless));
+          expected.add(tree.expected);
+        }
+        // Each raise takes twice as long: at last the growth of that time shows in any noise.
+        expect(expected.size).toBeLessThanOrEqual(3 + Math.log2(4 * (1 + most) * minutes));
+        expect(Math.max(...unexpected)).toBeGreaterThanOrEqual(15);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('[EXPECT-2] 30 helpers more in each sample are unexpected at once, and all of them', () => {
+    const { feed } = readyWith(4);
+    const seen = Array.from({ length: 40 }, (_, sample) => feed(4 + 30 * (sample + 1)));
+    expect(seen).toEqual(seen.map((_, sample) => 30 * (sample + 1)));
   });
 
   it('[EXPECT-2] what grows on is never expected', () => {
