@@ -1,13 +1,5 @@
+import { type AutoMaxProcesses, NO_MACHINE } from '../../config/limit-options.js';
 import type { HostSample } from './host-sample.js';
-
-/** A limit of process trees, and what it comes from. */
-export interface AutoMaxProcesses {
-  readonly value: number;
-  /** `default`: nothing of it is known. */
-  readonly from: 'memory' | 'pids' | 'cpus' | 'default';
-  /** How many trees each of these allows; what is not known is left out. */
-  readonly allows: { readonly [of in 'memory' | 'pids' | 'cpus']?: number };
-}
 
 /** One tree, for the calculation: a server of Node below `npx` and a shell. */
 const TREE = {
@@ -20,7 +12,6 @@ const TREE = {
 } as const;
 
 const SHARE = { memory: 0.75, pids: 0.5 } as const;
-const DEFAULT = 15;
 
 /**
  * How many process trees a host can have; the least of:
@@ -31,19 +22,14 @@ const DEFAULT = 15;
  * At least 1. What is not known sets no limit; if nothing is known, it is the default of `maxProcesses`.
  */
 export function autoMaxProcesses({ memory, pids, cpus }: HostSample): AutoMaxProcesses {
-  const allows = {
-    ...(memory?.availableMB !== undefined && { memory: trees((memory.availableMB * SHARE.memory) / TREE.memoryMB) }),
-    ...(pids && { pids: trees(((pids.allowed - pids.used) * SHARE.pids) / TREE.pids) }),
-    ...(cpus && { cpus: trees(cpus.allowed * TREE.perCpu) }),
-  };
-  const [first] = (['memory', 'pids', 'cpus'] as const)
-    .flatMap((from) => (allows[from] === undefined ? [] : [{ value: allows[from], from }]))
-    .sort((a, b) => a.value - b.value);
-  return { ...(first ?? { value: DEFAULT, from: 'default' as const }), allows };
-}
-
-function trees(count: number): number {
-  return Math.max(1, Math.floor(count));
+  const allowed: AutoMaxProcesses[] = [];
+  const allow = (from: AutoMaxProcesses['from'], count: number) =>
+    allowed.push({ value: Math.max(1, Math.floor(count)), from });
+  if (memory?.availableMB !== undefined) allow('memory', (memory.availableMB * SHARE.memory) / TREE.memoryMB);
+  if (pids) allow('pids', ((pids.allowed - pids.used) * SHARE.pids) / TREE.pids);
+  if (cpus) allow('cpus', cpus.allowed * TREE.perCpu);
+  const [least = NO_MACHINE()] = allowed.sort((a, b) => a.value - b.value);
+  return least;
 }
 
 const MOST_MEMORY = 4_096;
