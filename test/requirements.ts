@@ -634,6 +634,8 @@ export const requirements = {
     'Pressure of the machine and of the own cgroup, and the load, are in a sample where the kernel tells them.',
   'MACHINE-6':
     'A sample has the descriptors, the heap and the event-loop delay of the host; to measure these keeps no host alive, and costs nothing when it is stopped.',
+  'DESCRIPTOR-1':
+    'Where the kernel does not say how many descriptors a host has, they are listed the less often the more there are.',
   'MACHINE-7':
     'A host that is moved to another cgroup is measured there; otherwise its cgroups are not looked up again.',
   'MACHINE-8':

@@ -1,5 +1,6 @@
 import { availableParallelism, freemem, loadavg, totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
+import { DescriptorCount } from '../../process/descriptor-count.js';
 import { type Clock, systemClock } from '../../runtime/clock.js';
 import { readCpus } from './host-cpus.js';
 import { readMemory, type SystemMemory } from './host-memory.js';
@@ -33,8 +34,7 @@ export class HostSampler {
   readonly #cgroups: OwnCgroups;
   readonly #pids: PidReader;
   readonly #delay = new LoopDelay();
-  /** Whether the size of /proc/self/fd is the number of descriptors (since Linux 6.2); undefined until that is known. */
-  #hasCount: boolean | undefined;
+  readonly #open: DescriptorCount;
   /** How many descriptors this process may have, as it was last read. */
   #allowed: number | undefined;
   /** What this host has, as it was last read. */
@@ -46,6 +46,11 @@ export class HostSampler {
     this.#system = system;
     this.#cgroups = new OwnCgroups(this.#files);
     this.#pids = new PidReader(this.#files);
+    const folder = '/proc/self/fd';
+    this.#open = new DescriptorCount(
+      { size: () => this.#files.stat(folder)?.size, names: () => this.#files.names(folder)?.length },
+      () => clock.now(),
+    );
   }
 
   /** Switches the measurement of the event loop on. It never keeps the host alive. */
@@ -58,7 +63,7 @@ export class HostSampler {
   }
 
   /**
-   * Never throws. Takes less than a millisecond. When this host has no descriptor left, it says what there is, and nothing of
+   * Never throws. Takes less than a millisecond, unless descriptors have to be listed. When this host has no descriptor left, it says what there is, and nothing of
    * what is used: no figure must look as if it were known.
    */
   sample(): HostSample {
@@ -68,6 +73,7 @@ export class HostSampler {
     );
     const own = { heap: heapNow(status), eventLoopDelay: this.#delay.take() };
     if (status === undefined && this.#files.has('/proc/self/status')) {
+      this.#open.forget();
       return { at, ...this.#has, descriptors: this.#descriptors(limits), ...own };
     }
     const cgroups = this.#cgroups.get();
@@ -90,19 +96,8 @@ export class HostSampler {
   #descriptors(limits: string | undefined): HostDescriptors | undefined {
     const allowed = numberOf(limits, 'Max open files') ?? this.#allowed;
     this.#allowed = allowed;
-    const used = this.#openDescriptors();
+    const used = this.#open.read(allowed);
     return allowed === undefined || allowed === Infinity || used === undefined ? undefined : { used, allowed };
-  }
-
-  #openDescriptors(): number | undefined {
-    const size = this.#files.stat('/proc/self/fd')?.size;
-    if (this.#hasCount) return size;
-    const names = this.#files.names('/proc/self/fd');
-    if (names === undefined) return undefined;
-    // One of them is open only for this look.
-    const count = names.length - 1;
-    this.#hasCount ??= size === count;
-    return count;
   }
 }
 
