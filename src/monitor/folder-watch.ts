@@ -124,7 +124,7 @@ export class FolderWatch {
     folder.isDryTold = dryRun;
     const what = isCall ? inWords(measuredMB) : `${removed} of its oldest files, ${inWords(removedMB)}`;
     const reason = `folder ${path} had more than ${limitMB} MB: ${what}`;
-    this.#tell(['action:taken', { action: isCall ? 'call-host' : 'prune', reason, dryRun }]);
+    this.#tell(['action:taken', { action: isCall ? 'call-host' : 'prune', reason, path, dryRun }]);
   }
 
   #tellHung(folder: WatchedFolder): void {

@@ -73,6 +73,8 @@ export interface MonitorEvents {
     readonly reason: string;
     readonly name?: string | undefined;
     readonly instanceId?: string | undefined;
+    /** Of a folder. */
+    readonly path?: string | undefined;
     readonly dryRun: boolean;
   };
   /**

@@ -77,6 +77,22 @@ it('[FOLDER-8] a folder whose budget cannot be kept is told once, and the others
   expect(told[0]?.[1]).toMatchObject({ part: 'folder', reason: expect.stringContaining(file) });
 });
 
+it('[FOLDER-8] a folder that is not there is told once, and again when it was there meanwhile', async () => {
+  const path = folderWith(2, 2);
+  const { told, minute } = watching([{ path, limitMB: 3 }]);
+  await minute();
+  for (const _ of [1, 2]) {
+    renameSync(path, `${path}-away`);
+    await minute();
+    await minute();
+    renameSync(`${path}-away`, path);
+    await minute();
+  }
+  const gone = ['limit:recovered', 'monitor:degraded', 'limit:exceeded'];
+  expect(told.map(([event]) => event)).toEqual(['limit:exceeded', ...gone, ...gone]);
+  expect(told[2]?.[1]).toMatchObject({ part: 'folder', reason: `${path}: there is no such folder` });
+});
+
 it('[FOLDER-8] a folder that cannot be measured for a time has not recovered by that', async () => {
   const path = folderWith(2, 2);
   const { told, minute } = watching([{ path, limitMB: 3 }]);
@@ -98,7 +114,7 @@ it('[FOLDER-8] tells the size that exceeded the budget, not that after the prune
   const reason = `folder ${path} had more than 3 MB: 1 of its oldest files, 2 MB`;
   expect(told).toEqual([
     ['limit:exceeded', { kind: 'folder', path, value: expect.closeTo(4, 1), limit: 3 }],
-    ['action:taken', { action: 'prune', reason, dryRun: false }],
+    ['action:taken', { action: 'prune', reason, path, dryRun: false }],
   ]);
   await minute();
   expect(told.slice(2)).toEqual([['limit:recovered', { kind: 'folder', path, value: expect.closeTo(2, 1), limit: 3 }]]);
@@ -112,7 +128,7 @@ it('[FOLDER-8] tells the call of a function of the host, each time', async () =>
   await minute();
   expect(onExceeded).toHaveBeenCalledTimes(2);
   const reason = `folder ${path} had more than 3 MB: 4 MB`;
-  const call = ['action:taken', { action: 'call-host', reason, dryRun: false }];
+  const call = ['action:taken', { action: 'call-host', reason, path, dryRun: false }];
   expect(told.filter(([event]) => event === 'action:taken')).toEqual([call, call]);
 });
 
@@ -125,7 +141,7 @@ it.each(['prune-oldest', () => {}] as const)(
     const actions = () => told.filter(([event]) => event === 'action:taken').map(([, payload]) => payload);
     for (let look = 0; look < 3; look++) await minute();
     const action = onExceeded === 'prune-oldest' ? 'prune' : 'call-host';
-    expect(actions()).toEqual([{ action, reason: expect.any(String), dryRun: true }]);
+    expect(actions()).toEqual([{ action, reason: expect.any(String), path, dryRun: true }]);
     expect(told[0]).toEqual(['limit:exceeded', { kind: 'folder', path, value: expect.closeTo(4, 1), limit: 3 }]);
     expect(readdirSync(path)).toHaveLength(2);
     if (typeof onExceeded === 'function') expect(onExceeded).not.toHaveBeenCalled();

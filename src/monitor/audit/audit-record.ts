@@ -129,7 +129,7 @@ export const AUDITED = {
   'leak:suspected': LEAK,
   'leak:confirmed': LEAK,
   'monitor:degraded': ['part', 'reason'],
-  'action:taken': ['action', 'level', 'reason', 'name', 'instanceId', 'dryRun'],
+  'action:taken': ['action', 'level', 'reason', 'name', 'instanceId', 'path', 'dryRun'],
   'pool:draining': ['mode'],
   'pool:closed': ['mode', 'duration', 'leases', 'rejected', 'servers', 'survivors'],
   'internal:error': [...SERVER, 'error'],

@@ -91,8 +91,9 @@ export class FolderBudget {
       const failure = dryRun ? undefined : await this.#call(onExceeded, walked);
       return this.#report(walked, { isCall: true, problem: failure ?? problem });
     } catch (error) {
-      const problem = rootProblem(error);
-      return this.#report({ ...NOTHING, isPart: problem !== undefined }, { problem });
+      // A folder that is not there takes nothing; but its path may be wrong.
+      const isPart = errnoOf(error) !== 'ENOENT';
+      return this.#report({ ...NOTHING, isPart }, { problem: rootProblem(error) });
     } finally {
       await root?.close();
     }
@@ -166,10 +167,9 @@ function problemOf({ files, isPart, failure, unreadable }: Walked, slices: Slice
   return unreadable === 0 ? undefined : `${unreadable} folders in it, or files, could not be read`;
 }
 
-/** A folder that is not there takes nothing. */
-function rootProblem(error: unknown): string | undefined {
+function rootProblem(error: unknown): string {
   const errno = errnoOf(error);
-  if (errno === 'ENOENT') return undefined;
+  if (errno === 'ENOENT') return 'there is no such folder';
   if (errno === 'ELOOP') return 'it is a symbolic link: give the path that it leads to';
   if (errno === 'ENOTDIR') return 'it is no folder, or a symbolic link';
   return `it could not be read (${errno ?? messageOf(error)})`;

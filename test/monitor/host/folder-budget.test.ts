@@ -80,11 +80,16 @@ describe('a folder with a budget', () => {
     expect(await budget(path, 'report').look()).toMatchObject({ files: 1, sizeMB: 0.1, problem: undefined });
   });
 
-  it('[FOLDER-1] that is not there takes nothing; a link, or a file, is told', async () => {
+  it('[FOLDER-1] that is not there takes nothing, and is told; so is a link, or a file', async () => {
     const folder = newFolder();
     const look = (name: string) => budget(join(folder, name), 'report').look();
-    expect(await look('none')).toMatchObject({ sizeMB: 0, files: 0, exceeded: false, problem: undefined });
-    expect(await look('no/where')).toMatchObject({ sizeMB: 0, problem: undefined });
+    expect(await look('none')).toMatchObject({
+      sizeMB: 0,
+      files: 0,
+      exceeded: false,
+      problem: 'there is no such folder',
+    });
+    expect(await look('no/where')).toMatchObject({ sizeMB: 0, exceeded: false, problem: 'there is no such folder' });
     symlinkSync('/', join(folder, 'link'));
     expect((await look('link')).problem).toMatch(/^it is .*a symbolic link/);
     writeFileSync(join(folder, 'file'), '');
