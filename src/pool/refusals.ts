@@ -54,7 +54,10 @@ export function overloaded(server: ServerNames, { level, measured, threshold, by
     by === 'processes'
       ? `${measured} processes more than expected (this level begins at ${threshold})`
       : `the servers use ${Math.round(measured)} MB (this level begins at ${Math.round(threshold)} MB)`;
-  const message = `${callFor(server)} was refused at once: the pool is at level '${level}', ${what}; nothing is started until that is over (monitoring.levels)`;
+  // A level lasts until it was lower for its cooldown.
+  const isOver = measured < threshold;
+  const rest = isOver ? 'it was lower for monitoring.levels.cooldown' : 'that is over (monitoring.levels)';
+  const message = `${callFor(server)} was refused at once: the pool is ${isOver ? 'still ' : ''}at level '${level}', ${isOver ? 'now ' : ''}${what}; nothing is started until ${rest}`;
   return new PoolError('OVERLOADED', message, { ...namesOf(server), level, value: measured, limit: threshold });
 }
 

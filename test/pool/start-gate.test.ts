@@ -91,6 +91,15 @@ describe('while the pool is overloaded', () => {
     await pool.getServer('a');
   });
 
+  it('[GATE-2] while the level only cools down, the error says so', async () => {
+    const { pool } = setUp({ servers: { a: exclusive } });
+    setGate(pool, { overload: { ...OVERLOAD, measured: 0 } });
+    const { message } = (await rejection(pool.getServer('a'))) as Error;
+    expect(message).toMatch(
+      /is still at level 'critical', now 0 processes more than expected \(this level begins at 30\); nothing is started until it was lower for monitoring\.levels\.cooldown$/,
+    );
+  });
+
   it('[GATE-2] refuses also those that would take the slot of an idle instance, and those that waited already', async () => {
     const { pool } = setUp({
       servers: { a: { ...exclusive, maxInstances: 1 }, b: exclusive },
