@@ -173,6 +173,8 @@ export const requirements = {
   'OPT-9': "maxProcesses 'auto' is what the machine allows; a pool says what decided it.",
   'OPT-10': 'A limit that the host has set is known from a default, which gives way to it.',
   'OPT-11': 'A limit that nothing would measure is refused.',
+  'OPT-12': 'A number in another unit, or as a string, is refused with what to write instead.',
+  'OPT-13': 'An option of monitoring without effect is refused.',
 
   // Arguments of calls
   'ARG-1':

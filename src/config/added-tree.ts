@@ -1,6 +1,8 @@
-import { count, type Given, nested, type Resolved, requiredString } from './fields.js';
+import { type Given, nested, type Resolved, requiredString } from './fields.js';
+import { count } from './number-fields.js';
 import { type Problems, readOptions, refuse } from './read-options.js';
-import { resourceFields } from './resource-options.js';
+import { checkCpuWindow, resourceFields } from './resource-options.js';
+import { didYouMeanIn } from './similar-names.js';
 import { snapshot } from './snapshot.js';
 
 const { memoryLimitMB, cpuLimitPercent, cpuWindow, maxTreeProcesses, expectedProcesses, priority } = resourceFields;
@@ -39,12 +41,15 @@ export interface ResolvedAddedTree extends Omit<Resolved<typeof addedTreeFields>
   readonly limits: Resolved<typeof limitFields>;
 }
 
+const HINT = didYouMeanIn([['limits', limitFields]]);
+
 /** @throws PoolError `INVALID_OPTIONS` */
 export function resolveAddedTree(given: AddedTree): ResolvedAddedTree {
   const what = 'the argument of monitor.add()';
   const problems: Problems = { wrong: [], unsupported: [] };
-  const tree = readOptions(addedTreeFields, snapshot(given, what), '', problems);
+  const tree = readOptions(addedTreeFields, snapshot(given, what), '', problems, HINT);
   const limits = readOptions(limitFields, tree.limits, 'limits', problems);
+  checkCpuWindow(limits, tree.limits, 'limits.', problems);
   refuse(problems, what);
   return { ...tree, limits };
 }

@@ -1,4 +1,5 @@
-import { absolutePath, type Given, megabytes, numeric, type Resolved } from './fields.js';
+import { absolutePath, type Given, type Resolved } from './fields.js';
+import { megabytes, numeric } from './number-fields.js';
 
 /** The audit trail: a file with one JSON line for every start, end, signal, limit, level and action, without secrets. */
 export const auditFields = {
@@ -9,7 +10,7 @@ export const auditFields = {
    */
   path: absolutePath(),
   /** Size at which a new file is begun, in MB. Default: 10. */
-  maxMB: megabytes(10),
+  maxMB: megabytes(10, 1_000_000),
   /** Number of older files that are kept, at most 100. Default: 5. */
   keep: numeric(5, 'a whole number from 0 to 100', (value) => Number.isInteger(value) && value >= 0 && value <= 100),
 };

@@ -1,19 +1,9 @@
 import { PoolError } from '../errors.js';
-import {
-  count,
-  deadline,
-  duration,
-  type Field,
-  flag,
-  type Given,
-  oneOf,
-  optional,
-  optionalString,
-  type Resolved,
-  scopeLabel,
-} from './fields.js';
+import { type Field, flag, type Given, oneOf, optional, optionalString, type Resolved, scopeLabel } from './fields.js';
 import { ALERT_LEVELS } from './monitoring-options.js';
-import { reader } from './read-options.js';
+import { count, deadline, duration } from './number-fields.js';
+import { type Problems, reader, readOptions, refuse } from './read-options.js';
+import { typed } from './snapshot.js';
 
 const acquireFields = {
   /**
@@ -78,20 +68,40 @@ const shutdownFields = {
 /** Options of `shutdown()` and `endAll()`. */
 export type ShutdownOptions = Given<typeof shutdownFields>;
 
-const planFields = {
+const modeFields = {
   mode: { ...oneOf('shutdown', 'shutdown', 'reclaim', 'emergency', 'level'), required: true as const },
-  /** For `mode: 'level'`: which. Default: `critical`. */
+};
+
+const planFields = {
+  /** For the mode `level` alone: which. Default: `critical`. */
   level: oneOf('critical', ...ALERT_LEVELS),
 };
 
 /** Options of `plan()`. */
-export type PlanOptions = Pick<Given<typeof planFields>, 'level'>;
+export type PlanOptions = Given<typeof planFields>;
 
 /**
  * The action that `plan()` describes. `shutdown`: a graceful shutdown. `emergency`: one that kills at once. `reclaim`: all
  * slots that could be made free for callers. `level`: what a level would end now (`monitoring.levels`).
  */
-export type PlanMode = Given<typeof planFields>['mode'];
+export type PlanMode = Given<typeof modeFields>['mode'];
+
+/** @throws PoolError `INVALID_OPTIONS` that lists every problem */
+export function resolvePlanOptions(
+  mode: PlanMode,
+  given: PlanOptions,
+): Resolved<typeof modeFields> & Resolved<typeof planFields> {
+  const what = 'the arguments of plan()';
+  const problems: Problems = { wrong: [], unsupported: [] };
+  const options = typed(() => {
+    const { level } = readOptions(planFields, given, '', problems);
+    if (mode !== 'level' && problems.wrong.length === 0 && given.level !== undefined)
+      problems.wrong.push("level must not be set for another mode than 'level', where it has no effect");
+    return { ...readOptions(modeFields, { mode }, '', problems), level };
+  }, what);
+  refuse(problems, what);
+  return options;
+}
 
 const drainFields = {
   /**
@@ -181,7 +191,6 @@ export type CleanupOptions = Given<typeof cleanupFields>;
 
 export const resolveShutdownOptions = reader(shutdownFields, 'the options of shutdown()');
 export const resolveEndAllOptions = reader(shutdownFields, 'the options of endAll()');
-export const resolvePlanOptions = reader(planFields, 'the argument of plan()');
 export const resolveDrainOptions = reader(drainFields, 'the drain options');
 export const resolveWarmOptions = reader(warmFields, 'the options of warm()');
 export const resolveCleanupOptions = reader(cleanupFields, 'the options of CleanupQueue');

@@ -1,4 +1,5 @@
-import { count, flag, megabytes, megabytesOrZero, nested, oneOf, optional, percent, type Resolved } from './fields.js';
+import { flag, nested, oneOf, optional, type Resolved } from './fields.js';
+import { count, megabytes, megabytesOrZero, percent } from './number-fields.js';
 import type { Problems } from './read-options.js';
 
 /** Linux: the marks by which the pool finds a process that has left the process tree of its server. */

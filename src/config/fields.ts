@@ -51,58 +51,6 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-export function numeric(fallback: number, what: string, isValid: (value: number) => boolean): Field<number> {
-  return {
-    default: fallback,
-    check: (value) =>
-      typeof value === 'number' && isValid(value) ? undefined : `${what}, got ${describeValue(value)}`,
-  };
-}
-
-/** A duration in milliseconds; `Infinity` means never. */
-export const duration = (fallback: number) =>
-  numeric(fallback, 'a number of milliseconds, 0 or more', (value) => value >= 0);
-
-/** A time in milliseconds after which an operation fails. It must end, so it is above 0 and finite. */
-export const deadline = (fallback: number) =>
-  numeric(fallback, 'a finite number of milliseconds above 0', (value) => value > 0 && Number.isFinite(value));
-
-/** A whole number, `least` or more; `Infinity` only with `unlimited`. */
-export const count = (fallback: number, least: number, unlimited?: 'unlimited') =>
-  numeric(
-    fallback,
-    `a whole number, ${least} or more${unlimited ? ', or Infinity' : ''}`,
-    (value) => value >= least && (Number.isInteger(value) || (unlimited !== undefined && value === Infinity)),
-  );
-
-/** A share of one CPU core, in percent; more than 100 is more than one core. */
-export const percent = (fallback: number, least: number) =>
-  numeric(
-    fallback,
-    `a finite number of percent, ${least} or more`,
-    (value) => value >= least && Number.isFinite(value),
-  );
-
-/** A size in MB (1,048,576 bytes), above 0. */
-export const megabytes = (fallback: number, most = Number.MAX_SAFE_INTEGER) =>
-  numeric(
-    fallback,
-    `a finite number of megabytes above 0${most < Number.MAX_SAFE_INTEGER ? `, at most ${most}` : ''}`,
-    (value) => value > 0 && value <= most,
-  );
-
-/** A size in MB (1,048,576 bytes), 0 included. */
-export const megabytesOrZero = (fallback: number) =>
-  numeric(fallback, 'a finite number of megabytes, 0 or more', (value) => value >= 0 && Number.isFinite(value));
-
-/** A size in MB (1,048,576 bytes), above 0; `Infinity`: no limit. */
-export const megabytesOrUnlimited = (fallback: number) =>
-  numeric(fallback, 'a number of megabytes above 0, or Infinity', (value) => value > 0);
-
-/** A share of one CPU core, in percent; `Infinity`: no limit. */
-export const percentOrUnlimited = () =>
-  numeric(Infinity, 'a number of percent, 1 or more, or Infinity', (value) => value >= 1);
-
 /** One of `words`. */
 export function oneOf<const T extends string>(fallback: T, ...words: readonly T[]): Field<T> {
   const known: readonly unknown[] = words;

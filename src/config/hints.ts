@@ -5,9 +5,9 @@ import type { Fields } from './fields.js';
 import { guardianFields } from './guardian-options.js';
 import { limitFields } from './limit-options.js';
 import { monitoringFields } from './monitoring-options.js';
-import { nearest } from './nearest.js';
 import { definitionFields, poolFields } from './options.js';
 import { policyFields, restartFields } from './policy-fields.js';
+import { similarName, synonymsOf } from './similar-names.js';
 
 const REMOTE =
   'a remote server cannot be pooled, only one that is started by a command: leave this server out, or start a bridge (mcp-remote) as its command';
@@ -67,8 +67,10 @@ export type Place = 'pool' | 'shorthand' | 'definition' | 'defaults' | 'limits';
 export function hintFor(key: string, place: Place, known: readonly string[], value: unknown): string {
   const hint = foreign(key, place, value) ?? elsewhere(key, place);
   if (hint !== undefined) return `; ${hint}`;
-  const [near] = nearest(key, known, 1);
-  return near === undefined ? '' : `; did you mean '${near}'?`;
+  const near = similarName(key, known);
+  if (near !== undefined) return `; did you mean '${near}'?`;
+  const [other] = synonymsOf(key).flatMap((name) => elsewhere(name, place) ?? []);
+  return other === undefined ? '' : `; ${other}`;
 }
 
 function foreign(key: string, place: Place, value: unknown): string | undefined {

@@ -1,14 +1,8 @@
 import { availableParallelism } from 'node:os';
-import {
-  count,
-  describeValue,
-  type Field,
-  megabytesOrUnlimited,
-  optional,
-  percentOrUnlimited,
-  type Resolved,
-} from './fields.js';
+import { describeValue, type Field, optional, type Resolved } from './fields.js';
+import { count, megabytesOrUnlimited, percentOrUnlimited } from './number-fields.js';
 import type { Problems } from './read-options.js';
+import { numberInstead } from './written-number.js';
 
 /** The default of `limits.maxProcesses`. */
 const DEFAULT_MAX_PROCESSES = 15;
@@ -110,7 +104,9 @@ function countOrAuto(): Field<number | 'auto'> {
     default: DEFAULT_MAX_PROCESSES,
     check: (value) => {
       if (value === 'auto' || number.check(value) === undefined) return undefined;
-      return `a whole number, 1 or more, Infinity or 'auto', got ${describeValue(value)}`;
+      const isAuto = typeof value === 'string' && value.trim().toLowerCase() === 'auto';
+      const instead = isAuto ? "; write 'auto'" : numberInstead(value, 'plain');
+      return `a whole number, 1 or more, Infinity or 'auto', got ${describeValue(value)}${instead}`;
     },
   };
 }

@@ -1,19 +1,15 @@
 import {
   absolutePath,
-  count,
-  deadline,
   describeValue,
-  duration,
   type Field,
   flag,
   type Given,
   isPlainObject,
-  megabytes,
   nested,
-  numeric,
   oneOf,
   type Resolved,
 } from './fields.js';
+import { count, duration, megabytes, noShorter, numeric, shareOfLimit, zeroOrNoShorter } from './number-fields.js';
 
 /** A level at which the pool acts; below all of them it is `normal`. The lowest stands first. */
 export const ALERT_LEVELS = ['warning', 'critical', 'nuclear', 'emergency'] as const;
@@ -78,19 +74,25 @@ export const actionFields = {
   emergency: actions(),
 };
 
+/** Of samples, and of what is measured by them, ms. A value below it was most likely meant in seconds. */
+const LEAST_INTERVAL = 100;
+
+/** More than a disk has. */
+const MOST_FOLDER_MB = 100_000_000;
+
 /** How long something must last before the pool acts on it. */
 export const windowFields = {
   /**
    * A value must be over its limit for more than half of this time, in milliseconds. Default: 30,000, or 6 times `interval` if
-   * that is more.
+   * that is more. At least 100.
    */
-  long: deadline(30_000),
+  long: noShorter(30_000, LEAST_INTERVAL),
   /**
    * And for more than half of this time, so that a peak that has passed is no reason, in milliseconds. Default: 10,000, or 2
-   * times `interval` if that is more.
+   * times `interval` if that is more. At least 100.
    * @see https://github.com/facebookincubator/oomd/blob/main/docs/core_plugins.md for the rule of two windows
    */
-  short: deadline(10_000),
+  short: noShorter(10_000, LEAST_INTERVAL),
 };
 
 /** Levels by the number of processes beyond what healthy trees need. The defaults are those of issue 11. */
@@ -109,8 +111,8 @@ export const levelFields = {
   nuclear: count(50, 1),
   /** The same for `emergency`, which also begins at twice the memory limit of the pool. Default: 100. */
   emergency: count(100, 1),
-  /** How long the level must have been lower before it is left, in milliseconds. Default: 30,000. */
-  cooldown: duration(30_000),
+  /** How long the level must have been lower before it is left, in milliseconds: 0, or at least 100. Default: 30,000. */
+  cooldown: zeroOrNoShorter(30_000, LEAST_INTERVAL),
   /**
    * The actions of a level, in place of those that `enforce` decides. They are taken with and without `enforce`. At a level that
    * memory has reached while `limits.memoryLimitMB` is not set, no start is refused, and `end-all` ends idle trees only.
@@ -122,17 +124,17 @@ export const levelFields = {
 export const growthFields = {
   /** Processes that are added within `within`; also the number of starts. Default: 30. */
   processes: count(30, 1),
-  /** In milliseconds. Default: 30,000. */
-  within: deadline(30_000),
+  /** In milliseconds, at least 100. Default: 30,000. */
+  within: noShorter(30_000, LEAST_INTERVAL),
 };
 
 /** When memory that grows is a leak. */
 export const leakFields = {
   /**
-   * The time over which memory is compared, in milliseconds; at least 6 times `interval`. Default: 3,600,000, or 12 times
-   * `interval` if that is more.
+   * The time over which memory is compared, in milliseconds; at least 4,000, and 6 times `interval`. Default: 3,600,000, or 12
+   * times `interval` if that is more.
    */
-  window: deadline(3_600_000),
+  window: noShorter(3_600_000, 4_000),
   /** The time after its start in which the memory of an instance may grow, in milliseconds. Default: 1,800,000. */
   warmup: duration(1_800_000),
   /** Least growth that is a leak, in MB per hour. Default: 5. */
@@ -148,7 +150,7 @@ export const folderFields = {
   /** Absolute path. Required. */
   path: { ...absolutePath(), required: true } as Field<string> & { required: true },
   /** Most that its files may use, in MB. Required. */
-  limitMB: { ...megabytes(1), required: true } as Field<number> & { required: true },
+  limitMB: { ...megabytes(1, MOST_FOLDER_MB), required: true } as Field<number> & { required: true },
   /**
    * What is done when they use more. Default: `report`.
    *
@@ -175,9 +177,9 @@ export const monitoringFields = {
   enabled: flag(true),
   /**
    * Time between two samples, in milliseconds. It is shorter from the level `warning` on, and longer while no server runs.
-   * Default: 5,000, or the shortest of `windows` if that is less.
+   * At least 100. Default: 5,000, or the shortest of `windows` if that is less.
    */
-  interval: deadline(5_000),
+  interval: noShorter(5_000, LEAST_INTERVAL),
   /** How long something must last. */
   windows: nested(windowFields),
   /** By how many processes there are too many, and what is done then. */
@@ -214,11 +216,6 @@ export interface ResolvedMonitoring
   readonly growth: Resolved<typeof growthFields>;
   readonly leak: Resolved<typeof leakFields>;
   readonly folders: readonly ResolvedFolderBudget[];
-}
-
-/** A share of a limit: more than 100 would be after it. */
-function shareOfLimit(fallback: number): Field<number> {
-  return numeric(fallback, 'a number of percent above 0, at most 100', (value) => value > 0 && value <= 100);
 }
 
 function actions(): Field<readonly LevelAction[] | undefined> {

@@ -3,14 +3,10 @@ import { cleanupFields } from './call-options.js';
 import { containmentFields, type ResolvedContainment } from './containment-options.js';
 import {
   absolutePath,
-  count,
-  deadline,
-  duration,
   type Field,
   flag,
   type Given,
   label,
-  megabytes,
   nested,
   oneOf,
   optionalString,
@@ -24,6 +20,7 @@ import {
 import { guardianFields } from './guardian-options.js';
 import { limitFields, type ResolvedLimits } from './limit-options.js';
 import { monitoringFields, type ResolvedMonitoring } from './monitoring-options.js';
+import { count, deadline, duration, megabytes } from './number-fields.js';
 import { policyFields, type restartFields } from './policy-fields.js';
 
 /** One server. Field names as in the `mcpServers` configuration file. */

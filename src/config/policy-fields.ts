@@ -1,6 +1,7 @@
 import { containmentFields } from './containment-options.js';
-import { count, deadline, duration, flag, megabytes, nested, oneOf, optional, strings } from './fields.js';
+import { flag, nested, oneOf, optional, strings } from './fields.js';
 import { handshakeFields } from './handshake-options.js';
+import { count, deadline, duration, megabytes } from './number-fields.js';
 import { resourceFields } from './resource-options.js';
 
 /**

@@ -1,6 +1,6 @@
 import { PoolError } from '../errors.js';
 import { describeValue, type Fields, type Given, isPlainObject, type Resolved } from './fields.js';
-import { nearest } from './nearest.js';
+import { didYouMean } from './similar-names.js';
 import { typed } from './snapshot.js';
 
 /** The problems found so far, one sentence each. */
@@ -10,6 +10,13 @@ export interface Problems {
   /** Options that are right, but not supported by this version. */
   readonly unsupported: string[];
 }
+
+/** What to write where a value stands in place of an object. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  audit: "write { path: '/absolute/path.jsonl' }, or leave it out",
+  guardian: 'write { enabled: false } to switch it off, or leave it out',
+  monitoring: 'write { enabled: false } to switch it off, or leave it out',
+};
 
 /**
  * Reads `given` by the table `fields`: fills in the defaults and adds each problem to `problems`. Never throws, so that
@@ -27,7 +34,8 @@ export function readOptions<F extends Fields>(
 ): Resolved<F> {
   const values: Record<string, unknown> = {};
   if (!isPlainObject(given)) {
-    problems.wrong.push(`${path || 'the options'} must be an object, got ${describeValue(given)}`);
+    const instead = Object.hasOwn(INSTEAD, path) ? `; ${INSTEAD[path]}` : '';
+    problems.wrong.push(`${path || 'the options'} must be an object, got ${describeValue(given)}${instead}`);
     given = {};
   }
   const source = given as Record<string, unknown>;
@@ -75,15 +83,6 @@ export function reader<F extends Fields>(fields: F, what: string) {
   };
 }
 
-/** Names that other hosts give to the options of calls. */
-const SYNONYMS: Readonly<Record<string, string>> = {
-  session: 'owner',
-  sessionId: 'owner',
-  user: 'tenant',
-  userId: 'tenant',
-  acquireTimeout: 'timeout',
-};
-
 const rows = new WeakMap<Fields, readonly [string, Fields[string]][]>();
 
 /** Made once for each table: some are read at each `getServer()`. */
@@ -93,10 +92,4 @@ function rowsOf(fields: Fields): readonly [string, Fields[string]][] {
   const made = Object.entries(fields);
   rows.set(fields, made);
   return made;
-}
-
-function didYouMean(key: string, known: readonly string[]): string {
-  const synonym = known.find((name) => Object.hasOwn(SYNONYMS, key) && name === SYNONYMS[key]);
-  const near = synonym ?? nearest(key, known, 1)[0];
-  return near === undefined ? '' : `; did you mean '${near}'?`;
 }

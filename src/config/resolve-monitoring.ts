@@ -15,6 +15,7 @@ import {
   windowFields,
 } from './monitoring-options.js';
 import { type Problems, readOptions, refuse } from './read-options.js';
+import { didYouMeanIn } from './similar-names.js';
 import { snapshot } from './snapshot.js';
 
 /** What levels do by default: nothing to a tree with a lease. */
@@ -33,6 +34,14 @@ const ENFORCED: Readonly<Record<AlertLevel, readonly LevelAction[]>> = {
   emergency: ['refuse-starts', 'end-all', 'call-host'],
 };
 
+const HINT = didYouMeanIn([
+  ['levels', levelFields],
+  ['levels.actions', actionFields],
+  ['windows', windowFields],
+  ['leak', leakFields],
+  ['growth', growthFields],
+]);
+
 /** With so many samples in them, the windows fit an interval. */
 const SAMPLES = { short: 2, long: 6 } as const;
 /** The same for `leak.window`: one in each of its twelve parts. With fewer than the least leaks are not found, or too late. */
@@ -41,12 +50,13 @@ const LEAK_SAMPLES = { usual: 12, least: 6 } as const;
 /** Reads the option `monitoring`. Of values that must rise, a default gives way to what the host has set. */
 export function readMonitoring(given: unknown, problems: Problems, path = 'monitoring'): ResolvedMonitoring {
   const prefix = path === '' ? '' : `${path}.`;
-  const options = readOptions(monitoringFields, given, path, problems);
+  const options = readOptions(monitoringFields, given, path, problems, HINT);
   const section = <F extends Fields>(fields: F, name: 'growth' | 'leak' | 'levels' | 'windows') =>
     readOptions(fields, options[name], `${prefix}${name}`, problems);
   const levels = section(levelFields, 'levels');
   const own: MonitoringOptions = isPlainObject(given) ? given : {};
   const times = readTimes(options, own, section(windowFields, 'windows'), prefix, problems);
+  checkEffect(own, prefix, problems);
   return {
     ...options,
     ...times,
@@ -69,9 +79,47 @@ export function readMonitoring(given: unknown, problems: Problems, path = 'monit
 export function resolveMonitoringOptions(written: MonitoringOptions): ResolvedMonitoring {
   const what = 'the options of ResourceMonitor';
   const problems: Problems = { wrong: [], unsupported: [] };
-  const options = readMonitoring(snapshot(written, what), problems, '');
+  const given = snapshot(written, what);
+  const options = readMonitoring(given, problems, '');
+  if (isPlainObject(given)) checkAlone(given, problems);
   refuse(problems, what);
   return options;
+}
+
+/** An option without effect is refused. */
+function checkEffect(own: MonitoringOptions, prefix: string, problems: Problems): void {
+  const levels: Record<string, unknown> = isPlainObject(own.levels) ? own.levels : {};
+  const lists: Record<string, unknown> = isPlainObject(levels.actions) ? levels.actions : {};
+  const calls = ALERT_LEVELS.filter((level) => Array.isArray(lists[level]) && lists[level].includes('call-host'));
+  if (own.enabled === false) {
+    const set = [
+      levels.enforce === true && 'levels.enforce',
+      calls.length > 0 && 'levels.actions',
+      own.onEmergency !== undefined && 'onEmergency',
+    ];
+    for (const name of set) {
+      if (name === false) continue;
+      problems.wrong.push(
+        `${prefix}${name} must not be set where ${prefix}enabled is false: no level is reached there`,
+      );
+    }
+    return;
+  }
+  if (own.onEmergency !== undefined) return;
+  for (const level of calls) {
+    problems.wrong.push(
+      `${prefix}levels.actions.${level} must not have 'call-host' without ${prefix}onEmergency, which it calls`,
+    );
+  }
+}
+
+/** The same for a monitor that has no pool, which has started nothing that it could end. */
+function checkAlone(own: MonitoringOptions, problems: Problems): void {
+  const levels: Record<string, unknown> = isPlainObject(own.levels) ? own.levels : {};
+  if (own.enabled === false)
+    problems.wrong.push('enabled must be true for a monitor without a pool: it takes samples only after start()');
+  if (levels.enforce === true)
+    problems.wrong.push('levels.enforce must be false for a monitor without a pool: it ends nothing');
 }
 
 /** `interval` ≤ `windows.short` ≤ `windows.long`: a window that is shorter than the interval would hold no sample. */

@@ -1,15 +1,7 @@
 import type { CgroupLimits } from './containment-options.js';
-import {
-  count,
-  deadline,
-  flag,
-  megabytesOrUnlimited,
-  oneOf,
-  optional,
-  percentOrUnlimited,
-  type Resolved,
-} from './fields.js';
+import { flag, isPlainObject, oneOf, optional, type Resolved } from './fields.js';
 import type { ResolvedLimits } from './limit-options.js';
+import { count, megabytesOrUnlimited, noShorter, percentOrUnlimited } from './number-fields.js';
 import type { Problems } from './read-options.js';
 
 /**
@@ -26,8 +18,8 @@ export const resourceFields = {
   memoryLimitMB: megabytesOrUnlimited(Infinity),
   /** Most CPU time of one tree, in percent of one core. Default: `Infinity`. */
   cpuLimitPercent: percentOrUnlimited(),
-  /** A tree must be over `cpuLimitPercent` for more than half of this time, in milliseconds. Default: 60,000. */
-  cpuWindow: deadline(60_000),
+  /** A tree must be over `cpuLimitPercent` for more than half of this time, in milliseconds, at least 1,000. Default: 60,000. */
+  cpuWindow: noShorter(60_000, 1_000),
   /** Most living processes of one tree. Default: `Infinity`. */
   maxTreeProcesses: count(Infinity, 1, 'unlimited'),
   /**
@@ -61,6 +53,8 @@ export interface Surroundings {
   /** Whether anything is measured: `monitoring.enabled`. */
   readonly isMonitored: boolean;
   readonly prefix: string;
+  /** Whether they are `defaults`: servers may set the other option. */
+  readonly isDefaults: boolean;
 }
 
 /** The options that nothing watches where monitoring is off. */
@@ -77,17 +71,36 @@ export function readResources(
   surroundings: Surroundings,
   problems: Problems,
 ): Pick<ResourceOptions, 'expectedProcesses'> {
-  const { own, prefix } = surroundings;
+  const { own, prefix, isDefaults } = surroundings;
   checkWatched(own, Object.entries(WATCHED), surroundings, problems);
   checkAbovePool(options, surroundings, problems);
   checkKernel(options, surroundings, problems);
+  if (!isDefaults) checkCpuWindow(options, own, prefix, problems);
   const { expectedProcesses, maxTreeProcesses } = options;
   if (expectedProcesses === undefined || expectedProcesses <= maxTreeProcesses) return { expectedProcesses };
   if (own.expectedProcesses === undefined) return { expectedProcesses: maxTreeProcesses };
+  const most = named('maxTreeProcesses', own.maxTreeProcesses);
   problems.wrong.push(
-    `${prefix}expectedProcesses must not be above maxTreeProcesses (${maxTreeProcesses}), got ${expectedProcesses}`,
+    `${prefix}expectedProcesses must not be above ${most} (${maxTreeProcesses}), got ${expectedProcesses}`,
   );
   return { expectedProcesses };
+}
+
+/** An option, by the place where the host wrote it: a limit of `defaults` is never left out in silence. */
+function named(option: string, own: unknown): string {
+  return own === undefined ? `defaults.${option}` : option;
+}
+
+/** A window without a limit has no effect. */
+export function checkCpuWindow(
+  { cpuLimitPercent, cpuWindow }: Pick<ResourceOptions, 'cpuLimitPercent' | 'cpuWindow'>,
+  own: unknown,
+  prefix: string,
+  problems: Problems,
+): void {
+  if (!isPlainObject(own) || own.cpuWindow !== cpuWindow) return;
+  if (cpuLimitPercent !== Infinity || own.cpuLimitPercent !== undefined) return;
+  problems.wrong.push(`${prefix}cpuWindow must not be set without cpuLimitPercent: it has no effect alone`);
 }
 
 /** An option without effect is refused. @param off the value of each with which it watches nothing */
@@ -120,10 +133,15 @@ function checkAbovePool(options: ResourceOptions, { own, limits, prefix }: Surro
 function checkKernel(options: ResourceOptions, { own, cgroupLimits, prefix }: Surroundings, problems: Problems): void {
   const { memoryLimitMB } = options;
   const { memoryMB } = cgroupLimits;
-  if (own.memoryLimitMB === undefined && own.cgroupLimits === undefined) return;
+  const ownKernel = isPlainObject(own.cgroupLimits) ? own.cgroupLimits.memoryMB : undefined;
+  if (own.memoryLimitMB === undefined && ownKernel === undefined) return;
   if (memoryLimitMB === Infinity || memoryMB === undefined) return;
   if (memoryMB >= memoryLimitMB) return;
+  const contradiction =
+    ownKernel === undefined
+      ? `memoryLimitMB must not be above defaults.cgroupLimits.memoryMB (${memoryMB}), got ${memoryLimitMB}`
+      : `cgroupLimits.memoryMB must not be below ${named('memoryLimitMB', own.memoryLimitMB)} (${memoryLimitMB}), got ${memoryMB}`;
   problems.wrong.push(
-    `${prefix}cgroupLimits.memoryMB must not be below memoryLimitMB (${memoryLimitMB}), got ${memoryMB}: the kernel would kill a process of the server before the pool replaces it`,
+    `${prefix}${contradiction}: the kernel would kill a process of the server before the pool replaces it`,
   );
 }

@@ -1,4 +1,5 @@
-import { describeValue, duration, type Field, type Given } from './fields.js';
+import { describeValue, type Field, type Given } from './fields.js';
+import { duration } from './number-fields.js';
 import { reader } from './read-options.js';
 
 /**

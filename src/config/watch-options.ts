@@ -1,4 +1,5 @@
-import { deadline, duration, type Given, megabytes, numeric, optional, percent } from './fields.js';
+import { type Given, optional } from './fields.js';
+import { deadline, duration, MOST_MEMORY_MB, megabytes, noShorter, percent } from './number-fields.js';
 import { reader } from './read-options.js';
 import { endFields, patterns } from './stray-options.js';
 
@@ -9,7 +10,7 @@ const watchFields = {
    */
   patterns,
   /** Memory from which on a process is listed, in MB: its own, without what it shares. Default: none. */
-  memoryLimitMB: optional(megabytes(8_192)),
+  memoryLimitMB: optional(megabytes(8_192, MOST_MEMORY_MB)),
   /** CPU time from which on a process is listed, in percent of one core, since the look before. Default: none. */
   cpuLimitPercent: optional(percent(80, 1)),
   /** Age from which on a process is listed, in milliseconds. Default: none. */
@@ -22,11 +23,7 @@ const watchFields = {
    */
   stuckAfter: duration(300_000),
   /** Time between two looks, in milliseconds, at least 1,000. Default: 300,000. */
-  interval: numeric(
-    300_000,
-    'a finite number of milliseconds, 1,000 or more',
-    (value) => value >= 1_000 && Number.isFinite(value),
-  ),
+  interval: noShorter(300_000, 1_000),
 };
 
 /** Options of `watchProcesses()`. */

@@ -61,6 +61,6 @@ export abstract class ObservedPool extends SafeEmitter<PoolEvents> {
    */
   plan(mode: PlanMode, options: PlanOptions = {}): PoolPlan {
     const parts = partsOf(this);
-    return planOf(resolvePlanOptions({ ...options, mode }), { ...parts, now: parts.clock.now() });
+    return planOf(resolvePlanOptions(mode, options), { ...parts, now: parts.clock.now() });
   }
 }

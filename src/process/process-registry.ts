@@ -1,5 +1,5 @@
 import { readArgument, readLabel } from '../config/arguments.js';
-import { count, numeric } from '../config/fields.js';
+import { count, numeric } from '../config/number-fields.js';
 import { typed } from '../config/snapshot.js';
 import { PoolError } from '../errors.js';
 import { type ListenerError, SafeEmitter } from '../events.js';

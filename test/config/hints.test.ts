@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { resolveAcquireOptions } from '../../src/config/call-options.js';
+import { type AddedTree, resolveAddedTree } from '../../src/config/added-tree.js';
+import {
+  type PlanMode,
+  type PlanOptions,
+  resolveAcquireOptions,
+  resolvePlanOptions,
+} from '../../src/config/call-options.js';
 import type { PoolOptions } from '../../src/config/options.js';
 import { resolvePoolOptions } from '../../src/config/resolve-options.js';
 import type { PoolError } from '../../src/errors.js';
@@ -52,6 +58,9 @@ describe('a mistake in a definition gets the hint that helps', () => {
     ['maxProcesses', 3, /did you mean 'maxInstances'/],
     ['maxRestarts', 3, /did you mean 'restart\.maxRestarts'/],
     ['memoryMB', 3, /did you mean 'cgroupLimits\.memoryMB'/],
+    ['maxMemoryMB', 3, /did you mean 'memoryLimitMB'/],
+    ['cpuLimit', 3, /did you mean 'cpuLimitPercent'/],
+    ['restartOnLeak', true, /did you mean 'restartOnMemoryLeak'/],
     ['openFiles', 3, /did you mean 'rlimits\.openFiles'/],
     ['acquireTimeout', 3, /it is an option of the pool, not of a server/],
     ['maxWaiting', 3, /it is an option of the pool, not of a server/],
@@ -118,6 +127,23 @@ describe('a mistake in other options gets the hint that helps', () => {
     [{ maxRestarts: 3 }, /did you mean 'defaults\.restart\.maxRestarts'/],
     [{ reaper: '/x' }, /did you mean 'guardian\.reaper'/],
     [{ interval: 3 }, /did you mean 'monitoring\.interval'/],
+    [{ monitor: {} }, /^monitor is not a known option; did you mean 'monitoring'\?$/],
+    [{ maxMemoryMB: 3 }, /^maxMemoryMB .*did you mean 'limits\.memoryLimitMB'\?$/],
+    [{ cpuLimit: 3 }, /^cpuLimit .*did you mean 'limits\.cpuLimitPercent'\?$/],
+    [{ monitoring: { enforce: true } }, /^monitoring\.enforce .*did you mean 'levels\.enforce'\?$/],
+    [{ monitoring: { long: 3 } }, /^monitoring\.long .*did you mean 'windows\.long'\?$/],
+    [{ monitoring: { leak: { minSlope: 3 } } }, /^monitoring\.leak\.minSlope .*did you mean 'minSlopeMBPerHour'\?$/],
+    [{ limits: { memoryMB: 3 } }, /^limits\.memoryMB .*did you mean 'memoryLimitMB'\?$/],
+    [{ limits: { maxMemoryMB: 3 } }, /^limits\.maxMemoryMB .*did you mean 'memoryLimitMB'\?$/],
+    [{ audit: { file: '/x', path: '/x' } }, /^audit\.file .*did you mean 'path'\?$/],
+    [{ defaults: { restartOnLeak: true } }, /^defaults\.restartOnLeak .*did you mean 'restartOnMemoryLeak'\?$/],
+    [
+      { monitoring: { folders: [{ path: '/x', limitMB: 1, maxMB: 1 }] } },
+      /^monitoring\.folders\[0\]\.maxMB .*did you mean 'limitMB'\?$/,
+    ],
+    [{ audit: '/x.jsonl' }, /^audit must be an object, got a string; write \{ path: /],
+    [{ monitoring: false }, /^monitoring must be an object, got false; write \{ enabled: false \} to switch it off/],
+    [{ monitoring: true }, /^monitoring must be an object, got true; .*or leave it out$/],
     [{ memoryLimitMB: 3 }, /did you mean 'limits\.memoryLimitMB'/],
     [{ priority: 'normal' }, /set it as defaults\.priority/],
     [{ limits: { warningPercent: 3 } }, /^limits\.warningPercent .*did you mean 'monitoring\.warningPercent'/],
@@ -133,6 +159,35 @@ describe('a mistake in other options gets the hint that helps', () => {
     [{ command: 'node', url: 'x' }, /^url .*remote server cannot be pooled/],
   ])('[HINT-1] %j', (options, hint) => {
     expect(problemsOf(options)).toEqual([expect.stringMatching(hint)]);
+  });
+
+  it.each([
+    [{ memoryLimitMB: 5 }, "memoryLimitMB is not a known option; did you mean 'limits.memoryLimitMB'?"],
+    [{ maxMemoryMB: 5 }, "maxMemoryMB is not a known option; did you mean 'limits.memoryLimitMB'?"],
+    [{ limits: { memoryMB: 5 } }, "limits.memoryMB is not a known option; did you mean 'memoryLimitMB'?"],
+    [{ limits: { maxProcesses: 5 } }, "limits.maxProcesses is not a known option; did you mean 'maxTreeProcesses'?"],
+    [
+      { limits: { cpuWindow: 5_000 } },
+      'limits.cpuWindow must not be set without cpuLimitPercent: it has no effect alone',
+    ],
+    [{ limits: null }, 'limits must be an object, got null'],
+  ])('[HINT-1] options of monitor.add(): %j', (more, problem) => {
+    const tree = { id: 'a', name: 'a', pid: 1, ...more } as AddedTree;
+    expect(errorOf(() => resolveAddedTree(tree)).data.problems).toEqual([problem]);
+  });
+
+  it('[HINT-1] arguments of plan()', () => {
+    const planned = (mode: unknown, options: unknown) =>
+      errorOf(() => resolvePlanOptions(mode as PlanMode, options as PlanOptions)).data.problems;
+    expect(planned('level', 'critical')).toEqual(['the options must be an object, got a string']);
+    expect(planned('shutdown', { level: 'critical' })).toEqual([
+      "level must not be set for another mode than 'level', where it has no effect",
+    ]);
+    expect(planned('levels', { level: 'high' })).toEqual([
+      expect.stringMatching(/^level must be one of/),
+      expect.stringMatching(/^mode must be one of .*got 'levels'$/),
+    ]);
+    expect(resolvePlanOptions('level', {})).toEqual({ mode: 'level', level: 'critical' });
   });
 
   it('[HINT-1] options of a call', () => {

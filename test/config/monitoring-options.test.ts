@@ -81,9 +81,9 @@ describe('monitoring', () => {
 
   it('[OPT-7] is the same without a pool', () => {
     expect(resolveMonitoringOptions({ interval: 100 })).toEqual(resolve({ interval: 100 }));
-    expect(problemsOf(() => resolveMonitoringOptions({ windows: { long: 5, short: 6 }, interval: 0 }))).toEqual([
-      'interval must be a finite number of milliseconds above 0, got 0',
-      'windows.long must not be below windows.short (6), got 5',
+    expect(problemsOf(() => resolveMonitoringOptions({ windows: { long: 500, short: 600 }, interval: 0 }))).toEqual([
+      'interval must be a finite number of milliseconds, 100 or more, got 0',
+      'windows.long must not be below windows.short (600), got 500',
     ]);
   });
 
@@ -92,7 +92,7 @@ describe('monitoring', () => {
       enabled: 1,
       interval: -1,
       intervall: 5,
-      windows: { long: 10, short: 20 },
+      windows: { long: 1_000, short: 2_000 },
       levels: { warning: 40, critical: 30, emergency: 0, cooldwn: 1, actions: { nuclear: ['end-idle', 'end'] } },
       growth: { processes: 0 },
       leak: 5,
@@ -104,13 +104,13 @@ describe('monitoring', () => {
     const expected = [
       /^monitoring\.intervall is not a known option; did you mean 'interval'\?$/,
       /^monitoring\.enabled must be true or false, got 1$/,
-      /^monitoring\.interval must be a finite number of milliseconds above 0, got -1$/,
-      /^monitoring\.warningPercent must be a number of percent above 0, at most 100, got 0$/,
+      /^monitoring\.interval must be a finite number of milliseconds, 100 or more, got -1$/,
+      /^monitoring\.warningPercent must be a number of percent from 1 to 100, got 0$/,
       /^monitoring\.criticalPercent must be .*, got 101$/,
       /^monitoring\.onEmergency must be a function, got a string$/,
       /^monitoring\.levels\.cooldwn is not a known option; did you mean 'cooldown'\?$/,
       /^monitoring\.levels\.emergency must be a whole number, 1 or more, got 0$/,
-      /^monitoring\.windows\.long must not be below monitoring\.windows\.short \(20\), got 10$/,
+      /^monitoring\.windows\.long must not be below monitoring\.windows\.short \(2000\), got 1000$/,
       /^monitoring\.levels\.critical must not be below monitoring\.levels\.warning \(40\), got 30$/,
       /^monitoring\.levels\.actions\.nuclear must be an array, each item one of 'refuse-starts', .*, got 'end'$/,
       /^monitoring\.growth\.processes must be a whole number, 1 or more, got 0$/,
@@ -170,7 +170,7 @@ describe('monitoring', () => {
     expect(problemsOf(() => resolve({ leak: { window: 29_999 } }))).toEqual([problem]);
     expect(problemsOf(() => resolve({ interval: 1_200_000, leak: { window: 3_600_000 } }))).toHaveLength(1);
     expect(problemsOf(() => resolveMonitoringOptions({ leak: { window: 1_000 } }))).toHaveLength(1);
-    expect(problemsOf(() => resolve({ interval: 100, leak: { window: 1_000 } }))).toEqual([]);
+    expect(problemsOf(() => resolve({ interval: 100, leak: { window: 4_000 } }))).toEqual([]);
     // One that is wrong is told once.
     expect(problemsOf(() => resolve({ interval: 1_200_000, leak: { window: -1 } }))).toHaveLength(1);
   });

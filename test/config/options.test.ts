@@ -46,7 +46,7 @@ describe('wrong options', () => {
     expect(error.code).toBe('INVALID_OPTIONS');
     const expected = [
       /^maxWaitng is not a known option; did you mean 'maxWaiting'\?$/,
-      /^acquireTimeout must be a finite number of milliseconds above 0, got a string$/,
+      /^acquireTimeout must be a finite number of milliseconds above 0, got a string; write \S+$/,
       /^limits\.maxProces is not a known option; did you mean 'maxProcesses'\?$/,
       /^cleanup\.concurrency must be a whole number, 1 or more, got 0$/,
       /^servers\.files\.idleTimeot is not a known option; did you mean 'idleTimeout'\?$/,

@@ -36,7 +36,7 @@ describe('limits of a server', () => {
   });
 
   it('[OPT-8] are taken for one server, for all, and in the shorthand', () => {
-    const limits = { memoryLimitMB: 300, cpuLimitPercent: 150, cpuWindow: 5, maxTreeProcesses: 4 };
+    const limits = { memoryLimitMB: 300, cpuLimitPercent: 150, cpuWindow: 5_000, maxTreeProcesses: 4 };
     const policy = { ...limits, expectedProcesses: 2, priority: 'expendable', restartOnMemoryLeak: true } as const;
     expect(define({ ...node, ...policy })).toMatchObject(policy);
     expect(resolvePoolOptions({ servers: { a: node }, defaults: policy }).servers.get('a')).toMatchObject(policy);
@@ -47,10 +47,16 @@ describe('limits of a server', () => {
   });
 
   it.each([
-    [{ memoryLimitMB: 0 }, 'a number of megabytes above 0, or Infinity, got 0'],
-    [{ memoryLimitMB: '512' }, 'a number of megabytes above 0, or Infinity, got a string'],
-    [{ cpuLimitPercent: 0.5 }, 'a number of percent, 1 or more, or Infinity, got 0.5'],
-    [{ cpuWindow: Infinity }, 'a finite number of milliseconds above 0, got Infinity'],
+    [{ memoryLimitMB: 0 }, 'a number of megabytes above 0, at most 10,000,000, or Infinity, got 0'],
+    [
+      { memoryLimitMB: '512' },
+      'a number of megabytes above 0, at most 10,000,000, or Infinity, got a string; write 512',
+    ],
+    [
+      { cpuLimitPercent: 0.5 },
+      'a number of percent, 1 or more, or Infinity, got 0.5; if this is a share of 1, write 50',
+    ],
+    [{ cpuWindow: Infinity }, 'a finite number of milliseconds, 1,000 or more, got Infinity'],
     [{ maxTreeProcesses: 0 }, 'a whole number, 1 or more, or Infinity, got 0'],
     [{ expectedProcesses: Infinity }, 'a whole number, 1 or more, got Infinity'],
     [{ priority: 'high' }, "one of 'essential', 'normal', 'expendable', got 'high'"],
@@ -78,13 +84,34 @@ describe('limits of a server', () => {
   });
 
   it.each([
-    [{ memoryLimitMB: 512, cgroupLimits: { memoryMB: 256 } }, {}],
-    [{ memoryLimitMB: 512 }, { cgroupLimits: { memoryMB: 256 } }],
-    [{ cgroupLimits: { memoryMB: 256 } }, { memoryLimitMB: 512 }],
-  ])('[OPT-8] are refused above the limit of the kernel: %j, defaults %j', (own, defaults) => {
-    expect(problemsOf(withServer(own, { defaults }))).toEqual([
-      'servers.a.cgroupLimits.memoryMB must not be below memoryLimitMB (512), got 256: the kernel would kill a process of the server before the pool replaces it',
-    ]);
+    [
+      { memoryLimitMB: 512, cgroupLimits: { memoryMB: 256 } },
+      {},
+      'cgroupLimits.memoryMB must not be below memoryLimitMB (512), got 256',
+    ],
+    [
+      { memoryLimitMB: 512 },
+      { cgroupLimits: { memoryMB: 256 } },
+      'memoryLimitMB must not be above defaults.cgroupLimits.memoryMB (256), got 512',
+    ],
+    [
+      { cgroupLimits: { memoryMB: 256 } },
+      { memoryLimitMB: 512 },
+      'cgroupLimits.memoryMB must not be below defaults.memoryLimitMB (512), got 256',
+    ],
+  ])(
+    '[OPT-8] are refused above the limit of the kernel, by the names that were written: %j, defaults %j',
+    (own, defaults, problem) => {
+      expect(problemsOf(withServer(own, { defaults }))).toEqual([
+        `servers.a.${problem}: the kernel would kill a process of the server before the pool replaces it`,
+      ]);
+    },
+  );
+
+  it('[OPT-8] that contradict each other in defaults are told once', () => {
+    const defaults = { memoryLimitMB: 9, cgroupLimits: { memoryMB: 8 } };
+    const servers = { a: { ...node, cgroupLimits: { processes: 5 } } };
+    expect(problemsOf({ defaults, servers })).toEqual([expect.stringMatching(/^defaults\.cgroupLimits\.memoryMB/)]);
   });
 
   it('[OPT-8] leave the limit of the kernel as it is, and the other way round', () => {
@@ -101,6 +128,12 @@ describe('limits of a server', () => {
   it('[OPT-8] allow at least what is expected', () => {
     expect(problemsOf(withServer({ maxTreeProcesses: 2, expectedProcesses: 3 }))).toEqual([
       'servers.a.expectedProcesses must not be above maxTreeProcesses (2), got 3',
+    ]);
+    expect(problemsOf(withServer({ expectedProcesses: 10 }, { defaults: { maxTreeProcesses: 5 } }))).toEqual([
+      'servers.a.expectedProcesses must not be above defaults.maxTreeProcesses (5), got 10',
+    ]);
+    expect(problemsOf({ defaults: { expectedProcesses: 10, maxTreeProcesses: 5 } })).toEqual([
+      'defaults.expectedProcesses must not be above maxTreeProcesses (5), got 10',
     ]);
     const { servers } = resolvePoolOptions(withServer({ maxTreeProcesses: 2 }, { defaults: { expectedProcesses: 3 } }));
     expect(servers.get('a')?.expectedProcesses).toBe(2);

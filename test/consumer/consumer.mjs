@@ -19,7 +19,7 @@ for (const [name, value] of Object.entries({
 }
 console.log('     import: the five classes are there');
 
-const monitor = new ResourceMonitor({ interval: 50 });
+const monitor = new ResourceMonitor({ interval: 100 });
 monitor.add({ id: 'host', name: 'this host', pid: process.pid });
 monitor.start();
 await new Promise((resolve) => {

@@ -83,7 +83,7 @@ describe('a monitor without a pool', () => {
   });
 
   it('[ALONE-2] samples from start() to stop(), holds no host, and keeps nothing open then', async () => {
-    const { monitor } = monitorOf({ interval: 10 });
+    const { monitor } = monitorOf({ interval: 100 });
     const before = openFilesOf(process.pid);
     monitor.add(self);
     monitor.start();
@@ -100,7 +100,7 @@ describe('a monitor without a pool', () => {
   });
 
   it('[ALONE-3] tells that a limit is exceeded, and takes no action', async () => {
-    const { monitor, events } = monitorOf({ interval: 10, windows: { short: 20, long: 60 } });
+    const { monitor, events } = monitorOf({ interval: 100, windows: { short: 200, long: 600 } });
     monitor.add({ ...self, limits: { memoryLimitMB: 1 } });
     monitor.start();
     const exceeded = await new Promise((resolve) => void monitor.once('limit:exceeded', resolve));
