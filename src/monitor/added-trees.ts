@@ -1,6 +1,7 @@
 import { type AddedTree, type ResolvedAddedTree, resolveAddedTree } from '../config/added-tree.js';
 import { errnoOf, messageOf, PoolError } from '../errors.js';
 import type { Platform } from '../process/platform.js';
+import { isThread } from '../process/process-table.js';
 import { type WatchedTree, watchedTree } from '../process/tree/watched-tree.js';
 import type { TreeUsage } from '../process/usage/tree-usage.js';
 import type { MonitoredTree } from './monitored-tree.js';
@@ -31,7 +32,7 @@ export class AddedTrees {
     } catch (error) {
       throw refusal(`process ${pid} cannot be looked up (${errnoOf(error) ?? messageOf(error)})`);
     }
-    if (watched === undefined) throw refusal(`there is no process ${pid}`);
+    if (watched === undefined) throw refusal(absence(this.#platform, pid));
     const added = new Added(this.#platform, tree, watched, () => this.remove(id));
     this.#trees.set(id, added);
   }
@@ -115,6 +116,11 @@ class Added {
     watched?.close();
     return undefined;
   }
+}
+
+function absence({ table }: Platform, pid: number): string {
+  if (!isThread(table, pid)) return `there is no process ${pid}`;
+  return `${pid} is the id of a thread; add its process ${table.processOf?.(pid)}`;
 }
 
 function refusal(problem: string): PoolError {

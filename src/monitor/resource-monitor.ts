@@ -91,7 +91,7 @@ export class ResourceMonitor extends SafeEmitter<MonitorEvents> {
    * Measures one more process tree: the process with that pid and its descendants, also when they outlive it, until nothing of
    * it lives. The pid counts for the process that has it now. Nothing of it ever gets a signal, and in a pool it counts for no
    * limit and no level. At most 10,000.
-   * @throws PoolError `INVALID_OPTIONS` when no process has the pid, the id is taken, or a value is wrong; `NOT_SUPPORTED`
+   * @throws PoolError `INVALID_OPTIONS` when no process has the pid, or only a thread, the id is taken, or a value is wrong; `NOT_SUPPORTED`
    *   where the processes of the system cannot be listed
    */
   add(tree: AddedTree): void {

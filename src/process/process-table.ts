@@ -44,6 +44,11 @@ export interface ProcessTable {
    */
   hold?(pid: number): ProcessRow | undefined;
   release?(identity: ProcessIdentity): void;
+  /**
+   * The process that a number belongs to, which `read` also answers for a thread: the first thread of a process has its number.
+   * Undefined when that cannot be read. Only where threads have numbers.
+   */
+  processOf?(number: number): number | undefined;
   /** All processes, in one pass. Throws when the system does not answer. */
   scan(): Map<number, ProcessRow>;
   /** The pids of all processes: much cheaper than a scan. */
@@ -74,6 +79,12 @@ export interface ProcessControl {
 export function identify(table: ProcessTable, pid: number): number | undefined {
   table.forget?.();
   return table.read(pid)?.startTime;
+}
+
+/** Whether that number belongs to a further thread of a process. False when that cannot be read. */
+export function isThread(table: ProcessTable, number: number): boolean {
+  const owner = table.processOf?.(number);
+  return owner !== undefined && owner !== number;
 }
 
 /** Whether the table shows a process with this identity that is no zombie. */

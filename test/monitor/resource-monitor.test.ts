@@ -119,6 +119,13 @@ describe('a monitor without a pool', () => {
     expect(() => monitor.add(self)).toThrow(refused(/the id 'self' is taken; remove\(\) it first/));
     // Larger than any pid of Linux.
     expect(() => monitor.add({ ...self, id: 'b', pid: 5_000_000 })).toThrow(refused(/there is no process 5000000/));
+    // Node has threads.
+    const thread = readdirSync('/proc/self/task')
+      .map(Number)
+      .find((id) => id !== process.pid);
+    expect(() => monitor.add({ ...self, id: 'b', pid: thread as number })).toThrow(
+      refused(new RegExp(`${thread} is the id of a thread; add its process ${process.pid}`)),
+    );
     expect(() => monitor.add({ ...self, id: 'b', pid: 0 })).toThrow(refused(/pid/));
     expect(() => monitor.add({ id: 'b', name: 'b' } as never)).toThrow(refused(/pid/));
     expect(() => monitor.add({ ...self, id: 'b', limits: { memoryLimitMB: -1 } })).toThrow(refused(/limits\./));

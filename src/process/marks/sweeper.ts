@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { withDescriptor } from '../descriptors.js';
-import { isOlder, type ProcessControl, type ProcessRow } from '../process-table.js';
+import { isOlder, isThread, type ProcessControl, type ProcessRow } from '../process-table.js';
 import { isSame } from '../same-process.js';
 import type { Look } from './look.js';
 import type { Found, MarkSearch } from './mark-search.js';
@@ -76,7 +74,7 @@ export class Sweeper {
       for (let pid = last + 1; pid <= newest; pid++) {
         const row = this.#excluded.has(pid) ? undefined : this.#processes.table.read(pid);
         // Threads use up pids too; they are covered by their process.
-        if (row === undefined || !this.#search.matchNow(row) || isThread(pid)) continue;
+        if (row === undefined || !this.#search.matchNow(row) || isThread(this.#processes.table, pid)) continue;
         this.#kill(row);
         chase = 'found';
       }
@@ -135,15 +133,5 @@ export class Sweeper {
   #send(row: ProcessRow): void {
     this.killed.set(`${row.pid}@${row.startTime}`, row);
     this.#processes.signalProcess(row.pid, 'SIGKILL');
-  }
-}
-
-/** For a thread, /proc shows the pid of its process as Tgid. */
-function isThread(pid: number): boolean {
-  try {
-    const status = withDescriptor(() => readFileSync(`/proc/${pid}/status`, 'latin1'));
-    return Number(/^Tgid:\s+(\d+)$/m.exec(status)?.[1]) !== pid;
-  } catch {
-    return false;
   }
 }

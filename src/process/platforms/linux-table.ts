@@ -54,6 +54,15 @@ export const linuxProcessTable: ProcessTable = {
 
   release: (identity) => held.release(identity),
 
+  processOf(number) {
+    try {
+      const status = withDescriptor(() => readFileSync(`/proc/${number}/status`, 'latin1'));
+      return Number(/^Tgid:\s+(\d+)$/m.exec(status)?.[1]);
+    } catch {
+      return undefined;
+    }
+  },
+
   scan() {
     const rows = new Map<number, ProcessRow>();
     for (const pid of listPids()) {

@@ -1,6 +1,6 @@
 import { looksAt } from '../marks/looks.js';
 import type { Platform } from '../platform.js';
-import { identify, type ProcessIdentity, type ProcessRow } from '../process-table.js';
+import { identify, isThread, type ProcessIdentity, type ProcessRow } from '../process-table.js';
 import { TreeMeter } from '../usage/tree-meter.js';
 import type { DetailedUsage, TreeUsage } from '../usage/tree-usage.js';
 import { ProcessTree } from './process-tree.js';
@@ -18,12 +18,12 @@ export interface WatchedTree {
 /**
  * The process with that pid, its descendants, and the group and session that it leads. The pid counts for the process that has
  * it now: another one that gets it later is not measured.
- * @returns undefined when no process has the pid, or nothing can be measured on this platform
+ * @returns undefined when no process has the pid, but at most a thread, or nothing can be measured on this platform
  * @throws with the errno when the process table cannot be read
  */
 export function watchedTree(platform: Platform, pid: number): WatchedTree | undefined {
   const startTime = identify(platform.table, pid);
-  if (startTime === undefined || platform.usage === undefined) return undefined;
+  if (startTime === undefined || platform.usage === undefined || isThread(platform.table, pid)) return undefined;
   const { usage: source } = platform;
   const members = new WatchedMembers(platform, { pid, startTime });
   const meter = new TreeMeter({ source, age: Math.max(0, source.age(startTime)) });
