@@ -708,7 +708,7 @@ export const requirements = {
   'UNKNOWN-3': 'What the trees that are measured use is the least that all use: a limit that they exceed is exceeded.',
   'CONSEQ-1': 'A monitor says what it does, and with dryRun the same; nothing of what cannot be done any more.',
   'CONSEQ-2': 'A monitor without a pool, or of one that is shut down, only reports.',
-  'CONSEQ-3': 'That starts wait or are refused is said once for each time.',
+  'CONSEQ-3': 'That starts wait or are refused is said once for each time, and that they are free again, too.',
   'CONSEQ-4': 'What onEmergency throws or rejects with is reported, and breaks nothing.',
   'LOOP-1': 'A monitor samples from a spawn until nothing lives, or from start() until stop().',
   'LOOP-2':

@@ -48,6 +48,8 @@ export interface Outcome {
   readonly treeActions: readonly TreeAction[];
   readonly poolActions: readonly PoolAction[];
   readonly gate: GateState;
+  /** Whether too many samples in a row could not tell what all trees use. */
+  readonly isUnknown: boolean;
 }
 
 /** After so many samples in a row that do not show what all trees use, nothing is known that new starts should wait for. */
@@ -135,6 +137,7 @@ export class Assessment {
       treeActions: onceEach(treeActions),
       poolActions,
       gate: this.#gate(shortage),
+      isUnknown: this.#unknown >= MOST_UNKNOWN,
     };
   }
 

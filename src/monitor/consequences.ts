@@ -1,6 +1,6 @@
 import type { ResolvedMonitoring } from '../config/monitoring-options.js';
 import type { Outbox } from '../runtime/outbox.js';
-import type { Outcome } from './assessment.js';
+import { MOST_UNKNOWN, type Outcome } from './assessment.js';
 import type { ActionKind, EndAll, GateState, HostCall, MonitorNotice, TreeAction } from './finding.js';
 import type { MonitorEvents } from './monitor-events.js';
 import type { ActionTask, Enforcer } from './monitored-host.js';
@@ -20,6 +20,7 @@ export type Pretend = (ids: readonly string[], kind: ActionKind, phase: ActionTa
 
 type Settings = Pick<ResolvedMonitoring, 'dryRun' | 'onEmergency'>;
 
+const UNKNOWN = `${MOST_UNKNOWN} samples in a row could not tell what all trees use`;
 const OPEN: GateState = { shortage: undefined, overload: undefined, holdsSpares: false };
 
 /** What follows from samples: events, what the pool does, and calls of the host. With `dryRun` nothing but events. */
@@ -69,18 +70,17 @@ export class Consequences {
 
   /** Whether starts wait, are refused, or are made for callers only: that must be looked at again, also where no server lives. */
   get holdsStarts(): boolean {
-    const { shortage, overload, holdsSpares } = this.#gate;
-    return shortage !== undefined || overload !== undefined || holdsSpares;
+    return isShut(this.#gate) || this.#gate.holdsSpares;
   }
 
-  /** New starts are free again. */
-  openGate(): void {
-    this.#setGate(OPEN);
+  /** New starts are free again. @param reason in words */
+  openGate(reason: string): void {
+    this.#setGate(OPEN, reason);
   }
 
   #act(outcome: Outcome, enforcer: Enforcer): void {
     this.tell(outcome);
-    this.#setGate(outcome.gate);
+    this.#setGate(outcome.gate, outcome.isUnknown ? UNKNOWN : undefined);
     for (const action of outcome.treeActions) this.#carryOut(action, enforcer);
     for (const action of outcome.poolActions) {
       if (action.action === 'call-host') this.#callHost(action);
@@ -116,7 +116,8 @@ export class Consequences {
     else call();
   }
 
-  #setGate(gate: GateState): void {
+  /** @param freed why starts are free, if they are from now on. Default: what has held them is over */
+  #setGate(gate: GateState, freed?: string): void {
     const { shortage, overload } = gate;
     const before = this.#gate;
     this.#gate = gate;
@@ -129,6 +130,9 @@ export class Consequences {
       const { level, measured, threshold, by } = overload;
       const reason = `${Math.round(measured)} ${by === 'processes' ? 'unexpected processes' : 'MB'}, where level ${level} begins at ${Math.round(threshold)}`;
       this.#tellAction({ action: 'refuse-starts', level, reason, dryRun });
+    }
+    if (isShut(before) && !isShut(gate)) {
+      this.#tellAction({ action: 'free-starts', reason: freed ?? freedFrom(before), dryRun });
     }
     if (!dryRun) this.#enforcer?.setGate(gate);
   }
@@ -144,11 +148,20 @@ export class Consequences {
   }
 }
 
+function isShut({ shortage, overload }: GateState): boolean {
+  return shortage !== undefined || overload !== undefined;
+}
+
+function freedFrom({ shortage, overload }: GateState): string {
+  const memory = shortage && `all trees use less than ${Math.round(shortage.limitMB)} MB`;
+  return [memory, overload && `level ${overload.level} is over`].filter((part) => part !== undefined).join(', and ');
+}
+
 /** Calls a function of the host. What it throws, or rejects with, breaks nothing. */
 function callSafely(task: () => unknown, onError: (error: unknown) => void): void {
   try {
-    const result = task();
-    if (result instanceof Promise) result.catch(onError);
+    // Also what is no promise of this realm, or of this class, may reject.
+    Promise.resolve(task()).catch(onError);
   } catch (error) {
     onError(error);
   }

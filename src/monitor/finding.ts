@@ -11,7 +11,7 @@ export type ActionKind = Exclude<LimitKind, 'folder'> | 'leak' | 'level';
 
 /** A tree that is to be ended or replaced. */
 export interface TreeAction {
-  readonly action: Exclude<MonitorAction, 'hold-starts' | 'refuse-starts' | 'end-all' | 'call-host' | 'prune'>;
+  readonly action: Extract<MonitorAction, 'end-idle' | 'end-growing' | 'end-unexpected' | 'replace'>;
   readonly id: string;
   readonly name: string;
   /** In words, with the figure. */

@@ -14,6 +14,8 @@ export type MonitorAction =
   | LevelAction
   /** New starts wait, since the servers use as much memory as they may. */
   | 'hold-starts'
+  /** Starts neither wait nor are refused any more. */
+  | 'free-starts'
   /** The oldest files of a folder are deleted. */
   | 'prune'
   /** A tree is replaced: it is over a limit of the host, or leaks. */

@@ -154,7 +154,7 @@ export class MonitorLoop {
     this.#run += 1;
     this.#timer?.cancel();
     this.#sampler.stop();
-    this.#consequences.openGate();
+    this.#consequences.openGate(mode === 'halted' ? 'the monitor was stopped' : 'no server lives');
   }
 
   #schedule(delay: number): void {
@@ -178,7 +178,8 @@ export class MonitorLoop {
     } catch (error) {
       this.#degrade('sample', error);
       this.#failures += 1;
-      if (this.#failures >= MOST_UNKNOWN && run === this.#run) this.#consequences.openGate();
+      const isLost = this.#failures >= MOST_UNKNOWN && run === this.#run;
+      if (isLost) this.#consequences.openGate(`${this.#failures} samples in a row have failed`);
     }
     if (run === this.#run) this.#schedule(next);
   }

@@ -1,6 +1,6 @@
 import type { HostSample } from './host/host-sample.js';
 
-/** How near a tree is to its limits: `exceeded` when one of them is reached. */
+/** How near a tree is to its limits: `exceeded` when it is above one of them; what just reaches a limit is `critical`. */
 export type TreeLevel = 'normal' | 'warning' | 'critical' | 'exceeded';
 
 /** What one server tree uses. */

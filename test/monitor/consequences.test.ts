@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import type { Outcome } from '../../src/monitor/assessment.js';
 import { Consequences } from '../../src/monitor/consequences.js';
@@ -15,7 +16,16 @@ const all: EndAll = { action: 'end-all', ids: ['a', 'b'], reason: 'too many', re
 const call: HostCall = { action: 'call-host', reason: 'too many', reached: { ...reached, names: ['x'] } };
 const outcomeOf = (given: Partial<Outcome> = {}): Outcome => ({
   sample: { at: 0, host: { at: 0 }, trees: [], totals: { processes: 0, unexpected: 0, memoryMB: 0, cpuPercent: 0 } },
-  ...{ counted: [], notices: [], isUndecided: false, treeActions: [], poolActions: [], gate: OPEN, ...given },
+  ...{
+    counted: [],
+    notices: [],
+    isUndecided: false,
+    treeActions: [],
+    poolActions: [],
+    gate: OPEN,
+    isUnknown: false,
+    ...given,
+  },
 });
 
 /** An enforcer that writes down what it does; trees of `gone` are not there any more. */
@@ -101,7 +111,7 @@ describe('Consequences', () => {
     expect(log).toEqual(['says call-host', 'calls']);
   });
 
-  it('[CONSEQ-3] says once that starts wait, and each level that refuses them; openGate() frees them', () => {
+  it('[CONSEQ-3] says once that starts wait, each level that refuses them, and that they are free; openGate() frees them', () => {
     const { consequences, connect, log } = connected();
     connect();
     const shortage = { memoryMB: 10, limitMB: 10 };
@@ -115,9 +125,10 @@ describe('Consequences', () => {
       { ...OPEN, shortage },
     ];
     for (const gate of states) consequences.follow(outcomeOf({ gate }));
-    consequences.openGate();
+    consequences.openGate('it was stopped');
     expect(log.filter((line) => String(line).startsWith('says'))).toEqual([
-      ...['says hold-starts', 'says refuse-starts', 'says refuse-starts', 'says hold-starts'],
+      ...['says hold-starts', 'says refuse-starts', 'says refuse-starts', 'says free-starts', 'says hold-starts'],
+      'says free-starts',
     ]);
     expect(log.at(-1)).toBe('gate opens');
   });
@@ -131,6 +142,8 @@ describe('Consequences', () => {
       async () => {
         throw error;
       },
+      // A promise of another realm.
+      () => runInNewContext('(error) => Promise.reject(error)')(error),
     ]) {
       const { consequences, log } = connected({ onEmergency });
       consequences.follow(outcomeOf({ poolActions: [call] }));

@@ -127,6 +127,25 @@ describe('the audit trail of a pool', () => {
     ]);
   });
 
+  it('[AUDIT-10] says when starts wait, and when they are free again', async () => {
+    const path = newPath();
+    const { pool, pass, server } = setUpMeasured({
+      servers: { a: { command: 'fake' } },
+      limits: { memoryLimitMB: 1_000 },
+      audit: { path },
+    });
+    (await pool.getServer('a')).release();
+    server(0).load = { memoryMB: 1_200 };
+    await pass(120_000);
+    await pool.shutdown();
+    const actions = linesOf(path).filter(({ event }) => event === 'action:taken');
+    expect(actions).toMatchObject([
+      { action: 'hold-starts', reason: 'all trees use 1200 MB of 1000 MB' },
+      { action: 'end-idle' },
+      { action: 'free-starts', reason: 'all trees use less than 1000 MB' },
+    ]);
+  });
+
   it('[AUDIT-10] has each event of a pool, or leaves it out on purpose', () => {
     const leftOut = [
       // For each call: that would be one line for each lease.

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import type { PoolOptions } from '../../../src/index.js';
+import type { PoolEvents, PoolOptions } from '../../../src/index.js';
 import { loopOf } from '../../../src/monitor/loop-of.js';
 import { deferred } from '../../../src/runtime/deferred.js';
 import { RawClient } from '../../helpers/client.js';
@@ -14,11 +14,15 @@ const enforced = { levels: { enforce: true } } as const;
 /** As a server that needs its graces, ms. */
 const SLOWLY = 5_000;
 
+const acted = (actions: readonly PoolEvents['action:taken'][]) =>
+  actions.filter(({ action }) => action !== 'free-starts');
+
 type Measured = ReturnType<typeof setUpMeasured>;
 
 const stopped = ({ of }: Measured) => of('server:stopping').map(({ name, reason }) => `${name} ${reason}`);
+/** Starts are freed by what was done, so a dry run does not say that. */
 const taken = ({ of }: Measured) =>
-  of('action:taken').map(({ action, name, reason, level }) => ({ action, name, reason, level }));
+  acted(of('action:taken')).map(({ action, name, reason, level }) => ({ action, name, reason, level }));
 
 describe('with dryRun', () => {
   /** The same happens with and without it, as far as the servers still live. */
@@ -31,7 +35,7 @@ describe('with dryRun', () => {
       said.push(taken(measured));
       expect(measured.of('action:taken').every((action) => action.dryRun === dryRun)).toBe(true);
       if (dryRun) expect(measured.of('server:stopping')).toEqual([]);
-      expect(measured.pool.metrics().monitorActions).toBe(dryRun ? 0 : said[0]?.length);
+      expect(measured.pool.metrics().monitorActions).toBe(dryRun ? 0 : measured.of('action:taken').length);
     }
     expect(said[1]).toEqual(said[0]);
     return said[0] as ReturnType<typeof taken>;

@@ -99,6 +99,10 @@ describe('a reading that fails', () => {
     const other = pool.getServer('b');
     await pass(1_000);
     expect(await outcome(other)).not.toBe('pending');
+    expect(of('action:taken').at(-1)).toMatchObject({
+      action: 'free-starts',
+      reason: '3 samples in a row could not tell what all trees use',
+    });
     expect(of('limit:recovered')).toEqual([]);
   });
 

@@ -211,6 +211,7 @@ describe('real servers that together use more than the pool may', () => {
     expect(actions.map(({ action, name }) => [action, name])).toEqual([
       ['hold-starts', undefined],
       ['replace', 'costly'],
+      ['free-starts', undefined],
     ]);
     expect(stopping).toMatchObject([{ name: 'costly', reason: 'memory-limit' }]);
     expect([caller.failures, caller.client.closeCount]).toEqual([[], 0]);
