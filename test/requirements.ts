@@ -728,6 +728,10 @@ export const requirements = {
   'LIMIT-4':
     'Gaps between samples, clocks that are set, values that are missing and counters that start again exceed no limit, and recover none.',
   'LIMIT-5': 'From 75 % of a limit on it is a warning, from 90 % critical, from 110 % urgent.',
+  'REPLACED-1':
+    'Where each process of a server needs more than a limit, replacements come after pauses that grow, by server and kind of limit, within bounds.',
+  'REPLACED-2':
+    'Such a pause ends when the next one had little for long, needs much more, becomes urgent, or is defined in another way.',
   'EXPECT-1':
     'A tree is expected to have what its definition says, else what it had when it was ready; what it has beyond that is unexpected.',
   'EXPECT-2':

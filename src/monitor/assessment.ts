@@ -9,6 +9,7 @@ import { isAtLeast, type Level } from './level.js';
 import { type LevelFacts, LevelWatch } from './level-watch.js';
 import type { TreeSource } from './monitored-host.js';
 import { keyOf, type MonitoredTree } from './monitored-tree.js';
+import { ReplacedServers } from './replaced-servers.js';
 import type { ResourceSample, TreeSample } from './resource-sample.js';
 import { TotalsWatch } from './totals-watch.js';
 import { candidateOf, type TreeCandidate } from './tree-candidate.js';
@@ -65,6 +66,7 @@ export class Assessment {
   readonly #addedLeaks: LeakDetector;
   readonly #levels: LevelWatch;
   readonly #totals: TotalsWatch;
+  readonly #replaced: ReplacedServers;
   /** Empty without `dryRun`. */
   readonly #dryEnds = new DryEnds();
   /** Samples in a row that could not measure all. */
@@ -79,7 +81,8 @@ export class Assessment {
     this.#leaks = new LeakDetector(settings.leak);
     this.#addedLeaks = new LeakDetector(settings.leak);
     this.#levels = new LevelWatch(settings);
-    this.#totals = new TotalsWatch(settings);
+    this.#replaced = new ReplacedServers(settings.windows.long * 2);
+    this.#totals = new TotalsWatch(settings, this.#replaced);
     this.growth = new GrowthWatch(settings.growth);
   }
 
@@ -154,6 +157,7 @@ export class Assessment {
   /** The definition of a server has changed: its earlier lives, and those of now, say nothing of the next ones. */
   forgetLives(name: string): void {
     this.#leaks.forget(name);
+    this.#replaced.forget(name);
     for (const watch of this.#trees.values()) if (!watch.isAdded && watch.name === name) watch.outlive();
   }
 
@@ -191,7 +195,7 @@ export class Assessment {
     const known = this.#trees.get(key);
     if (known) return known;
     const leaks = tree.phase === 'foreign' ? this.#addedLeaks : this.#leaks;
-    const watch = new TreeWatch(tree, this.#settings, leaks);
+    const watch = new TreeWatch(tree, this.#settings, leaks, this.#replaced);
     this.#trees.set(key, watch);
     return watch;
   }

@@ -1,9 +1,9 @@
 import type { ActionKind, MonitorNotice, Shortage, TreeAction } from './finding.js';
-import { GrowingPause } from './growing-pause.js';
 import type { HostSample } from './host/host-sample.js';
 import { type LimitAssessment, LimitWatch } from './limits.js';
 import type { LimitKind } from './monitor-events.js';
 import type { TotalLimit, TotalLimits } from './monitored-tree.js';
+import type { ReplacedServers, ReplacedTree } from './replaced-servers.js';
 import type { TreeLevel } from './resource-sample.js';
 import { asManyAs, endingSum, type TreeCandidate } from './tree-candidate.js';
 import type { WatchSettings } from './tree-watch.js';
@@ -39,8 +39,6 @@ type Cause = Pick<TreeAction, 'kind' | 'value' | 'limit' | 'reason'>;
 
 /** A tree is replaced for a total only if it uses at least this share of what the largest one uses. */
 const NOTABLE = 1 / 2;
-/** The start times of processes are in ticks, ms. */
-const SAME_TIME = 1_000;
 /** For the memory of the host idle trees end only if together they give back at least this share of what is too much. */
 const HELPFUL = 1 / 2;
 
@@ -53,11 +51,11 @@ export class TotalsWatch {
   readonly #memory: LimitWatch;
   readonly #cpu: LimitWatch;
   readonly #hostMemory: LimitWatch;
-  /** By server: when one of its trees was replaced. The next one may need as much. */
-  readonly #replaced = new Map<string, { at: number; readonly pause: GrowingPause }>();
+  readonly #replaced: ReplacedServers;
 
-  constructor(settings: TotalSettings) {
+  constructor(settings: TotalSettings, replaced: ReplacedServers) {
     this.#settings = settings;
+    this.#replaced = replaced;
     this.#memory = new LimitWatch(settings.windows, settings);
     this.#cpu = new LimitWatch(settings.windows, settings);
     // The share that the host has set is its only threshold.
@@ -153,27 +151,15 @@ export class TotalsWatch {
     // Among all, those included that may not be ended or are leaving already: for them no small neighbour ends instead.
     const most = all.reduce((highest, candidate) => Math.max(highest, candidate[figure]), 0);
     if (largest === undefined || largest[figure] < NOTABLE * most) return;
-    if (!this.#mayReplace(at, largest, found.isUrgent)) return;
-    const { id, name } = largest;
-    actions.push({ action: 'replace', id, name, ...cause, isUrgent: found.isUrgent });
+    const { id, name, phase, uptime } = largest;
+    const { isUrgent } = found;
+    // One that leaves already waits for its lease.
+    if (phase === 'starting' || (phase === 'leaving' && !isUrgent)) return;
+    const replaced: ReplacedTree = { kind: cause.kind, name, uptime, value: largest[figure], isUrgent };
+    if (this.#replaced.rests(at, replaced)) return;
+    actions.push({ action: 'replace', id, name, ...cause, isUrgent });
     watch.acted();
-    this.#noteReplaced(at, name, all);
-  }
-
-  /** One that leaves already waits for its lease; one that has come for another rests, since that has not helped. */
-  #mayReplace(at: number, { name, phase, uptime }: TreeCandidate, isUrgent: boolean): boolean {
-    if (phase === 'starting' || (phase === 'leaving' && !isUrgent)) return false;
-    const before = this.#replaced.get(name);
-    return before === undefined || !before.pause.isOn(at) || uptime > at - before.at + SAME_TIME;
-  }
-
-  #noteReplaced(at: number, name: string, all: readonly TreeCandidate[]): void {
-    const names = new Set(all.map((one) => one.name));
-    for (const known of this.#replaced.keys()) if (!names.has(known)) this.#replaced.delete(known);
-    const noted = this.#replaced.get(name) ?? { at, pause: new GrowingPause(this.#settings.windows.long * 2) };
-    noted.at = at;
-    noted.pause.begin(at);
-    this.#replaced.set(name, noted);
+    this.#replaced.note(at, replaced);
   }
 }
 

@@ -12,6 +12,7 @@ import { LimitWatch, type LimitWindows } from './limits.js';
 import type { LimitEvent, LimitKind } from './monitor-events.js';
 import type { MonitoredTree } from './monitored-tree.js';
 import { ObservedTime } from './observed-time.js';
+import type { ReplacedServers } from './replaced-servers.js';
 import type { TreeLevel, TreeSample } from './resource-sample.js';
 import { candidateOf, type TreeCandidate } from './tree-candidate.js';
 
@@ -39,10 +40,14 @@ interface WatchedLimit {
   readonly long: number;
   /** The last one that was set. */
   limit: number;
+  /** For how long the value has been well below it. */
+  calm: ObservedTime | undefined;
 }
 
 const UNITS: Readonly<Record<TreeKind, string>> = { memory: 'MB', cpu: '% of a core', processes: 'processes' };
 const HOUR = 3_600_000;
+/** After so many long windows well below its limit a tree has shown that the replacement of the one before it has helped. */
+const CALM_WINDOWS = 8;
 const RANKS: readonly TreeLevel[] = ['normal', 'warning', 'critical', 'exceeded'];
 
 /** What one tree has used so far, as far as the next sample is compared with it. */
@@ -54,6 +59,7 @@ export class TreeWatch {
   /** After the tree should have been replaced: that may have failed. */
   readonly #pause: GrowingPause;
   #wasUrgent = false;
+  readonly #replacedServers: ReplacedServers;
   #tree: MonitoredTree;
   #before: TreeUsage | undefined;
   #unexpected = 0;
@@ -66,8 +72,9 @@ export class TreeWatch {
   /** Whether the last sample is of an earlier moment, since it could not be measured now. */
   #isStale = false;
 
-  constructor(tree: MonitoredTree, settings: WatchSettings, leaks: LeakDetector) {
+  constructor(tree: MonitoredTree, settings: WatchSettings, leaks: LeakDetector, replaced: ReplacedServers) {
     this.#tree = tree;
+    this.#replacedServers = replaced;
     this.#settings = settings;
     this.#leak = leaks.watch(tree.name);
     this.#quiet = new QuietMoment(settings.leak.warmup);
@@ -183,11 +190,23 @@ export class TreeWatch {
     const { level, change, asksForAction, isUrgent } = watched.watch.update(at, value, watched.limit);
     const event = this.#limitEvent(kind, value ?? 0, watched.limit);
     if (change) notices.push([`limit:${change}`, event]);
-    if (level === 'exceeded' && asksForAction && this.#mayReplace(at, isUrgent)) {
-      this.#replaced(at, isUrgent);
-      actions.push(this.#replacement(event, kind, isUrgent));
-    }
+    const replaced = { kind, name: event.name, uptime: this.#before?.uptime ?? 0, value: value ?? 0, isUrgent };
+    if (this.#isCalm(watched, at, value)) this.#replacedServers.helped(at, replaced);
+    if (level !== 'exceeded' || !asksForAction || !this.#mayReplace(at, isUrgent)) return level;
+    if (this.#replacedServers.rests(at, replaced)) return level;
+    this.#replaced(at, isUrgent);
+    this.#replacedServers.note(at, replaced);
+    actions.push(this.#replacement(event, kind, isUrgent));
     return level;
+  }
+
+  /** Whether the value has been well below its limit for long. */
+  #isCalm(watched: WatchedLimit, at: number, value: number | undefined): boolean {
+    const { long, limit } = watched;
+    const isBelow = value !== undefined && value < (limit * this.#settings.warningPercent) / 100;
+    watched.calm = isBelow ? (watched.calm ?? new ObservedTime(long / 3)) : undefined;
+    watched.calm?.advance(at);
+    return this.#tree.phase === 'ready' && (watched.calm?.now ?? 0) >= long * CALM_WINDOWS;
   }
 
   /** Undefined without a limit. The host may set another one, or none, at any time. */
@@ -196,7 +215,7 @@ export class TreeWatch {
     const known = this.#limits.get(kind);
     if (known && (limit === Infinity || known.long !== long)) this.#forget(kind, value, notices);
     if (limit === Infinity) return undefined;
-    const watched = this.#limits.get(kind) ?? { watch: this.#newWatch(kind, long), long, limit };
+    const watched = this.#limits.get(kind) ?? { watch: this.#newWatch(kind, long), long, limit, calm: undefined };
     this.#limits.set(kind, watched);
     watched.limit = limit;
     return watched;
@@ -268,7 +287,7 @@ export class TreeWatch {
     return { action: 'replace', id, name, reason, kind, value, limit, isUrgent };
   }
 
-  #limitEvent(kind: TreeKind, value: number, limit: number): LimitEvent {
+  #limitEvent(kind: TreeKind, value: number, limit: number) {
     return { kind, name: this.#tree.name, instanceId: this.#tree.id, value, limit };
   }
 }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { MonitorNotice, TreeAction } from '../../src/monitor/finding.js';
 import { GrowingPause } from '../../src/monitor/growing-pause.js';
 import type { MonitoredTree } from '../../src/monitor/monitored-tree.js';
+import { ReplacedServers } from '../../src/monitor/replaced-servers.js';
 import { type Totals, TotalsWatch } from '../../src/monitor/totals-watch.js';
 import { candidateOf, type TreeCandidate } from '../../src/monitor/tree-candidate.js';
 
@@ -33,7 +34,7 @@ interface Given extends Partial<Omit<Totals, 'at' | 'candidates' | 'limits'>> {
 
 /** A watch that is fed the same again and again; what has followed from it. */
 function fed() {
-  const watch = new TotalsWatch(SETTINGS);
+  const watch = new TotalsWatch(SETTINGS, new ReplacedServers(60_000));
   const notices: MonitorNotice[] = [];
   const actions: TreeAction[] = [];
   let [at, asked] = [1_000_000, 0];

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { MonitorNotice, TreeAction } from '../../src/monitor/finding.js';
 import { LeakDetector } from '../../src/monitor/leaks/leak-detector.js';
 import type { MonitoredTree } from '../../src/monitor/monitored-tree.js';
+import { ReplacedServers } from '../../src/monitor/replaced-servers.js';
 import { TreeWatch } from '../../src/monitor/tree-watch.js';
 import type { TreeUsage } from '../../src/process/usage/tree-usage.js';
 import { randomOf } from './leaks/simulate.js';
@@ -20,7 +21,7 @@ const TREE: MonitoredTree = {
 
 /** A watch over one tree that is sampled every 5 s. */
 function watched(begin: Partial<MonitoredTree> = {}, leaks = new LeakDetector(LEAK)) {
-  const watch = new TreeWatch({ ...TREE, ...begin }, SETTINGS, leaks);
+  const watch = new TreeWatch({ ...TREE, ...begin }, SETTINGS, leaks, new ReplacedServers(60_000));
   const notices: MonitorNotice[] = [];
   const actions: TreeAction[] = [];
   let [at, cpuTime] = [0, 0];

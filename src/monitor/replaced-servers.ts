@@ -1,0 +1,92 @@
+import type { ActionKind } from './finding.js';
+import { GrowingPause } from './growing-pause.js';
+
+/** A tree that is too large, or too busy. */
+export interface ReplacedTree {
+  readonly kind: ActionKind;
+  /** Of its server. */
+  readonly name: string;
+  /** Since its start, ms. */
+  readonly uptime: number;
+  /** What it uses of what there is a limit of. */
+  readonly value: number;
+  /** Whether it is so far over its limit that this cannot wait. */
+  readonly isUrgent: boolean;
+}
+
+/** The last replacement of a server for one kind of reason. */
+interface Replacement {
+  readonly name: string;
+  /** Clock time, ms. */
+  at: number;
+  value: number;
+  isUrgent: boolean;
+  readonly pause: GrowingPause;
+}
+
+/** The start times of processes are in ticks, ms. */
+const SAME_TIME = 1_000;
+/** What needs this many times as much as the one before it cannot wait for a pause. */
+const MUCH_MORE = 1.5;
+/** Most replacements that are known. */
+const MOST = 1_000;
+
+/**
+ * The servers of which a tree was replaced. The next one may need as much: then another replacement does not help either, and
+ * rests for a pause that grows. It is fed clock times.
+ */
+export class ReplacedServers {
+  readonly #firstPause: number;
+  /** By kind and server; the last one is at the end. */
+  readonly #known = new Map<string, Replacement>();
+
+  /** @param firstPause ms */
+  constructor(firstPause: number) {
+    this.#firstPause = firstPause;
+  }
+
+  /** Whether a tree that has come for another rests: it needs as much, and the pause is not over. */
+  rests(at: number, tree: ReplacedTree): boolean {
+    const known = this.#known.get(keyOf(tree));
+    if (known === undefined || !known.pause.isOn(at) || !hasComeFor(known, at, tree.uptime)) return false;
+    return tree.value < MUCH_MORE * known.value && (known.isUrgent || !tree.isUrgent);
+  }
+
+  /** A tree is replaced. */
+  note(at: number, tree: ReplacedTree): void {
+    const { name, uptime, value, isUrgent } = tree;
+    const key = keyOf(tree);
+    const known = this.#known.get(key);
+    if (known?.pause.isOn(at) && !hasComeFor(known, at, uptime)) {
+      // One of several that were there before: that one more is replaced does not show that it does not help.
+      known.value = Math.max(known.value, value);
+      known.isUrgent ||= isUrgent;
+      return;
+    }
+    const pause = known?.pause ?? new GrowingPause(this.#firstPause);
+    pause.begin(at);
+    this.#known.delete(key);
+    this.#known.set(key, { name, at, value, isUrgent, pause });
+    const [oldest] = this.#known.keys();
+    if (oldest !== undefined && this.#known.size > MOST) this.#known.delete(oldest);
+  }
+
+  /** A tree that has come for another needs little: the replacement has helped. */
+  helped(at: number, tree: Pick<ReplacedTree, 'kind' | 'name' | 'uptime'>): void {
+    const known = this.#known.get(keyOf(tree));
+    if (known && hasComeFor(known, at, tree.uptime)) this.#known.delete(keyOf(tree));
+  }
+
+  /** The next trees of this server are others: its definition has changed. */
+  forget(name: string): void {
+    for (const [key, known] of this.#known) if (known.name === name) this.#known.delete(key);
+  }
+}
+
+function keyOf({ kind, name }: Pick<ReplacedTree, 'kind' | 'name'>): string {
+  return `${kind} ${name}`;
+}
+
+function hasComeFor({ at: replacedAt }: Replacement, at: number, uptime: number): boolean {
+  return uptime <= at - replacedAt + SAME_TIME;
+}
