@@ -253,3 +253,26 @@ it('[FOLDER-9] the folders of a pool are watched from its start to its end, with
   await nextLook();
   expect(told()).toEqual([2, 1]);
 });
+
+it('[LOOP-5] where monitoring is not enabled, a folder that is over its budget is told after start(), and no more', async () => {
+  const path = folderWith(2, 2);
+  const onExceeded = vi.fn();
+  const { pool, clock, of } = setUpMeasured({
+    monitoring: {
+      enabled: false,
+      folders: [
+        { path, limitMB: 3, onExceeded: 'prune-oldest' },
+        { path, limitMB: 3, onExceeded },
+      ],
+    },
+  });
+  expect(clock.pending).toBe(0);
+  pool.monitor.start();
+  const look = vi.spyOn(FolderBudget.prototype, 'look');
+  onTestFinished(() => look.mockRestore());
+  for (let passed = 0; passed < 60_000 && look.mock.calls.length === 0; passed += 1_000) {
+    await clock.advanceAndFlush(1_000);
+  }
+  await until('both were looked at', () => of('limit:exceeded').length === 2);
+  expect([readdirSync(path), onExceeded.mock.calls, of('action:taken')]).toEqual([['0.log', '1.log'], [], []]);
+});

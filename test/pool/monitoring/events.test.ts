@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { MonitorEvents, PoolEvents } from '../../../src/index.js';
+import { setUp } from '../../helpers/fake-pool.js';
 import { setUpMeasured } from '../../helpers/measured-pool.js';
 
 const one = { command: 'fake', expectedProcesses: 1, sharing: 'exclusive' } as const;
@@ -12,6 +13,20 @@ const fieldsOf = (payload: object) =>
     .sort();
 
 describe('the events of a monitor', () => {
+  it('[GROWTH-4] tell a burst of spawns, also of servers that cannot be measured', async () => {
+    const { pool, clock } = setUp({
+      servers: { a: { command: 'fake', sharing: 'exclusive', maxInstances: 60 } },
+      limits: { maxProcesses: 60, concurrentStarts: 60 },
+    });
+    const told: PoolEvents['growth:detected'][] = [];
+    pool.on('growth:detected', (growth) => void told.push(growth));
+    await Promise.all(Array.from({ length: 40 }, (_, index) => pool.getServer('a', { owner: `${index}` })));
+    expect(told).toEqual([{ processes: 30, within: 30_000, names: ['a'] }]);
+    // There is nothing to sample.
+    await clock.advanceAndFlush(60_000);
+    expect(pool.monitor.latest).toBeUndefined();
+  });
+
   it('[EVENTS-1] come from the pool, too, all but sample:taken', async () => {
     const { pool, pass } = setUpMeasured({ servers: { a: one } });
     const seen = new Set<string>();
