@@ -1,15 +1,17 @@
 // The package as a host gets it: packed, installed in an empty folder beside the SDKs, then imported, required,
 // type-checked and run against a published server. Needs `npm run build` first. Every step has a time limit.
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const root = join(import.meta.dirname, '../..');
 const work = mkdtempSync(join(tmpdir(), 'mcp-server-pool-consumer-'));
 const host = join(work, 'host');
 const entries = ['dist/index.js', 'dist/index.d.ts', 'dist/stdio.js', 'dist/stdio.d.ts'];
-const mustHold = [...entries, 'package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'];
+const root = join(import.meta.dirname, '../..');
+// The README links to them.
+const pages = readdirSync(join(root, 'docs')).map((page) => `docs/${page}`);
+const mustHold = [...entries, ...pages, 'package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'];
 const peers = [
   '@modelcontextprotocol/sdk@1.32.2',
   '@modelcontextprotocol/client@2.4.0',
@@ -66,7 +68,7 @@ async function step(title, action) {
 }
 
 async function main() {
-  await step('pack: only dist, README, CHANGELOG, LICENSE and package.json', async () => {
+  await step('pack: only dist, docs, README, CHANGELOG, LICENSE and package.json', async () => {
     const [packed] = JSON.parse(
       await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', work], {
         cwd: root,

@@ -69,8 +69,11 @@ function withOption(name: string, value: unknown): PoolOptions | SingleServerOpt
   const option = tail === undefined ? { [head]: value } : { [head]: { [tail]: value } };
   // It has an effect only there.
   const sharing = name === 'maxSessions' ? { sharing: 'shared' } : {};
+  const limit = name === 'cpuWindow' ? { cpuLimitPercent: 50 } : {};
   const takesServers = name === 'servers' || name === 'defaults';
-  return { ...(takesServers ? {} : { command: 'node' }), ...sharing, ...option } as PoolOptions | SingleServerOptions;
+  return { ...(takesServers ? {} : { command: 'node' }), ...sharing, ...limit, ...option } as
+    | PoolOptions
+    | SingleServerOptions;
 }
 
 describe('README and reference', () => {
