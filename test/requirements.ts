@@ -528,6 +528,7 @@ export const requirements = {
     'Folders are watched whether servers run or not; a disk that does not answer is told, and holds up no other folder.',
   'GATE-1':
     'While the servers use as much memory as they may, callers that need a start wait, and the limit is named; everything that runs serves on.',
+  'GATE-5': 'The error of a caller that waits for memory says that idle essential trees keep a part of it.',
   'GATE-2':
     'While the level of the pool refuses starts, callers that need one are refused at once, with the level and the figure.',
   'OVER-1': 'A lease that ends because of a limit or a level gets an error with the limit, the figure, and what to do.',
@@ -542,6 +543,9 @@ export const requirements = {
   'ENFORCE-14':
     'Over limits.cpuLimitPercent the tree that uses most is replaced, no small one in its place, and no idle one ends.',
   'ENFORCE-15': 'What could not be ended in its time is no memory, and no process, that comes free by itself.',
+  'INPLACE-1':
+    'A shared server without room for a second process gets 30 s for its requests when it is replaced for a limit, and 5 s when it is far over it.',
+  'INPLACE-2': 'The error of a caller that waits for a server that is being replaced says so, and what that waits for.',
   'ENFORCE-9': 'While idle trees are ended, no spare ones are started.',
   'FIGURES-1':
     'metrics() and status() show processes, memory and CPU of all trees and of each, by the last sample of the monitor.',

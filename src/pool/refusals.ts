@@ -3,6 +3,7 @@ import { nearest } from '../config/nearest.js';
 import { namesOf, PoolError, type PoolErrorData, type ServerNames, shownName } from '../errors.js';
 import type { Shortage } from '../monitor/finding.js';
 import { letsServerAsk } from '../protocol/eras/undeclared.js';
+import type { EndReason } from '../server/end-reason.js';
 import type { Limit } from './events.js';
 import type { LeaseScope } from './instances/lease-scope.js';
 import type { PooledInstance } from './instances/pooled-instance.js';
@@ -103,10 +104,14 @@ export interface WaitedFor {
   readonly turnLimit: number | undefined;
   /** The limit that kept it waiting; undefined without one. */
   readonly limit: Limit | undefined;
-  /** Number of idle trees that no caller may end for their slots: those of essential servers. */
+  /** Number of idle trees that no caller may end for their slots, or for memory: those of essential servers. */
   readonly keptIdle: number;
   /** The lack of memory, if that is the limit. */
   readonly shortage: Shortage | undefined;
+  /** A shared instance that is being replaced, why, and how many requests or leases that waits for; undefined without one. */
+  readonly replaced:
+    | { readonly reason: EndReason; readonly left: number; readonly waitsFor: 'request' | 'lease' }
+    | undefined;
 }
 
 /** The error of a caller that got no server in time: what it waited for, and what would have helped. */
@@ -120,7 +125,7 @@ export function acquireTimeout(caller: Caller, entry: OpenEntry, after: number, 
 
 function whyNoServer(
   { definition: { maxInstances, sharing } }: OpenEntry,
-  { starting, turnLimit, limit, shortage, keptIdle }: WaitedFor,
+  { starting, turnLimit, limit, shortage, keptIdle, replaced }: WaitedFor,
 ): string {
   if (turnLimit !== undefined)
     return `its start still waited for its turn, since ${turnLimit} starts (limits.concurrentStarts) were under way; raise timeout (acquireTimeout) or limits.concurrentStarts, or start fewer servers at once`;
@@ -129,8 +134,15 @@ function whyNoServer(
     const wrote = dropped === undefined ? '' : ` (it wrote to stdout what is no message: ${dropped})`;
     return `its server is still starting${wrote}, and goes on with that up to its startTimeout: call again; or raise timeout (acquireTimeout), or start it before with warm() or minIdle`;
   }
+  if (replaced) {
+    const { reason, left, waitsFor } = replaced;
+    const what = `${left} ${waitsFor}${left === 1 ? '' : 's'}`;
+    return waitsFor === 'request'
+      ? `its server is being replaced (${reason}), and has to answer ${what} first; raise timeout (acquireTimeout), or raise maxInstances or limits.maxProcesses, so that the next one can start beside it`
+      : `its server is to end (${reason}), and waits for the end of ${what}; release servers sooner, or raise maxInstances`;
+  }
   if (limit === 'memory')
-    return `the servers use ${Math.round(shortage?.memoryMB ?? 0)} MB of the ${shortage?.limitMB} MB that they may (limits.memoryLimitMB), so none was started; release servers sooner, lower idleTimeout, or raise limits.memoryLimitMB`;
+    return `the servers use ${Math.round(shortage?.memoryMB ?? 0)} MB of the ${shortage?.limitMB} MB that they may (limits.memoryLimitMB)${keptMemory(keptIdle)}, so none was started; release servers sooner, lower idleTimeout, or raise limits.memoryLimitMB`;
   if (limit === 'maxProcesses') {
     const kept = keptIdle > 0 ? ` (${keptIdle} of them by idle trees of servers with priority 'essential')` : '';
     return `all process slots (limits.maxProcesses) are in use${kept}; release servers sooner, or raise limits.maxProcesses`;
@@ -140,6 +152,12 @@ function whyNoServer(
   return sharing === 'shared'
     ? `all ${maxInstances} instances (maxInstances) have maxSessions leases, or belong to other tenants; release servers sooner, or raise maxInstances or maxSessions`
     : `all ${maxInstances} instances (maxInstances) are in use, and the server is not shared: sharing is '${sharing}', so each serves one lease at a time; release servers sooner, raise maxInstances, or declare sharing: 'shared' if it keeps no state of its clients (docs/sharing.md)`;
+}
+
+function keptMemory(keptIdle: number): string {
+  if (keptIdle === 0) return '';
+  const trees = keptIdle === 1 ? '1 idle tree' : `${keptIdle} idle trees`;
+  return `, of which ${trees} of servers with priority 'essential' ${keptIdle === 1 ? 'keeps its' : 'keep their'} part`;
 }
 
 /** The last start that failed for the tenant of this caller while it waited. Failures of other tenants are not shown to it. */

@@ -53,6 +53,26 @@ describe('while memory is short', () => {
     });
   });
 
+  it('[GATE-5] the error says so where idle trees of essential servers keep a part of it', async () => {
+    const essential = { ...exclusive, priority: 'essential', maxInstances: 2 } as const;
+    const { pool, clock } = setUp({ servers: { e: essential, a: exclusive }, acquireTimeout: 1_000 });
+    const leases = await Promise.all(['x', 'y'].map((owner) => pool.getServer('e', { owner })));
+    setGate(pool, { shortage: SHORTAGE });
+    const messages: unknown[] = [];
+    for (const lease of [undefined, ...leases]) {
+      lease?.release();
+      const error = rejection(pool.getServer('a')) as Promise<Error>;
+      await flush();
+      await clock.advance(1_000);
+      messages.push((await error).message.match(/\(limits\.memoryLimitMB\)(.*), so none was started/)?.[1]);
+    }
+    expect(messages).toEqual([
+      '',
+      ", of which 1 idle tree of servers with priority 'essential' keeps its part",
+      ", of which 2 idle trees of servers with priority 'essential' keep their part",
+    ]);
+  });
+
   it('[GATE-1] starts no spare instance, for minIdle or warm(), until it is over', async () => {
     const { pool, launcher } = setUp({ servers: { a: { ...exclusive, minIdle: 1 }, b: exclusive } });
     await flush();

@@ -1,9 +1,9 @@
 import type { PoolError } from '../../errors.js';
 import type { Limit } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
-import type { OpenEntry } from '../instances/server-entry.js';
+import type { LeaseClass, OpenEntry } from '../instances/server-entry.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
-import { acquireTimeout } from '../refusals.js';
+import { acquireTimeout, type WaitedFor } from '../refusals.js';
 import type { StartTurns } from '../supervision/start-turns.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import type { Matcher } from './matcher.js';
@@ -55,6 +55,15 @@ export class WaitReasons {
       limit,
       shortage: fleet.gate.shortage,
       keptIdle: fleet.essential.idle,
+      replaced: limit === undefined ? undefined : replacedIn(waiter.queuedIn?.leaseClass),
     });
   }
+}
+
+/** An instance that would have room for a caller of this class, and does not take it since it is being replaced. */
+function replacedIn(leaseClass: LeaseClass | undefined): WaitedFor['replaced'] {
+  for (const { sharing, state, retired, leasesStay, openRequests, leases } of leaseClass?.instances ?? [])
+    if (sharing === 'shared' && state === 'ready' && retired !== undefined)
+      return { reason: retired, left: leasesStay ? openRequests : leases, waitsFor: leasesStay ? 'request' : 'lease' };
+  return undefined;
 }

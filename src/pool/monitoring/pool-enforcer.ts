@@ -35,6 +35,9 @@ const REASONS: Readonly<Record<ActionKind, { reason: EndReason; option?: Exceede
   level: { reason: 'overload' },
 };
 
+/** How long a shared server that is far over a limit gets for its requests when it is replaced, ms. */
+const URGENT_DRAIN = 5_000;
+
 /** Requests in flight get no time: the level says that the host is in danger. */
 const AT_ONCE = { mode: 'graceful', timeout: 30_000, drainTimeout: 0 } as const;
 
@@ -79,16 +82,16 @@ export class PoolEnforcer implements Enforcer {
     if (action === 'end-idle') return instance.leases === 0 ? stop : undefined;
     return action !== 'replace' || (isUrgent && !this.#deps.replacement.canMove(instance))
       ? stop
-      : this.#replacement(instance, reason);
+      : this.#replacement(instance, reason, isUrgent ? URGENT_DRAIN : undefined);
   }
 
-  #replacement(instance: PooledInstance, reason: EndReason): ActionTask | undefined {
+  #replacement(instance: PooledInstance, reason: EndReason, drain: number | undefined): ActionTask | undefined {
     const { replacement } = this.#deps;
     const { leases, retired } = instance;
     const waits = leases > 0 && !replacement.canMove(instance);
-    if (replacement.isReplacing(instance) || (waits && retired !== undefined)) return undefined;
+    if (replacement.isReplacing(instance, drain) || (waits && retired !== undefined)) return undefined;
     // A shared server whose successor cannot be started serves on; `server:failed` says why.
-    const run = () => void replacement.retire([instance], reason, Infinity).catch(() => {});
+    const run = () => void replacement.retire([instance], reason, Infinity, drain).catch(() => {});
     return { phase: waits ? 'leaving' : 'ending', run };
   }
 

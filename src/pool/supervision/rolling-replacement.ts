@@ -37,6 +37,8 @@ interface Replacement {
   readonly ended: Promise<void>;
   /** Resolved when the time that its requests get is over. */
   readonly late: Deferred<void>;
+  /** The shortest of these times, ms. */
+  drain: number;
 }
 
 /**
@@ -52,17 +54,24 @@ export class RollingReplacement {
     this.#deps = deps;
   }
 
-  /** Whether its successor is on its way. */
-  isReplacing(instance: PooledInstance): boolean {
-    return this.#replacements.has(instance);
+  /** Whether it is being replaced, and its requests get no longer than `drain` ms for that. */
+  isReplacing(instance: PooledInstance, drain = Infinity): boolean {
+    const known = this.#replacements.get(instance);
+    return known !== undefined && known.drain <= drain;
   }
 
   /**
    * Resolves when all have ended. Keeps the host alive, unless it waits for a lease without a drain timeout: then only the
    * host can go on.
+   * @param drain how long requests get when their leases move, ms; at most `timeout`
    * @throws PoolError the error because of which an instance that was to take over shared leases could not be started
    */
-  async retire(instances: readonly PooledInstance[], reason: EndReason, timeout: number): Promise<void> {
+  async retire(
+    instances: readonly PooledInstance[],
+    reason: EndReason,
+    timeout: number,
+    drain = REPLACEMENT_TIMEOUT,
+  ): Promise<void> {
     const { clock, dueTimes, operations, recovery, turns } = this.#deps;
     // A process that has just been started as a replacement need not be restarted, nor a start that waits for its turn.
     const isFresh = (instance: PooledInstance) =>
@@ -72,7 +81,7 @@ export class RollingReplacement {
     const ends = operations.run(() => {
       dueTimes.set(late, clock.now() + timeout);
       for (const instance of old) this.#deps.fleet.retire(instance, reason);
-      return old.map((instance) => this.#end(instance, reason, timeout));
+      return old.map((instance) => this.#end(instance, reason, timeout, drain));
     });
     // Not Promise.all: all ends must be awaited, even if one replacement fails.
     const outcomes = await Promise.allSettled(ends);
@@ -85,14 +94,14 @@ export class RollingReplacement {
     return instance.sharing === 'shared' && instance.leasesStay && this.#deps.recovery.entryFor(instance) !== undefined;
   }
 
-  #end(instance: PooledInstance, reason: EndReason, timeout: number): Promise<unknown> {
+  #end(instance: PooledInstance, reason: EndReason, timeout: number, drain: number): Promise<unknown> {
     const { emitter, keepAlive } = this.#deps;
     const isFree = instance.leases === 0;
     const moves = !isFree && reason !== 'removed' && this.canMove(instance);
     // Also while it is being replaced: its leases cannot move any more, so the replacement waits for their end.
     if (!isFree && !moves) emitter.emit('server:draining', { ...serverEvent(instance), reason, timeout });
     if (moves || this.#replacements.has(instance)) {
-      const replaced = keepAlive.during(this.#replace(instance, reason, Math.min(timeout, REPLACEMENT_TIMEOUT)));
+      const replaced = keepAlive.during(this.#replace(instance, reason, Math.min(timeout, drain)));
       // A restart that was under way may fail; a removal is complete when the old process has ended all the same.
       return reason === 'removed' ? replaced.catch(() => instance.ended) : replaced;
     }
@@ -129,13 +138,15 @@ export class RollingReplacement {
     if (known !== undefined) return this.#join(known, timeout);
     const late = deferred<void>();
     const ended = this.#run(instance, reason, late.promise).finally(() => this.#replacements.delete(instance));
-    const replacement = { ended, late };
+    const replacement = { ended, late, drain: timeout };
     this.#replacements.set(instance, replacement);
     return this.#join(replacement, timeout);
   }
 
   /** Of several calls for the same replacement, the shortest timeout counts. */
-  #join({ ended, late }: Replacement, timeout: number): Promise<void> {
+  #join(replacement: Replacement, timeout: number): Promise<void> {
+    const { ended, late } = replacement;
+    replacement.drain = Math.min(replacement.drain, timeout);
     const timer = timeout < Infinity ? this.#deps.clock.after(timeout, late.resolve) : undefined;
     return ended.finally(() => timer?.cancel());
   }
