@@ -526,6 +526,8 @@ export const requirements = {
     'The monitor tells once that a folder is over its budget, with the size that it had, and what is done; it looks once a minute.',
   'FOLDER-9':
     'Folders are watched whether servers run or not; a disk that does not answer is told, and holds up no other folder.',
+  'FOLDER-11':
+    'A folder is only measured once the pool is shut down, where monitoring is not enabled, and when a look is stopped before its end.',
   'GATE-1':
     'While the servers use as much memory as they may, callers that need a start wait, and the limit is named; everything that runs serves on.',
   'GATE-5': 'The error of a caller that waits for memory says that idle essential trees keep a part of it.',

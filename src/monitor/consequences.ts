@@ -46,6 +46,11 @@ export class Consequences {
     this.#enforcer = enforcer;
   }
 
+  /** Whether a host still wants anything to be done: not once its pool is shut down. */
+  get mayAct(): boolean {
+    return this.#enforcer?.isActive !== false;
+  }
+
   /** All that follows, as one operation of the pool. */
   follow(outcome: Outcome): void {
     const enforcer = this.#enforcer;

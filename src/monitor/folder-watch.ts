@@ -21,6 +21,15 @@ interface WatchedFolder {
   since: number | undefined;
 }
 
+interface FolderWatchParts {
+  readonly clock: Clock;
+  readonly tell: (notice: MonitorNotice) => void;
+  /** Whether something may be done for folders now; else they are only measured. */
+  readonly mayAct?: () => boolean;
+  /** ms since 1970, as the times of files. Default: `Date.now`. */
+  readonly date?: () => number;
+}
+
 /**
  * The folders with a budget. They are measured apart from the samples, and one after the other: a disk that does not answer
  * holds up no sample, and one thread of the host.
@@ -30,17 +39,16 @@ export class FolderWatch {
   readonly #clock: Clock;
   readonly #dryRun: boolean;
   readonly #tell: (notice: MonitorNotice) => void;
+  readonly #mayAct: (() => boolean) | undefined;
   #timer: Timer | undefined;
   /** Of the present run; undefined while it is stopped. */
   #run: AbortController | undefined;
 
-  /** @param date ms since 1970, as the times of files. Default: `Date.now` */
+  /** Without `mayAct` it may do what is due at any time. */
   constructor(
     folders: readonly ResolvedFolderBudget[],
     dryRun: boolean,
-    clock: Clock,
-    tell: (notice: MonitorNotice) => void,
-    date?: () => number,
+    { clock, tell, mayAct, date }: FolderWatchParts,
   ) {
     this.#folders = folders.map((folder) => {
       const budget = new FolderBudget(folder, { clock, ...(date && { date }) });
@@ -49,6 +57,7 @@ export class FolderWatch {
     this.#dryRun = dryRun;
     this.#clock = clock;
     this.#tell = tell;
+    this.#mayAct = mayAct;
   }
 
   /** Looks at the folders again and again, until `stop()`. Does nothing where there is none. */
@@ -83,7 +92,7 @@ export class FolderWatch {
     // A second look would take a second thread.
     if (folder.since !== undefined) return now - folder.since < LONGEST_LOOK ? undefined : this.#tellHung(folder);
     folder.since = now;
-    const look = folder.budget.look({ dryRun: this.#dryRun, signal: run }).then((report) => {
+    const look = folder.budget.look({ dryRun: this.#dryRun, mayAct: this.#mayAct, signal: run }).then((report) => {
       folder.since = undefined;
       if (!run.aborted) this.#conclude(folder, report);
     });

@@ -63,11 +63,14 @@ export class MonitorLoop {
     this.#sampler = new HostSampler({ clock: source.clock });
     this.#asked = new AskedTrees(source.clock, Math.max(settings.interval, LEAST_ANSWER));
     this.#assessment = new Assessment(settings, source);
-    const { folders: given, dryRun, enabled } = settings;
-    const folders = enabled ? given : given.map((folder) => ({ ...folder, onExceeded: 'report' as const }));
+    const { folders, dryRun, enabled } = settings;
     const pretend: Pretend = (...given) => this.#assessment.pretend(...given);
     this.#consequences = new Consequences(settings, source.outbox, emit, pretend);
-    this.#folders = new FolderWatch(folders, dryRun, source.clock, (notice) => this.#consequences.tellOne(notice));
+    this.#folders = new FolderWatch(folders, dryRun, {
+      clock: source.clock,
+      tell: (notice) => this.#consequences.tellOne(notice),
+      mayAct: () => enabled && this.#consequences.mayAct,
+    });
   }
 
   /** From now on `enforcer` does what follows from samples. Folders are watched whether servers run or not. */

@@ -30,12 +30,12 @@ function folderWith(...sizes: number[]): string {
 /** A watch by a clock that stands still. `minute()` is over when the looks of that minute are. */
 function watching(
   folders: readonly (Pick<ResolvedFolderBudget, 'path' | 'limitMB'> & Partial<ResolvedFolderBudget>)[],
-  { dryRun = false } = {},
+  { dryRun = false, mayAct = () => true } = {},
 ) {
   const clock = new ManualClock();
   const told: MonitorNotice[] = [];
   const resolved = folders.map((folder) => ({ onExceeded: 'report' as const, ...folder }));
-  const watch = new FolderWatch(resolved, dryRun, clock, (one) => told.push(one), later);
+  const watch = new FolderWatch(resolved, dryRun, { clock, tell: (one) => told.push(one), mayAct, date: later });
   const look = vi.spyOn(FolderBudget.prototype, 'look');
   onTestFinished(() => {
     watch.stop();
@@ -152,6 +152,78 @@ it.each(['prune-oldest', () => {}] as const)(
     writeFileSync(file, Buffer.alloc(2 * MB, 1));
     await minute();
     expect(actions()).toHaveLength(2);
+  },
+);
+
+it.each(['prune-oldest', () => {}] as const)(
+  '[FOLDER-11] only measures while nothing may be done, also when that changes during a look: %s',
+  async (what) => {
+    const path = folderWith(2, 2);
+    const onExceeded = typeof what === 'function' ? vi.fn() : what;
+    const asked: boolean[] = [false, true];
+    const { told, minute } = watching([{ path, limitMB: 3, onExceeded }], { mayAct: () => asked.shift() ?? false });
+    await minute();
+    expect(told.map(([event]) => event)).toEqual(['limit:exceeded']);
+    expect(readdirSync(path)).toHaveLength(2);
+    if (typeof onExceeded === 'function') expect(onExceeded).not.toHaveBeenCalled();
+    await minute();
+    expect(told.map(([event]) => event)).toEqual(['limit:exceeded', 'action:taken']);
+  },
+);
+
+it.each(['prune-oldest', () => {}] as const)(
+  '[FOLDER-11] does nothing when its look is ended before it knows all: %s',
+  async (what) => {
+    const path = folderWith(2, 2);
+    const onExceeded = typeof what === 'function' ? vi.fn() : what;
+    for (let after = 0, isMeasured = false; !isMeasured; after += 1) {
+      const run = new AbortController();
+      let readings = 0;
+      const now = () => {
+        readings += 1;
+        if (readings > after) run.abort();
+        return 0;
+      };
+      const clock = { now, after: () => ({ cancel: () => {} }) };
+      const mayAct = () => {
+        isMeasured = !run.signal.aborted;
+        return run.signal.aborted;
+      };
+      const budget = new FolderBudget({ path, limitMB: 1, onExceeded }, { clock, date: later });
+      await budget.look({ signal: run.signal, mayAct });
+      expect(after).toBeLessThan(100);
+    }
+    expect(readdirSync(path)).toHaveLength(2);
+    if (typeof onExceeded === 'function') expect(onExceeded).not.toHaveBeenCalled();
+  },
+);
+
+it.each(['prune-oldest', () => {}] as const)(
+  '[FOLDER-11] once a pool is shut down, its monitor only reports, also when the host starts it: %s',
+  async (what) => {
+    const path = folderWith(2, 2);
+    const onExceeded = typeof what === 'function' ? vi.fn() : what;
+    // No file in it is young.
+    const date = vi.spyOn(Date, 'now').mockReturnValue(later());
+    onTestFinished(() => date.mockRestore());
+    const { pool, clock, of } = setUpMeasured({
+      servers: { a: { command: 'a' } },
+      monitoring: { folders: [{ path, limitMB: 3, onExceeded }] },
+    });
+    const look = vi.spyOn(FolderBudget.prototype, 'look');
+    onTestFinished(() => look.mockRestore());
+    await pool.shutdown();
+    const told = vi.fn();
+    pool.monitor.on('limit:exceeded', told);
+    pool.monitor.start();
+    clock.advance(10_000);
+    await look.mock.results[0]?.value;
+    await flush();
+    pool.monitor.stop();
+    expect(told).toHaveBeenCalledTimes(1);
+    expect(of('action:taken')).toEqual([]);
+    expect(readdirSync(path)).toHaveLength(2);
+    if (typeof onExceeded === 'function') expect(onExceeded).not.toHaveBeenCalled();
   },
 );
 

@@ -22,7 +22,9 @@ export interface FolderParts {
 export interface LookOptions {
   /** Changes nothing, calls no function, and reports what would be removed. */
   readonly dryRun?: boolean;
-  /** Ends the look early. */
+  /** Asked before something is done: otherwise it is only measured. Default: it may. */
+  readonly mayAct?: (() => boolean) | undefined;
+  /** Ends the look early: nothing is done then. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -67,7 +69,7 @@ export class FolderBudget {
     return this.#look;
   }
 
-  async #lookNow({ dryRun = false, signal }: LookOptions): Promise<FolderReport> {
+  async #lookNow({ dryRun = false, signal, mayAct = () => true }: LookOptions): Promise<FolderReport> {
     let root: PinnedFolder | undefined;
     try {
       const { path, onExceeded } = this.#options;
@@ -80,6 +82,7 @@ export class FolderBudget {
       const walked = await walk(root, slices, prune);
       if (!this.#isExceeded(walked)) return this.#report(walked, { problem: problemOf(walked, slices) });
       const problem = problemOf(walked, slices);
+      if (slices.isAborted || !mayAct()) return this.#report(walked, { problem });
       if (prune) {
         const why = walked.isPart ? problem : await refusal(root, real, prune);
         if (why !== undefined) return this.#report(walked, { problem: `nothing is removed: ${why}` });
