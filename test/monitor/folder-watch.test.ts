@@ -30,7 +30,7 @@ function folderWith(...sizes: number[]): string {
 /** A watch by a clock that stands still. `minute()` is over when the looks of that minute are. */
 function watching(
   folders: readonly (Pick<ResolvedFolderBudget, 'path' | 'limitMB'> & Partial<ResolvedFolderBudget>)[],
-  { dryRun = false, mayAct = () => true } = {},
+  { dryRun = false, mayAct = (): boolean => true } = {},
 ) {
   const clock = new ManualClock();
   const told: MonitorNotice[] = [];
