@@ -723,6 +723,7 @@ export const requirements = {
   'LOOP-4': 'A tree that has not answered is not asked again before it does.',
   'LOOP-6': 'A host that samples again and again, as fast as it can, goes on with all else that it does.',
   'LOOP-7': 'What a sample of the host finds has its effect when servers have started meanwhile.',
+  'LOOP-8': 'No limit of all trees stays exceeded while nothing is measured.',
   'LOOP-5': 'Where monitoring is not enabled, a monitor that the host starts only reports.',
   'ALARM-1':
     'Spikes, restarts, clock jumps, a suspended machine, vanishing processes and counters that start again exceed no limit, reach no level, and are neither growth nor a leak.',

@@ -154,6 +154,19 @@ export class Assessment {
     return this.#levels.reset();
   }
 
+  /**
+   * Whether no sample is needed while no tree lives: none then uses anything, but a level cools down, and others may use the
+   * memory of the host.
+   */
+  get isQuiet(): boolean {
+    return this.level === 'normal' && !this.#totals.isOver('host-memory');
+  }
+
+  /** Nothing lives, and nothing is measured until something starts. Returns what must be told. */
+  rest(): MonitorNotice[] {
+    return this.#totals.rest();
+  }
+
   /** The definition of a server has changed: its earlier lives, and those of now, say nothing of the next ones. */
   forgetLives(name: string): void {
     this.#leaks.forget(name);

@@ -73,11 +73,6 @@ export class Consequences {
     else this.#emit(event, payload as never);
   }
 
-  /** Whether starts wait, are refused, or are made for callers only: that must be looked at again, also where no server lives. */
-  get holdsStarts(): boolean {
-    return isShut(this.#gate) || this.#gate.holdsSpares;
-  }
-
   /** New starts are free again. @param reason in words */
   openGate(reason: string): void {
     this.#setGate(OPEN, reason);

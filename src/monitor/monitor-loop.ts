@@ -157,6 +157,7 @@ export class MonitorLoop {
     this.#run += 1;
     this.#timer?.cancel();
     this.#sampler.stop();
+    if (mode === 'idle') for (const notice of this.#assessment.rest()) this.#consequences.tellOne(notice);
     this.#consequences.openGate(mode === 'halted' ? 'the monitor was stopped' : 'no server lives');
   }
 
@@ -175,8 +176,7 @@ export class MonitorLoop {
       const { level } = this.#assessment;
       const count = trees.length + this.#source.trees().length;
       // A pool without servers has nothing to measure, and can be garbage-collected.
-      if (count === 0 && level === 'normal' && this.#mode === 'woken' && !this.#consequences.holdsStarts)
-        return this.#rest('idle');
+      if (count === 0 && this.#assessment.isQuiet && this.#mode === 'woken') return this.#rest('idle');
       next = sampleInterval(next, { level, trees: count, isUndecided: this.#isUndecided });
     } catch (error) {
       this.#degrade('sample', error);

@@ -48,8 +48,9 @@ const HELPFUL = 1 / 2;
  */
 export class TotalsWatch {
   readonly #settings: TotalSettings;
-  readonly #memory: LimitWatch;
-  readonly #cpu: LimitWatch;
+  #memory: LimitWatch;
+  #cpu: LimitWatch;
+  #limits: TotalLimits | undefined;
   readonly #hostMemory: LimitWatch;
   readonly #replaced: ReplacedServers;
 
@@ -81,6 +82,7 @@ export class TotalsWatch {
   /** Returns why new starts wait. `notices` and `actions` get what else follows. */
   take(now: Totals, notices: MonitorNotice[], actions: TreeAction[]): Shortage | undefined {
     const { at, host, limits, memoryMB, cpuPercent, isLeast } = now;
+    this.#limits = limits;
     const memory = this.#memory.update(at, memoryMB, limits.memoryMB.limit, isLeast);
     tell(notices, memory, 'total-memory', memoryMB, limits.memoryMB.limit);
     if (memory.asksForAction) this.#relieveMemory(now, memoryMB, memory, actions);
@@ -95,6 +97,18 @@ export class TotalsWatch {
     if (memory.level !== 'exceeded') return undefined;
     const { limit: limitMB } = limits.memoryMB;
     return { memoryMB: isLeast ? Math.max(memoryMB, limitMB) : memoryMB, limitMB };
+  }
+
+  /** No tree lives, so none uses anything. Returns what must be told of limits that were exceeded. */
+  rest(): MonitorNotice[] {
+    const notices: MonitorNotice[] = [];
+    const { memoryMB, cpuPercent } = this.#limits ?? {};
+    if (memoryMB && this.#memory.end()) notices.push(recovered('total-memory', memoryMB));
+    if (cpuPercent && this.#cpu.end()) notices.push(recovered('total-cpu', cpuPercent));
+    // What was measured before says nothing of those that start later.
+    this.#memory = new LimitWatch(this.#settings.windows, this.#settings);
+    this.#cpu = new LimitWatch(this.#settings.windows, this.#settings);
+    return notices;
   }
 
   /** Ends idle trees until the rest fits; if that is not enough, replaces the largest one for a limit of the host. */
@@ -161,6 +175,10 @@ export class TotalsWatch {
     watch.acted();
     this.#replaced.note(at, replaced);
   }
+}
+
+function recovered(kind: LimitKind, { limit }: TotalLimit): MonitorNotice {
+  return ['limit:recovered', { kind, value: 0, limit }];
 }
 
 function isCritical(level: TreeLevel): boolean {

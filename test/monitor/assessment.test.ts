@@ -232,3 +232,23 @@ it('[ASSESS-1] trees are compared with what belongs to none of them', () => {
     expect(victims([{ ...tree, excess: 40, growth: 40 }], { reason, strays: 45 })).toHaveLength(1);
   }
 });
+
+it('[LOOP-8] goes on where the memory of the host is too full, since others use it', () => {
+  const { assessment, sample } = assessed({ hostMemoryPercent: 80 });
+  const memoryOf = (usedPercent: number) => ({
+    memory: { totalMB: 1_000, availableMB: 1_000 - 10 * usedPercent, usedPercent, from: 'machine' as const },
+  });
+  let at = 0;
+  const told = (usedPercent: number) => {
+    const until = at + 100_000;
+    const notices = [];
+    for (; at < until; at += 5_000) notices.push(...sample(at, [], memoryOf(usedPercent)).notices);
+    return notices;
+  };
+  expect(assessment.isQuiet).toBe(true);
+  expect(told(90)).toMatchObject([['limit:exceeded', { kind: 'host-memory', value: 90 }]]);
+  expect(assessment.isQuiet).toBe(false);
+  expect(assessment.rest()).toEqual([]);
+  expect(told(50)).toMatchObject([['limit:recovered', { kind: 'host-memory', value: 50 }]]);
+  expect(assessment.isQuiet).toBe(true);
+});

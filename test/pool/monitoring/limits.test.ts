@@ -248,4 +248,36 @@ describe('the monitor of a pool', () => {
     await off.pass(60_000);
     expect(off.pool.monitor.latest).toBeUndefined();
   });
+
+  it('[LOOP-8] limits of all trees are told as recovered before nothing is measured, and the next start begins anew', async () => {
+    const { pool, pass, of, server } = setUpMeasured({
+      servers: { a: { command: 'fake', sharing: 'exclusive' }, b: { command: 'fake', idleTimeout: 1e9 } },
+      limits: { memoryLimitMB: 1_000, cpuLimitPercent: 50 },
+      monitoring: { levels: { cooldown: 500 } },
+    });
+    await pool.getServer('a');
+    server(0).load = { memoryMB: 1_050, cpuPercent: 60 };
+    await pass(60_000);
+    expect(of('limit:exceeded').map(({ kind }) => kind)).toEqual(['total-memory', 'total-cpu']);
+    server(0).exit();
+    const violations = () => pool.metrics().limitViolations;
+    expect(violations()).toBe(2);
+    await pass(30_000);
+    const { latest } = pool.monitor;
+    await pass(60_000);
+    // Nothing is measured any more.
+    expect(pool.monitor.latest).toBe(latest);
+    expect(of('limit:recovered')).toEqual([
+      { kind: 'total-memory', value: 0, limit: 1_000 },
+      { kind: 'total-cpu', value: 0, limit: 50 },
+    ]);
+    const before = of('action:taken').length;
+    await pool.getServer('b');
+    // It starts with as much as that: no spike is a violation.
+    server(1).load = { memoryMB: 1_050 };
+    await pass(6_000);
+    server(1).load = { memoryMB: 50 };
+    await pass(60_000);
+    expect([of('action:taken').length, of('limit:recovered').length, violations()]).toEqual([before, 2, 2]);
+  });
 });
