@@ -1,5 +1,5 @@
 import type { MonitoringOptions } from '../../src/config/monitoring-options.js';
-import { resolveMonitoringOptions } from '../../src/config/resolve-monitoring.js';
+import { resolvePoolOptions } from '../../src/config/resolve-options.js';
 import { Assessment, type MeasuredTree, type Outcome } from '../../src/monitor/assessment.js';
 import type { HostSample } from '../../src/monitor/host/host-sample.js';
 import type { MonitoredTree, TotalLimits } from '../../src/monitor/monitored-tree.js';
@@ -21,7 +21,7 @@ export const NO_LIMITS: TotalLimits = {
 /** The decisions of a monitor, without a clock, a pool, or a process. */
 export function assessed(options: MonitoringOptions = {}, limits: TotalLimits = NO_LIMITS, isPool = true) {
   let now: readonly MonitoredTree[] = [];
-  const assessment = new Assessment(resolveMonitoringOptions(options), {
+  const assessment = new Assessment(resolvePoolOptions({ monitoring: options }).monitoring, {
     isPool,
     limits: () => limits,
     trees: () => now,
