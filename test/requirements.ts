@@ -808,6 +808,10 @@ export const requirements = {
     'Files that are kept open take a fixed part of the descriptors of the host at most, and those for measuring none when it has few left.',
   'USAGE-17':
     'Figures of a launcher that are no amounts (missing, negative, not finite) are a tree that cannot be measured; totals and limits never get them.',
+  'USAGE-18':
+    'Shared memory that is no copy of a file counts as memory of its tree: as much as the process has that has most.',
+  'USAGE-19':
+    'A process whose main thread has ended counts with the memory that its other threads have; on demand it is hidden.',
   // Watch over what no pool has started
   'WATCH-1':
     'A process of this user that matches and is over its limit of memory, CPU or age is listed with the figures and reasons; no other one is.',

@@ -38,7 +38,8 @@ export class DetailReader {
   async read(identity: ProcessIdentity): Promise<ProcessDetail | undefined> {
     const row = this.#rowOf(identity);
     if (row === undefined) return undefined;
-    if (isUninterruptible(row)) return HIDDEN;
+    // Without its main thread a process shows neither.
+    if (isUninterruptible(row) || (row.state === 'Z' && !row.dead)) return HIDDEN;
     const [descriptors, rollup] = await Promise.all([
       readable(this.#parts.descriptors(identity.pid)),
       readable(this.#rollupOf(identity)),

@@ -1,10 +1,11 @@
 import { uptime } from 'node:os';
 import { type ProcessRow, type ProcessTable, TICKS_PER_SECOND } from '../process-table.js';
 import { DetailReader } from './detail-reader.js';
-import { MemoryFiles } from './memory-files.js';
+import { type Memory, MemoryFiles } from './memory-files.js';
 import type { ProcessUsage, UsageReader, UsageSource } from './process-usage.js';
 
 const TICK = 1_000 / TICKS_PER_SECOND;
+const NO_MEMORY: Memory = { resident: 0, unique: 0, sharedMemory: 0 };
 /** How long the difference between the two clocks is taken for the same, ms: reading one of them costs three system calls. */
 const SAME = 1_000;
 
@@ -46,8 +47,8 @@ class LinuxReader implements UsageReader {
   }
 
   /** Undefined when it was collected since the look: then its time may be among that of its parent, too. */
-  #ofZombie({ pid, startTime }: ProcessRow): { resident: number; unique: number } | undefined {
-    return this.#table.read(pid)?.startTime === startTime ? { resident: 0, unique: 0 } : undefined;
+  #ofZombie({ pid, startTime }: ProcessRow): Memory | undefined {
+    return this.#table.read(pid)?.startTime === startTime ? NO_MEMORY : undefined;
   }
 }
 

@@ -105,7 +105,7 @@ class ListedReader implements UsageReader {
     const age = this.#date() - this.#startOf(startTime);
     const identity = { pid, startTime, parent, age, isZombie: dead };
     // Threads are not shown.
-    return { ...identity, cpu: ctime, childCpu: 0, threads: 1, resident: memory, unique: memory };
+    return { ...identity, cpu: ctime, childCpu: 0, threads: 1, resident: memory, unique: memory, sharedMemory: 0 };
   }
 }
 

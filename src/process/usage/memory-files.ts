@@ -1,40 +1,35 @@
 import { readFileSync } from 'node:fs';
 import { endianness } from 'node:os';
-import { errnoOf } from '../../errors.js';
-import { KeptFile } from '../kept-file.js';
 import type { ProcessIdentity } from '../process-table.js';
-import { machineSwap, type Swap } from './swap.js';
+import { isGone, StatmFile } from './statm-file.js';
+import { KnownFigures } from './status-figures.js';
 
 /** Memory of one process, bytes. */
 export interface Memory {
   readonly resident: number;
   /** Resident less shared, and what was swapped out of it. */
   readonly unique: number;
+  /** Of what is shared that which is no copy of a file. Its end frees it, unless another process has it, too. */
+  readonly sharedMemory: number;
 }
-
-/** How old the figure of what is swapped out may be, ms: it changes slowly, and to read it costs as much as all the rest. */
-const SWAP_AGE = 30_000;
-/** By how much resident memory must have changed for another figure, bytes. */
-const NOTABLE = 262_144;
 
 interface Known {
   readonly startTime: number;
-  readonly file: KeptFile;
-  /** What of it is swapped out, bytes, and its resident memory when that was read. */
-  readonly swap: { out: number; resident: number; readAt: number };
+  readonly file: StatmFile;
+  readonly figures: KnownFigures;
 }
 
-/** The files /proc/PID/statm of one tree. An open one belongs to its process, and not to its number. */
+/** The memory of the processes of one tree. */
 export class MemoryFiles {
   readonly #files = new Map<number, Known>();
   readonly #root: string;
-  readonly #swap: Swap;
+  readonly #newFigures: () => KnownFigures;
   readonly #now: () => number;
 
   /** @param root where `proc` is, without a slash at the end */
-  constructor(root = '', swap = machineSwap, now = () => performance.now()) {
+  constructor(root = '', newFigures = () => new KnownFigures(), now = () => performance.now()) {
     this.#root = root;
-    this.#swap = swap;
+    this.#newFigures = newFigures;
     this.#now = now;
   }
 
@@ -43,31 +38,22 @@ export class MemoryFiles {
     let known = this.#files.get(pid);
     if (known?.startTime !== startTime) {
       known?.file.close();
-      const file = new KeptFile(`${this.#root}/proc/${pid}/statm`);
-      known = { startTime, file, swap: { out: 0, resident: 0, readAt: Number.NEGATIVE_INFINITY } };
+      known = { startTime, file: new StatmFile(`${this.#root}/proc/${pid}`), figures: this.#newFigures() };
       this.#files.set(pid, known);
     }
     try {
-      // `size resident shared …`, in pages.
-      const [, pages, shared] = known.file.read().split(' ', 3);
-      const resident = Number(pages) * pageSize();
-      return { resident, unique: resident - Number(shared) * pageSize() + this.#swappedOut(pid, known, resident) };
+      const { file, figures } = known;
+      const [, all, some] = file.read().split(' ', 3);
+      const resident = Number(all) * pageSize();
+      const shared = Number(some) * pageSize();
+      const { swappedOut, sharedMemory } = figures.at(this.#now(), file.folder, resident, shared);
+      return { resident, unique: resident - shared + swappedOut, sharedMemory };
     } catch (error) {
-      if (!['ENOENT', 'ESRCH'].includes(errnoOf(error) ?? '')) throw error;
+      if (!isGone(error)) throw error;
+      known.file.close();
       this.#files.delete(pid);
       return undefined;
     }
-  }
-
-  /** Read anew when it may have changed: what is swapped out leaves resident memory, what comes back returns to it. */
-  #swappedOut(pid: number, { swap }: Known, resident: number): number {
-    if (!this.#swap.isUsed()) return 0;
-    const now = this.#now();
-    const change = resident - swap.resident;
-    const isMoved = change < -NOTABLE || (change > NOTABLE && swap.out > 0);
-    if (isMoved || now - swap.readAt >= SWAP_AGE)
-      Object.assign(swap, { out: this.#swap.of(pid), resident, readAt: now });
-    return swap.out;
   }
 
   /** Of how many processes it has a file. */

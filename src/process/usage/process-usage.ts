@@ -50,6 +50,8 @@ export interface ProcessUsage extends ProcessCpu {
   readonly resident: number;
   /** Resident less shared, and what was swapped out of it, bytes. */
   readonly unique: number;
+  /** Of what is shared that which is no copy of a file, bytes; 0 where it is not known. Processes of a tree may have the same. */
+  readonly sharedMemory: number;
 }
 
 /** What is too expensive for every sample. A field is undefined when it may not be read, or not now. */

@@ -33,11 +33,6 @@ export class Swap {
     return this.#looked.isUsed;
   }
 
-  /** Of one process, bytes; 0 when it is gone, or nothing is known. */
-  of(pid: number): number {
-    return sizeIn(this.#read(`${pid}/status`), 'VmSwap') ?? 0;
-  }
-
   #read(file: string): string {
     try {
       return withDescriptor(() => readFileSync(`${this.#root}/proc/${file}`, 'latin1'));
@@ -48,7 +43,7 @@ export class Swap {
 }
 
 /** The value of a line such as `VmSwap:  120 kB`, bytes. */
-function sizeIn(text: string, key: string): number | undefined {
+export function sizeIn(text: string, key: string): number | undefined {
   const kB = new RegExp(`^${key}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1];
   return kB === undefined ? undefined : Number(kB) * KB;
 }

@@ -88,17 +88,21 @@ export class TreeMeter {
     this.#measuredAt = at;
     this.#uptime.last = uptime;
     let unique = 0;
+    let sharedMemory = 0;
     let resident = 0;
     let zombies = 0;
     let threads = 0;
     for (const process of found) {
       unique += process.unique;
+      // What one has, its children have, too: the sum would count it for each.
+      sharedMemory = Math.max(sharedMemory, process.sharedMemory);
       resident += process.resident;
       if (process.isZombie) zombies += 1;
       else threads += process.threads;
     }
     // A part is too little, as the sum is, which lacks what the kernel holds for them.
-    const held = isPart ? Math.max(memory ?? 0, unique) : (memory ?? unique);
+    const sum = unique + sharedMemory;
+    const held = isPart ? Math.max(memory ?? 0, sum) : (memory ?? sum);
     return {
       at,
       memoryMB: held / MB,

@@ -3,8 +3,8 @@ export interface TreeUsage {
   /** When it was measured, ms, by the clock that was given. */
   readonly at: number;
   /**
-   * Unique memory: resident less shared, and what is swapped out, of all living processes. With a delegated memory
-   * controller the cgroup's own figure.
+   * Unique memory: resident less shared, and what is swapped out, of all living processes; and of shared memory that is no
+   * copy of a file as much as the process has that has most. With a delegated memory controller the cgroup's own figure.
    */
   readonly memoryMB: number;
   /** Resident memory of all living processes. What several of them share counts for each. */
@@ -26,6 +26,9 @@ export interface DetailedUsage extends TreeUsage {
   readonly descriptors: number | undefined;
   /** Proportional set size: what several processes share is divided among them. Undefined where the system does not show it. */
   readonly pssMB: number | undefined;
-  /** Living processes whose two figures are left out: this user may not read them, or they hang in the kernel (state D). */
+  /**
+   * Living processes whose two figures are left out: this user may not read them, they hang in the kernel (state D), or their
+   * main thread has ended.
+   */
   readonly hidden: number;
 }

@@ -105,7 +105,17 @@ describe('InstanceCgroup', () => {
 });
 
 describe('the meter of a tree in a cgroup', () => {
-  const process = { pid: 5, startTime: 1, parent: 1, age: 0, isZombie: false, threads: 1, resident: 8e6, unique: 4e6 };
+  const process = {
+    pid: 5,
+    startTime: 1,
+    parent: 1,
+    age: 0,
+    isZombie: false,
+    threads: 1,
+    resident: 8e6,
+    unique: 4e6,
+    sharedMemory: 0,
+  };
 
   it('[USAGE-13] takes the memory of the cgroup, and the larger CPU time, and never a smaller one than before', async () => {
     const reader = { read: () => [{ ...process, cpu: 700, childCpu: 0 }], close: () => {} };

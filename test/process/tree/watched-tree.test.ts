@@ -96,7 +96,7 @@ describe('watchedTree', () => {
 
 function used(pid: number) {
   const identity = { pid, startTime: 1, parent: 1, age: 0, isZombie: false };
-  return { ...identity, cpu: 0, childCpu: 0, threads: 1, resident: 0, unique: 0 };
+  return { ...identity, cpu: 0, childCpu: 0, threads: 1, resident: 0, unique: 0, sharedMemory: 0 };
 }
 
 /** Read without the code under test. */

@@ -32,6 +32,13 @@ it('[HANG-1] nothing is read of a process that is uninterruptible, and it counts
   expect(await reader.read(ONE)).toEqual({ descriptors: 3, pss: 2_048 });
 });
 
+it('[USAGE-19] of a process whose main thread has ended nothing is shown, and it counts as hidden', async () => {
+  const { table, state, reader } = setup();
+  table.change(7, { state: 'Z' });
+  expect(await reader.read(ONE)).toEqual({ descriptors: undefined, pss: undefined });
+  expect(state.reads).toBe(0);
+});
+
 it('[HANG-1] one that hangs in the kernel meanwhile has one reader, which is waited for 10 s, until it answers', async () => {
   const { clock, state, reader } = setup();
   const answer = deferred<string>();

@@ -22,7 +22,16 @@ function setup(cgroup?: () => CgroupFigures) {
 
 function process(pid: number, figures: Partial<ProcessUsage> = {}): ProcessUsage {
   const identity = { pid, startTime: pid, parent: 1, age: 0, isZombie: false };
-  return { ...identity, cpu: 0, childCpu: 0, threads: 1, resident: 8 * MB, unique: 4 * MB, ...figures };
+  return {
+    ...identity,
+    cpu: 0,
+    childCpu: 0,
+    threads: 1,
+    resident: 8 * MB,
+    unique: 4 * MB,
+    sharedMemory: 0,
+    ...figures,
+  };
 }
 
 describe('TreeMeter', () => {
@@ -66,5 +75,16 @@ describe('TreeMeter', () => {
     expect((await measure()).memoryMB).toBe(8);
     figures = { memory: 3 * MB, cpuTime: undefined };
     expect((await measure()).memoryMB).toBe(3);
+  });
+
+  it('[USAGE-18] counts of shared memory what the process has that has most: what it has started has the same', async () => {
+    let figures: CgroupFigures = { memory: undefined, cpuTime: undefined };
+    const { state, measure } = setup(() => figures);
+    state.found = [process(2, { sharedMemory: 200 * MB }), process(3, { sharedMemory: 150 * MB }), process(4)];
+    expect((await measure()).memoryMB).toBe(212);
+    figures = { ...figures, memory: 90 * MB, isPart: true };
+    expect((await measure()).memoryMB).toBe(212);
+    figures = { memory: 190 * MB, cpuTime: undefined };
+    expect((await measure()).memoryMB).toBe(190);
   });
 });
