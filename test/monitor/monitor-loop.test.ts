@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { MonitoringOptions } from '../../src/config/monitoring-options.js';
-import { resolveMonitoringOptions } from '../../src/config/resolve-monitoring.js';
+import { resolvePoolOptions } from '../../src/config/resolve-options.js';
 import type { GateState } from '../../src/monitor/finding.js';
 import { MonitorLoop } from '../../src/monitor/monitor-loop.js';
 import type { TreeSource } from '../../src/monitor/monitored-host.js';
@@ -40,7 +40,10 @@ function looped(options: MonitoringOptions = {}) {
   };
   const events: [event: string, payload: unknown][] = [];
   let samples = 0;
-  const settings = resolveMonitoringOptions({ hostMemoryPercent: 100, ...options });
+  // Without `enabled` an option that acts would be refused.
+  const { enabled = true, ...others } = options;
+  const { monitoring } = resolvePoolOptions({ monitoring: { hostMemoryPercent: 100, ...others } });
+  const settings = { ...monitoring, enabled };
   const loop = new MonitorLoop(settings, source, (event, payload) => {
     if (event === 'sample:taken') samples += 1;
     else events.push([event, payload]);
