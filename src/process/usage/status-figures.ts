@@ -41,12 +41,12 @@ export class KnownFigures {
     const isSwapping = this.#swap.isUsed();
     const isSharing = shared > LITTLE;
     if (!isSwapping && !isSharing) return NONE;
-    const { at, ...last } = this.#last;
+    const last = this.#last;
     // What is swapped out leaves resident memory, what comes back returns to it.
     const change = resident - last.resident;
     const isMoved = isSwapping && (change < -NOTABLE || (change > NOTABLE && this.#figures.swappedOut > 0));
     const isOtherShare = isSharing && Math.abs(shared - last.shared) > NOTABLE_SHARED;
-    if (isMoved || isOtherShare || now - at >= LONGEST) {
+    if (isMoved || isOtherShare || now - last.at >= LONGEST) {
       this.#figures = this.#read(folder);
       this.#last = { at: now, resident, shared };
     }
