@@ -739,6 +739,9 @@ export const requirements = {
     'Where each process of a server needs more than a limit, replacements come after pauses that grow, by server and kind of limit, within bounds.',
   'REPLACED-2':
     'Such a pause ends when the next one had little for long, needs much more, becomes urgent, or is defined in another way.',
+  'REST-1': 'The spare ones of a server that has brought a level rest for pauses that grow, within bounds.',
+  'REST-2':
+    'A server that has brought a level, and was ended for it, is not started for minIdle until its pause is over; neighbours are.',
   'EXPECT-1':
     'A tree is expected to have what its definition says, else what it had when it was ready; what it has beyond that is unexpected.',
   'EXPECT-2':

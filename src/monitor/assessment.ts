@@ -171,6 +171,7 @@ export class Assessment {
   forgetLives(name: string): void {
     this.#leaks.forget(name);
     this.#replaced.forget(name);
+    this.#levels.spares.forget(name);
     for (const watch of this.#trees.values()) if (!watch.isAdded && watch.name === name) watch.outlive();
   }
 
@@ -243,6 +244,7 @@ export class Assessment {
         (isLevelShown && isAtLeast(this.level, 'critical')) ||
         (isMemoryShown && this.#totals.isOver('total-memory')) ||
         this.#totals.isOver('host-memory'),
+      restingSpares: this.#levels.spares.until,
     };
   }
 }

@@ -21,7 +21,7 @@ export type Pretend = (ids: readonly string[], kind: ActionKind, phase: ActionTa
 type Settings = Pick<ResolvedMonitoring, 'dryRun' | 'onEmergency'>;
 
 const UNKNOWN = `${MOST_UNKNOWN} samples in a row could not tell what all trees use`;
-const OPEN: GateState = { shortage: undefined, overload: undefined, holdsSpares: false };
+const OPEN: GateState = { shortage: undefined, overload: undefined, holdsSpares: false, restingSpares: new Map() };
 
 /** What follows from samples: events, what the pool does, and calls of the host. With `dryRun` nothing but events. */
 export class Consequences {
@@ -73,9 +73,10 @@ export class Consequences {
     else this.#emit(event, payload as never);
   }
 
-  /** New starts are free again. @param reason in words */
-  openGate(reason: string): void {
-    this.#setGate(OPEN, reason);
+  /** New starts are free again; servers that have brought a level rest on, unless `isStopped`. @param reason in words */
+  openGate(reason: string, isStopped = false): void {
+    const { restingSpares } = isStopped ? OPEN : this.#gate;
+    this.#setGate({ ...OPEN, restingSpares }, reason);
   }
 
   #act(outcome: Outcome, enforcer: Enforcer): void {

@@ -61,4 +61,6 @@ export interface GateState {
   readonly overload: ReachedLevel | undefined;
   /** Whether nothing is started that no caller asks for (`minIdle`). */
   readonly holdsSpares: boolean;
+  /** By server: until when (clock time) the same counts for it alone, since it has brought a level. */
+  readonly restingSpares: ReadonlyMap<string, number>;
 }

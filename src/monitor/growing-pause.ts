@@ -22,6 +22,11 @@ export class GrowingPause {
     return at >= this.#begin && at - this.#begin < this.#length;
   }
 
+  /** When it ends, in clock time. */
+  get until(): number {
+    return this.#begin + this.#length;
+  }
+
   /** An attempt was made. @param at Clock time, ms */
   begin(at: number): void {
     const isInRow = at - this.#begin < FORGOTTEN * this.#length;

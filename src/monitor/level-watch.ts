@@ -4,6 +4,7 @@ import { isAtLeast, type Level } from './level.js';
 import { ACTIONS, actionsOf } from './level-actions.js';
 import { type LevelCause, type LevelChange, type LevelSample, Levels } from './levels.js';
 import type { ResourceSample, TreeLevel } from './resource-sample.js';
+import { RestingSpares } from './resting-spares.js';
 import { asManyAs, endingSum, type TreeCandidate } from './tree-candidate.js';
 import { victims } from './victims.js';
 
@@ -36,6 +37,8 @@ interface LevelEnds {
 
 /** From this multiple of the memory limit on, the moment counts for the level, and not the windows. */
 const FAR = 1.5;
+/** A tree has brought a level if it has at least this share of what the one with most has. */
+const NOTABLE = 1 / 2;
 /** A level that the number of processes is to reach, by however much. */
 const ASSUMED: LevelCause = { measured: Infinity, threshold: -Infinity, by: 'processes' };
 
@@ -46,9 +49,13 @@ export class LevelWatch {
   /** By processes alone: what a default limit has brought must not hide what they bring. */
   #ofProcesses: Levels;
   #isLimitSet = false;
+  /** The servers that have brought a level. */
+  readonly spares: RestingSpares;
 
   constructor(settings: ResolvedMonitoring) {
     this.#settings = settings;
+    // By then the level that the last one has brought is over.
+    this.spares = new RestingSpares(2 * Math.max(settings.levels.cooldown, settings.windows.long));
     this.#levels = new Levels(settings.levels, settings);
     this.#ofProcesses = new Levels(settings.levels, settings);
   }
@@ -81,7 +88,9 @@ export class LevelWatch {
     const [main] = acting;
     if (main === undefined) return [];
     const poolActions: PoolAction[] = [];
-    for (const { reached, action, trees } of this.#ends(acting, facts)) {
+    for (const end of this.#ends(acting, facts)) {
+      const { reached, action, trees } = end;
+      for (const { name } of culprits(end, facts)) this.spares.ended(facts.at, name);
       const reason = reasonOf(reached);
       if (action === 'end-all') poolActions.push({ action, ids: trees.map(({ id }) => id), reason, reached });
       else for (const { id, name } of trees) actions.push({ action, id, name, ...asked(reason, reached) });
@@ -183,6 +192,13 @@ function blamed(candidates: readonly TreeCandidate[], by: LevelCause['by']): str
   }
   const some = [...byName].filter(([, figure]) => figure > 0);
   return some.sort(([, a], [, b]) => b - a).map(([name]) => name);
+}
+
+/** Of the trees that are ended, those that have brought the level: they have much of what is too much. */
+function culprits({ reached: { by }, trees }: LevelEnds, { strays, candidates }: LevelFacts): readonly TreeCandidate[] {
+  const figure = by === 'memory' ? 'memoryMB' : 'excess';
+  const most = Math.max(by === 'memory' ? 0 : strays, ...candidates().map((tree) => tree[figure]));
+  return trees.filter((tree) => tree[figure] > 0 && tree[figure] >= NOTABLE * most);
 }
 
 /** By how much the threshold is passed, without the trees that are ending: processes, or MB. */

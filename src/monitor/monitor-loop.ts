@@ -158,7 +158,8 @@ export class MonitorLoop {
     this.#timer?.cancel();
     this.#sampler.stop();
     if (mode === 'idle') for (const notice of this.#assessment.rest()) this.#consequences.tellOne(notice);
-    this.#consequences.openGate(mode === 'halted' ? 'the monitor was stopped' : 'no server lives');
+    const isStopped = mode === 'halted';
+    this.#consequences.openGate(isStopped ? 'the monitor was stopped' : 'no server lives', isStopped);
   }
 
   #schedule(delay: number): void {

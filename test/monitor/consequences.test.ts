@@ -7,7 +7,12 @@ import type { ActionTask, Enforcer } from '../../src/monitor/monitored-host.js';
 import { flush } from '../helpers/until.js';
 
 const reached = { level: 'emergency', measured: 150, threshold: 100, by: 'processes' } as const;
-const OPEN: GateState = { shortage: undefined, overload: undefined, holdsSpares: false };
+const OPEN: GateState = {
+  shortage: undefined,
+  overload: undefined,
+  holdsSpares: false,
+  restingSpares: new Map<string, number>(),
+};
 const end = (id: string): TreeAction => {
   const why = { reason: 'too many', kind: 'level', value: 150, limit: 100, reached } as const;
   return { action: 'end-growing', id, name: `of ${id}`, ...why, isUrgent: true };

@@ -149,8 +149,9 @@ export class Starts {
   #lacksSpare(entry: OpenEntry): boolean {
     const { clock, dueTimes, fleet } = this.#deps;
     if (!entry.lacksSpare || fleet.gate.holdsSpares) return false;
-    if (entry.retryAt > clock.now()) {
-      dueTimes.noLaterThan(this.#retry, entry.retryAt);
+    const retryAt = Math.max(entry.retryAt, fleet.gate.restingSpares.get(entry.name) ?? 0);
+    if (retryAt > clock.now()) {
+      dueTimes.noLaterThan(this.#retry, retryAt);
       return false;
     }
     return fleet.hasRoom(entry);

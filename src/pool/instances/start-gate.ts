@@ -11,6 +11,8 @@ export class StartGate {
   overload: ReachedLevel | undefined;
   /** Whether nothing is started that no caller asks for: idle trees are ended just now. */
   holdsSpares = false;
+  /** By server: until when (clock time) the same counts for it alone. */
+  restingSpares: ReadonlyMap<string, number> = new Map();
 
   get isOpen(): boolean {
     return this.shortage === undefined && this.overload === undefined;

@@ -219,7 +219,12 @@ describe('a measurement', () => {
 
 describe('the gate', () => {
   const monitoring = { enabled: false };
-  const open = { shortage: undefined, overload: undefined, holdsSpares: false };
+  const open = {
+    shortage: undefined,
+    overload: undefined,
+    holdsSpares: false,
+    restingSpares: new Map<string, number>(),
+  };
   const shortage = { memoryMB: 1_000, limitMB: 1_000 };
   const overload = { level: 'critical', measured: 31, threshold: 30, by: 'processes' } as const;
   const enforcerOf = (pool: Parameters<typeof partsOf>[0]) => new PoolEnforcer(partsOf(pool));

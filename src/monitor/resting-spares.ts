@@ -1,0 +1,43 @@
+import { GrowingPause } from './growing-pause.js';
+
+/** Most servers that are known. */
+const MOST = 1_000;
+
+/**
+ * The servers that have brought a level, and of which trees were ended for it. A spare one (`minIdle`) would do the same again,
+ * so it is not started for a pause that grows. It is fed clock times.
+ */
+export class RestingSpares {
+  readonly #firstPause: number;
+  /** By server; the one that was ended last is at the end. */
+  readonly #pauses = new Map<string, GrowingPause>();
+  readonly #until = new Map<string, number>();
+
+  /** @param firstPause ms; longer than a level lasts after it was reached */
+  constructor(firstPause: number) {
+    this.#firstPause = firstPause;
+  }
+
+  /** By server: until when its spare ones rest, in clock time. That may be over. */
+  get until(): ReadonlyMap<string, number> {
+    return this.#until;
+  }
+
+  /** Trees of this server were ended. While it rests this is no other attempt. */
+  ended(at: number, name: string): void {
+    const pause = this.#pauses.get(name) ?? new GrowingPause(this.#firstPause);
+    if (pause.isOn(at)) return;
+    pause.begin(at);
+    this.#pauses.delete(name);
+    this.#pauses.set(name, pause);
+    this.#until.set(name, pause.until);
+    const [oldest] = this.#pauses.keys();
+    if (oldest !== undefined && this.#pauses.size > MOST) this.forget(oldest);
+  }
+
+  /** Its definition has changed: the next one is another. */
+  forget(name: string): void {
+    this.#pauses.delete(name);
+    this.#until.delete(name);
+  }
+}
