@@ -564,6 +564,7 @@ export const requirements = {
     'Descriptors and proportional memory of one tree are shown on demand; a tree that does not answer is waited for 30 s.',
   'ALONE-6': 'What the watches that are included list counts as unexpected processes, until they are stopped.',
   'ALONE-7': 'What a host adds to the monitor of a pool counts for no limit, no level and no figure of the pool.',
+  'ALONE-8': 'A watch that was included and cannot be read counts as empty, which is told once; the others count.',
   'ENDALL-1': 'endAll() ends every tree that the pool has when it is called, and nothing else; the pool stays open.',
 
   'STATUS-1':

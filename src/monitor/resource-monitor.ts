@@ -2,6 +2,7 @@ import type { AddedTree } from '../config/added-tree.js';
 import { readLabel } from '../config/arguments.js';
 import type { MonitoringOptions } from '../config/monitoring-options.js';
 import { resolveMonitoringOptions } from '../config/resolve-monitoring.js';
+import { messageOf } from '../errors.js';
 import { SafeEmitter } from '../events.js';
 import { currentPlatform } from '../process/platforms/current-platform.js';
 import type { ProcessWatch } from '../process/strays/watch-processes.js';
@@ -29,7 +30,10 @@ const LONGEST_LOOK = 30_000;
  */
 export class ResourceMonitor extends SafeEmitter<MonitorEvents> {
   readonly #added = new AddedTrees(currentPlatform());
-  readonly #watches = new IncludedWatches();
+  readonly #watches = new IncludedWatches((error) => {
+    const consequence = 'what this watch lists does not count as unexpected';
+    this.emit('monitor:degraded', { part: 'watches', reason: messageOf(error), consequence });
+  });
   readonly #source: TreeSource;
   readonly #loop: MonitorLoop;
 
@@ -123,7 +127,8 @@ export class ResourceMonitor extends SafeEmitter<MonitorEvents> {
 
   /**
    * Counts what a watch lists as unexpected processes (`totals.unexpected`), so that it counts for the level, until the watch is
-   * stopped. The list is that of the last look of the watch; `watch.list()` looks now. At most 100.
+   * stopped. The list is that of the last look of the watch; `watch.list()` looks now. At most 100. One that cannot be read counts
+   * as empty: `monitor:degraded`.
    * @param watch made by `watchProcesses()`
    * @throws PoolError `INVALID_OPTIONS`
    */

@@ -267,6 +267,60 @@ describe('include()', () => {
   });
 });
 
+describe('what looks like a watch, and is none', () => {
+  /** One that lists what `list` returns, and says by `stop` whether it is stopped. */
+  function watchBy(list: () => unknown, stop: () => boolean = () => false) {
+    return {
+      get latest() {
+        return list();
+      },
+      get isStopped() {
+        return stop();
+      },
+    } as never;
+  }
+
+  it('[ALONE-8] whose list cannot be read counts as empty, which is told once; the others count', async () => {
+    const { monitor } = monitorOf();
+    const degraded: unknown[] = [];
+    monitor.on('monitor:degraded', (event) => void degraded.push(event));
+    const unexpected = async () => (await monitor.sample()).totals.unexpected;
+    let isBroken = true;
+    const fails = () => {
+      if (isBroken) throw new Error('no list');
+      return { processes: [{ pid: 8, startTime: 1 }] };
+    };
+    monitor.include(watchBy(() => ({ processes: [{ pid: 7, startTime: 1 }] })));
+    monitor.include(watchBy(fails));
+    for (let sample = 0; sample < 3; sample += 1) expect(await unexpected()).toBe(1);
+    const consequence = 'what this watch lists does not count as unexpected';
+    const event = { part: 'watches', reason: 'no list', consequence };
+    expect(degraded).toEqual([event]);
+    isBroken = false;
+    expect(await unexpected()).toBe(2);
+    isBroken = true;
+    expect(await unexpected()).toBe(1);
+    expect(degraded).toEqual([event, event]);
+  });
+
+  it('[ALONE-8] whatever it lists, it breaks no sample', async () => {
+    const { monitor } = monitorOf();
+    const degraded: unknown[] = [];
+    monitor.on('monitor:degraded', (event) => void degraded.push(event));
+    const thrown = () => {
+      throw undefined;
+    };
+    const lists = [1, 'x', { processes: 5 }, { processes: 'x' }, { processes: [null] }, { processes: [{}] }];
+    for (const list of lists) monitor.include(watchBy(() => list));
+    monitor.include(watchBy(thrown));
+    expect(() => monitor.include(new Proxy({}, { has: thrown }) as never)).toThrow(/what watchProcesses\(\) returns/);
+    monitor.include(watchBy(() => undefined, thrown));
+    monitor.include(watchBy(() => ({ processes: [{ pid: 7, startTime: 1 }] })));
+    expect((await monitor.sample()).totals.unexpected).toBe(1);
+    expect(degraded).toHaveLength(1);
+  });
+});
+
 describe('what is added to the monitor of a pool', () => {
   it('[ALONE-7] is measured, and counts for no total, no level and no figure of the pool', async () => {
     // This process has more than 15 MB, and more than one thread.
