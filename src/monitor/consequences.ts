@@ -1,7 +1,8 @@
 import type { ResolvedMonitoring } from '../config/monitoring-options.js';
 import type { Outbox } from '../runtime/outbox.js';
 import { MOST_UNKNOWN, type Outcome } from './assessment.js';
-import type { ActionKind, EndAll, GateState, HostCall, MonitorNotice, TreeAction } from './finding.js';
+import type { ActionKind, EndAll, GateState, HostCall, MonitorNotice, Overload, TreeAction } from './finding.js';
+import { isAtLeast } from './level.js';
 import type { MonitorEvents } from './monitor-events.js';
 import type { ActionTask, Enforcer } from './monitored-host.js';
 
@@ -127,10 +128,9 @@ export class Consequences {
       const reason = `all trees use ${Math.round(shortage.memoryMB)} MB of ${Math.round(shortage.limitMB)} MB`;
       this.#tellAction({ action: 'hold-starts', reason, dryRun });
     }
-    if (overload && overload.level !== before.overload?.level) {
-      const { level, measured, threshold, by } = overload;
-      const reason = `${Math.round(measured)} ${by === 'processes' ? 'unexpected processes' : 'MB'}, where level ${level} begins at ${Math.round(threshold)}`;
-      this.#tellAction({ action: 'refuse-starts', level, reason, dryRun });
+    // When the level falls, they were refused before.
+    if (overload && (!before.overload || !isAtLeast(before.overload.level, overload.level))) {
+      this.#tellAction({ action: 'refuse-starts', level: overload.level, reason: refusedFor(overload), dryRun });
     }
     if (isShut(before) && !isShut(gate)) {
       this.#tellAction({ action: 'free-starts', reason: freed ?? freedFrom(before), dryRun });
@@ -151,6 +151,12 @@ export class Consequences {
 
 function isShut({ shortage, overload }: GateState): boolean {
   return shortage !== undefined || overload !== undefined;
+}
+
+function refusedFor({ level, measured, threshold, by, cooldownLeft }: Overload): string {
+  const what = by === 'processes' ? 'unexpected processes' : 'MB';
+  const figures = `${Math.round(measured)} ${what}, where level ${level} begins at ${Math.round(threshold)}`;
+  return cooldownLeft === undefined ? figures : `${figures}: it is not over before its cooldown`;
 }
 
 function freedFrom({ shortage, overload }: GateState): string {

@@ -53,12 +53,18 @@ export interface Shortage {
   readonly limitMB: number;
 }
 
+/** Why new starts are refused. */
+export interface Overload extends ReachedLevel {
+  /** How long the level lasts on by its cooldown alone, ms; undefined while it is reached. */
+  readonly cooldownLeft?: number | undefined;
+}
+
 /** Whether new starts wait or are refused, from one sample to the next. */
 export interface GateState {
   /** Why they wait. */
   readonly shortage: Shortage | undefined;
   /** Why they are refused. */
-  readonly overload: ReachedLevel | undefined;
+  readonly overload: Overload | undefined;
   /** Whether nothing is started that no caller asks for (`minIdle`). */
   readonly holdsSpares: boolean;
   /** By server: until when (clock time) the same counts for it alone, since it has brought a level. */

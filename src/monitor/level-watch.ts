@@ -1,5 +1,5 @@
 import type { AlertLevel, LevelAction, ReachedLevel, ResolvedMonitoring } from '../config/monitoring-options.js';
-import type { MonitorNotice, PoolAction, TreeAction } from './finding.js';
+import type { MonitorNotice, Overload, PoolAction, TreeAction } from './finding.js';
 import { isAtLeast, type Level } from './level.js';
 import { ACTIONS, actionsOf } from './level-actions.js';
 import { type LevelCause, type LevelChange, type LevelSample, Levels } from './levels.js';
@@ -75,8 +75,8 @@ export class LevelWatch {
   }
 
   /** Why starts are refused; undefined when they are not. @param isRecent whether the last sample need not have shown it */
-  overload(isRecent: boolean): ReachedLevel | undefined {
-    const shown = this.#acting.filter((levels) => isRecent || levels.isKnown).flatMap(reachedOf);
+  overload(isRecent: boolean): Overload | undefined {
+    const shown = this.#acting.filter((levels) => isRecent || levels.isKnown).flatMap(overloadOf);
     return shown.find((reached) => this.#actionsOf(reached).includes('refuse-starts'));
   }
 
@@ -169,15 +169,20 @@ export class LevelWatch {
   /** Near the limit the windows decide on memory, so that no spike is a level; far above it, the moment. */
   #change({ at, totals, memoryLimitMB, isLimitSet, memoryLevel, isLeast }: LevelFacts): LevelChange | undefined {
     this.#isLimitSet = isLimitSet;
-    const counts = totals.memoryMB >= FAR * memoryLimitMB || memoryLevel !== 'normal';
-    const memoryMB = counts ? totals.memoryMB : undefined;
-    this.#ofProcesses.update({ at, unexpected: totals.unexpected, isLeast });
-    return this.#levels.update({ at, unexpected: totals.unexpected, memoryMB, memoryLimitMB, isLeast });
+    const { unexpected, memoryMB } = totals;
+    const isMemorySpike = memoryMB < FAR * memoryLimitMB && memoryLevel === 'normal';
+    this.#ofProcesses.update({ at, unexpected, isLeast });
+    return this.#levels.update({ at, unexpected, memoryMB, isMemorySpike, memoryLimitMB, isLeast });
   }
 }
 
 function reachedOf({ level, cause }: Levels): ReachedLevel[] {
   return level === 'normal' || cause === undefined ? [] : [{ level, ...cause }];
+}
+
+function overloadOf(levels: Levels): Overload[] {
+  const { cooldownLeft } = levels;
+  return reachedOf(levels).map((reached) => ({ ...reached, ...(cooldownLeft !== undefined && { cooldownLeft }) }));
 }
 
 function isEnd(action: LevelAction): action is LevelEnds['action'] {

@@ -46,6 +46,8 @@ export interface LevelSample {
   readonly unexpected: number;
   /** Unique memory of all trees, MB; undefined when it could not be measured. */
   readonly memoryMB?: number | undefined;
+  /** Whether it may be a spike: then it reaches no level. Default: false. */
+  readonly isMemorySpike?: boolean | undefined;
   /** The limit of that, MB. Undefined, or `Infinity`: memory reaches no level. */
   readonly memoryLimitMB?: number | undefined;
   /** Which of both is only the least that it can be, since not all could be measured. Default: none. */
@@ -61,7 +63,7 @@ export interface LevelCause {
   readonly by: 'processes' | 'memory';
 }
 
-/** A change of the level, and what has reached `to`. When the level falls, what is left of what had reached `from`. */
+/** A change of the level, and what has reached `to`. When the level falls: what is left, and where `from` begins. */
 export interface LevelChange extends LevelCause {
   readonly from: Level;
   readonly to: Level;
@@ -124,6 +126,13 @@ export class Levels {
     return this.#causeOf(this.#rank);
   }
 
+  /** How long the level lasts on by its cooldown alone, ms; undefined while it is reached. */
+  get cooldownLeft(): number | undefined {
+    const reached = this.#reached[this.#rank - 1];
+    if (reached === undefined || reached.isReached) return undefined;
+    return Math.max(this.#settings.cooldown - (this.#time.now - reached.since), 0);
+  }
+
   /** Takes a sample, and returns the change that it brings, if there is any. */
   update(sample: LevelSample): LevelChange | undefined {
     const step = this.#time.advance(sample.at);
@@ -165,7 +174,7 @@ export class Levels {
 
   #look(reached: Reached, sample: LevelSample): boolean {
     const byProcesses = sample.unexpected >= this.#settings[reached.level];
-    const byMemory = (sample.memoryMB ?? 0) >= this.#memoryThreshold(reached.level, sample);
+    const byMemory = !sample.isMemorySpike && (sample.memoryMB ?? 0) >= this.#memoryThreshold(reached.level, sample);
     if (byProcesses || byMemory) reached.by = byProcesses ? 'processes' : 'memory';
     return byProcesses || byMemory;
   }

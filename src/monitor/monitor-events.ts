@@ -47,8 +47,10 @@ export interface MonitorEvents {
   /** A sample was taken. */
   'sample:taken': ResourceSample;
   /**
-   * The level has changed. `measured` and `threshold`: processes beyond what is expected, or MB of all trees (`by`). `names`: the
-   * servers that have most of it, the first the most.
+   * The level has changed. `measured`: processes beyond what is expected, or MB of all trees (`by`), now. `threshold`: where `to`
+   * begins; when the level falls, where `from` begins, the level that is left. More than that can be measured then only after
+   * `stop()`, which ends each level, and in a spike of memory, which does not count. `names`: the servers that have most of it,
+   * the first the most.
    */
   'level:changed': {
     readonly from: Level;

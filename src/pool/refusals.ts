@@ -1,7 +1,6 @@
-import type { ReachedLevel } from '../config/monitoring-options.js';
 import { nearest } from '../config/nearest.js';
 import { namesOf, PoolError, type PoolErrorData, type ServerNames, shownName } from '../errors.js';
-import type { Shortage } from '../monitor/finding.js';
+import type { Overload, Shortage } from '../monitor/finding.js';
 import { letsServerAsk } from '../protocol/eras/undeclared.js';
 import type { EndReason } from '../server/end-reason.js';
 import type { Limit } from './events.js';
@@ -50,14 +49,16 @@ export function queueFull(server: ServerNames, most: number, whatFor = '(maxWait
 }
 
 /** Nothing new is started while the pool is at a level that refuses it. */
-export function overloaded(server: ServerNames, { level, measured, threshold, by }: ReachedLevel): PoolError {
+export function overloaded(server: ServerNames, { level, measured, threshold, by, cooldownLeft }: Overload): PoolError {
   const what =
     by === 'processes'
       ? `${measured} processes more than expected (this level begins at ${threshold})`
       : `the servers use ${Math.round(measured)} MB (this level begins at ${Math.round(threshold)} MB)`;
   // A level lasts until it was lower for its cooldown.
-  const isOver = measured < threshold;
-  const rest = isOver ? 'it was lower for monitoring.levels.cooldown' : 'that is over (monitoring.levels)';
+  const isOver = cooldownLeft !== undefined;
+  const rest = isOver
+    ? `it was lower for monitoring.levels.cooldown, of which ${Math.ceil(cooldownLeft / 1_000)} s are left`
+    : 'that is over (monitoring.levels)';
   const message = `${callFor(server)} was refused at once: the pool is ${isOver ? 'still ' : ''}at level '${level}', ${isOver ? 'now ' : ''}${what}; nothing is started until ${rest}`;
   return new PoolError('OVERLOADED', message, { ...namesOf(server), level, value: measured, limit: threshold });
 }

@@ -41,6 +41,7 @@ function connected({
   onEmergency = undefined as unknown,
 } = {}) {
   const log: unknown[] = [];
+  const refusals: string[] = [];
   const task = (what: string): ActionTask => ({ phase: 'ending', run: () => void log.push(`does ${what}`) });
   const enforcer: Enforcer = {
     isActive,
@@ -55,12 +56,14 @@ function connected({
     { dryRun, onEmergency: onEmergency as (() => void) | undefined },
     undefined,
     (event, payload) => {
+      const { action, reason } = payload as { action?: string; reason: string };
+      if (action === 'refuse-starts') refusals.push(reason);
       if (event === 'action:taken') log.push(`says ${(payload as { action: string }).action}`);
       else if (event !== 'sample:taken') log.push([event, payload]);
     },
     (ids, kind, phase) => void log.push(`pretends ${ids} ${kind} ${phase}`),
   );
-  return { consequences, connect: () => consequences.connect(enforcer), log };
+  return { consequences, connect: () => consequences.connect(enforcer), log, refusals };
 }
 
 describe('Consequences', () => {
@@ -116,7 +119,7 @@ describe('Consequences', () => {
     expect(log).toEqual(['says call-host', 'calls']);
   });
 
-  it('[CONSEQ-3] says once that starts wait, each level that refuses them, and that they are free; openGate() frees them', () => {
+  it('[CONSEQ-3] says once that starts wait, each higher level that refuses them, and that they are free; openGate() frees them', () => {
     const { consequences, connect, log } = connected();
     connect();
     const shortage = { memoryMB: 10, limitMB: 10 };
@@ -132,10 +135,27 @@ describe('Consequences', () => {
     for (const gate of states) consequences.follow(outcomeOf({ gate }));
     consequences.openGate('it was stopped');
     expect(log.filter((line) => String(line).startsWith('says'))).toEqual([
-      ...['says hold-starts', 'says refuse-starts', 'says refuse-starts', 'says free-starts', 'says hold-starts'],
+      ...['says hold-starts', 'says refuse-starts', 'says free-starts', 'says hold-starts'],
       'says free-starts',
     ]);
     expect(log.at(-1)).toBe('gate opens');
+  });
+
+  it('[CONSEQ-3] says each rise of the level that refuses starts, and no fall; why, also when it only cools down', () => {
+    const { consequences, connect, refusals } = connected();
+    connect();
+    const at = (level: 'critical' | 'nuclear' | 'emergency', cooldownLeft?: number): GateState => ({
+      ...OPEN,
+      overload: { ...reached, level, ...(cooldownLeft !== undefined && { measured: 0, cooldownLeft }) },
+    });
+    const states = [at('critical'), at('emergency'), at('emergency', 9), at('critical', 9), at('nuclear'), OPEN];
+    for (const gate of [...states, at('critical', 9)]) consequences.follow(outcomeOf({ gate }));
+    expect(refusals).toEqual([
+      '150 unexpected processes, where level critical begins at 100',
+      '150 unexpected processes, where level emergency begins at 100',
+      '150 unexpected processes, where level nuclear begins at 100',
+      '0 unexpected processes, where level critical begins at 100: it is not over before its cooldown',
+    ]);
   });
 
   it('[CONSEQ-4] reports what onEmergency throws or rejects with', async () => {

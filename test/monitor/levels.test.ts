@@ -237,6 +237,32 @@ describe('Levels', () => {
     expect(newLevels().cause).toBeUndefined();
   });
 
+  it('[LEVEL-2] how much of the cooldown is left is known while a level lasts by it alone', () => {
+    const { levels, feed } = levelsAt('critical');
+    const left = (unexpected: number) => {
+      feed(unexpected);
+      return levels.cooldownLeft;
+    };
+    expect(levels.cooldownLeft).toBeUndefined();
+    expect([left(29), left(29), left(30), left(0), left(0)]).toEqual([30_000, 25_000, undefined, 30_000, 25_000]);
+    for (let at = 25_000; at > 0; at -= 5_000) feed(0);
+    expect([levels.level, levels.cooldownLeft]).toEqual(['normal', undefined]);
+  });
+
+  it('[LEVEL-3] a spike of memory reaches no level, and what is told of one that is left is measured', () => {
+    const levels = newLevels();
+    const take = (at: number, memoryMB: number, isMemorySpike: boolean) =>
+      levels.update({ at, unexpected: 0, memoryMB, isMemorySpike, memoryLimitMB: 1_000 });
+    take(0, 950, true);
+    expect(take(5_000, 950, true)).toBeUndefined();
+    take(10_000, 950, false);
+    expect(take(15_000, 950, false)).toMatchObject({ to: 'critical', measured: 950, threshold: 900 });
+    for (let at = 20_000; at < 50_000; at += 5_000) expect(take(at, 640, true)).toBeUndefined();
+    expect(take(50_000, 640, true)).toEqual({
+      ...{ from: 'critical', to: 'normal', measured: 640, threshold: 900, by: 'memory' },
+    });
+  });
+
   it('[LEVEL-3] memory that is free again is told as such, though processes had reached a lower level', () => {
     const levels = newLevels();
     levels.update({ at: 0, unexpected: 16, memoryMB: 2100, memoryLimitMB: 1000 });

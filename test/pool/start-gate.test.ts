@@ -113,10 +113,10 @@ describe('while the pool is overloaded', () => {
 
   it('[GATE-2] while the level only cools down, the error says so', async () => {
     const { pool } = setUp({ servers: { a: exclusive } });
-    setGate(pool, { overload: { ...OVERLOAD, measured: 0 } });
+    setGate(pool, { overload: { ...OVERLOAD, measured: 0, cooldownLeft: 11_400 } });
     const { message } = (await rejection(pool.getServer('a'))) as Error;
     expect(message).toMatch(
-      /is still at level 'critical', now 0 processes more than expected \(this level begins at 30\); nothing is started until it was lower for monitoring\.levels\.cooldown$/,
+      /is still at level 'critical', now 0 processes more than expected \(this level begins at 30\); nothing is started until it was lower for monitoring\.levels\.cooldown, of which 12 s are left$/,
     );
   });
 

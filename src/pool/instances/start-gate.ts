@@ -1,5 +1,4 @@
-import type { ReachedLevel } from '../../config/monitoring-options.js';
-import type { Shortage } from '../../monitor/finding.js';
+import type { Overload, Shortage } from '../../monitor/finding.js';
 
 /**
  * Whether new instances may be started. While memory is short, those that need one wait as for a slot; while the pool is
@@ -8,7 +7,7 @@ import type { Shortage } from '../../monitor/finding.js';
  */
 export class StartGate {
   shortage: Shortage | undefined;
-  overload: ReachedLevel | undefined;
+  overload: Overload | undefined;
   /** Whether nothing is started that no caller asks for: idle trees are ended just now. */
   holdsSpares = false;
   /** By server: until when (clock time) the same counts for it alone. */

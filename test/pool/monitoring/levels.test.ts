@@ -96,6 +96,11 @@ describe('levels of a pool', () => {
     });
     expect((await pool.getServer('good')).name).toBe('good');
     server(0).load = { processes: 1 };
+    await pass(10_000);
+    const { message } = (await rejection(pool.getServer('late'))) as Error;
+    const [, left] = /still at level 'critical', now 2 processes.* of which (\d+) s are left$/.exec(message) ?? [];
+    expect(Number(left)).toBeGreaterThan(18);
+    expect(Number(left)).toBeLessThan(24);
     await pass(60_000);
     expect((await pool.getServer('late')).name).toBe('late');
   });
