@@ -1,7 +1,7 @@
 import type { AlertLevel, ResolvedMonitoring } from '../config/monitoring-options.js';
 import type { TreeUsage } from '../process/usage/tree-usage.js';
 import { DryEnds } from './dry-ends.js';
-import type { ActionKind, GateState, MonitorNotice, PoolAction, Shortage, TreeAction } from './finding.js';
+import type { ActionKind, EndAll, GateState, MonitorNotice, PoolAction, Shortage, TreeAction } from './finding.js';
 import { GrowthWatch } from './growth.js';
 import type { HostSample } from './host/host-sample.js';
 import { LeakDetector } from './leaks/leak-detector.js';
@@ -11,7 +11,7 @@ import type { TreeSource } from './monitored-host.js';
 import { keyOf, type MonitoredTree } from './monitored-tree.js';
 import { ReplacedServers } from './replaced-servers.js';
 import type { ResourceSample, TreeSample } from './resource-sample.js';
-import { TotalsWatch } from './totals-watch.js';
+import { type TotalKind, TotalsWatch } from './totals-watch.js';
 import { candidateOf, type TreeCandidate } from './tree-candidate.js';
 import { TreeWatch } from './tree-watch.js';
 
@@ -69,6 +69,8 @@ export class Assessment {
   readonly #replaced: ReplacedServers;
   /** Empty without `dryRun`. */
   readonly #dryEnds = new DryEnds();
+  /** Clock time of the last sample, ms. */
+  #at = 0;
   /** Samples in a row that could not measure all. */
   #unknown = 0;
   /** Of the last sample. */
@@ -92,6 +94,7 @@ export class Assessment {
 
   take(measurement: Measurement): Outcome {
     const { at, date, host, strays, areStraysKnown } = measurement;
+    this.#at = at;
     const notices: MonitorNotice[] = [];
     const treeActions: TreeAction[] = [];
     this.#dryEnds.keep((id, kind) => this.#isOver(id, kind));
@@ -144,9 +147,17 @@ export class Assessment {
     };
   }
 
-  /** With `dryRun`: what was said of these trees would have brought them into this phase. */
-  pretend(ids: readonly string[], kind: ActionKind, phase: 'leaving' | 'ending'): void {
-    this.#dryEnds.note(ids, { kind, phase });
+  /**
+   * An action was carried out: its reason rests until the effect shows. With `dryRun` it was only said, and its trees count as
+   * if they were in that phase.
+   */
+  done(action: TreeAction | EndAll, phase: 'leaving' | 'ending'): void {
+    const [ids, kind] = 'ids' in action ? [action.ids, 'level' as const] : [[action.id], action.kind];
+    if (this.#settings.dryRun) this.#dryEnds.note(ids, { kind, phase });
+    if ('ids' in action || kind === 'level') return;
+    if (isOfTree(kind)) this.#trees.get(action.id)?.replaced(this.#at, action.isUrgent);
+    else this.#totals.acted(kind);
+    if (action.replaced) this.#replaced.note(this.#at, action.replaced);
   }
 
   /** Nothing is measured any more: what is not looked at has no level. Returns the change of the level, if there is any. */
@@ -226,8 +237,7 @@ export class Assessment {
   /** Whether there is still a reason to end a tree of the pool. */
   #isOver(id: string, kind: ActionKind): boolean {
     if (kind === 'level') return this.level !== 'normal' && this.#trees.has(id);
-    if (kind === 'memory' || kind === 'cpu' || kind === 'processes' || kind === 'leak')
-      return this.#trees.get(id)?.isOver(kind) === true;
+    if (isOfTree(kind)) return this.#trees.get(id)?.isOver(kind) === true;
     return this.#totals.isOver(kind) && this.#trees.has(id);
   }
 
@@ -247,6 +257,11 @@ export class Assessment {
       restingSpares: this.#levels.spares.until,
     };
   }
+}
+
+/** Whether it is a reason of one tree, and not of all together. */
+function isOfTree(kind: ActionKind): kind is Exclude<ActionKind, TotalKind | 'level'> {
+  return kind === 'memory' || kind === 'cpu' || kind === 'processes' || kind === 'leak';
 }
 
 function sumOf(samples: readonly TreeSample[], unexpected: number): ResourceSample['totals'] {

@@ -1,7 +1,7 @@
 import type { ResolvedMonitoring } from '../config/monitoring-options.js';
 import type { Outbox } from '../runtime/outbox.js';
 import { MOST_UNKNOWN, type Outcome } from './assessment.js';
-import type { ActionKind, EndAll, GateState, HostCall, MonitorNotice, Overload, TreeAction } from './finding.js';
+import type { EndAll, GateState, HostCall, MonitorNotice, Overload, TreeAction } from './finding.js';
 import { isAtLeast } from './level.js';
 import type { MonitorEvents } from './monitor-events.js';
 import type { ActionTask, Enforcer } from './monitored-host.js';
@@ -16,8 +16,8 @@ export interface Counts {
   actions: number;
 }
 
-/** With `dryRun`: an action would have brought these trees into this phase. */
-export type Pretend = (ids: readonly string[], kind: ActionKind, phase: ActionTask['phase']) => void;
+/** An action was carried out, or, with `dryRun`, said: it brings, or would bring, its trees into this phase. */
+export type Done = (action: TreeAction | EndAll, phase: ActionTask['phase']) => void;
 
 type Settings = Pick<ResolvedMonitoring, 'dryRun' | 'onEmergency'>;
 
@@ -29,17 +29,17 @@ export class Consequences {
   readonly #settings: Settings;
   readonly #outbox: Outbox | undefined;
   readonly #emit: Emit;
-  readonly #pretend: Pretend;
+  readonly #done: Done;
   /** Undefined for a monitor that is alone: it only reports. */
   #enforcer: Enforcer | undefined;
   #gate = OPEN;
   readonly counts: Counts = { violations: 0, actions: 0 };
 
-  constructor(settings: Settings, outbox: Outbox | undefined, emit: Emit, pretend: Pretend) {
+  constructor(settings: Settings, outbox: Outbox | undefined, emit: Emit, done: Done) {
     this.#settings = settings;
     this.#outbox = outbox;
     this.#emit = emit;
-    this.#pretend = pretend;
+    this.#done = done;
   }
 
   /** From now on `enforcer` does what follows from samples. */
@@ -100,8 +100,7 @@ export class Consequences {
     const tree = 'id' in given ? { name: given.name, instanceId: given.id } : {};
     this.#tellAction({ action, reason, ...level, ...tree, dryRun });
     if (!dryRun) task.run();
-    else if ('id' in given) this.#pretend([given.id], given.kind, task.phase);
-    else this.#pretend(given.ids, 'level', task.phase);
+    this.#done(given, task.phase);
   }
 
   #callHost({ action, reason, reached }: HostCall): void {

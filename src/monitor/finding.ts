@@ -9,6 +9,19 @@ export type MonitorNotice = {
 /** Why a tree is ended or replaced. `leak`: its memory grows and does not come back. */
 export type ActionKind = Exclude<LimitKind, 'folder'> | 'leak' | 'level';
 
+/** A tree that is too large, or too busy. */
+export interface ReplacedTree {
+  readonly kind: ActionKind;
+  /** Of its server. */
+  readonly name: string;
+  /** Since its start, ms. */
+  readonly uptime: number;
+  /** What it uses of what there is a limit of. */
+  readonly value: number;
+  /** Whether it is so far over its limit that this cannot wait. */
+  readonly isUrgent: boolean;
+}
+
 /** A tree that is to be ended or replaced. */
 export interface TreeAction {
   readonly action: Extract<MonitorAction, 'end-idle' | 'end-growing' | 'end-unexpected' | 'replace'>;
@@ -24,6 +37,8 @@ export interface TreeAction {
   readonly reached?: ReachedLevel | undefined;
   /** Whether it cannot wait for the end of a lease. */
   readonly isUrgent: boolean;
+  /** Of a tree that is replaced for a limit: what the next one of its server is compared with. */
+  readonly replaced?: ReplacedTree | undefined;
 }
 
 /** Trees that a level ends together. */

@@ -4,7 +4,7 @@ import type { Timer } from '../runtime/clock.js';
 import { turnsOfEventLoop } from '../runtime/event-loop.js';
 import { AskedTrees } from './asked-trees.js';
 import { Assessment, type Measurement, MOST_UNKNOWN } from './assessment.js';
-import { Consequences, type Counts, type Emit, type Pretend } from './consequences.js';
+import { Consequences, type Counts, type Done, type Emit } from './consequences.js';
 import { FolderWatch } from './folder-watch.js';
 import { HostSampler } from './host/host-sampler.js';
 import type { Level } from './level.js';
@@ -64,8 +64,8 @@ export class MonitorLoop {
     this.#asked = new AskedTrees(source.clock, Math.max(settings.interval, LEAST_ANSWER));
     this.#assessment = new Assessment(settings, source);
     const { folders, dryRun, enabled } = settings;
-    const pretend: Pretend = (...given) => this.#assessment.pretend(...given);
-    this.#consequences = new Consequences(settings, source.outbox, emit, pretend);
+    const done: Done = (...given) => this.#assessment.done(...given);
+    this.#consequences = new Consequences(settings, source.outbox, emit, done);
     this.#folders = new FolderWatch(folders, dryRun, {
       clock: source.clock,
       tell: (notice) => this.#consequences.tellOne(notice),

@@ -1,18 +1,5 @@
-import type { ActionKind } from './finding.js';
+import type { ReplacedTree } from './finding.js';
 import { GrowingPause } from './growing-pause.js';
-
-/** A tree that is too large, or too busy. */
-export interface ReplacedTree {
-  readonly kind: ActionKind;
-  /** Of its server. */
-  readonly name: string;
-  /** Since its start, ms. */
-  readonly uptime: number;
-  /** What it uses of what there is a limit of. */
-  readonly value: number;
-  /** Whether it is so far over its limit that this cannot wait. */
-  readonly isUrgent: boolean;
-}
 
 /** The last replacement of a server for one kind of reason. */
 interface Replacement {

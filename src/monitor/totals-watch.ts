@@ -1,9 +1,9 @@
-import type { ActionKind, MonitorNotice, Shortage, TreeAction } from './finding.js';
+import type { ActionKind, MonitorNotice, ReplacedTree, Shortage, TreeAction } from './finding.js';
 import type { HostSample } from './host/host-sample.js';
 import { type LimitAssessment, LimitWatch } from './limits.js';
 import type { LimitKind } from './monitor-events.js';
 import type { TotalLimit, TotalLimits } from './monitored-tree.js';
-import type { ReplacedServers, ReplacedTree } from './replaced-servers.js';
+import type { ReplacedServers } from './replaced-servers.js';
 import type { TreeLevel } from './resource-sample.js';
 import { asManyAs, endingSum, type TreeCandidate } from './tree-candidate.js';
 import type { WatchSettings } from './tree-watch.js';
@@ -22,6 +22,9 @@ export interface Totals {
   candidates(): readonly TreeCandidate[];
 }
 
+/** What all trees together may be over. */
+export type TotalKind = Extract<ActionKind, 'total-memory' | 'total-cpu' | 'host-memory'>;
+
 interface TotalSettings extends WatchSettings {
   /** Share of the memory of the host at which that is near its end. */
   readonly hostMemoryPercent: number;
@@ -29,7 +32,6 @@ interface TotalSettings extends WatchSettings {
 
 /** What a tree with a lease is replaced for. */
 interface Replacement {
-  readonly watch: LimitWatch;
   readonly found: LimitAssessment;
   readonly limit: TotalLimit;
   readonly figure: 'memoryMB' | 'cpuPercent';
@@ -79,6 +81,12 @@ export class TotalsWatch {
     return (kind === 'total-cpu' ? this.#cpu : this.#hostMemory).level === 'exceeded';
   }
 
+  /** An action was carried out that {@link take} has asked for: what has asked rests until the effect shows. */
+  acted(kind: TotalKind): void {
+    const watches = { 'total-memory': this.#memory, 'total-cpu': this.#cpu, 'host-memory': this.#hostMemory };
+    watches[kind].acted();
+  }
+
   /** Returns why new starts wait. `notices` and `actions` get what else follows. */
   take(now: Totals, notices: MonitorNotice[], actions: TreeAction[]): Shortage | undefined {
     const { at, host, limits, memoryMB, cpuPercent, isLeast } = now;
@@ -118,9 +126,9 @@ export class TotalsWatch {
     const { limit } = now.limits.memoryMB;
     const cause: Cause = { kind: 'total-memory', value, limit, reason: `all trees use ${shown(value, limit, 'MB')}` };
     const much = value - endingSum(candidates, 'memoryMB') - (limit * this.#settings.criticalPercent) / 100;
-    const left = this.#endIdle(now, much, this.#memory, cause, actions);
+    const left = this.#endIdle(now, much, cause, actions);
     if (left <= 0) return;
-    const replacement = { watch: this.#memory, found, limit: now.limits.memoryMB, figure: 'memoryMB' } as const;
+    const replacement = { found, limit: now.limits.memoryMB, figure: 'memoryMB' } as const;
     this.#replaceLargest(now, replacement, cause, actions);
   }
 
@@ -128,7 +136,7 @@ export class TotalsWatch {
   #relieveCpu(now: Totals, value: number, found: LimitAssessment, actions: TreeAction[]): void {
     const { limit } = now.limits.cpuPercent;
     const reason = `all trees use ${shown(value, limit, '% of a core')}`;
-    const replacement = { watch: this.#cpu, found, limit: now.limits.cpuPercent, figure: 'cpuPercent' } as const;
+    const replacement = { found, limit: now.limits.cpuPercent, figure: 'cpuPercent' } as const;
     this.#replaceLargest(now, replacement, { kind: 'total-cpu', value, limit, reason }, actions);
   }
 
@@ -141,21 +149,20 @@ export class TotalsWatch {
     const idle = victims(now.candidates(), { reason: 'memory', now: now.at });
     if (idle.reduce((sum, { memoryMB }) => sum + memoryMB, 0) < HELPFUL * much) return;
     const reason = `${Math.round(value)} % of the memory of the host is used, more than ${limit} %`;
-    this.#endIdle(now, much, this.#hostMemory, { kind: 'host-memory', value, limit, reason }, actions);
+    this.#endIdle(now, much, { kind: 'host-memory', value, limit, reason }, actions);
   }
 
   /** As many idle trees as have `much` MB together. Returns how much is left. */
-  #endIdle({ at, candidates }: Totals, much: number, watch: LimitWatch, cause: Cause, actions: TreeAction[]): number {
+  #endIdle({ at, candidates }: Totals, much: number, cause: Cause, actions: TreeAction[]): number {
     const idle = victims(candidates(), { reason: 'memory', now: at }).filter(({ memoryMB }) => memoryMB > 0);
     const chosen = asManyAs(idle, much, 'memoryMB');
     for (const { id, name } of chosen) actions.push({ action: 'end-idle', id, name, ...cause, isUrgent: false });
-    if (chosen.length > 0) watch.acted();
     return chosen.reduce((left, { memoryMB }) => left - memoryMB, much);
   }
 
   #replaceLargest(
     { at, candidates }: Totals,
-    { watch, found, limit, figure }: Replacement,
+    { found, limit, figure }: Replacement,
     cause: Cause,
     actions: TreeAction[],
   ): void {
@@ -171,9 +178,7 @@ export class TotalsWatch {
     if (phase === 'starting' || (phase === 'leaving' && !isUrgent)) return;
     const replaced: ReplacedTree = { kind: cause.kind, name, uptime, value: largest[figure], isUrgent };
     if (this.#replaced.rests(at, replaced)) return;
-    actions.push({ action: 'replace', id, name, ...cause, isUrgent });
-    watch.acted();
-    this.#replaced.note(at, replaced);
+    actions.push({ action: 'replace', id, name, ...cause, isUrgent, replaced });
   }
 }
 

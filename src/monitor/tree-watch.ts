@@ -108,6 +108,12 @@ export class TreeWatch {
     return this.#limits.get(kind as TreeKind)?.watch.level === 'exceeded';
   }
 
+  /** It was replaced, as it was asked: that may fail, so it is asked again only after a pause. */
+  replaced(at: number, isUrgent: boolean): void {
+    this.#pause.begin(at);
+    this.#wasUrgent = isUrgent;
+  }
+
   /** What the choice of whom to end looks at. @param tree as it is now */
   candidate(tree: MonitoredTree, growth: number): TreeCandidate {
     const isOverdue = tree.phase === 'ending' && this.#isOverdue;
@@ -194,9 +200,7 @@ export class TreeWatch {
     if (this.#isCalm(watched, at, value)) this.#replacedServers.helped(at, replaced);
     if (level !== 'exceeded' || !asksForAction || !this.#mayReplace(at, isUrgent)) return level;
     if (this.#replacedServers.rests(at, replaced)) return level;
-    this.#replaced(at, isUrgent);
-    this.#replacedServers.note(at, replaced);
-    actions.push(this.#replacement(event, kind, isUrgent));
+    actions.push({ ...this.#replacement(event, kind, isUrgent), replaced });
     return level;
   }
 
@@ -234,11 +238,6 @@ export class TreeWatch {
     return isAllowed && (!this.#pause.isOn(at) || (isUrgent && !this.#wasUrgent));
   }
 
-  #replaced(at: number, isUrgent: boolean): void {
-    this.#pause.begin(at);
-    this.#wasUrgent = isUrgent;
-  }
-
   #longWindow(kind: TreeKind): number {
     const { long } = this.#settings.windows;
     return kind === 'cpu' ? (this.#tree.limits.cpuWindow ?? long) : long;
@@ -262,7 +261,6 @@ export class TreeWatch {
     // One that cannot be replaced at the moment is looked at again with the next sample.
     if (verdict !== 'confirmed' || !replacesLeaks || !this.#mayReplace(at, false)) return;
     if (!this.#quiet.isNow(at, leases, this.#timeUntilCritical(memoryMB, slopeMBPerHour))) return;
-    this.#replaced(at, false);
     const reason = `its memory grows by ${Math.round(slopeMBPerHour)} MB an hour, and does not come back`;
     actions.push({
       ...{ action: 'replace', id, name, reason, kind: 'leak' },

@@ -29,7 +29,17 @@ export function assessed(options: MonitoringOptions = {}, limits: TotalLimits = 
   const sample = (at: number, trees: readonly SampledTree[], host: Partial<HostSample> = {}, strays = 0): Outcome => {
     const measured = trees.map((tree) => measuredOf(at, tree));
     now = measured.map(({ tree }) => tree);
-    return assessment.take({ at, date: at, host: { at, ...host }, trees: measured, strays, areStraysKnown: true });
+    const outcome = assessment.take({
+      at,
+      date: at,
+      host: { at, ...host },
+      trees: measured,
+      strays,
+      areStraysKnown: true,
+    });
+    // Each action is carried out, unless the test says what was.
+    if (!options.dryRun) for (const action of outcome.treeActions) assessment.done(action, 'ending');
+    return outcome;
   };
   return { assessment, sample };
 }

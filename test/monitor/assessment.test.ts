@@ -209,8 +209,9 @@ describe('Assessment', () => {
     next(trees);
     expect(next(trees).treeActions).toHaveLength(1);
     // Nothing was said yet: a monitor that is stopped says nothing.
-    expect(next(trees).treeActions).toHaveLength(1);
-    assessment.pretend(['f 1'], 'level', 'ending');
+    const [asked] = next(trees).treeActions;
+    expect(asked).toMatchObject({ id: 'f 1', kind: 'level' });
+    assessment.done(asked!, 'ending');
     for (let sample = 0; sample < 5; sample += 1) expect(next(trees).treeActions).toEqual([]);
     for (let sample = 0; sample < 30; sample += 1) next([forks, good]);
     expect(assessment.level).toBe('normal');

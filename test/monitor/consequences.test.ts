@@ -61,7 +61,7 @@ function connected({
       if (event === 'action:taken') log.push(`says ${(payload as { action: string }).action}`);
       else if (event !== 'sample:taken') log.push([event, payload]);
     },
-    (ids, kind, phase) => void log.push(`pretends ${ids} ${kind} ${phase}`),
+    (action, phase) => void log.push(`${'ids' in action ? action.ids : action.id}: ${phase}`),
   );
   return { consequences, connect: () => consequences.connect(enforcer), log, refusals };
 }
@@ -78,8 +78,10 @@ describe('Consequences', () => {
         'gate refuses',
         'says end-growing',
         'does end-growing a',
+        'a: ending',
         'says end-all',
         'does end-all',
+        'a,b: ending',
       ],
       ...['says call-host', 'calls'],
     ]);
@@ -96,8 +98,8 @@ describe('Consequences', () => {
     const gate = { ...OPEN, overload: reached };
     consequences.follow(outcomeOf({ gate, treeActions: [end('a'), end('b')], poolActions: [all, call] }));
     expect(log).toEqual([
-      ...['says refuse-starts', 'says end-growing', 'pretends a level ending'],
-      ...['says end-all', 'pretends a,b level ending', 'says call-host'],
+      ...['says refuse-starts', 'says end-growing', 'a: ending'],
+      ...['says end-all', 'a,b: ending', 'says call-host'],
     ]);
     expect(consequences.counts.actions).toBe(0);
   });

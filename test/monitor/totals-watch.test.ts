@@ -4,7 +4,7 @@ import type { MonitorNotice, TreeAction } from '../../src/monitor/finding.js';
 import { GrowingPause } from '../../src/monitor/growing-pause.js';
 import type { MonitoredTree } from '../../src/monitor/monitored-tree.js';
 import { ReplacedServers } from '../../src/monitor/replaced-servers.js';
-import { type Totals, TotalsWatch } from '../../src/monitor/totals-watch.js';
+import { type TotalKind, type Totals, TotalsWatch } from '../../src/monitor/totals-watch.js';
 import { candidateOf, type TreeCandidate } from '../../src/monitor/tree-candidate.js';
 
 const SETTINGS = {
@@ -34,7 +34,8 @@ interface Given extends Partial<Omit<Totals, 'at' | 'candidates' | 'limits'>> {
 
 /** A watch that is fed the same again and again; what has followed from it. */
 function fed() {
-  const watch = new TotalsWatch(SETTINGS, new ReplacedServers(60_000));
+  const replaced = new ReplacedServers(60_000);
+  const watch = new TotalsWatch(SETTINGS, replaced);
   const notices: MonitorNotice[] = [];
   const actions: TreeAction[] = [];
   let [at, asked] = [1_000_000, 0];
@@ -51,7 +52,12 @@ function fed() {
         return all;
       };
       const totals = { memoryMB: sum('memoryMB'), cpuPercent: sum('cpuPercent'), isLeast: false, ...figures };
+      const before = actions.length;
       shortage = watch.take({ at, host, limits, candidates, ...totals }, notices, actions);
+      for (const action of actions.slice(before)) {
+        watch.acted(action.kind as TotalKind);
+        if (action.replaced) replaced.note(at, action.replaced);
+      }
     }
     return shortage;
   };

@@ -21,7 +21,8 @@ const TREE: MonitoredTree = {
 
 /** A watch over one tree that is sampled every 5 s. */
 function watched(begin: Partial<MonitoredTree> = {}, leaks = new LeakDetector(LEAK)) {
-  const watch = new TreeWatch({ ...TREE, ...begin }, SETTINGS, leaks, new ReplacedServers(60_000));
+  const servers = new ReplacedServers(60_000);
+  const watch = new TreeWatch({ ...TREE, ...begin }, SETTINGS, leaks, servers);
   const notices: MonitorNotice[] = [];
   const actions: TreeAction[] = [];
   let [at, cpuTime] = [0, 0];
@@ -35,7 +36,12 @@ function watched(begin: Partial<MonitoredTree> = {}, leaks = new LeakDetector(LE
       cpuTime += 50 * (use.cpu ?? 0);
       const usual = { at, memoryMB: 80, residentMB: 160, cpuTime, processes: 1, zombies: 0, threads: 1, uptime: at };
       const tree = { ...TREE, ...begin, ...given };
+      const before = actions.length;
       watch.take({ at, tree, usage: { ...usual, ...use }, cores: 4 }, notices, actions);
+      for (const { isUrgent, replaced } of actions.slice(before)) {
+        watch.replaced(at, isUrgent);
+        if (replaced) servers.note(at, replaced);
+      }
     }
   };
   const events = () => notices.map(([event, payload]) => [event, (payload as { limit?: number }).limit]);

@@ -145,6 +145,32 @@ describe('an action', () => {
     expect(pool.metrics().monitorActions).toBe(0);
   });
 
+  it('[ENFORCE-11] that could not be carried out is no reason to wait for its effect', async () => {
+    const servers = { a: many, b: many, good: shared };
+    // Only the limit is to act, and not the level.
+    const monitoring = { levels: { actions: { critical: [] } } };
+    const { pool, pass, of, server } = setUpMeasured({ servers, limits: { memoryLimitMB: 1_000 }, monitoring });
+    for (const name of ['a', 'b']) (await pool.getServer(name)).release();
+    await pool.getServer('good');
+    for (const [index, memoryMB] of [300, 250, 400].entries()) server(index).load = { memoryMB };
+    await pass(30_000);
+    const { usage } = server(2);
+    const held = deferred<void>();
+    server(2).usage = async () => {
+      await held.promise;
+      return usage();
+    };
+    // The sample that chooses the larger idle tree is under way when that gets a lease.
+    await pass(9_000);
+    await pool.getServer('a');
+    server(2).usage = usage;
+    held.resolve();
+    await flush();
+    expect([of('action:taken'), pool.monitor.latest?.totals.memoryMB]).toEqual([[], 950]);
+    await pass(6_000);
+    expect(of('action:taken')).toMatchObject([{ action: 'end-idle', name: 'b' }]);
+  });
+
   it('[ENFORCE-12] is not taken in a pool that is shut down: requests keep the time that they were promised', async () => {
     for (const level of ['critical', 'emergency']) {
       const measured = setUpMeasured({ servers: { a: shared }, monitoring: enforced }, { answer: false });
