@@ -33,9 +33,9 @@ export interface Measurement {
   readonly host: HostSample;
   readonly trees: readonly MeasuredTree[];
   /** Processes that belong to no living tree, and should not be there. */
-  readonly strays: number;
+  readonly unclaimed: number;
   /** Whether they could be counted now; else they are those of the last time. */
-  readonly areStraysKnown: boolean;
+  readonly isUnclaimedKnown: boolean;
 }
 
 /** What one sample shows, and what follows from it. */
@@ -74,7 +74,7 @@ export class Assessment {
   /** Samples in a row that could not measure all. */
   #unknown = 0;
   /** Of the last sample. */
-  #latest: Pick<LevelFacts, 'totals' | 'strays'> = { totals: { unexpected: 0, memoryMB: 0 }, strays: 0 };
+  #latest: Pick<LevelFacts, 'totals' | 'unclaimed'> = { totals: { unexpected: 0, memoryMB: 0 }, unclaimed: 0 };
   readonly growth: GrowthWatch;
 
   constructor(settings: ResolvedMonitoring, source: Pick<TreeSource, 'isPool' | 'limits' | 'trees'>) {
@@ -93,7 +93,7 @@ export class Assessment {
   }
 
   take(measurement: Measurement): Outcome {
-    const { at, date, host, strays, areStraysKnown } = measurement;
+    const { at, date, host, unclaimed, isUnclaimedKnown } = measurement;
     this.#at = at;
     const notices: MonitorNotice[] = [];
     const treeActions: TreeAction[] = [];
@@ -112,10 +112,10 @@ export class Assessment {
     const unknown = counted.filter(({ isKnown }) => !isKnown).map(({ tree }) => tree.id);
     const current = unknown.length === 0 ? samples : this.#samplesOf(measured);
     // The least that all use: what is not known now decides nothing.
-    const least = sumOf(current, this.#unexpected(measured) + (areStraysKnown ? strays : 0));
-    const isLeast = { processes: unknown.length > 0 || !areStraysKnown, memory: unknown.length > 0 };
+    const least = sumOf(current, this.#unexpected(measured) + (isUnclaimedKnown ? unclaimed : 0));
+    const isLeast = { processes: unknown.length > 0 || !isUnclaimedKnown, memory: unknown.length > 0 };
     this.#unknown = isLeast.processes ? this.#unknown + 1 : 0;
-    this.#latest = { totals: least, strays };
+    this.#latest = { totals: least, unclaimed };
     const grown = this.growth.sample(at, current, unknown);
     if (grown) notices.push(['growth:detected', grown]);
     const limits = this.#source.limits(host);
@@ -130,12 +130,12 @@ export class Assessment {
     const shortage = this.#totals.take(together, notices, treeActions);
     const { limit: memoryLimitMB, isSet: isLimitSet } = limits.memoryMB;
     const memory = { memoryLimitMB, isLimitSet, memoryLevel: this.#totals.memoryLevel };
-    const facts = { at, totals: least, isLeast, strays, candidates, ...memory };
+    const facts = { at, totals: least, isLeast, unclaimed, candidates, ...memory };
     const poolActions = this.#levels.take(facts, notices, treeActions);
     return {
       sample: {
         ...{ at: date, host, trees: this.#samplesOf(trees) },
-        totals: isLeast.processes ? sumOf(samples, strays + this.#unexpected(counted)) : least,
+        totals: isLeast.processes ? sumOf(samples, unclaimed + this.#unexpected(counted)) : least,
       },
       counted: samples,
       notices,

@@ -19,7 +19,7 @@ export const ACTIONS: Readonly<Record<LevelAction, ActionRule>> = {
   // Those that end trees are taken at each sample at which the level is reached.
   'end-idle': { ends: 'memory', byDefault: 'end-idle' },
   'end-growing': { ends: 'growth', isOfProcesses: true, byDefault: undefined },
-  'end-unexpected': { ends: 'excess', isOfProcesses: true, byDefault: undefined },
+  'end-unexpected': { ends: 'unexpected', isOfProcesses: true, byDefault: undefined },
   'end-all': { ends: 'all', byDefault: 'end-idle' },
   // Last: the host may end itself in it. Once for each time that the level is entered.
   'call-host': { byDefault: 'call-host' },

@@ -20,13 +20,13 @@ export interface LevelFacts {
   /** Which of the totals are only the least that it can be: see `LevelSample`. */
   readonly isLeast: NonNullable<LevelSample['isLeast']>;
   /** Processes of no living tree; they are among the unexpected ones. */
-  readonly strays: number;
+  readonly unclaimed: number;
   /** All trees. It is called only at a level. */
   candidates(): readonly TreeCandidate[];
 }
 
 /** What the choice of the trees that a level ends depends on. */
-type ChoiceFacts = Pick<LevelFacts, 'at' | 'totals' | 'strays' | 'candidates'>;
+type ChoiceFacts = Pick<LevelFacts, 'at' | 'totals' | 'unclaimed' | 'candidates'>;
 
 /** What one action of a level ends. */
 interface LevelEnds {
@@ -144,9 +144,9 @@ export class LevelWatch {
   }
 
   #endsAt(reached: ReachedLevel, facts: ChoiceFacts, taken: Set<TreeCandidate>): LevelEnds[] {
-    const { at, totals, strays, candidates } = facts;
+    const { at, totals, unclaimed, candidates } = facts;
     const { level, by } = reached;
-    const figure = by === 'memory' ? 'memoryMB' : 'excess';
+    const figure = by === 'memory' ? 'memoryMB' : 'unexpected';
     const all = candidates();
     let left = leftAbove(reached, totals, all);
     const ends: LevelEnds[] = [];
@@ -154,7 +154,7 @@ export class LevelWatch {
       const { ends: reason, isOfProcesses = false } = ACTIONS[action];
       if (!isEnd(action) || reason === undefined || left <= 0) continue;
       if (isOfProcesses && figure === 'memoryMB') continue;
-      const chosen = victims(all, { reason, level, now: at, strays }).filter((tree) => !taken.has(tree));
+      const chosen = victims(all, { reason, level, now: at, unclaimed }).filter((tree) => !taken.has(tree));
       const isEnough = action === 'end-growing' || (action === 'end-idle' && figure === 'memoryMB');
       const trees = isEnough ? asManyAs(chosen, left, figure) : chosen;
       for (const tree of trees) {
@@ -192,17 +192,20 @@ function isEnd(action: LevelAction): action is LevelEnds['action'] {
 /** The servers that have most of what has brought the level, the first the most. */
 function blamed(candidates: readonly TreeCandidate[], by: LevelCause['by']): string[] {
   const byName = new Map<string, number>();
-  for (const { name, excess, memoryMB } of candidates) {
-    byName.set(name, (byName.get(name) ?? 0) + (by === 'processes' ? excess : memoryMB));
+  for (const { name, unexpected, memoryMB } of candidates) {
+    byName.set(name, (byName.get(name) ?? 0) + (by === 'processes' ? unexpected : memoryMB));
   }
   const some = [...byName].filter(([, figure]) => figure > 0);
   return some.sort(([, a], [, b]) => b - a).map(([name]) => name);
 }
 
 /** Of the trees that are ended, those that have brought the level: they have much of what is too much. */
-function culprits({ reached: { by }, trees }: LevelEnds, { strays, candidates }: LevelFacts): readonly TreeCandidate[] {
-  const figure = by === 'memory' ? 'memoryMB' : 'excess';
-  const most = Math.max(by === 'memory' ? 0 : strays, ...candidates().map((tree) => tree[figure]));
+function culprits(
+  { reached: { by }, trees }: LevelEnds,
+  { unclaimed, candidates }: LevelFacts,
+): readonly TreeCandidate[] {
+  const figure = by === 'memory' ? 'memoryMB' : 'unexpected';
+  const most = Math.max(by === 'memory' ? 0 : unclaimed, ...candidates().map((tree) => tree[figure]));
   return trees.filter((tree) => tree[figure] > 0 && tree[figure] >= NOTABLE * most);
 }
 
@@ -214,7 +217,7 @@ function leftAbove(
 ): number {
   if (by === 'memory') return totals.memoryMB - endingSum(candidates, 'memoryMB') - threshold;
   // At the threshold it is reached.
-  return totals.unexpected - endingSum(candidates, 'excess') - threshold + 1;
+  return totals.unexpected - endingSum(candidates, 'unexpected') - threshold + 1;
 }
 
 /** What is the same for all trees that a level ends. */

@@ -42,7 +42,7 @@ const RULES: Readonly<Record<RaisedLevel, LevelRule>> = {
 export interface LevelSample {
   /** Clock time, ms. */
   readonly at: number;
-  /** Processes beyond what is expected: of all trees, of no living instance, and watched strays. */
+  /** Processes beyond what is expected: of all trees, of no living instance, and what watches list. */
   readonly unexpected: number;
   /** Unique memory of all trees, MB; undefined when it could not be measured. */
   readonly memoryMB?: number | undefined;

@@ -83,7 +83,7 @@ export interface MonitorEvents {
   };
   /**
    * Something cannot be measured on this host, so less is seen. Emitted once for each part until it works again; trees and
-   * what is in none (`strays`) that fail for one cause are one event (`trees`).
+   * what is in none (`unclaimed`) that fail for one cause are one event (`trees`).
    */
   'monitor:degraded': { readonly part: string; readonly reason: string; readonly consequence: string };
   'listener:error': ListenerError;

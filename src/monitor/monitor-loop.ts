@@ -14,7 +14,7 @@ import { sampleInterval } from './sample-interval.js';
 
 const CONSEQUENCES = {
   trees: 'some trees are not measured, and their limits are not watched',
-  strays: 'processes of no living tree are counted as they were before',
+  unclaimed: 'processes of no living tree are counted as they were before',
   sample: 'no sample was taken',
 } as const;
 /** A tree that does not answer for so long is not waited for, ms; at least the interval. */
@@ -50,7 +50,7 @@ export class MonitorLoop {
   #run = 0;
   #isUndecided = false;
   /** Processes of no living tree, when they were counted last. */
-  #strays = 0;
+  #unclaimed = 0;
   /** Samples in a row that have failed. */
   #failures = 0;
   /** What could not be measured in the last sample. */
@@ -217,28 +217,28 @@ export class MonitorLoop {
         return { tree, usage: undefined, isKnown: false };
       }
     });
-    const uncounted = this.#countStrays();
+    const uncounted = this.#countUnclaimed();
     const measured = await Promise.all(measuring);
     const [unmeasured] = failures;
     this.#note('trees', unmeasured);
     // One event is enough for one cause.
-    if (!isOneCause(unmeasured, uncounted)) this.#note('strays', uncounted);
+    if (!isOneCause(unmeasured, uncounted)) this.#note('unclaimed', uncounted);
     const host = this.#sampler.sample();
-    const strays = { strays: this.#strays, areStraysKnown: uncounted === undefined };
-    return { at: clock.now(), date: Date.now(), host, trees: measured, ...strays };
+    const unclaimed = { unclaimed: this.#unclaimed, isUnclaimedKnown: uncounted === undefined };
+    return { at: clock.now(), date: Date.now(), host, trees: measured, ...unclaimed };
   }
 
   /** Where they cannot be counted just now, those of the last time count: they have not vanished by that. */
-  #countStrays(): Failure | undefined {
+  #countUnclaimed(): Failure | undefined {
     try {
-      this.#strays = this.#source.strays();
+      this.#unclaimed = this.#source.unclaimed();
       return undefined;
     } catch (error) {
       return { error };
     }
   }
 
-  #note(part: 'trees' | 'strays', failure: Failure | undefined): void {
+  #note(part: 'trees' | 'unclaimed', failure: Failure | undefined): void {
     if (failure) this.#degrade(part, failure.error);
     else this.#degraded.delete(part);
   }
@@ -263,7 +263,7 @@ export class MonitorLoop {
   }
 
   /** Something cannot be measured. Emitted once, until it works again. */
-  #degrade(part: 'trees' | 'strays' | 'sample', error: unknown): void {
+  #degrade(part: 'trees' | 'unclaimed' | 'sample', error: unknown): void {
     if (this.#degraded.has(part)) return;
     this.#degraded.add(part);
     this.#emit('monitor:degraded', { part, reason: messageOf(error), consequence: CONSEQUENCES[part] });

@@ -14,7 +14,7 @@ export interface TreeSource {
   /** All trees that live, or may live, now. */
   trees(): readonly MonitoredTree[];
   /** How many processes belong to no living tree, and should not be there. */
-  strays(): number;
+  unclaimed(): number;
   /** The limits of all trees together, on this host. */
   limits(host: HostSample): TotalLimits;
 }

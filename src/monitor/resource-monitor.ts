@@ -142,7 +142,7 @@ const ALONE: TreeSource = {
   isPool: false,
   clock: systemClock,
   trees: () => [],
-  strays: () => 0,
+  unclaimed: () => 0,
   limits: (host) => ({
     memoryMB: { limit: defaultMemoryLimitMB(host), isSet: false },
     cpuPercent: { limit: Infinity, isSet: false },
@@ -155,7 +155,7 @@ function withAdded(source: TreeSource, added: AddedTrees, watches: IncludedWatch
     clock: source.clock,
     outbox: source.outbox,
     trees: () => [...source.trees(), ...added.list()],
-    strays: () => source.strays() + watches.count(),
+    unclaimed: () => source.unclaimed() + watches.count(),
     limits: (host) => source.limits(host),
   };
 }

@@ -8,14 +8,14 @@ export interface TreeCandidate extends Candidate {
   readonly phase: TreePhase;
   readonly memoryMB: number;
   readonly cpuPercent: number;
-  readonly excess: number;
+  readonly unexpected: number;
   /** Since its start, ms. */
   readonly uptime: number;
 }
 
 /** What the last sample shows of a tree. */
 type Figures = {
-  readonly [K in 'memoryMB' | 'cpuPercent' | 'excess' | 'uptime' | 'growth']?: number | undefined;
+  readonly [K in 'memoryMB' | 'cpuPercent' | 'unexpected' | 'uptime' | 'growth']?: number | undefined;
 };
 
 /**
@@ -24,16 +24,16 @@ type Figures = {
  */
 export function candidateOf(
   { id, name, priority, phase, leases, idleSince }: MonitoredTree,
-  { memoryMB = 0, cpuPercent = 0, excess = 0, uptime = 0, growth = 0 }: Figures = {},
+  { memoryMB = 0, cpuPercent = 0, unexpected = 0, uptime = 0, growth = 0 }: Figures = {},
   isStale = false,
 ): TreeCandidate {
   const isSpared = phase === 'ending' || phase === 'overdue' || phase === 'foreign';
   const use = { phase, isSpared, isStale, isIdle: phase === 'ready' && leases === 0, leases, idleSince };
-  return { id, name, priority, ...use, memoryMB, cpuPercent, excess, uptime, growth };
+  return { id, name, priority, ...use, memoryMB, cpuPercent, unexpected, uptime, growth };
 }
 
 /** Of all trees whose end has begun: what comes free by itself. What could not be measured is not in the sums either. */
-export function endingSum(candidates: readonly TreeCandidate[], figure: 'memoryMB' | 'excess'): number {
+export function endingSum(candidates: readonly TreeCandidate[], figure: 'memoryMB' | 'unexpected'): number {
   const ending = candidates.filter(({ phase, isStale }) => phase === 'ending' && !isStale);
   return ending.reduce((sum, candidate) => sum + candidate[figure], 0);
 }
@@ -42,7 +42,7 @@ export function endingSum(candidates: readonly TreeCandidate[], figure: 'memoryM
 export function asManyAs(
   chosen: readonly TreeCandidate[],
   much: number,
-  figure: 'memoryMB' | 'excess',
+  figure: 'memoryMB' | 'unexpected',
 ): readonly TreeCandidate[] {
   let left = much;
   return chosen.filter((tree) => {

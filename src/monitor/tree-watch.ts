@@ -119,7 +119,7 @@ export class TreeWatch {
     const isOverdue = tree.phase === 'ending' && this.#isOverdue;
     return candidateOf(
       isOverdue ? { ...tree, phase: 'overdue' } : tree,
-      { ...this.#sample, excess: this.#unexpected, growth },
+      { ...this.#sample, unexpected: this.#unexpected, growth },
       this.#isStale,
     );
   }

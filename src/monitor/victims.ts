@@ -15,7 +15,7 @@ export interface Candidate {
   /** Percent of one core. */
   readonly cpuPercent?: number | undefined;
   /** Processes beyond what is expected. */
-  readonly excess?: number | undefined;
+  readonly unexpected?: number | undefined;
   /** Processes that it got within the window of the growth. */
   readonly growth?: number | undefined;
   /** It is compared with the others, and never chosen: it ends already, or is not ours. */
@@ -32,10 +32,10 @@ export interface Candidate {
  * - `largest`: one with leases must be replaced to free memory, the largest first.
  * - `busiest`: one with leases must be replaced to free CPU time, the one that uses most first.
  * - `growth`: those that grow fastest.
- * - `excess`: those that have more processes than expected.
+ * - `unexpected`: those that have more processes than expected.
  * - `all`: every one.
  */
-export type ChoiceReason = 'room' | 'memory' | 'largest' | 'busiest' | 'growth' | 'excess' | 'all';
+export type ChoiceReason = 'room' | 'memory' | 'largest' | 'busiest' | 'growth' | 'unexpected' | 'all';
 
 /** The reason, and the state of the host. */
 export interface Choice {
@@ -47,7 +47,7 @@ export interface Choice {
   /** For `room`: the priority of the server that needs it. An essential one may have the room of another essential one. */
   readonly caller?: Priority;
   /** Processes that belong to no candidate, and cannot be ended. Trees are compared with them, too. Default: 0. */
-  readonly strays?: number;
+  readonly unclaimed?: number;
 }
 
 /** What candidates are compared with: those included that may not be ended, since for them no neighbour ends instead. */
@@ -74,7 +74,7 @@ const PRIORITIES: Readonly<Record<Priority, number>> = { expendable: 0, normal: 
 /** A tree grows fast when it grows at least half as fast as the fastest: its neighbours may have been busy for a moment. */
 const FAST = 1 / 2;
 /**
- * A neighbour with a few short-lived helpers is healthy: it has less than this share of the largest excess, and has grown by no
+ * A neighbour with a few short-lived helpers is healthy: it has less than this share of the largest unexpected, and has grown by no
  * more than this share of what all have beyond what is expected.
  */
 const NOTABLE = 1 / 10;
@@ -104,19 +104,19 @@ const RULES: Readonly<Record<ChoiceReason, Rule>> = {
   growth: {
     isByUse: true,
     // Once those that have grown stand still, a neighbour with one helper more is the fastest: it is none of the reasons.
-    isChosen: ({ excess = 0, growth = 0 }, { fastest, all }) =>
-      excess > 0 && growth >= FAST * fastest && growth > NOTABLE * all,
-    figures: ({ growth, excess, memoryMB }) => [growth, excess, memoryMB],
+    isChosen: ({ unexpected = 0, growth = 0 }, { fastest, all }) =>
+      unexpected > 0 && growth >= FAST * fastest && growth > NOTABLE * all,
+    figures: ({ growth, unexpected, memoryMB }) => [growth, unexpected, memoryMB],
   },
-  excess: {
+  unexpected: {
     isByUse: true,
-    isChosen: ({ excess = 0 }, { most }) => excess > 0 && excess >= NOTABLE * most,
-    figures: ({ excess, growth, memoryMB }) => [excess, growth, memoryMB],
+    isChosen: ({ unexpected = 0 }, { most }) => unexpected > 0 && unexpected >= NOTABLE * most,
+    figures: ({ unexpected, growth, memoryMB }) => [unexpected, growth, memoryMB],
   },
   all: {
     isByUse: false,
     isChosen: () => true,
-    figures: ({ excess, leases, isIdle, memoryMB }) => [excess, isIdle ? 1 : 0, -leases, memoryMB],
+    figures: ({ unexpected, leases, isIdle, memoryMB }) => [unexpected, isIdle ? 1 : 0, -leases, memoryMB],
   },
 };
 
@@ -126,12 +126,12 @@ const RULES: Readonly<Record<ChoiceReason, Rule>> = {
  */
 export function victims<T extends Candidate>(
   candidates: readonly T[],
-  { reason, level = 'normal', now = 0, caller, strays = 0 }: Choice,
+  { reason, level = 'normal', now = 0, caller, unclaimed = 0 }: Choice,
 ): T[] {
   const { isByUse, isChosen, figures } = RULES[reason];
   const mayEndEssential = isAtLeast(level, 'nuclear') || (reason === 'room' && caller === 'essential');
   // To make room is done often, and compares nothing.
-  const compared = reason === 'growth' || reason === 'excess' ? comparedWith(candidates, strays) : NOTHING;
+  const compared = reason === 'growth' || reason === 'unexpected' ? comparedWith(candidates, unclaimed) : NOTHING;
   return candidates
     .filter(({ isSpared, priority }) => !isSpared && (priority !== 'essential' || mayEndEssential))
     .filter((candidate) => !(isByUse && candidate.isStale) && isChosen(candidate, compared))
@@ -140,12 +140,12 @@ export function victims<T extends Candidate>(
     .map(({ candidate }) => candidate);
 }
 
-function comparedWith(candidates: readonly Candidate[], strays: number): Compared {
-  const excesses = candidates.map(({ excess }) => sound(excess));
+function comparedWith(candidates: readonly Candidate[], unclaimed: number): Compared {
+  const figures = candidates.map(({ unexpected }) => sound(unexpected));
   return {
     fastest: candidates.reduce((fastest, { growth }) => Math.max(fastest, sound(growth)), 0),
-    most: excesses.reduce((most, excess) => Math.max(most, excess), strays),
-    all: excesses.reduce((sum, excess) => sum + excess, strays),
+    most: figures.reduce((most, unexpected) => Math.max(most, unexpected), unclaimed),
+    all: figures.reduce((sum, unexpected) => sum + unexpected, unclaimed),
   };
 }
 

@@ -87,5 +87,10 @@ export function assemble(
 
 /** For a launcher of the host: the pool does not know its containment, and has nothing of it to end. */
 function elsewhere(launcher: Launcher): ServerHost {
-  return { launcherFor: () => launcher, containment: () => undefined, strays: () => 0, end: () => Promise.resolve() };
+  return {
+    launcherFor: () => launcher,
+    containment: () => undefined,
+    unclaimed: () => 0,
+    end: () => Promise.resolve(),
+  };
 }

@@ -23,7 +23,7 @@ export interface ServerHost {
   /** What keeps the processes of servers together; undefined if unknown. `pids`: of the processes that were spawned and live. */
   containment(pids: ReadonlySet<number>): ContainmentStatus | undefined;
   /** How many processes a server has left that belong to no tree. Throws when the process table cannot be read. */
-  strays(): number;
+  unclaimed(): number;
   /** Resolves when all its work is done, and the guardian has ended if no other pool needs it. No event is emitted after that. */
   end(): Promise<void>;
 }
@@ -72,7 +72,7 @@ export class LocalHost implements ServerHost {
     return containmentStatus({ platform: this.#platform, asked, cgroupParent, guard: this.#guard.status(), pids });
   }
 
-  strays(): number {
+  unclaimed(): number {
     const { table, marks } = this.#platform;
     return countUnclaimed(table, marks, registeredProcesses);
   }

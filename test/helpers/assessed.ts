@@ -26,7 +26,12 @@ export function assessed(options: MonitoringOptions = {}, limits: TotalLimits = 
     limits: () => limits,
     trees: () => now,
   });
-  const sample = (at: number, trees: readonly SampledTree[], host: Partial<HostSample> = {}, strays = 0): Outcome => {
+  const sample = (
+    at: number,
+    trees: readonly SampledTree[],
+    host: Partial<HostSample> = {},
+    unclaimed = 0,
+  ): Outcome => {
     const measured = trees.map((tree) => measuredOf(at, tree));
     now = measured.map(({ tree }) => tree);
     const outcome = assessment.take({
@@ -34,8 +39,8 @@ export function assessed(options: MonitoringOptions = {}, limits: TotalLimits = 
       date: at,
       host: { at, ...host },
       trees: measured,
-      strays,
-      areStraysKnown: true,
+      unclaimed,
+      isUnclaimedKnown: true,
     });
     // Each action is carried out, unless the test says what was.
     if (!options.dryRun) for (const action of outcome.treeActions) assessment.done(action, 'ending');

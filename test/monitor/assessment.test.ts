@@ -13,12 +13,12 @@ function sampled(
 ) {
   const { assessment, sample } = assessed(options, ...more);
   let at = 0;
-  const next = (trees: readonly SampledTree[], strays = 0) => {
+  const next = (trees: readonly SampledTree[], unclaimed = 0) => {
     at += 5_000;
-    return sample(at, trees, {}, strays);
+    return sample(at, trees, {}, unclaimed);
   };
-  const ends = (trees: readonly SampledTree[], strays = 0) =>
-    next(trees, strays).treeActions.map(({ action, id }) => `${action} ${id}`);
+  const ends = (trees: readonly SampledTree[], unclaimed = 0) =>
+    next(trees, unclaimed).treeActions.map(({ action, id }) => `${action} ${id}`);
   return { assessment, next, ends, now: () => at };
 }
 
@@ -231,11 +231,11 @@ describe('Assessment', () => {
 });
 
 it('[ASSESS-1] trees are compared with what belongs to none of them', () => {
-  const tree = { priority: 'normal', isIdle: false, leases: 1, idleSince: 0, excess: 4, growth: 4 } as const;
-  for (const reason of ['growth', 'excess'] as const) {
+  const tree = { priority: 'normal', isIdle: false, leases: 1, idleSince: 0, unexpected: 4, growth: 4 } as const;
+  for (const reason of ['growth', 'unexpected'] as const) {
     expect(victims([tree], { reason })).toEqual([tree]);
-    expect(victims([tree], { reason, strays: 45 })).toEqual([]);
-    expect(victims([{ ...tree, excess: 40, growth: 40 }], { reason, strays: 45 })).toHaveLength(1);
+    expect(victims([tree], { reason, unclaimed: 45 })).toEqual([]);
+    expect(victims([{ ...tree, unexpected: 40, growth: 40 }], { reason, unclaimed: 45 })).toHaveLength(1);
   }
 });
 

@@ -141,7 +141,7 @@ describe('ExpectedProcesses', () => {
       for (let sample = 0; sample < 23; sample += 1) feed(4 + count);
       return feed(4 + count);
     });
-    const warned = unexpected.findIndex((excess) => excess >= 15);
+    const warned = unexpected.findIndex((number) => number >= 15);
     expect(warned).toBeGreaterThanOrEqual(15);
     expect(warned).toBeLessThan(30);
     expect(unexpected.at(-1)).toBeGreaterThan(80);

@@ -18,7 +18,7 @@ function looped(options: MonitoringOptions = {}) {
     limits: {} as TreeLimits,
   };
   const held = { until: Promise.resolve() };
-  const counts = { unmeasured: undefined as Error | undefined, strays: () => 0 };
+  const counts = { unmeasured: undefined as Error | undefined, unclaimed: () => 0 };
   const usage = async () => {
     state.asked += 1;
     await held.until;
@@ -32,7 +32,7 @@ function looped(options: MonitoringOptions = {}) {
   };
   const limits = { memoryMB: { limit: Infinity, isSet: false }, cpuPercent: { limit: Infinity, isSet: false } };
   const source: TreeSource = {
-    ...{ isPool: true, clock, strays: () => counts.strays(), limits: () => limits },
+    ...{ isPool: true, clock, unclaimed: () => counts.unclaimed(), limits: () => limits },
     trees: () => {
       if (state.failure) throw state.failure;
       return state.isThere ? [{ ...tree, limits: state.limits }] : [];
@@ -300,37 +300,37 @@ describe('MonitorLoop', () => {
   it('[ENFORCE-6] where processes of no living tree cannot be counted, those of the last time count: the level stays', async () => {
     const { loop, counts, pass, named } = looped();
     loop.start();
-    counts.strays = () => 20;
+    counts.unclaimed = () => 20;
     await pass(20_000);
     expect(loop.level).toBe('warning');
-    counts.strays = failing('EMFILE');
+    counts.unclaimed = failing('EMFILE');
     await pass(120_000);
     expect(loop.level).toBe('warning');
     expect(loop.latest?.totals.unexpected).toBe(20);
-    counts.strays = () => 0;
+    counts.unclaimed = () => 0;
     await pass(60_000);
     expect(loop.level).toBe('normal');
-    expect(named('monitor:degraded')).toMatchObject([{ part: 'strays', reason: 'EMFILE' }]);
+    expect(named('monitor:degraded')).toMatchObject([{ part: 'unclaimed', reason: 'EMFILE' }]);
   });
 
   it('[ENFORCE-6] one cause is told once, also when neither trees nor what is in none can be measured', async () => {
     const { loop, counts, pass, named } = looped();
     loop.start();
     counts.unmeasured = errorOf('EMFILE');
-    counts.strays = failing('EMFILE');
+    counts.unclaimed = failing('EMFILE');
     await pass(60_000);
     expect(named('monitor:degraded')).toMatchObject([{ part: 'trees' }]);
     // Now one of both works.
     counts.unmeasured = undefined;
     await pass(60_000);
-    expect(named('monitor:degraded')).toMatchObject([{ part: 'trees' }, { part: 'strays' }]);
+    expect(named('monitor:degraded')).toMatchObject([{ part: 'trees' }, { part: 'unclaimed' }]);
     // Both fail again, for two causes.
-    counts.strays = () => 0;
+    counts.unclaimed = () => 0;
     await pass(60_000);
     counts.unmeasured = errorOf('EACCES');
-    counts.strays = failing('EMFILE');
+    counts.unclaimed = failing('EMFILE');
     await pass(60_000);
-    expect(named('monitor:degraded').slice(2)).toMatchObject([{ part: 'trees' }, { part: 'strays' }]);
+    expect(named('monitor:degraded').slice(2)).toMatchObject([{ part: 'trees' }, { part: 'unclaimed' }]);
   });
 });
 

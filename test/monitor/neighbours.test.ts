@@ -32,7 +32,7 @@ describe('a neighbour', () => {
           culprits,
           fc.constantFrom(0, 0, 32, 45),
           fc.boolean(),
-          (neighbours, some, strays, isNuclear) => {
+          (neighbours, some, unclaimed, isNuclear) => {
             // Where two share what is too much, a neighbour may have a tenth of what each has: nuclear ends it, too.
             const [nuclear, forking] = isNuclear ? [50, some.slice(0, 1)] : [10_000, some];
             const levels = { enforce: true, nuclear, emergency: 10_000 };
@@ -52,13 +52,13 @@ describe('a neighbour', () => {
                 const phase = since >= 0 ? ('ending' as const) : ('ready' as const);
                 return [{ id, name: 'bad', expectedProcesses: 1, processes, priority, phase }];
               });
-              const { treeActions } = sample(index * 5_000, [...good, ...bad], {}, index > 20 ? strays : 0);
+              const { treeActions } = sample(index * 5_000, [...good, ...bad], {}, index > 20 ? unclaimed : 0);
               for (const { id } of treeActions) endsAt.set(id, endsAt.get(id) ?? index + 1);
             }
             expect([...endsAt.keys()].filter((id) => id.startsWith('good'))).toEqual([]);
             // One that forks that much, and may be ended, is.
             for (const [number, { forks, lasts, priority }] of forking.entries())
-              if (priority === 'normal' && forking.length === 1 && strays === 0 && forks >= 30 && lasts > 1)
+              if (priority === 'normal' && forking.length === 1 && unclaimed === 0 && forks >= 30 && lasts > 1)
                 expect(endsAt.has(`bad ${number}`)).toBe(true);
           },
         ),

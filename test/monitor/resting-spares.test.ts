@@ -6,12 +6,12 @@ const spare: SampledTree = { id: 's 1', name: 'spare', leases: 0, expectedProces
 const good: SampledTree = { id: 'g 1', name: 'good', expectedProcesses: 1 };
 
 /** The servers whose spare ones rest after some samples. */
-function resting(samples: readonly (readonly SampledTree[])[], strays = 0, options: object = { enforce: true }) {
+function resting(samples: readonly (readonly SampledTree[])[], unclaimed = 0, options: object = { enforce: true }) {
   const { sample } = assessed({ levels: options });
   let names: readonly string[] = [];
   for (const [index, trees] of samples.entries()) {
     const at = (index + 1) * 5_000;
-    const { gate } = sample(at, trees, {}, strays);
+    const { gate } = sample(at, trees, {}, unclaimed);
     names = [...gate.restingSpares].filter(([, until]) => until > at).map(([name]) => name);
   }
   return names;

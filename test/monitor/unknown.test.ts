@@ -172,17 +172,17 @@ describe('growth', () => {
 describe('a tree whose figures are of an earlier sample', () => {
   const stale: TreeCandidate = {
     ...{ id: 'a 1', name: 'a', priority: 'normal', phase: 'ready', isIdle: true, leases: 0, idleSince: 0 },
-    ...{ memoryMB: 500, cpuPercent: 80, excess: 40, growth: 40, uptime: 1_000, isStale: true },
+    ...{ memoryMB: 500, cpuPercent: 80, unexpected: 40, growth: 40, uptime: 1_000, isStale: true },
   };
 
   it('[UNKNOWN-1] is not chosen for what it had, and the others are compared with it', () => {
-    const reasons: ChoiceReason[] = ['memory', 'largest', 'busiest', 'growth', 'excess', 'room', 'all'];
+    const reasons: ChoiceReason[] = ['memory', 'largest', 'busiest', 'growth', 'unexpected', 'room', 'all'];
     const chosen = reasons.filter((reason) => {
       return victims([stale, { ...stale, isIdle: false, leases: 1 }], { reason }).length > 0;
     });
     expect(chosen).toEqual(['room', 'all']);
-    const neighbour = { ...stale, excess: 3, growth: 3, isStale: false };
-    for (const reason of ['growth', 'excess'] as const) expect(victims([stale, neighbour], { reason })).toEqual([]);
+    const neighbour = { ...stale, unexpected: 3, growth: 3, isStale: false };
+    for (const reason of ['growth', 'unexpected'] as const) expect(victims([stale, neighbour], { reason })).toEqual([]);
   });
 
   it('[UNKNOWN-1] is nothing that comes free by itself, where the sums do not have it either', () => {

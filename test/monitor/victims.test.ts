@@ -4,13 +4,13 @@ import type { Priority } from '../../src/config/resource-options.js';
 import { isAtLeast, LEVELS } from '../../src/monitor/level.js';
 import { type Candidate, type ChoiceReason, victims } from '../../src/monitor/victims.js';
 
-const REASONS: readonly ChoiceReason[] = ['room', 'memory', 'largest', 'growth', 'excess', 'all'];
+const REASONS: readonly ChoiceReason[] = ['room', 'memory', 'largest', 'growth', 'unexpected', 'all'];
 const PRIORITIES: readonly Priority[] = ['expendable', 'normal', 'essential'];
 const NOW = 1000;
 
 type Named = Candidate & { readonly id: number };
 const tree = (id: number, of: Partial<Candidate> = {}): Named => ({
-  ...{ id, priority: 'normal', isIdle: false, leases: 1, idleSince: 0, memoryMB: 100, excess: 0, growth: 0, ...of },
+  ...{ id, priority: 'normal', isIdle: false, leases: 1, idleSince: 0, memoryMB: 100, unexpected: 0, growth: 0, ...of },
 });
 const idle = (id: number, of: Partial<Candidate> = {}) => tree(id, { isIdle: true, leases: 0, ...of });
 const starting = (id: number, of: Partial<Candidate> = {}) => tree(id, { leases: 0, ...of });
@@ -29,7 +29,7 @@ const candidates = fc
       leases: fc.integer({ min: 1, max: 3 }),
       idleSince: fc.nat(4),
       memoryMB: figures,
-      excess: figures,
+      unexpected: figures,
       growth: figures,
     }),
     { maxLength: 20 },
@@ -64,7 +64,7 @@ describe('victims', () => {
 
   it('[VICTIM-1] are in an order that is total: of each pair the same one is first, whatever else there is', () => {
     // A share of the largest decides who is among them, so these have that in common.
-    const reasons = choices.filter(({ reason }) => reason !== 'growth' && reason !== 'excess');
+    const reasons = choices.filter(({ reason }) => reason !== 'growth' && reason !== 'unexpected');
     fc.assert(
       fc.property(candidates, reasons, (all, choice) => {
         const chosen = victims(all, choice);
@@ -84,7 +84,7 @@ describe('victims', () => {
     fc.assert(
       fc.property(choices, fc.nat(20), fc.boolean(), (choice, length, isIdle) => {
         const all = Array.from({ length }, (_, id) =>
-          tree(id, { isIdle, leases: isIdle ? 0 : 1, excess: 1, growth: 1 }),
+          tree(id, { isIdle, leases: isIdle ? 0 : 1, unexpected: 1, growth: 1 }),
         );
         expect([[], ids(all)]).toContainEqual(ids(victims(all, choice)));
       }),
@@ -152,42 +152,51 @@ describe('victims', () => {
 
   it('[VICTIM-3] for growth: those that grow about as fast as the fastest, never a neighbour in its place', () => {
     const all = [
-      tree(1, { growth: 30, excess: 60 }),
-      tree(2, { growth: 60, excess: 60 }),
-      tree(3, { growth: 29, excess: 29 }),
+      tree(1, { growth: 30, unexpected: 60 }),
+      tree(2, { growth: 60, unexpected: 60 }),
+      tree(3, { growth: 29, unexpected: 29 }),
       // It has started a moment ago, and has no more than expected.
-      tree(4, { growth: 60, excess: 0 }),
-      tree(5, { priority: 'expendable', growth: 40, excess: 1 }),
+      tree(4, { growth: 60, unexpected: 0 }),
+      tree(5, { priority: 'expendable', growth: 40, unexpected: 1 }),
     ];
     expect(ids(victims(all, { reason: 'growth' }))).toEqual([5, 2, 1]);
-    // What has stopped growing is no more than in excess.
-    expect(victims([tree(1, { excess: 60 })], { reason: 'growth' })).toEqual([]);
-    const essential = [tree(1, { growth: 60, excess: 60, priority: 'essential' }), tree(2, { growth: 3, excess: 3 })];
+    // What has stopped growing is no more than in unexpected.
+    expect(victims([tree(1, { unexpected: 60 })], { reason: 'growth' })).toEqual([]);
+    const essential = [
+      tree(1, { growth: 60, unexpected: 60, priority: 'essential' }),
+      tree(2, { growth: 3, unexpected: 3 }),
+    ];
     expect(victims(essential, { reason: 'growth', level: 'critical' })).toEqual([]);
     expect(ids(victims(essential, { reason: 'growth', level: 'nuclear' }))).toEqual([1]);
   });
 
-  it('[VICTIM-3] for excess: every tree that is over what is expected, but no neighbour with a short-lived helper', () => {
-    const all = [tree(1, { excess: 5 }), tree(2, { excess: 50 }), tree(3, { excess: 4 }), idle(4), tree(5)];
-    expect(ids(victims(all, { reason: 'excess', level: 'nuclear' }))).toEqual([2, 1]);
+  it('[VICTIM-3] for unexpected: every tree that is over what is expected, but no neighbour with a short-lived helper', () => {
+    const all = [tree(1, { unexpected: 5 }), tree(2, { unexpected: 50 }), tree(3, { unexpected: 4 }), idle(4), tree(5)];
+    expect(ids(victims(all, { reason: 'unexpected', level: 'nuclear' }))).toEqual([2, 1]);
     // Sixty trees with one more each: together they are what must end.
-    const many = Array.from({ length: 60 }, (_, id) => tree(id, { excess: 1 }));
-    expect(victims(many, { reason: 'excess', level: 'nuclear' })).toHaveLength(60);
-    const essential = [tree(1, { excess: 60, priority: 'essential' }), tree(2, { excess: 1 })];
-    expect(victims(essential, { reason: 'excess', level: 'critical' })).toEqual([]);
+    const many = Array.from({ length: 60 }, (_, id) => tree(id, { unexpected: 1 }));
+    expect(victims(many, { reason: 'unexpected', level: 'nuclear' })).toHaveLength(60);
+    const essential = [tree(1, { unexpected: 60, priority: 'essential' }), tree(2, { unexpected: 1 })];
+    expect(victims(essential, { reason: 'unexpected', level: 'critical' })).toEqual([]);
   });
 
-  it('[VICTIM-3] healthy trees are never chosen for growth or excess', () => {
+  it('[VICTIM-3] healthy trees are never chosen for growth or unexpected', () => {
     fc.assert(
       fc.property(candidates, choices, (all, choice) => {
-        if (choice.reason !== 'growth' && choice.reason !== 'excess') return;
-        expect(victims(all, choice).every(({ excess }) => (excess ?? 0) > 0)).toBe(true);
+        if (choice.reason !== 'growth' && choice.reason !== 'unexpected') return;
+        expect(victims(all, choice).every(({ unexpected }) => (unexpected ?? 0) > 0)).toBe(true);
       }),
     );
   });
 
-  it('[VICTIM-3] for all: every one, those with most excess first, idle ones before leased ones', () => {
-    const all = [tree(1), idle(2), tree(3, { excess: 9 }), idle(4, { priority: 'essential' }), tree(5, { leases: 3 })];
+  it('[VICTIM-3] for all: every one, those with most unexpected first, idle ones before leased ones', () => {
+    const all = [
+      tree(1),
+      idle(2),
+      tree(3, { unexpected: 9 }),
+      idle(4, { priority: 'essential' }),
+      tree(5, { leases: 3 }),
+    ];
     expect(ids(victims(all, { reason: 'all', level: 'emergency' }))).toEqual([3, 2, 1, 5, 4]);
     fc.assert(
       fc.property(candidates, (given) => {

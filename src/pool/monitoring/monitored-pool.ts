@@ -14,7 +14,7 @@ export interface MonitoredPoolDeps {
   readonly outbox: Outbox;
   readonly options: ResolvedPoolOptions;
   readonly fleet: Fleet;
-  readonly host: { strays(): number };
+  readonly host: { unclaimed(): number };
 }
 
 /** The servers of a pool, as its monitor sees them. */
@@ -38,8 +38,8 @@ export class MonitoredPool implements TreeSource {
     return [...this.#deps.fleet.instances()].filter(({ state }) => state !== 'stopped').map(treeOf);
   }
 
-  strays(): number {
-    return this.#deps.host.strays();
+  unclaimed(): number {
+    return this.#deps.host.unclaimed();
   }
 
   limits(host: HostSample): TotalLimits {
