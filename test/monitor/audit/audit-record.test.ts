@@ -26,6 +26,8 @@ describe('a line', () => {
   it('[AUDIT-12] of the limit of a folder says which folder', () => {
     const payload = { kind: 'folder', path: '/var/log/files', value: 12, limit: 10 };
     expect(auditRecord('limit:exceeded', payload, ORIGIN)).toMatchObject(payload);
+    const pruned = { action: 'prune', reason: 'it had more than 3 MB', path: '/var/log/a', dryRun: false };
+    expect(auditRecord('action:taken', pruned, ORIGIN)).toMatchObject(pruned);
   });
 
   it('[AUDIT-9] has of an error its code alone', () => {
