@@ -99,9 +99,7 @@ function checkEffect(own: MonitoringOptions, prefix: string, problems: Problems)
     ];
     for (const name of set) {
       if (name === false) continue;
-      problems.wrong.push(
-        `${prefix}${name} must not be set where ${prefix}enabled is false: no level is reached there`,
-      );
+      problems.wrong.push(`${prefix}${name} must not be set where ${prefix}enabled is false: nothing is done there`);
     }
     return;
   }
