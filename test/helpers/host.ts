@@ -16,7 +16,7 @@ export interface HostOptions {
   /** A shell command that runs before the host, such as `ulimit -n 40`. */
   readonly before?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** Time after which the host is killed, in milliseconds. Default: 20,000. */
+  /** Time after which the host is killed, in milliseconds. Default: 100,000, which only ends what hangs. */
   readonly timeout?: number;
 }
 
@@ -31,7 +31,7 @@ export interface RunningHost {
  * Runs `script` (an ES module) as a host process. In the script `SRC` is the compiled `src/`: `const { x } = await
  * import(SRC + '/index.js')`, `FIXTURES` the folder of test servers. The host inherits the marker of this worker.
  */
-export function startHost(script: string, { before, env, timeout = 20_000 }: HostOptions = {}): RunningHost {
+export function startHost(script: string, { before, env, timeout = 100_000 }: HostOptions = {}): RunningHost {
   const args = hostArgs(script);
   const [file, all] = before
     ? ['/bin/sh', ['-c', `${before} && exec "$@"`, 'sh', process.execPath, ...args]]

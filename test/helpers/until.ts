@@ -49,11 +49,11 @@ export async function outcome<T>(promise: Promise<T>): Promise<'pending' | 'reso
   return state;
 }
 
-/** The error that `promise` rejects with; fails when it resolves, or does neither within 5 s. */
+/** The error that `promise` rejects with; fails when it resolves, or hangs: does neither within 60 s. */
 export async function rejection(promise: Promise<unknown>): Promise<unknown> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('expected a rejection within 5 s, but it is pending')), 5_000);
+    timer = setTimeout(() => reject(new Error('expected a rejection within 60 s, but it is pending')), 60_000);
   });
   const settled = promise.then(
     () => Promise.reject(new Error('expected a rejection, but it resolved')),

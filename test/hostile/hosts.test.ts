@@ -81,7 +81,7 @@ function folderOf(user: number): string {
 }
 
 function run(script: string, user: number, folder = folderOf(user)): RunningHost {
-  return startHost(script, { env: { FOLDER: folder }, timeout: 60_000 });
+  return startHost(script, { env: { FOLDER: folder } });
 }
 
 interface Ready {

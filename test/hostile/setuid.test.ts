@@ -88,7 +88,7 @@ async function hostOf(user: number, args: readonly string[], containment = 'mark
     await asked;
     clearInterval(hold);
     console.log(JSON.stringify((await pool.shutdown()).survivors));`,
-    { env: { FOLDER: folder }, timeout: 60_000 },
+    { env: { FOLDER: folder } },
   );
   const line = await until('the host is ready', () => host.stdout().split('\n')[0]);
   return { host, ...(JSON.parse(line) as { pid: number; guardian?: number }) };

@@ -87,7 +87,10 @@ describe('onexit', () => {
   ])(
     '[STDIO-12] is called once when its process has exited %s, before onclose',
     async (_how, script, end, expected) => {
-      const { transport, calls, exits } = ordered({ ...program('sh', '-c', script), eofGrace: 200 });
+      const { transport, calls, exits } = ordered({
+        ...program('sh', '-c', script),
+        eofGrace: end === 'close' && expected.exitCode !== null ? 60_000 : 200,
+      });
       const reading = record(pool(), 'server:stderr');
       await transport.start();
       if (script.includes('ready')) await until('it runs', () => reading.length > 0);

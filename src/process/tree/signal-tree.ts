@@ -5,8 +5,8 @@ import { isSame } from '../same-process.js';
 import type { SignalTargets } from '../termination-report.js';
 import type { ProcessSet } from './process-set.js';
 
-/** Without an init: how long parents may take to collect their killed children, ms. */
-const COLLECT_GRACE = 300;
+/** Without an init: how long parents may take in all to collect their killed children, ms, also on a loaded machine. */
+const COLLECT_GRACE = 1_000;
 
 /**
  * Signals all members, and no other process. Each is read again right before its signal: the scan that has shown it took

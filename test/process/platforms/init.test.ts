@@ -106,12 +106,12 @@ describe(`a host that is process 1${obstacle === undefined ? '' : ` (not run: ${
         const { linuxProcessTable: table } = await import(SRC + '/process/platforms/linux-table.js');
         const npx = (name) => ({
           command: 'npm', args: ['exec', '--offline', '--no', '--', 'pool-' + name], cwd: ${JSON.stringify(project())},
-          inheritEnv: ['${MARKER}'], sharing: 'dedicated', onCrash: 'close', eofGrace: 5_000, termGrace: 1_000,
+          inheritEnv: ['${MARKER}'], sharing: 'dedicated', onCrash: 'close', eofGrace: 60_000, termGrace: 60_000,
           restart: { maxRestarts: Infinity },
         });
         const servers = {
           release: npx('echo'), leader: npx('echo'), inner: npx('echo'),
-          term: { ...npx('ends-by-term'), eofGrace: 50, termGrace: 5_000 },
+          term: { ...npx('ends-by-term'), eofGrace: 50, termGrace: 60_000 },
           stubborn: { ...npx('ignore-eof-and-term'), eofGrace: 50, termGrace: 300 },
         };
         const until = async (condition) => {
