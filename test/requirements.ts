@@ -722,6 +722,7 @@ export const requirements = {
     'stop() frees new starts and ends the level, also while a sample is under way; what samples find while it is stopped is told, and no more.',
   'LOOP-3': 'Samples that fail are told once, and hold no start for ever.',
   'LOOP-4': 'A tree that has not answered is not asked again before it does.',
+  'LOOP-9': 'A tree that always answers too late holds up a sample for one interval at most.',
   'LOOP-6': 'A host that samples again and again, as fast as it can, goes on with all else that it does.',
   'LOOP-7': 'What a sample of the host finds has its effect when servers have started meanwhile.',
   'LOOP-8': 'No limit of all trees stays exceeded while nothing is measured.',

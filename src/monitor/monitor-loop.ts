@@ -17,8 +17,6 @@ const CONSEQUENCES = {
   unclaimed: 'processes of no living tree are counted as they were before',
   sample: 'no sample was taken',
 } as const;
-/** A tree that does not answer for so long is not waited for, ms; at least the interval. */
-const LEAST_ANSWER = 10_000;
 
 /** Why something could not be measured. */
 interface Failure {
@@ -61,7 +59,7 @@ export class MonitorLoop {
     this.#source = source;
     this.#emit = emit;
     this.#sampler = new HostSampler({ clock: source.clock });
-    this.#asked = new AskedTrees(source.clock, Math.max(settings.interval, LEAST_ANSWER));
+    this.#asked = new AskedTrees(source.clock, settings.interval);
     this.#assessment = new Assessment(settings, source);
     const { folders, dryRun, enabled } = settings;
     const done: Done = (...given) => this.#assessment.done(...given);
