@@ -74,7 +74,7 @@ it('[ALONE-5] inspect() shows all processes of a real server of a pool, and noth
   // A fork of the shell that has not become Node yet has next to no memory.
   await until('the shell has started Node', async () => {
     const { processes, memoryMB } = (await pool.monitor.sample()).totals;
-    return processes === 2 && memoryMB > 10;
+    return processes === 2 && memoryMB > 5;
   });
   const { descriptors, pssMB, hidden, residentMB, processes } = (await pool.monitor.inspect(lease.instanceId)) ?? {};
   expect({ processes, hidden }).toEqual({ processes: 2, hidden: 0 });

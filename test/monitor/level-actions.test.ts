@@ -10,7 +10,7 @@ const ALL = Object.keys(ACTIONS) as LevelAction[];
 /** `monitoring.levels.actions` of a host that sets this. */
 function listsOf(levels: object) {
   const problems = { wrong: [], unsupported: [] };
-  const { actions } = readMonitoring({ levels }, problems).levels;
+  const { actions } = readMonitoring({ levels, onEmergency() {} }, problems).levels;
   expect(problems).toEqual({ wrong: [], unsupported: [] });
   return actions;
 }

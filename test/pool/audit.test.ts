@@ -142,7 +142,7 @@ describe('the audit trail of a pool', () => {
     expect(actions).toMatchObject([
       { action: 'hold-starts', reason: 'all trees use 1200 MB of 1000 MB' },
       { action: 'end-idle' },
-      { action: 'free-starts', reason: 'all trees use less than 1000 MB' },
+      { action: 'free-starts', reason: 'no server lives' },
     ]);
   });
 
