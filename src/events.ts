@@ -135,7 +135,8 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
       function (this: unknown, payload) {
         try {
           const result: unknown = (listener as unknown as SafeListener).call(this, payload);
-          if (result instanceof Promise) result.catch(report);
+          // Also what is no promise of this realm, or of this class, may reject.
+          if (isThenable(result)) Promise.resolve(result).catch(report);
         } catch (error) {
           report(error);
         }
@@ -155,4 +156,8 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
 /** @throws PoolError `INVALID_OPTIONS` when it is no name of an event */
 function readEvent(event: unknown, call: string): void {
   if (typeof event !== 'symbol') readLabel(event, 'event', call);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

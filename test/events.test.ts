@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { type ListenerError, SafeEmitter, tap } from '../src/events.js';
 import { Outbox } from '../src/runtime/outbox.js';
@@ -38,6 +39,15 @@ describe('SafeEmitter', () => {
       throw boom;
     };
     events.on('thing:happened', rejecting);
+    events.emit('thing:happened', { what: 'x' });
+    await flush();
+    expect(errors).toEqual([{ event: 'thing:happened', error: boom }]);
+  });
+
+  it('[EVENT-1] and what a promise of another class rejects with', async () => {
+    const { events, errors } = emitter();
+    const boom = new Error('boom');
+    events.on('thing:happened', () => runInNewContext('(error) => Promise.reject(error)')(boom));
     events.emit('thing:happened', { what: 'x' });
     await flush();
     expect(errors).toEqual([{ event: 'thing:happened', error: boom }]);

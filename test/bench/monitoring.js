@@ -3,7 +3,8 @@ import { MCPServerPool } from '../../dist/index.js';
 import { benchmark, intervalRow, takeTurns, timed } from './harness.js';
 import { echoServer, openOurs } from './transports.js';
 
-const ROUNDS = { rounds: 151, warmUp: 5, seconds: 30 };
+/** The shorter and noisier the work, the more pairs. */
+const pairs = (rounds) => ({ rounds, warmUp: 5, seconds: 60 });
 /** The default. */
 const INTERVAL = 5_000;
 const OPERATIONS = 300_000;
@@ -18,17 +19,17 @@ const OFF = { monitoring: { enabled: false } };
 await benchmark('monitoring: switched on and off', async (report) => {
   const [on, off] = [poolWith(ON), poolWith(OFF)];
   for (const pool of [on, off]) (await pool.getServer('echo')).release();
-  await compare('getServer + release', acquire(on), acquire(off), on);
+  await compare('getServer + release', acquire(on), acquire(off), on, 61);
   await Promise.all([on.shutdown(), off.shutdown()]);
 
   const [watched, other] = [await openOurs(ON), await openOurs(OFF)];
   const { pool } = watched;
-  await compare('pipelined requests', exchange(watched.client), exchange(other.client), pool);
-  await compare('small messages received', receive(watched.client), receive(other.client), pool);
+  await compare('pipelined requests', exchange(watched.client), exchange(other.client), pool, 151);
+  await compare('small messages received', receive(watched.client), receive(other.client), pool, 401);
   await Promise.all([watched.close(), other.close()]);
 
   /** So that each sample counts for the monitored side, that side takes one more for each interval that it has worked. */
-  async function compare(what, ours, theirs, monitored) {
+  async function compare(what, ours, theirs, monitored, rounds) {
     let worked = 0;
     const work = () =>
       timed(async () => {
@@ -46,7 +47,7 @@ await benchmark('monitoring: switched on and off', async (report) => {
       },
       theirs: () => timed(theirs),
     };
-    report(intervalRow({ what, peer: PEER, ...(await takeTurns(sides, ROUNDS)), target: 1.05 }));
+    report(intervalRow({ what, peer: PEER, ...(await takeTurns(sides, pairs(rounds))), target: 1.05 }));
   }
 });
 

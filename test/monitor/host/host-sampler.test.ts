@@ -440,7 +440,7 @@ describe('this process', () => {
     const delay = () => sampler.sample().eventLoopDelay;
     const block = () => {
       const begin = performance.now();
-      while (performance.now() - begin < 400);
+      while (performance.now() - begin < 500);
     };
     onTestFinished(() => sampler.stop());
     expect(delay()).toBeUndefined();
