@@ -156,10 +156,10 @@ export class ServerDirectory {
   /** Resolves when the last old process has ended. Throws as `restart()` does. */
   async restart(name: string, timeout: number): Promise<void> {
     const entry = this.named(name, 'restart()');
-    const { breakers, fleet, operations, replacement } = this.#deps;
+    const { breakers, operations, replacement } = this.#deps;
     await operations.run(() => {
       breakers.reset(name, 'all');
-      fleet.forgetSpareFailures(entry);
+      entry.sparePause.reset();
       return replacement.retire([...entry.instances], 'restart', timeout);
     });
   }
@@ -167,9 +167,9 @@ export class ServerDirectory {
   /** Returns the number of breakers that were not closed. Throws as `resetBreaker()` does. */
   resetBreaker(name: string, { tenant, allTenants }: { tenant: string | undefined; allTenants: boolean }): number {
     const entry = this.named(name, 'resetBreaker()');
-    const { breakers, fleet, operations } = this.#deps;
+    const { breakers, operations } = this.#deps;
     return operations.run(() => {
-      if (tenant === undefined) fleet.forgetSpareFailures(entry);
+      if (tenant === undefined) entry.sparePause.reset();
       return breakers.reset(name, allTenants ? 'all' : { tenant });
     });
   }

@@ -107,7 +107,7 @@ function assertClean({ clock, fleet, queue }: PoolParts, entry: ServerEntry): vo
     const clean = [...entry.instances].filter((one) => one.isClean && /starting|ready/.test(one.state));
     equal('lacks a spare', Number(entry.lacksSpare), Number(clean.length < entry.definition.minIdle));
     // What minIdle asks for is made at once.
-    if (entry.retryAt <= clock.now() && fleet.hasRoom(entry)) expect(entry.lacksSpare).toBe(false);
+    if (entry.sparePause.until <= clock.now() && fleet.hasRoom(entry)) expect(entry.lacksSpare).toBe(false);
   }
   expect(entry.clean.length === 0 || queue.oldestOf(entry.name) === undefined).toBe(true);
 }

@@ -1,6 +1,7 @@
 import { expect, onTestFinished } from 'vitest';
 import type { PoolEvents, PoolOptions } from '../../src/index.js';
 import { MCPServerPool } from '../../src/index.js';
+import { MONITOR_EVENTS } from '../../src/pool/events.js';
 import type { LaunchSpec, ProcessHandlers } from '../../src/process/launcher.js';
 import type { TreeUsage } from '../../src/process/usage/tree-usage.js';
 import { ManualClock } from './clock.js';
@@ -82,19 +83,7 @@ export function setUpMeasured(options: PoolOptions, auto: Partial<Automatic> = {
   const monitoring = { hostMemoryPercent: 100, ...options.monitoring };
   const pool = new MCPServerPool({ ...options, monitoring }, { clock, launcher });
   const events: { event: string; payload: never }[] = [];
-  for (const event of [
-    'level:changed',
-    'limit:exceeded',
-    'limit:recovered',
-    'growth:detected',
-    'leak:suspected',
-    'leak:confirmed',
-    'action:taken',
-    'monitor:degraded',
-    'server:starting',
-    'server:stopping',
-    'limit:reached',
-  ] as const) {
+  for (const event of [...MONITOR_EVENTS, 'server:starting', 'server:stopping', 'limit:reached'] as const) {
     pool.on(event, (payload: PoolEvents[typeof event]) => void events.push({ event, payload: payload as never }));
   }
   onTestFinished(async () => {

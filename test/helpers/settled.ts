@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { expect } from 'vitest';
 import type { InstanceStatus, MCPServerPool, PoolEvents, PoolStatus } from '../../src/index.js';
+import { CLEANUP_EVENTS, MONITOR_EVENTS } from '../../src/pool/events.js';
 
 /** Every event of a pool. */
 export const EVERY_EVENT = [
@@ -30,26 +31,14 @@ export const EVERY_EVENT = [
   'queue:served',
   'queue:rejected',
   'limit:reached',
-  'level:changed',
-  'limit:exceeded',
-  'limit:recovered',
-  'growth:detected',
-  'leak:suspected',
-  'leak:confirmed',
-  'action:taken',
-  'monitor:degraded',
+  ...MONITOR_EVENTS,
   'orphan:reaped',
   'containment:degraded',
   'audit:failed',
   'pool:draining',
   'pool:closed',
   'internal:error',
-  'listener:error',
-  'cleanup:started',
-  'signal:sent',
-  'cleanup:escalated',
-  'cleanup:finished',
-  'cleanup:failed',
+  ...CLEANUP_EVENTS,
 ] as const satisfies readonly (keyof PoolEvents)[];
 // Fails to compile when an event is missing above.
 true satisfies keyof PoolEvents extends (typeof EVERY_EVENT)[number] ? true : false;

@@ -2,6 +2,7 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type MonitorEvents, ResourceMonitor } from '../../src/index.js';
+import { MONITOR_EVENTS } from '../../src/pool/events.js';
 import type { ServerProcess } from '../../src/process/launcher.js';
 import { ProcessWatch } from '../../src/process/strays/watch-processes.js';
 import { ManualClock } from '../helpers/clock.js';
@@ -10,17 +11,7 @@ import { FakeSystem } from '../helpers/strays.js';
 import { rejection } from '../helpers/until.js';
 
 const self = { id: 'self', name: 'this test', pid: process.pid };
-const EVENTS = [
-  'sample:taken',
-  'level:changed',
-  'limit:exceeded',
-  'limit:recovered',
-  'growth:detected',
-  'leak:suspected',
-  'leak:confirmed',
-  'action:taken',
-  'monitor:degraded',
-] as const satisfies readonly (keyof MonitorEvents)[];
+const EVENTS = ['sample:taken', ...MONITOR_EVENTS] as const satisfies readonly (keyof MonitorEvents)[];
 
 function monitorOf(options: ConstructorParameters<typeof ResourceMonitor>[0] = {}) {
   const monitor = new ResourceMonitor(options);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PoolError } from '../../src/errors.js';
 import { MCPServerPool, type PoolEvents, type PooledServer } from '../../src/index.js';
-import { MONITOR_EVENTS } from '../../src/pool/events.js';
+import { CLEANUP_EVENTS, MONITOR_EVENTS } from '../../src/pool/events.js';
 import { RawClient } from '../helpers/client.js';
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher } from '../helpers/fake-launcher.js';
@@ -9,13 +9,6 @@ import { assertSettled, EVERY_EVENT } from '../helpers/settled.js';
 import { flush } from '../helpers/until.js';
 
 const REGISTRY_EVENTS = ['registry:added', 'registry:removed'] as const;
-const CLEANUP_EVENTS = [
-  'cleanup:started',
-  'signal:sent',
-  'cleanup:escalated',
-  'cleanup:finished',
-  'cleanup:failed',
-] as const;
 /** Every event of the pool, of its registry and of its cleanup queue. */
 const ALL = [
   ...EVERY_EVENT.map((event) => ({ of: 'pool' as const, event })),

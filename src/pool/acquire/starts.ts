@@ -142,14 +142,15 @@ export class Starts {
   }
 
   #spareFailed(entry: OpenEntry | LeaseClass['entry']): void {
-    const { clock, dueTimes, fleet } = this.#deps;
-    dueTimes.noLaterThan(this.#retry, fleet.spareFailed(entry, clock.now()));
+    const { clock, dueTimes } = this.#deps;
+    entry.sparePause.failed(clock.now());
+    dueTimes.noLaterThan(this.#retry, entry.sparePause.until);
   }
 
   #lacksSpare(entry: OpenEntry): boolean {
     const { clock, dueTimes, fleet } = this.#deps;
     if (!entry.lacksSpare || fleet.gate.holdsSpares) return false;
-    const retryAt = Math.max(entry.retryAt, fleet.gate.restingSpares.get(entry.name) ?? 0);
+    const retryAt = Math.max(entry.sparePause.until, fleet.gate.restingSpares.get(entry.name) ?? 0);
     if (retryAt > clock.now()) {
       dueTimes.noLaterThan(this.#retry, retryAt);
       return false;

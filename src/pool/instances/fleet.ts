@@ -10,9 +10,6 @@ import { isOpen, type LeaseClass, type OpenEntry, ServerEntry } from './server-e
 import { Slots } from './slots.js';
 import { StartGate } from './start-gate.js';
 
-/** Backoff after failed starts for `minIdle`, in ms: 1 s, 2 s, 4 s, … */
-const FIRST_RETRY = 1_000;
-const LONGEST_RETRY = 60_000;
 /** Largest number of undeclared capabilities that are reported for one server. */
 const MOST_UNDECLARED = 200;
 
@@ -55,7 +52,7 @@ export class Fleet extends LeaseClasses {
     // Failures of the old definition say nothing about the new one.
     entry.lastFailure = undefined;
     entry.undeclared.clear();
-    this.forgetSpareFailures(entry);
+    entry.sparePause.reset();
     this.essential.set(entry, definition.priority === 'essential');
     if (definition.minIdle > 0) this.withMinimum.add(entry);
     else this.withMinimum.delete(entry);
@@ -179,24 +176,6 @@ export class Fleet extends LeaseClasses {
   startFailed(instance: PooledInstance, error: PoolError, at: number): void {
     const leaseClass = this.classOf(instance);
     if (leaseClass) leaseClass.entry.lastFailure = { error, tenant: instance.tenant, at };
-  }
-
-  /** A start for `minIdle` has failed. Returns the clock time at which the next one may be tried. */
-  spareFailed(entry: ServerEntry, now: number): number {
-    entry.retryAt = now + Math.min(FIRST_RETRY * 2 ** entry.failures, LONGEST_RETRY);
-    entry.failures += 1;
-    return entry.retryAt;
-  }
-
-  /** A start for `minIdle` may be tried at once. */
-  forgetSpareFailures(entry: ServerEntry): void {
-    entry.failures = 0;
-    entry.retryAt = 0;
-  }
-
-  /** An instance serves a caller: earlier failures of starts for `minIdle` are forgotten. */
-  provenUseful({ entry }: LeaseClass): void {
-    entry.failures = 0;
   }
 
   /** Those of `capabilities` that were not reported since the definition was changed; marks them as reported. */

@@ -3,6 +3,7 @@ import type { PoolError } from '../../errors.js';
 import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import { type LeaseScope, reuseKey, SPARE_KEY } from './lease-scope.js';
 import type { ClassCallers, PooledInstance } from './pooled-instance.js';
+import { SparePause } from './spare-pause.js';
 
 /**
  * What the pool keeps of one server: its definition and its instances, those of earlier definitions too. Written by `Fleet`,
@@ -34,9 +35,7 @@ export class ServerEntry {
   lastFailure: StartFailure | undefined;
   /** Client capabilities for which `capability:undeclared` was emitted. */
   readonly undeclared = new Set<string>();
-  /** Starts for `minIdle` that failed in a row, and the clock time at which the next may be tried. */
-  failures = 0;
-  retryAt = 0;
+  readonly sparePause = new SparePause();
 
   constructor(name: string) {
     this.name = name;

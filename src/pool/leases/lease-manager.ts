@@ -84,7 +84,7 @@ export class LeaseManager {
     this.#table.set(lease);
     this.#scopes.add(lease);
     instance.uses += 1;
-    if (instance.uses === 1) this.#fleet.provenUseful(leaseClass);
+    if (instance.uses === 1) leaseClass.entry.sparePause.proven();
     this.#attach(instance, lease);
     if (instance.sharing === 'shared' && instance.leases === 1) this.#fleet.addShared(leaseClass, instance);
     if (leaseClass.waiting > 0) this.#fleet.changed(leaseClass);
