@@ -835,6 +835,8 @@ export const requirements = {
   'WATCH-12':
     'A watch looks at its own processes, however many a different user has; a pattern that was too slow twice is not used again.',
   'WATCH-13': 'To end a long list costs little more than its signals: most of the time only its processes are read.',
+  'WATCH-14':
+    'Watches and lists of strays show the unique memory of a process as the monitor does: what it shares that is no copy of a file counts, and what other threads have after the end of the main thread.',
   'HANG-1':
     'Of a process in an uninterruptible system call nothing is read that could stop the host; it is checked again when it moves, and gets no signal before.',
   'UNCLAIMED-1':

@@ -31,7 +31,7 @@ export interface Stray {
   readonly commandLine: string;
   /** How long it has been running, ms. */
   readonly age: number;
-  /** Its own memory, without what it shares with other processes, MB. */
+  /** Its unique memory, MB, as `TreeUsage` has it: resident less copies of files, and what is swapped out. */
   readonly memoryMB: number;
   /** Why it is listed; one sentence each. */
   readonly reasons: readonly string[];

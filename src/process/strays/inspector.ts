@@ -6,6 +6,7 @@ import { readOwner } from '../marks/mark-reader.js';
 import { hostMark, MARK_VARIABLE, type MarkedHost, marksIn, rlimitIn } from '../marks/marker.js';
 import type { ProcessRow } from '../process-table.js';
 import { isUninterruptible } from '../uninterruptible.js';
+import { readMemory } from '../usage/memory-files.js';
 import { StdinReader, type StdinState } from './stdin-state.js';
 
 /**
@@ -22,7 +23,7 @@ export interface Inspector {
   isOurUsers(pid: number): boolean;
   /** Its arguments joined by blanks. An empty string if it has none, such as a kernel thread. */
   commandLine(pid: number): string;
-  /** Its own memory (not of files, not shared), MB. */
+  /** Its unique memory, swap and shared memory included, as in `TreeUsage`, MB. 0 when it is gone. */
   memory(pid: number): number;
   /** The host that its marks name; `ours` also if this host is further out among the marks. */
   markedBy(pid: number): 'ours' | MarkedHost | undefined;
@@ -31,6 +32,7 @@ export interface Inspector {
   stdin(pid: number): StdinState;
 }
 
+const MB = 1_048_576;
 /** How a user namespace shows users that it does not have (overflowuid). */
 const UNMAPPED = 65_534;
 
@@ -75,8 +77,9 @@ export class LinuxInspector implements Inspector {
   }
 
   memory(pid: number): number {
-    const kilobytes = Number(/^RssAnon:\s+(\d+) kB/m.exec(this.#statusOf(pid))?.[1] ?? 0);
-    return Math.round((kilobytes / 1_024) * 10) / 10;
+    const row = this.#rows.get(pid);
+    const { unique, sharedMemory } = (row && ifShown(() => readMemory(row))) ?? { unique: 0, sharedMemory: 0 };
+    return Math.round(((unique + sharedMemory) / MB) * 10) / 10;
   }
 
   markedBy(pid: number): 'ours' | MarkedHost | undefined {
@@ -139,32 +142,23 @@ function limitOf(pid: number | 'self'): number | undefined {
 
 /** An empty string when the process is gone or may not be read; nothing in that makes it a stray. */
 function readText(path: string): string {
-  try {
-    return withDescriptor(() => readFileSync(path, 'latin1'));
-  } catch (error) {
-    if (isHidden(error)) return '';
-    throw error;
-  }
+  return ifShown(() => withDescriptor(() => readFileSync(path, 'latin1'))) ?? '';
 }
 
 function shownUser(pid: number): number | undefined {
-  try {
-    return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
-  } catch (error) {
-    if (isHidden(error)) return undefined;
-    throw error;
-  }
+  return ifShown(() => statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid);
 }
 
 function link(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch (error) {
-    if (isHidden(error)) return undefined;
-    throw error;
-  }
+  return ifShown(() => readlinkSync(path));
 }
 
-function isHidden(error: unknown): boolean {
-  return ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '');
+/** Undefined when the process is gone or may not be read. */
+function ifShown<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
 }

@@ -18,7 +18,7 @@ export interface SeenProcess {
    * read: then `command` matches it.
    */
   readonly pattern: string;
-  /** Its own memory, without what it shares with other processes, MB. */
+  /** Its unique memory, MB, as `TreeUsage` has it: resident less copies of files, and what is swapped out. */
   readonly memoryMB: number;
   /** How long it has been running, ms. */
   readonly age: number;

@@ -77,6 +77,16 @@ export class MemoryFiles {
   }
 }
 
+/** The memory of one process, once: nothing stays open. Undefined when it is gone. */
+export function readMemory(identity: ProcessIdentity): Memory | undefined {
+  const files = new MemoryFiles();
+  try {
+    return files.read(identity);
+  } finally {
+    files.close();
+  }
+}
+
 let page: number | undefined;
 
 /** As the kernel tells each program; 4,096 on x86-64, up to 65,536 on arm64. */
