@@ -9,7 +9,7 @@ import {
   type ProcessRow,
   type ProcessTable,
 } from '../process-table.js';
-import { type Kinship, mayBecome } from './kinship.js';
+import { holdKin, type Kinship } from './hold-kin.js';
 import { inOrder, livingAmong, type ProcessSet } from './process-set.js';
 
 /** Where members are found, also those that have left the tree. */
@@ -169,41 +169,8 @@ export class ProcessTree implements ProcessSet {
     return false;
   }
 
-  /**
-   * Holds the processes of those rows, and keeps hold of those that are ours; of none, when the table cannot be read.
-   * @param kinship called when all are held
-   */
   #holdOurs(rows: readonly ProcessRow[], look: Look, kinship: () => Kinship): ProcessRow[] {
-    if (rows.length === 0) return [];
-    const held: { readonly row: ProcessRow; readonly now: ProcessRow }[] = [];
-    const ours = new Set<ProcessRow>();
-    try {
-      for (const row of rows) {
-        const now = this.#hold(row, look);
-        if (now) held.push({ row, now });
-      }
-      const isOurs = held.length > 0 ? kinship() : () => false;
-      for (const { row, now } of held) if (isOurs(now, row)) ours.add(now);
-    } catch (error) {
-      ours.clear();
-      throw error;
-    } finally {
-      for (const { now } of held) if (!ours.has(now)) this.#table.release?.(now);
-    }
-    return [...ours];
-  }
-
-  /** Holds a process, as long as it is the one of that row. */
-  #hold(found: ProcessRow, look: Look): ProcessRow | undefined {
-    if (!this.#table.hold) {
-      const row = look.isWhole ? found : this.#table.read(found.pid);
-      return row?.startTime === found.startTime ? row : undefined;
-    }
-    const now = holdSame(this.#table, found);
-    const isReaper = (pid: number) => this.#members.has(pid) || look.isAroundHost(pid);
-    if (now === undefined || mayBecome(found, now, isReaper)) return now;
-    this.#table.release?.(now);
-    return undefined;
+    return holdKin({ table: this.#table, look, isMember: (pid) => this.#members.has(pid) }, rows, kinship);
   }
 
   living(): ProcessRow[] {
