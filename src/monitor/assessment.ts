@@ -11,6 +11,7 @@ import type { TreeSource } from './monitored-host.js';
 import { keyOf, type MonitoredTree } from './monitored-tree.js';
 import { ReplacedServers } from './replaced-servers.js';
 import type { ResourceSample, TreeSample } from './resource-sample.js';
+import type { Busyness } from './sample-interval.js';
 import { type TotalKind, TotalsWatch } from './totals-watch.js';
 import { candidateOf, type TreeCandidate } from './tree-candidate.js';
 import { TreeWatch } from './tree-watch.js';
@@ -44,8 +45,6 @@ export interface Outcome {
   /** The trees that `totals` are of. */
   readonly counted: readonly TreeSample[];
   readonly notices: readonly MonitorNotice[];
-  /** Whether the next sample decides on something, so that it should come soon. */
-  readonly isUndecided: boolean;
   readonly treeActions: readonly TreeAction[];
   readonly poolActions: readonly PoolAction[];
   readonly gate: GateState;
@@ -139,11 +138,10 @@ export class Assessment {
       },
       counted: samples,
       notices,
-      isUndecided: this.#levels.isUndecided || this.growth.isUndecided,
       treeActions: onceEach(treeActions),
       poolActions,
       gate: this.#gate(shortage),
-      isUnknown: this.#unknown >= MOST_UNKNOWN,
+      isUnknown: !this.#isRecent,
     };
   }
 
@@ -171,6 +169,12 @@ export class Assessment {
    */
   get isQuiet(): boolean {
     return this.level === 'normal' && !this.#totals.isOver('host-memory');
+  }
+
+  /** What decides how soon the next sample should come. A level that samples do not show any more may last for ever. */
+  get busyness(): Omit<Busyness, 'trees'> {
+    const level = this.#isLevelShown ? this.level : 'normal';
+    return { level, isUndecided: this.#levels.isUndecided || this.growth.isUndecided };
   }
 
   /** Nothing lives, and nothing is measured until something starts. Returns what must be told. */
@@ -241,17 +245,24 @@ export class Assessment {
     return this.#totals.isOver(kind) && this.#trees.has(id);
   }
 
+  /** Whether one of the last samples could tell what all trees use. */
+  get #isRecent(): boolean {
+    return this.#unknown < MOST_UNKNOWN;
+  }
+
+  get #isLevelShown(): boolean {
+    return this.#isRecent || this.#levels.isKnown;
+  }
+
   /** Of what was not known for long nothing holds starts. */
   #gate(shortage: Shortage | undefined): GateState {
-    const isRecent = this.#unknown < MOST_UNKNOWN;
-    const isMemoryShown = isRecent || this.#totals.isMemoryKnown;
-    const isLevelShown = isRecent || this.#levels.isKnown;
+    const isMemoryShown = this.#isRecent || this.#totals.isMemoryKnown;
     return {
       shortage: isMemoryShown ? shortage : undefined,
-      overload: this.#levels.overload(isRecent),
+      overload: this.#levels.overload(this.#isRecent),
       // Nothing is started that no caller asks for while idle trees are ended.
       holdsSpares:
-        (isLevelShown && isAtLeast(this.level, 'critical')) ||
+        (this.#isLevelShown && isAtLeast(this.level, 'critical')) ||
         (isMemoryShown && this.#totals.isOver('total-memory')) ||
         this.#totals.isOver('host-memory'),
       restingSpares: this.#levels.spares.until,

@@ -46,7 +46,6 @@ export class MonitorLoop {
   #mode: 'idle' | 'woken' | 'started' | 'halted' = 'idle';
   /** Counts stops: what was measured before the last of them has no effect. */
   #run = 0;
-  #isUndecided = false;
   /** Processes of no living tree, when they were counted last. */
   #unclaimed = 0;
   /** Samples in a row that have failed. */
@@ -172,11 +171,10 @@ export class MonitorLoop {
       if (run !== this.#run) return;
       this.#degraded.delete('sample');
       this.#failures = 0;
-      const { level } = this.#assessment;
       const count = trees.length + this.#source.trees().length;
       // A pool without servers has nothing to measure, and can be garbage-collected.
       if (count === 0 && this.#assessment.isQuiet && this.#mode === 'woken') return this.#rest('idle');
-      next = sampleInterval(next, { level, trees: count, isUndecided: this.#isUndecided });
+      next = sampleInterval(next, { ...this.#assessment.busyness, trees: count });
     } catch (error) {
       this.#degrade('sample', error);
       this.#failures += 1;
@@ -247,7 +245,6 @@ export class MonitorLoop {
     this.#latest = outcome.sample;
     this.#counted = outcome.counted;
     const isOfNow = run === this.#run;
-    if (isOfNow) this.#isUndecided = outcome.isUndecided;
     if (isOfNow && this.#isRunning && this.#settings.enabled) this.#consequences.follow(outcome);
     else this.#consequences.tell(outcome);
     // What has had no effect is no level either: the next sample must be able to reach it.

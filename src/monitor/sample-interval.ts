@@ -2,11 +2,12 @@ import { isAtLeast, type Level } from './level.js';
 
 /** What decides when the next sample is taken. */
 export interface Busyness {
+  /** As the last samples show it. */
   readonly level: Level;
   /** Trees that are watched. */
   readonly trees: number;
   /** Whether the next sample decides on a level or on a growth. */
-  readonly isUndecided?: boolean;
+  readonly isUndecided: boolean;
 }
 
 /** Never more often than this, ms, unless the host has set a shorter interval: a sample reads all of `/proc`. */
@@ -20,7 +21,7 @@ const LONGEST_IDLE = 15_000;
  *
  * @param interval of the host, ms. Default of the pool: 5,000
  */
-export function sampleInterval(interval: number, { level, trees, isUndecided = false }: Busyness): number {
+export function sampleInterval(interval: number, { level, trees, isUndecided }: Busyness): number {
   const least = Math.min(interval, SHORTEST);
   if (isUndecided || isAtLeast(level, 'critical')) return Math.max(interval / 5, least);
   if (isAtLeast(level, 'warning')) return Math.max(interval / 2, least);

@@ -24,7 +24,6 @@ const outcomeOf = (given: Partial<Outcome> = {}): Outcome => ({
   ...{
     counted: [],
     notices: [],
-    isUndecided: false,
     treeActions: [],
     poolActions: [],
     gate: OPEN,

@@ -297,6 +297,29 @@ describe('MonitorLoop', () => {
     }
   });
 
+  it('[LEVEL-6] a level that samples do not show any more makes them no more frequent, until one shows it again', async () => {
+    const { loop, state, counts, pass, samples } = looped();
+    const during = async (ms: number) => {
+      const before = samples();
+      await pass(ms);
+      return samples() - before;
+    };
+    loop.noteSpawn('a', true);
+    state.processes = 61;
+    await pass(10_000);
+    expect(await during(60_000)).toBeGreaterThanOrEqual(55);
+    counts.unmeasured = errorOf('EACCES');
+    await pass(5_000);
+    expect(await during(60_000)).toBeLessThanOrEqual(12);
+    expect(loop.level).toBe('nuclear');
+    counts.unmeasured = undefined;
+    await pass(6_000);
+    expect(await during(60_000)).toBeGreaterThanOrEqual(55);
+    // What is known reaches it, whatever else is not.
+    counts.unclaimed = failing('EMFILE');
+    expect(await during(60_000)).toBeGreaterThanOrEqual(55);
+  });
+
   it('[ENFORCE-6] where processes of no living tree cannot be counted, those of the last time count: the level stays', async () => {
     const { loop, counts, pass, named } = looped();
     loop.start();
