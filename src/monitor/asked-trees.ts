@@ -15,10 +15,8 @@ export class AskedTrees {
   readonly #clock: Clock;
   readonly #interval: number;
   readonly #longest: number;
-  /** By key of the tree: its open question. */
-  readonly #asked = new Map<string, { readonly at: number }>();
-  /** Keys of trees whose last answer came too late, or has not come. */
-  readonly #late = new Set<string>();
+  /** By key of the tree: its last question, unless that was answered in time. */
+  readonly #asked = new Map<string, { readonly at: number; isOpen: boolean }>();
 
   /** @param interval from one sample to the next, ms */
   constructor(clock: Clock, interval: number) {
@@ -31,28 +29,26 @@ export class AskedTrees {
   async ask(tree: MonitoredTree): Promise<TreeUsage | undefined> {
     const key = keyOf(tree);
     const now = this.#clock.now();
-    const open = this.#asked.get(key);
-    if (open !== undefined) throw new Error(`no answer for ${Math.round(now - open.at)} ms`);
+    const last = this.#asked.get(key);
+    if (last?.isOpen) throw new Error(`no answer for ${Math.round(now - last.at)} ms`);
     const answer = tree.usage();
-    const question = { at: now };
-    const longest = this.#late.has(key) ? this.#interval : this.#longest;
+    const question = { at: now, isOpen: true };
     this.#asked.set(key, question);
-    this.#late.add(key);
     const answered = () => {
+      question.isOpen = false;
+      const isInTime = this.#clock.now() - now < this.#longest;
       // Another tree may have its id by then.
-      if (this.#asked.get(key) !== question) return;
-      this.#asked.delete(key);
-      if (this.#clock.now() - now < this.#longest) this.#late.delete(key);
+      if (isInTime && this.#asked.get(key) === question) this.#asked.delete(key);
     };
     answer.then(answered, answered);
+    const longest = last === undefined ? this.#longest : this.#interval;
     return checkedUsage(await within(this.#clock, longest, answer));
   }
 
   /** Forgets all but these: the others are gone, and will not answer. */
   keep(trees: readonly MonitoredTree[]): void {
-    if (this.#late.size === 0) return;
+    if (this.#asked.size === 0) return;
     const present = new Set(trees.map(keyOf));
-    for (const key of this.#late) if (!present.has(key)) this.#late.delete(key);
     for (const key of this.#asked.keys()) if (!present.has(key)) this.#asked.delete(key);
   }
 }
