@@ -265,7 +265,7 @@ export class Assessment {
         (this.#isLevelShown && isAtLeast(this.level, 'critical')) ||
         (isMemoryShown && this.#totals.isOver('total-memory')) ||
         this.#totals.isOver('host-memory'),
-      restingSpares: this.#levels.spares.until,
+      restingSpares: this.#levels.spares.pauses,
     };
   }
 }

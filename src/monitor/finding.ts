@@ -83,5 +83,5 @@ export interface GateState {
   /** Whether nothing is started that no caller asks for (`minIdle`). */
   readonly holdsSpares: boolean;
   /** By server: until when (clock time) the same counts for it alone, since it has brought a level. */
-  readonly restingSpares: ReadonlyMap<string, number>;
+  readonly restingSpares: ReadonlyMap<string, { readonly until: number }>;
 }

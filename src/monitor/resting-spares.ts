@@ -11,7 +11,6 @@ export class RestingSpares {
   readonly #firstPause: number;
   /** By server; the one that was ended last is at the end. */
   readonly #pauses = new Map<string, GrowingPause>();
-  readonly #until = new Map<string, number>();
 
   /** @param firstPause ms; longer than a level lasts after it was reached */
   constructor(firstPause: number) {
@@ -19,8 +18,8 @@ export class RestingSpares {
   }
 
   /** By server: until when its spare ones rest, in clock time. That may be over. */
-  get until(): ReadonlyMap<string, number> {
-    return this.#until;
+  get pauses(): ReadonlyMap<string, { readonly until: number }> {
+    return this.#pauses;
   }
 
   /** Trees of this server were ended. While it rests this is no other attempt. */
@@ -30,7 +29,6 @@ export class RestingSpares {
     pause.begin(at);
     this.#pauses.delete(name);
     this.#pauses.set(name, pause);
-    this.#until.set(name, pause.until);
     const [oldest] = this.#pauses.keys();
     if (oldest !== undefined && this.#pauses.size > MOST) this.forget(oldest);
   }
@@ -38,6 +36,5 @@ export class RestingSpares {
   /** Its definition has changed: the next one is another. */
   forget(name: string): void {
     this.#pauses.delete(name);
-    this.#until.delete(name);
   }
 }

@@ -139,7 +139,7 @@ describe('Assessment', () => {
         shortage: undefined,
         overload: undefined,
         holdsSpares: false,
-        restingSpares: new Map<string, number>(),
+        restingSpares: new Map(),
       });
       expect(taken.totals).toMatchObject({ processes: 1, unexpected: 0, memoryMB: 100 });
       expect(taken.trees).toHaveLength(2);

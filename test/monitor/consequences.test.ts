@@ -11,7 +11,7 @@ const OPEN: GateState = {
   shortage: undefined,
   overload: undefined,
   holdsSpares: false,
-  restingSpares: new Map<string, number>(),
+  restingSpares: new Map(),
 };
 const end = (id: string): TreeAction => {
   const why = { reason: 'too many', kind: 'level', value: 150, limit: 100, reached } as const;

@@ -12,7 +12,7 @@ function resting(samples: readonly (readonly SampledTree[])[], unclaimed = 0, op
   for (const [index, trees] of samples.entries()) {
     const at = (index + 1) * 5_000;
     const { gate } = sample(at, trees, {}, unclaimed);
-    names = [...gate.restingSpares].filter(([, until]) => until > at).map(([name]) => name);
+    names = [...gate.restingSpares].filter(([, { until }]) => until > at).map(([name]) => name);
   }
   return names;
 }
@@ -25,20 +25,20 @@ describe('RestingSpares', () => {
       spares.ended(at, 'a');
       // Its other trees are no other attempt.
       spares.ended(at + 5_000, 'a');
-      const pause = (spares.until.get('a') ?? 0) - at;
+      const pause = (spares.pauses.get('a')?.until ?? 0) - at;
       at += pause + 10_000;
       return pause / 60_000;
     });
     expect(pauses).toEqual([1, 2, 4, 8, 16, 16, 16]);
     spares.forget('a');
-    expect(spares.until.size).toBe(0);
+    expect(spares.pauses.size).toBe(0);
   });
 
   it('[REST-1] knows a limited number of servers', () => {
     const spares = new RestingSpares(60_000);
     for (let server = 0; server < 1_200; server += 1) spares.ended(server, `s${server}`);
-    expect(spares.until.size).toBe(1_000);
-    expect([spares.until.has('s199'), spares.until.has('s200')]).toEqual([false, true]);
+    expect(spares.pauses.size).toBe(1_000);
+    expect([spares.pauses.has('s199'), spares.pauses.has('s200')]).toEqual([false, true]);
   });
 
   it.each([

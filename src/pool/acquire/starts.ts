@@ -150,7 +150,7 @@ export class Starts {
   #lacksSpare(entry: OpenEntry): boolean {
     const { clock, dueTimes, fleet } = this.#deps;
     if (!entry.lacksSpare || fleet.gate.holdsSpares) return false;
-    const retryAt = Math.max(entry.sparePause.until, fleet.gate.restingSpares.get(entry.name) ?? 0);
+    const retryAt = Math.max(entry.sparePause.until, fleet.gate.restingSpares.get(entry.name)?.until ?? 0);
     if (retryAt > clock.now()) {
       dueTimes.noLaterThan(this.#retry, retryAt);
       return false;

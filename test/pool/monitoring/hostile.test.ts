@@ -223,7 +223,7 @@ describe('the gate', () => {
     shortage: undefined,
     overload: undefined,
     holdsSpares: false,
-    restingSpares: new Map<string, number>(),
+    restingSpares: new Map(),
   };
   const shortage = { memoryMB: 1_000, limitMB: 1_000 };
   const overload = { level: 'critical', measured: 31, threshold: 30, by: 'processes' } as const;
