@@ -76,7 +76,7 @@ export class TotalsWatch {
   }
 
   /** Whether there is still a reason to end trees. */
-  isOver(kind: ActionKind): boolean {
+  isOver(kind: TotalKind): boolean {
     if (kind === 'total-memory') return isCritical(this.#memory.level);
     return (kind === 'total-cpu' ? this.#cpu : this.#hostMemory).level === 'exceeded';
   }

@@ -1,7 +1,7 @@
 import type { TreeUsage } from '../process/usage/tree-usage.js';
 import { cpuPercent } from './cpu-percent.js';
 import { ExpectedProcesses } from './expected.js';
-import type { ActionKind, MonitorNotice, TreeAction } from './finding.js';
+import type { MonitorNotice, TreeAction } from './finding.js';
 import { GrowingPause } from './growing-pause.js';
 import type { LeakDetector } from './leaks/leak-detector.js';
 import type { LeakWatch } from './leaks/leak-watch.js';
@@ -103,9 +103,9 @@ export class TreeWatch {
   }
 
   /** Whether there is still a reason to end it. */
-  isOver(kind: ActionKind): boolean {
+  isOver(kind: TreeKind | 'leak'): boolean {
     if (kind === 'leak') return this.#leak.finding.verdict === 'confirmed';
-    return this.#limits.get(kind as TreeKind)?.watch.level === 'exceeded';
+    return this.#limits.get(kind)?.watch.level === 'exceeded';
   }
 
   /** It was replaced, as it was asked: that may fail, so it is asked again only after a pause. */
@@ -257,7 +257,6 @@ export class TreeWatch {
     for (const told of toldOf(before, verdict))
       notices.push([`leak:${told}`, { name, instanceId: id, slopeMBPerHour }]);
     if (verdict !== 'confirmed') this.#quiet.forget();
-    if (verdict === 'none') return;
     // One that cannot be replaced at the moment is looked at again with the next sample.
     if (verdict !== 'confirmed' || !replacesLeaks || !this.#mayReplace(at, false)) return;
     if (!this.#quiet.isNow(at, leases, this.#timeUntilCritical(memoryMB, slopeMBPerHour))) return;
