@@ -1,3 +1,4 @@
+import { BoundedMap } from '../runtime/bounded-map.js';
 import type { ReplacedTree } from './finding.js';
 import { GrowingPause } from './growing-pause.js';
 
@@ -24,8 +25,8 @@ const MOST = 1_000;
  */
 export class ReplacedServers {
   readonly #firstPause: number;
-  /** By kind and server; the last one is at the end. */
-  readonly #known = new Map<string, Replacement>();
+  /** By kind and server. */
+  readonly #known = new BoundedMap<Replacement>(MOST);
 
   /** @param firstPause ms */
   constructor(firstPause: number) {
@@ -52,10 +53,7 @@ export class ReplacedServers {
     }
     const pause = known?.pause ?? new GrowingPause(this.#firstPause);
     pause.begin(at);
-    this.#known.delete(key);
     this.#known.set(key, { name, at, value, isUrgent, pause });
-    const [oldest] = this.#known.keys();
-    if (oldest !== undefined && this.#known.size > MOST) this.#known.delete(oldest);
   }
 
   /** A tree that has come for another needs little: the replacement has helped. */

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../runtime/bounded-map.js';
 import { GrowingPause } from './growing-pause.js';
 
 /** Most servers that are known. */
@@ -9,8 +10,8 @@ const MOST = 1_000;
  */
 export class RestingSpares {
   readonly #firstPause: number;
-  /** By server; the one that was ended last is at the end. */
-  readonly #pauses = new Map<string, GrowingPause>();
+  /** By server. */
+  readonly #pauses = new BoundedMap<GrowingPause>(MOST);
 
   /** @param firstPause ms; longer than a level lasts after it was reached */
   constructor(firstPause: number) {
@@ -27,10 +28,7 @@ export class RestingSpares {
     const pause = this.#pauses.get(name) ?? new GrowingPause(this.#firstPause);
     if (pause.isOn(at)) return;
     pause.begin(at);
-    this.#pauses.delete(name);
     this.#pauses.set(name, pause);
-    const [oldest] = this.#pauses.keys();
-    if (oldest !== undefined && this.#pauses.size > MOST) this.forget(oldest);
   }
 
   /** Its definition has changed: the next one is another. */

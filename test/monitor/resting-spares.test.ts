@@ -39,6 +39,10 @@ describe('RestingSpares', () => {
     for (let server = 0; server < 1_200; server += 1) spares.ended(server, `s${server}`);
     expect(spares.pauses.size).toBe(1_000);
     expect([spares.pauses.has('s199'), spares.pauses.has('s200')]).toEqual([false, true]);
+    // One that is ended again is known longer.
+    spares.ended(100_000, 's200');
+    spares.ended(100_000, 'next');
+    expect([spares.pauses.has('s200'), spares.pauses.has('s201')]).toEqual([true, false]);
   });
 
   it.each([
