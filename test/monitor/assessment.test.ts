@@ -135,11 +135,11 @@ describe('Assessment', () => {
     for (let sample = 0; sample < 20; sample += 1) {
       const { notices, treeActions, poolActions, gate, sample: taken } = next([good, added]);
       expect([notices, treeActions, poolActions]).toEqual([[], [], []]);
-      expect(gate).toEqual({
+      expect({ ...gate, restingSpares: [...gate.restingSpares] }).toEqual({
         shortage: undefined,
         overload: undefined,
         holdsSpares: false,
-        restingSpares: new Map(),
+        restingSpares: [],
       });
       expect(taken.totals).toMatchObject({ processes: 1, unexpected: 0, memoryMB: 100 });
       expect(taken.trees).toHaveLength(2);
