@@ -168,10 +168,12 @@ export class TotalsWatch {
   ): void {
     if (found.level !== 'exceeded' || !limit.isSet) return;
     const all = candidates();
-    const [largest] = victims(all, { reason: figure === 'memoryMB' ? 'largest' : 'busiest' });
     // Among all, those included that may not be ended or are leaving already: for them no small neighbour ends instead.
     const most = all.reduce((highest, candidate) => Math.max(highest, candidate[figure]), 0);
-    if (largest === undefined || largest[figure] < NOTABLE * most) return;
+    const ordered = victims(all, { reason: figure === 'memoryMB' ? 'largest' : 'busiest' });
+    // Not the first of all: a small expendable one would stand before a large one, and nothing would end.
+    const largest = ordered.find((candidate) => candidate[figure] >= NOTABLE * most);
+    if (largest === undefined) return;
     const { id, name, phase, uptime } = largest;
     const { isUrgent } = found;
     // One that leaves already waits for its lease.

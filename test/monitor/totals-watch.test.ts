@@ -137,6 +137,18 @@ describe('the memory of all trees', () => {
     expect(ends()).toEqual([]);
   });
 
+  it('[TOTAL-3] an expendable tree ends before a larger one, unless its end would hardly help', () => {
+    for (const [memoryMB, replaced] of [
+      [400, 'replace extra'],
+      [10, 'replace large'],
+    ] as const) {
+      const { feed, ends } = fed();
+      const trees = [tree('extra', { memoryMB, priority: 'expendable' }), tree('large', { memoryMB: 700 })];
+      feed(() => trees, 60_000, { memoryLimitMB: 700 });
+      expect(new Set(ends())).toEqual(new Set([replaced]));
+    }
+  });
+
   it('[TOTAL-3] one that leaves already is ended when that cannot wait', () => {
     const { feed, ends } = fed();
     feed(() => [tree('large', { memoryMB: 1_200, phase: 'leaving' }), tree('small')], 35_000);
