@@ -147,7 +147,7 @@ export const leakFields = {
 
 /** A folder with a budget. */
 export const folderFields = {
-  /** Absolute path. Required. */
+  /** Absolute path. The folder itself must not be a symbolic link. Required. */
   path: { ...absolutePath(), required: true } as Field<string> & { required: true },
   /** Most that its files may use, in MB. Required. */
   limitMB: { ...megabytes(1, MOST_FOLDER_MB), required: true } as Field<number> & { required: true },

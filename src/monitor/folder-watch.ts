@@ -2,7 +2,7 @@ import type { ResolvedFolderBudget } from '../config/monitoring-options.js';
 import type { Clock, Timer } from '../runtime/clock.js';
 import type { MonitorNotice } from './finding.js';
 import { FolderBudget } from './host/folder-budget.js';
-import type { FolderReport } from './host/folder-options.js';
+import type { FolderReport } from './host/folder-report.js';
 
 /** From the last look to the next one, ms: a folder may have hundreds of thousands of files. */
 const PAUSE = 60_000;

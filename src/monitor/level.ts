@@ -1,5 +1,7 @@
+import { ALERT_LEVELS } from '../config/monitoring-options.js';
+
 /** The levels; the lowest stands first. */
-export const LEVELS = ['normal', 'warning', 'critical', 'nuclear', 'emergency'] as const;
+export const LEVELS = ['normal', ...ALERT_LEVELS] as const;
 
 /** How far a pool is from what is expected of it; see `monitoring.levels`. */
 export type Level = (typeof LEVELS)[number];

@@ -1,10 +1,11 @@
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import type { ExceededFolder, ResolvedFolderBudget } from '../../config/monitoring-options.js';
 import { errnoOf, messageOf } from '../../errors.js';
 import { mayBeOpenToOthers, pathProblem } from '../../process/guardian/safe-path.js';
 import { type Clock, systemClock } from '../../runtime/clock.js';
-import type { FolderOptions, FolderReport, FolderUsage } from './folder-options.js';
 import { FolderPrune, type Pruned, UNKNOWN } from './folder-prune.js';
+import type { FolderReport } from './folder-report.js';
 import { type Walked, walk } from './folder-walk.js';
 import { findHomes } from './homes.js';
 import { asShown, CAN_PIN, PinnedFolder } from './pinned-folder.js';
@@ -37,7 +38,7 @@ const MB = 1_048_576;
 
 /** Watches how much a folder takes on the disk. */
 export class FolderBudget {
-  readonly #options: FolderOptions;
+  readonly #options: ResolvedFolderBudget;
   readonly #clock: Clock;
   readonly #date: () => number;
   readonly #limits: SliceLimits;
@@ -47,7 +48,10 @@ export class FolderBudget {
   /** Clock time, ms. */
   #noPruneBefore = -Infinity;
 
-  constructor(options: FolderOptions, { clock = systemClock, date = Date.now, limits = LIMITS }: FolderParts = {}) {
+  constructor(
+    options: ResolvedFolderBudget,
+    { clock = systemClock, date = Date.now, limits = LIMITS }: FolderParts = {},
+  ) {
     this.#options = { ...options, path: resolve(options.path) };
     this.#clock = clock;
     this.#date = date;
@@ -137,12 +141,12 @@ export class FolderBudget {
     };
   }
 
-  #usage({ files, bytes }: Pick<Walked, 'files' | 'bytes'>): FolderUsage {
+  #usage({ files, bytes }: Pick<Walked, 'files' | 'bytes'>): ExceededFolder {
     return { path: this.path, limitMB: this.#options.limitMB, sizeMB: inMB(bytes), files };
   }
 
   /** @returns what failed */
-  async #call(onExceeded: (usage: FolderUsage) => unknown, walked: Walked): Promise<string | undefined> {
+  async #call(onExceeded: (usage: ExceededFolder) => unknown, walked: Walked): Promise<string | undefined> {
     this.#isCalled = true;
     const call = (async () => onExceeded(this.#usage(walked)))().then(
       () => undefined,

@@ -1,8 +1,8 @@
 import { chmodSync, linkSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { ExceededFolder, ResolvedFolderBudget } from '../../../src/config/monitoring-options.js';
 import { FolderBudget } from '../../../src/monitor/host/folder-budget.js';
-import type { FolderOptions, FolderUsage } from '../../../src/monitor/host/folder-options.js';
 import { PinnedFolder } from '../../../src/monitor/host/pinned-folder.js';
 import { ManualClock } from '../../helpers/clock.js';
 import { newFile, newFolder } from '../../helpers/folders.js';
@@ -46,7 +46,7 @@ vi.mock('node:fs/promises', async (load) => {
 /** In one hour, when no file is young. */
 const later = () => Date.now() + 3_600_000;
 
-function budget(path: string, onExceeded: FolderOptions['onExceeded'], limitMB = 0.2): FolderBudget {
+function budget(path: string, onExceeded: ResolvedFolderBudget['onExceeded'], limitMB = 0.2): FolderBudget {
   return new FolderBudget({ path, limitMB, onExceeded }, { date: later });
 }
 
@@ -200,8 +200,8 @@ describe('a function of the host', () => {
   it('[FOLDER-3] gets what was measured, and not when the limit holds or nothing may be changed', async () => {
     const path = newFolder();
     for (const name of ['a', 'b', 'c']) newFile(path, name, 1);
-    const calls: FolderUsage[] = [];
-    const note = (usage: FolderUsage) => calls.push(usage);
+    const calls: ExceededFolder[] = [];
+    const note = (usage: ExceededFolder) => calls.push(usage);
     await budget(path, note, 1).look();
     await budget(path, note).look({ dryRun: true });
     expect(calls).toEqual([]);

@@ -22,7 +22,7 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FolderBudget } from '../../../src/monitor/host/folder-budget.js';
-import type { FolderReport } from '../../../src/monitor/host/folder-options.js';
+import type { FolderReport } from '../../../src/monitor/host/folder-report.js';
 import { findHomes } from '../../../src/monitor/host/homes.js';
 import { PinnedFolder } from '../../../src/monitor/host/pinned-folder.js';
 import { ROOT } from '../../helpers/compiled.js';
