@@ -90,7 +90,7 @@ export interface HostHeap {
   readonly residentMB?: number | undefined;
 }
 
-/** How late the event loop was since the sample before, ms: up to 100 ms less than it was blocked. */
+/** How late the event loop was since the sample before, ms: up to 200 ms less than it was blocked. */
 export interface EventLoopDelay {
   readonly mean: number;
   readonly p99: number;
