@@ -1,3 +1,4 @@
+import { rest } from '../../runtime/rest.js';
 import type { ProcessControl, ProcessRow } from '../process-table.js';
 import type { InnerHosts } from './inner-hosts.js';
 import type { Looks } from './looks.js';
@@ -83,11 +84,4 @@ function sweeperOf(mark: Mark, processes: ProcessControl, options: SweepOptions)
     new MarkSearch(mark, { looks, table: processes.table, readMark, since, inner, login, newest }),
     exclude,
   );
-}
-
-function rest(delay: number, hold: boolean): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, delay);
-    if (!hold) timer.unref();
-  });
 }

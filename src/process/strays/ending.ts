@@ -1,8 +1,8 @@
 import { isPlainObject } from '../../config/fields.js';
 import { snapshot } from '../../config/snapshot.js';
 import { PoolError } from '../../errors.js';
-import { timerDelay } from '../../runtime/clock.js';
 import { KeepAlive } from '../../runtime/keep-alive.js';
+import { rest } from '../../runtime/rest.js';
 import { holdSame, type ProcessIdentity, type ProcessRow } from '../process-table.js';
 import { StrayScan, type StraySystem } from './stray-scan.js';
 import { keyOf, type WatchedProcess } from './watch-rounds.js';
@@ -238,8 +238,4 @@ function endOf(entry: Entry, row: ProcessRow | undefined): ProcessEnd['outcome']
   if (isSame && !row.dead) return undefined;
   if (entry.signal !== undefined) return 'ended';
   return row === undefined || isSame ? 'gone' : 'changed';
-}
-
-function rest(delay: number): Promise<void> {
-  return new Promise((resolve) => void setTimeout(resolve, timerDelay(delay)).unref());
 }

@@ -1,11 +1,14 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { rest } from '../../runtime/rest.js';
 import type { Platform } from '../platform.js';
 import type { ProcessRow } from '../process-table.js';
 import { isSame } from '../same-process.js';
 import type { SignalTargets } from '../termination-report.js';
 import type { ProcessSet } from './process-set.js';
 
-/** Without an init: how long parents may take in all to collect their killed children, ms, also on a loaded machine. */
+/**
+ * Without an init: how long this host rests in all, so that parents can collect their killed children, ms. Time in which it is
+ * stopped, or busy, does not count.
+ */
 const COLLECT_GRACE = 1_000;
 
 /**
@@ -52,7 +55,14 @@ export function targetsOf(tree: ProcessSet, members: readonly ProcessRow[]): Sig
  * tick.
  */
 export async function killMembers(platform: Platform, tree: ProcessSet, living: readonly ProcessRow[]): Promise<void> {
-  if (platform.withoutInit) await signalFromLeaves(platform, tree, 'SIGKILL', COLLECT_GRACE, rest);
+  if (platform.withoutInit) {
+    let rested = 0;
+    const wait = (delay: number) => {
+      rested += delay;
+      return rest(delay);
+    };
+    await signalFromLeaves(platform, tree, 'SIGKILL', Infinity, wait, () => rested >= COLLECT_GRACE);
+  }
   signalTree(platform, tree, platform.withoutInit ? tree.refresh() : living, 'SIGKILL');
 }
 
@@ -86,9 +96,4 @@ export async function signalFromLeaves(
     }
     await rest(interval);
   }
-}
-
-/** Does not keep the host alive. */
-function rest(delay: number): Promise<void> {
-  return pause(delay, undefined, { ref: false });
 }

@@ -1,8 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Platform } from '../../../src/process/platform.js';
 import { linux } from '../../../src/process/platforms/linux.js';
 import { ProcessTree } from '../../../src/process/tree/process-tree.js';
-import { signalFromLeaves } from '../../../src/process/tree/signal-tree.js';
+import { killMembers, signalFromLeaves } from '../../../src/process/tree/signal-tree.js';
 import { FakeTable } from '../../helpers/fake-table.js';
 
 /**
@@ -55,5 +55,52 @@ describe('signals from the leaves upward', () => {
     const { platform, signals, rest, members } = tree();
     await signalFromLeaves(platform, members, 'SIGTERM', 1_000, rest, () => signals.length > 0);
     expect(signals).toEqual([12, 13]);
+  });
+});
+
+/** The same, killed in fake time by a host whose clock the test sets; parents need so long to collect a child, ms. */
+function killed(collecting: number, lazy: number[] = []) {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { platform, table, signals, members } = tree();
+  const atOnce: number[][] = [];
+  const withoutInit: Platform = {
+    ...platform,
+    withoutInit: true,
+    signalProcess(pid, signal) {
+      platform.signalProcess(pid, signal);
+      const parent = table.rows.get(pid)?.parent ?? 0;
+      if (!lazy.includes(parent)) setTimeout(() => table.remove(pid), collecting);
+    },
+    signalGroup: (group) => {
+      const living = [...table.rows.values()].filter((row) => row.group === group && !row.dead);
+      atOnce.push(living.map(({ pid }) => pid));
+      for (const { pid } of living) table.change(pid, { dead: true });
+    },
+  };
+  return { signals, atOnce, done: killMembers(withoutInit, members, members.refresh()) };
+}
+
+describe('a kill without an init', () => {
+  it('[INIT-1] gives the parents of a loaded machine time to collect, also when the host was stopped meanwhile', async () => {
+    const { signals, atOnce, done } = killed(300);
+    expect(signals).toEqual([12, 13]);
+    const later = performance.now() + 60_000;
+    vi.spyOn(performance, 'now').mockReturnValue(later);
+    onTestFinished(() => void vi.restoreAllMocks());
+    await vi.advanceTimersByTimeAsync(10_000);
+    await done;
+    expect(signals).toEqual([12, 13, 11, 10]);
+    expect(atOnce).toEqual([]);
+  });
+
+  it('[INIT-1] waits a second in all for parents that do not collect', async () => {
+    const { signals, atOnce, done } = killed(1, [11]);
+    await vi.advanceTimersByTimeAsync(990);
+    expect(atOnce).toEqual([]);
+    await vi.advanceTimersByTimeAsync(50);
+    await done;
+    expect(signals).toEqual([12, 13]);
+    expect(atOnce).toEqual([[10, 11]]);
   });
 });
