@@ -711,7 +711,7 @@ export const requirements = {
   'DEFAULT-2': 'Such a level hides none that processes have reached: what that one does is done.',
   'UNKNOWN-1':
     'Figures of a tree that cannot be measured now are shown, and decide nothing: no limit, level, growth or end follows from them.',
-  'UNKNOWN-2': 'Starts are free again when three samples in a row could not tell what all trees use.',
+  'UNKNOWN-2': 'Starts are free again when three samples in a row did not show what all trees use.',
   'UNKNOWN-3': 'What the trees that are measured use is the least that all use: a limit that they exceed is exceeded.',
   'CONSEQ-1': 'A monitor says what it does, and with dryRun the same; nothing of what cannot be done any more.',
   'CONSEQ-2': 'A monitor without a pool, or of one that is shut down, only reports.',

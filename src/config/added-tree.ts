@@ -12,7 +12,7 @@ const limitFields = {
   memoryLimitMB,
   /** CPU time of the tree, in percent of one core. Default: `Infinity`. */
   cpuLimitPercent,
-  /** How long it must be over `cpuLimitPercent`, in milliseconds. Default: 60,000. */
+  /** It must be over `cpuLimitPercent` for more than half of this time, in milliseconds. Default: 60,000. */
   cpuWindow,
   /** Living processes of the tree. Default: `Infinity`. */
   maxTreeProcesses,

@@ -11,7 +11,7 @@ const DEFAULT_MAX_PROCESSES = 15;
 export const limitFields = {
   /**
    * Most process trees of the pool at once: starting, running, stopping and quarantined; `Infinity`: no cap. `auto`: as many as
-   * memory, process numbers and CPUs of the machine, or of its container, allow when the pool is made; `status()` says which
+   * memory, process numbers and CPUs of the machine, or of its container, allow when the pool is made; `status()` shows which
    * of them decided. Default: 15.
    * @see https://github.com/metatool-ai/metamcp/issues/162 for what happens without a cap
    */
@@ -27,8 +27,8 @@ export const limitFields = {
   /**
    * Most memory of all trees together, in MB: what no other process shares, so it is less than the sum of resident memory.
    * `Infinity`: no limit. At 100 % of it new starts wait. If the host has set it, the largest tree with a lease is replaced,
-   * too. The default ends no tree with a lease, also by a level that it brings. Default: 4,096, or 75 % of the memory of the machine, or of its container, if
-   * that is less; never less than the largest `memoryLimitMB` of a server.
+   * too. The default ends no tree with a lease, and neither does a level that it brings. Default: 4,096, or 75 % of the memory of
+   * the machine, or of its container, if that is less; never less than the largest `memoryLimitMB` of a server.
    */
   memoryLimitMB: optional(megabytesOrUnlimited(4_096)),
   /**

@@ -54,7 +54,7 @@ export function didYouMean(key: string, known: readonly string[]): string {
   return near === undefined ? '' : `; did you mean '${near}'?`;
 }
 
-/** The same for an object whose sections have options of their own: an option of a section is named with it. */
+/** The same for an object with sections that have options of their own: an option of a section is named with it. */
 export function didYouMeanIn(sections: readonly (readonly [string, Fields])[]) {
   return (key: string, known: readonly string[]): string => {
     for (const name of [key, ...synonymsOf(key)]) {

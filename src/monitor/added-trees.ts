@@ -103,7 +103,7 @@ class Added {
     const watched = this.#watched;
     const usage = watched && (await by(watched));
     if (usage && usage.processes + usage.zombies > 0) return usage;
-    // Else it was given back, or removed, while it was measured: that says nothing of it, and another may have its id.
+    // Else it was given back, or removed, while it was measured: that shows nothing of it, and another may have its id.
     if (watched === this.#watched) this.#onGone();
     return undefined;
   }

@@ -48,7 +48,7 @@ export interface Outcome {
   readonly treeActions: readonly TreeAction[];
   readonly poolActions: readonly PoolAction[];
   readonly gate: GateState;
-  /** Whether too many samples in a row could not tell what all trees use. */
+  /** Whether too many samples in a row did not show what all trees use. */
   readonly isUnknown: boolean;
 }
 
@@ -61,7 +61,7 @@ export class Assessment {
   readonly #source: Pick<TreeSource, 'isPool' | 'limits' | 'trees'>;
   readonly #trees = new Map<string, TreeWatch>();
   readonly #leaks: LeakDetector;
-  /** Apart: what a host has added may have the name of a server, and says nothing of it. */
+  /** Apart: what a host has added may have the name of a server, and shows nothing of it. */
   readonly #addedLeaks: LeakDetector;
   readonly #levels: LevelWatch;
   readonly #totals: TotalsWatch;
@@ -146,7 +146,7 @@ export class Assessment {
   }
 
   /**
-   * An action was carried out: its reason rests until the effect shows. With `dryRun` it was only said, and its trees count as
+   * An action was carried out: its reason rests until the effect shows. With `dryRun` it was only reported, and its trees count as
    * if they were in that phase.
    */
   done(action: TreeAction | EndAll, phase: 'leaving' | 'ending'): void {
@@ -177,12 +177,12 @@ export class Assessment {
     return { level, isUndecided: this.#levels.isUndecided || this.growth.isUndecided };
   }
 
-  /** Nothing lives, and nothing is measured until something starts. Returns what must be told. */
+  /** Nothing lives, and nothing is measured until something starts. Returns the events that follow. */
   rest(): MonitorNotice[] {
     return this.#totals.rest();
   }
 
-  /** The definition of a server has changed: its earlier lives, and those of now, say nothing of the next ones. */
+  /** The definition of a server has changed: its earlier lives, and those of now, show nothing of the next ones. */
   forgetLives(name: string): void {
     this.#leaks.forget(name);
     this.#replaced.forget(name);

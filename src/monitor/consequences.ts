@@ -16,12 +16,12 @@ export interface Counts {
   actions: number;
 }
 
-/** An action was carried out, or, with `dryRun`, said: it brings, or would bring, its trees into this phase. */
+/** An action was carried out, or, with `dryRun`, reported: it brings, or would bring, its trees into this phase. */
 export type Done = (action: TreeAction | EndAll, phase: ActionTask['phase']) => void;
 
 type Settings = Pick<ResolvedMonitoring, 'dryRun' | 'onEmergency'>;
 
-const UNKNOWN = `${MOST_UNKNOWN} samples in a row could not tell what all trees use`;
+const UNKNOWN = `${MOST_UNKNOWN} samples in a row did not show what all trees use`;
 const OPEN: GateState = { shortage: undefined, overload: undefined, holdsSpares: false, restingSpares: new Map() };
 
 /** What follows from samples: events, what the pool does, and calls of the host. With `dryRun` nothing but events. */
@@ -90,7 +90,7 @@ export class Consequences {
     }
   }
 
-  /** What cannot be done any more is not told either. */
+  /** What cannot be done any more is not reported either. */
   #carryOut(given: TreeAction | EndAll, enforcer: Enforcer): void {
     const task = enforcer.taskOf(given);
     if (task === undefined) return;

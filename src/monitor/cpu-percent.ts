@@ -8,7 +8,7 @@ export interface CpuReading {
   readonly uptime: number;
 }
 
-/** Shorter steps say nothing: the kernel counts CPU time in ticks of 10 ms, so one tick would be 10 % or more. */
+/** Shorter steps show nothing: the kernel counts CPU time in ticks of 10 ms, so one tick would be 10 % or more. */
 const SHORTEST_STEP = 100;
 /** How far clock and uptime may differ over one step: they are not read at the same moment. */
 const TOLERANCE = 250;

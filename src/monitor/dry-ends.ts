@@ -11,7 +11,7 @@ const HAS_ENDED: readonly TreePhase[] = ['ending', 'overdue', 'foreign'];
 
 /**
  * With `dryRun`: the trees that would be leaving, or ending, by now. They count as if they were, so that the same is decided as
- * without it, and each action is told once; until the reason is gone.
+ * without it, and each action is reported once; until the reason is gone.
  */
 export class DryEnds {
   readonly #ends = new Map<string, DryEnd>();
@@ -29,7 +29,7 @@ export class DryEnds {
     return { ...tree, phase: end.phase, endGrace: Infinity };
   }
 
-  /** Forgets those whose reason is gone. */
+  /** Forgets those without a reason by now. */
   keep(isSo: (id: string, kind: ActionKind) => boolean): void {
     for (const [id, { kind }] of this.#ends) if (!isSo(id, kind)) this.#ends.delete(id);
   }

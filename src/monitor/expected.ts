@@ -35,7 +35,7 @@ export class ExpectedProcesses {
     return this.#expected ?? Math.max(this.#defined ?? 0, MOST_AT_START);
   }
 
-  /** The definition says another number, or none any more: then what the tree has next is what it has when it is ready. */
+  /** The definition has another number, or none any more: then what the tree has next is what it has when it is ready. */
   define(defined: number | undefined): void {
     if (defined === this.#defined) return;
     this.#defined = defined;

@@ -14,7 +14,7 @@ const LONGEST_LOOK = 150_000;
 interface WatchedFolder {
   readonly budget: FolderBudget;
   isExceeded: boolean;
-  /** Whether it was told what would be done, since it is exceeded. */
+  /** Whether an event has reported what would be done, since it is exceeded. */
   isDryTold: boolean;
   problem: string | undefined;
   /** When the look began that has not ended. */
@@ -67,7 +67,7 @@ export class FolderWatch {
     this.#schedule(FIRST, this.#run.signal);
   }
 
-  /** Also ends the look that is under way: what it finds is not told. */
+  /** Also ends the look that is under way: what it finds is not reported. */
   stop(): void {
     this.#timer?.cancel();
     this.#run?.abort();

@@ -14,7 +14,7 @@ export interface TreeCount {
   readonly processes: number;
 }
 
-/** A growth that is to be told. */
+/** A growth that is to be reported. */
 export interface Growth {
   /** Processes that were added, or servers that were spawned. */
   readonly processes: number;
@@ -51,7 +51,7 @@ const LASTING = 500;
 /**
  * Finds a growth of all trees together by samples, and bursts of spawns at each spawn. What had been there shortly before is
  * no growth, so servers that are started again are none; what the next sample does not show any more was a spike. A burst
- * is told once, and again only when it has gone on for another window.
+ * is reported once, and again only when it has gone on for another window.
  */
 export class GrowthWatch {
   readonly #processes: number;

@@ -11,7 +11,7 @@ export class IncludedWatches {
   readonly #onFailure: (error: unknown) => void;
   #isFailing = false;
 
-  /** @param onFailure told when a list cannot be read: once, until all can be */
+  /** @param onFailure called when a list cannot be read: once, until all can be */
   constructor(onFailure: (error: unknown) => void) {
     this.#onFailure = onFailure;
   }

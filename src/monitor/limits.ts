@@ -12,7 +12,7 @@ export interface LimitWindows {
 /** What is known of a value after a sample. */
 export interface LimitAssessment {
   readonly level: TreeLevel;
-  /** Told once each: the limit is exceeded, or no longer. */
+  /** Reported once each: the limit is exceeded, or no longer. */
   readonly change: 'exceeded' | 'recovered' | undefined;
   /** Whether the level asks for an action now: the value is that high, does not fall fast, and no action is to show its effect. */
   readonly asksForAction: boolean;
@@ -95,7 +95,7 @@ export class LimitWatch {
     this.#resting = { value: this.#latest, until: this.#time.now + this.#windows.long };
   }
 
-  /** The tree has ended. Returns whether it must be told that its limit is no longer exceeded. */
+  /** The tree has ended. Returns whether to report that its limit is no longer exceeded. */
   end(): 'recovered' | undefined {
     const wasExceeded = this.#level === 'exceeded';
     this.#level = 'normal';
@@ -162,7 +162,7 @@ export class LimitWatch {
   }
 }
 
-/** What reaches its limit has not exceeded it: a tree may have as many processes as `maxTreeProcesses` says. */
+/** What reaches its limit has not exceeded it: a tree may have `maxTreeProcesses` processes. */
 function overThreshold(level: Raised, threshold: number): (value: number) => boolean {
   return level === 'exceeded' ? (value) => value > threshold : (value) => value >= threshold;
 }

@@ -25,7 +25,7 @@ interface Failure {
 
 /**
  * Measures process trees and the host, again and again, and emits what it finds. Alone it only reports. That of a pool has the
- * pool do what follows; with `dryRun` it only says what that would be.
+ * pool do what follows; with `dryRun` it only reports what that would be.
  */
 export class MonitorLoop {
   readonly #settings: ResolvedMonitoring;
@@ -118,7 +118,7 @@ export class MonitorLoop {
     if (grown) this.#emit('growth:detected', grown);
   }
 
-  /** The definition of a server has changed: its earlier lives say nothing of the next ones. */
+  /** The definition of a server has changed: its earlier lives show nothing of the next ones. */
   forgetLives(name: string): void {
     this.#assessment.forgetLives(name);
   }

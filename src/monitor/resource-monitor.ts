@@ -24,7 +24,7 @@ import type { ResourceSample } from './resource-sample.js';
 const LONGEST_LOOK = 30_000;
 
 /**
- * Knows what process trees and their host cost, and tells an explosion or a leak while it is small. Alone it only reports:
+ * Knows what process trees and their host cost, and reports an explosion or a leak while it is small. Alone it only reports:
  * `add()` what you want to be measured, then `start()`, or call `sample()`. In a pool it is `pool.monitor`, which measures the
  * servers of the pool by itself. Its events are {@link MonitorEvents}.
  */
@@ -66,7 +66,7 @@ export class ResourceMonitor extends SafeEmitter<MonitorEvents> {
 
   /**
    * Begins to sample: in `interval` from now, and again and again. It never keeps the host alive. That of a pool does this by
-   * itself while servers live. With `enabled: false` it only tells what it finds, and does nothing.
+   * itself while servers live. With `enabled: false` it only reports what it finds, and does nothing.
    */
   start(): void {
     this.#loop.start();
@@ -74,8 +74,8 @@ export class ResourceMonitor extends SafeEmitter<MonitorEvents> {
 
   /**
    * Samples no more, also when servers are spawned, until `start()`. New starts are free again, and the level is `normal`. What
-   * a sample under way finds is told, and nothing follows from it. Nothing of what was added is kept open; it is measured again
-   * with the next sample.
+   * a sample under way finds is reported, and nothing follows from it. Nothing of what was added is kept open; it is measured
+   * again with the next sample.
    */
   stop(): void {
     this.#loop.stop();
@@ -115,7 +115,7 @@ export class ResourceMonitor extends SafeEmitter<MonitorEvents> {
    * What one tree uses now, with its open descriptors and proportional memory, which are too expensive for every sample: they
    * cost some tenths of a millisecond for a small process, and some milliseconds for a large one, which stands still meanwhile.
    * @param id of an instance of the pool, as in `status()`, or of a tree that was added
-   * @returns undefined when no tree has this id, nothing of it lives, or its launcher cannot tell
+   * @returns undefined when no tree has this id, nothing of it lives, or its launcher cannot measure it
    * @throws PoolError `INVALID_OPTIONS` when the id is no string; the error of the system when it does not answer (EMFILE); an
    *   error when the tree is not measured after 30 s, or its launcher reports what is no amount
    */

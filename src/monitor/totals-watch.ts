@@ -107,13 +107,13 @@ export class TotalsWatch {
     return { memoryMB: isLeast ? Math.max(memoryMB, limitMB) : memoryMB, limitMB };
   }
 
-  /** No tree lives, so none uses anything. Returns what must be told of limits that were exceeded. */
+  /** No tree lives, so none uses anything. Returns the events of limits that were exceeded. */
   rest(): MonitorNotice[] {
     const notices: MonitorNotice[] = [];
     const { memoryMB, cpuPercent } = this.#limits ?? {};
     if (memoryMB && this.#memory.end()) notices.push(recovered('total-memory', memoryMB));
     if (cpuPercent && this.#cpu.end()) notices.push(recovered('total-cpu', cpuPercent));
-    // What was measured before says nothing of those that start later.
+    // What was measured before shows nothing of those that start later.
     this.#memory = new LimitWatch(this.#settings.windows, this.#settings);
     this.#cpu = new LimitWatch(this.#settings.windows, this.#settings);
     return notices;

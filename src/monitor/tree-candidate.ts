@@ -19,7 +19,7 @@ type Figures = {
 };
 
 /**
- * What the choice of whom to end looks at. A tree that was not measured yet has nothing that its end would give back.
+ * What the choice of which trees end looks at. A tree that was not measured yet has nothing that its end would give back.
  * @param isStale whether it could not be measured in the last sample
  */
 export function candidateOf(
@@ -32,7 +32,7 @@ export function candidateOf(
   return { id, name, priority, ...use, memoryMB, cpuPercent, unexpected, uptime, growth };
 }
 
-/** Of all trees whose end has begun: what comes free by itself. What could not be measured is not in the sums either. */
+/** Of all trees that are ending: what comes free by itself. What could not be measured is not in the sums either. */
 export function endingSum(candidates: readonly TreeCandidate[], figure: 'memoryMB' | 'unexpected'): number {
   const ending = candidates.filter(({ phase, isStale }) => phase === 'ending' && !isStale);
   return ending.reduce((sum, candidate) => sum + candidate[figure], 0);

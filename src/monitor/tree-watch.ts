@@ -16,7 +16,7 @@ import type { ReplacedServers } from './replaced-servers.js';
 import type { TreeLevel, TreeSample } from './resource-sample.js';
 import { candidateOf, type TreeCandidate } from './tree-candidate.js';
 
-/** How limits are compared, as the option `monitoring` says. */
+/** How limits are compared, by the option `monitoring`. */
 export interface WatchSettings extends NearPercents {
   readonly windows: LimitWindows;
   readonly leak: { readonly warmup: number };
@@ -114,7 +114,7 @@ export class TreeWatch {
     this.#wasUrgent = isUrgent;
   }
 
-  /** What the choice of whom to end looks at. @param tree as it is now */
+  /** What the choice of which trees end looks at. @param tree as it is now */
   candidate(tree: MonitoredTree, growth: number): TreeCandidate {
     const isOverdue = tree.phase === 'ending' && this.#isOverdue;
     return candidateOf(
@@ -159,7 +159,7 @@ export class TreeWatch {
     this.#isStale = false;
   }
 
-  /** The definition of its server has changed: its life says nothing of the next ones. */
+  /** The definition of its server has changed: its life shows nothing of the next ones. */
   outlive(): void {
     this.#isOutlived = true;
   }

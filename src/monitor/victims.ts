@@ -121,7 +121,7 @@ const RULES: Readonly<Record<ChoiceReason, Rule>> = {
 };
 
 /**
- * The one choice of whom to end, and in which order: expendable ones first, essential ones last, and these only from
+ * The one choice of which trees end, and in which order: expendable ones first, essential ones last, and these only from
  * `nuclear` on. Equal ones stay in the order in which they are given. Pure.
  */
 export function victims<T extends Candidate>(

@@ -14,7 +14,7 @@ export function auditEvents(
   if (path === undefined) return undefined;
   const trail = new AuditTrail({ path, ...limits }, (failure) => pool.emit('audit:failed', failure), { clock });
   tap(pool, AUDITED_EVENTS as (keyof PoolEvents)[], (event, payload) => trail.record(event, payload));
-  // So that a path which cannot be written to is told at once.
+  // So that a path which cannot be written to is reported at once.
   trail.record('pool:opened', {});
   return trail;
 }

@@ -12,7 +12,7 @@ export interface DescriptorFolder {
 }
 
 /**
- * How many descriptors this process has. Since Linux 6.2 the size of the folder says it. Before that they have to be listed,
+ * How many descriptors this process has. Since Linux 6.2 the size of the folder is it. Before that they have to be listed,
  * and nothing else runs meanwhile: so the more there are, the less often, but often where few are left.
  */
 export class DescriptorCount {

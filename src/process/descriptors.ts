@@ -8,7 +8,7 @@ const reserves: (() => boolean)[] = [];
 
 /**
  * Adds descriptors that this host can get back when it has none left.
- * @param when those by which processes are told apart are given back last: without them a signal is less sure
+ * @param when those by which processes are distinguished are given back last: without them a signal is less sure
  */
 export function addReserve(giveBack: () => boolean, when: 'first' | 'last'): void {
   if (when === 'first') reserves.unshift(giveBack);

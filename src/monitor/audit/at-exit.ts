@@ -1,4 +1,4 @@
-/** What has something to write when this host, or this worker thread, exits. */
+/** Something to write is left when this host, or this worker thread, exits. */
 interface Flushed {
   /** May throw. */
   flushNow(): void;
@@ -21,7 +21,7 @@ function flush(): void {
     try {
       one.flushNow();
     } catch {
-      // The disk is full, or the folder is gone: there is nothing left to tell it to.
+      // The disk is full, or the folder is gone: there is no place left to report it.
     }
   }
 }

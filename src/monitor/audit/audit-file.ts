@@ -51,7 +51,7 @@ export class AuditFile {
    * Makes the file ready for that many bytes.
    * @returns appends some lines, each with its line break; resolves with how many of them are in the file as a whole: fewer
    *   where the disk has become full
-   * @throws Error that says why the file cannot be used; the function that is returned, too, when nothing was written
+   * @throws Error with the reason why the file cannot be used; the function that is returned, too, when nothing was written
    */
   async prepare(length: number): Promise<(lines: readonly string[]) => Promise<number>> {
     const { descriptor, size } = await this.#ready(length);

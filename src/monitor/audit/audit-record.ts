@@ -9,7 +9,7 @@ export interface AuditRecord {
   readonly [field: string]: unknown;
 }
 
-/** Who writes, and when: ms since 1970. */
+/** The pid of the host that writes, and when: ms since 1970. */
 export interface AuditOrigin {
   readonly now: number;
   readonly host: number;

@@ -32,7 +32,7 @@ const CLOSE_GRACE = 1_000;
 
 /**
  * Writes what a pool does, one line of JSON each, in order. Nothing waits for the disk: lines wait in a queue with a limit, and
- * a failure is told once, until it works again. It keeps no host alive; what waits when the host exits is written then.
+ * a failure is reported once, until it works again. It keeps no host alive; what waits when the host exits is written then.
  */
 export class AuditTrail {
   readonly #path: string;

@@ -9,7 +9,7 @@ export class LineQueue {
   readonly #most: number;
   #size = 0;
   #dropped = 0;
-  /** What is being written, and how many dropped lines its first line tells. */
+  /** What is being written, and how many dropped lines its first line reports. */
   #taken: { readonly lines: readonly string[]; readonly dropped: number } = { lines: [], dropped: 0 };
 
   constructor(most = MOST_WAITING) {
@@ -33,7 +33,7 @@ export class LineQueue {
 
   /**
    * Takes the next lines; follow with `settle`.
-   * @param notice the line that tells how many were dropped before these
+   * @param notice the line that reports how many were dropped before these
    * @param most characters, apart from the first line
    */
   take(notice: (dropped: number) => string, most = BATCH): string[] {

@@ -5,7 +5,7 @@ import { limitIn, restOf, type SystemFiles, wholeNumber } from './system-files.j
 /**
  * The CPUs that this process may use.
  * @param status the content of /proc/self/status
- * @param parallelism what Node says, for systems without such a file
+ * @param parallelism what Node reports, for systems without such a file
  */
 export function readCpus(
   files: SystemFiles,

@@ -81,7 +81,7 @@ function usage2(files: SystemFiles, folder: string): Usage {
 }
 
 /**
- * Version 1 tells the smallest limit of all cgroups that count: also of those that are not visible in a container; but not
+ * Version 1 shows the smallest limit of all cgroups that count: also of those that are not visible in a container; but not
  * of those above one without `use_hierarchy`.
  */
 function ofVersion1(files: SystemFiles, folders: readonly string[], machine: number): Bound[] {

@@ -47,7 +47,7 @@ export interface Pressures {
 export interface Pressure {
   /** At least one process waited. */
   readonly some: StallShares;
-  /** All processes waited. Undefined where the kernel does not say. */
+  /** All processes waited. Undefined where the kernel does not show it. */
   readonly full?: StallShares | undefined;
 }
 

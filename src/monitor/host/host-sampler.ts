@@ -63,8 +63,8 @@ export class HostSampler {
   }
 
   /**
-   * Never throws. Takes less than a millisecond, unless descriptors have to be listed. When this host has no descriptor left, it says what there is, and nothing of
-   * what is used: no figure must look as if it were known.
+   * Never throws. Takes less than a millisecond, unless descriptors have to be listed. When this host has no descriptor left, the
+   * sample has what there is, and nothing of what is used: no figure must look as if it were known.
    */
   sample(): HostSample {
     const at = this.#clock.now();

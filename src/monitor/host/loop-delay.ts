@@ -2,8 +2,8 @@ import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import type { EventLoopDelay } from './host-sample.js';
 
 /**
- * ms between two looks of Node's own timer, which keeps no host alive. One of JavaScript would cost three times as much. A delay of
- * less than two intervals may not be seen. 50 ms cost a tenth of all that monitoring costs a host at rest.
+ * ms between two looks of Node's own timer, which keeps no host alive. One of JavaScript would cost three times as much. A
+ * delay of less than two intervals may not be seen. 50 ms cost a tenth of all that monitoring costs a host at rest.
  */
 const RESOLUTION = 100;
 const NANOSECONDS = 1e6;

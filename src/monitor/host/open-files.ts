@@ -94,7 +94,7 @@ function inodeOf(fdinfo: string): string | undefined {
   return /^ino:\s*(\d+)$/m.exec(attempt(() => readFileSync(fdinfo, 'latin1')) ?? '')?.[1];
 }
 
-/** Undefined for what is gone, or not shown. Throws what says nothing, such as EMFILE. */
+/** Undefined for what is gone, or not shown. Throws what shows nothing of it, such as EMFILE. */
 function attempt<T>(read: () => T): T | undefined {
   try {
     return read();

@@ -87,7 +87,7 @@ export class PinnedFolder {
     return /^mnt_id:\s*(\d+)$/m.exec(info)?.[1];
   }
 
-  /** Never rejects: the descriptor is given back, whatever the disk says. */
+  /** Never rejects: the descriptor is given back, whatever the disk answers. */
   async close(): Promise<void> {
     await this.#handle?.close().catch(() => {});
   }

@@ -20,16 +20,16 @@ const LONGEST_PATH = 107;
 
 /**
  * Removes Unix socket files that servers have left behind: those directly in `folder` that belong to this user, are older than
- * 60 s (by the time of their last change) and refuse a connection (ECONNREFUSED). Nothing else is touched: no other file, no
- * link, no socket that accepts, has a full backlog (EAGAIN), or is bound by a living process of this network namespace that does not listen. A living
- * server gets one connection that is closed at once.
+ * 60 s (by the time of their last change) and refuse a connection (ECONNREFUSED). Nothing else is touched: no other file and no
+ * link; no socket that accepts, has a full backlog (EAGAIN), or is bound by a living process of this network namespace, even
+ * one that does not listen. A living server gets one connection that is closed at once.
  *
  * It looks at no more than 500,000 files, for at most 60 s. Linux only.
  *
  * @returns the paths of the files that were removed; an empty array where there is no such folder
  * @throws PoolError `INVALID_OPTIONS`: it is no folder, this user cannot read it, or another user could exchange the files of
- *   this user in it; `NOT_SUPPORTED`: there is no /proc, or `/proc/net/unix` cannot be read. On macOS a full backlog refuses a connection, too, so it cannot be
- *   told whether a server lives.
+ *   this user in it; `NOT_SUPPORTED`: there is no /proc, or `/proc/net/unix` cannot be read. On macOS a full backlog refuses a
+ *   connection, too, so that a refusal does not show that no server lives.
  */
 export async function removeStaleSockets(folder: string): Promise<string[]> {
   if (typeof folder !== 'string' || folder === '') throw invalid('the folder must be a path');

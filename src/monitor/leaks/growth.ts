@@ -119,8 +119,8 @@ function isEven(floors: readonly Floor[]): boolean {
 }
 
 /**
- * By Theil–Sen, in MB from floor to floor. Where the load is known, only pairs of which the later one had no more load: what
- * comes and goes with the load is no leak. 0 if load rose nearly all the time, so that nothing can be told.
+ * By Theil–Sen, in MB from floor to floor. Where the load is known, only pairs in which the later one had no more load: what
+ * comes and goes with the load is no leak. 0 if load rose nearly all the time, so that nothing can be compared.
  */
 function slopeOf(floors: readonly Floor[]): number {
   const indexes = floors.map(({ index }) => index);

@@ -1,7 +1,7 @@
 import { EarlierLives } from './earlier-lives.js';
 import { type LeakOptions, LeakWatch } from './leak-watch.js';
 
-/** Tells which instances leak, by the memory that they use over hours. It has no clock: samples come with their time. */
+/** Shows which instances leak, by the memory that they use over hours. It has no clock: samples come with their time. */
 export class LeakDetector {
   readonly #options: LeakOptions;
   readonly #lives = new EarlierLives();

@@ -1,6 +1,6 @@
 /** `suspected`: it has grown for two windows. `confirmed`: for three, and it does not slow down. */
 export type LeakVerdict = 'none' | ToldVerdict;
-/** One that is told. */
+/** One that has an event. */
 type ToldVerdict = 'suspected' | 'confirmed';
 
 /** What the floors of an instance show. */
@@ -27,7 +27,7 @@ export function nextVerdict(verdict: LeakVerdict, evidence: LeakEvidence): LeakV
   return TRANSITIONS[verdict][evidence] ?? verdict;
 }
 
-/** What is told of a change: a leak is suspected before it is confirmed, also where one look shows both. */
+/** The events for a change: a leak is suspected before it is confirmed, also where one look shows both. */
 const TOLD: Readonly<Record<LeakVerdict, Record<LeakVerdict, readonly ToldVerdict[]>>> = {
   none: { none: [], suspected: ['suspected'], confirmed: ['suspected', 'confirmed'] },
   suspected: { none: [], suspected: [], confirmed: ['confirmed'] },

@@ -1,6 +1,6 @@
 import type { ServerEntry } from './server-entry.js';
 
-/** The servers with `priority: 'essential'`, whose trees make room for one another alone. */
+/** The servers with `priority: 'essential'`: their trees make room for one another alone. */
 export class EssentialServers {
   readonly servers = new Set<ServerEntry>();
   /** Number of their idle instances. Also written by `Fleet`. */

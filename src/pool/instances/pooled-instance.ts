@@ -135,12 +135,12 @@ export class PooledInstance extends ServerInstance {
     this.process?.killNow();
   }
 
-  /** Whether something of it may live whose use can be measured. */
+  /** Whether something of it may live that can be measured. */
   get canMeasure(): boolean {
     return this.process?.usage !== undefined && this.state !== 'stopped';
   }
 
-  /** What its processes use now; undefined when none lives, or its launcher cannot tell. */
+  /** What its processes use now; undefined when none lives, or its launcher cannot measure it. */
   async usage(): Promise<TreeUsage | undefined> {
     return this.process?.usage?.();
   }

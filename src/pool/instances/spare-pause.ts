@@ -2,7 +2,7 @@
 const FIRST = 1_000;
 const LONGEST = 60_000;
 
-/** How long a server whose starts for `minIdle` fail is not started for it again. */
+/** The pause of a server after a failed start for `minIdle`, before the next one. */
 export class SparePause {
   #failures = 0;
   #until = 0;

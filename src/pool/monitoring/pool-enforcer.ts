@@ -38,7 +38,7 @@ const REASONS: Readonly<Record<ActionKind, { reason: EndReason; option?: Exceede
 /** How long a shared server that is far over a limit gets for its requests when it is replaced, ms. */
 const URGENT_DRAIN = 5_000;
 
-/** Requests in flight get no time: the level says that the host is in danger. */
+/** Requests in flight get no time: the level means that the host is in danger. */
 const AT_ONCE = { mode: 'graceful', timeout: 30_000, drainTimeout: 0 } as const;
 
 /** Does to the servers of a pool what its monitor has decided. */
@@ -90,7 +90,7 @@ export class PoolEnforcer implements Enforcer {
     const { leases, retired } = instance;
     const waits = leases > 0 && !replacement.canMove(instance);
     if (replacement.isReplacing(instance, drain) || (waits && retired !== undefined)) return undefined;
-    // A shared server whose successor cannot be started serves on; `server:failed` says why.
+    // Without its successor a shared server serves on; `server:failed` has the reason.
     const run = () => void replacement.retire([instance], reason, Infinity, drain).catch(() => {});
     return { phase: waits ? 'leaving' : 'ending', run };
   }
@@ -111,7 +111,7 @@ function mayEnd({ state }: PooledInstance): boolean {
   return state === 'starting' || state === 'ready';
 }
 
-/** What the leases of the tree learn of it. */
+/** What the errors of its leases have of it. */
 function causeOf({ kind, value, limit, reached }: TreeAction): EndCause | undefined {
   const { option } = REASONS[kind];
   return option ? { option, value, limit } : reached;

@@ -22,7 +22,7 @@ export interface PidScope {
 }
 
 const DIGITS = 32;
-/** Enough to tell two scopes apart: it is no secret. */
+/** Enough to distinguish two scopes: it is no secret. */
 const SHORT = 16;
 
 /** A new origin for this process. Undefined where there is no /proc: then there are no ledgers. */

@@ -22,7 +22,7 @@ const RULE: EndRule = {
  * what is ended here.
  *
  * Processes below a listed one are ended with it, also those that it forks meanwhile: nothing would look after them any more.
- * `below` of an entry says how many. Signals go to single processes, never to groups.
+ * `below` of an entry is their number. Signals go to single processes, never to groups.
  *
  * Resolves after `termGrace` and some seconds at the latest, and keeps the host alive until then. Linux only.
  *

@@ -15,7 +15,7 @@ export interface StraySystem {
   registered(): readonly ProcessIdentity[];
   /** The pid of this process. */
   readonly self: number;
-  /** Names this boot of the machine, and the container: an identity of another one says nothing here. */
+  /** Names this boot of the machine, and the container: an identity of another one means nothing here. */
   readonly scope: string;
   /** A missing process is not an error (ESRCH). */
   signal(pid: number, signal: NodeJS.Signals): void;

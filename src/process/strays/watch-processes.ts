@@ -46,7 +46,7 @@ export interface WatchDependencies {
   uptime(): number;
 }
 
-/** Looks at the machine again and again, and says which processes are over a limit. Made by `watchProcesses()`. */
+/** Looks at the machine again and again, and reports which processes are over a limit. Made by `watchProcesses()`. */
 export class ProcessWatch extends SafeEmitter<WatchEvents> {
   readonly #options: ResolvedWatch;
   readonly #dependencies: WatchDependencies;
@@ -116,7 +116,7 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
   #schedule(delay: number): void {
     if (this.#isStopped) return;
     this.#timer = this.#dependencies.clock.after(delay, () => {
-      // The failure was told as an event.
+      // The failure was reported as an event.
       void this.#look(false)
         .catch(() => {})
         .then(() => this.#schedule(this.#options.interval));
@@ -190,8 +190,8 @@ export class ProcessWatch extends SafeEmitter<WatchEvents> {
  * limit, or stuck. It only reports; `endWatched()` ends entries of the list that the host has chosen.
  *
  * Never listed: this process, its ancestors, processes of other users or containers, zombies, kernel threads, guardians, and what
- * belongs to a living pool, of this host or of another one. A pool whose host no ledger names counts as living. At most 1,000
- * processes are measured.
+ * belongs to a living pool, of this host or of another one. A pool counts as living, too, when no ledger names its host. At
+ * most 1,000 processes are measured.
  *
  * **Not recognized** is a server of another host that has no mark (`containment: 'group'`, or both `markers` off): nothing shows that
  * it belongs to a pool, so it is listed when it matches.

@@ -46,7 +46,7 @@ export interface WatchedProcess extends SeenProcess {
   readonly reasons: readonly WatchReason[];
 }
 
-/** Two looks that are nearer to each other say little of CPU time, which counts in hundredths of a second, ms. */
+/** Two looks that are nearer to each other show little of CPU time, which counts in hundredths of a second, ms. */
 const SHORTEST = 1_000;
 
 interface Track {

@@ -54,7 +54,7 @@ export class LocalTree {
   #seen: ProcessRow[] | undefined;
   /** What was killed outside the ladder, and when. */
   readonly #kills: { readonly time: number; readonly processes: number }[] = [];
-  /** How many of them were told. */
+  /** How many of them were reported. */
   #told = 0;
   #onStep: StepListener | undefined;
   #hasLeaderGroup = true;

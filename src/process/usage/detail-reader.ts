@@ -73,7 +73,7 @@ export class DetailReader {
   }
 }
 
-/** Undefined when this user may not read it. Other errors say nothing of the process (EMFILE). */
+/** Undefined when this user may not read it. Other errors show nothing of the process (EMFILE). */
 async function readable<T>(reading: Promise<T>): Promise<T | 'gone' | undefined> {
   try {
     return await reading;

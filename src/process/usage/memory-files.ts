@@ -89,7 +89,7 @@ export function readMemory(identity: ProcessIdentity): Memory | undefined {
 
 let page: number | undefined;
 
-/** As the kernel tells each program; 4,096 on x86-64, up to 65,536 on arm64. */
+/** As the kernel gives it to each program; 4,096 on x86-64, up to 65,536 on arm64. */
 function pageSize(): number {
   page ??= pageSizeIn(readFileSync('/proc/self/auxv'));
   return page;

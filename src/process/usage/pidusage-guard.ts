@@ -11,11 +11,11 @@ export interface PidStatus {
   readonly memory: number;
   /** CPU time since its start, ms. */
   readonly ctime: number;
-  /** Since its start, ms, by the clock of the system. NaN where the tool does not say it. */
+  /** Since its start, ms, by the clock of the system. NaN where the tool does not show it. */
   readonly elapsed: number;
 }
 
-/** As pidusage, for a list. What it says of a process that is gone differs: an error, nothing, or undefined. */
+/** As pidusage, for a list. What it returns for a process that is gone differs: an error, nothing, or undefined. */
 export type PidUsage = (
   pids: number[],
   options: { readonly usePs: boolean },

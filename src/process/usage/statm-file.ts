@@ -75,7 +75,7 @@ function readIfThere(file: KeptFile): string | undefined {
   }
 }
 
-/** Whether an error says that a process or thread is gone. */
+/** Whether an error means that a process or thread is gone. */
 export function isGone(error: unknown): boolean {
   return ['ENOENT', 'ESRCH'].includes(errnoOf(error) ?? '');
 }

@@ -27,7 +27,7 @@ export interface DetailedUsage extends TreeUsage {
   /** Proportional set size: what several processes share is divided among them. Undefined where the system does not show it. */
   readonly pssMB: number | undefined;
   /**
-   * Living processes whose two figures are left out: this user may not read them, they hang in the kernel (state D), or their
+   * Living processes that are left out of these two figures: this user may not read them, they hang in the kernel (state D), or their
    * main thread has ended.
    */
   readonly hidden: number;

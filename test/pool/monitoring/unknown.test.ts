@@ -101,7 +101,7 @@ describe('a reading that fails', () => {
     expect(await outcome(other)).not.toBe('pending');
     expect(of('action:taken').at(-1)).toMatchObject({
       action: 'free-starts',
-      reason: '3 samples in a row could not tell what all trees use',
+      reason: '3 samples in a row did not show what all trees use',
     });
     expect(of('limit:recovered')).toEqual([]);
   });
