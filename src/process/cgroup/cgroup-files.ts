@@ -50,9 +50,13 @@ export function cgroupCount(folder: string, file: string, key: string): number |
   return countIn(readCgroupFile(folder, file), key);
 }
 
-function countIn(text: string, key: string): number | undefined {
-  const line = text.split('\n').find((one) => one.startsWith(`${key} `));
-  return line === undefined ? undefined : Number(line.slice(key.length + 1));
+/** The same of the content of such a file. */
+export function countIn(text: string, key: string): number | undefined {
+  const line = `${key} `;
+  const at = text.startsWith(line) ? 0 : text.indexOf(`\n${line}`) + 1;
+  // Begins with the number; what follows its line is no part of it.
+  const value = text.startsWith(line, at) ? Number.parseInt(text.slice(at + line.length), 10) : Number.NaN;
+  return Number.isNaN(value) ? undefined : value;
 }
 
 /**

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { KeptFile } from '../kept-file.js';
 import type { CgroupFigures } from '../usage/process-usage.js';
 import { machineSwap, type Swap } from '../usage/swap.js';
-import { readKept } from './cgroup-files.js';
+import { countIn, readKept } from './cgroup-files.js';
 
 /** What of a cgroup's memory the kernel takes back when memory is short: copies of files, and what it knows of folders. */
 const RECLAIMABLE = ['inactive_file', 'active_file', 'slab_reclaimable'];
@@ -26,7 +26,7 @@ export class CgroupUsage {
   }
 
   figures(counted: CountedMemory): CgroupFigures {
-    const micros = numberOf(this.#read('cpu.stat'), 'usage_usec');
+    const micros = countIn(this.#read('cpu.stat'), 'usage_usec');
     const cpuTime = micros === undefined ? undefined : micros / 1_000;
     const memory = counted === 'none' ? undefined : this.#memory();
     return { memory, cpuTime, ...(counted === 'part' ? { isPart: true } : {}) };
@@ -41,7 +41,7 @@ export class CgroupUsage {
     const current = this.#read('memory.current');
     if (current === '') return undefined;
     const stat = this.#read('memory.stat');
-    const less = RECLAIMABLE.reduce((sum, key) => sum + (numberOf(stat, key) ?? 0), 0);
+    const less = RECLAIMABLE.reduce((sum, key) => sum + (countIn(stat, key) ?? 0), 0);
     const swapped = this.#swap.isUsed() ? Number(this.#read('memory.swap.current')) : 0;
     // The files are read one after the other.
     return Math.max(0, Number(current) - less) + swapped;
@@ -57,13 +57,4 @@ export class CgroupUsage {
 /** Whether a cgroup has a memory controller. One that gets it later counts only from then on. */
 export function countsMemory(folder: string): boolean {
   return existsSync(join(folder, 'memory.current'));
-}
-
-/** The value of a key in lines `key value`. */
-function numberOf(text: string, key: string): number | undefined {
-  const line = `${key} `;
-  const at = text.startsWith(line) ? 0 : text.indexOf(`\n${line}`) + 1;
-  // Begins with the number; what follows its line is no part of it.
-  const value = text.startsWith(line, at) ? Number.parseInt(text.slice(at + line.length), 10) : Number.NaN;
-  return Number.isNaN(value) ? undefined : value;
 }

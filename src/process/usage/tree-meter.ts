@@ -50,19 +50,19 @@ export class TreeMeter {
   /** With what is too expensive for every sample. */
   async measureAll(find: () => readonly ProcessRow[]): Promise<DetailedUsage> {
     const usage = await this.measure(find);
+    const { source } = this.#parts;
+    if (!source.detail) return { ...usage, descriptors: undefined, pssMB: undefined, hidden: usage.processes };
     let descriptors = 0;
     let pss = 0;
     let hidden = 0;
     // One after the other: to read the set sizes of a large process takes milliseconds, and stops it meanwhile.
     for (const row of this.#members ?? []) {
       if (row.dead) continue;
-      const detail = await this.#parts.source.detail?.(row);
+      const detail = await source.detail(row);
       descriptors += detail?.descriptors ?? 0;
       pss += detail?.pss ?? 0;
       if (detail && (detail.descriptors === undefined || detail.pss === undefined)) hidden += 1;
     }
-    const isKnown = this.#parts.source.detail !== undefined;
-    if (!isKnown) return { ...usage, descriptors: undefined, pssMB: undefined, hidden: usage.processes };
     return { ...usage, descriptors, pssMB: pss / MB, hidden };
   }
 
