@@ -2,8 +2,11 @@ import type { ProcessRow } from '../process-table.js';
 import { type PidStatus, PidusageGuard } from './pidusage-guard.js';
 import type { ProcessUsage, UsageReader, UsageSource } from './process-usage.js';
 
-/** How much later a process may seem to begin than the table has shown, ms: both show whole seconds. */
-const SAME_START = 2_000;
+/**
+ * How much later a process may seem to begin than the table has shown, ms: both show whole seconds, and the `ps` of Linux counts
+ * from a boot time in whole seconds.
+ */
+const SAME_START = 3_000;
 
 /** One for all trees of this host. */
 const guard = new PidusageGuard();

@@ -42,8 +42,8 @@ describe('listedUsage', () => {
     expect(await found(now - began)).toBe(1);
     // Whole seconds, and the tool takes its time.
     expect(await found(now - began + 5_000)).toBe(1);
-    expect(await found(now - began - 2_000)).toBe(1);
-    expect(await found(now - began - 2_001)).toBe(0);
+    expect(await found(now - began - 3_000)).toBe(1);
+    expect(await found(now - began - 3_001)).toBe(0);
     expect(await found(0)).toBe(0);
     // The tool has not said it.
     expect(await found(Number.NaN)).toBe(1);
