@@ -3,8 +3,7 @@ import { expect } from 'vitest';
 import type { InstanceStatus, MCPServerPool, PoolEvents, PoolStatus } from '../../src/index.js';
 import { CLEANUP_EVENTS, MONITOR_EVENTS } from '../../src/pool/events.js';
 
-/** Every event of a pool. */
-export const EVERY_EVENT = [
+const EVENTS = [
   'server:starting',
   'server:ready',
   'server:failed',
@@ -40,6 +39,9 @@ export const EVERY_EVENT = [
   'internal:error',
   ...CLEANUP_EVENTS,
 ] as const satisfies readonly (keyof PoolEvents)[];
+
+/** Every event of a pool, once: one is an event of the monitor and of the cleanup. */
+export const EVERY_EVENT = [...new Set(EVENTS)];
 // Fails to compile when an event is missing above.
 true satisfies keyof PoolEvents extends (typeof EVERY_EVENT)[number] ? true : false;
 
