@@ -21,7 +21,7 @@ export interface AuditDoor {
   unlink(path: string): Promise<void>;
   mkdir(path: string, mode: number): Promise<unknown>;
   rmdir(path: string): Promise<void>;
-  /** Opens the file, has it checked, appends to it and closes it, in this tick: for the exit of the host. */
+  /** Opens the file, has it checked, appends whole lines to it and closes it, in this tick: for the exit of the host. */
   appendNow(path: string, text: string, how: NowOptions): void;
 }
 
@@ -31,6 +31,8 @@ export interface NowOptions {
   /** Throws when the file must not be used. Returns whether it needs the mode. */
   check(stat: fs.BigIntStats): boolean;
 }
+
+export const NEW_LINE = 10;
 
 const open = promisify(fs.open);
 const fstat = promisify(fs.fstat);
@@ -55,8 +57,12 @@ export const fileSystem: AuditDoor = {
   appendNow(path, text, { flags, mode, check }) {
     const descriptor = fs.openSync(path, flags, mode);
     try {
-      if (check(fs.fstatSync(descriptor, { bigint: true }))) fs.fchmodSync(descriptor, mode);
-      fs.writeSync(descriptor, text);
+      const stat = fs.fstatSync(descriptor, { bigint: true });
+      if (check(stat)) fs.fchmodSync(descriptor, mode);
+      const last = Buffer.of(NEW_LINE);
+      if (stat.size > 0n) fs.readSync(descriptor, last, 0, 1, Number(stat.size) - 1);
+      const isCutOff = last[0] !== NEW_LINE;
+      fs.writeSync(descriptor, isCutOff ? `\n${text}` : text);
     } finally {
       fs.closeSync(descriptor);
     }

@@ -2,14 +2,13 @@ import { type BigIntStats, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf } from '../../errors.js';
 import { mayBeOpenToOthers, pathProblem } from '../../process/guardian/safe-path.js';
-import { type AuditDoor, fileSystem } from './audit-door.js';
+import { type AuditDoor, fileSystem, NEW_LINE } from './audit-door.js';
 
 /** Whole lines by several writers; no link; created; readable, for the end of the last line; no wait for a FIFO's reader. */
 const FLAGS =
   constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 const MODE = 0o600;
 const MB = 1_048_576;
-const NEW_LINE = 10;
 /** How often one write opens the file, or tries to lock it. */
 const MOST_ATTEMPTS = 10;
 const NEVER_THERE = 'another program replaces or removes it again and again';

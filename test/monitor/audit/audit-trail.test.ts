@@ -105,12 +105,15 @@ describe('lines', () => {
     }
   });
 
-  it('[AUDIT-4] begin anew after one that a host has not completed, because it died', async () => {
+  it.each<[string, (trail: AuditTrail) => void | Promise<void>]>([
+    ['', (trail) => trail.close()],
+    [' at the exit of the host', (trail) => trail.flushNow()],
+  ])('[AUDIT-4] begin anew%s after one that a host has not completed, because it died', async (_when, write) => {
     const path = newPath();
     writeFileSync(path, '{"event":"server:ready"}\n{"event":"server:sto', { mode: 0o600 });
     const { trail } = openTrail({ path });
     trail.record('server:ready', named('next'));
-    await trail.close();
+    await write(trail);
     const [, torn, next] = readFileSync(path, 'utf8').split('\n');
     expect(torn).toBe('{"event":"server:sto');
     expect(JSON.parse(next ?? '')).toMatchObject({ name: 'next' });
