@@ -28,7 +28,7 @@ export interface PoolCounts {
   mostProcesses: number;
 }
 
-/** What the pool is at the moment, as far as its monitor knows it. */
+/** What the pool is at the moment: the last sample, without trees that have ended since. */
 export interface PoolFigures {
   /** Limits that were exceeded so far (`limit:exceeded`). */
   readonly limitViolations: number;

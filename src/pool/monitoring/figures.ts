@@ -37,20 +37,28 @@ export class CleanupTimes {
 }
 
 export function metricsOf({ clock, life, counts, cleanups, fleet, monitorLoop }: MetricsDeps): PoolMetrics {
-  const { counted: trees, counts: done, latest } = monitorLoop;
-  const totals = latest?.totals;
-  const active = [...fleet.instances()].filter(({ state }) => state === 'ready').length;
+  const { counted, counts: done } = monitorLoop;
+  const living = new Map([...fleet.instances()].map(({ id, state }) => [id, state]));
+  const active = [...living.values()].filter((state) => state === 'ready').length;
+  // No later sample takes out what has ended, once the pool is closed or the monitor stopped.
+  const trees = counted.filter(({ id }) => living.has(id));
+  const sum = { processes: 0, memoryMB: 0, cpuPercent: 0 };
   const byType: Record<string, number> = Object.create(null);
-  for (const { name, processes } of trees) byType[name] = (byType[name] ?? 0) + processes;
+  for (const { name, processes, memoryMB, cpuPercent = 0 } of trees) {
+    sum.processes += processes;
+    sum.memoryMB += memoryMB;
+    sum.cpuPercent += cpuPercent;
+    byType[name] = (byType[name] ?? 0) + processes;
+  }
   return {
     ...counts,
     limitViolations: done.violations,
     monitorActions: done.actions,
-    totalProcesses: totals?.processes ?? 0,
+    totalProcesses: sum.processes,
     activeProcesses: active,
     healthyProcesses: active,
-    memoryUsageMB: totals?.memoryMB ?? 0,
-    averageCpuUsage: trees.length === 0 ? 0 : (totals?.cpuPercent ?? 0) / trees.length,
+    memoryUsageMB: sum.memoryMB,
+    averageCpuUsage: sum.cpuPercent / Math.max(1, trees.length),
     uptimeMinutes: (clock.now() - life.madeAt) / 60_000,
     processCountByType: { ...byType },
     cleanupSuccessRate: cleanups.successRate,

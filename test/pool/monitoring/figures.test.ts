@@ -45,6 +45,24 @@ describe('metrics() of a pool', () => {
     expect(shown).toHaveLength(4);
   });
 
+  it('[FIGURES-1] are without the trees that have ended since: no later sample takes them out of a closed pool', async () => {
+    const { pool, pass, server } = setUpMeasured({ servers: { a: one, b: one } });
+    const lease = await pool.getServer('a');
+    await pool.getServer('b');
+    server(0).load = { memoryMB: 100, cpuPercent: 90, processes: 3 };
+    server(1).load = { memoryMB: 60, cpuPercent: 30, processes: 2 };
+    await pass(90_000);
+    const ended = pool.waitFor('server:stopped');
+    lease.release();
+    void pool.restart('a').catch(() => {});
+    await ended;
+    expect(pool.metrics()).toMatchObject({ totalProcesses: 2, memoryUsageMB: 60, processCountByType: { b: 2 } });
+    expect(pool.metrics().averageCpuUsage).toBeCloseTo(30, 5);
+    await pool.shutdown();
+    expect(pool.metrics()).toMatchObject({ totalProcesses: 0, memoryUsageMB: 0, averageCpuUsage: 0 });
+    expect(pool.metrics().processCountByType).toEqual({});
+  });
+
   it('[FIGURES-1] show an instance that was not measured yet as undefined', async () => {
     const { pool } = setUpMeasured({ servers: { a: one } });
     await pool.getServer('a');
