@@ -745,7 +745,7 @@ export const requirements = {
   'REST-2':
     'A server that has brought a level, and was ended for it, is not started for minIdle until its pause is over; neighbours are.',
   'EXPECT-1':
-    'A tree is expected to have what its definition says, else what it had when it was ready; what it has beyond that is unexpected.',
+    'A tree is expected to have what its definition says, else what its first sample after it was ready shows, within a bound; what it has beyond that is unexpected.',
   'EXPECT-2':
     'What a tree had all the time for 60 s, and two more, is expected from then on, unless it grows; each raise takes twice as long.',
   'EXPECT-3': 'No jump of the clock, pause or vanished tree changes what is expected, and it never falls.',

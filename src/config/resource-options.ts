@@ -24,7 +24,7 @@ export const resourceFields = {
   maxTreeProcesses: count(Infinity, 1, 'unlimited'),
   /**
    * The number of processes that a healthy tree has. What it has more counts for the levels (`monitoring.levels`). Default:
-   * undefined, what it had when it was ready, at most 20 (a burst may have come before the first sample), or later for 60 s.
+   * undefined: what the first sample after it was ready shows, at most 20 (a burst may have come before), or later ones for 60 s.
    */
   expectedProcesses: optional(count(1, 1)),
   /**

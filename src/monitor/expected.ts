@@ -2,8 +2,9 @@ import { ObservedTime } from './observed-time.js';
 import { RecentCounts } from './recent-counts.js';
 
 /**
- * While a server starts it may have this many processes: installers and compilers run then. Also the most that is expected
- * because it was there when the server became ready, so that a burst before the first sample is not taken for its usual size.
+ * While a server starts it may have this many processes: installers and compilers run then. Also the most that is expected by
+ * the first sample after it was ready: a burst may have come before that. The moment of ready itself would not do. A dedicated
+ * server is ready as soon as it is spawned, and a first call, which starts a browser, often comes with the lease.
  */
 const MOST_AT_START = 20;
 /** A launcher, its shell and the server (npx, uvx): this many are usual whenever they come, also after a server was ready. */
@@ -35,7 +36,7 @@ export class ExpectedProcesses {
     return this.#expected ?? Math.max(this.#defined ?? 0, MOST_AT_START);
   }
 
-  /** The definition has another number, or none any more: then what the tree has next is what it has when it is ready. */
+  /** The definition has another number, or none any more: then the next sample counts as the first one. */
   define(defined: number | undefined): void {
     if (defined === this.#defined) return;
     this.#defined = defined;

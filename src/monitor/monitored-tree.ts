@@ -26,7 +26,7 @@ export interface MonitoredTree {
   readonly name: string;
   readonly priority: Priority;
   readonly limits: TreeLimits;
-  /** How many processes it is expected to have; undefined: what it has when it is ready, or later for 60 s. */
+  /** How many processes it is expected to have; undefined: what the first sample after it was ready shows, or later ones for 60 s. */
   readonly expectedProcesses: number | undefined;
   readonly phase: TreePhase;
   /** How long its end may take by its graces, ms. Default: 0. */

@@ -37,6 +37,22 @@ describe('levels of a pool', () => {
     expect(of('level:changed').at(-1)).toMatchObject({ from: 'emergency', to: 'normal' });
   });
 
+  it('[EXPECT-1] are not brought by servers that can be used before all their processes run: dedicated ones, browsers', async () => {
+    for (const sharing of ['dedicated', 'exclusive'] as const) {
+      const { pool, pass, of, server } = setUpMeasured({
+        servers: { a: { command: 'fake', sharing, maxInstances: 5 } },
+        monitoring: { levels: { enforce: true } },
+      });
+      for (const index of [0, 1, 2, 3, 4]) {
+        await pool.getServer('a', { owner: `${index}` });
+        await pass(500);
+        server(index).load = { processes: 12 };
+      }
+      await pass(120_000);
+      expect([of('level:changed'), of('server:stopping')]).toEqual([[], []]);
+    }
+  });
+
   it('[INCIDENT-2] enforced, end the tree that forks, with the level and the figure for its lease; its neighbours are not ended', async () => {
     const { pool, pass, of, server } = setUpMeasured(
       {
