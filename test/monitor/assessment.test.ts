@@ -187,6 +187,33 @@ describe('Assessment', () => {
     expect(assessment.victimsAt('critical', now())).toEqual([]);
   });
 
+  it('[ASSESS-5] a tree that two actions of a level could end is ended by the first of them alone', () => {
+    const { next, assessment, now } = sampled({ levels: { actions: { nuclear: ['end-growing', 'end-unexpected'] } } });
+    const stands = { ...good, processes: 61 };
+    for (let sample = 0; sample < 8; sample += 1) next([forks, stands]);
+    next([{ ...forks, processes: 41 }, stands]);
+    expect(assessment.victimsAt('nuclear', now()).map(({ id }) => id)).toEqual(['f 1', 'g 1']);
+  });
+
+  it('[LEVEL-5] the host is called when a level rises to one that asks for it, and not when it falls to one', () => {
+    const actions = { critical: ['call-host'], nuclear: ['call-host'] } as const;
+    const { next, assessment } = sampled({ levels: { actions }, onEmergency: () => {} });
+    const calls = (processes: number, times: number) =>
+      Array.from({ length: times }, () => next([{ ...forks, processes }]).poolActions.length);
+    expect(calls(61, 3)).toEqual([1, 0, 0]);
+    expect(calls(41, 10)).toEqual(Array.from({ length: 10 }, () => 0));
+    expect(assessment.level).toBe('critical');
+    expect(calls(61, 2)).toEqual([1, 0]);
+  });
+
+  it('[ENFORCE-9] the sample that ends idle trees for the memory of all holds the start of spare ones, before any level', () => {
+    const { next, assessment } = sampled({}, { ...NO_LIMITS, memoryMB: { limit: 1_000, isSet: true } });
+    const idle: SampledTree = { id: 'i 1', name: 'idle', leases: 0, memoryMB: 950 };
+    const outcomes = Array.from({ length: 12 }, () => ({ ...next([idle]), level: assessment.level }));
+    const first = outcomes.find(({ treeActions }) => treeActions.length > 0);
+    expect(first).toMatchObject({ level: 'normal', gate: { holdsSpares: true } });
+  });
+
   it('[ASSESS-6] of two reasons for one tree the one that cannot wait counts', () => {
     const { next } = sampled({ levels: { enforce: true, nuclear: 1_000, emergency: 1_000 } });
     const limits = { memoryMB: 100 };

@@ -7,14 +7,18 @@ const FIRST = 60_000;
 const TREE = { kind: 'memory', name: 'a', value: 150, isUrgent: true } as const;
 
 /** A server whose every process is over its limit: when is it replaced within so many ms? `lives`: what each process has. */
-function replacements(time: number, lives: (age: number, life: number) => Partial<SampledTree>) {
+function replacements(
+  time: number,
+  lives: (age: number, life: number) => Partial<SampledTree>,
+  others: readonly SampledTree[] = [],
+) {
   const { assessment, sample } = assessed();
   const times: number[] = [];
   let [born, life] = [0, 0];
   for (let at = 5_000; at <= time; at += 5_000) {
     const limits = { memoryMB: 100 };
     const tree = { id: `a ${life}`, name: 'a', limits, uptime: at - born, ...lives(at - born, life) };
-    const { treeActions } = sample(at, [tree]);
+    const { treeActions } = sample(at, [tree, ...others]);
     if (treeActions.length === 0) continue;
     times.push(at);
     [born, life] = [at, life + 1];
@@ -36,6 +40,13 @@ describe('a server whose every process needs more than its limit', () => {
       { limits: { memoryMB: 100 }, memoryMB: 101 },
     ])
       expect(replacements(3_600_000, () => figures).times.length).toBeLessThan(8);
+  });
+
+  it('[REPLACED-1] whatever a host has added under its name', () => {
+    const limits = { memoryMB: 100 };
+    const added: SampledTree = { id: 'x', name: 'a', phase: 'foreign', limits, memoryMB: 10, uptime: 1_000 };
+    const lives = () => ({ memoryMB: 133 });
+    expect(replacements(3_600_000, lives, [added]).times).toEqual(replacements(3_600_000, lives).times);
   });
 
   it('[REPLACED-2] is replaced soon when it had little for some minutes first', () => {
