@@ -110,6 +110,17 @@ describe('ExpectedProcesses', () => {
     );
   });
 
+  it('[EXPECT-2] a definition that says no number any more is learned from anew, within 60 s', () => {
+    const { tree, stay } = readyWith(3);
+    for (const count of [10, 20, 30]) stay(count, 300_000);
+    expect(tree.expected).toBe(30);
+    tree.define(31);
+    stay(2, 30_000);
+    tree.define(undefined);
+    stay(2, 5_000);
+    expect([stay(8, 60_000), stay(8, 5_000)]).toEqual([6, 0]);
+  });
+
   it('[EXPECT-2] 30 helpers more in each sample are unexpected at once, and all of them', () => {
     const { feed } = readyWith(4);
     const seen = Array.from({ length: 40 }, (_, sample) => feed(4 + 30 * (sample + 1)));

@@ -161,6 +161,32 @@ it('[ENFORCE-9] no spare instance is started again and again while the memory of
 });
 
 describe('a measurement', () => {
+  it('[ENFORCE-11] during which its tree is restarted by the host replaces it no second time, and says so of none', async () => {
+    /** At which measurement the tree is replaced, if the host does not restart it at the given one. */
+    const replacedAt = async (restartAt: number, sharing: 'exclusive' | 'shared') => {
+      const { pool, pass, of, server } = setUpMeasured({ servers: { a: { ...one, sharing, memoryLimitMB: 100 } } });
+      await pool.getServer('a');
+      server(0).load = { memoryMB: 105 };
+      let measured = 0;
+      let found: number | undefined;
+      pool.on('action:taken', () => (found ??= measured));
+      const usage = server(0).usage.bind(server(0));
+      server(0).usage = () => {
+        measured += 1;
+        if (measured === restartAt) pool.restart('a').catch(() => {});
+        return usage();
+      };
+      await pass(40_000);
+      expect(of('action:taken').length).toBe(found === undefined ? 0 : 1);
+      return found;
+    };
+    for (const sharing of ['exclusive', 'shared'] as const) {
+      const acting = await replacedAt(0, sharing);
+      expect(acting).toBeGreaterThan(3);
+      expect(await replacedAt(acting!, sharing)).toBeUndefined();
+    }
+  });
+
   it('[ENFORCE-7] that is under way when the monitor is stopped has no effect', async () => {
     const { pool, pass, server } = setUpMeasured({ servers: { forks: one, good: one }, monitoring: enforced });
     await pool.getServer('forks');
