@@ -295,4 +295,26 @@ describe('the gate', () => {
     if (what === 'wait') expect((await second).instanceId).not.toBe((await first).instanceId);
     else expect(await code).toBe('OVERLOADED');
   });
+
+  it('[GATE-4] the successor of a server that has crashed stands in line for its turn, and goes on when it closes', async () => {
+    const { pool, pass, launcher, server } = setUpMeasured({
+      servers: { a: { command: 'fake', sharing: 'shared' }, b: { command: 'fake', sharing: 'shared' } },
+      ...{ limits: { concurrentStarts: 1 }, monitoring },
+    });
+    const lease = await pool.getServer('a');
+    const { instanceId } = lease;
+    launcher.auto = { ...launcher.auto, initialize: false };
+    const other = pool.getServer('b');
+    await flush();
+    server(0).exit();
+    await pass(2_000);
+    expect(launcher.livingOf('a')).toHaveLength(0);
+    enforcerOf(pool).setGate({ ...open, overload });
+    launcher.auto = { ...launcher.auto, initialize: true };
+    server(1).initialize();
+    await other;
+    await pass(5_000);
+    expect(launcher.livingOf('a')).toHaveLength(1);
+    expect(lease.instanceId).not.toBe(instanceId);
+  });
 });
