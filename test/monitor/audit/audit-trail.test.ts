@@ -106,10 +106,7 @@ describe('lines', () => {
       const opened = openTrail({ path: newPath() }, door);
       trail = opened.trail;
       trail.record('server:ready', named('first'));
-      await until(
-        `the line after ${turns} turns`,
-        () => existsSync(opened.path) && namesIn(opened.path).includes('next'),
-      );
+      await until(`the line after ${turns} turns`, () => namesNow(opened.path).includes('next'));
       expect(namesIn(opened.path)).toEqual(['first', 'next']);
       await trail.close();
     }
