@@ -46,6 +46,8 @@ export type PoolErrorCode =
   | 'NOT_CONNECTED'
   /** The server wrote something to stdout that is no JSON-RPC message; it was skipped. Only for `onerror` of a transport. */
   | 'INVALID_MESSAGE'
+  /** The server did not answer a request within `requestTimeout`; the request was cancelled. */
+  | 'REQUEST_TIMEOUT'
   /** A message was longer than `maxMessageMB`. */
   | 'MESSAGE_TOO_LARGE'
   /** More than `maxBufferedMB` wait to be written to servers that do not read. */

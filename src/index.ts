@@ -1,3 +1,4 @@
+export type { AddedCheck, ProbeOptions } from './config/added-check.js';
 export type { AddedTree } from './config/added-tree.js';
 export type { AuditOptions } from './config/audit-options.js';
 export type {
@@ -18,6 +19,14 @@ export type {
   ProcessLimits,
   ResolvedContainment,
 } from './config/containment-options.js';
+export type {
+  HealthCheck,
+  HealthContext,
+  HealthFunction,
+  HealthOptions,
+  OwnCheck,
+  PoolHealthOptions,
+} from './config/health-options.js';
 export type { MaxProcessesSource } from './config/limit-options.js';
 export type {
   AlertLevel,
@@ -40,6 +49,11 @@ export type { EndStraysOptions, FindStraysOptions } from './config/stray-options
 export type { EndWatchedOptions, WatchOptions } from './config/watch-options.js';
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
 export type { ListenerError } from './events.js';
+export type { HealthChange, HealthChecked, HealthEvents, StuckEvent } from './health/health-events.js';
+export { type HealthDependencies, HealthMonitor } from './health/health-monitor.js';
+export type { HealthReport } from './health/health-rounds.js';
+export type { HealthStatus } from './health/health-status.js';
+export type { HealthVerdict, ProbeCheck, ProbedServer, ProbedState, ProbeStatus } from './health/probe-verdict.js';
 export type { AuditFailure } from './monitor/audit/audit-trail.js';
 export type { HostSample } from './monitor/host/host-sample.js';
 export { removeStaleSockets } from './monitor/host/stale-sockets.js';
@@ -119,6 +133,7 @@ export type {
   TerminationReport,
   TreePlan,
 } from './process/termination-report.js';
+export type { LeaderState, TreeActivity } from './process/usage/tree-activity.js';
 export type { DetailedUsage, TreeUsage } from './process/usage/tree-usage.js';
 export type { DroppedOutput } from './protocol/channels/noise.js';
 export type { JsonRpcError, JsonRpcMessage, LostRequestData, RequestId } from './protocol/json-rpc.js';

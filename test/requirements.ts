@@ -744,6 +744,34 @@ export const requirements = {
   'REST-1': 'The spare ones of a server that has brought a level rest for pauses that grow, within bounds.',
   'REST-2':
     'A server that has brought a level, and was ended for it, is not started for minIdle until its pause is over; neighbours are.',
+  'HEALTH-1':
+    'A server that answers is healthy; one missed check makes it degraded, three in a row or no sign of life unhealthy; stopped or gone it is so at once.',
+  'HEALTH-2':
+    'A server that works on a call that a client waits for, or may wait for the network in it, is busy and is left alone.',
+  'HEALTH-3': 'A check that is missed while the machine or the host has no time does not count.',
+  'HEALTH-4':
+    'An unhealthy server is restarted when no client waits for it; else after unhealthyAfter without any sign of life.',
+  'HEALTH-5':
+    'A server that has sent anything since its last check is not asked; a refusal is an answer; one that answers a list, but no ping, is healthy.',
+  'HEALTH-6':
+    'No more than maxUnavailablePercent of the instances of a server, but one, are restarted for their health at once.',
+  'HEALTH-7':
+    'A health monitor works without a pool, by functions and addresses; a check that throws, hangs or is removed breaks nothing.',
+  'HEALTH-8': 'A restart for bad health is one as after a crash: leases follow onCrash, and the breaker counts it.',
+  'HEALTH-9': 'A dedicated server is only observed: it is never asked by the pool.',
+  'HEALTH-10':
+    'A probe of readiness is down when the pool is, an essential server is, or all are; that of liveness looks at no server.',
+  'HEALTH-11':
+    'Health checks can be switched off for a server and for a pool; wrong options are refused with what to write.',
+  'HEALTH-12':
+    'Real servers that are frozen, deadlocked, silent or half silent are found and replaced; those that compute or wait for the network are not.',
+  'READY-CHECK-1':
+    'A readyCheck delays ready until it passes; when startTimeout is over before, the error says why it did not.',
+  'TIMEOUT-1': 'A request that is not answered within requestTimeout is cancelled and answered with a typed error.',
+  'TIMEOUT-2': 'Such a request counts as given up.',
+  'STUCK-1':
+    'Requests, leases, starts and ends that last for stuckAfter are reported once, with what is known of them.',
+  'OBSERVE-1': 'An observer learns of each request of a client once, with its outcome; without one nothing is called.',
   'EXPECT-1':
     'A tree is expected to have what its definition says, else what its first sample after it was ready shows, within a bound; what it has beyond that is unexpected.',
   'EXPECT-2':

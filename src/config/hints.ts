@@ -3,6 +3,7 @@ import { cleanupFields } from './call-options.js';
 import { cgroupLimitFields, markerFields, rlimitFields } from './containment-options.js';
 import type { Fields } from './fields.js';
 import { guardianFields } from './guardian-options.js';
+import { healthFields } from './health-options.js';
 import { limitFields } from './limit-options.js';
 import { monitoringFields } from './monitoring-options.js';
 import { definitionFields, poolFields } from './options.js';
@@ -55,6 +56,7 @@ const OF_POOL: readonly (readonly [string, Fields])[] = [
 ];
 const OF_POLICY: readonly (readonly [string, Fields])[] = [
   ['restart', restartFields],
+  ['health', healthFields],
   ['markers', markerFields],
   ['rlimits', rlimitFields],
   ['cgroupLimits', cgroupLimitFields],

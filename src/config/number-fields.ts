@@ -50,6 +50,15 @@ export const zeroOrNoShorter = (fallback: number, least: number) =>
     inSeconds,
   );
 
+/** The same, or `Infinity`. */
+export const noShorterOrNever = (fallback: number, least: number) =>
+  numeric(
+    fallback,
+    `a number of milliseconds, ${inWords(least)} or more, or Infinity`,
+    (value) => value >= least,
+    inSeconds,
+  );
+
 function inSeconds(value: number): string {
   return value > 0 && Number.isFinite(value) ? `; if these are seconds, write ${inCode(value * 1_000)}` : '';
 }

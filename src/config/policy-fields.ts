@@ -1,7 +1,8 @@
 import { containmentFields } from './containment-options.js';
 import { flag, nested, oneOf, optional, strings } from './fields.js';
 import { handshakeFields } from './handshake-options.js';
-import { count, deadline, duration, megabytes } from './number-fields.js';
+import { healthFields, ownCheck } from './health-options.js';
+import { count, deadline, duration, megabytes, noShorterOrNever } from './number-fields.js';
 import { resourceFields } from './resource-options.js';
 
 /**
@@ -102,6 +103,12 @@ export const policyFields = {
    * answered within this time, else another process; until then, any other lease gets another process. Default: 5,000.
    */
   giveUpGrace: deadline(5_000),
+  /**
+   * Longest time that a server may take for one request of a client, in milliseconds, at least 100, from when it was
+   * written to the server. Then the request is cancelled, answered with the JSON-RPC error -32001 (`data.reason`: `REQUEST_TIMEOUT`), and counts as
+   * given up (`giveUpGrace`). Default: `Infinity`.
+   */
+  requestTimeout: noShorterOrNever(Infinity, 100),
   /** Most leases at once on one shared instance. Default: 1,000. */
   maxSessions: count(1_000, 1, 'unlimited'),
   /**
@@ -123,6 +130,13 @@ export const policyFields = {
   retryTools: oneOf('never', 'never', 'annotated'),
   /** How fast and how often a server that fails is started again. */
   restart: nested(restartFields),
+  /** How it is found out whether the server answers, and what is done when it does not. */
+  health: nested(healthFields),
+  /**
+   * What must have passed before an instance is ready, after its handshake: a function as of `health.check`, or `{ url }`. It is
+   * tried again and again until then, or until `startTimeout` is over. Default: none.
+   */
+  readyCheck: ownCheck(),
   /** The same as `sharing: 'shared'`. Default: false. */
   sharedMemoryCache: flag(false),
   ...containmentFields,

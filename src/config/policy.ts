@@ -6,6 +6,7 @@ import {
   rlimitFields,
 } from './containment-options.js';
 import { type Fields, isPlainObject, type Resolved } from './fields.js';
+import { healthFields, type ResolvedHealth } from './health-options.js';
 import { misfitsOf, sharingOf, withDefaults } from './inherited-policy.js';
 import type { ResolvedLimits } from './limit-options.js';
 import type { ServerPolicy, Sharing } from './options.js';
@@ -33,6 +34,7 @@ interface Policy extends ResolvedContainment {
   readonly minIdle: number;
   readonly expectedProcesses: number | undefined;
   readonly restart: Resolved<typeof restartFields>;
+  readonly health: ResolvedHealth;
 }
 
 /** Checks the options of `defaults` for themselves: the servers that get them may be added only later. */
@@ -49,8 +51,8 @@ export function checkDefaults(
     problems.unsupported.push(`defaults.era: '${options.era}' is not supported by this version; use 'legacy'`);
   }
   // Nested values that are wrong were replaced: each is reported once, and not for every server again.
-  const { restart, markers, rlimits, cgroupLimits } = policy;
-  return problems.wrong.length === before ? options : { ...options, restart, markers, rlimits, cgroupLimits };
+  const { restart, health, markers, rlimits, cgroupLimits } = policy;
+  return problems.wrong.length === before ? options : { ...options, restart, health, markers, rlimits, cgroupLimits };
 }
 
 /** Checks the options of a policy that depend on each other, and resolves them. */
@@ -73,6 +75,7 @@ export function readPolicy(source: Source, problems: Problems): Policy {
     maxInstances,
     minIdle,
     restart: readRestart(source, problems),
+    health: readHealth(source, problems),
     ...containment,
     ...readResources(options, { ...source, cgroupLimits }, problems),
   };
@@ -107,6 +110,18 @@ function readRestart({ options, own, defaults, prefix }: Source, problems: Probl
   if (ownMax === undefined) return { ...restart, maxDelay: minDelay };
   problems.wrong.push(`${prefix}restart.minDelay must not be above maxDelay (${maxDelay}), got ${minDelay}`);
   return restart;
+}
+
+/** A check that may take longer than its interval would hide that the server does not answer: a default gives way. */
+function readHealth({ options, own, defaults, prefix }: Source, problems: Problems): Policy['health'] {
+  const health = readNested(healthFields, options.health, defaults.health, `${prefix}health`, problems);
+  const { interval, timeout } = health;
+  if (timeout <= interval) return health;
+  const { timeout: ownTimeout, interval: ownInterval } = isPlainObject(own.health) ? own.health : {};
+  if (ownTimeout === undefined) return { ...health, timeout: interval };
+  if (ownInterval === undefined) return { ...health, interval: timeout };
+  problems.wrong.push(`${prefix}health.timeout must not be above interval (${interval}), got ${timeout}`);
+  return health;
 }
 
 function readContainment({ options, own, defaults, prefix }: Source, problems: Problems): ResolvedContainment {

@@ -2,6 +2,7 @@ import { auditFields, type ResolvedAudit } from './audit-options.js';
 import { cleanupFields } from './call-options.js';
 import { isPlainObject } from './fields.js';
 import { guardianFields } from './guardian-options.js';
+import { poolHealthFields } from './health-options.js';
 import { hintFor, type Place } from './hints.js';
 import { inherit, withDefaults } from './inherited-policy.js';
 import { limitFields, NO_MACHINE, type ResolvedLimits, resolveLimits } from './limit-options.js';
@@ -33,7 +34,7 @@ const GIVEN = new WeakMap<ResolvedDefinition, ServerDefinition>();
 
 /** A definition as the host gave it: a copy. */
 export function givenDefinition(resolved: ResolvedDefinition): ServerDefinition {
-  return structuredClone(GIVEN.get(resolved) ?? { command: resolved.command });
+  return snapshot(GIVEN.get(resolved) ?? { command: resolved.command }, 'the definition');
 }
 
 /** What the definitions of a pool must fit to. */
@@ -66,6 +67,7 @@ export function resolvePoolOptions(written: PoolOptions | SingleServerOptions, a
   const limits = resolveLimits(readLimits, auto, problems);
   const monitoring = readMonitoring(options.monitoring, problems);
   const audit = readAudit(options.audit, problems);
+  const health = readOptions(poolHealthFields, options.health, 'health', problems);
   const cleanup = readOptions(cleanupFields, options.cleanup, 'cleanup', problems);
   const guardian = readOptions(guardianFields, options.guardian, 'guardian', problems);
   const poolPolicy = { containment: options.containment };
@@ -88,7 +90,7 @@ export function resolvePoolOptions(written: PoolOptions | SingleServerOptions, a
   }
   checkMinimum(resolved.values(), limits, problems);
   refuse(problems, 'the options of MCPServerPool');
-  return { ...options, servers: resolved, defaults, limits, monitoring, audit, cleanup, guardian };
+  return { ...options, servers: resolved, defaults, limits, monitoring, audit, health, cleanup, guardian };
 }
 
 /**
@@ -181,7 +183,8 @@ function readDefinition(
     reuse: options.reuse ?? (policy.sharing === 'shared' ? ('tenant' as const) : ('owner' as const)),
     onCrash: options.onCrash ?? (policy.sharing === 'shared' ? ('restart' as const) : ('close' as const)),
   };
-  if (!isInvalid) GIVEN.set(resolved, structuredClone(given) as ServerDefinition);
+  // A copy already, since `structuredClone()` has no copy of a function.
+  if (!isInvalid) GIVEN.set(resolved, snapshot(given, 'the definition') as ServerDefinition);
   return resolved;
 }
 

@@ -17,6 +17,8 @@ import { Scheduler } from './acquire/scheduler.js';
 import { Starts } from './acquire/starts.js';
 import type { PoolDependencies } from './dependencies.js';
 import type { PoolEmitter } from './events.js';
+import { PoolHealth } from './health/pool-health.js';
+import { RequestWatch } from './health/request-watch.js';
 import { Fleet } from './instances/fleet.js';
 import { IdleWatch } from './instances/idle-watch.js';
 import { LeaseEvents } from './leases/lease-events.js';
@@ -41,7 +43,7 @@ export type PoolParts = ReturnType<typeof assemble>;
 /** Makes the parts of a pool. Each part knows only parts that were made before it. */
 export function assemble(
   options: ResolvedPoolOptions,
-  { clock = systemClock, launcher }: PoolDependencies,
+  { clock = systemClock, launcher, overload }: PoolDependencies,
   emitter: PoolEmitter,
   outbox: Outbox,
 ) {
@@ -55,7 +57,8 @@ export function assemble(
   const host = launcher ? elsewhere(launcher) : new LocalHost(options, platform, emitter);
   const buffered = options.maxBufferedMB * MB;
   const budgets = { writeBudget: new WriteBudget(buffered), copyBudget: new WriteBudget(buffered) };
-  const context = { clock, keepAlive, host, registry, cleanup, ...budgets };
+  const requests = new RequestWatch(clock);
+  const context = { clock, keepAlive, host, registry, cleanup, requests, ...budgets };
 
   const fleet = new Fleet(options.limits.maxProcesses);
   const idleWatch = new IdleWatch(fleet, dueTimes);
@@ -67,8 +70,9 @@ export function assemble(
   const monitored = new MonitoredPool({ ...common, host, options, outbox });
   const monitor = new ResourceMonitor(optionsOfPool({ settings: options.monitoring, source: monitored }));
   const monitorLoop = loopOf(monitor);
+  const poolHealth = new PoolHealth({ ...common, outbox, overload, isEnabled: options.health.enabled });
   const recovery = new CrashRecovery(common);
-  const supervisor = new InstanceSupervisor({ ...common, recovery, context, monitorLoop });
+  const supervisor = new InstanceSupervisor({ ...common, recovery, context, monitorLoop, poolHealth });
   const queue = new AcquireQueue({ ...common, events: leaseEvents });
   const matcher = new Matcher(queue, fleet, breakers, clock);
   const starts = new Starts({ ...common, queue, supervisor });
@@ -81,7 +85,7 @@ export function assemble(
   const jointCalls = new JointCalls({ ...acquiring, scheduler });
   const { limits } = options;
   const life: PoolLife = { state: 'open', madeAt: clock.now() };
-  const watched = { registry, cleanup, monitor, monitorLoop, host };
+  const watched = { registry, cleanup, monitor, monitorLoop, poolHealth, requests, host };
   return { ...acquiring, ...watched, life, limits, scheduler, jointCalls, replacement, servers };
 }
 

@@ -1,4 +1,4 @@
-import type { Field } from '../config/fields.js';
+import { describeValue, type Field } from '../config/fields.js';
 import { reader } from '../config/read-options.js';
 import type { Launcher } from '../process/launcher.js';
 import type { Clock } from '../runtime/clock.js';
@@ -12,6 +12,11 @@ export interface PoolDependencies {
    * `cgroupParent` and `guardian` have no effect.
    */
   readonly launcher?: Launcher | undefined;
+  /**
+   * Why this machine has no time for its processes, in words; undefined when it has: then a missed health check counts. Default: by
+   * the load of the machine.
+   */
+  readonly overload?: (() => string | undefined) | undefined;
 }
 
 function objectWith<T>(what: string, ...methods: readonly (keyof T & string)[]): Field<T | undefined> {
@@ -25,8 +30,19 @@ function objectWith<T>(what: string, ...methods: readonly (keyof T & string)[]):
   };
 }
 
+function optionalFunction<T>(): Field<T | undefined> {
+  return {
+    default: undefined,
+    check: (value) => (typeof value === 'function' ? undefined : `a function, got ${describeValue(value)}`),
+  };
+}
+
 /** @throws PoolError `INVALID_OPTIONS` */
 export const resolveDependencies = reader(
-  { clock: objectWith<Clock>('a Clock', 'now', 'after'), launcher: objectWith<Launcher>('a Launcher', 'launch') },
+  {
+    clock: objectWith<Clock>('a Clock', 'now', 'after'),
+    launcher: objectWith<Launcher>('a Launcher', 'launch'),
+    overload: optionalFunction<() => string | undefined>(),
+  },
   'the dependencies of MCPServerPool',
 );

@@ -1,5 +1,6 @@
 import type { PoolError, PoolErrorCode } from '../errors.js';
 import type { ListenerError, SafeEmitter } from '../events.js';
+import type { HealthEvents } from '../health/health-events.js';
 import type { AuditFailure } from '../monitor/audit/audit-trail.js';
 import type { MonitorEvents } from '../monitor/monitor-events.js';
 import type { CleanupEvents, CleanupReport } from '../process/cleanup-queue.js';
@@ -90,7 +91,7 @@ export type Limit = 'maxInstances' | 'maxProcesses' | 'memory';
  * The events of a pool, with the payload of each. All durations are milliseconds. A listener that waits for an event does not
  * keep the host alive: await `waitFor()`, or the call that leads to the event, such as `lease.ended` or `shutdown()`.
  */
-export interface PoolEvents extends CleanupEvents, Omit<MonitorEvents, 'sample:taken'> {
+export interface PoolEvents extends CleanupEvents, HealthEvents, Omit<MonitorEvents, 'sample:taken'> {
   /** A process was spawned and registered. Its handshake begins. */
   'server:starting': ServerEvent;
   /** The server can be used. `duration`: since its spawn, in ms. */
@@ -205,6 +206,14 @@ export const MONITOR_EVENTS = [
   'monitor:degraded',
   'listener:error',
 ] as const satisfies readonly (keyof MonitorEvents)[];
+
+/** The events of `pool.health`, which the pool emits, too. */
+export const HEALTH_EVENTS = [
+  'health:changed',
+  'health:checked',
+  'stuck:detected',
+  'listener:error',
+] as const satisfies readonly (keyof HealthEvents)[];
 
 /** The events of `pool.cleanup`, which the pool emits, too. */
 export const CLEANUP_EVENTS = [

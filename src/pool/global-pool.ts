@@ -32,8 +32,8 @@ export function forgetGlobalPool(pool: object): void {
   if (place[KEY] === pool) delete place[KEY];
 }
 
-/** A host that only replaces the SDK's transport by ours has asked for no monitoring. */
-const UNASKED: Options = { monitoring: { enabled: false } };
+/** A host that only replaces the SDK's transport by ours has asked for no monitoring, and for no checks. */
+const UNASKED: Options = { monitoring: { enabled: false }, health: { enabled: false } };
 
 /**
  * A host that replaces the SDK's transport by ours must not meet a limit that it did not set. So neither the number of

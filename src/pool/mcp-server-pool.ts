@@ -11,6 +11,8 @@ import {
 import type { PoolOptions, ResolvedPoolOptions, SingleServerOptions } from '../config/options.js';
 import { withFrames } from '../errors.js';
 import { tap } from '../events.js';
+import type { HealthEvents } from '../health/health-events.js';
+import type { HealthMonitor } from '../health/health-monitor.js';
 import type { AuditTrail } from '../monitor/audit/audit-trail.js';
 import type { MonitorEvents } from '../monitor/monitor-events.js';
 import type { ResourceMonitor } from '../monitor/resource-monitor.js';
@@ -26,7 +28,14 @@ import { auditEvents } from './audit.js';
 import { checkedOptions } from './checked-options.js';
 import { DefinedServers } from './defined-servers.js';
 import { type PoolDependencies, resolveDependencies } from './dependencies.js';
-import { CLEANUP_EVENTS, type EndReport, MONITOR_EVENTS, type PoolEvents, type ShutdownReport } from './events.js';
+import {
+  CLEANUP_EVENTS,
+  type EndReport,
+  HEALTH_EVENTS,
+  MONITOR_EVENTS,
+  type PoolEvents,
+  type ShutdownReport,
+} from './events.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { isOpen } from './instances/server-entry.js';
 import type { PooledServer } from './leases/lease.js';
@@ -47,6 +56,8 @@ export class MCPServerPool extends DefinedServers {
   readonly cleanup: CleanupQueue;
   /** Measures what the servers of this pool and its host cost. */
   readonly monitor: ResourceMonitor;
+  /** Finds out whether the servers of this pool answer. */
+  readonly health: HealthMonitor;
   readonly #options: ResolvedPoolOptions;
   readonly #parts: PoolParts;
   /** The request of a call without options: made once, since most calls have none. */
@@ -86,6 +97,8 @@ export class MCPServerPool extends DefinedServers {
     tap<MonitorEvents>(this.monitor, MONITOR_EVENTS, (event, payload) =>
       this.forward(event as (typeof MONITOR_EVENTS)[number], payload as never),
     );
+    this.health = this.#parts.poolHealth.monitor;
+    tap<HealthEvents>(this.health, HEALTH_EVENTS, (event, payload) => this.forward(event, payload as never));
     this.#plainRequest = this.#request({});
     if (this.#options.handleSignals) handleSignals(this);
     traceEvents(this);
@@ -232,7 +245,7 @@ export class MCPServerPool extends DefinedServers {
   }
 
   async #close(procedure: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {
-    const { host, keepAlive, monitor, scheduler } = this.#parts;
+    const { host, keepAlive, monitor, poolHealth, scheduler } = this.#parts;
     this.emit('pool:draining', { mode: options.mode });
     const rejected = scheduler.close();
     const report = { ...(await procedure.run(options)), rejected };
@@ -240,6 +253,7 @@ export class MCPServerPool extends DefinedServers {
     this.#parts.life.state = 'closed';
     ignoreSignals(this);
     monitor.stop();
+    poolHealth.stop();
     scheduler.stop();
     keepAlive.dispose();
     this.emit('pool:closed', report);

@@ -1,5 +1,6 @@
 import type { MaxProcessesSource, ResolvedLimits } from '../config/limit-options.js';
 import type { Sharing } from '../config/options.js';
+import type { HealthStatus } from '../health/health-status.js';
 import type { Level } from '../monitor/level.js';
 import type { MonitorLoop } from '../monitor/monitor-loop.js';
 import type { TreeSample } from '../monitor/resource-sample.js';
@@ -51,6 +52,8 @@ export interface InstanceStatus {
   readonly cpuPercent: number | undefined;
   /** How many they are. */
   readonly treeProcesses: number | undefined;
+  /** Whether it answers; undefined before its first health check, and where none is made. */
+  readonly health: HealthStatus | undefined;
 }
 
 /** One server, as `status()` shows it. */
@@ -122,11 +125,12 @@ export interface StatusDeps {
   readonly turns: StartTurns;
   readonly breakers: Breakers;
   readonly monitorLoop: MonitorLoop;
+  readonly poolHealth: { statusOf(instanceId: string): HealthStatus | undefined };
   readonly limits: Pick<ResolvedLimits, 'maxProcessesFrom'>;
 }
 
 export function statusOf(deps: StatusDeps, containment: ContainmentStatus | undefined): PoolStatus {
-  const { breakers, fleet, monitorLoop, queue, turns } = deps;
+  const { breakers, fleet, monitorLoop, poolHealth, queue, turns } = deps;
   const samples = new Map(monitorLoop.counted.map((sample) => [sample.id, sample]));
   const servers = [...fleet.entries.values()].map((entry): [string, ServerStatus] => [
     entry.name,
@@ -135,7 +139,10 @@ export function statusOf(deps: StatusDeps, containment: ContainmentStatus | unde
       label: entry.label,
       sharing: entry.definition?.sharing,
       maxInstances: entry.definition?.maxInstances ?? 0,
-      instances: [...entry.instances].map((instance) => instanceStatus(instance, turns, samples.get(instance.id))),
+      instances: [...entry.instances].map((instance) => ({
+        ...instanceStatus(instance, turns, samples.get(instance.id)),
+        health: poolHealth.statusOf(instance.id),
+      })),
       idle: entry.idleCount,
       waiting: queue.countOf(entry.name),
       lastFailure: entry.lastFailure?.error.message,
@@ -168,7 +175,11 @@ function countsOf({ fleet, leases, life, queue, turns }: StatusDeps) {
   };
 }
 
-function instanceStatus(instance: PooledInstance, turns: StartTurns, sample: TreeSample | undefined): InstanceStatus {
+function instanceStatus(
+  instance: PooledInstance,
+  turns: StartTurns,
+  sample: TreeSample | undefined,
+): Omit<InstanceStatus, 'health'> {
   const { id, pid, state, leases, tenant, owner, startedAt, uses, openRequests, containment } = instance;
   const { skippedLines, unmatchedAnswers, first } = instance.noise;
   const use = { waitsForTurn: turns.isWaiting(instance), leases, tenant, owner, startedAt, uses, openRequests };

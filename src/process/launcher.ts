@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { Containment, ResolvedContainment } from '../config/containment-options.js';
 import type { ProcessIdentity } from './process-table.js';
 import type { EndMode, EndStep, Graces, TerminationReport, TreePlan } from './termination-report.js';
+import type { LeaderState, TreeActivity } from './usage/tree-activity.js';
 import type { DetailedUsage, TreeUsage } from './usage/tree-usage.js';
 
 /**
@@ -86,6 +87,10 @@ export interface ServerProcess {
   usage?(): Promise<TreeUsage | undefined>;
   /** The same, with what is too expensive for every sample. */
   detailedUsage?(): Promise<DetailedUsage | undefined>;
+  /** How the process that was spawned is now. It must be cheap. Left out where that is not known: then it runs until its exit. */
+  leaderState?(): LeaderState;
+  /** What shows that its processes work, for a server that does not answer. Left out, or undefined, where that is not known. */
+  activity?(): Promise<TreeActivity | undefined>;
   /** Kills what can be killed without waiting, for the last tick of the host. */
   killNow(): void;
 }

@@ -56,6 +56,8 @@ export function success(): Answer {
 
 /** The code that both SDKs use when the connection closed before the answer came. */
 export const CONNECTION_CLOSED = -32_000;
+/** The code of both SDKs for a request that was not answered in time. */
+export const REQUEST_TIMEOUT = -32_001;
 /** The refusal of a request that a server makes when it has no client. */
 export const NO_CLIENT = 'no client is there to answer';
 export const METHOD_NOT_FOUND = -32_601;

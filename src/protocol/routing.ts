@@ -5,6 +5,7 @@ import {
   isRepeatable,
   type JsonRpcMessage,
   type LostRequestData,
+  REQUEST_TIMEOUT,
   type RequestId,
 } from './json-rpc.js';
 
@@ -40,7 +41,7 @@ export interface Attachment {
 }
 
 /**
- * The answer to a request that was lost with its server.
+ * The answer to a request that was lost with its server, or that the server did not answer in time.
  * @param isMixed whether what the server wrote to stderr may be about other sessions than this one
  */
 export function lostRequest(
@@ -61,7 +62,7 @@ export function lostRequest(
     ...(code === 'SERVER_EXITED' && !isMixed && stderrTail ? { stderrTail: stderrTail.slice(-LONGEST_TAIL) } : {}),
     ...more,
   };
-  return errorFor(id, { code: CONNECTION_CLOSED, message, data });
+  return errorFor(id, { code: code === 'REQUEST_TIMEOUT' ? REQUEST_TIMEOUT : CONNECTION_CLOSED, message, data });
 }
 
 /** Whether a session may not send another request now. */

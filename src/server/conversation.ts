@@ -3,10 +3,12 @@ import { namesOf, PoolError } from '../errors.js';
 import type { MessageChannel } from '../protocol/channels/message-channel.js';
 import type { DroppedOutput, Noise } from '../protocol/channels/noise.js';
 import { type InitializeResult, initialize, readInitializeResult } from '../protocol/eras/handshake.js';
+import type { Answer } from '../protocol/json-rpc.js';
 import { DirectRouting } from '../protocol/mux/direct-routing.js';
 import type { GivenUp } from '../protocol/mux/given-up.js';
 import { Multiplexer, type MultiplexerCallbacks } from '../protocol/mux/multiplexer.js';
 import { Upstream } from '../protocol/mux/upstream.js';
+import type { ObservedRequest, RequestObserver } from '../protocol/request-observer.js';
 import type { Routing } from '../protocol/routing.js';
 import type { Clock, Timer } from '../runtime/clock.js';
 import type { KeepAlive } from '../runtime/keep-alive.js';
@@ -18,12 +20,14 @@ export interface ConversationDeps {
   readonly channel: MessageChannel;
   readonly clock: Clock;
   readonly keepAlive: KeepAlive;
+  readonly observer: RequestObserver;
   /** Its sessions, which may be older than the process; undefined for a dedicated server, which has one session. */
   readonly multiplexer: Multiplexer | undefined;
   /** Called when no message can be sent any more, although the process may still run. */
   onBroken(error: PoolError): void;
-  /** `giveUpGrace`, as it is now. */
+  /** `giveUpGrace` and `requestTimeout`, as they are now. */
   giveUpGrace(): number;
+  requestTimeout(): number;
   /** Called when the process answers nothing any more; never for a dedicated server. */
   onStuck(): void;
   /** Called with what was dropped of its output: at once, then every 10 s at most, and at its end. */
@@ -54,7 +58,11 @@ export class Conversation {
     const { clock, onNoise } = deps;
     this.#reports = new NoiseReports(channel.noise, clock, onNoise);
     if (multiplexer === undefined) {
-      this.#peer = new DirectRouting(channel, keepAlive, onBroken, () => this.#reports.changed());
+      this.#peer = new DirectRouting({
+        ...{ channel, clock: deps.clock, keepAlive, observer: deps.observer, requestTimeout: deps.requestTimeout },
+        onClosed: onBroken,
+        onNoise: () => this.#reports.changed(),
+      });
       return;
     }
     const watch = new GiveUpWatch({
@@ -65,7 +73,11 @@ export class Conversation {
       onStuck: deps.onStuck,
     });
     const sessionsStay = onCrash === 'restart';
-    const upstream: Upstream = new Upstream(channel, { maxInFlight, clientCapabilities, sessionsStay }, watch);
+    const upstream: Upstream = new Upstream(
+      channel,
+      { maxInFlight, requestTimeout: deps.requestTimeout, clientCapabilities, sessionsStay },
+      watch,
+    );
     this.#peer = upstream;
     this.#giveUpWatch = watch;
     this.givenUp = upstream.givenUp;
@@ -80,6 +92,41 @@ export class Conversation {
     const { givenUp } = this;
     const kept = givenUp?.kept() ?? [];
     this.#giveUpWatch?.test(onVerdict, () => givenUp?.areAnswered(kept) === true);
+  }
+
+  /** How many messages the server has sent. */
+  get heard(): number {
+    return this.#peer.heard;
+  }
+
+  /** Number of requests that no client has given up. */
+  get wantedRequests(): number {
+    return this.#peer.wantedRequests;
+  }
+
+  /** The open requests of its clients. */
+  requests(): Iterable<ObservedRequest> {
+    return this.#peer instanceof DirectRouting ? this.#peer.requests() : (this.#multiplexer?.requests() ?? []);
+  }
+
+  /** Whether the server can be asked by the pool itself. */
+  get canAsk(): boolean {
+    return this.#peer instanceof Upstream;
+  }
+
+  /** What the server has said of itself in its handshake. */
+  get capabilities(): object {
+    const capabilities = this.#initialized?.capabilities;
+    return typeof capabilities === 'object' && capabilities !== null ? capabilities : {};
+  }
+
+  /**
+   * Sends a request of the pool itself, past `maxInFlight`. It is never given up: that would test whether the server is stuck.
+   * @param onAnswer called once; with undefined if the process is lost before it answers
+   */
+  ask(method: string, params: unknown, onAnswer: (answer: Answer | undefined) => void): void {
+    if (this.#peer instanceof DirectRouting) throw new TypeError('a dedicated server is asked by its client alone');
+    this.#peer.request(method, params, onAnswer);
   }
 
   /** Number of requests that the server has not answered. */
@@ -163,14 +210,14 @@ export class Conversation {
 export function multiplexerFor(
   definition: ResolvedDefinition,
   sharing: Sharing,
-  { clock, keepAlive, writeBudget, copyBudget }: InstanceContext,
+  { clock, keepAlive, writeBudget, copyBudget, requests: observer }: InstanceContext,
 ): Multiplexer | undefined {
   const { onCrash, retryTools, reuse } = definition;
   if (sharing === 'dedicated') return undefined;
   const server = namesOf(definition);
   const shared = sharing === 'shared';
   const sessions = { shared, changesOwner: reuse === 'tenant', sessionsStay: onCrash === 'restart' };
-  return new Multiplexer({ server, ...sessions, retryTools, clock, keepAlive, writeBudget, copyBudget });
+  return new Multiplexer({ server, ...sessions, retryTools, clock, keepAlive, writeBudget, copyBudget, observer });
 }
 
 /** Least time between two reports, ms: a server may write thousands of such lines. */

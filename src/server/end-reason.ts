@@ -14,6 +14,8 @@ export type EndReason =
   | 'released'
   /** After a request was given up it answered nothing, not even a ping (`giveUpGrace`). */
   | 'stuck'
+  /** It did not answer its health checks (`health`). */
+  | 'unhealthy'
   /** Its lease ended with a request that it had not answered: still open, or given up before. */
   | 'unfinished'
   /** It was idle for `idleTimeout`. */
@@ -80,6 +82,7 @@ export const END_MEANING: Readonly<Record<EndReason, EndMeaning>> = {
   'start-failed': failure,
   broken: failure,
   stuck: { ...failure, killsAtOnce: true },
+  unhealthy: { ...failure, killsAtOnce: true },
   unwanted: asked,
   released: asked,
   unfinished: asked,

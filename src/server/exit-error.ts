@@ -30,11 +30,16 @@ export function exitError(
 }
 
 /** The error of an instance that did not answer in time. */
-export function startTimeout(instance: Exited): PoolError {
+export function startTimeout(instance: Exited, readiness?: { readonly lastFailure: string }): PoolError {
   const { startTimeout: after } = instance.definition;
   const reason = stderrReason(instance.stderrTail);
   const stderr = reason?.isError ? `; on stderr: ${reason.line}` : '';
   const stdout = instance.noise.count > 0 ? ` and${dropped(instance.noise)}` : '';
+  if (readiness) {
+    const failure = instance.secrets.hideIn(readiness.lastFailure);
+    const why = `was not ready within ${after} ms: its readyCheck did not pass (${failure})${stderr}; mend the check, or raise startTimeout`;
+    return instance.error('START_TIMEOUT', why, { after });
+  }
   const what = `did not answer initialize within ${after} ms${stdout}${stderr}; check that command and args start an MCP server on stdio, or raise startTimeout; a server that knows older protocol versions only may need protocolVersion`;
   return instance.error('START_TIMEOUT', what, { after });
 }

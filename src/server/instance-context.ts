@@ -6,6 +6,7 @@ import type { ProcessRegistry } from '../process/process-registry.js';
 import type { DroppedOutput } from '../protocol/channels/noise.js';
 import type { WriteBudget } from '../protocol/channels/write-budget.js';
 import type { ToolChanges } from '../protocol/mux/tool-list.js';
+import type { RequestObserver } from '../protocol/request-observer.js';
 import type { Clock } from '../runtime/clock.js';
 import type { KeepAlive } from '../runtime/keep-alive.js';
 import type { EndReason } from './end-reason.js';
@@ -22,6 +23,8 @@ export interface InstanceContext {
   readonly writeBudget: WriteBudget;
   /** For copies of those that were written: counted apart, so that a server that does not answer refuses no message. */
   readonly copyBudget: WriteBudget;
+  /** Learns of the requests of all clients. */
+  readonly requests: RequestObserver;
 }
 
 /** Runs the changes of a pool one after the other. */

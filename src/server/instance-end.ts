@@ -154,6 +154,12 @@ export class InstanceEnd<I extends Ending> {
     if (this.#begin('stuck', 'emergency')) this.#endConversation(error);
   }
 
+  /** It does not answer its health checks. */
+  unhealthy(why: string): void {
+    const error = this.#instance.error('SERVER_STOPPED', `was ended by the pool (unhealthy): ${why} (health)`);
+    if (this.#begin('unhealthy', 'emergency')) this.#endConversation(error);
+  }
+
   /** Tries again to end a quarantined instance; it may be dead by now. */
   async recheck(): Promise<CleanupReport> {
     const report = await this.#enqueueCleanup('emergency');
@@ -245,6 +251,7 @@ export class InstanceEnd<I extends Ending> {
   #begin(reason: EndReason, mode: EndMode): boolean {
     if (!this.#life.move('end')) return false;
     this.#life.startTimer?.cancel();
+    this.#life.readiness?.stop();
     this.#brokenTimer?.cancel();
     this.#reason = reason;
     try {

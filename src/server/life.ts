@@ -2,6 +2,7 @@ import type { ServerProcess } from '../process/launcher.js';
 import type { Timer } from '../runtime/clock.js';
 import { deferred } from '../runtime/deferred.js';
 import type { Conversation } from './conversation.js';
+import type { Readiness } from './readiness.js';
 import { nextState, type ServerState } from './server-state.js';
 
 /** The state of an instance, and what it has in it. Shared by its start and its end. */
@@ -10,6 +11,8 @@ export class Life {
   process: ServerProcess | undefined;
   conversation: Conversation | undefined;
   startTimer: Timer | undefined;
+  /** Set while its `readyCheck` is made. */
+  readiness: Readiness | undefined;
   /** Resolved when its start has succeeded or failed, and that was reported. */
   readonly started = deferred<void>();
 

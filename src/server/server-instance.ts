@@ -8,8 +8,10 @@ import { nextInstanceId } from '../process/process-registry.js';
 import type { EndMode } from '../process/termination-report.js';
 import { Noise } from '../protocol/channels/noise.js';
 import { StdioChannel } from '../protocol/channels/stdio-channel.js';
+import type { Answer } from '../protocol/json-rpc.js';
 import type { GivenUp } from '../protocol/mux/given-up.js';
 import type { Multiplexer } from '../protocol/mux/multiplexer.js';
+import type { ObservedRequest } from '../protocol/request-observer.js';
 import { Session, type SessionCallbacks } from '../protocol/session.js';
 import { clockWithin } from '../runtime/clock.js';
 import { Conversation, multiplexerFor } from './conversation.js';
@@ -19,6 +21,7 @@ import { startTimeout } from './exit-error.js';
 import type { InstanceContext, InstanceObserver } from './instance-context.js';
 import { InstanceEnd } from './instance-end.js';
 import { Life } from './life.js';
+import { Readiness } from './readiness.js';
 import { type Secrets, Spawned } from './secrets.js';
 import type { ServerState } from './server-state.js';
 
@@ -150,6 +153,42 @@ export class ServerInstance {
     return this.#life.process !== undefined;
   }
 
+  /** How many messages it has sent. */
+  get heard(): number {
+    return this.#life.conversation?.heard ?? 0;
+  }
+
+  /** Number of requests that it has not answered, and that no client has given up. */
+  get wantedRequests(): number {
+    return this.#life.conversation?.wantedRequests ?? 0;
+  }
+
+  /** What it has said in its handshake that it can do. */
+  get capabilities(): object {
+    return this.#life.conversation?.capabilities ?? {};
+  }
+
+  /** The open requests of its clients, also those that wait for their turn. */
+  requests(): Iterable<ObservedRequest> {
+    return this.#life.conversation?.requests() ?? [];
+  }
+
+  /**
+   * Sends a request of the pool itself.
+   * @throws PoolError (rejects) `NOT_SUPPORTED` for a dedicated server; `SERVER_STOPPED` when it ends before it answers
+   */
+  ask(method: string, params?: unknown): Promise<Answer> {
+    const { conversation } = this.#life;
+    if (!conversation?.canAsk)
+      return Promise.reject(this.error('NOT_SUPPORTED', 'is dedicated: only its client can ask it something'));
+    return new Promise((resolve, reject) => {
+      conversation.ask(method, params, (answer) => {
+        if (answer) resolve(answer);
+        else reject(this.error('SERVER_STOPPED', `has ended before it has answered ${method}`));
+      });
+    });
+  }
+
   /** How many requests of sessions it has answered. */
   get answers(): number {
     return this.#life.conversation?.answers ?? 0;
@@ -168,7 +207,7 @@ export class ServerInstance {
    * @throws PoolError when nothing can be spawned; then the instance is stopped
    */
   start(): void {
-    const { host, registry, keepAlive, writeBudget } = this.context;
+    const { host, registry, keepAlive, requests: observer, writeBudget } = this.context;
     const clock = clockWithin(this.context.clock, (task) => this.#end.guard(task));
     const { definition, name } = this;
     this.startedAt = Date.now();
@@ -193,17 +232,20 @@ export class ServerInstance {
     if (isLocal(identity)) registry.add({ id: this.id, name, ...identity });
     const messageLimit = definition.maxMessageMB * MB;
     this.#life.conversation = new Conversation({
-      ...{ definition, clock, keepAlive },
+      ...{ definition, clock, keepAlive, observer },
       channel: new StdioChannel({ server: this, stdin, stdout, messageLimit, budget: writeBudget, noise: this.noise }),
       multiplexer: this.#multiplexer,
       onBroken: (error) => this.#end.guard(() => this.#end.broken(error)),
       onNoise: (dropped) => this.#end.guard(() => this.observer.onNoise(this, dropped)),
       giveUpGrace: () => this.definition.giveUpGrace,
+      requestTimeout: () => this.definition.requestTimeout,
       onStuck: () => this.#end.guard(() => this.#end.stuck()),
     });
     // A launcher that calls back may have ended it.
     if (this.#life.state !== 'starting') return;
-    this.#life.startTimer = clock.after(definition.startTimeout, () => this.#end.startFailed(startTimeout(this)));
+    this.#life.startTimer = clock.after(definition.startTimeout, () =>
+      this.#end.startFailed(startTimeout(this, this.#life.readiness)),
+    );
   }
 
   /** The session of a new lease. That of a multiplexer can be opened before the process runs. */
@@ -232,6 +274,11 @@ export class ServerInstance {
   /** Finds out whether it may serve the next lease. `onVerdict` is called once, as an operation; with false, too, when it ends. */
   test(onVerdict: (isFit: boolean) => void): void {
     this.#life.conversation?.test((isFit) => this.#end.guard(() => onVerdict(isFit)));
+  }
+
+  /** It does not answer, so it ends as after a crash. @param why the end of a sentence that begins with the server */
+  unhealthy(why: string): void {
+    this.#end.guard(() => this.#end.unhealthy(this.secrets.hideIn(why)));
   }
 
   /** Ends the process tree, whatever state it is in. Resolves when it is stopped or quarantined; never rejects. */
@@ -276,8 +323,16 @@ export class ServerInstance {
     if (this.#life.state !== 'starting') return;
     this.#life.conversation?.initialize(
       (why) => this.error('HANDSHAKE_FAILED', this.secrets.hideIn(why)),
-      (failure) => this.#end.guard(() => (failure ? this.#end.startFailed(failure) : this.#becomeReady())),
+      (failure) => this.#end.guard(() => (failure ? this.#end.startFailed(failure) : this.#checkReady())),
     );
+  }
+
+  /** With a `readyCheck`, it is ready when that has passed. */
+  #checkReady(): void {
+    const { readyCheck } = this.definition;
+    if (readyCheck === undefined) return this.#becomeReady();
+    const clock = clockWithin(this.context.clock, (task) => this.#end.guard(task));
+    this.#life.readiness = new Readiness(this, readyCheck, clock, () => this.#end.guard(() => this.#becomeReady()));
   }
 
   #becomeReady(): void {

@@ -14,11 +14,17 @@ import { flush, rejection } from './until.js';
 
 type EmittedEvent = { [K in keyof PoolEvents]: { event: K; payload: PoolEvents[K] } }[keyof PoolEvents];
 
-/** A pool of fake servers with a clock that the test advances; shut down when the test is over. */
+/**
+ * A pool of fake servers with a clock that the test advances; shut down when the test is over. Their health is checked only where
+ * the test asks for it: it would send pings.
+ */
 export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
   const clock = new ManualClock();
   const launcher = new FakeLauncher(auto);
-  const pool = new MCPServerPool(options, { clock, launcher });
+  const pool = new MCPServerPool(
+    { health: { enabled: false }, ...options },
+    { clock, launcher, overload: () => undefined },
+  );
   const emitted: EmittedEvent[] = [];
   const record = <K extends keyof PoolEvents>(event: K) =>
     pool.on(event, ((payload: PoolEvents[K]) => emitted.push({ event, payload } as EmittedEvent)) as never);
@@ -43,6 +49,8 @@ export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
     'tools:changed',
     'capability:undeclared',
     'server:noise',
+    'health:changed',
+    'stuck:detected',
   ] as const) {
     record(event);
   }

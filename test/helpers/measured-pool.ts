@@ -81,7 +81,7 @@ export function setUpMeasured(options: PoolOptions, auto: Partial<Automatic> = {
   const launcher = new MeasuredLauncher(clock, auto, endTakes);
   // The memory of the machine that runs the test must not matter.
   const monitoring = { hostMemoryPercent: 100, ...options.monitoring };
-  const pool = new MCPServerPool({ ...options, monitoring }, { clock, launcher });
+  const pool = new MCPServerPool({ health: { enabled: false }, ...options, monitoring }, { clock, launcher });
   const events: { event: string; payload: never }[] = [];
   for (const event of [...MONITOR_EVENTS, 'server:starting', 'server:stopping', 'limit:reached'] as const) {
     pool.on(event, (payload: PoolEvents[typeof event]) => void events.push({ event, payload: payload as never }));

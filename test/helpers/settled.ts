@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { expect } from 'vitest';
 import type { InstanceStatus, MCPServerPool, PoolEvents, PoolStatus } from '../../src/index.js';
-import { CLEANUP_EVENTS, MONITOR_EVENTS } from '../../src/pool/events.js';
+import { CLEANUP_EVENTS, HEALTH_EVENTS, MONITOR_EVENTS } from '../../src/pool/events.js';
 
 const EVENTS = [
   'server:starting',
@@ -31,6 +31,7 @@ const EVENTS = [
   'queue:rejected',
   'limit:reached',
   ...MONITOR_EVENTS,
+  ...HEALTH_EVENTS,
   'orphan:reaped',
   'containment:degraded',
   'audit:failed',

@@ -1,10 +1,13 @@
 import { PassThrough } from 'node:stream';
+import type { MessageChannel } from '../../src/protocol/channels/message-channel.js';
 import { StdioChannel } from '../../src/protocol/channels/stdio-channel.js';
 import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
+import { DirectRouting, type DirectRoutingDeps } from '../../src/protocol/mux/direct-routing.js';
 import { Multiplexer, type MultiplexerDeps } from '../../src/protocol/mux/multiplexer.js';
 import type { ToolChanges } from '../../src/protocol/mux/tool-list.js';
 import { Upstream } from '../../src/protocol/mux/upstream.js';
+import type { RequestObserver } from '../../src/protocol/request-observer.js';
 import type { Attachment, Endpoint } from '../../src/protocol/routing.js';
 import { KeepAlive } from '../../src/runtime/keep-alive.js';
 import { ManualClock } from './clock.js';
@@ -66,14 +69,33 @@ export function wire(budget = new WriteBudget(1_000_000)) {
   };
 }
 
+/** For tests of other things. */
+export const UNOBSERVED: RequestObserver = { isActive: false, requestSent: () => {}, requestDone: () => {} };
+
+/** The routing of a dedicated server. */
+export function directOn(channel: MessageChannel, more: Partial<DirectRoutingDeps> = {}) {
+  const hold = new CountingHold();
+  const clock = new ManualClock();
+  const quiet = { observer: UNOBSERVED, requestTimeout: () => Infinity, onClosed: () => {} };
+  const routing = new DirectRouting({ channel, clock, keepAlive: hold, ...quiet, ...more });
+  return { routing, hold, clock };
+}
+
 export interface MultiplexedOptions extends Partial<Omit<MultiplexerDeps, 'clock' | 'keepAlive' | 'writeBudget'>> {
   readonly budget?: WriteBudget;
   readonly maxInFlight?: number;
+  readonly requestTimeout?: number;
   readonly clientCapabilities?: Record<string, unknown>;
 }
 
 /** A multiplexer, and a function that starts processes for it, one after the other. */
-export function multiplexed({ budget, maxInFlight, clientCapabilities, ...options }: MultiplexedOptions = {}) {
+export function multiplexed({
+  budget,
+  maxInFlight,
+  requestTimeout,
+  clientCapabilities,
+  ...options
+}: MultiplexedOptions = {}) {
   const hold = new CountingHold();
   const clock = new ManualClock();
   const writeBudget = budget ?? new WriteBudget(1_000_000);
@@ -82,13 +104,14 @@ export function multiplexed({ budget, maxInFlight, clientCapabilities, ...option
   const mux = new Multiplexer({
     ...{ server: { name: 'test' }, shared: false, changesOwner: false, retryTools: 'never', sessionsStay },
     ...{ copyBudget: new WriteBudget(writeBudget.limit), ...options },
-    ...{ clock, keepAlive: hold, writeBudget },
+    ...{ clock, keepAlive: hold, writeBudget, observer: options.observer ?? UNOBSERVED },
   });
   /** Another process; with `connect()` it serves the sessions from then on. */
   const start = (result: object = {}) => {
     const wires = wire(writeBudget);
     const upstream = new Upstream(wires.channel, {
       maxInFlight: maxInFlight ?? Infinity,
+      requestTimeout: () => requestTimeout ?? Infinity,
       clientCapabilities: clientCapabilities ?? {},
       sessionsStay,
     });

@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
-import { DirectRouting } from '../../src/protocol/mux/direct-routing.js';
 import { OpenRequests } from '../../src/stdio/open-requests.js';
 import { memoryOfAsync } from '../helpers/heap.js';
 import { answer, cancel, crash, lost, names, shared, subscribe } from '../helpers/shared-server.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
-import { attach, CountingHold, Ear, ids, multiplexed, request, wire } from '../helpers/wire.js';
+import { attach, directOn, Ear, ids, multiplexed, request, wire } from '../helpers/wire.js';
 
 // What is kept of the requests that a server has not answered: clients choose how large each is, and the server how long it is
 // kept.
@@ -230,8 +229,7 @@ describe('requests that are combined with those of other sessions', () => {
 describe('a dedicated lease', () => {
   function dedicated() {
     const { channel, sent, says } = wire(new WriteBudget(1_024 * KB * KB));
-    const hold = new CountingHold();
-    const routing = new DirectRouting(channel, hold, () => {});
+    const { routing, hold } = directOn(channel);
     return { at: routing.attach(new Ear()), sent, says, hold };
   }
 

@@ -23,6 +23,8 @@ const LEFT_OUT = {
   'containment:degraded': ['consequence'],
   'monitor:degraded': ['consequence'],
   'internal:error': ['leases'],
+  // They may quote what the server has answered.
+  'health:changed': ['reason', 'action'],
 } as const satisfies { readonly [K in Audited]?: readonly FieldOf<K>[] };
 
 type Audited = keyof typeof AUDITED & keyof PoolEvents;

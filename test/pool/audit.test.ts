@@ -155,6 +155,8 @@ describe('the audit trail of a pool', () => {
       ...['server:stderr', 'server:noise', 'tools:changed', 'capability:undeclared'],
       // Of the host, and of the trail itself.
       ...['listener:error', 'audit:failed'],
+      // For each check.
+      'health:checked',
     ];
     expect([...AUDITED_EVENTS, ...leftOut].sort()).toEqual([...EVERY_EVENT].sort());
   });

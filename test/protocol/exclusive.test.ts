@@ -3,11 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { PoolError } from '../../src/errors.js';
 import { WriteBudget } from '../../src/protocol/channels/write-budget.js';
 import type { Answer, JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
-import { DirectRouting } from '../../src/protocol/mux/direct-routing.js';
 import type { Attachment } from '../../src/protocol/routing.js';
 import { answerAll } from '../helpers/shared-server.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
-import { CountingHold, Ear, ids, initializeResult, multiplexed, request, wire } from '../helpers/wire.js';
+import { directOn, Ear, ids, initializeResult, multiplexed, request, wire } from '../helpers/wire.js';
 
 const crash = new PoolError('SERVER_EXITED', 'it crashed', { exitCode: 1, signal: null });
 
@@ -400,10 +399,8 @@ describe('an exclusive server', () => {
 
 describe('DirectRouting', () => {
   const direct = () => {
-    const hold = new CountingHold();
     const wires = wire();
-    const routing = new DirectRouting(wires.channel, hold, () => {});
-    return { ...wires, routing, hold };
+    return { ...wires, ...directOn(wires.channel) };
   };
 
   it('[ROUTE-9] passes everything unchanged, both ways', async () => {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { DirectRouting } from '../../src/protocol/mux/direct-routing.js';
 import { answer, answerAll, crash, failure, progress, setLevel, shared, subscribe } from '../helpers/shared-server.js';
-import { attach, CountingHold, Ear, ids, multiplexed, request, wire } from '../helpers/wire.js';
+import { attach, directOn, Ear, ids, multiplexed, request, wire } from '../helpers/wire.js';
 
 function exclusive() {
   const all = multiplexed({ shared: false });
@@ -52,7 +51,7 @@ describe('progress tokens', () => {
 
   it('[ROUTE-10] passes a token unchanged on a dedicated server and in the drop-in', async () => {
     const wires = wire();
-    const routing = new DirectRouting(wires.channel, new CountingHold(), () => {});
+    const { routing } = directOn(wires.channel);
     const session = new Ear();
     routing.attach(session);
     await routing.send(request(1, 'tools/call', { _meta: { progressToken: 7 } }));

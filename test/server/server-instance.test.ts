@@ -13,6 +13,7 @@ import { define } from '../helpers/definition.js';
 import { type Automatic, FakeLauncher } from '../helpers/fake-launcher.js';
 import { FakeTable } from '../helpers/fake-table.js';
 import { flush, outcome, rejection, until } from '../helpers/until.js';
+import { UNOBSERVED } from '../helpers/wire.js';
 
 const cleanUp: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -41,6 +42,7 @@ function setUp(auto: Partial<Automatic> = {}, policy: Partial<ServerDefinition> 
       keepAlive,
       writeBudget: new WriteBudget(1_000_000),
       copyBudget: new WriteBudget(1_000_000),
+      requests: UNOBSERVED,
     },
     {
       run: (operation) => operation(),

@@ -89,6 +89,9 @@ const FIELDS = {
   slopeMBPerHour: 'plain',
   action: 'plain',
   dryRun: 'plain',
+  age: 'plain',
+  method: 'plain',
+  tool: 'plain',
 } as const satisfies Readonly<Record<string, keyof typeof READERS>>;
 
 type FieldName = keyof typeof FIELDS;
@@ -130,6 +133,9 @@ export const AUDITED = {
   'leak:confirmed': LEAK,
   'monitor:degraded': ['part', 'reason'],
   'action:taken': ['action', 'level', 'reason', 'name', 'instanceId', 'path', 'dryRun'],
+  // Their reasons may quote what a server has answered.
+  'health:changed': ['name', 'id', 'from', 'to'],
+  'stuck:detected': ['kind', 'name', 'instanceId', 'leaseId', 'age', 'method', 'tool'],
   'pool:draining': ['mode'],
   'pool:closed': ['mode', 'duration', 'leases', 'rejected', 'servers', 'survivors'],
   'internal:error': [...SERVER, 'error'],

@@ -1,5 +1,6 @@
 import type { ResolvedDefinition } from '../../config/options.js';
 import type { EndMode, TreePlan } from '../../process/termination-report.js';
+import type { LeaderState, TreeActivity } from '../../process/usage/tree-activity.js';
 import type { DetailedUsage, TreeUsage } from '../../process/usage/tree-usage.js';
 import type { Due } from '../../runtime/due-times.js';
 import type { EndReason } from '../../server/end-reason.js';
@@ -148,6 +149,16 @@ export class PooledInstance extends ServerInstance {
   /** The same, with what is too expensive for every sample. */
   async detailedUsage(): Promise<DetailedUsage | undefined> {
     return this.process?.detailedUsage?.();
+  }
+
+  /** How the process that was spawned is now. */
+  leaderState(): LeaderState {
+    return this.process?.leaderState?.() ?? 'running';
+  }
+
+  /** What shows that its processes work; undefined where that is not known. */
+  async activity(): Promise<TreeActivity | undefined> {
+    return this.process?.activity?.();
   }
 
   /** An instance of the given definition that will take over the sessions of this one. */

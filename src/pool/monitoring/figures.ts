@@ -1,4 +1,5 @@
 import { createHistogram } from 'node:perf_hooks';
+import type { HealthStatus } from '../../health/health-status.js';
 import type { MonitorLoop } from '../../monitor/monitor-loop.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
 import type { Clock } from '../../runtime/clock.js';
@@ -12,6 +13,7 @@ export interface MetricsDeps {
   readonly cleanups: CleanupTimes;
   readonly fleet: Fleet;
   readonly monitorLoop: MonitorLoop;
+  readonly poolHealth: { statusOf(instanceId: string): HealthStatus | undefined };
 }
 
 /** How long the ends of trees took. Nothing is kept but a histogram. */
@@ -36,10 +38,12 @@ export class CleanupTimes {
   }
 }
 
-export function metricsOf({ clock, life, counts, cleanups, fleet, monitorLoop }: MetricsDeps): PoolMetrics {
+export function metricsOf({ clock, life, counts, cleanups, fleet, monitorLoop, poolHealth }: MetricsDeps): PoolMetrics {
   const { counted, counts: done } = monitorLoop;
   const living = new Map([...fleet.instances()].map(({ id, state }) => [id, state]));
-  const active = [...living.values()].filter((state) => state === 'ready').length;
+  const ready = [...fleet.instances()].filter(({ state }) => state === 'ready');
+  const active = ready.length;
+  const unhealthy = ready.filter(({ id }) => poolHealth.statusOf(id) === 'unhealthy').length;
   // No later sample takes out what has ended, once the pool is closed or the monitor stopped.
   const trees = counted.filter(({ id }) => living.has(id));
   const sum = { processes: 0, memoryMB: 0, cpuPercent: 0 };
@@ -56,7 +60,7 @@ export function metricsOf({ clock, life, counts, cleanups, fleet, monitorLoop }:
     monitorActions: done.actions,
     totalProcesses: sum.processes,
     activeProcesses: active,
-    healthyProcesses: active,
+    healthyProcesses: active - unhealthy,
     memoryUsageMB: sum.memoryMB,
     averageCpuUsage: sum.cpuPercent / Math.max(1, trees.length),
     uptimeMinutes: (clock.now() - life.madeAt) / 60_000,

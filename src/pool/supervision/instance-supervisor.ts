@@ -29,7 +29,15 @@ export interface InstanceSupervisorDeps {
   readonly emitter: PoolEmitter;
   readonly context: InstanceContext;
   readonly monitorLoop: MonitorLoop;
+  readonly poolHealth: InstanceWatch;
   readonly cleanups: { add(report: CleanupReport): void };
+}
+
+/** What follows instances from their spawn to their end. */
+interface InstanceWatch {
+  spawned(instance: PooledInstance): void;
+  ready(instance: PooledInstance): void;
+  ending(instance: PooledInstance): void;
 }
 
 /**
@@ -86,7 +94,7 @@ export class InstanceSupervisor {
    * @throws PoolError when nothing can be spawned; then the slot is free again
    */
   spawn(instance: PooledInstance): void {
-    const { emitter, fleet, leases, counts, monitorLoop, recovery, turns } = this.#deps;
+    const { emitter, fleet, leases, counts, monitorLoop, poolHealth, recovery, turns } = this.#deps;
     try {
       instance.start();
     } catch (error) {
@@ -102,12 +110,14 @@ export class InstanceSupervisor {
     counts.mostProcesses = fleet.slots.mostUsed;
     emitter.emit('server:starting', serverEvent(instance));
     monitorLoop.noteSpawn(instance.name, instance.canMeasure);
+    poolHealth.spawned(instance);
   }
 
   /** An instance is ready: it gets the leases of the one that it replaces. */
   ready(instance: PooledInstance): void {
-    const { breakers, emitter, fleet, recovery, turns } = this.#deps;
+    const { breakers, emitter, fleet, poolHealth, recovery, turns } = this.#deps;
     turns.giveBack(instance);
+    poolHealth.ready(instance);
     fleet.startSucceeded(instance);
     breakers.ready(instance);
     const emitMoves = recovery.takeOver(instance);
@@ -122,8 +132,9 @@ export class InstanceSupervisor {
   }
 
   stopping(instance: PooledInstance, reason: EndReason): void {
-    const { breakers, emitter, fleet, counts, recovery, turns } = this.#deps;
+    const { breakers, emitter, fleet, counts, poolHealth, recovery, turns } = this.#deps;
     instance.remember();
+    poolHealth.ending(instance);
     turns.giveBack(instance);
     recovery.stopping(instance);
     const { asked } = END_MEANING[reason];

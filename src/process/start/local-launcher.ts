@@ -23,6 +23,7 @@ import { identify, type ProcessRow, type ProcessTable } from '../process-table.j
 import type { EndMode, Graces, TerminationReport, TreePlan } from '../termination-report.js';
 import { forgetAtExit, killAtExit } from '../tree/kill-at-exit.js';
 import { LocalTree } from '../tree/local-tree.js';
+import type { LeaderState, TreeActivity } from '../usage/tree-activity.js';
 import type { DetailedUsage, TreeUsage } from '../usage/tree-usage.js';
 import { wrapperRefusal } from '../wrapper.js';
 import { resolveCommand, spawnError } from './command.js';
@@ -169,6 +170,14 @@ class LocalProcess implements ServerProcess {
 
   async detailedUsage(): Promise<DetailedUsage | undefined> {
     return this.#tree?.detailedUsage();
+  }
+
+  leaderState(): LeaderState {
+    return this.#tree?.leaderState() ?? 'gone';
+  }
+
+  async activity(): Promise<TreeActivity | undefined> {
+    return this.#tree?.activity();
   }
 
   killNow(): void {

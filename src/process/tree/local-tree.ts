@@ -9,6 +9,7 @@ import { Sweeper } from '../marks/sweeper.js';
 import type { Platform } from '../platform.js';
 import type { ProcessIdentity, ProcessRow } from '../process-table.js';
 import type { EndMode, Graces, TerminationReport, TreePlan } from '../termination-report.js';
+import type { LeaderState, TreeActivity } from '../usage/tree-activity.js';
 import { TreeMeter } from '../usage/tree-meter.js';
 import type { DetailedUsage, TreeUsage } from '../usage/tree-usage.js';
 import { ProcessGroup } from './process-group.js';
@@ -116,6 +117,26 @@ export class LocalTree {
 
   async detailedUsage(): Promise<DetailedUsage | undefined> {
     return this.#meterNow()?.measureAll(() => this.#present());
+  }
+
+  async activity(): Promise<TreeActivity | undefined> {
+    return this.#meterNow()?.activity(() => this.#present());
+  }
+
+  /** How the leader is now. What cannot be read is not known to have ended. */
+  leaderState(): LeaderState {
+    if (this.#exited) return 'gone';
+    const { leader, platform } = this.#parts;
+    // Where processes cannot be held, each look costs a child process.
+    if (platform.table.hold === undefined) return 'running';
+    try {
+      const row = platform.table.read(leader.pid);
+      if (row === undefined || row.startTime !== leader.startTime || row.dead) return 'gone';
+      return row.state === 'T' ? 'stopped' : 'running';
+    } catch {
+      // EMFILE.
+      return 'running';
+    }
   }
 
   /** Kills what can be killed without waiting, before the ladder comes. */

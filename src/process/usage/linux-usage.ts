@@ -1,6 +1,7 @@
 import { uptime } from 'node:os';
 import { type ProcessRow, type ProcessTable, TICKS_PER_SECOND } from '../process-table.js';
 import { DetailReader } from './detail-reader.js';
+import { areOnNetwork, ioBytesOf } from './linux-activity.js';
 import { type Memory, MemoryFiles } from './memory-files.js';
 import type { ProcessUsage, UsageReader, UsageSource } from './process-usage.js';
 
@@ -15,7 +16,11 @@ const SAME = 1_000;
  */
 export function linuxUsage(table: ProcessTable): UsageSource {
   const details = new DetailReader(table);
-  return { reader: () => new LinuxReader(table), age, now, detail: (identity) => details.read(identity) };
+  return {
+    ...{ reader: () => new LinuxReader(table), age, now },
+    ...{ io: ioBytesOf, areOnNetwork },
+    detail: (identity) => details.read(identity),
+  };
 }
 
 class LinuxReader implements UsageReader {

@@ -16,6 +16,10 @@ export interface UsageSource {
    * now. The same for all trees that are measured in one tick. Left out where each sample may look.
    */
   members?(known: readonly ProcessRow[] | undefined, look: () => readonly ProcessRow[]): readonly ProcessRow[];
+  /** Bytes that a process has read and written so far; undefined when that may not be read, or it is gone. */
+  io?(row: ProcessRow): number | undefined;
+  /** Whether one of the processes of a tree has a connection to something outside of it. */
+  areOnNetwork?(members: readonly ProcessRow[]): Promise<boolean>;
   /** What is too expensive for every sample. Undefined when the process is gone. */
   detail?(identity: ProcessIdentity): Promise<ProcessDetail | undefined>;
 }

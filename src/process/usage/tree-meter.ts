@@ -1,6 +1,7 @@
 import { availableParallelism, cpus } from 'node:os';
 import type { ProcessRow } from '../process-table.js';
 import type { CgroupFigures, ProcessUsage, UsageReader, UsageSource } from './process-usage.js';
+import type { TreeActivity } from './tree-activity.js';
 import { TreeCpu } from './tree-cpu.js';
 import type { DetailedUsage, TreeUsage } from './tree-usage.js';
 
@@ -64,6 +65,20 @@ export class TreeMeter {
       if (detail && (detail.descriptors === undefined || detail.pss === undefined)) hidden += 1;
     }
     return { ...usage, descriptors, pssMB: pss / MB, hidden };
+  }
+
+  /** What shows that its processes work. */
+  async activity(find: () => readonly ProcessRow[]): Promise<TreeActivity> {
+    const { cpuTime } = await this.measure(find);
+    const { source } = this.#parts;
+    const living = (this.#members ?? []).filter(({ dead }) => !dead);
+    const io = source.io && living.map((row) => source.io?.(row) ?? 0);
+    return {
+      cpuTime,
+      ioBytes: io?.reduce((sum, bytes) => sum + bytes, 0),
+      hasStopped: living.some(({ state }) => state === 'T'),
+      isOnNetwork: (await source.areOnNetwork?.(living)) ?? false,
+    };
   }
 
   /** Call it when the tree is dead, or no longer measured: nothing is kept open. */

@@ -1,23 +1,50 @@
 import { namesOf, PoolError, type ServerNames, shownName } from '../../errors.js';
+import type { Clock } from '../../runtime/clock.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { MessageChannel } from '../channels/message-channel.js';
-import { isRequest, type JsonRpcMessage, otherForm, property, type RequestId } from '../json-rpc.js';
+import {
+  isRequest,
+  type JsonRpcMessage,
+  type JsonRpcRequest,
+  notification,
+  otherForm,
+  property,
+  type RequestId,
+} from '../json-rpc.js';
 import { Loss } from '../loss.js';
+import { RequestDeadlines, requestTimedOut, type WrittenRequest } from '../request-deadlines.js';
+import {
+  type ObservedRequest,
+  outcomeOf,
+  type RequestObserver,
+  type RequestOutcome,
+  toolOf,
+} from '../request-observer.js';
 import { type Attachment, type Endpoint, hasTooManyOpen, lostRequest, type Routing, tooManyOpen } from '../routing.js';
 import { Notices } from './notices.js';
 import { RecentIds } from './recent-ids.js';
+
+export interface DirectRoutingDeps {
+  readonly channel: MessageChannel;
+  readonly clock: Clock;
+  readonly keepAlive: KeepAlive;
+  readonly observer: RequestObserver;
+  /** `requestTimeout`, as it is now. */
+  requestTimeout(): number;
+  onClosed(error: PoolError): void;
+  onNoise?(): void;
+}
 
 /**
  * The routing of a dedicated server: one session for the whole life of the process. Every message passes unchanged, so that
  * every feature of the protocol works. Requests are only counted: while one is open, the host is kept alive.
  */
 export class DirectRouting implements Routing, Attachment {
+  readonly #deps: DirectRoutingDeps;
   readonly #channel: MessageChannel;
-  readonly #keepAlive: KeepAlive;
-  readonly #onClosed: (error: PoolError) => void;
-  readonly #onNoise: (() => void) | undefined;
-  /** The method of each open request, by its id. */
-  readonly #open = new Map<RequestId, string>();
+  /** The open requests, by their ids. */
+  readonly #open = new Map<RequestId, DirectRequest>();
+  readonly #deadlines: RequestDeadlines<DirectRequest>;
   /** Characters of these ids and methods. */
   #nameCharacters = 0;
   readonly #loss = new Loss();
@@ -26,31 +53,39 @@ export class DirectRouting implements Routing, Attachment {
   #session: Endpoint | undefined;
   /** How many answers the server has sent. */
   answers = 0;
+  /** How many messages it has sent. */
+  heard = 0;
 
-  constructor(
-    channel: MessageChannel,
-    keepAlive: KeepAlive,
-    onClosed: (error: PoolError) => void,
-    onNoise?: () => void,
-  ) {
-    this.#onNoise = onNoise;
+  constructor(deps: DirectRoutingDeps) {
+    const { channel, clock, requestTimeout: timeout } = deps;
+    this.#deps = deps;
     this.#channel = channel;
-    this.#keepAlive = keepAlive;
-    this.#onClosed = onClosed;
+    this.#deadlines = new RequestDeadlines({ clock, timeout, onLate: (request) => this.#timeOut(request) });
   }
 
   get openRequests(): number {
     return this.#open.size;
   }
 
+  /** Number of requests that the client has not given up. */
+  get wantedRequests(): number {
+    return this.#open.size;
+  }
+
+  /** Its open requests, oldest first. */
+  requests(): Iterable<ObservedRequest> {
+    return this.#open.values();
+  }
+
   /** The server is not read before its client is there, so that no early message is lost. */
   attach(session: Endpoint): Attachment {
+    const { onClosed, onNoise } = this.#deps;
     this.#session = session;
     this.#channel.open({
       onMessage: (message) => this.#receive(message),
       onWritten: () => {},
-      onClosed: this.#onClosed,
-      ...(this.#onNoise && { onNoise: this.#onNoise }),
+      onClosed,
+      ...(onNoise && { onNoise }),
     });
     const { noise, server } = this.#channel;
     noise.onLine = (line) => this.#session?.report?.(invalidMessage(server, line));
@@ -65,16 +100,21 @@ export class DirectRouting implements Routing, Attachment {
     if (message.method === 'notifications/cancelled') this.#giveUp(property(message.params, 'requestId') as RequestId);
     const sent = this.#channel.send(message);
     if (!isRequest(message)) return sent.catch(async (error) => Promise.reject(await this.#loss.explain(error)));
-    const { id, method } = message;
-    this.#add(id, method);
+    const request = new DirectRequest(message, this.#deps.clock.now());
+    this.#add(request);
+    this.#deadlines.written(request);
+    const { observer } = this.#deps;
+    if (observer.isActive) observer.requestSent(request, this.#channel.server);
+    request.meta = undefined;
     return sent.catch(async (error) => {
       const reason = await this.#loss.explain(error);
       // A request that was answered with the reason is not rejected, too.
-      if (this.#take(id)) throw reason;
+      if (this.#end(request.id, 'lost')) throw reason;
     });
   }
 
   #receive(message: JsonRpcMessage): void {
+    this.heard += 1;
     if (message.method !== undefined) return this.#session?.receive(message);
     this.answers += 1;
     const id = this.#idOf(message);
@@ -82,15 +122,15 @@ export class DirectRouting implements Routing, Attachment {
     // The client may know no other form of it.
     if (id !== message.id) (message as { id: RequestId }).id = id;
     this.#notices.answered(id);
-    const method = this.#open.get(id);
-    this.#take(id);
+    const request = this.#take(id);
     try {
       this.#session?.receive(message);
     } catch (fault) {
       // The request was not answered: it is lost with the others.
-      if (method !== undefined) this.#add(id, method);
+      if (request !== undefined) this.#add(request);
       throw fault;
     }
+    if (request && this.#deps.observer.isActive) this.#report(request, outcomeOf(message), message.error?.code);
   }
 
   /** The open request that an answer belongs to, where it can belong to one only. */
@@ -113,42 +153,87 @@ export class DirectRouting implements Routing, Attachment {
   }
 
   #giveUp(id: RequestId): void {
-    if (this.#take(id)) this.#givenUp.add(id);
+    if (this.#end(id, 'cancelled')) this.#givenUp.add(id);
+  }
+
+  /** The server has not answered in time: it gets a cancellation, and the client an error. */
+  #timeOut(request: DirectRequest): void {
+    const { id, method } = request;
+    const { server } = this.#channel;
+    const error = requestTimedOut(server, request, this.#deps.clock.now() - request.writtenAt);
+    if (!this.#end(id, 'timeout')) return;
+    this.#givenUp.add(id);
+    const reason = 'it was not answered in time';
+    this.#channel.sendOwn(notification('notifications/cancelled', { requestId: id, reason }));
+    this.#session?.receive(lostRequest(id, method, error, false));
   }
 
   fail(error: PoolError): void {
     this.#loss.set(error);
-    for (const [id, method] of [...this.#open]) {
-      this.#take(id);
+    for (const { id, method } of [...this.#open.values()]) {
+      this.#end(id, 'lost');
       this.#session?.receive(lostRequest(id, method, error, false));
     }
   }
 
   detach(): void {
     this.#loss.set(undefined);
-    for (const id of [...this.#open.keys()]) this.#take(id);
+    for (const id of [...this.#open.keys()]) this.#end(id, 'cancelled');
     this.#session = undefined;
   }
 
-  #add(id: RequestId, method: string): void {
-    if (this.#open.size === 0) this.#keepAlive.take();
-    this.#nameCharacters -= lengthOf(id, this.#open.get(id));
-    this.#open.set(id, method);
-    this.#nameCharacters += lengthOf(id, method);
+  #add(request: DirectRequest): void {
+    if (this.#open.size === 0) this.#deps.keepAlive.take();
+    this.#nameCharacters -= this.#open.get(request.id)?.nameCharacters ?? 0;
+    this.#open.set(request.id, request);
+    this.#nameCharacters += request.nameCharacters;
+  }
+
+  /** Undefined if it is not open. */
+  #take(id: RequestId): DirectRequest | undefined {
+    const request = this.#open.get(id);
+    if (request === undefined) return undefined;
+    this.#open.delete(id);
+    this.#nameCharacters -= request.nameCharacters;
+    this.#deadlines.over(request);
+    if (this.#open.size === 0) this.#deps.keepAlive.drop();
+    return request;
   }
 
   /** False if it is not open. */
-  #take(id: RequestId): boolean {
-    this.#nameCharacters -= lengthOf(id, this.#open.get(id));
-    if (!this.#open.delete(id)) return false;
-    if (this.#open.size === 0) this.#keepAlive.drop();
-    return true;
+  #end(id: RequestId, outcome: RequestOutcome): boolean {
+    const request = this.#take(id);
+    if (request && this.#deps.observer.isActive) this.#report(request, outcome, undefined);
+    return request !== undefined;
+  }
+
+  #report(request: DirectRequest, outcome: RequestOutcome, error: number | undefined): void {
+    this.#deps.observer.requestDone(request, this.#channel.server, outcome, error);
   }
 }
 
-/** Characters of a request that is open under this id; 0 if none is. */
-function lengthOf(id: RequestId, method: string | undefined): number {
-  return method === undefined ? 0 : method.length + (typeof id === 'string' ? id.length : 0);
+/** An open request of the one session. */
+class DirectRequest implements ObservedRequest, WrittenRequest {
+  readonly id: RequestId;
+  readonly method: string;
+  readonly tool: string | undefined;
+  readonly since: number;
+  /** Only until it was sent: the client may choose any size. */
+  meta: unknown;
+  writtenAt = 0;
+
+  constructor({ id, method, params }: JsonRpcRequest, since: number) {
+    this.id = id;
+    this.method = method;
+    this.tool = toolOf(method, params);
+    this.since = since;
+    this.meta = property(params, '_meta');
+  }
+
+  /** Characters that are kept of it: the client may choose any length. */
+  get nameCharacters(): number {
+    return this.method.length + (this.tool?.length ?? 0) + (typeof this.id === 'string' ? this.id.length : 0);
+  }
 }
 
 /** A line of a server that is no message: its client can show it. */

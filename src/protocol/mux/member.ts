@@ -1,5 +1,7 @@
 import type { PoolError } from '../../errors.js';
 import { type JsonRpcMessage, type JsonRpcRequest, property, type RequestId } from '../json-rpc.js';
+import type { WrittenRequest } from '../request-deadlines.js';
+import { type ObservedRequest, toolOf } from '../request-observer.js';
 import type { Attachment, Endpoint } from '../routing.js';
 import type { Listener, LogLevel } from './log-levels.js';
 
@@ -112,7 +114,7 @@ export interface RequestTarget {
 }
 
 /** A request of a session, from `send` to the answer. */
-export class OpenRequest {
+export class OpenRequest implements ObservedRequest, WrittenRequest {
   readonly session: Member;
   /** The message of the session until it is written; then a copy of it where it is needed again, else `NOT_KEPT`. */
   message: JsonRpcRequest;
@@ -121,6 +123,10 @@ export class OpenRequest {
   readonly id: RequestId;
   readonly method: string;
   readonly progressToken: RequestId | undefined;
+  readonly tool: string | undefined;
+  /** Set when it is added to the open ones. */
+  since = 0;
+  writtenAt = 0;
   /** If it is combined with those of other sessions: characters of its parameters, of which a part is kept. */
   wishCharacters = 0;
   /** If it asks for a subscription: to which resource. */
@@ -157,8 +163,13 @@ export class OpenRequest {
     this.id = message.id;
     this.method = message.method;
     const token = property(property(message.params, '_meta'), 'progressToken');
+    this.tool = toolOf(message.method, message.params);
     this.progressToken = typeof token === 'string' || typeof token === 'number' ? token : undefined;
     this.onAnswer = onAnswer;
+  }
+
+  get meta(): unknown {
+    return property(this.message.params, '_meta');
   }
 
   /** Whether it waits for its turn to be sent, the first time or again. */
@@ -168,7 +179,13 @@ export class OpenRequest {
 
   /** Characters of what is kept of it until it is answered, besides its message: the client may choose any length. */
   get nameCharacters(): number {
-    return lengthOf(this.id) + lengthOf(this.method) + lengthOf(this.progressToken) + this.wishCharacters;
+    return (
+      lengthOf(this.id) +
+      lengthOf(this.method) +
+      lengthOf(this.progressToken) +
+      lengthOf(this.tool) +
+      this.wishCharacters
+    );
   }
 }
 

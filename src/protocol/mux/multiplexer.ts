@@ -13,6 +13,8 @@ import {
   notification,
   property,
 } from '../json-rpc.js';
+import { RequestDeadlines } from '../request-deadlines.js';
+import type { RequestObserver } from '../request-observer.js';
 import type { Attachment, Endpoint, Routing } from '../routing.js';
 import { Guard } from './guard.js';
 import type { WishCallbacks } from './latest-wish.js';
@@ -46,6 +48,8 @@ export interface MultiplexerDeps {
   readonly writeBudget: WriteBudget;
   /** For the copies of requests that wait for their answers. */
   readonly copyBudget: WriteBudget;
+  /** Learns of the requests of all sessions. */
+  readonly observer: RequestObserver;
 }
 
 export interface MultiplexerCallbacks {
@@ -105,10 +109,15 @@ export class Multiplexer implements Routing, MemberCallbacks {
     // Its label may change.
     const server = () => this.#served?.server ?? deps.server;
     const isMixed = () => shared || (deps.changesOwner && this.#sessions > 1);
-    this.#open = new OpenRequests({ ...deps, server, isMixed });
+    const deadlines = new RequestDeadlines<OpenRequest>({
+      clock: deps.clock,
+      timeout: () => this.#served?.requestTimeout ?? Infinity,
+      onLate: (request) => this.#guard.run(() => this.#flow.timeOut(request)),
+    });
+    this.#open = new OpenRequests({ ...deps, server, isMixed, deadlines });
     this.#serverRequests = new ServerRequests({ clock: deps.clock, guard: this.#guard });
     this.#flow = new RequestFlow({
-      ...{ ...deps, server, open: this.#open, guard: this.#guard },
+      ...{ ...deps, server, open: this.#open, guard: this.#guard, deadlines },
       isRepeatable: (message) => this.#isRepeatable(message),
     });
     this.#handshake = new SessionHandshake(shared, (capabilities) => this.#callbacks?.onUndeclared(capabilities));
@@ -175,6 +184,11 @@ export class Multiplexer implements Routing, MemberCallbacks {
   }
 
   // The sessions.
+
+  /** The open requests of all sessions, also those that wait for their turn. */
+  *requests(): Iterable<OpenRequest> {
+    for (const member of this.#members) if (member.openRequests > 0) yield* member.requests();
+  }
 
   attach(session: Endpoint): Attachment {
     const member = new Member(session, this);

@@ -1,7 +1,10 @@
 import type { PoolError, ServerNames } from '../../errors.js';
+import type { Clock } from '../../runtime/clock.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { WriteBudget } from '../channels/write-budget.js';
 import { type Answer, errorFor, type JsonRpcMessage, resultFor } from '../json-rpc.js';
+import type { RequestDeadlines } from '../request-deadlines.js';
+import { outcomeOf, type RequestObserver, type RequestOutcome } from '../request-observer.js';
 import { hasTooManyOpen, lostRequest, tooManyOpen } from '../routing.js';
 import { Copies } from './copies.js';
 import type { Member, OpenRequest } from './member.js';
@@ -13,8 +16,11 @@ export interface OpenRequestsOptions {
   isMixed(): boolean;
   /** Whether sessions outlive the process. */
   readonly sessionsStay: boolean;
+  readonly clock: Clock;
   readonly keepAlive: KeepAlive;
   readonly copyBudget: WriteBudget;
+  readonly observer: RequestObserver;
+  readonly deadlines: RequestDeadlines<OpenRequest>;
 }
 
 /** The requests of all sessions of one server that wait for their answers. While there is one, the host is kept alive. */
@@ -34,20 +40,39 @@ export class OpenRequests {
   }
 
   add(request: OpenRequest): void {
+    const { clock, observer, server } = this.#options;
+    request.since = clock.now();
+    this.#enter(request);
+    if (observer.isActive) observer.requestSent(request, server());
+  }
+
+  #enter(request: OpenRequest): void {
     request.session.add(request);
     if (this.#count === 0) this.#options.keepAlive.take();
     this.#count += 1;
   }
 
   /** The request does not wait any more. False if that was so before. */
-  finish(request: OpenRequest): boolean {
+  finish(request: OpenRequest, outcome: RequestOutcome): boolean {
+    if (!this.#leave(request)) return false;
+    this.#report(request, outcome, undefined);
+    return true;
+  }
+
+  #leave(request: OpenRequest): boolean {
     if (request.done) return false;
     request.done = true;
     request.session.remove(request);
     if (request.copied > 0) this.copies.drop(request);
+    this.#options.deadlines.over(request);
     this.#count -= 1;
     if (this.#count === 0) this.#options.keepAlive.drop();
     return true;
+  }
+
+  #report(request: OpenRequest, outcome: RequestOutcome, error: number | undefined): void {
+    const { observer, server } = this.#options;
+    if (observer.isActive) observer.requestDone(request, server(), outcome, error);
   }
 
   answer(request: OpenRequest, { result, error }: Answer): void {
@@ -56,16 +81,23 @@ export class OpenRequests {
   }
 
   /** Gives the answer to the session, if that still waits for it. */
-  deliver(request: OpenRequest, answer: JsonRpcMessage): void {
-    if (!this.finish(request)) return;
+  deliver(request: OpenRequest, answer: JsonRpcMessage, outcome?: RequestOutcome): void {
+    if (!this.#leave(request)) return;
     try {
       request.session.endpoint.receive(answer);
     } catch (fault) {
       // The session still waits: it gets the error that follows from the fault.
       request.done = false;
-      this.add(request);
+      this.#enter(request);
       throw fault;
     }
+    if (this.#options.observer.isActive) this.#report(request, outcome ?? outcomeOf(answer), answer.error?.code);
+  }
+
+  /** Answers a request that the server has not answered within `requestTimeout`. */
+  timeOut(request: OpenRequest, error: PoolError): void {
+    const answer = lostRequest(request.id, request.method, error, this.#options.isMixed());
+    this.deliver(request, answer, 'timeout');
   }
 
   /** Answers a request that was lost with its process. Where sessions stay, there will be another process for it. */
@@ -81,6 +113,6 @@ export class OpenRequests {
   #answerLost(request: OpenRequest, error: PoolError, more: { retryable?: boolean }): void {
     const mayHaveRun = request.upstream !== undefined || request.repeated;
     const { id, method } = request;
-    this.deliver(request, lostRequest(id, method, error, this.#options.isMixed(), { mayHaveRun, ...more }));
+    this.deliver(request, lostRequest(id, method, error, this.#options.isMixed(), { mayHaveRun, ...more }), 'lost');
   }
 }

@@ -2,6 +2,7 @@ import type { PoolError, ServerNames } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { WriteBudget } from '../channels/write-budget.js';
 import { type Answer, type JsonRpcMessage, type JsonRpcRequest, notification } from '../json-rpc.js';
+import { type RequestDeadlines, requestTimedOut } from '../request-deadlines.js';
 import { Backlog, type Outgoing } from './backlog.js';
 import { NOT_KEPT } from './copies.js';
 import type { Guard } from './guard.js';
@@ -18,6 +19,7 @@ export interface RequestFlowDeps {
   readonly writeBudget: WriteBudget;
   readonly open: OpenRequests;
   readonly guard: Guard;
+  readonly deadlines: RequestDeadlines<OpenRequest>;
   /** Whether a second time, the request changes nothing more. */
   isRepeatable(message: JsonRpcRequest): boolean;
 }
@@ -35,6 +37,7 @@ interface PoolRequest {
 const FINISHING_TIME = 60_000;
 /** How long a request of the pool may keep its place, and hold up what is sent after its answer, ms. */
 const ANSWER_TIME = 60_000;
+const TIMED_OUT = { reason: 'it was not answered in time' };
 const CLIENT_GONE = { reason: 'its client is gone' };
 
 /**
@@ -105,6 +108,7 @@ export class RequestFlow {
       for (const request of requests) {
         request.repeated = true;
         request.upstream = undefined;
+        this.#deps.deadlines.over(request);
       }
       this.#waiting.putBack(member, requests);
     }
@@ -125,13 +129,14 @@ export class RequestFlow {
       }
       return this.#waiting.add(request.session, request.message, request);
     } catch (error) {
-      this.#deps.open.finish(request);
+      this.#deps.open.finish(request, 'lost');
       return Promise.reject(error);
     }
   }
 
   /** Of a request that was written, the message is kept only if it is needed again. */
   #written(request: OpenRequest): void {
+    this.#deps.deadlines.written(request);
     const mayRepeat = this.#deps.sessionsStay && request.isRepeatable;
     // Without room for it, the request is answered with an error when its process is lost.
     if (mayRepeat || request.needsMessage) this.#deps.open.copies.keep(request);
@@ -173,9 +178,16 @@ export class RequestFlow {
 
   /** Gives up a request that its session has cancelled. */
   cancel(request: OpenRequest, params: unknown): Promise<void> {
-    this.#deps.open.finish(request);
+    this.#deps.open.finish(request, 'cancelled');
     request.leaveQueue?.();
     return this.#abandon(request, params);
+  }
+
+  /** The server has not answered in time: its client gets an error, and the request counts as given up. */
+  timeOut(request: OpenRequest): void {
+    const { open, server } = this.#deps;
+    open.timeOut(request, requestTimedOut(server(), request, this.#deps.clock.now() - request.writtenAt));
+    this.#abandon(request, TIMED_OUT).catch(() => {});
   }
 
   /** A session has lost its server: answers all its requests with an error. */
@@ -263,7 +275,7 @@ export class RequestFlow {
       // The message could be written as JSON when it was added. So there is no room in the buffer.
       if (request === undefined) sent?.reject(error);
       else if (sent === undefined) this.#deps.open.fail(request, error as PoolError);
-      else if (this.#deps.open.finish(request)) sent.reject(error);
+      else if (this.#deps.open.finish(request, 'lost')) sent.reject(error);
     }
   }
 

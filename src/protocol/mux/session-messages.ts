@@ -153,7 +153,7 @@ export class SessionMessages {
       if (answer) guard.soon(() => open.answer(request, answer));
       return Promise.resolve();
     } catch (error) {
-      open.finish(request);
+      open.finish(request, 'lost');
       return Promise.reject(refused(error));
     }
   }

@@ -38,6 +38,8 @@ export interface UpstreamOptions {
   readonly clientCapabilities: Readonly<Record<string, unknown>>;
   /** Largest number of requests of sessions that it is given at once. */
   readonly maxInFlight: number;
+  /** `requestTimeout`, as it is now. */
+  requestTimeout(): number;
   /** Whether sessions outlive the process: then a request that could not be written is not lost. */
   readonly sessionsStay: boolean;
 }
@@ -65,6 +67,8 @@ export class Upstream implements RequestTarget {
   readonly #late = new RecentIds();
   /** How many requests of sessions it has answered. */
   answers = 0;
+  /** How many messages it has sent. */
+  heard = 0;
   readonly givenUp: GivenUp;
   /** Whether it has refused a request of the server. */
   hasRefused = false;
@@ -102,6 +106,11 @@ export class Upstream implements RequestTarget {
     return this.#channel.server;
   }
 
+  /** How long it may work on one request, ms. */
+  get requestTimeout(): number {
+    return this.#options.requestTimeout();
+  }
+
   get isBounded(): boolean {
     return this.#options.maxInFlight < Infinity;
   }
@@ -109,6 +118,13 @@ export class Upstream implements RequestTarget {
   /** Number of requests of sessions that the server has not answered. */
   get openRequests(): number {
     return this.#open.size;
+  }
+
+  /** Number of requests that sessions have not given up. One that was given up may keep its place. */
+  get wantedRequests(): number {
+    let wanted = 0;
+    for (const { done } of this.#open.values()) if (!done) wanted += 1;
+    return wanted;
   }
 
   /** Calls `task` when no request of a session is open: now or later. Not called when the process is lost before. */
@@ -247,6 +263,7 @@ export class Upstream implements RequestTarget {
   }
 
   #receive(message: JsonRpcMessage): void {
+    this.heard += 1;
     if (message.method === undefined) return this.#receiveAnswer(message);
     if (!isRequest(message)) return this.#callbacks?.onNotification(message, this);
     if (message.method === 'ping') return this.write(resultFor(message.id, {}));

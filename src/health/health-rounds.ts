@@ -1,0 +1,162 @@
+import type { Clock, Timer } from '../runtime/clock.js';
+import type { CheckedServer } from './checked-server.js';
+import type { HealthEvents } from './health-events.js';
+import type { HealthStatus } from './health-status.js';
+import { type CheckDeps, checkOnce } from './one-check.js';
+import { assess, type Health, mustRestart, type Signs } from './verdict.js';
+
+export interface RoundsDeps extends CheckDeps {
+  emit<E extends keyof HealthEvents>(event: E, payload: HealthEvents[E]): void;
+  /** An unhealthy server is to be restarted. */
+  onRestart?(server: CheckedServer, health: Health): void;
+}
+
+/** The health of one server, as `status()` shows it. */
+export interface HealthReport {
+  readonly id: string;
+  readonly name: string;
+  /** Undefined before the first check. */
+  readonly status: HealthStatus | undefined;
+  /** For how long it has been so, ms. */
+  readonly for: number;
+  /** Checks in a row that were missed. */
+  readonly misses: number;
+  /** Why it is so, in words. */
+  readonly reason: string;
+  /** What to do about it, in words; empty when nothing must be done. */
+  readonly action: string;
+}
+
+/** What is kept of a server that is checked. */
+interface Checked {
+  readonly server: CheckedServer;
+  readonly stopped: AbortController;
+  health: Health;
+  /** Messages that it had sent at the last check. */
+  heard: number;
+  timer: Timer | undefined;
+  /** The check under way. */
+  running: Promise<void> | undefined;
+}
+
+/** A server that does not answer is asked again sooner, but not more often than this many times within its interval. */
+const MOST_CHECKS = 10;
+
+/** Checks servers, each in its own interval, and reports what changes. */
+export class HealthRounds {
+  readonly #deps: RoundsDeps;
+  readonly #checked = new Map<string, Checked>();
+
+  constructor(deps: RoundsDeps) {
+    this.#deps = deps;
+  }
+
+  get clock(): Clock {
+    return this.#deps.clock;
+  }
+
+  get size(): number {
+    return this.#checked.size;
+  }
+
+  has(id: string): boolean {
+    return this.#checked.has(id);
+  }
+
+  add(server: CheckedServer): void {
+    const now = this.#deps.clock.now();
+    const health = { status: undefined, since: now, misses: 0, lastLife: now, reason: 'not checked yet', action: '' };
+    const stopped = new AbortController();
+    const checked = { server, stopped, health, heard: server.heard, timer: undefined, running: undefined };
+    this.#checked.set(server.id, checked);
+    // Up to half sooner, at random: servers that were started together are not all asked at once.
+    this.#wait(checked, server.interval * (1 - Math.random() / 2));
+  }
+
+  /** False when it is not checked. A check under way has no effect any more. */
+  remove(id: string): boolean {
+    const checked = this.#checked.get(id);
+    if (checked === undefined) return false;
+    this.#checked.delete(id);
+    checked.timer?.cancel();
+    checked.stopped.abort();
+    return true;
+  }
+
+  statusOf(id: string): HealthStatus | undefined {
+    return this.#checked.get(id)?.health.status;
+  }
+
+  reports(): HealthReport[] {
+    return [...this.#checked.values()].map((checked) => this.#reportOf(checked));
+  }
+
+  /** Checks it now, also when a check is due later. Undefined when it is not checked at all. */
+  async checkNow(id: string): Promise<HealthReport | undefined> {
+    const checked = this.#checked.get(id);
+    if (checked === undefined) return undefined;
+    await this.#check(checked);
+    return this.#reportOf(checked);
+  }
+
+  #reportOf({ server, health }: Checked): HealthReport {
+    const { id, name } = server;
+    const { status, since, misses, reason, action } = health;
+    return { id, name, status, for: this.#deps.clock.now() - since, misses, reason, action };
+  }
+
+  #wait(checked: Checked, delay: number): void {
+    checked.timer?.cancel();
+    checked.timer = this.#deps.clock.after(delay, () => void this.#check(checked));
+  }
+
+  /** Calls at the same time share one check. */
+  #check(checked: Checked): Promise<void> {
+    checked.timer?.cancel();
+    checked.running ??= this.#run(checked).finally(() => {
+      checked.running = undefined;
+    });
+    return checked.running;
+  }
+
+  async #run(checked: Checked): Promise<void> {
+    const { server, stopped, heard } = checked;
+    const { clock } = this.#deps;
+    const begun = clock.now();
+    const signs = await checkOnce(server, heard, this.#deps, stopped.signal);
+    if (stopped.signal.aborted) return;
+    checked.heard = server.heard;
+    const before = checked.health;
+    checked.health = assess(before, signs, server, clock.now());
+    this.#wait(checked, this.#nextIn(checked, begun));
+    this.#report(checked, before.status, clock.now() - begun);
+    this.#act(checked, signs);
+  }
+
+  #report({ server, health }: Checked, from: HealthStatus | undefined, duration: number): void {
+    const { id, name } = server;
+    const { status: to, reason, action } = health;
+    if (to === undefined) return;
+    const { emit } = this.#deps;
+    emit('health:checked', { id, name, status: to, duration });
+    if (to === from || (from === undefined && to === 'healthy')) return;
+    emit('health:changed', { id, name, from, to, reason, action });
+  }
+
+  #act({ server, health }: Checked, signs: Signs): void {
+    if (mustRestart(health, signs, server, this.#deps.clock.now())) this.#deps.onRestart?.(server, health);
+  }
+
+  /**
+   * The next check begins one interval after the last one has begun. That of a server which does not answer ends when its time is
+   * over, so that nothing waits for longer than `unhealthyAfter`.
+   */
+  #nextIn({ server, health }: Checked, begun: number): number {
+    const { interval, timeout, unhealthyAfter } = server;
+    const now = this.#deps.clock.now();
+    const usual = Math.max(0, begun + interval - now);
+    if (health.misses === 0) return usual;
+    const left = health.lastLife + unhealthyAfter - timeout - now;
+    return Math.min(usual, Math.max(left, interval / MOST_CHECKS));
+  }
+}

@@ -1,0 +1,126 @@
+import { messageOf } from '../errors.js';
+import type { Clock } from '../runtime/clock.js';
+import { turnsOfEventLoop } from '../runtime/event-loop.js';
+import type { Activity, CheckedServer } from './checked-server.js';
+import type { Signs } from './verdict.js';
+
+/** CPU time that a process which only sleeps may use, ms: two ticks of the kernel. */
+const NO_WORK = 20;
+/** Bytes that a server reads and writes without doing anything: what the pool itself has sent it. */
+const NO_IO = 4_096;
+/** A timer that is later than this share of its time shows that the host itself had no time. */
+const LATE = 0.25;
+
+export interface CheckDeps {
+  readonly clock: Clock;
+  /** Why the machine has no time for its processes; undefined when it has. */
+  overload(): string | undefined;
+}
+
+/**
+ * Checks a server once. Its activity is looked at only when half of the time is over, since most servers answer at once.
+ * @param heardBefore messages that it had sent at the last check
+ */
+export async function checkOnce(
+  server: CheckedServer,
+  heardBefore: number,
+  { clock, overload }: CheckDeps,
+  stopped: AbortSignal,
+): Promise<Signs> {
+  const process = server.process();
+  const hasSpoken = server.heard !== heardBefore;
+  const before = { process, hasSpoken, ...server.requests(), ...NOTHING };
+  if (process !== 'running') return { ...before, answer: 'missed', how: 'it cannot answer' };
+  if (hasSpoken && server.way.countsMessages) return { ...before, answer: 'answered', how: 'it has sent messages' };
+  if (!server.way.isDue()) return { ...before, answer: 'quiet', how: 'it owes no answer' };
+  const asked = new Asked(server, clock, stopped);
+  const { how, isAnswered, lateness } = await asked.outcome;
+  if (isAnswered) return { ...before, answer: 'answered', how };
+  const [first, last] = [await asked.halfway, await activityOf(server)];
+  return {
+    answer: 'missed',
+    how,
+    process: server.process(),
+    hasStoppedHelper: last?.hasStopped ?? false,
+    hasSpoken: server.heard !== heardBefore,
+    moves: asked.hasHeard || (first !== undefined && last !== undefined && moved(first, last)),
+    isOnNetwork: last?.isOnNetwork ?? false,
+    ...server.requests(),
+    overload:
+      lateness > server.timeout * LATE
+        ? `the event loop of the host was late by ${Math.round(lateness)} ms`
+        : overload(),
+  };
+}
+
+const NOTHING = { hasStoppedHelper: false, moves: false, isOnNetwork: false, overload: undefined } as const;
+
+interface Outcome {
+  readonly how: string;
+  readonly isAnswered: boolean;
+  /** How much later than it should the time was over, ms. */
+  readonly lateness: number;
+}
+
+/** One question to a server, until it is answered or its time is over. */
+class Asked {
+  readonly outcome: Promise<Outcome>;
+  /** What its processes had used when half of the time was over. */
+  halfway: Promise<Activity | undefined> = Promise.resolve(undefined);
+  readonly #server: CheckedServer;
+  readonly #heard: number;
+
+  constructor(server: CheckedServer, clock: Clock, stopped: AbortSignal) {
+    this.#server = server;
+    this.#heard = server.heard;
+    this.outcome = this.#run(clock, stopped);
+  }
+
+  /** Whether it has sent a message since it was asked. */
+  get hasHeard(): boolean {
+    return this.#server.heard !== this.#heard;
+  }
+
+  async #run(clock: Clock, stopped: AbortSignal): Promise<Outcome> {
+    const { timeout, way } = this.#server;
+    const over = new AbortController();
+    const end = () => over.abort(new Error('the check was ended'));
+    stopped.addEventListener('abort', end);
+    const due = clock.now() + timeout;
+    let lateness = 0;
+    const half = clock.after(timeout / 2, () => {
+      this.halfway = activityOf(this.#server);
+    });
+    const timer = clock.after(timeout, () => {
+      lateness = clock.now() - due;
+      // The host may have been busy: what the server has written by now is read first.
+      void turnsOfEventLoop(1).then(() => over.abort(new Error(`it did not answer within ${timeout} ms`)));
+    });
+    try {
+      return { how: await way.ask(over.signal), isAnswered: true, lateness };
+    } catch (error) {
+      const how = over.signal.aborted ? messageOf(over.signal.reason) : messageOf(error);
+      return { how, isAnswered: false, lateness };
+    } finally {
+      half.cancel();
+      timer.cancel();
+      stopped.removeEventListener('abort', end);
+      over.abort();
+    }
+  }
+}
+
+/** What cannot be looked at now shows no activity. */
+async function activityOf(server: CheckedServer): Promise<Activity | undefined> {
+  try {
+    return await server.activity?.();
+  } catch {
+    return undefined;
+  }
+}
+
+function moved(first: Activity, last: Activity): boolean {
+  // The end of a process takes its bytes out of the sum: that moves, too.
+  const io = Math.abs((last.ioBytes ?? 0) - (first.ioBytes ?? 0));
+  return last.cpuTime - first.cpuTime >= NO_WORK || io >= NO_IO;
+}

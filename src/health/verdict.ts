@@ -1,0 +1,153 @@
+import type { HealthStatus } from './health-status.js';
+
+/** After so many missed checks in a row a server is unhealthy. A single one often has a cause that passes. */
+const MOST_MISSES = 3;
+
+/** What one check of a server has found. */
+export interface Signs {
+  /**
+   * `answered`: it has answered the check, or anything since the last one. `quiet`: it was not asked, and owes no answer.
+   * `missed`: it has not answered in time, or the check says that something is wrong.
+   */
+  readonly answer: 'answered' | 'quiet' | 'missed';
+  /** How it has answered, or why not: in words. */
+  readonly how: string;
+  /** Of the process that was spawned. `stopped`: by a signal (state T). */
+  readonly process: 'running' | 'stopped' | 'gone';
+  /** Whether another process of its tree is stopped. */
+  readonly hasStoppedHelper: boolean;
+  /** Whether it has sent any message since the last check. */
+  readonly hasSpoken: boolean;
+  /** Whether CPU time, I/O or messages have moved during the check. */
+  readonly moves: boolean;
+  /** Whether it has a connection over which it may wait for another machine. */
+  readonly isOnNetwork: boolean;
+  /** Requests that it has not answered. */
+  readonly open: number;
+  /** Those of them that their clients have not given up. */
+  readonly wanted: number;
+  /** Why the machine, or the host, had no time for an answer; undefined when it had. */
+  readonly overload: string | undefined;
+}
+
+/** What is known of the health of a server. */
+export interface Health {
+  /** Undefined before the first check. */
+  readonly status: HealthStatus | undefined;
+  /** Clock time since which it has this status, ms. */
+  readonly since: number;
+  /** Missed checks in a row. */
+  readonly misses: number;
+  /** Clock time of the last sign of life, ms. */
+  readonly lastLife: number;
+  readonly reason: string;
+  readonly action: string;
+}
+
+export interface Tolerance {
+  /** Longest time without a sign of life, ms. */
+  readonly unhealthyAfter: number;
+}
+
+/** One line of the table: the first that applies decides. */
+interface Rule {
+  applies(signs: Signs): boolean;
+  readonly status: HealthStatus | 'missed' | 'unchanged';
+  /** Whether it shows that the server lives, or that the time until now must not count. */
+  isLife(signs: Signs): boolean;
+  reason(signs: Signs): string;
+  readonly action: string;
+}
+
+const RULES: readonly Rule[] = [
+  {
+    applies: ({ process }) => process === 'gone',
+    status: 'unhealthy',
+    isLife: () => false,
+    reason: () => 'its process is gone',
+    action: 'wait for its exit to be reported',
+  },
+  {
+    applies: ({ process }) => process === 'stopped',
+    status: 'unhealthy',
+    isLife: () => false,
+    reason: () => 'its process was stopped by a signal (state T)',
+    action: 'send it SIGCONT, or restart it',
+  },
+  {
+    applies: ({ answer }) => answer === 'answered' || answer === 'quiet',
+    status: 'healthy',
+    isLife: () => true,
+    reason: ({ how }) => how,
+    action: '',
+  },
+  {
+    applies: ({ hasStoppedHelper }) => hasStoppedHelper,
+    status: 'unhealthy',
+    isLife: () => false,
+    reason: ({ how }) => `${how}, and a process of it was stopped by a signal (state T)`,
+    action: 'send it SIGCONT, or restart the server',
+  },
+  {
+    applies: ({ overload }) => overload !== undefined,
+    status: 'unchanged',
+    // What has passed meanwhile proves nothing.
+    isLife: () => true,
+    reason: ({ how, overload }) => `${how}, which does not count: ${overload}`,
+    action: 'give the machine less to do',
+  },
+  {
+    applies: ({ wanted, moves }) => wanted > 0 && moves,
+    status: 'busy',
+    isLife: () => true,
+    reason: ({ how }) => `${how}, but it works on a call`,
+    action: 'set requestTimeout if its calls must not take so long',
+  },
+  {
+    applies: ({ wanted, isOnNetwork }) => wanted > 0 && isOnNetwork,
+    status: 'busy',
+    isLife: () => true,
+    reason: ({ how }) => `${how}, but it has a connection, and may wait for another machine in a call`,
+    action: 'set requestTimeout if its calls must not take so long',
+  },
+  {
+    applies: () => true,
+    status: 'missed',
+    isLife: ({ hasSpoken }) => hasSpoken,
+    reason: ({ how, open, wanted }) => `${how}${open > 0 ? `, with ${requests(open, wanted)}` : ''}`,
+    action: 'see what it writes to stderr; it is restarted if health.onUnhealthy allows it',
+  },
+];
+
+/** What is known of a server after a check. */
+export function assess(before: Health, signs: Signs, { unhealthyAfter }: Tolerance, now: number): Health {
+  const rule = RULES.find(({ applies }) => applies(signs)) as Rule;
+  const isMissed = rule.status === 'missed' || rule.status === 'unhealthy';
+  const lastLife = rule.isLife(signs) ? now : before.lastLife;
+  const misses = isMissed ? before.misses + 1 : rule.status === 'unchanged' ? before.misses : 0;
+  const isOver = misses >= MOST_MISSES || now - lastLife >= unhealthyAfter;
+  const status =
+    rule.status === 'missed'
+      ? isOver
+        ? 'unhealthy'
+        : 'degraded'
+      : rule.status === 'unchanged'
+        ? before.status
+        : rule.status;
+  const since = status === before.status ? before.since : now;
+  return { status, since, misses, lastLife, reason: rule.reason(signs), action: rule.action };
+}
+
+/**
+ * Whether an unhealthy server is to be restarted now: nothing is lost by it, because no client waits for an answer any more; or
+ * it has shown no sign of life for too long.
+ */
+export function mustRestart(health: Health, signs: Signs, { unhealthyAfter }: Tolerance, now: number): boolean {
+  if (health.status !== 'unhealthy') return false;
+  return signs.wanted === 0 || now - health.lastLife >= unhealthyAfter;
+}
+
+function requests(open: number, wanted: number): string {
+  const count = open === 1 ? 'one open request' : `${open} open requests`;
+  return wanted === 0 ? `${count}, given up` : count;
+}

@@ -1,0 +1,70 @@
+import type { StuckEvent } from '../../health/health-events.js';
+import { cut } from '../../runtime/cut.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
+import type { LeaseManager } from '../leases/lease-manager.js';
+
+/** Longest method or tool in an event, in characters. */
+const LONGEST_NAME = 200;
+
+/** Finds what does not end: requests, silent leases, starts and cleanup jobs. Each is reported once. */
+export class StuckWatch {
+  readonly #leases: LeaseManager;
+  readonly #reported = new WeakSet<object>();
+  /** The starts and ends under way, with the clock time at which each has begun, ms. */
+  readonly #begun = new WeakMap<PooledInstance, Begun>();
+
+  constructor(leases: LeaseManager) {
+    this.#leases = leases;
+  }
+
+  /** A start or an end begins. Each is a thing of its own. */
+  begun(instance: PooledInstance, kind: Begun['kind'], since: number): void {
+    this.#begun.set(instance, { kind, since });
+  }
+
+  /** A start has succeeded. */
+  over(instance: PooledInstance): void {
+    this.#begun.delete(instance);
+  }
+
+  /** What has become stuck since the last call. */
+  *look(instances: Iterable<PooledInstance>, now: number): Iterable<StuckEvent> {
+    for (const instance of instances) {
+      const { id: instanceId, name, tenant, definition } = instance;
+      const of = { name, instanceId, tenant };
+      const { stuckAfter } = definition.health;
+      for (const request of instance.requests()) {
+        const age = now - request.since;
+        if (!this.#isNew(request, age, stuckAfter)) continue;
+        const [method, tool] = [shortened(request.method), request.tool && shortened(request.tool)];
+        yield { kind: 'request', ...of, age, method, tool };
+      }
+      for (const lease of this.#leases.of(instance)) {
+        const age = lease.silence(now);
+        const { id: leaseId, owner } = lease;
+        // A session may rest for long. What the pool itself calls silent is so.
+        if (this.#isNew(lease, age, Math.max(stuckAfter, definition.leaseIdleTimeout)))
+          yield { kind: 'lease', ...of, age, leaseId, owner };
+      }
+      const begun = this.#begun.get(instance);
+      if (begun && this.#isNew(begun, now - begun.since, stuckAfter))
+        yield { kind: begun.kind, ...of, age: now - begun.since };
+    }
+  }
+
+  #isNew(thing: object, age: number, stuckAfter: number): boolean {
+    if (age < stuckAfter || this.#reported.has(thing)) return false;
+    this.#reported.add(thing);
+    return true;
+  }
+}
+
+/** A client may choose any length. */
+function shortened(name: string): string {
+  return cut(name, LONGEST_NAME);
+}
+
+interface Begun {
+  readonly kind: 'start' | 'cleanup';
+  readonly since: number;
+}

@@ -1,0 +1,46 @@
+import type { ServerNames } from '../errors.js';
+import { type JsonRpcMessage, property } from './json-rpc.js';
+
+/** A request of a client that waits for its answer. */
+export interface ObservedRequest {
+  readonly method: string;
+  /** Of `tools/call`: the name of the tool. */
+  readonly tool: string | undefined;
+  /** Clock time at which its client sent it, ms. */
+  readonly since: number;
+  /** `_meta` of its parameters. Only while `requestSent` runs, since it is not kept. */
+  readonly meta: unknown;
+}
+
+/**
+ * How a request ended. `tool-error`: a result with `isError`. `error`: an error of the server. `lost`: with its server, or the
+ * pool could not send it. `cancelled`: its client gave it up. `timeout`: the server did not answer within `requestTimeout`.
+ */
+export type RequestOutcome = 'ok' | 'tool-error' | 'error' | 'lost' | 'cancelled' | 'timeout';
+
+/** A server, as an observer of its requests sees it: an instance, or, before there is one, its names. */
+export interface AskedServer extends ServerNames {
+  readonly id?: string;
+  readonly tenant?: string | undefined;
+}
+
+/** Learns of the requests of clients, as they begin and end. Must not throw. */
+export interface RequestObserver {
+  /** Whether anything listens. While it is false nothing is called, and nothing needs to be known of a request. */
+  readonly isActive: boolean;
+  requestSent(request: ObservedRequest, server: AskedServer): void;
+  /** @param error code of the error in the answer; undefined without one */
+  requestDone(request: ObservedRequest, server: AskedServer, outcome: RequestOutcome, error: number | undefined): void;
+}
+
+/** The tool that a request calls. */
+export function toolOf(method: string, params: unknown): string | undefined {
+  const name = method === 'tools/call' ? property(params, 'name') : undefined;
+  return typeof name === 'string' ? name : undefined;
+}
+
+/** How a request ended that the server has answered so. */
+export function outcomeOf({ result, error }: JsonRpcMessage): RequestOutcome {
+  if (error !== undefined) return 'error';
+  return property(result, 'isError') === true ? 'tool-error' : 'ok';
+}
