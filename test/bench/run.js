@@ -17,6 +17,7 @@ const BENCHMARKS = [
   'usage',
   'monitor-idle',
   'monitoring',
+  'health',
   'guardian',
   'sharing',
   'session-memory',
