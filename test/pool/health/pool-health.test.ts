@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { PoolError } from '../../../src/errors.js';
-import { MCPServerPool, type PoolOptions } from '../../../src/index.js';
+import { type HealthContext, MCPServerPool, type PoolOptions } from '../../../src/index.js';
 import type { ServerProcess } from '../../../src/process/launcher.js';
 import type { JsonRpcMessage } from '../../../src/protocol/json-rpc.js';
 import { RawClient } from '../../helpers/client.js';
@@ -168,7 +168,9 @@ describe.each([
   it('[HEALTH-8] one that is unhealthy after each start is restarted as often as its policy allows, then refused', async () => {
     const health = { interval: 1_000, timeout: 500, unhealthyAfter: 2_000 };
     const { pool, pass, launcher, mute, emitted } = setUp({
-      servers: { a: { ...definition, minIdle: 1, health, restart: { maxRestarts: 2, window: 600_000, cooldown: Infinity } } },
+      servers: {
+        a: { ...definition, minIdle: 1, health, restart: { maxRestarts: 2, window: 600_000, cooldown: Infinity } },
+      },
     });
     launcher.auto = { ...launcher.auto, answer: false };
     mute(launcher.last);
@@ -223,7 +225,7 @@ describe('the health of the servers of a pool', () => {
 
   it('[HEALTH-7] a function checks each instance, and can ask it', async () => {
     const seen: unknown[] = [];
-    const check = async ({ name, instanceId, request }: { name: string; instanceId: string; request: Function }) => {
+    const check = async ({ name, instanceId, request }: HealthContext) => {
       seen.push([name, instanceId, await request('tools/list')]);
     };
     const { pool, pass } = setUp({ servers: { a: { ...shared, health: { check } } } });
