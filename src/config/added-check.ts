@@ -1,4 +1,4 @@
-import { type Field, type Given, oneOf, type Resolved, requiredString } from './fields.js';
+import { type Field, type Given, oneOf, requiredString } from './fields.js';
 import { healthFields, type OwnCheck, ownCheck } from './health-options.js';
 import { reader } from './read-options.js';
 
@@ -18,7 +18,6 @@ const addedCheckFields = {
 
 /** What `health.add()` gets. */
 export type AddedCheck = Given<typeof addedCheckFields>;
-export type ResolvedAddedCheck = Resolved<typeof addedCheckFields>;
 
 /** @throws PoolError `INVALID_OPTIONS` */
 export const resolveAddedCheck = reader(addedCheckFields, 'the argument of health.add()');

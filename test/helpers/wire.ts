@@ -33,7 +33,7 @@ export class Ear implements Endpoint {
 }
 
 /** Counts the operations that would keep the host alive, without a timer. */
-export class CountingHold extends KeepAlive {
+class CountingHold extends KeepAlive {
   count = 0;
   override take(): void {
     this.count += 1;
