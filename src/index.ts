@@ -25,7 +25,6 @@ export type {
   HealthFunction,
   HealthOptions,
   OwnCheck,
-  PoolHealthOptions,
 } from './config/health-options.js';
 export type { MaxProcessesSource } from './config/limit-options.js';
 export type {

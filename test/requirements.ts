@@ -765,7 +765,7 @@ export const requirements = {
     'Health checks can be switched off for a server and for a pool; wrong options are refused with what to write.',
   'HEALTH-12':
     'Real servers that are frozen, deadlocked, silent or half silent are found and replaced; those that compute or wait for the network are not.',
-  'READY-CHECK-1':
+  'READYCHECK-1':
     'A readyCheck delays ready until it passes; when startTimeout is over before, the error says why it did not.',
   'TIMEOUT-1': 'A request that is not answered within requestTimeout is cancelled and answered with a typed error.',
   'TIMEOUT-2': 'Such a request counts as given up.',

@@ -1,4 +1,4 @@
-import { describeValue, type Field, flag, type Given, isPlainObject, oneOf, type Resolved } from './fields.js';
+import { describeValue, type Field, type Given, isPlainObject, oneOf, type Resolved } from './fields.js';
 import { noShorter, noShorterOrNever, shareOfLimit } from './number-fields.js';
 
 /** What a function that checks a server gets. */
@@ -70,15 +70,6 @@ export type HealthOptions = Given<typeof healthFields>;
 
 /** The same, with every default filled in. */
 export type ResolvedHealth = Resolved<typeof healthFields>;
-
-/** Whether the servers of a pool are checked at all. */
-export const poolHealthFields = {
-  /** Whether servers are checked. Default: true; false in a global pool that was made without options. */
-  enabled: flag(true),
-};
-
-/** How the health of the servers of a pool is checked: that of a server is part of its definition. */
-export type PoolHealthOptions = Given<typeof poolHealthFields>;
 
 function check(): Field<HealthCheck> {
   const what = "'auto', 'ping', false, a function, or { url } with the address of an HTTP server";

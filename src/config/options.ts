@@ -18,7 +18,7 @@ import {
   strings,
 } from './fields.js';
 import { guardianFields } from './guardian-options.js';
-import { poolHealthFields, type ResolvedHealth } from './health-options.js';
+import type { ResolvedHealth } from './health-options.js';
 import { limitFields, type ResolvedLimits } from './limit-options.js';
 import { monitoringFields, type ResolvedMonitoring } from './monitoring-options.js';
 import { count, deadline, duration, megabytes } from './number-fields.js';
@@ -62,8 +62,6 @@ export const poolFields = {
   defaults: nested(policyFields),
   /** What servers cost, how often it is measured, and what is done about it. */
   monitoring: nested(monitoringFields),
-  /** Whether it is checked that servers answer. How that is done is set per server, or in `defaults`. */
-  health: nested(poolHealthFields),
   /** A file in which the pool writes what it does, and why. Default: none. */
   audit: nested(auditFields),
   /** How process trees are ended. */
@@ -131,15 +129,11 @@ export interface ResolvedDefinition
 }
 
 export interface ResolvedPoolOptions
-  extends Omit<
-    Resolved<typeof poolFields>,
-    'servers' | 'limits' | 'cleanup' | 'guardian' | 'monitoring' | 'audit' | 'health'
-  > {
+  extends Omit<Resolved<typeof poolFields>, 'servers' | 'limits' | 'cleanup' | 'guardian' | 'monitoring' | 'audit'> {
   readonly servers: ReadonlyMap<string, ResolvedDefinition>;
   readonly limits: ResolvedLimits;
   readonly cleanup: Resolved<typeof cleanupFields>;
   readonly guardian: Resolved<typeof guardianFields>;
   readonly monitoring: ResolvedMonitoring;
   readonly audit: ResolvedAudit;
-  readonly health: Resolved<typeof poolHealthFields>;
 }

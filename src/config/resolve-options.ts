@@ -2,7 +2,6 @@ import { auditFields, type ResolvedAudit } from './audit-options.js';
 import { cleanupFields } from './call-options.js';
 import { isPlainObject } from './fields.js';
 import { guardianFields } from './guardian-options.js';
-import { poolHealthFields } from './health-options.js';
 import { hintFor, type Place } from './hints.js';
 import { inherit, withDefaults } from './inherited-policy.js';
 import { limitFields, NO_MACHINE, type ResolvedLimits, resolveLimits } from './limit-options.js';
@@ -67,7 +66,6 @@ export function resolvePoolOptions(written: PoolOptions | SingleServerOptions, a
   const limits = resolveLimits(readLimits, auto, problems);
   const monitoring = readMonitoring(options.monitoring, problems);
   const audit = readAudit(options.audit, problems);
-  const health = readOptions(poolHealthFields, options.health, 'health', problems);
   const cleanup = readOptions(cleanupFields, options.cleanup, 'cleanup', problems);
   const guardian = readOptions(guardianFields, options.guardian, 'guardian', problems);
   const poolPolicy = { containment: options.containment };
@@ -90,7 +88,7 @@ export function resolvePoolOptions(written: PoolOptions | SingleServerOptions, a
   }
   checkMinimum(resolved.values(), limits, problems);
   refuse(problems, 'the options of MCPServerPool');
-  return { ...options, servers: resolved, defaults, limits, monitoring, audit, health, cleanup, guardian };
+  return { ...options, servers: resolved, defaults, limits, monitoring, audit, cleanup, guardian };
 }
 
 /**

@@ -70,7 +70,7 @@ export function assemble(
   const monitored = new MonitoredPool({ ...common, host, options, outbox });
   const monitor = new ResourceMonitor(optionsOfPool({ settings: options.monitoring, source: monitored }));
   const monitorLoop = loopOf(monitor);
-  const poolHealth = new PoolHealth({ ...common, outbox, overload, isEnabled: options.health.enabled });
+  const poolHealth = new PoolHealth({ ...common, outbox, overload });
   const recovery = new CrashRecovery(common);
   const supervisor = new InstanceSupervisor({ ...common, recovery, context, monitorLoop, poolHealth });
   const queue = new AcquireQueue({ ...common, events: leaseEvents });

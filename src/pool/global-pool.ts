@@ -33,7 +33,10 @@ export function forgetGlobalPool(pool: object): void {
 }
 
 /** A host that only replaces the SDK's transport by ours has asked for no monitoring, and for no checks. */
-const UNASKED: Options = { monitoring: { enabled: false }, health: { enabled: false } };
+const UNASKED: Options = {
+  monitoring: { enabled: false },
+  defaults: { health: { check: false, stuckAfter: Infinity } },
+};
 
 /**
  * A host that replaces the SDK's transport by ours must not meet a limit that it did not set. So neither the number of

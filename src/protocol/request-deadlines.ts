@@ -44,7 +44,9 @@ export class RequestDeadlines<R extends WrittenRequest> {
 
   /** It is answered, given up or lost. */
   over(request: R): void {
-    if (this.#written.size > 0) this.#written.delete(request);
+    if (!this.#written.delete(request) || this.#written.size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
   }
 
   readonly #look = (): void => {

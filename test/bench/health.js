@@ -4,8 +4,8 @@ import { switched } from './switched.js';
 
 await benchmark('health: switched on and off', (report) =>
   switched(report, {
-    on: { health: { enabled: true } },
-    off: { health: { enabled: false } },
+    on: {},
+    off: { defaults: { health: { check: false } } },
     peer: 'the same without health checks',
     // The default.
     interval: 30_000,

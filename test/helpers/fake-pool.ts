@@ -12,6 +12,9 @@ import { ManualClock } from './clock.js';
 import { type Automatic, FakeLauncher } from './fake-launcher.js';
 import { flush, rejection } from './until.js';
 
+/** For tests of other things. */
+export const UNCHECKED = { check: false, stuckAfter: Infinity } as const;
+
 type EmittedEvent = { [K in keyof PoolEvents]: { event: K; payload: PoolEvents[K] } }[keyof PoolEvents];
 
 /**
@@ -22,7 +25,7 @@ export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
   const clock = new ManualClock();
   const launcher = new FakeLauncher(auto);
   const pool = new MCPServerPool(
-    { health: { enabled: false }, ...options },
+    { ...options, defaults: options.defaults ?? { health: UNCHECKED } },
     { clock, launcher, overload: () => undefined },
   );
   const emitted: EmittedEvent[] = [];

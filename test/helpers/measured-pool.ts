@@ -6,6 +6,7 @@ import type { LaunchSpec, ProcessHandlers } from '../../src/process/launcher.js'
 import type { TreeUsage } from '../../src/process/usage/tree-usage.js';
 import { ManualClock } from './clock.js';
 import { type Automatic, FakeLauncher, type FakeServer } from './fake-launcher.js';
+import { UNCHECKED } from './fake-pool.js';
 import { flush } from './until.js';
 
 /** What a fake server uses. A function is asked at each sample. */
@@ -81,7 +82,10 @@ export function setUpMeasured(options: PoolOptions, auto: Partial<Automatic> = {
   const launcher = new MeasuredLauncher(clock, auto, endTakes);
   // The memory of the machine that runs the test must not matter.
   const monitoring = { hostMemoryPercent: 100, ...options.monitoring };
-  const pool = new MCPServerPool({ health: { enabled: false }, ...options, monitoring }, { clock, launcher });
+  const pool = new MCPServerPool(
+    { ...options, defaults: options.defaults ?? { health: UNCHECKED }, monitoring },
+    { clock, launcher },
+  );
   const events: { event: string; payload: never }[] = [];
   for (const event of [...MONITOR_EVENTS, 'server:starting', 'server:stopping', 'limit:reached'] as const) {
     pool.on(event, (payload: PoolEvents[typeof event]) => void events.push({ event, payload: payload as never }));

@@ -5,7 +5,7 @@ import { flush, outcome, rejection } from '../helpers/until.js';
 
 describe('readyCheck', () => {
   it.each(['shared', 'exclusive', 'dedicated'] as const)(
-    '[READY-CHECK-1] delays ready until it passes: %s',
+    '[READYCHECK-1] delays ready until it passes: %s',
     async (sharing) => {
       let isReady = false;
       const attempts: unknown[] = [];
@@ -30,7 +30,7 @@ describe('readyCheck', () => {
     },
   );
 
-  it('[READY-CHECK-1] that does not pass within startTimeout fails the start with its last reason, secrets hidden', async () => {
+  it('[READYCHECK-1] that does not pass within startTimeout fails the start with its last reason, secrets hidden', async () => {
     const readyCheck = () => Promise.reject(new Error('refused for hunter2-hunter2'));
     const { pool, clock, launcher } = setUp({
       servers: { a: { command: 'fake', startTimeout: 3_000, readyCheck, env: { TOKEN: 'hunter2-hunter2' } } },
@@ -44,7 +44,7 @@ describe('readyCheck', () => {
     expect(launcher.living).toEqual([]);
   });
 
-  it('[READY-CHECK-1] one that hangs is made again, and ends with its server', async () => {
+  it('[READYCHECK-1] one that hangs is made again, and ends with its server', async () => {
     const signals: AbortSignal[] = [];
     const readyCheck = ({ signal }: { signal: AbortSignal }) => {
       signals.push(signal);
@@ -62,7 +62,7 @@ describe('readyCheck', () => {
     expect(signals).toHaveLength(3);
   });
 
-  it('[READY-CHECK-1] refuses what is no check', () => {
+  it('[READYCHECK-1] refuses what is no check', () => {
     expect(() => setUp({ servers: { a: { command: 'fake', readyCheck: 'ping' as never } } })).toThrow(
       /readyCheck must be a function/,
     );

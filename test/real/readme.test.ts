@@ -58,6 +58,7 @@ const VALUES: Readonly<Record<string, unknown>> = {
   clientInfo: { name: 'host', version: '1' },
   expectedProcesses: 1,
   memoryLimitMB: 512,
+  readyCheck: () => {},
   'limits.memoryLimitMB': 4_096,
   onCrash: 'close',
   'limits.concurrentStarts': 4,
@@ -116,6 +117,7 @@ describe('README and reference', () => {
       .set('onCrash', undefined)
       .set('limits.concurrentStarts', undefined)
       .set('restart', {})
+      .set('health', {})
       .set('guardian', {})
       .set('audit', {})
       .set('monitoring', {})
@@ -124,6 +126,13 @@ describe('README and reference', () => {
       .set('cgroupLimits', {});
     for (const [option, cell] of documented)
       expect({ [option]: parsed(cell) }).toEqual({ [option]: actual.get(option) });
+  });
+
+  it('leaves the fields of health to docs/health.md, which has each with its default [OPT-5]', () => {
+    const { servers } = resolvePoolOptions({ command: 'node' });
+    const rows = table('Options', 'field', read('docs/health.md'));
+    const documented = rows.map(([field = '', cell = '']) => [codes(field)[0], parsed(cell)]);
+    expect(Object.fromEntries(documented)).toEqual(servers.get('default')?.health);
   });
 
   it('leaves the fields of restart to docs/sharing.md, which has each with its default [OPT-5]', () => {
@@ -204,7 +213,10 @@ describe('README and reference', () => {
     const events = [...read('src/pool/events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
     const cleanupEvents = [...read('src/process/cleanup-job.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
     const monitorEvents = [...read('src/monitor/monitor-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
-    const actualEvents = new Set([...events, ...cleanupEvents, ...monitorEvents].map(([, event]) => event));
+    const healthEvents = [...read('src/health/health-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
+    const actualEvents = new Set(
+      [...events, ...cleanupEvents, ...monitorEvents, ...healthEvents].map(([, event]) => event),
+    );
     // Only a monitor emits it.
     expect(actualEvents.delete('sample:taken')).toBe(true);
     const actualCodes = [...read('src/errors.ts').matchAll(/^ {2}\| '(\w+)'/gm)].map(([, code]) => code);

@@ -19,7 +19,6 @@ export interface PoolHealthDeps {
   readonly fleet: Fleet;
   readonly leases: LeaseManager;
   readonly breakers: Breakers;
-  readonly isEnabled: boolean;
   /** Why the machine has no time for its processes. Default: by its load. */
   readonly overload?: (() => string | undefined) | undefined;
 }
@@ -54,15 +53,15 @@ export class PoolHealth {
 
   /** A process was spawned. */
   spawned(instance: PooledInstance): void {
-    if (!this.#deps.isEnabled) return;
+    if (instance.definition.health.stuckAfter === Infinity) return;
     this.#stuck.begun(instance, 'start', this.#deps.clock.now());
     this.#wait();
   }
 
   /** It can be used. */
   ready(instance: PooledInstance): void {
-    if (!this.#deps.isEnabled) return;
     this.#stuck.over(instance);
+    if (instance.definition.health.check === false) return;
     this.#checked.set(instance.id, instance);
     this.#rounds.add(new CheckedInstance(instance, this.#deps.clock));
   }

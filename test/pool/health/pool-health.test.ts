@@ -14,7 +14,7 @@ const exclusive = { command: 'fake', sharing: 'exclusive' } as const;
 
 /** A pool with health checks. `work`: CPU time that the last look at a server has shown. */
 function setUp(options: PoolOptions) {
-  const all = setUpPool({ defaults: { idleTimeout: Infinity }, ...options, health: { enabled: true } });
+  const all = setUpPool({ defaults: { idleTimeout: Infinity }, ...options });
   const { clock, launcher, emitted } = all;
   const changes = () => emitted.flatMap(({ event, payload }) => (event === 'health:changed' ? [payload] : []));
   return {
@@ -235,7 +235,7 @@ describe('the health of the servers of a pool', () => {
     expect((await pool.health.checkNow(instanceId))?.status).toBe('healthy');
   });
 
-  it('[HEALTH-11] check: false, health.enabled: false and a changed definition ask nothing', async () => {
+  it('[HEALTH-11] check: false of a server, of all, and of a changed definition: nothing is asked', async () => {
     const { pool, pass, server } = setUp({ servers: { a: { ...shared, health: { check: false } }, b: shared } });
     await pool.getServer('a');
     await pool.getServer('b');
@@ -246,7 +246,7 @@ describe('the health of the servers of a pool', () => {
     await pool.updateServer('b', { ...shared, health: { check: false } });
     await pass(120_000);
     expect(pings(server(1))).toHaveLength(before);
-    const off = setUpPool({ servers: { a: shared }, health: { enabled: false } });
+    const off = setUpPool({ servers: { a: shared }, defaults: { health: { check: false } } });
     await off.pool.getServer('a');
     await off.clock.advanceAndFlush(300_000);
     expect([pings(off.launcher.servers[0]!), off.pool.health.status()]).toEqual([[], []]);

@@ -7,7 +7,7 @@ import { flush } from '../../helpers/until.js';
 const shared = { command: 'fake', sharing: 'shared', idleTimeout: Infinity } as const;
 
 function setUp(options: Parameters<typeof setUpPool>[0], auto: Parameters<typeof setUpPool>[1] = {}) {
-  const all = setUpPool({ ...options, health: { enabled: true } }, auto);
+  const all = setUpPool({ defaults: {}, ...options }, auto);
   const stuck = () => all.emitted.flatMap(({ event, payload }) => (event === 'stuck:detected' ? [payload] : []));
   return { ...all, stuck, pass: (ms: number) => all.clock.advanceAndFlush(ms) };
 }
