@@ -56,7 +56,8 @@ export class RequestDeadlines<R extends WrittenRequest> {
     for (const request of this.#written) {
       const left = request.writtenAt + most - clock.now();
       if (left > 0) {
-        this.#timer = left < Infinity ? clock.after(left, this.#look) : undefined;
+        // What was given up may have made room for another, which has set it.
+        if (left < Infinity) this.#timer ??= clock.after(left, this.#look);
         return;
       }
       this.#written.delete(request);

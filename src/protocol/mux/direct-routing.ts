@@ -96,11 +96,12 @@ export class DirectRouting implements Routing, Attachment {
     if (hasTooManyOpen(this.#open.size, this.#nameCharacters) && isRequest(message)) {
       return Promise.reject(tooManyOpen(this.#channel.server));
     }
+    // First: to read a message of a client may throw.
+    const request = isRequest(message) ? new DirectRequest(message, this.#deps.clock.now()) : undefined;
     this.#notices.sent(message);
     if (message.method === 'notifications/cancelled') this.#giveUp(property(message.params, 'requestId') as RequestId);
     const sent = this.#channel.send(message);
-    if (!isRequest(message)) return sent.catch(async (error) => Promise.reject(await this.#loss.explain(error)));
-    const request = new DirectRequest(message, this.#deps.clock.now());
+    if (request === undefined) return sent.catch(async (error) => Promise.reject(await this.#loss.explain(error)));
     this.#add(request);
     this.#deadlines.written(request);
     const { observer } = this.#deps;

@@ -124,6 +124,7 @@ export class OpenRequest implements ObservedRequest, WrittenRequest {
   readonly method: string;
   readonly progressToken: RequestId | undefined;
   readonly tool: string | undefined;
+  meta: unknown;
   /** Set when it is added to the open ones. */
   since = 0;
   writtenAt = 0;
@@ -162,14 +163,11 @@ export class OpenRequest implements ObservedRequest, WrittenRequest {
     this.message = message;
     this.id = message.id;
     this.method = message.method;
-    const token = property(property(message.params, '_meta'), 'progressToken');
+    this.meta = property(message.params, '_meta');
+    const token = property(this.meta, 'progressToken');
     this.tool = toolOf(message.method, message.params);
     this.progressToken = typeof token === 'string' || typeof token === 'number' ? token : undefined;
     this.onAnswer = onAnswer;
-  }
-
-  get meta(): unknown {
-    return property(this.message.params, '_meta');
   }
 
   /** Whether it waits for its turn to be sent, the first time or again. */

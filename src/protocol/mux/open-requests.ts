@@ -44,6 +44,7 @@ export class OpenRequests {
     request.since = clock.now();
     this.#enter(request);
     if (observer.isActive) observer.requestSent(request, server());
+    request.meta = undefined;
   }
 
   #enter(request: OpenRequest): void {
