@@ -1,8 +1,9 @@
+import { messageOf } from '../errors.js';
 import type { Clock, Timer } from '../runtime/clock.js';
 import type { CheckedServer } from './checked-server.js';
 import type { HealthEvents } from './health-events.js';
 import type { HealthStatus } from './health-status.js';
-import { type CheckDeps, checkOnce } from './one-check.js';
+import { type CheckDeps, checkOnce, unknownSigns } from './one-check.js';
 import { assess, type Health, mustRestart, type Signs } from './verdict.js';
 
 export interface RoundsDeps extends CheckDeps {
@@ -123,7 +124,7 @@ export class HealthRounds {
     const { server, stopped, heard } = checked;
     const { clock } = this.#deps;
     const begun = clock.now();
-    const signs = await checkOnce(server, heard, this.#deps, stopped.signal);
+    const signs = await this.#signsOf(server, heard, stopped.signal);
     if (stopped.signal.aborted) return;
     checked.heard = server.heard;
     const before = checked.health;
@@ -131,6 +132,15 @@ export class HealthRounds {
     this.#wait(checked, this.#nextIn(checked, begun));
     this.#report(checked, before.status, clock.now() - begun);
     this.#act(checked, signs);
+  }
+
+  /** A fault on the way shows nothing of the server, and must not end the host. */
+  async #signsOf(server: CheckedServer, heard: number, stopped: AbortSignal): Promise<Signs> {
+    try {
+      return await checkOnce(server, heard, this.#deps, stopped);
+    } catch (error) {
+      return unknownSigns(messageOf(error));
+    }
   }
 
   #report({ server, health }: Checked, from: HealthStatus | undefined, duration: number): void {

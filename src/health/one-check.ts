@@ -55,6 +55,12 @@ export async function checkOnce(
 
 const NOTHING = { hasStoppedHelper: false, moves: false, isOnNetwork: false, overload: undefined } as const;
 
+/** A server that could not be checked. */
+export function unknownSigns(why: string): Signs {
+  const unasked = { answer: 'missed', how: 'it was not checked', process: 'running', hasSpoken: false } as const;
+  return { ...unasked, ...NOTHING, open: 0, wanted: 0, overload: why };
+}
+
 interface Outcome {
   readonly how: string;
   readonly isAnswered: boolean;

@@ -18,6 +18,7 @@ const BENCHMARKS = [
   'monitor-idle',
   'monitoring',
   'health',
+  'health-idle',
   'guardian',
   'sharing',
   'session-memory',

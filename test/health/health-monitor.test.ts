@@ -77,6 +77,16 @@ describe('a health monitor alone', () => {
     expect([changes, health.status(), await health.checkNow('x')]).toEqual([[], [], undefined]);
   });
 
+  it('[HEALTH-7] what fails on the way to a check shows nothing of the server, and ends no host', async () => {
+    const { clock, health, statuses } = setUp(() => {
+      throw new Error('the load cannot be read');
+    });
+    health.add({ id: 'x', name: 'x', check: bad });
+    await clock.advanceAndFlush(600_000);
+    expect(statuses()).toEqual([]);
+    expect(health.status()[0]?.reason).toContain('the load cannot be read');
+  });
+
   it('[HEALTH-7] calls at the same time share one check', async () => {
     const { health } = setUp();
     let checks = 0;
