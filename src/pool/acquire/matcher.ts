@@ -114,7 +114,7 @@ export class Matcher {
       else if (decision.limit === 'maxInstances') this.#queue.setStuck(server, true);
       else {
         this.#isFull = true;
-        this.#isFullForEssential ||= entry.isEssential || decision.limit === 'memory';
+        this.#isFullForEssential ||= entry.isEssential;
       }
     }
   }
