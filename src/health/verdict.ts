@@ -143,7 +143,8 @@ export function assess(before: Health, signs: Signs, { unhealthyAfter }: Toleran
  * it has shown no sign of life for too long.
  */
 export function mustRestart(health: Health, signs: Signs, { unhealthyAfter }: Tolerance, now: number): boolean {
-  if (health.status !== 'unhealthy') return false;
+  // What is gone is a crash, with an exit code, as soon as that is reported.
+  if (health.status !== 'unhealthy' || signs.process === 'gone') return false;
   return signs.wanted === 0 || now - health.lastLife >= unhealthyAfter;
 }
 

@@ -42,7 +42,8 @@ describe('the verdict', () => {
     ['has a connection, and no call', { ...MISSED, isOnNetwork: true }, 'degraded'],
   ])('[HEALTH-1] of a server that %s', (_what, signs, status) => {
     const { last } = checked(signs);
-    expect(last).toMatchObject({ status, restarts: status === 'unhealthy' && signs.wanted === 0 });
+    const restarts = status === 'unhealthy' && signs.process !== 'gone';
+    expect(last).toMatchObject({ status, restarts });
     expect(last.reason).not.toBe('');
     if (status !== 'healthy') expect(last.action).not.toBe('');
   });
