@@ -5,10 +5,14 @@ export type {
   AcquireOptions,
   CleanupOptions,
   DrainOptions,
+  DrillFault,
+  DrillOptions,
   PlanMode,
   PlanOptions,
   ResetBreakerOptions,
+  RestartAllOptions,
   ShutdownOptions,
+  StatusFormat,
   WaitOptions,
   WarmOptions,
 } from './config/call-options.js';
@@ -61,6 +65,9 @@ export type { LeakEvent, LimitEvent, LimitKind, MonitorAction, MonitorEvents } f
 export { ResourceMonitor } from './monitor/resource-monitor.js';
 export type { ResourceSample, TreeLevel, TreeSample } from './monitor/resource-sample.js';
 export type { PoolDependencies } from './pool/dependencies.js';
+export { formatStatus } from './pool/display/format-status.js';
+export type { DrillReport } from './pool/drill/drill-report.js';
+export { runRecoveryDrill } from './pool/drill/recovery-drill.js';
 export type {
   BreakerEvent,
   EndReport,
@@ -78,6 +85,7 @@ export type { PlannedEnd, PoolPlan } from './pool/shutdown/plan.js';
 export type { InstanceStatus, PoolStatus, ServerStatus } from './pool/status.js';
 export type { BreakerState } from './pool/supervision/breaker.js';
 export type { BreakerStatus } from './pool/supervision/breakers.js';
+export type { RestartedServer, RestartReport } from './pool/supervision/restart-all.js';
 export {
   type CleanupEvents,
   type CleanupJob,
@@ -100,6 +108,7 @@ export type {
   ProcessHandlers,
   ServerIdentity,
   ServerProcess,
+  SignalReach,
   StartRefusal,
 } from './process/launcher.js';
 export {

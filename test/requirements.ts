@@ -606,6 +606,32 @@ export const requirements = {
   'PLAN-2': 'plan() changes nothing: no signal, no state, no event.',
   'PLAN-3': 'A plan shows the current processes of each tree, and which of them each signal would reach.',
   'PLAN-4': 'An unknown mode is refused.',
+  'RESTARTALL-1':
+    'restartAll() restarts every server and reports on each; neither an error of one nor leases that cannot move keep another from being restarted.',
+  'RESTARTALL-2':
+    'restartAll() restarts no more servers at a time than it was asked to, and shared ones keep their leases.',
+
+  // What an operator sees
+  'DISPLAY-1':
+    'No line of a status as text is wider than the terminal, whatever names, labels, figures and alerts it has.',
+  'DISPLAY-2':
+    'No control character of a name, a label or a message is in a status as text, and without color no escape code; colors change nothing else.',
+  'DISPLAY-3':
+    'The columns of a status as text are aligned, also with characters that take two columns or none; at 80 columns there are all of them.',
+  'DISPLAY-4':
+    'The terminal monitor shows something at once, and leaves the terminal as it was, and no process: after Ctrl-C, and when nothing reads its output any more.',
+  'DISPLAY-5': 'The operations example does what it says, and with --dry-run nothing.',
+
+  // Drills
+  'DRILL-1':
+    'A drill breaks an instance without leases unless it is told which, measures detection and recovery against the targets, and leaves the pool as it was: as many idle instances, no lease, no failure that counts.',
+  'DRILL-2': 'A drill that is aborted, late or overtaken by another end repairs what it has broken, and says so.',
+  'DRILL-3': 'A dry run of a drill says what it would do, and does nothing.',
+  'DRILL-4': 'A drill that cannot be done is refused with what to do, before it breaks anything.',
+  'DRILL-5': 'A hang that no health check would find is said to be that, and is ended by the drill.',
+  'DRILL-7':
+    'A hang stops every process of a server, also one that has left its session, and each of them goes on when the drill is over.',
+  'DRILL-6': 'The leases of a shared instance that a drill breaks are on the next one when it has ended.',
   // No orphan
   'ORPHAN-1':
     'However a server tries to escape, and however its lease, its pool or its host ends, none of its processes lives on: as root and as an unprivileged user.',

@@ -1,5 +1,15 @@
 import { PoolError } from '../errors.js';
-import { type Field, flag, type Given, oneOf, optional, optionalString, type Resolved, scopeLabel } from './fields.js';
+import {
+  type Field,
+  flag,
+  type Given,
+  oneOf,
+  optional,
+  optionalString,
+  type Resolved,
+  requiredString,
+  scopeLabel,
+} from './fields.js';
 import { ALERT_LEVELS } from './monitoring-options.js';
 import { count, deadline, duration } from './number-fields.js';
 import { type Problems, reader, readOptions, refuse } from './read-options.js';
@@ -69,7 +79,7 @@ const shutdownFields = {
 export type ShutdownOptions = Given<typeof shutdownFields>;
 
 const modeFields = {
-  mode: { ...oneOf('shutdown', 'shutdown', 'reclaim', 'emergency', 'level'), required: true as const },
+  mode: { ...oneOf('shutdown', 'shutdown', 'reclaim', 'emergency', 'level', 'restart'), required: true as const },
 };
 
 const planFields = {
@@ -82,7 +92,8 @@ export type PlanOptions = Given<typeof planFields>;
 
 /**
  * The action that `plan()` describes. `shutdown`: a graceful shutdown. `emergency`: one that kills at once. `reclaim`: all
- * slots that could be made free for callers. `level`: what a level would end now (`monitoring.levels`).
+ * slots that could be made free for callers. `level`: what a level would end now (`monitoring.levels`). `restart`: what
+ * `restartAll()` would replace or end.
  */
 export type PlanMode = Given<typeof modeFields>['mode'];
 
@@ -114,6 +125,16 @@ const drainFields = {
 
 /** Options of `updateServer()`, `removeServer()` and `restart()`. */
 export type DrainOptions = Given<typeof drainFields>;
+
+const restartAllFields = {
+  /** As that of `restart()`, for each server. Default: `Infinity`. */
+  timeout: drainFields.timeout,
+  /** Most servers that are restarted at the same time. One that only waits for leases does not count. Default: 1. */
+  concurrency: count(1, 1),
+};
+
+/** Options of `restartAll()`. */
+export type RestartAllOptions = Given<typeof restartAllFields>;
 
 const resetBreakerFields = {
   /**
@@ -177,6 +198,43 @@ const warmFields = {
 /** Options of `warm()`. */
 export type WarmOptions = Given<typeof warmFields>;
 
+const drillFields = {
+  /** Name of the server. */
+  server: requiredString(),
+  /**
+   * `kill`: the process that was spawned gets SIGKILL. `exit`: it gets SIGTERM. `hang`: all its processes get SIGSTOP, so that
+   * they stand still.
+   */
+  fault: { ...oneOf('kill', 'kill', 'exit', 'hang'), required: true as const },
+  /** Says what would be done, and does nothing. Default: false. */
+  dryRun: flag(false),
+  /** Id of the instance to break, which may have leases. Default: of those without a lease the one that is idle longest. */
+  instance: optionalString(),
+  /**
+   * Longest time from the fault until a new instance answers, in milliseconds. Then the drill has failed, and repairs what it
+   * has broken. Default: 300,000.
+   */
+  timeout: deadline(300_000),
+  /** Ends the drill: it repairs what it has broken, and reports what it has seen. Default: undefined. */
+  signal: acquireFields.signal,
+};
+
+/** Options of `runRecoveryDrill()`. */
+export type DrillOptions = Given<typeof drillFields>;
+
+/** How a drill breaks a server. */
+export type DrillFault = DrillOptions['fault'];
+
+const statusFormatFields = {
+  /** Whether the text has escape codes that color it. Default: false. */
+  color: flag(false),
+  /** Columns of the terminal: no line is wider. Below 80 some columns of the table are left out. Default: 80. */
+  width: count(80, 1),
+};
+
+/** Options of `formatStatus()`. */
+export type StatusFormat = Given<typeof statusFormatFields>;
+
 export const cleanupFields = {
   /** Most process trees that are ended at the same time. Default: 5. */
   concurrency: count(5, 1),
@@ -192,5 +250,8 @@ export type CleanupOptions = Given<typeof cleanupFields>;
 export const resolveShutdownOptions = reader(shutdownFields, 'the options of shutdown()');
 export const resolveEndAllOptions = reader(shutdownFields, 'the options of endAll()');
 export const resolveDrainOptions = reader(drainFields, 'the drain options');
+export const resolveDrillOptions = reader(drillFields, 'the options of runRecoveryDrill()');
+export const resolveRestartAllOptions = reader(restartAllFields, 'the options of restartAll()');
+export const resolveStatusFormat = reader(statusFormatFields, 'the options of formatStatus()');
 export const resolveWarmOptions = reader(warmFields, 'the options of warm()');
 export const resolveCleanupOptions = reader(cleanupFields, 'the options of CleanupQueue');

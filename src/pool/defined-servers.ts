@@ -1,13 +1,16 @@
 import {
   type DrainOptions,
   type ResetBreakerOptions,
+  type RestartAllOptions,
   resolveDrainOptions,
   resolveResetBreakerOptions,
+  resolveRestartAllOptions,
 } from '../config/call-options.js';
 import type { ServerDefinition } from '../config/options.js';
 import { rethrow } from '../errors.js';
 import { ObservedPool } from './observed-pool.js';
 import { partsOf } from './parts-of.js';
+import { type RestartReport, restartAll } from './supervision/restart-all.js';
 
 /** The servers of a pool: defined, changed, replaced, removed. */
 export abstract class DefinedServers extends ObservedPool {
@@ -66,6 +69,17 @@ export abstract class DefinedServers extends ObservedPool {
    */
   async restart(name: string, drain: DrainOptions = {}): Promise<void> {
     await rethrow(partsOf(this).servers.restart(name, resolveDrainOptions(drain).timeout));
+  }
+
+  /**
+   * Restarts every server as `restart()` does, one after the other. A server that only waits for leases which cannot move
+   * does not keep the next ones waiting, nor does an error. `plan('restart')` shows what would be done.
+   * @param options `timeout` in ms, as of `restart()` (default: `Infinity`); `concurrency`: most servers at a time (default: 1)
+   * @returns what became of each server, when the last old process has ended
+   * @throws PoolError `POOL_CLOSED`, `INVALID_OPTIONS`. The error of a server is in the report
+   */
+  async restartAll(options: RestartAllOptions = {}): Promise<RestartReport> {
+    return restartAll(partsOf(this), resolveRestartAllOptions(options));
   }
 
   /**

@@ -55,7 +55,7 @@ export abstract class ObservedPool extends SafeEmitter<PoolEvents> {
    * A dry run: what the pool would end now, why, in which order, by which steps, and the processes concerned. It sends no
    * signal, changes no state and emits no event. It reads the process table of the machine once for each tree.
    * @param mode `shutdown`: a graceful `shutdown()`; `emergency`: one that kills at once; `reclaim`: all that could make room;
-   *   `level`: what a level would end, by the last sample
+   *   `level`: what a level would end, by the last sample; `restart`: what `restartAll()` would replace or end
    * @param options `level`: which (default `critical`)
    * @throws PoolError `INVALID_OPTIONS`; the error of the system when processes cannot be listed (EMFILE)
    */

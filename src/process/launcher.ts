@@ -93,7 +93,16 @@ export interface ServerProcess {
   activity?(): Promise<TreeActivity | undefined>;
   /** Kills what can be killed without waiting, for the last tick of the host. */
   killNow(): void;
+  /**
+   * Sends a signal, for a drill. Each process is checked right before: one that got the number of another gets none. Left out
+   * where there are no signals.
+   * @returns whether its leader got the signal
+   */
+  signal?(signal: NodeJS.Signals, reach: SignalReach): boolean;
 }
+
+/** Which processes of a server get a signal: the one that was spawned, or all. */
+export type SignalReach = 'leader' | 'tree';
 
 /**
  * Tells one running server from every other. Each kind of launcher has a kind of identity of its own, and adds to it

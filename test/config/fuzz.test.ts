@@ -7,9 +7,11 @@ import {
   endStrays,
   endWatched,
   findStrays,
+  formatStatus,
   MCPServerPool,
   PoolError,
   ProcessRegistry,
+  runRecoveryDrill,
   watchProcesses,
 } from '../../src/index.js';
 import { StdioClientTransport } from '../../src/stdio.js';
@@ -132,6 +134,8 @@ describe('input that is not what the types say', () => {
           () => pool.removeServer(x, y),
           () => pool.warm(x, y),
           () => pool.plan(x),
+          () => runRecoveryDrill(pool, x),
+          () => formatStatus(pool.status(), x),
           () => pool.waitFor(x, y),
           () => pool.off('listener:error', x),
           () => pool.on('listener:error', typeof x === 'function' ? (undefined as never) : x),

@@ -6,6 +6,7 @@ import type {
   LaunchSpec,
   ProcessHandlers,
   ServerProcess,
+  SignalReach,
 } from '../../src/process/launcher.js';
 import type { TerminationReport } from '../../src/process/termination-report.js';
 import type { JsonRpcMessage, RequestId } from '../../src/protocol/json-rpc.js';
@@ -89,6 +90,10 @@ export class FakeServer implements ServerProcess {
   readonly ends: EndOptions[] = [];
   /** Calls of `killNow()` so far. */
   kills = 0;
+  /** Signals that it got outside of an end, as `SIGKILL leader`. */
+  readonly signals: string[] = [];
+  /** Whether it exits after SIGKILL or SIGTERM outside of an end. */
+  obeys = true;
   readonly #handlers: ProcessHandlers;
   readonly #endings: Ending[] = [];
   #spawned = false;
@@ -189,6 +194,12 @@ export class FakeServer implements ServerProcess {
   killNow(): void {
     this.kills += 1;
     if (this.auto.end) process.nextTick(() => this.exit({ signal: 'SIGKILL' }));
+  }
+
+  signal(signal: NodeJS.Signals, reach: SignalReach): boolean {
+    this.signals.push(`${signal} ${reach}`);
+    if (this.obeys && (signal === 'SIGKILL' || signal === 'SIGTERM')) process.nextTick(() => this.exit({ signal }));
+    return this.alive;
   }
 
   #report({ mode }: EndOptions, survives: boolean): TerminationReport {

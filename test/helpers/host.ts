@@ -31,12 +31,19 @@ export interface RunningHost {
  * Runs `script` (an ES module) as a host process. In the script `SRC` is the compiled `src/`: `const { x } = await
  * import(SRC + '/index.js')`, `FIXTURES` the folder of test servers. The host inherits the marker of this worker.
  */
-export function startHost(script: string, { before, env, timeout = 100_000 }: HostOptions = {}): RunningHost {
+export function startHost(script: string, { before, ...options }: HostOptions = {}): RunningHost {
   const args = hostArgs(script);
-  const [file, all] = before
-    ? ['/bin/sh', ['-c', `${before} && exec "$@"`, 'sh', process.execPath, ...args]]
-    : [process.execPath, args];
-  const child = spawn(file as string, all as string[], { cwd: ROOT, env: { ...process.env, ...env }, stdio: 'pipe' });
+  if (before === undefined) return startProgram(process.execPath, args, options);
+  return startProgram('/bin/sh', ['-c', `${before} && exec "$@"`, 'sh', process.execPath, ...args], options);
+}
+
+/** Runs a program, which inherits the marker of this worker, too. */
+export function startProgram(
+  file: string,
+  args: readonly string[],
+  { env, timeout = 100_000 }: Omit<HostOptions, 'before'> = {},
+): RunningHost {
+  const child = spawn(file, args, { cwd: ROOT, env: { ...process.env, ...env }, stdio: 'pipe' });
   child.stdin.end();
   const timer = setTimeout(() => child.kill('SIGKILL'), timeout);
   const output = { stdout: '', stderr: '' };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { MCPServerPool, PlanMode, PoolPlan } from '../../src/index.js';
 import { RawClient } from '../helpers/client.js';
-import { setUp } from '../helpers/fake-pool.js';
+import { leases, setUp, shared } from '../helpers/fake-pool.js';
 import { fixture, wrapped } from '../helpers/fixture.js';
 import { descendants, isLiving, readProcess } from '../helpers/processes.js';
 import { fails, open, record } from '../helpers/real-pool.js';
@@ -215,5 +215,44 @@ describe('a plan of the room that could be made', () => {
     expect(() => pool.plan(mode as PlanMode)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTIONS', message: expect.stringContaining("'reclaim', 'emergency'") }),
     );
+  });
+});
+
+describe('a plan of a restart of all servers', () => {
+  it('[PLAN-1] [PLAN-2] is what then happens: idle ones end, shared leases move, other leases are waited for', async () => {
+    const { pool, emitted } = setUp({ servers: { a: shared, held: { command: 'fake' }, none: { command: 'fake' } } });
+    const [one] = await leases(pool, 1);
+    void one?.client.request('tools/list');
+    const held = await pool.getServer('held', { owner: 'o' });
+    (await pool.getServer('held', { owner: 'p' })).release();
+    const { ends, rejected } = plan(pool, 'restart');
+    expect(rejected).toBe(0);
+    expect(ends).toMatchObject([
+      { name: 'a', reason: 'restart', wave: 0, leases: [] },
+      { name: 'held', reason: 'restart', wave: 1, leases: [{ leaseId: held.id, owner: 'o' }], drain: 0 },
+      { name: 'held', reason: 'restart', wave: 1, leases: [], drain: 0 },
+    ]);
+    const restarted = pool.restartAll();
+    await flush();
+    held.release();
+    expect((await restarted).ok).toBe(true);
+    const stopping = emitted.flatMap(({ event, payload }) => (event === 'server:stopping' ? [payload] : []));
+    expect(idsAndReasons(stopping).sort()).toEqual(idsAndReasons(ends).sort());
+  });
+
+  it('[PLAN-1] gives requests of shared servers time, and leaves out what ends already', async () => {
+    const { pool, launcher } = setUp({ servers: { a: shared, b: { command: 'fake' } } }, { answer: false, end: false });
+    const [one] = await leases(pool, 1);
+    void one?.client.request('tools/call', { name: 'slow' });
+    (await pool.getServer('b')).release();
+    await flush();
+    void pool.restart('b');
+    expect(plan(pool, 'restart').ends).toMatchObject([{ name: 'a', drain: 30_000, leases: [] }]);
+    // One that is being started to replace another is fresh.
+    launcher.auto = { ...launcher.auto, initialize: false };
+    void pool.restart('a');
+    await flush();
+    expect(launcher.living).toHaveLength(3);
+    expect(plan(pool, 'restart').ends.map(({ pid }) => pid)).not.toContain(launcher.last.pid);
   });
 });

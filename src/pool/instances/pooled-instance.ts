@@ -1,4 +1,5 @@
 import type { ResolvedDefinition } from '../../config/options.js';
+import type { SignalReach } from '../../process/launcher.js';
 import type { EndMode, TreePlan } from '../../process/termination-report.js';
 import type { LeaderState, TreeActivity } from '../../process/usage/tree-activity.js';
 import type { DetailedUsage, TreeUsage } from '../../process/usage/tree-usage.js';
@@ -134,6 +135,16 @@ export class PooledInstance extends ServerInstance {
   /** Kills its processes at once, without a proof: for emergencies. */
   killNow(): void {
     this.process?.killNow();
+  }
+
+  /** Whether its launcher can send signals. */
+  get takesSignals(): boolean {
+    return this.process?.signal !== undefined;
+  }
+
+  /** Sends a signal, for a drill. False when its leader got none. */
+  signal(signal: NodeJS.Signals, reach: SignalReach): boolean {
+    return this.process?.signal?.(signal, reach) ?? false;
   }
 
   /** Whether something of it may live that can be measured. */

@@ -11,8 +11,10 @@ import { evictionOrder, evictionReason } from '../instances/eviction.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import { idleVerdicts, whyNotAgain } from '../instances/reuse.js';
+import { isOpen } from '../instances/server-entry.js';
 import type { Lease } from '../leases/lease.js';
 import { type LeaseManager, silences } from '../leases/lease-manager.js';
+import { REPLACEMENT_TIMEOUT, type RollingReplacement } from '../supervision/rolling-replacement.js';
 import { isBusy, shutdownWaves } from './shutdown.js';
 
 /** A process tree that would be ended. */
@@ -31,9 +33,15 @@ export interface PlannedEnd extends TreePlan {
   readonly reason: EndReason;
   /** Longest time that requests in flight get before the first step, in ms; 0 without requests, and in an emergency. */
   readonly drain: number;
-  /** Number of its wave in a shutdown, from 0. Trees of one wave end side by side, one wave after the other. */
+  /**
+   * Number of its wave in a shutdown, from 0. Trees of one wave end side by side, one wave after the other. In the mode
+   * `restart` the number of its server.
+   */
   readonly wave: number;
-  /** Leases that would end with it. `silent`: for how long each has been silent, in ms. */
+  /**
+   * Leases that would end with it; in the mode `restart` those that it waits for, since they cannot move to a new process.
+   * `silent`: for how long each has been silent, in ms.
+   */
   readonly leases: readonly { readonly leaseId: string; readonly owner: string | undefined; readonly silent: number }[];
 }
 
@@ -54,6 +62,7 @@ export interface PlanDeps {
   readonly matcher: Matcher;
   readonly cleanup: CleanupQueue;
   readonly monitorLoop: MonitorLoop;
+  readonly replacement: RollingReplacement;
   readonly now: number;
 }
 
@@ -61,6 +70,7 @@ export interface PlanDeps {
 export function planOf({ mode, level }: { mode: PlanMode; level: AlertLevel }, deps: PlanDeps): PoolPlan {
   if (mode === 'level') return { mode, ends: planLevel(level, deps), rejected: 0 };
   if (mode === 'reclaim') return { mode, ends: planReclaim(deps), rejected: 0 };
+  if (mode === 'restart') return { mode, ends: planRestart(deps), rejected: 0 };
   return { mode, ends: planShutdown(mode === 'shutdown' ? 'graceful' : mode, deps), rejected: deps.queue.size };
 }
 
@@ -113,6 +123,22 @@ function planReclaim({ fleet, leases, matcher, now }: PlanDeps): PlannedEnd[] {
       return planned(instance, reason, 'graceful', { leases: leases.of(instance), drain: 0, now, wave: 0 });
     }),
   ];
+}
+
+/** Server by server. What is being ended already is left out. */
+function planRestart({ fleet, leases: manager, replacement, now }: PlanDeps): PlannedEnd[] {
+  return [...fleet.entries.values()].filter(isOpen).flatMap(({ instances }, wave) =>
+    [...instances]
+      .filter((one) => (one.state === 'starting' || one.state === 'ready') && !replacement.isFresh(one))
+      .map((instance) => {
+        const leases = manager.of(instance);
+        if (leases.length === 0) return planned(instance, 'restart', 'graceful', { leases, drain: 0, now, wave });
+        const moves = replacement.canMove(instance);
+        const drain = moves && isBusy(instance, leases) ? REPLACEMENT_TIMEOUT : 0;
+        const reason = moves ? 'restart' : (instance.retired ?? 'restart');
+        return planned(instance, reason, 'graceful', { leases: moves ? [] : leases, drain, now, wave });
+      }),
+  );
 }
 
 function planned(

@@ -16,7 +16,7 @@ import type { InstanceSupervisor } from './instance-supervisor.js';
 import type { StartTurns } from './start-turns.js';
 
 /** Longest time that a shared instance gets to finish its requests when it is replaced, in ms. The host may allow less. */
-const REPLACEMENT_TIMEOUT = 30_000;
+export const REPLACEMENT_TIMEOUT = 30_000;
 
 export interface RollingReplacementDeps {
   readonly operations: Operations;
@@ -72,11 +72,8 @@ export class RollingReplacement {
     timeout: number,
     drain = REPLACEMENT_TIMEOUT,
   ): Promise<void> {
-    const { clock, dueTimes, operations, recovery, turns } = this.#deps;
-    // A process that has just been started as a replacement need not be restarted, nor a start that waits for its turn.
-    const isFresh = (instance: PooledInstance) =>
-      turns.isWaiting(instance) || (instance.pid !== undefined && recovery.isSuccessor(instance));
-    const old = instances.filter((instance) => reason !== 'restart' || !isFresh(instance));
+    const { clock, dueTimes, operations } = this.#deps;
+    const old = instances.filter((instance) => reason !== 'restart' || !this.isFresh(instance));
     const late = newDue(() => this.#takeBack(old, reason, timeout));
     const ends = operations.run(() => {
       dueTimes.set(late, clock.now() + timeout);
@@ -87,6 +84,12 @@ export class RollingReplacement {
     const outcomes = await Promise.allSettled(ends);
     dueTimes.delete(late);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  /** A process that has just been started as a replacement need not be restarted, nor a start that waits for its turn. */
+  isFresh(instance: PooledInstance): boolean {
+    const { recovery, turns } = this.#deps;
+    return turns.isWaiting(instance) || (instance.pid !== undefined && recovery.isSuccessor(instance));
   }
 
   /** Whether the leases of an instance can move to an instance of the definition of now. */

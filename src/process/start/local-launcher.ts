@@ -15,6 +15,7 @@ import type {
   LocalIdentity,
   ProcessHandlers,
   ServerProcess,
+  SignalReach,
   StartRefusal,
 } from '../launcher.js';
 import { environmentMatches } from '../marks/marker.js';
@@ -26,6 +27,7 @@ import { LocalTree } from '../tree/local-tree.js';
 import type { LeaderState, TreeActivity } from '../usage/tree-activity.js';
 import type { DetailedUsage, TreeUsage } from '../usage/tree-usage.js';
 import { wrapperRefusal } from '../wrapper.js';
+import { streamEnd, unrefStream } from './child-streams.js';
 import { resolveCommand, spawnError } from './command.js';
 import { type ContainedStart, containedStart } from './contained-start.js';
 import { StderrTail } from './stderr-tail.js';
@@ -184,6 +186,10 @@ class LocalProcess implements ServerProcess {
     this.#tree?.killNow();
   }
 
+  signal(signal: NodeJS.Signals, reach: SignalReach): boolean {
+    return this.#tree?.signal(signal, reach) ?? false;
+  }
+
   #onDead(): void {
     // Node may report an exit before it has read what the process wrote, when the exit of another child wakes it up.
     void turnsOfEventLoop(DRAIN_TURNS).then(() => this.#destroyStreams());
@@ -288,18 +294,4 @@ function identityOf(table: ProcessTable, pid: number | undefined): LocalIdentity
   } catch {
     return undefined;
   }
-}
-
-/** The pipes of a child are sockets, which have unref(), although the types of its streams do not declare it. */
-function unrefStream(stream: Readable | Writable | null | undefined): void {
-  if (stream && 'unref' in stream && typeof stream.unref === 'function') stream.unref();
-}
-
-function streamEnd(stream: Readable | null | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    if (!stream || stream.readableEnded || stream.destroyed) return resolve();
-    stream.once('end', resolve);
-    stream.once('close', resolve);
-    stream.once('error', () => resolve());
-  });
 }

@@ -1,7 +1,7 @@
 import type { Containment, MarkerChoice } from '../../config/containment-options.js';
 import { checkJoined } from '../cgroup/cgroup-choice.js';
 import type { InstanceCgroup } from '../cgroup/instance-cgroup.js';
-import type { EndOptions, StepListener } from '../launcher.js';
+import type { EndOptions, SignalReach } from '../launcher.js';
 import { looksAt } from '../marks/looks.js';
 import { MarkSearch } from '../marks/mark-search.js';
 import type { InstanceMark } from '../marks/marker.js';
@@ -12,10 +12,11 @@ import type { EndMode, Graces, TerminationReport, TreePlan } from '../terminatio
 import type { LeaderState, TreeActivity } from '../usage/tree-activity.js';
 import { TreeMeter } from '../usage/tree-meter.js';
 import type { DetailedUsage, TreeUsage } from '../usage/tree-usage.js';
+import { KillNotes } from './kill-notes.js';
 import { ProcessGroup } from './process-group.js';
 import type { ProcessSet } from './process-set.js';
 import { ProcessTree } from './process-tree.js';
-import { killMembers, signalTree } from './signal-tree.js';
+import { killMembers, signalLeader, signalTree } from './signal-tree.js';
 import { endTree, planEnd, type TerminationTarget } from './termination.js';
 
 /** By what the processes of a server are held together. */
@@ -53,11 +54,7 @@ export class LocalTree {
   #exited = false;
   /** The living members, if a scan in this tick has shown them: what follows in this tick needs no second scan. */
   #seen: ProcessRow[] | undefined;
-  /** What was killed outside the ladder, and when. */
-  readonly #kills: { readonly time: number; readonly processes: number }[] = [];
-  /** How many of them were reported. */
-  #told = 0;
-  #onStep: StepListener | undefined;
+  readonly #kills = new KillNotes();
   #hasLeaderGroup = true;
   readonly #started = performance.now();
   /** Made when it is first asked what the tree uses. */
@@ -75,12 +72,11 @@ export class LocalTree {
   async end({ mode, signal, onStep }: Omit<EndOptions, 'graces'>, graces: Graces): Promise<TerminationReport> {
     const { leader, start, platform, closeStdin, onDead } = this.#parts;
     const started = performance.now();
-    this.#onStep = onStep;
-    this.#tellKills();
+    this.#kills.tell(onStep);
     try {
       // A leader that was killed a moment ago may have left its cgroup by its death.
-      if (start.cgroup && !this.#exited && this.#kills.length === 0) checkJoined(start.cgroup, leader);
-      const report = this.#withKills(await endTree(this.#target(), graces, mode, { signal, onStep }), started);
+      if (start.cgroup && !this.#exited && this.#kills.isEmpty) checkJoined(start.cgroup, leader);
+      const report = this.#kills.addTo(await endTree(this.#target(), graces, mode, { signal, onStep }), started);
       if (report.survivors.length === 0) {
         // A process that is not visible may still live: /proc mounted with hidepid hides processes that are not
         // dumpable. As long as its exit was not reported, the pid belongs to our leader. If the group is empty, the
@@ -145,7 +141,7 @@ export class LocalTree {
     if (!platform.withoutInit) return this.killAll('the ladder follows');
     try {
       const living = this.#scan();
-      this.#noteKill(living.length);
+      this.#kills.note(living.length);
       // Parents are killed later, when they have collected their children. The ladder follows in any case, and proves
       // it.
       killMembers(platform, this.#processes, living).catch(() => {});
@@ -159,7 +155,7 @@ export class LocalTree {
     const { platform, start } = this.#parts;
     try {
       const living = this.#scan();
-      this.#noteKill(living.length);
+      this.#kills.note(living.length);
       const reached = signalTree(platform, this.#processes, living, 'SIGKILL');
       // A signal to a group is an error only when it reaches none: one that has changed its user is killed by its cgroup.
       if (next) start.cgroup?.killUnless((pid) => reached.has(pid) && platform.mayNotSignal?.(pid) !== true);
@@ -167,6 +163,14 @@ export class LocalTree {
     } catch {
       this.#killUnseen();
     }
+  }
+
+  /** Signals living processes of it, outside of any end: no step is reported. False when the leader got no signal. */
+  signal(signal: NodeJS.Signals, reach: SignalReach): boolean {
+    const { leader, platform } = this.#parts;
+    if (this.#exited) return false;
+    if (reach === 'leader') return signalLeader(platform, leader, signal);
+    return signalTree(platform, this.#processes, this.#processes.refresh(), signal).has(leader.pid);
   }
 
   /** Call it in the tick in which Node has collected the leader. */
@@ -246,7 +250,7 @@ export class LocalTree {
     const { leader, start, platform } = this.#parts;
     start.cgroup?.kill();
     if (this.#exited || this.#isCollected()) return;
-    this.#noteKill(1);
+    this.#kills.note(1);
     platform.signalGroup(leader.pid, 'SIGKILL');
   }
 
@@ -258,29 +262,6 @@ export class LocalTree {
     } catch {
       return false;
     }
-  }
-
-  #noteKill(processes: number): void {
-    if (processes > 0) this.#kills.push({ time: performance.now(), processes });
-    this.#tellKills();
-  }
-
-  #tellKills(): void {
-    if (this.#onStep === undefined) return;
-    for (const { processes } of this.#kills.slice(this.#told)) this.#onStep('SIGKILL', processes);
-    this.#told = this.#kills.length;
-  }
-
-  /** Adds what was killed outside the ladder to the report of the ladder. */
-  #withKills(report: TerminationReport, started: number): TerminationReport {
-    const kills = this.#kills.map(({ time, processes }) => {
-      return { step: 'SIGKILL' as const, at: Math.max(0, Math.round(time - started)), processes };
-    });
-    // A kill before the ladder began counts as one at its start: before the first step, which may find the last to die.
-    const all = [...kills, ...report.steps].sort((a, b) => a.at - b.at);
-    // Two kills in a row are reported as one step.
-    const steps = all.filter(({ step }, index) => step !== all[index - 1]?.step);
-    return { ...report, steps, endedBy: steps.at(-1)?.step ?? report.endedBy };
   }
 }
 

@@ -1,6 +1,6 @@
 import { rest } from '../../runtime/rest.js';
 import type { Platform } from '../platform.js';
-import type { ProcessRow } from '../process-table.js';
+import { isAlive, type ProcessIdentity, type ProcessRow } from '../process-table.js';
 import { isSame } from '../same-process.js';
 import type { SignalTargets } from '../termination-report.js';
 import type { ProcessSet } from './process-set.js';
@@ -42,6 +42,14 @@ export function signalTree(
     reached.add(pid);
   }
   return reached;
+}
+
+/** Signals the leader alone, as long as that lives and is the same process. False when it got no signal. */
+export function signalLeader(platform: Platform, { pid, startTime }: ProcessIdentity, signal: NodeJS.Signals): boolean {
+  platform.table.forget?.();
+  if (!isAlive(platform.table, pid, startTime)) return false;
+  platform.signalProcess(pid, signal);
+  return true;
 }
 
 /** The groups that belong to the server, and the pids of the members that are in other groups. */

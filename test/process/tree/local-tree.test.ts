@@ -149,6 +149,35 @@ describe('a kill where the table cannot be read', () => {
   });
 });
 
+describe('a signal outside of an end', () => {
+  it('[REUSE-2] goes to the leader alone, or to all', () => {
+    const { kernel, leader, tree, signals } = setup('markers');
+    kernel.fork(leader.pid);
+    const apart = kernel.fork(leader.pid, 'own session')!;
+    expect(tree.signal('SIGTERM', 'leader')).toBe(true);
+    expect(signals.splice(0)).toEqual([`SIGTERM ${leader.pid}`]);
+    expect(tree.signal('SIGSTOP', 'tree')).toBe(true);
+    expect(signals).toEqual([`SIGSTOP -${leader.pid}`, `SIGSTOP -${apart.pid}`]);
+  });
+
+  it.each(['leader', 'tree'] as const)(
+    '[REUSE-2] goes to no leader that is dead, and to no other process (%s)',
+    (reach) => {
+      const { kernel, leader, tree, signals } = setup('markers');
+      kernel.exit(leader.pid);
+      expect(tree.signal('SIGKILL', reach)).toBe(false);
+      kernel.collect(leader.pid);
+      // Node has not reported it yet.
+      kernel.add({ pid: leader.pid, parent: 1, startTime: 99 });
+      expect(tree.signal('SIGKILL', reach)).toBe(false);
+      kernel.remove(leader.pid);
+      tree.leaderExited();
+      expect(tree.signal('SIGKILL', reach)).toBe(false);
+      expect(signals).toEqual([]);
+    },
+  );
+});
+
 describe('the steps of an end', () => {
   const graces = { eofGrace: 0, termGrace: 0 };
 

@@ -1,0 +1,100 @@
+import type { DrillFault } from '../../config/call-options.js';
+import type { HealthChange } from '../../health/health-events.js';
+import { quoted } from '../../runtime/quoted.js';
+import type { DetectedBy } from './drill-watch.js';
+
+/** Within these times a fault is to be found, and a server is to be replaced, in ms. */
+const TARGETS = { detection: 60_000, restart: 10_000 } as const;
+
+/** What a drill has seen. */
+export interface DrillFacts {
+  /** Name of the definition. */
+  readonly server: string;
+  /** Undefined when the definition has none. */
+  readonly label: string | undefined;
+  /** The instance that was broken, and the pid of the process that was spawned. */
+  readonly instanceId: string;
+  readonly pid: number | undefined;
+  readonly fault: DrillFault;
+  /** True: nothing was done, and nothing is measured. */
+  readonly dryRun: boolean;
+  /** Why the drill ended before the server had recovered. Undefined when it had. */
+  readonly interrupted: 'aborted' | 'failed' | undefined;
+  /** From the fault until the pool found it, in ms; undefined when it did not. */
+  readonly detection: number | undefined;
+  /** By which event: the exit of the process, or a verdict of the health monitor. */
+  readonly detectedBy: DetectedBy | undefined;
+  /** From the moment in which the pool began to end the broken instance until a new one answered, in ms. */
+  readonly restart: number | undefined;
+  /** From the fault until a new instance answered, in ms. */
+  readonly recovery: number | undefined;
+  /** The new instance. */
+  readonly newInstanceId: string | undefined;
+  /** What the health monitor said about the broken instance. */
+  readonly health: readonly Pick<HealthChange, 'to' | 'reason'>[];
+  /** Whether the server has as many instances for callers as before. */
+  readonly restored: boolean;
+  /** What else is to be known, one sentence each. */
+  readonly notes: readonly string[];
+}
+
+/** Result of `runRecoveryDrill()`. `String(report)` is a table. Times are milliseconds. */
+export interface DrillReport extends Omit<DrillFacts, 'interrupted'> {
+  /**
+   * `passed`: found and recovered within the targets, and the pool is as it was. `failed`: not that. `aborted`: by `signal`.
+   * `planned`: a dry run.
+   */
+  readonly verdict: 'passed' | 'failed' | 'aborted' | 'planned';
+  /** Longest time for detection and restart that is fine, in ms. */
+  readonly targets: { readonly detection: number; readonly restart: number };
+  /** A table. */
+  toString(): string;
+}
+
+export function drillReport({ interrupted, ...facts }: DrillFacts): DrillReport {
+  const { dryRun, restored } = facts;
+  const inTime = isWithin(facts.detection, TARGETS.detection) && isWithin(facts.restart, TARGETS.restart);
+  const verdict = dryRun ? 'planned' : (interrupted ?? (inTime && restored ? 'passed' : 'failed'));
+  const report = { ...facts, verdict, targets: TARGETS } as const;
+  // Not a field: what a host writes as JSON, or compares, are the facts.
+  return Object.defineProperty(report, 'toString', { value: () => tableOf(report) });
+}
+
+const LABEL = 12;
+const TIME = 12;
+
+function tableOf(report: Omit<DrillReport, 'toString'>): string {
+  const { label, server, fault, instanceId, pid, dryRun, verdict, detectedBy, notes } = report;
+  const begin = dryRun ? 'Plan of a drill' : 'Drill';
+  const lines = [`${begin}: ${fault} server '${quoted(label ?? server)}', instance ${instanceId}, pid ${pid ?? '-'}`];
+  if (!dryRun) lines.push(...timesOf(report), row('found by', detectedBy ?? 'nothing'));
+  for (const { to, reason } of report.health) lines.push(row('health', `${to}: ${quoted(reason)}`));
+  if (!dryRun) lines.push(row('pool', report.restored ? 'as it was' : 'not as it was'));
+  for (const note of notes) lines.push(row('note', quoted(note)));
+  lines.push(row('verdict', verdict));
+  return lines.join('\n');
+}
+
+function timesOf({ detection, restart, recovery, targets }: Omit<DrillReport, 'toString'>): string[] {
+  const target = (measured: number | undefined, most: number) =>
+    `${`< ${inWords(most)}`.padEnd(TIME)}${isWithin(measured, most) ? 'ok' : 'missed'}`;
+  return [
+    row('', `${'measured'.padEnd(TIME)}target`),
+    row('detection', `${inWords(detection).padEnd(TIME)}${target(detection, targets.detection)}`),
+    row('restart', `${inWords(restart).padEnd(TIME)}${target(restart, targets.restart)}`),
+    row('recovery', inWords(recovery)),
+  ];
+}
+
+function row(label: string, text: string): string {
+  return `${label.padEnd(LABEL)}${text}`;
+}
+
+function inWords(time: number | undefined): string {
+  if (time === undefined) return '-';
+  return time < 10_000 ? `${Math.round(time)} ms` : `${Math.round(time / 1_000)} s`;
+}
+
+function isWithin(time: number | undefined, most: number): boolean {
+  return time !== undefined && time < most;
+}
