@@ -126,7 +126,7 @@ export class PoolError extends Error {
   /** What `JSON.stringify` writes: name, code, message, data and cause, without the stack. */
   toJSON(): object {
     const { name, code, message, data, cause } = this;
-    return { name, code, message, data, ...(cause === undefined ? {} : { cause: causeOf(cause, MOST_CAUSES) }) };
+    return { name, code, message, data, ...(cause === undefined ? {} : { cause: thrownAsJson(cause) }) };
   }
 }
 
@@ -149,13 +149,22 @@ export function namesOf({ name, label }: ServerNames): ServerNames {
 /** How many causes of causes are written as JSON: a chain of errors may be a circle. */
 const MOST_CAUSES = 5;
 
-/** A cause as JSON. It may be any value that a host has thrown, so of an object that is no error only the kind is shown. */
-function causeOf(cause: unknown, most: number): unknown {
-  if (!(cause instanceof Error)) return typeof cause === 'object' && cause !== null ? 'an object' : String(cause);
-  const { name, message, cause: next } = cause;
-  const data = cause instanceof PoolError ? { data: cause.data } : {};
-  const chain = next === undefined || most === 0 ? {} : { cause: causeOf(next, most - 1) };
-  return { name, code: errorCode(cause), message, ...data, ...chain };
+/**
+ * What was thrown, as JSON. It may be any value of a host, and hold secrets: of an error only name, code, message and causes
+ * are shown, with the data of a {@link PoolError}; of another object or a function only the kind.
+ */
+export function thrownAsJson(thrown: unknown, most = MOST_CAUSES): unknown {
+  if (typeof thrown === 'function') return 'a function';
+  if (typeof thrown !== 'object' || thrown === null) return String(thrown);
+  try {
+    if (!(thrown instanceof Error)) return 'an object';
+    const { name, message, cause } = thrown;
+    const data = thrown instanceof PoolError ? { data: thrown.data } : {};
+    const chain = cause === undefined || most === 0 ? {} : { cause: thrownAsJson(cause, most - 1) };
+    return { name: String(name), code: errorCode(thrown), message: String(message), ...data, ...chain };
+  } catch {
+    return 'an object that cannot be read';
+  }
 }
 
 function errorCode(error: Error): string | number | undefined {

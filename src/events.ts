@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { EventEmitter } from 'eventemitter3';
 import { readFunction, readLabel } from './config/arguments.js';
+import { thrownAsJson } from './errors.js';
 import type { Outbox } from './runtime/outbox.js';
 import { type Inspect, shown } from './runtime/shown.js';
 
@@ -57,7 +58,7 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
 
   override emit<K extends Names<E>>(event: K, ...args: EventEmitter.EventArgs<Listeners<E>, K>): boolean {
     const isHeard = this.listenerCount(event) > 0;
-    if (!isHeard && this.#taps?.has(event) !== true) return false;
+    if (!isHeard && !this.isTapped(event)) return false;
     if (this.#outbox === undefined) this.forward(event, ...args);
     else this.#outbox.push(() => this.forward(event, ...args));
     return isHeard;
@@ -74,8 +75,18 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
 
   /** Emits what another emitter of the same outbox delivers just now: it has waited for its turn already. */
   protected forward<K extends Names<E>>(event: K, ...args: EventEmitter.EventArgs<Listeners<E>, K>): void {
-    this.#taps?.get(event)?.(event as never, args[0] as never);
+    this.tell(event, args[0]);
     super.emit(event, ...args);
+  }
+
+  /** Whether something besides the listeners of the host hears an event. */
+  protected isTapped(event: PropertyKey): boolean {
+    return this.#taps?.has(event) === true;
+  }
+
+  /** Tells it what it hears, before the listeners. */
+  protected tell(event: PropertyKey, payload: unknown): void {
+    this.#taps?.get(event)?.(event as never, payload as never);
   }
 
   /** @throws PoolError `INVALID_OPTIONS` when the event is no name, or the listener no function, as by `once` */
@@ -149,7 +160,26 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
     // An error of a listener of `listener:error` is dropped: to emit it would call the same listener again.
     if (event === 'listener:error') return;
     const emitter: EventEmitter = this as unknown as EventEmitter;
-    emitter.emit('listener:error', { event, error });
+    emitter.emit('listener:error', listenerError(event, error));
+  }
+}
+
+/** The payload of `listener:error`. Emit no other: this one can be written as JSON, whatever the host has thrown. */
+export function listenerError(event: string, error: unknown): ListenerError {
+  return new ThrownByListener(event, error);
+}
+
+class ThrownByListener implements ListenerError {
+  readonly event: string;
+  readonly error: unknown;
+
+  constructor(event: string, error: unknown) {
+    this.event = event;
+    this.error = error;
+  }
+
+  toJSON(): object {
+    return { event: this.event, error: thrownAsJson(this.error) };
   }
 }
 

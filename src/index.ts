@@ -68,7 +68,10 @@ export type { PoolDependencies } from './pool/dependencies.js';
 export { formatStatus } from './pool/display/format-status.js';
 export type { DrillReport } from './pool/drill/drill-report.js';
 export { runRecoveryDrill } from './pool/drill/recovery-drill.js';
+export type { EventMessage } from './pool/event-channels.js';
+export { POOL_EVENTS } from './pool/event-names.js';
 export type {
+  AnyPoolEvent,
   BreakerEvent,
   EndReport,
   LeaseEvent,
@@ -77,6 +80,8 @@ export type {
   ServerEvent,
   ShutdownReport,
 } from './pool/events.js';
+export type { RequestEndMessage, RequestStartMessage } from './pool/health/request-channels.js';
+export type { ServerOfRequest } from './pool/health/request-watch.js';
 export type { LeaseHolder, WaitingCaller } from './pool/instances/pooled-instance.js';
 export type { PooledServer } from './pool/leases/lease.js';
 export { MCPServerPool } from './pool/mcp-server-pool.js';
@@ -146,6 +151,7 @@ export type { DetailedUsage, TreeUsage } from './process/usage/tree-usage.js';
 export type { DroppedOutput } from './protocol/channels/noise.js';
 export type { JsonRpcError, JsonRpcMessage, LostRequestData, RequestId } from './protocol/json-rpc.js';
 export type { ToolChanges } from './protocol/mux/tool-list.js';
+export type { ObservedRequest, RequestOutcome } from './protocol/request-observer.js';
 export type { PooledTransport } from './protocol/session.js';
 export type { Clock, Timer } from './runtime/clock.js';
 export type { EndReason } from './server/end-reason.js';

@@ -215,6 +215,12 @@ export const requirements = {
   'EVENT-8':
     'Events of a server name the leases on it, with their owners; from its end on those that it had when that began.',
   'EVENT-9': 'Events of a server that has served no lease name the owners of the calls that wait for it.',
+  'EVENT-10':
+    'A listener of onAny hears each event of a pool with its payload, until it is removed; POOL_EVENTS names them all.',
+  'EVENT-11':
+    'Each payload can be written as JSON, whatever the host has thrown; errors show code, message and causes, and no secret.',
+  'EVENT-12':
+    'Each event is published on a channel of node:diagnostics_channel, with its pool; without a subscriber no payload is made.',
   'EVENT-3':
     'Events are delivered in the order in which things happened, in the same tick, when the outermost operation is complete: also those of pool.registry and pool.cleanup.',
   'EVENT-4':
@@ -900,6 +906,10 @@ export const requirements = {
     'endWatched() ends listed processes and what is below them, by SIGKILL if necessary, in bounded time, with a report for each.',
   'WATCH-9':
     'Right before each signal the process is checked again: another process with its pid, one of another user, this process, its ancestors, and what belongs to a living pool get none.',
+
+  // Exporters
+  'CHANNEL-1':
+    'Requests of clients are published when they begin and when they end, with how; without a subscriber nothing is.',
 
   // Leaks
   'LEAK-1':

@@ -1,4 +1,5 @@
 import type { ResolvedMonitoring } from '../config/monitoring-options.js';
+import { listenerError } from '../events.js';
 import type { Outbox } from '../runtime/outbox.js';
 import { MOST_UNKNOWN, type Outcome } from './assessment.js';
 import type { EndAll, GateState, HostCall, MonitorNotice, Overload, TreeAction } from './finding.js';
@@ -144,7 +145,7 @@ export class Consequences {
 
   /** The host must learn that the restart of its container, for example, has failed. */
   #reportCall(error: unknown): void {
-    this.#emit('listener:error', { event: 'onEmergency', error });
+    this.#emit('listener:error', listenerError('onEmergency', error));
   }
 }
 

@@ -18,6 +18,7 @@ import { Starts } from './acquire/starts.js';
 import type { PoolDependencies } from './dependencies.js';
 import type { PoolEmitter } from './events.js';
 import { PoolHealth } from './health/pool-health.js';
+import { publishRequests } from './health/request-channels.js';
 import { RequestWatch } from './health/request-watch.js';
 import { Fleet } from './instances/fleet.js';
 import { IdleWatch } from './instances/idle-watch.js';
@@ -58,6 +59,7 @@ export function assemble(
   const buffered = options.maxBufferedMB * MB;
   const budgets = { writeBudget: new WriteBudget(buffered), copyBudget: new WriteBudget(buffered) };
   const requests = new RequestWatch(clock);
+  requests.add(publishRequests(emitter));
   const context = { clock, keepAlive, host, registry, cleanup, requests, ...budgets };
 
   const fleet = new Fleet(options.limits.maxProcesses);

@@ -56,14 +56,17 @@ const EVENTS: Readonly<Record<keyof PoolEvents, true>> = {
   'cleanup:failed': true,
 };
 
+/** The names of all events of a pool. */
+export const POOL_EVENTS: readonly (keyof PoolEvents)[] = Object.freeze(Object.keys(EVENTS) as (keyof PoolEvents)[]);
+
 /**
  * Refuses what is no event of a pool: a call that waits for it would wait for ever, and hold the host open.
  * @throws PoolError `INVALID_OPTIONS`
  */
 export function checkEventName(event: unknown): void {
   if (typeof event === 'string' && Object.hasOwn(EVENTS, event)) return;
-  const [near] = typeof event === 'string' ? nearest(event, Object.keys(EVENTS), 1) : [];
-  const hint = near === undefined ? 'PoolEvents lists them' : `did you mean '${near}'?`;
+  const [near] = typeof event === 'string' ? nearest(event, POOL_EVENTS, 1) : [];
+  const hint = near === undefined ? 'POOL_EVENTS lists them' : `did you mean '${near}'?`;
   const shown = typeof event === 'string' && event.length <= 100 ? `'${event}'` : describeValue(event);
   const problem = `event must be the name of an event of the pool, got ${shown}; ${hint}`;
   throw new PoolError('INVALID_OPTIONS', `the call of waitFor() was refused: ${problem}`, { problems: [problem] });

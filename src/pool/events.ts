@@ -88,8 +88,9 @@ export type PoolEmitter = Pick<SafeEmitter<PoolEvents>, 'emit' | 'listenerCount'
 export type Limit = 'maxInstances' | 'maxProcesses' | 'memory';
 
 /**
- * The events of a pool, with the payload of each. All durations are milliseconds. A listener that waits for an event does not
- * keep the host alive: await `waitFor()`, or the call that leads to the event, such as `lease.ended` or `shutdown()`.
+ * The events of a pool, with the payload of each. All durations are milliseconds. `JSON.stringify()` writes each payload: of an
+ * error its message, code, data and causes; what is infinite as `null`. A listener that waits for an event does not keep the
+ * host alive: await `waitFor()`, or the call that leads to the event, such as `lease.ended` or `shutdown()`.
  */
 export interface PoolEvents extends CleanupEvents, HealthEvents, Omit<MonitorEvents, 'sample:taken'> {
   /** A process was spawned and registered. Its handshake begins. */
@@ -193,6 +194,9 @@ export interface PoolEvents extends CleanupEvents, HealthEvents, Omit<MonitorEve
   /** A listener threw an error, or returned a promise that was rejected. */
   'listener:error': ListenerError;
 }
+
+/** An event with its payload, as the arguments of a listener of `onAny()`: `event` says which payload it is. */
+export type AnyPoolEvent = { [K in keyof PoolEvents]: [event: K, payload: PoolEvents[K]] }[keyof PoolEvents];
 
 /** The events of `pool.monitor` that the pool emits, too. */
 export const MONITOR_EVENTS = [

@@ -1,3 +1,4 @@
+import { readFunction } from '../config/arguments.js';
 import {
   type PlanMode,
   type PlanOptions,
@@ -7,7 +8,9 @@ import {
 } from '../config/call-options.js';
 import { rethrow } from '../errors.js';
 import { SafeEmitter } from '../events.js';
-import type { PoolEvents } from './events.js';
+import { isPublished, publishEvent } from './event-channels.js';
+import { POOL_EVENTS } from './event-names.js';
+import type { AnyPoolEvent, PoolEvents } from './events.js';
 import type { PoolMetrics } from './metrics.js';
 import { metricsOf } from './monitoring/figures.js';
 import { partsOf } from './parts-of.js';
@@ -33,6 +36,27 @@ export abstract class ObservedPool extends SafeEmitter<PoolEvents> {
     const isClosed = life.state === 'closed';
     const waiting = waitFor(this, event, resolveWaitOptions(options), { clock, isClosed });
     return rethrow(keepAlive.during(waiting));
+  }
+
+  /**
+   * Calls `listener` with the name and the payload of each event, for a log. What it throws or rejects with is reported as that
+   * of any listener: `listener:error`. {@link POOL_EVENTS} lists the names.
+   * @returns a function that removes the listener
+   * @throws PoolError `INVALID_OPTIONS` when it is no function
+   */
+  onAny(listener: (...event: AnyPoolEvent) => unknown): () => void;
+  /** For a listener of names alone. */
+  onAny(listener: (event: keyof PoolEvents) => unknown): () => void;
+  onAny(listener: (event: never, payload: never) => unknown): () => void {
+    readFunction(listener, 'the listener', 'onAny()');
+    const removals = POOL_EVENTS.map((event) => {
+      const listen = ((payload: never) => listener(event as never, payload)) as never;
+      this.on(event, listen);
+      return () => this.off(event, listen);
+    });
+    return () => {
+      for (const remove of removals) remove();
+    };
   }
 
   /** The servers, instances, leases and callers of the pool now: a copy. */
@@ -62,5 +86,14 @@ export abstract class ObservedPool extends SafeEmitter<PoolEvents> {
   plan(mode: PlanMode, options: PlanOptions = {}): PoolPlan {
     const parts = partsOf(this);
     return planOf(resolvePlanOptions(mode, options), { ...parts, now: parts.clock.now() });
+  }
+
+  protected override isTapped(event: PropertyKey): boolean {
+    return isPublished(event) || super.isTapped(event);
+  }
+
+  protected override tell(event: PropertyKey, payload: unknown): void {
+    publishEvent(this, event, payload);
+    super.tell(event, payload);
   }
 }

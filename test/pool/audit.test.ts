@@ -1,13 +1,12 @@
 import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { MCPServerPool } from '../../src/index.js';
+import { MCPServerPool, POOL_EVENTS } from '../../src/index.js';
 import { AUDITED_EVENTS } from '../../src/monitor/audit/audit-record.js';
 import { auditFolder, linesOf } from '../helpers/audit.js';
 import { fixture } from '../helpers/fixture.js';
 import { setUpMeasured } from '../helpers/measured-pool.js';
 import { fails, open, record } from '../helpers/real-pool.js';
-import { EVERY_EVENT } from '../helpers/settled.js';
 import { until } from '../helpers/until.js';
 
 const SECRET = 'sk-live-0123456789';
@@ -92,7 +91,7 @@ describe('the audit trail of a pool', () => {
   it('[AUDIT-10] [AUDIT-11] is no listener: none with it, none without', () => {
     for (const audit of [{}, { audit: { path: newPath() } }]) {
       const pool = open({ echo: echo() }, audit);
-      const heard = EVERY_EVENT.filter((event) => pool.listenerCount(event) > 0);
+      const heard = POOL_EVENTS.filter((event) => pool.listenerCount(event) > 0);
       expect([heard, pool.cleanup.eventNames(), pool.monitor.eventNames()]).toEqual([[], [], []]);
     }
   });
@@ -158,7 +157,7 @@ describe('the audit trail of a pool', () => {
       // For each check.
       'health:checked',
     ];
-    expect([...AUDITED_EVENTS, ...leftOut].sort()).toEqual([...EVERY_EVENT].sort());
+    expect([...AUDITED_EVENTS, ...leftOut].sort()).toEqual([...POOL_EVENTS].sort());
   });
 
   it.each([

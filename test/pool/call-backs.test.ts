@@ -1,17 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { PoolError } from '../../src/errors.js';
-import { MCPServerPool, type PoolEvents, type PooledServer } from '../../src/index.js';
+import { type AnyPoolEvent, MCPServerPool, POOL_EVENTS, type PoolEvents, type PooledServer } from '../../src/index.js';
 import { CLEANUP_EVENTS, MONITOR_EVENTS } from '../../src/pool/events.js';
 import { RawClient } from '../helpers/client.js';
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher } from '../helpers/fake-launcher.js';
-import { assertSettled, EVERY_EVENT } from '../helpers/settled.js';
+import { assertJsonSafe } from '../helpers/json-safe.js';
+import { assertSettled } from '../helpers/settled.js';
 import { flush } from '../helpers/until.js';
 
 const REGISTRY_EVENTS = ['registry:added', 'registry:removed'] as const;
 /** Every event of the pool, of its registry and of its cleanup queue. */
 const ALL = [
-  ...EVERY_EVENT.map((event) => ({ of: 'pool' as const, event })),
+  ...POOL_EVENTS.map((event) => ({ of: 'pool' as const, event })),
   ...REGISTRY_EVENTS.map((event) => ({ of: 'registry' as const, event })),
   ...CLEANUP_EVENTS.map((event) => ({ of: 'cleanup' as const, event })),
 ];
@@ -24,8 +25,9 @@ const ELSEWHERE = [
   'audit:failed',
   'internal:error',
   'registry:repaired',
-  // Nor is anything measured there.
+  // Nor is anything measured there, and every check is good.
   ...MONITOR_EVENTS.filter((event) => event !== 'listener:error'),
+  ...['health:changed', 'stuck:detected'],
 ] as readonly string[];
 
 const RESTART = { maxRestarts: 1, window: Infinity, minDelay: 1, cooldown: 1_000 };
@@ -59,12 +61,14 @@ class World {
   /** `of event`, as the first and as the last listener heard them. */
   readonly first: string[] = [];
   readonly last: string[] = [];
+  readonly heard: AnyPoolEvent[] = [];
   readonly failures: unknown[] = [];
   crashes = 0;
   evicted = 0;
   readonly #calls: Promise<unknown>[] = [];
 
   constructor() {
+    this.pool.onAny((...event) => void this.heard.push(event));
     this.pool.on('server:exited', ({ unexpected }) => {
       if (unexpected) this.crashes += 1;
     });
@@ -292,8 +296,9 @@ async function live(point?: Point, act: (world: World) => void = () => {}): Prom
 }
 
 describe('a listener that calls back', () => {
-  it('[EVENT-4] sees settled state at every event there is', async () => {
-    const { first } = await live();
+  it('[EVENT-4] [EVENT-11] sees settled state at every event there is, and a payload that can be written as JSON', async () => {
+    const { first, heard } = await live();
+    for (const event of heard) assertJsonSafe(event);
     const expected = ALL.filter(({ event }) => !ELSEWHERE.includes(event) && event !== 'listener:error');
     expect(new Set(first)).toEqual(new Set(expected.map(({ of, event }) => `${of} ${event}`)));
   });

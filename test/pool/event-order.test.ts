@@ -1,8 +1,8 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { MCPServerPool, PooledServer } from '../../src/index.js';
+import { type MCPServerPool, POOL_EVENTS, type PooledServer } from '../../src/index.js';
 import { RawClient } from '../helpers/client.js';
 import { leases, setUp, shared } from '../helpers/fake-pool.js';
-import { assertServed, EVERY_EVENT } from '../helpers/settled.js';
+import { assertServed } from '../helpers/settled.js';
 import { flush, rejection } from '../helpers/until.js';
 
 const server = { command: 'fake' };
@@ -20,7 +20,7 @@ function record(pool: MCPServerPool) {
       failures.push(failure);
     }
   };
-  for (const event of EVERY_EVENT) pool.on(event, (payload) => heard(event, payload as object));
+  for (const event of POOL_EVENTS) pool.on(event, (payload) => heard(event, payload as object));
   for (const event of ['registry:added', 'registry:removed'] as const)
     pool.registry.on(event, (payload) => heard(event, payload));
   for (const event of ['cleanup:started', 'cleanup:escalated', 'cleanup:finished', 'cleanup:failed'] as const)

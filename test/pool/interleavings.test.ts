@@ -1,14 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { PoolError } from '../../src/errors.js';
-import { MCPServerPool, type PoolEvents, type PooledServer, type ServerDefinition } from '../../src/index.js';
+import {
+  MCPServerPool,
+  POOL_EVENTS,
+  type PoolEvents,
+  type PooledServer,
+  type ServerDefinition,
+} from '../../src/index.js';
 import { partsOf } from '../../src/pool/parts-of.js';
 import { ManualClock } from '../helpers/clock.js';
 import { FakeLauncher } from '../helpers/fake-launcher.js';
 import { scopeOf } from '../helpers/fake-pool.js';
 import { assertInsides } from '../helpers/insides.js';
 import { assertWithin, propertyRuns } from '../helpers/properties.js';
-import { assertSettled, EVERY_EVENT } from '../helpers/settled.js';
+import { assertSettled } from '../helpers/settled.js';
 import { flush } from '../helpers/until.js';
 
 const MAX_PROCESSES = 4;
@@ -83,7 +89,7 @@ const UNARMED = {
 type ArmedEvent = Exclude<keyof PoolEvents, keyof typeof UNARMED>;
 
 /** All other events, those included that a pool has not had before. */
-const ARMED = EVERY_EVENT.filter((event): event is ArmedEvent => !(event in UNARMED));
+const ARMED = POOL_EVENTS.filter((event): event is ArmedEvent => !(event in UNARMED));
 
 const simpleStep: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -234,7 +240,7 @@ class World {
       this.#failed += 1;
     });
     // [EVENT-4] Nothing that a listener sees is half-done.
-    for (const event of EVERY_EVENT) this.pool.on(event, () => this.#look());
+    for (const event of POOL_EVENTS) this.pool.on(event, () => this.#look());
   }
 
   /** One essential server at most: its trees leave a slot to the others. */

@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { PoolError } from '../../src/errors.js';
-import type { MCPServerPool, ServerDefinition } from '../../src/index.js';
+import { type MCPServerPool, POOL_EVENTS, type ServerDefinition } from '../../src/index.js';
 import { KeepAlive } from '../../src/runtime/keep-alive.js';
 import { codeOf, failStart, leases, scopeOf, setUp, shared } from '../helpers/fake-pool.js';
-import { EVERY_EVENT } from '../helpers/settled.js';
 import { flush, outcome, rejection } from '../helpers/until.js';
 
 const server = { command: 'fake' };
@@ -144,8 +143,8 @@ describe('waitFor', () => {
     ['server:exitted', /got 'server:exitted'; did you mean 'server:exited'\?/],
     ['Server:Ready', /did you mean 'server:ready'/],
     ['cleanup:finish', /did you mean 'cleanup:finished'/],
-    ['toString', /got 'toString'; PoolEvents lists them/],
-    ['x'.repeat(1_000), /got a string; PoolEvents/],
+    ['toString', /got 'toString'; POOL_EVENTS lists them/],
+    ['x'.repeat(1_000), /got a string; POOL_EVENTS/],
     ['', /got ''/],
     [undefined, /got undefined/],
     [null, /got null/],
@@ -161,7 +160,7 @@ describe('waitFor', () => {
 
   it('[EVENT-7] waits for every event', async () => {
     const { pool } = setUp({});
-    const waits = EVERY_EVENT.map((event) => pool.waitFor(event, { timeout: 1_000 }).catch((error: unknown) => error));
+    const waits = POOL_EVENTS.map((event) => pool.waitFor(event, { timeout: 1_000 }).catch((error: unknown) => error));
     expect(await Promise.race([...waits, 'all wait'])).toBe('all wait');
     await pool.shutdown({ mode: 'emergency' });
     await Promise.all(waits);

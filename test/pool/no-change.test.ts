@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { MCPServerPool, ServerDefinition } from '../../src/index.js';
+import { type MCPServerPool, POOL_EVENTS, type ServerDefinition } from '../../src/index.js';
 import { RawClient } from '../helpers/client.js';
 import { codeOf, failStart, leases, setUp, shared } from '../helpers/fake-pool.js';
-import { EVERY_EVENT } from '../helpers/settled.js';
 import { flush } from '../helpers/until.js';
 
 const server = { command: 'fake' };
@@ -15,7 +14,7 @@ const MODES: [string, ServerDefinition][] = [
 /** The names of all events from now on. */
 function events(pool: MCPServerPool): string[] {
   const names: string[] = [];
-  for (const event of EVERY_EVENT) pool.on(event, () => void names.push(event));
+  for (const event of POOL_EVENTS) pool.on(event, () => void names.push(event));
   return names;
 }
 

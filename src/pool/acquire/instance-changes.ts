@@ -7,6 +7,7 @@ import type { Clock } from '../../runtime/clock.js';
 import { type Due, type DueTimes, newDue } from '../../runtime/due-times.js';
 import type { EndReason } from '../../server/end-reason.js';
 import type { InstanceObserver, Operations } from '../../server/instance-context.js';
+import { isPublished } from '../event-channels.js';
 import type { PoolEmitter } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { IdleWatch } from '../instances/idle-watch.js';
@@ -119,7 +120,7 @@ export class InstanceChanges implements InstanceObserver<PooledInstance> {
   }
 
   wantsStderr(): boolean {
-    return this.#deps.emitter.listenerCount('server:stderr') > 0;
+    return this.#deps.emitter.listenerCount('server:stderr') > 0 || isPublished('server:stderr');
   }
 
   /** A quarantined tree may be dead by now, for example because a hung file system answers again. */

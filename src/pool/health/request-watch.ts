@@ -11,6 +11,8 @@ export interface ServerOfRequest {
 
 /** Learns of the requests of all clients of a pool. Must not throw. */
 export interface PoolRequestObserver {
+  /** While it is false, it is not called. Default: true. */
+  readonly isActive?: boolean;
   requestSent?(request: ObservedRequest, server: ServerOfRequest): void;
   /**
    * @param duration since the client has sent it, ms
@@ -25,11 +27,10 @@ export interface PoolRequestObserver {
   ): void;
 }
 
-/** Hands on the requests of a pool to its observers. Without one, nothing is called. */
+/** Hands on the requests of a pool to its observers. Without one that is active, nothing is called. */
 export class RequestWatch implements RequestObserver {
   readonly #clock: Clock;
   #observers: readonly PoolRequestObserver[] = [];
-  isActive = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -37,22 +38,29 @@ export class RequestWatch implements RequestObserver {
 
   /** @returns removes it */
   add(observer: PoolRequestObserver): () => void {
-    this.#set([...this.#observers, observer]);
-    return () => this.#set(this.#observers.filter((one) => one !== observer));
+    this.#observers = [...this.#observers, observer];
+    return () => {
+      this.#observers = this.#observers.filter((one) => one !== observer);
+    };
+  }
+
+  get isActive(): boolean {
+    // Asked for each request: no function is made.
+    for (const observer of this.#observers) if (observer.isActive !== false) return true;
+    return false;
   }
 
   requestSent(request: ObservedRequest, server: AskedServer): void {
-    for (const observer of this.#observers) observer.requestSent?.(request, serverOf(server));
+    for (const observer of this.#observers) {
+      if (observer.isActive !== false) observer.requestSent?.(request, serverOf(server));
+    }
   }
 
   requestDone(request: ObservedRequest, server: AskedServer, outcome: RequestOutcome, error: number | undefined): void {
     const duration = this.#clock.now() - request.since;
-    for (const observer of this.#observers) observer.requestDone?.(request, serverOf(server), outcome, duration, error);
-  }
-
-  #set(observers: readonly PoolRequestObserver[]): void {
-    this.#observers = observers;
-    this.isActive = observers.length > 0;
+    for (const observer of this.#observers) {
+      if (observer.isActive !== false) observer.requestDone?.(request, serverOf(server), outcome, duration, error);
+    }
   }
 }
 

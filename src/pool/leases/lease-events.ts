@@ -1,11 +1,12 @@
 import type { PoolError } from '../../errors.js';
+import { isPublished } from '../event-channels.js';
 import type { LeaseEvent, PoolEmitter, PoolEvents, QueueEvent } from '../events.js';
 import type { PoolCounts } from '../metrics.js';
 import type { Lease } from './lease.js';
 
 /**
  * Emits and counts the events of leases and of waiting callers. Times are ms, rounded. A payload is made only if the event has
- * a listener: it would cost more than a warm lease.
+ * a listener or a subscriber: it would cost more than a warm lease.
  */
 export class LeaseEvents {
   readonly #emitter: PoolEmitter;
@@ -62,7 +63,7 @@ export class LeaseEvents {
   }
 
   #isHeard(event: keyof PoolEvents): boolean {
-    return this.#emitter.listenerCount(event) > 0;
+    return this.#emitter.listenerCount(event) > 0 || isPublished(event);
   }
 }
 

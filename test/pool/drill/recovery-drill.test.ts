@@ -5,10 +5,10 @@ import {
   type DrillFault,
   type DrillOptions,
   type MCPServerPool,
+  POOL_EVENTS,
   runRecoveryDrill,
 } from '../../../src/index.js';
 import { leases, setUp, shared } from '../../helpers/fake-pool.js';
-import { EVERY_EVENT } from '../../helpers/settled.js';
 import { flush, rejection } from '../../helpers/until.js';
 
 const server = { command: 'fake' };
@@ -219,7 +219,7 @@ describe('a dry run of a drill', () => {
     const { pool, launcher } = setUp({ servers: { a: server } });
     await pool.warm('a');
     const emitted: string[] = [];
-    for (const event of EVERY_EVENT) pool.on(event, () => void emitted.push(event));
+    for (const event of POOL_EVENTS) pool.on(event, () => void emitted.push(event));
     const report = await drillOf(pool, { server: 'a', fault, dryRun: true, timeout: 7_000 });
     expect(report).toMatchObject({ verdict: 'planned', dryRun: true, pid: launcher.last.pid });
     expect(String(report)).toMatch(/^Plan of a drill: /);
