@@ -7,6 +7,27 @@ import { until } from '../helpers/until.js';
 
 const program = () => exampleProgram('terminal-monitor/index.js');
 const ESCAPE = '\u001b';
+/** The second screen without a cursor, and back. */
+const BEGIN = `${ESCAPE}[?1049h${ESCAPE}[?25l`;
+const END = `${ESCAPE}[?25h${ESCAPE}[?1049l`;
+
+/** Runs a command on a terminal of its own; undefined where there is no script(1). */
+async function onTerminal(command: string) {
+  const { NO_COLOR: _, ...env } = process.env;
+  const args = ['-qec', command, '/dev/null'];
+  const child = spawn('/usr/bin/script', args, { stdio: ['pipe', 'pipe', 'inherit'], env });
+  const started = await new Promise<boolean>((resolve) => {
+    child.once('spawn', () => resolve(true)).once('error', () => resolve(false));
+  });
+  if (!started) return undefined;
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { output: () => output, ended, press: (key: string) => child.stdin.write(key) };
+}
 
 describe('the terminal monitor', () => {
   it('[DISPLAY-4] once: one picture of servers that run, as plain text for a pipe', async () => {
@@ -38,30 +59,28 @@ describe('the terminal monitor', () => {
   });
 
   it('[DISPLAY-4] on a terminal: draws in place, and Ctrl-C leaves the terminal as it was', async (context) => {
-    const command = `"${process.execPath}" "${program()}" fast`;
-    const { NO_COLOR: _, ...env } = process.env;
-    const terminal = spawn('/usr/bin/script', ['-qec', command, '/dev/null'], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-      env,
-    });
-    const started = await new Promise<boolean>((resolve) => {
-      terminal.once('spawn', () => resolve(true)).once('error', () => resolve(false));
-    });
-    if (!started) return context.skip('there is no script(1)');
-    onTestFinished(() => void terminal.kill('SIGKILL'));
-    let output = '';
-    terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-    });
-    const ended = new Promise<number | null>((resolve) => terminal.once('close', resolve));
-    // The second one: the first stands in the place of the first picture.
-    await until('two pictures', () => output.split('SERVER').length > 2);
-    expect(output).toMatch(new RegExp(`^${ESCAPE}\\[\\?1049h${ESCAPE}\\[\\?25l${ESCAPE}\\[H`));
-    expect(output).toContain(`${ESCAPE}[32mready`);
-    terminal.stdin.write('\u0003');
-    expect(await ended).toBe(130);
+    const terminal = await onTerminal(`"${process.execPath}" "${program()}" fast`);
+    if (!terminal) return context.skip('there is no script(1)');
+    await until('two pictures', () => terminal.output().split('SERVER').length > 2);
+    expect(terminal.output().startsWith(`${BEGIN}${ESCAPE}[H`)).toBe(true);
+    expect(terminal.output()).toContain(`${ESCAPE}[32mready`);
+    terminal.press('\u0003');
+    expect(await terminal.ended).toBe(130);
     // The terminal may show the key that was pressed.
-    expect(output.replace('^C', '').trimEnd().endsWith(`${ESCAPE}[?25h${ESCAPE}[?1049l`)).toBe(true);
+    expect(terminal.output().replace('^C', '').trimEnd().endsWith(END)).toBe(true);
+  });
+
+  it('[DISPLAY-4] on a terminal: an error leaves it as it was, too', async (context) => {
+    const screen = exampleProgram('terminal-monitor/screen.js');
+    const script = `
+      const { Screen } = await import(${JSON.stringify(screen)});
+      new Screen(process.stdout).draw("a picture");
+      throw new Error("by intention");`;
+    const terminal = await onTerminal(`"${process.execPath}" --input-type=module -e '${script}' 2>/dev/null`);
+    if (!terminal) return context.skip('there is no script(1)');
+    expect(await terminal.ended).toBe(1);
+    expect(terminal.output()).toContain('a picture');
+    expect(terminal.output().trimEnd().endsWith(END)).toBe(true);
   });
 
   it('[DISPLAY-4] refuses what it does not know', async () => {

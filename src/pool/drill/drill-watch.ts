@@ -1,5 +1,4 @@
 import type { HealthChange } from '../../health/health-events.js';
-import type { Clock } from '../../runtime/clock.js';
 import { deferred } from '../../runtime/deferred.js';
 import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import type { PoolEvents } from '../events.js';
@@ -22,15 +21,13 @@ export class DrillWatch {
   /** How long the detection took, ms; undefined before. */
   detection: number | undefined;
   detectedBy: DetectedBy | undefined;
-  readonly #clock: Clock;
-  readonly #begin: number;
-  /** Clock time at which the pool began to end it. */
+  /** Read anew each time: the clock of the pool stands still during a turn of the event loop, and some exits are seen in one. */
+  readonly #begin = performance.now();
+  /** When the pool began to end it. */
   #stoppingAt: number | undefined;
   readonly #ends: (() => void)[] = [];
 
-  constructor(pool: MCPServerPool, { id }: PooledInstance, clock: Clock) {
-    this.#clock = clock;
-    this.#begin = clock.now();
+  constructor(pool: MCPServerPool, { id }: PooledInstance) {
     const on = <K extends keyof PoolEvents>(event: K, listener: (payload: PoolEvents[K]) => void) => {
       pool.on(event, listener as never);
       this.#ends.push(() => pool.off(event, listener as never));
@@ -45,7 +42,7 @@ export class DrillWatch {
     });
     on('server:stopping', ({ instanceId, reason }) => {
       if (instanceId !== id) return;
-      this.#stoppingAt ??= clock.now();
+      this.#stoppingAt ??= performance.now();
       if (this.detectedBy === undefined && END_MEANING[reason].asked) this.endedBefore.resolve(reason);
     });
     on('server:restarted', ({ previousInstanceId, instanceId }) => {
@@ -55,12 +52,12 @@ export class DrillWatch {
 
   /** Since the fault, ms. */
   get elapsed(): number {
-    return this.#clock.now() - this.#begin;
+    return performance.now() - this.#begin;
   }
 
   /** Since the pool began to end the instance, ms. */
   get sinceStopping(): number {
-    return this.#clock.now() - (this.#stoppingAt ?? this.#begin);
+    return performance.now() - (this.#stoppingAt ?? this.#begin);
   }
 
   /** Removes its listeners. */

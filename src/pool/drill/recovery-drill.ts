@@ -118,7 +118,7 @@ class RecoveryDrill {
       return this.#report({ interrupted: 'aborted' });
     }
     const { pool, parts, instance } = this.#subject;
-    const watch = new DrillWatch(pool, instance, parts.clock);
+    const watch = new DrillWatch(pool, instance);
     const interruption = deferred<Interruption>();
     const fail = (note: string) => interruption.resolve({ interrupted: 'failed', note });
     const onAbort = () => interruption.resolve({ interrupted: 'aborted', note: 'it was aborted' });

@@ -42,8 +42,12 @@ describe('a drill', () => {
     expect([first?.signals, second?.signals]).toEqual([[signal], []]);
     expect(report).toMatchObject({
       ...{ server: 'a', pid: first?.pid, fault, dryRun: false, verdict: 'passed', restored: true },
-      ...{ detection: 0, detectedBy: 'server:exited', restart: 0, recovery: 0, notes: [] },
+      ...{ detectedBy: 'server:exited', notes: [] },
     });
+    const { detection = 0, restart = 0, recovery = 0 } = report;
+    expect(detection).toBeGreaterThan(0);
+    expect(restart).toBeGreaterThan(0);
+    expect(recovery).toBeGreaterThanOrEqual(Math.max(detection, restart));
     expect(pool.status().servers.a?.instances.map(({ id }) => id)).toContain(report.newInstanceId);
     expect(report.newInstanceId).not.toBe(report.instanceId);
     expect(pool.metrics()).toMatchObject({ crashes: 1, started: 4 });
@@ -108,12 +112,13 @@ describe('a drill', () => {
     const { pool } = setUp({ servers: { a: { ...server, label: 'メモ帳' } } });
     await pool.warm('a');
     const report = await runRecoveryDrill(pool, { server: 'a', fault: 'kill' });
-    expect(String(report).split('\n')).toEqual([
+    const table = String(report).replace(/\d+ ms {0,10}/g, (time) => 'N ms'.padEnd(time.length));
+    expect(table.split('\n').map((line) => line.trimEnd())).toEqual([
       `Drill: kill server 'メモ帳', instance ${report.instanceId}, pid ${report.pid}`,
       '            measured    target',
-      'detection   0 ms        < 60 s      ok',
-      'restart     0 ms        < 10 s      ok',
-      'recovery    0 ms',
+      'detection   N ms        < 60 s      ok',
+      'restart     N ms        < 10 s      ok',
+      'recovery    N ms',
       'found by    server:exited',
       'pool        as it was',
       'verdict     passed',
