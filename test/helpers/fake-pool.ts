@@ -25,7 +25,8 @@ export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
   const clock = new ManualClock();
   const launcher = new FakeLauncher(auto);
   const pool = new MCPServerPool(
-    { ...options, defaults: options.defaults ?? { health: UNCHECKED } },
+    // One definition alone has no defaults.
+    'command' in options ? options : { ...options, defaults: options.defaults ?? { health: UNCHECKED } },
     { clock, launcher, overload: () => undefined },
   );
   const emitted: EmittedEvent[] = [];
