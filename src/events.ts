@@ -21,8 +21,8 @@ type SafeListener = (this: unknown, payload: unknown) => void;
 type Tap = (event: never, payload: never) => void;
 
 /**
- * Has `listener` called with these events, before the listeners of the host, which can neither see nor remove it. One for each
- * event.
+ * Has `listener` called with these events, before the listeners of the host, which can neither see nor remove it; after those
+ * that were given before it.
  */
 export let tap: <E extends { 'listener:error': ListenerError }>(
   emitter: SafeEmitter<E>,
@@ -41,12 +41,12 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
   readonly #safe = new Map<PropertyKey, WeakMap<object, SafeListener>>();
   readonly #outbox: Outbox | undefined;
   /** By event. Undefined without any. */
-  #taps: Map<PropertyKey, Tap> | undefined;
+  #taps: Map<PropertyKey, readonly Tap[]> | undefined;
 
   static {
     tap = (emitter, events, listener) => {
       emitter.#taps ??= new Map();
-      for (const event of events) emitter.#taps.set(event, listener);
+      for (const event of events) emitter.#taps.set(event, [...(emitter.#taps.get(event) ?? []), listener]);
     };
   }
 
@@ -86,7 +86,7 @@ export class SafeEmitter<E extends { 'listener:error': ListenerError }> extends 
 
   /** Tells it what it hears, before the listeners. */
   protected tell(event: PropertyKey, payload: unknown): void {
-    this.#taps?.get(event)?.(event as never, payload as never);
+    for (const hear of this.#taps?.get(event) ?? []) hear(event as never, payload as never);
   }
 
   /** @throws PoolError `INVALID_OPTIONS` when the event is no name, or the listener no function, as by `once` */

@@ -48,6 +48,7 @@ export type {
   SingleServerOptions,
 } from './config/options.js';
 export type { Priority } from './config/resource-options.js';
+export type { ServiceLevelOptions, ServiceLevelTargets } from './config/service-level-options.js';
 export type { EndStraysOptions, FindStraysOptions } from './config/stray-options.js';
 export type { EndWatchedOptions, WatchOptions } from './config/watch-options.js';
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
@@ -57,6 +58,15 @@ export { type HealthDependencies, HealthMonitor } from './health/health-monitor.
 export type { HealthReport } from './health/health-rounds.js';
 export type { HealthStatus } from './health/health-status.js';
 export type { HealthVerdict, ProbeCheck, ProbedServer, ProbedState, ProbeStatus } from './health/probe-verdict.js';
+export type {
+  BurningLevel,
+  PoolLevels,
+  ServerLevels,
+  ServiceLevel,
+  ServiceLevelEvent,
+  ServiceLevelReport,
+  TimeLevel,
+} from './health/service-levels/service-level.js';
 export type { AuditFailure } from './monitor/audit/audit-trail.js';
 export type { HostSample } from './monitor/host/host-sample.js';
 export { removeStaleSockets } from './monitor/host/stale-sockets.js';

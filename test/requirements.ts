@@ -926,4 +926,21 @@ export const requirements = {
   'LEAK-8': 'Slope and trend are those of Theil–Sen and of Mann–Kendall.',
   'LEAK-9':
     'A tree that leaks is replaced in a moment without a lease, later with as few as there are, and in any case before it reaches its limit.',
+
+  // Service levels
+  'SLO-1': 'Shares and percentiles of 30 days are within 1 % of those of the raw samples, whatever the traffic.',
+  'SLO-2':
+    'A level is breached when its budget burns over a long and a short window, with ten failures at least; that is told once, and so is its end.',
+  'SLO-3':
+    'What the host gives up, ends or does wrong counts for nothing; the answer to a wrong request is an answer, and a request without one is lost.',
+  'SLO-4':
+    'What is kept has a limit: slices of time, buckets of times, 200 servers; a removed server is forgotten after 30 days, or when another needs its place.',
+  'SLO-5':
+    'Calls, requests, restarts, starts, ends, detections, limits, alerts and memory are counted once, for the pool and for the server.',
+  'SLO-6':
+    'A queue grows when the least number of callers that wait rises within a minute and never falls; a burst that is served does not count, nor a queue that stays as it is.',
+  'SLO-7': 'With 250 sessions at once on 3 shared servers no queue grows, and no request fails.',
+  'SLO-8':
+    'Without the option, and in a global pool that was made without options, nothing is counted; where no server lives no timer is set.',
+  'SLO-9': 'The targets have the defaults of issue 12; wrong ones, and those without effect, are refused with what to do.',
 } as const satisfies Record<string, string>;

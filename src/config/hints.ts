@@ -8,6 +8,7 @@ import { limitFields } from './limit-options.js';
 import { monitoringFields } from './monitoring-options.js';
 import { definitionFields, poolFields } from './options.js';
 import { policyFields, restartFields } from './policy-fields.js';
+import { serviceLevelFields } from './service-level-options.js';
 import { similarName, synonymsOf } from './similar-names.js';
 
 const REMOTE =
@@ -53,6 +54,7 @@ const OF_POOL: readonly (readonly [string, Fields])[] = [
   ['guardian', guardianFields],
   ['monitoring', monitoringFields],
   ['audit', auditFields],
+  ['serviceLevels', serviceLevelFields],
 ];
 const OF_POLICY: readonly (readonly [string, Fields])[] = [
   ['restart', restartFields],

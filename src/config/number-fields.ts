@@ -80,6 +80,14 @@ export const percent = (fallback: number, least: number) =>
     inPercent,
   );
 
+/** A least share of all that happens, in percent. 100 would leave nothing that may fail: one failure would be too many for ever. */
+export const percentOfAll = (fallback: number) =>
+  numeric(fallback, 'a number of percent, 1 or more and below 100', (value) => value >= 1 && value < 100, inPercent);
+
+/** A share that may fail, in percent. */
+export const percentThatMayFail = (fallback: number) =>
+  numeric(fallback, 'a number of percent above 0, at most 100', (value) => value > 0 && value <= 100);
+
 /** A share of a limit, in percent: more than 100 would be after it. */
 export const shareOfLimit = (fallback: number) =>
   numeric(fallback, 'a number of percent from 1 to 100', (value) => value >= 1 && value <= 100, inPercent);

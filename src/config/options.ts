@@ -23,6 +23,7 @@ import { limitFields, type ResolvedLimits } from './limit-options.js';
 import { monitoringFields, type ResolvedMonitoring } from './monitoring-options.js';
 import { count, deadline, duration, megabytes } from './number-fields.js';
 import { policyFields, type restartFields } from './policy-fields.js';
+import { type ResolvedServiceLevels, serviceLevelFields } from './service-level-options.js';
 
 /** One server. Field names as in the `mcpServers` configuration file. */
 export const definitionFields = {
@@ -64,6 +65,8 @@ export const poolFields = {
   monitoring: nested(monitoringFields),
   /** A file in which the pool writes what it does, and why. Default: none. */
   audit: nested(auditFields),
+  /** How well servers serve: what is expected, and counted. */
+  serviceLevels: nested(serviceLevelFields),
   /** How process trees are ended. */
   cleanup: nested(cleanupFields),
   /**
@@ -129,11 +132,15 @@ export interface ResolvedDefinition
 }
 
 export interface ResolvedPoolOptions
-  extends Omit<Resolved<typeof poolFields>, 'servers' | 'limits' | 'cleanup' | 'guardian' | 'monitoring' | 'audit'> {
+  extends Omit<
+    Resolved<typeof poolFields>,
+    'servers' | 'limits' | 'cleanup' | 'guardian' | 'monitoring' | 'audit' | 'serviceLevels'
+  > {
   readonly servers: ReadonlyMap<string, ResolvedDefinition>;
   readonly limits: ResolvedLimits;
   readonly cleanup: Resolved<typeof cleanupFields>;
   readonly guardian: Resolved<typeof guardianFields>;
   readonly monitoring: ResolvedMonitoring;
   readonly audit: ResolvedAudit;
+  readonly serviceLevels: ResolvedServiceLevels;
 }

@@ -16,6 +16,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
   audit: "write { path: '/absolute/path.jsonl' }, or leave it out",
   guardian: 'write { enabled: false } to switch it off, or leave it out',
   monitoring: 'write { enabled: false } to switch it off, or leave it out',
+  serviceLevels: 'write { enabled: false } to switch it off, or leave it out',
 };
 
 /**

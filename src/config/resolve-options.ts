@@ -23,6 +23,7 @@ import { policyFields } from './policy-fields.js';
 import { type Problems, readOptions, refuse } from './read-options.js';
 import { readMonitoring } from './resolve-monitoring.js';
 import { checkWatched } from './resource-options.js';
+import { readServiceLevels } from './service-level-options.js';
 import { snapshot, typed } from './snapshot.js';
 
 /** Which of the defaults of a pool the host has set, by the resolved ones. */
@@ -66,6 +67,7 @@ export function resolvePoolOptions(written: PoolOptions | SingleServerOptions, a
   const limits = resolveLimits(readLimits, auto, problems);
   const monitoring = readMonitoring(options.monitoring, problems);
   const audit = readAudit(options.audit, problems);
+  const serviceLevels = readServiceLevels(options.serviceLevels, problems);
   const cleanup = readOptions(cleanupFields, options.cleanup, 'cleanup', problems);
   const guardian = readOptions(guardianFields, options.guardian, 'guardian', problems);
   const poolPolicy = { containment: options.containment };
@@ -88,7 +90,7 @@ export function resolvePoolOptions(written: PoolOptions | SingleServerOptions, a
   }
   checkMinimum(resolved.values(), limits, problems);
   refuse(problems, 'the options of MCPServerPool');
-  return { ...options, servers: resolved, defaults, limits, monitoring, audit, cleanup, guardian };
+  return { ...options, servers: resolved, defaults, limits, monitoring, audit, serviceLevels, cleanup, guardian };
 }
 
 /**

@@ -20,6 +20,7 @@ import type { PoolEmitter } from './events.js';
 import { PoolHealth } from './health/pool-health.js';
 import { publishRequests } from './health/request-channels.js';
 import { RequestWatch } from './health/request-watch.js';
+import { ServiceLevelFeed } from './health/service-level-feed.js';
 import { Fleet } from './instances/fleet.js';
 import { IdleWatch } from './instances/idle-watch.js';
 import { LeaseEvents } from './leases/lease-events.js';
@@ -88,7 +89,8 @@ export function assemble(
   const { limits } = options;
   const life: PoolLife = { state: 'open', madeAt: clock.now() };
   const watched = { registry, cleanup, monitor, monitorLoop, poolHealth, requests, host };
-  return { ...acquiring, ...watched, life, limits, scheduler, jointCalls, replacement, servers };
+  const serviceLevels = new ServiceLevelFeed(options.serviceLevels, { ...acquiring, ...watched, life });
+  return { ...acquiring, ...watched, life, limits, scheduler, jointCalls, replacement, servers, serviceLevels };
 }
 
 /** For a launcher of the host: the pool does not know its containment, and has nothing of it to end. */

@@ -44,6 +44,8 @@ const EVENTS: Readonly<Record<keyof PoolEvents, true>> = {
   'stuck:detected': true,
   'orphan:reaped': true,
   'containment:degraded': true,
+  'service-level:breached': true,
+  'service-level:recovered': true,
   'audit:failed': true,
   'pool:draining': true,
   'pool:closed': true,

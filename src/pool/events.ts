@@ -1,6 +1,7 @@
 import type { PoolError, PoolErrorCode } from '../errors.js';
 import type { ListenerError, SafeEmitter } from '../events.js';
 import type { HealthEvents } from '../health/health-events.js';
+import type { ServiceLevelEvent } from '../health/service-levels/service-level.js';
 import type { AuditFailure } from '../monitor/audit/audit-trail.js';
 import type { MonitorEvents } from '../monitor/monitor-events.js';
 import type { CleanupEvents, CleanupReport } from '../process/cleanup-queue.js';
@@ -179,6 +180,10 @@ export interface PoolEvents extends CleanupEvents, HealthEvents, Omit<MonitorEve
   'orphan:reaped': ReapedHost;
   /** A means of containment is missing on this host, so less is guaranteed. Emitted once for each reason. */
   'containment:degraded': ContainmentProblem;
+  /** A server, or the pool, uses up what a target allows so fast that it will not last: see docs/service-levels.md. */
+  'service-level:breached': ServiceLevelEvent;
+  /** It does so no more, for 5 minutes. */
+  'service-level:recovered': ServiceLevelEvent;
   /** The file of the option `audit` cannot be written: once, until it can be written again. Or it cannot be rotated: once. */
   'audit:failed': AuditFailure;
   /** `shutdown()` was called. */

@@ -103,6 +103,7 @@ export class MCPServerPool extends DefinedServers {
     if (this.#options.handleSignals) handleSignals(this);
     traceEvents(this);
     this.#audit = auditEvents(this, this.#options.audit, this.#parts.clock);
+    if (this.#options.serviceLevels.enabled) this.#parts.serviceLevels.connect(this);
     this.#parts.scheduler.run(() => {});
   }
 
@@ -245,7 +246,7 @@ export class MCPServerPool extends DefinedServers {
   }
 
   async #close(procedure: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {
-    const { host, keepAlive, monitor, poolHealth, scheduler } = this.#parts;
+    const { host, keepAlive, monitor, poolHealth, scheduler, serviceLevels } = this.#parts;
     this.emit('pool:draining', { mode: options.mode });
     const rejected = scheduler.close();
     const report = { ...(await procedure.run(options)), rejected };
@@ -254,6 +255,7 @@ export class MCPServerPool extends DefinedServers {
     ignoreSignals(this);
     monitor.stop();
     poolHealth.stop();
+    serviceLevels.stop();
     scheduler.stop();
     keepAlive.dispose();
     this.emit('pool:closed', report);

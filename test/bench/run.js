@@ -23,6 +23,7 @@ const BENCHMARKS = [
   'sharing',
   'session-memory',
   'crash-recovery',
+  'sessions',
 ];
 const LONGEST = 120_000;
 

@@ -36,7 +36,7 @@ export async function openBoth() {
 }
 
 /** The least that a client can be: JSON-RPC by hand on a transport. */
-class RawClient {
+export class RawClient {
   #transport;
   #nextId = 1;
   /** Notifications that came. */

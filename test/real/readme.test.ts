@@ -121,6 +121,7 @@ describe('README and reference', () => {
       .set('guardian', {})
       .set('audit', {})
       .set('monitoring', {})
+      .set('serviceLevels', {})
       .set('markers', {})
       .set('rlimits', {})
       .set('cgroupLimits', {});
@@ -182,6 +183,13 @@ describe('README and reference', () => {
     expect(lists).toEqual(expected);
   });
 
+  it('leaves the targets of serviceLevels to docs/service-levels.md, which has each with its default [SLO-9]', () => {
+    const { targets } = resolvePoolOptions({}).serviceLevels;
+    const page = read('docs/service-levels.md');
+    const rows = table('Options', 'target', page).map(([name = '', cell = '']) => [codes(name)[0] ?? '', parsed(cell)]);
+    expect(Object.fromEntries(rows)).toEqual(targets);
+  });
+
   it('names options that the pool accepts', async () => {
     for (const [option, cell] of documentedOptions()) {
       const value = VALUES[option] ?? parsed(cell) ?? '/';
@@ -210,7 +218,7 @@ describe('README and reference', () => {
   });
 
   it('names every event and every error code', () => {
-    const events = [...read('src/pool/events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
+    const events = [...read('src/pool/events.ts').matchAll(/^ {2}'([\w-]+:[\w-]+)': /gm)];
     const cleanupEvents = [...read('src/process/cleanup-job.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
     const monitorEvents = [...read('src/monitor/monitor-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
     const healthEvents = [...read('src/health/health-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];

@@ -92,6 +92,10 @@ const FIELDS = {
   age: 'plain',
   method: 'plain',
   tool: 'plain',
+  target: 'plain',
+  actual: 'plain',
+  burnRate: 'plain',
+  budgetLeft: 'plain',
 } as const satisfies Readonly<Record<string, keyof typeof READERS>>;
 
 type FieldName = keyof typeof FIELDS;
@@ -99,6 +103,7 @@ type FieldName = keyof typeof FIELDS;
 const SERVER = ['name', 'instanceId', 'pid'] as const;
 const ENDED = ['name', 'id', 'pid', 'attempts', 'escalated', 'duration', 'survivors'] as const;
 const LEAK = ['name', 'instanceId', 'slopeMBPerHour'] as const;
+const SERVICE_LEVEL = ['level', 'name', 'target', 'actual', 'burnRate', 'budgetLeft'] as const;
 const LIMIT = ['kind', 'name', 'instanceId', 'path', 'value', 'limit'] as const;
 
 /** Which events are written, and which fields of their payloads. */
@@ -136,6 +141,8 @@ export const AUDITED = {
   // Their reasons may quote what a server has answered.
   'health:changed': ['name', 'id', 'from', 'to'],
   'stuck:detected': ['kind', 'name', 'instanceId', 'leaseId', 'age', 'method', 'tool'],
+  'service-level:breached': SERVICE_LEVEL,
+  'service-level:recovered': SERVICE_LEVEL,
   'pool:draining': ['mode'],
   'pool:closed': ['mode', 'duration', 'leases', 'rejected', 'servers', 'survivors'],
   'internal:error': [...SERVER, 'error'],

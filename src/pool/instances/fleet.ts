@@ -142,7 +142,7 @@ export class Fleet extends LeaseClasses {
     const { entry } = leaseClass;
     this.removeStart(instance);
     this.leave(instance, leaseClass);
-    entry.instances.delete(instance);
+    if (entry.instances.delete(instance)) entry.pastUses += instance.uses;
     this.slots.giveBack(entry, instance);
     this.changed(leaseClass);
     this.prune(leaseClass);

@@ -36,6 +36,8 @@ export class ServerEntry {
   /** Client capabilities for which `capability:undeclared` was emitted. */
   readonly undeclared = new Set<string>();
   readonly sparePause = new SparePause();
+  /** Leases that were given out on instances that are gone. Written by `Fleet`. */
+  pastUses = 0;
 
   constructor(name: string) {
     this.name = name;
@@ -43,6 +45,13 @@ export class ServerEntry {
 
   get label(): string | undefined {
     return this.definition?.label;
+  }
+
+  /** Leases that were given out so far. */
+  get uses(): number {
+    let uses = this.pastUses;
+    for (const instance of this.instances) uses += instance.uses;
+    return uses;
   }
 
   /** Whether more instances run than its definition allows: it was changed. */

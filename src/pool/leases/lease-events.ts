@@ -1,8 +1,16 @@
-import type { PoolError } from '../../errors.js';
+import type { PoolError, PoolErrorCode } from '../../errors.js';
 import { isPublished } from '../event-channels.js';
 import type { LeaseEvent, PoolEmitter, PoolEvents, QueueEvent } from '../events.js';
 import type { PoolCounts } from '../metrics.js';
 import type { Lease } from './lease.js';
+
+/** Learns of callers that do not find a free instance. Must not throw, and must be cheap. */
+export interface CallerObserver {
+  callerWaits(): void;
+  /** @param waited ms */
+  callerServed(name: string, waited: number): void;
+  callerRejected(name: string, code: PoolErrorCode): void;
+}
 
 /**
  * Emits and counts the events of leases and of waiting callers. Times are ms, rounded. A payload is made only if the event has
@@ -11,13 +19,20 @@ import type { Lease } from './lease.js';
 export class LeaseEvents {
   readonly #emitter: PoolEmitter;
   readonly #counts: PoolCounts;
+  #observer: CallerObserver | undefined;
 
   constructor(emitter: PoolEmitter, counts: PoolCounts) {
     this.#emitter = emitter;
     this.#counts = counts;
   }
 
+  /** Has the observer called, whether a host listens or not. */
+  observe(observer: CallerObserver): void {
+    this.#observer = observer;
+  }
+
   waiting(caller: QueueEvent, waiting: number): void {
+    this.#observer?.callerWaits();
     if (this.#isHeard('queue:waiting')) this.#emitter.emit('queue:waiting', { ...queueEvent(caller), waiting });
   }
 
@@ -26,11 +41,13 @@ export class LeaseEvents {
   }
 
   served(caller: QueueEvent, waited: number): void {
+    this.#observer?.callerServed(caller.name, waited);
     if (this.#isHeard('queue:served')) this.#emitter.emit('queue:served', { ...queueEvent(caller), waited });
   }
 
   rejected(caller: QueueEvent, waited: number, { code }: PoolError): void {
     this.#counts.rejected += 1;
+    this.#observer?.callerRejected(caller.name, code);
     if (this.#isHeard('queue:rejected')) this.#emitter.emit('queue:rejected', { ...queueEvent(caller), waited, code });
   }
 

@@ -1,0 +1,68 @@
+import { flag, type Given, isPlainObject, nested, type Resolved } from './fields.js';
+import { count, deadline, megabytes, percentOfAll, percentThatMayFail } from './number-fields.js';
+import { type Problems, readOptions } from './read-options.js';
+import { didYouMeanIn } from './similar-names.js';
+
+/** What is expected of a pool and of each of its servers. The defaults are those of issue 12. */
+export const targetFields = {
+  /** Least share of calls of `getServer()` that get a server and of requests that get an answer, in percent. Default: 99.9. */
+  availabilityPercent: percentOfAll(99.9),
+  /** The share of requests without an answer, or with an error of the server, is below this, in percent. Default: 1. */
+  failurePercent: percentThatMayFail(1),
+  /** 95 % of the calls of `getServer()` wait no longer, in milliseconds. Default: 500. */
+  acquireTime: deadline(500),
+  /** 95 % of the restarts after an unexpected end are faster, in milliseconds. Default: 10,000. */
+  restartTime: deadline(10_000),
+  /** 95 % of the servers that do not answer are found faster, in milliseconds. Default: 60,000. */
+  detectionTime: deadline(60_000),
+  /** 95 % of the starts are faster, in milliseconds. Default: 60,000. */
+  startupTime: deadline(60_000),
+  /** 95 % of the trees end faster, in milliseconds. Default: 30,000. */
+  shutdownTime: deadline(30_000),
+  /** Most restarts after an unexpected end within 7 days. Default: 0. */
+  unexpectedRestarts: count(0, 0),
+  /** Most limits that are exceeded, and levels from `critical` on, within 7 days. Default: 0. */
+  criticalViolations: count(0, 0),
+  /** Most times that memory comes near its end within 7 days. Default: 0. */
+  pressureEvents: count(0, 0),
+  /** Fewer alerts than this within a day. Default: 5. */
+  alertsPerDay: count(5, 1),
+  /** A tree has less unique memory than this, in MB. Default: 500. */
+  memoryMB: megabytes(500),
+  /** So many leases are held at once without a queue of callers that grows. Default: 250. */
+  concurrentSessions: count(250, 1),
+};
+
+/** Whether it is counted how well servers serve, and what is expected. Source: issue 12, and docs/service-levels.md. */
+export const serviceLevelFields = {
+  /**
+   * Whether anything is counted. Without it `serviceLevels()` has no samples, and no level is breached. Default: true; false in a
+   * global pool that was made without options.
+   */
+  enabled: flag(true),
+  /** What is expected of the pool and of each server. */
+  targets: nested(targetFields),
+};
+
+/** The option `serviceLevels`. */
+export type ServiceLevelOptions = Given<typeof serviceLevelFields>;
+
+/** `serviceLevels.targets` with every default filled in. */
+export type ServiceLevelTargets = Resolved<typeof targetFields>;
+
+/** The option `serviceLevels` with every default filled in. */
+export interface ResolvedServiceLevels {
+  readonly enabled: boolean;
+  readonly targets: ServiceLevelTargets;
+}
+
+const HINT = didYouMeanIn([['targets', targetFields]]);
+
+export function readServiceLevels(given: unknown, problems: Problems): ResolvedServiceLevels {
+  const { enabled, targets } = readOptions(serviceLevelFields, given, 'serviceLevels', problems, HINT);
+  if (!enabled && isPlainObject(targets) && Object.keys(targets).length > 0) {
+    const why = 'serviceLevels.targets must not be set where serviceLevels.enabled is false: nothing is counted there';
+    problems.wrong.push(why);
+  }
+  return { enabled, targets: readOptions(targetFields, targets, 'serviceLevels.targets', problems) };
+}

@@ -1,0 +1,280 @@
+import type { ResolvedServiceLevels } from '../../config/service-level-options.js';
+import type { PoolErrorCode } from '../../errors.js';
+import { type SafeEmitter, tap } from '../../events.js';
+import type { HealthStatus } from '../../health/health-status.js';
+import type { ServiceLevelReport } from '../../health/service-levels/service-level.js';
+import { type RequestResult, ServiceLevels } from '../../health/service-levels/service-levels.js';
+import { isAtLeast } from '../../monitor/level.js';
+import type { MonitorEvents } from '../../monitor/monitor-events.js';
+import type { MonitorLoop } from '../../monitor/monitor-loop.js';
+import type { ObservedRequest, RequestOutcome } from '../../protocol/request-observer.js';
+import { BoundedMap } from '../../runtime/bounded-map.js';
+import type { Clock, Timer } from '../../runtime/clock.js';
+import type { EndReason } from '../../server/end-reason.js';
+import type { PoolEvents } from '../events.js';
+import type { Fleet } from '../instances/fleet.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
+import type { ServerEntry } from '../instances/server-entry.js';
+import type { CallerObserver, LeaseEvents } from '../leases/lease-events.js';
+import type { PoolCounts } from '../metrics.js';
+import type { PoolLife } from '../status.js';
+import type { PoolRequestObserver, RequestWatch, ServerOfRequest } from './request-watch.js';
+
+export interface ServiceLevelFeedDeps {
+  readonly clock: Clock;
+  readonly counts: Readonly<PoolCounts>;
+  readonly fleet: Fleet;
+  readonly leases: { readonly size: number };
+  readonly queue: { readonly size: number };
+  readonly leaseEvents: LeaseEvents;
+  readonly requests: RequestWatch;
+  readonly monitor: SafeEmitter<MonitorEvents>;
+  readonly monitorLoop: MonitorLoop;
+  readonly life: PoolLife;
+}
+
+type Handlers = { readonly [K in keyof PoolEvents]?: (payload: PoolEvents[K]) => void };
+
+/** Time between two looks at what no event tells, ms; also between two decisions on what is breached. */
+const LOOK_EVERY = 10_000;
+/** Restarts that are under way, and instances that have shown a sign of life. */
+const MOST_REMEMBERED = 10_000;
+
+/** What the host has asked for, or done wrong: such a call of `getServer()` counts for nothing. */
+const OF_THE_HOST = new Set<PoolErrorCode>([
+  'ACQUIRE_ABORTED',
+  'INVALID_OPTIONS',
+  'NOT_SUPPORTED',
+  'POOL_CLOSED',
+  'SERVER_STOPPED',
+  'UNKNOWN_SERVER',
+]);
+
+/** Ends that the host has asked for: requests that are lost by them count for nothing. */
+const ENDS_OF_THE_HOST = new Set<EndReason | undefined>([
+  'end-all',
+  'owner-released',
+  'released',
+  'removed',
+  'replaced',
+  'restart',
+  'shutdown',
+  'surplus',
+  'tenant-released',
+]);
+
+/**
+ * Errors that say that the request was wrong: the server works. −32002: there is no such resource; −32042: the user must open a
+ * URL first.
+ * @see https://modelcontextprotocol.io/specification/2025-11-25/server/resources#error-handling
+ */
+const FAULTS_OF_REQUESTS = new Set<number | undefined>([-32_700, -32_600, -32_601, -32_602, -32_002, -32_042]);
+
+/**
+ * Tells the service levels of a pool what happens in it. The path of a call that finds a free instance has no line for it: such
+ * calls are counted from time to time, by the counts that there are anyway.
+ */
+export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
+  readonly #deps: ServiceLevelFeedDeps;
+  readonly #levels: ServiceLevels;
+  /** Undefined while it is not connected: then nothing is counted. */
+  #pool: SafeEmitter<PoolEvents> | undefined;
+  /** Instance → clock time at which its unexpected end was seen. */
+  readonly #ended = new BoundedMap<number>(MOST_REMEMBERED);
+  /** Instance → clock time of its last sign of life. */
+  readonly #alive = new BoundedMap<number>(MOST_REMEMBERED);
+  /** Leases that were given out when it was looked last: all, and those of each server. */
+  #acquired = 0;
+  readonly #uses = new WeakMap<ServerEntry, number>();
+  /** Those that callers have waited for since then, by server. */
+  readonly #waited = new Map<string, number>();
+  #timer: Timer | undefined;
+  #isStopped = false;
+
+  readonly #handlers: Handlers = {
+    'server:starting': () => this.#wake(),
+    'server:ready': ({ name, instanceId, duration }) => {
+      this.#alive.set(instanceId, this.#now);
+      this.#levels.took(this.#now, name, 'startup', duration);
+    },
+    'server:restarting': ({ instanceId }) => void this.#ended.set(instanceId, this.#now),
+    'server:restarted': ({ name, previousInstanceId }) => {
+      const since = this.#ended.get(previousInstanceId);
+      // One that the host has asked for, or a limit.
+      if (since === undefined) return;
+      this.#ended.delete(previousInstanceId);
+      this.#levels.happened(this.#now, name, 'restarts');
+      this.#levels.took(this.#now, name, 'restart', this.#now - since);
+    },
+    'server:stopped': ({ instanceId }) => void this.#alive.delete(instanceId),
+    'health:checked': ({ id, status }) => {
+      if (isWell(status)) this.#alive.set(id, this.#now);
+    },
+    'health:changed': ({ id, name, from, to }) => {
+      const since = this.#alive.get(id);
+      const wasWell = from === undefined || isWell(from);
+      if (wasWell && !isWell(to) && since !== undefined)
+        this.#levels.took(this.#now, name, 'detection', this.#now - since);
+    },
+    'cleanup:finished': ({ name, duration }) => this.#levels.took(this.#now, name, 'shutdown', duration),
+    'cleanup:failed': ({ name, duration }) => this.#levels.took(this.#now, name, 'shutdown', duration),
+    'pool:closed': ({ duration }) => this.#levels.took(this.#now, undefined, 'shutdown', duration),
+    'limit:exceeded': ({ kind, name, instanceId }) => {
+      // A tree that the host has added to the monitor is no server of the pool.
+      if (instanceId !== undefined && this.#instance(instanceId) === undefined) return;
+      const isPressure = kind === 'total-memory' || kind === 'host-memory';
+      this.#levels.happened(this.#now, name, isPressure ? 'pressure' : 'violations');
+    },
+    'level:changed': ({ from, to, by }) => {
+      if (isAtLeast(from, to)) return;
+      if (by === 'memory') this.#levels.happened(this.#now, undefined, 'pressure');
+      else if (isAtLeast(to, 'critical')) this.#levels.happened(this.#now, undefined, 'violations');
+    },
+    'alert:raised': () => this.#levels.happened(this.#now, undefined, 'alerts'),
+  };
+
+  constructor({ targets }: Pick<ResolvedServiceLevels, 'targets'>, deps: ServiceLevelFeedDeps) {
+    this.#deps = deps;
+    this.#levels = new ServiceLevels(targets, (name) => deps.fleet.entries.has(name));
+  }
+
+  /** Counts what happens in the pool from now on. A host cannot switch it off by `removeAllListeners()`. */
+  connect(pool: SafeEmitter<PoolEvents>): void {
+    const { leaseEvents, monitor, requests } = this.#deps;
+    this.#pool = pool;
+    tap(pool, Object.keys(this.#handlers) as (keyof PoolEvents)[], (event, payload) =>
+      this.#handlers[event]?.(payload as never),
+    );
+    tap<MonitorEvents>(monitor, ['sample:taken'], () => this.#sampled());
+    leaseEvents.observe(this);
+    requests.add(this);
+  }
+
+  report(): ServiceLevelReport {
+    this.#collect();
+    return this.#levels.report(this.#now);
+  }
+
+  /** Looks no more. What comes after it is counted, for a last report. */
+  stop(): void {
+    this.#collect();
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  // As CallerObserver.
+
+  callerWaits(): void {
+    this.#load();
+    this.#wake();
+  }
+
+  callerServed(name: string, waited: number): void {
+    this.#waited.set(name, (this.#waited.get(name) ?? 0) + 1);
+    this.#levels.called(this.#now, name, waited);
+    this.#load();
+  }
+
+  callerRejected(name: string, code: PoolErrorCode): void {
+    if (!OF_THE_HOST.has(code)) this.#levels.refused(this.#now, name);
+    this.#load();
+    this.#wake();
+  }
+
+  // As PoolRequestObserver.
+
+  requestDone(
+    { since }: ObservedRequest,
+    { name, instanceId }: ServerOfRequest,
+    outcome: RequestOutcome,
+    duration: number,
+    errorCode: number | undefined,
+  ): void {
+    const result = resultOf(outcome, errorCode);
+    if (result === undefined || (result === 'lost' && this.#isEndedByHost(instanceId))) return;
+    // Without a look at the clock, since there are many requests.
+    this.#levels.requestDone(since + duration, name, result, duration);
+  }
+
+  /** What each tree of the pool uses, by the sample that was taken just now. */
+  #sampled(): void {
+    for (const { name, memoryMB } of this.#deps.monitorLoop.counted) this.#levels.memory(this.#now, name, memoryMB);
+  }
+
+  get #now(): number {
+    return this.#deps.clock.now();
+  }
+
+  /** From now on it looks again and again, until no server lives, no caller waits and nothing is breached. */
+  #wake(): void {
+    if (this.#isStopped || this.#timer !== undefined) return;
+    this.#timer = this.#deps.clock.after(LOOK_EVERY, () => this.#look());
+  }
+
+  #look(): void {
+    this.#timer = undefined;
+    this.#collect();
+    this.#load();
+    for (const { to, event } of this.#levels.evaluate(this.#now)) this.#pool?.emit(`service-level:${to}`, event);
+    const { fleet, queue } = this.#deps;
+    const isIdle = fleet.instances().next().done === true && queue.size === 0;
+    if (!isIdle || this.#levels.isBreached) this.#wake();
+  }
+
+  #load(): void {
+    const { leases, queue } = this.#deps;
+    this.#levels.load(this.#now, leases.size, queue.size);
+  }
+
+  /** Counts the leases that no caller has waited for. Those of a server that was removed meanwhile count for the pool only. */
+  #collect(): void {
+    if (this.#pool === undefined) return;
+    const { counts, fleet } = this.#deps;
+    const now = this.#now;
+    let left = counts.acquired - this.#acquired;
+    this.#acquired = counts.acquired;
+    for (const waited of this.#waited.values()) left -= waited;
+    for (const entry of fleet.entries.values()) {
+      const { name, uses } = entry;
+      const atOnce = uses - (this.#uses.get(entry) ?? 0) - (this.#waited.get(name) ?? 0);
+      this.#uses.set(entry, uses);
+      if (atOnce <= 0) continue;
+      this.#levels.called(now, name, 0, atOnce);
+      left -= atOnce;
+    }
+    this.#waited.clear();
+    if (left > 0) this.#levels.called(now, undefined, 0, left);
+  }
+
+  #isEndedByHost(instanceId: string | undefined): boolean {
+    if (this.#deps.life.state !== 'open') return true;
+    return instanceId !== undefined && ENDS_OF_THE_HOST.has(this.#instance(instanceId)?.endReason);
+  }
+
+  #instance(instanceId: string): PooledInstance | undefined {
+    for (const instance of this.#deps.fleet.instances()) if (instance.id === instanceId) return instance;
+    return undefined;
+  }
+}
+
+/** Undefined for what counts for nothing. */
+export function resultOf(outcome: RequestOutcome, errorCode: number | undefined): RequestResult | undefined {
+  switch (outcome) {
+    case 'ok':
+    // The tool says it to the model, which may go on: the server works.
+    case 'tool-error':
+      return 'answered';
+    case 'error':
+      return FAULTS_OF_REQUESTS.has(errorCode) ? 'answered' : 'failed';
+    case 'lost':
+    case 'timeout':
+      return 'lost';
+    case 'cancelled':
+      return undefined;
+  }
+}
+
+function isWell(status: HealthStatus): boolean {
+  return status === 'healthy' || status === 'busy';
+}
