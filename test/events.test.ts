@@ -201,6 +201,16 @@ describe('tap()', () => {
     expect([events.listenerCount('thing:happened'), events.eventNames()]).toEqual([0, []]);
   });
 
+  it('[AUDIT-11] may be called for an event more than once: each hears it', () => {
+    const { events } = emitter();
+    const seen: string[] = [];
+    tap(events, ['thing:happened', 'thing:ended'], () => seen.push('first'));
+    tap(events, ['thing:happened'], () => seen.push('second'));
+    events.emit('thing:happened', { what: '1' });
+    events.emit('thing:ended', { what: '2' });
+    expect(seen).toEqual(['first', 'second', 'first']);
+  });
+
   it('[AUDIT-11] hears them in their order, when the operation is complete', () => {
     const outbox = new Outbox();
     const events = new SafeEmitter<Events>(outbox);

@@ -942,5 +942,6 @@ export const requirements = {
   'SLO-7': 'With 250 sessions at once on 3 shared servers no queue grows, and no request fails.',
   'SLO-8':
     'Without the option, and in a global pool that was made without options, nothing is counted; where no server lives no timer is set.',
-  'SLO-9': 'The targets have the defaults of issue 12; wrong ones, and those without effect, are refused with what to do.',
+  'SLO-9':
+    'The targets have the defaults of issue 12; wrong ones, and those without effect, are refused with what to do.',
 } as const satisfies Record<string, string>;

@@ -89,7 +89,7 @@ export function assemble(
   const { limits } = options;
   const life: PoolLife = { state: 'open', madeAt: clock.now() };
   const watched = { registry, cleanup, monitor, monitorLoop, poolHealth, requests, host };
-  const serviceLevels = new ServiceLevelFeed(options.serviceLevels, { ...acquiring, ...watched, life });
+  const serviceLevels = new ServiceLevelFeed(options.serviceLevels, { ...acquiring, ...watched });
   return { ...acquiring, ...watched, life, limits, scheduler, jointCalls, replacement, servers, serviceLevels };
 }
 

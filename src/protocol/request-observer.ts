@@ -1,4 +1,4 @@
-import type { ServerNames } from '../errors.js';
+import type { PoolError, PoolErrorCode, ServerNames } from '../errors.js';
 import { type JsonRpcMessage, property } from './json-rpc.js';
 
 /** A request of a client that waits for its answer. */
@@ -14,7 +14,8 @@ export interface ObservedRequest {
 
 /**
  * How a request ended. `tool-error`: a result with `isError`. `error`: an error of the server. `lost`: with its server, or the
- * pool could not send it. `cancelled`: its client gave it up. `timeout`: the server did not answer within `requestTimeout`.
+ * pool could not send it. `cancelled`: its client gave it up, or the host has ended its lease, its server or the pool. `timeout`:
+ * the server did not answer within `requestTimeout`.
  */
 export type RequestOutcome = 'ok' | 'tool-error' | 'error' | 'lost' | 'cancelled' | 'timeout';
 
@@ -37,6 +38,17 @@ export interface RequestObserver {
 export function toolOf(method: string, params: unknown): string | undefined {
   const name = method === 'tools/call' ? property(params, 'name') : undefined;
   return typeof name === 'string' ? name : undefined;
+}
+
+/**
+ * What a request gets that is open when the host ends its lease, its server or the pool. `LEASE_RECLAIMED`: the host's timeout of
+ * a restart or removal is over; a lease is not taken back for its silence while a request is open.
+ */
+const ENDED_BY_HOST = new Set<PoolErrorCode>(['LEASE_RECLAIMED', 'LEASE_RELEASED', 'POOL_CLOSED', 'SERVER_STOPPED']);
+
+/** How a request ended that gets this error in place of an answer. */
+export function outcomeOfLoss({ code }: PoolError): RequestOutcome {
+  return ENDED_BY_HOST.has(code) ? 'cancelled' : 'lost';
 }
 
 /** How a request ended that the server has answered so. */

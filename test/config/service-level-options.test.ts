@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { ServiceLevelOptions } from '../../src/config/service-level-options.js';
 import { resolvePoolOptions } from '../../src/config/resolve-options.js';
+import type { ServiceLevelOptions } from '../../src/config/service-level-options.js';
 import type { PoolError } from '../../src/errors.js';
 
 const resolve = (serviceLevels: unknown) =>
@@ -45,16 +45,31 @@ describe('serviceLevels', () => {
   });
 
   it.each([
-    [{ targets: { availabilityPercent: 100 } }, /^serviceLevels\.targets\.availabilityPercent must be .* below 100, got 100$/],
+    [
+      { targets: { availabilityPercent: 100 } },
+      /^serviceLevels\.targets\.availabilityPercent must be .* below 100, got 100$/,
+    ],
     [{ targets: { availabilityPercent: 0.999 } }, /if this is a share of 1, write 99\.9$/],
     [{ targets: { failurePercent: 0 } }, /^serviceLevels\.targets\.failurePercent must be a number of percent above 0/],
-    [{ targets: { acquireTime: Infinity } }, /^serviceLevels\.targets\.acquireTime must be a finite number of milliseconds/],
-    [{ targets: { alertsPerDay: 0 } }, /^serviceLevels\.targets\.alertsPerDay must be a whole number, 1 or more, got 0$/],
-    [{ targets: { availability: 99 } }, /^serviceLevels\.targets\.availability .*did you mean 'availabilityPercent'\?$/],
+    [
+      { targets: { acquireTime: Infinity } },
+      /^serviceLevels\.targets\.acquireTime must be a finite number of milliseconds/,
+    ],
+    [
+      { targets: { alertsPerDay: 0 } },
+      /^serviceLevels\.targets\.alertsPerDay must be a whole number, 1 or more, got 0$/,
+    ],
+    [
+      { targets: { availability: 99 } },
+      /^serviceLevels\.targets\.availability .*did you mean 'availabilityPercent'\?$/,
+    ],
     [{ acquireTime: 3 }, /^serviceLevels\.acquireTime .*did you mean 'targets\.acquireTime'\?$/],
     [{ targets: 3 }, /^serviceLevels\.targets must be an object, got 3$/],
     [false, /^serviceLevels must be an object, got false; write \{ enabled: false \} to switch it off/],
-    [{ enabled: false, targets: { memoryMB: 1 } }, /^serviceLevels\.targets must not be set where serviceLevels\.enabled is false/],
+    [
+      { enabled: false, targets: { memoryMB: 1 } },
+      /^serviceLevels\.targets must not be set where serviceLevels\.enabled is false/,
+    ],
   ])('[SLO-9] refuses %j', (serviceLevels, problem) => {
     expect(problemsOf(serviceLevels)).toEqual([expect.stringMatching(problem)]);
   });

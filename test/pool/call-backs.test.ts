@@ -27,7 +27,7 @@ const ELSEWHERE = [
   'registry:repaired',
   // Nor is anything measured there, and every check is good.
   ...MONITOR_EVENTS.filter((event) => event !== 'listener:error'),
-  ...['health:changed', 'stuck:detected'],
+  ...['health:changed', 'stuck:detected', 'service-level:breached', 'service-level:recovered'],
 ] as readonly string[];
 
 const RESTART = { maxRestarts: 1, window: Infinity, minDelay: 1, cooldown: 1_000 };

@@ -24,40 +24,45 @@ export class Histogram {
   /** @param ms what is no time (negative, not a number) is left out */
   record(ms: number, times = 1): void {
     if (!(ms >= 0)) return;
-    this.#add(bucketOf(ms), times);
+    const bucket = bucketOf(ms);
+    const index = bucket % CHUNK;
+    const counts = this.#chunk((bucket - index) / CHUNK);
+    counts[index] = (counts[index] ?? 0) + times;
+    this.#count += times;
   }
 
   /** Adds all that another one has recorded. */
   add(other: Histogram): void {
-    for (const [chunk, counts] of other.#chunks.entries()) {
-      if (counts === undefined) continue;
-      for (const [index, times] of counts.entries()) if (times > 0) this.#add(chunk * CHUNK + index, times);
+    this.#count += other.#count;
+    for (let chunk = 0; chunk < other.#chunks.length; chunk += 1) {
+      const added = other.#chunks[chunk];
+      if (added === undefined) continue;
+      const counts = this.#chunk(chunk);
+      for (let index = 0; index < CHUNK; index += 1) counts[index] = (counts[index] ?? 0) + (added[index] ?? 0);
     }
   }
 
   /** The least recorded time that so many percent are not above, ms; undefined when none was recorded. */
   percentile(percent: number): number | undefined {
     let left = Math.max(1, Math.ceil((percent * this.#count) / 100));
-    for (const [chunk, counts] of this.#chunks.entries()) {
+    for (let chunk = 0; chunk < this.#chunks.length; chunk += 1) {
+      const counts = this.#chunks[chunk];
       if (counts === undefined) continue;
-      for (const [index, times] of counts.entries()) {
-        left -= times;
+      for (let index = 0; index < CHUNK; index += 1) {
+        left -= counts[index] ?? 0;
         if (left <= 0) return timeOf(chunk * CHUNK + index);
       }
     }
     return undefined;
   }
 
-  #add(bucket: number, times: number): void {
-    const chunk = Math.floor(bucket / CHUNK);
-    let counts = this.#chunks[chunk];
+  #chunk(number: number): number[] {
+    let counts = this.#chunks[number];
     if (counts === undefined) {
       counts = new Array<number>(CHUNK).fill(0);
-      this.#chunks[chunk] = counts;
+      this.#chunks[number] = counts;
     }
-    const index = bucket % CHUNK;
-    counts[index] = (counts[index] ?? 0) + times;
-    this.#count += times;
+    return counts;
   }
 }
 

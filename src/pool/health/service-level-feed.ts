@@ -10,14 +10,11 @@ import type { MonitorLoop } from '../../monitor/monitor-loop.js';
 import type { ObservedRequest, RequestOutcome } from '../../protocol/request-observer.js';
 import { BoundedMap } from '../../runtime/bounded-map.js';
 import type { Clock, Timer } from '../../runtime/clock.js';
-import type { EndReason } from '../../server/end-reason.js';
 import type { PoolEvents } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
-import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { ServerEntry } from '../instances/server-entry.js';
 import type { CallerObserver, LeaseEvents } from '../leases/lease-events.js';
 import type { PoolCounts } from '../metrics.js';
-import type { PoolLife } from '../status.js';
 import type { PoolRequestObserver, RequestWatch, ServerOfRequest } from './request-watch.js';
 
 export interface ServiceLevelFeedDeps {
@@ -30,10 +27,11 @@ export interface ServiceLevelFeedDeps {
   readonly requests: RequestWatch;
   readonly monitor: SafeEmitter<MonitorEvents>;
   readonly monitorLoop: MonitorLoop;
-  readonly life: PoolLife;
 }
 
-type Handlers = { readonly [K in keyof PoolEvents]?: (payload: PoolEvents[K]) => void };
+type Handlers = { readonly [K in keyof PoolEvents]?: (payload: PoolEvents[K]) => void } & {
+  readonly 'alert:raised': () => void;
+};
 
 /** Time between two looks at what no event tells, ms; also between two decisions on what is breached. */
 const LOOK_EVERY = 10_000;
@@ -48,19 +46,6 @@ const OF_THE_HOST = new Set<PoolErrorCode>([
   'POOL_CLOSED',
   'SERVER_STOPPED',
   'UNKNOWN_SERVER',
-]);
-
-/** Ends that the host has asked for: requests that are lost by them count for nothing. */
-const ENDS_OF_THE_HOST = new Set<EndReason | undefined>([
-  'end-all',
-  'owner-released',
-  'released',
-  'removed',
-  'replaced',
-  'restart',
-  'shutdown',
-  'surplus',
-  'tenant-released',
 ]);
 
 /**
@@ -121,7 +106,7 @@ export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
     'pool:closed': ({ duration }) => this.#levels.took(this.#now, undefined, 'shutdown', duration),
     'limit:exceeded': ({ kind, name, instanceId }) => {
       // A tree that the host has added to the monitor is no server of the pool.
-      if (instanceId !== undefined && this.#instance(instanceId) === undefined) return;
+      if (instanceId !== undefined && !this.#has(instanceId)) return;
       const isPressure = kind === 'total-memory' || kind === 'host-memory';
       this.#levels.happened(this.#now, name, isPressure ? 'pressure' : 'violations');
     },
@@ -186,15 +171,14 @@ export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
 
   requestDone(
     { since }: ObservedRequest,
-    { name, instanceId }: ServerOfRequest,
+    { name }: ServerOfRequest,
     outcome: RequestOutcome,
     duration: number,
     errorCode: number | undefined,
   ): void {
     const result = resultOf(outcome, errorCode);
-    if (result === undefined || (result === 'lost' && this.#isEndedByHost(instanceId))) return;
     // Without a look at the clock, since there are many requests.
-    this.#levels.requestDone(since + duration, name, result, duration);
+    if (result) this.#levels.requestDone(since + duration, name, result, duration);
   }
 
   /** What each tree of the pool uses, by the sample that was taken just now. */
@@ -247,14 +231,9 @@ export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
     if (left > 0) this.#levels.called(now, undefined, 0, left);
   }
 
-  #isEndedByHost(instanceId: string | undefined): boolean {
-    if (this.#deps.life.state !== 'open') return true;
-    return instanceId !== undefined && ENDS_OF_THE_HOST.has(this.#instance(instanceId)?.endReason);
-  }
-
-  #instance(instanceId: string): PooledInstance | undefined {
-    for (const instance of this.#deps.fleet.instances()) if (instance.id === instanceId) return instance;
-    return undefined;
+  #has(instanceId: string): boolean {
+    for (const { id } of this.#deps.fleet.instances()) if (id === instanceId) return true;
+    return false;
   }
 }
 

@@ -16,6 +16,7 @@ import { RequestDeadlines, requestTimedOut, type WrittenRequest } from '../reque
 import {
   type ObservedRequest,
   outcomeOf,
+  outcomeOfLoss,
   type RequestObserver,
   type RequestOutcome,
   toolOf,
@@ -172,7 +173,7 @@ export class DirectRouting implements Routing, Attachment {
   fail(error: PoolError): void {
     this.#loss.set(error);
     for (const { id, method } of [...this.#open.values()]) {
-      this.#end(id, 'lost');
+      this.#end(id, outcomeOfLoss(error));
       this.#session?.receive(lostRequest(id, method, error, false));
     }
   }

@@ -4,7 +4,7 @@ import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { WriteBudget } from '../channels/write-budget.js';
 import { type Answer, errorFor, type JsonRpcMessage, resultFor } from '../json-rpc.js';
 import type { RequestDeadlines } from '../request-deadlines.js';
-import { outcomeOf, type RequestObserver, type RequestOutcome } from '../request-observer.js';
+import { outcomeOf, outcomeOfLoss, type RequestObserver, type RequestOutcome } from '../request-observer.js';
 import { hasTooManyOpen, lostRequest, tooManyOpen } from '../routing.js';
 import { Copies } from './copies.js';
 import type { Member, OpenRequest } from './member.js';
@@ -114,6 +114,7 @@ export class OpenRequests {
   #answerLost(request: OpenRequest, error: PoolError, more: { retryable?: boolean }): void {
     const mayHaveRun = request.upstream !== undefined || request.repeated;
     const { id, method } = request;
-    this.deliver(request, lostRequest(id, method, error, this.#options.isMixed(), { mayHaveRun, ...more }), 'lost');
+    const answer = lostRequest(id, method, error, this.#options.isMixed(), { mayHaveRun, ...more });
+    this.deliver(request, answer, outcomeOfLoss(error));
   }
 }

@@ -47,7 +47,9 @@ describe('the burn rate', () => {
   });
 
   it('[SLO-2] of one failure of two requests, or of any nine, burns nothing', () => {
-    const events = fc.nat(9).chain((bad) => fc.record({ valid: fc.integer({ min: bad, max: 1_000 }), bad: fc.constant(bad) }));
+    const events = fc
+      .nat(9)
+      .chain((bad) => fc.record({ valid: fc.integer({ min: bad, max: 1_000 }), bad: fc.constant(bad) }));
     fc.assert(
       fc.property(events, (few) => {
         expect(burning(() => few, ALLOWED)).toBeUndefined();
@@ -59,9 +61,13 @@ describe('the burn rate', () => {
 
   it('[SLO-2] is high enough when everything fails, however much may fail', () => {
     fc.assert(
-      fc.property(fc.double({ min: 0.001, max: 1, noNaN: true }), fc.integer({ min: 10, max: 1_000 }), (allowed, all) => {
-        expect(burning(() => ({ valid: all, bad: all }), allowed)).toBeCloseTo(1 / allowed);
-      }),
+      fc.property(
+        fc.double({ min: 0.001, max: 1, noNaN: true }),
+        fc.integer({ min: 10, max: 1_000 }),
+        (allowed, all) => {
+          expect(burning(() => ({ valid: all, bad: all }), allowed)).toBeCloseTo(1 / allowed);
+        },
+      ),
     );
   });
 });

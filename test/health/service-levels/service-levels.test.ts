@@ -2,7 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { resolvePoolOptions } from '../../../src/config/resolve-options.js';
 import type { ServerLevels, TimeLevel } from '../../../src/health/service-levels/service-level.js';
-import { type LevelChange, type RequestResult, ServiceLevels } from '../../../src/health/service-levels/service-levels.js';
+import {
+  type LevelChange,
+  type RequestResult,
+  ServiceLevels,
+} from '../../../src/health/service-levels/service-levels.js';
 import { memoryOf } from '../../helpers/heap.js';
 import { percentileOf } from '../../helpers/traffic.js';
 import { randomOf } from '../../monitor/leaks/simulate.js';
@@ -55,7 +59,7 @@ function samplesOf({ seed, shape, samples, failing, median, spread }: Traffic): 
     const fails = random() < (shape === 'outage' && at > 39 * DAY ? 0.5 : failing);
     const isCall = random() < 0.4;
     const isAtOnce = isCall && random() < 0.5;
-    const took = isAtOnce ? 0 : median * Math.exp(spread * (random() + random() + random() - 1.5));
+    const took = isAtOnce ? 0 : Math.min(DAY, median * Math.exp(spread * (random() + random() + random() - 1.5)));
     const failed = random() < 0.5 ? 'failed' : 'lost';
     const kind = isCall ? (fails ? 'refused' : 'call') : fails ? failed : 'answered';
     found.push({ at, name: random() < 0.7 ? 'often' : 'rare', kind, took });
@@ -104,7 +108,13 @@ describe('service levels of 30 days', () => {
         const { pool, servers } = levels.report(now);
         assertAlike(pool, rawLevels(samples, now));
         for (const [name, found] of Object.entries(servers))
-          assertAlike(found, rawLevels(samples.filter((sample) => sample.name === name), now));
+          assertAlike(
+            found,
+            rawLevels(
+              samples.filter((sample) => sample.name === name),
+              now,
+            ),
+          );
       }),
       { numRuns: 60 },
     );
@@ -116,8 +126,7 @@ describe('service levels of 30 days', () => {
     assertTimes(found.acquireTime, raw.waits);
     assertTimes(found.requestTime, raw.answers);
     const slow = raw.waits.filter((wait) => wait > targets.acquireTime).length;
-    if (raw.waits.length > 0)
-      expect(found.acquireTime.budgetLeft).toBeCloseTo(1 - slow / raw.waits.length / 0.05, 6);
+    if (raw.waits.length > 0) expect(found.acquireTime.budgetLeft).toBeCloseTo(1 - slow / raw.waits.length / 0.05, 6);
   }
 
   function assertTimes(found: TimeLevel, raw: readonly number[]): void {

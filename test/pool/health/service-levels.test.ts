@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { PoolEvents, PoolOptions } from '../../../src/index.js';
+import type { PoolEvents, PooledServer, PoolOptions } from '../../../src/index.js';
 import { MCPServerPool } from '../../../src/index.js';
 import { resultOf } from '../../../src/pool/health/service-level-feed.js';
 import { RawClient } from '../../helpers/client.js';
@@ -7,7 +7,7 @@ import { codeOf, failStart, leases, setUp, shared } from '../../helpers/fake-poo
 import { setUpMeasured } from '../../helpers/measured-pool.js';
 import { record } from '../../helpers/real-pool.js';
 import { endGlobalPoolAfterEach, program, Watched } from '../../helpers/stdio.js';
-import { flush } from '../../helpers/until.js';
+import { flush, outcome } from '../../helpers/until.js';
 
 endGlobalPoolAfterEach();
 
@@ -147,9 +147,42 @@ describe('requests', () => {
   });
 });
 
+describe.each(['shared', 'exclusive', 'dedicated'] as const)(
+  'a request that is open on a server that is %s',
+  (sharing) => {
+    const ENDS: readonly [string, (pool: MCPServerPool, lease: PooledServer) => unknown][] = [
+      ['a release', (_pool, lease) => lease.release()],
+      ['endAll()', (pool) => pool.endAll()],
+      ['removeServer()', (pool) => pool.removeServer('a', { timeout: 1_000 })],
+      ['a restart', (pool) => pool.restart('a', { timeout: 1_000 })],
+      ['shutdown()', (pool) => pool.shutdown({ mode: 'emergency' })],
+    ];
+
+    it.each(ENDS)('[SLO-3] counts for nothing when it is ended by %s', async (_what, end) => {
+      const { pool, clock, launcher } = setUp({
+        servers: { a: { command: 'fake', sharing, health: { check: false } } },
+      });
+      const lease = await pool.getServer('a');
+      const client = await RawClient.connect(lease.transport);
+      const before = levelsOf(pool)!.failurePercent.samples;
+      launcher.last.onRequest = () => undefined;
+      const lost = client.request('x').catch((error: unknown) => error);
+      await flush();
+      const ended = end(pool, lease);
+      for (let second = 0; second < 90; second += 1) await clock.advanceAndFlush(1_000);
+      await ended;
+      // A client that is closed may drop what is open without an error.
+      expect(['pending', 'resolved']).toContain(await outcome(lost));
+      expect(levelsOf(pool)?.failurePercent.samples).toBe(before);
+    });
+  },
+);
+
 describe('what happens to servers', () => {
   it('[SLO-5] restarts after a crash count, with their time; those that the host asks for do not', async () => {
-    const { pool, clock, launcher } = setUp({ servers: { a: { ...shared, restart: { minDelay: 2_000, maxDelay: 2_000 } } } });
+    const { pool, clock, launcher } = setUp({
+      servers: { a: { ...shared, restart: { minDelay: 2_000, maxDelay: 2_000 } } },
+    });
     await leases(pool, 2);
     // The first one is restarted at once, the second one after its backoff.
     for (let crash = 0; crash < 2; crash += 1) {
@@ -211,6 +244,8 @@ describe('what happens to servers', () => {
     for (const by of ['processes', 'memory'] as const)
       for (const [index, from] of steps.slice(0, -1).entries())
         pool.emit('level:changed', { ...level, by, from, to: steps[index + 1]! });
+    for (let count = 0; count < 5; count += 1) pool.emit('alert:raised' as 'pool:closed', {} as never);
+    expect(pool.serviceLevels().pool.alertsPerDay).toMatchObject({ actual: 5, isMet: false });
     expect(levelsOf(pool, 'a')?.criticalViolations).toMatchObject({ actual: 1, isMet: false });
     expect(levelsOf(pool)?.criticalViolations.actual).toBe(3);
     expect(pool.serviceLevels().pool.pressureEvents).toMatchObject({ actual: 3, isMet: false });
