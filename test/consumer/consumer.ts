@@ -8,11 +8,15 @@ import { Client as Client116 } from 'mcp-sdk-1.16/client/index.js';
 import type { Transport as Transport116 } from 'mcp-sdk-1.16/shared/transport.js';
 import {
   type DetailedUsage,
+  type DrillReport,
+  formatStatus,
   type LimitEvent,
   MCPServerPool,
   PoolError,
   ResourceMonitor,
   type ResourceSample,
+  type RestartReport,
+  runRecoveryDrill,
   watchProcesses,
 } from 'mcp-server-pool';
 import { StdioClientTransport, type StdioServerParameters } from 'mcp-server-pool/stdio';
@@ -67,6 +71,11 @@ pool.monitor.include(watch);
 console.error(sample.totals.memoryMB, detail?.pssMB, pool.plan('level', { level: 'critical' }).ends.length);
 watch.stop();
 monitor.stop();
+
+// What an operator sees and does.
+const drill: DrillReport = await runRecoveryDrill(pool, { server: 'files', fault: 'kill', dryRun: true });
+const restarted: RestartReport = await pool.restartAll({ timeout: 5_000, concurrency: 2 });
+console.error(formatStatus(pool.status(), { color: true, width: 120 }), String(drill), restarted.ok);
 
 const report = await pool.shutdown();
 if (report.survivors.length > 0) throw new Error('something is left');
