@@ -7,6 +7,7 @@ export type {
   DrainOptions,
   DrillFault,
   DrillOptions,
+  DrillVerdict,
   PlanMode,
   PlanOptions,
   ResetBreakerOptions,

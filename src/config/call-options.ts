@@ -225,6 +225,12 @@ export type DrillOptions = Given<typeof drillFields>;
 /** How a drill breaks a server. */
 export type DrillFault = DrillOptions['fault'];
 
+/**
+ * What came of a drill. `passed`: the fault was found and the server has recovered within the targets, and the pool is as it
+ * was. `failed`: not that. `aborted`: by `signal`. `planned`: it was a dry run.
+ */
+export type DrillVerdict = 'passed' | 'failed' | 'aborted' | 'planned';
+
 const statusFormatFields = {
   /** Whether the text has escape codes that color it. Default: false. */
   color: flag(false),

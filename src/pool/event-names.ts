@@ -47,6 +47,8 @@ const EVENTS: Readonly<Record<keyof PoolEvents, true>> = {
   'service-level:breached': true,
   'service-level:recovered': true,
   'audit:failed': true,
+  'drill:started': true,
+  'drill:finished': true,
   'pool:draining': true,
   'pool:closed': true,
   'internal:error': true,

@@ -1,3 +1,4 @@
+import type { DrillFault, DrillVerdict } from '../config/call-options.js';
 import type { PoolError, PoolErrorCode } from '../errors.js';
 import type { ListenerError, SafeEmitter } from '../events.js';
 import type { HealthEvents } from '../health/health-events.js';
@@ -186,6 +187,17 @@ export interface PoolEvents extends CleanupEvents, HealthEvents, Omit<MonitorEve
   'service-level:recovered': ServiceLevelEvent;
   /** The file of the option `audit` cannot be written: once, until it can be written again. Or it cannot be rotated: once. */
   'audit:failed': AuditFailure;
+  /** `runRecoveryDrill()` has broken this instance on purpose: what follows is no failure. */
+  'drill:started': ServerEvent & { readonly fault: DrillFault };
+  /** The drill is over, and what it had broken is repaired. The report of the call has more. Times are in ms. */
+  'drill:finished': {
+    readonly name: string;
+    readonly instanceId: string;
+    readonly fault: DrillFault;
+    readonly verdict: DrillVerdict;
+    readonly detection: number | undefined;
+    readonly restart: number | undefined;
+  };
   /** `shutdown()` was called. */
   'pool:draining': { readonly mode: 'graceful' | 'emergency' };
   /** The shutdown is complete; the report is what `shutdown()` resolves with. */

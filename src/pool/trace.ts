@@ -35,6 +35,8 @@ const TRACED = [
   'orphan:reaped',
   'containment:degraded',
   'audit:failed',
+  'drill:started',
+  'drill:finished',
   'pool:draining',
   'pool:closed',
   'listener:error',

@@ -28,6 +28,7 @@ const ELSEWHERE = [
   // Nor is anything measured there, and every check is good.
   ...MONITOR_EVENTS.filter((event) => event !== 'listener:error'),
   ...['health:changed', 'stuck:detected', 'service-level:breached', 'service-level:recovered'],
+  ...['drill:started', 'drill:finished'],
 ] as readonly string[];
 
 const RESTART = { maxRestarts: 1, window: Infinity, minDelay: 1, cooldown: 1_000 };

@@ -76,6 +76,8 @@ const UNARMED = {
   'orphan:reaped': 'no process is real',
   'containment:degraded': 'the same',
   'audit:failed': 'no pool has an audit trail',
+  'drill:started': 'no drill is made',
+  'drill:finished': 'the same',
   'level:changed': 'no process is real, so none is measured',
   'limit:exceeded': 'the same',
   'limit:recovered': 'the same',

@@ -96,6 +96,10 @@ const FIELDS = {
   actual: 'plain',
   burnRate: 'plain',
   budgetLeft: 'plain',
+  fault: 'plain',
+  verdict: 'plain',
+  detection: 'plain',
+  restart: 'plain',
 } as const satisfies Readonly<Record<string, keyof typeof READERS>>;
 
 type FieldName = keyof typeof FIELDS;
@@ -143,6 +147,8 @@ export const AUDITED = {
   'stuck:detected': ['kind', 'name', 'instanceId', 'leaseId', 'age', 'method', 'tool'],
   'service-level:breached': SERVICE_LEVEL,
   'service-level:recovered': SERVICE_LEVEL,
+  'drill:started': [...SERVER, 'fault', 'leases'],
+  'drill:finished': ['name', 'instanceId', 'fault', 'verdict', 'detection', 'restart'],
   'pool:draining': ['mode'],
   'pool:closed': ['mode', 'duration', 'leases', 'rejected', 'servers', 'survivors'],
   'internal:error': [...SERVER, 'error'],

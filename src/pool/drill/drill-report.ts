@@ -1,4 +1,4 @@
-import type { DrillFault } from '../../config/call-options.js';
+import type { DrillFault, DrillVerdict } from '../../config/call-options.js';
 import type { HealthChange } from '../../health/health-events.js';
 import { quoted } from '../../runtime/quoted.js';
 import type { DetectedBy } from './drill-watch.js';
@@ -9,7 +9,7 @@ const TARGETS = { detection: 60_000, restart: 10_000 } as const;
 /** What a drill has seen. */
 export interface DrillFacts {
   /** Name of the definition. */
-  readonly server: string;
+  readonly name: string;
   /** Undefined when the definition has none. */
   readonly label: string | undefined;
   /** The instance that was broken, and the pid of the process that was spawned. */
@@ -40,11 +40,7 @@ export interface DrillFacts {
 
 /** Result of `runRecoveryDrill()`. `String(report)` is a table. Times are milliseconds. */
 export interface DrillReport extends Omit<DrillFacts, 'interrupted'> {
-  /**
-   * `passed`: found and recovered within the targets, and the pool is as it was. `failed`: not that. `aborted`: by `signal`.
-   * `planned`: a dry run.
-   */
-  readonly verdict: 'passed' | 'failed' | 'aborted' | 'planned';
+  readonly verdict: DrillVerdict;
   /** Longest time for detection and restart that is fine, in ms. */
   readonly targets: { readonly detection: number; readonly restart: number };
   /** A table. */
@@ -64,9 +60,9 @@ const LABEL = 12;
 const TIME = 12;
 
 function tableOf(report: Omit<DrillReport, 'toString'>): string {
-  const { label, server, fault, instanceId, pid, dryRun, verdict, detectedBy, notes } = report;
+  const { label, name, fault, instanceId, pid, dryRun, verdict, detectedBy, notes } = report;
   const begin = dryRun ? 'Plan of a drill' : 'Drill';
-  const lines = [`${begin}: ${fault} server '${quoted(label ?? server)}', instance ${instanceId}, pid ${pid ?? '-'}`];
+  const lines = [`${begin}: ${fault} server '${quoted(label ?? name)}', instance ${instanceId}, pid ${pid ?? '-'}`];
   if (!dryRun) lines.push(...timesOf(report), row('found by', detectedBy ?? 'nothing'));
   for (const { to, reason } of report.health) lines.push(row('health', `${to}: ${quoted(reason)}`));
   if (!dryRun) lines.push(row('pool', report.restored ? 'as it was' : 'not as it was'));

@@ -8,6 +8,7 @@ import type { PooledInstance } from '../instances/pooled-instance.js';
 import { isOpen, type OpenEntry } from '../instances/server-entry.js';
 import type { MCPServerPool } from '../mcp-server-pool.js';
 import { partsOf } from '../parts-of.js';
+import { serverEvent } from '../server-event.js';
 import { type DrillFacts, type DrillReport, drillReport } from './drill-report.js';
 import { drillTarget, refusal } from './drill-target.js';
 import { DrillWatch } from './drill-watch.js';
@@ -141,14 +142,18 @@ class RecoveryDrill {
     await this.#repair();
     const { detection, detectedBy, health } = watch;
     const found = { detection, detectedBy, health };
-    return this.#report({ ...found, ...('note' in end ? { interrupted: end.interrupted } : end) });
+    const report = this.#report({ ...found, ...('note' in end ? { interrupted: end.interrupted } : end) });
+    const { name, instanceId, fault, verdict, restart } = report;
+    pool.emit('drill:finished', { name, instanceId, fault, verdict, detection, restart });
+    return report;
   }
 
   /** In the tick in which the instance was chosen: no caller can have got it in between. */
   #break(): void {
-    const { entry, fault, instance } = this.#subject;
+    const { entry, fault, instance, pool } = this.#subject;
     const { signal, reach } = FAULTS[fault];
     if (!instance.signal(signal, reach)) throw refusal(entry, 'its process has just ended by itself');
+    pool.emit('drill:started', { ...serverEvent(instance), fault });
   }
 
   /** Whether nothing would find that it hangs. */
@@ -204,9 +209,9 @@ class RecoveryDrill {
 
   #report(seen: Partial<DrillFacts>): DrillReport {
     const { entry, instance, fault } = this.#subject;
-    const { name: server, label } = entry;
+    const { name, label } = entry;
     return drillReport({
-      ...{ server, label, instanceId: instance.id, pid: instance.pid, fault, dryRun: false },
+      ...{ name, label, instanceId: instance.id, pid: instance.pid, fault, dryRun: false },
       ...{ interrupted: undefined, detection: undefined, detectedBy: undefined, restart: undefined },
       ...{ recovery: undefined, newInstanceId: undefined, health: [], notes: this.#notes },
       restored: isOpen(entry) && entry.readyFor(this.#scope) >= this.#ready,

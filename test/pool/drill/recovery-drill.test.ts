@@ -9,6 +9,7 @@ import {
   runRecoveryDrill,
 } from '../../../src/index.js';
 import { leases, setUp, shared } from '../../helpers/fake-pool.js';
+import { record } from '../../helpers/real-pool.js';
 import { flush, rejection } from '../../helpers/until.js';
 
 const server = { command: 'fake' };
@@ -41,7 +42,7 @@ describe('a drill', () => {
     const report = await drillOf(pool, { server: 'a', fault });
     expect([first?.signals, second?.signals]).toEqual([[signal], []]);
     expect(report).toMatchObject({
-      ...{ server: 'a', pid: first?.pid, fault, dryRun: false, verdict: 'passed', restored: true },
+      ...{ name: 'a', pid: first?.pid, fault, dryRun: false, verdict: 'passed', restored: true },
       ...{ detectedBy: 'server:exited', notes: [] },
     });
     const { detection = 0, restart = 0, recovery = 0 } = report;
@@ -106,6 +107,19 @@ describe('a drill', () => {
     expect(report.verdict).toBe('passed');
     expect(held.release()).toBe(false);
     expect(pool.status()).toMatchObject({ idle: 1, leases: 0 });
+  });
+
+  it('[DRILL-1] tells what it does, so that the failure is not taken for one', async () => {
+    const { pool } = setUp({ servers: { a: server } });
+    await pool.warm('a');
+    const events: string[] = [];
+    pool.onAny((event) => events.push(event));
+    const started = record(pool, 'drill:started');
+    const finished = record(pool, 'drill:finished');
+    const { instanceId, pid, detection, restart } = await runRecoveryDrill(pool, { server: 'a', fault: 'exit' });
+    expect(started).toMatchObject([{ name: 'a', instanceId, pid, fault: 'exit' }]);
+    expect(finished).toEqual([{ name: 'a', instanceId, fault: 'exit', verdict: 'passed', detection, restart }]);
+    expect([events[0], events.at(-1)]).toEqual(['drill:started', 'drill:finished']);
   });
 
   it('[DRILL-1] prints a table, and is JSON of the facts', async () => {
