@@ -2,16 +2,16 @@ import { defineConfig } from 'tsup';
 
 export default defineConfig({
   // The reaper is a program of its own: the guardian starts it when the host is dead.
-  entry: ['src/index.ts', 'src/stdio.ts', 'src/reaper.ts'],
+  entry: ['src/index.ts', 'src/stdio.ts', 'src/prometheus.ts', 'src/opentelemetry.ts', 'src/reaper.ts'],
   format: 'esm',
   target: 'node20',
   platform: 'node',
-  dts: { entry: ['src/index.ts', 'src/stdio.ts'] },
+  dts: { entry: ['src/index.ts', 'src/stdio.ts', 'src/prometheus.ts', 'src/opentelemetry.ts'] },
   sourcemap: true,
   clean: true,
   // One file for each entry: stack traces and source maps stay easy to read, and nobody can import an inner chunk.
   splitting: false,
-  // The classes exist once: `mcp-server-pool/stdio` takes them from the index beside it.
+  // The classes exist once: the other entry points take them from the index beside them.
   external: ['./index.js'],
-  // `dependencies` of package.json stay imports (tsup's default); nothing of them is bundled.
+  // `dependencies` and `peerDependencies` of package.json stay imports (tsup's default); nothing of them is bundled.
 });

@@ -908,8 +908,24 @@ export const requirements = {
     'Right before each signal the process is checked again: another process with its pid, one of another user, this process, its ancestors, and what belongs to a living pool get none.',
 
   // Exporters
+  'PROM-1': 'Each metric for Prometheus has help, its unit in its name, and a row in the docs; promtool accepts them.',
+  'PROM-2':
+    'Gauges and counters of a pool are what status(), metrics() and the monitor say at the scrape; calls, requests and failures are counted by server from 0 on.',
+  'PROM-3':
+    'Labels are bounded, with 1,000 tenants, 1,000 servers, and methods that clients invent; no tenant is a label unless asked.',
+  'PROM-4':
+    'What collectPool returns takes its metrics out of the registry, and nothing else; wrong options and a name that is taken leave nothing behind.',
+  'PROM-5':
+    'The dashboard and the alert rules of the docs use metrics that exist, and the rules fire as their tests say.',
+  'OTEL-1':
+    'Each request of a client is one client span `{method} {tool}` and one data point of mcp.client.operation.duration, with the attributes of the conventions.',
+  'OTEL-2': 'Each lease is one data point of mcp.client.session.duration; one that ends with a failure says which.',
+  'OTEL-3':
+    'A span is the child of a valid traceparent in params._meta, else of the active span; `_meta` reaches the server as it came.',
+  'OTEL-4': 'The figures of a pool are observed when a reader collects; what instrumentPool returns ends all of it.',
   'CHANNEL-1':
     'Requests of clients are published when they begin and when they end, with how; without a subscriber nothing is.',
+  'CHANNEL-2': 'What a host does not import is not loaded: the pool needs neither prom-client nor OpenTelemetry.',
 
   // Leaks
   'LEAK-1':

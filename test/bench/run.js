@@ -17,6 +17,7 @@ const BENCHMARKS = [
   'usage',
   'monitor-idle',
   'monitoring',
+  'scrape',
   'health',
   'health-idle',
   'guardian',

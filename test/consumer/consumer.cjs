@@ -16,3 +16,9 @@ const { StdioClientTransport, getDefaultEnvironment } = require('mcp-server-pool
 
 assert.equal(new StdioClientTransport({ command: 'node' }).pid, null, "require('mcp-server-pool/stdio')");
 assert.equal(getDefaultEnvironment().PATH, process.env.PATH);
+
+const { collectPool } = require('mcp-server-pool/prometheus');
+const { instrumentPool } = require('mcp-server-pool/opentelemetry');
+
+assert.equal(typeof collectPool, 'function', "require('mcp-server-pool/prometheus')");
+assert.equal(typeof instrumentPool, 'function', "require('mcp-server-pool/opentelemetry')");

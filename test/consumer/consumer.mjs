@@ -6,7 +6,10 @@ import { Client as ClientV2 } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { Client as Client116 } from 'mcp-sdk-1.16/client/index.js';
 import { CleanupQueue, MCPServerPool, PoolError, ProcessRegistry, ResourceMonitor } from 'mcp-server-pool';
+import { instrumentPool } from 'mcp-server-pool/opentelemetry';
+import { collectPool } from 'mcp-server-pool/prometheus';
 import { StdioClientTransport } from 'mcp-server-pool/stdio';
+import { Registry } from 'prom-client';
 
 for (const [name, value] of Object.entries({
   CleanupQueue,
@@ -39,6 +42,9 @@ const pool = new MCPServerPool({
   limits: { maxProcesses: 15 },
 });
 
+const register = new Registry();
+const removals = [collectPool(pool, { register }), instrumentPool(pool)];
+
 const clients = { 'SDK 1.16': Client116, 'SDK 1.x': ClientV1, 'client 2.x': ClientV2 };
 let report;
 try {
@@ -66,9 +72,15 @@ try {
     assert.equal(pool.releaseServer(server.id), false, `${label}: releasing twice is harmless`);
     console.log(`     ${label}: connect, ${tools.length} tools, echo, release`);
   }
+  const metrics = await register.metrics();
+  assert.match(metrics, /^mcp_pool_leases_acquired_total 3$/m);
+  assert.match(metrics, /^mcp_pool_requests_total\{server="everything",outcome="ok"\} [1-9]/m);
+  console.log('     prom-client: leases and requests are counted');
 } finally {
+  for (const remove of removals) remove();
   report = await pool.shutdown();
 }
+assert.equal((await register.metrics()).trim(), '', 'no metric is left');
 assert.deepEqual(report.survivors, [], 'shutdown left nothing');
 console.log('     shutdown: no survivors');
 

@@ -12,6 +12,7 @@ import {
   formatStatus,
   type LimitEvent,
   MCPServerPool,
+  POOL_EVENTS,
   PoolError,
   ResourceMonitor,
   type ResourceSample,
@@ -19,7 +20,10 @@ import {
   runRecoveryDrill,
   watchProcesses,
 } from 'mcp-server-pool';
+import { type InstrumentOptions, instrumentPool } from 'mcp-server-pool/opentelemetry';
+import { type CollectOptions, collectPool } from 'mcp-server-pool/prometheus';
 import { StdioClientTransport, type StdioServerParameters } from 'mcp-server-pool/stdio';
+import { type OpenMetricsContentType, Registry } from 'prom-client';
 
 const pool = new MCPServerPool({
   servers: {
@@ -76,6 +80,21 @@ monitor.stop();
 const drill: DrillReport = await runRecoveryDrill(pool, { server: 'files', fault: 'kill', dryRun: true });
 const restarted: RestartReport = await pool.restartAll({ timeout: 5_000, concurrency: 2 });
 console.error(formatStatus(pool.status(), { color: true, width: 120 }), String(drill), restarted.ok);
+
+// Who is told: both formats of prom-client, OpenTelemetry, a log.
+const collect: CollectOptions = { register: new Registry(), prefix: 'pool_', tenantLabels: 10 };
+const instrument: InstrumentOptions = {};
+const removals: (() => void)[] = [
+  collectPool(pool, collect),
+  collectPool(pool, { register: new Registry<OpenMetricsContentType>() }),
+  instrumentPool(pool, instrument),
+  pool.onAny((event, payload) => {
+    if (event === 'server:exited') console.error(payload.exitCode);
+    else console.error(event, JSON.stringify(payload));
+  }),
+];
+for (const remove of removals) remove();
+console.error(POOL_EVENTS.length);
 
 const report = await pool.shutdown();
 if (report.survivors.length > 0) throw new Error('something is left');

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 
 const work = mkdtempSync(join(tmpdir(), 'mcp-server-pool-consumer-'));
 const host = join(work, 'host');
-const entries = ['dist/index.js', 'dist/index.d.ts', 'dist/stdio.js', 'dist/stdio.d.ts'];
+const names = ['index', 'stdio', 'prometheus', 'opentelemetry'];
+const entries = names.flatMap((name) => [`dist/${name}.js`, `dist/${name}.d.ts`]);
 const root = join(import.meta.dirname, '../..');
 // The README links to them.
 const pages = readdirSync(join(root, 'docs')).map((page) => `docs/${page}`);
@@ -17,6 +18,9 @@ const peers = [
   '@modelcontextprotocol/client@2.4.0',
   'mcp-sdk-1.16@npm:@modelcontextprotocol/sdk@1.16.0',
   '@modelcontextprotocol/server-everything@2026.8.31',
+  // Optional peers of this package.
+  'prom-client@15.1.3',
+  '@opentelemetry/api@1.10.0',
   'typescript@~5.9',
   '@types/node@20',
 ];
@@ -100,10 +104,10 @@ async function main() {
   await step('types of the package, without skipLibCheck', () => {
     const flags = '--noEmit --strict --exactOptionalPropertyTypes --target es2022 --module nodenext --types node';
     const dist = 'node_modules/mcp-server-pool/dist';
-    return node(tsc, ...flags.split(' '), `${dist}/index.d.ts`, `${dist}/stdio.d.ts`);
+    return node(tsc, ...flags.split(' '), ...names.map((name) => `${dist}/${name}.d.ts`));
   });
   await step('every value of the types can be imported', async () => {
-    for (const entry of ['index', 'stdio']) {
+    for (const entry of names) {
       const types = readFileSync(join(host, `node_modules/mcp-server-pool/dist/${entry}.d.ts`), 'utf8');
       const names = [...types.matchAll(/^export \{(.*)\}/gms)].flatMap(([, list]) => list.split(','));
       const values = names.map((name) => name.trim()).filter((name) => name !== '' && !name.startsWith('type '));
