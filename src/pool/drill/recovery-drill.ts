@@ -208,12 +208,14 @@ class RecoveryDrill {
   }
 
   #report(seen: Partial<DrillFacts>): DrillReport {
-    const { entry, instance, fault } = this.#subject;
+    const { entry, fault, instance, pool } = this.#subject;
     const { name, label } = entry;
+    const { detectionTime, restartTime } = pool.serviceLevels().pool;
     return drillReport({
       ...{ name, label, instanceId: instance.id, pid: instance.pid, fault, dryRun: false },
       ...{ interrupted: undefined, detection: undefined, detectedBy: undefined, restart: undefined },
       ...{ recovery: undefined, newInstanceId: undefined, health: [], notes: this.#notes },
+      targets: { detection: detectionTime.target ?? Infinity, restart: restartTime.target ?? Infinity },
       restored: isOpen(entry) && entry.readyFor(this.#scope) >= this.#ready,
       ...seen,
     });

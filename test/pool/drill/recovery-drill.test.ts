@@ -109,6 +109,16 @@ describe('a drill', () => {
     expect(pool.status()).toMatchObject({ idle: 1, leases: 0 });
   });
 
+  it('[DRILL-1] has failed when it was slower than the pool is to be', async () => {
+    const targets = { detectionTime: 0.000_001, restartTime: 70_000 };
+    const { pool } = setUp({ servers: { a: server }, serviceLevels: { targets } });
+    await pool.warm('a');
+    const report = await drillOf(pool, { server: 'a', fault: 'kill' });
+    expect(report).toMatchObject({ verdict: 'failed', restored: true, targets: { restart: 70_000 } });
+    expect(String(report)).toMatch(/^detection .* missed$/m);
+    expect(String(report)).toMatch(/^restart .* < 70 s +ok$/m);
+  });
+
   it('[DRILL-1] tells what it does, so that the failure is not taken for one', async () => {
     const { pool } = setUp({ servers: { a: server } });
     await pool.warm('a');
