@@ -1,5 +1,17 @@
 export type { AddedCheck, ProbeOptions } from './config/added-check.js';
 export type { AddedTree } from './config/added-tree.js';
+export type {
+  Alert,
+  AlertFigure,
+  AlertKind,
+  AlertNotification,
+  AlertSeverity,
+  AlertState,
+  AlertSubject,
+  UndeliveredAlert,
+} from './config/alert.js';
+export type { AlertOptions, AlertTier } from './config/alert-options.js';
+export type { AlertCondition, AlertReport } from './config/alert-report.js';
 export type { AuditOptions } from './config/audit-options.js';
 export type {
   AcquireOptions,
@@ -54,6 +66,8 @@ export type { EndStraysOptions, FindStraysOptions } from './config/stray-options
 export type { EndWatchedOptions, WatchOptions } from './config/watch-options.js';
 export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
 export type { ListenerError } from './events.js';
+export type { AlertEvents } from './health/alerts/alert-events.js';
+export { AlertManager } from './health/alerts/alert-manager.js';
 export type { HealthChange, HealthChecked, HealthEvents, StuckEvent } from './health/health-events.js';
 export { type HealthDependencies, HealthMonitor } from './health/health-monitor.js';
 export type { HealthReport } from './health/health-rounds.js';

@@ -926,6 +926,29 @@ export const requirements = {
   'CHANNEL-1':
     'Requests of clients are published when they begin and when they end, with how; without a subscriber nothing is.',
   'CHANNEL-2': 'What a host does not import is not loaded: the pool needs neither prom-client nor OpenTelemetry.',
+  // Alerts
+  'ALERT-1':
+    'A condition that has held for the time `for` is one alert, however often it is reported, and its events say how often that was.',
+  'ALERT-2':
+    'An alert is resolved when its condition stays over; a condition that comes and goes is one alert, not one each time.',
+  'ALERT-3':
+    'As long as a condition of the whole pool holds, the alerts of its servers that are not more severe are silent.',
+  'ALERT-4':
+    'An alert that is not acknowledged is repeated, and escalates through all tiers in their time; one that is acknowledged does neither, until it gets more severe.',
+  'ALERT-5':
+    'Conditions that last, come back or are a breached service level reach the tier that issue 12 names, whatever the times of the tiers are.',
+  'ALERT-6':
+    'A tier whose `notify` throws, rejects or hangs is told again after pauses that grow, in order for each alert; it holds up no other tier, and the host learns of it.',
+  'ALERT-7':
+    'Whatever is reported, alerts and what is kept of them are bounded, and what gives way is counted and said.',
+  'ALERT-8':
+    'Each alert that is raised is resolved, once, when its condition is over, and the counts of its events add up.',
+  'ALERT-9':
+    'What happens in a pool raises and resolves the alerts of docs/alerts.md, also when the host removes all listeners.',
+  'ALERT-10':
+    'Alerts have no timer while nothing is wrong, keep no host alive, end with the pool, and are off in a global pool that was made without options.',
+  'ALERT-11': 'docs/alerts.md has each option and each rule as the code has it, and its recipes run.',
+  'ALERT-12': 'What is shown of an error of `notify` has nothing of an address but its host.',
 
   // Leaks
   'LEAK-1':

@@ -1,3 +1,4 @@
+import { alertFields } from './alert-options.js';
 import { auditFields } from './audit-options.js';
 import { cleanupFields } from './call-options.js';
 import { cgroupLimitFields, markerFields, rlimitFields } from './containment-options.js';
@@ -55,6 +56,7 @@ const OF_POOL: readonly (readonly [string, Fields])[] = [
   ['monitoring', monitoringFields],
   ['audit', auditFields],
   ['serviceLevels', serviceLevelFields],
+  ['alerts', alertFields],
 ];
 const OF_POLICY: readonly (readonly [string, Fields])[] = [
   ['restart', restartFields],

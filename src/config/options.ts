@@ -1,3 +1,4 @@
+import { alertFields, type ResolvedAlerts } from './alert-options.js';
 import { auditFields, type ResolvedAudit } from './audit-options.js';
 import { cleanupFields } from './call-options.js';
 import { containmentFields, type ResolvedContainment } from './containment-options.js';
@@ -67,6 +68,8 @@ export const poolFields = {
   audit: nested(auditFields),
   /** How well servers serve: what is expected, and counted. */
   serviceLevels: nested(serviceLevelFields),
+  /** Which conditions are an alert, and who is told. */
+  alerts: nested(alertFields),
   /** How process trees are ended. */
   cleanup: nested(cleanupFields),
   /**
@@ -134,7 +137,7 @@ export interface ResolvedDefinition
 export interface ResolvedPoolOptions
   extends Omit<
     Resolved<typeof poolFields>,
-    'servers' | 'limits' | 'cleanup' | 'guardian' | 'monitoring' | 'audit' | 'serviceLevels'
+    'servers' | 'limits' | 'cleanup' | 'guardian' | 'monitoring' | 'audit' | 'alerts' | 'serviceLevels'
   > {
   readonly servers: ReadonlyMap<string, ResolvedDefinition>;
   readonly limits: ResolvedLimits;
@@ -143,4 +146,5 @@ export interface ResolvedPoolOptions
   readonly monitoring: ResolvedMonitoring;
   readonly audit: ResolvedAudit;
   readonly serviceLevels: ResolvedServiceLevels;
+  readonly alerts: ResolvedAlerts;
 }

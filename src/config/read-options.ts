@@ -13,6 +13,7 @@ export interface Problems {
 
 /** What to write where a value stands in place of an object. */
 const INSTEAD: Readonly<Record<string, string>> = {
+  alerts: 'write { enabled: false } to switch it off, or leave it out',
   audit: "write { path: '/absolute/path.jsonl' }, or leave it out",
   guardian: 'write { enabled: false } to switch it off, or leave it out',
   monitoring: 'write { enabled: false } to switch it off, or leave it out',

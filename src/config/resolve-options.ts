@@ -21,6 +21,7 @@ import { checkPlaceholders } from './placeholders.js';
 import { checkDefaults, readPolicy } from './policy.js';
 import { policyFields } from './policy-fields.js';
 import { type Problems, readOptions, refuse } from './read-options.js';
+import { readAlerts } from './resolve-alerts.js';
 import { readMonitoring } from './resolve-monitoring.js';
 import { checkWatched } from './resource-options.js';
 import { readServiceLevels } from './service-level-options.js';
@@ -68,6 +69,7 @@ export function resolvePoolOptions(written: PoolOptions | SingleServerOptions, a
   const monitoring = readMonitoring(options.monitoring, problems);
   const audit = readAudit(options.audit, problems);
   const serviceLevels = readServiceLevels(options.serviceLevels, problems);
+  const alerts = readAlerts(options.alerts, problems);
   const cleanup = readOptions(cleanupFields, options.cleanup, 'cleanup', problems);
   const guardian = readOptions(guardianFields, options.guardian, 'guardian', problems);
   const poolPolicy = { containment: options.containment };
@@ -90,7 +92,8 @@ export function resolvePoolOptions(written: PoolOptions | SingleServerOptions, a
   }
   checkMinimum(resolved.values(), limits, problems);
   refuse(problems, 'the options of MCPServerPool');
-  return { ...options, servers: resolved, defaults, limits, monitoring, audit, serviceLevels, cleanup, guardian };
+  const sections = { limits, monitoring, audit, alerts, serviceLevels, cleanup, guardian };
+  return { ...options, ...sections, servers: resolved, defaults };
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { ResolvedPoolOptions } from '../config/options.js';
+import { AlertManager } from '../health/alerts/alert-manager.js';
 import { loopOf, optionsOfPool } from '../monitor/loop-of.js';
 import { ResourceMonitor } from '../monitor/resource-monitor.js';
 import { CleanupQueue } from '../process/cleanup-queue.js';
@@ -87,8 +88,9 @@ export function assemble(
   const servers = new ServerDirectory({ options, monitorLoop, operations: scheduler, ...acquiring, replacement });
   const jointCalls = new JointCalls({ ...acquiring, scheduler });
   const { limits } = options;
+  const alerts = new AlertManager(options.alerts, clock, outbox);
   const life: PoolLife = { state: 'open', madeAt: clock.now() };
-  const watched = { registry, cleanup, monitor, monitorLoop, poolHealth, requests, host };
+  const watched = { registry, cleanup, monitor, monitorLoop, poolHealth, requests, alerts, host };
   const serviceLevels = new ServiceLevelFeed(options.serviceLevels, { ...acquiring, ...watched });
   return { ...acquiring, ...watched, life, limits, scheduler, jointCalls, replacement, servers, serviceLevels };
 }

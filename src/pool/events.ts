@@ -1,6 +1,7 @@
 import type { DrillFault, DrillVerdict } from '../config/call-options.js';
 import type { PoolError, PoolErrorCode } from '../errors.js';
 import type { ListenerError, SafeEmitter } from '../events.js';
+import type { AlertEvents } from '../health/alerts/alert-events.js';
 import type { HealthEvents } from '../health/health-events.js';
 import type { ServiceLevelEvent } from '../health/service-levels/service-level.js';
 import type { AuditFailure } from '../monitor/audit/audit-trail.js';
@@ -94,7 +95,7 @@ export type Limit = 'maxInstances' | 'maxProcesses' | 'memory';
  * error its message, code, data and causes; what is infinite as `null`. A listener that waits for an event does not keep the
  * host alive: await `waitFor()`, or the call that leads to the event, such as `lease.ended` or `shutdown()`.
  */
-export interface PoolEvents extends CleanupEvents, HealthEvents, Omit<MonitorEvents, 'sample:taken'> {
+export interface PoolEvents extends CleanupEvents, HealthEvents, AlertEvents, Omit<MonitorEvents, 'sample:taken'> {
   /** A process was spawned and registered. Its handshake begins. */
   'server:starting': ServerEvent;
   /** The server can be used. `duration`: since its spawn, in ms. */
@@ -235,6 +236,17 @@ export const HEALTH_EVENTS = [
   'stuck:detected',
   'listener:error',
 ] as const satisfies readonly (keyof HealthEvents)[];
+
+/** The events of `pool.alerts`, which the pool emits, too. */
+export const ALERT_EVENTS = [
+  'alert:raised',
+  'alert:repeated',
+  'alert:escalated',
+  'alert:acknowledged',
+  'alert:resolved',
+  'alert:dropped',
+  'listener:error',
+] as const satisfies readonly (keyof AlertEvents)[];
 
 /** The events of `pool.cleanup`, which the pool emits, too. */
 export const CLEANUP_EVENTS = [

@@ -32,11 +32,12 @@ export function forgetGlobalPool(pool: object): void {
   if (place[KEY] === pool) delete place[KEY];
 }
 
-/** A host that only replaces the SDK's transport by ours has asked for no monitoring, no service levels and no checks. */
+/** A host that only replaces the SDK's transport by ours has asked for no monitoring, no service levels, no checks and no alerts. */
 const UNASKED: Options = {
   monitoring: { enabled: false },
   serviceLevels: { enabled: false },
   defaults: { health: { check: false, stuckAfter: Infinity } },
+  alerts: { enabled: false },
 };
 
 /**

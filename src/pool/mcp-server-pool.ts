@@ -11,6 +11,8 @@ import {
 import type { PoolOptions, ResolvedPoolOptions, SingleServerOptions } from '../config/options.js';
 import { withFrames } from '../errors.js';
 import { tap } from '../events.js';
+import type { AlertEvents } from '../health/alerts/alert-events.js';
+import type { AlertManager } from '../health/alerts/alert-manager.js';
 import type { HealthEvents } from '../health/health-events.js';
 import type { HealthMonitor } from '../health/health-monitor.js';
 import type { AuditTrail } from '../monitor/audit/audit-trail.js';
@@ -29,6 +31,7 @@ import { checkedOptions } from './checked-options.js';
 import { DefinedServers } from './defined-servers.js';
 import { type PoolDependencies, resolveDependencies } from './dependencies.js';
 import {
+  ALERT_EVENTS,
   CLEANUP_EVENTS,
   type EndReport,
   HEALTH_EVENTS,
@@ -37,6 +40,7 @@ import {
   type ShutdownReport,
 } from './events.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
+import { alertsOfEvents } from './health/pool-alerts.js';
 import { isOpen } from './instances/server-entry.js';
 import type { PooledServer } from './leases/lease.js';
 import { setParts } from './parts-of.js';
@@ -58,6 +62,8 @@ export class MCPServerPool extends DefinedServers {
   readonly monitor: ResourceMonitor;
   /** Finds out whether the servers of this pool answer. */
   readonly health: HealthMonitor;
+  /** Alerts of what happens in this pool, or of what the host reports. */
+  readonly alerts: AlertManager;
   readonly #options: ResolvedPoolOptions;
   readonly #parts: PoolParts;
   /** The request of a call without options: made once, since most calls have none. */
@@ -92,18 +98,20 @@ export class MCPServerPool extends DefinedServers {
     if (this.#options.handleSignals) assertSignalsArrive();
     this.#parts = assemble(this.#options, resolveDependencies(dependencies), this, outbox);
     setParts(this, this.#parts);
-    ({ registry: this.registry, cleanup: this.cleanup, monitor: this.monitor } = this.#parts);
+    ({ registry: this.registry, cleanup: this.cleanup, monitor: this.monitor, alerts: this.alerts } = this.#parts);
     tap<CleanupEvents>(this.cleanup, CLEANUP_EVENTS, (event, payload) => this.forward(event, payload as never));
     tap<MonitorEvents>(this.monitor, MONITOR_EVENTS, (event, payload) =>
       this.forward(event as (typeof MONITOR_EVENTS)[number], payload as never),
     );
     this.health = this.#parts.poolHealth.monitor;
     tap<HealthEvents>(this.health, HEALTH_EVENTS, (event, payload) => this.forward(event, payload as never));
+    tap<AlertEvents>(this.alerts, ALERT_EVENTS, (event, payload) => this.forward(event, payload as never));
     this.#plainRequest = this.#request({});
     if (this.#options.handleSignals) handleSignals(this);
     traceEvents(this);
     this.#audit = auditEvents(this, this.#options.audit, this.#parts.clock);
     if (this.#options.serviceLevels.enabled) this.#parts.serviceLevels.connect(this);
+    if (this.#options.alerts.enabled) alertsOfEvents(this, this.#parts);
     this.#parts.scheduler.run(() => {});
   }
 
@@ -246,7 +254,7 @@ export class MCPServerPool extends DefinedServers {
   }
 
   async #close(procedure: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {
-    const { host, keepAlive, monitor, poolHealth, scheduler, serviceLevels } = this.#parts;
+    const { alerts, host, keepAlive, monitor, poolHealth, scheduler, serviceLevels } = this.#parts;
     this.emit('pool:draining', { mode: options.mode });
     const rejected = scheduler.close();
     const report = { ...(await procedure.run(options)), rejected };
@@ -256,6 +264,7 @@ export class MCPServerPool extends DefinedServers {
     monitor.stop();
     poolHealth.stop();
     serviceLevels.stop();
+    alerts.close();
     scheduler.stop();
     keepAlive.dispose();
     this.emit('pool:closed', report);

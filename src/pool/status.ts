@@ -1,5 +1,7 @@
+import type { Alert } from '../config/alert.js';
 import type { MaxProcessesSource, ResolvedLimits } from '../config/limit-options.js';
 import type { Sharing } from '../config/options.js';
+import type { AlertManager } from '../health/alerts/alert-manager.js';
 import type { HealthStatus } from '../health/health-status.js';
 import type { Level } from '../monitor/level.js';
 import type { MonitorLoop } from '../monitor/monitor-loop.js';
@@ -103,6 +105,8 @@ export interface PoolStatus {
   readonly startsWaiting: number;
   /** By name. */
   readonly servers: Readonly<Record<string, ServerStatus>>;
+  /** The alerts that were raised and are not resolved, the most severe first. `pool.alerts.active()` has their figures, too. */
+  readonly alerts: readonly Omit<Alert, 'data'>[];
   /**
    * What keeps the processes of servers together on this host, and why not more. Undefined for a pool with a launcher of the
    * host. The first call may take some ms, since it tries out what no start has tried yet.
@@ -124,6 +128,7 @@ export interface StatusDeps {
   readonly queue: AcquireQueue;
   readonly turns: StartTurns;
   readonly breakers: Breakers;
+  readonly alerts: AlertManager;
   readonly monitorLoop: MonitorLoop;
   readonly poolHealth: { statusOf(instanceId: string): HealthStatus | undefined };
   readonly limits: Pick<ResolvedLimits, 'maxProcessesFrom'>;
@@ -154,6 +159,7 @@ export function statusOf(deps: StatusDeps, containment: ContainmentStatus | unde
     maxProcessesFrom: deps.limits.maxProcessesFrom,
     level: monitorLoop.level,
     servers: Object.fromEntries(servers),
+    alerts: deps.alerts.active().map(({ data: _, ...shown }) => shown),
     containment,
   };
 }

@@ -5,6 +5,19 @@ import { AUDITED, AUDITED_EVENTS } from '../../src/monitor/audit/audit-record.js
 /** Of no event: they may be confidential, or are said by number where they matter. */
 const NEVER = ['tenant', 'owner', 'callers'] as const;
 
+/** Texts and figures of an alert may be those of a host, and the rest follows from the other lines. */
+const OF_ALERT = [
+  'state',
+  'message',
+  'action',
+  'data',
+  'sources',
+  'since',
+  'holds',
+  'inhibited',
+  'undelivered',
+] as const;
+
 /** What an event has besides its line. */
 const LEFT_OUT = {
   // Leases are said where they end or move.
@@ -25,6 +38,11 @@ const LEFT_OUT = {
   'internal:error': ['leases'],
   // They may quote what the server has answered.
   'health:changed': ['reason', 'action'],
+  'alert:raised': OF_ALERT,
+  'alert:repeated': OF_ALERT,
+  'alert:escalated': OF_ALERT,
+  'alert:acknowledged': OF_ALERT,
+  'alert:resolved': OF_ALERT,
 } as const satisfies { readonly [K in Audited]?: readonly FieldOf<K>[] };
 
 type Audited = keyof typeof AUDITED & keyof PoolEvents;

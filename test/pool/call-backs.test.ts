@@ -25,6 +25,8 @@ const ELSEWHERE = [
   'audit:failed',
   'internal:error',
   'registry:repaired',
+  // For more conditions than there are.
+  'alert:dropped',
   // Nor is anything measured there, and every check is good.
   ...MONITOR_EVENTS.filter((event) => event !== 'listener:error'),
   ...['health:changed', 'stuck:detected', 'service-level:breached', 'service-level:recovered'],
@@ -55,6 +57,7 @@ class World {
       limits: { maxProcesses: 4 },
       leakDetection: 10_000,
       cleanup: { retries: 0 },
+      alerts: { tiers: [0, 0].map((after) => ({ after, notify: () => {} })) },
     },
     { clock: this.clock, launcher: this.launcher },
   );
@@ -211,6 +214,10 @@ class World {
     await flush();
     // One that is asked to end, and does not at once.
     await Promise.race([this.acquire('x'), flush(10)]);
+    // An alert that is told to both tiers, gets worse, and is acknowledged.
+    for (const severity of ['warning', 'critical'] as const)
+      pool.alerts.raise({ kind: 'breaker-open', severity, message: 'as the host says' });
+    pool.alerts.acknowledge(pool.alerts.active()[0]?.id ?? 'none', 'Ada');
   }
 
   async close(): Promise<void> {

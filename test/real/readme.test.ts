@@ -120,6 +120,7 @@ describe('README and reference', () => {
       .set('health', {})
       .set('guardian', {})
       .set('audit', {})
+      .set('alerts', {})
       .set('monitoring', {})
       .set('serviceLevels', {})
       .set('markers', {})
@@ -190,6 +191,12 @@ describe('README and reference', () => {
     expect(Object.fromEntries(rows)).toEqual(targets);
   });
 
+  it('leaves the fields of alerts to docs/alerts.md, which has each with its default [OPT-7]', () => {
+    const rows = table('Options', 'field', read('docs/alerts.md'));
+    const documented = rows.map(([field = '', cell = '']) => [codes(field)[0], parsed(cell)]);
+    expect(Object.fromEntries(documented)).toEqual(resolvePoolOptions({}).alerts);
+  });
+
   it('names options that the pool accepts', async () => {
     for (const [option, cell] of documentedOptions()) {
       const value = VALUES[option] ?? parsed(cell) ?? '/';
@@ -222,8 +229,9 @@ describe('README and reference', () => {
     const cleanupEvents = [...read('src/process/cleanup-job.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
     const monitorEvents = [...read('src/monitor/monitor-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
     const healthEvents = [...read('src/health/health-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
+    const alertEvents = [...read('src/health/alerts/alert-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
     const actualEvents = new Set(
-      [...events, ...cleanupEvents, ...monitorEvents, ...healthEvents].map(([, event]) => event),
+      [...events, ...cleanupEvents, ...monitorEvents, ...healthEvents, ...alertEvents].map(([, event]) => event),
     );
     // Only a monitor emits it.
     expect(actualEvents.delete('sample:taken')).toBe(true);

@@ -57,7 +57,7 @@ export interface ServerLevels {
 export interface PoolLevels extends ServerLevels {
   /** How often memory of all trees or of the host came near its end: `limit:exceeded`, `level:changed` by memory. 7 days. */
   readonly pressureEvents: ServiceLevel;
-  /** `alert:raised` of the last day. */
+  /** `alert:raised` of the last day, without those of severity `info`. */
   readonly alertsPerDay: ServiceLevel;
   /** How often the queue of callers began to grow, minute by minute. 7 days. It has no target. */
   readonly queueGrowth: ServiceLevel;

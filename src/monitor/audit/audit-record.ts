@@ -36,12 +36,18 @@ const processes: Reader = (value) => (Array.isArray(value) ? value.slice(0, MOST
 /** The code alone: message, data and cause may quote output of the server. */
 const code: Reader = (value) => (value instanceof Error ? (errnoOf(value) ?? value.name) : undefined);
 
+/** What an alert is about. */
+const subject: Reader = (value) => {
+  const { name, part } = (value ?? {}) as { readonly name?: unknown; readonly part?: unknown };
+  return { name: plain(name), part: plain(part) };
+};
+
 function identity(value: unknown): object {
   const { pid, command } = (value ?? {}) as { readonly pid?: unknown; readonly command?: unknown };
   return { pid: plain(pid), command: plain(command) };
 }
 
-const READERS = { amount, code, plain, processes, texts };
+const READERS = { amount, code, plain, processes, subject, texts };
 
 /** Every field that a line can have, and how it is read. A field that is not here gets into no line. */
 const FIELDS = {
@@ -100,6 +106,13 @@ const FIELDS = {
   verdict: 'plain',
   detection: 'plain',
   restart: 'plain',
+  subject: 'subject',
+  severity: 'plain',
+  count: 'plain',
+  suppressed: 'plain',
+  tier: 'plain',
+  acknowledgedBy: 'plain',
+  dropped: 'plain',
 } as const satisfies Readonly<Record<string, keyof typeof READERS>>;
 
 type FieldName = keyof typeof FIELDS;
@@ -109,6 +122,7 @@ const ENDED = ['name', 'id', 'pid', 'attempts', 'escalated', 'duration', 'surviv
 const LEAK = ['name', 'instanceId', 'slopeMBPerHour'] as const;
 const SERVICE_LEVEL = ['level', 'name', 'target', 'actual', 'burnRate', 'budgetLeft'] as const;
 const LIMIT = ['kind', 'name', 'instanceId', 'path', 'value', 'limit'] as const;
+const ALERT = ['id', 'kind', 'subject', 'severity', 'count', 'tier', 'acknowledgedBy'] as const;
 
 /** Which events are written, and which fields of their payloads. */
 export const AUDITED = {
@@ -149,6 +163,12 @@ export const AUDITED = {
   'service-level:recovered': SERVICE_LEVEL,
   'drill:started': [...SERVER, 'fault', 'leases'],
   'drill:finished': ['name', 'instanceId', 'fault', 'verdict', 'detection', 'restart'],
+  'alert:raised': ALERT,
+  'alert:repeated': [...ALERT, 'suppressed', 'reason'],
+  'alert:escalated': [...ALERT, 'from'],
+  'alert:acknowledged': ALERT,
+  'alert:resolved': [...ALERT, 'suppressed', 'reason', 'duration'],
+  'alert:dropped': ['kind', 'subject', 'severity', 'dropped'],
   'pool:draining': ['mode'],
   'pool:closed': ['mode', 'duration', 'leases', 'rejected', 'servers', 'survivors'],
   'internal:error': [...SERVER, 'error'],

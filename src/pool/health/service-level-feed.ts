@@ -29,9 +29,7 @@ export interface ServiceLevelFeedDeps {
   readonly monitorLoop: MonitorLoop;
 }
 
-type Handlers = { readonly [K in keyof PoolEvents]?: (payload: PoolEvents[K]) => void } & {
-  readonly 'alert:raised': () => void;
-};
+type Handlers = { readonly [K in keyof PoolEvents]?: (payload: PoolEvents[K]) => void };
 
 /** Time between two looks at what no event tells, ms; also between two decisions on what is breached. */
 const LOOK_EVERY = 10_000;
@@ -115,7 +113,10 @@ export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
       if (by === 'memory') this.#levels.happened(this.#now, undefined, 'pressure');
       else if (isAtLeast(to, 'critical')) this.#levels.happened(this.#now, undefined, 'violations');
     },
-    'alert:raised': () => this.#levels.happened(this.#now, undefined, 'alerts'),
+    'alert:raised': ({ severity }) => {
+      // No tier is told of the others.
+      if (severity !== 'info') this.#levels.happened(this.#now, undefined, 'alerts');
+    },
   };
 
   constructor({ targets }: Pick<ResolvedServiceLevels, 'targets'>, deps: ServiceLevelFeedDeps) {

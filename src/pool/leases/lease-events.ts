@@ -48,7 +48,8 @@ export class LeaseEvents {
   rejected(caller: QueueEvent, waited: number, { code }: PoolError): void {
     this.#counts.rejected += 1;
     this.#observer?.callerRejected(caller.name, code);
-    if (this.#isHeard('queue:rejected')) this.#emitter.emit('queue:rejected', { ...queueEvent(caller), waited, code });
+    // Always: it is rare, and not only listeners of the host hear it.
+    this.#emitter.emit('queue:rejected', { ...queueEvent(caller), waited, code });
   }
 
   acquired(lease: Lease, waited: number): void {

@@ -244,7 +244,7 @@ describe('what happens to servers', () => {
     for (const by of ['processes', 'memory'] as const)
       for (const [index, from] of steps.slice(0, -1).entries())
         pool.emit('level:changed', { ...level, by, from, to: steps[index + 1]! });
-    for (let count = 0; count < 5; count += 1) pool.emit('alert:raised' as 'pool:closed', {} as never);
+    for (let count = 0; count < 5; count += 1) pool.emit('alert:raised', {} as never);
     expect(pool.serviceLevels().pool.alertsPerDay).toMatchObject({ actual: 5, isMet: false });
     expect(levelsOf(pool, 'a')?.criticalViolations).toMatchObject({ actual: 1, isMet: false });
     expect(levelsOf(pool)?.criticalViolations.actual).toBe(3);
