@@ -1,7 +1,7 @@
 import type { DrillFault, DrillVerdict } from '../../config/call-options.js';
 import type { HealthChange } from '../../health/health-events.js';
 import { quoted } from '../../runtime/quoted.js';
-import type { DetectedBy } from './drill-watch.js';
+import type { DetectedBy, DrillAlert } from './drill-watch.js';
 
 /** What a drill has seen. */
 export interface DrillFacts {
@@ -29,6 +29,8 @@ export interface DrillFacts {
   readonly newInstanceId: string | undefined;
   /** What the health monitor said about the broken instance. */
   readonly health: readonly Pick<HealthChange, 'to' | 'reason'>[];
+  /** Alerts of the pool that were raised meanwhile; at most 20. */
+  readonly alerts: readonly DrillAlert[];
   /** Detection and restart are to be faster, in ms: `serviceLevels.targets` of the pool. */
   readonly targets: { readonly detection: number; readonly restart: number };
   /** Whether the server has as many instances for callers as before. */
@@ -62,6 +64,8 @@ function tableOf(report: Omit<DrillReport, 'toString'>): string {
   const lines = [`${begin}: ${fault} server '${quoted(label ?? name)}', instance ${instanceId}, pid ${pid ?? '-'}`];
   if (!dryRun) lines.push(...timesOf(report), row('found by', detectedBy ?? 'nothing'));
   for (const { to, reason } of report.health) lines.push(row('health', `${to}: ${quoted(reason)}`));
+  for (const { kind, severity, subject } of report.alerts)
+    lines.push(row('alert', `${severity} ${kind} ${quoted(subject.name ?? 'pool')}`));
   if (!dryRun) lines.push(row('pool', report.restored ? 'as it was' : 'not as it was'));
   for (const note of notes) lines.push(row('note', quoted(note)));
   lines.push(row('verdict', verdict));

@@ -1,3 +1,4 @@
+import type { Alert } from '../../config/alert.js';
 import type { HealthChange } from '../../health/health-events.js';
 import { deferred } from '../../runtime/deferred.js';
 import { END_MEANING, type EndReason } from '../../server/end-reason.js';
@@ -5,8 +6,14 @@ import type { PoolEvents } from '../events.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { MCPServerPool } from '../mcp-server-pool.js';
 
+/** Most alerts of a drill that a report has. */
+const MOST_ALERTS = 20;
+
 /** How the pool found the fault. */
 export type DetectedBy = 'server:exited' | 'health:changed';
+
+/** An alert that was raised during a drill. */
+export type DrillAlert = Pick<Alert, 'kind' | 'severity' | 'subject'>;
 
 /** What happens to an instance from the fault on, and when: by the events of the pool. */
 export class DrillWatch {
@@ -18,6 +25,7 @@ export class DrillWatch {
   readonly endedBefore = deferred<EndReason>();
   /** The verdicts of the health monitor about it. */
   readonly health: Pick<HealthChange, 'to' | 'reason'>[] = [];
+  readonly alerts: DrillAlert[] = [];
   /** How long the detection took, ms; undefined before. */
   detection: number | undefined;
   detectedBy: DetectedBy | undefined;
@@ -47,6 +55,9 @@ export class DrillWatch {
     });
     on('server:restarted', ({ previousInstanceId, instanceId }) => {
       if (previousInstanceId === id) this.replaced.resolve(instanceId);
+    });
+    on('alert:raised', ({ kind, severity, subject }) => {
+      if (this.alerts.length < MOST_ALERTS) this.alerts.push({ kind, severity, subject });
     });
   }
 

@@ -140,8 +140,8 @@ class RecoveryDrill {
     }
     if ('note' in end) this.#notes.push(end.note);
     await this.#repair();
-    const { detection, detectedBy, health } = watch;
-    const found = { detection, detectedBy, health };
+    const { detection, detectedBy, health, alerts } = watch;
+    const found = { detection, detectedBy, health, alerts };
     const report = this.#report({ ...found, ...('note' in end ? { interrupted: end.interrupted } : end) });
     const { name, instanceId, fault, verdict, restart } = report;
     pool.emit('drill:finished', { name, instanceId, fault, verdict, detection, restart });
@@ -214,7 +214,7 @@ class RecoveryDrill {
     return drillReport({
       ...{ name, label, instanceId: instance.id, pid: instance.pid, fault, dryRun: false },
       ...{ interrupted: undefined, detection: undefined, detectedBy: undefined, restart: undefined },
-      ...{ recovery: undefined, newInstanceId: undefined, health: [], notes: this.#notes },
+      ...{ recovery: undefined, newInstanceId: undefined, health: [], alerts: [], notes: this.#notes },
       targets: { detection: detectionTime.target ?? Infinity, restart: restartTime.target ?? Infinity },
       restored: isOpen(entry) && entry.readyFor(this.#scope) >= this.#ready,
       ...seen,

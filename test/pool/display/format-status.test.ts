@@ -30,9 +30,20 @@ const server = (given: Partial<ServerStatus> = {}) =>
 const status = (servers: Record<string, ServerStatus>, given: Partial<PoolStatus> = {}): PoolStatus =>
   ({
     ...{ state: 'open', level: 'normal', processes: 3, maxProcesses: 15, maxProcessesFrom: 'option', idle: 1 },
-    ...{ leases: 2, waiting: 0, startsWaiting: 0, containment: undefined, servers },
+    ...{ leases: 2, waiting: 0, startsWaiting: 0, containment: undefined, alerts: [], servers },
     ...given,
   }) as PoolStatus;
+
+const alert = (given: object = {}) => ({
+  ...{
+    kind: 'unresponsive',
+    severity: 'critical',
+    subject: { name: 'files' },
+    message: 'it does not answer',
+    since: 0,
+  },
+  ...given,
+});
 
 const ESCAPE = '\u001b';
 const COLORS = new RegExp(`${ESCAPE}\\[\\d+m`, 'g');
@@ -57,7 +68,7 @@ const EXAMPLE = status(
     }),
     'a-server-with-a-long-name': server({ lastFailure: 'it exited', waiting: 2 }),
   },
-  { level: 'warning' },
+  { level: 'warning', alerts: [alert()] as never },
 );
 
 describe('a status as text', () => {
@@ -69,6 +80,9 @@ describe('a status as text', () => {
       'files        ready         2/3    4 █████  240M █░░░░   12%     1    0 busy',
       'メモ帳       ready         1/3    1 █░░░░   60M ░░░░░     -     1    0 healthy',
       'a-server-wi… failed        0/3    - ░░░░░     - ░░░░░     -     0    2 -',
+      '',
+      'ALERTS 1',
+      'critical unresponsive  files  it does not answer',
     ]);
   });
 
@@ -150,6 +164,15 @@ describe('a status as text', () => {
     expect(formatStatus(status({}))).toContain('no server is defined');
   });
 
+  it('[DISPLAY-1] shows ten alerts, and how many there are', () => {
+    const alerts = Array.from({ length: 12 }, (_, index) => alert({ subject: { name: `s${index}` } }));
+    const text = formatStatus(status({}, { alerts } as never));
+    expect(text).toContain('ALERTS 12');
+    expect(text).toContain('s9');
+    expect(text).not.toContain('s10');
+    expect(lines(text).at(-1)).toBe('… and 2 more');
+  });
+
   it('[DISPLAY-2] has colors only when asked', () => {
     const colored = formatStatus(EXAMPLE, { color: true });
     expect(colored).toMatch(COLORS);
@@ -200,6 +223,14 @@ describe('any status as text', () => {
         instances: fc.array(anyInstance(), { maxLength: 4 }),
       })
       .map((given) => server(given as never));
+  const anyAlert = () =>
+    fc
+      .record({
+        severity: fc.constantFrom('info', 'warning', 'critical'),
+        subject: fc.record({ name: text(), part: text() }, { requiredKeys: [] }),
+        message: text(),
+      })
+      .map(alert);
   const anyStatus = () =>
     fc
       .record({
@@ -208,6 +239,7 @@ describe('any status as text', () => {
         maxProcesses: fc.oneof(fc.nat(), fc.constant(Infinity)),
         waiting: fc.nat(),
         startsWaiting: fc.nat(),
+        alerts: fc.array(anyAlert(), { maxLength: 12 }),
         servers: fc.dictionary(text(), anyServer(), { maxKeys: 5 }),
       })
       .map(({ servers, ...given }) => status(servers, given as never));

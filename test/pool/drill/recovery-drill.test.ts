@@ -177,6 +177,21 @@ describe('a drill that does not end well', () => {
     expect(launcher.servers.map(({ signals }) => signals)).toEqual([[]]);
   });
 
+  it('[DRILL-1] has the alerts that are raised meanwhile, in its table, too', async () => {
+    const { pool } = await deaf();
+    const controller = new AbortController();
+    const drill = drillOf(pool, { server: 'a', fault: 'exit', signal: controller.signal });
+    await flush();
+    const alert = { kind: 'stuck', severity: 'critical', subject: { name: 'a' } } as const;
+    pool.emit('alert:raised', alert as never);
+    for (let more = 0; more < 30; more++) pool.emit('alert:raised', { ...alert, subject: {} } as never);
+    controller.abort();
+    const report = await drill;
+    expect(report.alerts[0]).toEqual(alert);
+    expect(report.alerts).toHaveLength(20);
+    expect(String(report)).toContain('alert       critical stuck a\nalert       critical stuck pool');
+  });
+
   it('[DRILL-2] late: replaces it, and says after which time', async () => {
     const { pool, clock, launcher } = await deaf();
     const drill = drillOf(pool, { server: 'a', fault: 'exit', timeout: 1_000 });
