@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { type OpenMetricsContentType, Registry } from 'prom-client';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { ALERT_KINDS, ALERT_SEVERITIES } from '../src/config/alert.js';
+import { FIGURES } from '../src/exporters/figures.js';
 import { METHODS } from '../src/exporters/method-label.js';
 import { type MCPServerPool, POOL_EVENTS } from '../src/index.js';
+import { LEVELS } from '../src/monitor/level.js';
 import { collectPool } from '../src/prometheus.js';
 import { RawClient } from './helpers/client.js';
 import { leases, setUp, shared } from './helpers/fake-pool.js';
@@ -170,6 +173,27 @@ describe('collectPool()', () => {
       expect(series.get(`mcp_pool_${name}`)).toBe(0);
     pool.addServer('b', { command: 'fake' });
     expect((await printed(register)).get('mcp_pool_server_crashes_total{server="b"}')).toBe(0);
+  });
+
+  it('[PROM-2] has the alerts that are raised, by every kind and severity that there is', async () => {
+    const { pool, clock } = setUp({ servers: { a: { command: 'fake' } } });
+    const register = new Registry();
+    collectPool(pool, { register });
+    pool.alerts.raise({ kind: 'leak', subject: { name: 'a' }, severity: 'warning', message: 'it leaks' });
+    await clock.advanceAndFlush(60_000);
+    const series = await printed(register);
+    expect(series.get('mcp_pool_alerts{kind="leak",severity="warning"}')).toBe(1);
+    expect(series.get('mcp_pool_alerts{kind="stuck",severity="critical"}')).toBe(0);
+    const alerts = new Map([...series].filter(([name]) => name.startsWith('mcp_pool_alerts{')));
+    expect([...valuesOf(alerts, 'kind')]).toEqual(ALERT_KINDS);
+    expect([...valuesOf(alerts, 'severity')]).toEqual(ALERT_SEVERITIES);
+  });
+
+  it('[PROM-2] has a number for each level, the lowest 0', () => {
+    const figure = FIGURES.find(({ name }) => name === 'level');
+    const numbers: number[] = [];
+    for (const level of LEVELS) figure?.read({ status: { level } } as never, (value) => numbers.push(value));
+    expect(numbers).toEqual(LEVELS.map((_, index) => index));
   });
 
   it('[PROM-2] looks at the pool once for each scrape', async () => {

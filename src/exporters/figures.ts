@@ -1,4 +1,4 @@
-import type { Level } from '../index.js';
+import type { AlertKind, AlertSeverity, Level } from '../index.js';
 import type { ServerFigures, Snapshot, TenantFigures } from './snapshot.js';
 
 /** Hands over one value of a figure, with the values of its labels in their order. */
@@ -19,6 +19,20 @@ export interface Figure {
 
 const MB = 1_048_576;
 const PERCENT = 100;
+const SEVERITIES = ['info', 'warning', 'critical'] as const satisfies readonly AlertSeverity[];
+const KINDS = [
+  'process-limit',
+  'memory-pressure',
+  'process-failure',
+  'unresponsive',
+  'resource-violation',
+  'cleanup-failure',
+  'leak',
+  'stuck',
+  'breaker-open',
+  'explosion',
+  'service-level',
+] as const satisfies readonly AlertKind[];
 const LEVELS = ['normal', 'warning', 'critical', 'nuclear', 'emergency'] as const satisfies readonly Level[];
 
 /** What is exported of each pool. */
@@ -71,6 +85,15 @@ export const FIGURES: readonly Figure[] = [
     ({ metrics }) => metrics.cleanupSuccessRate,
     'ratio',
   ),
+  {
+    ...{ name: 'alerts', kind: 'gauge', unit: undefined, labels: ['kind', 'severity'] },
+    help: 'Alerts of the pool that are raised and not resolved.',
+    read: ({ alerts }, put) => {
+      const count = (kind: AlertKind, severity: AlertSeverity) =>
+        alerts.filter((alert) => alert.kind === kind && alert.severity === severity).length;
+      for (const kind of KINDS) for (const severity of SEVERITIES) put(count(kind, severity), kind, severity);
+    },
+  },
   counter('starts', 'Process trees that were spawned.', ({ metrics }) => metrics.started),
   counter('start_failures', 'Starts that failed.', ({ metrics }) => metrics.startFailures),
   counter('crashes', 'Exits that the pool had not asked for.', ({ metrics }) => metrics.crashes),

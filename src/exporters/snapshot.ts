@@ -1,4 +1,12 @@
-import type { InstanceStatus, MCPServerPool, PoolMetrics, PoolStatus, ResourceSample, ServerStatus } from '../index.js';
+import type {
+  Alert,
+  InstanceStatus,
+  MCPServerPool,
+  PoolMetrics,
+  PoolStatus,
+  ResourceSample,
+  ServerStatus,
+} from '../index.js';
 import type { BoundedNames } from './bounded-names.js';
 import { serverLabel } from './server-label.js';
 
@@ -31,6 +39,8 @@ export interface TenantFigures {
 export interface Snapshot {
   readonly status: PoolStatus;
   readonly metrics: PoolMetrics;
+  /** Those that are raised and not resolved. */
+  readonly alerts: readonly Alert[];
   /** The last of the monitor; undefined before the first. */
   readonly sample: ResourceSample | undefined;
   /** By label. */
@@ -53,6 +63,7 @@ export function takeSnapshot(pool: MCPServerPool, labels: Labels): Snapshot {
   return {
     status,
     metrics: pool.metrics(),
+    alerts: pool.alerts.active(),
     sample: pool.monitor.latest,
     servers: figuresOf(all, labels.servers),
     tenants: labels.tenants ? tenantsOf(instances, labels.tenants) : new Map(),
