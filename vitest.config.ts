@@ -8,6 +8,7 @@ import { NotShown } from './test/helpers/not-shown.js';
  */
 const SLOW = [
   'test/chaos/',
+  'test/examples/',
   'test/hostile/',
   'test/real/',
   'test/stdio.test.ts',
