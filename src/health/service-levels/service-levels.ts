@@ -1,11 +1,12 @@
 import type { ServiceLevelTargets } from '../../config/service-level-options.js';
 import { burning, burnRate, LONGEST_WINDOW } from './burn-rate.js';
 import { BURNING_LEVELS } from './burning-levels.js';
+import { FreshTimes } from './fresh-times.js';
 import type { LevelCounts } from './level-counts.js';
 import { LevelReport } from './level-report.js';
 import { QueueGrowth } from './queue-growth.js';
 import type { BurningLevel, ServerLevels, ServiceLevelEvent, ServiceLevelReport } from './service-level.js';
-import { HOUR, MONTH, ServiceSeries, type Timed } from './service-series.js';
+import { HOUR, MINUTE, MONTH, ServiceSeries, type Timed } from './service-series.js';
 
 /** Most servers that are told apart. What comes of others counts for the pool. */
 const MOST_SERVERS = 200;
@@ -30,6 +31,10 @@ export class ServiceLevels {
   /** By server: all series that its events count for. */
   readonly #servers = new Map<string, readonly [ServiceSeries, ServiceSeries]>();
   readonly #queue = new QueueGrowth();
+  /** Of the minute that ends then: of calls and of requests. */
+  readonly #waits = new FreshTimes();
+  readonly #answers = new FreshTimes();
+  #minuteEnd = -Infinity;
   /** Whether no server can make room for another, as was found since the last `evaluate()`. */
   #isFull = false;
 
@@ -41,11 +46,10 @@ export class ServiceLevels {
 
   /** So many callers got a lease, each after it had waited so many ms. @param name undefined: known for the pool only */
   called(now: number, name: string | undefined, waited: number, times = 1): void {
-    for (const series of this.#of(name)) {
-      series.count(now, 'calls', times);
-      series.time(now, 'acquire', waited, times);
-      if (waited > this.#targets.acquireTime) series.countBad(now, 'slow', times);
-    }
+    this.#begin(now);
+    this.#waits.record(name, waited, times);
+    if (waited <= this.#targets.acquireTime) return;
+    for (const series of this.#of(name)) series.countBad(now, 'slow', times);
   }
 
   /** A caller got none, though the host had not given up. */
@@ -58,10 +62,12 @@ export class ServiceLevels {
 
   /** @param duration from the request to its end, ms */
   requestDone(now: number, name: string, result: RequestResult, duration: number): void {
+    this.#begin(now);
+    if (result !== 'lost') this.#answers.record(name, duration);
+    if (result === 'answered') return;
     for (const series of this.#of(name)) {
-      series.count(now, 'requests');
-      if (result !== 'answered') series.countBad(now, result);
-      if (result !== 'lost') series.time(now, 'request', duration);
+      if (result === 'lost') series.count(now, 'requests');
+      series.countBad(now, result);
     }
   }
 
@@ -80,9 +86,13 @@ export class ServiceLevels {
     for (const series of this.#of(name)) series.memory(now, memoryMB);
   }
 
-  /** So many leases are held, and so many callers wait, from `now` on. */
-  load(now: number, sessions: number, waiting: number): void {
-    const grows = this.#queue.add(now, waiting);
+  /**
+   * To be called every 10 s.
+   * @param sessions leases that are held now
+   * @param waited the least number of callers that waited since the last call
+   */
+  load(now: number, sessions: number, waited: number): void {
+    const grows = this.#queue.add(waited);
     this.#pool.sessions(now, sessions, grows);
     if (grows) this.#pool.count(now, 'growths');
   }
@@ -94,6 +104,7 @@ export class ServiceLevels {
 
   /** Decides which levels are breached. Forgets servers that were removed and of which nothing is in a window any more. */
   evaluate(now: number): LevelChange[] {
+    this.#settle();
     this.#isFull = false;
     for (const [name, [, series]] of this.#servers)
       if (now - series.lastAt > MONTH && !this.#isDefined(name)) this.#servers.delete(name);
@@ -101,11 +112,28 @@ export class ServiceLevels {
   }
 
   report(now: number): ServiceLevelReport {
+    this.#settle();
     const servers = [...this.#servers].map(([name, [, series]]): [string, ServerLevels] => [
       name,
       new LevelReport(series, this.#targets, now).ofServer(),
     ]);
     return { pool: new LevelReport(this.#pool, this.#targets, now).ofPool(), servers: Object.fromEntries(servers) };
+  }
+
+  /** What is fresh is of one minute: no slice of any series begins within it. */
+  #begin(now: number): void {
+    if (now < this.#minuteEnd) return;
+    this.#settle();
+    this.#minuteEnd = MINUTE * (Math.floor(now / MINUTE) + 1);
+  }
+
+  /** Tells the series what is fresh. */
+  #settle(): void {
+    const at = this.#minuteEnd - MINUTE;
+    for (const [name, times] of this.#waits.take())
+      for (const series of this.#of(name)) series.add(at, 'calls', 'acquire', times);
+    for (const [name, times] of this.#answers.take())
+      for (const series of this.#of(name)) series.add(at, 'requests', 'request', times);
   }
 
   get #all(): readonly (readonly [name: string | undefined, series: ServiceSeries])[] {

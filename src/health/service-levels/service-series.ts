@@ -3,7 +3,7 @@ import { Histogram } from './histogram.js';
 import { type LevelCounts, noCounts, sumOf } from './level-counts.js';
 import { SliceRing } from './slice-ring.js';
 
-const MINUTE = 60_000;
+export const MINUTE = 60_000;
 export const HOUR = 3_600_000;
 export const DAY = 86_400_000;
 export const WEEK = 7 * DAY;
@@ -61,14 +61,15 @@ export class ServiceSeries {
     this.count(now, counter, times);
   }
 
-  time(now: number, timed: Timed, ms: number, times = 1): void {
+  time(now: number, timed: Timed, ms: number): void {
     this.lastAt = now;
-    let ring = this.#times[timed];
-    if (ring === undefined) {
-      ring = new SliceRing(DAY, WEEK, () => new Histogram());
-      this.#times[timed] = ring;
-    }
-    ring.at(now).record(ms, times);
+    this.#day(now, timed).record(ms);
+  }
+
+  /** Each of these times is counted, too. */
+  add(now: number, counter: keyof LevelCounts, timed: Timed, times: Histogram): void {
+    this.count(now, counter, times.count);
+    this.#day(now, timed).add(times);
   }
 
   memory(now: number, memoryMB: number): void {
@@ -109,5 +110,14 @@ export class ServiceSeries {
       week.sessionsAtGrowth = Math.min(week.sessionsAtGrowth, day.sessionsAtGrowth);
     }
     return week;
+  }
+
+  #day(now: number, timed: Timed): Histogram {
+    let ring = this.#times[timed];
+    if (ring === undefined) {
+      ring = new SliceRing(DAY, WEEK, () => new Histogram());
+      this.#times[timed] = ring;
+    }
+    return ring.at(now);
   }
 }

@@ -3,10 +3,6 @@ export class SliceRing<S> {
   readonly #length: number;
   readonly #make: () => S;
   readonly #places: (Slice<S> | undefined)[];
-  /** The slice that was asked for last, and the times that are in it: mostly it is asked for again. */
-  #last: S | undefined;
-  #begin = Infinity;
-  #end = -Infinity;
 
   /**
    * @param length of a slice, ms
@@ -22,12 +18,13 @@ export class SliceRing<S> {
 
   /** The slice of this time. Of one that is too long ago, the newest in its place. */
   at(now: number): S {
-    if (this.#last !== undefined && now >= this.#begin && now < this.#end) return this.#last;
     const number = Math.floor(now / this.#length);
-    this.#last = this.#slice(number);
-    this.#begin = number * this.#length;
-    this.#end = this.#begin + this.#length;
-    return this.#last;
+    const place = number % this.#places.length;
+    const found = this.#places[place];
+    if (found !== undefined && found.number >= number) return found.counted;
+    const counted = this.#make();
+    this.#places[place] = { number, counted };
+    return counted;
   }
 
   /** The slices of the last `window` ms, in no order. They begin with a whole slice, so up to one earlier than that. */
@@ -37,15 +34,6 @@ export class SliceRing<S> {
     return this.#places.flatMap((slice) =>
       slice !== undefined && slice.number >= oldest && slice.number <= newest ? [slice.counted] : [],
     );
-  }
-
-  #slice(number: number): S {
-    const place = number % this.#places.length;
-    const found = this.#places[place];
-    if (found !== undefined && found.number >= number) return found.counted;
-    const counted = this.#make();
-    this.#places[place] = { number, counted };
-    return counted;
   }
 }
 

@@ -71,6 +71,8 @@ export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
   readonly #uses = new WeakMap<ServerEntry, number>();
   /** Those that callers have waited for since then, by server. */
   readonly #waited = new Map<string, number>();
+  /** The least number of callers that waited since then. */
+  #leastWaiting = Infinity;
   #timer: Timer | undefined;
   #isStopped = false;
 
@@ -152,19 +154,18 @@ export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
   // As CallerObserver.
 
   callerWaits(): void {
-    this.#load();
     this.#wake();
   }
 
   callerServed(name: string, waited: number): void {
     this.#waited.set(name, (this.#waited.get(name) ?? 0) + 1);
     this.#levels.called(this.#now, name, waited);
-    this.#load();
+    this.#leastWaiting = Math.min(this.#leastWaiting, this.#deps.queue.size);
   }
 
   callerRejected(name: string, code: PoolErrorCode): void {
     if (!OF_THE_HOST.has(code)) this.#levels.refused(this.#now, name);
-    this.#load();
+    this.#leastWaiting = Math.min(this.#leastWaiting, this.#deps.queue.size);
     this.#wake();
   }
 
@@ -199,17 +200,13 @@ export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
 
   #look(): void {
     this.#timer = undefined;
+    const { fleet, leases, queue } = this.#deps;
     this.#collect();
-    this.#load();
+    this.#levels.load(this.#now, leases.size, Math.min(this.#leastWaiting, queue.size));
+    this.#leastWaiting = queue.size;
     for (const { to, event } of this.#levels.evaluate(this.#now)) this.#pool?.emit(`service-level:${to}`, event);
-    const { fleet, queue } = this.#deps;
     const isIdle = fleet.instances().next().done === true && queue.size === 0;
     if (!isIdle || this.#levels.isBreached) this.#wake();
-  }
-
-  #load(): void {
-    const { leases, queue } = this.#deps;
-    this.#levels.load(this.#now, leases.size, queue.size);
   }
 
   /** Counts the leases that no caller has waited for. Those of a server that was removed meanwhile count for the pool only. */

@@ -280,13 +280,13 @@ describe('what is kept', () => {
   it('[SLO-4] of a removed server makes room for another: that which was silent for longest', () => {
     const removed = new Set<string>();
     const levels = newLevels((name) => !removed.has(name));
-    for (let server = 0; server < 200; server += 1) levels.called(server, `server ${server}`, 1);
-    levels.called(1_000, 'server 3', 1);
-    levels.called(1_001, 'not yet', 1);
+    for (let server = 0; server < 200; server += 1) levels.called(server * MINUTE, `server ${server}`, 1);
+    levels.called(300 * MINUTE, 'server 3', 1);
+    levels.called(301 * MINUTE, 'not yet', 1);
+    levels.evaluate(302 * MINUTE);
     for (const name of ['server 3', 'server 7', 'server 9']) removed.add(name);
-    levels.evaluate(1_002);
-    levels.called(1_003, 'new', 1);
-    const names = Object.keys(levels.report(1_003).servers);
+    levels.called(303 * MINUTE, 'new', 1);
+    const names = Object.keys(levels.report(303 * MINUTE).servers);
     expect(names).toHaveLength(200);
     expect(names).toContain('new');
     expect(names).toContain('server 3');
