@@ -25,7 +25,7 @@ export const targetFields = {
   criticalViolations: count(0, 0),
   /** Most times that memory comes near its end within 7 days. Default: 0. */
   pressureEvents: count(0, 0),
-  /** Fewer alerts than this within a day. Default: 5. */
+  /** Fewer alerts than this within a day, of severity `warning` and `critical`. Default: 5. */
   alertsPerDay: count(5, 1),
   /** A tree has less unique memory than this, in MB. Default: 500. */
   memoryMB: megabytes(500),

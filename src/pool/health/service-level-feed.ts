@@ -64,6 +64,8 @@ export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
   #pool: SafeEmitter<PoolEvents> | undefined;
   /** Instance → clock time at which its unexpected end was seen. */
   readonly #ended = new BoundedMap<number>(MOST_REMEMBERED);
+  /** Instances that a drill has broken. */
+  readonly #drilled = new BoundedMap<true>(MOST_REMEMBERED);
   /** Instance → clock time of its last sign of life. */
   readonly #alive = new BoundedMap<number>(MOST_REMEMBERED);
   /** Leases that were given out when it was looked last: all, and those of each server. */
@@ -82,10 +84,13 @@ export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
       this.#alive.set(instanceId, this.#now);
       this.#levels.took(this.#now, name, 'startup', duration);
     },
-    'server:restarting': ({ instanceId }) => void this.#ended.set(instanceId, this.#now),
+    'drill:started': ({ instanceId }) => void this.#drilled.set(instanceId, true),
+    'server:restarting': ({ instanceId }) => {
+      if (!this.#drilled.has(instanceId)) this.#ended.set(instanceId, this.#now);
+    },
     'server:restarted': ({ name, previousInstanceId }) => {
       const since = this.#ended.get(previousInstanceId);
-      // One that the host has asked for, or a limit.
+      // One that the host has asked for, a drill or a limit.
       if (since === undefined) return;
       this.#ended.delete(previousInstanceId);
       this.#levels.happened(this.#now, name, 'restarts');

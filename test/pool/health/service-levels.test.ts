@@ -200,6 +200,18 @@ describe('what happens to servers', () => {
     expect(startupTime.samples).toBe(4);
   });
 
+  it('[SLO-3] a restart after a drill does not count', async () => {
+    const { pool, clock, launcher } = setUp({ servers: { a: shared } });
+    await leases(pool, 1);
+    const [{ id: instanceId, pid } = expect.fail()] = pool.status().servers.a?.instances ?? [];
+    const server = { name: 'a', instanceId, pid, tenant: undefined, leases: [], callers: [] };
+    pool.emit('drill:started', { ...server, fault: 'kill' });
+    launcher.last.exit({ signal: 'SIGKILL' });
+    for (let step = 0; step < 30; step += 1) await clock.advanceAndFlush(100);
+    expect(pool.metrics().restarts).toBe(1);
+    expect(levelsOf(pool, 'a')).toMatchObject({ unexpectedRestarts: { actual: 0 }, restartTime: { samples: 0 } });
+  });
+
   it('[SLO-5] a server that does not answer is found: from its last good check to the first bad one', async () => {
     const { pool, clock } = setUp({ servers: { a: one }, ...unmonitored });
     const { instanceId: id } = await pool.getServer('a');
