@@ -17,7 +17,13 @@ import { observeFigures } from './exporters/observed-figures.js';
 import { watchRequests } from './exporters/requests.js';
 import { SessionEnds } from './exporters/session-ends.js';
 import { callerSpan } from './exporters/trace-context.js';
-import type { MCPServerPool, PoolEvents, RequestEndMessage, RequestStartMessage } from './index.js';
+import {
+  type MCPServerPool,
+  PoolError,
+  type PoolEvents,
+  type RequestEndMessage,
+  type RequestStartMessage,
+} from './index.js';
 
 /** Options of {@link instrumentPool}. */
 export interface InstrumentOptions {
@@ -38,10 +44,19 @@ const explicitBucketBoundaries = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 
  * of the pool as `mcp_pool.…`. A span is the child of the `traceparent` in `params._meta` of its request, else of the span that is
  * active when the client sends it. `_meta` is never changed.
  * @returns a function that ends this
+ * @throws PoolError `INVALID_OPTIONS` when the pool is none, or a provider
  * @see https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/mcp.md
  */
 export function instrumentPool(pool: MCPServerPool, options: InstrumentOptions = {}): () => void {
-  const { meterProvider = metrics.getMeterProvider(), tracerProvider = trace.getTracerProvider() } = options;
+  const { meterProvider = metrics.getMeterProvider(), tracerProvider = trace.getTracerProvider() } = options ?? {};
+  const problems: string[] = [];
+  if (typeof pool?.status !== 'function') problems.push('the pool must be a MCPServerPool');
+  if (typeof meterProvider?.getMeter !== 'function') problems.push('meterProvider must be a MeterProvider');
+  if (typeof tracerProvider?.getTracer !== 'function') problems.push('tracerProvider must be a TracerProvider');
+  if (problems.length > 0)
+    throw new PoolError('INVALID_OPTIONS', `the call of instrumentPool() was refused: ${problems.join('; ')}`, {
+      problems,
+    });
   const meter = meterProvider.getMeter(SCOPE);
   const attributes = new McpAttributes();
   const ends = [

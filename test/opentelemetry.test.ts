@@ -256,6 +256,21 @@ describe('instrumentPool()', () => {
     end();
   });
 
+  it.each([
+    ['no pool', undefined, {}],
+    ['a pool that is none', {}, {}],
+    ['a provider that is none', undefined, { meterProvider: {} }],
+    ['another one', undefined, { tracerProvider: 'global' }],
+  ])('[OTEL-4] refuses %s, and is told nothing then', (_what, none, options) => {
+    const { pool } = setUp({ servers: { a: shared } });
+    const heard = () => POOL_EVENTS.map((event) => pool.listenerCount(event));
+    const before = heard();
+    const given = Object.keys(options).length > 0 ? pool : none;
+    const refused = expect.objectContaining({ code: 'INVALID_OPTIONS' });
+    expect(() => instrumentPool(given as never, options as never)).toThrow(refused);
+    expect(heard()).toEqual(before);
+  });
+
   it('[OTEL-1] a pool does not get the requests of another', async () => {
     const [first, second] = [setUp({ servers: { a: shared } }), setUp({ servers: { a: shared } })];
     const { finished } = instrumented(first.pool);
