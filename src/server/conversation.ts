@@ -101,7 +101,7 @@ export class Conversation {
 
   /** Number of requests that no client has given up. */
   get wantedRequests(): number {
-    return this.#peer.wantedRequests;
+    return this.givenUp?.wanted ?? this.#peer.openRequests;
   }
 
   /** The open requests of its clients. */

@@ -7,7 +7,7 @@ import { stderrReason } from './stderr-reason.js';
 
 /** An instance that exited. */
 interface Exited {
-  readonly definition: Pick<ResolvedDefinition, 'cgroupLimits' | 'startTimeout'>;
+  readonly definition: Pick<ResolvedDefinition, 'cgroupLimits' | 'giveUpGrace' | 'startTimeout'>;
   /** Without the secrets of its definition. */
   readonly stderrTail: string;
   readonly secrets: Secrets;
@@ -27,6 +27,23 @@ export function exitError(
   const when = wasStarting ? ' before it was ready' : ', which the pool did not ask for';
   const stdout = wasStarting && instance.noise.count > 0 ? `; it${dropped(instance.noise)}` : '';
   return instance.error('SERVER_EXITED', `${how}${when}${why || onStderr(instance, exit)}${stdout}`);
+}
+
+/** The error of an instance that answers nothing any more, not even a ping. */
+export function stuckError(instance: Exited): PoolError {
+  const grace = instance.definition.giveUpGrace;
+  return instance.error(
+    'SERVER_STOPPED',
+    `was ended by the pool (stuck): after a request was given up it answered nothing for ${grace} ms, and then no ping within ${grace} ms (giveUpGrace); find out what that request makes it do, or raise giveUpGrace`,
+  );
+}
+
+/** The error of an instance that does not answer its health checks. @param why the end of the sentence */
+export function unhealthyError(instance: Exited, why: string): PoolError {
+  return instance.error(
+    'SERVER_STOPPED',
+    `was ended by the pool (unhealthy): ${instance.secrets.hideIn(why)} (health)`,
+  );
 }
 
 /** The error of an instance that did not answer in time. */

@@ -144,20 +144,9 @@ export class InstanceEnd<I extends Ending> {
     this.#brokenTimer ??= this.#context.clock.after(EXIT_FOLLOWS, () => void this.#endUnlessExited(error));
   }
 
-  /** It answers nothing any more, not even a ping. */
-  stuck(): void {
-    const grace = this.#instance.definition.giveUpGrace;
-    const error = this.#instance.error(
-      'SERVER_STOPPED',
-      `was ended by the pool (stuck): after a request was given up it answered nothing for ${grace} ms, and then no ping within ${grace} ms (giveUpGrace); find out what that request makes it do, or raise giveUpGrace`,
-    );
-    if (this.#begin('stuck', 'emergency')) this.#endConversation(error);
-  }
-
-  /** It does not answer its health checks. */
-  unhealthy(why: string): void {
-    const error = this.#instance.error('SERVER_STOPPED', `was ended by the pool (unhealthy): ${why} (health)`);
-    if (this.#begin('unhealthy', 'emergency')) this.#endConversation(error);
+  /** It does not answer, so it ends as after a crash. */
+  unanswering(reason: 'stuck' | 'unhealthy', error: PoolError): void {
+    if (this.#begin(reason, 'emergency')) this.#endConversation(error);
   }
 
   /** Tries again to end a quarantined instance; it may be dead by now. */

@@ -68,11 +68,6 @@ export class DirectRouting implements Routing, Attachment {
     return this.#open.size;
   }
 
-  /** Number of requests that the client has not given up. */
-  get wantedRequests(): number {
-    return this.#open.size;
-  }
-
   /** Its open requests, oldest first. */
   requests(): Iterable<ObservedRequest> {
     return this.#open.values();

@@ -48,6 +48,13 @@ export class GivenUp {
     return this.#ids.size > 0 || this.#isIncomplete;
   }
 
+  /** How many requests of sessions are open that were not given up: one that was may keep its place. */
+  get wanted(): number {
+    let wanted = 0;
+    for (const { done } of this.#unanswered.open.values()) if (!done) wanted += 1;
+    return wanted;
+  }
+
   has(id: RequestId): boolean {
     return this.#ids.has(id);
   }
@@ -57,7 +64,7 @@ export class GivenUp {
     const { open, own, isBounded } = this.#unanswered;
     if (!isBounded) return [];
     const ofSessions = [...open].filter(([, { leavePlace }]) => leavePlace !== undefined).map(([id]) => id);
-    return [...ofSessions, ...[...own.ids()].filter((id) => own.isCounted(id) && this.has(id))];
+    return [...ofSessions, ...[...own.keys()].filter((id) => own.isCounted(id) && this.has(id))];
   }
 
   /** Whether all of these are answered, as far as that is known. */
@@ -68,7 +75,7 @@ export class GivenUp {
   /** Requests of the pool itself are answered with an error, since what the next lease asks for must not wait for them. */
   expireOwn(): void {
     const { own, expire } = this.#unanswered;
-    for (const id of [...own.ids()]) if (this.has(id)) expire(id);
+    for (const id of [...own.keys()]) if (this.has(id)) expire(id);
   }
 
   /** @param next the id of the next request that will be sent */

@@ -36,7 +36,7 @@ export class OwnRequests {
   }
 
   /** The ids of those that are not answered. */
-  ids(): Iterable<RequestId> {
+  keys(): Iterable<RequestId> {
     return this.#open.keys();
   }
 

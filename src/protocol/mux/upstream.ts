@@ -9,7 +9,6 @@ import {
   type JsonRpcRequest,
   METHOD_NOT_FOUND,
   NO_CLIENT,
-  otherForm,
   type RequestId,
   resultFor,
   withProgressToken,
@@ -118,13 +117,6 @@ export class Upstream implements RequestTarget {
   /** Number of requests of sessions that the server has not answered. */
   get openRequests(): number {
     return this.#open.size;
-  }
-
-  /** Number of requests that sessions have not given up. One that was given up may keep its place. */
-  get wantedRequests(): number {
-    let wanted = 0;
-    for (const { done } of this.#open.values()) if (!done) wanted += 1;
-    return wanted;
   }
 
   /** Calls `task` when no request of a session is open: now or later. Not called when the process is lost before. */
@@ -272,7 +264,7 @@ export class Upstream implements RequestTarget {
   }
 
   #receiveAnswer(message: JsonRpcMessage): void {
-    const wireId = this.#wireIdOf(message);
+    const wireId = this.#notices.idOf(message, this.#open, this.#own);
     this.#notices.answered(wireId);
     const request = this.#open.get(wireId);
     if (request !== undefined) {
@@ -300,14 +292,5 @@ export class Upstream implements RequestTarget {
   #checkDrained(): void {
     if (this.#open.size > 0 || this.#drainTasks.length === 0) return;
     for (const task of this.#drainTasks.splice(0)) task();
-  }
-
-  /** The id of the request that an answer belongs to, where it can belong to one only; else an id that no request has. */
-  #wireIdOf({ id }: JsonRpcMessage): RequestId {
-    if (typeof id === 'number') return id;
-    if (typeof id === 'string') return otherForm(id);
-    const isOnly = this.#notices.areRead && this.#open.size + this.#own.size === 1;
-    const [only = Number.NaN] = isOnly ? [...this.#open.keys(), ...this.#own.ids()] : [];
-    return only;
   }
 }
