@@ -57,6 +57,16 @@ describe('calls of getServer()', () => {
     expect(levelsOf(pool, 'a')?.acquireTime.samples).toBeGreaterThanOrEqual(12);
   });
 
+  it('[SLO-5] are counted for their server, also when its process has ended meanwhile', async () => {
+    const { pool } = setUp({ servers: { a: one } });
+    for (let round = 1; round <= 3; round += 1) {
+      for (let count = 0; count < 4; count += 1) (await pool.getServer('a')).release();
+      await pool.restart('a');
+      if (round === 2) pool.serviceLevels();
+    }
+    for (const levels of [levelsOf(pool), levelsOf(pool, 'a')]) expect(levels?.acquireTime.samples).toBe(12);
+  });
+
   it('[SLO-3] that fail count; those that the host gives up, or that its shutdown ends, do not', async () => {
     const { pool, clock, launcher } = setUp({ servers: { a: one, removed: one }, maxWaiting: 2 });
     const lease = await pool.getServer('a');
