@@ -40,6 +40,8 @@ export type PoolErrorCode =
   | 'SERVER_STOPPED'
   /** What the call needs is not there now: `runRecoveryDrill()` has no instance to break, or another drill is running. */
   | 'REQUIREMENTS_UNMET'
+  /** The server answered nothing any more (`giveUpGrace`, `health`), and was ended. */
+  | 'SERVER_UNRESPONSIVE'
   /** The server failed too often, and is not started again before the cooldown is over; `cause` is its last failure. */
   | 'BREAKER_OPEN'
   /** `start()` of a transport that is started already; `client.connect()` starts it by itself. */

@@ -47,7 +47,7 @@ export const healthFields = {
   /** How long a check may take, in milliseconds, at least 100; then it is missed. Default: 10,000. */
   timeout: noShorter(10_000, LEAST),
   /**
-   * A server that has shown no sign of life for this time is unhealthy, in milliseconds, at least 100: neither a message nor,
+   * A server that has shown no sign of life for this time is unhealthy, in milliseconds, not below interval and timeout together: neither a message nor,
    * while it works on a call, CPU time or I/O. So it is after three missed checks. Default: 180,000.
    */
   unhealthyAfter: noShorter(180_000, LEAST),

@@ -112,16 +112,25 @@ function readRestart({ options, own, defaults, prefix }: Source, problems: Probl
   return restart;
 }
 
-/** A check that may take longer than its interval would hide that the server does not answer: a default gives way. */
+/**
+ * A check must end before the next one begins, and `unhealthyAfter` must leave time for one, in which the server can show that it
+ * lives. What the host has not set gives way.
+ */
 function readHealth({ options, own, defaults, prefix }: Source, problems: Problems): Policy['health'] {
   const health = readNested(healthFields, options.health, defaults.health, `${prefix}health`, problems);
-  const { interval, timeout } = health;
-  if (timeout <= interval) return health;
-  const { timeout: ownTimeout, interval: ownInterval } = isPlainObject(own.health) ? own.health : {};
-  if (ownTimeout === undefined) return { ...health, timeout: interval };
-  if (ownInterval === undefined) return { ...health, interval: timeout };
-  problems.wrong.push(`${prefix}health.timeout must not be above interval (${interval}), got ${timeout}`);
-  return health;
+  const given = isPlainObject(own.health) ? own.health : {};
+  const isOwn = (name: keyof Policy['health']) => given[name] !== undefined;
+  const { unhealthyAfter } = health;
+  const interval = isOwn('interval') ? health.interval : Math.min(health.interval, Math.floor(unhealthyAfter / 2));
+  const timeout = isOwn('timeout') ? health.timeout : Math.min(health.timeout, interval);
+  const least = interval + timeout;
+  if (timeout > interval)
+    problems.wrong.push(`${prefix}health.timeout must not be above interval (${interval}), got ${timeout}`);
+  else if (unhealthyAfter < least && isOwn('unhealthyAfter'))
+    problems.wrong.push(
+      `${prefix}health.unhealthyAfter must not be below interval and timeout together (${least}), got ${unhealthyAfter}: the server could not show before that it lives`,
+    );
+  return { ...health, interval, timeout, unhealthyAfter: Math.max(unhealthyAfter, least) };
 }
 
 function readContainment({ options, own, defaults, prefix }: Source, problems: Problems): ResolvedContainment {

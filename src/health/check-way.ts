@@ -5,6 +5,8 @@ import { addressAnswer } from './address-answer.js';
 export interface CheckWay {
   /** Whether it needs no check when it has sent a message since the last one. */
   readonly countsMessages: boolean;
+  /** Whether it asks nothing, and only waits for a message that the server owes to its client. */
+  readonly isObserved: boolean;
   /** Whether there is something to wait for now. False for a server that is only observed, and owes no answer. */
   isDue(): boolean;
   /**
@@ -16,7 +18,7 @@ export interface CheckWay {
 /** The way of a check by the means of the host. */
 export function wayOf(check: OwnCheck, context: Omit<HealthContext, 'signal'>): CheckWay {
   const ask = typeof check === 'function' ? byFunction(check, context) : byAddress(check.url);
-  return { countsMessages: false, isDue: () => true, ask };
+  return { countsMessages: false, isObserved: false, isDue: () => true, ask };
 }
 
 function byFunction(

@@ -66,9 +66,11 @@ export class HealthMonitor extends SafeEmitter<HealthEvents> {
     const { id, name, check: how, interval, timeout, unhealthyAfter } = resolveAddedCheck(check);
     const problem = this.#rounds.has(id)
       ? `the id '${id}' is taken; remove() that one first`
-      : this.#added.size >= MOST_ADDED
-        ? `no more than ${MOST_ADDED} can be checked`
-        : undefined;
+      : timeout > interval || interval + timeout > unhealthyAfter
+        ? `timeout must not be above interval, nor both together above unhealthyAfter, got ${timeout}, ${interval} and ${unhealthyAfter}`
+        : this.#added.size >= MOST_ADDED
+          ? `no more than ${MOST_ADDED} can be checked`
+          : undefined;
     if (problem !== undefined) {
       throw new PoolError('INVALID_OPTIONS', `the call of health.add() was refused: ${problem}`, {
         problems: [problem],

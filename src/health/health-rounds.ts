@@ -1,6 +1,6 @@
 import { messageOf } from '../errors.js';
 import type { Clock, Timer } from '../runtime/clock.js';
-import type { CheckedServer } from './checked-server.js';
+import type { Activity, CheckedServer } from './checked-server.js';
 import type { HealthEvents } from './health-events.js';
 import type { HealthStatus } from './health-status.js';
 import { type CheckDeps, checkOnce, unknownSigns } from './one-check.js';
@@ -33,8 +33,9 @@ interface Checked {
   readonly server: CheckedServer;
   readonly stopped: AbortController;
   health: Health;
-  /** Messages that it had sent at the last check. */
+  /** What it had sent and used at the last check. */
   heard: number;
+  activity: Activity | undefined;
   timer: Timer | undefined;
   /** The check under way. */
   running: Promise<void> | undefined;
@@ -66,9 +67,25 @@ export class HealthRounds {
 
   add(server: CheckedServer): void {
     const now = this.#deps.clock.now();
-    const health = { status: undefined, since: now, misses: 0, lastLife: now, reason: 'not checked yet', action: '' };
+    const health = {
+      status: undefined,
+      since: now,
+      misses: 0,
+      excused: 0,
+      lastLife: now,
+      reason: 'not checked yet',
+      action: '',
+    };
     const stopped = new AbortController();
-    const checked = { server, stopped, health, heard: server.heard, timer: undefined, running: undefined };
+    const checked = {
+      server,
+      stopped,
+      health,
+      heard: server.heard,
+      activity: undefined,
+      timer: undefined,
+      running: undefined,
+    };
     this.#checked.set(server.id, checked);
     // Up to half sooner, at random: servers that were started together are not all asked at once.
     this.#wait(checked, server.interval * (1 - Math.random() / 2));
@@ -121,12 +138,13 @@ export class HealthRounds {
   }
 
   async #run(checked: Checked): Promise<void> {
-    const { server, stopped, heard } = checked;
+    const { server, stopped } = checked;
     const { clock } = this.#deps;
     const begun = clock.now();
-    const signs = await this.#signsOf(server, heard, stopped.signal);
+    const signs = await this.#signsOf(checked);
     if (stopped.signal.aborted) return;
     checked.heard = server.heard;
+    checked.activity = signs.activity;
     const before = checked.health;
     checked.health = assess(before, signs, server, clock.now());
     this.#wait(checked, this.#nextIn(checked, begun));
@@ -135,9 +153,9 @@ export class HealthRounds {
   }
 
   /** A fault on the way shows nothing of the server, and must not end the host. */
-  async #signsOf(server: CheckedServer, heard: number, stopped: AbortSignal): Promise<Signs> {
+  async #signsOf(checked: Checked): ReturnType<typeof checkOnce> {
     try {
-      return await checkOnce(server, heard, this.#deps, stopped);
+      return await checkOnce(checked.server, checked, this.#deps, checked.stopped.signal);
     } catch (error) {
       return unknownSigns(messageOf(error));
     }

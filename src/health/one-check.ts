@@ -4,12 +4,20 @@ import { turnsOfEventLoop } from '../runtime/event-loop.js';
 import type { Activity, CheckedServer } from './checked-server.js';
 import type { Signs } from './verdict.js';
 
-/** CPU time that a process which only sleeps may use, ms: two ticks of the kernel. */
-const NO_WORK = 20;
+/** CPU time that a process which only sleeps may use between two looks, ms: some ticks of the kernel. */
+const NO_WORK = 50;
 /** Bytes that a server reads and writes without doing anything: what the pool itself has sent it. */
 const NO_IO = 4_096;
 /** A timer that is later than this share of its time shows that the host itself had no time. */
 const LATE = 0.25;
+
+/** What is kept of the check before. */
+export interface LastCheck {
+  /** Messages that the server had sent. */
+  readonly heard: number;
+  /** What its processes had used; undefined when that was not looked at. */
+  readonly activity: Activity | undefined;
+}
 
 export interface CheckDeps {
   readonly clock: Clock;
@@ -19,17 +27,17 @@ export interface CheckDeps {
 
 /**
  * Checks a server once. Its activity is looked at only when half of the time is over, since most servers answer at once.
- * @param heardBefore messages that it had sent at the last check
  */
 export async function checkOnce(
   server: CheckedServer,
-  heardBefore: number,
+  { heard: heardBefore, activity: activityBefore }: LastCheck,
   { clock, overload }: CheckDeps,
   stopped: AbortSignal,
-): Promise<Signs> {
+): Promise<Signs & Pick<LastCheck, 'activity'>> {
   const process = server.process();
   const hasSpoken = server.heard !== heardBefore;
-  const before = { process, hasSpoken, ...server.requests(), ...NOTHING };
+  const { isObserved } = server.way;
+  const before = { process, hasSpoken, isObserved, ...server.requests(), ...NOTHING };
   if (process !== 'running') return { ...before, answer: 'missed', how: 'it cannot answer' };
   if (hasSpoken && server.way.countsMessages) return { ...before, answer: 'answered', how: 'it has sent messages' };
   if (!server.way.isDue()) return { ...before, answer: 'quiet', how: 'it owes no answer' };
@@ -41,9 +49,12 @@ export async function checkOnce(
     answer: 'missed',
     how,
     process: server.process(),
+    isObserved,
+    activity: last,
     hasStoppedHelper: last?.hasStopped ?? false,
     hasSpoken: server.heard !== heardBefore,
-    moves: asked.hasHeard || (first !== undefined && last !== undefined && moved(first, last)),
+    // A server may work in bursts: the time between two checks counts, too.
+    moves: asked.hasHeard || moved(first, last) || moved(activityBefore, last),
     isOnNetwork: last?.isOnNetwork ?? false,
     ...server.requests(),
     overload:
@@ -53,11 +64,23 @@ export async function checkOnce(
   };
 }
 
-const NOTHING = { hasStoppedHelper: false, moves: false, isOnNetwork: false, overload: undefined } as const;
+const NOTHING = {
+  activity: undefined,
+  hasStoppedHelper: false,
+  moves: false,
+  isOnNetwork: false,
+  overload: undefined,
+} as const;
 
 /** A server that could not be checked. */
-export function unknownSigns(why: string): Signs {
-  const unasked = { answer: 'missed', how: 'it was not checked', process: 'running', hasSpoken: false } as const;
+export function unknownSigns(why: string): Signs & Pick<LastCheck, 'activity'> {
+  const unasked = {
+    answer: 'missed',
+    how: 'it was not checked',
+    process: 'running',
+    hasSpoken: false,
+    isObserved: false,
+  } as const;
   return { ...unasked, ...NOTHING, open: 0, wanted: 0, overload: why };
 }
 
@@ -125,7 +148,8 @@ async function activityOf(server: CheckedServer): Promise<Activity | undefined> 
   }
 }
 
-function moved(first: Activity, last: Activity): boolean {
+function moved(first: Activity | undefined, last: Activity | undefined): boolean {
+  if (first === undefined || last === undefined) return false;
   // The end of a process takes its bytes out of the sum: that moves, too.
   const io = Math.abs((last.ioBytes ?? 0) - (first.ioBytes ?? 0));
   return last.cpuTime - first.cpuTime >= NO_WORK || io >= NO_IO;

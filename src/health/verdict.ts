@@ -2,6 +2,8 @@ import type { HealthStatus } from './health-status.js';
 
 /** After so many missed checks in a row a server is unhealthy. A single one often has a cause that passes. */
 const MOST_MISSES = 3;
+/** After so many missed checks in a row that did not count the next ones do: some machines are always busy. */
+const MOST_EXCUSED = 30;
 
 /** What one check of a server has found. */
 export interface Signs {
@@ -14,6 +16,8 @@ export interface Signs {
   readonly how: string;
   /** Of the process that was spawned. `stopped`: by a signal (state T). */
   readonly process: 'running' | 'stopped' | 'gone';
+  /** Whether it is only observed, since its client alone can ask it: silence is no proof, for it may wait for that client. */
+  readonly isObserved: boolean;
   /** Whether another process of its tree is stopped. */
   readonly hasStoppedHelper: boolean;
   /** Whether it has sent any message since the last check. */
@@ -38,6 +42,8 @@ export interface Health {
   readonly since: number;
   /** Missed checks in a row. */
   readonly misses: number;
+  /** Missed checks in a row that did not count. */
+  readonly excused: number;
   /** Clock time of the last sign of life, ms. */
   readonly lastLife: number;
   readonly reason: string;
@@ -51,8 +57,9 @@ export interface Tolerance {
 
 /** One line of the table: the first that applies decides. */
 interface Rule {
-  applies(signs: Signs): boolean;
-  readonly status: HealthStatus | 'missed' | 'unchanged';
+  applies(signs: Signs, mayExcuse: boolean): boolean;
+  /** `missed`: by how many. `excused`: busy, for a limited time. `unchanged`: as it was, for a limited time. */
+  readonly status: HealthStatus | 'missed' | 'excused' | 'unchanged';
   /** Whether it shows that the server lives, or that the time until now must not count. */
   isLife(signs: Signs): boolean;
   reason(signs: Signs): string;
@@ -89,7 +96,7 @@ const RULES: readonly Rule[] = [
     action: 'send it SIGCONT, or restart the server',
   },
   {
-    applies: ({ overload }) => overload !== undefined,
+    applies: ({ overload }, mayExcuse) => overload !== undefined && mayExcuse,
     status: 'unchanged',
     // What has passed meanwhile proves nothing.
     isLife: () => true,
@@ -111,6 +118,20 @@ const RULES: readonly Rule[] = [
     action: 'set requestTimeout if its calls must not take so long',
   },
   {
+    applies: ({ open, moves }, mayExcuse) => open === 0 && moves && mayExcuse,
+    status: 'excused',
+    isLife: () => true,
+    reason: ({ how }) => `${how}, but it works on something that no client has asked for`,
+    action: 'give it a readyCheck if it must work before it can answer',
+  },
+  {
+    applies: ({ isObserved }) => isObserved,
+    status: 'degraded',
+    isLife: () => false,
+    reason: ({ how, open, wanted }) => `${how}, with ${requests(open, wanted)}; only its client can ask it`,
+    action: 'see what it writes to stderr; set requestTimeout if its calls must not take so long',
+  },
+  {
     applies: () => true,
     status: 'missed',
     isLife: ({ hasSpoken }) => hasSpoken,
@@ -121,21 +142,30 @@ const RULES: readonly Rule[] = [
 
 /** What is known of a server after a check. */
 export function assess(before: Health, signs: Signs, { unhealthyAfter }: Tolerance, now: number): Health {
-  const rule = RULES.find(({ applies }) => applies(signs)) as Rule;
-  const isMissed = rule.status === 'missed' || rule.status === 'unhealthy';
+  const rule = RULES.find(({ applies }) => applies(signs, before.excused < MOST_EXCUSED)) as Rule;
   const lastLife = rule.isLife(signs) ? now : before.lastLife;
-  const misses = isMissed ? before.misses + 1 : rule.status === 'unchanged' ? before.misses : 0;
+  const [misses, excused] = COUNTS[rule.status](before);
   const isOver = misses >= MOST_MISSES || now - lastLife >= unhealthyAfter;
-  const status =
-    rule.status === 'missed'
-      ? isOver
-        ? 'unhealthy'
-        : 'degraded'
-      : rule.status === 'unchanged'
-        ? before.status
-        : rule.status;
+  const status = statusOf(rule.status, before.status, isOver);
   const since = status === before.status ? before.since : now;
-  return { status, since, misses, lastLife, reason: rule.reason(signs), action: rule.action };
+  return { status, since, misses, excused, lastLife, reason: rule.reason(signs), action: rule.action };
+}
+
+/** What each outcome makes of the missed checks in a row, and of those that did not count. */
+const COUNTS: Readonly<Record<Rule['status'], (before: Health) => readonly [misses: number, excused: number]>> = {
+  healthy: () => [0, 0],
+  busy: () => [0, 0],
+  degraded: ({ misses, excused }) => [misses + 1, excused],
+  unhealthy: ({ misses, excused }) => [misses + 1, excused],
+  missed: ({ misses, excused }) => [misses + 1, excused],
+  excused: ({ excused }) => [0, excused + 1],
+  unchanged: ({ misses, excused }) => [misses, excused + 1],
+};
+
+function statusOf(found: Rule['status'], before: HealthStatus | undefined, isOver: boolean): HealthStatus | undefined {
+  if (found === 'missed') return isOver ? 'unhealthy' : 'degraded';
+  if (found === 'excused') return 'busy';
+  return found === 'unchanged' ? before : found;
 }
 
 /**

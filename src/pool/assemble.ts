@@ -85,7 +85,14 @@ export function assemble(
   const scheduler = new Scheduler(acquiring);
   const replacement = new RollingReplacement({ ...common, operations: scheduler, recovery, supervisor });
   monitorLoop.connect(new PoolEnforcer({ ...common, scheduler, replacement }));
-  const servers = new ServerDirectory({ options, monitorLoop, operations: scheduler, ...acquiring, replacement });
+  const servers = new ServerDirectory({
+    options,
+    monitorLoop,
+    poolHealth,
+    operations: scheduler,
+    ...acquiring,
+    replacement,
+  });
   const jointCalls = new JointCalls({ ...acquiring, scheduler });
   const { limits } = options;
   const alerts = new AlertManager(options.alerts, clock, outbox);

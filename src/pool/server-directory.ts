@@ -29,6 +29,7 @@ export interface ServerDirectoryDeps {
   readonly recovery: CrashRecovery;
   readonly replacement: RollingReplacement;
   readonly monitorLoop: { forgetLives(name: string): void };
+  readonly poolHealth: { redefined(instances: Iterable<PooledInstance>): void };
 }
 
 /** The servers of a pool by name: found, added, changed, removed. */
@@ -106,15 +107,30 @@ export class ServerDirectory {
   /** Undefined when it changes nothing. */
   #change(entry: OpenEntry, changed: ResolvedDefinition, timeout: number): Promise<void> | undefined {
     const { name } = entry.definition;
-    const { breakers, clock, fleet, idleWatch, leases, monitorLoop, operations, queue, recovery, replacement } =
-      this.#deps;
+    const {
+      breakers,
+      clock,
+      fleet,
+      idleWatch,
+      leases,
+      monitorLoop,
+      operations,
+      poolHealth,
+      queue,
+      recovery,
+      replacement,
+    } = this.#deps;
     const key = processKey(changed);
     // Their processes see another definition, or another host: its variables and its working directory may have changed.
     const isOutdated = (instance: PooledInstance) => instance.processKey !== key;
     const isAnother =
       key !== entry.processKey || [...entry.instances].some((one) => one.retired === undefined && isOutdated(one));
     // A host may call this before each `getServer()`.
-    if (!isAnother && isDeepStrictEqual(changed, entry.definition)) return undefined;
+    if (!isAnother && isSame(changed, entry.definition)) {
+      // Its functions may be others.
+      operations.run(() => fleet.renew(changed));
+      return undefined;
+    }
     const old = [...entry.instances].filter((one) => one.retired !== undefined || isOutdated(one));
     return operations.run(() => {
       fleet.define(changed);
@@ -125,6 +141,7 @@ export class ServerDirectory {
       idleWatch.redefined(entry);
       recovery.redefined(entry);
       leases.redefined(entry, clock.now());
+      poolHealth.redefined(entry.instances);
       return isAnother ? replacement.retire(old, 'replaced', timeout) : Promise.resolve();
     });
   }
@@ -206,4 +223,14 @@ export class ServerDirectory {
     const open = this.#open;
     return open.length === 1 ? open[0] : undefined;
   }
+}
+
+/** Whether two definitions say the same, apart from what their functions do: a host may write them anew for each call. */
+function isSame(a: ResolvedDefinition, b: ResolvedDefinition): boolean {
+  const plain = ({ health, readyCheck, ...rest }: ResolvedDefinition) => ({
+    ...rest,
+    health: { ...health, check: typeof health.check === 'function' ? 'function' : health.check },
+    readyCheck: typeof readyCheck === 'function' ? 'function' : readyCheck,
+  });
+  return isDeepStrictEqual(plain(a), plain(b));
 }

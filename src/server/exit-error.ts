@@ -33,7 +33,7 @@ export function exitError(
 export function stuckError(instance: Exited): PoolError {
   const grace = instance.definition.giveUpGrace;
   return instance.error(
-    'SERVER_STOPPED',
+    'SERVER_UNRESPONSIVE',
     `was ended by the pool (stuck): after a request was given up it answered nothing for ${grace} ms, and then no ping within ${grace} ms (giveUpGrace); find out what that request makes it do, or raise giveUpGrace`,
   );
 }
@@ -41,7 +41,7 @@ export function stuckError(instance: Exited): PoolError {
 /** The error of an instance that does not answer its health checks. @param why the end of the sentence */
 export function unhealthyError(instance: Exited, why: string): PoolError {
   return instance.error(
-    'SERVER_STOPPED',
+    'SERVER_UNRESPONSIVE',
     `was ended by the pool (unhealthy): ${instance.secrets.hideIn(why)} (health)`,
   );
 }

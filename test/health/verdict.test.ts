@@ -4,9 +4,10 @@ import { assess, type Health, mustRestart, type Signs } from '../../src/health/v
 
 const INTERVAL = 30_000;
 const POLICY = { unhealthyAfter: 180_000 };
-const NEW: Health = { status: undefined, since: 0, misses: 0, lastLife: 0, reason: '', action: '' };
+const NEW: Health = { status: undefined, since: 0, misses: 0, excused: 0, lastLife: 0, reason: '', action: '' };
 const MISSED: Signs = {
   ...{ answer: 'missed', how: 'it did not answer', process: 'running', hasStoppedHelper: false, hasSpoken: false },
+  isObserved: false,
   ...{ moves: false, isOnNetwork: false, open: 0, wanted: 0, overload: undefined },
 };
 const ANSWERED: Signs = { ...MISSED, answer: 'answered', how: 'it has answered a ping', hasSpoken: true };
@@ -38,7 +39,8 @@ describe('the verdict', () => {
     ['works on a call', { ...MISSED, ...IN_CALL, moves: true }, 'busy'],
     ['may wait for the network in a call', { ...MISSED, ...IN_CALL, isOnNetwork: true }, 'busy'],
     ['works on a call that was given up', { ...MISSED, open: 1, moves: true }, 'degraded'],
-    ['works on nothing', { ...MISSED, moves: true }, 'degraded'],
+    ['works on what no client has asked for', { ...MISSED, moves: true }, 'busy'],
+    ['is only observed, and silent', { ...MISSED, ...IN_CALL, isObserved: true }, 'degraded'],
     ['has a connection, and no call', { ...MISSED, isOnNetwork: true }, 'degraded'],
   ])('[HEALTH-1] of a server that %s', (_what, signs, status) => {
     const { last } = checked(signs);
@@ -72,10 +74,26 @@ describe('the verdict', () => {
 
   it('[HEALTH-3] does not count what is missed while the machine or the host has no time', () => {
     const late = { ...MISSED, overload: 'the machine is overloaded' };
-    expect(checked(ANSWERED, ...times(20, late)).last).toMatchObject({ status: 'healthy', misses: 0, restarts: false });
+    expect(checked(ANSWERED, ...times(30, late)).last).toMatchObject({ status: 'healthy', misses: 0, restarts: false });
+    // A machine that is always busy must not hide for ever that a server hangs.
+    expect(checked(ANSWERED, ...times(33, late)).statuses.slice(-3)).toEqual(['degraded', 'degraded', 'unhealthy']);
+    expect(checked(ANSWERED, ...times(30, late), ANSWERED, ...times(30, late)).last.status).toBe('healthy');
     expect(checked(...times(5, late)).last).toMatchObject({ status: undefined });
     // What is stopped does not need time.
     expect(checked({ ...late, process: 'stopped' }).last.status).toBe('unhealthy');
+  });
+
+  it('[HEALTH-9] never restarts a server that is only observed for its silence, but one that is stopped', () => {
+    const silent = { ...MISSED, ...IN_CALL, isObserved: true };
+    expect(new Set(checked(...times(100, silent)).statuses)).toEqual(new Set(['degraded']));
+    expect(checked(...times(9, silent), { ...silent, process: 'stopped' }).last).toMatchObject({ restarts: true });
+  });
+
+  it('[HEALTH-2] leaves a server alone for 30 checks that works on what no client has asked for, and no longer', () => {
+    const works = { ...MISSED, moves: true };
+    const { statuses, steps } = checked(...times(33, works));
+    expect(new Set(statuses.slice(0, 30))).toEqual(new Set(['busy']));
+    expect(steps.map(({ restarts }) => restarts).indexOf(true)).toBe(32);
   });
 
   const signs = fc.record<Signs>({
@@ -84,6 +102,7 @@ describe('the verdict', () => {
     process: fc.constantFrom('running', 'running', 'running', 'running', 'stopped', 'gone'),
     hasStoppedHelper: fc.boolean(),
     hasSpoken: fc.boolean(),
+    isObserved: fc.constant(false),
     moves: fc.boolean(),
     isOnNetwork: fc.boolean(),
     open: fc.nat(3),
@@ -137,13 +156,13 @@ describe('the verdict', () => {
     );
   });
 
-  it('[HEALTH-3] overload alone changes neither the status nor the count of misses', () => {
+  it('[HEALTH-3] overload alone changes neither the status nor the count of misses, for 30 checks', () => {
     fc.assert(
       fc.property(trace, (before) => {
         const late = { ...MISSED, overload: 'overloaded' };
         const { steps } = checked(...before, late);
         const [last, after] = steps.slice(-2);
-        if (before.length === 0 || last === undefined || after === undefined) return;
+        if (before.length === 0 || last === undefined || after === undefined || last.excused >= 30) return;
         expect([after.status, after.misses]).toEqual([last.status, last.misses]);
       }),
     );

@@ -217,11 +217,11 @@ describe('an exclusive server that answers nothing in the middle of a lease', ()
       expect(reasons()).toEqual(['stuck']);
       expect(stopping).toMatchObject([{ pid: lease.pid, leases: [{ leaseId: lease.id, owner: 'x' }] }]);
       expect(server.kills).toBe(1);
-      expect(await rejection(waits)).toMatchObject({ data: { reason: 'SERVER_STOPPED' } });
+      expect(await rejection(waits)).toMatchObject({ data: { reason: 'SERVER_UNRESPONSIVE' } });
       expect(client.closeCount).toBe(1);
       expect(await lease.ended).toMatchObject({ confirmed: true });
       await expect(lease.transport.send({ jsonrpc: '2.0', method: 'x' })).rejects.toMatchObject({
-        code: 'SERVER_STOPPED',
+        code: 'SERVER_UNRESPONSIVE',
         message: expect.stringContaining('giveUpGrace'),
       });
       expect((await pool.getServer('a', { owner: 'x' })).pid).not.toBe(lease.pid);

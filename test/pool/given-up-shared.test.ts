@@ -35,7 +35,7 @@ describe('a shared server with a request that was given up without an answer', (
     expect(server.kills).toBe(1);
     expect(await rejection(call)).toMatchObject({
       code: -32_000,
-      data: { reason: 'SERVER_STOPPED', retryable: true, mayHaveRun: true },
+      data: { reason: 'SERVER_UNRESPONSIVE', retryable: true, mayHaveRun: true },
     });
     expect(await read).toMatchObject({ echo: { uri: 'u' } });
     expect(launcher.servers).toHaveLength(2);
@@ -159,7 +159,7 @@ describe('a shared server with a request that was given up without an answer', (
     await giveUp(a.client, server);
     const call = b.client.request('tools/call', { name: 'other' });
     await clock.advanceAndFlush(2 * GRACE);
-    expect(await rejection(call)).toMatchObject({ data: { reason: 'SERVER_STOPPED' } });
+    expect(await rejection(call)).toMatchObject({ data: { reason: 'SERVER_UNRESPONSIVE' } });
     expect([a.client.closeCount, b.client.closeCount]).toEqual([1, 1]);
   });
 
@@ -197,7 +197,7 @@ describe('a shared server with a request that was given up without an answer', (
     expect(launcher.servers).toHaveLength(2);
     await clock.advanceAndFlush(2 * GRACE);
     expect(reasons()).toEqual(['stuck']);
-    expect(await rejection(call)).toMatchObject({ data: { reason: 'SERVER_STOPPED', retryable: true } });
+    expect(await rejection(call)).toMatchObject({ data: { reason: 'SERVER_UNRESPONSIVE', retryable: true } });
     await restarted;
     expect(a.lease.pid).toBe(launcher.last.pid);
     expect(launcher.last.received.some(({ method }) => method === 'tools/call')).toBe(false);

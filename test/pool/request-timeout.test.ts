@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { RawClient } from '../helpers/client.js';
 import { setUp } from '../helpers/fake-pool.js';
 import { connect } from '../helpers/give-up.js';
 import { flush, rejection } from '../helpers/until.js';
@@ -57,6 +58,19 @@ describe.each(['shared', 'exclusive', 'dedicated'] as const)('requestTimeout of 
 });
 
 describe('requestTimeout', () => {
+  it('[TIMEOUT-1] never cancels the initialize of the client of a dedicated server', async () => {
+    const { pool, launcher, clock } = setUp(
+      { servers: { a: { ...idle, sharing: 'dedicated' } } },
+      { initialize: false },
+    );
+    const lease = await pool.getServer('a');
+    const client = RawClient.connect(lease.transport);
+    await clock.advanceAndFlush(600_000);
+    expect(launcher.last.received.map(({ method }) => method)).toEqual(['initialize']);
+    launcher.last.initialize();
+    await client;
+  });
+
   it('[TIMEOUT-1] counts from when a request is written: one that waits for its turn has its whole time', async () => {
     const { pool, launcher, clock } = setUp({
       servers: { a: { ...idle, sharing: 'shared', maxInFlight: 1, giveUpGrace: 600_000 } },

@@ -61,7 +61,7 @@ describe.each(CLIENTS)('a call that times out in a client of %s', (_sdk, makeCli
         return stopping.length > 0;
       });
       expect(stopping).toMatchObject([{ pid, reason: 'stuck' }]);
-      expect(await waits).toMatchObject({ code: -32_000, data: { reason: 'SERVER_STOPPED' } });
+      expect(await waits).toMatchObject({ code: -32_000, data: { reason: 'SERVER_UNRESPONSIVE' } });
       if (onCrash === 'close') expect(await server.ended).toMatchObject({ confirmed: true, pid });
       else expect(textOf(await call(client, 'pid'))).toBe(String(server.pid));
       await until('it is dead', () => !isLiving(pid as number));
@@ -123,7 +123,7 @@ describe.each(CLIENTS)('a call that times out in a client of %s', (_sdk, makeCli
       return stopping.length > 0;
     });
     expect(stopping).toMatchObject([{ pid, reason: 'stuck' }]);
-    expect(await other).toMatchObject({ code: -32_000, data: { reason: 'SERVER_STOPPED', retryable: true } });
+    expect(await other).toMatchObject({ code: -32_000, data: { reason: 'SERVER_UNRESPONSIVE', retryable: true } });
     expect(textOf(await call(b.client, 'pid'))).toBe(String(b.server.pid));
     expect(textOf(await call(a.client, 'pid'))).toBe(String(a.server.pid));
     expect(a.server.pid).not.toBe(pid);

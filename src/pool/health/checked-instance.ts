@@ -13,6 +13,8 @@ const LISTS = ['tools', 'prompts', 'resources'] as const;
 export class CheckedInstance implements CheckedServer {
   readonly #instance: PooledInstance;
   readonly #clock: Clock;
+  /** The questions that are not answered yet, by method: a server that hangs gets each only once. */
+  readonly #asked = new Map<string, Promise<unknown>>();
   #known: { readonly check: HealthCheck; readonly way: CheckWay } | undefined;
 
   constructor(instance: PooledInstance, clock: Clock) {
@@ -69,7 +71,7 @@ export class CheckedInstance implements CheckedServer {
     if (typeof check === 'object' || typeof check === 'function')
       return this.#without(wayOf(check, { name, instanceId, request: requestOf(this.#instance) }));
     if (sharing === 'dedicated') return this.#observed;
-    return { countsMessages: true, isDue: () => true, ask: (signal) => this.#ask(check, signal) };
+    return { countsMessages: true, isObserved: false, isDue: () => true, ask: (signal) => this.#ask(check, signal) };
   }
 
   /** The same, without the secrets of the server: what a check throws may quote its answer. */
@@ -87,6 +89,7 @@ export class CheckedInstance implements CheckedServer {
   /** Its client alone can ask it something, so it is only seen whether it sends anything while it owes an answer. */
   readonly #observed: CheckWay = {
     countsMessages: true,
+    isObserved: true,
     isDue: () => this.#instance.openRequests > 0,
     ask: (signal) => {
       const { heard } = this.#instance;
@@ -94,11 +97,19 @@ export class CheckedInstance implements CheckedServer {
     },
   };
 
+  #answerTo(method: string): Promise<unknown> {
+    const open = this.#asked.get(method);
+    if (open !== undefined) return open;
+    const answer = this.#instance.ask(method).finally(() => this.#asked.delete(method));
+    this.#asked.set(method, answer);
+    return answer;
+  }
+
   /** Any answer counts, also a refusal. One that has not answered a ping in half of the time is asked for a list, too. */
   #ask(check: 'auto' | 'ping', signal: AbortSignal): Promise<string> {
     const instance = this.#instance;
     return new Promise((resolve, reject) => {
-      const ask = (method: string, how: string) => void instance.ask(method).then(() => resolve(how), reject);
+      const ask = (method: string, how: string) => void this.#answerTo(method).then(() => resolve(how), reject);
       const list = check === 'auto' && LISTS.find((name) => name in instance.capabilities);
       const timer = list
         ? this.#clock.after(this.timeout / 2, () => ask(`${list}/list`, `it answers ${list}/list, but no ping`))

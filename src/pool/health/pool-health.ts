@@ -66,11 +66,25 @@ export class PoolHealth {
     this.#rounds.add(new CheckedInstance(instance, this.#deps.clock));
   }
 
+  /** Another policy holds for these: their checks may have been switched on or off. */
+  redefined(instances: Iterable<PooledInstance>): void {
+    for (const instance of instances) {
+      const isOn = instance.definition.health.check !== false;
+      if (isOn && instance.state === 'ready' && !this.#checked.has(instance.id)) this.ready(instance);
+      else if (!isOn) this.#forget(instance);
+      if (instance.definition.health.stuckAfter < Infinity) this.#wait();
+    }
+  }
+
   /** Its end begins. */
   ending(instance: PooledInstance): void {
     this.#stuck.begun(instance, 'cleanup', this.#deps.clock.now());
-    this.#rounds.remove(instance.id);
-    this.#checked.delete(instance.id);
+    this.#forget(instance);
+  }
+
+  #forget({ id }: PooledInstance): void {
+    this.#rounds.remove(id);
+    this.#checked.delete(id);
   }
 
   /** No timer is left. */

@@ -56,11 +56,18 @@ export class Fleet extends LeaseClasses {
     this.essential.set(entry, definition.priority === 'essential');
     if (definition.minIdle > 0) this.withMinimum.add(entry);
     else this.withMinimum.delete(entry);
-    // Instances with the same key differ in policy only, so the new policy applies to them at once.
-    for (const instance of entry.instances)
-      if (instance.processKey === entry.processKey) instance.definition = definition;
+    this.renew(definition);
     for (const leaseClass of entry.classes.values()) this.changed(leaseClass);
     return entry;
+  }
+
+  /** Instances with the same key differ in policy only, so the new policy applies to them at once. */
+  renew(definition: ResolvedDefinition): void {
+    const entry = this.entries.get(definition.name);
+    if (entry === undefined) return;
+    entry.definition = definition;
+    for (const instance of entry.instances)
+      if (instance.processKey === entry.processKey) instance.definition = definition;
   }
 
   /** Removes a definition. The entry stays while its trees take slots. */

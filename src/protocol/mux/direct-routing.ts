@@ -99,7 +99,8 @@ export class DirectRouting implements Routing, Attachment {
     const sent = this.#channel.send(message);
     if (request === undefined) return sent.catch(async (error) => Promise.reject(await this.#loss.explain(error)));
     this.#add(request);
-    this.#deadlines.written(request);
+    // Its client alone may give that up, and the protocol forbids to cancel it: `startTimeout` of the client counts.
+    if (request.method !== 'initialize') this.#deadlines.written(request);
     const { observer } = this.#deps;
     if (observer.isActive) observer.requestSent(request, this.#channel.server);
     request.meta = undefined;

@@ -129,7 +129,7 @@ describe.each([
     await pass(70_000);
     expect(server(0).kills).toBe(1);
     const error = (await rejection(call)) as Error;
-    expect(error).toMatchObject({ data: { reason: 'SERVER_STOPPED' } });
+    expect(error).toMatchObject({ data: { reason: 'SERVER_UNRESPONSIVE' } });
     expect(error.message).toContain('unhealthy');
     expect(await lease.ended).toBeDefined();
   });
@@ -183,7 +183,7 @@ describe.each([
 
 describe('the health of the servers of a pool', () => {
   it('[HEALTH-6] no more than maxUnavailablePercent of the instances of a server are restarted at once', async () => {
-    const health = { interval: 10_000, timeout: 1_000, unhealthyAfter: 10_000 };
+    const health = { interval: 10_000, timeout: 1_000, unhealthyAfter: 11_000 };
     const { pool, pass, launcher, mute } = setUp({
       servers: { a: { ...exclusive, maxInstances: 4, health } },
       limits: { maxProcesses: 4 },
@@ -215,12 +215,45 @@ describe('the health of the servers of a pool', () => {
       await pass(5_000);
     }
     expect(statuses()).toEqual([]);
-    await pass(150_000);
+    // It may wait for its client: silence is no proof.
+    await pass(3_600_000);
+    expect(statuses()).toEqual(['degraded']);
+    shows(server(0), { state: 'stopped' as never });
+    await pass(60_000);
     expect(statuses()).toEqual(['degraded', 'unhealthy']);
-    expect(server(0).kills).toBe(0);
-    await pass(100_000);
     expect(server(0).kills).toBe(1);
-    expect(await rejection(call)).toMatchObject({ data: { reason: 'SERVER_STOPPED' } });
+    expect(await rejection(call)).toMatchObject({ data: { reason: 'SERVER_UNRESPONSIVE' } });
+  });
+
+  it('[HEALTH-5] a server that hangs gets each question only once', async () => {
+    const { pool, pass, server, mute } = setUp({ servers: { a: { ...shared, health: { onUnhealthy: 'report' } } } });
+    await pool.getServer('a');
+    mute(server(0));
+    await pass(3_600_000);
+    expect(pings(server(0))).toHaveLength(1);
+    const [ping] = pings(server(0));
+    server(0).answer(ping?.id as number, {});
+    await pass(30_000);
+    expect(pool.status().servers.a?.instances[0]?.health).toBe('healthy');
+  });
+
+  it('[HEALTH-11] a changed definition switches checks of running instances on, and a new function resets nothing', async () => {
+    const never = { ...exclusive, restart: { maxRestarts: 0, cooldown: Infinity } } as const;
+    const { pool, pass, server, launcher } = setUp({ servers: { a: { ...shared, health: { check: false } } } });
+    await pool.getServer('a');
+    await pass(60_000);
+    await pool.updateServer('a', shared);
+    await pass(60_000);
+    expect(pings(server(0)).length).toBeGreaterThan(0);
+    const written = () => ({ ...never, health: { check: () => {} } });
+    pool.setServer('b', written());
+    launcher.auto = { ...launcher.auto, initialize: false };
+    const call = rejection(pool.getServer('b'));
+    await flush();
+    launcher.last.exit({ exitCode: 1 });
+    await call;
+    expect(pool.setServer('b', written())).toBe(false);
+    expect(((await rejection(pool.getServer('b'))) as PoolError).code).toBe('BREAKER_OPEN');
   });
 
   it('[HEALTH-7] a function checks each instance, and can ask it', async () => {
@@ -256,6 +289,7 @@ describe('the health of the servers of a pool', () => {
     [{ check: 'tcp' }, "servers.a.health.check must be 'auto', 'ping', false"],
     [{ interval: 30 }, 'if these are seconds'],
     [{ interval: 1_000, timeout: 2_000 }, 'health.timeout must not be above interval'],
+    [{ unhealthyAfter: 15_000, interval: 10_000, timeout: 10_000 }, 'interval and timeout together (20000)'],
     [{ maxUnavailablePercent: 0 }, 'from 1 to 100'],
     [{ check: { url: 'http://u:secret@h', more: 1 } }, "'more' is not known"],
   ])('[HEALTH-11] refuses %j', (health, message) => {
