@@ -34,7 +34,8 @@ export let roundsOf: (monitor: HealthMonitor) => HealthRounds;
  */
 export class HealthMonitor extends SafeEmitter<HealthEvents> {
   readonly #rounds: HealthRounds;
-  readonly #added = new Set<string>();
+  /** What `add()` has added: the names, by id. */
+  readonly #added = new Map<string, string>();
   readonly #probed: () => ProbedState;
   readonly #last = new Map<string, Pick<HealthVerdict, 'status' | 'since'>>();
 
@@ -81,7 +82,7 @@ export class HealthMonitor extends SafeEmitter<HealthEvents> {
       process: () => 'running',
       requests: () => ({ open: 0, wanted: 0 }),
     };
-    this.#added.add(id);
+    this.#added.set(id, name);
     this.#rounds.add({ id, name, interval, timeout, unhealthyAfter, heard: 0, way, ...running });
   }
 
@@ -92,7 +93,23 @@ export class HealthMonitor extends SafeEmitter<HealthEvents> {
    */
   remove(id: string): boolean {
     readLabel(id, 'id', 'health.remove()');
-    return this.#added.delete(id) && this.#rounds.remove(id);
+    const from = this.#rounds.statusOf(id);
+    const name = this.#added.get(id);
+    if (name === undefined) return false;
+    this.#added.delete(id);
+    this.#rounds.remove(id);
+    // Those that act on what is unwell need not wait for it any more.
+    if (from !== undefined && from !== 'healthy') {
+      const reason = 'it is not checked any more';
+      this.emit('health:changed', { id, name, from, to: 'healthy', reason, action: '' });
+    }
+    return true;
+  }
+
+  /** Checks nothing any more. That of a pool is closed with it. */
+  close(): void {
+    this.#added.clear();
+    this.#rounds.clear();
   }
 
   /** The health of all that is checked: a copy. */

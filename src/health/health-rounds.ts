@@ -1,4 +1,5 @@
 import { messageOf } from '../errors.js';
+import { listenerError } from '../events.js';
 import type { Clock, Timer } from '../runtime/clock.js';
 import type { Activity, CheckedServer } from './checked-server.js';
 import type { HealthEvents } from './health-events.js';
@@ -101,6 +102,11 @@ export class HealthRounds {
     return true;
   }
 
+  /** Nothing is checked any more. */
+  clear(): void {
+    for (const id of [...this.#checked.keys()]) this.remove(id);
+  }
+
   statusOf(id: string): HealthStatus | undefined {
     return this.#checked.get(id)?.health.status;
   }
@@ -125,7 +131,9 @@ export class HealthRounds {
 
   #wait(checked: Checked, delay: number): void {
     checked.timer?.cancel();
-    checked.timer = this.#deps.clock.after(delay, () => void this.#check(checked));
+    // A fault of this library must neither end the host nor be hidden.
+    const onFault = (error: unknown) => this.#deps.emit('listener:error', listenerError('health:checked', error));
+    checked.timer = this.#deps.clock.after(delay, () => void this.#check(checked).catch(onFault));
   }
 
   /** Calls at the same time share one check. */
@@ -143,6 +151,8 @@ export class HealthRounds {
     const begun = clock.now();
     const signs = await this.#signsOf(checked);
     if (stopped.signal.aborted) return;
+    // Whatever fails below, it is checked again.
+    this.#wait(checked, server.interval);
     checked.heard = server.heard;
     checked.activity = signs.activity;
     const before = checked.health;

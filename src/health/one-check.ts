@@ -1,6 +1,7 @@
 import { messageOf } from '../errors.js';
 import type { Clock } from '../runtime/clock.js';
 import { turnsOfEventLoop } from '../runtime/event-loop.js';
+import { quoted } from '../runtime/quoted.js';
 import type { Activity, CheckedServer } from './checked-server.js';
 import type { Signs } from './verdict.js';
 
@@ -128,7 +129,8 @@ class Asked {
     try {
       return { how: await way.ask(over.signal), isAnswered: true, lateness };
     } catch (error) {
-      const how = over.signal.aborted ? messageOf(over.signal.reason) : messageOf(error);
+      // What a check throws may be long, and have any characters.
+      const how = quoted(messageOf(over.signal.aborted ? over.signal.reason : error));
       return { how, isAnswered: false, lateness };
     } finally {
       half.cancel();

@@ -31,7 +31,10 @@ export interface ProbedServer {
   readonly instances: readonly (HealthStatus | undefined)[];
   /** Whether starts are refused, because they have failed too often (`BREAKER_OPEN`). */
   readonly isRefused: boolean;
-  /** Why its last start failed; undefined when it did not. */
+  /**
+   * Code of the error of its last start; undefined when that succeeded. Not its message, which may quote the server: what a probe
+   * answers is shown to whoever asks.
+   */
   readonly lastFailure: string | undefined;
 }
 
@@ -74,7 +77,7 @@ function checkOf({ name, instances, isRefused, lastFailure }: ProbedServer): Pro
   const unsure = instances.filter((status) => status === 'degraded').length;
   const usable = instances.length - bad;
   if (isRefused && usable === 0) {
-    const reason = `its starts are refused, since they have failed too often${lastFailure ? `: ${lastFailure}` : ''}`;
+    const reason = `its starts are refused, since they have failed too often${lastFailure ? ` (${lastFailure})` : ''}`;
     return { name, status: 'down', reason, action: 'mend its definition, or wait for the next attempt' };
   }
   if (bad > 0 && usable === 0)
@@ -84,7 +87,12 @@ function checkOf({ name, instances, isRefused, lastFailure }: ProbedServer): Pro
     return { name, status: 'degraded', reason, action: 'see health.status()' };
   }
   if (instances.length === 0 && lastFailure !== undefined)
-    return { name, status: 'degraded', reason: `its last start failed: ${lastFailure}`, action: 'mend its definition' };
+    return {
+      name,
+      status: 'degraded',
+      reason: `its last start failed (${lastFailure})`,
+      action: 'see lastFailure in status()',
+    };
   const reason = instances.length === 0 ? 'it is started when it is needed' : 'its instances answer';
   return { name, status: 'ok', reason, action: '' };
 }

@@ -26,6 +26,8 @@ export class RequestDeadlines<R extends WrittenRequest> {
   /** In the order in which they were written. */
   readonly #written = new Set<R>();
   #timer: Timer | undefined;
+  /** Clock time at which it is due, ms. */
+  #dueAt = Infinity;
 
   constructor(deps: RequestDeadlinesDeps<R>) {
     this.#deps = deps;
@@ -39,25 +41,39 @@ export class RequestDeadlines<R extends WrittenRequest> {
     request.writtenAt = clock.now();
     this.#written.delete(request);
     this.#written.add(request);
-    this.#timer ??= clock.after(most, this.#look);
+    this.#wait(most);
   }
 
   /** It is answered, given up or lost. */
   over(request: R): void {
     if (!this.#written.delete(request) || this.#written.size > 0) return;
+    this.#stop();
+  }
+
+  /** The timer is set anew only for less time: another definition may have a shorter `requestTimeout`. */
+  #wait(time: number): void {
+    const { clock } = this.#deps;
+    const at = clock.now() + time;
+    if (at >= this.#dueAt) return;
+    this.#stop();
+    this.#dueAt = at;
+    this.#timer = clock.after(time, this.#look);
+  }
+
+  #stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.#dueAt = Infinity;
   }
 
   readonly #look = (): void => {
     const { clock, timeout, onLate } = this.#deps;
-    this.#timer = undefined;
+    this.#stop();
     const most = timeout();
     for (const request of this.#written) {
       const left = request.writtenAt + most - clock.now();
       if (left > 0) {
-        // What was given up may have made room for another, which has set it.
-        if (left < Infinity) this.#timer ??= clock.after(left, this.#look);
+        if (left < Infinity) this.#wait(left);
         return;
       }
       this.#written.delete(request);

@@ -1,4 +1,4 @@
-// What the checks of many servers that do nothing cost their host.
+// What health checks, alerts and service levels of many servers that do nothing cost their host.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MCPServerPool } from '../../dist/index.js';
 import { amountRow, benchmark, cpuOf } from './harness.js';
@@ -9,6 +9,8 @@ const INTERVAL = 3_000;
 const FASTER = 10;
 const WARM_UP = 10;
 const INTERVALS = 10;
+
+const OFF = { serviceLevels: { enabled: false }, alerts: { enabled: false } };
 
 /** A small MCP server: it answers `initialize` and `ping`, and ends by itself after three minutes. */
 const SCRIPT = `
@@ -25,13 +27,13 @@ done`;
 
 await benchmark('health: a host whose servers do nothing', async (report) => {
   const names = Array.from({ length: SERVERS }, (_, index) => `s${index}`);
-  const of = (health) =>
+  const of = (health, options) =>
     new MCPServerPool({
+      ...options,
       servers: Object.fromEntries(
         names.map((name) => [name, { command: '/bin/sh', args: ['-c', SCRIPT], sharing: 'shared', health }]),
       ),
       limits: { maxProcesses: SERVERS },
-      monitoring: { enabled: false },
     });
   const percent = async (pool, checks) => {
     await Promise.all(names.map((name) => pool.getServer(name)));
@@ -45,11 +47,11 @@ await benchmark('health: a host whose servers do nothing', async (report) => {
     return used;
   };
   const checked = await percent(of({ interval: INTERVAL, timeout: INTERVAL }), true);
-  const unchecked = await percent(of({ check: false, stuckAfter: Infinity }), false);
+  const unchecked = await percent(of({ check: false, stuckAfter: Infinity }, OFF), false);
   report(
     amountRow({
-      what: `${SERVERS} servers, checked at the default interval`,
-      peer: 'not checked',
+      what: `${SERVERS} servers: health, alerts, service levels`,
+      peer: 'none of these',
       unit: '% of a core',
       amounts: [(checked - unchecked) / FASTER],
       target: 0.5,

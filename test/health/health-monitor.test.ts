@@ -144,6 +144,20 @@ describe('a health monitor alone', () => {
     expect(health.status()).toEqual([]);
   });
 
+  it('[HEALTH-7] what is removed while it is unwell is told to be so no longer; close() ends all checks', async () => {
+    const { clock, health, changes } = setUp();
+    health.add({ id: 'x', name: 'db', check: () => Promise.reject(new Error(`<html>${'x'.repeat(10_000)}\n`)) });
+    await clock.advanceAndFlush(30_000);
+    expect(changes[0]?.reason.length).toBeLessThan(400);
+    expect(changes[0]?.reason).not.toContain('\n');
+    health.remove('x');
+    expect(changes.slice(1)).toMatchObject([{ id: 'x', name: 'db', from: 'degraded', to: 'healthy' }]);
+    health.add({ id: 'y', name: 'y', check: bad });
+    health.close();
+    await clock.advanceAndFlush(600_000);
+    expect([changes.length, health.status()]).toEqual([2, []]);
+  });
+
   it('[HEALTH-7] refuses an id that is taken', () => {
     const { health } = setUp();
     health.add({ id: 'x', name: 'x', check: fine });

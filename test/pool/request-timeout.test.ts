@@ -117,6 +117,21 @@ describe('requestTimeout', () => {
     expect(await read).toEqual({ late: false });
   });
 
+  it('[TIMEOUT-1] a shorter time of another definition counts at once for what is written from then on', async () => {
+    const { pool, launcher, clock } = setUp({
+      servers: { a: { ...idle, sharing: 'shared', requestTimeout: 600_000 } },
+    });
+    const { client } = await connect(pool, 'a');
+    launcher.last.onRequest = () => undefined;
+    client.request('tools/call', { name: 'first' }).catch(() => {});
+    await flush();
+    await pool.updateServer('a', { ...idle, sharing: 'shared', requestTimeout: 5_000 });
+    const call = client.request('tools/call', { name: 'second' });
+    call.catch(() => {});
+    await clock.advanceAndFlush(5_000);
+    expect(await rejection(call)).toMatchObject({ code: -32_001 });
+  });
+
   it('[TIMEOUT-1] a changed definition counts for the requests that are open', async () => {
     const { pool, launcher, clock } = setUp({ servers: { a: { ...idle, sharing: 'shared', requestTimeout: 60_000 } } });
     const { client } = await connect(pool, 'a');

@@ -87,8 +87,9 @@ export class PoolHealth {
     this.#checked.delete(id);
   }
 
-  /** No timer is left. */
+  /** The pool is closed: no timer is left. */
   stop(): void {
+    this.monitor.close();
     this.#timer?.cancel();
     this.#timer = undefined;
   }

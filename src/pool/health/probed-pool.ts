@@ -36,6 +36,6 @@ function probedServer(
     ...{ name, isEssential },
     instances: ready.map(({ id }) => statusOf(id)),
     isRefused: breakers.statusOf(name).some(({ tenant, state }) => tenant === undefined && state === 'open'),
-    lastFailure: lastFailure?.error.message,
+    lastFailure: lastFailure?.error.code,
   };
 }
