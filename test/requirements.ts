@@ -802,7 +802,7 @@ export const requirements = {
   'TIMEOUT-1': 'A request that is not answered within requestTimeout is cancelled and answered with a typed error.',
   'TIMEOUT-2': 'Such a request counts as given up.',
   'STUCK-1':
-    'Requests, leases, starts and ends that last for stuckAfter are reported once, with what is known of them.',
+    'Requests, leases, starts and ends that last for stuckAfter are reported once, with what is known of them; the alert of all but leases lasts as long as they do.',
   'OBSERVE-1': 'An observer learns of each request of a client once, with its outcome; without one nothing is called.',
   'EXPECT-1':
     'A tree is expected to have what its definition says, else what its first sample after it was ready shows, within a bound; what it has beyond that is unexpected.',

@@ -1,5 +1,6 @@
 import type { ResolvedPoolOptions } from '../config/options.js';
 import { AlertManager } from '../health/alerts/alert-manager.js';
+import type { StuckEvent } from '../health/health-events.js';
 import { loopOf, optionsOfPool } from '../monitor/loop-of.js';
 import { ResourceMonitor } from '../monitor/resource-monitor.js';
 import { CleanupQueue } from '../process/cleanup-queue.js';
@@ -18,6 +19,7 @@ import { Scheduler } from './acquire/scheduler.js';
 import { Starts } from './acquire/starts.js';
 import type { PoolDependencies } from './dependencies.js';
 import type { PoolEmitter } from './events.js';
+import { stillStuck } from './health/pool-alerts.js';
 import { PoolHealth } from './health/pool-health.js';
 import { publishRequests } from './health/request-channels.js';
 import { RequestWatch } from './health/request-watch.js';
@@ -74,7 +76,9 @@ export function assemble(
   const monitored = new MonitoredPool({ ...common, host, options, outbox });
   const monitor = new ResourceMonitor(optionsOfPool({ settings: options.monitoring, source: monitored }));
   const monitorLoop = loopOf(monitor);
-  const poolHealth = new PoolHealth({ ...common, outbox, overload });
+  const alerts = new AlertManager(options.alerts, clock, outbox);
+  const onStillStuck = (stuck: StuckEvent) => stillStuck(alerts, stuck);
+  const poolHealth = new PoolHealth({ ...common, outbox, overload, onStillStuck });
   const recovery = new CrashRecovery(common);
   const supervisor = new InstanceSupervisor({ ...common, recovery, context, monitorLoop, poolHealth });
   const queue = new AcquireQueue({ ...common, events: leaseEvents });
@@ -95,7 +99,6 @@ export function assemble(
   });
   const jointCalls = new JointCalls({ ...acquiring, scheduler });
   const { limits } = options;
-  const alerts = new AlertManager(options.alerts, clock, outbox);
   const life: PoolLife = { state: 'open', madeAt: clock.now() };
   const watched = { registry, cleanup, monitor, monitorLoop, poolHealth, requests, alerts, host };
   const serviceLevels = new ServiceLevelFeed(options.serviceLevels, { ...acquiring, ...watched });

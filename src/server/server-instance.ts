@@ -24,6 +24,8 @@ const MB = 1_048_576;
 export class ServerInstance extends ObservedInstance {
   /** Whether it was made to take over the sessions of another instance. */
   readonly hasPredecessor: boolean;
+  /** Clock time at which it was made: from then on it starts, or waits for its turn to start. */
+  readonly madeSince: number;
   protected readonly context: InstanceContext;
   protected readonly observer: InstanceObserver<ServerInstance>;
   /** Its sessions, which may outlive it; undefined for a dedicated server. */
@@ -41,6 +43,7 @@ export class ServerInstance extends ObservedInstance {
     super(definition, scope);
     this.context = context;
     this.observer = observer;
+    this.madeSince = context.clock.now();
     this.hasPredecessor = predecessor !== undefined;
     this.#end = new InstanceEnd<ServerInstance>(this, this.life, context, observer);
     this.#multiplexer = predecessor ? predecessor.#multiplexer : multiplexerFor(definition, this.sharing, context);

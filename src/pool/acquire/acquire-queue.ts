@@ -5,6 +5,7 @@ import { Heap } from '../../runtime/heap.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { Fleet } from '../instances/fleet.js';
 import { reuseKey } from '../instances/lease-scope.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
 import { ScopeIndex } from '../instances/scope-index.js';
 import { LeaseClass, type OpenEntry, ServerEntry } from '../instances/server-entry.js';
 import type { Lease } from '../leases/lease.js';
@@ -113,7 +114,7 @@ export class AcquireQueue {
     const waited = this.waited(waiter);
     this.#leave(waiter);
     waiter.resolve(this.answers.lease(lease));
-    if (waiter.announced) this.#deps.events.served(waiter, waited);
+    if (waiter.announced) this.#deps.events.served(waiter, waited, forStart(waiter, lease.instance));
     this.#deps.events.acquired(lease, waited);
   }
 
@@ -270,4 +271,9 @@ function newSpecimens(): readonly object[] {
   const waiting = new WaitingClass(new LeaseClass(server.entry, ''), server, () => {});
   const request = { tenant: undefined, owner: undefined, timeout: 0, signal: undefined, reuseLease: false };
   return [server, waiting, new Waiter('', request, undefined, 0.5, 0, () => {})];
+}
+
+/** How long a caller has waited for the start of its instance, ms. */
+function forStart({ since }: Waiter, { madeSince, readySince = since }: PooledInstance): number {
+  return Math.max(0, readySince - Math.max(since, madeSince));
 }

@@ -1,7 +1,9 @@
 import type { AlertKind, AlertSeverity, AlertSubject } from '../../config/alert.js';
 import type { AlertCondition, AlertReport } from '../../config/alert-report.js';
+import type { StuckEvent } from '../../health/health-events.js';
 import type { Level } from '../../monitor/level.js';
 import type { LimitEvent, LimitKind } from '../../monitor/monitor-events.js';
+import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import type { PoolEvents } from '../events.js';
 
 /** What an event says of a condition: it holds, or is over. */
@@ -24,7 +26,9 @@ const LASTS = {
   /** Shorter than `for` by default: one caller that gets no server is no alert, callers that get none for half a minute are. */
   refusal: 20_000,
   growth: 60_000,
-  stuck: 3_600_000,
+  /** Two looks: what is stuck is reported with each. */
+  stuck: 60_000,
+  leakedLease: 3_600_000,
   /** No event says that a leak was none. */
   leak: 86_400_000,
 } as const;
@@ -35,7 +39,6 @@ const OF_A_TREE: readonly { readonly kind: AlertKind; readonly part?: string }[]
   { kind: 'cleanup-failure' },
   { kind: 'leak', part: 'memory' },
   { kind: 'stuck', part: 'request' },
-  { kind: 'stuck', part: 'lease' },
   { kind: 'stuck', part: 'start' },
   { kind: 'stuck', part: 'cleanup' },
 ];
@@ -108,12 +111,8 @@ const LEVEL_SEVERITY: Readonly<Record<Level, AlertSeverity>> = {
 const MEMORY_LEVEL = ['memory-pressure', 'explosion'] as const;
 const PROCESS_LEVEL = ['explosion', 'memory-pressure'] as const;
 
-const STUCK: Readonly<Record<PoolEvents['stuck:detected']['kind'], string>> = {
-  request: 'request',
-  lease: 'lease without a message',
-  start: 'start',
-  cleanup: 'cleanup',
-};
+/** Failures with an event of their own. */
+const TOLD_OTHERWISE: ReadonlySet<EndReason> = new Set(['crashed', 'start-failed']);
 
 /** Which event of a pool raises or resolves which alert: the only place that says it. */
 export const RULES: Rules = {
@@ -133,6 +132,16 @@ export const RULES: Rules = {
       action: 'read lastFailure of the server in status(), and correct its definition or what it needs',
       data: { code },
     }),
+  // It ran still, and the pool had to end it.
+  'server:stopping': ({ name, reason }) => {
+    if (END_MEANING[reason].asked || TOLD_OTHERWISE.has(reason)) return [];
+    return raised({
+      ...{ kind: 'process-failure', subject: { name }, severity: 'warning', lasts: LASTS.failure },
+      message: `server '${name}' was ended because it failed (${reason})`,
+      action: 'see what it writes to stderr; the pool starts it again when it is needed',
+      data: { reason },
+    });
+  },
   'server:ready': ({ name, instanceId }) => [
     ...resolved('process-failure', { name }),
     ...resolved('stuck', { name, part: 'start' }, instanceId),
@@ -164,17 +173,16 @@ export const RULES: Rules = {
       ...(action !== '' && { action }),
     });
   },
-  'stuck:detected': ({ kind, name, instanceId, leaseId, age, method, tool }) =>
-    raised({
-      ...{ kind: 'stuck', subject: { name, part: kind }, severity: 'warning', lasts: LASTS.stuck },
-      source: instanceId ?? leaseId,
-      message: `a ${STUCK[kind]} of server '${name}' has not ended for ${Math.round(age / 1_000)} s`,
-      action: 'look at what the server does; restart() replaces it, releaseServer() ends the lease',
-      data: { age, method, tool },
-    }),
+  'stuck:detected': stuck,
   'lease:leaked': ({ name, leaseId, held }) =>
     raised({
-      ...{ kind: 'leak', subject: { name, part: 'lease' }, source: leaseId, severity: 'warning', lasts: LASTS.stuck },
+      ...{
+        kind: 'leak',
+        subject: { name, part: 'lease' },
+        source: leaseId,
+        severity: 'warning',
+        lasts: LASTS.leakedLease,
+      },
       message: `a lease on server '${name}' is held for ${Math.round(held / 1_000)} s`,
       action: 'see the stack of lease:leaked for the call of getServer() that does not release it',
       data: { held },
@@ -236,13 +244,28 @@ export const RULES: Rules = {
   },
   'service-level:breached': ({ level, name, target, actual, burnRate, budgetLeft }) =>
     raised({
-      ...{ kind: 'service-level', subject: { name, part: level }, severity: 'critical' },
+      ...{ kind: 'service-level', subject: { name, part: level } },
+      // Callers that wait for longer are served in the end.
+      severity: level === 'acquireTime' ? 'warning' : 'critical',
       message: `the service level ${level} of ${name === undefined ? 'the pool' : `server '${name}'`} is not kept: ${Math.round(actual * 100) / 100} in place of ${target}`,
       action: 'see serviceLevels() for what uses up the budget, and the other alerts for the cause',
       data: { target, actual, burnRate, budgetLeft },
     }),
   'service-level:recovered': ({ level, name }) => resolved('service-level', { name, part: level }),
 };
+
+/** To be reported as long as it is stuck. */
+export function stuck({ kind, name, instanceId, age, method, tool }: StuckEvent): readonly AlertChange[] {
+  // A session may rest. Where another caller needs its lease, the pool takes it back.
+  if (kind === 'lease') return [];
+  return raised({
+    ...{ kind: 'stuck', subject: { name, part: kind }, severity: 'warning', lasts: LASTS.stuck },
+    source: instanceId,
+    message: `a ${kind} of server '${name}' has not ended for ${Math.round(age / 1_000)} s`,
+    action: 'look at what the server does; restart() replaces it',
+    data: { age, method, tool },
+  });
+}
 
 function raised(raise: AlertReport): AlertChange[] {
   return [{ raise }];
@@ -252,7 +275,10 @@ function resolved(kind: AlertKind, subject: AlertSubject, source?: string): Aler
   return [{ resolve: { kind, subject, source } }];
 }
 
-/** Which condition an exceeded limit is. What concerns the whole pool is one alert. */
+/**
+ * Which condition an exceeded limit is. The memory of all servers is one of the whole pool. That of the machine and the CPU time
+ * of all are not the cause of what a server does: so they are alerts of a part, which silence none.
+ */
 function placeOf({
   kind: limit,
   name,
@@ -261,7 +287,8 @@ function placeOf({
 }: LimitEvent): Pick<AlertReport, 'kind' | 'subject' | 'source'> {
   const { kind } = LIMITS[limit];
   if (path !== undefined) return { kind, subject: { part: path } };
-  return name === undefined ? { kind, source: limit } : { kind, subject: { name, part: limit }, source: instanceId };
+  if (name !== undefined) return { kind, subject: { name, part: limit }, source: instanceId };
+  return limit === 'total-memory' ? { kind, source: limit } : { kind, subject: { part: limit } };
 }
 
 function subjectInWords({ kind, name, path }: LimitEvent): string {

@@ -1,8 +1,9 @@
 import { type SafeEmitter, tap } from '../../events.js';
 import type { AlertManager } from '../../health/alerts/alert-manager.js';
+import type { StuckEvent } from '../../health/health-events.js';
 import type { PoolEvents } from '../events.js';
 import type { Breakers } from '../supervision/breakers.js';
-import { type PoolFacts, RULES } from './alert-rules.js';
+import { type AlertChange, type PoolFacts, RULES, stuck } from './alert-rules.js';
 
 export interface PoolAlertsDeps {
   readonly alerts: AlertManager;
@@ -12,10 +13,19 @@ export interface PoolAlertsDeps {
 /** Reports to the alerts of a pool what happens in it. A host cannot switch it off by `removeAllListeners()`. */
 export function alertsOfEvents(pool: SafeEmitter<PoolEvents>, { alerts, breakers }: PoolAlertsDeps): void {
   const facts: PoolFacts = { isBroken: (name) => breakers.statusOf(name).some(({ state }) => state !== 'closed') };
-  tap(pool, Object.keys(RULES) as (keyof PoolEvents)[], (event, payload) => {
-    for (const change of RULES[event]?.(payload as never, facts) ?? []) {
-      if ('raise' in change) alerts.raise(change.raise);
-      else alerts.resolve(change.resolve);
-    }
-  });
+  tap(pool, Object.keys(RULES) as (keyof PoolEvents)[], (event, payload) =>
+    report(alerts, RULES[event]?.(payload as never, facts) ?? []),
+  );
+}
+
+/** What was stuck before is so still. Its event comes once; its alert lasts as long as it is reported. */
+export function stillStuck(alerts: AlertManager, event: StuckEvent): void {
+  report(alerts, stuck(event));
+}
+
+function report(alerts: AlertManager, changes: readonly AlertChange[]): void {
+  for (const change of changes) {
+    if ('raise' in change) alerts.raise(change.raise);
+    else alerts.resolve(change.resolve);
+  }
 }

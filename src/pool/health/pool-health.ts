@@ -1,3 +1,4 @@
+import type { StuckEvent } from '../../health/health-events.js';
 import { HealthMonitor, roundsOf } from '../../health/health-monitor.js';
 import type { HealthRounds } from '../../health/health-rounds.js';
 import type { HealthStatus } from '../../health/health-status.js';
@@ -19,6 +20,8 @@ export interface PoolHealthDeps {
   readonly fleet: Fleet;
   readonly leases: LeaseManager;
   readonly breakers: Breakers;
+  /** Hears every 30 s of what `stuck:detected` has told before, and is stuck still. */
+  readonly onStillStuck: (stuck: StuckEvent) => void;
   /** Why the machine has no time for its processes. Default: by its load. */
   readonly overload?: (() => string | undefined) | undefined;
 }
@@ -38,7 +41,7 @@ export class PoolHealth {
   constructor(deps: PoolHealthDeps) {
     const { clock, outbox, overload } = deps;
     this.#deps = deps;
-    this.#stuck = new StuckWatch(deps.leases);
+    this.#stuck = new StuckWatch(deps.leases, deps.onStillStuck);
     this.monitor = new HealthMonitor({
       ...{ clock, outbox, ...(overload && { overload }) },
       onRestart: ({ id }, health) => this.#restart(id, health),

@@ -6,15 +6,18 @@ import type { LeaseManager } from '../leases/lease-manager.js';
 /** Longest method or tool in an event, in characters. */
 const LONGEST_NAME = 200;
 
-/** Finds what does not end: requests, silent leases, starts and cleanup jobs. Each is reported once. */
+/** Finds what does not end: requests, silent leases, starts and cleanup jobs. Each is found once. */
 export class StuckWatch {
   readonly #leases: LeaseManager;
-  readonly #reported = new WeakSet<object>();
+  readonly #onStill: (stuck: StuckEvent) => void;
+  readonly #found = new WeakSet<object>();
   /** The starts and ends under way, with the clock time at which each has begun, ms. */
   readonly #begun = new WeakMap<PooledInstance, Begun>();
 
-  constructor(leases: LeaseManager) {
+  /** @param onStill hears at each look of what was found before, and is stuck still */
+  constructor(leases: LeaseManager, onStill: (stuck: StuckEvent) => void) {
     this.#leases = leases;
+    this.#onStill = onStill;
   }
 
   /** A start or an end begins. Each is a thing of its own. */
@@ -29,33 +32,38 @@ export class StuckWatch {
 
   /** What has become stuck since the last call. */
   *look(instances: Iterable<PooledInstance>, now: number): Iterable<StuckEvent> {
+    for (const [thing, event] of this.#stuck(instances, now)) {
+      if (this.#found.has(thing)) {
+        this.#onStill(event);
+        continue;
+      }
+      this.#found.add(thing);
+      yield event;
+    }
+  }
+
+  *#stuck(instances: Iterable<PooledInstance>, now: number): Iterable<readonly [thing: object, event: StuckEvent]> {
     for (const instance of instances) {
       const { id: instanceId, name, tenant, definition } = instance;
       const of = { name, instanceId, tenant };
       const { stuckAfter } = definition.health;
       for (const request of instance.requests()) {
         const age = now - request.since;
-        if (!this.#isNew(request, age, stuckAfter)) continue;
+        if (age < stuckAfter) continue;
         const [method, tool] = [shortened(request.method), request.tool && shortened(request.tool)];
-        yield { kind: 'request', ...of, age, method, tool };
+        yield [request, { kind: 'request', ...of, age, method, tool }];
       }
       for (const lease of this.#leases.of(instance)) {
         const age = lease.silence(now);
         const { id: leaseId, owner } = lease;
         // A session may rest for long. What the pool itself calls silent is so.
-        if (this.#isNew(lease, age, Math.max(stuckAfter, definition.leaseIdleTimeout)))
-          yield { kind: 'lease', ...of, age, leaseId, owner };
+        if (age >= Math.max(stuckAfter, definition.leaseIdleTimeout))
+          yield [lease, { kind: 'lease', ...of, age, leaseId, owner }];
       }
       const begun = this.#begun.get(instance);
-      if (begun && this.#isNew(begun, now - begun.since, stuckAfter))
-        yield { kind: begun.kind, ...of, age: now - begun.since };
+      const age = now - (begun?.since ?? now);
+      if (begun && age >= stuckAfter) yield [begun, { kind: begun.kind, ...of, age }];
     }
-  }
-
-  #isNew(thing: object, age: number, stuckAfter: number): boolean {
-    if (age < stuckAfter || this.#reported.has(thing)) return false;
-    this.#reported.add(thing);
-    return true;
   }
 }
 

@@ -7,7 +7,7 @@ import type { Lease } from './lease.js';
 /** Learns of callers that do not find a free instance. Must not throw, and must be cheap. */
 export interface CallerObserver {
   callerWaits(): void;
-  /** @param waited ms */
+  /** @param waited ms, without the start of the instance that it got */
   callerServed(name: string, waited: number): void;
   callerRejected(name: string, code: PoolErrorCode): void;
 }
@@ -40,8 +40,9 @@ export class LeaseEvents {
     this.#emitter.emit('limit:reached', reached);
   }
 
-  served(caller: QueueEvent, waited: number): void {
-    this.#observer?.callerServed(caller.name, waited);
+  /** @param forStart how much of it the instance was started, ms */
+  served(caller: QueueEvent, waited: number, forStart: number): void {
+    this.#observer?.callerServed(caller.name, Math.max(0, waited - forStart));
     if (this.#isHeard('queue:served')) this.#emitter.emit('queue:served', { ...queueEvent(caller), waited });
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MCPServerPool, type PoolEvents, type PoolOptions } from '../../../src/index.js';
+import { type AlertNotification, MCPServerPool, type PoolEvents, type PoolOptions } from '../../../src/index.js';
 import { auditFolder, linesOf } from '../../helpers/audit.js';
 import { failStart, leases, setUp, shared } from '../../helpers/fake-pool.js';
 import { setUpMeasured } from '../../helpers/measured-pool.js';
@@ -74,6 +74,57 @@ describe('the alerts of a pool', () => {
     expect(raised).toMatchObject([{ kind: 'process-failure', subject: { name: 'a' } }]);
   });
 
+  it.each(['stuck', 'unhealthy', 'broken'] as const)(
+    '[ALERT-9] [ALERT-5] a server that is %s again and again is one, and the first tier is told, though each was recovered',
+    async (reason) => {
+      const told: string[] = [];
+      const notify = ({ tier, alert: { kind } }: AlertNotification) => void told.push(`${tier} ${kind}`);
+      const { clock, raised, emit } = setUpEvents({ alerts: { tiers: [{ after: Infinity, notify }] } });
+      for (let time = 0; time < 3; time++) {
+        emit('server:stopping', { ...SERVER, reason });
+        await clock.advanceAndFlush(1_000);
+        emit('server:ready', { ...SERVER, instanceId: `mcp-${time + 2}`, duration: 1_000 });
+        await clock.advanceAndFlush(200_000);
+      }
+      expect(raised).toMatchObject([
+        { kind: 'process-failure', subject: { name: 'a' }, severity: 'warning', data: { reason } },
+      ]);
+      expect(told).toContain('1 process-failure');
+    },
+  );
+
+  it('[ALERT-9] [ALERT-5] a server that answers no check, three times within ten minutes, is told to the first tier', async () => {
+    const told: string[] = [];
+    const notify = ({ alert: { kind } }: AlertNotification) => void told.push(kind);
+    const { pool, launcher, clock, reasons } = setUp({
+      ...{ servers: { a: { ...shared, restart: { minDelay: 1 } } }, defaults: {} },
+      alerts: { tiers: [{ after: Infinity, notify }] },
+    });
+    await leases(pool, 1);
+    for (let hang = 1; hang <= 3; hang++) {
+      launcher.last.onRequest = () => undefined;
+      for (let step = 0; step < 20 && launcher.servers.length === hang; step++) await clock.advanceAndFlush(10_000);
+    }
+    expect(reasons()).toEqual(['unhealthy', 'unhealthy', 'unhealthy']);
+    await flush();
+    expect(told).toContain('process-failure');
+  });
+
+  it('[ALERT-9] an end that the pool was asked for is none', () => {
+    const { pool, clock, emit } = setUpEvents({ alerts: { for: 0 } });
+    for (const reason of ['restart', 'idle', 'memory-limit', 'shutdown'] as const)
+      emit('server:stopping', { ...SERVER, reason });
+    clock.advance(HOLD);
+    expect(pool.alerts.active()).toEqual([]);
+  });
+
+  it('[ALERT-9] a silent lease is none: nothing is wrong where no caller waits for its server', () => {
+    const { clock, raised, emit } = setUpEvents();
+    emit('stuck:detected', { kind: 'lease', name: 'a', instanceId: 'mcp-1', leaseId: 'lease-1', age: 1_800_000 });
+    clock.advance(HOLD);
+    expect(raised).toEqual([]);
+  });
+
   it('[ALERT-9] a start that fails says which error it was, and no more of it', async () => {
     const { pool, launcher, clock } = setUp({ servers: { a: { ...server, env: { TOKEN: 'swordfish' } } } });
     launcher.auto = { ...launcher.auto, initialize: false };
@@ -121,6 +172,26 @@ describe('the alerts of a pool', () => {
     emit('limit:recovered', { kind: 'total-memory', value: 10, limit: 4_096 });
     expect(raised.at(-1)).toMatchObject({ kind: 'resource-violation', subject: { name: 'a', part: 'memory' } });
   });
+
+  it.each(['host-memory', 'total-cpu'] as const)(
+    '[ALERT-3] [ALERT-9] %s silences no server: it is not the cause of what they do',
+    (kind) => {
+      const { pool, clock, raised, emit } = setUpEvents();
+      emit('limit:exceeded', { kind, value: 85, limit: 80 });
+      clock.advance(HOLD);
+      emit('limit:exceeded', { kind: 'memory', name: 'a', instanceId: 'mcp-1', value: 130, limit: 100 });
+      emit('server:stopping', { ...SERVER, reason: 'stuck' });
+      clock.advance(HOLD);
+      expect(raised.map(({ subject }) => subject)).toEqual([
+        { part: kind },
+        { name: 'a', part: 'memory' },
+        { name: 'a' },
+      ]);
+      expect(pool.alerts.active().every(({ inhibited }) => !inhibited)).toBe(true);
+      emit('limit:recovered', { kind, value: 10, limit: 80 });
+      expect(pool.alerts.active().find(({ subject }) => subject.part === kind)).toMatchObject({ holds: false });
+    },
+  );
 
   it('[ALERT-9] levels are one by what has reached them: processes, or memory', () => {
     const { pool, clock, raised, emit } = setUpEvents();
@@ -209,7 +280,7 @@ describe('the alerts of a pool', () => {
     ]);
   });
 
-  it('[ALERT-9] growth alone is an info, which tells no tier; a service level is one at once', () => {
+  it('[ALERT-9] growth alone is an info, which tells no tier; a service level is one, too', () => {
     const told: unknown[] = [];
     const tiers = [{ after: 0, notify: (notification: unknown) => void told.push(notification) }];
     const { clock, raised, emit } = setUpEvents({ alerts: { tiers } });
@@ -224,8 +295,17 @@ describe('the alerts of a pool', () => {
       burnRate: 20,
       budgetLeft: 0,
     });
-    expect(raised[1]).toMatchObject({ kind: 'service-level', subject: { name: 'a', part: 'availabilityPercent' } });
+    expect(raised[1]).toMatchObject({
+      ...{ kind: 'service-level', severity: 'critical' },
+      subject: { name: 'a', part: 'availabilityPercent' },
+    });
     expect(told).toHaveLength(1);
+    emit('service-level:breached', {
+      ...{ level: 'acquireTime', name: 'a', target: 500, actual: 900, burnRate: 20, budgetLeft: 0 },
+    });
+    expect(raised).toHaveLength(2);
+    clock.advance(HOLD);
+    expect(raised[2]).toMatchObject({ severity: 'warning', subject: { name: 'a', part: 'acquireTime' } });
   });
 
   it('[ALERT-9] go on when the host removes all listeners, are no listeners, and are in the audit trail', async () => {

@@ -41,6 +41,40 @@ describe('calls of getServer()', () => {
     expect(levelsOf(pool)?.availabilityPercent).toMatchObject({ actual: 100, samples: 11 });
   });
 
+  it('[SLO-5] [SLO-2] that wait for a start of their server are not slow: 12 servers that need 3 s breach nothing', async () => {
+    const names = Array.from({ length: 12 }, (_, index) => `server-${index}`);
+    const servers = Object.fromEntries(names.map((name) => [name, one]));
+    const { pool, clock, launcher } = setUp({ servers, limits: { concurrentStarts: 4 } }, { initialize: false });
+    const breached = record(pool, 'service-level:breached');
+    const calls = names.map((name) => pool.getServer(name));
+    await flush();
+    while (launcher.servers.length < 12 || launcher.living.some(({ received }) => received.length < 2)) {
+      await clock.advanceAndFlush(3_000);
+      for (const server of launcher.living) if (server.received.length < 2) server.initialize();
+      await flush();
+    }
+    await Promise.all(calls);
+    for (let look = 0; look < 60; look += 1) await clock.advanceAndFlush(LOOK);
+    expect(breached).toEqual([]);
+    expect(levelsOf(pool)?.acquireTime).toMatchObject({ samples: 12, isMet: true, budgetLeft: 1 });
+  });
+
+  it('[SLO-5] count with the time that they waited before their server was started', async () => {
+    const { pool, clock, launcher } = setUp({ servers: { a: one, b: one }, limits: { maxProcesses: 1 } });
+    const lease = await pool.getServer('a');
+    const waits = pool.getServer('b');
+    await clock.advanceAndFlush(700);
+    launcher.auto = { ...launcher.auto, initialize: false };
+    lease.release();
+    await flush();
+    await clock.advanceAndFlush(5_000);
+    launcher.last.initialize();
+    await waits;
+    expect(levelsOf(pool, 'b')?.acquireTime).toMatchObject({ samples: 1, isMet: false });
+    expect(levelsOf(pool, 'b')?.acquireTime.p99).toBeGreaterThan(690);
+    expect(levelsOf(pool, 'b')?.acquireTime.p99).toBeLessThan(710);
+  });
+
   it('[SLO-5] are counted each once, also those of a server that is removed, and defined anew', async () => {
     const { pool, clock } = setUp({ servers: { a: one, b: one } });
     for (let round = 0; round < 3; round += 1) {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { RawClient } from '../../helpers/client.js';
 import { setUp as setUpPool } from '../../helpers/fake-pool.js';
 import { connect } from '../../helpers/give-up.js';
+import { record } from '../../helpers/real-pool.js';
 import { flush } from '../../helpers/until.js';
 
 const shared = { command: 'fake', sharing: 'shared', idleTimeout: Infinity } as const;
@@ -86,5 +87,50 @@ describe('stuck:detected', () => {
     lease.release();
     await pass(600_000);
     expect(stuck()).toEqual([]);
+  });
+});
+
+describe('the alert of what is stuck', () => {
+  const LASTS = 120_000;
+
+  it('[STUCK-1] [ALERT-9] holds for as long as a request does not end, and not for longer', async () => {
+    const { pool, launcher, pass, stuck } = setUp({ servers: { a: { ...shared, health: { check: false } } } });
+    const [raised, resolved] = [record(pool, 'alert:raised'), record(pool, 'alert:resolved')];
+    const { client } = await connect(pool, 'a');
+    launcher.last.onRequest = () => undefined;
+    const answer = client.request('tools/call', { name: 'slow' });
+    await flush();
+    for (let minute = 0; minute < 300; minute++) await pass(60_000);
+    expect([raised, resolved]).toMatchObject([[{ kind: 'stuck', subject: { name: 'a', part: 'request' } }], []]);
+    expect(pool.alerts.active()).toMatchObject([{ kind: 'stuck', holds: true }]);
+    expect(stuck()).toHaveLength(1);
+    const { id } = launcher.last.received.findLast(({ method }) => method === 'tools/call') ?? expect.fail();
+    launcher.last.answer(id as number, {});
+    await answer;
+    await pass(LASTS + 1);
+    expect(resolved).toMatchObject([{ kind: 'stuck', reason: 'ended' }]);
+    expect(pool.alerts.active()).toEqual([]);
+  });
+
+  it('[STUCK-1] [ALERT-9] is none after a call that was late, and told to no further tier', async () => {
+    const told: number[] = [];
+    const tiers = [0, 900_000].map((after) => ({
+      after,
+      notify: ({ tier }: { tier: number }) => void told.push(tier),
+    }));
+    const { pool, launcher, pass } = setUp({
+      servers: { a: { ...shared, health: { check: false } } },
+      alerts: { tiers },
+    });
+    const { client } = await connect(pool, 'a');
+    launcher.last.onRequest = () => undefined;
+    const answer = client.request('tools/call', { name: 'slow' });
+    await pass(360_000);
+    const { id } = launcher.last.received.findLast(({ method }) => method === 'tools/call') ?? expect.fail();
+    launcher.last.answer(id as number, {});
+    await answer;
+    for (let minute = 0; minute < 60; minute++) await pass(60_000);
+    expect(told.includes(2)).toBe(false);
+    expect(pool.alerts.active()).toEqual([]);
   });
 });
