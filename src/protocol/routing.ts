@@ -8,6 +8,7 @@ import {
   REQUEST_TIMEOUT,
   type RequestId,
 } from './json-rpc.js';
+import type { ObservedRequest } from './request-observer.js';
 
 /** How much of stderr the answer to a lost request carries, in characters: it may be sent on to a client far away. */
 const LONGEST_TAIL = 8_192;
@@ -33,6 +34,8 @@ export interface Endpoint {
 export interface Attachment {
   /** Number of requests of the session that are not answered yet. */
   readonly openRequests: number;
+  /** Those requests, also the ones that wait for their turn. */
+  requests(): Iterable<ObservedRequest>;
   send(message: JsonRpcMessage): Promise<void>;
   /** The session has lost its server: answers all its open requests with an error that says why. */
   fail(error: PoolError): void;

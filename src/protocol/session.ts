@@ -3,6 +3,7 @@ import { messageOf, PoolError } from '../errors.js';
 import type { Outbox } from '../runtime/outbox.js';
 import { type Inspect, shown } from '../runtime/shown.js';
 import type { JsonRpcMessage } from './json-rpc.js';
+import type { ObservedRequest } from './request-observer.js';
 import type { Attachment, Endpoint, Routing } from './routing.js';
 import { refused, sendable } from './sendable.js';
 
@@ -90,6 +91,11 @@ export class Session implements PooledTransport, Endpoint {
   /** Number of requests that are not answered. */
   get openRequests(): number {
     return this.#attachment?.openRequests ?? 0;
+  }
+
+  /** Those requests. */
+  requests(): Iterable<ObservedRequest> {
+    return this.#attachment?.requests() ?? [];
   }
 
   async start(): Promise<void> {

@@ -8,7 +8,7 @@ import { DirectRouting } from '../protocol/mux/direct-routing.js';
 import type { GivenUp } from '../protocol/mux/given-up.js';
 import { Multiplexer, type MultiplexerCallbacks } from '../protocol/mux/multiplexer.js';
 import { Upstream } from '../protocol/mux/upstream.js';
-import type { ObservedRequest, RequestObserver } from '../protocol/request-observer.js';
+import type { RequestObserver } from '../protocol/request-observer.js';
 import type { Routing } from '../protocol/routing.js';
 import type { Clock, Timer } from '../runtime/clock.js';
 import type { KeepAlive } from '../runtime/keep-alive.js';
@@ -102,11 +102,6 @@ export class Conversation {
   /** Number of requests that no client has given up. */
   get wantedRequests(): number {
     return this.givenUp?.wanted ?? this.#peer.openRequests;
-  }
-
-  /** The open requests of its clients. */
-  requests(): Iterable<ObservedRequest> {
-    return this.#peer instanceof DirectRouting ? this.#peer.requests() : (this.#multiplexer?.requests() ?? []);
   }
 
   /** Whether the server can be asked by the pool itself. */

@@ -5,7 +5,6 @@ import type { ContainmentLevel, ServerProcess } from '../process/launcher.js';
 import { nextInstanceId } from '../process/process-registry.js';
 import { Noise } from '../protocol/channels/noise.js';
 import type { GivenUp } from '../protocol/mux/given-up.js';
-import type { ObservedRequest } from '../protocol/request-observer.js';
 import { Life } from './life.js';
 import { type Secrets, Spawned } from './secrets.js';
 import type { ServerState } from './server-state.js';
@@ -118,11 +117,6 @@ export abstract class ObservedInstance {
   /** What it has said in its handshake that it can do. */
   get capabilities(): object {
     return this.life.conversation?.capabilities ?? {};
-  }
-
-  /** The open requests of its clients, also those that wait for their turn. */
-  requests(): Iterable<ObservedRequest> {
-    return this.life.conversation?.requests() ?? [];
   }
 
   /** How many requests of sessions it has answered. */

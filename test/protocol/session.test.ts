@@ -13,6 +13,7 @@ const lost: JsonRpcMessage = { jsonrpc: '2.0', id: 1, error: { code: -32_000, me
 
 class FakeRouting implements Routing, Attachment {
   readonly openRequests = 0;
+  readonly requests = () => [];
   readonly calls: string[] = [];
   readonly sent: JsonRpcMessage[] = [];
   /** Given to the session when it fails, as the answers to its open requests. */

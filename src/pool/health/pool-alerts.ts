@@ -2,6 +2,7 @@ import { type SafeEmitter, tap } from '../../events.js';
 import type { AlertManager } from '../../health/alerts/alert-manager.js';
 import type { StuckEvent } from '../../health/health-events.js';
 import type { PoolEvents } from '../events.js';
+import { ownFault } from '../refusals.js';
 import type { Breakers } from '../supervision/breakers.js';
 import { type AlertChange, type PoolFacts, RULES, stuck } from './alert-rules.js';
 
@@ -13,9 +14,14 @@ export interface PoolAlertsDeps {
 /** Reports to the alerts of a pool what happens in it. A host cannot switch it off by `removeAllListeners()`. */
 export function alertsOfEvents(pool: SafeEmitter<PoolEvents>, { alerts, breakers }: PoolAlertsDeps): void {
   const facts: PoolFacts = { isBroken: (name) => breakers.statusOf(name).some(({ state }) => state !== 'closed') };
-  tap(pool, Object.keys(RULES) as (keyof PoolEvents)[], (event, payload) =>
-    report(alerts, RULES[event]?.(payload as never, facts) ?? []),
-  );
+  tap(pool, Object.keys(RULES) as (keyof PoolEvents)[], (event, payload) => {
+    try {
+      report(alerts, RULES[event]?.(payload as never, facts) ?? []);
+    } catch (fault) {
+      // No rule may keep the listeners of the host from their event.
+      if (event !== 'internal:error') pool.emit('internal:error', { error: ownFault(fault) });
+    }
+  });
 }
 
 /** What was stuck before is so still. Its event comes once; its alert lasts as long as it is reported. */

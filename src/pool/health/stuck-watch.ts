@@ -47,15 +47,15 @@ export class StuckWatch {
       const { id: instanceId, name, tenant, definition } = instance;
       const of = { name, instanceId, tenant };
       const { stuckAfter } = definition.health;
-      for (const request of instance.requests()) {
-        const age = now - request.since;
-        if (age < stuckAfter) continue;
-        const [method, tool] = [shortened(request.method), request.tool && shortened(request.tool)];
-        yield [request, { kind: 'request', ...of, age, method, tool }];
-      }
       for (const lease of this.#leases.of(instance)) {
-        const age = lease.silence(now);
         const { id: leaseId, owner } = lease;
+        for (const request of lease.requests()) {
+          const age = now - request.since;
+          if (age < stuckAfter) continue;
+          const [method, tool] = [shortened(request.method), request.tool && shortened(request.tool)];
+          yield [request, { kind: 'request', ...of, age, method, tool, leaseId, owner }];
+        }
+        const age = lease.silence(now);
         // A session may rest for long. What the pool itself calls silent is so.
         if (age >= Math.max(stuckAfter, definition.leaseIdleTimeout))
           yield [lease, { kind: 'lease', ...of, age, leaseId, owner }];

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 import { namesOf, PoolError, shownName } from '../../errors.js';
 import type { CleanupReport } from '../../process/cleanup-queue.js';
+import type { ObservedRequest } from '../../protocol/request-observer.js';
 import type { PooledTransport, Session, SessionCallbacks, SessionEnd } from '../../protocol/session.js';
 import type { Clock } from '../../runtime/clock.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
@@ -139,6 +140,11 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
   /** Number of its requests that are not answered. */
   get openRequests(): number {
     return this.#session?.openRequests ?? 0;
+  }
+
+  /** Its requests that are not answered. */
+  requests(): Iterable<ObservedRequest> {
+    return this.#session?.requests() ?? [];
   }
 
   get transport(): PooledTransport {

@@ -185,11 +185,6 @@ export class Multiplexer implements Routing, MemberCallbacks {
 
   // The sessions.
 
-  /** The open requests of all sessions, also those that wait for their turn. */
-  *requests(): Iterable<OpenRequest> {
-    for (const member of this.#members) if (member.openRequests > 0) yield* member.requests();
-  }
-
   attach(session: Endpoint): Attachment {
     const member = new Member(session, this);
     this.#members.add(member);

@@ -16,10 +16,9 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { errnoOf } from '../../../src/errors.js';
 import { type AuditDoor, fileSystem } from '../../../src/monitor/audit/audit-door.js';
 import type { AuditTrail } from '../../../src/monitor/audit/audit-trail.js';
-import { allLinesOf, auditFolder, linesOf, openTrail } from '../../helpers/audit.js';
+import { allLinesOf, auditFolder, linesNow, linesOf, openTrail } from '../../helpers/audit.js';
 import { runHost } from '../../helpers/host.js';
 import { until } from '../../helpers/until.js';
 import { MALLORY, OBSTACLE } from '../../hostile/strangers.js';
@@ -27,15 +26,7 @@ import { MALLORY, OBSTACLE } from '../../hostile/strangers.js';
 const newPath = () => join(auditFolder(), 'audit.jsonl');
 const named = (name: unknown) => ({ name });
 const namesIn = (path: string) => linesOf(path).map(({ name }) => name);
-/** For a test that waits: none while there is no such file, which a rotation exchanges. */
-const namesNow = (path: string) => {
-  try {
-    return namesIn(path);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return [];
-    throw error;
-  }
-};
+const namesNow = (path: string) => linesNow(path).map(({ name }) => name);
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
 
 /** Opens a trail, writes one line, and returns what was told. */
@@ -443,7 +434,7 @@ describe('a disk that does not answer', () => {
     clock.advance(60_000);
     expect(failures).toMatchObject([{ problem: expect.stringContaining('the disk has not answered for 10000 ms') }]);
     answer();
-    await until('the last line', () => namesIn(path).at(-1) === 19_999);
+    await until('the last line', () => namesNow(path).at(-1) === 19_999);
     await trail.close();
     const [first, notice, ...rest] = linesOf(path);
     expect(first).toMatchObject({ name: 'first' });

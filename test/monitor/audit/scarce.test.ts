@@ -12,7 +12,7 @@ import {
 import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { fileSystem } from '../../../src/monitor/audit/audit-door.js';
-import { allLinesOf, auditFolder, linesOf, openTrail } from '../../helpers/audit.js';
+import { allLinesOf, auditFolder, linesNow, linesOf, openTrail } from '../../helpers/audit.js';
 import { runHost } from '../../helpers/host.js';
 import { isLiving } from '../../helpers/processes.js';
 import { until } from '../../helpers/until.js';
@@ -85,7 +85,7 @@ describe('a full disk', () => {
     for (const index of numbers(30_000)) trail.record('server:ready', named(index));
     await until('the failure', () => failures.length > 0);
     rmSync(ballast);
-    await retried(clock, 'it works again', () => linesOf(path).at(-1)?.name === 29_999);
+    await retried(clock, 'it works again', () => linesNow(path).at(-1)?.name === 29_999);
     const [notice, ...rest] = linesOf(path);
     const { lines } = notice as { lines: number };
     expect(lines).toBeGreaterThan(1_000);

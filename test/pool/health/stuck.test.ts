@@ -23,7 +23,7 @@ describe('stuck:detected', () => {
     await pass(290_000);
     expect(stuck()).toEqual([]);
     await pass(600_000);
-    const of = { kind: 'request', name: 'a', instanceId: lease.instanceId, tenant: 't' };
+    const of = { kind: 'request', name: 'a', instanceId: lease.instanceId, tenant: 't', leaseId: lease.id };
     expect(stuck()).toMatchObject([
       { ...of, method: 'tools/call', tool: 'slow' },
       { ...of, method: 'resources/read', tool: undefined },
