@@ -29,6 +29,8 @@ export interface AskedServer extends ServerNames {
 export interface RequestObserver {
   /** Whether anything listens. While it is false nothing is called, and nothing needs to be known of a request. */
   readonly isActive: boolean;
+  /** Whether anything listens to `requestSent`. While it is false that is not called. */
+  readonly hearsStarts: boolean;
   requestSent(request: ObservedRequest, server: AskedServer): void;
   /** @param error code of the error in the answer; undefined without one */
   requestDone(request: ObservedRequest, server: AskedServer, outcome: RequestOutcome, error: number | undefined): void;

@@ -70,7 +70,12 @@ export function wire(budget = new WriteBudget(1_000_000)) {
 }
 
 /** For tests of other things. */
-export const UNOBSERVED: RequestObserver = { isActive: false, requestSent: () => {}, requestDone: () => {} };
+export const UNOBSERVED: RequestObserver = {
+  isActive: false,
+  hearsStarts: false,
+  requestSent: () => {},
+  requestDone: () => {},
+};
 
 /** The routing of a dedicated server. */
 export function directOn(channel: MessageChannel, more: Partial<DirectRoutingDeps> = {}) {

@@ -30,7 +30,13 @@ export interface PoolRequestObserver {
 /** Hands on the requests of a pool to its observers. Without one that is active, nothing is called. */
 export class RequestWatch implements RequestObserver {
   readonly #clock: Clock;
-  #observers: readonly PoolRequestObserver[] = [];
+  /** Those that hear every request, and those that are not always active. Apart, since there are many requests. */
+  #steady: readonly PoolRequestObserver[] = [];
+  #others: readonly PoolRequestObserver[] = [];
+  #hearsEachStart = false;
+  /** The server of the last request, as it was shown: mostly that of the next one, too. */
+  #last: AskedServer | undefined;
+  #lastShown: ServerOfRequest = { name: '', instanceId: undefined, tenant: undefined };
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -38,32 +44,49 @@ export class RequestWatch implements RequestObserver {
 
   /** @returns removes it */
   add(observer: PoolRequestObserver): () => void {
-    this.#observers = [...this.#observers, observer];
-    return () => {
-      this.#observers = this.#observers.filter((one) => one !== observer);
-    };
+    this.#set([...this.#steady, ...this.#others, observer]);
+    return () => this.#set([...this.#steady, ...this.#others].filter((one) => one !== observer));
   }
 
   get isActive(): boolean {
-    // Asked for each request: no function is made.
-    for (const observer of this.#observers) if (observer.isActive !== false) return true;
+    return this.#steady.length > 0 || this.#isAnyActive;
+  }
+
+  get hearsStarts(): boolean {
+    return this.#hearsEachStart || this.#isAnyActive;
+  }
+
+  get #isAnyActive(): boolean {
+    for (const observer of this.#others) if (observer.isActive === true) return true;
     return false;
   }
 
   requestSent(request: ObservedRequest, server: AskedServer): void {
-    for (const observer of this.#observers) {
-      if (observer.isActive !== false) observer.requestSent?.(request, serverOf(server));
-    }
+    const shown = this.#shown(server);
+    for (const observer of this.#steady) observer.requestSent?.(request, shown);
+    for (const observer of this.#others) if (observer.isActive === true) observer.requestSent?.(request, shown);
   }
 
   requestDone(request: ObservedRequest, server: AskedServer, outcome: RequestOutcome, error: number | undefined): void {
     const duration = this.#clock.now() - request.since;
-    for (const observer of this.#observers) {
-      if (observer.isActive !== false) observer.requestDone?.(request, serverOf(server), outcome, duration, error);
-    }
+    const shown = this.#shown(server);
+    for (const observer of this.#steady) observer.requestDone?.(request, shown, outcome, duration, error);
+    for (const observer of this.#others)
+      if (observer.isActive === true) observer.requestDone?.(request, shown, outcome, duration, error);
   }
-}
 
-function serverOf({ name, id, tenant }: AskedServer): ServerOfRequest {
-  return { name, instanceId: id, tenant };
+  #set(observers: readonly PoolRequestObserver[]): void {
+    this.#steady = observers.filter(({ isActive }) => isActive === undefined);
+    this.#others = observers.filter(({ isActive }) => isActive !== undefined);
+    this.#hearsEachStart = this.#steady.some(({ requestSent }) => requestSent !== undefined);
+  }
+
+  #shown(server: AskedServer): ServerOfRequest {
+    const { name, id, tenant } = server;
+    if (server !== this.#last || tenant !== this.#lastShown.tenant) {
+      this.#last = server;
+      this.#lastShown = Object.freeze({ name, instanceId: id, tenant });
+    }
+    return this.#lastShown;
+  }
 }

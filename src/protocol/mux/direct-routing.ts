@@ -102,7 +102,7 @@ export class DirectRouting implements Routing, Attachment {
     // Its client alone may give that up, and the protocol forbids to cancel it: `startTimeout` of the client counts.
     if (request.method !== 'initialize') this.#deadlines.written(request);
     const { observer } = this.#deps;
-    if (observer.isActive) observer.requestSent(request, this.#channel.server);
+    if (observer.hearsStarts) observer.requestSent(request, this.#channel.server);
     request.meta = undefined;
     return sent.catch(async (error) => {
       const reason = await this.#loss.explain(error);

@@ -43,7 +43,7 @@ export class OpenRequests {
     const { clock, observer, server } = this.#options;
     request.since = clock.now();
     this.#enter(request);
-    if (observer.isActive) observer.requestSent(request, server());
+    if (observer.hearsStarts) observer.requestSent(request, server());
     request.meta = undefined;
   }
 
@@ -92,7 +92,8 @@ export class OpenRequests {
       this.#enter(request);
       throw fault;
     }
-    if (this.#options.observer.isActive) this.#report(request, outcome ?? outcomeOf(answer), answer.error?.code);
+    const { observer, server } = this.#options;
+    if (observer.isActive) observer.requestDone(request, server(), outcome ?? outcomeOf(answer), answer.error?.code);
   }
 
   /** Answers a request that the server has not answered within `requestTimeout`. */
