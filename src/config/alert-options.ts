@@ -28,7 +28,7 @@ export const tierFields = {
 /** A tier: see `alerts.tiers`. */
 export type AlertTier = Given<typeof tierFields>;
 
-/** Which conditions are an alert, and who is told. */
+/** Which conditions are an alert, and what is called with them. */
 export const alertFields = {
   /** Whether anything is reported. Default: true; false in a global pool that was made without options. */
   enabled: flag(true),
@@ -41,7 +41,7 @@ export const alertFields = {
   repeatInterval: noShorterOrNever(14_400_000, LEAST),
   /** Whether an alert of the whole pool keeps those of its servers silent that are not more severe. Default: true. */
   inhibit: flag(true),
-  /** Who is told: each tier later than the one before it, as long as the alert is not acknowledged. Default: `[]`. */
+  /** What is called: each tier later than the one before it, as long as the alert is not acknowledged. Default: `[]`. */
   tiers: tiers(),
 };
 

@@ -68,7 +68,7 @@ export const poolFields = {
   audit: nested(auditFields),
   /** How well servers serve: what is expected, and counted. */
   serviceLevels: nested(serviceLevelFields),
-  /** Which conditions are an alert, and who is told. */
+  /** Which conditions are an alert, and what is called with them. */
   alerts: nested(alertFields),
   /** How process trees are ended. */
   cleanup: nested(cleanupFields),

@@ -19,6 +19,7 @@ export interface Figure {
 
 const MB = 1_048_576;
 const PERCENT = 100;
+// Written again, since an exporter imports nothing of the package but its types: a value would be a second copy of it. A test compares.
 const SEVERITIES = ['info', 'warning', 'critical'] as const satisfies readonly AlertSeverity[];
 const KINDS = [
   'process-limit',

@@ -7,7 +7,7 @@ export interface TiersDeps extends Omit<NotifyDeps, 'onError'> {
   onError(tier: number, error: unknown): void;
 }
 
-/** Who is told: one line for each tier, so that one which fails holds up no other. */
+/** The tiers of the host: one line for each, so that one which fails holds up no other. */
 export class Tiers {
   /** The first tier first. */
   readonly #lines: readonly NotifyLine[];

@@ -3,6 +3,7 @@ import type { AlertCondition, AlertReport } from '../../config/alert-report.js';
 import type { StuckEvent } from '../../health/health-events.js';
 import type { Level } from '../../monitor/level.js';
 import type { LimitEvent, LimitKind } from '../../monitor/monitor-events.js';
+import { cut } from '../../runtime/cut.js';
 import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import type { PoolEvents } from '../events.js';
 
@@ -43,8 +44,9 @@ const OF_A_TREE: readonly { readonly kind: AlertKind; readonly part?: string }[]
   { kind: 'stuck', part: 'cleanup' },
 ];
 
-const MB = 'MB';
 const CPU = '% of a core';
+/** The data of an alert has a limit, and the name of a server has none. */
+const shortened = (name: string) => cut(name, 200);
 
 interface LimitRule {
   readonly kind: AlertKind;
@@ -58,7 +60,7 @@ const LIMITS: Readonly<Record<LimitKind, LimitRule>> = {
   memory: {
     kind: 'resource-violation',
     severity: 'warning',
-    unit: MB,
+    unit: 'MB',
     action: 'find out what it needs the memory for, or raise memoryLimitMB of the server',
   },
   cpu: {
@@ -76,7 +78,7 @@ const LIMITS: Readonly<Record<LimitKind, LimitRule>> = {
   'total-memory': {
     kind: 'memory-pressure',
     severity: 'critical',
-    unit: MB,
+    unit: 'MB',
     action: 'new starts wait: see status() for the largest servers, end some, or raise limits.memoryLimitMB',
   },
   'total-cpu': {
@@ -94,7 +96,7 @@ const LIMITS: Readonly<Record<LimitKind, LimitRule>> = {
   folder: {
     kind: 'resource-violation',
     severity: 'warning',
-    unit: MB,
+    unit: 'MB',
     action: 'delete what is not needed, raise limitMB of the folder, or let the pool prune it',
   },
 };
@@ -216,9 +218,9 @@ export const RULES: Rules = {
       ...resolved(other, {}, 'level'),
       ...raised({
         ...{ kind, source: 'level', severity: LEVEL_SEVERITY[to] },
-        message: `the level of the pool is ${to}: ${Math.round(measured)} ${by === 'memory' ? MB : 'unexpected processes'}`,
+        message: `the level of the pool is ${to}: ${Math.round(measured)} ${by === 'memory' ? 'MB' : 'unexpected processes'}`,
         action: "see plan('level') for what the level ends, and status() for the servers that have most",
-        data: { level: to, measured, threshold, names: names.slice(0, 10) },
+        data: { level: to, measured, threshold, names: names.slice(0, 10).map(shortened) },
       }),
     ];
   },
@@ -228,7 +230,7 @@ export const RULES: Rules = {
       ...{ kind: 'explosion', source: 'growth', severity: 'info', lasts: LASTS.growth },
       message: `${processes} processes came within ${Math.round(within / 1_000)} s`,
       action: 'see whether the servers that grow were to start',
-      data: { processes, within, names: names.slice(0, 10) },
+      data: { processes, within, names: names.slice(0, 10).map(shortened) },
     }),
   // An effect, and not the cause of anything: so it is an alert of a part, which silences none.
   'queue:rejected': ({ name, code, waited }) => {

@@ -39,6 +39,20 @@ describe('the alerts of a pool', () => {
     expect(pool.alerts.active().filter(({ kind }) => kind === 'breaker-open')).toEqual([]);
   });
 
+  it('[ALERT-9] the growth of servers with very long names is one, and its listeners hear of it', async () => {
+    const { pool, clock, emit, raised } = setUpEvents();
+    const heard = record(pool, 'growth:detected');
+    const faults = record(pool, 'internal:error');
+    emit('growth:detected', {
+      processes: 30,
+      within: 30_000,
+      names: Array.from({ length: 10 }, () => 'x'.repeat(1_000)),
+    });
+    expect(heard).toHaveLength(1);
+    await clock.advanceAndFlush(HOLD);
+    expect([raised.map(({ kind }) => kind), faults]).toEqual([['explosion'], []]);
+  });
+
   it('[ALERT-9] a crash is none where the server is started again, and one where it is not', async () => {
     const { pool, launcher, clock } = setUp({ servers: { a: shared, b: server } });
     const raised = record(pool, 'alert:raised');
