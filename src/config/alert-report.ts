@@ -34,10 +34,10 @@ const conditionFields = {
   /** What has it. One kind and subject is one alert. Default: `{}`, the whole pool. */
   subject: nested(subjectFields),
   /**
-   * Which of several that can have it, such as an instance of the server: the condition holds as long as one has it. Default:
-   * none.
+   * Which of several that can have it, such as an instance of the server: the condition holds as long as one has it. The empty
+   * string is a source, too, and is not shown. Default: `''` of a report; of a condition that is over: all that have it.
    */
-  source: optionalString(),
+  source: source(),
 };
 
 const reportFields = {
@@ -97,6 +97,13 @@ export function resolveCondition(given: AlertCondition): ResolvedCondition {
   const subject = readOptions(subjectFields, condition.subject, 'subject', problems);
   refuse(problems, what);
   return { ...condition, subject };
+}
+
+function source(): Field<string | undefined> {
+  return {
+    default: undefined,
+    check: (value) => (typeof value === 'string' ? undefined : `a string, got ${describeValue(value)}`),
+  };
 }
 
 /** For persons: what is no text for them is shown as codes. */

@@ -96,9 +96,10 @@ export interface Alert {
 export interface AlertNotification {
   /**
    * `raised`: the first tier learns of it. `escalated`: so does a further one. `repeated`: it goes on, or is more severe now.
-   * `resolved`: it is over.
+   * The last one of an alert is `resolved`: its condition is over; `closed`: the pool is shut down; or `displaced`: there are
+   * too many alerts, and it gave way to one that is more severe. After the latter two it is not known whether it is over.
    */
-  readonly reason: 'raised' | 'escalated' | 'repeated' | 'resolved';
+  readonly reason: 'raised' | 'escalated' | 'repeated' | 'resolved' | 'closed' | 'displaced';
   /** Which tier is told: the first is 1. */
   readonly tier: number;
   /** As it was when there was a reason to tell it. */

@@ -159,8 +159,8 @@ export interface PoolEvents extends CleanupEvents, HealthEvents, AlertEvents, Om
   'server:noise': ServerEvent & DroppedOutput;
   /** A caller got a lease. `waited`: since the call of `getServer()`, in ms. */
   'lease:acquired': LeaseEvent & { readonly waited: number };
-  /** A lease ended, for whatever reason. `held`: its duration, in ms. */
-  'lease:released': LeaseEvent & { readonly held: number };
+  /** A lease ended, for whatever reason. `held`: its duration, in ms. `leaked`: whether `lease:leaked` was emitted for it. */
+  'lease:released': LeaseEvent & { readonly held: number; readonly leaked: boolean };
   /** The lease has another process now, since its server was restarted or replaced. */
   'lease:moved': LeaseEvent & { readonly previousInstanceId: string };
   /**

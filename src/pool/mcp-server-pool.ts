@@ -111,7 +111,7 @@ export class MCPServerPool extends DefinedServers {
     traceEvents(this);
     this.#audit = auditEvents(this, this.#options.audit, this.#parts.clock);
     if (this.#options.serviceLevels.enabled) this.#parts.serviceLevels.connect(this);
-    if (this.#options.alerts.enabled) alertsOfEvents(this, this.#parts);
+    if (this.#options.alerts.enabled) alertsOfEvents(this, this.#parts.alerts);
     this.#parts.scheduler.run(() => {});
   }
 

@@ -20,7 +20,7 @@ export interface ObservedRequest {
 export type RequestOutcome = 'ok' | 'tool-error' | 'error' | 'lost' | 'cancelled' | 'timeout';
 
 /** A server, as an observer of its requests sees it: an instance, or, before there is one, its names. */
-export interface AskedServer extends ServerNames {
+export interface ObservedServer extends ServerNames {
   readonly id?: string;
   readonly tenant?: string | undefined;
 }
@@ -31,9 +31,20 @@ export interface RequestObserver {
   readonly isActive: boolean;
   /** Whether anything listens to `requestSent`. While it is false that is not called. */
   readonly hearsStarts: boolean;
-  requestSent(request: ObservedRequest, server: AskedServer): void;
+  requestSent(request: ObservedRequest, server: ObservedServer): void;
   /** @param error code of the error in the answer; undefined without one */
-  requestDone(request: ObservedRequest, server: AskedServer, outcome: RequestOutcome, error: number | undefined): void;
+  /** Its server has answered. */
+  requestAnswered(request: ObservedRequest, server: ObservedServer, answer: JsonRpcMessage): void;
+  /**
+   * It has ended without an answer of its server.
+   * @param error code of the error that its client got in place of that; undefined when it got none
+   */
+  requestEnded(
+    request: ObservedRequest,
+    server: ObservedServer,
+    outcome: RequestOutcome,
+    error: number | undefined,
+  ): void;
 }
 
 /** The tool that a request calls. */

@@ -107,3 +107,11 @@ export const END_MEANING: Readonly<Record<EndReason, EndMeaning>> = {
   'end-all': asked,
   shutdown: asked,
 };
+
+/** Failures with an event of their own: the exit of the process, or the start that failed. */
+const TOLD_BY_ITSELF: ReadonlySet<EndReason> = new Set(['crashed', 'start-failed']);
+
+/** Whether the process ran still, and the pool had to end it because it failed. */
+export function wasEndedForFailure(reason: EndReason): boolean {
+  return !END_MEANING[reason].asked && !TOLD_BY_ITSELF.has(reason);
+}

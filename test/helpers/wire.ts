@@ -74,7 +74,8 @@ export const UNOBSERVED: RequestObserver = {
   isActive: false,
   hearsStarts: false,
   requestSent: () => {},
-  requestDone: () => {},
+  requestAnswered: () => {},
+  requestEnded: () => {},
 };
 
 /** The routing of a dedicated server. */

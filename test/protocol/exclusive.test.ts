@@ -431,6 +431,17 @@ describe('DirectRouting', () => {
     expect(routing.openRequests).toBe(0);
   });
 
+  it('[FLOW-2] keeps no more than 16 MB of the names of tools that its client calls', async () => {
+    const { routing } = directOn(wire(new WriteBudget(640_000_000)).channel);
+    routing.attach(new Ear());
+    const call = (id: number) => request(id, 'tools/call', { name: 'x'.repeat(4 * 1_048_576) });
+    for (let id = 0; id < 4; id++) void routing.send(call(id));
+    expect(await rejection(routing.send(call(4)))).toMatchObject({ code: 'BUFFER_FULL' });
+    expect(routing.openRequests).toBe(4);
+    await flush();
+    routing.detach();
+  });
+
   it('[ROUTE-8] answers every open request when the server is lost', async () => {
     const { routing, sent } = direct();
     const session = new Ear();

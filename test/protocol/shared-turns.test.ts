@@ -236,6 +236,17 @@ describe('the turns of the sessions of a shared server', () => {
     await flush();
   });
 
+  it('[FLOW-2] keeps no more than 16 MB of the names of tools that one session calls', async () => {
+    const { a, b } = shared({ budget: new WriteBudget(640_000_000) });
+    const call = (id: number) => request(id, 'tools/call', { name: 'x'.repeat(4 * 1_048_576) });
+    for (let id = 0; id < 4; id++) void a.at.send(call(id));
+    expect(await rejection(a.at.send(call(4)))).toMatchObject({ code: 'BUFFER_FULL' });
+    expect(a.at.openRequests).toBe(4);
+    void b.at.send(call(1));
+    expect(b.at.openRequests).toBe(1);
+    await flush();
+  });
+
   it('[FLOW-2] has no more than that of one session that waits for the answer to another', async () => {
     // Their copies take bytes, too.
     const { a, b } = shared({ budget: new WriteBudget(64_000_000) });

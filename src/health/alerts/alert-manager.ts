@@ -257,7 +257,7 @@ export class AlertManager extends SafeEmitter<AlertEvents> {
     if (isActive) {
       const shown = this.#shown(alert, now);
       this.emit('alert:resolved', { ...shown, suppressed, reason, duration: Math.round(now - raisedAt) });
-      this.#tiers.tellAll({ reason: 'resolved', alert: shown, suppressed });
+      this.#tiers.tellAll({ reason: reason === 'ended' ? 'resolved' : reason, alert: shown, suppressed });
     }
     this.#freeServers(alert, now);
   }

@@ -16,9 +16,6 @@ export class Histogram {
   /** By the number of the chunk. */
   readonly #chunks: (number[] | undefined)[] = [];
   #count = 0;
-  /** The last time, and its bucket: what was answered in one turn of the event loop took equally long. */
-  #last = 0;
-  #lastBucket = 0;
 
   get count(): number {
     return this.#count;
@@ -27,11 +24,7 @@ export class Histogram {
   /** @param ms what is no time (negative, not a number) is left out */
   record(ms: number, times = 1): void {
     if (!(ms >= 0)) return;
-    if (ms !== this.#last) {
-      this.#last = ms;
-      this.#lastBucket = bucketOf(ms);
-    }
-    const bucket = this.#lastBucket;
+    const bucket = bucketOf(ms);
     const index = bucket % CHUNK;
     const counts = this.#chunk((bucket - index) / CHUNK);
     counts[index] = (counts[index] ?? 0) + times;

@@ -60,14 +60,17 @@ export class ServiceLevels {
     }
   }
 
-  /** @param duration from the request to its end, ms */
-  requestDone(now: number, name: string, result: RequestResult, duration: number): void {
+  /**
+   * @param duration from the request to its end, ms
+   * @param times so many requests ended in the same way
+   */
+  requestDone(now: number, name: string, result: RequestResult, duration: number, times = 1): void {
     this.#begin(now);
-    if (result !== 'lost') this.#answers.record(name, duration);
+    if (result !== 'lost') this.#answers.record(name, duration, times);
     if (result === 'answered') return;
     for (const series of this.#of(name)) {
-      if (result === 'lost') series.count(now, 'requests');
-      series.countBad(now, result);
+      if (result === 'lost') series.count(now, 'requests', times);
+      series.countBad(now, result, times);
     }
   }
 

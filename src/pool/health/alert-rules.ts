@@ -2,22 +2,16 @@ import type { AlertKind, AlertSeverity, AlertSubject } from '../../config/alert.
 import type { AlertCondition, AlertReport } from '../../config/alert-report.js';
 import type { StuckEvent } from '../../health/health-events.js';
 import type { Level } from '../../monitor/level.js';
-import type { LimitEvent, LimitKind } from '../../monitor/monitor-events.js';
 import { cut } from '../../runtime/cut.js';
-import { END_MEANING, type EndReason } from '../../server/end-reason.js';
-import type { PoolEvents } from '../events.js';
+import { wasEndedForFailure } from '../../server/end-reason.js';
+import type { PoolEvents, ServerEvent } from '../events.js';
+import { limitCondition, limitReport } from './limit-alerts.js';
 
 /** What an event says of a condition: it holds, or is over. */
 export type AlertChange = { readonly raise: AlertReport } | { readonly resolve: AlertCondition };
 
-/** What the pool knows besides the event. */
-export interface PoolFacts {
-  /** Whether a breaker of the server is not closed: each tenant has one. */
-  isBroken(name: string): boolean;
-}
-
 type Rules = {
-  readonly [K in keyof PoolEvents]?: (payload: PoolEvents[K], facts: PoolFacts) => readonly AlertChange[];
+  readonly [K in keyof PoolEvents]?: (payload: PoolEvents[K]) => readonly AlertChange[];
 };
 
 /** How long a single event counts, ms. */
@@ -29,7 +23,8 @@ const LASTS = {
   growth: 60_000,
   /** Two looks: what is stuck is reported with each. */
   stuck: 60_000,
-  leakedLease: 3_600_000,
+  /** After its cooldown a breaker lets the next caller try. Where none does, nobody misses the server. */
+  breaker: 60_000,
   /** No event says that a leak was none. */
   leak: 86_400_000,
 } as const;
@@ -44,62 +39,8 @@ const OF_A_TREE: readonly { readonly kind: AlertKind; readonly part?: string }[]
   { kind: 'stuck', part: 'cleanup' },
 ];
 
-const CPU = '% of a core';
 /** The data of an alert has a limit, and the name of a server has none. */
 const shortened = (name: string) => cut(name, 200);
-
-interface LimitRule {
-  readonly kind: AlertKind;
-  readonly severity: AlertSeverity;
-  readonly unit: string;
-  readonly action: string;
-}
-
-/** What a limit that is exceeded is an alert of. */
-const LIMITS: Readonly<Record<LimitKind, LimitRule>> = {
-  memory: {
-    kind: 'resource-violation',
-    severity: 'warning',
-    unit: 'MB',
-    action: 'find out what it needs the memory for, or raise memoryLimitMB of the server',
-  },
-  cpu: {
-    kind: 'resource-violation',
-    severity: 'warning',
-    unit: CPU,
-    action: 'find out what it computes, or raise cpuLimitPercent of the server',
-  },
-  processes: {
-    kind: 'process-limit',
-    severity: 'warning',
-    unit: 'processes',
-    action: 'find out what it starts, or raise maxTreeProcesses of the server',
-  },
-  'total-memory': {
-    kind: 'memory-pressure',
-    severity: 'critical',
-    unit: 'MB',
-    action: 'new starts wait: see status() for the largest servers, end some, or raise limits.memoryLimitMB',
-  },
-  'total-cpu': {
-    kind: 'resource-violation',
-    severity: 'warning',
-    unit: CPU,
-    action: 'see status() for the servers that compute most, or raise limits.cpuLimitPercent',
-  },
-  'host-memory': {
-    kind: 'memory-pressure',
-    severity: 'warning',
-    unit: '% of its memory',
-    action: 'find out what else uses the memory of the machine, or let fewer servers run',
-  },
-  folder: {
-    kind: 'resource-violation',
-    severity: 'warning',
-    unit: 'MB',
-    action: 'delete what is not needed, raise limitMB of the folder, or let the pool prune it',
-  },
-};
 
 const LEVEL_SEVERITY: Readonly<Record<Level, AlertSeverity>> = {
   normal: 'info',
@@ -113,39 +54,37 @@ const LEVEL_SEVERITY: Readonly<Record<Level, AlertSeverity>> = {
 const MEMORY_LEVEL = ['memory-pressure', 'explosion'] as const;
 const PROCESS_LEVEL = ['explosion', 'memory-pressure'] as const;
 
-/** Failures with an event of their own. */
-const TOLD_OTHERWISE: ReadonlySet<EndReason> = new Set(['crashed', 'start-failed']);
-
 /** Which event of a pool raises or resolves which alert: the only place that says it. */
 export const RULES: Rules = {
-  'server:exited': ({ name, unexpected, exitCode, signal }) => {
+  'server:exited': ({ unexpected, exitCode, signal, ...server }) => {
     if (!unexpected) return [];
+    const { name } = server;
     return raised({
-      ...{ kind: 'process-failure', subject: { name }, severity: 'warning', lasts: LASTS.failure },
+      ...failureOf(server),
       message: `server '${name}' ended by itself (${signal ?? `exit code ${exitCode}`})`,
       action: 'read stderrTail of server:exited; the pool starts it again when it is needed',
       data: { exitCode, signal },
     });
   },
-  'server:failed': ({ name, error: { code } }) =>
+  'server:failed': ({ error: { code }, ...server }) =>
     raised({
-      ...{ kind: 'process-failure', subject: { name }, severity: 'warning', lasts: LASTS.failure },
-      message: `server '${name}' could not be started (${code})`,
+      ...failureOf(server),
+      message: `server '${server.name}' could not be started (${code})`,
       action: 'read lastFailure of the server in status(), and correct its definition or what it needs',
       data: { code },
     }),
   // It ran still, and the pool had to end it.
-  'server:stopping': ({ name, reason }) => {
-    if (END_MEANING[reason].asked || TOLD_OTHERWISE.has(reason)) return [];
+  'server:stopping': ({ reason, ...server }) => {
+    if (!wasEndedForFailure(reason)) return [];
     return raised({
-      ...{ kind: 'process-failure', subject: { name }, severity: 'warning', lasts: LASTS.failure },
-      message: `server '${name}' was ended because it failed (${reason})`,
+      ...failureOf(server),
+      message: `server '${server.name}' was ended because it failed (${reason})`,
       action: 'see what it writes to stderr; the pool starts it again when it is needed',
       data: { reason },
     });
   },
-  'server:ready': ({ name, instanceId }) => [
-    ...resolved('process-failure', { name }),
+  'server:ready': ({ name, tenant, instanceId }) => [
+    ...resolved('process-failure', { name }, sourceOf(tenant)),
     ...resolved('stuck', { name, part: 'start' }, instanceId),
   ],
   'server:quarantined': ({ name, instanceId, report: { survivors } }) =>
@@ -157,14 +96,15 @@ export const RULES: Rules = {
     }),
   'server:stopped': ({ name, instanceId }) =>
     OF_A_TREE.flatMap(({ kind, part }) => resolved(kind, { name, part }, instanceId)),
-  'breaker:opened': ({ name, cooldown, error: { code } }) =>
+  'breaker:opened': ({ name, tenant, cooldown, error: { code } }) =>
     raised({
-      ...{ kind: 'breaker-open', subject: { name }, severity: 'critical' },
+      ...{ kind: 'breaker-open', subject: { name }, source: sourceOf(tenant), severity: 'critical' },
+      ...(cooldown < Infinity && { lasts: cooldown + LASTS.breaker }),
       message: `server '${name}' failed too often (last with ${code}), and is not started now`,
       action: 'read lastFailure of the server in status(); when it is mended, call resetBreaker()',
       data: { code, cooldown: Number.isFinite(cooldown) ? cooldown : 'until it is reset' },
     }),
-  'breaker:closed': ({ name }, { isBroken }) => (isBroken(name) ? [] : resolved('breaker-open', { name })),
+  'breaker:closed': ({ name, tenant }) => resolved('breaker-open', { name }, sourceOf(tenant)),
   'health:changed': ({ id, name, to, reason, action }) => {
     // One that has missed a check may still be what it was before.
     if (to === 'degraded') return [];
@@ -178,17 +118,12 @@ export const RULES: Rules = {
   'stuck:detected': stuck,
   'lease:leaked': ({ name, leaseId, held }) =>
     raised({
-      ...{
-        kind: 'leak',
-        subject: { name, part: 'lease' },
-        source: leaseId,
-        severity: 'warning',
-        lasts: LASTS.leakedLease,
-      },
+      ...{ kind: 'leak', subject: { name, part: 'lease' }, source: leaseId, severity: 'warning' },
       message: `a lease on server '${name}' is held for ${Math.round(held / 1_000)} s`,
       action: 'see the stack of lease:leaked for the call of getServer() that does not release it',
       data: { held },
     }),
+  'lease:released': ({ leaked, name, leaseId }) => (leaked ? resolved('leak', { name, part: 'lease' }, leaseId) : []),
   'leak:confirmed': ({ name, instanceId, slopeMBPerHour }) =>
     raised({
       ...{
@@ -202,15 +137,8 @@ export const RULES: Rules = {
       action: 'set restartOnMemoryLeak or maxLifetime of the server until its leak is mended',
       data: { slopeMBPerHour },
     }),
-  'limit:exceeded': (event) => {
-    const { severity, unit, action } = LIMITS[event.kind];
-    const { value, limit } = event;
-    return raised({
-      ...{ ...placeOf(event), severity, action, data: { limit: event.kind, value, of: limit } },
-      message: `${subjectInWords(event)} more than may be: ${Math.round(value)} of ${limit} ${unit}`,
-    });
-  },
-  'limit:recovered': (event) => [{ resolve: placeOf(event) }],
+  'limit:exceeded': (event) => raised(limitReport(event)),
+  'limit:recovered': (event) => [{ resolve: limitCondition(event) }],
   'level:changed': ({ to, by, measured, threshold, names }) => {
     const [kind, other] = by === 'memory' ? MEMORY_LEVEL : PROCESS_LEVEL;
     if (to === 'normal') return [kind, other].flatMap((one) => resolved(one, {}, 'level'));
@@ -269,32 +197,21 @@ export function stuck({ kind, name, instanceId, age, method, tool }: StuckEvent)
   });
 }
 
+/** A server has failed: for one tenant, since each has processes of its own. */
+function failureOf({ name, tenant }: Pick<ServerEvent, 'name' | 'tenant'>) {
+  const source = sourceOf(tenant);
+  return { kind: 'process-failure', severity: 'warning', subject: { name }, source, lasts: LASTS.failure } as const;
+}
+
+/** Where it is undefined, not what other tenants have. */
+function sourceOf(tenant: string | undefined): string {
+  return tenant ?? '';
+}
+
 function raised(raise: AlertReport): AlertChange[] {
   return [{ raise }];
 }
 
 function resolved(kind: AlertKind, subject: AlertSubject, source?: string): AlertChange[] {
   return [{ resolve: { kind, subject, source } }];
-}
-
-/**
- * Which condition an exceeded limit is. The memory of all servers is one of the whole pool. That of the machine and the CPU time
- * of all are not the cause of what a server does: so they are alerts of a part, which silence none.
- */
-function placeOf({
-  kind: limit,
-  name,
-  instanceId,
-  path,
-}: LimitEvent): Pick<AlertReport, 'kind' | 'subject' | 'source'> {
-  const { kind } = LIMITS[limit];
-  if (path !== undefined) return { kind, subject: { part: path } };
-  if (name !== undefined) return { kind, subject: { name, part: limit }, source: instanceId };
-  return limit === 'total-memory' ? { kind, source: limit } : { kind, subject: { part: limit } };
-}
-
-function subjectInWords({ kind, name, path }: LimitEvent): string {
-  if (kind === 'host-memory') return 'the machine uses';
-  if (path !== undefined) return `folder ${path} uses`;
-  return name === undefined ? 'all servers together use' : `server '${name}' uses`;
 }

@@ -3,20 +3,13 @@ import type { AlertManager } from '../../health/alerts/alert-manager.js';
 import type { StuckEvent } from '../../health/health-events.js';
 import type { PoolEvents } from '../events.js';
 import { ownFault } from '../refusals.js';
-import type { Breakers } from '../supervision/breakers.js';
-import { type AlertChange, type PoolFacts, RULES, stuck } from './alert-rules.js';
-
-export interface PoolAlertsDeps {
-  readonly alerts: AlertManager;
-  readonly breakers: Pick<Breakers, 'statusOf'>;
-}
+import { type AlertChange, RULES, stuck } from './alert-rules.js';
 
 /** Reports to the alerts of a pool what happens in it. A host cannot switch it off by `removeAllListeners()`. */
-export function alertsOfEvents(pool: SafeEmitter<PoolEvents>, { alerts, breakers }: PoolAlertsDeps): void {
-  const facts: PoolFacts = { isBroken: (name) => breakers.statusOf(name).some(({ state }) => state !== 'closed') };
+export function alertsOfEvents(pool: SafeEmitter<PoolEvents>, alerts: AlertManager): void {
   tap(pool, Object.keys(RULES) as (keyof PoolEvents)[], (event, payload) => {
     try {
-      report(alerts, RULES[event]?.(payload as never, facts) ?? []);
+      report(alerts, RULES[event]?.(payload as never) ?? []);
     } catch (fault) {
       // No rule may keep the listeners of the host from their event.
       if (event !== 'internal:error') pool.emit('internal:error', { error: ownFault(fault) });

@@ -1,4 +1,11 @@
-import type { AskedServer, ObservedRequest, RequestObserver, RequestOutcome } from '../../protocol/request-observer.js';
+import type { JsonRpcMessage } from '../../protocol/json-rpc.js';
+import {
+  type ObservedRequest,
+  type ObservedServer,
+  outcomeOf,
+  type RequestObserver,
+  type RequestOutcome,
+} from '../../protocol/request-observer.js';
 import type { Clock } from '../../runtime/clock.js';
 
 /** The server of a request. */
@@ -11,14 +18,14 @@ export interface ServerOfRequest {
 
 /** Learns of the requests of all clients of a pool. Must not throw. */
 export interface PoolRequestObserver {
-  /** While it is false, it is not called. Default: true. */
-  readonly isActive?: boolean;
-  requestSent?(request: ObservedRequest, server: ServerOfRequest): void;
+  /** While it is false, nothing is called. */
+  readonly isActive: boolean;
+  requestSent(request: ObservedRequest, server: ServerOfRequest): void;
   /**
    * @param duration since the client has sent it, ms
    * @param error code of the error in the answer; undefined without one
    */
-  requestDone?(
+  requestDone(
     request: ObservedRequest,
     server: ServerOfRequest,
     outcome: RequestOutcome,
@@ -27,16 +34,19 @@ export interface PoolRequestObserver {
   ): void;
 }
 
-/** Hands on the requests of a pool to its observers. Without one that is active, nothing is called. */
+/** Counts requests, with their times. It is told each one, so it gets no more than it needs. Clock times, ms. Must not throw. */
+export interface RequestTally {
+  /** @param name of its server, which has answered with a result */
+  answered(name: string, since: number, now: number): void;
+  /** It has ended in another way. @param error code of the error in the answer; undefined without one */
+  ended(name: string, since: number, now: number, outcome: RequestOutcome, error: number | undefined): void;
+}
+
+/** Hands on the requests of a pool: to its observers while they are active, and to what counts them. */
 export class RequestWatch implements RequestObserver {
   readonly #clock: Clock;
-  /** Those that hear every request, and those that are not always active. Apart, since there are many requests. */
-  #steady: readonly PoolRequestObserver[] = [];
-  #others: readonly PoolRequestObserver[] = [];
-  #hearsEachStart = false;
-  /** The server of the last request, as it was shown: mostly that of the next one, too. */
-  #last: AskedServer | undefined;
-  #lastShown: ServerOfRequest = { name: '', instanceId: undefined, tenant: undefined };
+  #observers: readonly PoolRequestObserver[] = [];
+  #tally: RequestTally | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -44,49 +54,64 @@ export class RequestWatch implements RequestObserver {
 
   /** @returns removes it */
   add(observer: PoolRequestObserver): () => void {
-    this.#set([...this.#steady, ...this.#others, observer]);
-    return () => this.#set([...this.#steady, ...this.#others].filter((one) => one !== observer));
+    this.#observers = [...this.#observers, observer];
+    return () => {
+      this.#observers = this.#observers.filter((one) => one !== observer);
+    };
+  }
+
+  /** Has all requests counted from now on. */
+  count(tally: RequestTally): void {
+    this.#tally = tally;
   }
 
   get isActive(): boolean {
-    return this.#steady.length > 0 || this.#isAnyActive;
+    return this.#tally !== undefined || this.hearsStarts;
   }
 
   get hearsStarts(): boolean {
-    return this.#hearsEachStart || this.#isAnyActive;
-  }
-
-  get #isAnyActive(): boolean {
-    for (const observer of this.#others) if (observer.isActive === true) return true;
+    for (const observer of this.#observers) if (observer.isActive) return true;
     return false;
   }
 
-  requestSent(request: ObservedRequest, server: AskedServer): void {
-    const shown = this.#shown(server);
-    for (const observer of this.#steady) observer.requestSent?.(request, shown);
-    for (const observer of this.#others) if (observer.isActive === true) observer.requestSent?.(request, shown);
+  requestSent(request: ObservedRequest, server: ObservedServer): void {
+    const shown = shownServer(server);
+    for (const observer of this.#observers) if (observer.isActive) observer.requestSent(request, shown);
   }
 
-  requestDone(request: ObservedRequest, server: AskedServer, outcome: RequestOutcome, error: number | undefined): void {
-    const duration = this.#clock.now() - request.since;
-    const shown = this.#shown(server);
-    for (const observer of this.#steady) observer.requestDone?.(request, shown, outcome, duration, error);
-    for (const observer of this.#others)
-      if (observer.isActive === true) observer.requestDone?.(request, shown, outcome, duration, error);
+  requestAnswered(request: ObservedRequest, server: ObservedServer, answer: JsonRpcMessage): void {
+    const now = this.#clock.now();
+    // A server may write any error, also null.
+    const code = answer.error?.code;
+    if (answer.error === undefined) this.#tally?.answered(server.name, request.since, now);
+    else this.#tally?.ended(server.name, request.since, now, 'error', code);
+    if (this.hearsStarts) this.#tell(request, server, outcomeOf(answer), now, code);
   }
 
-  #set(observers: readonly PoolRequestObserver[]): void {
-    this.#steady = observers.filter(({ isActive }) => isActive === undefined);
-    this.#others = observers.filter(({ isActive }) => isActive !== undefined);
-    this.#hearsEachStart = this.#steady.some(({ requestSent }) => requestSent !== undefined);
+  requestEnded(
+    request: ObservedRequest,
+    server: ObservedServer,
+    outcome: RequestOutcome,
+    error: number | undefined,
+  ): void {
+    const now = this.#clock.now();
+    this.#tally?.ended(server.name, request.since, now, outcome, error);
+    if (this.hearsStarts) this.#tell(request, server, outcome, now, error);
   }
 
-  #shown(server: AskedServer): ServerOfRequest {
-    const { name, id, tenant } = server;
-    if (server !== this.#last || tenant !== this.#lastShown.tenant) {
-      this.#last = server;
-      this.#lastShown = Object.freeze({ name, instanceId: id, tenant });
-    }
-    return this.#lastShown;
+  #tell(
+    request: ObservedRequest,
+    server: ObservedServer,
+    outcome: RequestOutcome,
+    now: number,
+    error: number | undefined,
+  ): void {
+    const shown = shownServer(server);
+    for (const observer of this.#observers)
+      if (observer.isActive) observer.requestDone(request, shown, outcome, now - request.since, error);
   }
+}
+
+function shownServer({ name, id, tenant }: ObservedServer): ServerOfRequest {
+  return { name, instanceId: id, tenant };
 }

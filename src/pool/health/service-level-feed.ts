@@ -7,15 +7,17 @@ import { type RequestResult, ServiceLevels } from '../../health/service-levels/s
 import { isAtLeast } from '../../monitor/level.js';
 import type { MonitorEvents } from '../../monitor/monitor-events.js';
 import type { MonitorLoop } from '../../monitor/monitor-loop.js';
-import type { ObservedRequest, RequestOutcome } from '../../protocol/request-observer.js';
+import type { RequestOutcome } from '../../protocol/request-observer.js';
 import { BoundedMap } from '../../runtime/bounded-map.js';
 import type { Clock, Timer } from '../../runtime/clock.js';
-import type { PoolEvents } from '../events.js';
+import { wasEndedForFailure } from '../../server/end-reason.js';
+import type { PoolEvents, ServerEvent } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { ServerEntry } from '../instances/server-entry.js';
 import type { CallerObserver, LeaseEvents } from '../leases/lease-events.js';
 import type { PoolCounts } from '../metrics.js';
-import type { PoolRequestObserver, RequestWatch, ServerOfRequest } from './request-watch.js';
+import { AnswerBatch } from './answer-batch.js';
+import type { RequestTally, RequestWatch } from './request-watch.js';
 
 export interface ServiceLevelFeedDeps {
   readonly clock: Clock;
@@ -57,13 +59,15 @@ const FAULTS_OF_REQUESTS = new Set<number | undefined>([-32_700, -32_600, -32_60
  * Tells the service levels of a pool what happens in it. The path of a call that finds a free instance has no line for it: such
  * calls are counted from time to time, by the counts that there are anyway.
  */
-export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
+export class ServiceLevelFeed implements CallerObserver, RequestTally {
   readonly #deps: ServiceLevelFeedDeps;
   readonly #levels: ServiceLevels;
   /** Undefined while it is not connected: then nothing is counted. */
   #pool: SafeEmitter<PoolEvents> | undefined;
-  /** Instance → clock time at which its unexpected end was seen. */
-  readonly #ended = new BoundedMap<number>(MOST_REMEMBERED);
+  /** Instance → clock time at which it failed. */
+  readonly #failed = new BoundedMap<number>(MOST_REMEMBERED);
+  /** When instances failed that had no lease, and that their server starts anew all the same (`minIdle`); the oldest first. */
+  readonly #missing = new WeakMap<ServerEntry, number[]>();
   /** Instances that a drill has broken. */
   readonly #drilled = new BoundedMap<true>(MOST_REMEMBERED);
   /** Instance → clock time of its last sign of life. */
@@ -73,6 +77,9 @@ export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
   readonly #uses = new WeakMap<ServerEntry, number>();
   /** Those that callers have waited for since then, by server. */
   readonly #waited = new Map<string, number>();
+  readonly #answers = new AnswerBatch((now, name, duration, times) =>
+    this.#levels.requestDone(now, name, 'answered', duration, times),
+  );
   /** The least number of callers that waited since then. */
   #leastWaiting = Infinity;
   #timer: Timer | undefined;
@@ -83,19 +90,18 @@ export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
     'server:ready': ({ name, instanceId, duration }) => {
       this.#alive.set(instanceId, this.#now);
       this.#levels.took(this.#now, name, 'startup', duration);
+      const entry = this.#deps.fleet.entries.get(name);
+      this.#restarted(name, entry && this.#missing.get(entry)?.shift());
     },
     'drill:started': ({ instanceId }) => void this.#drilled.set(instanceId, true),
-    'server:restarting': ({ instanceId }) => {
-      if (!this.#drilled.has(instanceId)) this.#ended.set(instanceId, this.#now);
+    'server:exited': (event) => {
+      if (event.unexpected) this.#fails(event);
     },
-    'server:restarted': ({ name, previousInstanceId }) => {
-      const since = this.#ended.get(previousInstanceId);
-      // One that the host has asked for, a drill or a limit.
-      if (since === undefined) return;
-      this.#ended.delete(previousInstanceId);
-      this.#levels.happened(this.#now, name, 'restarts');
-      this.#levels.took(this.#now, name, 'restart', this.#now - since);
+    'server:stopping': (event) => {
+      if (wasEndedForFailure(event.reason)) this.#fails(event);
     },
+    // Unknown where the host, a drill or a limit has asked for it.
+    'server:restarted': ({ name, previousInstanceId }) => this.#restarted(name, this.#failed.get(previousInstanceId)),
     'server:stopped': ({ instanceId }) => void this.#alive.delete(instanceId),
     'health:checked': ({ id, status }) => {
       if (isWell(status)) this.#alive.set(id, this.#now);
@@ -140,7 +146,7 @@ export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
     );
     tap<MonitorEvents>(monitor, ['sample:taken'], () => this.#sampled());
     leaseEvents.observe(this);
-    requests.add(this);
+    requests.count(this);
   }
 
   report(): ServiceLevelReport {
@@ -174,18 +180,30 @@ export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
     this.#wake();
   }
 
-  // As PoolRequestObserver.
+  // As RequestTally.
 
-  requestDone(
-    { since }: ObservedRequest,
-    { name }: ServerOfRequest,
-    outcome: RequestOutcome,
-    duration: number,
-    errorCode: number | undefined,
-  ): void {
-    const result = resultOf(outcome, errorCode);
-    // Without a look at the clock, since there are many requests.
-    if (result) this.#levels.requestDone(since + duration, name, result, duration);
+  answered(name: string, since: number, now: number): void {
+    this.#answers.add(name, since, now);
+  }
+
+  ended(name: string, since: number, now: number, outcome: RequestOutcome, error: number | undefined): void {
+    const result = resultOf(outcome, error);
+    if (result) this.#levels.requestDone(now, name, result, now - since);
+  }
+
+  /** One that was ready: a start that fails is no restart. */
+  #fails({ name, instanceId, leases }: ServerEvent): void {
+    if (!this.#alive.has(instanceId) || this.#drilled.has(instanceId) || this.#failed.has(instanceId)) return;
+    this.#failed.set(instanceId, this.#now);
+    this.#levels.happened(this.#now, name, 'restarts');
+    const entry = this.#deps.fleet.entries.get(name);
+    if (entry === undefined || leases.length > 0 || !entry.definition?.minIdle) return;
+    this.#missing.set(entry, [...(this.#missing.get(entry) ?? []), this.#now]);
+  }
+
+  /** @param since when the instance failed that is replaced now; undefined where none is */
+  #restarted(name: string, since: number | undefined): void {
+    if (since !== undefined) this.#levels.took(this.#now, name, 'restart', this.#now - since);
   }
 
   /** What each tree of the pool uses, by the sample that was taken just now. */
@@ -214,8 +232,9 @@ export class ServiceLevelFeed implements CallerObserver, PoolRequestObserver {
     if (!isIdle || this.#levels.isBreached) this.#wake();
   }
 
-  /** Counts the leases that no caller has waited for. Those of a server that was removed meanwhile count for the pool only. */
+  /** Counts the requests that were answered last, and the leases that no caller has waited for. Those of a server that was removed meanwhile count for the pool only. */
   #collect(): void {
+    this.#answers.flush();
     if (this.#pool === undefined) return;
     const { counts, fleet } = this.#deps;
     const now = this.#now;

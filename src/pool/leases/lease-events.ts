@@ -64,8 +64,10 @@ export class LeaseEvents {
 
   released(lease: Lease, now: number): void {
     this.#counts.released += 1;
-    if (!this.#isHeard('lease:released')) return;
-    this.#emitter.emit('lease:released', { ...leaseEvent(lease), held: Math.round(now - lease.acquiredAt) });
+    const leaked = lease.isLeakReported;
+    // What was reported as leaked ends here, whether a host listens or not.
+    if (!leaked && !this.#isHeard('lease:released')) return;
+    this.#emitter.emit('lease:released', { ...leaseEvent(lease), held: Math.round(now - lease.acquiredAt), leaked });
   }
 
   reclaimed(lease: Lease, now: number): void {

@@ -15,7 +15,6 @@ import { Loss } from '../loss.js';
 import { RequestDeadlines, requestTimedOut, type WrittenRequest } from '../request-deadlines.js';
 import {
   type ObservedRequest,
-  outcomeOf,
   outcomeOfLoss,
   type RequestObserver,
   type RequestOutcome,
@@ -128,7 +127,8 @@ export class DirectRouting implements Routing, Attachment {
       if (request !== undefined) this.#add(request);
       throw fault;
     }
-    if (request && this.#deps.observer.isActive) this.#report(request, outcomeOf(message), message.error?.code);
+    const { observer } = this.#deps;
+    if (request && observer.isActive) observer.requestAnswered(request, this.#channel.server, message);
   }
 
   /** The open request that an answer belongs to, where it can belong to one only. */
@@ -201,12 +201,9 @@ export class DirectRouting implements Routing, Attachment {
   /** False if it is not open. */
   #end(id: RequestId, outcome: RequestOutcome): boolean {
     const request = this.#take(id);
-    if (request && this.#deps.observer.isActive) this.#report(request, outcome, undefined);
+    const { observer } = this.#deps;
+    if (request && observer.isActive) observer.requestEnded(request, this.#channel.server, outcome, undefined);
     return request !== undefined;
-  }
-
-  #report(request: DirectRequest, outcome: RequestOutcome, error: number | undefined): void {
-    this.#deps.observer.requestDone(request, this.#channel.server, outcome, error);
   }
 }
 

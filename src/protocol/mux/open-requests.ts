@@ -4,7 +4,7 @@ import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { WriteBudget } from '../channels/write-budget.js';
 import { type Answer, errorFor, type JsonRpcMessage, resultFor } from '../json-rpc.js';
 import type { RequestDeadlines } from '../request-deadlines.js';
-import { outcomeOf, outcomeOfLoss, type RequestObserver, type RequestOutcome } from '../request-observer.js';
+import { outcomeOfLoss, type RequestObserver, type RequestOutcome } from '../request-observer.js';
 import { hasTooManyOpen, lostRequest, tooManyOpen } from '../routing.js';
 import { Copies } from './copies.js';
 import type { Member, OpenRequest } from './member.js';
@@ -56,7 +56,8 @@ export class OpenRequests {
   /** The request does not wait any more. False if that was so before. */
   finish(request: OpenRequest, outcome: RequestOutcome): boolean {
     if (!this.#leave(request)) return false;
-    this.#report(request, outcome, undefined);
+    const { observer, server } = this.#options;
+    if (observer.isActive) observer.requestEnded(request, server(), outcome, undefined);
     return true;
   }
 
@@ -71,17 +72,15 @@ export class OpenRequests {
     return true;
   }
 
-  #report(request: OpenRequest, outcome: RequestOutcome, error: number | undefined): void {
-    const { observer, server } = this.#options;
-    if (observer.isActive) observer.requestDone(request, server(), outcome, error);
-  }
-
   answer(request: OpenRequest, { result, error }: Answer): void {
     const { id } = request;
     this.deliver(request, error === undefined ? resultFor(id, result) : errorFor(id, error));
   }
 
-  /** Gives the answer to the session, if that still waits for it. */
+  /**
+   * Gives the answer to the session, if that still waits for it.
+   * @param outcome of one that the pool answers; undefined for the answer of a server
+   */
   deliver(request: OpenRequest, answer: JsonRpcMessage, outcome?: RequestOutcome): void {
     if (!this.#leave(request)) return;
     try {
@@ -93,7 +92,9 @@ export class OpenRequests {
       throw fault;
     }
     const { observer, server } = this.#options;
-    if (observer.isActive) observer.requestDone(request, server(), outcome ?? outcomeOf(answer), answer.error?.code);
+    if (!observer.isActive) return;
+    if (outcome === undefined) observer.requestAnswered(request, server(), answer);
+    else observer.requestEnded(request, server(), outcome, answer.error?.code);
   }
 
   /** Answers a request that the server has not answered within `requestTimeout`. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { AlertReport } from '../../../src/index.js';
 import { hang, report, setUpAlerts, threeTiers } from '../../helpers/alerts.js';
+import { flush } from '../../helpers/until.js';
 
 const HOLD = 30_000;
 const MINUTE = 60_000;
@@ -39,6 +40,23 @@ describe('an alert that is not acknowledged', () => {
     expect(take()).toEqual(['1 resolved', '2 resolved', '3 resolved']);
     await clock.advanceAndFlush(24 * HOUR);
     expect(take()).toEqual([]);
+  });
+
+  it('[ALERT-4] tells each tier what ends it: the condition, the end of the alerts, or another alert that takes its place', async () => {
+    const { tiers, take } = threeTiers();
+    const { alerts, clock } = setUpAlerts({ tiers, for: 0 });
+    alerts.raise(hang());
+    await clock.advanceAndFlush(15 * MINUTE);
+    take();
+    for (let index = 0; index < 499; index++)
+      alerts.raise(hang({ subject: { name: `server-${index}` }, severity: 'critical' }));
+    alerts.raise(hang({ subject: { name: 'one more' }, severity: 'critical' }));
+    await flush(500);
+    // The second tier has nothing before it.
+    expect(take().filter((text) => !text.includes('raised'))).toEqual(['2 displaced', '1 displaced']);
+    alerts.close();
+    await flush(500);
+    expect(new Set(take())).toEqual(new Set(['1 closed']));
   });
 
   it('[ALERT-4] stays at its tier once it is acknowledged', async () => {

@@ -191,7 +191,7 @@ describe('notify', () => {
     alerts.close();
     expect(clock.pending).toBe(0);
     await flush(30);
-    expect(reasons().filter((reason) => reason === 'resolved')).toHaveLength(12);
+    expect(reasons().filter((reason) => reason === 'closed')).toHaveLength(12);
     expect(reasons().filter((reason) => reason === 'raised')).toHaveLength(13);
   });
 

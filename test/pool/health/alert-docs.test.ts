@@ -64,7 +64,8 @@ describe('docs/alerts.md', () => {
     const notification = { reason: 'raised', tier: 1, suppressed: 0, alert } as const;
     await slack?.(notification, signal);
     await pagerDuty?.(notification, signal);
-    await pagerDuty?.({ ...notification, reason: 'resolved' }, signal);
+    for (const reason of ['resolved', 'closed', 'displaced'] as const)
+      await pagerDuty?.({ ...notification, reason }, signal);
     await email?.(notification, signal);
     expect(calls).toMatchObject([
       {
@@ -78,7 +79,7 @@ describe('docs/alerts.md', () => {
           payload: { summary: 'it hangs', severity: 'warning', source: 'files' },
         },
       },
-      { body: { event_action: 'resolve', dedup_key: alert.id } },
+      ...Array.from({ length: 3 }, () => ({ body: { event_action: 'resolve', dedup_key: alert.id } })),
     ]);
     expect(calls.every((call) => call.signal === signal)).toBe(true);
     expect(mails).toMatchObject([

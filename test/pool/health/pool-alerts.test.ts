@@ -39,6 +39,59 @@ describe('the alerts of a pool', () => {
     expect(pool.alerts.active().filter(({ kind }) => kind === 'breaker-open')).toEqual([]);
   });
 
+  it('[ALERT-9] a breaker that nobody tries again is no alert for ever; one that opens again and again is one', async () => {
+    const { clock, raised, resolved, emit } = setUpEvents();
+    const opens = (cooldown: number) =>
+      emit('breaker:opened', { name: 'a', tenant: 't', cooldown, error: { code: 'SERVER_EXITED' } as never });
+    for (let time = 0; time < 5; time++) {
+      opens(30_000);
+      clock.advance(80_000);
+    }
+    expect([raised.length, resolved.length]).toEqual([1, 0]);
+    clock.advance(10_000 + QUIET);
+    expect([raised.length, resolved.length]).toEqual([1, 1]);
+    // Without a cooldown it stays open until it is reset.
+    opens(Infinity);
+    clock.advance(86_400_000);
+    expect([raised.length, resolved.length]).toEqual([2, 1]);
+    emit('breaker:closed', { name: 'a', tenant: 't' });
+    clock.advance(3_600_000);
+    expect(resolved).toHaveLength(2);
+  });
+
+  it('[ALERT-9] the server of one tenant that is ready says nothing of that of another', () => {
+    const { pool, clock, raised, emit } = setUpEvents();
+    const exits = (tenant: string | undefined) =>
+      emit('server:exited', { ...SERVER, tenant, unexpected: true, exitCode: 1, signal: null });
+    const ready = (tenant: string | undefined) => emit('server:ready', { ...SERVER, tenant, duration: 1 });
+    for (const tenant of ['alice', 'bob', undefined]) exits(tenant);
+    ready('bob');
+    clock.advance(HOLD);
+    expect(raised).toMatchObject([{ kind: 'process-failure', sources: ['alice'], holds: true }]);
+    ready(undefined);
+    expect(pool.alerts.active()).toMatchObject([{ holds: true }]);
+    ready('alice');
+    expect(pool.alerts.active()).toMatchObject([{ holds: false }]);
+  });
+
+  it('[ALERT-9] a lease that is held for too long is one until it is given back', async () => {
+    const { pool, clock } = setUp({ servers: { a: server }, leakDetection: 60_000 });
+    pool.removeAllListeners();
+    const raised = record(pool, 'alert:raised');
+    const released = record(pool, 'lease:released');
+    const lease = await pool.getServer('a');
+    await clock.advanceAndFlush(86_400_000);
+    expect(raised).toMatchObject([{ kind: 'leak', subject: { name: 'a', part: 'lease' }, sources: [lease.id] }]);
+    expect(pool.alerts.active()).toMatchObject([{ kind: 'leak', holds: true }]);
+    pool.removeAllListeners('lease:released');
+    lease.release();
+    expect(pool.alerts.active()).toMatchObject([{ kind: 'leak', holds: false }]);
+    expect(released).toEqual([]);
+    pool.on('lease:released', (event) => void released.push(event));
+    (await pool.getServer('a')).release();
+    expect(released).toMatchObject([{ leaked: false }]);
+  });
+
   it('[ALERT-9] the growth of servers with very long names is one, and its listeners hear of it', async () => {
     const { pool, clock, emit, raised } = setUpEvents();
     const heard = record(pool, 'growth:detected');

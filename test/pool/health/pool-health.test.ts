@@ -7,6 +7,7 @@ import { RawClient } from '../../helpers/client.js';
 import type { FakeServer } from '../../helpers/fake-launcher.js';
 import { setUp as setUpPool } from '../../helpers/fake-pool.js';
 import { connect, pings } from '../../helpers/give-up.js';
+import { endGlobalPoolAfterEach, program, Watched } from '../../helpers/stdio.js';
 import { flush, rejection } from '../../helpers/until.js';
 
 const shared = { command: 'fake', sharing: 'shared' } as const;
@@ -132,6 +133,24 @@ describe.each([
     expect(error).toMatchObject({ data: { reason: 'SERVER_UNRESPONSIVE' } });
     expect(error.message).toContain('unhealthy');
     expect(await lease.ended).toBeDefined();
+  });
+
+  it('[HEALTH-2] one that works in bursts, between its checks, is busy', async () => {
+    const { pool, pass, server, mute, statuses } = setUp({ servers: { a: definition } });
+    const { client } = await connect(pool, 'a');
+    mute(server(0));
+    let [looks, cpuTime] = [0, 0];
+    const activity = async () => {
+      // Two looks at each check, when half of its time is over and at its end: it works after the second one.
+      if (looks++ % 2 === 0) cpuTime += 1_000;
+      return { cpuTime, ioBytes: 0, hasStopped: false, isOnNetwork: false };
+    };
+    Object.assign(server(0), { leaderState: () => 'running', activity });
+    client.request('tools/call', { name: 'x' }).catch(() => {});
+    await pass(600_000);
+    expect(looks).toBeGreaterThan(10);
+    expect(statuses().at(-1)).toBe('busy');
+    expect(server(0).kills).toBe(0);
   });
 
   it('[HEALTH-2] [HEALTH-8] a call that waits for the network is left alone; given up, its server is replaced', async () => {
@@ -336,5 +355,20 @@ describe('the health of the servers of a pool', () => {
     await pool.shutdown();
     expect(verdict().status).toBe('down');
     expect(verdict().checks[0]).toMatchObject({ name: 'pool', status: 'down' });
+  });
+});
+
+describe('a global pool', () => {
+  endGlobalPoolAfterEach();
+
+  it('[HEALTH-11] that was made without options checks no server, another one does', async () => {
+    for (const options of [undefined, {}]) {
+      const pool = MCPServerPool.global(options);
+      const { transport } = new Watched(program('cat'));
+      await transport.start();
+      expect(pool.health.status()).toHaveLength(options === undefined ? 0 : 1);
+      await transport.close();
+      await pool.shutdown();
+    }
   });
 });

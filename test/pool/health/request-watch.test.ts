@@ -10,6 +10,7 @@ function setUp(options: Parameters<typeof setUpPool>[0]) {
   const seen: unknown[][] = [];
   const open = new Set<ObservedRequest>();
   const remove = partsOf(all.pool).requests.add({
+    isActive: true,
     requestSent(request, { name, tenant }) {
       open.add(request);
       seen.push(['sent', request.method, request.tool, name, tenant, request.meta]);

@@ -4,6 +4,7 @@ import { MCPServerPool } from '../../../src/index.js';
 import { resultOf } from '../../../src/pool/health/service-level-feed.js';
 import { RawClient } from '../../helpers/client.js';
 import { codeOf, failStart, leases, setUp, shared } from '../../helpers/fake-pool.js';
+import { connect, giveUp } from '../../helpers/give-up.js';
 import { setUpMeasured } from '../../helpers/measured-pool.js';
 import { record } from '../../helpers/real-pool.js';
 import { endGlobalPoolAfterEach, program, Watched } from '../../helpers/stdio.js';
@@ -242,6 +243,50 @@ describe('what happens to servers', () => {
     expect(restartTime).toMatchObject({ samples: 2, isMet: true });
     expect(restartTime.p99).toBeLessThan(3_000);
     expect(startupTime.samples).toBe(4);
+  });
+
+  it('[SLO-5] each failure of a server that was ready counts, whether a lease moves or not', async () => {
+    const { pool, clock, launcher } = setUp({
+      servers: { a: { ...one, sharing: 'shared', onCrash: 'close' }, b: one, c: { ...one, giveUpGrace: 1_000 } },
+    });
+    const failures = () => ['a', 'b', 'c'].map((name) => levelsOf(pool, name)?.unexpectedRestarts.actual);
+    // Its lease ends.
+    await leases(pool, 1);
+    launcher.last.exit({ exitCode: 1 });
+    await flush();
+    // It had none.
+    (await pool.getServer('b')).release();
+    launcher.last.exit({ exitCode: 1 });
+    await flush();
+    expect(failures()).toEqual([1, 1, undefined]);
+    // The pool has to end it.
+    const { client } = await connect(pool, 'c');
+    launcher.last.auto = { ...launcher.last.auto, answer: false };
+    await giveUp(client, launcher.last);
+    for (let step = 0; step < 30; step += 1) await clock.advanceAndFlush(1_000);
+    expect(failures()).toEqual([1, 1, 1]);
+    expect(levelsOf(pool)?.unexpectedRestarts.actual).toBe(3);
+  });
+
+  it('[SLO-5] a start that fails is no restart', async () => {
+    const { pool, launcher } = setUp({ servers: { a: one } }, { initialize: false });
+    await failStart(pool, launcher);
+    expect(levelsOf(pool, 'a')?.unexpectedRestarts.actual).toBe(0);
+  });
+
+  it('[SLO-5] a spare server that fails is missing until the next one is ready', async () => {
+    const { pool, clock, launcher } = setUp({ servers: { a: { command: 'fake', minIdle: 1 } } });
+    await flush();
+    launcher.auto = { ...launcher.auto, initialize: false };
+    launcher.last.exit({ exitCode: 1 });
+    await flush();
+    for (let step = 0; step < 100 && launcher.servers.length === 1; step += 1) await clock.advanceAndFlush(100);
+    await clock.advanceAndFlush(4_000);
+    launcher.last.initialize();
+    await flush();
+    const { restartTime, unexpectedRestarts } = levelsOf(pool, 'a')!;
+    expect([restartTime.samples, unexpectedRestarts.actual]).toEqual([1, 1]);
+    expect(restartTime.p95).toBeGreaterThan(3_960);
   });
 
   it('[SLO-3] a restart after a drill does not count', async () => {
