@@ -11,7 +11,7 @@ export const targetFields = {
   failurePercent: percentThatMayFail(1),
   /** 95 % of the calls of `getServer()` wait no longer, in milliseconds. Default: 500. */
   acquireTime: deadline(500),
-  /** 95 % of the restarts after an unexpected end are faster, in milliseconds. Default: 10,000. */
+  /** 95 % of the restarts after a failure are faster, in milliseconds. Default: 10,000. */
   restartTime: deadline(10_000),
   /** 95 % of the servers that do not answer are found faster, in milliseconds. Default: 60,000. */
   detectionTime: deadline(60_000),
@@ -19,7 +19,7 @@ export const targetFields = {
   startupTime: deadline(60_000),
   /** 95 % of the trees end faster, in milliseconds. Default: 30,000. */
   shutdownTime: deadline(30_000),
-  /** Most restarts after an unexpected end within 7 days. Default: 0. */
+  /** Most failures of servers that were ready, within 7 days. Default: 0. */
   unexpectedRestarts: count(0, 0),
   /** Most limits that are exceeded, and levels from `critical` on, within 7 days. Default: 0. */
   criticalViolations: count(0, 0),

@@ -26,6 +26,8 @@ export interface CheckedServer {
   process(): 'running' | 'stopped' | 'gone';
   /** How many messages it has sent so far. */
   readonly heard: number;
+  /** Clock time of the last of them, ms; -Infinity before the first. */
+  readonly heardAt: number;
   /** Requests of clients that it has not answered, and how many of them are not given up. */
   requests(): { readonly open: number; readonly wanted: number };
   /** Undefined where that is not known. */

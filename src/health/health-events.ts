@@ -14,6 +14,8 @@ export interface HealthChange {
   readonly reason: string;
   /** What to do about it, in words; empty when nothing must be done. */
   readonly action: string;
+  /** How long ago, before this change, it showed its last sign of life, ms. */
+  readonly silent: number;
 }
 
 /** A check has ended. */

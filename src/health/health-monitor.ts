@@ -34,9 +34,10 @@ export let roundsOf: (monitor: HealthMonitor) => HealthRounds;
  */
 export class HealthMonitor extends SafeEmitter<HealthEvents> {
   readonly #rounds: HealthRounds;
-  /** What `add()` has added: the names, by id. */
-  readonly #added = new Map<string, string>();
+  /** The ids of what `add()` has added. */
+  readonly #added = new Set<string>();
   readonly #probed: () => ProbedState;
+  #isClosed = false;
   readonly #last = new Map<string, Pick<HealthVerdict, 'status' | 'since'>>();
 
   static {
@@ -60,7 +61,8 @@ export class HealthMonitor extends SafeEmitter<HealthEvents> {
   }
 
   /**
-   * Checks something that no pool has started, again and again, until `remove(id)`. At most 10,000.
+   * Checks something that no pool has started, again and again, until `remove(id)`. At most 10,000. Without effect after
+   * `close()`.
    * @throws PoolError `INVALID_OPTIONS`, also when the id is taken
    */
   add(check: AddedCheck): void {
@@ -82,8 +84,10 @@ export class HealthMonitor extends SafeEmitter<HealthEvents> {
       process: () => 'running',
       requests: () => ({ open: 0, wanted: 0 }),
     };
-    this.#added.set(id, name);
-    this.#rounds.add({ id, name, interval, timeout, unhealthyAfter, heard: 0, way, ...running });
+    if (this.#isClosed) return;
+    this.#added.add(id);
+    const silent = { heard: 0, heardAt: -Infinity };
+    this.#rounds.add({ id, name, interval, timeout, unhealthyAfter, ...silent, way, ...running });
   }
 
   /**
@@ -93,21 +97,12 @@ export class HealthMonitor extends SafeEmitter<HealthEvents> {
    */
   remove(id: string): boolean {
     readLabel(id, 'id', 'health.remove()');
-    const from = this.#rounds.statusOf(id);
-    const name = this.#added.get(id);
-    if (name === undefined) return false;
-    this.#added.delete(id);
-    this.#rounds.remove(id);
-    // Those that act on what is unwell need not wait for it any more.
-    if (from !== undefined && from !== 'healthy') {
-      const reason = 'it is not checked any more';
-      this.emit('health:changed', { id, name, from, to: 'healthy', reason, action: '' });
-    }
-    return true;
+    return this.#added.delete(id) && this.#rounds.forget(id);
   }
 
   /** Checks nothing any more. That of a pool is closed with it. */
   close(): void {
+    this.#isClosed = true;
     this.#added.clear();
     this.#rounds.clear();
   }
@@ -143,7 +138,14 @@ export class HealthMonitor extends SafeEmitter<HealthEvents> {
 
   #addedState(): ProbedState {
     const servers = this.#rounds.reports().map(({ name, status }) => ({
-      ...{ name, isEssential: false, instances: [status], isRefused: false, lastFailure: undefined },
+      ...{
+        name,
+        isEssential: false,
+        instances: [status],
+        isRestarting: false,
+        isRefused: false,
+        lastFailure: undefined,
+      },
     }));
     return { closed: undefined, held: undefined, servers };
   }

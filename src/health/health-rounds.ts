@@ -1,10 +1,10 @@
 import { messageOf } from '../errors.js';
 import { listenerError } from '../events.js';
 import type { Clock, Timer } from '../runtime/clock.js';
-import type { Activity, CheckedServer } from './checked-server.js';
-import type { HealthEvents } from './health-events.js';
+import type { CheckedServer } from './checked-server.js';
+import type { HealthChange, HealthEvents } from './health-events.js';
 import type { HealthStatus } from './health-status.js';
-import { type CheckDeps, checkOnce, unknownSigns } from './one-check.js';
+import { type CheckDeps, checkOnce, type Look, unknownSigns } from './one-check.js';
 import { assess, type Health, mustRestart, type Signs } from './verdict.js';
 
 export interface RoundsDeps extends CheckDeps {
@@ -36,8 +36,10 @@ interface Checked {
   health: Health;
   /** What it had sent and used at the last check. */
   heard: number;
-  activity: Activity | undefined;
+  activity: Look | undefined;
   timer: Timer | undefined;
+  /** Clock time at which the next check is due, ms. */
+  dueAt: number;
   /** The check under way. */
   running: Promise<void> | undefined;
 }
@@ -85,6 +87,7 @@ export class HealthRounds {
       heard: server.heard,
       activity: undefined,
       timer: undefined,
+      dueAt: now,
       running: undefined,
     };
     this.#checked.set(server.id, checked);
@@ -100,6 +103,24 @@ export class HealthRounds {
     checked.timer?.cancel();
     checked.stopped.abort();
     return true;
+  }
+
+  /** As {@link remove}. Those that act on what is unwell need not wait for it any more. */
+  forget(id: string): boolean {
+    const checked = this.#checked.get(id);
+    const from = checked?.health.status;
+    this.remove(id);
+    if (checked !== undefined && from !== undefined && from !== 'healthy')
+      this.#change(checked, { from, to: 'healthy', reason: 'it is not checked any more', action: '' });
+    return checked !== undefined;
+  }
+
+  /** Its interval may be another one from now on. */
+  redefined(id: string): void {
+    const checked = this.#checked.get(id);
+    if (checked === undefined || checked.running !== undefined) return;
+    const { interval } = checked.server;
+    if (checked.dueAt > this.#deps.clock.now() + interval) this.#wait(checked, interval);
   }
 
   /** Nothing is checked any more. */
@@ -131,6 +152,7 @@ export class HealthRounds {
 
   #wait(checked: Checked, delay: number): void {
     checked.timer?.cancel();
+    checked.dueAt = this.#deps.clock.now() + delay;
     // A fault of this library must neither end the host nor be hidden.
     const onFault = (error: unknown) => this.#deps.emit('listener:error', listenerError('health:checked', error));
     checked.timer = this.#deps.clock.after(delay, () => void this.#check(checked).catch(onFault));
@@ -138,10 +160,12 @@ export class HealthRounds {
 
   /** Calls at the same time share one check. */
   #check(checked: Checked): Promise<void> {
-    checked.timer?.cancel();
-    checked.running ??= this.#run(checked).finally(() => {
-      checked.running = undefined;
-    });
+    if (checked.running === undefined) {
+      checked.timer?.cancel();
+      checked.running = this.#run(checked).finally(() => {
+        checked.running = undefined;
+      });
+    }
     return checked.running;
   }
 
@@ -149,17 +173,20 @@ export class HealthRounds {
     const { server, stopped } = checked;
     const { clock } = this.#deps;
     const begun = clock.now();
+    // In the time by which the check itself is late, the host stood still: that is no silence of the server.
+    const late = Math.max(0, begun - checked.dueAt);
+    const before = { ...checked.health, lastLife: Math.min(begun, checked.health.lastLife + late) };
     const signs = await this.#signsOf(checked);
     if (stopped.signal.aborted) return;
     // Whatever fails below, it is checked again.
     this.#wait(checked, server.interval);
     checked.heard = server.heard;
     checked.activity = signs.activity;
-    const before = checked.health;
     checked.health = assess(before, signs, server, clock.now());
-    this.#wait(checked, this.#nextIn(checked, begun));
-    this.#report(checked, before.status, clock.now() - begun);
-    this.#act(checked, signs);
+    this.#wait(checked, this.#nextIn(checked, signs, begun));
+    this.#report(checked, before, clock.now() - begun);
+    // A listener may have removed it.
+    if (!stopped.signal.aborted) this.#act(checked, signs);
   }
 
   /** A fault on the way shows nothing of the server, and must not end the host. */
@@ -171,14 +198,21 @@ export class HealthRounds {
     }
   }
 
-  #report({ server, health }: Checked, from: HealthStatus | undefined, duration: number): void {
-    const { id, name } = server;
-    const { status: to, reason, action } = health;
+  #report(checked: Checked, { status: from, lastLife }: Health, duration: number): void {
+    const { id, name } = checked.server;
+    const { status: to, reason, action } = checked.health;
     if (to === undefined) return;
-    const { emit } = this.#deps;
-    emit('health:checked', { id, name, status: to, duration });
-    if (to === from || (from === undefined && to === 'healthy')) return;
-    emit('health:changed', { id, name, from, to, reason, action });
+    this.#deps.emit('health:checked', { id, name, status: to, duration });
+    if (to === from || (from === undefined && to === 'healthy') || checked.stopped.signal.aborted) return;
+    this.#change(checked, { from, to, reason, action }, lastLife);
+  }
+
+  #change(
+    { server: { id, name }, health }: Checked,
+    change: Pick<HealthChange, 'from' | 'to' | 'reason' | 'action'>,
+    lastLife = health.lastLife,
+  ): void {
+    this.#deps.emit('health:changed', { id, name, ...change, silent: this.#deps.clock.now() - lastLife });
   }
 
   #act({ server, health }: Checked, signs: Signs): void {
@@ -186,13 +220,15 @@ export class HealthRounds {
   }
 
   /**
-   * The next check begins one interval after the last one has begun. That of a server which does not answer ends when its time is
-   * over, so that nothing waits for longer than `unhealthyAfter`.
+   * The next check begins one interval after the last one has begun; that of a server which was not asked, since it has sent
+   * something, one interval after that. That of a server which does not answer ends when its time is over, so that nothing waits
+   * for longer than `unhealthyAfter`.
    */
-  #nextIn({ server, health }: Checked, begun: number): number {
+  #nextIn({ server, health }: Checked, { heardAt }: Signs, begun: number): number {
     const { interval, timeout, unhealthyAfter } = server;
     const now = this.#deps.clock.now();
     const usual = Math.max(0, begun + interval - now);
+    if (heardAt !== undefined) return Math.max(heardAt + interval - now, interval / MOST_CHECKS);
     if (health.misses === 0) return usual;
     const left = health.lastLife + unhealthyAfter - timeout - now;
     return Math.min(usual, Math.max(left, interval / MOST_CHECKS));

@@ -5,19 +5,28 @@ import { quoted } from '../runtime/quoted.js';
 import type { Activity, CheckedServer } from './checked-server.js';
 import type { Signs } from './verdict.js';
 
-/** CPU time that a process which only sleeps may use between two looks, ms: some ticks of the kernel. */
-const NO_WORK = 50;
-/** Bytes that a server reads and writes without doing anything: what the pool itself has sent it. */
-const NO_IO = 4_096;
+/** CPU time that a process which only sleeps may use between two looks, ms: some ticks of the kernel, or a share of the time. */
+const NO_WORK = { most: 50, share: 0.01 } as const;
+/**
+ * Bytes that a server reads and writes without doing anything: what the pool itself has sent it, and, for each ms, what a log or
+ * a timer of it takes.
+ */
+const NO_IO = { most: 4_096, share: 1 } as const;
 /** A timer that is later than this share of its time shows that the host itself had no time. */
 const LATE = 0.25;
+
+/** What the processes of a server had used. */
+export interface Look extends Activity {
+  /** Clock time, ms. */
+  readonly at: number;
+}
 
 /** What is kept of the check before. */
 export interface LastCheck {
   /** Messages that the server had sent. */
   readonly heard: number;
-  /** What its processes had used; undefined when that was not looked at. */
-  readonly activity: Activity | undefined;
+  /** Undefined when that was not looked at. */
+  readonly activity: Look | undefined;
 }
 
 export interface CheckDeps {
@@ -38,15 +47,17 @@ export async function checkOnce(
   const process = server.process();
   const hasSpoken = server.heard !== heardBefore;
   const { isObserved } = server.way;
-  const before = { process, hasSpoken, isObserved, ...server.requests(), ...NOTHING };
+  const before = { process, hasSpoken, isObserved, heardAt: undefined, ...server.requests(), ...NOTHING };
   if (process !== 'running') return { ...before, answer: 'missed', how: 'it cannot answer' };
-  if (hasSpoken && server.way.countsMessages) return { ...before, answer: 'answered', how: 'it has sent messages' };
+  if (hasSpoken && server.way.countsMessages)
+    return { ...before, heardAt: server.heardAt, answer: 'answered', how: 'it has sent messages' };
   if (!server.way.isDue()) return { ...before, answer: 'quiet', how: 'it owes no answer' };
   const asked = new Asked(server, clock, stopped);
   const { how, isAnswered, lateness } = await asked.outcome;
   if (isAnswered) return { ...before, answer: 'answered', how };
-  const [first, last] = [await asked.halfway, await activityOf(server)];
+  const [first, last] = [await asked.halfway, await lookAt(server, clock, stopped)];
   return {
+    heardAt: undefined,
     answer: 'missed',
     how,
     process: server.process(),
@@ -75,14 +86,8 @@ const NOTHING = {
 
 /** A server that could not be checked. */
 export function unknownSigns(why: string): Signs & Pick<LastCheck, 'activity'> {
-  const unasked = {
-    answer: 'missed',
-    how: 'it was not checked',
-    process: 'running',
-    hasSpoken: false,
-    isObserved: false,
-  } as const;
-  return { ...unasked, ...NOTHING, open: 0, wanted: 0, overload: why };
+  const unasked = { process: 'running', hasSpoken: false, isObserved: false, heardAt: undefined } as const;
+  return { ...unasked, ...NOTHING, answer: 'unknown', how: quoted(why), open: 0, wanted: 0 };
 }
 
 interface Outcome {
@@ -96,7 +101,7 @@ interface Outcome {
 class Asked {
   readonly outcome: Promise<Outcome>;
   /** What its processes had used when half of the time was over. */
-  halfway: Promise<Activity | undefined> = Promise.resolve(undefined);
+  halfway: Promise<Look | undefined> = Promise.resolve(undefined);
   readonly #server: CheckedServer;
   readonly #heard: number;
 
@@ -119,7 +124,7 @@ class Asked {
     const due = clock.now() + timeout;
     let lateness = 0;
     const half = clock.after(timeout / 2, () => {
-      this.halfway = activityOf(this.#server);
+      this.halfway = lookAt(this.#server, clock, stopped);
     });
     const timer = clock.after(timeout, () => {
       lateness = clock.now() - due;
@@ -141,18 +146,32 @@ class Asked {
   }
 }
 
-/** What cannot be looked at now shows no activity. */
-async function activityOf(server: CheckedServer): Promise<Activity | undefined> {
-  try {
-    return await server.activity?.();
-  } catch {
-    return undefined;
-  }
+/** What cannot be looked at now, or not in the time of a check, shows no activity. */
+function lookAt(server: CheckedServer, clock: Clock, stopped: AbortSignal): Promise<Look | undefined> {
+  const at = clock.now();
+  return new Promise((resolve) => {
+    const timer = clock.after(server.timeout, () => end());
+    const end = (activity?: Activity) => {
+      timer.cancel();
+      stopped.removeEventListener('abort', giveUp);
+      resolve(activity && { ...activity, at });
+    };
+    const giveUp = () => end();
+    stopped.addEventListener('abort', giveUp);
+    void activityOf(server).then(end, giveUp);
+  });
 }
 
-function moved(first: Activity | undefined, last: Activity | undefined): boolean {
+async function activityOf(server: CheckedServer): Promise<Activity | undefined> {
+  return server.activity?.();
+}
+
+/** Whether it has done more in the time between them than what does nothing. */
+function moved(first: Look | undefined, last: Look | undefined): boolean {
   if (first === undefined || last === undefined) return false;
+  const isMore = (amount: number, { most, share }: typeof NO_WORK | typeof NO_IO) =>
+    amount >= Math.max(most, share * (last.at - first.at));
   // The end of a process takes its bytes out of the sum: that moves, too.
   const io = Math.abs((last.ioBytes ?? 0) - (first.ioBytes ?? 0));
-  return last.cpuTime - first.cpuTime >= NO_WORK || io >= NO_IO;
+  return isMore(last.cpuTime - first.cpuTime, NO_WORK) || isMore(io, NO_IO);
 }

@@ -29,6 +29,8 @@ export interface ProbedServer {
   readonly isEssential: boolean;
   /** The health of its instances that can be used; undefined for one that was not checked yet. */
   readonly instances: readonly (HealthStatus | undefined)[];
+  /** Whether leases wait until one is started again. */
+  readonly isRestarting: boolean;
   /** Whether starts are refused, because they have failed too often (`BREAKER_OPEN`). */
   readonly isRefused: boolean;
   /**
@@ -72,7 +74,7 @@ export function livenessOf(): Omit<HealthVerdict, 'since'> {
   return { status: 'ok', checks: [check] };
 }
 
-function checkOf({ name, instances, isRefused, lastFailure }: ProbedServer): ProbeCheck {
+function checkOf({ name, instances, isRestarting, isRefused, lastFailure }: ProbedServer): ProbeCheck {
   const bad = instances.filter((status) => status === 'unhealthy').length;
   const unsure = instances.filter((status) => status === 'degraded').length;
   const usable = instances.length - bad;
@@ -86,6 +88,8 @@ function checkOf({ name, instances, isRefused, lastFailure }: ProbedServer): Pro
     const reason = `${bad + unsure} of ${instances.length} instances do not answer as they should`;
     return { name, status: 'degraded', reason, action: 'see health.status()' };
   }
+  if (instances.length === 0 && isRestarting)
+    return { name, status: 'degraded', reason: 'it is being started again, and its leases wait', action: '' };
   if (instances.length === 0 && lastFailure !== undefined)
     return {
       name,

@@ -9,9 +9,9 @@ const MOST_EXCUSED = 30;
 export interface Signs {
   /**
    * `answered`: it has answered the check, or anything since the last one. `quiet`: it was not asked, and owes no answer.
-   * `missed`: it has not answered in time, or the check says that something is wrong.
+   * `missed`: it has not answered in time, or the check says that something is wrong. `unknown`: it could not be checked.
    */
-  readonly answer: 'answered' | 'quiet' | 'missed';
+  readonly answer: 'answered' | 'quiet' | 'missed' | 'unknown';
   /** How it has answered, or why not: in words. */
   readonly how: string;
   /** Of the process that was spawned. `stopped`: by a signal (state T). */
@@ -22,6 +22,8 @@ export interface Signs {
   readonly hasStoppedHelper: boolean;
   /** Whether it has sent any message since the last check. */
   readonly hasSpoken: boolean;
+  /** Clock time of the last message, ms, of one that was not asked because of that; else undefined. */
+  readonly heardAt: number | undefined;
   /** Whether CPU time, I/O or messages have moved during the check. */
   readonly moves: boolean;
   /** Whether it has a connection over which it may wait for another machine. */
@@ -58,8 +60,10 @@ export interface Tolerance {
 /** One line of the table: the first that applies decides. */
 interface Rule {
   applies(signs: Signs, mayExcuse: boolean): boolean;
-  /** `missed`: by how many. `excused`: busy, for a limited time. `unchanged`: as it was, for a limited time. */
-  readonly status: HealthStatus | 'missed' | 'excused' | 'unchanged';
+  /**
+   * `missed`: by how many. `excused`: busy, for a limited time. `unchanged`: as it was, for a limited time. `unknown`: as it was.
+   */
+  readonly status: HealthStatus | 'missed' | 'excused' | 'unchanged' | 'unknown';
   /** Whether it shows that the server lives, or that the time until now must not count. */
   isLife(signs: Signs): boolean;
   reason(signs: Signs): string;
@@ -67,6 +71,14 @@ interface Rule {
 }
 
 const RULES: readonly Rule[] = [
+  {
+    applies: ({ answer }) => answer === 'unknown',
+    status: 'unknown',
+    // What has passed meanwhile proves nothing.
+    isLife: () => true,
+    reason: ({ how }) => `it could not be checked: ${how}`,
+    action: 'see what keeps the host from looking at its processes',
+  },
   {
     applies: ({ process }) => process === 'gone',
     status: 'unhealthy',
@@ -143,7 +155,7 @@ const RULES: readonly Rule[] = [
 /** What is known of a server after a check. */
 export function assess(before: Health, signs: Signs, { unhealthyAfter }: Tolerance, now: number): Health {
   const rule = RULES.find(({ applies }) => applies(signs, before.excused < MOST_EXCUSED)) as Rule;
-  const lastLife = rule.isLife(signs) ? now : before.lastLife;
+  const lastLife = rule.isLife(signs) ? Math.max(before.lastLife, signs.heardAt ?? now) : before.lastLife;
   const [misses, excused] = COUNTS[rule.status](before);
   const isOver = misses >= MOST_MISSES || now - lastLife >= unhealthyAfter;
   const status = statusOf(rule.status, before.status, isOver);
@@ -160,12 +172,13 @@ const COUNTS: Readonly<Record<Rule['status'], (before: Health) => readonly [miss
   missed: ({ misses, excused }) => [misses + 1, excused],
   excused: ({ excused }) => [0, excused + 1],
   unchanged: ({ misses, excused }) => [misses, excused + 1],
+  unknown: ({ misses, excused }) => [misses, excused],
 };
 
 function statusOf(found: Rule['status'], before: HealthStatus | undefined, isOver: boolean): HealthStatus | undefined {
   if (found === 'missed') return isOver ? 'unhealthy' : 'degraded';
   if (found === 'excused') return 'busy';
-  return found === 'unchanged' ? before : found;
+  return found === 'unchanged' || found === 'unknown' ? before : found;
 }
 
 /**

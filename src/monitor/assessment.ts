@@ -177,9 +177,11 @@ export class Assessment {
     return { level, isUndecided: this.#levels.isUndecided || this.growth.isUndecided };
   }
 
-  /** Nothing lives, and nothing is measured until something starts. Returns the events that follow. */
+  /** Nothing is measured any more, until it begins anew. Returns the events that follow. */
   rest(): MonitorNotice[] {
-    return this.#totals.rest();
+    const notices = this.#totals.rest();
+    for (const watch of this.#trees.values()) watch.rest(notices);
+    return notices;
   }
 
   /** The definition of a server has changed: its earlier lives, and those of now, show nothing of the next ones. */

@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../runtime/clock.js';
 import type { MonitorNotice } from './finding.js';
 import { FolderBudget } from './host/folder-budget.js';
 import type { FolderReport } from './host/folder-report.js';
+import type { LimitEvent } from './monitor-events.js';
 
 /** From the last look to the next one, ms: a folder may have hundreds of thousands of files. */
 const PAUSE = 60_000;
@@ -13,7 +14,8 @@ const LONGEST_LOOK = 150_000;
 
 interface WatchedFolder {
   readonly budget: FolderBudget;
-  isExceeded: boolean;
+  /** Its event, since it is exceeded. */
+  exceeded: LimitEvent | undefined;
   /** Whether an event has reported what would be done, since it is exceeded. */
   isDryTold: boolean;
   problem: string | undefined;
@@ -52,7 +54,7 @@ export class FolderWatch {
   ) {
     this.#folders = folders.map((folder) => {
       const budget = new FolderBudget(folder, { clock, ...(date && { date }) });
-      return { budget, isExceeded: false, isDryTold: false, problem: undefined, since: undefined };
+      return { budget, exceeded: undefined, isDryTold: false, problem: undefined, since: undefined };
     });
     this.#dryRun = dryRun;
     this.#clock = clock;
@@ -67,11 +69,15 @@ export class FolderWatch {
     this.#schedule(FIRST, this.#run.signal);
   }
 
-  /** Also ends the look that is under way: what it finds is not reported. */
+  /** Also ends the look that is under way: what it finds is not reported. What is not measured is not known to be exceeded. */
   stop(): void {
     this.#timer?.cancel();
     this.#run?.abort();
     this.#run = undefined;
+    for (const folder of this.#folders) {
+      if (folder.exceeded) this.#tell(['limit:recovered', folder.exceeded]);
+      folder.exceeded = undefined;
+    }
   }
 
   #schedule(delay: number, run: AbortSignal): void {
@@ -116,11 +122,11 @@ export class FolderWatch {
 
   #conclude(folder: WatchedFolder, report: FolderReport): void {
     const { path, limitMB, sizeMB, measuredMB, exceeded, problem } = report;
-    if (exceeded !== undefined && exceeded !== folder.isExceeded) {
-      folder.isExceeded = exceeded;
+    if (exceeded !== undefined && exceeded !== (folder.exceeded !== undefined)) {
+      const event: LimitEvent = { kind: 'folder', path, value: exceeded ? measuredMB : sizeMB, limit: limitMB };
+      folder.exceeded = exceeded ? event : undefined;
       folder.isDryTold = false;
-      const event = exceeded ? 'limit:exceeded' : 'limit:recovered';
-      this.#tell([event, { kind: 'folder', path, value: exceeded ? measuredMB : sizeMB, limit: limitMB }]);
+      this.#tell([exceeded ? 'limit:exceeded' : 'limit:recovered', event]);
     }
     this.#tellActions(folder, report);
     this.#tellProblem(folder, problem);

@@ -154,7 +154,7 @@ export class MonitorLoop {
     this.#run += 1;
     this.#timer?.cancel();
     this.#sampler.stop();
-    if (mode === 'idle') for (const notice of this.#assessment.rest()) this.#consequences.tellOne(notice);
+    for (const notice of this.#assessment.rest()) this.#consequences.tellOne(notice);
     const isStopped = mode === 'halted';
     this.#consequences.openGate(isStopped ? 'the monitor was stopped' : 'no server lives', isStopped);
   }

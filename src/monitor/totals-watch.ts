@@ -53,7 +53,7 @@ export class TotalsWatch {
   #memory: LimitWatch;
   #cpu: LimitWatch;
   #limits: TotalLimits | undefined;
-  readonly #hostMemory: LimitWatch;
+  #hostMemory: LimitWatch;
   readonly #replaced: ReplacedServers;
 
   constructor(settings: TotalSettings, replaced: ReplacedServers) {
@@ -107,13 +107,16 @@ export class TotalsWatch {
     return { memoryMB: isLeast ? Math.max(memoryMB, limitMB) : memoryMB, limitMB };
   }
 
-  /** No tree lives, so none uses anything. Returns the events of limits that were exceeded. */
+  /** No tree lives, or nothing is measured any more. Returns the events of limits that were exceeded. */
   rest(): MonitorNotice[] {
     const notices: MonitorNotice[] = [];
     const { memoryMB, cpuPercent } = this.#limits ?? {};
     if (memoryMB && this.#memory.end()) notices.push(recovered('total-memory', memoryMB));
     if (cpuPercent && this.#cpu.end()) notices.push(recovered('total-cpu', cpuPercent));
+    const limit = this.#settings.hostMemoryPercent;
+    if (this.#hostMemory.end()) notices.push(recovered('host-memory', { limit }));
     // What was measured before shows nothing of those that start later.
+    this.#hostMemory = new LimitWatch(this.#settings.windows);
     this.#memory = new LimitWatch(this.#settings.windows, this.#settings);
     this.#cpu = new LimitWatch(this.#settings.windows, this.#settings);
     return notices;
@@ -184,7 +187,7 @@ export class TotalsWatch {
   }
 }
 
-function recovered(kind: LimitKind, { limit }: TotalLimit): MonitorNotice {
+function recovered(kind: LimitKind, { limit }: Pick<TotalLimit, 'limit'>): MonitorNotice {
   return ['limit:recovered', { kind, value: 0, limit }];
 }
 

@@ -164,9 +164,14 @@ export class TreeWatch {
     this.#isOutlived = true;
   }
 
+  /** It is not measured any more: no limit of it is known to be exceeded. */
+  rest(notices: MonitorNotice[]): void {
+    for (const kind of this.#limits.keys()) this.#forget(kind, 0, notices);
+  }
+
   /** The tree has ended, or is not watched any more. */
   end(notices: MonitorNotice[]): void {
-    for (const kind of this.#limits.keys()) this.#forget(kind, 0, notices);
+    this.rest(notices);
     if (!this.#isOutlived) this.#leak.end();
   }
 

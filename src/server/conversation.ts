@@ -75,7 +75,7 @@ export class Conversation {
     const sessionsStay = onCrash === 'restart';
     const upstream: Upstream = new Upstream(
       channel,
-      { maxInFlight, requestTimeout: deps.requestTimeout, clientCapabilities, sessionsStay },
+      { clock, maxInFlight, requestTimeout: deps.requestTimeout, clientCapabilities, sessionsStay },
       watch,
     );
     this.#peer = upstream;
@@ -97,6 +97,11 @@ export class Conversation {
   /** How many messages the server has sent. */
   get heard(): number {
     return this.#peer.heard;
+  }
+
+  /** Clock time of the last of them, ms; -Infinity before the first. */
+  get heardAt(): number {
+    return this.#peer.heardAt;
   }
 
   /** Number of requests that no client has given up. */

@@ -19,6 +19,8 @@ export abstract class ObservedInstance {
   owner: string | undefined;
   /** When it was spawned, or, until then, when it was made; in ms since the epoch. */
   startedAt = Date.now();
+  /** Clock time at which it was spawned, ms. */
+  protected spawnedSince = 0;
   /** Whether leases stay when its process ends unexpectedly. */
   readonly leasesStay: boolean;
   /** Clock time from which it may not be leased again (`maxLifetime`). Set when it is ready: a slow start must not use it up. */
@@ -37,6 +39,11 @@ export abstract class ObservedInstance {
     this.tenant = tenant;
     this.owner = owner;
     this.leasesStay = definition.onCrash === 'restart';
+  }
+
+  /** From its spawn until it was ready, ms. The clock of the wall may be set meanwhile. */
+  get startDuration(): number {
+    return Math.round((this.readySince ?? this.spawnedSince) - this.spawnedSince);
   }
 
   /** What its process can see, as {@link processKey}; before the spawn, what it would see now. */
@@ -107,6 +114,11 @@ export abstract class ObservedInstance {
   /** How many messages it has sent. */
   get heard(): number {
     return this.life.conversation?.heard ?? 0;
+  }
+
+  /** Clock time of the last of them, ms; -Infinity before the first. */
+  get heardAt(): number {
+    return this.life.conversation?.heardAt ?? -Infinity;
   }
 
   /** Number of requests that it has not answered, and that no client has given up. */

@@ -89,6 +89,7 @@ export class ServerInstance extends ObservedInstance {
     const clock = clockWithin(this.context.clock, (task) => this.#end.guard(task));
     const { definition, name } = this;
     this.startedAt = Date.now();
+    this.spawnedSince = clock.now();
     this.spawned = new Spawned(definition);
     let process: ServerProcess;
     try {

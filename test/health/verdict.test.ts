@@ -7,7 +7,7 @@ const POLICY = { unhealthyAfter: 180_000 };
 const NEW: Health = { status: undefined, since: 0, misses: 0, excused: 0, lastLife: 0, reason: '', action: '' };
 const MISSED: Signs = {
   ...{ answer: 'missed', how: 'it did not answer', process: 'running', hasStoppedHelper: false, hasSpoken: false },
-  isObserved: false,
+  ...{ isObserved: false, heardAt: undefined },
   ...{ moves: false, isOnNetwork: false, open: 0, wanted: 0, overload: undefined },
 };
 const ANSWERED: Signs = { ...MISSED, answer: 'answered', how: 'it has answered a ping', hasSpoken: true };
@@ -97,11 +97,12 @@ describe('the verdict', () => {
   });
 
   const signs = fc.record<Signs>({
-    answer: fc.constantFrom('answered', 'quiet', 'missed', 'missed'),
+    answer: fc.constantFrom('answered', 'quiet', 'missed', 'missed', 'unknown'),
     how: fc.constant('so'),
     process: fc.constantFrom('running', 'running', 'running', 'running', 'stopped', 'gone'),
     hasStoppedHelper: fc.boolean(),
     hasSpoken: fc.boolean(),
+    heardAt: fc.constant(undefined),
     isObserved: fc.constant(false),
     moves: fc.boolean(),
     isOnNetwork: fc.boolean(),

@@ -116,6 +116,7 @@ export function multiplexed({
   const start = (result: object = {}) => {
     const wires = wire(writeBudget);
     const upstream = new Upstream(wires.channel, {
+      clock,
       maxInFlight: maxInFlight ?? Infinity,
       requestTimeout: () => requestTimeout ?? Infinity,
       clientCapabilities: clientCapabilities ?? {},

@@ -281,7 +281,10 @@ it('[LOOP-8] goes on where the memory of the host is too full, since others use 
   expect(assessment.isQuiet).toBe(true);
   expect(told(90)).toMatchObject([['limit:exceeded', { kind: 'host-memory', value: 90 }]]);
   expect(assessment.isQuiet).toBe(false);
-  expect(assessment.rest()).toEqual([]);
   expect(told(50)).toMatchObject([['limit:recovered', { kind: 'host-memory', value: 50 }]]);
   expect(assessment.isQuiet).toBe(true);
+  // What is not measured any more is not known to be exceeded.
+  expect(told(90)).toMatchObject([['limit:exceeded', { kind: 'host-memory' }]]);
+  expect(assessment.rest()).toMatchObject([['limit:recovered', { kind: 'host-memory', limit: 80 }]]);
+  expect([assessment.isQuiet, assessment.rest()]).toEqual([true, []]);
 });

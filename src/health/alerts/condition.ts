@@ -1,10 +1,13 @@
 import { BoundedMap } from '../../runtime/bounded-map.js';
+import { quoted } from '../../runtime/quoted.js';
 
 /** Of more sources those that have reported last count. */
 const MOST_SOURCES = 1_000;
 /** More than a trigger counts. */
 const MOST_ONSETS = 5;
 const MOST_SHOWN = 10;
+/** What is shown of one: a tenant may have any length. In characters. */
+const LONGEST_SOURCE = 200;
 
 /** When something was the case before. Clock times. */
 export interface Earlier {
@@ -51,7 +54,7 @@ export class Condition {
   /** The first of what has it, in words of those that reported it. */
   sources(now: number): string[] {
     const having = [...this.#sources].filter(([source, until]) => source !== '' && until > now);
-    return having.slice(0, MOST_SHOWN).map(([source]) => source);
+    return having.slice(0, MOST_SHOWN).map(([source]) => quoted(source, LONGEST_SOURCE));
   }
 
   /** A source has it. @returns for how long it was over, ms; undefined when it was not */

@@ -81,7 +81,10 @@ export class NotifyLine {
     return notice?.error ? { attempts: notice.attempts, error: notice.error } : undefined;
   }
 
-  /** What waits is told once more, now; no timer is set any more, and what fails then is lost. */
+  /**
+   * What waits is told once more, now and at once: calls that are under way may never end. No timer is set any more, and what
+   * fails then is lost.
+   */
   close(): void {
     this.#isClosed = true;
     this.#ready = [...this.#notices].flatMap(([id, [first]]) => (first?.isUnderWay ? [] : [id]));
@@ -89,7 +92,7 @@ export class NotifyLine {
   }
 
   #next(): void {
-    while (this.#calls < MOST_CALLS) {
+    while (this.#isClosed || this.#calls < MOST_CALLS) {
       const id = this.#ready.shift();
       if (id === undefined) return;
       const notice = this.#notices.get(id)?.[0];
@@ -139,6 +142,7 @@ export class NotifyLine {
     const { clock, dueTimes, onError } = this.#deps;
     notice.error = textOf(error);
     if (this.#isClosed) {
+      this.#lose(notice, notice.error);
       this.#forgetFirst(id);
     } else if (notice.attempts >= MOST_ATTEMPTS) {
       this.#lose(notice, `${notice.attempts} calls have failed, the last one with: ${notice.error}`);
@@ -197,9 +201,5 @@ function callHost(call: () => unknown, onDone: () => void, onError: (error: unkn
 const SECRET_PARTS = /([a-z][\w+.-]*:\/\/)(?:[^\s/@]*@)?([^\s/?#]*)\S*/gi;
 
 function textOf(error: unknown): string {
-  try {
-    return quoted(cut(messageOf(error), LONGEST_ERROR).replace(SECRET_PARTS, '$1$2/…')) || 'an error without a message';
-  } catch {
-    return 'an error that cannot be read';
-  }
+  return quoted(cut(messageOf(error), LONGEST_ERROR).replace(SECRET_PARTS, '$1$2/…')) || 'an error without a message';
 }

@@ -37,7 +37,7 @@ export interface ServerLevels {
   readonly acquireTime: TimeLevel;
   /** From a request to its answer. 7 days. It has no target. */
   readonly requestTime: TimeLevel;
-  /** From the unexpected end of a server to its successor that is ready. 7 days. */
+  /** From the failure of a server until its leases are served again. 7 days. */
   readonly restartTime: TimeLevel;
   /** From the last good check of a server to the check that finds it `degraded` or `unhealthy`. 7 days. */
   readonly detectionTime: TimeLevel;
@@ -45,7 +45,7 @@ export interface ServerLevels {
   readonly startupTime: TimeLevel;
   /** From the begin of the end of a tree to the proof of its death. 7 days. */
   readonly shutdownTime: TimeLevel;
-  /** Servers that were started again after an unexpected end. 7 days. */
+  /** Failures of servers that were ready. 7 days. */
   readonly unexpectedRestarts: ServiceLevel;
   /** Limits that were exceeded, and levels of the pool from `critical` on, apart from pressure events. 7 days. */
   readonly criticalViolations: ServiceLevel;

@@ -157,7 +157,7 @@ export const AUDITED = {
   'monitor:degraded': ['part', 'reason'],
   'action:taken': ['action', 'level', 'reason', 'name', 'instanceId', 'path', 'dryRun'],
   // Their reasons may quote what a server has answered.
-  'health:changed': ['name', 'id', 'from', 'to'],
+  'health:changed': ['name', 'id', 'from', 'to', 'silent'],
   'stuck:detected': ['kind', 'name', 'instanceId', 'leaseId', 'age', 'method', 'tool'],
   'service-level:breached': SERVICE_LEVEL,
   'service-level:recovered': SERVICE_LEVEL,

@@ -83,8 +83,9 @@ export const RULES: Rules = {
       data: { reason },
     });
   },
+  // One that was started for no tenant serves any.
   'server:ready': ({ name, tenant, instanceId }) => [
-    ...resolved('process-failure', { name }, sourceOf(tenant)),
+    ...resolved('process-failure', { name }, tenant),
     ...resolved('stuck', { name, part: 'start' }, instanceId),
   ],
   'server:quarantined': ({ name, instanceId, report: { survivors } }) =>
@@ -175,8 +176,7 @@ export const RULES: Rules = {
   'service-level:breached': ({ level, name, target, actual, burnRate, budgetLeft }) =>
     raised({
       ...{ kind: 'service-level', subject: { name, part: level } },
-      // Callers that wait for longer are served in the end.
-      severity: level === 'acquireTime' ? 'warning' : 'critical',
+      severity: 'critical',
       message: `the service level ${level} of ${name === undefined ? 'the pool' : `server '${name}'`} is not kept: ${Math.round(actual * 100) / 100} in place of ${target}`,
       action: 'see serviceLevels() for what uses up the budget, and the other alerts for the cause',
       data: { target, actual, burnRate, budgetLeft },

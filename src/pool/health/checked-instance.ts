@@ -6,6 +6,8 @@ import type { Clock } from '../../runtime/clock.js';
 import { requestOf } from '../../server/asked.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 
+/** How many questions of one kind are open: a server that hangs gets no more. */
+const MOST_OPEN = 3;
 /** What a server is asked that answers no ping, by what it has said that it can do. Neither changes anything. */
 const LISTS = ['tools', 'prompts', 'resources'] as const;
 
@@ -13,8 +15,8 @@ const LISTS = ['tools', 'prompts', 'resources'] as const;
 export class CheckedInstance implements CheckedServer {
   readonly #instance: PooledInstance;
   readonly #clock: Clock;
-  /** The questions that are not answered yet, by method: a server that hangs gets each only once. */
-  readonly #asked = new Map<string, Promise<unknown>>();
+  /** The questions that are not answered yet, by method. */
+  readonly #asked = new Map<string, Set<Promise<unknown>>>();
   #known: { readonly check: HealthCheck; readonly way: CheckWay } | undefined;
 
   constructor(instance: PooledInstance, clock: Clock) {
@@ -44,6 +46,10 @@ export class CheckedInstance implements CheckedServer {
 
   get heard(): number {
     return this.#instance.heard;
+  }
+
+  get heardAt(): number {
+    return this.#instance.heardAt;
   }
 
   get way(): CheckWay {
@@ -97,12 +103,17 @@ export class CheckedInstance implements CheckedServer {
     },
   };
 
+  /** The first answer to this question, or to an earlier one that is open still: one may be lost. */
   #answerTo(method: string): Promise<unknown> {
-    const open = this.#asked.get(method);
-    if (open !== undefined) return open;
-    const answer = this.#instance.ask(method).finally(() => this.#asked.delete(method));
-    this.#asked.set(method, answer);
-    return answer;
+    const open = this.#asked.get(method) ?? new Set();
+    this.#asked.set(method, open);
+    if (open.size < MOST_OPEN) {
+      const answer = this.#instance.ask(method);
+      const end = () => void open.delete(answer);
+      answer.then(end, end);
+      open.add(answer);
+    }
+    return Promise.race(open);
   }
 
   /** Any answer counts, also a refusal. One that has not answered a ping in half of the time is asked for a list, too. */

@@ -73,8 +73,9 @@ export class PoolHealth {
   redefined(instances: Iterable<PooledInstance>): void {
     for (const instance of instances) {
       const isOn = instance.definition.health.check !== false;
-      if (isOn && instance.state === 'ready' && !this.#checked.has(instance.id)) this.ready(instance);
-      else if (!isOn) this.#forget(instance);
+      if (!isOn) this.#uncheck(instance);
+      else if (this.#checked.has(instance.id)) this.#rounds.redefined(instance.id);
+      else if (instance.state === 'ready') this.ready(instance);
       if (instance.definition.health.stuckAfter < Infinity) this.#wait();
     }
   }
@@ -82,11 +83,13 @@ export class PoolHealth {
   /** Its end begins. */
   ending(instance: PooledInstance): void {
     this.#stuck.begun(instance, 'cleanup', this.#deps.clock.now());
-    this.#forget(instance);
+    this.#rounds.remove(instance.id);
+    this.#checked.delete(instance.id);
   }
 
-  #forget({ id }: PooledInstance): void {
-    this.#rounds.remove(id);
+  /** It lives on. */
+  #uncheck({ id }: PooledInstance): void {
+    this.#rounds.forget(id);
     this.#checked.delete(id);
   }
 
@@ -124,5 +127,6 @@ export class PoolHealth {
 
 /** Whether it cannot be used because it, or the one before it, was unhealthy. */
 function isRestarting({ state, endReason, hasPredecessor }: PooledInstance): boolean {
-  return (state === 'stopping' && endReason === 'unhealthy') || (state === 'starting' && hasPredecessor);
+  const isEnding = state === 'stopping' || state === 'quarantined';
+  return (isEnding && endReason === 'unhealthy') || (state === 'starting' && hasPredecessor);
 }

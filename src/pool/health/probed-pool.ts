@@ -35,6 +35,7 @@ function probedServer(
   return {
     ...{ name, isEssential },
     instances: ready.map(({ id }) => statusOf(id)),
+    isRestarting: [...instances].some(({ state, leases }) => state === 'starting' && leases > 0),
     isRefused: breakers.statusOf(name).some(({ tenant, state }) => tenant === undefined && state === 'open'),
     lastFailure: lastFailure?.error.code,
   };

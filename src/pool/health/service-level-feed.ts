@@ -66,12 +66,10 @@ export class ServiceLevelFeed implements CallerObserver, RequestTally {
   #pool: SafeEmitter<PoolEvents> | undefined;
   /** Instance → clock time at which it failed. */
   readonly #failed = new BoundedMap<number>(MOST_REMEMBERED);
-  /** When instances failed that had no lease, and that their server starts anew all the same (`minIdle`); the oldest first. */
-  readonly #missing = new WeakMap<ServerEntry, number[]>();
   /** Instances that a drill has broken. */
   readonly #drilled = new BoundedMap<true>(MOST_REMEMBERED);
-  /** Instance → clock time of its last sign of life. */
-  readonly #alive = new BoundedMap<number>(MOST_REMEMBERED);
+  /** Instances that were ready, and are not dead yet. */
+  readonly #living = new BoundedMap<true>(MOST_REMEMBERED);
   /** Leases that were given out when it was looked last: all, and those of each server. */
   #acquired = 0;
   readonly #uses = new WeakMap<ServerEntry, number>();
@@ -88,10 +86,8 @@ export class ServiceLevelFeed implements CallerObserver, RequestTally {
   readonly #handlers: Handlers = {
     'server:starting': () => this.#wake(),
     'server:ready': ({ name, instanceId, duration }) => {
-      this.#alive.set(instanceId, this.#now);
+      this.#living.set(instanceId, true);
       this.#levels.took(this.#now, name, 'startup', duration);
-      const entry = this.#deps.fleet.entries.get(name);
-      this.#restarted(name, entry && this.#missing.get(entry)?.shift());
     },
     'drill:started': ({ instanceId }) => void this.#drilled.set(instanceId, true),
     'server:exited': (event) => {
@@ -100,17 +96,15 @@ export class ServiceLevelFeed implements CallerObserver, RequestTally {
     'server:stopping': (event) => {
       if (wasEndedForFailure(event.reason)) this.#fails(event);
     },
-    // Unknown where the host, a drill or a limit has asked for it.
-    'server:restarted': ({ name, previousInstanceId }) => this.#restarted(name, this.#failed.get(previousInstanceId)),
-    'server:stopped': ({ instanceId }) => void this.#alive.delete(instanceId),
-    'health:checked': ({ id, status }) => {
-      if (isWell(status)) this.#alive.set(id, this.#now);
+    'server:restarted': ({ name, previousInstanceId }) => {
+      const since = this.#failed.get(previousInstanceId);
+      // Unknown where the host, a drill or a limit has asked for it.
+      if (since !== undefined) this.#levels.took(this.#now, name, 'restart', this.#now - since);
     },
-    'health:changed': ({ id, name, from, to }) => {
-      const since = this.#alive.get(id);
+    'server:stopped': ({ instanceId }) => void this.#living.delete(instanceId),
+    'health:changed': ({ name, from, to, silent }) => {
       const wasWell = from === undefined || isWell(from);
-      if (wasWell && !isWell(to) && since !== undefined)
-        this.#levels.took(this.#now, name, 'detection', this.#now - since);
+      if (wasWell && !isWell(to)) this.#levels.took(this.#now, name, 'detection', silent);
     },
     'cleanup:finished': ({ name, duration }) => this.#levels.took(this.#now, name, 'shutdown', duration),
     'cleanup:failed': ({ name, duration }) => this.#levels.took(this.#now, name, 'shutdown', duration),
@@ -192,18 +186,10 @@ export class ServiceLevelFeed implements CallerObserver, RequestTally {
   }
 
   /** One that was ready: a start that fails is no restart. */
-  #fails({ name, instanceId, leases }: ServerEvent): void {
-    if (!this.#alive.has(instanceId) || this.#drilled.has(instanceId) || this.#failed.has(instanceId)) return;
+  #fails({ name, instanceId }: ServerEvent): void {
+    if (!this.#living.has(instanceId) || this.#drilled.has(instanceId) || this.#failed.has(instanceId)) return;
     this.#failed.set(instanceId, this.#now);
     this.#levels.happened(this.#now, name, 'restarts');
-    const entry = this.#deps.fleet.entries.get(name);
-    if (entry === undefined || leases.length > 0 || !entry.definition?.minIdle) return;
-    this.#missing.set(entry, [...(this.#missing.get(entry) ?? []), this.#now]);
-  }
-
-  /** @param since when the instance failed that is replaced now; undefined where none is */
-  #restarted(name: string, since: number | undefined): void {
-    if (since !== undefined) this.#levels.took(this.#now, name, 'restart', this.#now - since);
   }
 
   /** What each tree of the pool uses, by the sample that was taken just now. */

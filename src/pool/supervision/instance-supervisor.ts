@@ -121,7 +121,7 @@ export class InstanceSupervisor {
     fleet.startSucceeded(instance);
     breakers.ready(instance);
     const emitMoves = recovery.takeOver(instance);
-    emitter.emit('server:ready', { ...serverEvent(instance), duration: Date.now() - instance.startedAt });
+    emitter.emit('server:ready', { ...serverEvent(instance), duration: instance.startDuration });
     emitMoves?.();
   }
 

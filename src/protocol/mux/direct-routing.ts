@@ -53,8 +53,9 @@ export class DirectRouting implements Routing, Attachment {
   #session: Endpoint | undefined;
   /** How many answers the server has sent. */
   answers = 0;
-  /** How many messages it has sent. */
+  /** How many messages it has sent, and the clock time of the last one. */
   heard = 0;
+  heardAt = -Infinity;
 
   constructor(deps: DirectRoutingDeps) {
     const { channel, clock, requestTimeout: timeout } = deps;
@@ -112,6 +113,7 @@ export class DirectRouting implements Routing, Attachment {
 
   #receive(message: JsonRpcMessage): void {
     this.heard += 1;
+    this.heardAt = this.#deps.clock.now();
     if (message.method !== undefined) return this.#session?.receive(message);
     this.answers += 1;
     const id = this.#idOf(message);

@@ -1,4 +1,5 @@
 import type { PoolError, ServerNames } from '../../errors.js';
+import type { Clock } from '../../runtime/clock.js';
 import type { MessageChannel } from '../channels/message-channel.js';
 import {
   type Answer,
@@ -37,6 +38,7 @@ export interface UpstreamOptions {
   readonly clientCapabilities: Readonly<Record<string, unknown>>;
   /** Largest number of requests of sessions that it is given at once. */
   readonly maxInFlight: number;
+  readonly clock: Clock;
   /** `requestTimeout`, as it is now. */
   requestTimeout(): number;
   /** Whether sessions outlive the process: then a request that could not be written is not lost. */
@@ -66,8 +68,9 @@ export class Upstream implements RequestTarget {
   readonly #late = new RecentIds();
   /** How many requests of sessions it has answered. */
   answers = 0;
-  /** How many messages it has sent. */
+  /** How many messages it has sent, and the clock time of the last one. */
   heard = 0;
+  heardAt = -Infinity;
   readonly givenUp: GivenUp;
   /** Whether it has refused a request of the server. */
   hasRefused = false;
@@ -256,6 +259,7 @@ export class Upstream implements RequestTarget {
 
   #receive(message: JsonRpcMessage): void {
     this.heard += 1;
+    this.heardAt = this.#options.clock.now();
     if (message.method === undefined) return this.#receiveAnswer(message);
     if (!isRequest(message)) return this.#callbacks?.onNotification(message, this);
     if (message.method === 'ping') return this.write(resultFor(message.id, {}));

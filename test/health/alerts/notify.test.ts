@@ -220,4 +220,31 @@ describe('notify', () => {
     expect(text).not.toContain('secret');
     expect(text.length).toBeLessThan(320);
   });
+
+  it('[ALERT-6] that hangs is told each alert once the manager is closed, since nothing waits for it any more', async () => {
+    const told = new Set<unknown>();
+    const notify = ({ alert }: { alert: { subject: { name?: string | undefined } } }) => {
+      told.add(alert.subject.name);
+      return new Promise(() => {});
+    };
+    const { alerts, of } = setUpAlerts({ for: 0, tiers: [{ after: 0, notify }] });
+    for (let index = 0; index < 12; index++) alerts.raise(hang({ subject: { name: `server-${index}` } }));
+    alerts.close();
+    await flush(30);
+    const lost = of('listener:error').length;
+    expect(told.size + lost).toBeGreaterThanOrEqual(12);
+  });
+
+  it('[ALERT-6] that fails once the manager is closed is reported', async () => {
+    const { alerts, of } = setUpAlerts({
+      ...{ for: 0 },
+      tiers: [{ after: 0, notify: () => Promise.reject(new Error('down')) }],
+    });
+    for (let index = 0; index < 3; index++) alerts.raise(hang({ subject: { name: `server-${index}` } }));
+    await flush();
+    alerts.close();
+    await flush(30);
+    const messages = of('listener:error').map(({ error }) => (error as Error).message);
+    expect(messages.filter((message) => message.startsWith('it was not told'))).not.toEqual([]);
+  });
 });

@@ -244,13 +244,13 @@ describe('the health of the servers of a pool', () => {
     expect(await rejection(call)).toMatchObject({ data: { reason: 'SERVER_UNRESPONSIVE' } });
   });
 
-  it('[HEALTH-5] a server that hangs gets each question only once', async () => {
+  it('[HEALTH-5] a server that hangs gets each question three times at most, and one answer is enough', async () => {
     const { pool, pass, server, mute } = setUp({ servers: { a: { ...shared, health: { onUnhealthy: 'report' } } } });
     await pool.getServer('a');
     mute(server(0));
     await pass(3_600_000);
-    expect(pings(server(0))).toHaveLength(1);
-    const [ping] = pings(server(0));
+    expect(pings(server(0))).toHaveLength(3);
+    const [, ping] = pings(server(0));
     server(0).answer(ping?.id as number, {});
     await pass(30_000);
     expect(pool.status().servers.a?.instances[0]?.health).toBe('healthy');
