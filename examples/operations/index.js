@@ -29,6 +29,7 @@ const OPERATIONS = {
   },
 
   async restart(pool, { dryRun, server }) {
+    if (!pool.hasServer(server)) throw new Error(`server '${server}' is not defined`);
     if (dryRun) return printPlan(pool.plan('restart'), ({ name }) => name === server);
     const before = pidsOf(pool);
     await pool.restart(server);
@@ -68,7 +69,8 @@ const { values, positionals } = parseArgs({
 const [operation, server = 'files', fault = 'kill'] = positionals;
 if (Object.hasOwn(OPERATIONS, operation ?? '')) process.exitCode = await main(OPERATIONS[operation]);
 else {
-  console.error(`usage: node examples/operations/index.js ${Object.keys(OPERATIONS).join(' | ')} [--dry-run]`);
+  const calls = 'health | restart [server] | restart-all | shutdown | drill [server] [kill | exit | hang]';
+  console.error(`usage: node examples/operations/index.js ${calls} [--dry-run]`);
   process.exitCode = 2;
 }
 

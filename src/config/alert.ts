@@ -75,7 +75,7 @@ export interface Alert {
   readonly action: string;
   /** Figures, as reported last. */
   readonly data: Readonly<Record<string, AlertFigure>>;
-  /** What has the condition now, such as instances of the server: the first 10. */
+  /** What has the condition now: instances of the server, leases, or, of failures and breakers, tenants; the first 10. */
   readonly sources: readonly string[];
   /** When it began, in ms since 1970. */
   readonly since: number;

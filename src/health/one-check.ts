@@ -5,13 +5,10 @@ import { quoted } from '../runtime/quoted.js';
 import type { Activity, CheckedServer } from './checked-server.js';
 import type { Signs } from './verdict.js';
 
-/** CPU time that a process which only sleeps may use between two looks, ms: some ticks of the kernel, or a share of the time. */
-const NO_WORK = { most: 50, share: 0.01 } as const;
-/**
- * Bytes that a server reads and writes without doing anything: what the pool itself has sent it, and, for each ms, what a log or
- * a timer of it takes.
- */
-const NO_IO = { most: 4_096, share: 1 } as const;
+/** CPU time from which on a process works, ms: more than some ticks of the kernel, and than this share of the time. */
+const WORK = { least: 50, share: 0.01 } as const;
+/** The same of bytes: more than what the pool has sent it, and than 1 KB a second, which a log or a timer of it may take. */
+const IO = { least: 4_096, share: 1 } as const;
 /** A timer that is later than this share of its time shows that the host itself had no time. */
 const LATE = 0.25;
 
@@ -149,6 +146,7 @@ class Asked {
 /** What cannot be looked at now, or not in the time of a check, shows no activity. */
 function lookAt(server: CheckedServer, clock: Clock, stopped: AbortSignal): Promise<Look | undefined> {
   const at = clock.now();
+  if (stopped.aborted) return Promise.resolve(undefined);
   return new Promise((resolve) => {
     const timer = clock.after(server.timeout, () => end());
     const end = (activity?: Activity) => {
@@ -169,9 +167,9 @@ async function activityOf(server: CheckedServer): Promise<Activity | undefined> 
 /** Whether it has done more in the time between them than what does nothing. */
 function moved(first: Look | undefined, last: Look | undefined): boolean {
   if (first === undefined || last === undefined) return false;
-  const isMore = (amount: number, { most, share }: typeof NO_WORK | typeof NO_IO) =>
-    amount >= Math.max(most, share * (last.at - first.at));
+  const isMore = (amount: number, { least, share }: typeof WORK | typeof IO) =>
+    amount >= Math.max(least, share * (last.at - first.at));
   // The end of a process takes its bytes out of the sum: that moves, too.
   const io = Math.abs((last.ioBytes ?? 0) - (first.ioBytes ?? 0));
-  return isMore(last.cpuTime - first.cpuTime, NO_WORK) || isMore(io, NO_IO);
+  return isMore(last.cpuTime - first.cpuTime, WORK) || isMore(io, IO);
 }

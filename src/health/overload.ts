@@ -9,5 +9,5 @@ export function machineOverload(): string | undefined {
   // The load is that of the whole machine, so its cores count, and not those that this host may use.
   const cores = Math.max(1, cpus().length);
   if (load < MOST_LOAD * cores) return undefined;
-  return `the machine is overloaded: on ${cores} cores ${Math.round(load)} tasks want to run`;
+  return `the machine is overloaded: on ${cores} ${cores === 1 ? 'core' : 'cores'} ${Math.round(load)} tasks want to run`;
 }

@@ -1,6 +1,6 @@
 import type { HealthStatus } from './health-status.js';
 
-/** What a route for probes answers: `down` means that no traffic, or a restart, helps most. */
+/** What a route for probes answers: `down`: send no traffic to it, or restart it. */
 export type ProbeStatus = 'ok' | 'degraded' | 'down';
 
 /** One thing that a probe has looked at. */

@@ -186,8 +186,8 @@ function statusOf(found: Rule['status'], before: HealthStatus | undefined, isOve
  * it has shown no sign of life for too long.
  */
 export function mustRestart(health: Health, signs: Signs, { unhealthyAfter }: Tolerance, now: number): boolean {
-  // What is gone is a crash, with an exit code, as soon as that is reported.
-  if (health.status !== 'unhealthy' || signs.process === 'gone') return false;
+  // What is gone is a crash, with an exit code, as soon as that is reported. What could not be checked shows nothing.
+  if (health.status !== 'unhealthy' || signs.process === 'gone' || signs.answer === 'unknown') return false;
   return signs.wanted === 0 || now - health.lastLife >= unhealthyAfter;
 }
 

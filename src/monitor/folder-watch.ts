@@ -75,7 +75,7 @@ export class FolderWatch {
     this.#run?.abort();
     this.#run = undefined;
     for (const folder of this.#folders) {
-      if (folder.exceeded) this.#tell(['limit:recovered', folder.exceeded]);
+      if (folder.exceeded) this.#tell(['limit:recovered', { ...folder.exceeded, value: 0 }]);
       folder.exceeded = undefined;
     }
   }

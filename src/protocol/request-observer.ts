@@ -32,7 +32,6 @@ export interface RequestObserver {
   /** Whether anything listens to `requestSent`. While it is false that is not called. */
   readonly hearsStarts: boolean;
   requestSent(request: ObservedRequest, server: ObservedServer): void;
-  /** @param error code of the error in the answer; undefined without one */
   /** Its server has answered. */
   requestAnswered(request: ObservedRequest, server: ObservedServer, answer: JsonRpcMessage): void;
   /**

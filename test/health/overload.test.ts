@@ -18,7 +18,7 @@ it.each([
   [32, 8, 'the machine is overloaded: on 8 cores 32 tasks want to run'],
   // Where no cores can be read.
   [3, 0, undefined],
-  [4, 0, 'the machine is overloaded: on 1 cores 4 tasks want to run'],
+  [4, 0, 'the machine is overloaded: on 1 core 4 tasks want to run'],
 ])('[HEALTH-3] a load of %d on %d cores', (load, cores, found) => {
   Object.assign(machine, { load, cores });
   expect(machineOverload()).toBe(found);

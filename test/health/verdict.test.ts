@@ -102,7 +102,7 @@ describe('the verdict', () => {
     process: fc.constantFrom('running', 'running', 'running', 'running', 'stopped', 'gone'),
     hasStoppedHelper: fc.boolean(),
     hasSpoken: fc.boolean(),
-    heardAt: fc.constant(undefined),
+    heardAt: fc.constantFrom(undefined, 0),
     isObserved: fc.constant(false),
     moves: fc.boolean(),
     isOnNetwork: fc.boolean(),
@@ -132,14 +132,15 @@ describe('the verdict', () => {
         let lastLife = 0;
         for (const [index, { status, restarts, misses }] of steps.entries()) {
           const now = (index + 1) * INTERVAL;
-          const { answer, process, wanted, hasSpoken, moves, isOnNetwork } = found[index]!;
+          const { answer, heardAt, process, wanted, hasSpoken, moves, isOnNetwork } = found[index]!;
           const lives = process === 'running' && (answer !== 'missed' || hasSpoken || moves || isOnNetwork);
+          if (answer === 'unknown') expect(restarts).toBe(false);
           if (restarts) {
             expect(status).toBe('unhealthy');
             if (wanted > 0) expect(now - lastLife).toBeGreaterThanOrEqual(POLICY.unhealthyAfter);
           }
           // At most as long as the server has certainly lived: each restart must be later than that.
-          if (lives && answer !== 'missed') lastLife = now;
+          if (lives && answer !== 'missed') lastLife = Math.max(lastLife, heardAt ?? now);
           if (status === 'healthy' || status === 'busy') expect(misses).toBe(0);
         }
       }),

@@ -96,6 +96,36 @@ describe('README and reference', () => {
     expect(stdout.trimEnd().split('\n').at(-1)).toBe('[]');
   });
 
+  it('has a host that is probed and scraped, in docs/operations.md [HEALTH-10] [PROM-1]', async () => {
+    const [, example = ''] = read('docs/operations.md').match(/```js\n(import \{ createServer.*?)```/s) ?? [];
+    const script = example
+      .replace(
+        "import { MCPServerPool } from 'mcp-server-pool';",
+        "const { MCPServerPool } = await import(SRC + '/index.js');",
+      )
+      .replace(
+        "import { collectPool } from 'mcp-server-pool/prometheus';",
+        "const { collectPool } = await import(SRC + '/prometheus.js');",
+      )
+      .replace('createServer((request', 'const server = createServer((request')
+      .replace('listen(9_464', 'listen(0');
+    const client = `
+      if (!server.listening) await new Promise((resolve) => server.once('listening', resolve));
+      const at = 'http://127.0.0.1:' + server.address().port;
+      const probe = await fetch(at + '/health');
+      const scrape = await fetch(at + '/metrics');
+      const text = await scrape.text();
+      console.log(JSON.stringify([probe.status, (await probe.json()).status, scrape.headers.get('content-type'), text.includes('mcp_pool_')]));
+      server.close();
+      server.closeAllConnections();
+      await pool.shutdown();`;
+
+    const { code, stdout, stderr } = await runHost(script + client);
+
+    expect([code, stderr]).toEqual([0, '']);
+    expect(JSON.parse(stdout)).toEqual([200, 'ok', expect.stringContaining('text/plain'), true]);
+  });
+
   it('names every option with its default [OPT-5]', () => {
     const { servers, limits: resolved, cleanup, ...pool } = resolvePoolOptions({ command: 'node' });
     const { maxProcessesFrom, ...limits } = resolved;

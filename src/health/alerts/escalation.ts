@@ -20,9 +20,9 @@ export interface Escalating {
 
 /**
  * Has tiers told up to `tier` (the first is 1), whatever their `after`; and raises an alert, whatever `for` is. It applies when the
- * condition has held for `held` ms, or has begun `onsets` times within ten minutes.
+ * condition has held for `held` ms, or has begun `onsets` times within ten minutes. `of`: only for alerts of this severity.
  */
-type Trigger = { readonly tier: number } & (
+type Trigger = { readonly tier: number; readonly of?: AlertSeverity } & (
   | { readonly held: number; readonly onsets?: undefined }
   | { readonly onsets: number }
 );
@@ -46,7 +46,7 @@ const TRIGGERS: Readonly<Record<AlertKind, readonly Trigger[]>> = {
   'breaker-open': [{ tier: 1, held: 0 }],
   unresponsive: [{ tier: 1, held: 300_000 }],
   'resource-violation': [TWICE],
-  'service-level': [{ tier: 3, held: 0 }],
+  'service-level': [{ tier: 3, held: 0, of: 'critical' }],
   'cleanup-failure': [],
   leak: [],
   stuck: [],
@@ -54,8 +54,8 @@ const TRIGGERS: Readonly<Record<AlertKind, readonly Trigger[]>> = {
 };
 
 /** Since when a trigger applies; Infinity when none does by now, and none will by time. */
-export function triggeredSince(alert: Pick<Escalating, 'kind' | 'heldSince' | 'onsets'>): number {
-  return Math.min(...TRIGGERS[alert.kind].map((trigger) => appliesSince(trigger, alert)));
+export function triggeredSince(alert: Pick<Escalating, 'kind' | 'severity' | 'heldSince' | 'onsets'>): number {
+  return Math.min(...triggersOf(alert).map((trigger) => appliesSince(trigger, alert)));
 }
 
 /** How many tiers must have been told by now. */
@@ -72,12 +72,16 @@ export function nextTierAt(alert: Escalating, tiers: ResolvedAlerts['tiers']): n
 function stepsOf(alert: Escalating, tiers: ResolvedAlerts['tiers']): { readonly tier: number; readonly at: number }[] {
   if (alert.severity === 'info') return [];
   const isAcknowledged = alert.state === 'acknowledged';
-  const triggers = TRIGGERS[alert.kind].filter(({ onsets }) => onsets !== undefined || !isAcknowledged);
+  const triggers = triggersOf(alert).filter(({ onsets }) => onsets !== undefined || !isAcknowledged);
   const byTrigger = triggers.map((trigger) => ({ tier: trigger.tier, at: appliesSince(trigger, alert) }));
   const byTime = tiers.map(({ after }, index) => ({ tier: index + 1, at: alert.openSince + after }));
   const withoutSuccess = { tier: 2, at: (alert.triggeredSince ?? Infinity) + WITHOUT_SUCCESS };
   const steps = isAcknowledged ? byTrigger : [...byTrigger, ...byTime, withoutSuccess];
   return steps.map(({ tier, at }) => ({ tier: Math.min(tier, tiers.length), at }));
+}
+
+function triggersOf({ kind, severity }: Pick<Escalating, 'kind' | 'severity'>): readonly Trigger[] {
+  return TRIGGERS[kind].filter(({ of = severity }) => of === severity);
 }
 
 function appliesSince(trigger: Trigger, { heldSince, onsets }: Pick<Escalating, 'heldSince' | 'onsets'>): number {

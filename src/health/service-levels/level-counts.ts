@@ -12,7 +12,7 @@ export interface LevelCounts {
   lost: number;
   /** Those of them that the server answered with a fault of its own. */
   failed: number;
-  /** Failures of servers that were ready: each is a restart, or the next caller has one. */
+  /** Failures of servers that were ready. Each is followed by a restart: at once, or for the next caller. */
   restarts: number;
   /** Limits that were exceeded, and levels from `critical` on, apart from those of memory of all together. */
   violations: number;

@@ -39,7 +39,7 @@ export interface ServerLevels {
   readonly requestTime: TimeLevel;
   /** From the failure of a server until its leases are served again. 7 days. */
   readonly restartTime: TimeLevel;
-  /** From the last good check of a server to the check that finds it `degraded` or `unhealthy`. 7 days. */
+  /** From the last sign of life of a server to the check that finds it `degraded` or `unhealthy`. 7 days. */
   readonly detectionTime: TimeLevel;
   /** From the spawn of a server until it is ready. 7 days. */
   readonly startupTime: TimeLevel;

@@ -83,11 +83,14 @@ export const RULES: Rules = {
       data: { reason },
     });
   },
-  // One that was started for no tenant serves any.
-  'server:ready': ({ name, tenant, instanceId }) => [
-    ...resolved('process-failure', { name }, tenant),
-    ...resolved('stuck', { name, part: 'start' }, instanceId),
-  ],
+  // A spare one serves any tenant. One that callers or leases wait for is for these.
+  'server:ready': ({ name, tenant, instanceId, callers, leases }) => {
+    const isSpare = tenant === undefined && callers.length === 0 && leases.length === 0;
+    return [
+      ...resolved('process-failure', { name }, isSpare ? undefined : sourceOf(tenant)),
+      ...resolved('stuck', { name, part: 'start' }, instanceId),
+    ];
+  },
   'server:quarantined': ({ name, instanceId, report: { survivors } }) =>
     raised({
       ...{ kind: 'cleanup-failure', subject: { name }, source: instanceId, severity: 'critical' },

@@ -1,6 +1,6 @@
 /**
- * Requests that one server has answered in one turn of the event loop, and that were sent in one: they took equally long, and are
- * counted at once. Where many requests are under way, most are alike.
+ * Answers of one server that came in the same turn of the event loop, to requests that were sent in the same turn: they took
+ * equally long, and are counted together. Where many requests are under way, most are alike.
  */
 export class AnswerBatch {
   readonly #count: (now: number, name: string, duration: number, times: number) => void;

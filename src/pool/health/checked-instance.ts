@@ -5,9 +5,8 @@ import type { CheckedServer } from '../../health/checked-server.js';
 import type { Clock } from '../../runtime/clock.js';
 import { requestOf } from '../../server/asked.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
+import { OpenQuestions } from './open-questions.js';
 
-/** How many questions of one kind are open: a server that hangs gets no more. */
-const MOST_OPEN = 3;
 /** What a server is asked that answers no ping, by what it has said that it can do. Neither changes anything. */
 const LISTS = ['tools', 'prompts', 'resources'] as const;
 
@@ -15,8 +14,8 @@ const LISTS = ['tools', 'prompts', 'resources'] as const;
 export class CheckedInstance implements CheckedServer {
   readonly #instance: PooledInstance;
   readonly #clock: Clock;
-  /** The questions that are not answered yet, by method. */
-  readonly #asked = new Map<string, Set<Promise<unknown>>>();
+  /** By method. */
+  readonly #questions = new Map<string, OpenQuestions>();
   #known: { readonly check: HealthCheck; readonly way: CheckWay } | undefined;
 
   constructor(instance: PooledInstance, clock: Clock) {
@@ -103,30 +102,28 @@ export class CheckedInstance implements CheckedServer {
     },
   };
 
-  /** The first answer to this question, or to an earlier one that is open still: one may be lost. */
-  #answerTo(method: string): Promise<unknown> {
-    const open = this.#asked.get(method) ?? new Set();
-    this.#asked.set(method, open);
-    if (open.size < MOST_OPEN) {
-      const answer = this.#instance.ask(method);
-      const end = () => void open.delete(answer);
-      answer.then(end, end);
-      open.add(answer);
-    }
-    return Promise.race(open);
+  #questionsOf(method: string): OpenQuestions {
+    const known = this.#questions.get(method);
+    if (known !== undefined) return known;
+    const questions = new OpenQuestions(() => this.#instance.ask(method));
+    this.#questions.set(method, questions);
+    return questions;
   }
 
   /** Any answer counts, also a refusal. One that has not answered a ping in half of the time is asked for a list, too. */
   #ask(check: 'auto' | 'ping', signal: AbortSignal): Promise<string> {
     const instance = this.#instance;
     return new Promise((resolve, reject) => {
-      const ask = (method: string, how: string) => void this.#answerTo(method).then(() => resolve(how), reject);
+      const asked: (() => void)[] = [];
+      const ask = (method: string, how: string) =>
+        void asked.push(this.#questionsOf(method).ask((answer) => answer.then(() => resolve(how), reject)));
       const list = check === 'auto' && LISTS.find((name) => name in instance.capabilities);
       const timer = list
         ? this.#clock.after(this.timeout / 2, () => ask(`${list}/list`, `it answers ${list}/list, but no ping`))
         : undefined;
       const end = () => {
         timer?.cancel();
+        for (const giveUp of asked) giveUp();
         reject(signal.reason);
       };
       signal.addEventListener('abort', end, { once: true });

@@ -35,7 +35,7 @@ type Handlers = { readonly [K in keyof PoolEvents]?: (payload: PoolEvents[K]) =>
 
 /** Time between two looks at what no event tells, ms; also between two decisions on what is breached. */
 const LOOK_EVERY = 10_000;
-/** Restarts that are under way, and instances that have shown a sign of life. */
+/** Instances that have failed, that a drill has broken, and that live. */
 const MOST_REMEMBERED = 10_000;
 
 /** What the host has asked for, or done wrong: such a call of `getServer()` counts for nothing. */
@@ -102,7 +102,9 @@ export class ServiceLevelFeed implements CallerObserver, RequestTally {
       if (since !== undefined) this.#levels.took(this.#now, name, 'restart', this.#now - since);
     },
     'server:stopped': ({ instanceId }) => void this.#living.delete(instanceId),
-    'health:changed': ({ name, from, to, silent }) => {
+    'health:changed': ({ id, name, from, to, silent }) => {
+      // What the host has added to the monitor is no server of the pool.
+      if (!this.#has(id)) return;
       const wasWell = from === undefined || isWell(from);
       if (wasWell && !isWell(to)) this.#levels.took(this.#now, name, 'detection', silent);
     },
@@ -218,7 +220,10 @@ export class ServiceLevelFeed implements CallerObserver, RequestTally {
     if (!isIdle || this.#levels.isBreached) this.#wake();
   }
 
-  /** Counts the requests that were answered last, and the leases that no caller has waited for. Those of a server that was removed meanwhile count for the pool only. */
+  /**
+   * Counts the requests that were answered last, and the leases that no caller has waited for. Those of a server that was removed
+   * meanwhile count for the pool only.
+   */
   #collect(): void {
     this.#answers.flush();
     if (this.#pool === undefined) return;

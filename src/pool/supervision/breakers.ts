@@ -26,8 +26,6 @@ export class Breakers {
 
   /** An instance could not be started, or ended unexpectedly. */
   failed(instance: PooledInstance, error: PoolError): FailureOutcome {
-    // It was removed: its failures say nothing about later starts.
-    if (this.#fleet.entries.get(instance.name)?.definition === undefined) return { restart: false, error };
     const now = this.#clock.now();
     const record = this.#record(instance);
     const { breaker, probe } = record;

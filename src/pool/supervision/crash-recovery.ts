@@ -51,7 +51,9 @@ export class CrashRecovery {
   /** An instance ended unexpectedly, or could not be started: its leases get a successor, or end. */
   lost(instance: PooledInstance, error: PoolError): void {
     const { breakers, emitter, fleet, leases } = this.#deps;
-    const counts = instance.leasesStay || (instance.pid !== undefined && instance.answers === 0);
+    // The failures of a definition that was changed or removed say nothing about later starts.
+    const isOutdated = instance.retired === 'replaced' || instance.retired === 'removed';
+    const counts = !isOutdated && (instance.leasesStay || (instance.pid !== undefined && instance.answers === 0));
     if (!counts) breakers.ending(instance);
     const outcome = counts ? breakers.failed(instance, error) : ({ restart: true, delay: 0 } as const);
     // Callers of its class may be refused now.

@@ -187,9 +187,21 @@ describe('a condition that is not left to time', () => {
     const { alerts, of } = setUpAlerts({ tiers });
     alerts.raise(report({ kind: 'breaker-open' }));
     expect(take()).toEqual(['1 raised']);
-    alerts.raise(report({ kind: 'service-level', subject: { part: 'acquireTime' } }));
+    alerts.raise(report({ kind: 'service-level', severity: 'critical', subject: { part: 'acquireTime' } }));
     expect(take()).toEqual(['1 raised', '2 escalated', '3 escalated']);
     expect(of('alert:escalated')).toMatchObject([{ from: 0, tier: 3 }]);
+  });
+
+  it('[ALERT-5] leaves a service level that the host reports as a warning to time', async () => {
+    const { tiers, take } = triggeredTiers();
+    const { alerts, clock, of } = setUpAlerts({ tiers });
+    alerts.raise(report({ kind: 'service-level', subject: { part: 'licences' } }));
+    expect(of('alert:raised')).toEqual([]);
+    await clock.advanceAndFlush(MINUTE);
+    expect(of('alert:raised')).toHaveLength(1);
+    expect(take()).toEqual([]);
+    alerts.raise(report({ kind: 'service-level', severity: 'critical', subject: { part: 'licences' } }));
+    expect(take()).toEqual(['1 raised', '2 escalated', '3 escalated']);
   });
 
   it('[ALERT-5] tells the last tier where there are fewer', async () => {

@@ -78,6 +78,7 @@ describe('tenants in alerts', () => {
     launcher.last.exit({ exitCode: 1 });
     await clock.advanceAndFlush(60_000);
     const [alert] = pool.alerts.active();
+    expect(alert?.sources).toHaveLength(1);
     const text = alert?.sources.join() ?? '';
     expect.soft(text.length).toBeLessThan(10_000);
     expect(text).not.toContain('\u001b');

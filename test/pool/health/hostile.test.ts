@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { HealthMonitor, type PoolOptions } from '../../../src/index.js';
+import { OpenQuestions } from '../../../src/pool/health/open-questions.js';
 import { ManualClock } from '../../helpers/clock.js';
 import type { FakeServer } from '../../helpers/fake-launcher.js';
 import { setUp as setUpPool } from '../../helpers/fake-pool.js';
@@ -127,6 +128,69 @@ describe('a ping that is lost', () => {
   );
 });
 
+describe('questions that are never answered', () => {
+  it('[HEALTH-5] are three at most, and nothing is kept for the checks that have waited', async () => {
+    let asked = 0;
+    const questions = new OpenQuestions(() => {
+      asked += 1;
+      return new Promise(() => {});
+    });
+    let heard = 0;
+    for (let check = 0; check < 1_000; check++) questions.ask(() => void heard++)();
+    expect([asked, heard]).toEqual([3, 0]);
+    let answer = (_value: unknown) => {};
+    const answered = new OpenQuestions(
+      () =>
+        new Promise((resolve) => {
+          answer = resolve;
+        }),
+    );
+    const late = answered.ask(() => void heard++);
+    for (let check = 0; check < 2; check++) answered.ask(() => void heard++);
+    late();
+    answer('pong');
+    await flush();
+    expect(heard).toBe(2);
+    answered.ask(() => void heard++);
+    answer('pong');
+    await flush();
+    expect(heard).toBe(3);
+  });
+});
+
+describe('a check that ends with its server', () => {
+  it('[HEALTH-7] asks a launcher no more, and leaves no timer', async () => {
+    const { pool, clock, pass, server, mute } = setUp({ servers: { a: { ...shared, onCrash: 'close' } } });
+    await pool.getServer('a');
+    mute(server(0));
+    let looks = 0;
+    Object.assign(server(0), { leaderState: () => 'running', activity: () => new Promise(() => void looks++) });
+    await pass(30_001);
+    const before = looks;
+    await pool.shutdown({ mode: 'emergency' });
+    await flush();
+    expect([looks, clock.pending]).toEqual([before, 0]);
+  });
+});
+
+describe('a process of the definition before', () => {
+  it('[BREAKER-1] that crashes while it is replaced opens no breaker of the new one', async () => {
+    const restart = { maxRestarts: 0, cooldown: Infinity } as const;
+    const { pool, launcher } = setUp({ servers: { a: { ...shared, restart } } });
+    await pool.getServer('a');
+    launcher.auto = { ...launcher.auto, initialize: false };
+    const updated = pool.updateServer('a', { ...shared, restart, args: ['new'] });
+    await flush();
+    launcher.auto = { ...launcher.auto, initialize: true };
+    launcher.servers[0]?.exit({ exitCode: 1 });
+    await flush();
+    for (const one of launcher.living) one.initialize();
+    await updated;
+    expect(pool.status().servers.a?.breakers).toEqual([]);
+    (await pool.getServer('a')).release();
+  });
+});
+
 describe('a fault on the way to a verdict', () => {
   it('[HEALTH-3] never ends a server', async () => {
     const { pool, pass, server } = setUp({ servers: { a: { ...shared, onCrash: 'close' } } });
@@ -143,14 +207,37 @@ describe('a fault on the way to a verdict', () => {
   });
 });
 
+describe('a fault on the way to a verdict of a server that is unhealthy already', () => {
+  it('[HEALTH-3] does not end it while its client waits', async () => {
+    const { pool, pass, server, mute } = setUp({ servers: { a: { ...shared, onCrash: 'close' } } });
+    const { client } = await connect(pool, 'a');
+    let isBroken = false;
+    const leaderState = () => {
+      if (isBroken) throw new Error('the container runtime does not answer');
+      return 'running';
+    };
+    Object.assign(server(0), { leaderState, activity: idleActivity });
+    mute(server(0));
+    client.request('tools/call', { name: 'x' }).catch(() => {});
+    for (let step = 0; step < 40 && pool.health.status()[0]?.status !== 'unhealthy'; step++) await pass(5_000);
+    expect(pool.health.status()).toMatchObject([{ status: 'unhealthy' }]);
+    isBroken = true;
+    await pass(600_000);
+    expect(server(0).kills).toBe(0);
+    isBroken = false;
+    await pass(600_000);
+    expect(server(0).kills).toBe(1);
+  });
+});
+
 describe('a host that stood still between two checks', () => {
   it('[HEALTH-3] does not end a server that works on a call after a single miss', async () => {
     const { pool, clock, pass, server, mute } = setUp({ servers: { a: shared } });
     const { client, lease } = await connect(pool, 'a');
     await pool.health.checkNow(lease.instanceId);
+    mute(server(0));
     client.request('tools/call', { name: 'x' }).catch(() => {});
     await flush();
-    mute(server(0));
     Object.assign(server(0), { leaderState: () => 'running', activity: idleActivity });
     // Host and server were paused together (SIGSTOP, a paused VM, a debugger).
     clock.jump(600_000);

@@ -72,8 +72,10 @@ describe('the alerts of a pool', () => {
     expect(pool.alerts.active()).toMatchObject([{ holds: true }]);
     ready('alice');
     expect(pool.alerts.active()).toMatchObject([{ holds: true, sources: [] }]);
-    // One that was started for no tenant serves any.
+    // A spare one serves any tenant, one that callers without a tenant wait for does not.
     exits('alice');
+    emit('server:ready', { ...SERVER, tenant: undefined, duration: 1, callers: [{ owner: 'o' }] });
+    expect(pool.alerts.active()).toMatchObject([{ holds: true }]);
     ready(undefined);
     expect(pool.alerts.active()).toMatchObject([{ holds: false }]);
   });

@@ -309,6 +309,14 @@ describe('what happens to servers', () => {
     changed(undefined, 'healthy', 0);
     changed('healthy', 'degraded', 40_000);
     changed('degraded', 'unhealthy', 140_000);
+    // What the host has added to the monitor is no server of the pool.
+    pool.emit('health:changed', {
+      ...{ id: 'db', name: 'database', from: 'healthy', to: 'degraded' },
+      reason: '',
+      action: '',
+      silent: 1,
+    });
+    expect(Object.keys(pool.serviceLevels().servers)).toEqual(['a']);
     const { detectionTime } = levelsOf(pool, 'a')!;
     expect(detectionTime).toMatchObject({ samples: 1, isMet: true });
     expect(detectionTime.p95).toBeGreaterThan(39_600);

@@ -25,7 +25,7 @@ function open(restart: Partial<RestartPolicy> = {}) {
   const closed: (string | undefined)[] = [];
   const emit = (event: string, { tenant }: { tenant?: string }) => event === 'breaker:closed' && closed.push(tenant);
   const emitter = { emit, listenerCount: () => 0 } as unknown as PoolEmitter;
-  const entries = new Map<string, object>([['a', { definition: {}, classes: new Map() }]]);
+  const entries = new Map();
   const fleet = { entries, changed: () => {} } as unknown as Fleet;
   const breakers = new Breakers(clock, emitter, fleet);
   const instanceOf = (tenant: string) =>
@@ -126,7 +126,7 @@ describe('breakers of many tenants', () => {
     for (const maxRestarts of [0, 5]) {
       const { breakers, failAll, closed, entries } = open({ maxRestarts, window: Infinity });
       const looks = vi.fn(() => []);
-      entries.set('a', { definition: {}, classes: { values: looks } });
+      entries.set('a', { classes: { values: looks } });
       failAll(1_000);
       looks.mockClear();
       expect(closed).toEqual([]);
