@@ -63,6 +63,12 @@ export type PoolErrorCode =
    * and `limit`.
    */
   | 'LIMIT_EXCEEDED'
+  /** The folder of a lane cannot be made, read or written, or another user could reach into it: nothing was started. */
+  | 'LANE_UNAVAILABLE'
+  /** `run()` was called by a command that itself runs in this lane: it would wait for its own end. Nothing was started. */
+  | 'LANE_NESTED'
+  /** `run()` was cancelled while it waited, by its signal or by `shutdown()`: nothing was started. `cause` is the reason. */
+  | 'LANE_ABORTED'
   /** The lease was released; its transport is closed. */
   | 'LEASE_RELEASED'
   /** The lease was taken back: it was silent for `leaseIdleTimeout` while a caller waited, or a drain timeout was over. */

@@ -1,0 +1,103 @@
+import { closeSync, constants, fstatSync, openSync, readSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { errnoOf } from '../../errors.js';
+import { withDescriptor } from '../../process/descriptors.js';
+import type { LaneFolder } from './lane-folder.js';
+
+// What is in the folder of a lane, besides the tickets. Each name begins with the id of its participant.
+
+/** A socket that is not in the queue yet. */
+const SOCKET = '.new';
+/** Who it is. */
+const INFO = '.info';
+/** What it has started, for the one that has to end it if this participant dies. */
+const RUN = '.run';
+const RUN_FILE = /^([0-9a-f]{24})\.run$/;
+
+export const socketName = (id: string) => id + SOCKET;
+export const runName = (id: string) => id + RUN;
+
+/** The ids of the participants that have started something. */
+export function runsIn(names: readonly string[]): string[] {
+  return names.flatMap((name) => RUN_FILE.exec(name)?.[1] ?? []);
+}
+
+/** A participant as others see it. */
+export interface LaneMember {
+  /** The process that has called `run()`. */
+  readonly pid: number;
+  /** The command without its arguments, which may be secret. */
+  readonly command: string;
+  /** Since when it holds the lane, or waits for it, ms since 1970. */
+  readonly since: number;
+}
+
+export function writeInfo(folder: LaneFolder, id: string, member: LaneMember): void {
+  writeNew(folder.file(id + INFO), JSON.stringify(member));
+}
+
+/** Undefined for one that has left, and for a file that {@link writeInfo} has not written. */
+export function readInfo(folder: LaneFolder, id: string): LaneMember | undefined {
+  return memberOf(readJson(folder, id + INFO));
+}
+
+export function memberOf(value: Record<string, unknown> | undefined): LaneMember | undefined {
+  const { pid, command, since } = value ?? {};
+  if (typeof pid !== 'number' || !Number.isInteger(pid) || typeof command !== 'string') return undefined;
+  return typeof since === 'number' ? { pid, command, since } : undefined;
+}
+
+/** Removes all that a participant has beside its ticket. What it has started is not forgotten by that. */
+export function removeInfo(folder: LaneFolder, id: string): void {
+  removeFile(folder, id + INFO);
+}
+
+/** A missing file is no error: others clean up, too. */
+export function removeFile(folder: LaneFolder, name: string): void {
+  try {
+    unlinkSync(folder.file(name));
+  } catch (error) {
+    if (!['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) throw error;
+  }
+}
+
+/** Longer is no file of a lane. */
+const LONGEST = 65_536;
+
+/** An object in a file; undefined when there is none. */
+export function readJson(folder: LaneFolder, name: string): Record<string, unknown> | undefined {
+  let descriptor: number | undefined;
+  try {
+    // O_NONBLOCK: does not wait for the writer of a named pipe.
+    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    descriptor = withDescriptor(() => openSync(folder.file(name), flags));
+    if (!fstatSync(descriptor).isFile()) return undefined;
+    const buffer = Buffer.alloc(LONGEST);
+    const value: unknown = JSON.parse(buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, LONGEST, 0)));
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || ['ENOENT', 'ELOOP', 'ENOTDIR', 'ENXIO'].includes(errnoOf(error) ?? '')) {
+      return undefined;
+    }
+    throw error;
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+/** Writes a file that is complete whenever this process dies. */
+export function replaceFile(folder: LaneFolder, name: string, text: string): void {
+  const draft = folder.file(`${name}.draft`);
+  writeNew(draft, text);
+  renameSync(draft, folder.file(name));
+}
+
+const NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
+
+function writeNew(path: string, text: string): void {
+  const descriptor = withDescriptor(() => openSync(path, NEW, 0o600));
+  try {
+    writeFileSync(descriptor, text);
+  } finally {
+    closeSync(descriptor);
+  }
+}
