@@ -142,11 +142,18 @@ export class PoolError extends Error {
 export interface ServerNames {
   readonly name: string;
   readonly label?: string | undefined;
+  /** What is started, for messages. Default: `server`. */
+  readonly kind?: 'server' | 'command' | undefined;
 }
 
 /** What a message calls a server: its label, since its name may be an internal id that says nothing to an end user. */
 export function shownName({ name, label }: ServerNames): string {
   return label ?? name;
+}
+
+/** The beginning of a message about it. */
+export function titleOf(names: ServerNames): string {
+  return `${names.kind ?? 'server'} '${shownName(names)}'`;
 }
 
 /** What the data of an error have of it. */

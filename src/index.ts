@@ -43,6 +43,7 @@ export type {
   HealthOptions,
   OwnCheck,
 } from './config/health-options.js';
+export type { LaneOptions, LaneWatchOptions, RunLimits } from './config/lane-options.js';
 export type { MaxProcessesSource } from './config/limit-options.js';
 export type {
   AlertLevel,
@@ -179,5 +180,13 @@ export type { ToolChanges } from './protocol/mux/tool-list.js';
 export type { ObservedRequest, RequestOutcome } from './protocol/request-observer.js';
 export type { PooledTransport } from './protocol/session.js';
 export type { Clock, Timer } from './runtime/clock.js';
+export type { LaneEvents } from './sequence/lanes/lane-events.js';
+export type { LaneMember } from './sequence/lanes/lane-files.js';
+export type { QueuePlace } from './sequence/lanes/lane-lock.js';
+export type { RunEnd, RunningCommand, RunResult } from './sequence/lanes/lane-run.js';
+export type { LaneStatus } from './sequence/lanes/lane-status.js';
+export type { LeftTree, NamedProcess } from './sequence/lanes/leftovers.js';
+export type { RunPeak } from './sequence/lanes/run-limits.js';
+export { type RunOptions, SequentialExecutor } from './sequence/sequential-executor.js';
 export type { EndReason } from './server/end-reason.js';
 export type { ServerState } from './server/server-state.js';

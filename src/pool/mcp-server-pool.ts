@@ -22,6 +22,7 @@ import type { CleanupEvents, CleanupQueue } from '../process/cleanup-queue.js';
 import type { ProcessRegistry } from '../process/process-registry.js';
 import { deferred } from '../runtime/deferred.js';
 import { Outbox } from '../runtime/outbox.js';
+import { assertSignalsArrive, handleSignals, ignoreSignals } from '../runtime/signals.js';
 import { stackAbove } from '../runtime/stack-above.js';
 import { releaseScope } from './acquire/release-scope.js';
 import type { LeaseRequest } from './acquire/waiter.js';
@@ -46,7 +47,6 @@ import type { PooledServer } from './leases/lease.js';
 import { setParts } from './parts-of.js';
 import { aborted } from './refusals.js';
 import { END_ALL, SHUTDOWN, Shutdown } from './shutdown/shutdown.js';
-import { assertSignalsArrive, handleSignals, ignoreSignals } from './signals.js';
 import { traceEvents } from './trace.js';
 
 /**

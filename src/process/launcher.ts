@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Containment, ResolvedContainment } from '../config/containment-options.js';
+import type { InstanceMark } from './marks/marker.js';
 import type { ProcessIdentity } from './process-table.js';
 import type { EndMode, EndStep, Graces, TerminationReport, TreePlan } from './termination-report.js';
 import type { LeaderState, TreeActivity } from './usage/tree-activity.js';
@@ -26,12 +27,18 @@ export interface LaunchSpec extends ResolvedContainment, Graces {
   /** Name and label of the definition, for errors. */
   readonly name: string;
   readonly label?: string | undefined;
+  /** What is started, for errors. Default: `server`. */
+  readonly kind?: 'server' | 'command' | undefined;
   readonly command: string;
   readonly args: readonly string[];
   /** Undefined: that of the host. */
   readonly cwd: string | undefined;
   /** The whole environment of the process. */
   readonly resolvedEnv: Readonly<Record<string, string>>;
+  /** `inherit`: its standard streams are those of the host, and what it writes is not seen. Default: `pipe`. */
+  readonly stdio?: 'pipe' | 'inherit' | undefined;
+  /** The mark of its processes, if the caller has written it down before the start. Default: the next one of this host. */
+  readonly mark?: InstanceMark | undefined;
 }
 
 /** What a launcher reports of a server. Each is called at most once, except `onStderrLine`. */

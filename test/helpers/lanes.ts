@@ -1,8 +1,16 @@
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import {
+  type LaneOptions,
+  type RunningCommand,
+  type RunOptions,
+  type RunResult,
+  SequentialExecutor,
+} from '../../src/index.js';
 import { newFolder } from './folders.js';
-import { type RunningHost, startHost } from './host.js';
+import { hostArgs, type RunningHost, startHost } from './host.js';
+import { livingProcesses, type ProcessInfo } from './processes.js';
 import { until } from './until.js';
 
 /** What a participant of a lane has written into the log that all share: a word, and who it is. */
@@ -21,19 +29,20 @@ export class Contest {
     appendFileSync(this.log, '');
     // `onTestFinished` runs in reverse order: the hosts are dead before the folders are removed.
     onTestFinished(async () => {
-      await Promise.all([...this.hosts.values()].map(({ child, result }) => (child.kill('SIGKILL'), result)));
+      for (const { child } of this.hosts.values()) child.kill('SIGKILL');
+      await Promise.all([...this.hosts.values()].map(({ result }) => result));
     });
   }
 
   /**
-   * Starts a process. In `script` there are `FOLDER`, `ME`, and `log(word)`.
+   * Starts a process. In `script` there are `FOLDER`, `LOG`, `ME`, and `log(word)`.
    * @param who no blanks
    */
   start(who: string, script: string): RunningHost {
     const head = `
-      const FOLDER = ${JSON.stringify(this.folder)}, ME = ${JSON.stringify(who)};
+      const FOLDER = ${JSON.stringify(this.folder)}, LOG = ${JSON.stringify(this.log)}, ME = ${JSON.stringify(who)};
       const { appendFileSync } = await import('node:fs');
-      const log = (word) => appendFileSync(${JSON.stringify(this.log)}, word + ' ' + ME + '\\n');`;
+      const log = (word) => appendFileSync(LOG, word + ' ' + ME + '\\n');`;
     const host = startHost(head + script, { timeout: 300_000 });
     this.hosts.set(who, host);
     return host;
@@ -60,10 +69,23 @@ export class Contest {
     await until(`${who} has written '${word}'`, () => this.who(word).includes(who));
   }
 
+  /** The living processes of the commands: the folder is one of their arguments. */
+  tree(): ProcessInfo[] {
+    return livingProcesses((pid) => argumentsOf(pid).includes(this.folder));
+  }
+
   /** Kills it, and writes so into the log before. */
   kill(who: string): void {
     this.note('killed', who);
     this.hosts.get(who)?.child.kill('SIGKILL');
+  }
+}
+
+function argumentsOf(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0');
+  } catch {
+    return [];
   }
 }
 
@@ -94,4 +116,51 @@ export function inversions(events: readonly LaneEvent[]): string[] {
     }
   }
   return found;
+}
+
+/** A lane in a folder of its own, shut down after the test. */
+export function newLane(options: Partial<LaneOptions> = {}): TestLane {
+  const lane = new TestLane({ lane: 'tests', ...options, folder: options.folder ?? newFolder() });
+  onTestFinished(() => lane.shutdown({ mode: 'emergency' }));
+  return lane;
+}
+
+class TestLane extends SequentialExecutor {
+  readonly folder: string;
+
+  constructor(options: LaneOptions & { readonly folder: string }) {
+    super(options);
+    this.folder = options.folder;
+  }
+
+  /** Runs a command that does nothing and does not end. Resolves when it runs. */
+  async hold(
+    options: RunOptions = {},
+    script = '',
+  ): Promise<{ readonly pid: number; readonly result: Promise<RunResult> }> {
+    let pid: number | undefined;
+    const onStart = (running: RunningCommand) => {
+      pid = running.pid;
+    };
+    const result = this.run(...node(`${script}; setInterval(() => {}, 1e6)`), { ...options, onStart });
+    // A failure is one of the test, which awaits the result.
+    result.catch(() => {});
+    return { pid: await until('the command runs', () => pid), result };
+  }
+
+  /** A command that writes what becomes of `run()` in that lane: an exit code, or the code of an error. */
+  nested(name: string): [string, string[]] {
+    const options = JSON.stringify({ lane: name, folder: this.folder });
+    const script = `
+      const { SequentialExecutor } = await import(SRC + '/index.js');
+      const lane = new SequentialExecutor(${options});
+      const done = lane.run(process.execPath, ['-e', '0']).then(({ exitCode }) => exitCode, ({ code }) => code);
+      process.stdout.write(String(await done));`;
+    return [process.execPath, hostArgs(script)];
+  }
+}
+
+/** The command of a script of Node (CommonJS). */
+export function node(script: string): [string, string[]] {
+  return [process.execPath, ['-e', script]];
 }

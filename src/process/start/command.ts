@@ -1,6 +1,6 @@
 import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, resolve, sep } from 'node:path';
-import { errnoOf, messageOf, namesOf, PoolError, type ServerNames, shownName } from '../../errors.js';
+import { errnoOf, messageOf, namesOf, PoolError, type ServerNames, titleOf } from '../../errors.js';
 import type { LaunchSpec } from '../launcher.js';
 
 /**
@@ -11,7 +11,7 @@ import type { LaunchSpec } from '../launcher.js';
  */
 export function resolveCommand(request: CommandRequest, extensions: readonly string[] = extensionsOfHost()): string {
   const { command, cwd, resolvedEnv } = request;
-  const server = `server '${shownName(request)}'`;
+  const server = titleOf(request);
   if (cwd !== undefined && !statOf(cwd)?.isDirectory()) {
     throw new PoolError(
       'CWD_NOT_FOUND',
@@ -106,7 +106,7 @@ export function spawnError(spec: ServerNames & Pick<LaunchSpec, 'command'>, erro
   const why = (errno && ADVICE[errno]) ?? messageOf(error);
   return new PoolError(
     'SPAWN_FAILED',
-    `server '${shownName(spec)}': '${spec.command}' could not be started${errno ? ` (${errno})` : ''}: ${why}`,
+    `${titleOf(spec)}: '${spec.command}' could not be started${errno ? ` (${errno})` : ''}: ${why}`,
     { ...namesOf(spec), errno },
     // Without a cause: Node's error contains all arguments, which may be large, or secret.
   );

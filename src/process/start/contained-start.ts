@@ -1,5 +1,5 @@
 import type { Containment, MarkerChoice, ResolvedContainment } from '../../config/containment-options.js';
-import { namesOf, PoolError, type ServerNames, shownName } from '../../errors.js';
+import { namesOf, PoolError, type ServerNames, titleOf } from '../../errors.js';
 import { chooseCgroup, firstOf, type Refuse, requiresCgroup } from '../cgroup/cgroup-choice.js';
 import type { InstanceCgroup } from '../cgroup/instance-cgroup.js';
 import { noteProblem } from '../containment-problems.js';
@@ -18,7 +18,10 @@ import {
 import { limitProcess, withoutNewPrivileges } from './restrictions.js';
 
 /** How the definition wants its processes held together. */
-export interface ContainmentRequest extends ResolvedContainment, ServerNames {}
+export interface ContainmentRequest extends ResolvedContainment, ServerNames {
+  /** The mark of its processes, if the caller has made it already. Default: the next one. */
+  readonly mark?: InstanceMark | undefined;
+}
 
 export interface StartRequest extends CommandLine {
   readonly env: Readonly<Record<string, string>>;
@@ -67,7 +70,7 @@ export function containedStart(
   const refuse: Refuse = (what, why) => {
     throw new PoolError(
       'CONTAINMENT_UNAVAILABLE',
-      `server '${shownName(definition)}': ${what} cannot be had: ${why}`,
+      `${titleOf(definition)}: ${what} cannot be had: ${why}`,
       namesOf(definition),
     );
   };
@@ -80,7 +83,7 @@ export function containedStart(
     : request;
 
   const wantsCgroup = containment === 'auto' || containment === 'cgroup';
-  const mark = containment === 'group' ? undefined : nextInstanceMark();
+  const mark = containment === 'group' ? undefined : (definition.mark ?? nextInstanceMark());
   const wanted = mark && platform.marks ? definition.markers : NO_MARKERS;
   const limits = limitProcess(rlimits);
   const survives = survivesShell(request.env);
@@ -90,8 +93,7 @@ export function containedStart(
   const noShell = survives ? 'there is no usable /bin/sh' : 'its environment has a variable that no shell passes on';
   if (limits.length > 0 && !shell) refuse(`rlimits.${firstOf(rlimits)}`, noShell);
   const rlimit = wanted.rlimit && shell?.rlimits === true;
-  if (wanted.rlimit && !rlimit)
-    noteMissingLimit(survives ? undefined : `of server '${shownName(definition)}': ${noShell}`);
+  if (wanted.rlimit && !rlimit) noteMissingLimit(survives ? undefined : `of ${titleOf(definition)}: ${noShell}`);
   const errno = shell && interpreterProblem(request.file);
   if (errno) throw Object.assign(new Error(`${errno}: the interpreter of ${request.file}`), { code: errno });
 

@@ -1,7 +1,7 @@
 import type { ChildProcess, StdioOptions } from 'node:child_process';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import spawn from 'cross-spawn';
-import { errnoOf, namesOf, PoolError, shownName } from '../../errors.js';
+import { errnoOf, namesOf, PoolError, titleOf } from '../../errors.js';
 import { turnsOfEventLoop } from '../../runtime/event-loop.js';
 import { noteMissingCgroup } from '../cgroup/cgroup-choice.js';
 import { forgetCgroups } from '../cgroup/cgroup-probe.js';
@@ -247,7 +247,7 @@ class LocalProcess implements ServerProcess {
     this.#destroyStreams();
     throw new PoolError(
       'SPAWN_FAILED',
-      `server '${shownName(this.#spec)}' was started, but the process table does not show it: it ended at once, or was killed now`,
+      `${titleOf(this.#spec)} was started, but the process table does not show it: it ended at once, or was killed now`,
       namesOf(this.#spec),
     );
   }
@@ -275,7 +275,7 @@ function spawnChild(
   { detached }: Platform,
 ): ChildProcess {
   try {
-    const stdio: StdioOptions = ['pipe', 'pipe', 'pipe'];
+    const stdio: StdioOptions = spec.stdio ?? 'pipe';
     const options = { cwd: spec.cwd, env, stdio, shell: false, windowsHide: true, detached };
     return spawnWithDescriptors(() => spawn(file, [...args], options));
   } catch (error) {

@@ -30,7 +30,10 @@ export class LaneFolder {
    */
   constructor(lane: string, chosen: string | undefined, uid = process.getuid?.()) {
     if (uid === undefined) {
-      throw new PoolError('NOT_SUPPORTED', 'lanes need Unix sockets in a private folder, which this system does not have');
+      throw new PoolError(
+        'NOT_SUPPORTED',
+        'lanes need Unix sockets in a private folder, which this system does not have',
+      );
     }
     this.#lane = lane;
     this.#root = chosen ?? join(COMMON, `mcp-server-pool-${uid}`);

@@ -1,0 +1,80 @@
+import { rest } from '../../runtime/rest.js';
+import { type LaneMember, memberOf, readInfo, readJson, runName } from './lane-files.js';
+import type { LaneFolder } from './lane-folder.js';
+import { type Link, linkTo } from './lane-socket.js';
+import { type Ticket, ticketName, ticketsIn } from './ticket.js';
+
+/** Who is in a lane. */
+export interface LaneStatus {
+  readonly lane: string;
+  /** Undefined when the lane is free. */
+  readonly holder: LaneMember | undefined;
+  /** Those that wait, the next one first. `position`: 1 is the next. */
+  readonly queue: readonly (LaneMember & { readonly position: number })[];
+}
+
+type OpenLink = Exclude<Link, string>;
+
+/** Those that are in the lane now, with a connection to each, which shows that it lives; the caller closes them. */
+export interface LaneLook {
+  readonly status: LaneStatus;
+  readonly links: readonly OpenLink[];
+}
+
+/** Looks at the lane. Takes no place in it, and changes nothing. */
+export async function lookAt(folder: LaneFolder, lane: string): Promise<LaneLook> {
+  const found = await Promise.all(ticketsIn(folder.list()).map((ticket) => memberAt(folder, ticket)));
+  const members = found.filter((one) => one !== undefined);
+  const [holder, ...queue] = members.map(({ member }) => member);
+  return {
+    status: { lane, holder, queue: queue.map((member, index) => ({ position: index + 1, ...member })) },
+    links: members.map(({ link }) => link),
+  };
+}
+
+async function memberAt(
+  folder: LaneFolder,
+  ticket: Ticket,
+): Promise<{ member: LaneMember; link: OpenLink } | undefined> {
+  // An error of the system leaves it out, too: the others are shown.
+  const link = await linkTo(folder.file(ticketName(ticket)), () => {}).catch(() => 'busy' as const);
+  // One that is too busy to be asked is left out, as one that has just left.
+  if (typeof link === 'string') return undefined;
+  const member = memberOf(readJson(folder, runName(ticket.id))) ?? readInfo(folder, ticket.id);
+  if (member !== undefined) return { member, link };
+  link.close();
+  return undefined;
+}
+
+export interface WatchOptions {
+  readonly signal: AbortSignal | undefined;
+  /** Ms between two looks at the names in the folder. */
+  readonly interval: number;
+}
+
+/** The status now, and after each change. */
+export async function* watchLane(
+  folder: LaneFolder,
+  lane: string,
+  { signal, interval }: WatchOptions,
+): AsyncGenerator<LaneStatus, void, void> {
+  let told: string | undefined;
+  while (signal?.aborted !== true) {
+    const { status, links } = await lookAt(folder, lane);
+    const names = folder.list().join();
+    let isStill = true;
+    for (const { closed } of links) {
+      void closed.then(() => {
+        isStill = false;
+      });
+    }
+    try {
+      const text = JSON.stringify(status);
+      if (text !== told) yield status;
+      told = text;
+      while (isStill && signal?.aborted !== true && folder.list().join() === names) await rest(interval, true);
+    } finally {
+      for (const link of links) link.close();
+    }
+  }
+}

@@ -1,0 +1,174 @@
+import type { ResolvedRun } from '../../config/lane-options.js';
+import { PoolError } from '../../errors.js';
+import type { ServerProcess } from '../../process/launcher.js';
+import { nextInstanceMark } from '../../process/marks/marker.js';
+import type { Platform } from '../../process/platform.js';
+import type { EndMode } from '../../process/termination-report.js';
+import type { Clock } from '../../runtime/clock.js';
+import { deferred } from '../../runtime/deferred.js';
+import { specOf, startCommand } from './command-start.js';
+import { type LaneMember, removeFile, runName } from './lane-files.js';
+import type { LaneFolder } from './lane-folder.js';
+import { type LaneTurn, type QueuePlace, takeTicket, waitForTurn } from './lane-lock.js';
+import { LaneRun, type RunningCommand, type RunResult } from './lane-run.js';
+import { endLeftovers, type LeftTree } from './leftovers.js';
+import { nestingVariable } from './nesting.js';
+import { writeRun } from './run-record.js';
+
+export interface VisitParts {
+  readonly lane: string;
+  readonly folder: LaneFolder;
+  readonly platform: Platform;
+  readonly clock: Clock;
+  // None of these may throw.
+  onWaiting(place: QueuePlace): void;
+  /** @param waited ms */
+  onStart(running: RunningCommand, waited: number): void;
+  /** @param idle ms */
+  onStalled(pid: number | undefined, idle: number): void;
+  onLeft(left: LeftTree): void;
+}
+
+/** One call of `run()`: it arrives in the lane, waits, runs its command, and leaves. */
+export class LaneVisit {
+  readonly command: string;
+  /** Resolves when it has left. */
+  readonly left: Promise<void>;
+  readonly #run: ResolvedRun;
+  readonly #parts: VisitParts;
+  readonly #leaving = deferred<void>();
+  readonly #abort = new AbortController();
+  readonly #unlisten: () => void;
+  readonly #arrivedAt: number;
+  #mode: EndMode = 'graceful';
+  #turn: LaneTurn | undefined;
+  #running: LaneRun | undefined;
+
+  constructor(run: ResolvedRun, parts: VisitParts) {
+    this.#run = run;
+    this.#parts = parts;
+    this.command = run.command;
+    this.left = this.#leaving.promise;
+    this.#arrivedAt = parts.clock.now();
+    const { signal } = run;
+    const onAbort = () => this.stop(signal?.reason);
+    signal?.addEventListener('abort', onAbort);
+    this.#unlisten = () => signal?.removeEventListener('abort', onAbort);
+    if (signal?.aborted) onAbort();
+  }
+
+  /** Ends its wait, or its command. */
+  stop(reason: unknown, mode: EndMode = 'graceful'): void {
+    if (mode === 'emergency') this.#mode = mode;
+    this.#abort.abort(reason);
+    this.#running?.stop('abort', this.#mode);
+  }
+
+  /** Takes its place in the queue. */
+  async arrive(): Promise<void> {
+    this.#assertWanted();
+    this.#turn = await takeTicket(this.#parts.folder, this.#member());
+  }
+
+  /** @throws PoolError when nothing was started */
+  async run(): Promise<{ readonly result: RunResult; readonly pid: number | undefined }> {
+    const { folder, clock, platform, onWaiting, onLeft } = this.#parts;
+    const turn = this.#turn as LaneTurn;
+    const { signal } = this.#abort;
+    try {
+      await waitForTurn(folder, turn, { clock, signal, onPlace: onWaiting });
+      await endLeftovers(folder, turn.id, { platform, signal, onLeft });
+    } catch (error) {
+      this.#assertWanted();
+      throw error;
+    }
+    this.#assertWanted();
+    return this.#start(turn);
+  }
+
+  /** Call it at the end, whatever has happened. */
+  leave(): void {
+    this.#unlisten();
+    this.#turn?.leave();
+    this.#leaving.resolve();
+  }
+
+  async #start(turn: LaneTurn) {
+    const { folder, platform, clock, onStart, onStalled } = this.#parts;
+    const waited = Math.round(clock.now() - this.#arrivedAt);
+    const mark = nextInstanceMark();
+    const holder = this.#member();
+    const write = (started?: ServerProcess) => {
+      const identity = started?.identity;
+      const leader = identity && 'startTime' in identity ? (identity as { pid: number; startTime: number }) : undefined;
+      writeRun(folder, turn.id, holder, mark, leader);
+    };
+    const spawned = deferred<void>();
+    // Handled below; it must not count as unhandled if the start throws before.
+    spawned.promise.catch(() => {});
+    let process: ServerProcess;
+    const running = new LaneRun({ run: this.#run, clock, onStalled: (idle) => onStalled(process.pid, idle) });
+    try {
+      // Before the start: whatever happens to this process from now on, the next holder finds the tree.
+      this.#write(write);
+      turn.tell();
+      const spec = specOf(this.#run, nestingVariable(folder, turn.id), mark);
+      process = startCommand(
+        platform,
+        spec,
+        {
+          onSpawn: () => spawned.resolve(),
+          onSpawnError: (error) => spawned.reject(error),
+          onExit: (exit) => running.exited(exit),
+          onStderrLine: () => {},
+          wantsStderr: () => false,
+        },
+        write,
+      );
+      if (!platform.marks) write(process);
+      await spawned.promise;
+    } catch (error) {
+      // Perhaps something ran for a moment: what is written down is ended, as after the death of a holder, and forgotten.
+      await endLeftovers(folder, undefined, { platform, signal: new AbortController().signal, onLeft: () => {} });
+      throw error;
+    }
+    this.#running = running;
+    const result = running.follow(process, waited);
+    if (this.#abort.signal.aborted) running.stop('abort', this.#mode);
+    onStart(runningOf(process, this.#run), waited);
+    const { survivors } = await result;
+    // With survivors it stays: the next holder waits for their end.
+    if (survivors.length === 0) removeFile(folder, runName(turn.id));
+    return { result: await result, pid: process.pid };
+  }
+
+  #write(write: () => void): void {
+    const { folder } = this.#parts;
+    try {
+      write();
+    } catch (error) {
+      folder.refuse(`${folder.path}: what is to be started cannot be written down`, error);
+    }
+  }
+
+  #member(): LaneMember {
+    return { pid: process.pid, command: this.command, since: Date.now() };
+  }
+
+  #assertWanted(): void {
+    const { signal } = this.#abort;
+    if (!signal.aborted) return;
+    const { lane, clock } = this.#parts;
+    const after = Math.round(clock.now() - this.#arrivedAt);
+    throw new PoolError(
+      'LANE_ABORTED',
+      `lane '${lane}': '${this.command}' was given up after it had waited for ${after} ms; it was not started`,
+      { name: lane, after },
+      signal.reason,
+    );
+  }
+}
+
+function runningOf({ pid, stdin, stdout, stderr }: ServerProcess, { stdio }: ResolvedRun): RunningCommand {
+  return stdio === 'pipe' ? { pid, stdin, stdout, ...(stderr ? { stderr } : {}) } : { pid };
+}

@@ -1,0 +1,54 @@
+import { hostCgroups } from '../../process/cgroup/host-cgroup.js';
+import { type LedgerRecord, parseRecord } from '../../process/guardian/ledger.js';
+import { hostMark, hostOrigin, type InstanceMark } from '../../process/marks/marker.js';
+import { ownLogin } from '../../process/marks/search-knowledge.js';
+import type { ProcessIdentity } from '../../process/process-table.js';
+import { type LaneMember, memberOf, readJson, replaceFile, runName } from './lane-files.js';
+import type { LaneFolder } from './lane-folder.js';
+
+/**
+ * What a holder writes down before it starts its command, so that the next one can end the tree if the holder dies. It stays
+ * until the tree is proven dead.
+ */
+export interface RunRecord extends LaneMember {
+  /** How the processes of the tree are found. Undefined where they have no marks. */
+  readonly marked: { readonly host: LedgerRecord; readonly instance: number } | undefined;
+  /** The process that was spawned. Undefined before the start. */
+  readonly leader: ProcessIdentity | undefined;
+}
+
+/** Where the processes of this host have marks, or not. */
+export function writeRun(
+  folder: LaneFolder,
+  id: string,
+  member: LaneMember,
+  { instance }: InstanceMark,
+  leader?: ProcessIdentity,
+): void {
+  const origin = hostOrigin();
+  // The secret of the host follows from its origin: like its ledger, this is for this user alone.
+  const host = origin && { ...origin, cgroups: hostCgroups(), login: ownLogin() };
+  replaceFile(folder, runName(id), JSON.stringify({ ...member, host, instance, leader }));
+}
+
+/** Undefined when there is no such file, and for a file that {@link writeRun} has not written. */
+export function readRun(folder: LaneFolder, id: string): RunRecord | undefined {
+  const value = readJson(folder, runName(id));
+  const member = memberOf(value);
+  if (value === undefined || member === undefined) return undefined;
+  const host = value.host === undefined ? undefined : parseRecord(JSON.stringify(value.host));
+  const { instance, leader } = value;
+  const marked = host && typeof instance === 'number' && Number.isInteger(instance) ? { host, instance } : undefined;
+  return { ...member, marked, leader: identityIn(leader) };
+}
+
+function identityIn(value: unknown): ProcessIdentity | undefined {
+  const { pid, startTime } = (value ?? {}) as Record<string, unknown>;
+  if (typeof pid !== 'number' || !Number.isInteger(pid) || pid < 2 || typeof startTime !== 'number') return undefined;
+  return { pid, startTime };
+}
+
+/** Whether a record is one of this host process. */
+export function isOwn({ marked }: RunRecord): boolean {
+  return marked?.host.mark.id === hostMark().id;
+}

@@ -1,0 +1,97 @@
+import { spawn } from 'node:child_process';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { LaneEvents, RunLimits } from '../../../src/index.js';
+import { exceededBy } from '../../../src/sequence/lanes/run-limits.js';
+import { StallWatch } from '../../../src/sequence/lanes/stall.js';
+import { newLane, node } from '../../helpers/lanes.js';
+import { descendants, isLiving, livingProcesses } from '../../helpers/processes.js';
+import { until } from '../../helpers/until.js';
+
+/** A tree: the command, and a child of it in a session of its own that does what is too much. Both deaf to SIGTERM. */
+const treeThat = (does: string) => `
+  process.on('SIGTERM', () => {});
+  const { spawn } = require('node:child_process');
+  spawn(process.execPath, ['-e', ${JSON.stringify(`process.on('SIGTERM', () => {}); ${does}; setInterval(() => {}, 1e6)`)}],
+    { detached: true, stdio: 'ignore' });
+  setInterval(() => {}, 1e6)`;
+
+const MEMORY = treeThat('globalThis.kept = Buffer.alloc(300 << 20, 1)');
+const PROCESSES = treeThat(
+  "for (let n = 0; n < 12; n++) require('node:child_process').spawn('sleep', ['1000'], { stdio: 'ignore' })",
+);
+const CPU = treeThat('for (;;);');
+
+describe('the limits of a lane', () => {
+  it.each<[keyof RunLimits, string, RunLimits, number]>([
+    ['memoryMB', MEMORY, { memoryMB: 200 }, 200],
+    ['processes', PROCESSES, { processes: 8 }, 8],
+    ['cpuTime', CPU, { cpuTime: 400 }, 400],
+    ['time', treeThat(''), { time: 300 }, 0],
+  ])('[LANE-9] end the whole tree that is over %s, and no other', async (limit, script, limits, peak) => {
+    const before = descendants().length;
+    // The same command line, not in the lane: only a little of it, since it would harm the machine.
+    const neighbour = spawn(
+      ...node(
+        script.replace(/300 <<|n < 12|for \(;;\);/g, (it) => ({ '300 <<': '1 <<', 'n < 12': 'n < 1' })[it] ?? '0'),
+      ),
+    );
+    onTestFinished(() => void neighbour.kill('SIGKILL'));
+    await until('the neighbour has its child', () => descendants(neighbour.pid).length > 0);
+    const own = descendants(neighbour.pid);
+    onTestFinished(() => {
+      for (const { pid } of own) if (isLiving(pid)) process.kill(pid, 'SIGKILL');
+    });
+    const lane = newLane();
+    const ended: LaneEvents['lane:ended'][] = [];
+    lane.on('lane:ended', (event) => void ended.push(event));
+    const result = await lane.run(...node(script), { limits, termGrace: 100 });
+    expect(result).toMatchObject({ endedBy: 'limit', limit, exitCode: null, signal: 'SIGKILL', survivors: [] });
+    if (limit !== 'time') expect(result.peak[limit]).toBeGreaterThan(peak);
+    expect(ended).toMatchObject([{ lane: 'tests', command: process.execPath, endedBy: 'limit', limit }]);
+    expect(descendants().length).toBe(before + 1 + own.length);
+    expect(livingProcesses((pid) => pid === neighbour.pid).length).toBe(1);
+  });
+
+  it('[LANE-9] are compared with what the tree uses, the most harmful one first', () => {
+    const usage = { memoryMB: 100, processes: 5, cpuTime: 1_000 } as Parameters<typeof exceededBy>[0];
+    const none = { memoryMB: Infinity, processes: Infinity, cpuTime: Infinity, time: Infinity };
+    expect(exceededBy(usage, none)).toBeUndefined();
+    expect(exceededBy(usage, { ...none, memoryMB: 100, processes: 5, cpuTime: 1_000 })).toBeUndefined();
+    expect(exceededBy(usage, { ...none, memoryMB: 99, processes: 4 })).toBe('memoryMB');
+    expect(exceededBy(usage, { ...none, processes: 4, cpuTime: 999 })).toBe('processes');
+    expect(exceededBy(usage, { ...none, cpuTime: 999 })).toBe('cpuTime');
+  });
+});
+
+describe('a command that is stalled', () => {
+  it('[LANE-7] is told, once, and ended only if asked', async () => {
+    const lane = newLane();
+    const stalled: LaneEvents['lane:stalled'][] = [];
+    lane.on('lane:stalled', (event) => void stalled.push(event));
+    const stop = new AbortController();
+    const { pid, result } = await lane.hold({ stalledAfter: 400, signal: stop.signal });
+    await until('it is told', () => stalled.length > 0);
+    expect(stalled).toEqual([{ lane: 'tests', command: process.execPath, pid, idle: expect.any(Number) }]);
+    expect(isLiving(pid)).toBe(true);
+    stop.abort();
+    await result;
+    const ended = await lane.run(...node('setInterval(() => {}, 1e6)'), { stalledAfter: 400, whenStalled: 'end' });
+    expect(ended).toMatchObject({ endedBy: 'stall', survivors: [] });
+  });
+
+  it('[LANE-7] is one that neither writes nor computes', () => {
+    const watch = new StallWatch(1_000, 0);
+    const see = (now: number, cpuTime: number, bytes: number) => watch.see(now, { cpuTime, bytes });
+    expect(see(0, 0, 0)).toBeUndefined();
+    expect(see(500, 0, 0)).toBeUndefined();
+    // It writes; then it computes; timers of an idle program do not count.
+    expect(see(1_000, 0, 1)).toBeUndefined();
+    expect(see(1_900, 20, 1)).toBeUndefined();
+    expect(see(2_800, 25, 1)).toBeUndefined();
+    expect(see(2_900, 25, 1)).toBe(1_000);
+    expect(see(9_000, 25, 1)).toBeUndefined();
+    // A second stall is told again.
+    expect(see(9_100, 25, 2)).toBeUndefined();
+    expect(see(10_100, 25, 2)).toBe(1_000);
+  });
+});
