@@ -983,4 +983,30 @@ export const requirements = {
     'Without the option, and in a global pool that was made without options, nothing is counted; where no server lives no timer is set.',
   'SLO-9':
     'The targets have the defaults of issue 12; wrong ones, and those without effect, are refused with what to do.',
+
+  // Lanes
+  'LANE-1': 'Of all processes that name the same lane one holds it at a time, in the order of arrival.',
+  'LANE-2':
+    'A holder or a waiter that is killed leaves the queue by itself; what it leaves in the folder is removed by those that come after it.',
+  'LANE-3': 'That holds for the lock alone with 100 processes, of which 20 holders and 10 waiters are killed.',
+  'LANE-4':
+    'run() resolves with exit code or signal, output and peaks, whatever became of the command, and rejects when nothing ran.',
+  'LANE-5': 'When a command has exited, nothing of its tree is left before the lane is given on.',
+  'LANE-6':
+    'A signal, or shutdown(), ends a wait with LANE_ABORTED and a command with its whole tree; calls run in their order.',
+  'LANE-7': 'A command that neither writes nor computes is told as stalled, once, and ended only if asked.',
+  'LANE-8':
+    'A command that holds the lane is refused by it; one that only has the environment of an earlier holder is not.',
+  'LANE-9':
+    'A command over its memory, processes, CPU time or time is ended with its whole tree; the result says which limit, and the peak. No other tree is touched.',
+  'LANE-10': 'The next holder starts when the whole tree of a dead one is proven dead, and tells what it has ended.',
+  'LANE-11': 'Names, limits and other input that are wrong are refused at once, all problems in one error.',
+  'LANE-12':
+    'With 100 processes, 20 killed holders and 10 killed waiters no two commands run at the same time, in the order of arrival.',
+  'LANE-13':
+    'The folder is private, is the same in every environment, and is refused when others could reach it; two users do not meet.',
+  'LANE-14': 'status() and watch() show the holder and the queue from every process.',
+  'LANE-15': 'A signal to the host ends the tree first, only with handleSignals.',
+  'LANE-16':
+    'However the steps of participants mix, and whoever dies, the rule of the tickets lets one hold the lane at a time.',
 } as const satisfies Record<string, string>;

@@ -86,7 +86,6 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
    */
   async run(command: string, args: readonly string[] = [], options: RunOptions = {}): Promise<RunResult> {
     const run = resolveRun(command, args, options);
-    const visit = this.#visit(run);
     // Before it waits, perhaps for hours.
     resolveCommand(specOf(run, {}));
     assertOutside(this.#folder, this.lane);
@@ -94,7 +93,7 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
       throw new PoolError('LANE_ABORTED', `lane '${this.lane}': shutdown() was called`, { name: this.lane });
     const keepAlive = new KeepAlive();
     try {
-      return await rethrow(keepAlive.during(this.#complete(visit)));
+      return await rethrow(keepAlive.during(this.#complete(this.#visit(run))));
     } finally {
       keepAlive.dispose();
     }

@@ -69,9 +69,9 @@ export class Contest {
     await until(`${who} has written '${word}'`, () => this.who(word).includes(who));
   }
 
-  /** The living processes of the commands: the folder is one of their arguments. */
+  /** The living processes of the commands: `FOLDER/tree` is one of their arguments. */
   tree(): ProcessInfo[] {
-    return livingProcesses((pid) => argumentsOf(pid).includes(this.folder));
+    return livingProcesses((pid) => argumentsOf(pid).includes(`${this.folder}/tree`));
   }
 
   /** Kills it, and writes so into the log before. */

@@ -1,7 +1,18 @@
-import { closeSync, constants, fstatSync, openSync, readSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { errnoOf } from '../../errors.js';
 import { withDescriptor } from '../../process/descriptors.js';
 import type { LaneFolder } from './lane-folder.js';
+import { ticketsIn } from './ticket.js';
 
 // What is in the folder of a lane, besides the tickets. Each name begins with the id of its participant.
 
@@ -11,6 +22,7 @@ const SOCKET = '.new';
 const INFO = '.info';
 /** What it has started, for the one that has to end it if this participant dies. */
 const RUN = '.run';
+const LITTER = /^([0-9a-f]{24})\.(?:new|info|run\.draft)$/;
 const RUN_FILE = /^([0-9a-f]{24})\.run$/;
 
 export const socketName = (id: string) => id + SOCKET;
@@ -57,6 +69,21 @@ export function removeFile(folder: LaneFolder, name: string): void {
     unlinkSync(folder.file(name));
   } catch (error) {
     if (!['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) throw error;
+  }
+}
+
+/** Ms. It takes a moment from the first file of a participant to its ticket, unless it is stopped. */
+const LITTER_AGE = 60_000;
+
+/** Removes what participants have left that died before they had a ticket. One that was only stopped begins again. */
+export function removeLitter(folder: LaneFolder, now: number): void {
+  const names = folder.list();
+  const present = new Set(ticketsIn(names).map(({ id }) => id));
+  for (const name of names) {
+    const [, id] = LITTER.exec(name) ?? [];
+    if (id === undefined || present.has(id)) continue;
+    const age = now - (lstatSync(folder.file(name), { throwIfNoEntry: false })?.mtimeMs ?? now);
+    if (age > LITTER_AGE) removeFile(folder, name);
   }
 }
 

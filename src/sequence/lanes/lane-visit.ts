@@ -7,7 +7,7 @@ import type { EndMode } from '../../process/termination-report.js';
 import type { Clock } from '../../runtime/clock.js';
 import { deferred } from '../../runtime/deferred.js';
 import { specOf, startCommand } from './command-start.js';
-import { type LaneMember, removeFile, runName } from './lane-files.js';
+import { type LaneMember, removeFile, removeLitter, runName } from './lane-files.js';
 import type { LaneFolder } from './lane-folder.js';
 import { type LaneTurn, type QueuePlace, takeTicket, waitForTurn } from './lane-lock.js';
 import { LaneRun, type RunningCommand, type RunResult } from './lane-run.js';
@@ -28,6 +28,9 @@ export interface VisitParts {
   onStalled(pid: number | undefined, idle: number): void;
   onLeft(left: LeftTree): void;
 }
+
+/** Ms from the start of a command until those that wait are told who holds the lane. */
+const NEWS_DELAY = 50;
 
 /** One call of `run()`: it arrives in the lane, waits, runs its command, and leaves. */
 export class LaneVisit {
@@ -78,6 +81,7 @@ export class LaneVisit {
     try {
       await waitForTurn(folder, turn, { clock, signal, onPlace: onWaiting });
       await endLeftovers(folder, turn.id, { platform, signal, onLeft });
+      removeLitter(folder, Date.now());
     } catch (error) {
       this.#assertWanted();
       throw error;
@@ -111,7 +115,6 @@ export class LaneVisit {
     try {
       // Before the start: whatever happens to this process from now on, the next holder finds the tree.
       this.#write(write);
-      turn.tell();
       const spec = specOf(this.#run, nestingVariable(folder, turn.id), mark);
       process = startCommand(
         platform,
@@ -133,10 +136,13 @@ export class LaneVisit {
       throw error;
     }
     this.#running = running;
+    // Later: it wakes all that wait, one after the other, and the command is to begin first. A short one need not be told.
+    const news = clock.after(NEWS_DELAY, () => turn.tell());
     const result = running.follow(process, waited);
     if (this.#abort.signal.aborted) running.stop('abort', this.#mode);
     onStart(runningOf(process, this.#run), waited);
     const { survivors } = await result;
+    news.cancel();
     // With survivors it stays: the next holder waits for their end.
     if (survivors.length === 0) removeFile(folder, runName(turn.id));
     return { result: await result, pid: process.pid };

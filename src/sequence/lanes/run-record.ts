@@ -1,6 +1,6 @@
 import { hostCgroups } from '../../process/cgroup/host-cgroup.js';
 import { type LedgerRecord, parseRecord } from '../../process/guardian/ledger.js';
-import { hostMark, hostOrigin, type InstanceMark } from '../../process/marks/marker.js';
+import { hostOrigin, type InstanceMark } from '../../process/marks/marker.js';
 import { ownLogin } from '../../process/marks/search-knowledge.js';
 import type { ProcessIdentity } from '../../process/process-table.js';
 import { type LaneMember, memberOf, readJson, replaceFile, runName } from './lane-files.js';
@@ -17,7 +17,7 @@ export interface RunRecord extends LaneMember {
   readonly leader: ProcessIdentity | undefined;
 }
 
-/** Where the processes of this host have marks, or not. */
+/** @param leader where the processes have no marks: the process that was spawned */
 export function writeRun(
   folder: LaneFolder,
   id: string,
@@ -46,9 +46,4 @@ function identityIn(value: unknown): ProcessIdentity | undefined {
   const { pid, startTime } = (value ?? {}) as Record<string, unknown>;
   if (typeof pid !== 'number' || !Number.isInteger(pid) || pid < 2 || typeof startTime !== 'number') return undefined;
   return { pid, startTime };
-}
-
-/** Whether a record is one of this host process. */
-export function isOwn({ marked }: RunRecord): boolean {
-  return marked?.host.mark.id === hostMark().id;
 }

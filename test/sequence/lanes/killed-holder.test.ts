@@ -6,42 +6,34 @@ import { livingProcesses } from '../../helpers/processes.js';
 import { until } from '../../helpers/until.js';
 
 /**
- * Runs a command that writes `start`, does `work`, and writes `end`. Before `start` it writes `beside` when a process of another
- * command of the lane lives: each has its own name as its last argument, in every process of its tree.
+ * Runs a command of the shell that writes `start` and does `work`. Before `start` it writes `beside` when a process of another
+ * command of the lane lives. Each process of its tree has `$TREE` and its own name as arguments.
  */
 const participant = (work: string) => `
-  const { SequentialExecutor } = await import(SRC + '/index.js');
+  const { SequentialExecutor } = await import(SRC + '/sequence/sequential-executor.js');
   const lane = new SequentialExecutor({ lane: 'tests', folder: FOLDER });
-  const command = ${JSON.stringify(`
-    const [FOLDER, LOG, ME] = process.argv.slice(1);
-    const { appendFileSync, readdirSync, readFileSync } = require('node:fs');
-    const { spawn } = require('node:child_process');
-    const log = (word) => appendFileSync(LOG, word + ' ' + ME + '\\n');
-    const others = readdirSync('/proc').filter((pid) => {
-      try {
-        const args = readFileSync('/proc/' + pid + '/cmdline', 'latin1').split('\\0');
-        const state = readFileSync('/proc/' + pid + '/stat', 'latin1').split(') ').at(-1)[0];
-        return args.includes(FOLDER) && args.includes('tree') === true && !args.includes(ME) && state !== 'Z';
-      } catch { return false; }
-    });
-    if (others.length > 0) log('beside');
-    log('start');`)} + ${JSON.stringify(work)};
+  const command = ${JSON.stringify(`TREE=$1 LOG=$2 ME=$3
+    log() { echo "$1 $ME" >>"$LOG"; }
+    for file in $(grep -lzxF -- "$TREE" /proc/[0-9]*/cmdline "$ME" 2>/dev/null); do
+      grep -qzxF -- "$ME" "$file" "$TREE" 2>/dev/null || { [ -e "$file" ] && log beside; }
+    done
+    log start
+    ${work}`)};
   log('coming');
-  const result = await lane.run(process.execPath, ['-e', command, FOLDER, LOG, ME, 'tree'], {
+  const result = await lane.run('sh', ['-c', command, 'sh', FOLDER + '/tree', LOG, ME], {
     onWaiting: ({ position }) => log('place-' + position),
     termGrace: 0,
   });
   log(result.endedBy);`;
 
-const BRIEF = participant(`log('end')`);
+const BRIEF = participant('log end');
 /** A helper in the group, one in a session of its own, and one that has also lost its environment. */
 const LONG = participant(`
-  const idle = ['-e', 'setInterval(() => {}, 1e6)', FOLDER, ME, 'tree'];
-  spawn(process.execPath, idle, { stdio: 'ignore' });
-  spawn(process.execPath, idle, { stdio: 'ignore', detached: true });
-  spawn('env', ['-i', process.execPath, ...idle], { stdio: 'ignore', detached: true });
-  log('busy');
-  setInterval(() => {}, 1e6);`);
+    tail -f /dev/null "$TREE" "$ME" 2>/dev/null &
+    setsid tail -f /dev/null "$TREE" "$ME" 2>/dev/null &
+    setsid env -i "$(command -v tail)" -f /dev/null "$TREE" "$ME" 2>/dev/null &
+    log busy
+    wait`);
 
 describe('the death of a holder', () => {
   it('[LANE-10] gives the lane on when its whole tree is dead, and tells it', async () => {
@@ -59,7 +51,7 @@ describe('the death of a holder', () => {
       onStart: () => expect(contest.tree()).toEqual([]),
     });
     await until('it waits', () => isWaiting);
-    expect(contest.tree().length).toBe(4);
+    await until('its tree is complete', () => contest.tree().length === 4);
     contest.kill('a');
     expect((await result).exitCode).toBe(0);
     // The guardian of the dead host kills them, too: perhaps it was faster.
@@ -71,7 +63,10 @@ describe('the death of a holder', () => {
     const contest = new Contest();
     const { child } = contest.start('a', LONG);
     await contest.saw('busy', 'a');
-    const tree = contest.tree();
+    const tree = await until('its tree is complete', () => {
+      const found = contest.tree();
+      return found.length === 4 && found;
+    });
     const lane = newLane({ folder: contest.folder });
     const reaped: LaneEvents['lane:reaped'][] = [];
     lane.on('lane:reaped', (event) => void reaped.push(event));
@@ -82,9 +77,7 @@ describe('the death of a holder', () => {
     contest.kill('a');
     await contest.hosts.get('a')?.result;
     await lane.run(...node('0'), { onStart: () => expect(contest.tree()).toEqual([]) });
-    expect(reaped).toMatchObject([
-      { lane: 'tests', holder: { pid: child.pid, command: process.execPath }, survivors: [] },
-    ]);
+    expect(reaped).toMatchObject([{ lane: 'tests', holder: { pid: child.pid, command: 'sh' }, survivors: [] }]);
     expect(reaped[0]?.processes.map(({ pid }) => pid).toSorted()).toEqual(tree.map(({ pid }) => pid).toSorted());
   });
 
