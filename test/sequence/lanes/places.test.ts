@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { PoolError } from '../../../src/index.js';
 import { LaneFolder } from '../../../src/sequence/lanes/lane-folder.js';
 import { newFolder } from '../../helpers/folders.js';
@@ -49,13 +49,9 @@ describe('the folder of a lane', () => {
 
   it('[LANE-13] does not depend on the environment', () => {
     const before = new LaneFolder('tests', undefined).path;
-    const saved = { ...process.env };
-    try {
-      process.env.TMPDIR = process.env.XDG_RUNTIME_DIR = newFolder();
-      expect(new LaneFolder('tests', undefined).path).toBe(before);
-    } finally {
-      process.env = saved;
-    }
+    onTestFinished(() => void vi.unstubAllEnvs());
+    for (const name of ['TMPDIR', 'XDG_RUNTIME_DIR', 'HOME']) vi.stubEnv(name, '/nowhere');
+    expect(new LaneFolder('tests', undefined).path).toBe(before);
     expect(before).toMatch(new RegExp(`^/tmp/mcp-server-pool-${process.getuid?.()}/lane-`));
     expect(new LaneFolder('Tests', undefined).path).not.toBe(before);
   });

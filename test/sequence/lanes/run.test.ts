@@ -1,6 +1,6 @@
 import { realpathSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { PoolError, RunOptions, RunResult } from '../../../src/index.js';
+import type { PoolError, QueuePlace, RunOptions, RunResult } from '../../../src/index.js';
 import { SequentialExecutor } from '../../../src/index.js';
 import { newFolder } from '../../helpers/folders.js';
 import { newLane, node } from '../../helpers/lanes.js';
@@ -85,16 +85,16 @@ describe('run() of a lane', () => {
     const lane = newLane();
     const [first, second] = [new AbortController(), new AbortController()];
     const { pid, result: running } = await lane.hold({ signal: first.signal });
-    let position: number | undefined;
+    let told: QueuePlace | undefined;
     const waiting = run(lane, '0', {
       signal: second.signal,
       onWaiting(place) {
-        position = place.position;
-        expect(place.holder).toMatchObject({ pid: process.pid, command: process.execPath });
+        told = place;
       },
     });
     const error = rejection(waiting);
-    await until('the second one waits', () => position === 1);
+    await until('the second one waits', () => told?.holder);
+    expect(told).toMatchObject({ position: 1, holder: { pid: process.pid, command: process.execPath } });
     second.abort('enough');
     expect(await error).toMatchObject({ code: 'LANE_ABORTED', cause: 'enough' });
     first.abort();
