@@ -15,6 +15,7 @@ import { listenerError, SafeEmitter } from '../events.js';
 import { hostGuard } from '../process/guardian/host-guard.js';
 import type { Platform } from '../process/platform.js';
 import { currentPlatform } from '../process/platforms/current-platform.js';
+import { ProcessRegistry } from '../process/process-registry.js';
 import { resolveCommand } from '../process/start/command.js';
 import type { EndMode } from '../process/termination-report.js';
 import { type Clock, systemClock } from '../runtime/clock.js';
@@ -50,6 +51,8 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
   readonly #clock: Clock;
   readonly #platform: Platform;
   readonly #folder: LaneFolder;
+  /** The commands that run now. */
+  readonly registry: ProcessRegistry;
   readonly #visits = new Set<LaneVisit>();
   /** The calls take their places in the order in which they were made. */
   #arrival: Promise<unknown> = Promise.resolve();
@@ -66,6 +69,7 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
     this.#clock = clock;
     if (this.#options.handleSignals) assertSignalsArrive();
     this.#platform = currentPlatform();
+    this.registry = new ProcessRegistry(this.#platform.table);
     this.#folder = new LaneFolder(this.#options.lane, this.#options.folder);
     hostGuard(this.#platform).configure({}, true);
   }
@@ -145,6 +149,7 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
       folder: this.#folder,
       platform: this.#platform,
       clock: this.#clock,
+      registry: this.registry,
       onWaiting: (place) => {
         this.#call('onWaiting', run.onWaiting, place);
         this.emit('lane:waiting', { lane, command, ...place });

@@ -58,21 +58,23 @@ export async function* watchLane(
   lane: string,
   { signal, interval }: WatchOptions,
 ): AsyncGenerator<LaneStatus, void, void> {
+  const isAborted = () => signal?.aborted === true;
   let told: string | undefined;
-  while (signal?.aborted !== true) {
-    const { status, links } = await lookAt(folder, lane);
+  while (!isAborted()) {
+    // Before the look: what changes during the look brings the next one.
     const names = folder.list().join();
-    let isStill = true;
+    const { status, links } = await lookAt(folder, lane);
+    const left = { isSeen: false };
     for (const { closed } of links) {
       void closed.then(() => {
-        isStill = false;
+        left.isSeen = true;
       });
     }
     try {
       const text = JSON.stringify(status);
       if (text !== told) yield status;
       told = text;
-      while (isStill && signal?.aborted !== true && folder.list().join() === names) await rest(interval, true);
+      while (!left.isSeen && !isAborted() && folder.list().join() === names) await rest(interval, true);
     } finally {
       for (const link of links) link.close();
     }

@@ -1,8 +1,10 @@
 import type { ResolvedRun } from '../../config/lane-options.js';
 import { PoolError } from '../../errors.js';
-import type { ServerProcess } from '../../process/launcher.js';
+import { isLocal, type ServerProcess } from '../../process/launcher.js';
 import { nextInstanceMark } from '../../process/marks/marker.js';
 import type { Platform } from '../../process/platform.js';
+import type { ProcessRegistry, RegistryEntry } from '../../process/process-registry.js';
+import type { ProcessIdentity } from '../../process/process-table.js';
 import type { EndMode } from '../../process/termination-report.js';
 import type { Clock } from '../../runtime/clock.js';
 import { deferred } from '../../runtime/deferred.js';
@@ -20,6 +22,7 @@ export interface VisitParts {
   readonly folder: LaneFolder;
   readonly platform: Platform;
   readonly clock: Clock;
+  readonly registry: ProcessRegistry;
   // None of these may throw.
   onWaiting(place: QueuePlace): void;
   /** @param waited ms */
@@ -98,23 +101,20 @@ export class LaneVisit {
   }
 
   async #start(turn: LaneTurn) {
-    const { folder, platform, clock, onStart, onStalled } = this.#parts;
+    const { folder, platform, clock, registry, onStart, onStalled } = this.#parts;
     const waited = Math.round(clock.now() - this.#arrivedAt);
     const mark = nextInstanceMark();
     const holder = this.#member();
-    const write = (started?: ServerProcess) => {
-      const identity = started?.identity;
-      const leader = identity && 'startTime' in identity ? (identity as { pid: number; startTime: number }) : undefined;
-      writeRun(folder, turn.id, holder, mark, leader);
-    };
+    const write = (leader?: ProcessIdentity) => writeRun(folder, turn.id, holder, mark, leader);
     const spawned = deferred<void>();
     // Handled below; it must not count as unhandled if the start throws before.
     spawned.promise.catch(() => {});
     let process: ServerProcess;
+    let entry: RegistryEntry | undefined;
     const running = new LaneRun({ run: this.#run, clock, onStalled: (idle) => onStalled(process.pid, idle) });
     try {
       // Before the start: whatever happens to this process from now on, the next holder finds the tree.
-      this.#write(write);
+      this.#write(() => write());
       const spec = specOf(this.#run, nestingVariable(folder, turn.id), mark);
       process = startCommand(
         platform,
@@ -126,12 +126,16 @@ export class LaneVisit {
           onStderrLine: () => {},
           wantsStderr: () => false,
         },
-        write,
+        () => write(),
       );
-      if (!platform.marks) write(process);
+      if (isLocal(process.identity)) {
+        entry = registry.add({ name: this.command, ...process.identity });
+        if (!platform.marks) write(process.identity);
+      }
       await spawned.promise;
     } catch (error) {
       // Perhaps something ran for a moment: what is written down is ended, as after the death of a holder, and forgotten.
+      if (entry) registry.remove(entry.id);
       await endLeftovers(folder, undefined, { platform, signal: new AbortController().signal, onLeft: () => {} });
       throw error;
     }
@@ -143,6 +147,7 @@ export class LaneVisit {
     onStart(runningOf(process, this.#run), waited);
     const { survivors } = await result;
     news.cancel();
+    if (entry) registry.remove(entry.id);
     // With survivors it stays: the next holder waits for their end.
     if (survivors.length === 0) removeFile(folder, runName(turn.id));
     return { result: await result, pid: process.pid };
