@@ -8,7 +8,7 @@ import type { Clock, Timer } from '../../runtime/clock.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
 import { rest } from '../../runtime/rest.js';
 import { OutputTail } from './output-tail.js';
-import { exceededBy, higher, NO_PEAK, type RunPeak } from './run-limits.js';
+import { exceededBy, FIRST_PEAK, higher, type RunPeak } from './run-limits.js';
 import { type Progress, StallWatch } from './stall.js';
 
 /**
@@ -56,8 +56,8 @@ export interface RunParts {
   onStalled(idle: number): void;
 }
 
-/** Ms between two samples, at first and at most: most commands that are too large are so soon, or slowly. */
-const FIRST_SAMPLE = 25;
+/** Ms between two samples, at first and at most: a command that is too large is so at once, or slowly. */
+const FIRST_SAMPLE = 20;
 const LONGEST_SAMPLE = 500;
 /** How often the end of a tree is tried when the process table cannot be read. */
 const MOST_TRIES = 5;
@@ -75,7 +75,7 @@ export class LaneRun {
   #process: ServerProcess | undefined;
   #mode: EndMode = 'graceful';
   #limit: RunResult['limit'];
-  #peak = NO_PEAK;
+  #peak = FIRST_PEAK;
   #isOver = false;
 
   constructor(parts: RunParts) {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { cgroupPids, isPopulated, JOINING, killCgroup, removeCgroup } from '../../process/cgroup/cgroup-files.js';
 import { isCgroupOf } from '../../process/cgroup/host-cgroup.js';
@@ -115,8 +116,8 @@ function isOf(folder: string, mark: { readonly id: string }): boolean {
 }
 
 function killIn(cgroup: string, { table }: Platform): ProcessRow[] {
-  // While a process is moved in, a stranger may be there: what belongs to the tree has its mark.
-  if (isPopulated(cgroup + JOINING)) return [];
+  // The holder died while it moved its command in: a stranger may be there. What belongs to the tree has its mark.
+  if (existsSync(cgroup + JOINING)) return [];
   const rows = [...cgroupPids(cgroup)].map((pid) => table.read(pid));
   killCgroup(cgroup);
   return rows.filter((row) => row !== undefined);

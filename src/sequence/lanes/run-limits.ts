@@ -12,7 +12,8 @@ export interface RunPeak {
   readonly cpuTime: number;
 }
 
-export const NO_PEAK: RunPeak = { memoryMB: 0, processes: 0, cpuTime: 0 };
+/** Of a command that has been started. */
+export const FIRST_PEAK: RunPeak = { memoryMB: 0, processes: 1, cpuTime: 0 };
 
 export function higher(peak: RunPeak, { memoryMB, processes, cpuTime }: TreeUsage): RunPeak {
   return {

@@ -27,11 +27,14 @@ const participant = (work: string) => `
   log(result.endedBy);`;
 
 const BRIEF = participant('log end');
-/** A helper in the group, one in a session of its own, and one that has also lost its environment. */
+/**
+ * A helper in the group, one in a session of its own, and one that has also lost its environment. None writes to the pipe of the
+ * host: it would end with it by itself.
+ */
 const LONG = participant(`
-    tail -f /dev/null "$TREE" "$ME" 2>/dev/null &
-    setsid tail -f /dev/null "$TREE" "$ME" 2>/dev/null &
-    setsid env -i "$(command -v tail)" -f /dev/null "$TREE" "$ME" 2>/dev/null &
+    tail -f /dev/null "$TREE" "$ME" >/dev/null 2>&1 &
+    setsid tail -f /dev/null "$TREE" "$ME" >/dev/null 2>&1 &
+    setsid env -i "$(command -v tail)" -f /dev/null "$TREE" "$ME" >/dev/null 2>&1 &
     log busy
     wait`);
 
