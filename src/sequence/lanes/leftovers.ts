@@ -69,8 +69,8 @@ async function endLeft(record: RunRecord, { platform, signal, onLeft }: Leftover
     const { found, living } = await endOnce(record, platform);
     for (const row of found) killed.set(`${row.pid}@${row.startTime}`, named(row));
     if (living === undefined) break;
-    // The first attempts may only have been too early.
-    if (!isTold && pause > 10 * FIRST_PAUSE && living.length > 0) {
+    // The first attempt may only have been too early.
+    if (!isTold && pause > FIRST_PAUSE && living.length > 0) {
       isTold = true;
       tell(living);
     }
