@@ -21,6 +21,7 @@ const BENCHMARKS = [
   'health',
   'health-idle',
   'guardian',
+  'lanes',
   'sharing',
   'session-memory',
   'crash-recovery',
