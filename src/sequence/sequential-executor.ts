@@ -10,7 +10,7 @@ import {
   resolveRun,
 } from '../config/lane-options.js';
 import { snapshot } from '../config/snapshot.js';
-import { messageOf, PoolError, rethrow } from '../errors.js';
+import { PoolError, rethrow } from '../errors.js';
 import { listenerError, SafeEmitter } from '../events.js';
 import { hostGuard } from '../process/guardian/host-guard.js';
 import type { Platform } from '../process/platform.js';
@@ -103,9 +103,12 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
     }
   }
 
-  /** Who holds the lane, and who waits for it, also from other processes. Takes no place in it. */
+  /**
+   * Who holds the lane, and who waits for it, also from other processes. Takes no place in it.
+   * @throws PoolError `LANE_UNAVAILABLE`
+   */
   async status(): Promise<LaneStatus> {
-    const { status, links } = await this.#reading(() => lookAt(this.#folder, this.lane));
+    const { status, links } = await lookAt(this.#folder, this.lane);
     for (const link of links) link.close();
     return status;
   }
@@ -186,14 +189,6 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
       callback?.(value as never);
     } catch (error) {
       this.emit('listener:error', listenerError(name, error));
-    }
-  }
-
-  async #reading<T>(read: () => Promise<T>): Promise<T> {
-    try {
-      return await read();
-    } catch (error) {
-      return this.#folder.refuse(messageOf(error), error);
     }
   }
 }

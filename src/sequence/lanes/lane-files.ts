@@ -47,9 +47,10 @@ export function writeInfo(folder: LaneFolder, id: string, member: LaneMember): v
   writeNew(folder.file(id + INFO), JSON.stringify(member));
 }
 
-/** Undefined for one that has left, and for a file that {@link writeInfo} has not written. */
-export function readInfo(folder: LaneFolder, id: string): LaneMember | undefined {
-  return memberOf(readJson(folder, id + INFO));
+/** Undefined for one that has left, and for files that no participant has written. */
+export function readMember(folder: LaneFolder, id: string): LaneMember | undefined {
+  // What it has started says since when it holds the lane.
+  return memberOf(readJson(folder, runName(id))) ?? memberOf(readJson(folder, id + INFO));
 }
 
 export function memberOf(value: Record<string, unknown> | undefined): LaneMember | undefined {

@@ -61,13 +61,16 @@ export class LaneFolder {
     }
   }
 
-  /** The names of the files in it; none when there is no such folder. */
+  /**
+   * The names of the files in it; none when there is no such folder.
+   * @throws PoolError `LANE_UNAVAILABLE`
+   */
   list(): string[] {
     try {
       return withDescriptor(() => readdirSync(this.path));
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return [];
-      throw error;
+      return this.refuse(messageOf(error), error);
     }
   }
 

@@ -3,7 +3,7 @@ import { existsSync, renameSync } from 'node:fs';
 import { errnoOf, messageOf, PoolError } from '../../errors.js';
 import type { Clock, Timer } from '../../runtime/clock.js';
 import { rest } from '../../runtime/rest.js';
-import { type LaneMember, readInfo, removeFile, removeInfo, socketName, writeInfo } from './lane-files.js';
+import { type LaneMember, readMember, removeFile, removeInfo, socketName, writeInfo } from './lane-files.js';
 import type { LaneFolder } from './lane-folder.js';
 import { LaneSocket, linkTo } from './lane-socket.js';
 import { holds, isBefore, predecessorOf, type Ticket, ticketBehind, ticketName, ticketsIn } from './ticket.js';
@@ -165,12 +165,7 @@ class Wait {
 
   #predecessor(): Ticket | undefined {
     const { ticket } = this.#turn;
-    let tickets: Ticket[];
-    try {
-      tickets = ticketsIn(this.#folder.list());
-    } catch (error) {
-      return this.#folder.refuse(`${this.#folder.path}: ${messageOf(error)}`, error);
-    }
+    const tickets = ticketsIn(this.#folder.list());
     // Those that have come after that do not see this one, so it must not go on.
     if (!tickets.some(({ id }) => id === ticket.id)) {
       this.#folder.refuse(`${this.#folder.path}: somebody has removed the files of those that wait`);
@@ -229,7 +224,7 @@ class Wait {
 function placeOf(folder: LaneFolder, own: Ticket): QueuePlace {
   const before = ticketsIn(folder.list()).filter((other) => isBefore(other, own));
   const [first] = before;
-  return { position: before.length, holder: first && readInfo(folder, first.id) };
+  return { position: before.length, holder: first && readMember(folder, first.id) };
 }
 
 function attempt(action: () => void): void {

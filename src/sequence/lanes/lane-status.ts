@@ -1,5 +1,5 @@
 import { rest } from '../../runtime/rest.js';
-import { type LaneMember, memberOf, readInfo, readJson, runName } from './lane-files.js';
+import { type LaneMember, readMember } from './lane-files.js';
 import type { LaneFolder } from './lane-folder.js';
 import { type Link, linkTo } from './lane-socket.js';
 import { type Ticket, ticketName, ticketsIn } from './ticket.js';
@@ -40,7 +40,7 @@ async function memberAt(
   const link = await linkTo(folder.file(ticketName(ticket)), () => {}).catch(() => 'busy' as const);
   // One that is too busy to be asked is left out, as one that has just left.
   if (typeof link === 'string') return undefined;
-  const member = memberOf(readJson(folder, runName(ticket.id))) ?? readInfo(folder, ticket.id);
+  const member = readMember(folder, ticket.id);
   if (member !== undefined) return { member, link };
   link.close();
   return undefined;

@@ -1,5 +1,5 @@
 import type { ResolvedRun } from '../../config/lane-options.js';
-import { PoolError } from '../../errors.js';
+import { messageOf, PoolError } from '../../errors.js';
 import { isLocal, type ServerProcess } from '../../process/launcher.js';
 import { nextInstanceMark } from '../../process/marks/marker.js';
 import type { Platform } from '../../process/platform.js';
@@ -87,7 +87,8 @@ export class LaneVisit {
       removeLitter(folder, Date.now());
     } catch (error) {
       this.#assertWanted();
-      throw error;
+      // EMFILE: what an earlier holder has left cannot be seen.
+      throw error instanceof PoolError ? error : folder.refuse(messageOf(error), error);
     }
     this.#assertWanted();
     return this.#start(turn);

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { resolveRun } from '../../../src/config/lane-options.js';
@@ -6,10 +6,11 @@ import type { LeftTree } from '../../../src/index.js';
 import { nextInstanceMark } from '../../../src/process/marks/marker.js';
 import { linux } from '../../../src/process/platforms/linux.js';
 import { specOf, startCommand } from '../../../src/sequence/lanes/command-start.js';
+import { removeLitter } from '../../../src/sequence/lanes/lane-files.js';
 import { LaneFolder } from '../../../src/sequence/lanes/lane-folder.js';
 import { endLeftovers } from '../../../src/sequence/lanes/leftovers.js';
 import { readRun, writeRun } from '../../../src/sequence/lanes/run-record.js';
-import { newFolder } from '../../helpers/folders.js';
+import { newFolder, setAge } from '../../helpers/folders.js';
 import { isLiving } from '../../helpers/processes.js';
 import { outcome, rejection, until } from '../../helpers/until.js';
 
@@ -92,5 +93,21 @@ describe('what an earlier holder has left', () => {
     const { left, ...options } = told();
     await endLeftovers(folder, undefined, { platform, ...options });
     expect([left, readdirSync(folder.path)]).toEqual([[], []]);
+  });
+
+  it('[LANE-2] of those that died before they had a place is removed, unless it is young, or somebody has that place', () => {
+    const folder = new LaneFolder('tests', newFolder());
+    folder.make();
+    const [old, young, present] = ['1', '2', '3'].map((digit) => digit.repeat(24));
+    for (const id of [old, young, present]) {
+      for (const ending of ['new', 'info', 'run.draft']) writeFileSync(folder.file(`${id}.${ending}`), '');
+      if (id !== young) for (const name of folder.list()) setAge(folder.file(name), 61);
+    }
+    for (const ending of ['new', 'info', 'run.draft'])
+      utimesSync(folder.file(`${young}.${ending}`), new Date(), new Date());
+    writeFileSync(folder.file(`1.${present}`), '');
+    removeLitter(folder, Date.now());
+    expect(readdirSync(folder.path).filter((name) => name.startsWith('1'.repeat(24)))).toEqual([]);
+    expect(readdirSync(folder.path)).toHaveLength(7);
   });
 });

@@ -95,6 +95,7 @@ describe('run() of a lane', () => {
     const error = rejection(waiting);
     await until('the second one waits', () => told?.holder);
     expect(told).toMatchObject({ position: 1, holder: { pid: process.pid, command: process.execPath } });
+    expect(told?.holder).toEqual((await lane.status()).holder);
     second.abort('enough');
     expect(await error).toMatchObject({ code: 'LANE_ABORTED', cause: 'enough' });
     first.abort();
