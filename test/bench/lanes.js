@@ -90,7 +90,7 @@ function contained(launcher, spec) {
 async function queue(report, folder) {
   // While the file is there, commands do not end.
   const gate = join(folder, 'gate');
-  const command = ['sh', '-c', 'sleep 0.1; while [ -e "$0" ]; do sleep 1; done', gate];
+  const command = ['sh', '-c', 'sleep 0.5; while [ -e "$0" ]; do sleep 1; done', gate];
   writeFileSync(gate, '');
   const first = host(folder, ...command);
   await first.seen('starts');

@@ -6,6 +6,7 @@ import type { LaunchSpec, ProcessHandlers, ServerProcess } from '../../process/l
 import type { InstanceMark } from '../../process/marks/marker.js';
 import type { Platform } from '../../process/platform.js';
 import { localLauncher } from '../../process/start/local-launcher.js';
+import { usableShell } from '../../process/wrapper.js';
 
 /** As that of a server by default. */
 const CONTAINMENT: ResolvedContainment = {
@@ -34,6 +35,18 @@ export function specOf(run: ResolvedRun, added: Readonly<Record<string, string>>
     eofGrace: 0,
     termGrace,
   };
+}
+
+/** Does once what the first start of a process has to find out: whether there are a shell and cgroups that it can use. */
+export function probe({ cgroups }: Platform): void {
+  usableShell();
+  cgroups?.();
+}
+
+/** Has the guardian and the ledger ready for a start that is near. Returns what gives them back. */
+export function makeReady(platform: Platform): () => void {
+  const watch = hostGuard(platform).enter(true);
+  return () => watch.ended();
 }
 
 /**

@@ -8,7 +8,7 @@ import type { ProcessIdentity } from '../../process/process-table.js';
 import type { EndMode } from '../../process/termination-report.js';
 import type { Clock } from '../../runtime/clock.js';
 import { deferred } from '../../runtime/deferred.js';
-import { specOf, startCommand } from './command-start.js';
+import { makeReady, probe, specOf, startCommand } from './command-start.js';
 import { type LaneMember, removeFile, removeLitter, runName } from './lane-files.js';
 import type { LaneFolder } from './lane-folder.js';
 import { type LaneTurn, type QueuePlace, takeTicket, waitForTurn } from './lane-lock.js';
@@ -47,6 +47,9 @@ export class LaneVisit {
   readonly #unlisten: () => void;
   readonly #arrivedAt: number;
   #mode: EndMode = 'graceful';
+  #hasProbed = false;
+  /** Gives back what was made ready. */
+  #giveBack: (() => void) | undefined;
   #turn: LaneTurn | undefined;
   #running: LaneRun | undefined;
 
@@ -78,11 +81,11 @@ export class LaneVisit {
 
   /** @throws PoolError when nothing was started */
   async run(): Promise<{ readonly result: RunResult; readonly pid: number | undefined }> {
-    const { folder, clock, platform, onWaiting, onLeft } = this.#parts;
+    const { folder, clock, platform, onLeft } = this.#parts;
     const turn = this.#turn as LaneTurn;
     const { signal } = this.#abort;
     try {
-      await waitForTurn(folder, turn, { clock, signal, onPlace: onWaiting });
+      await waitForTurn(folder, turn, { clock, signal, onPlace: (place) => this.#wait(place) });
       await endLeftovers(folder, turn.id, { platform, signal, onLeft });
       removeLitter(folder, Date.now());
     } catch (error) {
@@ -98,7 +101,18 @@ export class LaneVisit {
   leave(): void {
     this.#unlisten();
     this.#turn?.leave();
+    this.#giveBack?.();
     this.#leaving.resolve();
+  }
+
+  /** A start takes longest when it is the first one of its process. While it waits there is time for that. */
+  #wait(place: QueuePlace): void {
+    const { platform, onWaiting } = this.#parts;
+    onWaiting(place);
+    if (!this.#hasProbed) probe(platform);
+    this.#hasProbed = true;
+    // Not earlier: of a long queue each would have a guardian.
+    if (place.position === 1) this.#giveBack ??= makeReady(platform);
   }
 
   async #start(turn: LaneTurn) {
