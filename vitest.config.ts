@@ -19,6 +19,7 @@ const SLOW = [
   ...['escapes', 'nested', 'sweep'].map((name) => `test/process/marks/${name}.test.ts`),
   'test/process/platforms/init.test.ts',
   'test/process/tree/termination.test.ts',
+  ...['killed-holder', 'leftovers', 'lock'].map((name) => `test/sequence/lanes/${name}.test.ts`),
 ];
 const moved = SLOW.filter((path) => !existsSync(new URL(path, import.meta.url)));
 if (moved.length > 0) throw new Error(`vitest.config.ts names tests that are not there: ${moved.join(', ')}`);
