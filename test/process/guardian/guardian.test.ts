@@ -91,6 +91,8 @@ describe.each(SHELLS)('the guardian in %s', (shell) => {
       write(guardianLine('+', { ...another!, startTime: another!.startTime - 2 }, identity));
       child.stdin?.end();
       await ended;
+      // What was sent SIGKILL dies a moment later on a busy machine.
+      await until('the first group is dead', () => members(groups[0]!.pid) === 0);
       expect(groups.map(({ pid }) => members(pid))).toEqual([0, 2, 2, 2]);
       expect(calls()).toBe(`sweep\nm ${host.secret}\ns 7\nl /l\n`);
     },
@@ -172,6 +174,8 @@ describe('the reaper, where there is no shell', () => {
     write(guardianLine('+', { ...another!, startTime: another!.startTime - 1 }, procIdentity));
     child.stdin?.end();
     expect(await ended).toEqual([0, null]);
+    // What was sent SIGKILL dies a moment later on a busy machine.
+    await until('the first group is dead', () => members(groups[0]!.pid) === 0);
     expect(groups.map(({ pid }) => members(pid))).toEqual([0, 2, 2]);
   });
 
