@@ -69,6 +69,18 @@ export type PoolErrorCode =
   | 'LANE_NESTED'
   /** `run()` was cancelled while it waited, by its signal or by `shutdown()`: nothing was started. `cause` is the reason. */
   | 'LANE_ABORTED'
+  /** A step of a sequence cannot be started: one that it needs is not up. `data.name` is that one, `cause` why. */
+  | 'DEPENDENCY_FAILED'
+  /** A function of a step of a sequence threw; `cause` is what it has thrown. */
+  | 'STEP_FAILED'
+  /** A step of a sequence has ended by itself. */
+  | 'STEP_EXITED'
+  /** A step of a sequence was not ready, or not stopped, in its time. */
+  | 'STEP_TIMEOUT'
+  /** The start of a sequence was not complete within its `timeout`. */
+  | 'SEQUENCE_TIMEOUT'
+  /** The start of a sequence was aborted: by its signal, whose reason is the `cause`, or by `stop()`. */
+  | 'SEQUENCE_ABORTED'
   /** The lease was released; its transport is closed. */
   | 'LEASE_RELEASED'
   /** The lease was taken back: it was silent for `leaseIdleTimeout` while a caller waited, or a drain timeout was over. */
@@ -76,7 +88,7 @@ export type PoolErrorCode =
 
 /** Details of a {@link PoolError}; what is not known is undefined. No field contains a value of `env`. */
 export interface PoolErrorData {
-  /** Name of the server. */
+  /** Name of the server, or id of the step. */
   readonly name?: string | undefined;
   /** The `label` of its definition, which the message says instead of its name; undefined when it has none. */
   readonly label?: string | undefined;

@@ -36,6 +36,7 @@ export type {
   ProcessLimits,
   ResolvedContainment,
 } from './config/containment-options.js';
+export type { DependencyCondition, DependsOn } from './config/depends-on.js';
 export type {
   HealthCheck,
   HealthContext,
@@ -61,7 +62,19 @@ export type {
   ServerPolicy,
   SingleServerOptions,
 } from './config/options.js';
+export type { SequencePlanAction } from './config/resolve-sequence.js';
 export type { Priority } from './config/resource-options.js';
+export type {
+  DependencyExitPolicy,
+  SequenceOptions,
+  SequencePlanOptions,
+  SequenceStartOptions,
+  SequenceStep,
+  SequenceStopOptions,
+  StepResult,
+  StopContext,
+  StopMode,
+} from './config/sequence-options.js';
 export type { ServiceLevelOptions, ServiceLevelTargets } from './config/service-level-options.js';
 export type { EndStraysOptions, FindStraysOptions } from './config/stray-options.js';
 export type { EndWatchedOptions, WatchOptions } from './config/watch-options.js';
@@ -188,5 +201,10 @@ export type { LaneStatus } from './sequence/lanes/lane-status.js';
 export type { LeftTree, NamedProcess } from './sequence/lanes/leftovers.js';
 export type { RunPeak } from './sequence/lanes/run-limits.js';
 export { type RunOptions, SequentialExecutor } from './sequence/sequential-executor.js';
+export type { SequenceEvents } from './sequence/sequence-events.js';
+export { SequenceManager } from './sequence/sequence-manager.js';
+export type { SequencePlan, SequenceReport, SequenceState, SequenceStatus } from './sequence/sequence-report.js';
+export type { StepReason, StepReport, StepStatus, StepWait } from './sequence/step-report.js';
+export type { StepState } from './sequence/step-state.js';
 export type { EndReason } from './server/end-reason.js';
 export type { ServerState } from './server/server-state.js';

@@ -1009,4 +1009,30 @@ export const requirements = {
   'LANE-15': 'A signal to the host ends the tree first, only with handleSignals.',
   'LANE-16':
     'However the steps of participants mix, and whoever dies, the rule of the tickets lets one hold the lane at a time.',
+
+  // Sequences
+  'SEQ-1':
+    'A step begins as soon as what it needs is there, side by side with others, never more than `concurrency` at once, the longest remaining path first; what several starts need is started once.',
+  'SEQ-2':
+    'A dependency is waited for until it has started, is ready or is healthy, as asked; one that is not required, until it is known to be missing.',
+  'SEQ-3':
+    'Unknown names, self-dependence, duplicates, cycles with their path and all other wrong options are refused at once, in one error.',
+  'SEQ-4':
+    'An optional step that fails skips what needs it, and the rest goes on; a required one takes down what the start has begun, or keeps what is up if asked.',
+  'SEQ-5': 'A step is tried again after pauses that grow, within the time of the whole start.',
+  'SEQ-6': 'A start that is aborted, stopped or late at any moment ends as a failure does, and leaves nothing.',
+  'SEQ-7':
+    'When a step ends by itself, it is started again, and what depends on it is started again, held, left or stopped: once for each incident, in order.',
+  'SEQ-8':
+    'A stop goes in reverse order; its time is divided by the depth that is left; what exceeds its share is hurried, and what is left is reported.',
+  'SEQ-9': 'An emergency stops all at once, also when another stop is under way.',
+  'SEQ-10':
+    'The report, the status and the plan say the truth: waves, critical path, what is waited for, and for how long.',
+  'SEQ-11':
+    'Random graphs with random failures, delays, retries, aborts and exits: none starts before what it needs, none stops before its dependents, nothing is left, and the report agrees.',
+  'SEQ-12': 'A chain of 10,000 steps is planned, started, skipped and stopped without a deep call.',
+  'SEQ-13': 'Steps can be added and removed; a step that could not be stopped is not started a second time.',
+  'SEQ-14':
+    'Calls from listeners and from functions of steps find a whole state; what a step throws is kept as it is; nothing keeps the host alive but a call under way.',
+  'SEQ-15': 'docs/sequences.md shows what plan() returns.',
 } as const satisfies Record<string, string>;

@@ -1,5 +1,6 @@
 import { PoolError } from '../errors.js';
 import {
+  abortSignal,
   type Field,
   flag,
   type Given,
@@ -41,12 +42,7 @@ const acquireFields = {
    */
   reuseLease: flag(false),
   /** Cancels the call with `ACQUIRE_ABORTED`; the `cause` of the error is the signal's reason. Default: undefined. */
-  signal: {
-    default: undefined,
-    // One that only inherits from AbortSignal throws when it is read.
-    check: (value) =>
-      value instanceof AbortSignal && typeof value.aborted === 'boolean' ? undefined : 'an AbortSignal',
-  } as Field<AbortSignal | undefined>,
+  signal: abortSignal(),
 };
 
 /** The options of `getServer()` with their defaults. */

@@ -149,6 +149,12 @@ export const flag = (fallback: boolean): Field<boolean> => ({
   check: (value) => (typeof value === 'boolean' ? undefined : `true or false, got ${describeValue(value)}`),
 });
 
+export const abortSignal = (): Field<AbortSignal | undefined> => ({
+  default: undefined,
+  // One that only inherits from AbortSignal throws when it is read.
+  check: (value) => (value instanceof AbortSignal && typeof value.aborted === 'boolean' ? undefined : 'an AbortSignal'),
+});
+
 export const plainObject = (): Field<Readonly<Record<string, unknown>>> => ({
   default: {},
   check: (value) => (isPlainObject(value) ? undefined : `an object, got ${describeValue(value)}`),

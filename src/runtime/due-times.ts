@@ -101,6 +101,13 @@ export class DueTimer {
     });
   }
 
+  /** Takes the timer away when nothing is due, where it is not soon set again. */
+  rest(): void {
+    if (this.#dueTimes.next < Infinity || this.#at === -Infinity) return;
+    this.#timer?.cancel();
+    this.#at = Infinity;
+  }
+
   /** Nothing falls due any more. */
   stop(): void {
     this.#dueTimes.clear();
