@@ -200,10 +200,10 @@ export type { RunEnd, RunningCommand, RunResult } from './sequence/lanes/lane-ru
 export type { LaneStatus } from './sequence/lanes/lane-status.js';
 export type { LeftTree, NamedProcess } from './sequence/lanes/leftovers.js';
 export type { RunPeak } from './sequence/lanes/run-limits.js';
-export { type RunOptions, SequentialExecutor } from './sequence/sequential-executor.js';
 export type { SequenceEvents } from './sequence/sequence-events.js';
 export { SequenceManager } from './sequence/sequence-manager.js';
 export type { SequencePlan, SequenceReport, SequenceState, SequenceStatus } from './sequence/sequence-report.js';
+export { type RunOptions, SequentialExecutor } from './sequence/sequential-executor.js';
 export type { StepReason, StepReport, StepStatus, StepWait } from './sequence/step-report.js';
 export type { StepState } from './sequence/step-state.js';
 export type { EndReason } from './server/end-reason.js';
