@@ -38,7 +38,10 @@ export type PoolErrorCode =
   | 'SERVER_EXITED'
   /** The pool ended the server on purpose: it was removed, redefined, restarted or shut down. */
   | 'SERVER_STOPPED'
-  /** What the call needs is not there now: `runRecoveryDrill()` has no instance to break, or another drill is running. */
+  /**
+   * What the call needs is not there now: the host lacks what `requires` asks for (`data.unmet`), `runRecoveryDrill()` has no
+   * instance to break, or another drill is running. Nothing was started.
+   */
   | 'REQUIREMENTS_UNMET'
   /** The server answered nothing any more (`giveUpGrace`, `health`), and was ended. */
   | 'SERVER_UNRESPONSIVE'
@@ -124,8 +127,21 @@ export interface PoolErrorData {
   /** What was measured when a limit or a level was reached, and that limit or threshold: MB, percent of one core, or processes. */
   readonly value?: number | undefined;
   readonly limit?: number | undefined;
+  /** What of `requires` this host does not meet. */
+  readonly unmet?: readonly UnmetRequirement[] | undefined;
   /** The problems of wrong options, one sentence each. */
   readonly problems?: readonly string[] | undefined;
+}
+
+/** A requirement of `requires` that this host does not meet. */
+export interface UnmetRequirement {
+  readonly requirement: 'freeMemoryMB' | 'maxLoad' | 'freeProcesses' | 'freeDiskMB';
+  /** The path of `freeDiskMB`; undefined with the others. */
+  readonly path?: string | undefined;
+  /** What is required: MB, processes, or the highest load. */
+  readonly required: number;
+  /** What there is; undefined when it cannot be read. */
+  readonly measured: number | undefined;
 }
 
 /**

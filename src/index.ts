@@ -45,6 +45,7 @@ export type {
   OwnCheck,
 } from './config/health-options.js';
 export type { LaneOptions, LaneWatchOptions, RunLimits } from './config/lane-options.js';
+//REQ
 export type { MaxProcessesSource } from './config/limit-options.js';
 export type {
   AlertLevel,
@@ -62,6 +63,7 @@ export type {
   ServerPolicy,
   SingleServerOptions,
 } from './config/options.js';
+export type { Requirements } from './config/requirement-options.js';
 export type { SequencePlanAction } from './config/resolve-sequence.js';
 export type { Priority } from './config/resource-options.js';
 export type {
@@ -78,7 +80,7 @@ export type {
 export type { ServiceLevelOptions, ServiceLevelTargets } from './config/service-level-options.js';
 export type { EndStraysOptions, FindStraysOptions } from './config/stray-options.js';
 export type { EndWatchedOptions, WatchOptions } from './config/watch-options.js';
-export { PoolError, type PoolErrorCode, type PoolErrorData } from './errors.js';
+export { PoolError, type PoolErrorCode, type PoolErrorData, type UnmetRequirement } from './errors.js';
 export type { ListenerError } from './events.js';
 export type { AlertEvents } from './health/alerts/alert-events.js';
 export { AlertManager } from './health/alerts/alert-manager.js';
@@ -97,7 +99,6 @@ export type {
   TimeLevel,
 } from './health/service-levels/service-level.js';
 export type { AuditFailure } from './monitor/audit/audit-trail.js';
-export type { HostSample } from './monitor/host/host-sample.js';
 export { removeStaleSockets } from './monitor/host/stale-sockets.js';
 export type { Level } from './monitor/level.js';
 export type { LeakEvent, LimitEvent, LimitKind, MonitorAction, MonitorEvents } from './monitor/monitor-events.js';
@@ -141,6 +142,7 @@ export {
 export type { ContainmentPart, ContainmentProblem } from './process/containment-problems.js';
 export type { ContainmentStatus } from './process/containment-status.js';
 export type { ReapedHost } from './process/guardian/dead-hosts.js';
+export type { HostSample } from './process/host/host-sample.js';
 export type {
   ContainmentLevel,
   EndOptions,
@@ -200,6 +202,8 @@ export type { RunEnd, RunningCommand, RunResult } from './sequence/lanes/lane-ru
 export type { LaneStatus } from './sequence/lanes/lane-status.js';
 export type { LeftTree, NamedProcess } from './sequence/lanes/leftovers.js';
 export type { RunPeak } from './sequence/lanes/run-limits.js';
+export type { HeadroomReader } from './sequence/preflight/host-headroom.js';
+export type { Headroom } from './sequence/preflight/unmet.js';
 export type { SequenceEvents } from './sequence/sequence-events.js';
 export { SequenceManager } from './sequence/sequence-manager.js';
 export type { SequencePlan, SequenceReport, SequenceState, SequenceStatus } from './sequence/sequence-report.js';

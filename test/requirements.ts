@@ -1035,4 +1035,20 @@ export const requirements = {
   'SEQ-14':
     'Calls from listeners and from functions of steps find a whole state; what a step throws is kept as it is; nothing keeps the host alive but a call under way.',
   'SEQ-15': 'docs/sequences.md shows what plan() returns.',
+
+  // Preflight
+  'REQ-1':
+    'What is required and not there is told with each number and its requirement; what cannot be read is not there.',
+  'REQ-2':
+    'Who waits for a host looks again after pauses that grow to 5 s, and ends with its signal; a file system that hangs is asked once.',
+  'REQ-3':
+    'Memory, load, processes and disks are read from the host; with fail REQUIREMENTS_UNMET says what is missing.',
+  'REQ-4':
+    'Wrong requirements are refused at once, all problems in one error, and so is what the system cannot measure.',
+  'REQ-5':
+    'A command of a lane waits when it is its turn until the host has what it requires, and tells it; with fail the next one has its turn.',
+  'REQ-6':
+    'A start of a pool waits, as for a slot, until the host has what limits.requires asks for; its caller gives up at its deadline with what is missing.',
+  'REQ-7': 'With fail the callers that need a start are rejected with what is missing now, and no others.',
+  'REQ-8': 'The host is looked at only while a start waits for it, at most every 250 ms; else no timer is set.',
 } as const satisfies Record<string, string>;

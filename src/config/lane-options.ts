@@ -14,6 +14,7 @@ import {
 } from './fields.js';
 import { count, duration, megabytes, megabytesOrUnlimited, numeric } from './number-fields.js';
 import { type Problems, reader, readOptions, refuse } from './read-options.js';
+import { onUnmetField, type ResolvedRequirements, readRequirements, requirementFields } from './requirement-options.js';
 import { snapshot, typed } from './snapshot.js';
 
 const LONGEST_LANE = 100;
@@ -118,6 +119,13 @@ const runFields = {
   } as Field<AbortSignal | undefined>,
   /** When the whole tree is ended. Default: no limits. */
   limits: nested(runLimitFields),
+  /** What this host must have before the command is started. Looked at when it is its turn. Default: nothing. */
+  requires: nested(requirementFields),
+  /**
+   * What is done when the host does not have it. `wait` (default): it keeps its turn, and looks again after pauses that grow to
+   * 5 s; `onWaiting` tells what is missing. `fail`: `run()` rejects with `REQUIREMENTS_UNMET`, and the next one has its turn.
+   */
+  onUnmet: onUnmetField,
   /**
    * Time after which a command is stalled when it has neither written anything nor used CPU time (1 % of one core and more), in
    * milliseconds. `lane:stalled` tells it. Default: `Infinity`.
@@ -127,17 +135,18 @@ const runFields = {
   whenStalled: oneOf('tell', 'tell', 'end'),
   /** How long the tree may take to end after SIGTERM, in milliseconds; then SIGKILL. Default: 5,000. */
   termGrace: duration(5_000),
-  /** Called when it has to wait, and each time its place in the queue or the holder changes. */
+  /** Called when it has to wait, each time its place in the queue or the holder changes, and while `requires` is not met. */
   onWaiting: callback<(place: never) => void>(),
   /** Called when the command has been started. */
   onStart: callback<(running: never) => void>(),
 };
 
 export type RunFields = typeof runFields;
-export type ResolvedRun = Omit<Resolved<RunFields>, 'limits'> & {
+export type ResolvedRun = Omit<Resolved<RunFields>, 'limits' | 'requires'> & {
   readonly command: string;
   readonly args: readonly string[];
   readonly limits: ResolvedRunLimits;
+  readonly requires: ResolvedRequirements;
 };
 
 const argumentFields = { command: requiredString(), args: strings() };
@@ -150,7 +159,8 @@ export function resolveRun(command: unknown, args: unknown, given: unknown): Res
     const options = snapshot(given, what);
     const read = readOptions(runFields, options, '', problems);
     const limits = readOptions(runLimitFields, read.limits, 'limits', problems);
-    return { ...readOptions(argumentFields, { command, args }, '', problems), ...read, limits };
+    const requires = readRequirements(read.requires, 'requires', problems);
+    return { ...readOptions(argumentFields, { command, args }, '', problems), ...read, limits, requires };
   }, what);
   refuse(problems, what);
   return resolved;

@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
-import { describeValue, type Field, optional, type Resolved } from './fields.js';
+import { describeValue, type Field, nested, optional, type Resolved } from './fields.js';
 import { count, megabytesOrUnlimited, percentOrUnlimited } from './number-fields.js';
 import type { Problems } from './read-options.js';
+import { onUnmetField, type ResolvedRequirements, readRequirements, requirementFields } from './requirement-options.js';
 import { numberInstead } from './written-number.js';
 
 /** The default of `limits.maxProcesses`. */
@@ -36,6 +37,16 @@ export const limitFields = {
    * idle one ends, since it uses none. Default: `Infinity`.
    */
   cpuLimitPercent: percentOrUnlimited(),
+  /**
+   * What this host must have before a new instance is started, looked at when one is to be started. What runs is leased as
+   * before, and an instance that takes the place of another is started all the same. Default: nothing.
+   */
+  requires: nested(requirementFields),
+  /**
+   * What is done when the host does not have it. `wait` (default): callers wait as for a slot, up to their deadline; the host is
+   * looked at again, at least every 5 s. `fail`: they are rejected with `REQUIREMENTS_UNMET`.
+   */
+  onUnmet: onUnmetField,
 };
 
 /**
@@ -54,7 +65,8 @@ export interface AutoMaxProcesses {
 export const NO_MACHINE = (): AutoMaxProcesses => ({ value: DEFAULT_MAX_PROCESSES, from: 'default' });
 
 /** `limits` with every default filled in. */
-export interface ResolvedLimits extends Omit<Resolved<typeof limitFields>, 'maxProcesses'> {
+export interface ResolvedLimits extends Omit<Resolved<typeof limitFields>, 'maxProcesses' | 'requires'> {
+  readonly requires: ResolvedRequirements;
   readonly maxProcesses: number;
   readonly maxProcessesFrom: MaxProcessesSource;
 }
@@ -81,10 +93,11 @@ export function poolMemoryLimit(
 
 /** Fills in `auto`, and adds a problem if a cap contradicts another. */
 export function resolveLimits(
-  options: Resolved<typeof limitFields>,
+  given: Resolved<typeof limitFields>,
   auto: typeof NO_MACHINE,
   problems: Problems,
 ): ResolvedLimits {
+  const options = { ...given, requires: readRequirements(given.requires, 'limits.requires', problems) };
   const { maxProcesses, maxProcessesPerServer } = options;
   if (maxProcesses === 'auto') {
     const { from, value } = auto();

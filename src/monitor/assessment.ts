@@ -1,9 +1,9 @@
 import type { AlertLevel, ResolvedMonitoring } from '../config/monitoring-options.js';
+import type { HostSample } from '../process/host/host-sample.js';
 import type { TreeUsage } from '../process/usage/tree-usage.js';
 import { DryEnds } from './dry-ends.js';
 import type { ActionKind, EndAll, GateState, MonitorNotice, PoolAction, Shortage, TreeAction } from './finding.js';
 import { GrowthWatch } from './growth.js';
-import type { HostSample } from './host/host-sample.js';
 import { LeakDetector } from './leaks/leak-detector.js';
 import { isAtLeast, type Level } from './level.js';
 import { type LevelFacts, LevelWatch } from './level-watch.js';

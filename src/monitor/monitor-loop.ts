@@ -1,12 +1,12 @@
 import type { ResolvedMonitoring } from '../config/monitoring-options.js';
 import { errnoOf, messageOf } from '../errors.js';
+import { HostSampler } from '../process/host/host-sampler.js';
 import type { Timer } from '../runtime/clock.js';
 import { turnsOfEventLoop } from '../runtime/event-loop.js';
 import { AskedTrees } from './asked-trees.js';
 import { Assessment, type Measurement, MOST_UNKNOWN } from './assessment.js';
 import { Consequences, type Counts, type Done, type Emit } from './consequences.js';
 import { FolderWatch } from './folder-watch.js';
-import { HostSampler } from './host/host-sampler.js';
 import type { Level } from './level.js';
 import type { Enforcer, TreeSource } from './monitored-host.js';
 import type { ResourceSample, TreeSample } from './resource-sample.js';

@@ -1,7 +1,7 @@
+import type { HostSample } from '../process/host/host-sample.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Outbox } from '../runtime/outbox.js';
 import type { EndAll, GateState, TreeAction } from './finding.js';
-import type { HostSample } from './host/host-sample.js';
 import type { MonitoredTree, TotalLimits, TreePhase } from './monitored-tree.js';
 
 /** What a monitor measures. */

@@ -1,4 +1,4 @@
-import type { HostSample } from './host/host-sample.js';
+import type { HostSample } from '../process/host/host-sample.js';
 
 /** How near a tree is to its limits: `exceeded` when it is above one of them; what just reaches a limit is `critical`. */
 export type TreeLevel = 'normal' | 'warning' | 'critical' | 'exceeded';

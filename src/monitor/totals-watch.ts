@@ -1,5 +1,5 @@
+import type { HostSample } from '../process/host/host-sample.js';
 import type { ActionKind, MonitorNotice, ReplacedTree, Shortage, TreeAction } from './finding.js';
-import type { HostSample } from './host/host-sample.js';
 import { type LimitAssessment, LimitWatch } from './limits.js';
 import type { LimitKind } from './monitor-events.js';
 import type { TotalLimit, TotalLimits } from './monitored-tree.js';

@@ -12,6 +12,7 @@ import { systemClock } from '../runtime/clock.js';
 import { DueTimes } from '../runtime/due-times.js';
 import { KeepAlive } from '../runtime/keep-alive.js';
 import type { Outbox } from '../runtime/outbox.js';
+import { HostHeadroom } from '../sequence/preflight/host-headroom.js';
 import { AcquireQueue } from './acquire/acquire-queue.js';
 import { JointCalls } from './acquire/joint-calls.js';
 import { Matcher } from './acquire/matcher.js';
@@ -48,7 +49,7 @@ export type PoolParts = ReturnType<typeof assemble>;
 /** Makes the parts of a pool. Each part knows only parts that were made before it. */
 export function assemble(
   options: ResolvedPoolOptions,
-  { clock = systemClock, launcher, overload }: PoolDependencies,
+  { clock = systemClock, launcher, overload, headroom = new HostHeadroom(clock) }: PoolDependencies,
   emitter: PoolEmitter,
   outbox: Outbox,
 ) {
@@ -66,7 +67,7 @@ export function assemble(
   requests.add(publishRequests(emitter));
   const context = { clock, keepAlive, host, registry, cleanup, requests, ...budgets };
 
-  const fleet = new Fleet(options.limits.maxProcesses);
+  const fleet = new Fleet(options.limits);
   const idleWatch = new IdleWatch(fleet, dueTimes);
   const leaseEvents = new LeaseEvents(emitter, counts);
   const leases = new LeaseManager(fleet, dueTimes, leaseEvents, options.leakDetection);
@@ -85,7 +86,18 @@ export function assemble(
   const matcher = new Matcher(queue, fleet, breakers, clock);
   const starts = new Starts({ ...common, queue, supervisor });
   const { maxWaiting } = options;
-  const acquiring = { ...common, maxWaiting, outbox, idleWatch, queue, matcher, starts, recovery, supervisor };
+  const acquiring = {
+    ...common,
+    headroom,
+    maxWaiting,
+    outbox,
+    idleWatch,
+    queue,
+    matcher,
+    starts,
+    recovery,
+    supervisor,
+  };
   const scheduler = new Scheduler(acquiring);
   const replacement = new RollingReplacement({ ...common, operations: scheduler, recovery, supervisor });
   monitorLoop.connect(new PoolEnforcer({ ...common, scheduler, replacement }));

@@ -2,6 +2,7 @@ import { describeValue, type Field } from '../config/fields.js';
 import { reader } from '../config/read-options.js';
 import type { Launcher } from '../process/launcher.js';
 import type { Clock } from '../runtime/clock.js';
+import type { HeadroomReader } from '../sequence/preflight/host-headroom.js';
 
 /** Second argument of `new MCPServerPool()`: for tests, and for servers that are not child processes of this host. */
 export interface PoolDependencies {
@@ -17,6 +18,8 @@ export interface PoolDependencies {
    * the load of the machine.
    */
   readonly overload?: (() => string | undefined) | undefined;
+  /** Tells what the host of the servers has left, for `limits.requires`. Default: this machine. */
+  readonly headroom?: HeadroomReader | undefined;
 }
 
 function objectWith<T>(what: string, ...methods: readonly (keyof T & string)[]): Field<T | undefined> {
@@ -43,6 +46,7 @@ export const resolveDependencies = reader(
     clock: objectWith<Clock>('a Clock', 'now', 'after'),
     launcher: objectWith<Launcher>('a Launcher', 'launch'),
     overload: optionalFunction<() => string | undefined>(),
+    headroom: objectWith<HeadroomReader>('a HeadroomReader', 'read'),
   },
   'the dependencies of MCPServerPool',
 );

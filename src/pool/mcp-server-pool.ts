@@ -190,9 +190,11 @@ export class MCPServerPool extends DefinedServers {
     const { count, ...scope } = resolveWarmOptions(options);
     const { fleet, keepAlive, scheduler } = this.#parts;
     const idle = () => (isOpen(entry) ? entry.readyFor(scope) : 0);
+    const isEnough = () => idle() + entry.startsFor(scope).length >= count;
+    if (!scheduler.looks.isMet && !isEnough()) await keepAlive.during(scheduler.looks.lookFor(entry));
     const starts = entry.startsFor(scope);
     for (let missing = count - idle() - starts.length; missing > 0; missing--) {
-      if (!isOpen(entry) || !fleet.isOpen || !fleet.hasRoom(entry)) break;
+      if (!isOpen(entry) || !fleet.isOpen || !fleet.hasRoom(entry) || !scheduler.looks.isMet) break;
       const instance = scheduler.startSpare(entry, scope);
       if (instance) starts.push(instance);
     }

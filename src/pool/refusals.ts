@@ -1,7 +1,15 @@
 import { nearest } from '../config/nearest.js';
-import { namesOf, PoolError, type PoolErrorData, type ServerNames, shownName } from '../errors.js';
+import {
+  namesOf,
+  PoolError,
+  type PoolErrorData,
+  type ServerNames,
+  shownName,
+  type UnmetRequirement,
+} from '../errors.js';
 import type { Overload, Shortage } from '../monitor/finding.js';
 import { letsServerAsk } from '../protocol/eras/undeclared.js';
+import { describeUnmet } from '../sequence/preflight/unmet.js';
 import type { EndReason } from '../server/end-reason.js';
 import type { Limit } from './events.js';
 import type { LeaseScope } from './instances/lease-scope.js';
@@ -109,6 +117,10 @@ export interface WaitedFor {
   readonly keptIdle: number;
   /** The lack of memory, if that is the limit. */
   readonly shortage: Shortage | undefined;
+  /** What this host lacks, if that is the limit. */
+  readonly unmet: readonly UnmetRequirement[];
+  /** Whether this host is looked at just now. */
+  readonly isLooking: boolean;
   /** A shared instance that is being replaced, why, and how many requests or leases that waits for; undefined without one. */
   readonly replaced:
     | { readonly reason: EndReason; readonly left: number; readonly waitsFor: 'request' | 'lease' }
@@ -119,14 +131,16 @@ export interface WaitedFor {
 export function acquireTimeout(caller: Caller, entry: OpenEntry, after: number, waitedFor: WaitedFor): PoolError {
   const { starting, turnLimit } = waitedFor;
   const isStart = starting !== undefined && turnLimit === undefined;
-  const data = { ...starting, ...namesOf(entry), after, phase: isStart ? ('start' as const) : ('queue' as const) };
+  const unmet = waitedFor.limit === 'requires' ? { unmet: waitedFor.unmet } : {};
+  const phase = isStart ? ('start' as const) : ('queue' as const);
+  const data = { ...starting, ...namesOf(entry), ...unmet, after, phase };
   const message = `${callFor(entry)} got no server within ${after} ms: ${whyNoServer(entry, waitedFor)}`;
   return new PoolError('ACQUIRE_TIMEOUT', message, data, failureFor(caller, entry));
 }
 
 function whyNoServer(
   { definition: { maxInstances, sharing } }: OpenEntry,
-  { starting, turnLimit, limit, shortage, keptIdle, replaced }: WaitedFor,
+  { starting, turnLimit, limit, shortage, unmet, isLooking, keptIdle, replaced }: WaitedFor,
 ): string {
   if (turnLimit !== undefined)
     return `its start still waited for its turn, since ${turnLimit} starts (limits.concurrentStarts) were under way; raise timeout (acquireTimeout) or limits.concurrentStarts, or start fewer servers at once`;
@@ -148,6 +162,10 @@ function whyNoServer(
     const kept = keptIdle > 0 ? ` (${keptIdle} of them by idle trees of servers with priority 'essential')` : '';
     return `all process slots (limits.maxProcesses) are in use${kept}; release servers sooner, or raise limits.maxProcesses`;
   }
+  if (limit === 'requires')
+    return `this host lacks what a start requires (limits.requires): ${describeUnmet(unmet)}; free it, lower limits.requires, or raise timeout (acquireTimeout)`;
+  if (limit === undefined && isLooking)
+    return 'this host was still being looked at (limits.requires): a file system of freeDiskMB does not answer';
   if (limit === undefined)
     return 'the process that had to end first had not ended yet; raise timeout (acquireTimeout), or lower eofGrace, termGrace and giveUpGrace of the servers';
   return sharing === 'shared'

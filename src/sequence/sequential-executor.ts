@@ -29,10 +29,11 @@ import type { RunningCommand, RunResult } from './lanes/lane-run.js';
 import { type LaneStatus, lookAt, watchLane } from './lanes/lane-status.js';
 import { LaneVisit } from './lanes/lane-visit.js';
 import { assertOutside } from './lanes/nesting.js';
+import { HostHeadroom } from './preflight/host-headroom.js';
 
 /** Options of `run()`. */
 export type RunOptions = Omit<Given<RunFields>, 'onWaiting' | 'onStart'> & {
-  /** Called when it has to wait, and each time its place in the queue or the holder changes. */
+  /** Called when it has to wait, each time its place in the queue or the holder changes, and while `requires` is not met. */
   readonly onWaiting?: ((place: QueuePlace) => void) | undefined;
   /** Called when the command has been started. With `stdio: 'pipe'` it gets the streams, and must read them. */
   readonly onStart?: ((running: RunningCommand) => void) | undefined;
@@ -51,6 +52,7 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
   readonly #clock: Clock;
   readonly #platform: Platform;
   readonly #folder: LaneFolder;
+  readonly #host: HostHeadroom;
   /** The commands that run now. */
   readonly registry: ProcessRegistry;
   readonly #visits = new Set<LaneVisit>();
@@ -67,6 +69,7 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
     super();
     this.#options = resolveLane(snapshot(options, 'the options of SequentialExecutor'));
     this.#clock = clock;
+    this.#host = new HostHeadroom(clock);
     if (this.#options.handleSignals) assertSignalsArrive();
     this.#platform = currentPlatform();
     this.registry = new ProcessRegistry(this.#platform.table);
@@ -86,7 +89,7 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
    *
    * @param command a program, by its path or by PATH; no shell reads it
    * @throws PoolError when nothing was started: `INVALID_OPTIONS` that lists every problem, `LANE_NESTED`, `LANE_UNAVAILABLE`,
-   * `LANE_ABORTED`, and those of a start (`COMMAND_NOT_FOUND`, `CWD_NOT_FOUND`, `SPAWN_FAILED`, …)
+   * `LANE_ABORTED`, `REQUIREMENTS_UNMET` with `onUnmet: 'fail'`, and those of a start (`COMMAND_NOT_FOUND`, `CWD_NOT_FOUND`, `SPAWN_FAILED`, …)
    */
   async run(command: string, args: readonly string[] = [], options: RunOptions = {}): Promise<RunResult> {
     const run = resolveRun(command, args, options);
@@ -152,6 +155,7 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
       folder: this.#folder,
       platform: this.#platform,
       clock: this.#clock,
+      host: this.#host,
       registry: this.registry,
       onWaiting: (place) => {
         this.#call('onWaiting', run.onWaiting, place);

@@ -1,8 +1,8 @@
 import type { MonitoringOptions } from '../../src/config/monitoring-options.js';
 import { resolvePoolOptions } from '../../src/config/resolve-options.js';
 import { Assessment, type MeasuredTree, type Outcome } from '../../src/monitor/assessment.js';
-import type { HostSample } from '../../src/monitor/host/host-sample.js';
 import type { MonitoredTree, TotalLimits } from '../../src/monitor/monitored-tree.js';
+import type { HostSample } from '../../src/process/host/host-sample.js';
 import type { TreeUsage } from '../../src/process/usage/tree-usage.js';
 
 /** What one tree is, and uses, at one moment. Without a figure: what a quiet server has. */

@@ -2,6 +2,7 @@ import { expect, onTestFinished } from 'vitest';
 import type { PoolError } from '../../src/errors.js';
 import {
   type AcquireOptions,
+  type HeadroomReader,
   MCPServerPool,
   type PoolEvents,
   type PooledServer,
@@ -21,13 +22,13 @@ type EmittedEvent = { [K in keyof PoolEvents]: { event: K; payload: PoolEvents[K
  * A pool of fake servers with a clock that the test advances; shut down when the test is over. Their health is checked only where
  * the test asks for it: it would send pings.
  */
-export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}) {
+export function setUp(options: PoolOptions, auto: Partial<Automatic> = {}, headroom?: HeadroomReader) {
   const clock = new ManualClock();
   const launcher = new FakeLauncher(auto);
   const pool = new MCPServerPool(
     // One definition alone has no defaults.
     'command' in options ? options : { ...options, defaults: options.defaults ?? { health: UNCHECKED } },
-    { clock, launcher, overload: () => undefined },
+    { clock, launcher, overload: () => undefined, headroom },
   );
   const emitted: EmittedEvent[] = [];
   const record = <K extends keyof PoolEvents>(event: K) =>

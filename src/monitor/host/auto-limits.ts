@@ -1,5 +1,5 @@
 import { type AutoMaxProcesses, NO_MACHINE } from '../../config/limit-options.js';
-import type { HostSample } from './host-sample.js';
+import type { HostSample } from '../../process/host/host-sample.js';
 
 /** One tree, for the calculation: a server of Node below `npx` and a shell. */
 const TREE = {

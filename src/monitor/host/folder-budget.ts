@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { ExceededFolder, ResolvedFolderBudget } from '../../config/monitoring-options.js';
 import { errnoOf, messageOf } from '../../errors.js';
 import { mayBeOpenToOthers, pathProblem } from '../../process/guardian/safe-path.js';
+import { inMB } from '../../process/host/system-files.js';
 import { type Clock, systemClock } from '../../runtime/clock.js';
 import { FolderPrune, type Pruned, UNKNOWN } from './folder-prune.js';
 import type { FolderReport } from './folder-report.js';
@@ -10,7 +11,6 @@ import { type Walked, walk } from './folder-walk.js';
 import { findHomes } from './homes.js';
 import { asShown, CAN_PIN, PinnedFolder } from './pinned-folder.js';
 import { type SliceLimits, Slices } from './slices.js';
-import { inMB } from './system-files.js';
 
 export interface FolderParts {
   readonly clock?: Clock;

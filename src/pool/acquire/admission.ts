@@ -1,4 +1,5 @@
 import type { Limit } from '../events.js';
+import type { HostState } from '../instances/start-preflight.js';
 
 /** The slots of one budget that are left to one caller: what earlier callers will get is subtracted. */
 export interface Room {
@@ -17,6 +18,8 @@ export interface Situation {
   readonly adoptable: boolean;
   /** Whether the servers use as much memory as they may, so that nothing new is started. */
   readonly isMemoryShort: boolean;
+  /** Whether the host has what `limits.requires` asks for. */
+  readonly host: HostState;
   /** The budget of the server: `maxInstances`. */
   readonly server: Room;
   /** The budget of the pool: `limits.maxProcesses`. */
@@ -31,13 +34,17 @@ export type Decision =
   | { readonly action: 'evict'; readonly from: 'server' | 'pool' }
   /** A slot that comes free is on the way. */
   | { readonly action: 'wait'; readonly for: 'ending' }
-  /** Nothing can be done before a lease is released, or memory comes free. */
+  /** The host is looked at first: a start would be made. */
+  | { readonly action: 'wait'; readonly for: 'look' }
+  /** Nothing can be done before a lease is released, or the machine has what is needed. */
   | { readonly action: 'wait'; readonly for: 'release'; readonly limit: Limit };
 
 /** Made once, and for each budget that may be full: a decision is taken for each release. */
 const SPAWN: Decision = { action: 'spawn' };
 const ADOPT: Decision = { action: 'adopt' };
 const AWAIT_ENDING: Decision = { action: 'wait', for: 'ending' };
+const AWAIT_LOOK: Decision = { action: 'wait', for: 'look' };
+const AWAIT_HOST: Decision = { action: 'wait', for: 'release', limit: 'requires' };
 const AWAIT_MEMORY: Decision = { action: 'wait', for: 'release', limit: 'memory' };
 const SERVER_FULL = {
   evict: { action: 'evict', from: 'server' },
@@ -49,11 +56,13 @@ const POOL_FULL = {
 } as const satisfies Record<string, Decision>;
 
 /** What to do for one caller. Pure. To be asked for the oldest caller first, since what it gets is not left to later ones. */
-export function decide({ adoptable, isMemoryShort, server, pool }: Situation): Decision {
+export function decide({ adoptable, isMemoryShort, host, server, pool }: Situation): Decision {
   if (adoptable) return ADOPT;
   // A tree that ends to make room would not help: no other may be started in its place.
   if (isMemoryShort) return AWAIT_MEMORY;
-  return makeRoom(server, SERVER_FULL) ?? makeRoom(pool, POOL_FULL) ?? SPAWN;
+  const decision = makeRoom(server, SERVER_FULL) ?? makeRoom(pool, POOL_FULL) ?? SPAWN;
+  if (host === 'met' || decision.action === 'wait') return decision;
+  return host === 'unmet' ? AWAIT_HOST : AWAIT_LOOK;
 }
 
 /** The decision when a budget is full; undefined when it has room. */

@@ -32,6 +32,7 @@ export class Matcher {
   readonly #situation: Writable<Situation> = {
     adoptable: false,
     isMemoryShort: false,
+    host: 'met',
     server: this.#server,
     pool: this.#pool,
   };
@@ -39,8 +40,10 @@ export class Matcher {
   #claimed = 0;
   /** The classes of these callers. */
   readonly #claimants = new Set<WaitingClass>();
-  /** Whether `maxProcesses`, or a lack of memory, keeps all callers waiting that need a slot, apart from those of essential servers. */
+  /** Whether `maxProcesses`, or what the host lacks, keeps all callers waiting that need a slot, apart from those of essential servers. */
   #isFull = false;
+  /** What does that; undefined while the host is looked at. */
+  #fullBy: Limit | undefined;
   /** Whether it keeps those waiting, too. */
   #isFullForEssential = false;
   /** Callers for which an essential tree was ended although an older caller waits: its slot is not for that one. */
@@ -101,7 +104,7 @@ export class Matcher {
         if (start) this.#fleet.adopt(start, waiting.leaseClass, waiter);
         continue;
       }
-      const error = this.#overload(entry, decision);
+      const error = this.#refusal(entry, decision);
       if (error) return { waiter, entry, decision: { action: 'refuse', error } };
       if (decision.action !== 'wait') {
         if (decision.action === 'evict') {
@@ -111,20 +114,23 @@ export class Matcher {
         return { waiter, entry, decision };
       }
       if (decision.for === 'ending') this.#claim(waiting, entry.isFull);
-      else if (decision.limit === 'maxInstances') this.#queue.setStuck(server, true);
+      else if (decision.for === 'release' && decision.limit === 'maxInstances') this.#queue.setStuck(server, true);
       else {
+        this.#fullBy = decision.for === 'release' ? decision.limit : undefined;
+        if (this.#fullBy === undefined || this.#fullBy === 'requires') this.#fleet.gate.preflight.ask();
         this.#isFull = true;
         this.#isFullForEssential ||= entry.isEssential;
       }
     }
   }
 
-  /** Why a caller is refused that would get a start, at once or in the place of another tree. */
-  #overload(entry: OpenEntry, decision: Decision): PoolError | undefined {
-    const { overload } = this.#fleet.gate;
-    // One that waits for memory would start, too.
-    const needsStart = decision.action !== 'wait' || decision.for === 'ending' || decision.limit === 'memory';
-    return overload && needsStart ? overloaded(entry, overload) : undefined;
+  /** Why a caller is refused that would get a start: at once, in the place of another tree, or when the machine allows it. */
+  #refusal(entry: OpenEntry, decision: Decision): PoolError | undefined {
+    const { overload, preflight } = this.#fleet.gate;
+    const limit = decision.action === 'wait' && decision.for === 'release' ? decision.limit : undefined;
+    if (limit === 'maxInstances' || limit === 'maxProcesses') return undefined;
+    if (overload) return overloaded(entry, overload);
+    return limit === 'requires' ? preflight.refusal(entry) : undefined;
   }
 
   #uselessTest(leaseClass: LeaseClass): Match | undefined {
@@ -150,8 +156,7 @@ export class Matcher {
     const waiting = waiter.queuedIn;
     if (waiting === undefined || waiting.isCovered(waiter)) return undefined;
     if (waiting.server.isStuck || waiting.isRefused) return 'maxInstances';
-    if (!this.#isFull) return undefined;
-    return this.#fleet.gate.shortage ? 'memory' : 'maxProcesses';
+    return this.#isFull ? this.#fullBy : undefined;
   }
 
   /** Gives an idle instance that may serve any caller to the one that has waited longest, if its class has none. */
@@ -184,6 +189,7 @@ export class Matcher {
     this.#situation.adoptable = adoptable;
     const { gate, slots } = this.#fleet;
     this.#situation.isMemoryShort = gate.shortage !== undefined;
+    this.#situation.host = gate.preflight.stateAt(this.#clock.now());
     const server = this.#server;
     server.used = entry.used;
     server.limit = entry.definition.maxInstances;
@@ -252,8 +258,8 @@ export class Matcher {
 
   /** Whether a caller lacks a slot, and may get that of an instance of this class. */
   #isShort({ entry }: LeaseClass): boolean {
-    // Where memory is short, a slot is of no use.
-    if (!this.#isFull || this.#fleet.gate.shortage) return false;
+    // Where the host lacks something, a slot is of no use.
+    if (!this.#isFull || this.#fullBy !== 'maxProcesses') return false;
     if (!entry.isEssential) return true;
     return this.#queue.firstOf(this.#fleet.essential.servers) !== undefined;
   }

@@ -9,29 +9,23 @@ import type { LeaseScope } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { LeaseClass, OpenEntry } from '../instances/server-entry.js';
 import type { Lease, LeaseCallbacks, LeaseDeps } from '../leases/lease.js';
-import type { LeaseEvents } from '../leases/lease-events.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import { aborted, poolClosed, queueFull } from '../refusals.js';
 import type { CrashRecovery } from '../supervision/crash-recovery.js';
-import type { StartTurns } from '../supervision/start-turns.js';
-import type { AcquireQueue } from './acquire-queue.js';
 import { endIdleFirst } from './idle-ends.js';
 import { InstanceChanges, type InstanceChangesDeps } from './instance-changes.js';
 import { LeaseEnd, type LeaseEndDeps } from './lease-end.js';
-import type { Match, Matcher } from './matcher.js';
+import type { Match } from './matcher.js';
+import { PreflightLooks, type PreflightLooksDeps } from './preflight-looks.js';
 import { WaitReasons } from './wait-reasons.js';
 import { type GiveUpReason, type LeaseRequest, Waiter } from './waiter.js';
 
-export interface SchedulerDeps extends InstanceChangesDeps, LeaseEndDeps {
+export interface SchedulerDeps extends InstanceChangesDeps, LeaseEndDeps, PreflightLooksDeps {
   readonly maxWaiting: number;
   readonly keepAlive: KeepAlive;
   readonly outbox: Outbox;
   readonly leases: LeaseManager;
-  readonly leaseEvents: LeaseEvents;
-  readonly queue: AcquireQueue;
-  readonly matcher: Matcher;
   readonly recovery: CrashRecovery;
-  readonly turns: StartTurns;
 }
 
 /**
@@ -46,6 +40,8 @@ export class Scheduler implements Operations, LeaseCallbacks {
   readonly #leaseDeps: LeaseDeps;
   readonly #waitReasons: WaitReasons;
   readonly #leaseEnd: LeaseEnd;
+  /** Looks at the host before starts. */
+  readonly looks: PreflightLooks;
   readonly #onGiveUp = (waiter: Waiter, why: GiveUpReason) => this.run(() => this.#gaveUp(waiter, why));
   /** Callers that came in this operation. Those that still wait at its end are announced. */
   readonly #newcomers: Waiter[] = [];
@@ -57,6 +53,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     this.#changes = new InstanceChanges(this, deps);
     this.#waitReasons = new WaitReasons(deps);
     this.#leaseEnd = new LeaseEnd(deps);
+    this.looks = new PreflightLooks(this, deps, (fault) => this.#changes.onDueFault(fault, undefined));
     const { clock, dueTimes } = deps;
     this.#timer = new DueTimer(clock, dueTimes, () => this.#runDue());
     this.#leaseDeps = { outbox: deps.outbox, keepAlive: deps.keepAlive, clock, callbacks: this };
@@ -221,6 +218,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     try {
       this.#settle();
     } finally {
+      this.looks.lookIfAsked();
       // After a fault, too: what is due later must be handled.
       this.#timer.set();
       this.#isRunning = false;

@@ -155,6 +155,6 @@ export class Starts {
       dueTimes.noLaterThan(this.#retry, retryAt);
       return false;
     }
-    return fleet.hasRoom(entry);
+    return fleet.hasRoom(entry) && fleet.gate.preflight.allows(clock.now());
   }
 }

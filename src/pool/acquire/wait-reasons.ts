@@ -39,6 +39,7 @@ export class WaitReasons {
   #valueOf(limit: Limit, name: string): number {
     const { entries, gate, slots } = this.#deps.fleet;
     if (limit === 'memory') return gate.shortage?.limitMB ?? 0;
+    if (limit === 'requires') return gate.preflight.unmet[0]?.required ?? 0;
     return limit === 'maxProcesses' ? slots.limit : (entries.get(name)?.definition?.maxInstances ?? 0);
   }
 
@@ -54,6 +55,8 @@ export class WaitReasons {
       turnLimit,
       limit,
       shortage: fleet.gate.shortage,
+      unmet: fleet.gate.preflight.unmet,
+      isLooking: fleet.gate.preflight.isLooking,
       keptIdle: fleet.essential.idle,
       replaced: limit === undefined ? undefined : replacedIn(waiter.queuedIn?.leaseClass),
     });

@@ -1,3 +1,4 @@
+import type { ResolvedLimits } from '../../config/limit-options.js';
 import type { ResolvedDefinition } from '../../config/options.js';
 import { processKey } from '../../config/process-key.js';
 import type { PoolError } from '../../errors.js';
@@ -9,6 +10,7 @@ import type { PooledInstance } from './pooled-instance.js';
 import { isOpen, type LeaseClass, type OpenEntry, ServerEntry } from './server-entry.js';
 import { Slots } from './slots.js';
 import { StartGate } from './start-gate.js';
+import { StartPreflight } from './start-preflight.js';
 
 /** Largest number of undeclared capabilities that are reported for one server. */
 const MOST_UNDECLARED = 200;
@@ -20,16 +22,17 @@ export class Fleet extends LeaseClasses {
   readonly withMinimum = new Set<ServerEntry>();
   readonly slots: Slots;
   /** Whether anything new may be started now. */
-  readonly gate = new StartGate();
+  readonly gate: StartGate;
   readonly essential = new EssentialServers();
   idleCount = 0;
   #isOpen = true;
   /** Undefined after a change of the definitions. */
   #largestMemoryLimitMB: number | undefined;
 
-  constructor(maxProcesses: number) {
+  constructor(limits: Pick<ResolvedLimits, 'maxProcesses' | 'requires' | 'onUnmet'>) {
     super();
-    this.slots = new Slots(maxProcesses);
+    this.slots = new Slots(limits.maxProcesses);
+    this.gate = new StartGate(new StartPreflight(limits));
   }
 
   /** Whether anything may still be started; false once the pool ends. */

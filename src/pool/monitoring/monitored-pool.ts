@@ -1,9 +1,9 @@
 import { poolMemoryLimit } from '../../config/limit-options.js';
 import type { ResolvedPoolOptions } from '../../config/options.js';
 import { defaultMemoryLimitMB } from '../../monitor/host/auto-limits.js';
-import type { HostSample } from '../../monitor/host/host-sample.js';
 import type { TreeSource } from '../../monitor/monitored-host.js';
 import type { MonitoredTree, TotalLimits } from '../../monitor/monitored-tree.js';
+import type { HostSample } from '../../process/host/host-sample.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Outbox } from '../../runtime/outbox.js';
 import type { Fleet } from '../instances/fleet.js';

@@ -65,10 +65,8 @@ export class PoolEnforcer implements Enforcer {
     const { fleet, scheduler, turns } = this.#deps;
     scheduler.run(() => {
       Object.assign(fleet.gate, gate);
-      if (fleet.gate.isOpen) return;
-      // Those that wait for their turn have not begun: their callers wait for memory, or are refused. A successor goes on.
-      const waiting = [...fleet.instances()].filter((one) => turns.isWaiting(one) && !one.hasPredecessor);
-      for (const instance of waiting) void instance.stop('unwanted');
+      // Their callers wait for memory, or are refused.
+      if (!fleet.gate.isOpen) turns.endNew();
     });
   }
 

@@ -72,6 +72,11 @@ export class StartTurns {
     this.#dueTimes.delete(over);
   }
 
+  /** Ends the starts that wait for their turn, and have not begun. A successor goes on: it takes the place of another. */
+  endNew(): void {
+    for (const instance of [...this.#line]) if (!instance.hasPredecessor) void instance.stop('unwanted');
+  }
+
   #begin(instance: PooledInstance): void {
     const over = newDue(() => this.#taken.delete(instance), instance);
     this.#taken.set(instance, over);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, renameSync } from 'node:fs';
-import { errnoOf, messageOf, PoolError } from '../../errors.js';
+import { errnoOf, messageOf, PoolError, type UnmetRequirement } from '../../errors.js';
 import type { Clock, Timer } from '../../runtime/clock.js';
 import { rest } from '../../runtime/rest.js';
 import { type LaneMember, readMember, removeFile, removeInfo, socketName, writeInfo } from './lane-files.js';
@@ -52,10 +52,12 @@ export class LaneTurn {
 
 /** What a participant learns while it waits. */
 export interface QueuePlace {
-  /** 1: the next after the holder. */
+  /** 1: the next after the holder. 0: it is the holder, and waits for the host to have what it `requires`. */
   readonly position: number;
   /** Undefined for a moment, while one that has died is removed. */
   readonly holder: LaneMember | undefined;
+  /** With position 0: what the host lacks. */
+  readonly unmet?: readonly UnmetRequirement[] | undefined;
 }
 
 export interface WaitOptions {

@@ -1,5 +1,5 @@
 import type { ResolvedRun } from '../../config/lane-options.js';
-import { messageOf, PoolError } from '../../errors.js';
+import { messageOf, PoolError, type UnmetRequirement } from '../../errors.js';
 import { isLocal, type ServerProcess } from '../../process/launcher.js';
 import { nextInstanceMark } from '../../process/marks/marker.js';
 import type { Platform } from '../../process/platform.js';
@@ -8,6 +8,8 @@ import type { ProcessIdentity } from '../../process/process-table.js';
 import type { EndMode } from '../../process/termination-report.js';
 import type { Clock } from '../../runtime/clock.js';
 import { deferred } from '../../runtime/deferred.js';
+import { awaitRequirements } from '../preflight/await-requirements.js';
+import type { HeadroomReader } from '../preflight/host-headroom.js';
 import { makeReady, probe, specOf, startCommand } from './command-start.js';
 import { type LaneMember, removeFile, removeLitter, runName } from './lane-files.js';
 import type { LaneFolder } from './lane-folder.js';
@@ -22,6 +24,7 @@ export interface VisitParts {
   readonly folder: LaneFolder;
   readonly platform: Platform;
   readonly clock: Clock;
+  readonly host: HeadroomReader;
   readonly registry: ProcessRegistry;
   // None of these may throw.
   onWaiting(place: QueuePlace): void;
@@ -88,6 +91,7 @@ export class LaneVisit {
       await waitForTurn(folder, turn, { clock, signal, onPlace: (place) => this.#wait(place) });
       await endLeftovers(folder, turn.id, { platform, signal, onLeft });
       removeLitter(folder, Date.now());
+      await this.#awaitHost(turn);
     } catch (error) {
       this.#assertWanted();
       // EMFILE: what an earlier holder has left cannot be seen.
@@ -112,7 +116,25 @@ export class LaneVisit {
     if (!this.#hasProbed) probe(platform);
     this.#hasProbed = true;
     // Not earlier: of a long queue each would have a guardian.
-    if (place.position === 1) this.#giveBack ??= makeReady(platform);
+    if (place.position <= 1) this.#giveBack ??= makeReady(platform);
+  }
+
+  /** It is the holder, but the host may lack what its command requires. */
+  #awaitHost(turn: LaneTurn): Promise<void> {
+    const { clock, host } = this.#parts;
+    const { requires, onUnmet } = this.#run;
+    const holder = this.#member();
+    let isFirst = true;
+    return awaitRequirements({
+      ...{ requires, onUnmet, host, clock, signal: this.#abort.signal },
+      about: { name: this.command, kind: 'command' },
+      onWaiting: (unmet: readonly UnmetRequirement[]) => {
+        this.#wait({ position: 0, holder, unmet });
+        // Once: it wakes all that wait, and they learn who holds the lane.
+        if (isFirst) turn.tell();
+        isFirst = false;
+      },
+    });
   }
 
   async #start(turn: LaneTurn) {

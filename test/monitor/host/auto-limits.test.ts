@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { autoMaxProcesses, defaultMemoryLimitMB } from '../../../src/monitor/host/auto-limits.js';
-import type { HostSample } from '../../../src/monitor/host/host-sample.js';
+import type { HostSample } from '../../../src/process/host/host-sample.js';
 
 function host({ available, pids, cpus }: { available?: number; pids?: number; cpus?: number }): HostSample {
   return {

@@ -7,6 +7,7 @@ const full: Room = { used: 3, limit: 3, ending: 0, evictable: false };
 const situation = (given: Partial<Situation>): Situation => ({
   adoptable: false,
   isMemoryShort: false,
+  host: 'met',
   server: roomy,
   pool: roomy,
   ...given,
@@ -32,6 +33,24 @@ describe('admission', () => {
       { action: 'wait', for: 'release', limit: 'memory' },
     ],
     ['a start of another class, and a lack of memory', { adoptable: true, isMemoryShort: true }, { action: 'adopt' }],
+    ['[REQ-6] a host that must be looked at', { host: 'unknown' }, { action: 'wait', for: 'look' }],
+    [
+      '[REQ-6] a host that must be looked at, and what could be ended',
+      { host: 'unknown', pool: { ...full, evictable: true } },
+      { action: 'wait', for: 'look' },
+    ],
+    [
+      '[REQ-6] a host that need not be looked at',
+      { host: 'unknown', pool: full },
+      { action: 'wait', for: 'release', limit: 'maxProcesses' },
+    ],
+    ['[REQ-6] a host that lacks something', { host: 'unmet' }, { action: 'wait', for: 'release', limit: 'requires' }],
+    [
+      '[REQ-7] a host that lacks something, and no slot',
+      { host: 'unmet', server: full },
+      { action: 'wait', for: 'release', limit: 'maxInstances' },
+    ],
+    ['a start of another class, and such a host', { adoptable: true, host: 'unmet' }, { action: 'adopt' }],
     ['nothing, at maxProcesses', { pool: full }, { action: 'wait', for: 'release', limit: 'maxProcesses' }],
   ])('with %s', (_, given, decision) => {
     expect(decide(situation(given))).toEqual(decision);
@@ -47,7 +66,7 @@ describe('admission', () => {
   it('[BUDGET-1] spawns only when both budgets have room, whatever the situation', () => {
     fc.assert(
       fc.property(fc.boolean(), fc.boolean(), room, room, (adoptable, isMemoryShort, server, pool) => {
-        const { action } = decide({ adoptable, isMemoryShort, server, pool });
+        const { action } = decide({ adoptable, isMemoryShort, host: 'met', server, pool });
         if (action === 'spawn') {
           expect(server.used).toBeLessThan(server.limit);
           expect(pool.used).toBeLessThan(pool.limit);
@@ -59,7 +78,7 @@ describe('admission', () => {
   it('never ends a server when a start or a slot on its way will do', () => {
     fc.assert(
       fc.property(fc.boolean(), fc.boolean(), room, room, (adoptable, isMemoryShort, server, pool) => {
-        const decision = decide({ adoptable, isMemoryShort, server, pool });
+        const decision = decide({ adoptable, isMemoryShort, host: 'met', server, pool });
         if (decision.action !== 'evict') return;
         expect(adoptable).toBe(false);
         expect((decision.from === 'server' ? server : pool).ending).toBe(0);

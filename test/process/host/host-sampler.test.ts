@@ -2,8 +2,8 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { HostSample } from '../../../src/monitor/host/host-sample.js';
-import { HostSampler, type HostSystem } from '../../../src/monitor/host/host-sampler.js';
+import type { HostSample } from '../../../src/process/host/host-sample.js';
+import { HostSampler, type HostSystem } from '../../../src/process/host/host-sampler.js';
 import { ManualClock } from '../../helpers/clock.js';
 import { type FakeFiles, FakeRoot } from '../../helpers/fake-root.js';
 import { runHost } from '../../helpers/host.js';
@@ -465,7 +465,7 @@ describe('this process', () => {
 
   it('[MACHINE-6] a started sampler keeps no host alive', async () => {
     const { code, stderr } = await runHost(`
-      const { HostSampler } = await import(SRC + '/monitor/host/host-sampler.js');
+      const { HostSampler } = await import(SRC + '/process/host/host-sampler.js');
       const sampler = new HostSampler();
       sampler.start();
       sampler.sample();
@@ -479,7 +479,7 @@ describe('a host without free descriptors', () => {
     const { stdout, stderr } = await runHost(
       `
       const { closeSync, openSync } = await import('node:fs');
-      const { HostSampler } = await import(SRC + '/monitor/host/host-sampler.js');
+      const { HostSampler } = await import(SRC + '/process/host/host-sampler.js');
       const { KeptFile } = await import(SRC + '/process/kept-file.js');
       const sampler = new HostSampler();
       const has = ({ memory, cpus, descriptors, heap }) => ({

@@ -1,7 +1,7 @@
 import { availableParallelism, freemem, loadavg, totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
-import { DescriptorCount } from '../../process/descriptor-count.js';
 import { type Clock, systemClock } from '../../runtime/clock.js';
+import { DescriptorCount } from '../descriptor-count.js';
 import { readCpus } from './host-cpus.js';
 import { readMemory, type SystemMemory } from './host-memory.js';
 import { PidReader } from './host-pids.js';

@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync, readdirSync, readSync, statSync } from 'node:fs';
-import { withDescriptor } from '../../process/descriptors.js';
+import { withDescriptor } from '../descriptors.js';
 
 /** Those that are read often have a few KB. */
 const buffer = Buffer.allocUnsafe(65_536);

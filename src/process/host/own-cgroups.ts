@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { cgroupMounts, folderOf, ownCgroup } from '../../process/cgroup/cgroup-location.js';
+import { cgroupMounts, folderOf, ownCgroup } from '../cgroup/cgroup-location.js';
 import type { SystemFiles } from './system-files.js';
 
 /** The cgroups that have a controller, from that of this process to the topmost that is visible here. */
