@@ -146,6 +146,7 @@ describe('README and reference', () => {
       .set('defaults', {})
       .set('onCrash', undefined)
       .set('limits.concurrentStarts', undefined)
+      .set('limits.requires', {})
       .set('restart', {})
       .set('health', {})
       .set('guardian', {})
