@@ -18,6 +18,7 @@ import { currentPlatform } from '../process/platforms/current-platform.js';
 import { ProcessRegistry } from '../process/process-registry.js';
 import { resolveCommand } from '../process/start/command.js';
 import type { EndMode } from '../process/termination-report.js';
+import { AbortListeners } from '../runtime/abort-listeners.js';
 import { type Clock, systemClock } from '../runtime/clock.js';
 import { KeepAlive } from '../runtime/keep-alive.js';
 import { assertSignalsArrive, handleSignals, ignoreSignals } from '../runtime/signals.js';
@@ -56,6 +57,7 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
   /** The commands that run now. */
   readonly registry: ProcessRegistry;
   readonly #visits = new Set<LaneVisit>();
+  readonly #signals = new AbortListeners<LaneVisit>();
   /** The calls take their places in the order in which they were made. */
   #arrival: Promise<unknown> = Promise.resolve();
   #isClosed = false;
@@ -95,7 +97,7 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
     const run = resolveRun(command, args, options);
     // Before it waits, perhaps for hours.
     resolveCommand(specOf(run, {}));
-    assertOutside(this.#folder, this.lane);
+    assertOutside(this.#folder, this.lane, this.#platform.marks);
     if (this.#isClosed)
       throw new PoolError('LANE_ABORTED', `lane '${this.lane}': shutdown() was called`, { name: this.lane });
     const keepAlive = new KeepAlive();
@@ -135,8 +137,10 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
     this.#isClosed = true;
     const visits = [...this.#visits];
     for (const visit of visits) visit.stop(new Error('shutdown() was called'), mode);
-    await Promise.all(visits.map(({ left }) => left));
-    await hostGuard(this.#platform).settled();
+    const ended = Promise.all(visits.map(({ left }) => left)).then(() => hostGuard(this.#platform).settled());
+    // Also until the guardian has ended, which may be stopped.
+    const keepAlive = new KeepAlive();
+    await keepAlive.during(ended).finally(() => keepAlive.dispose());
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -157,6 +161,7 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
       clock: this.#clock,
       host: this.#host,
       registry: this.registry,
+      signals: this.#signals,
       onWaiting: (place) => {
         this.#call('onWaiting', run.onWaiting, place);
         this.emit('lane:waiting', { lane, command, ...place });
@@ -189,10 +194,12 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
   }
 
   #call<T>(name: string, callback: ((value: never) => void) | undefined, value: T): void {
+    const report = (error: unknown) => void this.emit('listener:error', listenerError(name, error));
     try {
-      callback?.(value as never);
+      // An async function rejects, and without this the host would end by that.
+      void Promise.resolve(callback?.(value as never)).catch(report);
     } catch (error) {
-      this.emit('listener:error', listenerError(name, error));
+      report(error);
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { PoolError } from '../../errors.js';
+import { AbortListeners } from '../../runtime/abort-listeners.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { DueTimes } from '../../runtime/due-times.js';
 import { Heap } from '../../runtime/heap.js';
@@ -11,7 +12,6 @@ import { LeaseClass, type OpenEntry, ServerEntry } from '../instances/server-ent
 import type { Lease } from '../leases/lease.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
 import type { Breakers } from '../supervision/breakers.js';
-import { AbortListeners } from './abort-listeners.js';
 import { Answers } from './answers.js';
 import { Deadlines } from './deadlines.js';
 import { type LeaseRequest, type OnGiveUp, Waiter, WaitingClass, WaitingServer } from './waiter.js';

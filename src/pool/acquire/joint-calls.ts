@@ -1,4 +1,5 @@
 import type { PoolError } from '../../errors.js';
+import { AbortListeners } from '../../runtime/abort-listeners.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { DueTimes } from '../../runtime/due-times.js';
 import { END_MEANING } from '../../server/end-reason.js';
@@ -7,7 +8,6 @@ import type { Lease, PooledServer } from '../leases/lease.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import { aborted, queueFull } from '../refusals.js';
 import type { CrashRecovery } from '../supervision/crash-recovery.js';
-import { AbortListeners } from './abort-listeners.js';
 import { Deadlines, type Expiring } from './deadlines.js';
 import type { Scheduler } from './scheduler.js';
 import { WaitReasons, type WaitReasonsDeps } from './wait-reasons.js';

@@ -24,6 +24,6 @@ export interface LaneEvents {
    * call waits for its end.
    */
   'lane:reaped': { readonly lane: string } & LeftTree;
-  /** A listener, `onWaiting` or `onStart` threw an error, or a listener returned a promise that was rejected. */
+  /** A listener, `onWaiting` or `onStart` threw an error, or returned a promise that was rejected. */
   'listener:error': ListenerError;
 }

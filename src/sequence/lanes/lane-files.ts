@@ -6,6 +6,7 @@ import {
   openSync,
   readSync,
   renameSync,
+  rmSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -114,9 +115,15 @@ export function readJson(folder: LaneFolder, name: string): Record<string, unkno
 
 /** Writes a file that is complete whenever this process dies. */
 export function replaceFile(folder: LaneFolder, name: string, text: string): void {
-  const draft = folder.file(`${name}.draft`);
-  writeNew(draft, text);
-  renameSync(draft, folder.file(name));
+  const draft = `${name}.draft`;
+  try {
+    writeNew(folder.file(draft), text);
+    renameSync(folder.file(draft), folder.file(name));
+  } catch (error) {
+    // ENOSPC.
+    rmSync(folder.file(draft), { force: true });
+    throw error;
+  }
 }
 
 const NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;

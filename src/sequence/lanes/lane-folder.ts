@@ -70,7 +70,7 @@ export class LaneFolder {
       return withDescriptor(() => readdirSync(this.path));
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return [];
-      return this.refuse(messageOf(error), error);
+      return this.refuse(errnoOf(error) === 'ENOTDIR' ? `${this.#root}: it is no folder` : messageOf(error), error);
     }
   }
 

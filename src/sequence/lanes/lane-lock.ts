@@ -109,6 +109,7 @@ async function tryClaim(folder: LaneFolder, member: LaneMember): Promise<LaneTur
     if (error instanceof PoolError || errnoOf(error) === undefined) throw error;
     // The last one that was in the lane has removed the folder.
     if (errnoOf(error) === 'ENOENT' || !existsSync(folder.path)) return undefined;
+    folder.removeIfEmpty();
     return folder.refuse(`${folder.path}: ${messageOf(error)}`, error);
   }
 }
@@ -182,8 +183,9 @@ class Wait {
       attempt(() => removeInfo(this.#folder, before.id));
       attempt(() => removeFile(this.#folder, ticketName(before)));
     }
-    if (typeof link === 'string') return;
+    if (link === 'dead' || link === 'gone') return;
     this.#changed();
+    if (link === 'busy') return;
     await Promise.race([link.closed, aborted]);
     link.close();
   }

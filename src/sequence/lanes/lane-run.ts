@@ -7,6 +7,7 @@ import type { EndMode, Survivor } from '../../process/termination-report.js';
 import type { Clock, Timer } from '../../runtime/clock.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
 import { rest } from '../../runtime/rest.js';
+import { HandedOutput } from './handed-output.js';
 import { OutputTail } from './output-tail.js';
 import { exceededBy, FIRST_PEAK, higher, type RunPeak } from './run-limits.js';
 import { type Progress, StallWatch } from './stall.js';
@@ -72,10 +73,12 @@ export class LaneRun {
   /** Aborted: no more patience. */
   readonly #hurry = new AbortController();
   readonly #timers = new Set<Timer>();
+  readonly #handed: HandedOutput[] = [];
   #process: ServerProcess | undefined;
   #mode: EndMode = 'graceful';
   #limit: RunResult['limit'];
   #peak = FIRST_PEAK;
+  #isEnding = false;
   #isOver = false;
 
   constructor(parts: RunParts) {
@@ -83,7 +86,19 @@ export class LaneRun {
   }
 
   exited(exit: ExitInfo): void {
+    for (const output of this.#handed) output.exited();
     this.#exited.resolve(exit);
+  }
+
+  /** What the host gets of the command, once. */
+  handOn({ pid, stdin, stdout, stderr }: ServerProcess): RunningCommand {
+    if (this.#parts.run.stdio !== 'pipe') return { pid };
+    const hand = (source: Readable) => {
+      const output = new HandedOutput(source);
+      this.#handed.push(output);
+      return output.readable;
+    };
+    return { pid, stdin, stdout: hand(stdout), ...(stderr ? { stderr: hand(stderr) } : {}) };
   }
 
   /** Ends it before it ends by itself. The second call may only hurry. */
@@ -107,10 +122,12 @@ export class LaneRun {
     this.#watch(started);
     const exited = this.#exited.promise.then((exit) => ({ exit, why: undefined }));
     const { why } = await Promise.race([exited, this.#stopped.promise.then((end) => ({ exit: undefined, why: end }))]);
+    this.#isEnding = true;
+    await this.#measure();
+    // Samples go on: what is over its limit may grow until it is killed.
+    const survivors = await this.#end(process);
     this.#isOver = true;
     for (const timer of this.#timers) timer.cancel();
-    await this.#measure();
-    const survivors = await this.#end(process);
     const exit = survivors.length === 0 ? await this.#exited.promise : await this.#exitSoFar();
     await process.drained();
     return {
@@ -157,7 +174,7 @@ export class LaneRun {
     const look = async () => {
       const progress = await this.#progress();
       const idle = progress && watch.see(clock.now(), progress);
-      if (idle !== undefined && !this.#isOver) {
+      if (idle !== undefined && !this.#isEnding) {
         onStalled(Math.round(idle));
         if (run.whenStalled === 'end') this.stop('stall');
       }

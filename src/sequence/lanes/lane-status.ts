@@ -1,4 +1,5 @@
-import { rest } from '../../runtime/rest.js';
+import { setTimeout as pause } from 'node:timers/promises';
+import { timerDelay } from '../../runtime/clock.js';
 import { type LaneMember, readMember } from './lane-files.js';
 import type { LaneFolder } from './lane-folder.js';
 import { type Link, linkTo } from './lane-socket.js';
@@ -15,7 +16,7 @@ export interface LaneStatus {
 
 type OpenLink = Exclude<Link, string>;
 
-/** Those that are in the lane now, with a connection to each, which shows that it lives; the caller closes them. */
+/** Those that are in the lane now, with connections that show their end; the caller closes them. */
 export interface LaneLook {
   readonly status: LaneStatus;
   readonly links: readonly OpenLink[];
@@ -28,21 +29,22 @@ export async function lookAt(folder: LaneFolder, lane: string): Promise<LaneLook
   const [holder, ...queue] = members.map(({ member }) => member);
   return {
     status: { lane, holder, queue: queue.map((member, index) => ({ position: index + 1, ...member })) },
-    links: members.map(({ link }) => link),
+    links: members.flatMap(({ link }) => link ?? []),
   };
 }
 
 async function memberAt(
   folder: LaneFolder,
   ticket: Ticket,
-): Promise<{ member: LaneMember; link: OpenLink } | undefined> {
-  // An error of the system leaves it out, too: the others are shown.
-  const link = await linkTo(folder.file(ticketName(ticket)), () => {}).catch(() => 'busy' as const);
-  // One that is too busy to be asked is left out, as one that has just left.
-  if (typeof link === 'string') return undefined;
+): Promise<{ member: LaneMember; link: OpenLink | undefined } | undefined> {
+  // An error of the system says nothing about it.
+  const found = await linkTo(folder.file(ticketName(ticket)), () => {}).catch(() => 'busy' as const);
+  if (found === 'dead' || found === 'gone') return undefined;
+  // One that is too busy to be asked is there: a holder that is stopped (Ctrl-Z) is when it was asked some hundred times.
+  const link = found === 'busy' ? undefined : found;
   const member = readMember(folder, ticket.id);
   if (member !== undefined) return { member, link };
-  link.close();
+  link?.close();
   return undefined;
 }
 
@@ -74,7 +76,10 @@ export async function* watchLane(
       const text = JSON.stringify(status);
       if (text !== told) yield status;
       told = text;
-      while (!left.isSeen && !isAborted() && folder.list().join() === names) await rest(interval, true);
+      while (!left.isSeen && !isAborted() && folder.list().join() === names) {
+        // It ends early when the watch is aborted.
+        await pause(timerDelay(interval), undefined, { signal }).catch(() => {});
+      }
     } finally {
       for (const link of links) link.close();
     }

@@ -4,8 +4,9 @@ import { isLocal, type ServerProcess } from '../../process/launcher.js';
 import { nextInstanceMark } from '../../process/marks/marker.js';
 import type { Platform } from '../../process/platform.js';
 import type { ProcessRegistry, RegistryEntry } from '../../process/process-registry.js';
-import type { ProcessIdentity } from '../../process/process-table.js';
+import { identify, type ProcessIdentity } from '../../process/process-table.js';
 import type { EndMode } from '../../process/termination-report.js';
+import type { AbortListeners } from '../../runtime/abort-listeners.js';
 import type { Clock } from '../../runtime/clock.js';
 import { deferred } from '../../runtime/deferred.js';
 import { awaitRequirements } from '../preflight/await-requirements.js';
@@ -26,6 +27,7 @@ export interface VisitParts {
   readonly clock: Clock;
   readonly host: HeadroomReader;
   readonly registry: ProcessRegistry;
+  readonly signals: AbortListeners<LaneVisit>;
   // None of these may throw.
   onWaiting(place: QueuePlace): void;
   /** @param waited ms */
@@ -47,7 +49,6 @@ export class LaneVisit {
   readonly #parts: VisitParts;
   readonly #leaving = deferred<void>();
   readonly #abort = new AbortController();
-  readonly #unlisten: () => void;
   readonly #arrivedAt: number;
   #mode: EndMode = 'graceful';
   #hasProbed = false;
@@ -63,10 +64,8 @@ export class LaneVisit {
     this.left = this.#leaving.promise;
     this.#arrivedAt = parts.clock.now();
     const { signal } = run;
-    const onAbort = () => this.stop(signal?.reason);
-    signal?.addEventListener('abort', onAbort);
-    this.#unlisten = () => signal?.removeEventListener('abort', onAbort);
-    if (signal?.aborted) onAbort();
+    if (signal) parts.signals.add(signal, this, (reason) => this.stop(reason));
+    if (signal?.aborted) this.stop(signal.reason);
   }
 
   /** Ends its wait, or its command. */
@@ -103,7 +102,7 @@ export class LaneVisit {
 
   /** Call it at the end, whatever has happened. */
   leave(): void {
-    this.#unlisten();
+    if (this.#run.signal) this.#parts.signals.delete(this.#run.signal, this);
     this.#turn?.leave();
     this.#giveBack?.();
     this.#leaving.resolve();
@@ -142,7 +141,8 @@ export class LaneVisit {
     const waited = Math.round(clock.now() - this.#arrivedAt);
     const mark = nextInstanceMark();
     const holder = this.#member();
-    const write = (leader?: ProcessIdentity) => writeRun(folder, turn.id, holder, mark, leader);
+    let known: readonly ProcessIdentity[] = [];
+    const write = () => writeRun(folder, turn.id, holder, mark, known);
     const spawned = deferred<void>();
     // Handled below; it must not count as unhandled if the start throws before.
     spawned.promise.catch(() => {});
@@ -167,13 +167,18 @@ export class LaneVisit {
       );
       if (isLocal(process.identity)) {
         entry = registry.add({ name: this.command, ...process.identity });
-        if (!platform.marks) write(process.identity);
+        known = [process.identity];
+        if (platform.marks) attempt(write);
+        else this.#write(write);
       }
       await spawned.promise;
     } catch (error) {
       // Perhaps something ran for a moment: what is written down is ended, as after the death of a holder, and forgotten.
       if (entry) registry.remove(entry.id);
-      await endLeftovers(folder, undefined, { platform, signal: new AbortController().signal, onLeft: () => {} });
+      // What cannot be looked at now (EMFILE) stays written down for the next holder.
+      await endLeftovers(folder, undefined, { platform, signal: new AbortController().signal, onLeft() {} }).catch(
+        () => {},
+      );
       throw error;
     }
     this.#running = running;
@@ -181,12 +186,19 @@ export class LaneVisit {
     const news = clock.after(NEWS_DELAY, () => turn.tell());
     const result = running.follow(process, waited);
     if (this.#abort.signal.aborted) running.stop('abort', this.#mode);
-    onStart(runningOf(process, this.#run), waited);
+    onStart(running.handOn(process), waited);
     const { survivors } = await result;
     news.cancel();
     if (entry) registry.remove(entry.id);
-    // With survivors it stays: the next holder waits for their end.
     if (survivors.length === 0) removeFile(folder, runName(turn.id));
+    else {
+      // It stays: the next holder waits for their end.
+      known = [...known, ...survivors.flatMap(({ pid }) => identityOf(platform, pid) ?? [])];
+      attempt(write);
+    }
+    // The shell that sets its limits could not become the command.
+    const { refusal } = process;
+    if (refusal) throw new PoolError(refusal.code, `command '${this.command}' could not be started: ${refusal.reason}`);
     return { result: await result, pid: process.pid };
   }
 
@@ -195,7 +207,7 @@ export class LaneVisit {
     try {
       write();
     } catch (error) {
-      folder.refuse(`${folder.path}: what is to be started cannot be written down`, error);
+      folder.refuse(`${folder.path}: what is to be started cannot be written down: ${messageOf(error)}`, error);
     }
   }
 
@@ -217,6 +229,14 @@ export class LaneVisit {
   }
 }
 
-function runningOf({ pid, stdin, stdout, stderr }: ServerProcess, { stdio }: ResolvedRun): RunningCommand {
-  return stdio === 'pipe' ? { pid, stdin, stdout, ...(stderr ? { stderr } : {}) } : { pid };
+/** ENOSPC, EMFILE: the command runs already, and its tree is found by its marks. */
+function attempt(write: () => void): void {
+  try {
+    write();
+  } catch {}
+}
+
+function identityOf({ table }: Platform, pid: number): ProcessIdentity | undefined {
+  const startTime = identify(table, pid);
+  return startTime === undefined ? undefined : { pid, startTime };
 }

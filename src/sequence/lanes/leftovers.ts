@@ -5,7 +5,7 @@ import { isCgroupOf } from '../../process/cgroup/host-cgroup.js';
 import { pidScope } from '../../process/marks/host-origin.js';
 import { sweep } from '../../process/marks/sweep.js';
 import type { Platform } from '../../process/platform.js';
-import { isAlive, type ProcessRow } from '../../process/process-table.js';
+import { isAlive, type ProcessIdentity, type ProcessRow } from '../../process/process-table.js';
 import { rest } from '../../runtime/rest.js';
 import { removeFile, runName, runsIn } from './lane-files.js';
 import type { LaneFolder } from './lane-folder.js';
@@ -87,11 +87,21 @@ interface Attempt {
 
 const NOTHING: Attempt = { found: [], living: undefined };
 
-async function endOnce({ marked, leader }: RunRecord, platform: Platform): Promise<Attempt> {
-  if (marked === undefined || platform.marks === undefined) return endGroup(leader, platform);
-  const { host, instance } = marked;
+async function endOnce({ marked, known }: RunRecord, platform: Platform): Promise<Attempt> {
+  const scope = marked && pidScope();
   // The machine was booted again.
-  if (host.bootId !== pidScope().bootId) return NOTHING;
+  if (scope?.bootId !== marked?.host.bootId) return NOTHING;
+  const isMarked = marked !== undefined && platform.marks !== undefined;
+  const { found, living } = isMarked ? await endMarked(marked, platform) : endGroup(known[0], platform);
+  // In another container the numbers are those of others.
+  const isHere = scope?.namespaces === marked?.host.namespaces;
+  const others = isHere ? known.flatMap((one) => endKnown(one, platform) ?? []) : [];
+  const all = new Map([...(living ?? []), ...others].map((row) => [row.pid, row]));
+  const isProven = living === undefined && others.length === 0;
+  return { found: [...found, ...others], living: isProven ? undefined : [...all.values()] };
+}
+
+async function endMarked({ host, instance }: NonNullable<RunRecord['marked']>, platform: Platform): Promise<Attempt> {
   const cgroups = host.cgroups.filter((folder) => isOf(folder, host.mark)).map((folder) => join(folder, `${instance}`));
   const inCgroups = cgroups.flatMap((cgroup) => killIn(cgroup, platform));
   const { killed, survivors, quiet } = await sweep({ host: host.mark, instance }, platform, {
@@ -123,8 +133,16 @@ function killIn(cgroup: string, { table }: Platform): ProcessRow[] {
   return rows.filter((row) => row !== undefined);
 }
 
+/** A process that may show no mark of the tree. Undefined when it is dead. */
+function endKnown({ pid, startTime }: ProcessIdentity, { table, signalProcess }: Platform): ProcessRow | undefined {
+  table.forget?.();
+  if (!isAlive(table, pid, startTime)) return undefined;
+  signalProcess(pid, 'SIGKILL');
+  return table.read(pid);
+}
+
 /** Without marks: the group of the leader, as long as the leader itself shows that the number is still its own. */
-function endGroup(leader: RunRecord['leader'], { table, signalGroup }: Platform): Attempt {
+function endGroup(leader: ProcessIdentity | undefined, { table, signalGroup }: Platform): Attempt {
   if (leader === undefined || !isAlive(table, leader.pid, leader.startTime)) return NOTHING;
   const row = table.read(leader.pid);
   signalGroup(leader.pid, 'SIGKILL');

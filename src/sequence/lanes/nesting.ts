@@ -1,5 +1,9 @@
-import { PoolError } from '../../errors.js';
+import { messageOf, PoolError } from '../../errors.js';
+import type { MarkReader } from '../../process/marks/mark-reader.js';
+import { environmentMatches, rlimitMatches } from '../../process/marks/marker.js';
+import { runsIn } from './lane-files.js';
 import type { LaneFolder } from './lane-folder.js';
+import { readRun } from './run-record.js';
 import { ticketsIn } from './ticket.js';
 
 /** The variable by which a command, and all that it starts, knows in which lanes it runs. */
@@ -16,20 +20,44 @@ export function nestingVariable(folder: LaneFolder, id: string, outer = process.
 }
 
 /**
- * Refuses to wait for oneself. The turn that the environment names must still last: a process that has outlived it, or got its
- * environment from one (`at`, `tmux`), may wait as every other.
- * @throws PoolError `LANE_NESTED`
+ * Refuses to wait for oneself. The turn must still last, or its tree not be proven dead: a process that has outlived it, or got
+ * its environment from one (`at`, `tmux`), may wait as every other.
+ * @param readMarks finds out also what runs without that variable, as a server of a pool does, or of the MCP SDK
+ * @throws PoolError `LANE_NESTED`, `LANE_UNAVAILABLE`
  */
-export function assertOutside(folder: LaneFolder, lane: string, outer = process.env[VARIABLE]): void {
-  const ids = entriesIn(outer)
-    .filter((entry) => entry.startsWith(`${folder.name}.`))
-    .map((entry) => entry.split('.')[1]);
-  if (ids.length === 0 || !ticketsIn(folder.list()).some(({ id }) => ids.includes(id))) return;
+export function assertOutside(
+  folder: LaneFolder,
+  lane: string,
+  readMarks: MarkReader | undefined,
+  outer = process.env[VARIABLE],
+): void {
+  const names = folder.list();
+  const runs = runsIn(names);
+  const present = new Set([...runs, ...ticketsIn(names).map(({ id }) => id)]);
+  const isNamed = entriesIn(outer).some((entry) => {
+    const [name, id = ''] = entry.split('.');
+    return name === folder.name && present.has(id);
+  });
+  if (!isNamed && !runs.some((id) => isInTree(folder, id, readMarks))) return;
   throw new PoolError(
     'LANE_NESTED',
     `lane '${lane}': this process runs in a command that holds the lane, so it would wait for its own end; start the command directly, or in another lane`,
     { name: lane },
   );
+}
+
+/** Whether this process has the marks of what that participant has started. */
+function isInTree(folder: LaneFolder, id: string, readMarks: MarkReader | undefined): boolean {
+  try {
+    const marked = readRun(folder, id)?.marked;
+    const own = marked && readMarks?.(process.pid);
+    if (marked === undefined || own === undefined) return false;
+    const mark = { host: marked.host.mark, instance: marked.instance };
+    return environmentMatches(own.marks ?? [], mark) || (own.limit !== undefined && rlimitMatches(own.limit, mark));
+  } catch (error) {
+    // EMFILE.
+    return folder.refuse(messageOf(error), error);
+  }
 }
 
 function entriesIn(value = ''): string[] {

@@ -13,22 +13,24 @@ import type { LaneFolder } from './lane-folder.js';
 export interface RunRecord extends LaneMember {
   /** How the processes of the tree are found. Undefined where they have no marks. */
   readonly marked: { readonly host: LedgerRecord; readonly instance: number } | undefined;
-  /** The process that was spawned. Undefined before the start. */
-  readonly leader: ProcessIdentity | undefined;
+  /**
+   * Processes of the tree that are known by themselves: the one that was spawned is the first, then survivors. What has another user
+   * (a setuid program) does not count by its marks. Empty before the start.
+   */
+  readonly known: readonly ProcessIdentity[];
 }
 
-/** @param leader where the processes have no marks: the process that was spawned */
 export function writeRun(
   folder: LaneFolder,
   id: string,
   member: LaneMember,
   { instance }: InstanceMark,
-  leader?: ProcessIdentity,
+  known: RunRecord['known'] = [],
 ): void {
   const origin = hostOrigin();
   // The secret of the host follows from its origin: like its ledger, this is for this user alone.
   const host = origin && { ...origin, cgroups: hostCgroups(), login: ownLogin() };
-  replaceFile(folder, runName(id), JSON.stringify({ ...member, host, instance, leader }));
+  replaceFile(folder, runName(id), JSON.stringify({ ...member, host, instance, known }));
 }
 
 /** Undefined when there is no such file, and for a file that {@link writeRun} has not written. */
@@ -37,9 +39,10 @@ export function readRun(folder: LaneFolder, id: string): RunRecord | undefined {
   const member = memberOf(value);
   if (value === undefined || member === undefined) return undefined;
   const host = value.host === undefined ? undefined : parseRecord(JSON.stringify(value.host));
-  const { instance, leader } = value;
+  const { instance, known } = value;
   const marked = host && typeof instance === 'number' && Number.isInteger(instance) ? { host, instance } : undefined;
-  return { ...member, marked, leader: identityIn(leader) };
+  const identities = Array.isArray(known) ? known.map(identityIn).filter((one) => one !== undefined) : [];
+  return { ...member, marked, known: identities };
 }
 
 function identityIn(value: unknown): ProcessIdentity | undefined {

@@ -9,6 +9,9 @@ export interface Progress {
 /** Less CPU time than this share of the time is none: an idle program has timers, too. */
 const LEAST_SHARE = 0.01;
 
+/** A look that comes after more than so many intervals says nothing about the time before. */
+const MOST_LATE = 4;
+
 /** Whether a command is stalled: it neither writes nor computes. No clock, no effect. */
 export class StallWatch {
   readonly #after: number;
@@ -31,6 +34,8 @@ export class StallWatch {
   see(now: number, progress: Progress): number | undefined {
     const last = this.#last;
     this.#last = { ...progress, at: now };
+    // This process was stopped (Ctrl-Z): it has not read what the command wrote, which could not go on then.
+    if (last !== undefined && now - last.at > MOST_LATE * this.interval) this.#activeAt = now;
     if (last === undefined || isActive(last, progress, now - last.at)) {
       this.#activeAt = now;
       this.#isStalled = false;

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -41,6 +42,7 @@ describe('what an earlier holder has left', () => {
     const { left, ...options } = told();
     await endLeftovers(folder, ID, { platform, ...options });
     expect([isLiving(pid), left]).toEqual([true, []]);
+    await until('the shell has become the command', () => linux.table.read(pid)?.command === 'sleep');
     await endLeftovers(folder, undefined, { platform, ...options });
     expect(isLiving(pid)).toBe(false);
     expect(left).toEqual([
@@ -71,6 +73,30 @@ describe('what an earlier holder has left', () => {
     stop.abort('enough');
     expect(await error).toBe('enough');
     expect([isLiving(pid), readFileSync(file, 'utf8')]).toEqual([true, expect.stringContaining('sleep')]);
+  });
+
+  it('[LANE-10] is ended, or waited for, also where it shows no mark, as a setuid program', async () => {
+    const folder = new LaneFolder('tests', newFolder());
+    folder.make();
+    const child = spawn('sleep', ['1000'], { stdio: 'ignore' });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const pid = child.pid ?? 0;
+    const known = [{ pid, startTime: linux.table.read(pid)?.startTime ?? 0 }];
+    writeRun(folder, ID, { pid: 4_711, command: 'sleep', since: 1 }, nextInstanceMark(), known);
+    const { left, ...options } = told();
+    const deaf = { ...platform, signalProcess() {} };
+    const ended = endLeftovers(folder, undefined, { platform: deaf, ...options });
+    await until('it is told', () => left.length > 0);
+    expect([left[0]?.survivors, await outcome(ended)]).toEqual([[{ pid, command: 'sleep' }], 'pending']);
+    // By another one, which may signal it.
+    await endLeftovers(folder, undefined, { platform, ...options });
+    await ended;
+    expect([isLiving(pid), readdirSync(folder.path)]).toEqual([false, []]);
+    // Another process that got the number is left alone.
+    const other = [{ pid: process.pid, startTime: 1 }];
+    writeRun(folder, ID, { pid: 4_711, command: 'sleep', since: 1 }, nextInstanceMark(), other);
+    await endLeftovers(folder, undefined, { platform, ...options });
+    expect(readdirSync(folder.path)).toEqual([]);
   });
 
   it('[LANE-10] of an earlier boot is forgotten, and no process is touched', async () => {

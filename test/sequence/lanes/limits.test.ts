@@ -90,3 +90,19 @@ describe('a command that is stalled', () => {
     expect(see(10_100, 25, 2)).toBe(1_000);
   });
 });
+
+describe('a stall', () => {
+  it('[LANE-7] is not what passes while the host is stopped', () => {
+    const watch = new StallWatch(1_000, 0);
+    const progress = { cpuTime: 0, bytes: 5 };
+    expect(watch.see(0, progress)).toBeUndefined();
+    expect(watch.see(250, progress)).toBeUndefined();
+    // Ctrl-Z, and an hour later fg. What the command wrote was not read.
+    expect(watch.see(3_600_000, progress)).toBeUndefined();
+    expect(watch.see(3_600_900, progress)).toBeUndefined();
+    expect(watch.see(3_601_000, progress)).toBe(1_000);
+    // It is looked at every 10 ms at most.
+    const brief = new StallWatch(1, 0);
+    expect([brief.see(0, progress), brief.see(10, progress)]).toEqual([undefined, 10]);
+  });
+});

@@ -14,7 +14,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { PoolError } from '../../../src/index.js';
 import { LaneFolder } from '../../../src/sequence/lanes/lane-folder.js';
 import { newFolder } from '../../helpers/folders.js';
-import { startHost } from '../../helpers/host.js';
+import { runHost, startHost } from '../../helpers/host.js';
 import { newLane, node } from '../../helpers/lanes.js';
 import { rejection, until } from '../../helpers/until.js';
 import { MALLORY, OBSTACLE, OTHER } from '../../hostile/strangers.js';
@@ -128,3 +128,23 @@ function removeIfEmpty(path: string): void {
     // Something of this user is in it.
   }
 }
+
+describe('a folder that cannot be written to', () => {
+  it('[LANE-13] is left as it was when it is full', async () => {
+    const root = newFolder();
+    const { stdout } = await runHost(
+      `
+      const { SequentialExecutor } = await import(SRC + '/index.js');
+      const { openSync, closeSync } = await import('node:fs');
+      const lane = new SequentialExecutor({ lane: 'tests', folder: ${JSON.stringify(root)} });
+      const open = [];
+      try { for (;;) open.push(openSync('/dev/null')); } catch {}
+      closeSync(open.pop());
+      const { code } = await lane.run('true').catch((error) => error);
+      for (const descriptor of open) closeSync(descriptor);
+      console.log(code);`,
+      { before: 'ulimit -n 200' },
+    );
+    expect([stdout, existsSync(root) && readdirSync(root)]).toEqual(['LANE_UNAVAILABLE\n', []]);
+  });
+});

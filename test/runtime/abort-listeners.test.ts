@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AbortListeners } from '../../../src/pool/acquire/abort-listeners.js';
+import { AbortListeners } from '../../src/runtime/abort-listeners.js';
 
 const listenersOf = (signal: AbortSignal) => getEventListeners(signal, 'abort').length;
 
