@@ -22,6 +22,7 @@ const BENCHMARKS = [
   'health-idle',
   'guardian',
   'lanes',
+  'sequence',
   'sharing',
   'session-memory',
   'crash-recovery',
