@@ -4,7 +4,7 @@ import { intervalRow, takeTurns, timed } from './harness.js';
 import { echoServer, openOurs } from './transports.js';
 
 /** The shorter and noisier the work, the more pairs. */
-const pairs = (rounds) => ({ rounds, warmUp: 5, seconds: 60 });
+const pairs = (rounds) => ({ rounds, warmUp: 5, seconds: 80 });
 const OPERATIONS = 300_000;
 const REQUESTS = 20_000;
 const WINDOW = 1_000;
@@ -26,7 +26,7 @@ export async function switched(report, { on, off, peer, interval, once, works })
   const [ours, theirs] = [await openOurs(on), await openOurs(off)];
   const { pool } = ours;
   if (works.includes('requests'))
-    await compare('pipelined requests', exchange(ours.client), exchange(theirs.client), pool, 151);
+    await compare('pipelined requests', exchange(ours.client), exchange(theirs.client), pool, 401);
   if (works.includes('messages'))
     await compare('small messages received', receive(ours.client), receive(theirs.client), pool, 401);
   await Promise.all([ours.close(), theirs.close()]);
