@@ -109,7 +109,7 @@ export class SequentialExecutor extends SafeEmitter<LaneEvents> {
   }
 
   /**
-   * Who holds the lane, and who waits for it, also from other processes. Takes no place in it.
+   * The holder of the lane and those that wait for it, also of other processes. Takes no place in it.
    * @throws PoolError `LANE_UNAVAILABLE`
    */
   async status(): Promise<LaneStatus> {

@@ -23,7 +23,7 @@ const LASTS = {
   growth: 60_000,
   /** Two looks: what is stuck is reported with each. */
   stuck: 60_000,
-  /** After its cooldown a breaker lets the next caller try. Where none does, nobody misses the server. */
+  /** After its cooldown a breaker lets the next caller try. Where none does, the server is not needed. */
   breaker: 60_000,
   /** No event says that a leak was none. */
   leak: 86_400_000,

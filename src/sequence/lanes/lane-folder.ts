@@ -16,7 +16,7 @@ const LONGEST_PATH = 103;
 /** Of a ticket. */
 const LONGEST_NAME = 15 + 1 + 24;
 
-/** The folder of one lane of this user. It exists only while somebody is in the lane. */
+/** The folder of one lane of this user. It exists only while the lane is in use. */
 export class LaneFolder {
   readonly path: string;
   /** Names the lane in the environment of its command. */
@@ -78,7 +78,7 @@ export class LaneFolder {
     return join(this.path, name);
   }
 
-  /** Removes it, unless somebody is in the lane: each has a file in it from its first moment on. */
+  /** Removes it, unless the lane is in use: each participant has a file in it from its first moment on. */
   removeIfEmpty(): void {
     try {
       rmdirSync(this.path);

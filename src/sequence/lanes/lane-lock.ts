@@ -11,7 +11,7 @@ import { holds, isBefore, predecessorOf, type Ticket, ticketBehind, ticketName, 
 /**
  * The lock of a lane, without a daemon: a queue in a folder. Each participant listens on a socket of its own, whose name
  * is its place in the queue, and is connected to the one before it. The kernel closes that connection when the one before
- * has left or died; so nobody asks again and again, and no pid, time or file says who lives.
+ * has left or died; so nothing is polled, and no pid, time or file says which ones live.
  */
 export class LaneTurn {
   readonly ticket: Ticket;
@@ -40,7 +40,7 @@ export class LaneTurn {
     this.#hasLeft = true;
     try {
       removeInfo(this.#folder, this.id);
-      // Before the socket is closed: so those behind it need not find out that nobody listens there.
+      // Before the socket is closed: so those behind it need not find out that it has no listener.
       removeFile(this.#folder, ticketName(this.ticket));
     } catch {
       // EMFILE, EROFS. Those behind it find a socket without a listener.
@@ -97,7 +97,7 @@ async function tryClaim(folder: LaneFolder, member: LaneMember): Promise<LaneTur
     if (!socket.isListening) throw await socket.failure;
     writeInfo(folder, id, member);
     const ticket = ticketBehind(ticketsIn(folder.list()), id);
-    // It listens already, so who finds the ticket can connect.
+    // It listens already, so a process that finds the ticket can connect.
     renameSync(folder.file(socketName(id)), folder.file(ticketName(ticket)));
     const turn = new LaneTurn(folder, ticket, socket);
     if (holds(ticket, ticketsIn(folder.list()))) return turn;
@@ -115,7 +115,7 @@ async function tryClaim(folder: LaneFolder, member: LaneMember): Promise<LaneTur
 }
 
 /**
- * Resolves when nobody is before it any more.
+ * Resolves when no other one is before it any more.
  * @throws the reason of the signal, when that is aborted
  * @throws PoolError `LANE_UNAVAILABLE` when the folder cannot be read any more, or has lost the ticket
  */

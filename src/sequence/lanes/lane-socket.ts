@@ -40,7 +40,7 @@ export class LaneSocket {
     for (const peer of this.#peers) peer.write('\n');
   }
 
-  /** From now on nobody waits for it. */
+  /** From now on no other one waits for it. */
   close(): void {
     this.#isClosed = true;
     if (this.isListening) this.#server.close();
@@ -60,7 +60,7 @@ export class LaneSocket {
 }
 
 /**
- * What became of the attempt to wait for a participant. `dead`: nobody listens any more. `gone`: it has left, its ticket is
+ * What became of the attempt to wait for a participant. `dead`: it has no listener any more. `gone`: it has left, its ticket is
  * not there. `busy`: it cannot be said now, try again.
  */
 export type Link = { readonly closed: Promise<void>; close(): void } | 'dead' | 'gone' | 'busy';

@@ -37,7 +37,7 @@ export interface VisitParts {
   onLeft(left: LeftTree): void;
 }
 
-/** Ms from the start of a command until those that wait are told who holds the lane. */
+/** Ms from the start of a command until those that wait are told which one holds the lane. */
 const NEWS_DELAY = 50;
 
 /** One call of `run()`: it arrives in the lane, waits, runs its command, and leaves. */
@@ -129,7 +129,7 @@ export class LaneVisit {
       about: { name: this.command, kind: 'command' },
       onWaiting: (unmet: readonly UnmetRequirement[]) => {
         this.#wait({ position: 0, holder, unmet });
-        // Once: it wakes all that wait, and they learn who holds the lane.
+        // Once: it wakes all that wait, and they learn which one holds the lane.
         if (isFirst) turn.tell();
         isFirst = false;
       },
