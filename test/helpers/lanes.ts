@@ -8,6 +8,7 @@ import {
   type RunResult,
   SequentialExecutor,
 } from '../../src/index.js';
+import type { Clock } from '../../src/runtime/clock.js';
 import { newFolder } from './folders.js';
 import { hostArgs, type RunningHost, startHost } from './host.js';
 import { livingProcesses, type ProcessInfo } from './processes.js';
@@ -119,8 +120,8 @@ export function inversions(events: readonly LaneEvent[]): string[] {
 }
 
 /** A lane in a folder of its own, shut down after the test. */
-export function newLane(options: Partial<LaneOptions> = {}): TestLane {
-  const lane = new TestLane({ lane: 'tests', ...options, folder: options.folder ?? newFolder() });
+export function newLane(options: Partial<LaneOptions> = {}, clock?: Clock): TestLane {
+  const lane = new TestLane({ lane: 'tests', ...options, folder: options.folder ?? newFolder() }, clock);
   onTestFinished(() => lane.shutdown({ mode: 'emergency' }));
   return lane;
 }
@@ -128,8 +129,8 @@ export function newLane(options: Partial<LaneOptions> = {}): TestLane {
 class TestLane extends SequentialExecutor {
   readonly folder: string;
 
-  constructor(options: LaneOptions & { readonly folder: string }) {
-    super(options);
+  constructor(options: LaneOptions & { readonly folder: string }, clock?: Clock) {
+    super(options, clock);
     this.folder = options.folder;
   }
 

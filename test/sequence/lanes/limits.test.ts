@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { LaneEvents, RunLimits } from '../../../src/index.js';
+import { type Clock, systemClock, type Timer } from '../../../src/runtime/clock.js';
 import { exceededBy } from '../../../src/sequence/lanes/run-limits.js';
 import { StallWatch } from '../../../src/sequence/lanes/stall.js';
 import { newLane, node } from '../../helpers/lanes.js';
@@ -21,13 +22,38 @@ const PROCESSES = treeThat(
 );
 const CPU = treeThat('for (;;);');
 
+/** Longer than a test. */
+const TIME = 3_600_000;
+
+/** The system's clock, but the time of a command is over when the test says so. */
+class HeldTime implements Clock {
+  over: () => void = () => {};
+
+  now(): number {
+    return systemClock.now();
+  }
+
+  after(...args: Parameters<Clock['after']>): Timer {
+    const [delay, task] = args;
+    const timer = systemClock.after(...args);
+    if (delay === TIME) {
+      this.over = () => {
+        timer.cancel();
+        task();
+      };
+    }
+    return timer;
+  }
+}
+
 describe('the limits of a lane', () => {
   it.each<[keyof RunLimits, string, RunLimits, number]>([
     ['memoryMB', MEMORY, { memoryMB: 200 }, 1],
     ['processes', PROCESSES, { processes: 8 }, 13],
     ['cpuTime', CPU, { cpuTime: 400 }, 1],
-    ['time', treeThat(''), { time: 300 }, 1],
+    ['time', treeThat(''), { time: TIME }, 1],
   ])('[LANE-9] end the whole tree that is over %s, and no other', async (limit, script, limits, children) => {
+    const time = new HeldTime();
     const before = descendants().length;
     // The same command line, not in the lane.
     const neighbour = spawn(...node(script), { stdio: 'ignore' });
@@ -37,10 +63,16 @@ describe('the limits of a lane', () => {
       await until('the neighbour is dead', () => tree().length === 0);
     });
     await until('the neighbour has its children', () => tree().length === 1 + children);
-    const lane = newLane();
+    const lane = newLane({}, time);
     const ended: LaneEvents['lane:ended'][] = [];
     lane.on('lane:ended', (event) => void ended.push(event));
-    const result = await lane.run(...node(script), { limits, termGrace: 100 });
+    const running = lane.run(...node(script), { limits, termGrace: 100 });
+    if (limit === 'time') {
+      // A child that runs shows that both are deaf to SIGTERM by now.
+      await until('the whole tree runs', () => descendants().length === before + 1 + children + 1 + children);
+      time.over();
+    }
+    const result = await running;
     expect(result).toMatchObject({ endedBy: 'limit', limit, exitCode: null, signal: 'SIGKILL', survivors: [] });
     if (limit !== 'time') expect(result.peak[limit]).toBeGreaterThan(limits[limit] ?? Infinity);
     expect(ended).toMatchObject([{ lane: 'tests', command: process.execPath, endedBy: 'limit', limit }]);
