@@ -90,7 +90,7 @@ describe('a signal to the members of a tree', () => {
       { ...platform, table: racing },
       members,
       'SIGTERM',
-      10,
+      60_000,
       async () => {},
       () => scans >= 3,
     );
