@@ -63,6 +63,7 @@ export type {
   ServerPolicy,
   SingleServerOptions,
 } from './config/options.js';
+export type { RestartOptions, StartOptions, StartProgress } from './config/order-options.js';
 export type { Requirements } from './config/requirement-options.js';
 export type { SequencePlanAction } from './config/resolve-sequence.js';
 export type { Priority } from './config/resource-options.js';

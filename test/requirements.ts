@@ -1035,6 +1035,24 @@ export const requirements = {
   'SEQ-14':
     'Calls from listeners and from functions of steps find a whole state; what a step throws is kept as it is; nothing keeps the host alive but a call under way.',
   'SEQ-15': 'docs/sequences.md shows what plan() returns.',
+  'SEQ-16':
+    'A call on a cold pool brings up what its server depends on, within its own deadline; DEPENDENCY_FAILED names what failed, and why.',
+  'SEQ-17':
+    'A dependency is an instance of the tenant of its dependent, and is neither idled out nor evicted while that lives; it serves callers meanwhile, and is not removed.',
+  'SEQ-18':
+    'pool.start() brings up what is defined, in waves; one that fails, is late or aborted leaves nothing, or keeps what is up if asked.',
+  'SEQ-19': 'Servers that nothing depends on are skipped where no slot is left for them.',
+  'SEQ-20':
+    'When a server ends by itself, those that depend on it are restarted, held, left or stopped: once for each incident, in order; their callers learn when it cannot be started again.',
+  'SEQ-21': 'restart() with cascade, and a changed definition, go by the same order; what is up stays.',
+  'SEQ-22':
+    'A shutdown ends a server when those that depend on it have ended, within one deadline that leaves time for the last wave; plan() says so before, and the report after it.',
+  'SEQ-26':
+    'Tenants, owners, optional servers, restarts, replacements and ends that meet: nothing waits for ever, starts without what it needs, or loses what it need not.',
+  'SEQ-24':
+    'With real servers: random graphs with failures and kills are never out of order, and a start that is aborted at any moment leaves nothing.',
+  'SEQ-25': 'A shutdown under load, with servers that do not end, ends within its time, in order, and says the truth.',
+  'SEQ-23': 'Wrong options about the order of servers are refused at once, all in one error.',
 
   // Preflight
   'REQ-1':

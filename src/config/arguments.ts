@@ -1,4 +1,4 @@
-import { describeValue, type Field, requiredString } from './fields.js';
+import { callback, type Field, requiredString } from './fields.js';
 import { refuse } from './read-options.js';
 import { typed } from './snapshot.js';
 
@@ -24,12 +24,7 @@ export function readLabel(value: unknown, name: string, call: string): string {
   return readArgument(text, value, name, call);
 }
 
-const callable: Field<unknown> = {
-  default: undefined,
-  check: (value) => (typeof value === 'function' ? undefined : `a function, got ${describeValue(value)}`),
-};
-
 /** @throws PoolError `INVALID_OPTIONS` */
 export function readFunction(value: unknown, name: string, call: string): unknown {
-  return readArgument(callable, value, name, call);
+  return readArgument(callback(), value, name, call);
 }

@@ -110,7 +110,7 @@ export function resolvePlanOptions(
   return options;
 }
 
-const drainFields = {
+export const drainFields = {
   /**
    * Time after which leases on the old process are taken back (`LEASE_RECLAIMED`), in milliseconds. Default: `Infinity`,
    * never. Leases of shared servers are not taken back, they move to the new process; then it is the time that the old

@@ -149,6 +149,12 @@ export const flag = (fallback: boolean): Field<boolean> => ({
   check: (value) => (typeof value === 'boolean' ? undefined : `true or false, got ${describeValue(value)}`),
 });
 
+/** A function; undefined unless it is given. */
+export const callback = <T>(): Field<T | undefined> => ({
+  default: undefined,
+  check: (value) => (typeof value === 'function' ? undefined : `a function, got ${describeValue(value)}`),
+});
+
 export const abortSignal = (): Field<AbortSignal | undefined> => ({
   default: undefined,
   // One that only inherits from AbortSignal throws when it is read.

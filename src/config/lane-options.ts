@@ -1,5 +1,6 @@
 import {
   absolutePath,
+  callback,
   describeValue,
   type Field,
   flag,
@@ -87,11 +88,6 @@ const environment: Field<Readonly<Record<string, string | undefined>>> = {
     return undefined;
   },
 };
-
-const callback = <T>(): Field<T | undefined> => ({
-  default: undefined,
-  check: (value) => (typeof value === 'function' ? undefined : `a function, got ${describeValue(value)}`),
-});
 
 const runFields = {
   /** Working directory. Default: that of this process. */

@@ -1,5 +1,6 @@
 import {
   absolutePath,
+  callback,
   describeValue,
   type Field,
   flag,
@@ -227,13 +228,6 @@ function actions(): Field<readonly LevelAction[] | undefined> {
       const wrong = value.map((item) => word.check(item)).find((problem) => problem !== undefined);
       return wrong === undefined ? undefined : `an array, each item ${wrong}`;
     },
-  };
-}
-
-function callback<F>(): Field<F | undefined> {
-  return {
-    default: undefined,
-    check: (value) => (typeof value === 'function' ? undefined : `a function, got ${describeValue(value)}`),
   };
 }
 

@@ -2,6 +2,7 @@ import { alertFields, type ResolvedAlerts } from './alert-options.js';
 import { auditFields, type ResolvedAudit } from './audit-options.js';
 import { cleanupFields } from './call-options.js';
 import { containmentFields, type ResolvedContainment } from './containment-options.js';
+import { type Dependency, dependsOn } from './depends-on.js';
 import {
   absolutePath,
   type Field,
@@ -10,6 +11,7 @@ import {
   label,
   nested,
   oneOf,
+  optional,
   optionalString,
   plainObject,
   type Resolved,
@@ -35,6 +37,22 @@ export const definitionFields = {
   command: requiredString(),
   /** Arguments of the program. Default: `[]`. */
   args: strings(),
+  /**
+   * The servers that are started before it and stopped after it: an array of names, or an object with a condition for each. An
+   * instance of each, of the same tenant, is kept as long as one of this server lives. None may be `dedicated`. Default: `[]`.
+   */
+  dependsOn: dependsOn(),
+  /** Whether `pool.start()` starts it when the call names no servers. Default: true. */
+  autoStart: flag(true),
+  /** Whether a `pool.start()` of which it is a part fails when it cannot be started, else it is `degraded`. Default: true. */
+  required: flag(true),
+  /**
+   * What becomes of its instances when a server that they depend on has ended by itself. `restart`: they are ended before that one
+   * is started again, and started after it. `hold`: they go on, and no new one is started until then. `ignore`: they go on. `stop`:
+   * they are ended. Default: `ignore` where leases stay (`onCrash: 'restart'`, a shared server), and for a dependency with
+   * `required: false`; else `restart`.
+   */
+  onDependencyExit: optional(oneOf('restart', 'restart', 'hold', 'ignore', 'stop')),
   /** Variables of the server; they replace inherited ones. Values appear in no event, error or log. Default: `{}`. */
   env: stringMap(),
   /** Working directory. A start fails with `CWD_NOT_FOUND` if it does not exist. Default: that of the host, at each start. */
@@ -122,10 +140,12 @@ export type Sharing = 'shared' | 'exclusive' | 'dedicated';
 export interface ResolvedDefinition
   extends Omit<
       Resolved<typeof definitionFields>,
-      'maxInstances' | 'sharing' | 'reuse' | 'onCrash' | 'restart' | 'health' | keyof ResolvedContainment
+      'dependsOn' | 'maxInstances' | 'sharing' | 'reuse' | 'onCrash' | 'restart' | 'health' | keyof ResolvedContainment
     >,
     ResolvedContainment {
   readonly name: string;
+  /** As `dependsOn` says. */
+  readonly dependencies: readonly Dependency[];
   readonly sharing: Sharing;
   readonly reuse: 'owner' | 'tenant' | 'never';
   readonly maxInstances: number;

@@ -1,5 +1,6 @@
 import { auditFields, type ResolvedAudit } from './audit-options.js';
 import { cleanupFields } from './call-options.js';
+import { readDependsOn } from './depends-on.js';
 import { isPlainObject } from './fields.js';
 import { guardianFields } from './guardian-options.js';
 import { hintFor, type Place } from './hints.js';
@@ -24,6 +25,7 @@ import { type Problems, readOptions, refuse } from './read-options.js';
 import { readAlerts } from './resolve-alerts.js';
 import { readMonitoring } from './resolve-monitoring.js';
 import { checkWatched } from './resource-options.js';
+import { checkOrder } from './server-order.js';
 import { readServiceLevels } from './service-level-options.js';
 import { snapshot, typed } from './snapshot.js';
 
@@ -91,6 +93,7 @@ export function resolvePoolOptions(written: PoolOptions | SingleServerOptions, a
     resolved.set(name, readDefinition(name, definition, path, { defaults, limits, monitoring }, problems));
   }
   checkMinimum(resolved.values(), limits, problems);
+  checkOrder([...resolved.values()], (name) => (isShorthand(given) ? '' : `servers.${name}.`), problems);
   refuse(problems, 'the options of MCPServerPool');
   const sections = { limits, monitoring, audit, alerts, serviceLevels, cleanup, guardian };
   return { ...options, ...sections, servers: resolved, defaults };
@@ -112,6 +115,7 @@ export function resolveDefinition(
   const problems: Problems = { wrong: [], unsupported: [] };
   const definition = readDefinition(name, given, name, { ...pool, defaults }, problems);
   if (definition.minIdle > 0) checkMinimum([...others, definition], pool.limits, problems);
+  checkOrder([...others, definition], (other) => `${other}.`, problems);
   refuse(problems, `the definition of server '${name}'`);
   return definition;
 }
@@ -173,9 +177,11 @@ function readDefinition(
     problems.unsupported.push(`${prefix}era: '${options.era}' is not supported by this version; use 'legacy'`);
   }
   const isInvalid = problems.wrong.length > 0;
+  const { dependsOn, ...plain } = options;
   const resolved: ResolvedDefinition = {
-    ...options,
+    ...plain,
     name,
+    dependencies: readDependsOn(dependsOn, `${prefix}dependsOn`, problems),
     // Copies: when the host changes its own objects later, the definition must stay the same.
     args: [...options.args],
     env: { ...options.env },

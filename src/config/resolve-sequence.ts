@@ -108,11 +108,14 @@ function readerOf<F extends Fields>(fields: F, what: string) {
   return (given: Given<F>, known: ReadonlyMap<string, unknown>): Resolved<F> => {
     const problems: Problems = { wrong: [], unsupported: [] };
     const options = readOptions(fields, snapshot(given, what), '', problems);
-    const { only } = options as { only?: readonly string[] | undefined };
-    for (const id of only ?? []) {
-      if (known.has(id)) continue;
-      const [near] = nearest(id, known.keys(), 1);
-      problems.wrong.push(`only must name steps, got '${id}'${near === undefined ? '' : `; did you mean '${near}'?`}`);
+    const lists = options as { only?: readonly string[] | undefined; required?: readonly string[] | undefined };
+    for (const name of ['only', 'required'] as const) {
+      for (const id of lists[name] ?? []) {
+        if (known.has(id)) continue;
+        const [near] = nearest(id, known.keys(), 1);
+        const hint = near === undefined ? '' : `; did you mean '${near}'?`;
+        problems.wrong.push(`${name} must name steps, got '${id}'${hint}`);
+      }
     }
     refuse(problems, what);
     return options;

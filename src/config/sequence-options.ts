@@ -1,7 +1,7 @@
 import { dependsOn } from './depends-on.js';
 import {
   abortSignal,
-  describeValue,
+  callback,
   type Field,
   flag,
   type Given,
@@ -30,11 +30,6 @@ export interface StepResult {
   /** Set when it was not started, with the reason why: it is skipped then. */
   readonly skipped?: string | undefined;
 }
-
-const callback = <T>(): Field<T | undefined> => ({
-  default: undefined,
-  check: (value) => (typeof value === 'function' ? undefined : `a function, got ${describeValue(value)}`),
-});
 
 const untilAborted = (fallback: number) =>
   numeric(fallback, 'a number of milliseconds above 0, or Infinity', (value) => value > 0);
@@ -83,9 +78,14 @@ export const stepFields = {
   /** The pauses between attempts. */
   backoff: nested(backoffFields),
   /**
+   * Whether what depends on it can go on while it is started again after it has ended by itself. Then the default of their
+   * `onDependencyExit` is `ignore`. Default: false.
+   */
+  recovers: flag(false),
+  /**
    * What becomes of it when a step that it depends on has ended by itself, which is then started again. `restart`: it is
    * stopped before that, and started after it. `hold`: it goes on, but counts as `held` until then. `ignore`: it goes on.
-   * `stop`: it is stopped. Default: `restart`; `ignore` for a dependency with `required: false`.
+   * `stop`: it is stopped. Default: `restart`; `ignore` for a dependency with `required: false`, or one that `recovers`.
    */
   onDependencyExit: optional(oneOf('restart', 'restart', 'hold', 'ignore', 'stop')),
 };
@@ -124,6 +124,10 @@ export const startFields = {
   timeout: untilAborted(60_000),
   /** Makes the start fail when it is aborted. Default: undefined. */
   signal: abortSignal(),
+  /** As that of the manager, for this start. Default: that of the manager. */
+  onFailure: optional(oneOf('rollback', 'rollback', 'keep')),
+  /** The steps without which this start is in vain. Default: those that are `required`. */
+  required: optional(strings()),
 };
 
 /** Options of `start()` of a {@link SequenceManager}. */

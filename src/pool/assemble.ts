@@ -34,11 +34,13 @@ import { newCounts } from './metrics.js';
 import { CleanupTimes } from './monitoring/figures.js';
 import { MonitoredPool } from './monitoring/monitored-pool.js';
 import { PoolEnforcer } from './monitoring/pool-enforcer.js';
+import { ServerOrder } from './order/server-order.js';
 import { ServerDirectory } from './server-directory.js';
 import type { PoolLife } from './status.js';
 import { Breakers } from './supervision/breakers.js';
 import { CrashRecovery } from './supervision/crash-recovery.js';
 import { InstanceSupervisor } from './supervision/instance-supervisor.js';
+import { InstanceWatches } from './supervision/instance-watches.js';
 import { RollingReplacement } from './supervision/rolling-replacement.js';
 import { StartTurns } from './supervision/start-turns.js';
 
@@ -80,11 +82,13 @@ export function assemble(
   const alerts = new AlertManager(options.alerts, clock, outbox);
   const onStillStuck = (stuck: StuckEvent) => stillStuck(alerts, stuck);
   const poolHealth = new PoolHealth({ ...common, outbox, overload, onStillStuck });
+  const watches = new InstanceWatches();
+  watches.add(poolHealth);
   const recovery = new CrashRecovery(common);
-  const supervisor = new InstanceSupervisor({ ...common, recovery, context, monitorLoop, poolHealth });
+  const supervisor = new InstanceSupervisor({ ...common, recovery, context, monitorLoop, watches });
   const queue = new AcquireQueue({ ...common, events: leaseEvents });
   const matcher = new Matcher(queue, fleet, breakers, clock);
-  const starts = new Starts({ ...common, queue, supervisor });
+  const starts = new Starts({ ...common, queue, recovery, supervisor });
   const { maxWaiting } = options;
   const acquiring = {
     ...common,
@@ -101,12 +105,21 @@ export function assemble(
   const scheduler = new Scheduler(acquiring);
   const replacement = new RollingReplacement({ ...common, operations: scheduler, recovery, supervisor });
   monitorLoop.connect(new PoolEnforcer({ ...common, scheduler, replacement }));
+  const order = new ServerOrder({
+    ...acquiring,
+    scheduler,
+    replacement,
+    health: poolHealth.monitor,
+    acquireTimeout: options.acquireTimeout,
+  });
+  watches.add(order);
   const servers = new ServerDirectory({
     options,
     monitorLoop,
     poolHealth,
     operations: scheduler,
     ...acquiring,
+    order,
     replacement,
   });
   const jointCalls = new JointCalls({ ...acquiring, scheduler });
@@ -114,7 +127,7 @@ export function assemble(
   const life: PoolLife = { state: 'open', madeAt: clock.now() };
   const watched = { registry, cleanup, monitor, monitorLoop, poolHealth, requests, alerts, host };
   const serviceLevels = new ServiceLevelFeed(options.serviceLevels, { ...acquiring, ...watched });
-  return { ...acquiring, ...watched, life, limits, scheduler, jointCalls, replacement, servers, serviceLevels };
+  return { ...acquiring, ...watched, life, limits, scheduler, jointCalls, order, replacement, servers, serviceLevels };
 }
 
 /** For a launcher of the host: the pool does not know its containment, and has nothing of it to end. */

@@ -7,8 +7,16 @@ import {
   resolveRestartAllOptions,
 } from '../config/call-options.js';
 import type { ServerDefinition } from '../config/options.js';
+import {
+  type RestartOptions,
+  resolveRestartOptions,
+  resolveStartOptions,
+  type StartOptions,
+} from '../config/order-options.js';
 import { rethrow } from '../errors.js';
+import type { SequenceReport } from '../sequence/sequence-report.js';
 import { ObservedPool } from './observed-pool.js';
+import { startServers } from './order/start-servers.js';
 import { partsOf } from './parts-of.js';
 import { type RestartReport, restartAll } from './supervision/restart-all.js';
 
@@ -53,7 +61,7 @@ export abstract class DefinedServers extends ObservedPool {
    * ones when they are released.
    * @param drain `timeout` in ms, after which its leases are taken back. Default: `Infinity`
    * @returns when its last process has ended
-   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `INVALID_OPTIONS`
+   * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`; `INVALID_OPTIONS`, also when other servers depend on it
    */
   async removeServer(name: string, drain: DrainOptions = {}): Promise<void> {
     await partsOf(this).servers.remove(name, resolveDrainOptions(drain).timeout);
@@ -62,13 +70,27 @@ export abstract class DefinedServers extends ObservedPool {
   /**
    * Replaces the processes of a server: idle and starting ones end now, shared ones are replaced and their leases move,
    * other leased ones end when they are released (`server:draining` names them). Its breakers are reset.
-   * @param drain `timeout` in ms, after which leases on old processes are taken back. Default: `Infinity`
+   * @param options `timeout` in ms, after which leases on old processes are taken back (default: `Infinity`); `cascade`: whether
+   *   what depends on it is restarted, too, in order (default: false)
    * @returns when the last old process has ended
    * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `BREAKER_OPEN`, `INVALID_OPTIONS`; or the error because of which the
    *   process that was to take over shared leases could not be started. Then the old process stays in use
    */
-  async restart(name: string, drain: DrainOptions = {}): Promise<void> {
-    await rethrow(partsOf(this).servers.restart(name, resolveDrainOptions(drain).timeout));
+  async restart(name: string, options: RestartOptions = {}): Promise<void> {
+    const { timeout, cascade } = resolveRestartOptions(options);
+    await rethrow(partsOf(this).servers.restart(name, timeout, cascade));
+  }
+
+  /**
+   * Starts servers ahead of the first call, each after those that it depends on. Resolves also when that fails: look at the `state`
+   * of the report. Servers on which nothing depends, and for which no slot is left, are `skipped` with the reason `no-slot`.
+   * @param options `only`: which (default: all, apart from those with `autoStart: false`); `timeout` in ms (default: 60,000);
+   *   `signal`; `onFailure` (default: `rollback`); `onProgress`
+   * @returns the report: which servers are ready, in which waves, and what took so long
+   * @throws PoolError `POOL_CLOSED`, `INVALID_OPTIONS`
+   */
+  async start(options: StartOptions = {}): Promise<SequenceReport> {
+    return rethrow(startServers(resolveStartOptions(options), partsOf(this)));
   }
 
   /**

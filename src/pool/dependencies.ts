@@ -1,4 +1,4 @@
-import { describeValue, type Field } from '../config/fields.js';
+import { callback, type Field } from '../config/fields.js';
 import { reader } from '../config/read-options.js';
 import type { Launcher } from '../process/launcher.js';
 import type { Clock } from '../runtime/clock.js';
@@ -33,19 +33,12 @@ function objectWith<T>(what: string, ...methods: readonly (keyof T & string)[]):
   };
 }
 
-function optionalFunction<T>(): Field<T | undefined> {
-  return {
-    default: undefined,
-    check: (value) => (typeof value === 'function' ? undefined : `a function, got ${describeValue(value)}`),
-  };
-}
-
 /** @throws PoolError `INVALID_OPTIONS` */
 export const resolveDependencies = reader(
   {
     clock: objectWith<Clock>('a Clock', 'now', 'after'),
     launcher: objectWith<Launcher>('a Launcher', 'launch'),
-    overload: optionalFunction<() => string | undefined>(),
+    overload: callback<() => string | undefined>(),
     headroom: objectWith<HeadroomReader>('a HeadroomReader', 'read'),
   },
   'the dependencies of MCPServerPool',

@@ -80,6 +80,11 @@ export interface EndReport {
   readonly leases: number;
   /** One report for each tree that lived when it began. */
   readonly servers: readonly CleanupReport[];
+  /**
+   * Names of the servers in the order of the end: those of a wave need none of the waves before it. A server ends when those that
+   * depend on it have ended; in an emergency all end at once.
+   */
+  readonly waves: readonly (readonly string[])[];
   /** Processes that could not be proven dead. Empty in the normal case. `name`: of the definition. */
   readonly survivors: readonly (Survivor & { readonly name: string })[];
 }

@@ -169,8 +169,9 @@ export class MCPServerPool extends DefinedServers {
    */
   releaseTenant(tenant: string): number {
     readLabel(tenant, 'tenant', 'releaseTenant()');
-    const { breakers, scheduler } = this.#parts;
+    const { breakers, order, scheduler } = this.#parts;
     return scheduler.run(() => {
+      order.forget(tenant);
       const released = releaseScope('tenant', tenant, this.#parts);
       breakers.forgetTenant(tenant);
       return released;
@@ -188,13 +189,15 @@ export class MCPServerPool extends DefinedServers {
   async warm(name?: string, options: WarmOptions = {}): Promise<number> {
     const entry = this.#parts.servers.find(name);
     const { count, ...scope } = resolveWarmOptions(options);
-    const { fleet, keepAlive, scheduler } = this.#parts;
+    const { fleet, keepAlive, order, scheduler } = this.#parts;
     const idle = () => (isOpen(entry) ? entry.readyFor(scope) : 0);
     const isEnough = () => idle() + entry.startsFor(scope).length >= count;
+    if (!isEnough() && !fleet.gate.dependencies.allows(entry, scope.tenant)) await order.warm(entry, scope.tenant);
     if (!scheduler.looks.isMet && !isEnough()) await keepAlive.during(scheduler.looks.lookFor(entry));
     const starts = entry.startsFor(scope);
     for (let missing = count - idle() - starts.length; missing > 0; missing--) {
       if (!isOpen(entry) || !fleet.isOpen || !fleet.hasRoom(entry) || !scheduler.looks.isMet) break;
+      if (!fleet.gate.dependencies.allows(entry, scope.tenant)) break;
       const instance = scheduler.startSpare(entry, scope);
       if (instance) starts.push(instance);
     }

@@ -38,6 +38,14 @@ function hintFor(name: string | undefined, known: readonly string[]): string {
   return `${count === 1 ? '1 server is' : `${count} servers are`} defined; status().servers has ${count === 1 ? 'its name' : 'their names'}`;
 }
 
+/** A server that is to be removed, and others depend on it. */
+export function stillNeeded(server: ServerNames, dependents: readonly string[]): PoolError {
+  const shown = dependents.slice(0, MOST_NAMES).map((name) => `'${name}'`);
+  const rest = dependents.length > MOST_NAMES ? ` and ${dependents.length - MOST_NAMES} more` : '';
+  const problem = `server '${shownName(server)}' cannot be removed: ${shown.join(', ')}${rest} depend${dependents.length === 1 ? 's' : ''} on it (dependsOn); remove or change that before`;
+  return new PoolError('INVALID_OPTIONS', problem, { ...namesOf(server), problems: [problem] });
+}
+
 export function poolClosed(): PoolError {
   return new PoolError('POOL_CLOSED', 'the pool was shut down; create a new MCPServerPool to go on');
 }
@@ -54,6 +62,28 @@ export function queueFull(server: ServerNames, most: number, whatFor = '(maxWait
     `${callFor(server)} was refused at once: ${most} callers wait already ${whatFor}; release servers sooner, raise maxInstances or limits.maxProcesses, or try again later`,
     namesOf(server),
   );
+}
+
+/** A server that another depends on cannot be used. @param dependency its name, and what end users know it by */
+export function dependencyFailed(
+  server: ServerNames,
+  dependency: ServerNames,
+  cause: PoolError | undefined,
+): PoolError {
+  const root = cause?.code === 'DEPENDENCY_FAILED' && cause.cause instanceof PoolError ? cause.cause : cause;
+  const why = root === undefined ? 'it is not there' : root.message;
+  const problem = `${callFor(server)} failed: it depends on server '${shownName(dependency)}', which cannot be used: ${why}`;
+  return new PoolError('DEPENDENCY_FAILED', problem, namesOf(dependency), root);
+}
+
+/** A start was given up. */
+export function notBroughtUp(why: string): PoolError {
+  return new PoolError('SEQUENCE_ABORTED', `the start was aborted: ${why}`);
+}
+
+/** Its server is ended, since one that it depends on has ended, is restarted, or cannot be used any more. */
+export function endedWithDependency(instance: ServerNames, why: string): PoolError {
+  return new PoolError('SERVER_STOPPED', `server '${shownName(instance)}' was ended: ${why}`, namesOf(instance));
 }
 
 /** Nothing new is started while the pool is at a level that refuses it. */
@@ -119,6 +149,8 @@ export interface WaitedFor {
   readonly shortage: Shortage | undefined;
   /** What this host lacks, if that is the limit. */
   readonly unmet: readonly UnmetRequirement[];
+  /** What its server depends on, and is not there: empty where that is not what it waits for. */
+  readonly missing: readonly string[];
   /** Whether this host is looked at just now. */
   readonly isLooking: boolean;
   /** A shared instance that is being replaced, why, and how many requests or leases that waits for; undefined without one. */
@@ -140,8 +172,12 @@ export function acquireTimeout(caller: Caller, entry: OpenEntry, after: number, 
 
 function whyNoServer(
   { definition: { maxInstances, sharing } }: OpenEntry,
-  { starting, turnLimit, limit, shortage, unmet, isLooking, keptIdle, replaced }: WaitedFor,
+  { starting, turnLimit, limit, shortage, unmet, isLooking, keptIdle, missing, replaced }: WaitedFor,
 ): string {
+  if (missing.length > 0) {
+    const names = missing.map((name) => `'${name}'`).join(', ');
+    return `it depends on ${names}, which ${missing.length === 1 ? 'was' : 'were'} still being started; raise timeout (acquireTimeout), or call start() before`;
+  }
   if (turnLimit !== undefined)
     return `its start still waited for its turn, since ${turnLimit} starts (limits.concurrentStarts) were under way; raise timeout (acquireTimeout) or limits.concurrentStarts, or start fewer servers at once`;
   if (starting) {

@@ -12,7 +12,8 @@ import type { IdleWatch } from './instances/idle-watch.js';
 import type { PooledInstance } from './instances/pooled-instance.js';
 import { isOpen, type OpenEntry } from './instances/server-entry.js';
 import type { LeaseManager } from './leases/lease-manager.js';
-import { poolClosed, unknownServer } from './refusals.js';
+import type { ServerOrder } from './order/server-order.js';
+import { poolClosed, stillNeeded, unknownServer } from './refusals.js';
 import type { Breakers } from './supervision/breakers.js';
 import type { CrashRecovery } from './supervision/crash-recovery.js';
 import type { RollingReplacement } from './supervision/rolling-replacement.js';
@@ -27,6 +28,7 @@ export interface ServerDirectoryDeps {
   readonly breakers: Breakers;
   readonly idleWatch: IdleWatch;
   readonly recovery: CrashRecovery;
+  readonly order: ServerOrder;
   readonly replacement: RollingReplacement;
   readonly monitorLoop: { forgetLives(name: string): void };
   readonly poolHealth: { redefined(instances: Iterable<PooledInstance>): void };
@@ -70,13 +72,13 @@ export class ServerDirectory {
   add(name: string, definition: ServerDefinition): void {
     this.#assertOpen();
     readLabel(name, 'name', 'addServer()');
-    const { fleet, operations, options } = this.#deps;
+    const { fleet, options } = this.#deps;
     if (isOpen(fleet.entries.get(name))) {
       const problem = `a server '${name}' is defined already; use updateServer() to change it`;
       throw new PoolError('INVALID_OPTIONS', problem, { name, problems: [problem] });
     }
     const resolved = resolveDefinition(name, definition, options, this.#definitions(name));
-    operations.run(() => fleet.define(resolved));
+    this.#define(resolved);
   }
 
   /** Resolves when the last process of the old definition has ended. Throws as `updateServer()` does. */
@@ -91,17 +93,25 @@ export class ServerDirectory {
   set(name: string, definition: ServerDefinition): boolean {
     this.#assertOpen();
     readLabel(name, 'name', 'setServer()');
-    const { fleet, operations, options } = this.#deps;
+    const { fleet, options } = this.#deps;
     const resolved = resolveDefinition(name, definition, options, this.#definitions(name));
     const entry = fleet.entries.get(name);
     if (!isOpen(entry)) {
-      operations.run(() => fleet.define(resolved));
+      this.#define(resolved);
       return true;
     }
     const change = this.#change(entry, resolved, Infinity);
     // The error of a process that could not be replaced is an event, too.
     change?.catch(() => {});
     return change !== undefined;
+  }
+
+  #define(definition: ResolvedDefinition): void {
+    const { fleet, operations, order } = this.#deps;
+    operations.run(() => {
+      fleet.define(definition);
+      order.redefined(definition.name);
+    });
   }
 
   /** Undefined when it changes nothing. */
@@ -115,6 +125,7 @@ export class ServerDirectory {
       leases,
       monitorLoop,
       operations,
+      order,
       poolHealth,
       queue,
       recovery,
@@ -142,6 +153,7 @@ export class ServerDirectory {
       recovery.redefined(entry);
       leases.redefined(entry, clock.now());
       poolHealth.redefined(entry.instances);
+      order.redefined(name);
       return isAnother ? replacement.retire(old, 'replaced', timeout) : Promise.resolve();
     });
   }
@@ -157,7 +169,9 @@ export class ServerDirectory {
   /** Resolves when its last process has ended. Throws as `removeServer()` does. */
   async remove(name: string, timeout: number): Promise<void> {
     const entry = this.named(name, 'removeServer()');
-    const { breakers, fleet, monitorLoop, operations, queue, recovery, replacement } = this.#deps;
+    const { breakers, fleet, monitorLoop, operations, order, queue, recovery, replacement } = this.#deps;
+    const dependents = order.dependentsOf(name);
+    if (dependents.length > 0) throw stillNeeded(entry, dependents);
     await operations.run(() => {
       const names = namesOf(entry);
       fleet.undefine(entry);
@@ -166,19 +180,29 @@ export class ServerDirectory {
       monitorLoop.forgetLives(name);
       const error = unknownServer(names, this.#names, 'was removed while the call waited');
       for (const waiter of queue.list(name)) queue.reject(waiter, error);
+      order.redefined(name);
       return replacement.retire([...entry.instances], 'removed', timeout);
     });
   }
 
   /** Resolves when the last old process has ended. Throws as `restart()` does. */
-  async restart(name: string, timeout: number): Promise<void> {
+  async restart(name: string, timeout: number, cascade = false): Promise<void> {
     const entry = this.named(name, 'restart()');
-    const { breakers, operations, replacement } = this.#deps;
-    await operations.run(() => {
+    const { breakers, operations, order, replacement } = this.#deps;
+    operations.run(() => {
       breakers.reset(name, 'all');
       entry.sparePause.reset();
-      return replacement.retire([...entry.instances], 'restart', timeout);
     });
+    const old = [...entry.instances];
+    if (cascade) await order.restart(name, timeout);
+    // Those that nothing depends on, and that are there still.
+    await operations.run(() =>
+      replacement.retire(
+        old.filter(({ state }) => state !== 'stopped'),
+        'restart',
+        timeout,
+      ),
+    );
   }
 
   /** Returns the number of breakers that were not closed. Throws as `resetBreaker()` does. */

@@ -174,9 +174,9 @@ function countsOf({ fleet, leases, life, queue, turns }: StatusDeps) {
     state: life.state,
     processes: fleet.slots.used,
     maxProcesses: fleet.slots.limit,
-    idle: fleet.idleCount,
+    idle: fleet.idle.count,
     leases: leases.size,
-    waiting: queue.size,
+    waiting: queue.callers,
     startsWaiting: turns.waiting,
   };
 }

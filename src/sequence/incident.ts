@@ -3,8 +3,8 @@ import { reachable } from '../runtime/graph.js';
 import type { Edge } from './edge.js';
 import type { TrackedStep } from './tracked-step.js';
 
-function policyOf({ from, required }: Edge<TrackedStep>): DependencyExitPolicy {
-  return from.step.onDependencyExit ?? (required ? 'restart' : 'ignore');
+function policyOf({ from, to, required }: Edge<TrackedStep>): DependencyExitPolicy {
+  return from.step.onDependencyExit ?? (required && !to.step.recovers ? 'restart' : 'ignore');
 }
 
 /** These steps, and all that cannot do without them. */

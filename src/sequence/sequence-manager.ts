@@ -35,7 +35,7 @@ import {
 } from './sequence-report.js';
 import { Starts } from './starts.js';
 import { StepGraph } from './step-graph.js';
-import { isOver, isThere, isUp } from './step-state.js';
+import { isOver, isThere, isUp, type StepState } from './step-state.js';
 import { Stops } from './stops.js';
 import type { TrackedStep } from './tracked-step.js';
 
@@ -179,6 +179,15 @@ export class SequenceManager extends SafeEmitter<SequenceEvents> {
   status(): SequenceStatus {
     const now = this.#clock.now();
     return { state: this.#state, steps: this.#graph.all.map((step) => step.status(now)) };
+  }
+
+  /**
+   * What one step does; `status()` says more. `stopping` also when it is to be stopped, and waits for those that depend on it.
+   * @throws PoolError `INVALID_OPTIONS` when there is no such step
+   */
+  stateOf(id: string): StepState {
+    const { isLeaving, state } = this.#stepOf(id, 'stateOf()');
+    return isLeaving ? 'stopping' : state;
   }
 
   /**

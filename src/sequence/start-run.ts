@@ -4,6 +4,17 @@ import { needsOf, planOf, type SequenceReport, startPath } from './sequence-repo
 import { isUp } from './step-state.js';
 import type { Cause, Outcome, TrackedStep } from './tracked-step.js';
 
+/** What becomes of the steps that are up when a start fails. */
+export type OnFailure = 'rollback' | 'keep';
+
+/** What holds for a start. */
+interface StartTerms {
+  /** In ms. */
+  readonly timeout: number;
+  readonly onFailure: OnFailure;
+  readonly required: readonly string[] | undefined;
+}
+
 /** One call of `start()`: its steps, its time, and what came of it. */
 export class StartRun {
   /** All that was asked for, and what that needs; in the order in which they were given. */
@@ -12,6 +23,7 @@ export class StartRun {
   readonly deadline: number;
   /** In ms. */
   readonly timeout: number;
+  readonly onFailure: OnFailure;
   readonly result: Deferred<SequenceReport> = deferred();
   readonly due: Due;
   /** Those that came up for it, or are to. They are taken down when it fails. */
@@ -19,6 +31,8 @@ export class StartRun {
   /** To be called when it is over. */
   forget: () => void = () => {};
   readonly #members: ReadonlySet<TrackedStep>;
+  /** Ids of those without which it is in vain; undefined: those that are required. */
+  readonly #required: ReadonlySet<string> | undefined;
   /** Those that it waits for; of these the ones with which something is under way. */
   #watched: ReadonlySet<TrackedStep>;
   readonly #open = new Set<TrackedStep>();
@@ -27,11 +41,18 @@ export class StartRun {
   #isLate = false;
 
   /** @param onLate called when its time is over */
-  constructor(steps: readonly TrackedStep[], timeout: number, now: number, onLate: (now: number) => void) {
+  constructor(
+    steps: readonly TrackedStep[],
+    { timeout, onFailure, required }: StartTerms,
+    now: number,
+    onLate: (now: number) => void,
+  ) {
     this.steps = steps;
     this.#members = new Set(steps);
+    this.#required = required && new Set(required);
     this.#watched = this.#members;
     this.timeout = timeout;
+    this.onFailure = onFailure;
     this.since = now;
     this.deadline = now + timeout;
     this.due = newDue(onLate);
@@ -56,6 +77,11 @@ export class StartRun {
 
   has(step: TrackedStep): boolean {
     return this.#members.has(step);
+  }
+
+  /** Whether it is in vain without a step. */
+  needs(step: TrackedStep): boolean {
+    return this.has(step) && (this.#required?.has(step.id) ?? step.step.required);
   }
 
   /** Something of a step may have changed. */

@@ -1,17 +1,27 @@
-import type { SequenceOptions } from '../config/sequence-options.js';
 import type { DueTimes } from '../runtime/due-times.js';
 import type { Engine } from './engine.js';
 import { withDependents } from './incident.js';
 import type { SequenceReport } from './sequence-report.js';
-import { StartRun } from './start-run.js';
+import { type OnFailure, StartRun } from './start-run.js';
 import { sequenceAborted, sequenceTimeout } from './step-errors.js';
 import { isUp } from './step-state.js';
 import type { Cause, TrackedStep } from './tracked-step.js';
 
+/** One call of `start()`. */
+export interface StartCall {
+  /** In ms. */
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+  /** Default: that of the manager. */
+  readonly onFailure?: OnFailure | undefined;
+  /** Ids. Default: all that are required. */
+  readonly required?: readonly string[] | undefined;
+}
+
 export interface StartsDeps {
   readonly engine: Engine;
   readonly dueTimes: DueTimes;
-  readonly onFailure: SequenceOptions['onFailure'];
+  readonly onFailure: OnFailure;
   readonly shutdownTimeout: number;
   run(task: (now: number) => void): void;
   /** Whether a stop is under way: what is asked for meanwhile begins after it. */
@@ -36,10 +46,10 @@ export class Starts {
 
   call(
     steps: readonly TrackedStep[],
-    { timeout, signal }: { readonly timeout: number; readonly signal: AbortSignal | undefined },
+    { timeout, signal, onFailure = this.#deps.onFailure, required }: StartCall,
     now: number,
   ): Promise<SequenceReport> {
-    const run: StartRun = new StartRun(steps, timeout, now, (later) => this.#late(run, later));
+    const run: StartRun = new StartRun(steps, { timeout, onFailure, required }, now, (later) => this.#late(run, later));
     this.#waiting.push(run);
     this.#deps.dueTimes.set(run.due, run.deadline);
     if (signal !== undefined) {
@@ -54,7 +64,7 @@ export class Starts {
   /** `stop()` was called: for all, or for some steps. */
   abort(steps: readonly TrackedStep[] | 'all', now: number): void {
     const cause = { reason: 'aborted', error: sequenceAborted('by stop()') };
-    const isLost = (run: StartRun) => steps === 'all' || steps.some((step) => step.step.required && run.has(step));
+    const isLost = (run: StartRun) => steps === 'all' || steps.some((step) => run.needs(step));
     for (const run of [...this.#waiting, ...this.#active]) if (isLost(run)) this.#fail(run, cause, now);
   }
 
@@ -65,8 +75,8 @@ export class Starts {
 
   /** A step cannot be started. Without one that is required a start is in vain. */
   failed(step: TrackedStep, { error }: Cause, now: number): void {
-    if (!step.step.required) return;
-    for (const run of this.#active) if (run.begun.has(step)) this.#fail(run, { reason: 'sequence-failed', error }, now);
+    for (const run of this.#active)
+      if (run.begun.has(step) && run.needs(step)) this.#fail(run, { reason: 'sequence-failed', error }, now);
   }
 
   /** Clock time after which no attempt of a step may begin. */
@@ -96,7 +106,7 @@ export class Starts {
       run.look(step);
     }
     // It is not started beside what may be left of it.
-    const lost = run.steps.find((step) => step.state === 'stop-failed' && step.step.required);
+    const lost = run.steps.find((step) => step.state === 'stop-failed' && run.needs(step));
     if (lost !== undefined) this.#fail(run, { reason: 'sequence-failed', error: lost.cause?.error }, now);
   }
 
@@ -105,7 +115,7 @@ export class Starts {
     const open = isActive ? run.open : run.steps;
     const ids = open.map(({ id }) => id);
     const cause = { reason: 'deadline', error: sequenceTimeout(ids, run.timeout) };
-    if (!isActive || open.some(({ step }) => step.required)) return this.#fail(run, cause, now);
+    if (!isActive || open.some((step) => run.needs(step))) return this.#fail(run, cause, now);
     const ending = open.filter((step) => run.begun.has(step) && !this.#handOver(step, run));
     run.late(ending);
     this.#end(run, ending, cause, now);
@@ -119,7 +129,7 @@ export class Starts {
       this.#resolve(run, now);
       return;
     }
-    const isKept = (step: TrackedStep) => this.#deps.onFailure === 'keep' && isUp(step.state) && !step.isLeaving;
+    const isKept = (step: TrackedStep) => run.onFailure === 'keep' && isUp(step.state) && !step.isLeaving;
     const lost = withDependents([...run.begun].filter((step) => !isKept(step)));
     const ending = [...run.begun].filter((step) => lost.has(step) && !this.#handOver(step, run));
     run.fail(cause, ending);

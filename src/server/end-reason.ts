@@ -34,6 +34,8 @@ export type EndReason =
   | 'removed'
   /** `restart()` was called. */
   | 'restart'
+  /** A server that it depends on has ended, is restarted, or could not be started. */
+  | 'dependency'
   /** `releaseOwner()` was called. */
   | 'owner-released'
   /** `releaseTenant()` was called. */
@@ -94,6 +96,7 @@ export const END_MEANING: Readonly<Record<EndReason, EndMeaning>> = {
   replaced: asked,
   removed: asked,
   restart: { ...asked, revocable: true },
+  dependency: asked,
   'owner-released': asked,
   'tenant-released': asked,
   // The pool ends it, with time for its graces, and the next one may do better: no failure, so the breaker does not count it.

@@ -23,6 +23,7 @@ const BENCHMARKS = [
   'guardian',
   'lanes',
   'sequence',
+  'wave',
   'sharing',
   'session-memory',
   'crash-recovery',

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -10,6 +10,15 @@ export function newFolder(mode = 0o700, owner?: number): string {
   chmodSync(path, mode);
   if (owner !== undefined) chownSync(path, owner, owner);
   return path;
+}
+
+/** Removes what a test has made of another user, unless something of that user is in it. */
+export function removeIfEmpty(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch {
+    // It is not empty.
+  }
 }
 
 /** Makes a file of 100 KB whose content was changed so many hours ago. Returns its path. */

@@ -22,10 +22,16 @@ export function assertInsides(parts: PoolParts): void {
     leases.withSilentLeases,
     instances.filter((one) => one.silentLeases > 0),
   );
-  equal('idle', fleet.idleCount, sum(entries.map(({ idleCount }) => idleCount)));
+  equal('idle', fleet.idle.count, sum(entries.map(({ idleCount }) => idleCount)));
+  same(
+    'idle ones that are needed',
+    fleet.idle.needed,
+    classes.flatMap(({ idle }) => idle.filter(({ isNeeded }) => isNeeded)),
+  );
+  equal('the same of all servers', fleet.idle.needed.size, sum(entries.map(({ neededIdle }) => neededIdle)));
   const essential = entries.filter(({ definition }) => definition?.priority === 'essential');
   same('essential servers', fleet.essential.servers, essential);
-  equal('idle of essential servers', fleet.essential.idle, sum(essential.map(({ idleCount }) => idleCount)));
+  equal('idle of essential servers', fleet.essential.idle, sum(essential.map(({ evictableIdle }) => evictableIdle)));
   equal('slots', fleet.slots.used, sum(entries.map(({ used }) => used)));
   equal('slots that come free', fleet.slots.ending, sum(entries.map(({ ending }) => ending.size)));
   for (const entry of fleet.isOpen ? entries : []) assertClean(parts, entry);
@@ -100,7 +106,8 @@ function assertClean({ clock, fleet, queue }: PoolParts, entry: ServerEntry): vo
       .flatMap(({ idle }) => idle.filter(({ uses }) => uses === 0))
       .filter(({ hasPredecessor }) => !hasPredecessor),
   );
-  expect(entry.clean.every((one) => entry.spareClass?.idle.includes(one))).toBe(true);
+  const isSpare = (one: PooledInstance) => one.isBound || entry.spareClass?.idle.includes(one);
+  expect(entry.clean.every(isSpare)).toBe(true);
   for (const { starts, cleanStarts } of classes)
     equal('clean starts', cleanStarts, starts.filter(({ isClean }) => isClean).length);
   if (isOpen(entry) && entry.definition.sharing !== 'shared' && queue.size === 0) {
@@ -109,7 +116,8 @@ function assertClean({ clock, fleet, queue }: PoolParts, entry: ServerEntry): vo
     // What minIdle asks for is made at once.
     if (entry.sparePause.until <= clock.now() && fleet.hasRoom(entry)) expect(entry.lacksSpare).toBe(false);
   }
-  expect(entry.clean.length === 0 || queue.oldestOf(entry.name) === undefined).toBe(true);
+  const isFree = ({ isBound }: PooledInstance) => !isBound;
+  expect(entry.clean.some(isFree) && queue.oldestOf(entry.name) !== undefined).toBe(false);
 }
 
 function assertClass({ fleet, queue, matcher, clock, supervisor }: PoolParts, leaseClass: LeaseClass): void {
@@ -137,7 +145,7 @@ function assertClass({ fleet, queue, matcher, clock, supervisor }: PoolParts, le
   equal('seats on starts', waiting.seats, leaseClass.startingSeats);
   // No caller waits for what is free, and each that may get something is looked at.
   expect(leaseClass.hasFree(clock.now())).toBe(false);
-  expect(waiting.place !== -1).toBe(waiting.next !== undefined && !waiting.isRefused);
+  expect(waiting.place !== -1).toBe(waiting.next !== undefined && !waiting.isRefused && !waiting.isBlocked);
   for (const waiter of waiting) expect(waiting.isCovered(waiter) && matcher.limitOf(waiter) !== undefined).toBe(false);
 }
 

@@ -36,6 +36,8 @@ const LEFT_OUT = {
   'containment:degraded': ['consequence'],
   'monitor:degraded': ['consequence'],
   'internal:error': ['leases'],
+  // Follows from the order of the other lines.
+  'pool:closed': ['waves'],
   // They may quote what the server has answered.
   'health:changed': ['reason', 'action'],
   'alert:raised': OF_ALERT,

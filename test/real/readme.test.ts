@@ -61,6 +61,7 @@ const VALUES: Readonly<Record<string, unknown>> = {
   readyCheck: () => {},
   'limits.memoryLimitMB': 4_096,
   onCrash: 'close',
+  onDependencyExit: 'hold',
   'limits.concurrentStarts': 4,
 };
 
@@ -130,9 +131,9 @@ describe('README and reference', () => {
     const { servers, limits: resolved, cleanup, ...pool } = resolvePoolOptions({ command: 'node' });
     const { maxProcessesFrom, ...limits } = resolved;
     expect(maxProcessesFrom).toBe('option');
-    const { name, ...definition } = servers.values().next().value!;
+    const { name, dependencies: dependsOn, ...definition } = servers.values().next().value!;
     const actual = new Map<string, unknown>([
-      ...Object.entries({ servers: {}, ...pool, ...definition }),
+      ...Object.entries({ servers: {}, ...pool, ...definition, dependsOn }),
       ...Object.entries(limits).map(([option, value]): [string, unknown] => [`limits.${option}`, value]),
       ...Object.entries(cleanup).map(([option, value]): [string, unknown] => [`cleanup.${option}`, value]),
     ]);

@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import type { Fields } from '../../src/config/fields.js';
 import { backoffFields, sequenceFields, stepFields } from '../../src/config/sequence-options.js';
-import { SequenceManager } from '../../src/index.js';
+import { type PoolOptions, SequenceManager } from '../../src/index.js';
+import { setUp } from '../helpers/fake-pool.js';
 
-const page = readFileSync(new URL('../../docs/sequences.md', import.meta.url), 'utf8');
+const all = readFileSync(new URL('../../docs/sequences.md', import.meta.url), 'utf8');
+const [ofPool = '', page = ''] = all.split('\n## Steps of your own\n');
 
 /** The manager of the example. */
 function example(): SequenceManager {
@@ -14,8 +16,8 @@ function example(): SequenceManager {
 }
 
 /** The waves of a line of the diagram. */
-function wavesOf(action: string): string[][] {
-  const [, line = ''] = new RegExp(`^${action} +(wave 1: .*)$`, 'm').exec(page) ?? [];
+function wavesOf(action: string, text = page): string[][] {
+  const [, line = ''] = new RegExp(`^${action} +(wave 1: .*)$`, 'm').exec(text) ?? [];
   return line.split(/\s*wave \d: /).flatMap((wave) => (wave === '' ? [] : [wave.trim().split(', ')]));
 }
 
@@ -27,6 +29,18 @@ it('[SEQ-15] shows the waves that plan() returns, and the reports of a start and
   expect(started).toMatchObject({ state: 'ready', waves: wavesOf('start') });
   expect(sequence.plan('shutdown').waves).toEqual(wavesOf('shutdown'));
   expect(await sequence.stop()).toMatchObject({ state: 'stopped', waves: wavesOf('shutdown') });
+});
+
+it('[SEQ-15] shows the waves of a pool, as its start, its plan and its shutdown have them', async () => {
+  const [, code = ''] = /const pool = new MCPServerPool\((.*?\n\})\);\n/s.exec(ofPool) ?? [];
+  const { pool } = setUp({ ...(new Function(`return ${code}`)() as PoolOptions), defaults: {} });
+  const started = await pool.start();
+  expect(started).toMatchObject({ state: 'ready', waves: wavesOf('start', ofPool) });
+  (await pool.getServer('rare')).release();
+  const planned: string[][] = [];
+  for (const { name, wave } of pool.plan('shutdown').ends) planned[wave] = [...(planned[wave] ?? []), name];
+  expect(planned).toEqual(wavesOf('shutdown', ofPool));
+  expect((await pool.shutdown()).waves).toEqual(wavesOf('shutdown', ofPool));
 });
 
 /** The rows of the table with this heading: what is in code, and its default. */

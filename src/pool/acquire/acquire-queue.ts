@@ -41,6 +41,8 @@ export class AcquireQueue {
   readonly answers = new Answers();
   #arrivals = 0;
   #size = 0;
+  /** Those that stand for the pool itself. */
+  #internal = 0;
   #withoutStart = 0;
   /** Classes with a caller that needs no slot, by its arrival number: an instance is free, or no start would be made. */
   readonly immediate = new Heap<WaitingClass>();
@@ -56,6 +58,11 @@ export class AcquireQueue {
     return this.#size;
   }
 
+  /** The same without those that stand for the pool itself. */
+  get callers(): number {
+    return this.#size - this.#internal;
+  }
+
   /** Number of callers for which no start is on the way. */
   get withoutStart(): number {
     return this.#withoutStart;
@@ -69,6 +76,12 @@ export class AcquireQueue {
   /** The caller of a server that has waited longest. */
   oldestOf(name: string): Waiter | undefined {
     return this.#servers.get(name)?.first;
+  }
+
+  /** The same of one tenant. */
+  oldestOfTenant(name: string, tenant: string | undefined): Waiter | undefined {
+    const firsts = this.#deps.fleet.classesOf(name, tenant).flatMap((one) => this.#classes.get(one)?.first ?? []);
+    return firsts.sort((a, b) => a.number - b.number)[0];
   }
 
   /** Of these servers the one with the oldest caller that may get a slot. */
@@ -103,7 +116,8 @@ export class AcquireQueue {
     const waiter = new Waiter(entry.name, request, stack, now, ++this.#arrivals, onGiveUp);
     this.#insert(waiter, fleet.classFor(entry, request));
     this.#size += 1;
-    if (this.#size === 1) keepAlive.take();
+    if (request.onInstance) this.#internal += 1;
+    else if (this.callers === 1) keepAlive.take();
     this.#deadlines.add(waiter, request.timeout);
     this.#scopes.add(waiter);
     if (request.signal) this.#aborts.add(request.signal, waiter, (reason) => onGiveUp(waiter, { abortedBy: reason }));
@@ -122,8 +136,14 @@ export class AcquireQueue {
   reject(waiter: Waiter, error: PoolError): void {
     if (waiter.queuedIn === undefined) return;
     this.#leave(waiter);
+    if (waiter.request.onFailed) return waiter.request.onFailed(error);
     waiter.resolve(this.answers.error(error));
     this.#deps.events.rejected(waiter, this.waited(waiter), error);
+  }
+
+  /** The pool itself has waited for an instance, and has one, or does not want it any more. */
+  withdraw(waiter: Waiter): void {
+    if (waiter.queuedIn !== undefined) this.#leave(waiter);
   }
 
   /** How long a caller has waited, ms. */
@@ -141,16 +161,6 @@ export class AcquireQueue {
     const servers = name === undefined ? [...this.#servers.values()] : [this.#servers.get(name)];
     const waiters = servers.flatMap((server) => [...(server?.classes ?? [])].flatMap((waiting) => [...waiting]));
     return waiters.sort((a, b) => a.number - b.number);
-  }
-
-  /** The first `count` callers of a class. */
-  oldest(leaseClass: LeaseClass, count: number): Waiter[] {
-    const waiters: Waiter[] = [];
-    for (const waiter of this.#classes.get(leaseClass) ?? []) {
-      if (waiters.length >= count) break;
-      waiters.push(waiter);
-    }
-    return waiters;
   }
 
   /** The callers of a class; undefined when none waits. */
@@ -197,12 +207,21 @@ export class AcquireQueue {
     const isFree = leaseClass.hasFree(now);
     const isRefused = !isFree && next !== undefined && breakers.refuses(leaseClass);
     waiting.isRefused = isRefused && leaseClass.isServing;
+    // It waits for no slot, but until what its server depends on is there.
+    waiting.isBlocked = !isFree && !isRefused && next !== undefined && !this.#mayStart(waiting);
     if (isFree) waiting.moveTo(this.immediate, first);
-    else if (!isRefused) waiting.moveTo(server.candidates, next);
+    else if (!isRefused) waiting.moveTo(server.candidates, waiting.isBlocked ? undefined : next);
     else waiting.moveTo(this.immediate, waiting.isRefused ? undefined : next);
     // The breaker allows a probe then, even if nothing of the class has changed until then.
     if (waiting.isRefused) dueTimes.set(waiting.cooled, breakers.retryAt(leaseClass) ?? Infinity);
     this.#rankServer(server);
+  }
+
+  /** Whether what its server depends on is there. Callers ask for that; one that stands for the pool is a part of what was asked for. */
+  #mayStart({ leaseClass: { entry, tenant }, count, first }: WaitingClass): boolean {
+    const { dependencies } = this.#deps.fleet.gate;
+    const hasCallers = count > 1 || first?.request.onInstance === undefined;
+    return hasCallers ? dependencies.allowsOrAsks(entry, tenant) : dependencies.allows(entry, tenant);
   }
 
   #rankServer(server: WaitingServer): void {
@@ -229,7 +248,8 @@ export class AcquireQueue {
     if (signal) this.#aborts.delete(signal, waiter);
     this.#extract(waiter);
     this.#size -= 1;
-    if (this.#size === 0) this.#deps.keepAlive.drop();
+    if (waiter.request.onInstance) this.#internal -= 1;
+    else if (this.callers === 0) this.#deps.keepAlive.drop();
   }
 
   #extract(waiter: Waiter): void {
@@ -242,6 +262,7 @@ export class AcquireQueue {
     server.remove(waiter);
     leaseClass.waiting -= 1;
     this.#deps.fleet.changed(leaseClass);
+    this.#deps.fleet.gate.dependencies.lost(leaseClass);
     if (waiting.count > 0) return;
     this.#classes.delete(leaseClass);
     leaseClass.callers = undefined;

@@ -11,6 +11,7 @@ import { overloaded } from '../refusals.js';
 import type { Breakers } from '../supervision/breakers.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import { type Decision, decide, type Room, type Situation } from './admission.js';
+import { adoptableStart, giveClean } from './adoption.js';
 import type { Waiter, WaitingClass, WaitingServer } from './waiter.js';
 
 /** A free instance is used. */
@@ -48,6 +49,8 @@ export class Matcher {
   #isFullForEssential = false;
   /** Callers for which an essential tree was ended although an older caller waits: its slot is not for that one. */
   readonly #owed = new Set<Waiter>();
+  /** Servers without a slot for their callers, that have idle instances which are kept for others. */
+  readonly #keptFrom = new Set<WaitingServer>();
 
   constructor(queue: AcquireQueue, fleet: Fleet, breakers: Breakers, clock: Clock) {
     this.#queue = queue;
@@ -60,6 +63,9 @@ export class Matcher {
   begin(): void {
     if (this.#owed.size > 0)
       for (const waiter of this.#owed) if (!waiter.queuedIn?.server.entry.isEssential) this.#owed.delete(waiter);
+    // What was kept for others may go now.
+    for (const server of this.#keptFrom) this.#queue.setStuck(server, false);
+    this.#keptFrom.clear();
     if (this.#claimants.size === 0) return;
     this.#claimed = 0;
     for (const waiting of this.#claimants) {
@@ -79,7 +85,7 @@ export class Matcher {
     this.#isFullForEssential = false;
     for (;;) {
       for (let changed = this.#fleet.takeChange(); changed; changed = this.#fleet.takeChange()) {
-        if (changed.entry.clean.length > 0) this.#giveClean(changed.entry, now);
+        if (changed.entry.clean.length > 0) giveClean(changed.entry, this.#queue, this.#fleet, now);
         this.#queue.refresh(changed, now);
         const match = this.#uselessTest(changed);
         if (match) return match;
@@ -98,7 +104,7 @@ export class Matcher {
       const waiter = waiting?.next;
       if (!server || !waiter || !isOpen(server.entry)) return undefined;
       const { entry } = server;
-      const start = this.#adoptableStart(entry, waiting.leaseClass);
+      const start = adoptableStart(entry, waiting.leaseClass);
       const decision = this.#decide(entry, waiting.server.claimed, start !== undefined);
       if (decision.action === 'adopt') {
         if (start) this.#fleet.adopt(start, waiting.leaseClass, waiter);
@@ -106,6 +112,11 @@ export class Matcher {
       }
       const error = this.#refusal(entry, decision);
       if (error) return { waiter, entry, decision: { action: 'refuse', error } };
+      if (decision.action !== 'wait' && !this.#fleet.gate.dependencies.allows(entry, waiting.leaseClass.tenant)) {
+        // What it depends on has gone since it was ranked.
+        this.#queue.rank(waiting, now);
+        continue;
+      }
       if (decision.action !== 'wait') {
         if (decision.action === 'evict') {
           if (this.#isFull) this.#owed.add(waiter);
@@ -114,8 +125,14 @@ export class Matcher {
         return { waiter, entry, decision };
       }
       if (decision.for === 'ending') this.#claim(waiting, entry.isFull);
-      else if (decision.for === 'release' && decision.limit === 'maxInstances') this.#queue.setStuck(server, true);
-      else {
+      else if (decision.for === 'release' && decision.limit === 'maxInstances') {
+        this.#queue.setStuck(server, true);
+        if (entry.neededIdle > 0) {
+          this.#keptFrom.add(server);
+          this.#fleet.gate.dependencies.askRelief(entry.name, waiter);
+        }
+      } else {
+        if (this.#fleet.idle.needed.size > 0) this.#fleet.gate.dependencies.askRelief(undefined, waiter);
         this.#fullBy = decision.for === 'release' ? decision.limit : undefined;
         if (this.#fullBy === undefined || this.#fullBy === 'requires') this.#fleet.gate.preflight.ask();
         this.#isFull = true;
@@ -154,29 +171,9 @@ export class Matcher {
   /** The limit that keeps a caller waiting; undefined while a start or a slot is on the way for it. */
   limitOf(waiter: Waiter): Limit | undefined {
     const waiting = waiter.queuedIn;
-    if (waiting === undefined || waiting.isCovered(waiter)) return undefined;
+    if (waiting === undefined || waiting.isCovered(waiter) || waiting.isBlocked) return undefined;
     if (waiting.server.isStuck || waiting.isRefused) return 'maxInstances';
     return this.#isFull ? this.#fullBy : undefined;
-  }
-
-  /** Gives an idle instance that may serve any caller to the one that has waited longest, if its class has none. */
-  #giveClean({ name, clean }: ServerEntry, now: number): void {
-    const oldest = this.#queue.oldestOf(name);
-    const leaseClass = oldest?.queuedIn?.leaseClass;
-    const instance = clean.at(-1);
-    if (oldest === undefined || leaseClass === undefined || instance === undefined) return;
-    if (leaseClass.nextIdle(oldest) !== undefined || leaseClass.leastLoaded(now) !== undefined) return;
-    this.#fleet.adopt(instance, leaseClass, oldest);
-  }
-
-  /** A start that a caller of this class may have, since no caller of its own class needs it. */
-  #adoptableStart({ surplus }: ServerEntry, { tenant }: LeaseClass): PooledInstance | undefined {
-    for (const leaseClass of surplus) {
-      // The result of a probe is for the breaker of its tenant.
-      const start = leaseClass.surplusStarts.find((one) => one.isClean && (!one.isProbe || one.tenant === tenant));
-      if (start) return start;
-    }
-    return undefined;
   }
 
   /** Whether a caller that comes now would get a slot without a release: there is room, or it comes free, or is made. */
@@ -194,7 +191,7 @@ export class Matcher {
     server.used = entry.used;
     server.limit = entry.definition.maxInstances;
     server.ending = entry.ending.size - claimed;
-    server.evictable = entry.idleCount > 0 || entry.surplus.size > 0;
+    server.evictable = entry.evictableIdle > 0 || entry.surplus.size > 0;
     const pool = this.#pool;
     const owed = entry.isEssential ? 0 : this.#owed.size;
     pool.used = slots.used + owed;
@@ -206,9 +203,10 @@ export class Matcher {
 
   /** Whether a tree of any server could be ended for a caller of this one. */
   #hasVictim({ isEssential }: OpenEntry): boolean {
-    const { essential, idleCount, surplus } = this.#fleet;
-    if (isEssential || essential.servers.size === 0) return idleCount > 0 || surplus.size > 0;
-    if (idleCount > essential.idle) return true;
+    const { essential, surplus } = this.#fleet;
+    const idle = this.#fleet.idle.count - this.#fleet.idle.needed.size;
+    if (isEssential || essential.servers.size === 0) return idle > 0 || surplus.size > 0;
+    if (idle > essential.idle) return true;
     for (const { entry } of surplus) if (!entry.isEssential) return true;
     return false;
   }

@@ -14,6 +14,7 @@ import { aborted, poolClosed, queueFull } from '../refusals.js';
 import type { CrashRecovery } from '../supervision/crash-recovery.js';
 import { endIdleFirst } from './idle-ends.js';
 import { InstanceChanges, type InstanceChangesDeps } from './instance-changes.js';
+import { InstanceWaits } from './instance-waits.js';
 import { LeaseEnd, type LeaseEndDeps } from './lease-end.js';
 import type { Match } from './matcher.js';
 import { PreflightLooks, type PreflightLooksDeps } from './preflight-looks.js';
@@ -42,6 +43,8 @@ export class Scheduler implements Operations, LeaseCallbacks {
   readonly #leaseEnd: LeaseEnd;
   /** Looks at the host before starts. */
   readonly looks: PreflightLooks;
+  /** Callers that stand for the pool itself. */
+  readonly instanceWaits: InstanceWaits;
   readonly #onGiveUp = (waiter: Waiter, why: GiveUpReason) => this.run(() => this.#gaveUp(waiter, why));
   /** Callers that came in this operation. Those that still wait at its end are announced. */
   readonly #newcomers: Waiter[] = [];
@@ -53,6 +56,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     this.#changes = new InstanceChanges(this, deps);
     this.#waitReasons = new WaitReasons(deps);
     this.#leaseEnd = new LeaseEnd(deps);
+    this.instanceWaits = new InstanceWaits(deps, this.#onGiveUp);
     this.looks = new PreflightLooks(this, deps, (fault) => this.#changes.onDueFault(fault, undefined));
     const { clock, dueTimes } = deps;
     this.#timer = new DueTimer(clock, dueTimes, () => this.#runDue());
@@ -108,9 +112,9 @@ export class Scheduler implements Operations, LeaseCallbacks {
   close(): number {
     const { fleet, queue } = this.#deps;
     fleet.close();
-    const waiters = queue.list();
-    for (const waiter of waiters) queue.reject(waiter, poolClosed());
-    return waiters.length;
+    const { callers } = queue;
+    for (const waiter of queue.list()) queue.reject(waiter, poolClosed());
+    return callers;
   }
 
   #wait(
@@ -160,8 +164,6 @@ export class Scheduler implements Operations, LeaseCallbacks {
       return this.#changes.onCallFault(fault, waiter);
     }
   }
-
-  // Leases.
 
   leaseEnded(lease: Lease, end: SessionEnd): void {
     const isOutermost = this.#begin();
@@ -217,6 +219,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   #complete(): void {
     try {
       this.#settle();
+      this.#deps.fleet.gate.dependencies.settle(() => this.#settle());
     } finally {
       this.looks.lookIfAsked();
       // After a fault, too: what is due later must be handled.
@@ -271,6 +274,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     switch (decision.action) {
       case 'reuse': {
         const leaseClass = waiter.queuedIn?.leaseClass;
+        if (waiter.request.onInstance) return this.instanceWaits.serve(waiter);
         const lease = leaseClass && this.#lend(leaseClass, waiter, waiter.stack);
         if (leaseClass === undefined || lease === undefined) return;
         queue.serve(waiter, lease);
@@ -282,16 +286,14 @@ export class Scheduler implements Operations, LeaseCallbacks {
         } catch (error) {
           return this.reject(waiter, error as PoolError);
         }
-      case 'evict':
-        return this.#evict(matcher.victim(entry, decision.from));
+      case 'evict': {
+        const victim = matcher.victim(entry, decision.from);
+        return victim && void victim.stop(evictionReason(victim));
+      }
       case 'end':
         return void decision.instance.stop('unfinished');
       case 'refuse':
         return this.reject(waiter, decision.error);
     }
-  }
-
-  #evict(victim: PooledInstance | undefined): void {
-    if (victim) void victim.stop(evictionReason(victim));
   }
 }

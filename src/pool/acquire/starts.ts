@@ -6,7 +6,8 @@ import type { InstanceObserver } from '../../server/instance-context.js';
 import type { Fleet } from '../instances/fleet.js';
 import { type LeaseScope, SPARE, SPARE_KEY } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
-import { isOpen, type LeaseClass, type OpenEntry, startsNeeded } from '../instances/server-entry.js';
+import { isOpen, type LeaseClass, type OpenEntry, type ServerEntry, startsNeeded } from '../instances/server-entry.js';
+import type { CrashRecovery } from '../supervision/crash-recovery.js';
 import type { InstanceSupervisor } from '../supervision/instance-supervisor.js';
 import type { StartTurns } from '../supervision/start-turns.js';
 import type { AcquireQueue } from './acquire-queue.js';
@@ -19,6 +20,7 @@ export interface StartsDeps {
   readonly dueTimes: DueTimes;
   readonly fleet: Fleet;
   readonly queue: AcquireQueue;
+  readonly recovery: CrashRecovery;
   readonly supervisor: InstanceSupervisor;
   readonly turns: StartTurns;
 }
@@ -55,7 +57,7 @@ export class Starts {
       supervisor.launch(instance);
       return instance;
     } catch {
-      this.#spareFailed(entry);
+      this.spareFailed(entry);
       return undefined;
     }
   }
@@ -68,7 +70,12 @@ export class Starts {
   /** Spawns the starts that have waited for their turn, as many as there are turns. */
   spawnInTurn(): void {
     const { turns } = this.#deps;
-    for (let instance = turns.next(); instance !== undefined; instance = turns.next()) this.#spawn(instance);
+    for (let instance = turns.next(); instance !== undefined; instance = turns.next()) {
+      // What it depends on may have ended while it waited.
+      if (this.#isAllowed(instance)) this.#spawn(instance);
+      else if (instance.leases > 0) this.#postpone(instance);
+      else void instance.stop('unwanted');
+    }
   }
 
   /** Starts the instances that `minIdle` asks for. Only called when no caller waits, since callers come first. */
@@ -86,7 +93,7 @@ export class Starts {
     supervisor.startFailed(instance, error);
     if (leaseClass === undefined) return;
     this.#rejectOldest(leaseClass, seats, error);
-    if (supervisor.isSpare(instance)) this.#spareFailed(leaseClass.entry);
+    if (supervisor.isSpare(instance)) this.spareFailed(leaseClass.entry);
   }
 
   /**
@@ -100,7 +107,7 @@ export class Starts {
     const entry = fleet.classOf(instance)?.entry;
     // During its start, `failed` counts it.
     if (entry === undefined || instance.uses > 0 || fleet.isStarting(instance)) return;
-    if (supervisor.isSpare(instance)) this.#spareFailed(entry);
+    if (supervisor.isSpare(instance)) this.spareFailed(entry);
   }
 
   /**
@@ -130,18 +137,32 @@ export class Starts {
     } catch (error) {
       if (leaseClass === undefined) return;
       this.#rejectOldest(leaseClass, seats, error as PoolError);
-      if (supervisor.isSpare(instance)) this.#spareFailed(leaseClass.entry);
+      if (supervisor.isSpare(instance)) this.spareFailed(leaseClass.entry);
     }
+  }
+
+  /** A successor waits until it is there again. */
+  #postpone(instance: PooledInstance): void {
+    const { recovery, turns } = this.#deps;
+    turns.giveBack(instance);
+    recovery.postpone(instance);
+  }
+
+  #isAllowed(instance: PooledInstance): boolean {
+    const { fleet } = this.#deps;
+    const entry = fleet.openEntry(instance);
+    return entry === undefined || fleet.gate.dependencies.allows(entry, instance.tenant);
   }
 
   #rejectOldest(leaseClass: LeaseClass, seats: number, error: PoolError): void {
     const { queue } = this.#deps;
     if (!isOpen(leaseClass.entry)) return;
     const count = Math.min(seats, leaseClass.waiting - leaseClass.startingSeats);
-    for (const waiter of queue.oldest(leaseClass, count)) queue.reject(waiter, error);
+    for (const waiter of queue.classOf(leaseClass)?.oldest(count) ?? []) queue.reject(waiter, error);
   }
 
-  #spareFailed(entry: OpenEntry | LeaseClass['entry']): void {
+  /** The next one is started after a pause. */
+  spareFailed(entry: ServerEntry): void {
     const { clock, dueTimes } = this.#deps;
     entry.sparePause.failed(clock.now());
     dueTimes.noLaterThan(this.#retry, entry.sparePause.until);
@@ -155,6 +176,7 @@ export class Starts {
       dueTimes.noLaterThan(this.#retry, retryAt);
       return false;
     }
-    return fleet.hasRoom(entry) && fleet.gate.preflight.allows(clock.now());
+    if (!fleet.hasRoom(entry) || !fleet.gate.dependencies.allowsOrAsks(entry, SPARE.tenant)) return false;
+    return fleet.gate.preflight.allows(clock.now());
   }
 }

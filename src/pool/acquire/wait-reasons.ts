@@ -30,7 +30,7 @@ export class WaitReasons {
     const { leaseEvents, matcher, queue } = this.#deps;
     const { name } = waiter;
     waiter.announced = true;
-    leaseEvents.waiting(waiter, queue.size);
+    leaseEvents.waiting(waiter, queue.callers);
     const limit = matcher.limitOf(waiter);
     if (limit === undefined) return;
     leaseEvents.limitReached({ name, limit, value: this.#valueOf(limit, name) });
@@ -58,6 +58,7 @@ export class WaitReasons {
       unmet: fleet.gate.preflight.unmet,
       isLooking: fleet.gate.preflight.isLooking,
       keptIdle: fleet.essential.idle,
+      missing: waiter.queuedIn?.isBlocked ? fleet.gate.dependencies.missing(entry.name, waiter.tenant) : [],
       replaced: limit === undefined ? undefined : replacedIn(waiter.queuedIn?.leaseClass),
     });
   }

@@ -1,7 +1,8 @@
+import type { PoolError } from '../../errors.js';
 import { type Due, newDue } from '../../runtime/due-times.js';
 import { Heap, type HeapItem } from '../../runtime/heap.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
-import type { ClassCallers, WaitingCaller } from '../instances/pooled-instance.js';
+import type { ClassCallers, PooledInstance, WaitingCaller } from '../instances/pooled-instance.js';
 import type { LeaseClass, ServerEntry } from '../instances/server-entry.js';
 import type { Lease } from '../leases/lease.js';
 import type { Expiring } from './deadlines.js';
@@ -16,6 +17,9 @@ export interface LeaseRequest extends LeaseScope {
   readonly signal: AbortSignal | undefined;
   /** Whether the lease that its owner holds will do. */
   readonly reuseLease: boolean;
+  /** Set where the pool itself waits for an instance that others depend on, and for no lease: called instead of an answer. */
+  readonly onInstance?: ((instance: PooledInstance) => void) | undefined;
+  readonly onFailed?: ((error: PoolError) => void) | undefined;
 }
 
 /** Why a caller gave up. */
@@ -107,6 +111,8 @@ export class WaitingClass implements HeapItem, ClassCallers {
    * `AcquireQueue`.
    */
   isRefused = false;
+  /** Whether what its server depends on is not there, so that nothing may be started for it. Written by `AcquireQueue`. */
+  isBlocked = false;
   /** Due when its breaker allows a probe. Set only while the breaker refuses starts. */
   readonly cooled: Due;
   first: Waiter | undefined;
@@ -185,6 +191,16 @@ export class WaitingClass implements HeapItem, ClassCallers {
     const wanted = Math.min(this.seats + this.claimed, this.count);
     for (; this.#ahead < wanted; this.#ahead++) this.next = this.next?.next;
     for (; this.#ahead > wanted; this.#ahead--) this.next = this.next ? this.next.previous : this.#last;
+  }
+
+  /** The first ones. */
+  oldest(count: number): Waiter[] {
+    const waiters: Waiter[] = [];
+    for (const waiter of this) {
+      if (waiters.length >= count) break;
+      waiters.push(waiter);
+    }
+    return waiters;
   }
 
   /** Oldest first. */

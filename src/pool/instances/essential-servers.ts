@@ -3,7 +3,7 @@ import type { ServerEntry } from './server-entry.js';
 /** The servers with `priority: 'essential'`: their trees make room for one another alone. */
 export class EssentialServers {
   readonly servers = new Set<ServerEntry>();
-  /** Number of their idle instances. Also written by `Fleet`. */
+  /** Number of their idle instances that may be ended. Also written by `IdleInstances`. */
   idle = 0;
 
   /** The definition of a server has changed, or was removed. */
@@ -12,6 +12,6 @@ export class EssentialServers {
     entry.isEssential = isEssential;
     if (isEssential) this.servers.add(entry);
     else this.servers.delete(entry);
-    this.idle += isEssential ? entry.idleCount : -entry.idleCount;
+    this.idle += isEssential ? entry.evictableIdle : -entry.evictableIdle;
   }
 }

@@ -26,7 +26,9 @@ export function evictionReason({ isReserved }: PooledInstance): EndReason {
 /** The instances of these classes that could be ended; of the starts of a class the youngest first. */
 export function evictableIn(classes: Iterable<LeaseClass>): Evictable[] {
   const all = [...classes];
-  const idle = all.flatMap((one) => one.idle.map((instance) => candidate(one.entry, instance, true)));
+  const idle = all.flatMap((one) =>
+    one.idle.filter(({ isNeeded }) => !isNeeded).map((instance) => candidate(one.entry, instance, true)),
+  );
   const starts = all.flatMap((one) =>
     one.surplusStarts.map((instance) => candidate(one.entry, instance, false)).reverse(),
   );

@@ -4,6 +4,7 @@ import { processKey } from '../../config/process-key.js';
 import type { PoolError } from '../../errors.js';
 import type { EndReason } from '../../server/end-reason.js';
 import { EssentialServers } from './essential-servers.js';
+import { IdleInstances } from './idle-instances.js';
 import { LeaseClasses } from './lease-classes.js';
 import { type LeaseScope, reuseKey, SPARE, SPARE_KEY } from './lease-scope.js';
 import type { PooledInstance } from './pooled-instance.js';
@@ -12,27 +13,21 @@ import { Slots } from './slots.js';
 import { StartGate } from './start-gate.js';
 import { StartPreflight } from './start-preflight.js';
 
-/** Largest number of undeclared capabilities that are reported for one server. */
-const MOST_UNDECLARED = 200;
-
 /** The instances of a pool, by server and by use. Decides nothing. */
 export class Fleet extends LeaseClasses {
   readonly entries = new Map<string, ServerEntry>();
   /** Servers with a `minIdle`. */
   readonly withMinimum = new Set<ServerEntry>();
   readonly slots: Slots;
-  /** Whether anything new may be started now. */
-  readonly gate: StartGate;
   readonly essential = new EssentialServers();
-  idleCount = 0;
+  readonly idle = new IdleInstances(this.essential);
   #isOpen = true;
   /** Undefined after a change of the definitions. */
   #largestMemoryLimitMB: number | undefined;
 
   constructor(limits: Pick<ResolvedLimits, 'maxProcesses' | 'requires' | 'onUnmet'>) {
-    super();
+    super(new StartGate(new StartPreflight(limits)));
     this.slots = new Slots(limits.maxProcesses);
-    this.gate = new StartGate(new StartPreflight(limits));
   }
 
   /** Whether anything may still be started; false once the pool ends. */
@@ -130,7 +125,7 @@ export class Fleet extends LeaseClasses {
     const leaseClass = this.classOf(instance);
     if (leaseClass === undefined) return;
     const { entry } = leaseClass;
-    if (take(leaseClass.idle, instance)) this.#countIdle(entry, -1);
+    if (take(leaseClass.idle, instance)) this.idle.delete(entry, instance);
     take(entry.clean, instance);
     take(leaseClass.shared, instance);
     this.slots.free(entry, instance);
@@ -188,16 +183,6 @@ export class Fleet extends LeaseClasses {
     if (leaseClass) leaseClass.entry.lastFailure = { error, tenant: instance.tenant, at };
   }
 
-  /** Those of `capabilities` that were not reported since the definition was changed; marks them as reported. */
-  newlyUndeclared(instance: PooledInstance, capabilities: readonly string[]): readonly string[] {
-    const undeclared = this.entries.get(instance.name)?.undeclared;
-    // A client may declare anything: what is kept is bounded.
-    if (undeclared === undefined || undeclared.size >= MOST_UNDECLARED) return [];
-    const first = capabilities.filter((name) => !undeclared.has(name));
-    for (const name of first) undeclared.add(name);
-    return first;
-  }
-
   isStarting(instance: PooledInstance): boolean {
     return this.classOf(instance)?.starts.includes(instance) ?? false;
   }
@@ -209,12 +194,12 @@ export class Fleet extends LeaseClasses {
   park(instance: PooledInstance, now: number): LeaseClass | undefined {
     const own = this.classOf(instance);
     const isSpare = instance.isClean && own?.waiting === 0;
-    const leaseClass = isSpare ? this.#moveToSpares(instance) : own;
+    const leaseClass = isSpare && instance.mayServe(SPARE.tenant) ? this.#moveToSpares(instance) : own;
     if (leaseClass === undefined) return undefined;
     instance.idleSince = now;
     leaseClass.idle.push(instance);
     if (isSpare) leaseClass.entry.clean.push(instance);
-    this.#countIdle(leaseClass.entry, 1);
+    this.idle.add(leaseClass.entry, instance);
     this.changed(leaseClass);
     return leaseClass;
   }
@@ -238,7 +223,7 @@ export class Fleet extends LeaseClasses {
     if (instance === undefined) return undefined;
     if (instance === leaseClass.idle.at(-1)) leaseClass.idle.pop();
     else take(leaseClass.idle, instance);
-    this.#countIdle(leaseClass.entry, -1);
+    this.idle.delete(leaseClass.entry, instance);
     if (instance.uses === 0) take(leaseClass.entry.clean, instance);
     if (leaseClass.waiting > 0) this.changed(leaseClass);
     return instance;
@@ -253,6 +238,29 @@ export class Fleet extends LeaseClasses {
   /** Removes a shared instance that has no lease any more. */
   removeShared(leaseClass: LeaseClass, instance: PooledInstance): void {
     take(leaseClass.shared, instance);
+  }
+
+  /** Whether others depend on an instance. When they do no more, its idle time begins anew. Returns whether it is idle. */
+  setNeeded(instance: PooledInstance, isNeeded: boolean, now: number): boolean {
+    const leaseClass = this.classOf(instance);
+    if (leaseClass === undefined || instance.isNeeded === isNeeded) return false;
+    instance.isNeeded = isNeeded;
+    instance.wasNeeded ||= isNeeded;
+    const isIdle = leaseClass.idle.includes(instance);
+    if (isIdle) this.idle.setNeeded(leaseClass.entry, instance);
+    if (isIdle && !isNeeded) instance.idleSince = now;
+    this.changed(leaseClass);
+    return isIdle;
+  }
+
+  /** The instances of a server that serve a tenant, or are to. */
+  ofTenant(name: string, tenant: string | undefined): PooledInstance[] {
+    return this.classesOf(name, tenant).flatMap(({ instances }) => [...instances]);
+  }
+
+  /** Its classes. */
+  classesOf(name: string, tenant: string | undefined): LeaseClass[] {
+    return [...(this.entries.get(name)?.tenants.get(tenant) ?? [])];
   }
 
   /** An instance may not be leased again: it ends with its last lease. The first reason stays. */
@@ -281,12 +289,6 @@ export class Fleet extends LeaseClasses {
     this.join(instance, leaseClass, instance);
     entry.instances.add(instance);
     this.addSeat(leaseClass, instance);
-  }
-
-  #countIdle(entry: ServerEntry, change: 1 | -1): void {
-    entry.idleCount += change;
-    this.idleCount += change;
-    if (entry.isEssential) this.essential.idle += change;
   }
 }
 

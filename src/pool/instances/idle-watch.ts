@@ -41,6 +41,11 @@ export class IdleWatch {
     }
   }
 
+  /** Other instances depend on this one, or do so no more: then it is idle from now on. */
+  setNeeded(instance: PooledInstance, isNeeded: boolean, now: number): void {
+    if (this.#fleet.setNeeded(instance, isNeeded, now)) this.#watch(instance);
+  }
+
   /** An instance is gone: it must not stay in memory until its time would have come. */
   forget({ idleDue }: PooledInstance): void {
     if (idleDue) this.#dueTimes.delete(idleDue);

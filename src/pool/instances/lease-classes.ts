@@ -2,6 +2,7 @@ import { type LeaseScope, reuseKey } from './lease-scope.js';
 import type { PooledInstance } from './pooled-instance.js';
 import { ScopeIndex } from './scope-index.js';
 import { LeaseClass, type OpenEntry, type ServerEntry } from './server-entry.js';
+import type { StartGate } from './start-gate.js';
 
 /** The classes of the instances of a pool, and those of them that have changed. */
 export class LeaseClasses {
@@ -9,9 +10,15 @@ export class LeaseClasses {
   readonly populated = new Set<LeaseClass>();
   /** Classes with starts that none of their callers needs. */
   readonly surplus = new Set<LeaseClass>();
+  /** Whether anything new may be started now. */
+  readonly gate: StartGate;
   readonly #scopes = new ScopeIndex<PooledInstance>();
   readonly #classes = new Map<PooledInstance, LeaseClass>();
   readonly #changes: LeaseClass[] = [];
+
+  constructor(gate: StartGate) {
+    this.gate = gate;
+  }
 
   /** A class that has changed in a way that may matter to a caller; undefined when none is left. */
   takeChange(): LeaseClass | undefined {
@@ -51,10 +58,13 @@ export class LeaseClasses {
     return this.#classes.get(instance);
   }
 
-  /** Drops a class without instances and callers, since there may be many tenants. */
-  prune(leaseClass: LeaseClass): void {
+  /** Drops a class without instances and callers, since there may be many tenants. False when it has some. */
+  prune(leaseClass: LeaseClass): boolean {
     const { entry, key, instances, waiting } = leaseClass;
-    if (instances.size === 0 && waiting === 0 && entry.classes.get(key) === leaseClass) entry.classes.delete(key);
+    if (instances.size > 0 || waiting > 0 || entry.classes.get(key) !== leaseClass) return false;
+    const ofTenant = entry.tenants.get(leaseClass.tenant);
+    if (ofTenant?.delete(leaseClass) && ofTenant.size === 0) entry.tenants.delete(leaseClass.tenant);
+    return entry.classes.delete(key);
   }
 
   /** The instances that belong to one tenant, or, with `reuse: 'owner'`, to one owner. */
@@ -79,6 +89,7 @@ export class LeaseClasses {
     instance.home = undefined;
     leaseClass.instances.delete(instance);
     if (leaseClass.instances.size === 0) this.populated.delete(leaseClass);
+    this.gate.dependencies.lost(leaseClass);
   }
 
   protected classOfKey(entry: ServerEntry, key: string, tenant: string | undefined): LeaseClass {
@@ -86,6 +97,9 @@ export class LeaseClasses {
     if (known) return known;
     const made = new LeaseClass(entry, key, tenant);
     entry.classes.set(key, made);
+    const ofTenant = entry.tenants.get(tenant);
+    if (ofTenant) ofTenant.add(made);
+    else entry.tenants.set(tenant, new Set([made]));
     return made;
   }
 }

@@ -69,15 +69,29 @@ export class PooledInstance extends ServerInstance {
   idleDue: Due | undefined;
   /** Due when the silence of its leases is looked at; undefined before its first lease. Written by `LeaseManager`. */
   leaseDue: Due | undefined;
+  /** Whether another instance depends on it: it is neither ended when it is idle, nor for its slot. Written by `Fleet`. */
+  isNeeded = false;
+  /** Whether that was ever so: it has worked for its tenant, though no lease did. Written by `Fleet`. */
+  wasNeeded = false;
   /** Whether its breaker is half-open and waits for the result of this start. Written by `Breakers`. */
   isProbe = false;
 
   /**
    * Whether it has served no lease, and has no sessions of another instance: then it knows nothing of any client, and may
-   * serve every caller of its server.
+   * serve every caller of its server for which {@link mayServe} holds.
    */
   get isClean(): boolean {
     return this.uses === 0 && this.leases === 0 && !this.hasPredecessor && this.retired === undefined;
+  }
+
+  /** Whether it belongs to its tenant: it depends on instances of that, or such have depended on it. */
+  get isBound(): boolean {
+    return this.wasNeeded || this.definition.dependencies.length > 0;
+  }
+
+  /** Whether it may serve callers of this tenant. */
+  mayServe(tenant: string | undefined): boolean {
+    return !this.isBound || this.tenant === tenant;
   }
 
   /** The leases and callers that an event about it concerns: now, or when its end began. */

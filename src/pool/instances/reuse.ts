@@ -47,10 +47,11 @@ export function idleUntil({ idleSince, definition }: PooledInstance): number {
 }
 
 /**
- * Whether an idle instance is kept for `minIdle`: those that have served none, or, where `countsUsed`, those of calls without
+ * Whether an idle instance is kept, since another depends on it, or for `minIdle`: those that have served none, or, where `countsUsed`, those of calls without
  * tenant, the ones that were used last; one with leases and room for another counts as one that is kept.
  */
 export function isKept({ entry, key, idle }: LeaseClass, instance: PooledInstance): boolean {
+  if (instance.isNeeded) return true;
   const { clean, definition, spareCount } = entry;
   if (!definition || definition.minIdle === 0 || key !== SPARE_KEY) return false;
   const index = (entry.countsUsed ? idle : clean).indexOf(instance);

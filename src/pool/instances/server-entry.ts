@@ -4,6 +4,7 @@ import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import { type LeaseScope, reuseKey, SPARE_KEY } from './lease-scope.js';
 import type { ClassCallers, PooledInstance } from './pooled-instance.js';
 import { SparePause } from './spare-pause.js';
+import { UndeclaredCapabilities } from './undeclared-capabilities.js';
 
 /**
  * What the pool keeps of one server: its definition and its instances, those of earlier definitions too. Written by `Fleet`,
@@ -19,13 +20,17 @@ export class ServerEntry {
   readonly instances = new Set<PooledInstance>();
   /** The classes with instances or waiting callers, by reuse key. Written by `LeaseClasses`. */
   readonly classes = new Map<string, LeaseClass>();
-  /** Idle instances that have served no lease, and serve any caller: all are in the class of spare instances. */
+  /** The same by tenant. Written by `LeaseClasses`. */
+  readonly tenants = new Map<string | undefined, Set<LeaseClass>>();
+  /** Idle instances that have served no lease: those that serve any caller are in the class of spare instances. */
   readonly clean: PooledInstance[] = [];
   /** Classes with starts that none of their callers needs. Written by `LeaseClasses`. */
   readonly surplus = new Set<LeaseClass>();
   /** Slots taken. Written by `Slots`. */
   used = 0;
   idleCount = 0;
+  /** Idle instances that others depend on. Written by `IdleInstances`, as `idleCount` is. */
+  neededIdle = 0;
   startCount = 0;
   /** Whether its priority is `essential`. Written by `EssentialServers`. */
   isEssential = false;
@@ -33,8 +38,7 @@ export class ServerEntry {
   readonly ending = new Set<PooledInstance>();
   /** The last start that failed, until one succeeds. */
   lastFailure: StartFailure | undefined;
-  /** Client capabilities for which `capability:undeclared` was emitted. */
-  readonly undeclared = new Set<string>();
+  readonly undeclared = new UndeclaredCapabilities();
   readonly sparePause = new SparePause();
   /** Leases that were given out on instances that are gone. Written by `Fleet`. */
   pastUses = 0;
@@ -57,6 +61,11 @@ export class ServerEntry {
   /** Whether more instances run than its definition allows: it was changed. */
   get isOverLimit(): boolean {
     return this.definition !== undefined && this.used - this.ending.size > this.definition.maxInstances;
+  }
+
+  /** Idle instances that may be ended to make room. */
+  get evictableIdle(): number {
+    return this.idleCount - this.neededIdle;
   }
 
   /** Whether all slots that its definition allows are taken. */
@@ -85,15 +94,22 @@ export class ServerEntry {
     return this.definition?.sharing === 'shared' && this.definition.reuse !== 'owner';
   }
 
+  /** Number of clean instances for callers without a tenant. */
+  get cleanSpares(): number {
+    let count = 0;
+    for (const instance of this.clean) if (instance.mayServe(undefined)) count += 1;
+    return count;
+  }
+
   /** Number of instances that are ready for the next caller, as `minIdle` asks for. */
   get spareCount(): number {
-    return this.countsUsed ? (this.spareClass?.ready ?? 0) : this.clean.length;
+    return this.countsUsed ? (this.spareClass?.ready ?? 0) : this.cleanSpares;
   }
 
   /** Whether `minIdle` asks for one more start. To be called when no caller waits, after each operation: it makes no lists. */
   get lacksSpare(): boolean {
     const minIdle = this.definition?.minIdle ?? 0;
-    let missing = minIdle - this.clean.length;
+    let missing = minIdle - this.cleanSpares;
     if (missing <= 0) return false;
     missing = minIdle - this.spareCount;
     const spares = this.spareClass;
@@ -106,7 +122,8 @@ export class ServerEntry {
   /** Number of instances with room for a caller of this scope. */
   readyFor(this: OpenEntry, scope: LeaseScope): number {
     const own = this.find(scope);
-    return (own?.ready ?? 0) + (own === this.spareClass && own ? 0 : this.clean.length);
+    const others = this.clean.filter((instance) => instance.home !== own && instance.mayServe(scope.tenant));
+    return (own?.ready ?? 0) + others.length;
   }
 
   /** Starts that will serve a caller of this scope, if no other caller comes first. */
@@ -114,7 +131,7 @@ export class ServerEntry {
     const own = this.find(scope);
     const spares = this.spareClass;
     const starts = [...(own?.starts ?? []), ...(own === spares ? [] : (spares?.surplusStarts ?? []))];
-    return starts.filter(({ state }) => state === 'starting');
+    return starts.filter((instance) => instance.state === 'starting' && instance.mayServe(scope.tenant));
   }
 
   /** The class of a scope; undefined when it has neither instances nor waiting callers. */

@@ -1,4 +1,5 @@
 import type { GateState, Overload, Shortage } from '../../monitor/finding.js';
+import { DependencyGate } from './dependency-gate.js';
 import type { StartPreflight } from './start-preflight.js';
 
 /**
@@ -14,6 +15,7 @@ export class StartGate implements GateState {
   /** By server: until when (clock time) the same counts for it alone. */
   restingSpares: GateState['restingSpares'] = new Map();
   readonly preflight: StartPreflight;
+  readonly dependencies = new DependencyGate();
 
   constructor(preflight: StartPreflight) {
     this.preflight = preflight;

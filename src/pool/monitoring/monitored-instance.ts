@@ -3,7 +3,9 @@ import type { PooledInstance } from '../instances/pooled-instance.js';
 
 /** An instance, as the monitor of its pool sees it now. */
 export function treeOf(instance: PooledInstance): MonitoredTree {
-  const { id, name, definition, leases, idleSince, answers } = instance;
+  const { id, name, definition, idleSince, answers } = instance;
+  // What others depend on is in use, as by a lease.
+  const leases = instance.leases + (instance.isNeeded ? 1 : 0);
   const {
     priority,
     expectedProcesses,

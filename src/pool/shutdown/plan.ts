@@ -15,7 +15,7 @@ import { isOpen } from '../instances/server-entry.js';
 import type { Lease } from '../leases/lease.js';
 import { type LeaseManager, silences } from '../leases/lease-manager.js';
 import { REPLACEMENT_TIMEOUT, type RollingReplacement } from '../supervision/rolling-replacement.js';
-import { isBusy, shutdownWaves } from './shutdown.js';
+import { isBusy, type Order, shutdownWaves } from './shutdown.js';
 
 /** A process tree that would be ended. */
 export interface PlannedEnd extends TreePlan {
@@ -63,6 +63,7 @@ export interface PlanDeps {
   readonly cleanup: CleanupQueue;
   readonly monitorLoop: MonitorLoop;
   readonly replacement: RollingReplacement;
+  readonly order: Pick<Order, 'waveOf'>;
   readonly now: number;
 }
 
@@ -71,12 +72,13 @@ export function planOf({ mode, level }: { mode: PlanMode; level: AlertLevel }, d
   if (mode === 'level') return { mode, ends: planLevel(level, deps), rejected: 0 };
   if (mode === 'reclaim') return { mode, ends: planReclaim(deps), rejected: 0 };
   if (mode === 'restart') return { mode, ends: planRestart(deps), rejected: 0 };
-  return { mode, ends: planShutdown(mode === 'shutdown' ? 'graceful' : mode, deps), rejected: deps.queue.size };
+  return { mode, ends: planShutdown(mode === 'shutdown' ? 'graceful' : mode, deps), rejected: deps.queue.callers };
 }
 
-function planShutdown(mode: EndMode, { fleet, leases: manager, cleanup, now }: PlanDeps): PlannedEnd[] {
+function planShutdown(mode: EndMode, { fleet, leases: manager, cleanup, order, now }: PlanDeps): PlannedEnd[] {
   const { drainTimeout } = resolveShutdownOptions({});
-  return shutdownWaves(fleet.instances(), manager).flatMap((ends, wave) =>
+  // In an emergency all end at once.
+  return shutdownWaves(fleet.instances(), manager, mode === 'graceful' ? order : undefined).flatMap((ends, wave) =>
     ends.map(({ instance, leases }) => {
       // A tree that is being ended keeps its mode, unless this is an emergency. A quarantined one is killed once more.
       const current = instance.state === 'quarantined' ? 'emergency' : cleanup.status(instance.id)?.mode;

@@ -112,10 +112,22 @@ export class CrashRecovery {
     if (successor) this.#changed.add(successor);
   }
 
-  /** A server was changed or removed: its successors may have no definition any more. */
-  redefined({ instances }: ServerEntry): void {
+  /** A server was changed or removed, or what it depends on has come: its successors may be launched, or given up. */
+  redefined({ instances }: Pick<ServerEntry, 'instances'>): void {
     if (this.#pending.size === 0) return;
     for (const instance of instances) if (this.#pending.has(instance)) this.#changed.add(instance);
+  }
+
+  /** A successor that is not launched after all waits until what it depends on is there. */
+  postpone(successor: PooledInstance): void {
+    const pending = new Pending(successor, true, undefined, () => this.#changed.add(successor));
+    this.#pending.set(successor, pending);
+    this.#changed.add(successor);
+  }
+
+  /** What a server depends on will not come: the successors that wait for it are given up. */
+  giveUp(instances: Iterable<PooledInstance>, error: PoolError): void {
+    for (const instance of instances) if (this.#pending.has(instance)) instance.giveUp(error);
   }
 
   /** Whether there may be successors to be launched. */
@@ -156,7 +168,7 @@ export class CrashRecovery {
     if (!fleet.isOpen) return 'wait';
     const entry = this.entryFor(successor);
     if (entry === undefined) return notStarted(successor, 'SERVER_STOPPED', 'it was removed', cause);
-    if (!isDue) return 'wait';
+    if (!isDue || !fleet.gate.dependencies.allowsOrAsks(entry, successor.tenant)) return 'wait';
     const predecessor = fleet.slots.predecessorOf(successor);
     if (predecessor === undefined) return 'launch';
     if (predecessor.state !== 'quarantined') return 'wait';

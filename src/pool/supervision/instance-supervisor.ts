@@ -16,6 +16,7 @@ import { poolClosed, undeclared } from '../refusals.js';
 import { serverEvent } from '../server-event.js';
 import type { Breakers } from './breakers.js';
 import type { CrashRecovery } from './crash-recovery.js';
+import type { InstanceWatches } from './instance-watches.js';
 import type { StartTurns } from './start-turns.js';
 
 export interface InstanceSupervisorDeps {
@@ -29,15 +30,8 @@ export interface InstanceSupervisorDeps {
   readonly emitter: PoolEmitter;
   readonly context: InstanceContext;
   readonly monitorLoop: MonitorLoop;
-  readonly poolHealth: InstanceWatch;
+  readonly watches: InstanceWatches;
   readonly cleanups: { add(report: CleanupReport): void };
-}
-
-/** What follows instances from their spawn to their end. */
-interface InstanceWatch {
-  spawned(instance: PooledInstance): void;
-  ready(instance: PooledInstance): void;
-  ending(instance: PooledInstance): void;
 }
 
 /**
@@ -94,7 +88,7 @@ export class InstanceSupervisor {
    * @throws PoolError when nothing can be spawned; then the slot is free again
    */
   spawn(instance: PooledInstance): void {
-    const { emitter, fleet, leases, counts, monitorLoop, poolHealth, recovery, turns } = this.#deps;
+    const { emitter, fleet, leases, counts, monitorLoop, watches, recovery, turns } = this.#deps;
     try {
       instance.start();
     } catch (error) {
@@ -110,14 +104,14 @@ export class InstanceSupervisor {
     counts.mostProcesses = fleet.slots.mostUsed;
     emitter.emit('server:starting', serverEvent(instance));
     monitorLoop.noteSpawn(instance.name, instance.canMeasure);
-    poolHealth.spawned(instance);
+    watches.spawned(instance);
   }
 
   /** An instance is ready: it gets the leases of the one that it replaces. */
   ready(instance: PooledInstance): void {
-    const { breakers, emitter, fleet, poolHealth, recovery, turns } = this.#deps;
+    const { breakers, emitter, fleet, watches, recovery, turns } = this.#deps;
     turns.giveBack(instance);
-    poolHealth.ready(instance);
+    watches.ready(instance);
     fleet.startSucceeded(instance);
     breakers.ready(instance);
     const emitMoves = recovery.takeOver(instance);
@@ -132,9 +126,9 @@ export class InstanceSupervisor {
   }
 
   stopping(instance: PooledInstance, reason: EndReason): void {
-    const { breakers, emitter, fleet, counts, poolHealth, recovery, turns } = this.#deps;
+    const { breakers, emitter, fleet, counts, watches, recovery, turns } = this.#deps;
     instance.remember();
-    poolHealth.ending(instance);
+    watches.ending(instance, reason);
     turns.giveBack(instance);
     recovery.stopping(instance);
     const { asked } = END_MEANING[reason];
@@ -189,7 +183,7 @@ export class InstanceSupervisor {
 
   undeclared(instance: PooledInstance, capabilities: readonly string[]): void {
     const { emitter, fleet } = this.#deps;
-    const first = fleet.newlyUndeclared(instance, capabilities);
+    const first = fleet.entries.get(instance.name)?.undeclared.report(capabilities) ?? [];
     if (first.length === 0) return;
     const message = undeclared(instance, first);
     emitter.emit('capability:undeclared', { ...serverEvent(instance), capabilities: first, message });
@@ -204,8 +198,9 @@ export class InstanceSupervisor {
   }
 
   #reportFailure(instance: PooledInstance, error: PoolError): void {
-    const { clock, emitter, fleet, counts } = this.#deps;
+    const { clock, emitter, fleet, counts, watches } = this.#deps;
     counts.startFailures += 1;
+    watches.failed(instance, error);
     fleet.startFailed(instance, error, clock.now());
     emitter.emit('server:failed', { ...serverEvent(instance), error });
   }

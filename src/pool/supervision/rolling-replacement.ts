@@ -163,7 +163,8 @@ export class RollingReplacement {
     while (instance.state === 'ready' && instance.leases > 0) {
       const entry = recovery.entryFor(instance);
       if (entry === undefined) break;
-      if (!fleet.hasRoom(entry)) return this.#replaceInPlace(entry, instance, reason, late);
+      const mayStart = fleet.hasRoom(entry) && fleet.gate.dependencies.allows(entry, instance.tenant);
+      if (!mayStart) return this.#replaceInPlace(entry, instance, reason, late);
       await this.#startNext(entry, instance, reason);
     }
     // Its server was removed, or is shared in another way now: the leases cannot move, so it ends with the last of them.

@@ -4,7 +4,7 @@ import type { ResolvedRun, RunLimits } from '../../config/lane-options.js';
 import { errnoOf, messageOf } from '../../errors.js';
 import type { ExitInfo, ServerProcess } from '../../process/launcher.js';
 import type { EndMode, Survivor } from '../../process/termination-report.js';
-import type { Clock, Timer } from '../../runtime/clock.js';
+import { type Clock, type Timer, timerDelay } from '../../runtime/clock.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
 import { rest } from '../../runtime/rest.js';
 import { HandedOutput } from './handed-output.js';
@@ -157,7 +157,7 @@ export class LaneRun {
 
   #watch(started: number): void {
     const { limits, stalledAfter } = this.#parts.run;
-    if (limits.time !== Infinity) this.#after(limits.time, () => this.#exceed('time'));
+    if (limits.time !== Infinity) this.#watchTime(limits.time);
     const sample = (interval: number) =>
       this.#after(interval, async () => {
         const usage = await this.#measure();
@@ -167,6 +167,12 @@ export class LaneRun {
       });
     sample(FIRST_SAMPLE);
     if (stalledAfter !== Infinity) this.#watchStalls(new StallWatch(stalledAfter, started));
+  }
+
+  /** @param left of its time, ms: perhaps more than one timer can have */
+  #watchTime(left: number): void {
+    const part = timerDelay(left);
+    this.#after(part, () => (left > part ? this.#watchTime(left - part) : this.#exceed('time')));
   }
 
   #watchStalls(watch: StallWatch): void {

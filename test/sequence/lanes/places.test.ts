@@ -4,7 +4,6 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
-  rmdirSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -13,7 +12,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { PoolError } from '../../../src/index.js';
 import { LaneFolder } from '../../../src/sequence/lanes/lane-folder.js';
-import { newFolder } from '../../helpers/folders.js';
+import { newFolder, removeIfEmpty } from '../../helpers/folders.js';
 import { runHost, startHost } from '../../helpers/host.js';
 import { newLane, node } from '../../helpers/lanes.js';
 import { rejection, until } from '../../helpers/until.js';
@@ -94,11 +93,15 @@ describe.runIf(OBSTACLE === undefined)('the folder of a lane, with other users (
       process.setgroups([]); process.setgid(${OTHER}); process.setuid(${OTHER});
       const lane = new SequentialExecutor({ lane: 'tests', folder: ${JSON.stringify(folder)} });
       await lane.run('touch', ['${outer}/ran']).then(() => console.log('ran'), ({ code, message }) => console.log(code, message));`;
-    const { stdout, stderr } = await startHost(script).result;
-    expect(stderr).toBe('');
-    expect(stdout).toMatch(
-      /^LANE_UNAVAILABLE lane 'tests': its folder cannot be used, so nothing was started: .*EACCES/,
-    );
+    // Two that come at the same time.
+    for (const host of [startHost(script), startHost(script)]) {
+      const { stdout, stderr } = await host.result;
+      expect(stderr).toBe('');
+      expect(stdout).toMatch(
+        /^LANE_UNAVAILABLE lane 'tests': its folder cannot be used, so nothing was started: .*EACCES/,
+      );
+    }
+    expect(readdirSync(outer)).toEqual(['lanes']);
   });
 
   it('[LANE-13] is that of one user: two users do not meet', async () => {
@@ -120,14 +123,6 @@ describe.runIf(OBSTACLE === undefined)('the folder of a lane, with other users (
     for (const { result } of hosts) expect(await result).toMatchObject({ stdout: 'runs\nexit 0\n', stderr: '' });
   });
 });
-
-function removeIfEmpty(path: string): void {
-  try {
-    rmdirSync(path);
-  } catch {
-    // Something of this user is in it.
-  }
-}
 
 describe('a folder that cannot be written to', () => {
   it('[LANE-13] is left as it was when it is full', async () => {

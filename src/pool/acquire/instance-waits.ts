@@ -1,0 +1,48 @@
+import type { Clock } from '../../runtime/clock.js';
+import type { OpenEntry } from '../instances/server-entry.js';
+import type { AcquireQueue } from './acquire-queue.js';
+import { endIdleFirst } from './idle-ends.js';
+import type { Starts } from './starts.js';
+import type { LeaseRequest, OnGiveUp, Waiter } from './waiter.js';
+
+export interface InstanceWaitsDeps {
+  readonly clock: Clock;
+  readonly queue: AcquireQueue;
+  readonly starts: Starts;
+}
+
+/** The pool itself waits, as a caller does, for instances that others depend on. No lease is given out on them. */
+export class InstanceWaits {
+  readonly #deps: InstanceWaitsDeps;
+  readonly #onGiveUp: OnGiveUp;
+
+  constructor(deps: InstanceWaitsDeps, onGiveUp: OnGiveUp) {
+    this.#deps = deps;
+    this.#onGiveUp = onGiveUp;
+  }
+
+  /** To be called within an operation. Returns the caller that stands for the pool in the queue. */
+  add(entry: OpenEntry, request: LeaseRequest & Required<Pick<LeaseRequest, 'onInstance' | 'onFailed'>>): Waiter {
+    return this.#deps.queue.add(entry, request, undefined, this.#onGiveUp);
+  }
+
+  /** It is not waited for any more. */
+  withdraw(waiter: Waiter): void {
+    const { queue, starts } = this.#deps;
+    const leaseClass = waiter.queuedIn?.leaseClass;
+    queue.withdraw(waiter);
+    if (leaseClass) starts.endUnneeded(leaseClass);
+  }
+
+  /** Shows an instance that could be leased. It stays free for callers. */
+  serve(waiter: Waiter): void {
+    const now = this.#deps.clock.now();
+    const leaseClass = waiter.queuedIn?.leaseClass;
+    if (leaseClass === undefined || !endIdleFirst(leaseClass, waiter, now)) return;
+    const instance = leaseClass.nextIdle(waiter) ?? leaseClass.leastLoaded(now);
+    if (instance === undefined) return;
+    this.#deps.queue.withdraw(waiter);
+    waiter.request.onInstance?.(instance);
+    this.#deps.starts.endUnneeded(leaseClass);
+  }
+}
