@@ -37,6 +37,7 @@ export type {
   ResolvedContainment,
 } from './config/containment-options.js';
 export type { DependencyCondition, DependsOn } from './config/depends-on.js';
+export type { ConfigWarned } from './config/docker-run.js';
 export type {
   HealthCheck,
   HealthContext,
@@ -105,6 +106,7 @@ export type { Level } from './monitor/level.js';
 export type { LeakEvent, LimitEvent, LimitKind, MonitorAction, MonitorEvents } from './monitor/monitor-events.js';
 export { ResourceMonitor } from './monitor/resource-monitor.js';
 export type { ResourceSample, TreeLevel, TreeSample } from './monitor/resource-sample.js';
+export type { FallbackReason } from './packages/package-resolver.js';
 export type { PoolDependencies } from './pool/dependencies.js';
 export { formatStatus } from './pool/display/format-status.js';
 export type { DrillReport } from './pool/drill/drill-report.js';
@@ -127,6 +129,8 @@ export type { LeaseHolder, WaitingCaller } from './pool/instances/pooled-instanc
 export type { PooledServer } from './pool/leases/lease.js';
 export { MCPServerPool } from './pool/mcp-server-pool.js';
 export type { PoolCounts, PoolFigures, PoolMetrics } from './pool/metrics.js';
+export type { PackageEvent, PackageEvents } from './pool/package-events.js';
+export type { PrefetchedServer, PrefetchOptions, PrefetchProgress, PrefetchReport } from './pool/packages/prefetch.js';
 export type { PlannedEnd, PoolPlan } from './pool/shutdown/plan.js';
 export type { InstanceStatus, PoolStatus, ServerStatus } from './pool/status.js';
 export type { BreakerState } from './pool/supervision/breaker.js';

@@ -1069,4 +1069,29 @@ export const requirements = {
     'A start of a pool waits, as for a slot, until the host has what limits.requires asks for; its caller gives up at its deadline with what is missing.',
   'REQ-7': 'With fail the callers that need a start are rejected with what is missing now, and no others.',
   'REQ-8': 'The host is looked at only while a start waits for it, at most every 250 ms; else no timer is set.',
+
+  // Packages
+  'PACKAGES-1':
+    'A server by npx with resolvePackages is one process, with the program, arguments, folders of PATH and variables that npx would give it.',
+  'PACKAGES-2':
+    'npm is run once for all servers, tenants, pools and hosts that ask it the same, at once or later; in a cold cache all of them come up.',
+  'PACKAGES-3':
+    'A version that is not pinned is looked up again in the background; what runs keeps its files, which are removed when nothing uses them.',
+  'PACKAGES-4':
+    'What is not understood, and what npm refuses, is started by npx, with an event that says why; npm is not asked the same again at once.',
+  'PACKAGES-5':
+    'npm counts for the startTimeout of a start, goes on without its caller, and ends with the last start that needs it, and with the pool.',
+  'PACKAGES-6':
+    'No value of a variable and no argument of a server is in an event, in a file of the store, or on the command line of npm; the store is private.',
+  'PACKAGES-7': 'A program that is installed in the project of a server comes first, as with npx.',
+  'PACKAGES-8':
+    'server-everything with resolvePackages is 1 process, by npx 3, of the same version, through an upgrade, too.',
+  'PACKAGES-9': 'prefetch() installs before anybody waits, with progress; what cannot be had is in its report.',
+  'PACKAGES-10': 'Command lines of npx and npm exec are read as they read them, or left to them.',
+  'PACKAGES-11': 'Which words name a version in full, a repository or a folder; credentials of a URL are not shown.',
+  'PACKAGES-12':
+    'The same answer of npm is used where nothing differs on which it depends: tenants share it, other settings do not.',
+  'PACKAGES-13': 'What npm and files say is understood, or counts as nothing.',
+  'PACKAGES-14': 'Runs of npm are shared, limited and given up in every order.',
+  'PACKAGES-15': 'A docker run without --rm, --init or -i, or with a fixed name, is a warning that says why.',
 } as const satisfies Record<string, string>;

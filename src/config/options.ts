@@ -25,6 +25,7 @@ import type { ResolvedHealth } from './health-options.js';
 import { limitFields, type ResolvedLimits } from './limit-options.js';
 import { monitoringFields, type ResolvedMonitoring } from './monitoring-options.js';
 import { count, deadline, duration, megabytes } from './number-fields.js';
+import { packageFields } from './package-options.js';
 import { policyFields, type restartFields } from './policy-fields.js';
 import { type ResolvedServiceLevels, serviceLevelFields } from './service-level-options.js';
 
@@ -114,6 +115,10 @@ export const poolFields = {
   guardian: nested(guardianFields),
   /** `containment` of every server that does not set its own, and has none in `defaults`. Default: `auto`. */
   containment: containmentFields.containment,
+  /** `resolvePackages` of every server that does not set its own, and has none in `defaults`. Default: false. */
+  resolvePackages: packageFields.resolvePackages,
+  /** The same for `refreshAfter`, in milliseconds. Default: 86,400,000. */
+  refreshAfter: packageFields.refreshAfter,
   /**
    * Linux: absolute path of the cgroup (v2) in which those of the servers are made. `cgroupLimits` need one that holds no
    * processes itself. Default: the cgroup of the host, or of its systemd unit if that holds no processes itself.

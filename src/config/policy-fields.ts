@@ -3,6 +3,7 @@ import { flag, nested, oneOf, optional, strings } from './fields.js';
 import { handshakeFields } from './handshake-options.js';
 import { healthFields, ownCheck } from './health-options.js';
 import { count, deadline, duration, megabytes, noShorterOrNever } from './number-fields.js';
+import { packageFields } from './package-options.js';
 import { resourceFields } from './resource-options.js';
 
 /**
@@ -141,4 +142,5 @@ export const policyFields = {
   sharedMemoryCache: flag(false),
   ...containmentFields,
   ...resourceFields,
+  ...packageFields,
 };

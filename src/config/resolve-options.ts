@@ -74,7 +74,8 @@ export function resolvePoolOptions(written: PoolOptions | SingleServerOptions, a
   const alerts = readAlerts(options.alerts, problems);
   const cleanup = readOptions(cleanupFields, options.cleanup, 'cleanup', problems);
   const guardian = readOptions(guardianFields, options.guardian, 'guardian', problems);
-  const poolPolicy = { containment: options.containment };
+  const { containment, resolvePackages, refreshAfter } = options;
+  const poolPolicy = { containment, resolvePackages, refreshAfter };
   const givenDefaults = isPlainObject(options.defaults) ? withDefaults(poolPolicy, options.defaults) : options.defaults;
   const givenPolicy = readOptions(policyFields, givenDefaults, 'defaults', problems, hintIn('defaults'));
   const isMonitored = monitoring.enabled;

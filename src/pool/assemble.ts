@@ -3,6 +3,7 @@ import { AlertManager } from '../health/alerts/alert-manager.js';
 import type { StuckEvent } from '../health/health-events.js';
 import { loopOf, optionsOfPool } from '../monitor/loop-of.js';
 import { ResourceMonitor } from '../monitor/resource-monitor.js';
+import { PackageResolver } from '../packages/package-resolver.js';
 import { CleanupQueue } from '../process/cleanup-queue.js';
 import type { Launcher } from '../process/launcher.js';
 import { currentPlatform } from '../process/platforms/current-platform.js';
@@ -35,6 +36,7 @@ import { CleanupTimes } from './monitoring/figures.js';
 import { MonitoredPool } from './monitoring/monitored-pool.js';
 import { PoolEnforcer } from './monitoring/pool-enforcer.js';
 import { ServerOrder } from './order/server-order.js';
+import { PackageStarts, packageNews, unsupportedFor } from './packages/package-starts.js';
 import { ServerDirectory } from './server-directory.js';
 import type { PoolLife } from './status.js';
 import { Breakers } from './supervision/breakers.js';
@@ -85,7 +87,10 @@ export function assemble(
   const watches = new InstanceWatches();
   watches.add(poolHealth);
   const recovery = new CrashRecovery(common);
-  const supervisor = new InstanceSupervisor({ ...common, recovery, context, monitorLoop, watches });
+  const npm = { launcher: launcher ?? host.launcherFor(), registry: new ProcessRegistry(platform.table) };
+  const resolver = new PackageResolver(npm, clock, packageNews(emitter), unsupportedFor(launcher));
+  const packages = new PackageStarts({ ...common, resolver });
+  const supervisor = new InstanceSupervisor({ ...common, recovery, context, monitorLoop, packages, watches });
   const queue = new AcquireQueue({ ...common, events: leaseEvents });
   const matcher = new Matcher(queue, fleet, breakers, clock);
   const starts = new Starts({ ...common, queue, recovery, supervisor });
@@ -125,7 +130,7 @@ export function assemble(
   const jointCalls = new JointCalls({ ...acquiring, scheduler });
   const { limits } = options;
   const life: PoolLife = { state: 'open', madeAt: clock.now() };
-  const watched = { registry, cleanup, monitor, monitorLoop, poolHealth, requests, alerts, host };
+  const watched = { registry, cleanup, monitor, monitorLoop, poolHealth, requests, alerts, host, resolver };
   const serviceLevels = new ServiceLevelFeed(options.serviceLevels, { ...acquiring, ...watched });
   return { ...acquiring, ...watched, life, limits, scheduler, jointCalls, order, replacement, servers, serviceLevels };
 }

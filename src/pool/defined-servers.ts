@@ -13,10 +13,13 @@ import {
   resolveStartOptions,
   type StartOptions,
 } from '../config/order-options.js';
+import { resolvePrefetch } from '../config/package-options.js';
 import { rethrow } from '../errors.js';
+import { listenerError } from '../events.js';
 import type { SequenceReport } from '../sequence/sequence-report.js';
 import { ObservedPool } from './observed-pool.js';
 import { startServers } from './order/start-servers.js';
+import { type PrefetchOptions, type PrefetchReport, prefetch } from './packages/prefetch.js';
 import { partsOf } from './parts-of.js';
 import { type RestartReport, restartAll } from './supervision/restart-all.js';
 
@@ -112,6 +115,20 @@ export abstract class DefinedServers extends ObservedPool {
    */
   resetBreaker(name: string, options: ResetBreakerOptions = {}): number {
     return partsOf(this).servers.resetBreaker(name, resolveResetBreakerOptions(options));
+  }
+
+  /**
+   * Has npm install the packages of all servers with `resolvePackages`, so that their first starts need not wait for it. A
+   * pending call keeps the host alive. A package that cannot be had is in the report, not thrown.
+   * @param options `onProgress`, `timeout` for each package in ms (default: 300,000), `signal`
+   * @returns what became of each server, when all are done
+   * @throws PoolError `INVALID_OPTIONS`, `POOL_CLOSED`
+   */
+  async prefetch(options: PrefetchOptions = {}): Promise<PrefetchReport> {
+    const { clock, keepAlive, resolver, servers } = partsOf(this);
+    const onThrown = (error: unknown) => void this.emit('listener:error', listenerError('onProgress', error));
+    const resolved = resolvePrefetch(options) as Parameters<typeof prefetch>[1];
+    return keepAlive.during(prefetch(servers.definitions(), resolved, { clock, resolver, onThrown }));
   }
 
   /** Whether a server with this name is defined; false once it was removed. */

@@ -1,4 +1,5 @@
 import type { DrillFault, DrillVerdict } from '../config/call-options.js';
+import type { ConfigWarned } from '../config/docker-run.js';
 import type { PoolError, PoolErrorCode } from '../errors.js';
 import type { ListenerError, SafeEmitter } from '../events.js';
 import type { AlertEvents } from '../health/alerts/alert-events.js';
@@ -14,6 +15,7 @@ import type { DroppedOutput } from '../protocol/channels/noise.js';
 import type { ToolChanges } from '../protocol/mux/tool-list.js';
 import type { EndReason } from '../server/end-reason.js';
 import type { LeaseHolder, WaitingCaller } from './instances/pooled-instance.js';
+import type { PackageEvents } from './package-events.js';
 
 /** The process tree that an event is about. */
 export interface ServerEvent {
@@ -100,7 +102,12 @@ export type Limit = 'maxInstances' | 'maxProcesses' | 'memory' | 'requires';
  * error its message, code, data and causes; what is infinite as `null`. A listener that waits for an event does not keep the
  * host alive: await `waitFor()`, or the call that leads to the event, such as `lease.ended` or `shutdown()`.
  */
-export interface PoolEvents extends CleanupEvents, HealthEvents, AlertEvents, Omit<MonitorEvents, 'sample:taken'> {
+export interface PoolEvents
+  extends CleanupEvents,
+    HealthEvents,
+    AlertEvents,
+    PackageEvents,
+    Omit<MonitorEvents, 'sample:taken'> {
   /** A process was spawned and registered. Its handshake begins. */
   'server:starting': ServerEvent;
   /** The server can be used. `duration`: since its spawn, in ms. */
@@ -204,6 +211,8 @@ export interface PoolEvents extends CleanupEvents, HealthEvents, AlertEvents, Om
     readonly detection: number | undefined;
     readonly restart: number | undefined;
   };
+  /** A definition was given that works, but will cause trouble: `message` says which, and what to write. */
+  'config:warned': ConfigWarned;
   /** `shutdown()` was called. */
   'pool:draining': { readonly mode: 'graceful' | 'emergency' };
   /** The shutdown is complete; the report is what `shutdown()` resolves with. */

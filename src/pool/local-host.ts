@@ -18,8 +18,11 @@ const LOOKED = Symbol.for(`mcp-server-pool.dead-hosts/${LEDGER_FORMAT}`);
 
 /** The machine on which the servers of a pool run. */
 export interface ServerHost {
-  /** The launcher for the servers of a definition: what a definition asks for decides what kind of process it gets. */
-  launcherFor(definition: ResolvedDefinition): Launcher;
+  /**
+   * The launcher for the servers of a definition: what a definition asks for decides what kind of process it gets. Without one,
+   * that of the commands of the pool itself.
+   */
+  launcherFor(definition?: ResolvedDefinition): Launcher;
   /** What keeps the processes of servers together; undefined if unknown. `pids`: of the processes that were spawned and live. */
   containment(pids: ReadonlySet<number>): ContainmentStatus | undefined;
   /** How many processes a server has left that belong to no tree. Throws when the process table cannot be read. */

@@ -45,7 +45,7 @@ import { alertsOfEvents } from './health/pool-alerts.js';
 import { isOpen } from './instances/server-entry.js';
 import type { PooledServer } from './leases/lease.js';
 import { setParts } from './parts-of.js';
-import { aborted } from './refusals.js';
+import { aborted, poolClosed } from './refusals.js';
 import { END_ALL, SHUTDOWN, Shutdown } from './shutdown/shutdown.js';
 import { traceEvents } from './trace.js';
 
@@ -229,6 +229,7 @@ export class MCPServerPool extends DefinedServers {
     } else if (resolved.mode === 'emergency') {
       const { procedure } = this.#shutdown;
       scheduler.run(() => procedure.hurry());
+      void this.#parts.resolver.stop(poolClosed(), 'emergency');
     }
     return this.#shutdown.report;
   }
@@ -259,10 +260,12 @@ export class MCPServerPool extends DefinedServers {
   }
 
   async #close(procedure: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {
-    const { alerts, host, keepAlive, monitor, poolHealth, scheduler, serviceLevels } = this.#parts;
+    const { alerts, host, keepAlive, monitor, poolHealth, resolver, scheduler, serviceLevels } = this.#parts;
     this.emit('pool:draining', { mode: options.mode });
     const rejected = scheduler.close();
+    const npm = resolver.stop(poolClosed(), options.mode);
     const report = { ...(await procedure.run(options)), rejected };
+    await npm;
     await host.end();
     this.#parts.life.state = 'closed';
     ignoreSignals(this);

@@ -7,6 +7,8 @@ import { namesOf, PoolError } from '../errors.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Operations } from '../server/instance-context.js';
 import type { AcquireQueue } from './acquire/acquire-queue.js';
+import { warnAbout } from './config-warnings.js';
+import type { PoolEmitter } from './events.js';
 import type { Fleet } from './instances/fleet.js';
 import type { IdleWatch } from './instances/idle-watch.js';
 import type { PooledInstance } from './instances/pooled-instance.js';
@@ -21,6 +23,7 @@ import type { RollingReplacement } from './supervision/rolling-replacement.js';
 export interface ServerDirectoryDeps {
   readonly options: ResolvedPoolOptions;
   readonly clock: Clock;
+  readonly emitter: PoolEmitter;
   readonly operations: Operations;
   readonly fleet: Fleet;
   readonly leases: LeaseManager;
@@ -40,7 +43,12 @@ export class ServerDirectory {
 
   constructor(deps: ServerDirectoryDeps) {
     this.#deps = deps;
-    for (const definition of deps.options.servers.values()) deps.fleet.define(definition);
+    const given = [...deps.options.servers.values()];
+    for (const definition of given) deps.fleet.define(definition);
+    // In the next turn, so that the maker of the pool can add its listeners first.
+    queueMicrotask(() => {
+      for (const definition of given) warnAbout(definition, deps.emitter);
+    });
   }
 
   /**
@@ -78,7 +86,7 @@ export class ServerDirectory {
       throw new PoolError('INVALID_OPTIONS', problem, { name, problems: [problem] });
     }
     const resolved = resolveDefinition(name, definition, options, this.#definitions(name));
-    this.#define(resolved);
+    this.#add(resolved);
   }
 
   /** Resolves when the last process of the old definition has ended. Throws as `updateServer()` does. */
@@ -97,21 +105,13 @@ export class ServerDirectory {
     const resolved = resolveDefinition(name, definition, options, this.#definitions(name));
     const entry = fleet.entries.get(name);
     if (!isOpen(entry)) {
-      this.#define(resolved);
+      this.#add(resolved);
       return true;
     }
     const change = this.#change(entry, resolved, Infinity);
     // The error of a process that could not be replaced is an event, too.
     change?.catch(() => {});
     return change !== undefined;
-  }
-
-  #define(definition: ResolvedDefinition): void {
-    const { fleet, operations, order } = this.#deps;
-    operations.run(() => {
-      fleet.define(definition);
-      order.redefined(definition.name);
-    });
   }
 
   /** Undefined when it changes nothing. */
@@ -144,7 +144,7 @@ export class ServerDirectory {
     }
     const old = [...entry.instances].filter((one) => one.retired !== undefined || isOutdated(one));
     return operations.run(() => {
-      fleet.define(changed);
+      this.#define(changed);
       // Failures of the old definition say nothing about the new one.
       breakers.forgetServer(name);
       monitorLoop.forgetLives(name);
@@ -215,6 +215,15 @@ export class ServerDirectory {
     });
   }
 
+  /**
+   * Those of all servers.
+   * @throws PoolError `POOL_CLOSED`
+   */
+  definitions(): ResolvedDefinition[] {
+    this.#assertOpen();
+    return this.#open.map(({ definition }) => definition);
+  }
+
   has(name: string): boolean {
     return isOpen(this.#deps.fleet.entries.get(name));
   }
@@ -224,6 +233,19 @@ export class ServerDirectory {
     const entry = this.#deps.fleet.entries.get(readLabel(name, 'name', 'getDefinition()'));
     if (!isOpen(entry)) throw unknownServer({ name }, this.#names, 'is not defined');
     return givenDefinition(entry.definition);
+  }
+
+  #add(definition: ResolvedDefinition): void {
+    const { operations, order } = this.#deps;
+    operations.run(() => {
+      this.#define(definition);
+      order.redefined(definition.name);
+    });
+  }
+
+  #define(definition: ResolvedDefinition): void {
+    this.#deps.fleet.define(definition);
+    warnAbout(definition, this.#deps.emitter);
   }
 
   #assertOpen(): void {

@@ -22,6 +22,8 @@ export interface InstanceStatus {
   readonly id: string;
   /** Pid of the process that was spawned; undefined while none was. */
   readonly pid: number | undefined;
+  /** `name@version` of the package that it runs without npm (`resolvePackages`); undefined for what is started by its command. */
+  readonly package: string | undefined;
   readonly state: ServerState;
   /** Whether it waits for its turn to be spawned (`limits.concurrentStarts`). */
   readonly waitsForTurn: boolean;
@@ -190,5 +192,16 @@ function instanceStatus(
   const { skippedLines, unmatchedAnswers, first } = instance.noise;
   const use = { waitsForTurn: turns.isWaiting(instance), leases, tenant, owner, startedAt, uses, openRequests };
   const measured = { memoryMB: sample?.memoryMB, cpuPercent: sample?.cpuPercent, treeProcesses: sample?.processes };
-  return { id, pid, state, ...use, skippedLines, unmatchedAnswers, dropped: [...first], containment, ...measured };
+  return {
+    id,
+    pid,
+    package: instance.startCommand?.package,
+    state,
+    ...use,
+    skippedLines,
+    unmatchedAnswers,
+    dropped: [...first],
+    containment,
+    ...measured,
+  };
 }

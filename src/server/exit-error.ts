@@ -61,6 +61,13 @@ export function startTimeout(instance: Exited, readiness?: { readonly lastFailur
   return instance.error('START_TIMEOUT', what, { after });
 }
 
+/** The error of an instance that could not be spawned in time. @param what it has waited for */
+export function preparationTimeout(instance: Exited, what: string): PoolError {
+  const { startTimeout: after } = instance.definition;
+  const why = `was not started within ${after} ms: it waited for ${what}; call prefetch() before anybody waits, or raise startTimeout`;
+  return instance.error('START_TIMEOUT', why, { after });
+}
+
 /** What a server wrote to stdout instead of messages, as a part of a sentence. */
 function dropped({ skippedLines, unmatchedAnswers, first }: Noise): string {
   const counts = [

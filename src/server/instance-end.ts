@@ -101,6 +101,7 @@ export class InstanceEnd<I extends Ending> {
   /** Nothing could be spawned; `start()` throws the error. */
   unlaunched(error: PoolError): void {
     this.#life.move('refused');
+    this.#life.startTimer?.cancel();
     this.#startError = error;
     this.#life.started.resolve();
     this.#conclusion.reach(undefined, () => {});
@@ -240,6 +241,7 @@ export class InstanceEnd<I extends Ending> {
   #begin(reason: EndReason, mode: EndMode): boolean {
     if (!this.#life.move('end')) return false;
     this.#life.startTimer?.cancel();
+    this.#life.preparation?.abort.abort(new Error('its start is over'));
     this.#life.readiness?.stop();
     this.#brokenTimer?.cancel();
     this.#reason = reason;

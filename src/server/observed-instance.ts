@@ -8,6 +8,7 @@ import type { GivenUp } from '../protocol/mux/given-up.js';
 import { Life } from './life.js';
 import { type Secrets, Spawned } from './secrets.js';
 import type { ServerState } from './server-state.js';
+import type { StartCommand } from './start-command.js';
 
 /** What can be seen of an instance. Nothing here changes it. */
 export abstract class ObservedInstance {
@@ -31,6 +32,8 @@ export abstract class ObservedInstance {
   protected readonly life = new Life();
   /** With what it was spawned; undefined before. */
   protected spawned: Spawned | undefined;
+  /** What is started in place of the command of its definition. Written by the pool, before the spawn. */
+  startCommand: StartCommand | undefined;
   constructor(
     definition: ResolvedDefinition,
     { tenant, owner }: { readonly tenant: string | undefined; readonly owner: string | undefined },
@@ -109,6 +112,16 @@ export abstract class ObservedInstance {
   /** Whether the launcher was asked to spawn a process. */
   get wasLaunched(): boolean {
     return this.life.process !== undefined;
+  }
+
+  /** Whether nothing has to come before its spawn any more. */
+  get isPrepared(): boolean {
+    return this.startCommand !== undefined || this.life.preparation?.isDone === true;
+  }
+
+  /** Whether its start has begun, and waits for something before its spawn. */
+  get isPreparing(): boolean {
+    return this.life.preparation?.isDone === false;
   }
 
   /** How many messages it has sent. */

@@ -2,6 +2,7 @@ import { withEnvironment } from '../config/environment.js';
 import type { ResolvedDefinition } from '../config/options.js';
 import { processKey } from '../config/process-key.js';
 import type { LaunchSpec } from '../process/launcher.js';
+import { type StartCommand, withCommand } from './start-command.js';
 
 /** A shorter value is in ordinary words, too, and protects nothing. */
 const SHORTEST = 4;
@@ -64,10 +65,12 @@ export class Spawned {
   readonly #definition: ResolvedDefinition;
   #secrets: Secrets | undefined;
 
-  constructor(definition: ResolvedDefinition) {
+  /** @param command what is started in place of that of the definition */
+  constructor(definition: ResolvedDefinition, command?: StartCommand) {
     this.#definition = definition;
-    this.spec = withEnvironment(definition);
-    this.key = processKey(definition, this.spec.resolvedEnv);
+    const spec = withEnvironment(definition);
+    this.spec = command ? withCommand(spec, command) : spec;
+    this.key = processKey(definition, spec.resolvedEnv);
   }
 
   /** What must not be shown of what it writes. */

@@ -11,7 +11,7 @@ import { clockWithin } from '../runtime/clock.js';
 import { Conversation, multiplexerFor } from './conversation.js';
 import type { EndCause } from './end-cause.js';
 import type { EndReason } from './end-reason.js';
-import { startTimeout, stuckError, unhealthyError } from './exit-error.js';
+import { preparationTimeout, startTimeout, stuckError, unhealthyError } from './exit-error.js';
 import type { InstanceContext, InstanceObserver } from './instance-context.js';
 import { InstanceEnd } from './instance-end.js';
 import { ObservedInstance } from './observed-instance.js';
@@ -81,6 +81,28 @@ export class ServerInstance extends ObservedInstance {
   }
 
   /**
+   * Its start begins with work that comes before its spawn: `startTimeout` counts from now on.
+   * @param what it waits for, as the end of a sentence
+   * @param work must not reject, unless its signal is aborted, because its end has begun
+   * @param then called as an operation when the work is done; never after its end has begun
+   */
+  prepare(what: string, work: (signal: AbortSignal) => Promise<void>, then: () => void): void {
+    const abort = new AbortController();
+    const preparation = { what, abort, isDone: false };
+    this.life.preparation = preparation;
+    this.#setStartTimer();
+    const onDone = (fault?: unknown) => {
+      if (abort.signal.aborted) return;
+      this.#end.guard(() => {
+        preparation.isDone = true;
+        if (fault !== undefined) throw fault;
+        then();
+      });
+    };
+    void work(abort.signal).then(() => onDone(), onDone);
+  }
+
+  /**
    * Spawns and registers the process, in this tick. The observer is called when it is ready, or has failed.
    * @throws PoolError when nothing can be spawned; then the instance is stopped
    */
@@ -90,7 +112,7 @@ export class ServerInstance extends ObservedInstance {
     const { definition, name } = this;
     this.startedAt = Date.now();
     this.spawnedSince = clock.now();
-    this.spawned = new Spawned(definition);
+    this.spawned = new Spawned(definition, this.startCommand);
     let process: ServerProcess;
     try {
       process = host.launcherFor(definition).launch(this.spawned.spec, {
@@ -122,9 +144,7 @@ export class ServerInstance extends ObservedInstance {
     });
     // A launcher that calls back may have ended it.
     if (this.life.state !== 'starting') return;
-    this.life.startTimer = clock.after(definition.startTimeout, () =>
-      this.#end.startFailed(startTimeout(this, this.life.readiness)),
-    );
+    this.#setStartTimer();
   }
 
   /** The session of a new lease. That of a multiplexer can be opened before the process runs. */
@@ -196,6 +216,21 @@ export class ServerInstance extends ObservedInstance {
   /** An error about this instance; `what` follows its name or label in the message. */
   error(code: PoolErrorCode, what: string, more?: PoolErrorData): PoolError {
     return new PoolError(code, `server '${shownName(this)}' ${what}`, this.errorData(more));
+  }
+
+  /** That of its preparation goes on. */
+  #setStartTimer(): void {
+    const clock = clockWithin(this.context.clock, (task) => this.#end.guard(task));
+    this.life.startTimer ??= clock.after(this.definition.startTimeout, () =>
+      this.#end.startFailed(this.#startTimeout()),
+    );
+  }
+
+  #startTimeout(): PoolError {
+    const { preparation, readiness } = this.life;
+    return preparation && !this.wasLaunched
+      ? preparationTimeout(this, preparation.what)
+      : startTimeout(this, readiness);
   }
 
   #onSpawn(): void {

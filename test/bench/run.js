@@ -24,6 +24,7 @@ const BENCHMARKS = [
   'lanes',
   'sequence',
   'wave',
+  'packages',
   'sharing',
   'session-memory',
   'crash-recovery',

@@ -38,6 +38,8 @@ const LEFT_OUT = {
   'internal:error': ['leases'],
   // Follows from the order of the other lines.
   'pool:closed': ['waves'],
+  // The event says it in a sentence.
+  'package:fallback': ['message'],
   // They may quote what the server has answered.
   'health:changed': ['reason', 'action'],
   'alert:raised': OF_ALERT,

@@ -156,6 +156,8 @@ describe('the audit trail of a pool', () => {
       ...['listener:error', 'audit:failed'],
       // For each check.
       'health:checked',
+      // What has begun, or changes nothing.
+      ...['package:resolving', 'package:check-failed', 'config:warned'],
     ];
     expect([...AUDITED_EVENTS, ...leftOut].sort()).toEqual([...POOL_EVENTS].sort());
   });

@@ -262,9 +262,9 @@ describe('README and reference', () => {
     const monitorEvents = [...read('src/monitor/monitor-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
     const healthEvents = [...read('src/health/health-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
     const alertEvents = [...read('src/health/alerts/alert-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
-    const actualEvents = new Set(
-      [...events, ...cleanupEvents, ...monitorEvents, ...healthEvents, ...alertEvents].map(([, event]) => event),
-    );
+    const packageEvents = [...read('src/pool/package-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
+    const others = [...cleanupEvents, ...monitorEvents, ...healthEvents, ...alertEvents, ...packageEvents];
+    const actualEvents = new Set([...events, ...others].map(([, event]) => event));
     // Only a monitor emits it.
     expect(actualEvents.delete('sample:taken')).toBe(true);
     const actualCodes = [...read('src/errors.ts').matchAll(/^ {2}\| '(\w+)'/gm)].map(([, code]) => code);

@@ -64,7 +64,7 @@ export class Starts {
 
   /** Launches a successor. */
   launchSuccessor(instance: PooledInstance): void {
-    if (this.#deps.turns.take(instance)) this.#spawn(instance);
+    if (this.#deps.supervisor.takeTurn(instance)) this.#spawn(instance);
   }
 
   /** Spawns the starts that have waited for their turn, as many as there are turns. */
@@ -112,8 +112,8 @@ export class Starts {
 
   /**
    * A start that has a process runs on when nothing needs it: it serves the next caller or becomes idle, unless another caller
-   * needs its slot. One without a process ends: no work is lost, and other starts are not delayed. To be called when one more
-   * start may be too many.
+   * needs its slot; so does one for which npm is run. One without a process ends: no work is lost, and other starts are not
+   * delayed. To be called when one more start may be too many.
    */
   endUnneeded(leaseClass: LeaseClass): void {
     const { fleet, supervisor } = this.#deps;
@@ -123,7 +123,9 @@ export class Starts {
     const starts = leaseClass.freeStarts;
     const missing = key === SPARE_KEY ? Math.max(0, entry.definition.minIdle - entry.spareCount) : 0;
     if (starts.length <= startsNeeded(starts, waiting) + missing) return;
-    const droppable = starts.filter((instance) => !instance.wasLaunched && !supervisor.isSpare(instance));
+    const droppable = starts.filter(
+      (instance) => !instance.wasLaunched && !instance.isPreparing && !supervisor.isSpare(instance),
+    );
     void droppable.at(-1)?.stop('unwanted');
   }
 

@@ -31,6 +31,7 @@ export interface InstanceSupervisorDeps {
   readonly context: InstanceContext;
   readonly monitorLoop: MonitorLoop;
   readonly watches: InstanceWatches;
+  readonly packages: { prepare(instance: PooledInstance): boolean };
   readonly cleanups: { add(report: CleanupReport): void };
 }
 
@@ -80,7 +81,12 @@ export class InstanceSupervisor {
    * @throws PoolError as {@link spawn}
    */
   launch(instance: PooledInstance): void {
-    if (this.#deps.turns.take(instance)) this.spawn(instance);
+    if (this.takeTurn(instance)) this.spawn(instance);
+  }
+
+  /** Whether it is the turn of an instance to be spawned. If not, it gets its turn when that comes, and what it needs is there. */
+  takeTurn(instance: PooledInstance): boolean {
+    return !this.#deps.packages.prepare(instance) && this.#deps.turns.take(instance);
   }
 
   /**

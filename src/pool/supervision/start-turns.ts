@@ -53,6 +53,11 @@ export class StartTurns {
     return isTurn;
   }
 
+  /** Gives a start a place in the line. */
+  wait(instance: PooledInstance): void {
+    this.#line.add(instance);
+  }
+
   /** Gives the first of the line its turn, if one is free. */
   next(): PooledInstance | undefined {
     if (!this.isFree) return undefined;
