@@ -10,6 +10,7 @@ const SLOW = [
   'test/chaos/',
   'test/examples/',
   'test/hostile/',
+  'test/package/moving.test.ts',
   'test/real/',
   'test/stdio.test.ts',
   'test/pool/cost.test.ts',

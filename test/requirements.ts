@@ -1094,4 +1094,19 @@ export const requirements = {
   'PACKAGES-13': 'What npm and files say is understood, or counts as nothing.',
   'PACKAGES-14': 'Runs of npm are shared, limited and given up in every order.',
   'PACKAGES-15': 'A docker run without --rm, --init or -i, or with a fixed name, is a warning that says why.',
+  // A host that had a pool of its own
+  'MOVING-1': "The adapter of examples/metamcp: a session's calls at once share one connection, and one process.",
+  'MOVING-2': 'Sessions at once get a process each; the spare goes to the next session, and no process serves two.',
+  'MOVING-3': 'An exit in use, code 0 included, ends the connection of that session alone; its next call gets another.',
+  'MOVING-4':
+    'A change while a spare starts: no start is lost, callers that wait are served, sessions keep their process.',
+  'MOVING-5': 'A session ends at once, whatever its server ignores; the server is killed.',
+  'MOVING-6': 'Sessions and servers that fail, expire or end while something is under way leave nothing behind.',
+  'MOVING-7': 'The program of the example shows it, and ends cleanly by a signal.',
+  'MOVING-8': 'The parameters and methods of MetaMCP are those of the adapter; remote servers are beside the pool.',
+  'MOVING-9': 'Every block of code of docs/moving.md compiles.',
+
+  // The package
+  'PACKAGE-1': 'Every relative link, and every page that is named, is in the package.',
+  'PACKAGE-2': 'Every entry point has types for resolvers that read `exports`, and for those that do not.',
 } as const satisfies Record<string, string>;

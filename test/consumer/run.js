@@ -1,23 +1,36 @@
 // The package as a host gets it: packed, installed in an empty folder beside the SDKs, then imported, required,
-// type-checked and run against a published server. Needs `npm run build` first. Every step has a time limit.
+// type-checked, run against a published server, and its examples run. Needs `npm run build` first. Every step has a time limit.
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, normalize, relative } from 'node:path';
+import { writeResolvers } from './resolvers.js';
+import { subpathsOf } from './subpaths.js';
 
 const work = mkdtempSync(join(tmpdir(), 'mcp-server-pool-consumer-'));
 const host = join(work, 'host');
-const names = ['index', 'stdio', 'prometheus', 'opentelemetry'];
-const entries = names.flatMap((name) => [`dist/${name}.js`, `dist/${name}.d.ts`]);
 const root = join(import.meta.dirname, '../..');
-// The README links to them.
-const pages = readdirSync(join(root, 'docs')).map((page) => `docs/${page}`);
-const mustHold = [...entries, ...pages, 'package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'];
+const subpaths = subpathsOf(join(root, 'package.json'));
+const modules = subpaths.filter(({ types }) => types !== undefined);
+/** The files of a folder of the package. */
+const filesIn = (folder) =>
+  readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => relative(root, join(parentPath, name)));
+const mustHold = [
+  ...new Set([
+    ...subpaths.flatMap(({ file, types = file }) => [file, types].map((path) => normalize(path))),
+    ...['docs', 'examples'].flatMap(filesIn),
+    ...['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'],
+  ]),
+];
 const peers = [
   '@modelcontextprotocol/sdk@1.32.2',
   '@modelcontextprotocol/client@2.4.0',
   'mcp-sdk-1.16@npm:@modelcontextprotocol/sdk@1.16.0',
-  '@modelcontextprotocol/server-everything@2026.8.31',
+  ...['everything', 'filesystem', 'memory', 'sequential-thinking'].map(
+    (name) => `@modelcontextprotocol/server-${name}@2026.8.31`,
+  ),
   // Optional peers of this package.
   'prom-client@15.1.3',
   '@opentelemetry/api@1.10.0',
@@ -72,7 +85,7 @@ async function step(title, action) {
 }
 
 async function main() {
-  await step('pack: only dist, docs, README, CHANGELOG, LICENSE and package.json', async () => {
+  await step('pack: only dist, docs, examples, README, CHANGELOG, LICENSE and package.json', async () => {
     const [packed] = JSON.parse(
       await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', work], {
         cwd: root,
@@ -97,27 +110,32 @@ async function main() {
     await run('npm', ['ls', '--all', '--loglevel=error'], { cwd: host, limit: 60_000 });
   });
 
-  const node = (...args) => run(process.execPath, args, { cwd: host, limit: 120_000 });
+  const node = (...args) => run(process.execPath, args, { cwd: host, limit: 300_000 });
   await step('require() from CommonJS', () => node('consumer.cjs'));
   const tsc = 'node_modules/typescript/bin/tsc';
   await step('types of a host: nodenext, strict, exactOptionalPropertyTypes', () => node(tsc, '-p', '.'));
+  for (const { name, project } of writeResolvers(host, subpaths))
+    await step(`types of every entry point: ${name}`, () => node(tsc, '-p', project));
   await step('types of the package, without skipLibCheck', () => {
     const flags = '--noEmit --strict --exactOptionalPropertyTypes --target es2022 --module nodenext --types node';
-    const dist = 'node_modules/mcp-server-pool/dist';
-    return node(tsc, ...flags.split(' '), ...names.map((name) => `${dist}/${name}.d.ts`));
+    return node(tsc, ...flags.split(' '), ...modules.map(({ types }) => join('node_modules/mcp-server-pool', types)));
   });
   await step('every value of the types can be imported', async () => {
-    for (const entry of names) {
-      const types = readFileSync(join(host, `node_modules/mcp-server-pool/dist/${entry}.d.ts`), 'utf8');
-      const names = [...types.matchAll(/^export \{(.*)\}/gms)].flatMap(([, list]) => list.split(','));
+    for (const { specifier, types } of modules) {
+      const declarations = readFileSync(join(host, 'node_modules/mcp-server-pool', types), 'utf8');
+      const names = [...declarations.matchAll(/^export \{(.*)\}/gms)].flatMap(([, list]) => list.split(','));
       const values = names.map((name) => name.trim()).filter((name) => name !== '' && !name.startsWith('type '));
-      if (values.length === 0) throw new Error(`no exports were found in ${entry}.d.ts`);
-      const from = entry === 'index' ? 'mcp-server-pool' : `mcp-server-pool/${entry}`;
+      if (values.length === 0) throw new Error(`no exports were found in ${types}`);
       const imported = values.map((name) => name.split(' as ').at(-1)).join(', ');
-      await node('--input-type=module', '--eval', `import { ${imported} } from '${from}';`);
+      await node('--input-type=module', '--eval', `import { ${imported} } from '${specifier}';`);
+      await node('--input-type=commonjs', '--eval', `const { ${imported} } = require('${specifier}');`);
     }
+    for (const { specifier } of subpaths.filter(({ types }) => types === undefined))
+      await node('--input-type=commonjs', '--eval', `require('${specifier}');`);
   });
   await step('import from ESM, three generations of the SDK on server-everything', () => node('consumer.mjs'));
+  for (const example of ['quickstart', 'metamcp'])
+    await step(`examples/${example}`, () => node(`node_modules/mcp-server-pool/examples/${example}/index.js`));
 }
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
