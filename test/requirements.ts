@@ -1109,4 +1109,18 @@ export const requirements = {
   // The package
   'PACKAGE-1': 'Every relative link, and every page that is named, is in the package.',
   'PACKAGE-2': 'Every entry point has types for resolvers that read `exports`, and for those that do not.',
+  // The gateway example
+  'GATEWAY-1':
+    'Sessions of one tenant share the processes of its shared servers, with its keys; other tenants and sessions of exclusive servers have their own.',
+  'GATEWAY-2':
+    'Only users with a token get in, from this machine, and only to their own sessions; only operators see metrics and details.',
+  'GATEWAY-3': 'A stream whose connection is lost goes on where it was: no message is missing, none comes twice.',
+  'GATEWAY-4':
+    'A user has at most so many sessions and requests at once, and no other user is concerned; a session that was left makes room.',
+  'GATEWAY-5': 'When a server dies, its calls fail at once with the reason, its session is over, and a new one works.',
+  'GATEWAY-6':
+    'Ctrl-C finishes the calls in flight, refuses new ones and leaves nothing; a second one ends all at once, and clients get an error.',
+  'GATEWAY-7': 'The client of the example works with a shared, an exclusive and a dedicated server.',
+  'GATEWAY-8': 'What is kept for clients that come back is bounded; a client that would miss something is refused.',
+  'GATEWAY-9': 'A message of a server goes to the stream of its request; of the newest request where it does not say.',
 } as const satisfies Record<string, string>;

@@ -15,7 +15,8 @@ export function exampleProgram(path: string, packages: Readonly<Record<string, s
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   cpSync(join(ROOT, 'examples'), join(folder, 'examples'), { recursive: true });
   symlinkSync(source, join(folder, 'src'));
-  const manifest = { name: 'mcp-server-pool', type: 'module', exports: './src/index.js' };
+  const exports = { '.': './src/index.js', './prometheus': './src/prometheus.js' };
+  const manifest = { name: 'mcp-server-pool', type: 'module', exports };
   writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
   for (const [name, installed] of Object.entries(packages)) {
     const place = join(folder, 'node_modules', name);

@@ -1,0 +1,53 @@
+import { fileURLToPath } from 'node:url';
+
+const program = fileURLToPath(new URL('./demo-server.js', import.meta.url));
+const demo = { command: process.execPath, args: [program] };
+
+/** The servers that users can reach at `/mcp/NAME`, in the shape of an `mcpServers` configuration, without keys. */
+export const servers = {
+  // Keeps nothing of a client: one process serves all users of a tenant.
+  search: { ...demo, sharing: 'shared' },
+  // Keeps notes: a used process serves only the session that has used it.
+  notes: { ...demo, sharing: 'exclusive' },
+  // Asks its client (sampling): each session has a process of its own, and messages pass unchanged.
+  assistant: { ...demo, sharing: 'dedicated' },
+};
+
+/**
+ * Who may use them, and with which keys: server → variables of the environment. In a real gateway the keys come from a secret
+ * store. They reach the server alone: no event, error, log or metric has them.
+ */
+export const tenants = {
+  north: { users: ['ana', 'ben'], keys: { search: { SEARCH_KEY: 'key-of-the-north' } } },
+  south: { users: ['cleo'], keys: { search: { SEARCH_KEY: 'key-of-the-south' } } },
+};
+
+/** What one user may take, and what one session may keep. */
+export const limits = {
+  /** Sessions of one user at once. */
+  sessionsPerUser: 4,
+  /** Requests of one user at once that are not answered. */
+  requestsPerUser: 16,
+  /** A session without a connection and without an open request ends after this time, in ms. */
+  sessionIdleTimeout: 300_000,
+  /** The longest body of a request, in MB. */
+  bodyMB: 4,
+  /** What a session keeps for clients that come back to a stream. */
+  storedEvents: 1_000,
+  storedMB: 4,
+};
+
+/** Each tenant has definitions of its own, since each has other keys. */
+export const definitionName = (server, tenant) => `${server}@${tenant}`;
+
+/** The definitions of all tenants, for the option `servers` of the pool. */
+export function definitionsOf({ servers, tenants }) {
+  const all = Object.entries(tenants).flatMap(([tenant, { keys = {} }]) =>
+    Object.entries(servers).map(([server, definition]) => [
+      definitionName(server, tenant),
+      // The label is what errors call the server: a user does not see the name of the tenant.
+      { label: server, ...definition, env: { ...definition.env, ...keys[server] } },
+    ]),
+  );
+  return Object.fromEntries(all);
+}
