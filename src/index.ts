@@ -12,6 +12,7 @@ export type {
 } from './config/alert.js';
 export type { AlertOptions, AlertTier } from './config/alert-options.js';
 export type { AlertCondition, AlertReport } from './config/alert-report.js';
+export type { ApplyConfigOptions } from './config/apply-config-options.js';
 export type { AuditOptions } from './config/audit-options.js';
 export type {
   AcquireOptions,
@@ -107,6 +108,8 @@ export type { LeakEvent, LimitEvent, LimitKind, MonitorAction, MonitorEvents } f
 export { ResourceMonitor } from './monitor/resource-monitor.js';
 export type { ResourceSample, TreeLevel, TreeSample } from './monitor/resource-sample.js';
 export type { FallbackReason } from './packages/package-resolver.js';
+export type { AppliedConfig } from './pool/applied-config.js';
+export type { ConfigApplied, ConfigProblem, ConfigRejected, PoolConfigChanged } from './pool/config-events.js';
 export type { PoolDependencies } from './pool/dependencies.js';
 export { formatStatus } from './pool/display/format-status.js';
 export type { DrillReport } from './pool/drill/drill-report.js';

@@ -1070,6 +1070,28 @@ export const requirements = {
   'REQ-7': 'With fail the callers that need a start are rejected with what is missing now, and no others.',
   'REQ-8': 'The host is looked at only while a start waits for it, at most every 250 ms; else no timer is set.',
 
+  // Configuration files
+  'CONFIG-1':
+    'The files of Claude Desktop, Claude Code, Cursor, Windsurf, Cline, Gemini CLI, MetaMCP, VS Code and Codex are read.',
+  'CONFIG-2':
+    'Placeholders are replaced as the host of a file replaces them; one that stays, or has no value, is a problem of its entry.',
+  'CONFIG-3': 'Remote and disabled entries and keys of hosts are kept apart; `~` and paths are resolved by the file.',
+  'CONFIG-4': 'What is wrong is a problem with file, line, column, key and what to do; the other entries can be used.',
+  'CONFIG-5':
+    'A file that other users can write is refused; an object reads nothing of the host; no problem shows a secret.',
+  'CONFIG-6': 'An input of a file is asked for once.',
+  'CONFIG-7': 'Options of a definition in an entry, and those of a pool in the key pool, are read and checked.',
+  'CONFIG-8': 'Damaged files and any objects never crash the loader, and what it reads is what a pool takes.',
+  'CONFIG-9': 'applyConfig() adds, updates and removes the servers of its source alone.',
+  'CONFIG-10': 'applyConfig() lists all that is wrong in one error, and then changes nothing.',
+  'CONFIG-11':
+    'A watched file is applied after 500 ms of quiet, once, however it is changed, replaced or linked; it ends with the pool.',
+  'CONFIG-12': 'What cannot be used of a watched file leaves the last good one in force, and is told once.',
+  'CONFIG-13': 'Changed limits of a watched file are told, and not applied.',
+  'CONFIG-14': 'Wrong arguments and options are refused at once, all in one error.',
+  'CONFIG-15':
+    'After 10,000 random changes of a file the pool has the servers of the last valid one; what has not changed was not touched.',
+  'CONFIG-16': 'The parsers of configuration files are loaded by mcp-server-pool/config alone.',
   // Packages
   'PACKAGES-1':
     'A server by npx with resolvePackages is one process, with the program, arguments, folders of PATH and variables that npx would give it.',

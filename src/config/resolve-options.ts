@@ -121,6 +121,25 @@ export function resolveDefinition(
   return definition;
 }
 
+/**
+ * The same for several definitions, which may depend on each other: all problems are in one error.
+ * @param others the other definitions of the pool
+ */
+export function resolveDefinitions(
+  written: Readonly<Record<string, ServerDefinition>>,
+  pool: PolicyOfPool,
+  others: readonly ResolvedDefinition[],
+  what: string,
+): ResolvedDefinition[] {
+  const problems: Problems = { wrong: [], unsupported: [] };
+  const resolved = Object.entries(written).map(([name, given]) => readDefinition(name, given, name, pool, problems));
+  const all = [...others, ...resolved];
+  if (resolved.some(({ minIdle }) => minIdle > 0)) checkMinimum(all, pool.limits, problems);
+  checkOrder(all, (other) => `${other}.`, problems);
+  refuse(problems, what);
+  return resolved;
+}
+
 /** Separates the definition from the options of the pool: the shorthand has both in one object. */
 function splitShorthand(given: unknown, problems: Problems): { pool: unknown; servers: [string, unknown][] } {
   if (!isShorthand(given)) {

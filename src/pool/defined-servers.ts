@@ -1,3 +1,4 @@
+import type { ApplyConfigOptions } from '../config/apply-config-options.js';
 import {
   type DrainOptions,
   type ResetBreakerOptions,
@@ -17,6 +18,7 @@ import { resolvePrefetch } from '../config/package-options.js';
 import { rethrow } from '../errors.js';
 import { listenerError } from '../events.js';
 import type { SequenceReport } from '../sequence/sequence-report.js';
+import type { AppliedConfig } from './applied-config.js';
 import { ObservedPool } from './observed-pool.js';
 import { startServers } from './order/start-servers.js';
 import { type PrefetchOptions, type PrefetchReport, prefetch } from './packages/prefetch.js';
@@ -57,6 +59,24 @@ export abstract class DefinedServers extends ObservedPool {
    */
   setServer(name: string, definition: ServerDefinition): boolean {
     return partsOf(this).servers.set(name, definition);
+  }
+
+  /**
+   * Makes the servers of a configuration those of the pool: adds, changes (as `setServer()`) and removes what differs, at once.
+   * Servers that the host has added itself, or that another source has, are left alone. Waits for no lease: those of a removed
+   * server end when they are released.
+   * @param servers the definitions by name: all of this source
+   * @param options `source`: where they come from, such as a path (default: `''`); each source has servers of its own
+   * @returns the names, by what was done with them
+   * @throws PoolError `INVALID_OPTIONS` that lists the problems of all definitions, and `NOT_SUPPORTED`: then nothing has changed;
+   *   `POOL_CLOSED`
+   */
+  applyConfig(servers: Readonly<Record<string, ServerDefinition>>, options: ApplyConfigOptions = {}): AppliedConfig {
+    const applied = partsOf(this).servers.apply(servers, options);
+    const { source = '' } = options;
+    const { added, updated, removed } = applied;
+    if (added.length + updated.length + removed.length > 0) this.emit('config:applied', { source, ...applied });
+    return applied;
   }
 
   /**

@@ -14,6 +14,7 @@ import type { Survivor } from '../process/termination-report.js';
 import type { DroppedOutput } from '../protocol/channels/noise.js';
 import type { ToolChanges } from '../protocol/mux/tool-list.js';
 import type { EndReason } from '../server/end-reason.js';
+import type { ConfigApplied, ConfigRejected, PoolConfigChanged } from './config-events.js';
 import type { LeaseHolder, WaitingCaller } from './instances/pooled-instance.js';
 import type { PackageEvents } from './package-events.js';
 
@@ -200,6 +201,12 @@ export interface PoolEvents
   'service-level:recovered': ServiceLevelEvent;
   /** The file of the option `audit` cannot be written: once, until it can be written again. Or it cannot be rotated: once. */
   'audit:failed': AuditFailure;
+  /** `applyConfig()` has changed something: the names, by what was done with them, and where they come from. */
+  'config:applied': ConfigApplied;
+  /** `watchMcpConfig()` cannot use a file, or entries of it: what was good before stays. Once, until the problems are others. */
+  'config:rejected': ConfigRejected;
+  /** `pool` of a watched file has changed. It is not applied: it holds for the next pool that is made from the file. */
+  'config:pool-changed': PoolConfigChanged;
   /** `runRecoveryDrill()` has broken this instance on purpose: what follows is no failure. */
   'drill:started': ServerEvent & { readonly fault: DrillFault };
   /** The drill is over, and what it had broken is repaired. The report of the call has more. Times are in ms. */

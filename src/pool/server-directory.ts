@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { type ApplyConfigOptions, resolveApplyConfigOptions } from '../config/apply-config-options.js';
 import { readLabel } from '../config/arguments.js';
 import type { ResolvedDefinition, ResolvedPoolOptions, ServerDefinition } from '../config/options.js';
 import { processKey } from '../config/process-key.js';
@@ -7,6 +8,7 @@ import { namesOf, PoolError } from '../errors.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Operations } from '../server/instance-context.js';
 import type { AcquireQueue } from './acquire/acquire-queue.js';
+import { type AppliedConfig, applyPlan, planConfig } from './applied-config.js';
 import { warnAbout } from './config-warnings.js';
 import type { PoolEmitter } from './events.js';
 import type { Fleet } from './instances/fleet.js';
@@ -39,6 +41,8 @@ export interface ServerDirectoryDeps {
 
 /** The servers of a pool by name: found, added, changed, removed. */
 export class ServerDirectory {
+  /** The source of each server that `applyConfig()` has added, and that was not removed since. */
+  readonly sources = new Map<string, string>();
   readonly #deps: ServerDirectoryDeps;
 
   constructor(deps: ServerDirectoryDeps) {
@@ -101,9 +105,12 @@ export class ServerDirectory {
   set(name: string, definition: ServerDefinition): boolean {
     this.#assertOpen();
     readLabel(name, 'name', 'setServer()');
-    const { fleet, options } = this.#deps;
-    const resolved = resolveDefinition(name, definition, options, this.#definitions(name));
-    const entry = fleet.entries.get(name);
+    return this.put(resolveDefinition(name, definition, this.#deps.options, this.#definitions(name)));
+  }
+
+  /** The same with a definition that is checked already. */
+  put(resolved: ResolvedDefinition): boolean {
+    const entry = this.#deps.fleet.entries.get(resolved.name);
     if (!isOpen(entry)) {
       this.#add(resolved);
       return true;
@@ -112,6 +119,13 @@ export class ServerDirectory {
     // The error of a process that could not be replaced is an event, too.
     change?.catch(() => {});
     return change !== undefined;
+  }
+
+  /** @throws PoolError as `applyConfig()` does, before anything has changed */
+  apply(servers: unknown, options: ApplyConfigOptions): AppliedConfig {
+    const before = { options: this.#deps.options, sources: this.sources, defined: this.definitions() };
+    const plan = planConfig(servers, resolveApplyConfigOptions(options), before);
+    return this.#deps.operations.run(() => applyPlan(plan, this));
   }
 
   /** Undefined when it changes nothing. */
@@ -173,6 +187,7 @@ export class ServerDirectory {
     const dependents = order.dependentsOf(name);
     if (dependents.length > 0) throw stillNeeded(entry, dependents);
     await operations.run(() => {
+      this.sources.delete(name);
       const names = namesOf(entry);
       fleet.undefine(entry);
       recovery.redefined(entry);

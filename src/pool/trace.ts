@@ -37,6 +37,8 @@ const TRACED = [
   'audit:failed',
   'drill:started',
   'drill:finished',
+  'config:applied',
+  'config:rejected',
   'package:resolving',
   'package:resolved',
   'package:check-failed',

@@ -17,6 +17,10 @@ const { StdioClientTransport, getDefaultEnvironment } = require('mcp-server-pool
 assert.equal(new StdioClientTransport({ command: 'node' }).pid, null, "require('mcp-server-pool/stdio')");
 assert.equal(getDefaultEnvironment().PATH, process.env.PATH);
 
+const { loadMcpConfig } = require('mcp-server-pool/config');
+
+assert.equal(typeof loadMcpConfig, 'function', "require('mcp-server-pool/config')");
+
 const { collectPool } = require('mcp-server-pool/prometheus');
 const { instrumentPool } = require('mcp-server-pool/opentelemetry');
 

@@ -6,6 +6,7 @@ import { Client as ClientV2 } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { Client as Client116 } from 'mcp-sdk-1.16/client/index.js';
 import { CleanupQueue, MCPServerPool, PoolError, ProcessRegistry, ResourceMonitor } from 'mcp-server-pool';
+import { loadMcpConfig, watchMcpConfig } from 'mcp-server-pool/config';
 import { instrumentPool } from 'mcp-server-pool/opentelemetry';
 import { collectPool } from 'mcp-server-pool/prometheus';
 import { StdioClientTransport } from 'mcp-server-pool/stdio';
@@ -98,6 +99,19 @@ for (const [label, Client] of Object.entries(clients)) {
   assert.equal(transport.pid, null);
   console.log(`     ${label}: the drop-in connects, echoes, closes`);
 }
+const written = { mcpServers: { everything: { command: process.execPath, args: [everything, 'stdio'] } } };
+const config = await loadMcpConfig(written);
+assert.deepEqual(config.problems, []);
+const configured = new MCPServerPool();
+assert.deepEqual(configured.applyConfig(config.servers).added, ['everything']);
+const watching = watchMcpConfig('no-such-file.json', configured);
+await watching.ready;
+// The watch is not closed: it does not hold the process open, and ends with the pool.
+await configured.shutdown();
+const refused = await loadMcpConfig('', {}).catch((error) => error);
+assert.ok(refused instanceof PoolError, 'the entry point for configuration files has the same error class');
+console.log('     configuration files: read, applied, watched');
+
 const failed = await new StdioClientTransport({ command: 'no-such-command' }).start().catch((error) => error);
 assert.ok(failed instanceof PoolError, 'both entry points have the same classes');
 const { processes, servers } = MCPServerPool.global().status();

@@ -20,6 +20,7 @@ import {
   runRecoveryDrill,
   watchProcesses,
 } from 'mcp-server-pool';
+import { loadMcpConfig, type McpConfig, type McpConfigWatch, watchMcpConfig } from 'mcp-server-pool/config';
 import { type InstrumentOptions, instrumentPool } from 'mcp-server-pool/opentelemetry';
 import { type CollectOptions, collectPool } from 'mcp-server-pool/prometheus';
 import { StdioClientTransport, type StdioServerParameters } from 'mcp-server-pool/stdio';
@@ -80,6 +81,14 @@ monitor.stop();
 const drill: DrillReport = await runRecoveryDrill(pool, { server: 'files', fault: 'kill', dryRun: true });
 const restarted: RestartReport = await pool.restartAll({ timeout: 5_000, concurrency: 2 });
 console.error(formatStatus(pool.status(), { color: true, width: 120 }), String(drill), restarted.ok);
+
+// Files of hosts.
+const config: McpConfig = await loadMcpConfig('.mcp.json', { format: 'claude-code', input: async ({ id }) => id });
+const fromFile = new MCPServerPool({ ...config.pool, servers: config.servers });
+const watching: McpConfigWatch = watchMcpConfig('.mcp.json', fromFile, { quiet: 500 });
+fromFile.on('config:rejected', ({ file, problems }) => console.error(file, problems[0]?.line));
+watching.close();
+console.error(fromFile.applyConfig(config.servers).updated, config.remote.x?.headers, config.problems);
 
 // Who is told: both formats of prom-client, OpenTelemetry, a log.
 const collect: CollectOptions = { register: new Registry(), prefix: 'pool_', tenantLabels: 10 };

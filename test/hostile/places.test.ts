@@ -16,7 +16,7 @@ import { basename, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { readLedgers, writeLedger } from '../../src/process/guardian/ledger.js';
 import { ledgerPlaces } from '../../src/process/guardian/runtime-folder.js';
-import { rootIsUnmapped } from '../../src/process/guardian/safe-path.js';
+import { rootIsUnmapped } from '../../src/runtime/safe-path.js';
 import { startHost } from '../helpers/host.js';
 import { ledgerRecord } from '../helpers/ledgers.js';
 import { MALLORY, OBSTACLE, OTHER } from './strangers.js';
@@ -91,7 +91,7 @@ describe.runIf(OBSTACLE === undefined)('a folder above that of the ledgers (need
       all: own(0o777, OTHER),
     };
     const script = `
-      const { pathProblem } = await import(SRC + '/process/guardian/safe-path.js');
+      const { pathProblem } = await import(SRC + '/runtime/safe-path.js');
       process.setgroups([0]); process.setgid(${OTHER}); process.setuid(${OTHER});
       const found = (cases) => Object.entries(cases).filter(([, path]) => pathProblem(path) === undefined).map(([name]) => name);
       console.log(JSON.stringify(found(${JSON.stringify(cases)})));`;

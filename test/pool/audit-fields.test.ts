@@ -42,6 +42,8 @@ const LEFT_OUT = {
   'package:fallback': ['message'],
   // They may quote what the server has answered.
   'health:changed': ['reason', 'action'],
+  // What has not changed.
+  'config:applied': ['unchanged', 'skipped'],
   'alert:raised': OF_ALERT,
   'alert:repeated': OF_ALERT,
   'alert:escalated': OF_ALERT,

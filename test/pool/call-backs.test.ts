@@ -31,6 +31,8 @@ const ELSEWHERE = [
   ...MONITOR_EVENTS.filter((event) => event !== 'listener:error'),
   ...['health:changed', 'stuck:detected', 'service-level:breached', 'service-level:recovered'],
   ...['drill:started', 'drill:finished'],
+  ...['config:applied', 'config:rejected', 'config:pool-changed', 'config:warned'],
+  ...['package:resolving', 'package:resolved', 'package:check-failed', 'package:fallback'],
 ] as readonly string[];
 
 const RESTART = { maxRestarts: 1, window: Infinity, minDelay: 1, cooldown: 1_000 };

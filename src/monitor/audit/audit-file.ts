@@ -1,7 +1,7 @@
 import { type BigIntStats, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf } from '../../errors.js';
-import { mayBeOpenToOthers, pathProblem } from '../../process/guardian/safe-path.js';
+import { mayBeOpenToOthers, pathProblem } from '../../runtime/safe-path.js';
 import { type AuditDoor, fileSystem, NEW_LINE } from './audit-door.js';
 
 /** Whole lines by several writers; no link; created; readable, for the end of the last line; no wait for a FIFO's reader. */

@@ -116,6 +116,15 @@ const FIELDS = {
   tier: 'plain',
   acknowledgedBy: 'plain',
   dropped: 'plain',
+  source: 'plain',
+  added: 'texts',
+  updated: 'texts',
+  removed: 'texts',
+  file: 'plain',
+  kept: 'texts',
+  // Their number: sentences about a file of another program.
+  problems: 'amount',
+  changed: 'texts',
 } as const satisfies Readonly<Record<string, keyof typeof READERS>>;
 
 type FieldName = keyof typeof FIELDS;
@@ -174,6 +183,9 @@ export const AUDITED = {
   'alert:acknowledged': ALERT,
   'alert:resolved': [...ALERT, 'suppressed', 'reason', 'duration'],
   'alert:dropped': ['kind', 'subject', 'severity', 'dropped'],
+  'config:applied': ['source', 'added', 'updated', 'removed'],
+  'config:rejected': ['file', 'kept', 'problems'],
+  'config:pool-changed': ['file', 'changed'],
   'pool:draining': ['mode'],
   'pool:closed': ['mode', 'duration', 'leases', 'rejected', 'servers', 'survivors'],
   'internal:error': [...SERVER, 'error'],

@@ -1,6 +1,6 @@
 import type { BigIntStats, Dir } from 'node:fs';
 import { errnoOf } from '../../errors.js';
-import { mayBeOpenToOthers } from '../../process/guardian/safe-path.js';
+import { mayBeOpenToOthers } from '../../runtime/safe-path.js';
 import type { PinnedFolder } from './pinned-folder.js';
 import type { Slices } from './slices.js';
 

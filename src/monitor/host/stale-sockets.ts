@@ -3,8 +3,8 @@ import { lstat, readFile, realpath } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { basename, join, resolve } from 'node:path';
 import { errnoOf, messageOf, PoolError } from '../../errors.js';
-import { mayBeOpenToOthers, pathProblem } from '../../process/guardian/safe-path.js';
 import { systemClock } from '../../runtime/clock.js';
+import { mayBeOpenToOthers, pathProblem } from '../../runtime/safe-path.js';
 import { CAN_PIN, PinnedFolder } from './pinned-folder.js';
 import { Slices } from './slices.js';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { errnoOf, messageOf } from '../../errors.js';
-import { pathProblem } from './safe-path.js';
+import { pathProblem } from '../../runtime/safe-path.js';
 
 const NAME = 'mcp-server-pool';
 /** The random end of the name of a spare folder. */
