@@ -1145,4 +1145,20 @@ export const requirements = {
   'GATEWAY-7': 'The client of the example works with a shared, an exclusive and a dedicated server.',
   'GATEWAY-8': 'What is kept for clients that come back is bounded; a client that would miss something is refused.',
   'GATEWAY-9': 'A message of a server goes to the stream of its request; of the newest request where it does not say.',
+
+  // The dashboard
+  'DASHBOARD-1':
+    'A request without the token, from another origin, or with a forged host header gets nothing, whatever it asks for.',
+  'DASHBOARD-2': 'It listens on the loopback interface, has a new token at each start, and ends with its host.',
+  'DASHBOARD-3': 'What a page is told has no values of env, no output of servers, and no whole owner.',
+  'DASHBOARD-4':
+    'The page shows servers, figures, graphs, alerts, service levels, order and events, and follows them live.',
+  'DASHBOARD-5':
+    'By the keyboard alone: restart, drain, resume, acknowledge and dry run, each after a question where it changes something.',
+  'DASHBOARD-6': 'Markup in names is shown as text; nothing violates the content security policy.',
+  'DASHBOARD-7':
+    'Controls have names and roles, the focus stays where it is, texts can be read in light and dark, and a phone needs no scrolling sideways.',
+  'DASHBOARD-8': 'The host keeps a bounded number of events, points and pages; a page that does not read is cut off.',
+  'DASHBOARD-9': 'A lost host is told, and the page goes on when it is back.',
+  'DASHBOARD-10': 'However many events come, the page keeps no more elements and points than at the start.',
 } as const satisfies Record<string, string>;
