@@ -39,6 +39,8 @@ export type {
 } from './config/containment-options.js';
 export type { DependencyCondition, DependsOn } from './config/depends-on.js';
 export type { ConfigWarned } from './config/docker-run.js';
+export { type EnvironmentOptions, optionsFromEnvironment } from './config/environment-options.js';
+export type { ExceededFolder, FolderBudget } from './config/folder-options.js';
 export type {
   HealthCheck,
   HealthContext,
@@ -52,8 +54,6 @@ export type { MaxProcessesSource } from './config/limit-options.js';
 export type {
   AlertLevel,
   EmergencyNotice,
-  ExceededFolder,
-  FolderBudget,
   LevelAction,
   MonitoringOptions,
   ReachedLevel,

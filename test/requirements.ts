@@ -1161,4 +1161,32 @@ export const requirements = {
   'DASHBOARD-8': 'The host keeps a bounded number of events, points and pages; a page that does not read is cut off.',
   'DASHBOARD-9': 'A lost host is told, and the page goes on when it is back.',
   'DASHBOARD-10': 'However many events come, the page keeps no more elements and points than at the start.',
+  // From environment variables
+  'ENVIRONMENT-1':
+    'Each of the nine variables sets its option, with either prefix; what is not set, or empty, sets nothing.',
+  'ENVIRONMENT-2': 'Of two variables for one option that with MCP_POOL_ wins.',
+  'ENVIRONMENT-3': 'Wrong and misspelt variables are one error that lists all of them, with what to write instead.',
+  'ENVIRONMENT-4': 'Whatever stands in the variables, the pool accepts the result, or all is refused without its text.',
+  'ENVIRONMENT-5': 'docs/operations.md has each variable with the option that it sets.',
+  'ENVIRONMENT-6': 'shutdownTimeout is the time that a shutdown has, unless the call says another.',
+
+  // Deployment
+  'DEPLOY-1':
+    'Each file of examples/deploy has room for what its pool may use and for the host, limits that the pool itself would choose there or lower ones, and the figures of the others and of the docs.',
+  'DEPLOY-2': 'A shutdown has its time before the host is killed; a health check waits as long as a start may take.',
+  'DEPLOY-3': 'The compose file is what the Compose specification allows, and docker compose config reads it.',
+  'DEPLOY-4':
+    'The manifest is what the API of Kubernetes allows, without unknown fields; it probes what the host answers.',
+  'DEPLOY-5': 'The unit is accepted by systemd-analyze, and leaves servers and cgroups to the pool.',
+  'DEPLOY-6':
+    'The host of examples/deploy answers probes, ends its servers on SIGTERM, and ends at once with wrong variables.',
+  'DEPLOY-7': 'strays.mjs lists what hosts have left without its arguments, and ends it only when asked.',
+
+  // The option table
+  'SCHEMA-1':
+    'Each option has its description in the option table, from which the tables of README and docs are generated.',
+  'SCHEMA-2':
+    'mcp-server-pool/schema.json is generated from the option table: all that a file can hold, and nothing that only code can give.',
+  'SCHEMA-3': 'What an option accepts, the schema accepts; what it refuses, the schema refuses.',
+  'SCHEMA-4': 'The files of hosts fit the schema, and misspelt keys of the pool and wrong values are found.',
 } as const satisfies Record<string, string>;

@@ -1,5 +1,5 @@
 import type { AlertNotification } from './alert.js';
-import { describeValue, type Field, flag, type Given, isPlainObject, type Resolved } from './fields.js';
+import { about, describeValue, type Field, flag, type Given, isPlainObject, type Resolved } from './fields.js';
 import { noShorterOrNever, zeroOrNoShorter } from './number-fields.js';
 
 /** Durations below it were most likely meant in seconds or minutes, ms. */
@@ -13,16 +13,19 @@ export const tierFields = {
    * When it is told of an alert that is not acknowledged: so many milliseconds after that was raised; 0 (at once), or at least
    * 1,000. `Infinity`: only for a reason of its own (docs/alerts.md). Required.
    */
-  after: { ...zeroOrNoShorter(0, LEAST), required: true } as Field<number> & { required: true },
+  after: about('how long after the alert was raised it is told', {
+    ...zeroOrNoShorter(0, LEAST),
+    required: true,
+  } as Field<number> & { required: true }),
   /**
    * Tells it. It may throw, reject, or not answer within 30 s; then it is called again, after pauses that grow. `signal` is
    * aborted after 30 s. Required.
    */
-  notify: {
+  notify: about('tells it', {
     default: () => {},
     required: true,
     check: (value) => (typeof value === 'function' ? undefined : `a function, got ${describeValue(value)}`),
-  } as Field<(notification: AlertNotification, signal: AbortSignal) => unknown> & { required: true },
+  } as Field<(notification: AlertNotification, signal: AbortSignal) => unknown> & { required: true }),
 };
 
 /** A tier: see `alerts.tiers`. */
@@ -31,18 +34,30 @@ export type AlertTier = Given<typeof tierFields>;
 /** Which conditions are an alert, and what is called with them. */
 export const alertFields = {
   /** Whether anything is reported. Default: true; false in a global pool that was made without options. */
-  enabled: flag(true),
+  enabled: about('whether anything is reported; false in a global pool that was made without options', flag(true)),
   /**
    * How long a condition must hold before it is an alert, in milliseconds: 0, or at least 1,000. One that comes back again and
    * again is an alert sooner (docs/alerts.md). Default: 30,000.
    */
-  for: zeroOrNoShorter(30_000, LEAST),
+  for: about(
+    'how long a condition must hold before it is an alert: 0, or at least 1,000',
+    zeroOrNoShorter(30_000, LEAST),
+  ),
   /** An alert that is not acknowledged is repeated after this time, in milliseconds, at least 1,000. Default: 14,400,000. */
-  repeatInterval: noShorterOrNever(14_400_000, LEAST),
+  repeatInterval: about(
+    'an alert that is not acknowledged is repeated after this time; at least 1,000, or `Infinity`',
+    noShorterOrNever(14_400_000, LEAST),
+  ),
   /** Whether an alert of the whole pool keeps those of its servers silent that are not more severe. Default: true. */
-  inhibit: flag(true),
+  inhibit: about(
+    'a condition of the whole pool keeps the alerts of its servers silent that are not more severe',
+    flag(true),
+  ),
   /** What is called: each tier later than the one before it, as long as the alert is not acknowledged. Default: `[]`. */
-  tiers: tiers(),
+  tiers: about(
+    'what is called with an alert, at most 10 of `{ after, notify }`; none earlier than the one before it',
+    tiers(),
+  ),
 };
 
 /** The option `alerts`, and the options of an `AlertManager`. */

@@ -1,6 +1,7 @@
 import { PoolError } from '../errors.js';
 import {
   abortSignal,
+  about,
   type Field,
   flag,
   type Given,
@@ -65,8 +66,8 @@ const shutdownFields = {
    * `emergency`: each tree is killed at once.
    */
   mode: oneOf('graceful', 'graceful', 'emergency'),
-  /** Time after which a graceful shutdown becomes an emergency, in milliseconds. Default: 30,000. */
-  timeout: deadline(30_000),
+  /** Time after which a graceful shutdown becomes an emergency, in milliseconds. Default: `shutdownTimeout` of the pool. */
+  timeout: optional(deadline(1)),
   /** Longest time that requests in flight get to finish, in milliseconds. Default: 5,000. */
   drainTimeout: duration(5_000),
 };
@@ -239,11 +240,11 @@ export type StatusFormat = Given<typeof statusFormatFields>;
 
 export const cleanupFields = {
   /** Most process trees that are ended at the same time. Default: 5. */
-  concurrency: count(5, 1),
+  concurrency: about('most process trees that are ended at the same time', count(5, 1)),
   /** Deadline of one attempt, in milliseconds; extended where `eofGrace` and `termGrace` of the server need more. Default: 10,000. */
-  timeout: deadline(10_000),
+  timeout: about('deadline of one attempt to end a tree; never shorter than the graces need', deadline(10_000)),
   /** Attempts after the first, with exponential backoff; then the tree is quarantined and keeps its slot. Default: 3. */
-  retries: count(3, 0),
+  retries: about('attempts after the first, before a tree is quarantined', count(3, 0)),
 };
 
 /** Options of `CleanupQueue`, and `cleanup` of a pool. */

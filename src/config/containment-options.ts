@@ -1,4 +1,4 @@
-import { flag, nested, oneOf, optional, type Resolved } from './fields.js';
+import { about, flag, nested, oneOf, optional, type Resolved } from './fields.js';
 import { count, megabytes, megabytesOrZero, percent } from './number-fields.js';
 import type { Problems } from './read-options.js';
 
@@ -8,34 +8,40 @@ export const markerFields = {
    * A variable, `MCP_SERVER_POOL_MARK`. A process loses it with `env -i`, and it cannot be read from a process that is not
    * dumpable (prctl(2), `PR_SET_DUMPABLE`). Default: true.
    */
-  environment: flag(true),
+  environment: about('whether they carry a mark in their environment, `MCP_SERVER_POOL_MARK`', flag(true)),
   /**
    * A resource limit that modern kernels ignore (`RLIMIT_LOCKS`), which a `/bin/sh` sets before it becomes the command. It
    * survives `env -i`; a process loses it only when it sets this limit itself. Default: true.
    */
-  rlimit: flag(true),
+  rlimit: about('whether they carry a mark in a resource limit that Linux ignores', flag(true)),
 };
 
 /** Limits of each process of a server, set by `ulimit`, soft and hard: the server cannot raise them (root can). */
 export const rlimitFields = {
   /** Most open descriptors of one process. Default: undefined, the limit of the host. */
-  openFiles: optional(count(1_024, 16)),
+  openFiles: about('most open descriptors of one process; none: the limit of the host', optional(count(1_024, 16))),
   /**
    * Most processes and threads of the *user*, those of other programs included; without effect on root. To count the
    * server alone, use `cgroupLimits.processes`. Default: undefined, the limit of the host.
    */
-  processes: optional(count(1_024, 1)),
+  processes: about(
+    'most processes and threads of the user, other programs included; no effect on root',
+    optional(count(1_024, 1)),
+  ),
   /**
    * Most virtual memory of one process, in MB, reserved or used. Node 20 needs about 800 to start, and more than 10,000 for
    * WebAssembly, which its `fetch` uses. To limit used memory, set `cgroupLimits.memoryMB`. Default: undefined, the limit
    * of the host.
    */
-  addressSpaceMB: optional(megabytes(4_096)),
+  addressSpaceMB: about(
+    'most virtual memory of one process; Node alone needs about 800, and more than 10,000 for WebAssembly',
+    optional(megabytes(4_096)),
+  ),
   /**
    * Whether core dumps may be written. A core dump contains the memory of the process, secrets included. Default:
    * undefined, as the host has it.
    */
-  core: optional(flag(false)),
+  core: about('true: core dumps may be written; false: they may not; none: as the host has it', optional(flag(false))),
 };
 
 /**
@@ -47,13 +53,16 @@ export const cgroupLimitFields = {
    * Memory, in MB (memory.max). When the tree needs more, the kernel kills a process of it, and `server:exited` and errors
    * carry `outOfMemory`. Default: undefined, no limit.
    */
-  memoryMB: optional(megabytes(512)),
+  memoryMB: about(
+    'memory of the tree (memory.max); when it needs more, the kernel kills a process of it',
+    optional(megabytes(512)),
+  ),
   /** Swap in addition to the memory, in MB (memory.swap.max); 0: none. Default: undefined, no limit. */
-  swapMB: optional(megabytesOrZero(0)),
+  swapMB: about('swap in addition to the memory (memory.swap.max); 0: none', optional(megabytesOrZero(0))),
   /** Most processes and threads (pids.max). Default: undefined, no limit. */
-  processes: optional(count(256, 1)),
+  processes: about('most processes and threads of the tree (pids.max)', optional(count(256, 1))),
   /** CPU time, in percent of one core (cpu.max): 150 is one and a half cores. Default: undefined, no limit. */
-  cpuPercent: optional(percent(100, 1)),
+  cpuPercent: about('CPU time of the tree, in percent of one core (cpu.max)', optional(percent(100, 1))),
 };
 
 /** How the processes of a server are held together. Each option can be set per server, or for all servers in `defaults`. */
@@ -68,22 +77,28 @@ export const containmentFields = {
    * - `group`: only what stays in the process group of the server. For servers with a browser or an editor that must live
    *   on after them. Fails on Windows.
    */
-  containment: oneOf('auto', 'auto', 'group', 'markers', 'cgroup'),
+  containment: about(
+    "what ends with the server: `'cgroup'`: or fail; `'markers'`; `'group'`: what leaves it lives on; for pools, too",
+    oneOf('auto', 'auto', 'group', 'markers', 'cgroup'),
+  ),
   /** Linux: which marks the processes of the server carry. Ignored with `containment: 'group'`, which sets none. */
-  markers: nested(markerFields),
+  markers: about('which marks its processes carry ([fields](termination.md))', nested(markerFields)),
   /** Limits of each process, by `ulimit`. A limit that cannot be set fails the start with `CONTAINMENT_UNAVAILABLE`. */
-  rlimits: nested(rlimitFields),
+  rlimits: about('limits of each process, by `ulimit` ([fields](termination.md))', nested(rlimitFields)),
   /**
    * Linux: no process of the server can gain privileges by exec (setuid, file capabilities); set by `setpriv` of
    * util-linux, without which the start fails with `CONTAINMENT_UNAVAILABLE`. Default: false.
    * @see https://docs.kernel.org/userspace-api/no_new_privs.html
    */
-  noNewPrivileges: flag(false),
+  noNewPrivileges: about('Linux: its processes cannot gain privileges by exec; needs `setpriv`', flag(false)),
   /**
    * Linux: limits of the whole tree, by cgroup v2. Where one cannot be set, `containment: 'cgroup'` fails the start with
    * `CONTAINMENT_UNAVAILABLE`; `auto` starts without it, and `status()` says so.
    */
-  cgroupLimits: nested(cgroupLimitFields),
+  cgroupLimits: about(
+    'limits of the tree where controllers are delegated ([fields](termination.md))',
+    nested(cgroupLimitFields),
+  ),
 };
 
 /** The values of the option `containment`. */

@@ -1,5 +1,5 @@
 import { cyclesOf } from '../runtime/graph.js';
-import { describeValue, type Field, flag, type Given, isPlainObject, oneOf, strings } from './fields.js';
+import { about, describeValue, type Field, flag, type Given, isPlainObject, oneOf, strings } from './fields.js';
 import { nearest } from './nearest.js';
 import { type Problems, readOptions } from './read-options.js';
 
@@ -8,11 +8,14 @@ const dependencyFields = {
    * How far the dependency must have come. `started`: its `start()` has resolved. `ready` (default): it can be used. `healthy`: a
    * check has shown that it works.
    */
-  condition: oneOf('ready', 'ready', 'started', 'healthy'),
+  condition: about('how far the dependency must have come', oneOf('ready', 'ready', 'started', 'healthy')),
   /**
    * Whether it is needed. Without that it is waited for until it has come so far, or has failed, or was skipped. Default: true.
    */
-  required: flag(true),
+  required: about(
+    'whether it is needed; without that it is waited for until it has come so far, or has failed',
+    flag(true),
+  ),
 };
 
 /** How far a dependency must have come before what needs it may start. */
@@ -41,6 +44,9 @@ export function dependsOn(): Field<DependsOn> {
       const what = "an array of names, or an object such as { db: { condition: 'ready' } }";
       return isPlainObject(value) ? undefined : `${what}, got ${describeValue(value)}`;
     },
+    schema: { type: 'array', items: { type: 'string' } },
+    fields: dependencyFields,
+    fieldsOf: 'values',
   };
 }
 

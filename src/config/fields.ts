@@ -12,7 +12,21 @@ export interface Field<T> {
   readonly required?: true;
   /** Whether `undefined` is a mistake where the key is written. Elsewhere it means the default. */
   readonly leftOut?: true;
+  /** What it is, in a line of Markdown: for the tables of the docs and the JSON Schema. Links are relative to `docs/`. */
+  readonly about?: string;
+  /** What tables show as its default, where that depends on something else. */
+  readonly shownDefault?: string;
+  /** False where only the program of the host can know it, so that a configuration file should not set it. */
+  readonly inFile?: false;
+  /** The values that it can have in a file of JSON. Undefined where there are none (a function), or `fields` say it. */
+  readonly schema?: JsonSchema;
+  /** The fields of an object, of each item of an array, or of each value of an object with any keys. */
+  readonly fields?: Fields;
+  readonly fieldsOf?: 'object' | 'items' | 'values';
 }
+
+/** A part of a JSON Schema, draft 7. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
 
 export type Fields = Readonly<Record<string, Field<unknown>>>;
 type ValueOf<F> = F extends Field<infer T> ? T : never;
@@ -60,6 +74,7 @@ export function oneOf<const T extends string>(fallback: T, ...words: readonly T[
   return {
     default: fallback,
     check: (value) => (known.includes(value) ? undefined : `one of ${list}, got ${quote(value)}`),
+    schema: { enum: [...new Set(words)] },
   };
 }
 
@@ -77,13 +92,20 @@ function stringProblem(value: unknown): string | undefined {
   return value.includes('\0') ? 'a string without NUL characters' : undefined;
 }
 
+const NOT_EMPTY: JsonSchema = { type: 'string', pattern: '\\S' };
+
 export const requiredString = (): Field<string> & { required: true } => ({
   default: '',
   required: true,
   check: stringProblem,
+  schema: NOT_EMPTY,
 });
 
-export const optionalString = (): Field<string | undefined> => ({ default: undefined, check: stringProblem });
+export const optionalString = (): Field<string | undefined> => ({
+  default: undefined,
+  check: stringProblem,
+  schema: NOT_EMPTY,
+});
 
 /**
  * A name of what a call concerns, such as an owner. A call without it concerns what all such calls share, so a host that has
@@ -100,6 +122,8 @@ export const absolutePath = (): Field<string | undefined> => ({
   default: undefined,
   check: (value) =>
     stringProblem(value) ?? (isAbsolute(value as string) ? undefined : 'an absolute path, got a relative one'),
+  // Of any system: a file may be read on another one than it was written on.
+  schema: { type: 'string', pattern: '^(/|[A-Za-z]:[\\\\/]|\\\\\\\\)' },
 });
 
 /** An array of strings, which may be empty. */
@@ -114,6 +138,7 @@ export const strings = (): Field<readonly string[]> => ({
     const wrong = value.findIndex((item) => typeof item !== 'string' || item.includes('\0'));
     return wrong === -1 ? undefined : `${what}; item ${wrong} is not such a string`;
   },
+  schema: { type: 'array', items: { type: 'string' } },
 });
 
 /** Environment variables: an object of strings. */
@@ -134,6 +159,7 @@ export const stringMap = (): Field<Readonly<Record<string, string>>> => ({
     }
     return undefined;
   },
+  schema: { type: 'object', propertyNames: { pattern: '^[^=]+$' }, additionalProperties: { type: 'string' } },
 });
 
 /** What to do about a value of a variable. It names the type alone: the value may be secret. */
@@ -147,6 +173,7 @@ function hintForEntry(item: unknown): string {
 export const flag = (fallback: boolean): Field<boolean> => ({
   default: fallback,
   check: (value) => (typeof value === 'boolean' ? undefined : `true or false, got ${describeValue(value)}`),
+  schema: { type: 'boolean' },
 });
 
 /** A function; undefined unless it is given. */
@@ -173,6 +200,7 @@ export const jsonObject = (): Field<Readonly<Record<string, unknown>>> => ({
     isPlainObject(value) && isJson(value)
       ? undefined
       : `an object that can be written as JSON, got ${describeValue(value)}`,
+  schema: { type: 'object' },
 });
 
 /** Whether `value`, written as JSON and read again, is the same. */
@@ -198,6 +226,7 @@ export const label = (): Field<string | undefined> => ({
     if (isLonger) return `a string of at most ${LONGEST_LABEL} characters`;
     return /[\p{Cc}\p{Zl}\p{Zp}]/u.test(value) ? 'a string without control characters and line breaks' : undefined;
   },
+  schema: { ...NOT_EMPTY, maxLength: LONGEST_LABEL },
 });
 
 /** The same field, undefined unless it is given. */
@@ -207,6 +236,18 @@ export const optional = <T>(field: Field<T>): Field<T | undefined> => ({ ...fiel
  * An object with fields of its own. It is not checked here: `readNested` of `resolve-options.ts` reads it, when it knows
  * the values that missing fields fall back to.
  */
-export function nested<F extends Fields>(_fields: F): Field<Given<F>> {
-  return { default: {} as Given<F>, check: () => undefined };
+export function nested<F extends Fields>(fields: F): Field<Given<F>> {
+  return { default: {} as Given<F>, check: () => undefined, fields, fieldsOf: 'object' };
+}
+
+/**
+ * The same field with what tables and the JSON Schema say about it.
+ * @param text one line of Markdown
+ */
+export function about<F extends Field<unknown>>(
+  text: string,
+  field: F,
+  more: Pick<Field<unknown>, 'shownDefault' | 'inFile'> = {},
+): F {
+  return { ...field, ...more, about: text };
 }

@@ -1,4 +1,4 @@
-import { type Field, isPlainObject, jsonObject, oneOf } from './fields.js';
+import { about, type Field, isPlainObject, jsonObject, oneOf } from './fields.js';
 
 /** Protocol versions with an `initialize` handshake, oldest first. They are dates, so that they can be compared as strings. */
 export const LEGACY_VERSIONS = ['2024-10-07', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'] as const;
@@ -21,6 +21,11 @@ const clientInfo = (): Field<ClientInfo | undefined> => ({
     });
     return wrong && `an object with name and version; ${wrong} is not a string, or empty`;
   },
+  schema: {
+    type: 'object',
+    properties: { name: { type: 'string', pattern: '\\S' }, version: { type: 'string', pattern: '\\S' } },
+    required: ['name', 'version'],
+  },
 });
 
 /** What the pool says when it initializes a server. Without effect on dedicated servers: their clients initialize them. */
@@ -31,16 +36,19 @@ export const handshakeFields = {
    * older one for a server that does not answer newer ones. Default: `2025-11-25`.
    * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#version-negotiation
    */
-  protocolVersion: oneOf('2025-11-25', ...LEGACY_VERSIONS),
+  protocolVersion: about(
+    'protocol version that the pool offers; an older one when the server asks for it',
+    oneOf('2025-11-25', ...LEGACY_VERSIONS),
+  ),
   /**
    * The client capabilities that the pool declares. Default: `{}`.
    * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#capability-negotiation
    */
-  clientCapabilities: jsonObject(),
+  clientCapabilities: about('capabilities that the pool declares when it initializes the server', jsonObject()),
   /**
    * What the pool says that it is: `name`, `version` and further fields of the specification. Some servers behave according
    * to it. Default: name and version of this package.
    * @see https://modelcontextprotocol.io/specification/2025-11-25/schema#implementation
    */
-  clientInfo: clientInfo(),
+  clientInfo: about('`{ name, version, … }` that the server sees; without it those of this package', clientInfo()),
 };

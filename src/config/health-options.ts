@@ -1,4 +1,13 @@
-import { describeValue, type Field, type Given, isPlainObject, oneOf, type Resolved } from './fields.js';
+import {
+  about,
+  describeValue,
+  type Field,
+  type Given,
+  isPlainObject,
+  type JsonSchema,
+  oneOf,
+  type Resolved,
+} from './fields.js';
 import { noShorter, noShorterOrNever, shareOfLimit } from './number-fields.js';
 
 /** What a function that checks a server gets. */
@@ -38,31 +47,50 @@ export type OwnCheck = { readonly url: string } | HealthFunction;
 /** Less was most likely meant in seconds. */
 const LEAST = 100;
 
+const ADDRESS: JsonSchema = {
+  type: 'object',
+  properties: { url: { type: 'string', pattern: '^[Hh][Tt][Tt][Pp][Ss]?:' } },
+  required: ['url'],
+  additionalProperties: false,
+};
+
 /** How the health of a server is checked, and what is done when it does not answer. */
 export const healthFields = {
   /** How it is checked. Default: `auto`. */
-  check: check(),
+  check: about(
+    "how it is asked: `'auto'`, `'ping'`, `false` (not at all), `{ url }`, or a function ([more](health.md#what-is-asked))",
+    check(),
+  ),
   /** Time between two checks, in milliseconds, at least 100. Default: 30,000. */
-  interval: noShorter(30_000, LEAST),
+  interval: about('time between two checks, at least 100', noShorter(30_000, LEAST)),
   /** How long a check may take, in milliseconds, at least 100; then it is missed. Default: 10,000. */
-  timeout: noShorter(10_000, LEAST),
+  timeout: about('how long a check may take, at least 100; then it is missed', noShorter(10_000, LEAST)),
   /**
    * A server that has shown no sign of life for this time is unhealthy, in milliseconds, not below interval and timeout together: neither a message nor,
    * while it works on a call, CPU time or I/O. So it is after three missed checks. Default: 180,000.
    */
-  unhealthyAfter: noShorter(180_000, LEAST),
+  unhealthyAfter: about('time without any sign of life after which it is unhealthy', noShorter(180_000, LEAST)),
   /**
    * What is done with an unhealthy server. `restart` (default): it ends as after a crash (`onCrash`); while a client waits for an
    * answer, only after `unhealthyAfter` without any sign of life. `report`: nothing but the event.
    */
-  onUnhealthy: oneOf('restart', 'restart', 'report'),
+  onUnhealthy: about(
+    "what is done when it does not answer: `'restart'`, or `'report'`: nothing but the event",
+    oneOf('restart', 'restart', 'report'),
+  ),
   /** Most instances of the server that may be restarted for this at once, in percent, but at least one. Default: 50. */
-  maxUnavailablePercent: shareOfLimit(50),
+  maxUnavailablePercent: about(
+    'most instances of a server that are restarted for this at once, at least 1',
+    shareOfLimit(50),
+  ),
   /**
    * Time after which something that does not end is reported as `stuck:detected`, in milliseconds: an open request, a lease
    * without a message, a start, the end of a process. `Infinity`: never. Default: 300,000.
    */
-  stuckAfter: noShorterOrNever(300_000, LEAST),
+  stuckAfter: about(
+    'time after which `stuck:detected` reports something; `Infinity`: never',
+    noShorterOrNever(300_000, LEAST),
+  ),
 };
 
 /** How the health of a server is checked. */
@@ -79,13 +107,14 @@ function check(): Field<HealthCheck> {
       if (value === 'auto' || value === 'ping' || value === false) return undefined;
       return problemOf(value, what);
     },
+    schema: { anyOf: [{ enum: ['auto', 'ping', false] }, ADDRESS] },
   };
 }
 
 /** A check by the means of the host: a function or an address. */
 export function ownCheck(): Field<OwnCheck | undefined> {
   const what = 'a function, or { url } with the address of an HTTP server';
-  return { default: undefined, check: (value) => problemOf(value, what) };
+  return { default: undefined, check: (value) => problemOf(value, what), schema: ADDRESS };
 }
 
 function problemOf(value: unknown, what: string): string | undefined {

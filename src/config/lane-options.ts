@@ -54,7 +54,7 @@ export type LaneOptions = Given<typeof laneFields>;
 export type ResolvedLane = Resolved<typeof laneFields>;
 export const resolveLane = reader(laneFields, 'the options of SequentialExecutor');
 
-const time = () => numeric(Infinity, 'a number of milliseconds above 0', (value) => value > 0);
+const time = () => numeric(Infinity, 'a number of milliseconds above 0', { exclusiveMinimum: 0 }, (value) => value > 0);
 
 /** Limits of a whole process tree. When it is over one of them, all of it is ended. */
 export const runLimitFields = {
@@ -169,6 +169,7 @@ const watchFields = {
   interval: numeric(
     250,
     'a finite number of milliseconds, 10 or more',
+    { minimum: 10 },
     (value) => value >= 10 && Number.isFinite(value),
   ),
 };

@@ -1,16 +1,16 @@
 import {
-  absolutePath,
+  about,
   callback,
   describeValue,
   type Field,
   flag,
   type Given,
-  isPlainObject,
   nested,
   oneOf,
   type Resolved,
 } from './fields.js';
-import { count, duration, megabytes, noShorter, numeric, shareOfLimit, zeroOrNoShorter } from './number-fields.js';
+import { folders, type ResolvedFolderBudget } from './folder-options.js';
+import { count, duration, noShorter, numeric, shareOfLimit, zeroOrNoShorter } from './number-fields.js';
 
 /** A level at which the pool acts; below all of them it is `normal`. The lowest stands first. */
 export const ALERT_LEVELS = ['warning', 'critical', 'nuclear', 'emergency'] as const;
@@ -51,35 +51,20 @@ export interface EmergencyNotice extends ReachedLevel {
   readonly names: readonly string[];
 }
 
-/** A folder over its budget, as `onExceeded` gets it. */
-export interface ExceededFolder {
-  /** As it was given. */
-  readonly path: string;
-  /** Its budget, in MB. */
-  readonly limitMB: number;
-  /** What the files in it take on the disk, in MB. A file with several names counts once. */
-  readonly sizeMB: number;
-  /** Number of files. */
-  readonly files: number;
-}
-
 /** Which actions each level takes, whatever their order. Without a list they are those that `enforce` decides. */
 export const actionFields = {
   /** At `warning`. Default: none. */
-  warning: actions(),
+  warning: about('what is done at the level `warning`, in place of what `enforce` decides', actions()),
   /** At `critical`. Default: `end-idle`; with `enforce` `refuse-starts`, `end-idle`, `end-growing`. */
-  critical: actions(),
+  critical: about('what is done at the level `critical`, in place of what `enforce` decides', actions()),
   /** At `nuclear`. Default: `end-idle`; with `enforce` `refuse-starts`, `end-idle`, `end-unexpected`. */
-  nuclear: actions(),
+  nuclear: about('what is done at the level `nuclear`, in place of what `enforce` decides', actions()),
   /** At `emergency`. Default: `end-idle`, `call-host`; with `enforce` `refuse-starts`, `end-all`, `call-host`. */
-  emergency: actions(),
+  emergency: about('what is done at the level `emergency`, in place of what `enforce` decides', actions()),
 };
 
 /** Of samples, and of what is measured by them, ms. A value below it was most likely meant in seconds. */
 const LEAST_INTERVAL = 100;
-
-/** More than a disk has. */
-const MOST_FOLDER_MB = 100_000_000;
 
 /** How long something must last before the pool acts on it. */
 export const windowFields = {
@@ -87,13 +72,19 @@ export const windowFields = {
    * A value must be over its limit for more than half of this time, in milliseconds. Default: 30,000, or 6 times `interval` if
    * that is more. At least 100.
    */
-  long: noShorter(30_000, LEAST_INTERVAL),
+  long: about(
+    'a limit must be exceeded for more than half of this time; at least 6 intervals, unless it is set',
+    noShorter(30_000, LEAST_INTERVAL),
+  ),
   /**
    * And for more than half of this time, so that a peak that has passed is no reason, in milliseconds. Default: 10,000, or 2
    * times `interval` if that is more. At least 100.
    * @see https://github.com/facebookincubator/oomd/blob/main/docs/core_plugins.md for the rule of two windows
    */
-  short: noShorter(10_000, LEAST_INTERVAL),
+  short: about(
+    'a limit must be exceeded for more than half of this time, too; at least 2 intervals, unless it is set',
+    noShorter(10_000, LEAST_INTERVAL),
+  ),
 };
 
 /** Levels by the number of processes beyond what healthy trees need. The defaults are those of issue 11. */
@@ -103,30 +94,35 @@ export const levelFields = {
    * call `onEmergency`; and so does, with it, a level that memory has reached while `limits.memoryLimitMB` is not set.
    * Default: false.
    */
-  enforce: flag(false),
+  enforce: about('whether levels act against trees with leases, and refuse starts', flag(false)),
   /** Processes beyond what is expected at which the level is `warning`. Default: 15. */
-  warning: count(15, 1),
+  warning: about('processes beyond what is expected at which `warning` begins', count(15, 1)),
   /** The same for `critical`. Default: 30. */
-  critical: count(30, 1),
+  critical: about('processes beyond what is expected at which `critical` begins', count(30, 1)),
   /** The same for `nuclear`. Default: 50. */
-  nuclear: count(50, 1),
+  nuclear: about('processes beyond what is expected at which `nuclear` begins', count(50, 1)),
   /** The same for `emergency`, which also begins at twice the memory limit of the pool. Default: 100. */
-  emergency: count(100, 1),
+  emergency: about(
+    'processes beyond what is expected at which `emergency` begins; also at twice the memory limit of the pool',
+    count(100, 1),
+  ),
   /** How long the level must have been lower before it is left, in milliseconds: 0, or at least 100. Default: 30,000. */
-  cooldown: zeroOrNoShorter(30_000, LEAST_INTERVAL),
+  cooldown: about('a level is left when it was lower for this time', zeroOrNoShorter(30_000, LEAST_INTERVAL)),
   /**
    * The actions of a level, in place of those that `enforce` decides. They are taken with and without `enforce`. At a level that
    * memory has reached while `limits.memoryLimitMB` is not set, no start is refused, and `end-all` ends idle trees only.
    */
-  actions: nested(actionFields),
+  actions: about('a list of actions for each level, in place of the usual ones', nested(actionFields), {
+    shownDefault: 'by `enforce`',
+  }),
 };
 
 /** A number of processes that grows fast is reported as `growth:detected`, with the servers that grow. */
 export const growthFields = {
   /** Processes that are added within `within`; also the number of starts. Default: 30. */
-  processes: count(30, 1),
+  processes: about('so many more processes, or starts, within `within` are reported as growth', count(30, 1)),
   /** In milliseconds, at least 100. Default: 30,000. */
-  within: noShorter(30_000, LEAST_INTERVAL),
+  within: about('the time in which so many more are growth', noShorter(30_000, LEAST_INTERVAL)),
 };
 
 /** When memory that grows is a leak. */
@@ -135,39 +131,23 @@ export const leakFields = {
    * The time over which memory is compared, in milliseconds; at least 4,000, and 6 times `interval`. Default: 3,600,000, or 12
    * times `interval` if that is more.
    */
-  window: noShorter(3_600_000, 4_000),
+  window: about(
+    'the time over which memory is compared; at least 6 intervals, and 12 unless it is set',
+    noShorter(3_600_000, 4_000),
+  ),
   /** The time after its start in which the memory of an instance may grow, in milliseconds. Default: 1,800,000. */
-  warmup: duration(1_800_000),
+  warmup: about('the time after its start in which the memory of an instance may grow', duration(1_800_000)),
   /** Least growth that is a leak, in MB per hour. Default: 5. */
-  minSlopeMBPerHour: numeric(
-    5,
-    'a finite number of megabytes per hour above 0',
-    (value) => value > 0 && Number.isFinite(value),
+  minSlopeMBPerHour: about(
+    'least growth that is a leak, MB per hour',
+    numeric(
+      5,
+      'a finite number of megabytes per hour above 0',
+      { exclusiveMinimum: 0 },
+      (value) => value > 0 && Number.isFinite(value),
+    ),
   ),
 };
-
-/** A folder with a budget. */
-export const folderFields = {
-  /** Absolute path. The folder itself must not be a symbolic link. Required. */
-  path: { ...absolutePath(), required: true } as Field<string> & { required: true },
-  /** Most that its files may use, in MB. Required. */
-  limitMB: { ...megabytes(1, MOST_FOLDER_MB), required: true } as Field<number> & { required: true },
-  /**
-   * What is done when they use more. Default: `report`.
-   *
-   * - `report`: `limit:exceeded` only.
-   * - `prune-oldest`: the files that were not changed for longest are deleted, until the rest fits. It never leaves the
-   *   folder, follows no link, spares files that are open, changed within 60 s or have several names, and refuses the home of
-   *   this user and a folder that other users, or a group, can write. On Linux only.
-   * - a function: it is called with the folder, at each look (once a minute) while it is over its budget.
-   */
-  onExceeded: whenExceeded(),
-};
-
-/** One folder with a budget: see `monitoring.folders`. */
-export type FolderBudget = Given<typeof folderFields>;
-/** The same with its defaults. */
-export type ResolvedFolderBudget = Resolved<typeof folderFields>;
 
 /** What servers cost, how often it is measured, and what is done about it. Source: issue 11, and docs/monitoring.md. */
 export const monitoringFields = {
@@ -175,32 +155,53 @@ export const monitoringFields = {
    * Whether anything is measured. Without it, limits of memory, CPU and processes of servers are refused, since they would
    * have no effect; `monitor.start()` only reports then. Default: true; false in a global pool that was made without options.
    */
-  enabled: flag(true),
+  enabled: about(
+    'whether anything is measured; false in a global pool that was made without options; then limits are refused',
+    flag(true),
+  ),
   /**
    * Time between two samples, in milliseconds. It is shorter from the level `warning` on, and longer while no server runs.
    * At least 100. Default: 5,000, or the shortest of `windows` if that is less.
    */
-  interval: noShorter(5_000, LEAST_INTERVAL),
+  interval: about(
+    'time between two samples, at least 100; shorter from `warning` on',
+    noShorter(5_000, LEAST_INTERVAL),
+  ),
   /** How long something must last. */
-  windows: nested(windowFields),
+  windows: about(
+    'how long something must last before the pool acts on it ([fields](monitoring.md))',
+    nested(windowFields),
+  ),
   /** By how many processes there are too many, and what is done then. */
-  levels: nested(levelFields),
+  levels: about(
+    'by how many processes there are too many, and what is done then ([fields](monitoring.md))',
+    nested(levelFields),
+  ),
   /** When the number of processes grows too fast. */
-  growth: nested(growthFields),
+  growth: about('when the number of processes grows too fast ([fields](monitoring.md))', nested(growthFields)),
   /** When memory that grows is a leak. */
-  leak: nested(leakFields),
+  leak: about('when memory that grows is a leak ([fields](monitoring.md))', nested(leakFields)),
   /** The share of a limit at which it is near, in percent: `level` of a tree is `warning`. Default: 75. */
-  warningPercent: shareOfLimit(75),
+  warningPercent: about('share of a limit at which it is near', shareOfLimit(75)),
   /** The share of a limit at which idle trees end for it, in percent: `level` of a tree is `critical`. Default: 90. */
-  criticalPercent: shareOfLimit(90),
+  criticalPercent: about('share of a limit at which idle trees end for it', shareOfLimit(90)),
   /** The share of the memory of the machine, or of its container, at which that is near its end, in percent. Default: 80. */
-  hostMemoryPercent: shareOfLimit(80),
+  hostMemoryPercent: about(
+    'share of the memory of the machine, or of its container, at which that is near its end',
+    shareOfLimit(80),
+  ),
   /** Folders with a budget. Default: `[]`. */
-  folders: folders(),
+  folders: about(
+    '`{ path, limitMB, onExceeded }`: [folders with a budget](monitoring.md#folders-with-a-budget)',
+    folders(),
+  ),
   /** Whether actions are only reported (`action:taken` with `dryRun: true`), and not carried out. Default: false. */
-  dryRun: flag(false),
+  dryRun: about('actions are reported, each once as long as its reason lasts, and not taken', flag(false)),
   /** Called at the level `emergency`, for example to restart the container. Default: none. */
-  onEmergency: callback<(notice: EmergencyNotice) => unknown>(),
+  onEmergency: about(
+    'called at the level `emergency`, for example to restart the container',
+    callback<(notice: EmergencyNotice) => unknown>(),
+  ),
 };
 
 /** The option `monitoring`. */
@@ -228,25 +229,6 @@ function actions(): Field<readonly LevelAction[] | undefined> {
       const wrong = value.map((item) => word.check(item)).find((problem) => problem !== undefined);
       return wrong === undefined ? undefined : `an array, each item ${wrong}`;
     },
-  };
-}
-
-function whenExceeded(): Field<'report' | 'prune-oldest' | ((folder: ExceededFolder) => unknown)> {
-  const word = oneOf('report', 'report', 'prune-oldest');
-  return {
-    default: 'report',
-    check: (value) => (typeof value === 'function' ? undefined : word.check(value)?.concat('; or a function')),
-  };
-}
-
-/** Each item is read by its own table in `resolve-monitoring.ts`. */
-function folders(): Field<readonly FolderBudget[]> {
-  return {
-    default: [],
-    check(value) {
-      if (!Array.isArray(value)) return `an array of folders ({ path, limitMB }), got ${describeValue(value)}`;
-      const wrong = value.findIndex((item) => !isPlainObject(item));
-      return wrong === -1 ? undefined : `an array of folders ({ path, limitMB }); item ${wrong} is no object`;
-    },
+    schema: { type: 'array', items: word.schema },
   };
 }

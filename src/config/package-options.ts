@@ -1,4 +1,4 @@
-import { abortSignal, describeValue, type Field, flag, type Given, type Resolved } from './fields.js';
+import { abortSignal, about, describeValue, type Field, flag, type Given, type Resolved } from './fields.js';
 import { duration, noShorterOrNever } from './number-fields.js';
 import { reader } from './read-options.js';
 
@@ -9,13 +9,16 @@ export const packageFields = {
    * says which program of which version it would run; every start then runs that program itself: one process in place of
    * three. What is not understood is started as it is written (`package:fallback`). Not on Windows. Default: false.
    */
-  resolvePackages: flag(false),
+  resolvePackages: about('servers by `npx` are started without npm ([how](packages.md)); for pools, too', flag(false)),
   /**
    * How long a version that `resolvePackages` has found counts, in milliseconds, at least 1,000; `Infinity`: until it is
    * removed. After that the next start has npm look for a newer one, and does not wait for it. A version that args name in full
    * (`pkg@1.2.3`) is never looked up again. Default: 86,400,000.
    */
-  refreshAfter: noShorterOrNever(86_400_000, 1_000),
+  refreshAfter: about(
+    'after this time npm looks for a newer version, in the background; for pools, too',
+    noShorterOrNever(86_400_000, 1_000),
+  ),
 };
 
 const prefetchFields = {

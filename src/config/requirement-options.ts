@@ -1,5 +1,15 @@
 import { isAbsolute } from 'node:path';
-import { describeValue, type Field, type Given, isPlainObject, oneOf, optional, type Resolved } from './fields.js';
+import {
+  about,
+  absolutePath,
+  describeValue,
+  type Field,
+  type Given,
+  isPlainObject,
+  oneOf,
+  optional,
+  type Resolved,
+} from './fields.js';
 import { count, MOST_MEMORY_MB, megabytes, numeric } from './number-fields.js';
 import { type Problems, readOptions } from './read-options.js';
 
@@ -13,6 +23,12 @@ const diskSpace: Field<Readonly<Record<string, number>>> = {
   default: {},
   check: (value) =>
     isPlainObject(value) ? undefined : `an object of paths ({ '/tmp': 1_024 }), got ${describeValue(value)}`,
+  schema: {
+    type: 'object',
+    maxProperties: MOST_PATHS,
+    propertyNames: absolutePath().schema,
+    additionalProperties: { type: 'number', exclusiveMinimum: 0, maximum: MOST_DISK_MB },
+  },
 };
 
 /** What this host must have before something is started. What is not given is not looked at. */
@@ -21,16 +37,27 @@ export const requirementFields = {
    * Least memory that is available, in MB: of the machine, and within the limit of each cgroup around this process. What the
    * kernel can drop at once counts as available.
    */
-  freeMemoryMB: optional(megabytes(1, MOST_MEMORY_MB)),
+  freeMemoryMB: about(
+    'memory that is available: the least of the machine and of each cgroup (container) around this process',
+    optional(megabytes(1, MOST_MEMORY_MB)),
+  ),
   /** Highest load: the mean number of runnable processes of the last minute, of the whole machine. Not on Windows. */
-  maxLoad: optional(numeric(1, 'a finite number above 0', (value) => value > 0 && Number.isFinite(value))),
+  maxLoad: about(
+    'load average of the last minute, of the whole machine; not on Windows',
+    optional(
+      numeric(1, 'a finite number above 0', { exclusiveMinimum: 0 }, (value) => value > 0 && Number.isFinite(value)),
+    ),
+  ),
   /**
    * Least number of processes that may still be started, by that limit of which least is left: `pids.max` of the cgroups, those
    * of the kernel, RLIMIT_NPROC. The kernel counts each thread. Linux only.
    */
-  freeProcesses: optional(count(1, 1)),
+  freeProcesses: about(
+    'what is left of the tightest limit: `pids.max`, those of the kernel, RLIMIT_NPROC; threads count; Linux only',
+    optional(count(1, 1)),
+  ),
   /** Least space that this user may still use, in MB, by absolute path: of the file system that this path is on. At most 16. */
-  freeDiskMB: diskSpace,
+  freeDiskMB: about('by absolute path: what this user may still write to its file system', diskSpace),
 };
 
 /** What is done when a requirement is not met. `wait` (default): it is looked at again. `fail`: `REQUIREMENTS_UNMET`. */

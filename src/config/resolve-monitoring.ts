@@ -1,16 +1,15 @@
 import { type Fields, isPlainObject, type Resolved } from './fields.js';
+import { folderFields, type ResolvedFolderBudget } from './folder-options.js';
 import {
   ALERT_LEVELS,
   type AlertLevel,
   actionFields,
-  folderFields,
   growthFields,
   type LevelAction,
   leakFields,
   levelFields,
   type MonitoringOptions,
   monitoringFields,
-  type ResolvedFolderBudget,
   type ResolvedMonitoring,
   windowFields,
 } from './monitoring-options.js';

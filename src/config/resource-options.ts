@@ -1,5 +1,5 @@
 import type { CgroupLimits } from './containment-options.js';
-import { flag, isPlainObject, oneOf, optional, type Resolved } from './fields.js';
+import { about, flag, isPlainObject, oneOf, optional, type Resolved } from './fields.js';
 import type { ResolvedLimits } from './limit-options.js';
 import { count, megabytesOrUnlimited, noShorter, percentOrUnlimited } from './number-fields.js';
 import type { Problems } from './read-options.js';
@@ -15,28 +15,43 @@ export const resourceFields = {
    * Most memory of one tree, in MB: what no other process shares. Default: `Infinity`; that of all together is
    * `limits.memoryLimitMB`.
    */
-  memoryLimitMB: megabytesOrUnlimited(Infinity),
+  memoryLimitMB: about(
+    'unique memory of one tree; above it the tree is replaced ([limits](monitoring.md))',
+    megabytesOrUnlimited(Infinity),
+  ),
   /** Most CPU time of one tree, in percent of one core. Default: `Infinity`. */
-  cpuLimitPercent: percentOrUnlimited(),
+  cpuLimitPercent: about('CPU of one tree, in percent of one core, over `cpuWindow`', percentOrUnlimited()),
   /** A tree must be over `cpuLimitPercent` for more than half of this time, in milliseconds, at least 1,000. Default: 60,000. */
-  cpuWindow: noShorter(60_000, 1_000),
+  cpuWindow: about(
+    'a tree must be over `cpuLimitPercent` for more than half of this time, at least 1,000',
+    noShorter(60_000, 1_000),
+  ),
   /** Most living processes of one tree. Default: `Infinity`. */
-  maxTreeProcesses: count(Infinity, 1, 'unlimited'),
+  maxTreeProcesses: about('most living processes of one tree', count(Infinity, 1, 'unlimited')),
   /**
    * The number of processes that a healthy tree has. What it has more counts for the levels (`monitoring.levels`). Default:
    * undefined: what the first sample after it was ready shows, at most 20 (a burst may have come before), or later ones for 60 s.
    */
-  expectedProcesses: optional(count(1, 1)),
+  expectedProcesses: about(
+    'processes of a healthy tree; none: what it has when ready (at most 20), or for 60 s',
+    optional(count(1, 1)),
+  ),
   /**
    * Which trees are ended first when some must end: to make room for a caller, for memory, and at a level. `expendable`
    * first, `essential` last. Default: `normal`.
    */
-  priority: oneOf('normal', 'essential', 'normal', 'expendable'),
+  priority: about(
+    "its trees end first (`'expendable'`) or last (`'essential'`; [when](monitoring.md))",
+    oneOf('normal', 'essential', 'normal', 'expendable'),
+  ),
   /**
    * Whether a tree with a confirmed memory leak is replaced before it reaches `memoryLimitMB`: when it has no lease, or the
    * fewest, at the latest after `monitoring.leak.warmup`. Default: false.
    */
-  restartOnMemoryLeak: flag(false),
+  restartOnMemoryLeak: about(
+    'a tree with a confirmed leak is replaced, idle if it can wait ([when](monitoring.md))',
+    flag(false),
+  ),
 };
 
 /** The values of the option `priority`. */

@@ -32,7 +32,7 @@ export interface StepResult {
 }
 
 const untilAborted = (fallback: number) =>
-  numeric(fallback, 'a number of milliseconds above 0, or Infinity', (value) => value > 0);
+  numeric(fallback, 'a number of milliseconds above 0, or Infinity', { exclusiveMinimum: 0 }, (value) => value > 0);
 
 export const backoffFields = {
   /** The pause after the first attempt that failed, in milliseconds; doubled after each further one. Default: 100. */

@@ -1,4 +1,4 @@
-import type { ResolvedFolderBudget } from '../config/monitoring-options.js';
+import type { ResolvedFolderBudget } from '../config/folder-options.js';
 import type { Clock, Timer } from '../runtime/clock.js';
 import type { MonitorNotice } from './finding.js';
 import { FolderBudget } from './host/folder-budget.js';

@@ -211,12 +211,12 @@ export class MCPServerPool extends DefinedServers {
    * Ends everything: waiting callers are rejected with `POOL_CLOSED`, requests in flight may finish, then every process tree
    * is ended and proven dead. A later call returns the report of the first one; with `mode: 'emergency'` it turns a graceful
    * shutdown into an emergency. A pending shutdown keeps the host alive.
-   * @param options mode (default `graceful`), timeout and drainTimeout in ms (default 30,000 and 5,000)
+   * @param options mode (default `graceful`), timeout and drainTimeout in ms (default `shutdownTimeout` and 5,000)
    * @returns the report, when every tree is proven dead or given up
    * @throws PoolError `INVALID_OPTIONS`
    */
   async shutdown(options: ShutdownOptions = {}): Promise<ShutdownReport> {
-    const resolved = resolveShutdownOptions(options);
+    const resolved = this.#withTimeout(resolveShutdownOptions(options));
     const { keepAlive, scheduler } = this.#parts;
     if (this.#shutdown === undefined) {
       this.#parts.life.state = 'draining';
@@ -243,7 +243,7 @@ export class MCPServerPool extends DefinedServers {
    */
   async endAll(options: ShutdownOptions = {}): Promise<EndReport> {
     const { keepAlive, scheduler } = this.#parts;
-    const resolved = resolveEndAllOptions(options);
+    const resolved = this.#withTimeout(resolveEndAllOptions(options));
     return (
       this.#shutdown?.report ?? keepAlive.during(scheduler.run(() => new Shutdown(this.#parts, END_ALL).run(resolved)))
     );
@@ -259,7 +259,11 @@ export class MCPServerPool extends DefinedServers {
     return { tenant, owner, timeout: timeout ?? this.#options.acquireTimeout, signal, reuseLease };
   }
 
-  async #close(procedure: Shutdown, options: ReturnType<typeof resolveShutdownOptions>): Promise<ShutdownReport> {
+  #withTimeout<O extends { readonly timeout: number | undefined }>(options: O) {
+    return { ...options, timeout: options.timeout ?? this.#options.shutdownTimeout };
+  }
+
+  async #close(procedure: Shutdown, options: Parameters<Shutdown['run']>[0]): Promise<ShutdownReport> {
     const { alerts, host, keepAlive, monitor, poolHealth, resolver, scheduler, serviceLevels } = this.#parts;
     this.emit('pool:draining', { mode: options.mode });
     const rejected = scheduler.close();

@@ -228,7 +228,12 @@ export class ProcessRegistry extends SafeEmitter<RegistryEvents> {
 
 const call = 'add()';
 const pidField = count(1, 1);
-const startField = numeric(0, 'a finite number, 0 or more', (value) => value >= 0 && Number.isFinite(value));
+const startField = numeric(
+  0,
+  'a finite number, 0 or more',
+  { minimum: 0 },
+  (value) => value >= 0 && Number.isFinite(value),
+);
 
 /** @throws PoolError `INVALID_OPTIONS` */
 function readNewEntry(given: NewEntry): NewEntry {

@@ -302,7 +302,8 @@ describe('defaults', () => {
       args: [],
       cwd: undefined,
     });
-    expect(resolveShutdownOptions({})).toMatchObject({ mode: 'graceful', timeout: 30_000 });
+    expect(resolveShutdownOptions({})).toMatchObject({ mode: 'graceful', timeout: undefined });
+    expect(resolve({}).shutdownTimeout).toBe(30_000);
     expect(resolveWarmOptions({})).toMatchObject({ count: 1, tenant: undefined });
     expect(resolveCleanupOptions({ retries: 1 })).toEqual({ concurrency: 5, timeout: 10_000, retries: 1 });
   });

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, utimesSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import type { ResolvedFolderBudget } from '../../src/config/monitoring-options.js';
+import type { ResolvedFolderBudget } from '../../src/config/folder-options.js';
 import type { MonitorNotice } from '../../src/monitor/finding.js';
 import { FolderWatch } from '../../src/monitor/folder-watch.js';
 import { FolderBudget } from '../../src/monitor/host/folder-budget.js';

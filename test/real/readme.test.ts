@@ -180,13 +180,13 @@ describe('README and reference', () => {
     const { servers, guardian } = resolvePoolOptions({ command: 'node' });
     const { markers, rlimits, cgroupLimits } = servers.get('default')!;
     const rows = [
-      ...read('docs/termination.md').matchAll(/^\| `(markers|rlimits|cgroupLimits|guardian)` +\|(.*)\|$/gm),
+      ...read('docs/termination.md').matchAll(/^\| `((?:markers|rlimits|cgroupLimits|guardian)\.\w+)` +\|(.*?)\|/gm),
     ];
-    const documented = Object.fromEntries(rows.map(([, option = '', cell = '']) => [option, codes(cell).sort()]));
-    const actual = Object.entries({ markers, rlimits, cgroupLimits, guardian });
-    expect(documented).toEqual(
-      Object.fromEntries(actual.map(([option, value]) => [option, Object.keys(value).sort()])),
+    const documented = Object.fromEntries(rows.map(([, option = '', cell = '']) => [option, parsed(cell)]));
+    const actual = Object.entries({ markers, rlimits, cgroupLimits, guardian }).flatMap(([option, fields]) =>
+      Object.entries(fields).map(([name, value]) => [`${option}.${name}`, value]),
     );
+    expect(documented).toEqual(Object.fromEntries(actual));
   });
 
   it('leaves the fields of monitoring to docs/monitoring.md, which has each with its default [OPT-7]', () => {

@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import type { ExceededFolder, ResolvedFolderBudget } from '../../config/monitoring-options.js';
+import type { ExceededFolder, ResolvedFolderBudget } from '../../config/folder-options.js';
 import { errnoOf, messageOf } from '../../errors.js';
 import { inMB } from '../../process/host/system-files.js';
 import { type Clock, systemClock } from '../../runtime/clock.js';

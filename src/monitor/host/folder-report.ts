@@ -1,4 +1,4 @@
-import type { ExceededFolder } from '../../config/monitoring-options.js';
+import type { ExceededFolder } from '../../config/folder-options.js';
 
 /** What one look at a folder has found and done: what a function for `onExceeded` gets, and more. */
 export interface FolderReport extends ExceededFolder {

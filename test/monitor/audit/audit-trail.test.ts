@@ -307,7 +307,8 @@ describe('a file that is changed by others', () => {
       return existsSync(path);
     });
     await trail.close();
-    expect(namesIn(path)).toEqual(['one', 'two', ...numbers(5)]);
+    // As above: `before` may be there again.
+    expect(namesIn(path).filter((name) => name !== 'before')).toEqual(['one', 'two', ...numbers(5)]);
     expect(failures).toHaveLength(1);
   });
 });

@@ -1,7 +1,7 @@
 import { chmodSync, linkSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { ExceededFolder, ResolvedFolderBudget } from '../../../src/config/monitoring-options.js';
+import type { ExceededFolder, ResolvedFolderBudget } from '../../../src/config/folder-options.js';
 import { FolderBudget } from '../../../src/monitor/host/folder-budget.js';
 import { PinnedFolder } from '../../../src/monitor/host/pinned-folder.js';
 import { ManualClock } from '../../helpers/clock.js';
