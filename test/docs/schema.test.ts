@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
 import fc from 'fast-check';
+import { parse } from 'jsonc-parser';
 import { describe, expect, it } from 'vitest';
 import { resolvePoolOptions } from '../../src/config/resolve-options.js';
 import { catalog } from './catalog.js';
@@ -137,6 +138,25 @@ describe('the schema of a configuration file', () => {
     [{ pool: { alerts: { tiers: [] } } }, '/pool/alerts must NOT have additional properties'],
   ])('[SCHEMA-4] finds what is wrong in %j', (wrong, problem) => {
     expect(problemsOf(wrong)).toContain(problem);
+  });
+
+  it('[SCHEMA-4] marks those files of the corpus whose shape is wrong, and no others', () => {
+    const folder = new URL('test/fixtures/configs/', root);
+    const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
+    expect(files.length).toBeGreaterThan(30);
+    const marked = files.filter((name) => {
+      // As an editor reads it: with comments, and what is written so far.
+      const text = readFileSync(new URL(name, folder), 'utf8').replace(/^\uFEFF/, '');
+      return problemsOf(parse(text, [], { allowTrailingComma: true })).length > 0;
+    });
+    expect(marked).toEqual([
+      'array.json',
+      'cline-wrong-switch.json',
+      'empty.json',
+      'pool-policy-wrong.json',
+      'pool-with-servers.json',
+      'wrong-entries.json',
+    ]);
   });
 
   it('[SCHEMA-2] is what the package exports', () => {
