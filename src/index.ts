@@ -40,6 +40,7 @@ export type {
 export type { DependencyCondition, DependsOn } from './config/depends-on.js';
 export type { ConfigWarned } from './config/docker-run.js';
 export { type EnvironmentOptions, optionsFromEnvironment } from './config/environment-options.js';
+export type { EnvSource } from './config/fields.js';
 export type { ExceededFolder, FolderBudget } from './config/folder-options.js';
 export type {
   HealthCheck,
@@ -82,6 +83,7 @@ export type {
 } from './config/sequence-options.js';
 export type { ServiceLevelOptions, ServiceLevelTargets } from './config/service-level-options.js';
 export type { EndStraysOptions, FindStraysOptions } from './config/stray-options.js';
+export type { PerTenant, VariantValues } from './config/variant-options.js';
 export type { EndWatchedOptions, WatchOptions } from './config/watch-options.js';
 export { PoolError, type PoolErrorCode, type PoolErrorData, type UnmetRequirement } from './errors.js';
 export type { ListenerError } from './events.js';

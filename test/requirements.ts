@@ -294,6 +294,21 @@ export const requirements = {
   'TENANT-5':
     'An instance that has served no lease serves the oldest caller of its server, whatever its tenant or owner, also while it starts.',
   'TENANT-6': 'releaseOwner ends the idle instances that only this owner could use, and no other.',
+  'TENANT-7':
+    'What a call changes of a definition (env, args, cwd) reaches its process. Calls with equal values use the same instances, calls with other values never do.',
+  'TENANT-8':
+    'An instance with values of calls is no spare one; its idle time, eviction, crash recovery, change, release and breaker are as those of others, and stop nobody else.',
+  'TENANT-9': 'Wrong values of a call are refused at once, all in one error that shows none of them.',
+  'TENANT-10':
+    'perTenant of a definition says what differs for each tenant, for every start for one; what fails in it is the error of the call, and nothing is lost.',
+  'TENANT-13':
+    'A tenant has at most maxInstancesPerTenant instances of a server, whatever their values and owners: its callers wait, those of others do not, and its own idle ones make room.',
+  'TENANT-14':
+    'Random calls of tenants, owners and values, with releases, crashes and changes: no instance serves a lease with other values, the limits hold, each call comes to an end, and nothing is left.',
+  'TENANT-12':
+    'With real processes: the values of calls are in no event, error, status, text of a status, ledger or audit line, and in no command line but as args of the server itself.',
+  'TENANT-11':
+    'env may be a function: it is called once for each start, stands for itself in keys, and its values are secrets; what fails in it is the error of the start.',
   'DEF-3':
     'restart, updateServer, setServer and removeServer that wait for held leases say for which, with their owners.',
   'DEF-4':

@@ -5,6 +5,7 @@ import {
   type Field,
   flag,
   type Given,
+  isPlainObject,
   oneOf,
   optional,
   optionalString,
@@ -15,7 +16,8 @@ import {
 import { ALERT_LEVELS } from './monitoring-options.js';
 import { count, deadline, duration } from './number-fields.js';
 import { type Problems, reader, readOptions, refuse } from './read-options.js';
-import { typed } from './snapshot.js';
+import { snapshot, typed } from './snapshot.js';
+import { variantFields } from './variant-options.js';
 
 const acquireFields = {
   /**
@@ -44,6 +46,7 @@ const acquireFields = {
   reuseLease: flag(false),
   /** Cancels the call with `ACQUIRE_ABORTED`; the `cause` of the error is the signal's reason. Default: undefined. */
   signal: abortSignal(),
+  ...variantFields,
 };
 
 /** The options of `getServer()` with their defaults. */
@@ -51,10 +54,16 @@ const readAcquireOptions = reader(acquireFields, 'the options of getServer()');
 
 /** @throws PoolError `INVALID_OPTIONS` */
 export function resolveAcquireOptions(given: AcquireOptions): Resolved<typeof acquireFields> {
-  const options = readAcquireOptions(given);
+  const options = readAcquireOptions(unchanging(given, 'the options of getServer()'));
   if (!options.reuseLease || options.owner !== undefined) return options;
   const problem = 'reuseLease needs an owner: the lease that is reused is the one that this owner holds';
   throw new PoolError('INVALID_OPTIONS', problem, { problems: [problem] });
+}
+
+/** Most calls change nothing of the definition, and need no copy. */
+function unchanging<T>(given: T, what: string): T {
+  const mayChange = typed(() => isPlainObject(given) && Object.keys(variantFields).some((key) => key in given), what);
+  return mayChange ? snapshot(given, what) : given;
 }
 
 /** Options of `getServer()`. */
@@ -184,12 +193,13 @@ const warmFields = {
   /** Number of instances to have ready; not more than `maxInstances` are started. Default: 1. */
   count: count(1, 1),
   /**
-   * The tenant that they are started for; any caller may get them, since they have served none. Default: none. `undefined` is
-   * refused, as by `getServer()`.
+   * The tenant that they are started for; any caller may get them, since they have served none, unless `env`, `args` or `cwd` is
+   * given. Default: none. `undefined` is refused, as by `getServer()`.
    */
   tenant: acquireFields.tenant,
   /** The owner that they are started for. Default: none. `undefined` is refused, as by `getServer()`. */
   owner: acquireFields.owner,
+  ...variantFields,
 };
 
 /** Options of `warm()`. */
@@ -256,5 +266,6 @@ export const resolveDrainOptions = reader(drainFields, 'the drain options');
 export const resolveDrillOptions = reader(drillFields, 'the options of runRecoveryDrill()');
 export const resolveRestartAllOptions = reader(restartAllFields, 'the options of restartAll()');
 export const resolveStatusFormat = reader(statusFormatFields, 'the options of formatStatus()');
-export const resolveWarmOptions = reader(warmFields, 'the options of warm()');
+const readWarmOptions = reader(warmFields, 'the options of warm()');
+export const resolveWarmOptions = (given: WarmOptions) => readWarmOptions(unchanging(given, 'the options of warm()'));
 export const resolveCleanupOptions = reader(cleanupFields, 'the options of CleanupQueue');

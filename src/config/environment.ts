@@ -1,3 +1,5 @@
+import { namesOf, PoolError, titleOf } from '../errors.js';
+import { readEnvironment } from './env-source.js';
 import type { ResolvedDefinition } from './options.js';
 
 /**
@@ -40,12 +42,34 @@ export function resolveEnvironment(
   return Object.fromEntries([...inherited, ...Object.entries(env)]);
 }
 
-/** The environment that a server gets when it is started now. The host may have changed its own since it made the pool. */
-export function environmentOf({ env, inheritEnv }: Pick<ResolvedDefinition, 'env' | 'inheritEnv'>) {
-  return resolveEnvironment(env, inheritEnv);
+/**
+ * The environment that a server gets when it is started now, as far as it is known: without what a function returns. The host may
+ * have changed its own since it made the pool.
+ */
+export function knownEnvironment({ env, inheritEnv }: Pick<ResolvedDefinition, 'env' | 'inheritEnv'>) {
+  return resolveEnvironment(typeof env === 'function' ? {} : env, inheritEnv);
 }
 
-/** A definition with the environment that its server gets when it is started now: all that a launcher has to know. */
-export function withEnvironment<D extends Pick<ResolvedDefinition, 'env' | 'inheritEnv'>>(definition: D) {
-  return { ...definition, resolvedEnv: environmentOf(definition) };
+/**
+ * A definition with the environment that its server gets when it is started now: all that a launcher has to know. Calls the
+ * function that `env` may be.
+ * @throws PoolError `SPAWN_FAILED` when that fails
+ */
+export function withEnvironment(definition: ResolvedDefinition) {
+  const env = variablesOf(definition);
+  return { ...definition, env, resolvedEnv: resolveEnvironment(env, definition.inheritEnv) };
+}
+
+function variablesOf(definition: ResolvedDefinition): Readonly<Record<string, string>> {
+  try {
+    return readEnvironment(definition.env);
+  } catch (error) {
+    const { message, cause } = error as Error;
+    throw new PoolError(
+      'SPAWN_FAILED',
+      `${titleOf(definition)} could not be started: ${message}`,
+      namesOf(definition),
+      cause,
+    );
+  }
 }

@@ -162,6 +162,15 @@ export const stringMap = (): Field<Readonly<Record<string, string>>> => ({
   schema: { type: 'object', propertyNames: { pattern: '^[^=]+$' }, additionalProperties: { type: 'string' } },
 });
 
+/** Environment variables, or a function that returns them: it is called once for each start. */
+export type EnvSource = Readonly<Record<string, string>> | (() => Readonly<Record<string, string>>);
+
+/** Environment variables, or a function. What the function returns is checked when it is called. */
+export function environment(): Field<EnvSource> {
+  const variables = stringMap();
+  return { ...variables, check: (value) => (typeof value === 'function' ? undefined : variables.check(value)) };
+}
+
 /** What to do about a value of a variable. It names the type alone: the value may be secret. */
 function hintForEntry(item: unknown): string {
   if (item === undefined || item === null) return ', but not set at all: leave it out, or set it where it comes from';

@@ -6,6 +6,7 @@ import { type Dependency, dependsOn } from './depends-on.js';
 import {
   about,
   absolutePath,
+  environment,
   type Field,
   flag,
   type Given,
@@ -18,7 +19,6 @@ import {
   type Resolved,
   requiredString,
   stdioType,
-  stringMap,
   strings,
 } from './fields.js';
 import { guardianFields } from './guardian-options.js';
@@ -29,6 +29,7 @@ import { count, deadline, duration, megabytes } from './number-fields.js';
 import { packageFields } from './package-options.js';
 import { policyFields, type restartFields } from './policy-fields.js';
 import { type ResolvedServiceLevels, serviceLevelFields } from './service-level-options.js';
+import { perTenant } from './variant-options.js';
 
 /** One server. Field names as in the `mcpServers` configuration file. */
 export const definitionFields = {
@@ -61,10 +62,22 @@ export const definitionFields = {
     "`'restart'`, `'hold'`, `'ignore'`, `'stop'`; none: by the dependency ([which](sequences.md))",
     optional(oneOf('restart', 'restart', 'hold', 'ignore', 'stop')),
   ),
-  /** Variables of the server; they replace inherited ones. Values appear in no event, error or log. Default: `{}`. */
-  env: about('its variables; values appear in no event, error or log', stringMap()),
+  /**
+   * Variables of the server; they replace inherited ones. Values appear in no event, error or log. A function is called once for
+   * each start, for keys that change; another function makes another server, its values do not. Default: `{}`.
+   */
+  env: about('its variables, or a function; values appear in no event, error or log', environment()),
   /** Working directory. A start fails with `CWD_NOT_FOUND` if it does not exist. Default: that of the host, at each start. */
   cwd: about("working directory; none: the host's", optionalString()),
+  /**
+   * A function that gives what differs for a tenant: `{ env, args, cwd }`, as of `getServer()`, which come before these; undefined
+   * for nothing. Called at each `getServer()` and `warm()`, at `start()`, and for servers that others depend on, but not for
+   * `minIdle`. Calls for which it gives other values get other instances. It must not return a promise. Default: none.
+   */
+  perTenant: about(
+    '`(tenant) => ({ env, args, cwd })`: what differs for a tenant; before these, beneath what a call gives ([how](tenants.md))',
+    perTenant(),
+  ),
   /**
    * What messages of errors call the server, for end users: 1 to 100 characters, no control characters. Errors have it as
    * `data.label`, beside `data.name`. Another label replaces no process. Default: none; messages say the name.

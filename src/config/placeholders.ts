@@ -1,5 +1,5 @@
 import { codeFrom } from './code-arguments.js';
-import type { Resolved } from './fields.js';
+import type { EnvSource, Resolved } from './fields.js';
 import type { definitionFields } from './options.js';
 import type { Problems } from './read-options.js';
 
@@ -31,12 +31,12 @@ export function checkPlaceholders(
   problems: Problems,
 ): void {
   if (options.placeholders === 'literal') return;
-  const { command, args, env, cwd } = options;
+  const { command, args, cwd } = options;
   const refuse = (path: string, how = '') =>
     problems.wrong.push(
       `${prefix}${path} must not have a placeholder (\${…}, $NAME): it would reach the server as it is. Put the value there${how}; placeholders: 'literal' passes it all the same`,
     );
-  for (const [name, value] of Object.entries(env)) {
+  for (const [name, value] of Object.entries(valuesOf(options.env))) {
     if (isMistake(value, options, name)) refuse(`env.${name}`, ' (process.env.…), or name the variable in inheritEnv');
   }
   const code = codeFrom(command, args);
@@ -46,11 +46,17 @@ export function checkPlaceholders(
   if (cwd !== undefined && isMistake(cwd, options)) refuse('cwd');
 }
 
+/** Of a function it is not known what it will return. */
+function valuesOf(env: EnvSource): Readonly<Record<string, string>> {
+  return typeof env === 'function' ? {} : env;
+}
+
 /** @param self the variable with this value: it cannot be replaced by itself */
 function isMistake(value: string, { env, inheritEnv }: Values, self?: string): boolean {
+  const known = valuesOf(env);
   if (WHOLE.test(value)) return true;
   for (const [, name] of value.matchAll(PART)) {
-    const isGiven = name !== undefined && name !== self && (Object.hasOwn(env, name) || inheritEnv.includes(name));
+    const isGiven = name !== undefined && name !== self && (Object.hasOwn(known, name) || inheritEnv.includes(name));
     if (!isGiven) return true;
   }
   return false;

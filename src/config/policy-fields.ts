@@ -77,6 +77,14 @@ export const policyFields = {
     { shownDefault: '`3`' },
   ),
   /**
+   * Most process trees of this server for one tenant, all owners and values together. Calls without a tenant are limited by
+   * `maxInstances` alone. Default: `Infinity`.
+   */
+  maxInstancesPerTenant: about(
+    'most trees of this server for one tenant, all owners and values together ([how many](tenants.md))',
+    count(Infinity, 1, 'unlimited'),
+  ),
+  /**
    * Idle instances that are kept ready, for the next caller of any tenant or owner: those that have served no lease; of a
    * shared server without `reuse: 'owner'` also those of calls without a tenant. Default: 0.
    */

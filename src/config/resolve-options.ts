@@ -204,7 +204,7 @@ function readDefinition(
     dependencies: readDependsOn(dependsOn, `${prefix}dependsOn`, problems),
     // Copies: when the host changes its own objects later, the definition must stay the same.
     args: [...options.args],
-    env: { ...options.env },
+    env: typeof options.env === 'function' ? options.env : { ...options.env },
     inheritEnv: [...options.inheritEnv],
     clientCapabilities: isInvalid ? {} : structuredClone(options.clientCapabilities),
     clientInfo: isInvalid ? undefined : structuredClone(options.clientInfo),

@@ -96,7 +96,7 @@ export interface EndReport {
 export type PoolEmitter = Pick<SafeEmitter<PoolEvents>, 'emit' | 'listenerCount'>;
 
 /** The option because of which a caller waits. */
-export type Limit = 'maxInstances' | 'maxProcesses' | 'memory' | 'requires';
+export type Limit = 'maxInstances' | 'maxInstancesPerTenant' | 'maxProcesses' | 'memory' | 'requires';
 
 /**
  * The events of a pool, with the payload of each. All durations are milliseconds. `JSON.stringify()` writes each payload: of an

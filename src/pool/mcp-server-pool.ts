@@ -8,6 +8,7 @@ import {
   type ShutdownOptions,
   type WarmOptions,
 } from '../config/call-options.js';
+import { callVariant } from '../config/call-variant.js';
 import type { PoolOptions, ResolvedPoolOptions, SingleServerOptions } from '../config/options.js';
 import { withFrames } from '../errors.js';
 import { tap } from '../events.js';
@@ -42,7 +43,10 @@ import {
 } from './events.js';
 import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { alertsOfEvents } from './health/pool-alerts.js';
-import { isOpen } from './instances/server-entry.js';
+import { SPARE } from './instances/lease-scope.js';
+import { isOpen, type OpenEntry } from './instances/server-entry.js';
+import { isShownTo } from './instances/start-failure.js';
+import { tenantRoom } from './instances/tenant-limit.js';
 import type { PooledServer } from './leases/lease.js';
 import { setParts } from './parts-of.js';
 import { aborted, poolClosed } from './refusals.js';
@@ -106,7 +110,7 @@ export class MCPServerPool extends DefinedServers {
     this.health = this.#parts.poolHealth.monitor;
     tap<HealthEvents>(this.health, HEALTH_EVENTS, (event, payload) => this.forward(event, payload as never));
     tap<AlertEvents>(this.alerts, ALERT_EVENTS, (event, payload) => this.forward(event, payload as never));
-    this.#plainRequest = this.#request({});
+    this.#plainRequest = { ...SPARE, timeout: this.#options.acquireTimeout, signal: undefined, reuseLease: false };
     if (this.#options.handleSignals) handleSignals(this);
     traceEvents(this);
     this.#audit = auditEvents(this, this.#options.audit, this.#parts.clock);
@@ -120,7 +124,7 @@ export class MCPServerPool extends DefinedServers {
    * are served in the order of their calls. A pending call keeps the host alive; a lease does not.
    * @param name of the server. Default: the only server of the pool
    * @param options tenant and owner (not undefined: leave the key out), timeout in ms (default: `acquireTimeout` of the
-   *   pool), signal, reuseLease
+   *   pool), signal, reuseLease; `env`, `args` and `cwd` where they differ from those of the definition
    * @returns the lease; always give it back with `release()`, `releaseServer()` or `await using`
    * @throws PoolError `ACQUIRE_TIMEOUT`, `ACQUIRE_ABORTED`, `QUEUE_FULL`, `POOL_CLOSED`, `UNKNOWN_SERVER`,
    *   `BREAKER_OPEN`, `INVALID_OPTIONS`, or the error because of which the server could not be started
@@ -128,7 +132,8 @@ export class MCPServerPool extends DefinedServers {
   getServer(name?: string, options?: AcquireOptions): Promise<PooledServer> {
     try {
       const entry = this.#parts.servers.find(name);
-      const request = options === undefined ? this.#plainRequest : this.#request(options);
+      const isPlain = options === undefined && entry.definition.perTenant === undefined;
+      const request = isPlain ? this.#plainRequest : this.#request(entry, options);
       if (request.signal?.aborted) throw aborted(entry, 0, 'its signal was already aborted', request.signal.reason);
       const stack = this.#options.leakDetection > 0 ? stackAbove(this.getServer) : undefined;
       // Not an async function: its extra promise would let a caller learn of its lease after callers that were served later.
@@ -182,13 +187,14 @@ export class MCPServerPool extends DefinedServers {
    * Starts instances ahead of the first call, until `count` are idle or a limit is reached.
    * @param name of the server. Default: the only server of the pool
    * @param options `count` (default 1), and the tenant and owner for which the instances are started: the next caller may be
-   *   another, and gets them, too
+   *   another, and gets them, too; with `env`, `args` or `cwd` only calls with the same values do
    * @returns the number of idle instances that such a caller could get, when these starts are over
    * @throws PoolError `UNKNOWN_SERVER`, `POOL_CLOSED`, `INVALID_OPTIONS`; or, when no instance is idle, the error of the starts
    */
   async warm(name?: string, options: WarmOptions = {}): Promise<number> {
     const entry = this.#parts.servers.find(name);
-    const { count, ...scope } = resolveWarmOptions(options);
+    const { count, tenant, owner, ...values } = resolveWarmOptions(options);
+    const scope = { tenant, owner, variant: callVariant(entry.definition, tenant, 'warm()', values) };
     const { fleet, keepAlive, order, scheduler } = this.#parts;
     const idle = () => (isOpen(entry) ? entry.readyFor(scope) : 0);
     const isEnough = () => idle() + entry.startsFor(scope).length >= count;
@@ -197,13 +203,13 @@ export class MCPServerPool extends DefinedServers {
     const starts = entry.startsFor(scope);
     for (let missing = count - idle() - starts.length; missing > 0; missing--) {
       if (!isOpen(entry) || !fleet.isOpen || !fleet.hasRoom(entry) || !scheduler.looks.isMet) break;
-      if (!fleet.gate.dependencies.allows(entry, scope.tenant)) break;
+      if (!fleet.gate.dependencies.allows(entry, tenant) || tenantRoom(fleet, entry, tenant) !== 'free') break;
       const instance = scheduler.startSpare(entry, scope);
       if (instance) starts.push(instance);
     }
     await keepAlive.during(Promise.all(starts.map(({ started }) => started)));
     const failure = entry.lastFailure;
-    if (idle() === 0 && isOpen(entry) && failure && failure.tenant === scope.tenant) throw withFrames(failure.error);
+    if (idle() === 0 && isOpen(entry) && failure && isShownTo(failure, scope)) throw withFrames(failure.error);
     return idle();
   }
 
@@ -254,9 +260,11 @@ export class MCPServerPool extends DefinedServers {
     await this.shutdown();
   }
 
-  #request(options: AcquireOptions): LeaseRequest {
-    const { tenant, owner, timeout, signal, reuseLease } = resolveAcquireOptions(options);
-    return { tenant, owner, timeout: timeout ?? this.#options.acquireTimeout, signal, reuseLease };
+  #request({ definition }: OpenEntry, options: AcquireOptions = {}): LeaseRequest {
+    const resolved = resolveAcquireOptions(options);
+    const { tenant, owner, timeout = this.#options.acquireTimeout, signal, reuseLease } = resolved;
+    const variant = callVariant(definition, tenant, 'getServer()', resolved);
+    return { tenant, owner, variant, timeout, signal, reuseLease };
   }
 
   #withTimeout<O extends { readonly timeout: number | undefined }>(options: O) {

@@ -15,6 +15,7 @@ import type { Limit } from './events.js';
 import type { LeaseScope } from './instances/lease-scope.js';
 import type { PooledInstance } from './instances/pooled-instance.js';
 import type { OpenEntry } from './instances/server-entry.js';
+import { isShownTo } from './instances/start-failure.js';
 
 /** Most names that an error shows: a host may have many servers, and those of one tenant are nothing to another. */
 const MOST_NAMES = 3;
@@ -171,7 +172,7 @@ export function acquireTimeout(caller: Caller, entry: OpenEntry, after: number, 
 }
 
 function whyNoServer(
-  { definition: { maxInstances, sharing } }: OpenEntry,
+  { definition: { maxInstances, maxInstancesPerTenant, sharing } }: OpenEntry,
   { starting, turnLimit, limit, shortage, unmet, isLooking, keptIdle, missing, replaced }: WaitedFor,
 ): string {
   if (missing.length > 0) {
@@ -198,6 +199,8 @@ function whyNoServer(
     const kept = keptIdle > 0 ? ` (${keptIdle} of them by idle trees of servers with priority 'essential')` : '';
     return `all process slots (limits.maxProcesses) are in use${kept}; release servers sooner, or raise limits.maxProcesses`;
   }
+  if (limit === 'maxInstancesPerTenant')
+    return `its tenant has all ${maxInstancesPerTenant} instances that it may have of this server (maxInstancesPerTenant); release servers sooner, or raise maxInstancesPerTenant`;
   if (limit === 'requires')
     return `this host lacks what a start requires (limits.requires): ${describeUnmet(unmet)}; free it, lower limits.requires, or raise timeout (acquireTimeout)`;
   if (limit === undefined && isLooking)
@@ -205,7 +208,7 @@ function whyNoServer(
   if (limit === undefined)
     return 'the process that had to end first had not ended yet; raise timeout (acquireTimeout), or lower eofGrace, termGrace and giveUpGrace of the servers';
   return sharing === 'shared'
-    ? `all ${maxInstances} instances (maxInstances) have maxSessions leases, or belong to other tenants; release servers sooner, or raise maxInstances or maxSessions`
+    ? `all ${maxInstances} instances (maxInstances) have maxSessions leases, or belong to other tenants, or to calls with other env, args or cwd; release servers sooner, or raise maxInstances or maxSessions`
     : `all ${maxInstances} instances (maxInstances) are in use, and the server is not shared: sharing is '${sharing}', so each serves one lease at a time; release servers sooner, raise maxInstances, or declare sharing: 'shared' if it keeps no state of its clients (docs/sharing.md)`;
 }
 
@@ -218,7 +221,7 @@ function keptMemory(keptIdle: number): string {
 /** The last start that failed for the tenant of this caller while it waited. Failures of other tenants are not shown to it. */
 function failureFor(caller: Caller, { lastFailure }: OpenEntry): PoolError | undefined {
   if (lastFailure === undefined || lastFailure.at < caller.since) return undefined;
-  return lastFailure.tenant === caller.tenant ? lastFailure.error : undefined;
+  return isShownTo(lastFailure, caller) ? lastFailure.error : undefined;
 }
 
 /** A fault of this library that no server has part in. @param caller the call that fails because of it, if it does */

@@ -14,6 +14,7 @@ import type { PoolEmitter } from './events.js';
 import type { Fleet } from './instances/fleet.js';
 import type { IdleWatch } from './instances/idle-watch.js';
 import type { PooledInstance } from './instances/pooled-instance.js';
+import { isOutdated } from './instances/renewal.js';
 import { isOpen, type OpenEntry } from './instances/server-entry.js';
 import type { LeaseManager } from './leases/lease-manager.js';
 import type { ServerOrder } from './order/server-order.js';
@@ -147,16 +148,16 @@ export class ServerDirectory {
     } = this.#deps;
     const key = processKey(changed);
     // Their processes see another definition, or another host: its variables and its working directory may have changed.
-    const isOutdated = (instance: PooledInstance) => instance.processKey !== key;
+    const instances = [...entry.instances];
     const isAnother =
-      key !== entry.processKey || [...entry.instances].some((one) => one.retired === undefined && isOutdated(one));
+      key !== entry.processKey || instances.some((one) => one.retired === undefined && isOutdated(one, changed, key));
     // A host may call this before each `getServer()`.
     if (!isAnother && isSame(changed, entry.definition)) {
       // Its functions may be others.
       operations.run(() => fleet.renew(changed));
       return undefined;
     }
-    const old = [...entry.instances].filter((one) => one.retired !== undefined || isOutdated(one));
+    const old = instances.filter((one) => one.retired !== undefined || isOutdated(one, changed, key));
     return operations.run(() => {
       this.#define(changed);
       // Failures of the old definition say nothing about the new one.
@@ -288,10 +289,11 @@ export class ServerDirectory {
 
 /** Whether two definitions say the same, apart from what their functions do: a host may write them anew for each call. */
 function isSame(a: ResolvedDefinition, b: ResolvedDefinition): boolean {
-  const plain = ({ health, readyCheck, ...rest }: ResolvedDefinition) => ({
+  const plain = ({ health, readyCheck, perTenant, ...rest }: ResolvedDefinition) => ({
     ...rest,
     health: { ...health, check: typeof health.check === 'function' ? 'function' : health.check },
     readyCheck: typeof readyCheck === 'function' ? 'function' : readyCheck,
+    perTenant: typeof perTenant,
   });
   return isDeepStrictEqual(plain(a), plain(b));
 }

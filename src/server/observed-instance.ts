@@ -6,7 +6,7 @@ import { nextInstanceId } from '../process/process-registry.js';
 import { Noise } from '../protocol/channels/noise.js';
 import type { GivenUp } from '../protocol/mux/given-up.js';
 import { Life } from './life.js';
-import { type Secrets, Spawned } from './secrets.js';
+import { type Secrets, type Spawned, secretsBefore } from './secrets.js';
 import type { ServerState } from './server-state.js';
 import type { StartCommand } from './start-command.js';
 
@@ -91,7 +91,7 @@ export abstract class ObservedInstance {
 
   /** What must not be shown of what it writes. */
   get secrets(): Secrets {
-    return (this.spawned ?? new Spawned(this.definition)).secrets;
+    return this.spawned?.secrets ?? secretsBefore(this.definition);
   }
 
   /** Raw stderr of a dedicated server; undefined for others, since one lease would see what the server writes about another. */

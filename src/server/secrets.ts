@@ -1,7 +1,8 @@
-import { withEnvironment } from '../config/environment.js';
+import { knownEnvironment, withEnvironment } from '../config/environment.js';
 import type { ResolvedDefinition } from '../config/options.js';
 import { processKey } from '../config/process-key.js';
-import type { LaunchSpec } from '../process/launcher.js';
+import { replacedValues } from '../config/variant.js';
+import { PoolError } from '../errors.js';
 import { type StartCommand, withCommand } from './start-command.js';
 
 /** A shorter value is in ordinary words, too, and protects nothing. */
@@ -9,19 +10,27 @@ const SHORTEST = 4;
 /** Names of options that have secrets as values. */
 const SECRET_NAME = /token|key|secret|passw|pwd|auth|credential|cookie/i;
 
-type Given = Pick<ResolvedDefinition, 'args' | 'env' | 'inheritEnv'>;
+type Given = Pick<ResolvedDefinition, 'args' | 'inheritEnv'> & { readonly env: Readonly<Record<string, string>> };
 
 /** Takes the secrets of a definition out of what its server wrote. */
 export class Secrets {
   /** Longest first: one may be a part of another. */
   readonly #values: readonly string[];
 
-  /** @param environment of its process */
-  constructor({ args, env, inheritEnv }: Given, environment: Readonly<Record<string, string>>) {
+  /**
+   * @param environment of its process
+   * @param replaced what calls have put in place of values of the definition: all of it may be secret
+   */
+  constructor(
+    { args, env, inheritEnv }: Given,
+    environment: Readonly<Record<string, string>>,
+    replaced: readonly string[] = [],
+  ) {
     const values = [
       ...Object.values(env),
       ...inheritEnv.map((name) => environment[name] ?? ''),
       ...args.flatMap((arg, index) => secretsIn(arg, args[index - 1])),
+      ...replaced,
     ];
     this.#values = [...new Set(values.map((value) => value.trim()))]
       .filter((value) => value.length >= SHORTEST)
@@ -57,25 +66,43 @@ function secretsIn(arg: string, before: string | undefined): string[] {
   return found;
 }
 
+/** Those that are known before its process is spawned: a function that `env` may be is called only then. */
+export function secretsBefore(definition: ResolvedDefinition): Secrets {
+  const { env } = definition;
+  const known = { ...definition, env: typeof env === 'function' ? {} : env };
+  return new Secrets(known, knownEnvironment(definition), replacedValues(definition));
+}
+
 /** What a process is spawned with: its definition, and what the host has at that moment. */
 export class Spawned {
-  readonly spec: LaunchSpec;
+  readonly spec: ReturnType<typeof withEnvironment>;
   /** As {@link processKey}. */
   readonly key: string;
   readonly #definition: ResolvedDefinition;
   #secrets: Secrets | undefined;
 
-  /** @param command what is started in place of that of the definition */
+  /**
+   * @param command what is started in place of that of the definition
+   * @throws PoolError `SPAWN_FAILED` when its `env` is a function that fails
+   */
   constructor(definition: ResolvedDefinition, command?: StartCommand) {
     this.#definition = definition;
     const spec = withEnvironment(definition);
     this.spec = command ? withCommand(spec, command) : spec;
-    this.key = processKey(definition, spec.resolvedEnv);
+    // The values of a function are for this process alone.
+    const isKnown = typeof definition.env !== 'function';
+    this.key = isKnown ? processKey(definition, spec.resolvedEnv) : processKey(definition);
+  }
+
+  /** An error of its launcher, which may quote its working directory: the host knows what is in its definition, and callers theirs. */
+  withoutValues<E extends Error>(error: E): E | PoolError {
+    if (!(error instanceof PoolError) || replacedValues(this.#definition).length === 0) return error;
+    return new PoolError(error.code, this.secrets.hideIn(error.message), error.data, error.cause);
   }
 
   /** What must not be shown of what it writes. */
   get secrets(): Secrets {
-    this.#secrets ??= new Secrets(this.#definition, this.spec.resolvedEnv);
+    this.#secrets ??= new Secrets(this.spec, this.spec.resolvedEnv, replacedValues(this.#definition));
     return this.#secrets;
   }
 }

@@ -112,19 +112,21 @@ export class ServerInstance extends ObservedInstance {
     const { definition, name } = this;
     this.startedAt = Date.now();
     this.spawnedSince = clock.now();
-    this.spawned = new Spawned(definition, this.startCommand);
     let process: ServerProcess;
     try {
-      process = host.launcherFor(definition).launch(this.spawned.spec, {
+      const spawned = new Spawned(definition, this.startCommand);
+      this.spawned = spawned;
+      process = host.launcherFor(definition).launch(spawned.spec, {
         onSpawn: () => this.#end.guard(() => this.#onSpawn()),
-        onSpawnError: (error) => this.#end.guard(() => this.#end.refused(error)),
+        onSpawnError: (error) => this.#end.guard(() => this.#end.refused(spawned.withoutValues(error))),
         onExit: (exit) => this.#end.guard(() => this.#end.exited(exit)),
         onStderrLine: (line) => this.observer.onStderrLine(this, line),
         wantsStderr: () => this.observer.wantsStderr(),
       });
     } catch (error) {
-      const refused =
+      const raw =
         error instanceof PoolError ? error : this.error('SPAWN_FAILED', `could not be started: ${messageOf(error)}`);
+      const refused = this.spawned?.withoutValues(raw) ?? raw;
       this.#end.unlaunched(refused);
       throw refused;
     }

@@ -85,7 +85,7 @@ linux.table.scan = () => {
 };
 const { resolvePoolOptions } = await import(`${SRC}/config/resolve-options.js`);
 
-const { environmentOf } = await import(`${SRC}/config/environment.js`);
+const { withEnvironment } = await import(`${SRC}/config/environment.js`);
 
 const LAST = '/proc/sys/kernel/ns_last_pid';
 /** Numbers from here on are reused, of strangers and servers alike. */
@@ -130,7 +130,7 @@ const pick = (list) => list[Math.floor(chance() * list.length)];
 const definitions = SERVERS.map((script) => {
   const options = { command: 'sh', args: ['-c', script], containment: 'auto', eofGrace: 10, termGrace: 20 };
   const definition = resolvePoolOptions({ servers: { one: options } }).servers.get('one');
-  return { ...definition, resolvedEnv: environmentOf(definition) };
+  return withEnvironment(definition);
 });
 const launcher = localLauncher(linux);
 

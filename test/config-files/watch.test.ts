@@ -1,5 +1,6 @@
 import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { watchMcpConfig } from '../../src/config.js';
 import { setUp } from '../helpers/fake-pool.js';
@@ -133,7 +134,7 @@ describe('a watched file', () => {
     await watch.ready;
     expect(pool.getDefinition('a').env).toEqual({ TOKEN: '1' });
     writeFileSync(join(folder, 'a.env'), 'TOKEN=2');
-    await settles('rotated', () => pool.getDefinition('a').env?.TOKEN === '2');
+    await settles('rotated', () => isDeepStrictEqual(pool.getDefinition('a').env, { TOKEN: '2' }));
   });
 
   it('[CONFIG-13] changed limits are told, and not applied', async () => {

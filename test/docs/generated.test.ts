@@ -54,6 +54,7 @@ it('[SCHEMA-2] leaves out what only code can give, and what only the program of 
     'servers',
     'monitoring.onEmergency',
     'alerts.tiers',
+    'perTenant',
   ]);
   expect(all.filter(([, { inFile }]) => inFile === false).map(([path]) => path)).toEqual([
     'handleSignals',

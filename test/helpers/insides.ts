@@ -104,7 +104,7 @@ function assertClean({ clock, fleet, queue }: PoolParts, entry: ServerEntry): vo
     entry.clean,
     classes
       .flatMap(({ idle }) => idle.filter(({ uses }) => uses === 0))
-      .filter(({ hasPredecessor }) => !hasPredecessor),
+      .filter(({ hasPredecessor, variant }) => !hasPredecessor && variant === undefined),
   );
   const isSpare = (one: PooledInstance) => one.isBound || entry.spareClass?.idle.includes(one);
   expect(entry.clean.every(isSpare)).toBe(true);
@@ -117,7 +117,9 @@ function assertClean({ clock, fleet, queue }: PoolParts, entry: ServerEntry): vo
     if (entry.sparePause.until <= clock.now() && fleet.hasRoom(entry)) expect(entry.lacksSpare).toBe(false);
   }
   const isFree = ({ isBound }: PooledInstance) => !isBound;
-  expect(entry.clean.some(isFree) && queue.oldestOf(entry.name) !== undefined).toBe(false);
+  // A tenant that has as many as it may gets none of them.
+  const isLimited = (entry.definition?.maxInstancesPerTenant ?? Infinity) < Infinity;
+  if (!isLimited) expect(entry.clean.some(isFree) && queue.oldestOf(entry.name) !== undefined).toBe(false);
 }
 
 function assertClass({ fleet, queue, matcher, clock, supervisor }: PoolParts, leaseClass: LeaseClass): void {
@@ -138,6 +140,8 @@ function assertClass({ fleet, queue, matcher, clock, supervisor }: PoolParts, le
     [...instances].filter((one) => one.sharing === 'shared' && isUsed(one)),
   );
   expect([...instances].every((one) => one.state !== 'starting' || starts.includes(one))).toBe(true);
+  const id = leaseClass.variant?.id;
+  expect([...instances].every(({ variant }) => variant?.id === id)).toBe(true);
   const waiting = queue.classOf(leaseClass);
   equal('callers of a class', waiting?.count ?? 0, leaseClass.waiting);
   expect(instances.size + leaseClass.waiting).toBeGreaterThan(0);
@@ -145,7 +149,9 @@ function assertClass({ fleet, queue, matcher, clock, supervisor }: PoolParts, le
   equal('seats on starts', waiting.seats, leaseClass.startingSeats);
   // No caller waits for what is free, and each that may get something is looked at.
   expect(leaseClass.hasFree(clock.now())).toBe(false);
-  expect(waiting.place !== -1).toBe(waiting.next !== undefined && !waiting.isRefused && !waiting.isBlocked);
+  expect(waiting.place !== -1).toBe(
+    waiting.next !== undefined && !waiting.isRefused && !waiting.isBlocked && waiting.ofTenant === 'free',
+  );
   for (const waiter of waiting) expect(waiting.isCovered(waiter) && matcher.limitOf(waiter) !== undefined).toBe(false);
 }
 

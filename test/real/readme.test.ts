@@ -59,6 +59,7 @@ const VALUES: Readonly<Record<string, unknown>> = {
   expectedProcesses: 1,
   memoryLimitMB: 512,
   readyCheck: () => {},
+  perTenant: () => undefined,
   'limits.memoryLimitMB': 4_096,
   onCrash: 'close',
   onDependencyExit: 'hold',

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { environmentOf } from '../../src/config/environment.js';
+import { withEnvironment } from '../../src/config/environment.js';
 import { Noise } from '../../src/protocol/channels/noise.js';
 import { exitError } from '../../src/server/exit-error.js';
 import { Secrets } from '../../src/server/secrets.js';
@@ -247,7 +247,8 @@ describe('the line of stderr that says why, of a text', () => {
 describe('an error', () => {
   const error = (stderrTail: string, exit: { exitCode: number | null; signal: string | null }, more: object = {}) => {
     const definition = define({ command: 'x', ...more });
-    const secrets = new Secrets(definition, environmentOf(definition));
+    const spec = withEnvironment(definition);
+    const secrets = new Secrets(spec, spec.resolvedEnv);
     const instance = {
       definition,
       stderrTail: secrets.hideIn(stderrTail),

@@ -8,12 +8,14 @@ import type { Fleet } from '../instances/fleet.js';
 import { reuseKey } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import { ScopeIndex } from '../instances/scope-index.js';
-import { LeaseClass, type OpenEntry, ServerEntry } from '../instances/server-entry.js';
+import type { LeaseClass, OpenEntry, ServerEntry } from '../instances/server-entry.js';
+import { tenantRoom } from '../instances/tenant-limit.js';
 import type { Lease } from '../leases/lease.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
 import type { Breakers } from '../supervision/breakers.js';
 import { Answers } from './answers.js';
 import { Deadlines } from './deadlines.js';
+import { newSpecimens } from './specimens.js';
 import { type LeaseRequest, type OnGiveUp, Waiter, WaitingClass, WaitingServer } from './waiter.js';
 
 export interface AcquireQueueDeps {
@@ -73,14 +75,15 @@ export class AcquireQueue {
     return this.#servers.get(name)?.count ?? 0;
   }
 
-  /** The caller of a server that has waited longest. */
+  /** Of the callers of a server that change nothing of its definition, the one that has waited longest. */
   oldestOf(name: string): Waiter | undefined {
     return this.#servers.get(name)?.first;
   }
 
-  /** The same of one tenant. */
-  oldestOfTenant(name: string, tenant: string | undefined): Waiter | undefined {
-    const firsts = this.#deps.fleet.classesOf(name, tenant).flatMap((one) => this.#classes.get(one)?.first ?? []);
+  /** The caller of one tenant that has waited longest, of these classes. */
+  oldestOfTenant(name: string, tenant: string | undefined, isAsked = (_: LeaseClass) => true): Waiter | undefined {
+    const classes = this.#deps.fleet.classesOf(name, tenant).filter(isAsked);
+    const firsts = classes.flatMap((one) => this.#classes.get(one)?.first ?? []);
     return firsts.sort((a, b) => a.number - b.number)[0];
   }
 
@@ -208,9 +211,12 @@ export class AcquireQueue {
     const isRefused = !isFree && next !== undefined && breakers.refuses(leaseClass);
     waiting.isRefused = isRefused && leaseClass.isServing;
     // It waits for no slot, but until what its server depends on is there.
-    waiting.isBlocked = !isFree && !isRefused && next !== undefined && !this.#mayStart(waiting);
+    const wantsStart = !isFree && !isRefused && next !== undefined;
+    waiting.isBlocked = wantsStart && !this.#mayStart(waiting);
+    waiting.ofTenant = wantsStart ? tenantRoom(this.#deps.fleet, leaseClass.entry, leaseClass.tenant) : 'free';
+    const isHeld = waiting.isBlocked || waiting.ofTenant !== 'free';
     if (isFree) waiting.moveTo(this.immediate, first);
-    else if (!isRefused) waiting.moveTo(server.candidates, waiting.isBlocked ? undefined : next);
+    else if (!isRefused) waiting.moveTo(server.candidates, isHeld ? undefined : next);
     else waiting.moveTo(this.immediate, waiting.isRefused ? undefined : next);
     // The breaker allows a probe then, even if nothing of the class has changed until then.
     if (waiting.isRefused) dueTimes.set(waiting.cooled, breakers.retryAt(leaseClass) ?? Infinity);
@@ -285,13 +291,6 @@ export class AcquireQueue {
     leaseClass.callers = waiting;
     return waiting;
   }
-}
-
-function newSpecimens(): readonly object[] {
-  const server = new WaitingServer(new ServerEntry(''));
-  const waiting = new WaitingClass(new LeaseClass(server.entry, ''), server, () => {});
-  const request = { tenant: undefined, owner: undefined, timeout: 0, signal: undefined, reuseLease: false };
-  return [server, waiting, new Waiter('', request, undefined, 0.5, 0, () => {})];
 }
 
 /** How long a caller has waited for the start of its instance, ms. */

@@ -1,13 +1,15 @@
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { LeaseClass, ServerEntry } from '../instances/server-entry.js';
+import { tenantRoom } from '../instances/tenant-limit.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import type { Waiter } from './waiter.js';
 
 // Which callers may have an instance that was started for others, or for nobody.
 
 /** Gives an idle instance that has served nobody to the caller that has waited longest, if its class has none. */
-export function giveClean({ name, clean }: ServerEntry, queue: AcquireQueue, fleet: Fleet, now: number): void {
+export function giveClean(entry: ServerEntry, queue: AcquireQueue, fleet: Fleet, now: number): void {
+  const { name, clean, definition } = entry;
   const give = (oldest: Waiter | undefined, instance: PooledInstance) => {
     const leaseClass = oldest?.queuedIn?.leaseClass;
     if (oldest === undefined || leaseClass === undefined) return;
@@ -15,17 +17,33 @@ export function giveClean({ name, clean }: ServerEntry, queue: AcquireQueue, fle
     fleet.adopt(instance, leaseClass, oldest);
   };
   const bound = clean.filter(({ isBound }) => isBound);
-  for (const instance of bound) give(queue.oldestOfTenant(name, instance.tenant), instance);
+  for (const instance of bound) give(queue.oldestOfTenant(name, instance.tenant, isPlain), instance);
   const free = bound.length === 0 ? clean.at(-1) : clean.findLast(({ isBound }) => !isBound);
-  if (free) give(queue.oldestOf(name), free);
+  if (free === undefined) return;
+  const isLimited = (definition?.maxInstancesPerTenant ?? Infinity) < Infinity;
+  give(isLimited ? oldestWithRoom(entry, queue, fleet) : queue.oldestOf(name), free);
+}
+
+/** The caller that has waited longest, of those whose tenant may have one more. */
+function oldestWithRoom(entry: ServerEntry, queue: AcquireQueue, fleet: Fleet): Waiter | undefined {
+  const classes = [...entry.classes.values()].filter(
+    (one) => one.waiting > 0 && isPlain(one) && tenantRoom(fleet, entry, one.tenant) === 'free',
+  );
+  const firsts = classes.flatMap((one) => queue.classOf(one)?.first ?? []);
+  return firsts.sort((a, b) => a.number - b.number)[0];
+}
+
+/** Whether its callers change nothing of the definition: others need an instance with their values. */
+function isPlain({ variant }: LeaseClass): boolean {
+  return variant === undefined;
 }
 
 /** A start that a caller of this class may have, since no caller of its own class needs it. */
-export function adoptableStart({ surplus }: ServerEntry, { tenant }: LeaseClass): PooledInstance | undefined {
+export function adoptableStart({ surplus }: ServerEntry, callers: LeaseClass): PooledInstance | undefined {
   for (const leaseClass of surplus) {
     // The result of a probe is for the breaker of its tenant.
     const start = leaseClass.surplusStarts.find(
-      (one) => one.isClean && one.mayServe(tenant) && (!one.isProbe || one.tenant === tenant),
+      (one) => one.isClean && one.mayServe(callers) && (!one.isProbe || one.tenant === callers.tenant),
     );
     if (start) return start;
   }

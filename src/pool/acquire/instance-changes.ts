@@ -11,7 +11,7 @@ import { isPublished } from '../event-channels.js';
 import type { PoolEmitter } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { IdleWatch } from '../instances/idle-watch.js';
-import type { LeaseScope } from '../instances/lease-scope.js';
+import type { ScopeLabels } from '../instances/lease-scope.js';
 import { PooledInstance } from '../instances/pooled-instance.js';
 import { ownFault } from '../refusals.js';
 import { serverEvent } from '../server-event.js';
@@ -104,7 +104,7 @@ export class InstanceChanges implements InstanceObserver<PooledInstance> {
   }
 
   /** A fault of this library while a caller is given up. Returns the error for the caller. */
-  onCallFault(fault: unknown, caller: LeaseScope & ServerNames): PoolError {
+  onCallFault(fault: unknown, caller: ScopeLabels & ServerNames): PoolError {
     const { name, tenant } = caller;
     const error = ownFault(fault, caller);
     this.#deps.emitter.emit('internal:error', { name, tenant, error });

@@ -1,4 +1,8 @@
+import { callVariant } from '../../config/call-variant.js';
+import type { Variant } from '../../config/variant.js';
+import type { PoolError } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
+import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { OpenEntry } from '../instances/server-entry.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import { endIdleFirst } from './idle-ends.js';
@@ -11,6 +15,12 @@ export interface InstanceWaitsDeps {
   readonly starts: Starts;
 }
 
+/** Its values are those of its tenant. */
+type InstanceRequest = Omit<LeaseRequest, 'variant'> & {
+  readonly onInstance: (instance: PooledInstance) => void;
+  readonly onFailed: (error: PoolError) => void;
+};
+
 /** The pool itself waits, as a caller does, for instances that others depend on. No lease is given out on them. */
 export class InstanceWaits {
   readonly #deps: InstanceWaitsDeps;
@@ -21,9 +31,19 @@ export class InstanceWaits {
     this.#onGiveUp = onGiveUp;
   }
 
-  /** To be called within an operation. Returns the caller that stands for the pool in the queue. */
-  add(entry: OpenEntry, request: LeaseRequest & Required<Pick<LeaseRequest, 'onInstance' | 'onFailed'>>): Waiter {
-    return this.#deps.queue.add(entry, request, undefined, this.#onGiveUp);
+  /**
+   * To be called within an operation. Returns the caller that stands for the pool in the queue; undefined when the definition has
+   * a function for tenants that fails.
+   */
+  add(entry: OpenEntry, request: InstanceRequest): Waiter | undefined {
+    let variant: Variant | undefined;
+    try {
+      variant = callVariant(entry.definition, request.tenant, 'start()');
+    } catch (error) {
+      request.onFailed(error as PoolError);
+      return undefined;
+    }
+    return this.#deps.queue.add(entry, { ...request, variant }, undefined, this.#onGiveUp);
   }
 
   /** It is not waited for any more. */

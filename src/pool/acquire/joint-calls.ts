@@ -24,7 +24,7 @@ export interface JointCallsDeps extends WaitReasonsDeps {
   readonly scheduler: Scheduler;
 }
 
-/** The calls with `reuseLease`: those of one owner, server and tenant have one lease, and wait for it together. */
+/** The calls with `reuseLease`: those of one owner, server, tenant and variant have one lease, and wait for it together. */
 export class JointCalls {
   readonly #deps: JointCallsDeps;
   readonly #waitReasons: WaitReasons;
@@ -191,6 +191,6 @@ class Call implements Expiring {
 }
 
 /** No part contains NUL, and no tenant is empty. */
-function keyOf({ name }: OpenEntry, { tenant, owner }: LeaseRequest): string {
-  return `${name}\0${tenant ?? ''}\0${owner}`;
+function keyOf({ name }: OpenEntry, { tenant, owner, variant }: LeaseRequest): string {
+  return `${name}\0${tenant ?? ''}\0${owner}\0${variant?.id ?? ''}`;
 }

@@ -5,6 +5,7 @@ import { type Evictable, evictableIn, evictionOrder } from '../instances/evictio
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import { isOpen, type LeaseClass, type OpenEntry, type ServerEntry } from '../instances/server-entry.js';
+import { tenantRoom } from '../instances/tenant-limit.js';
 import type { Lease } from '../leases/lease.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import { overloaded } from '../refusals.js';
@@ -12,6 +13,7 @@ import type { Breakers } from '../supervision/breakers.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import { type Decision, decide, type Room, type Situation } from './admission.js';
 import { adoptableStart, giveClean } from './adoption.js';
+import { type EndForCaller, endForClass } from './ends-for-class.js';
 import type { Waiter, WaitingClass, WaitingServer } from './waiter.js';
 
 /** A free instance is used. */
@@ -87,8 +89,8 @@ export class Matcher {
       for (let changed = this.#fleet.takeChange(); changed; changed = this.#fleet.takeChange()) {
         if (changed.entry.clean.length > 0) giveClean(changed.entry, this.#queue, this.#fleet, now);
         this.#queue.refresh(changed, now);
-        const match = this.#uselessTest(changed);
-        if (match) return match;
+        const end = isOpen(changed.entry) ? endForClass(changed.entry, changed, this.#queue, this.#fleet) : undefined;
+        if (end && isOpen(changed.entry)) return { ...end, entry: changed.entry };
       }
       // A full pool has nothing for those that need a slot, but essential servers make room for each other.
       const server = this.#isFull ? this.#essentialCandidate() : this.#queue.candidates.first;
@@ -150,14 +152,6 @@ export class Matcher {
     return limit === 'requires' ? preflight.refusal(entry) : undefined;
   }
 
-  #uselessTest(leaseClass: LeaseClass): Match | undefined {
-    const { entry, starts } = leaseClass;
-    if (starts.length === 0 || !isOpen(entry)) return undefined;
-    const waiter = this.#queue.classOf(leaseClass)?.first;
-    const instance = waiter && starts.find((start) => !start.isFor(waiter));
-    return instance && { waiter, entry, decision: { action: 'end', instance } };
-  }
-
   /** What is done for a caller that needs no slot; undefined when time has passed since its class was ranked. */
   #matchAtOnce(entry: OpenEntry, waiting: WaitingClass, now: number): Match | undefined {
     const { first, next, leaseClass } = waiting;
@@ -172,12 +166,15 @@ export class Matcher {
   limitOf(waiter: Waiter): Limit | undefined {
     const waiting = waiter.queuedIn;
     if (waiting === undefined || waiting.isCovered(waiter) || waiting.isBlocked) return undefined;
+    if (waiting.ofTenant !== 'free') return waiting.ofTenant === 'full' ? 'maxInstancesPerTenant' : undefined;
     if (waiting.server.isStuck || waiting.isRefused) return 'maxInstances';
     return this.#isFull ? this.#fullBy : undefined;
   }
 
   /** Whether a caller that comes now would get a slot without a release: there is room, or it comes free, or is made. */
-  hasRoomFor(entry: OpenEntry): boolean {
+  hasRoomFor(entry: OpenEntry, tenant: string | undefined): boolean {
+    if (tenantRoom(this.#fleet, entry, tenant) === 'full') return false;
+    if (entry.hasSpare) return true;
     const decision = this.#decide(entry, this.#queue.claimedOf(entry.name), false);
     return decision.action !== 'wait' || decision.for !== 'release';
   }
@@ -245,7 +242,7 @@ export class Matcher {
         const lease = leases.firstSilent(instance, now);
         if (lease) return [lease];
       } else if (
-        (this.#isShort(leaseClass) || this.#queue.isBlocked(instance.name)) &&
+        (this.#isShort(leaseClass) || this.#queue.isBlocked(instance.name) || this.#isTenantShort(leaseClass)) &&
         leases.isAllSilent(instance, now)
       ) {
         return leases.of(instance);
@@ -260,6 +257,12 @@ export class Matcher {
     if (!this.#isFull || this.#fullBy !== 'maxProcesses') return false;
     if (!entry.isEssential) return true;
     return this.#queue.firstOf(this.#fleet.essential.servers) !== undefined;
+  }
+
+  /** Whether a caller of the same tenant, in another class, waits for its tenant to have one less. */
+  #isTenantShort({ entry, tenant }: LeaseClass): boolean {
+    const classes = tenant === undefined ? [] : this.#fleet.classesOf(entry.name, tenant);
+    return classes.some((one) => this.#queue.classOf(one)?.ofTenant === 'full');
   }
 
   /** Claims a slot that comes free for the next caller of a class; `ofServer`: it must be a slot of its server. */
@@ -277,13 +280,11 @@ export class Matcher {
 export interface Match {
   readonly waiter: Waiter;
   readonly entry: OpenEntry;
-  readonly decision: typeof REUSE | Extract<Decision, { action: 'spawn' | 'evict' }> | UselessTest | Refusal;
-}
-
-/** The caller would wait for an instance that is tested, and that only another owner may have. */
-interface UselessTest {
-  readonly action: 'end';
-  readonly instance: PooledInstance;
+  readonly decision:
+    | typeof REUSE
+    | Extract<Decision, { action: 'spawn' | 'evict' }>
+    | EndForCaller['decision']
+    | Refusal;
 }
 
 interface Refusal {

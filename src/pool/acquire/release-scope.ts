@@ -1,4 +1,5 @@
 import type { Fleet } from '../instances/fleet.js';
+import { SPARE } from '../instances/lease-scope.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import { aborted } from '../refusals.js';
 import type { AcquireQueue } from './acquire-queue.js';
@@ -27,7 +28,7 @@ export function releaseScope(by: 'owner' | 'tenant', label: string, deps: Releas
   const instances = fleet.ofScope(by, label);
   // A clean start has served no lease: it serves the next caller, of whatever scope, and its work is not lost. One without a
   // process ends with the last caller that waits for it.
-  const used = instances.filter((one) => one.state !== 'starting' || !one.isClean || !one.mayServe(undefined));
+  const used = instances.filter((one) => one.state !== 'starting' || !one.isClean || !one.mayServe(SPARE));
   for (const instance of used) fleet.retire(instance, reason);
   for (const waiter of queue.of(by, label)) scheduler.reject(waiter, aborted(waiter, queue.waited(waiter), why));
   const released = leases.ofScope(by, label).filter((lease) => lease.end(lease)).length;

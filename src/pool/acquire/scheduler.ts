@@ -127,7 +127,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
     if (queue.withoutStart >= maxWaiting) {
       // A caller with a start of its own does not wait for a release, so it does not count against `maxWaiting`.
       const hasSeat = leaseClass !== undefined && leaseClass.startingSeats > leaseClass.waiting;
-      if (!hasSeat && !entry.hasSpare && !matcher.hasRoomFor(entry)) {
+      if (!hasSeat && !matcher.hasRoomFor(entry, request.tenant)) {
         const error = queueFull(entry, maxWaiting);
         leaseEvents.rejected({ name: entry.name, tenant: request.tenant, owner: request.owner }, 0, error);
         throw error;
@@ -291,7 +291,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
         return victim && void victim.stop(evictionReason(victim));
       }
       case 'end':
-        return void decision.instance.stop('unfinished');
+        return void decision.instance.stop(decision.reason);
       case 'refuse':
         return this.reject(waiter, decision.error);
     }

@@ -40,6 +40,7 @@ export class WaitReasons {
     const { entries, gate, slots } = this.#deps.fleet;
     if (limit === 'memory') return gate.shortage?.limitMB ?? 0;
     if (limit === 'requires') return gate.preflight.unmet[0]?.required ?? 0;
+    if (limit === 'maxInstancesPerTenant') return entries.get(name)?.definition?.maxInstancesPerTenant ?? 0;
     return limit === 'maxProcesses' ? slots.limit : (entries.get(name)?.definition?.maxInstances ?? 0);
   }
 

@@ -1,9 +1,11 @@
+import type { Variant } from '../../config/variant.js';
 import type { PoolError } from '../../errors.js';
 import { type Due, newDue } from '../../runtime/due-times.js';
 import { Heap, type HeapItem } from '../../runtime/heap.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
 import type { ClassCallers, PooledInstance, WaitingCaller } from '../instances/pooled-instance.js';
 import type { LeaseClass, ServerEntry } from '../instances/server-entry.js';
+import type { TenantRoom } from '../instances/tenant-limit.js';
 import type { Lease } from '../leases/lease.js';
 import type { Expiring } from './deadlines.js';
 
@@ -47,7 +49,7 @@ export class Waiter implements LeaseScope, Expiring {
   queuedIn: WaitingClass | undefined;
   previous: Waiter | undefined;
   next: Waiter | undefined;
-  /** The callers of its server before and after it. */
+  /** The callers of its server before and after it; a caller with a variant has none. */
   before: Waiter | undefined;
   after: Waiter | undefined;
   sooner: Expiring | undefined;
@@ -87,6 +89,10 @@ export class Waiter implements LeaseScope, Expiring {
     return this.request.owner;
   }
 
+  get variant(): Variant | undefined {
+    return this.request.variant;
+  }
+
   get deadline(): number {
     return this.since + this.request.timeout;
   }
@@ -113,6 +119,8 @@ export class WaitingClass implements HeapItem, ClassCallers {
   isRefused = false;
   /** Whether what its server depends on is not there, so that nothing may be started for it. Written by `AcquireQueue`. */
   isBlocked = false;
+  /** Whether its tenant may have one more instance. Written by `AcquireQueue`. */
+  ofTenant: TenantRoom = 'free';
   /** Due when its breaker allows a probe. Set only while the breaker refuses starts. */
   readonly cooled: Due;
   first: Waiter | undefined;
@@ -219,7 +227,7 @@ export class WaitingServer implements HeapItem {
   readonly candidates = new Heap<WaitingClass>();
   /** Number of callers of all classes. */
   count = 0;
-  /** The caller of all classes that has waited longest. */
+  /** Of the callers without a variant, the one that has waited longest: one of any of their classes may get a spare instance. */
   first: Waiter | undefined;
   #last: Waiter | undefined;
   /**
@@ -234,16 +242,19 @@ export class WaitingServer implements HeapItem {
     this.entry = entry;
   }
 
-  /** Adds a caller behind all others. */
+  /** Adds a caller behind the others. */
   add(waiter: Waiter): void {
+    this.count += 1;
+    if (waiter.variant !== undefined) return;
     waiter.before = this.#last;
     if (this.#last) this.#last.after = waiter;
     else this.first = waiter;
     this.#last = waiter;
-    this.count += 1;
   }
 
   remove(waiter: Waiter): void {
+    this.count -= 1;
+    if (waiter.variant !== undefined) return;
     const { before, after } = waiter;
     if (before) before.after = after;
     else this.first = after;
@@ -251,6 +262,5 @@ export class WaitingServer implements HeapItem {
     else this.#last = before;
     waiter.before = undefined;
     waiter.after = undefined;
-    this.count -= 1;
   }
 }

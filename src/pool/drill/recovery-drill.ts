@@ -88,9 +88,9 @@ class RecoveryDrill {
 
   constructor(subject: DrillSubject) {
     const { entry, instance, parts } = subject;
-    const { tenant, owner, leases, leasesStay } = instance;
+    const { tenant, owner, variant, leases, leasesStay } = instance;
     this.#subject = subject;
-    this.#scope = { tenant, owner };
+    this.#scope = { tenant, owner, variant };
     this.#leases = leases;
     this.#moves = leases > 0 && leasesStay;
     this.#before = new Set(entry.instances);
@@ -182,12 +182,13 @@ class RecoveryDrill {
   /** Starts instances until as many have room as before; for one that loses its only lease, one more. */
   async #warm(): Promise<void> {
     const { entry, instance, pool } = this.#subject;
-    const { tenant, owner } = this.#scope;
+    const { tenant, owner, variant } = this.#scope;
     const isTaken = this.#leases > 0 && instance.sharing !== 'shared';
     await pool.warm(entry.name, {
       count: Math.max(1, this.#ready + (isTaken ? 1 : 0)),
       ...(tenant === undefined ? {} : { tenant }),
       ...(owner === undefined ? {} : { owner }),
+      ...{ env: variant?.env, args: variant?.args, cwd: variant?.cwd },
     });
   }
 

@@ -8,6 +8,7 @@ import { IdleInstances } from './idle-instances.js';
 import { LeaseClasses } from './lease-classes.js';
 import { type LeaseScope, reuseKey, SPARE, SPARE_KEY } from './lease-scope.js';
 import type { PooledInstance } from './pooled-instance.js';
+import { renew } from './renewal.js';
 import { isOpen, type LeaseClass, type OpenEntry, ServerEntry } from './server-entry.js';
 import { Slots } from './slots.js';
 import { StartGate } from './start-gate.js';
@@ -64,8 +65,7 @@ export class Fleet extends LeaseClasses {
     const entry = this.entries.get(definition.name);
     if (entry === undefined) return;
     entry.definition = definition;
-    for (const instance of entry.instances)
-      if (instance.processKey === entry.processKey) instance.definition = definition;
+    for (const instance of entry.instances) renew(instance, definition, entry.processKey);
   }
 
   /** Removes a definition. The entry stays while its trees take slots. */
@@ -180,7 +180,7 @@ export class Fleet extends LeaseClasses {
 
   startFailed(instance: PooledInstance, error: PoolError, at: number): void {
     const leaseClass = this.classOf(instance);
-    if (leaseClass) leaseClass.entry.lastFailure = { error, tenant: instance.tenant, at };
+    if (leaseClass) leaseClass.entry.lastFailure = { error, tenant: instance.tenant, variant: instance.variant, at };
   }
 
   isStarting(instance: PooledInstance): boolean {
@@ -194,7 +194,7 @@ export class Fleet extends LeaseClasses {
   park(instance: PooledInstance, now: number): LeaseClass | undefined {
     const own = this.classOf(instance);
     const isSpare = instance.isClean && own?.waiting === 0;
-    const leaseClass = isSpare && instance.mayServe(SPARE.tenant) ? this.#moveToSpares(instance) : own;
+    const leaseClass = isSpare && instance.mayServe(SPARE) ? this.#moveToSpares(instance) : own;
     if (leaseClass === undefined) return undefined;
     instance.idleSince = now;
     leaseClass.idle.push(instance);
@@ -279,13 +279,13 @@ export class Fleet extends LeaseClasses {
   #moveToSpares(instance: PooledInstance): LeaseClass | undefined {
     const entry = this.classOf(instance)?.entry;
     if (entry === undefined) return undefined;
-    const spares = this.classOfKey(entry, SPARE_KEY, undefined);
+    const spares = this.classOfKey(entry, SPARE_KEY, SPARE);
     this.adopt(instance, spares, SPARE);
     return spares;
   }
 
   #addStarting(entry: ServerEntry, instance: PooledInstance): void {
-    const leaseClass = this.classOfKey(entry, reuseKey(instance.definition, instance), instance.tenant);
+    const leaseClass = this.classOfKey(entry, reuseKey(instance.definition, instance), instance);
     this.join(instance, leaseClass, instance);
     entry.instances.add(instance);
     this.addSeat(leaseClass, instance);

@@ -2,7 +2,8 @@ import { type DueTimes, newDue } from '../../runtime/due-times.js';
 import type { Fleet } from './fleet.js';
 import type { PooledInstance } from './pooled-instance.js';
 import { idleUntil, isKept, whyIdleEnds } from './reuse.js';
-import type { ServerEntry } from './server-entry.js';
+import type { LeaseClass, ServerEntry } from './server-entry.js';
+import { isOverTenantLimit } from './tenant-limit.js';
 
 /** Time between two looks at an instance that is kept for `minIdle`, at least, in ms: its `idleTimeout` may be 0. */
 const SHORTEST_LOOK = 1_000;
@@ -21,7 +22,7 @@ export class IdleWatch {
   park(instance: PooledInstance, now: number): void {
     const leaseClass = this.#fleet.classOf(instance);
     if (leaseClass === undefined) return;
-    const reason = instance.retired ?? (leaseClass.entry.isOverLimit ? 'surplus' : undefined);
+    const reason = instance.retired ?? (this.#isOverLimit(leaseClass) ? 'surplus' : undefined);
     if (reason !== undefined) return void instance.stop(reason);
     const home = this.#fleet.park(instance, now);
     this.#watch(instance);
@@ -35,10 +36,14 @@ export class IdleWatch {
 
   /** A changed definition may allow fewer instances, or a shorter idle time. */
   redefined(entry: ServerEntry): void {
-    for (const instance of [...entry.classes.values()].flatMap(({ idle }) => idle)) {
-      if (entry.isOverLimit) void instance.stop('surplus');
+    for (const { instance, leaseClass } of idleOf(entry)) {
+      if (this.#isOverLimit(leaseClass)) void instance.stop('surplus');
       else this.#watch(instance);
     }
+  }
+
+  #isOverLimit({ entry, tenant }: LeaseClass): boolean {
+    return entry.isOverLimit || isOverTenantLimit(this.#fleet, entry, tenant);
   }
 
   /** Other instances depend on this one, or do so no more: then it is idle from now on. */
@@ -69,4 +74,10 @@ export class IdleWatch {
     const next = isKept(leaseClass, instance) ? now + Math.max(instance.definition.idleTimeout, SHORTEST_LOOK) : 0;
     this.#dueTimes.set(instance.idleDue, Math.min(Math.max(idleUntil(instance), next), instance.expiresAt));
   }
+}
+
+function idleOf(entry: ServerEntry) {
+  return [...entry.classes.values()].flatMap((leaseClass) =>
+    leaseClass.idle.map((instance) => ({ instance, leaseClass })),
+  );
 }

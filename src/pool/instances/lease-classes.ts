@@ -37,6 +37,14 @@ export class LeaseClasses {
 
   /** A class has changed: the scheduler looks at its callers again. */
   changed(leaseClass: LeaseClass): void {
+    const { entry, tenant } = leaseClass;
+    this.#note(leaseClass);
+    // What one class of a tenant has, another one may not have.
+    if (tenant === undefined || (entry.definition?.maxInstancesPerTenant ?? Infinity) === Infinity) return;
+    for (const other of entry.tenants.get(tenant) ?? []) if (other.waiting > 0) this.#note(other);
+  }
+
+  #note(leaseClass: LeaseClass): void {
     if (leaseClass.isChanged) return;
     leaseClass.isChanged = true;
     this.#changes.push(leaseClass);
@@ -50,7 +58,7 @@ export class LeaseClasses {
 
   /** The class of a scope, made if there is none. */
   classFor(entry: OpenEntry, scope: LeaseScope): LeaseClass {
-    return this.classOfKey(entry, reuseKey(entry.definition, scope), scope.tenant);
+    return this.classOfKey(entry, reuseKey(entry.definition, scope), scope);
   }
 
   /** The class of an instance that has not ended. */
@@ -92,10 +100,10 @@ export class LeaseClasses {
     this.gate.dependencies.lost(leaseClass);
   }
 
-  protected classOfKey(entry: ServerEntry, key: string, tenant: string | undefined): LeaseClass {
+  protected classOfKey(entry: ServerEntry, key: string, { tenant, variant }: LeaseScope): LeaseClass {
     const known = entry.classes.get(key);
     if (known) return known;
-    const made = new LeaseClass(entry, key, tenant);
+    const made = new LeaseClass(entry, key, tenant, variant);
     entry.classes.set(key, made);
     const ofTenant = entry.tenants.get(tenant);
     if (ofTenant) ofTenant.add(made);

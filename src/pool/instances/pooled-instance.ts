@@ -1,12 +1,14 @@
 import type { ResolvedDefinition } from '../../config/options.js';
+import { isSameVariant, type Variant, withVariant } from '../../config/variant.js';
 import type { SignalReach } from '../../process/launcher.js';
 import type { EndMode, TreePlan } from '../../process/termination-report.js';
 import type { LeaderState, TreeActivity } from '../../process/usage/tree-activity.js';
 import type { DetailedUsage, TreeUsage } from '../../process/usage/tree-usage.js';
 import type { Due } from '../../runtime/due-times.js';
 import type { EndReason } from '../../server/end-reason.js';
+import type { InstanceContext, InstanceObserver } from '../../server/instance-context.js';
 import { ServerInstance } from '../../server/server-instance.js';
-import type { LeaseScope } from './lease-scope.js';
+import type { LeaseScope, ScopeLabels } from './lease-scope.js';
 
 /** A lease on the process that an event is about. */
 export interface LeaseHolder {
@@ -44,6 +46,8 @@ export interface LeaseNode {
 
 /** An instance, with what the pool keeps of its use. Each field is written by one class. */
 export class PooledInstance extends ServerInstance {
+  /** What it changes of the definition of its server. It serves no other callers. */
+  readonly variant: Variant | undefined;
   /** Leases so far. Written by `LeaseManager`. */
   uses = 0;
   /** Leases on it now. Written by `LeaseManager`. */
@@ -64,7 +68,7 @@ export class PooledInstance extends ServerInstance {
   /** Set when it may not be leased again: it ends with its last lease. Written by `Fleet`. */
   retired: EndReason | undefined;
   /** The scope of its last lease, if that gave up a request without an answer. Written by `LeaseEnd`. */
-  reservedFor: LeaseScope | undefined;
+  reservedFor: ScopeLabels | undefined;
   /** Due when its idle time is looked at; undefined before it was idle. Written by `IdleWatch`. */
   idleDue: Due | undefined;
   /** Due when the silence of its leases is looked at; undefined before its first lease. Written by `LeaseManager`. */
@@ -76,12 +80,25 @@ export class PooledInstance extends ServerInstance {
   /** Whether its breaker is half-open and waits for the result of this start. Written by `Breakers`. */
   isProbe = false;
 
+  /** @param definition that of its server, without what the variant of `scope` changes */
+  constructor(
+    definition: ResolvedDefinition,
+    scope: LeaseScope,
+    context: InstanceContext,
+    observer: InstanceObserver<ServerInstance>,
+    predecessor?: ServerInstance,
+  ) {
+    super(withVariant(definition, scope.variant), scope, context, observer, predecessor);
+    this.variant = scope.variant;
+  }
+
   /**
    * Whether it has served no lease, and has no sessions of another instance: then it knows nothing of any client, and may
-   * serve every caller of its server for which {@link mayServe} holds.
+   * serve every caller of its server for which {@link mayServe} holds. One of a variant was given values of its callers.
    */
   get isClean(): boolean {
-    return this.uses === 0 && this.leases === 0 && !this.hasPredecessor && this.retired === undefined;
+    const isUnused = this.uses === 0 && this.leases === 0 && !this.hasPredecessor;
+    return isUnused && this.retired === undefined && this.variant === undefined;
   }
 
   /** Whether it belongs to its tenant: it depends on instances of that, or such have depended on it. */
@@ -89,9 +106,9 @@ export class PooledInstance extends ServerInstance {
     return this.wasNeeded || this.definition.dependencies.length > 0;
   }
 
-  /** Whether it may serve callers of this tenant. */
-  mayServe(tenant: string | undefined): boolean {
-    return !this.isBound || this.tenant === tenant;
+  /** Whether it may serve these callers, as far as their owner does not matter. */
+  mayServe({ tenant, variant }: Pick<LeaseScope, 'tenant' | 'variant'>): boolean {
+    return isSameVariant(this.variant, variant) && (!this.isBound || this.tenant === tenant);
   }
 
   /** The leases and callers that an event about it concerns: now, or when its end began. */
@@ -137,7 +154,7 @@ export class PooledInstance extends ServerInstance {
   }
 
   /** Whether a lease of this scope may have it. */
-  isFor({ tenant, owner }: LeaseScope): boolean {
+  isFor({ tenant, owner }: ScopeLabels): boolean {
     return !this.isReserved || (this.reservedFor?.tenant === tenant && this.reservedFor?.owner === owner);
   }
 
@@ -186,7 +203,7 @@ export class PooledInstance extends ServerInstance {
     return this.process?.activity?.();
   }
 
-  /** An instance of the given definition that will take over the sessions of this one. */
+  /** An instance of the given definition, and of the same variant, that will take over the sessions of this one. */
   successor(definition: ResolvedDefinition): PooledInstance {
     return newInstance(definition, this, this.context, this.observer, this);
   }

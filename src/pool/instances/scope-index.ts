@@ -1,7 +1,7 @@
-import type { LeaseScope } from './lease-scope.js';
+import type { ScopeLabels } from './lease-scope.js';
 
 /** Leases or callers by owner and by tenant, so that those of one label are found without a search through all. */
-export class ScopeIndex<T extends LeaseScope> {
+export class ScopeIndex<T extends ScopeLabels> {
   readonly #owners = new Map<string, Items<T>>();
   readonly #tenants = new Map<string, Items<T>>();
 

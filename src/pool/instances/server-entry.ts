@@ -1,9 +1,10 @@
 import type { ResolvedDefinition } from '../../config/options.js';
-import type { PoolError } from '../../errors.js';
+import type { Variant } from '../../config/variant.js';
 import { END_MEANING, type EndReason } from '../../server/end-reason.js';
-import { type LeaseScope, reuseKey, SPARE_KEY } from './lease-scope.js';
+import { type LeaseScope, reuseKey, SPARE, SPARE_KEY } from './lease-scope.js';
 import type { ClassCallers, PooledInstance } from './pooled-instance.js';
 import { SparePause } from './spare-pause.js';
+import type { StartFailure } from './start-failure.js';
 import { UndeclaredCapabilities } from './undeclared-capabilities.js';
 
 /**
@@ -97,7 +98,7 @@ export class ServerEntry {
   /** Number of clean instances for callers without a tenant. */
   get cleanSpares(): number {
     let count = 0;
-    for (const instance of this.clean) if (instance.mayServe(undefined)) count += 1;
+    for (const instance of this.clean) if (instance.mayServe(SPARE)) count += 1;
     return count;
   }
 
@@ -122,7 +123,7 @@ export class ServerEntry {
   /** Number of instances with room for a caller of this scope. */
   readyFor(this: OpenEntry, scope: LeaseScope): number {
     const own = this.find(scope);
-    const others = this.clean.filter((instance) => instance.home !== own && instance.mayServe(scope.tenant));
+    const others = this.clean.filter((instance) => instance.home !== own && instance.mayServe(scope));
     return (own?.ready ?? 0) + others.length;
   }
 
@@ -131,20 +132,13 @@ export class ServerEntry {
     const own = this.find(scope);
     const spares = this.spareClass;
     const starts = [...(own?.starts ?? []), ...(own === spares ? [] : (spares?.surplusStarts ?? []))];
-    return starts.filter((instance) => instance.state === 'starting' && instance.mayServe(scope.tenant));
+    return starts.filter((instance) => instance.state === 'starting' && instance.mayServe(scope));
   }
 
   /** The class of a scope; undefined when it has neither instances nor waiting callers. */
   find(this: OpenEntry, scope: LeaseScope): LeaseClass | undefined {
     return this.classes.get(reuseKey(this.definition, scope));
   }
-}
-
-/** A start that failed: its error, the tenant that it was for and the clock time. */
-export interface StartFailure {
-  readonly error: PoolError;
-  readonly tenant: string | undefined;
-  readonly at: number;
 }
 
 /** A server that is defined now. */
@@ -162,6 +156,8 @@ export class LeaseClass {
   readonly entry: ServerEntry;
   readonly key: string;
   readonly tenant: string | undefined;
+  /** That of its instances and its callers. */
+  readonly variant: Variant | undefined;
   /** Written by `LeaseClasses`. */
   readonly instances = new Set<PooledInstance>();
   /** Instances without a lease; the one that was used last is at the end. */
@@ -177,10 +173,11 @@ export class LeaseClass {
   /** Whether the scheduler has to look at it again. Written by `LeaseClasses`. */
   isChanged = false;
 
-  constructor(entry: ServerEntry, key: string, tenant?: string) {
+  constructor(entry: ServerEntry, key: string, tenant?: string, variant?: Variant) {
     this.entry = entry;
     this.key = key;
     this.tenant = tenant;
+    this.variant = variant;
   }
 
   /** Those that no lease waits for, so that they may be ended. */

@@ -1,3 +1,4 @@
+import { isSameVariant } from '../../config/variant.js';
 import { namesOf, PoolError, shownName } from '../../errors.js';
 import { type DueTimes, newDue } from '../../runtime/due-times.js';
 import type { Fleet } from '../instances/fleet.js';
@@ -46,14 +47,12 @@ export class LeaseManager {
     return this.#scopes.of(by, label);
   }
 
-  /** The oldest usable lease on a server that one owner holds for one tenant. */
-  heldBy(name: string, { tenant, owner }: LeaseScope, isUsable: (lease: Lease) => boolean): Lease | undefined {
+  /** The oldest usable lease on a server that one owner holds for one tenant, with the same values. */
+  heldBy(name: string, { tenant, owner, variant }: LeaseScope, isUsable: (lease: Lease) => boolean): Lease | undefined {
     if (owner === undefined) return undefined;
-    return this.#scopes.find(
-      'owner',
-      owner,
-      (lease) => lease.tenant === tenant && lease.name === name && isUsable(lease),
-    );
+    const isAsked = (lease: Lease) =>
+      lease.tenant === tenant && lease.name === name && isSameVariant(lease.instance.variant, variant);
+    return this.#scopes.find('owner', owner, (lease) => isAsked(lease) && isUsable(lease));
   }
 
   /** One more holder of a lease. */

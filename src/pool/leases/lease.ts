@@ -9,7 +9,7 @@ import { type Deferred, deferred } from '../../runtime/deferred.js';
 import type { KeepAlive } from '../../runtime/keep-alive.js';
 import type { Outbox } from '../../runtime/outbox.js';
 import { type Inspect, shown } from '../../runtime/shown.js';
-import type { LeaseScope } from '../instances/lease-scope.js';
+import type { ScopeLabels } from '../instances/lease-scope.js';
 import type { LeaseNode, PooledInstance } from '../instances/pooled-instance.js';
 
 /** A lease, as `getServer()` returns it: the right to talk to an instance until the host releases it or the pool ends it. */
@@ -104,7 +104,7 @@ export class Lease implements PooledServer, SessionCallbacks, SessionEnd, LeaseN
     deps: LeaseDeps,
     place: number,
     instance: PooledInstance,
-    scope: LeaseScope,
+    scope: ScopeLabels,
     now: number,
     stack: string | undefined,
   ) {

@@ -1,4 +1,4 @@
-import { environmentOf } from '../../config/environment.js';
+import { knownEnvironment } from '../../config/environment.js';
 import type { ResolvedDefinition } from '../../config/options.js';
 import { PoolError, shownName } from '../../errors.js';
 import type { PackageRequest } from '../../packages/package-request.js';
@@ -63,7 +63,7 @@ export class PackageStarts {
 export function lookOf(resolver: Pick<PackageResolver, 'look'>, definition: ResolvedDefinition): Look {
   const { name, command, args, cwd, refreshAfter } = definition;
   try {
-    return resolver.look({ name, command, args, cwd, resolvedEnv: environmentOf(definition) }, refreshAfter);
+    return resolver.look({ name, command, args, cwd, resolvedEnv: knownEnvironment(definition) }, refreshAfter);
   } catch (error) {
     if (error instanceof PoolError) return undefined;
     throw error;

@@ -1,5 +1,6 @@
 import { PoolError } from '../../errors.js';
 import { Heap, type HeapItem } from '../../runtime/heap.js';
+import type { LeaseScope } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { Breaker } from './breaker.js';
 
@@ -9,7 +10,7 @@ const MOST_WHOLE = 50;
 const MOST_OF_SERVER = 1_000;
 
 /**
- * The breakers of a pool, by server and tenant. There may have been many tenants: what says nothing any more is dropped when
+ * The breakers of a pool, by server, tenant and variant. There may have been many tenants: what says nothing any more is dropped when
  * another record is added, without a search; so is, as if it were closed, the one of a server with too many that failed longest
  * ago. A breaker that is open until it is reset stays.
  */
@@ -30,27 +31,30 @@ export class BreakerRecords {
     return this.#servers.size === 0;
   }
 
-  find(name: string, tenant: string | undefined): BreakerRecord | undefined {
-    return this.#servers.get(name)?.byTenant.get(tenant);
+  find(name: string, { tenant, variant }: BreakerScope): BreakerRecord | undefined {
+    return this.#servers.get(name)?.byTenant.get(tenant)?.get(variant?.id);
   }
 
   /** Those of one server. */
   ofServer(name: string): BreakerRecord[] {
-    return [...(this.#servers.get(name)?.byTenant.values() ?? [])];
+    return [...(this.#servers.get(name)?.byTenant.values() ?? [])].flatMap((records) => [...records.values()]);
   }
 
-  /** Those of one tenant. */
-  ofTenant(tenant: string | undefined): BreakerRecord[] {
-    return [...this.#servers.values()].flatMap(({ byTenant }) => byTenant.get(tenant) ?? []);
+  /** Those of one tenant, of one server or of all. */
+  ofTenant(tenant: string | undefined, name?: string): BreakerRecord[] {
+    const servers = name === undefined ? [...this.#servers.values()] : [this.#servers.get(name)];
+    return servers.flatMap((server) => [...(server?.byTenant.get(tenant)?.values() ?? [])]);
   }
 
   /** Adds a record. Drops those that say nothing any more. */
-  add(name: string, tenant: string | undefined, breaker: Breaker, now: number): BreakerRecord {
+  add(name: string, scope: BreakerScope, breaker: Breaker, now: number): BreakerRecord {
     for (let old = this.#dated.first; old !== undefined && old.rank < now; old = this.#dated.first) this.#forget(old);
-    const record = new BreakerRecord(name, tenant, breaker);
-    const ofServer = this.#servers.get(name) ?? { byTenant: new Map(), limited: new Set() };
+    const record = new BreakerRecord(name, scope, breaker);
+    const ofServer: RecordsOfServer = this.#servers.get(name) ?? { byTenant: new Map(), limited: new Set() };
     this.#servers.set(name, ofServer);
-    ofServer.byTenant.set(tenant, record);
+    const ofTenant = ofServer.byTenant.get(record.tenant);
+    if (ofTenant) ofTenant.set(record.variantId, record);
+    else ofServer.byTenant.set(record.tenant, new Map([[record.variantId, record]]));
     return record;
   }
 
@@ -85,9 +89,10 @@ export class BreakerRecords {
   }
 
   drop(record: BreakerRecord): void {
-    const { name, tenant } = record;
+    const { name, tenant, variantId } = record;
     const ofServer = this.#servers.get(name);
-    ofServer?.byTenant.delete(tenant);
+    const ofTenant = ofServer?.byTenant.get(tenant);
+    if (ofTenant?.delete(variantId) && ofTenant.size === 0) ofServer?.byTenant.delete(tenant);
     ofServer?.limited.delete(record);
     if (ofServer?.byTenant.size === 0) this.#servers.delete(name);
     this.#dated.delete(record);
@@ -95,8 +100,12 @@ export class BreakerRecords {
   }
 }
 
+/** Whose starts one breaker is for. */
+type BreakerScope = Pick<LeaseScope, 'tenant' | 'variant'>;
+
 interface RecordsOfServer {
-  readonly byTenant: Map<string | undefined, BreakerRecord>;
+  /** By tenant, then by the id of the variant. */
+  readonly byTenant: Map<string | undefined, Map<string | undefined, BreakerRecord>>;
   /** Those that may be dropped, unless they are half-open; the one that failed last is at the end. */
   readonly limited: Set<BreakerRecord>;
 }
@@ -107,15 +116,17 @@ export class BreakerRecord implements HeapItem {
   place = -1;
   readonly name: string;
   readonly tenant: string | undefined;
+  readonly variantId: string | undefined;
   readonly breaker: Breaker;
   /** The last failure: the cause of `BREAKER_OPEN`. */
   lastError: PoolError | undefined;
   /** The start that decides while the breaker is half-open. */
   probe: PooledInstance | undefined;
 
-  constructor(name: string, tenant: string | undefined, breaker: Breaker) {
+  constructor(name: string, { tenant, variant }: BreakerScope, breaker: Breaker) {
     this.name = name;
     this.tenant = tenant;
+    this.variantId = variant?.id;
     this.breaker = breaker;
   }
 }

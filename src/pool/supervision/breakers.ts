@@ -8,9 +8,9 @@ import { Breaker, type BreakerState } from './breaker.js';
 import { type BreakerRecord, BreakerRecords } from './breaker-records.js';
 
 /**
- * The breakers of a pool: one for each server and tenant, so that failures of the instances of one tenant do not keep another
- * tenant from its own. One breaker for all owners of a tenant: most owners call only once, so a breaker of their own would
- * never see a second failure.
+ * The breakers of a pool: one for each server, tenant and variant, so that failures of the instances of one tenant do not keep
+ * another tenant from its own, and wrong values of some calls do not keep others. One breaker for all owners of a tenant: most
+ * owners call only once, so a breaker of their own would never see a second failure.
  */
 export class Breakers {
   readonly #clock: Clock;
@@ -112,9 +112,8 @@ export class Breakers {
 
   /** Closes breakers of a server: of one tenant, or all. Returns the number of those that were not closed. */
   reset(name: string, which: 'all' | { readonly tenant: string | undefined }): number {
-    const one = which === 'all' ? undefined : this.#records.find(name, which.tenant);
     let count = 0;
-    for (const record of which === 'all' ? this.#records.ofServer(name) : one ? [one] : []) {
+    for (const record of which === 'all' ? this.#records.ofServer(name) : this.#records.ofTenant(which.tenant, name)) {
       this.#drop(record);
       if (record.breaker.state !== 'closed') count += 1;
     }
@@ -150,12 +149,12 @@ export class Breakers {
     this.#emitter.emit('breaker:closed', { name: record.name, tenant: record.tenant });
   }
 
-  #recordOf({ name, tenant }: PooledInstance): BreakerRecord | undefined {
-    return this.#records.find(name, tenant);
+  #recordOf(instance: PooledInstance): BreakerRecord | undefined {
+    return this.#records.find(instance.name, instance);
   }
 
-  #recordFor({ entry: { name }, tenant }: LeaseClass): BreakerRecord | undefined {
-    return this.#records.isEmpty ? undefined : this.#records.find(name, tenant);
+  #recordFor(leaseClass: LeaseClass): BreakerRecord | undefined {
+    return this.#records.isEmpty ? undefined : this.#records.find(leaseClass.entry.name, leaseClass);
   }
 
   /** A breaker has another state. */
@@ -165,16 +164,16 @@ export class Breakers {
   }
 
   /** The callers of a tenant may be refused now, or not any more. */
-  #callersChanged({ name, tenant }: BreakerRecord): void {
+  #callersChanged({ name, tenant, variantId }: BreakerRecord): void {
     for (const leaseClass of this.#fleet.entries.get(name)?.classes.values() ?? []) {
-      if (leaseClass.tenant === tenant) this.#fleet.changed(leaseClass);
+      if (leaseClass.tenant === tenant && leaseClass.variant?.id === variantId) this.#fleet.changed(leaseClass);
     }
   }
 
   #record(instance: PooledInstance): BreakerRecord {
-    const { name, tenant, definition } = instance;
+    const { name, definition } = instance;
     return (
-      this.#recordOf(instance) ?? this.#records.add(name, tenant, new Breaker(definition.restart), this.#clock.now())
+      this.#recordOf(instance) ?? this.#records.add(name, instance, new Breaker(definition.restart), this.#clock.now())
     );
   }
 

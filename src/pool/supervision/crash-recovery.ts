@@ -5,6 +5,7 @@ import type { PoolEmitter } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { OpenEntry, ServerEntry } from '../instances/server-entry.js';
+import { tenantRoom } from '../instances/tenant-limit.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import type { PoolCounts } from '../metrics.js';
@@ -173,8 +174,8 @@ export class CrashRecovery {
     if (predecessor === undefined) return 'launch';
     if (predecessor.state !== 'quarantined') return 'wait';
     // The predecessor is quarantined and keeps its slot, so another one is needed. It is no new start that a level would refuse.
-    if (!fleet.hasSlot(entry)) {
-      const why = `process ${predecessor.pid} could not be ended and keeps its slot; end it, or raise maxInstances or limits.maxProcesses`;
+    if (!fleet.hasSlot(entry) || tenantRoom(fleet, entry, successor.tenant) !== 'free') {
+      const why = `process ${predecessor.pid} could not be ended and keeps its slot; end it, or raise maxInstances, maxInstancesPerTenant or limits.maxProcesses`;
       return notStarted(successor, 'SERVER_EXITED', why, cause);
     }
     fleet.slots.separate(entry, predecessor);

@@ -1,3 +1,4 @@
+import { baseOf } from '../../config/variant.js';
 import type { PoolError } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
 import { type Deferred, deferred } from '../../runtime/deferred.js';
@@ -9,6 +10,7 @@ import type { PoolEmitter } from '../events.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { OpenEntry } from '../instances/server-entry.js';
+import { tenantRoom } from '../instances/tenant-limit.js';
 import type { LeaseManager } from '../leases/lease-manager.js';
 import { serverEvent } from '../server-event.js';
 import type { CrashRecovery } from './crash-recovery.js';
@@ -163,7 +165,8 @@ export class RollingReplacement {
     while (instance.state === 'ready' && instance.leases > 0) {
       const entry = recovery.entryFor(instance);
       if (entry === undefined) break;
-      const mayStart = fleet.hasRoom(entry) && fleet.gate.dependencies.allows(entry, instance.tenant);
+      const hasRoom = fleet.hasRoom(entry) && tenantRoom(fleet, entry, instance.tenant) === 'free';
+      const mayStart = hasRoom && fleet.gate.dependencies.allows(entry, instance.tenant);
       if (!mayStart) return this.#replaceInPlace(entry, instance, reason, late);
       await this.#startNext(entry, instance, reason);
     }
@@ -236,7 +239,7 @@ export class RollingReplacement {
   /** The replacement failed. The old instance may be leased again, if its definition is still the current one. */
   #serveOn(instance: PooledInstance, reason: EndReason): void {
     const { fleet, recovery } = this.#deps;
-    const isDefined = instance.definition === recovery.entryFor(instance)?.definition;
+    const isDefined = baseOf(instance.definition) === recovery.entryFor(instance)?.definition;
     const isRevocable = END_MEANING[reason].revocable && instance.retired === reason;
     if (isDefined && isRevocable) fleet.unretire(instance);
   }

@@ -3,7 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { Waiter, WaitingClass, WaitingServer } from '../../../src/pool/acquire/waiter.js';
 import { LeaseClass, ServerEntry } from '../../../src/pool/instances/server-entry.js';
 
-const request = { tenant: undefined, owner: undefined, timeout: 0, signal: undefined, reuseLease: false };
+const request = {
+  tenant: undefined,
+  owner: undefined,
+  variant: undefined,
+  timeout: 0,
+  signal: undefined,
+  reuseLease: false,
+};
 let arrivals = 0;
 const newWaiter = () => new Waiter('a', request, undefined, 0, ++arrivals, () => {});
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { LeaseScope } from '../../../src/pool/instances/lease-scope.js';
+import type { ScopeLabels } from '../../../src/pool/instances/lease-scope.js';
 import { ScopeIndex } from '../../../src/pool/instances/scope-index.js';
 
 const LABELS = ['x', 'y', ''];
@@ -14,10 +14,10 @@ describe('a scope index', () => {
   it('[TENANT-2] finds those of an owner or a tenant as a list would, in the order in which they came', () => {
     fc.assert(
       fc.property(scopes, steps, (items, changes) => {
-        const index = new ScopeIndex<LeaseScope>();
-        let list: LeaseScope[] = [];
+        const index = new ScopeIndex<ScopeLabels>();
+        let list: ScopeLabels[] = [];
         for (const change of changes) {
-          const item = items[change.which % items.length] as LeaseScope;
+          const item = items[change.which % items.length] as ScopeLabels;
           index[change.do](item);
           if (change.do === 'delete') list = list.filter((one) => one !== item);
           else if (!list.includes(item)) list.push(item);
@@ -30,7 +30,7 @@ describe('a scope index', () => {
   });
 
   it('gives a list of its own: what leaves while it is walked through is still in it', () => {
-    const index = new ScopeIndex<LeaseScope>();
+    const index = new ScopeIndex<ScopeLabels>();
     const items = ['a', 'b'].map((tenant) => ({ tenant, owner: 'o' }));
     for (const item of items) index.add(item);
     const found = index.of('owner', 'o');
@@ -40,7 +40,7 @@ describe('a scope index', () => {
   });
 
   it('of nothing is empty: an item without labels is of no owner and no tenant', () => {
-    const index = new ScopeIndex<LeaseScope>();
+    const index = new ScopeIndex<ScopeLabels>();
     index.add({ tenant: undefined, owner: undefined });
     expect([index.of('owner', 'undefined'), index.of('tenant', '')]).toEqual([[], []]);
   });
