@@ -10,7 +10,7 @@ const SLOW = [
   'test/chaos/',
   'test/examples/',
   'test/hostile/',
-  'test/package/moving.test.ts',
+  'test/package/blocks.test.ts',
   'test/real/',
   'test/stdio.test.ts',
   'test/pool/cost.test.ts',

@@ -1141,7 +1141,7 @@ export const requirements = {
   'MOVING-6': 'Sessions and servers that fail, expire or end while something is under way leave nothing behind.',
   'MOVING-7': 'The program of the example shows it, and ends cleanly by a signal.',
   'MOVING-8': 'The parameters and methods of MetaMCP are those of the adapter; remote servers are beside the pool.',
-  'MOVING-9': 'Every block of code of docs/moving.md compiles.',
+  'MOVING-9': 'Every block of code of the README and of docs/ compiles.',
 
   // The package
   'PACKAGE-1': 'Every relative link, and every page that is named, is in the package.',

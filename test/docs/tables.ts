@@ -34,13 +34,14 @@ export const TABLES: Readonly<Record<string, Readonly<Record<string, Table>>>> =
       rows: [
         ...[
           'limits.maxProcesses',
-          'limits.memoryLimitMB',
           'memoryLimitMB',
           'acquireTimeout',
           'handleSignals',
-          'command',
+          'inheritEnv',
+          'sharing',
+          'reuse',
         ],
-        ...['args', 'env', 'inheritEnv', 'sharing', 'reuse', 'maxInstances', 'minIdle', 'idleTimeout', 'startTimeout'],
+        ...['maxInstances', 'idleTimeout'],
       ],
     },
   },

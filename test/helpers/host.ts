@@ -16,6 +16,8 @@ export interface HostOptions {
   /** A shell command that runs before the host, such as `ulimit -n 40`. */
   readonly before?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Working directory. Default: the root of the project. */
+  readonly cwd?: string;
   /** Time after which the host is killed, in milliseconds. Default: 100,000, which only ends what hangs. */
   readonly timeout?: number;
 }
@@ -41,9 +43,9 @@ export function startHost(script: string, { before, ...options }: HostOptions = 
 export function startProgram(
   file: string,
   args: readonly string[],
-  { env, timeout = 100_000 }: Omit<HostOptions, 'before'> = {},
+  { env, cwd = ROOT, timeout = 100_000 }: Omit<HostOptions, 'before'> = {},
 ): RunningHost {
-  const child = spawn(file, args, { cwd: ROOT, env: { ...process.env, ...env }, stdio: 'pipe' });
+  const child = spawn(file, args, { cwd, env: { ...process.env, ...env }, stdio: 'pipe' });
   child.stdin.end();
   const timer = setTimeout(() => child.kill('SIGKILL'), timeout);
   const output = { stdout: '', stderr: '' };

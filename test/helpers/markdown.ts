@@ -36,14 +36,25 @@ export function anchorsOf(markdown: string): ReadonlySet<string> {
   return new Set(headings);
 }
 
+/** A block of code of a page, which may have a name: the word after its language. */
+export interface CodeBlock {
+  readonly language: string;
+  readonly code: string;
+  /** Of its first line, counted from 1. */
+  readonly line: number;
+  readonly name: string | undefined;
+}
+
 /** The blocks of code of a page in one of these languages. */
-export function codeBlocks(
-  markdown: string,
-  ...languages: string[]
-): { readonly code: string; readonly line: number }[] {
-  return [...markdown.matchAll(/^```(\w+)[^\n]*\n(.*?)^```$/gms)]
+export function codeBlocks(markdown: string, ...languages: string[]): CodeBlock[] {
+  return [...markdown.matchAll(/^```(\w+) ?(\S+)?[^\n]*\n(.*?)^```$/gms)]
     .filter(([, language = '']) => languages.includes(language))
-    .map(({ 2: code = '', index }) => ({ code, line: markdown.slice(0, index).split('\n').length + 1 }));
+    .map(({ 1: language = '', 2: name, 3: code = '', index }) => ({
+      language,
+      code,
+      line: markdown.slice(0, index).split('\n').length + 1,
+      name,
+    }));
 }
 
 /** Blanks of the same length in place of code, so that lines keep their numbers. */
