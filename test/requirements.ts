@@ -1197,6 +1197,10 @@ export const requirements = {
     'The host of examples/deploy answers probes, ends its servers on SIGTERM, and ends at once with wrong variables.',
   'DEPLOY-7': 'strays.mjs lists what hosts have left without its arguments, and ends it only when asked.',
 
+  // A release
+  'RELEASE-1': 'The workflow runs on Linux, macOS and Windows, on every line of Node that is supported.',
+  'RELEASE-2': 'Servers see the version of package.json, and the changelog describes it.',
+
   // The option table
   'SCHEMA-1':
     'Each option has its description in the option table, from which the tables of README and docs are generated.',

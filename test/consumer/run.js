@@ -24,6 +24,11 @@ const mustHold = [
     ...['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'],
   ]),
 ];
+/** The npm that runs this script, by Node itself: on Windows no program is called `npm`. */
+const { npm_execpath: npm } = process.env;
+const runNpm = (args, options) => (npm ? run(process.execPath, [npm, ...args], options) : run('npm', args, options));
+/** Most MB of the package: what an install downloads, and what it takes on the disk. See docs/benchmarks.md. */
+const MOST = { packed: 1.3, unpacked: 4 };
 const peers = [
   '@modelcontextprotocol/sdk@1.32.2',
   '@modelcontextprotocol/client@2.4.0',
@@ -87,7 +92,7 @@ async function step(title, action) {
 async function main() {
   await step('pack: only dist, docs, examples, README, CHANGELOG, LICENSE and package.json', async () => {
     const [packed] = JSON.parse(
-      await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', work], {
+      await runNpm(['pack', '--json', '--ignore-scripts', '--pack-destination', work], {
         cwd: root,
         limit: 60_000,
       }),
@@ -97,6 +102,9 @@ async function main() {
     const extra = paths.filter((path) => !path.startsWith('dist/') && !mustHold.includes(path));
     if (missing.length > 0) throw new Error(`the tarball lacks ${missing.join(', ')} (was it built?)`);
     if (extra.length > 0) throw new Error(`the tarball should not hold ${extra.join(', ')}`);
+    const size = { packed: packed.size / 2 ** 20, unpacked: packed.unpackedSize / 2 ** 20 };
+    for (const [name, most] of Object.entries(MOST))
+      if (size[name] > most) throw new Error(`the tarball is ${size[name].toFixed(1)} MB ${name}, more than ${most}`);
     peers.unshift(join(work, packed.filename));
     return paths.map((path) => `     ${path}`).join('\n');
   });
@@ -105,9 +113,9 @@ async function main() {
     cpSync(import.meta.dirname, host, { recursive: true });
     writeFileSync(join(host, 'package.json'), JSON.stringify({ name: 'host', private: true, type: 'module' }));
     const flags = ['--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-    await run('npm', ['install', ...flags, ...peers], { cwd: host, limit: 240_000 });
+    await runNpm(['install', ...flags, ...peers], { cwd: host, limit: 240_000 });
     // Fails when a dependency is missing, or is not of the range that was asked for.
-    await run('npm', ['ls', '--all', '--loglevel=error'], { cwd: host, limit: 60_000 });
+    await runNpm(['ls', '--all', '--loglevel=error'], { cwd: host, limit: 60_000 });
   });
 
   const node = (...args) => run(process.execPath, args, { cwd: host, limit: 300_000 });

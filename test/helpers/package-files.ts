@@ -3,11 +3,14 @@ import { join } from 'node:path';
 import { ROOT } from './compiled.js';
 
 export const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+  readonly version: string;
   readonly main: string;
   readonly types: string;
   readonly exports: Readonly<Record<string, string | { readonly types?: string; readonly default: string }>>;
   readonly typesVersions: { readonly '*': Readonly<Record<string, readonly string[]>> };
   readonly files: readonly string[];
+  readonly engines: { readonly node: string };
+  readonly scripts: Readonly<Record<string, string>>;
 };
 
 /** What npm packs, whatever `files` says. */

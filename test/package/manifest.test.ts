@@ -13,6 +13,14 @@ const typesOf = (subpath: string) => {
 const subpaths = Object.keys(manifest.exports).filter((subpath) => subpath !== '.' && subpath !== './package.json');
 
 describe('package.json', () => {
+  it('[RELEASE-2] has the version that servers see, and that the changelog describes', () => {
+    const handshake = readFileSync(join(ROOT, 'src/protocol/eras/handshake.ts'), 'utf8');
+    expect(handshake).toContain(`const VERSION = '${manifest.version}';`);
+    const [released] =
+      readFileSync(join(ROOT, 'CHANGELOG.md'), 'utf8').match(/^## \[\d[^\]]*\] - \d{4}-\d\d-\d\d$/m) ?? [];
+    expect(released).toContain(`## [${manifest.version}] - `);
+  });
+
   it('[PACKAGE-2] resolvers that do not read `exports` find the same types: main, types, typesVersions', () => {
     expect(manifest.main).toBe((manifest.exports['.'] as { default: string }).default);
     expect(manifest.types).toBe(typesOf('.'));

@@ -5,7 +5,7 @@ import { cut } from '../../runtime/cut.js';
 import { type Answer, NO_CLIENT, property } from '../json-rpc.js';
 
 /** Version of this package, as the `clientInfo` of every handshake says it. A test compares it with package.json. */
-const VERSION = '0.1.0';
+const VERSION = '1.0.0-rc.1';
 
 const VERSIONS: readonly string[] = LEGACY_VERSIONS;
 
