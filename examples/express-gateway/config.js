@@ -37,17 +37,11 @@ export const limits = {
   storedMB: 4,
 };
 
-/** Each tenant has definitions of its own, since each has other keys. */
-export const definitionName = (server, tenant) => `${server}@${tenant}`;
-
-/** The definitions of all tenants, for the option `servers` of the pool. */
+/** One definition of each server for all tenants, which differ in their keys: for the option `servers` of the pool. */
 export function definitionsOf({ servers, tenants }) {
-  const all = Object.entries(tenants).flatMap(([tenant, { keys = {} }]) =>
-    Object.entries(servers).map(([server, definition]) => [
-      definitionName(server, tenant),
-      // The label is what errors call the server: a user does not see the name of the tenant.
-      { label: server, ...definition, env: { ...definition.env, ...keys[server] } },
-    ]),
-  );
+  const all = Object.entries(servers).map(([server, definition]) => [
+    server,
+    { ...definition, perTenant: (tenant) => ({ env: tenants[tenant]?.keys?.[server] }) },
+  ]);
   return Object.fromEntries(all);
 }

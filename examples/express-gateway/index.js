@@ -27,7 +27,7 @@ const { values } = parseArgs({
 const pool = new MCPServerPool({
   servers: definitionsOf({ servers, tenants }),
   // A lease whose session was silent for a minute is taken back when another session waits for a process.
-  defaults: { maxInstances: 4, leaseIdleTimeout: 60_000 },
+  defaults: { maxInstances: 8, maxInstancesPerTenant: 4, leaseIdleTimeout: 60_000 },
   limits: { maxProcesses: 12 },
 });
 pool.on('server:exited', ({ name, unexpected, exitCode, signal }) => {

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
-import { definitionName } from './config.js';
 import { EventStore } from './event-store.js';
 import { OpenRequests } from './open-requests.js';
 
@@ -52,8 +51,7 @@ export class Session {
   async start(signal) {
     const { tenant } = this.user;
     try {
-      const name = definitionName(this.server, tenant);
-      const { transport } = await this.#pool.getServer(name, { tenant, owner: this.id, signal });
+      const { transport } = await this.#pool.getServer(this.server, { tenant, owner: this.id, signal });
       this.#http.onmessage = (message) => this.#toServer(message, transport);
       this.#http.onclose = () => this.end();
       transport.onmessage = (message) => this.#toClient(message);

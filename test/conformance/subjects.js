@@ -4,7 +4,6 @@ import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { MCPServerPool } from 'mcp-server-pool';
 import { Registry } from 'prom-client';
-import { definitionName } from '../../examples/express-gateway/config.js';
 import { createGateway } from '../../examples/express-gateway/gateway.js';
 import { Users } from '../../examples/express-gateway/users.js';
 import { bareBridge } from './bare-bridge.js';
@@ -43,7 +42,7 @@ export async function startSubject(name, runs) {
     return listen([app], '/mcp', close);
   }
   const pool = new MCPServerPool({
-    servers: { [definitionName(SERVER, TENANT)]: { maxInstances: Infinity, ...definitions[name] } },
+    servers: { [SERVER]: { maxInstances: Infinity, ...definitions[name] } },
     limits: { maxProcesses: runs * limits.sessionsPerUser },
   });
   const tokens = Array.from({ length: runs }, (_, index) => `token-of-run-${index}`);

@@ -63,10 +63,10 @@ describe('the gateway example', () => {
     expect(await first!.call('account')).toBe('the key ends in nothing: there is none');
     // The end of a session ends the process that only it could use.
     const metrics = async () => (await gateway.send('/metrics', { token: gateway.tokenOf('operator') })).text();
-    expect(await metrics()).toContain('mcp_pool_server_instances{server="notes@north",state="ready"} 2');
+    expect(await metrics()).toContain('mcp_pool_server_instances{server="notes",state="ready"} 2');
     await first!.transport.terminateSession();
     await until('one process is left', async () =>
-      (await metrics()).includes('mcp_pool_server_instances{server="notes@north",state="ready"} 1'),
+      (await metrics()).includes('mcp_pool_server_instances{server="notes",state="ready"} 1'),
     );
   });
 
