@@ -5,7 +5,6 @@ import {
   type Field,
   flag,
   type Given,
-  isPlainObject,
   oneOf,
   optional,
   optionalString,
@@ -16,7 +15,7 @@ import {
 import { ALERT_LEVELS } from './monitoring-options.js';
 import { count, deadline, duration } from './number-fields.js';
 import { type Problems, reader, readOptions, refuse } from './read-options.js';
-import { snapshot, typed } from './snapshot.js';
+import { typed } from './snapshot.js';
 import { variantFields } from './variant-options.js';
 
 const acquireFields = {
@@ -54,16 +53,10 @@ const readAcquireOptions = reader(acquireFields, 'the options of getServer()');
 
 /** @throws PoolError `INVALID_OPTIONS` */
 export function resolveAcquireOptions(given: AcquireOptions): Resolved<typeof acquireFields> {
-  const options = readAcquireOptions(unchanging(given, 'the options of getServer()'));
+  const options = readAcquireOptions(given);
   if (!options.reuseLease || options.owner !== undefined) return options;
   const problem = 'reuseLease needs an owner: the lease that is reused is the one that this owner holds';
   throw new PoolError('INVALID_OPTIONS', problem, { problems: [problem] });
-}
-
-/** Most calls change nothing of the definition, and need no copy. */
-function unchanging<T>(given: T, what: string): T {
-  const mayChange = typed(() => isPlainObject(given) && Object.keys(variantFields).some((key) => key in given), what);
-  return mayChange ? snapshot(given, what) : given;
 }
 
 /** Options of `getServer()`. */
@@ -266,6 +259,5 @@ export const resolveDrainOptions = reader(drainFields, 'the drain options');
 export const resolveDrillOptions = reader(drillFields, 'the options of runRecoveryDrill()');
 export const resolveRestartAllOptions = reader(restartAllFields, 'the options of restartAll()');
 export const resolveStatusFormat = reader(statusFormatFields, 'the options of formatStatus()');
-const readWarmOptions = reader(warmFields, 'the options of warm()');
-export const resolveWarmOptions = (given: WarmOptions) => readWarmOptions(unchanging(given, 'the options of warm()'));
+export const resolveWarmOptions = reader(warmFields, 'the options of warm()');
 export const resolveCleanupOptions = reader(cleanupFields, 'the options of CleanupQueue');

@@ -12,6 +12,8 @@ export interface Field<T> {
   readonly required?: true;
   /** Whether `undefined` is a mistake where the key is written. Elsewhere it means the default. */
   readonly leftOut?: true;
+  /** Whether a copy is checked and used, so that nothing can change between the two: for what has parts of its own. */
+  readonly isCopied?: true;
   /** What it is, in a line of Markdown: for the tables of the docs and the JSON Schema. Links are relative to `docs/`. */
   readonly about?: string;
   /** What tables show as its default, where that depends on something else. */
@@ -240,6 +242,9 @@ export const label = (): Field<string | undefined> => ({
 
 /** The same field, undefined unless it is given. */
 export const optional = <T>(field: Field<T>): Field<T | undefined> => ({ ...field, default: undefined });
+
+/** A field that has parts of its own, in options that are not copied as a whole. */
+export const copied = <T>(field: Field<T>): Field<T> => ({ ...field, isCopied: true });
 
 /**
  * An object with fields of its own. It is not checked here: `readNested` of `resolve-options.ts` reads it, when it knows

@@ -1,7 +1,7 @@
 import { PoolError } from '../errors.js';
 import { describeValue, type Fields, type Given, isPlainObject, type Resolved } from './fields.js';
 import { didYouMean } from './similar-names.js';
-import { typed } from './snapshot.js';
+import { snapshot, typed } from './snapshot.js';
 
 /** The problems found so far, one sentence each. */
 export interface Problems {
@@ -34,7 +34,9 @@ export function readOptions<F extends Fields>(
   problems: Problems,
   hintFor: (key: string, known: readonly string[], value: unknown) => string = didYouMean,
 ): Resolved<F> {
-  const values: Record<string, unknown> = {};
+  const { defaults, required } = tableOf(fields);
+  // A copy has one shape for all calls: some options are read at each `getServer()`.
+  const values = { ...defaults };
   if (!isPlainObject(given)) {
     const instead = Object.hasOwn(INSTEAD, path) ? `; ${INSTEAD[path]}` : '';
     problems.wrong.push(`${path || 'the options'} must be an object, got ${describeValue(given)}${instead}`);
@@ -43,18 +45,19 @@ export function readOptions<F extends Fields>(
   const source = given as Record<string, unknown>;
   const prefix = path === '' ? '' : `${path}.`;
   for (const key of Object.keys(source)) {
-    if (!Object.hasOwn(fields, key))
-      problems.wrong.push(`${prefix}${key} is not a known option${hintFor(key, Object.keys(fields), source[key])}`);
+    const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
+    const value = field?.isCopied ? snapshot(source[key], `${prefix}${key}`) : source[key];
+    if (field === undefined) {
+      problems.wrong.push(`${prefix}${key} is not a known option${hintFor(key, Object.keys(fields), value)}`);
+    } else if (value !== undefined || field.leftOut || field.required) {
+      const problem = field.check(value);
+      // A wrong value is replaced by the default. So a check that compares options does not report the same mistake again.
+      if (problem === undefined) values[key] = value;
+      else problems.wrong.push(`${prefix}${key} must be ${problem}`);
+    }
   }
-  for (const [key, field] of rowsOf(fields)) {
-    const isWritten = Object.hasOwn(source, key);
-    const value = isWritten ? source[key] : undefined;
-    values[key] = field.default;
-    if (value === undefined && !field.required && !(isWritten && field.leftOut)) continue;
-    const problem = field.check(value);
-    // A wrong value is replaced by the default. So a check that compares options does not report the same mistake again.
-    if (problem === undefined) values[key] = value;
-    else problems.wrong.push(`${prefix}${key} must be ${problem}`);
+  for (const key of required) {
+    if (!Object.hasOwn(source, key)) problems.wrong.push(`${prefix}${key} must be ${fields[key]?.check(undefined)}`);
   }
   return values as Resolved<F>;
 }
@@ -85,13 +88,22 @@ export function reader<F extends Fields>(fields: F, what: string) {
   };
 }
 
-const rows = new WeakMap<Fields, readonly [string, Fields[string]][]>();
+interface Table {
+  readonly required: readonly string[];
+  readonly defaults: Readonly<Record<string, unknown>>;
+}
 
-/** Made once for each table: some are read at each `getServer()`. */
-function rowsOf(fields: Fields): readonly [string, Fields[string]][] {
-  const known = rows.get(fields);
+const tables = new WeakMap<Fields, Table>();
+
+/** Made once for each table. */
+function tableOf(fields: Fields): Table {
+  const known = tables.get(fields);
   if (known !== undefined) return known;
-  const made = Object.entries(fields);
-  rows.set(fields, made);
+  const rows = Object.entries(fields);
+  const made = {
+    required: rows.filter(([, field]) => field.required).map(([key]) => key),
+    defaults: Object.fromEntries(rows.map(([key, field]) => [key, field.default])),
+  };
+  tables.set(fields, made);
   return made;
 }

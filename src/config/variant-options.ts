@@ -1,4 +1,4 @@
-import { callback, type EnvSource, environment, optional, optionalString, strings } from './fields.js';
+import { callback, copied, type EnvSource, environment, optional, optionalString, strings } from './fields.js';
 
 /** What a call may change of the definition of its server. */
 export const variantFields = {
@@ -7,9 +7,9 @@ export const variantFields = {
    * get other instances. A function is called once for each start; another function counts as another value. Values appear in no
    * event, error or log. Default: none.
    */
-  env: optional(environment()),
+  env: copied(optional(environment())),
   /** Arguments for this call, in place of those of the definition; calls with others get other instances. Default: those of it. */
-  args: optional(strings()),
+  args: copied(optional(strings())),
   /** Working directory for this call, in place of that of the definition; as `args`. Default: that of it. */
   cwd: optionalString(),
 };

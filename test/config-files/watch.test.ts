@@ -198,7 +198,7 @@ describe('a watched file', () => {
     expect(() => watchMcpConfig({} as never, pool)).toThrow(/must be the path of a file/);
     expect(() => watchMcpConfig('x', {} as never)).toThrow(/must be a MCPServerPool/);
     expect(() => watchMcpConfig('x', pool, { quiet: -1, polInterval: 5 } as never)).toThrow(
-      /polInterval is not a known option; did you mean 'pollInterval'.*quiet must be/s,
+      /quiet must be.*polInterval is not a known option; did you mean 'pollInterval'/s,
     );
   });
 });

@@ -30,8 +30,8 @@ describe('steps', () => {
     );
     expect(problems).toEqual([
       "steps[3].dependsOn must not name 'a' twice",
-      'steps[4].timeout must be a number of milliseconds above 0, or Infinity, got 0',
       'steps[4].retries must be a whole number, 0 or more, or Infinity, got -1',
+      'steps[4].timeout must be a number of milliseconds above 0, or Infinity, got 0',
       'steps[5].start must be a function, got a string',
       "steps[7].onDependencyExit must be one of 'restart', 'hold', 'ignore', 'stop', got 'panic'",
       "steps[5].id must not be that of steps[4], 'database'",

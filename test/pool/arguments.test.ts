@@ -105,8 +105,8 @@ describe('an argument that is missing', () => {
     pool.addServer('a', { command: 'cat' });
     const scope = { owner: undefined, tenant: undefined } as object;
     expect(((await rejection(pool.getServer('a', scope))) as PoolError).data.problems).toEqual([
-      'tenant must be a string, got undefined; for a call without a tenant, leave the key out',
       'owner must be a string, got undefined; for a call without an owner, leave the key out',
+      'tenant must be a string, got undefined; for a call without a tenant, leave the key out',
     ]);
     expect(pool.status()).toMatchObject({ processes: 0 });
   });

@@ -291,7 +291,7 @@ describe('a pool whose starts require something of the host', () => {
 
   it('[REQ-4] refuses what is wrong, all problems in one error', () => {
     const requires = { freeMemoryMB: '4 GB', freeDiskMB: { tmp: -1 } } as never;
-    const limits = { requires, onUnmet: 'never' as never, maxProcesses: -1 };
+    const limits = { maxProcesses: -1, onUnmet: 'never' as never, requires };
     expect(() => new MCPServerPool({ servers: {}, limits })).toThrow(
       /^5 problems in.*maxProcesses.*onUnmet must be.*limits\.requires\.freeMemoryMB.*limits\.requires\.freeDiskMB\["tmp"\] must be named by.*limits\.requires\.freeDiskMB\["tmp"\] must be/s,
     );

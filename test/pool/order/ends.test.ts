@@ -119,8 +119,8 @@ describe('the options', () => {
         data: {
           problems: [
             "servers.a.dependsOn must not name 'c' twice",
-            'servers.d.autoStart must be true or false, got a string',
             "servers.d.onDependencyExit must be one of 'restart', 'hold', 'ignore', 'stop', got 'die'",
+            'servers.d.autoStart must be true or false, got a string',
             "servers.d.dependsOn.e.condition must be one of 'ready', 'started', 'healthy', got 'up'",
             "servers.b.dependsOn must not name 'b' itself",
             "servers.d.dependsOn must name a server, got 'e'; did you mean 'a'?",
