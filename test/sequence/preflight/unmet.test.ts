@@ -91,10 +91,10 @@ describe('requirements', () => {
       expect.stringMatching(/^requires\.freeMemoryMB must be .* megabytes above 0.*got -1/),
       expect.stringMatching(/^requires\.maxLoad must be .* above 0, got a string/),
       expect.stringMatching(/^requires\.freeProcesses must be a whole number, 1 or more, got 1\.5/),
+      expect.stringMatching(/^requires\.freeRAM is not a known option/),
       expect.stringMatching(/^requires\.freeDiskMB\["a\/b"\] must be named by an absolute path/),
       expect.stringMatching(/^requires\.freeDiskMB\["\/ok"\] must be .*got -5/),
       expect.stringMatching(/^requires\.freeDiskMB\["\/bytes"\] must be .*if these are bytes, write 10_240/),
-      expect.stringMatching(/^requires\.freeRAM is not a known option/),
     ]);
     for (const given of [
       { freeMemoryMB: Infinity },
