@@ -1,6 +1,6 @@
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import type { Clock, Timer } from '../runtime/clock.js';
-import { linksTo } from './links.js';
+import { linksTo } from '../runtime/links.js';
 import { type FileMark, markOfFile } from './read-file.js';
 
 interface FileWatchParts {

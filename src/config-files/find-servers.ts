@@ -2,6 +2,9 @@ import { describeValue, isPlainObject } from '../config/fields.js';
 import type { Path } from './document.js';
 import type { Format } from './formats.js';
 
+/** Where hosts have their servers. */
+const OF_HOSTS = ['mcpServers', 'servers', 'mcp_servers', 'context_servers'] as const;
+
 /** The entries, and the path to them. */
 export function findServers(
   value: unknown,
@@ -17,8 +20,16 @@ export function findServers(
     if (isPlainObject(at)) return { servers: at, path };
     return { path, message: `${path.join('.')} must be an object of servers by name, got ${describeValue(at)}` };
   }
-  if (isSure && isShared) return { servers: {}, path: roots[0] ?? [] };
   const keys = roots.filter((path) => path.length > 0).map((path) => path.join('.'));
+  const foreign = OF_HOSTS.find((key) => isPlainObject(ownOf(value, key)));
+  if (isSure && foreign !== undefined) {
+    const message = `the file has ${foreign}, which ${title} does not read: it reads ${keys.join(' or ')}; name the host that the file is of by the option format`;
+    return { path: [foreign], message };
+  }
+  const entry = roots.some((path) => path.length === 0) ? Object.values(value).find(isEntry) : undefined;
+  if (isSure && entry !== undefined)
+    return { path: [], message: `the file has servers beside what is none: put these into ${keys.join(' or ')}` };
+  if (isSure && isShared) return { servers: {}, path: roots[0] ?? [] };
   const where = isSure
     ? `as ${title} reads it, they are in ${keys.join(' or ')}`
     : 'they are in mcpServers (most hosts), servers (VS Code) or mcp_servers (Codex)';
@@ -28,7 +39,11 @@ export function findServers(
 /** Whether all of it are entries, without a key above them, as in the `.mcp.json` of a plugin of Claude Code. */
 export function isFlat(value: Readonly<Record<string, unknown>>): boolean {
   const entries = Object.values(value);
-  return entries.length > 0 && entries.every((entry) => isPlainObject(entry) && ('command' in entry || 'url' in entry));
+  return entries.length > 0 && entries.every(isEntry);
+}
+
+function isEntry(value: unknown): boolean {
+  return isPlainObject(value) && ('command' in value || 'url' in value);
 }
 
 function ownOf(object: Readonly<Record<string, unknown>>, key: string): unknown {

@@ -56,7 +56,8 @@ export function readJson(text: string, { comments, trailingCommas, title }: Leni
   const repeated: Path[] = [];
   const value = plainFrom(root, [], repeated);
   if (value === undefined) return problem('is nested too deeply');
-  return { value: value.value, repeated, locate: (path) => locate(root, path, starts) };
+  const properties: Properties = new Map();
+  return { value: value.value, repeated, locate: (path) => locate(root, path, starts, properties) };
 }
 
 /** Not that of the parser, which assigns the key `__proto__`. Undefined when it is too deep. */
@@ -103,21 +104,26 @@ function withoutComments(text: string): string {
   return text.replace(/\/\/[^\n]*|\/\*.*?\*\//gs, (comment) => ' '.repeat(comment.length));
 }
 
-function locate(root: Node, path: Path, starts: readonly number[]) {
+/** The properties of objects by key, each found once: a file may have many problems. Of a key that is written twice the last one. */
+type Properties = Map<Node, ReadonlyMap<unknown, Node>>;
+
+function locate(root: Node, path: Path, starts: readonly number[], properties: Properties) {
   let at = root;
   for (const step of path) {
-    const next = childOf(at, step);
+    const next = childOf(at, step, properties);
     if (next === undefined) break;
     at = next;
   }
   return positionAt(at.offset, starts);
 }
 
-/** An item, or a key with its value, since that begins the line. Of a key that is written twice the last one. */
-function childOf(node: Node, step: string | number): Node | undefined {
+/** An item, or a key with its value, since that begins the line. */
+function childOf(node: Node, step: string | number, properties: Properties): Node | undefined {
   const parent = node.type === 'property' ? node.children?.[1] : node;
   if (typeof step === 'number') return parent?.type === 'array' ? parent.children?.[step] : undefined;
-  return parent?.type === 'object'
-    ? parent.children?.findLast(({ children: [key] = [] }) => key?.value === step)
-    : undefined;
+  if (parent?.type !== 'object') return undefined;
+  const known =
+    properties.get(parent) ?? new Map((parent.children ?? []).map((child) => [child.children?.[0]?.value, child]));
+  properties.set(parent, known);
+  return known.get(step);
 }

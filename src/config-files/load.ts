@@ -135,7 +135,7 @@ async function readDocument(
   const read = await readServers(found.servers, root, { format, isSure: told.isSure, sources });
   const problems = [
     ...document.repeated
-      .filter((path) => isWithin(path, found.path))
+      .filter((path) => isWithin(path, found.path) || isWithin([...found.path, ''], path) || path[0] === 'pool')
       .map((path) =>
         problemAt(place, 'warning', path, `${shownName(String(path.at(-1)))} is written twice: the last one counts`),
       ),

@@ -17,8 +17,12 @@ const RANDOM = /(?=[A-Za-z0-9+/=]*\d)(?=[A-Za-z0-9+/=]*[a-z])(?=[A-Za-z0-9+/=]*[
 export function shownName(name: string): string {
   const head = name.slice(0, MOST);
   if (!UUID.test(head) && (SECRET.test(head) || RANDOM.test(head))) return '(hidden)';
-  const plain = head.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, '?');
+  const plain = printable(head);
   return plain.length > LONGEST ? `${plain.slice(0, LONGEST)}…` : plain;
+}
+
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, '?');
 }
 
 /** The path of a key, such as `mcpServers.github.args[0]`. */
@@ -32,10 +36,10 @@ export function shownKey(path: readonly (string | number)[]): string {
 }
 
 /**
- * A sentence of the checks of options, for a file: words that look like a secret are hidden, and numbers are written as in JSON,
- * without `_`.
+ * A sentence of the checks of options, for a file: words that look like a secret are hidden, control characters are replaced, and
+ * numbers are written as in JSON, without `_`.
  */
 export function sentenceForFile(message: string): string {
   const plain = message.replace(/(?<=\d)_(?=\d{3})/g, '');
-  return plain.replace(/[^\s'"[\]{}(),;]+/g, (word) => (word.length < 16 ? word : shownName(word)));
+  return printable(plain).replace(/[^\s'"[\]{}(),;]+/g, (word) => (word.length < 16 ? word : shownName(word)));
 }

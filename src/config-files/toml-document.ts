@@ -4,7 +4,13 @@ import type { Document, Path, Position, SyntaxProblem } from './document.js';
 /** Reads TOML. Never throws. */
 export function readToml(text: string): Document | SyntaxProblem {
   try {
-    return { value: parse(text), repeated: [], locate: (path) => locate(text.split('\n'), path) };
+    const value = parse(text);
+    let tables: Tables | undefined;
+    const position = (path: Path) => {
+      tables ??= tablesOf(text.split('\n'));
+      return locate(tables, path);
+    };
+    return { value, repeated: [], locate: position };
   } catch (error) {
     if (!(error instanceof TomlError)) return { message: 'is nested too deeply' };
     const { line, column, message } = error;
@@ -18,25 +24,47 @@ export function readToml(text: string): Document | SyntaxProblem {
  * The parser gives no positions. So the header of the table is searched, such as `[mcp_servers.name.env]`, and the key below
  * it. What is written in another way has no position, or that of the table around it.
  */
-function locate(lines: readonly string[], path: Path): Position | undefined {
+function locate({ lines, headers }: Tables, path: Path): Position | undefined {
   for (let length = path.length; length > 0; length--) {
-    const header = lines.findIndex((line) => isHeader(line, path.slice(0, length)));
-    if (header === -1) continue;
+    const header = headers.get(keyOf(path.slice(0, length)));
+    if (header === undefined) continue;
     const key = path[length];
-    const end = lines.findIndex((line, at) => at > header && line.trimStart().startsWith('['));
-    const table = lines.slice(header + 1, end === -1 ? undefined : end);
-    const at = key === undefined ? -1 : table.findIndex((line) => isKey(line, key));
-    const line = at === -1 ? header : header + 1 + at;
+    let line = header;
+    for (let at = header + 1; key !== undefined && at < lines.length; at++) {
+      const text = lines[at] ?? '';
+      if (text.trimStart().startsWith('[')) break;
+      if (!isKey(text, key)) continue;
+      line = at;
+      break;
+    }
     return { line: line + 1, column: (lines[line] ?? '').search(/\S/) + 1 };
   }
   return undefined;
 }
 
-function isHeader(line: string, path: Path): boolean {
+/** Where each table begins, found once: a file may have many problems. */
+interface Tables {
+  readonly lines: readonly string[];
+  /** The number of the line, by the path of its table. */
+  readonly headers: ReadonlyMap<string, number>;
+}
+
+function tablesOf(lines: readonly string[]): Tables {
+  const headers = new Map<string, number>();
+  for (const [at, line] of lines.entries()) {
+    const key = headerIn(line);
+    if (key !== undefined && !headers.has(key)) headers.set(key, at);
+  }
+  return { lines, headers };
+}
+
+function headerIn(line: string): string | undefined {
   const [, content] = /^\s*\[([^[\]]+)\]\s*(?:#.*)?$/.exec(line) ?? [];
-  if (content === undefined) return false;
-  const keys = content.match(/"[^"]*"|'[^']*'|[^.\s]+/g) ?? [];
-  return keys.length === path.length && keys.every((key, at) => unquoted(key) === path[at]);
+  return content && keyOf((content.match(/"[^"]*"|'[^']*'|[^.\s]+/g) ?? []).map(unquoted));
+}
+
+function keyOf(path: Path): string {
+  return JSON.stringify(path);
 }
 
 function isKey(line: string, key: string | number): boolean {

@@ -13,6 +13,7 @@ import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { errnoOf } from '../errors.js';
 import { makePrivate } from '../process/guardian/runtime-folder.js';
+import { pathProblem } from '../runtime/safe-path.js';
 import { isInUse, useFolder } from './folder-users.js';
 import { FOLDER, FOLDER_PREFIX, type PackageRecord, parseRecord, recordText } from './package-record.js';
 import { REPORTER, REPORTER_NAME, SHELL, SHELL_NAME } from './resolve-shell.js';
@@ -50,10 +51,13 @@ export class PackageFolder {
     this.path = join(cache, ROOT, key);
   }
 
-  /** What was found before; undefined when nothing was, or it is not there any more. */
+  /** What was found before; undefined when nothing was, it is not there any more, or others could have written it. */
   read(): PackageRecord | undefined {
     try {
-      const record = parseRecord(readFileSync(join(this.path, RECORD), 'utf8'));
+      const file = join(this.path, RECORD);
+      const record = parseRecord(readFileSync(file, 'utf8'));
+      // It decides what is executed. The cache of npm may be anywhere, such as in /tmp.
+      if (record && pathProblem(file) !== undefined) return undefined;
       return record && statSync(record.program).isFile() ? record : undefined;
     } catch {
       return undefined;

@@ -40,11 +40,16 @@ export interface ServerEvent {
   readonly callers: readonly WaitingCaller[];
 }
 
-/** The breaker that an event is about: each tenant of a server has a breaker of its own. */
+/** The breaker that an event is about: each tenant of a server has a breaker of its own, and so have calls with other values. */
 export interface BreakerEvent {
   /** Name of the definition. */
   readonly name: string;
   readonly tenant: string | undefined;
+  /**
+   * A mark of the `env`, `args` and `cwd` of its calls; undefined for calls that change nothing. Equal for equal values, as long as
+   * this process lives; nothing of them can be found by it.
+   */
+  readonly variant: string | undefined;
 }
 
 /** The lease that an event is about. */

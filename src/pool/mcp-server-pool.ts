@@ -10,7 +10,6 @@ import {
 } from '../config/call-options.js';
 import { callVariant } from '../config/call-variant.js';
 import type { PoolOptions, ResolvedPoolOptions, SingleServerOptions } from '../config/options.js';
-import { withFrames } from '../errors.js';
 import { tap } from '../events.js';
 import type { AlertEvents } from '../health/alerts/alert-events.js';
 import type { AlertManager } from '../health/alerts/alert-manager.js';
@@ -44,14 +43,13 @@ import {
 import { forgetGlobalPool, globalPool } from './global-pool.js';
 import { alertsOfEvents } from './health/pool-alerts.js';
 import { SPARE } from './instances/lease-scope.js';
-import { isOpen, type OpenEntry } from './instances/server-entry.js';
-import { isShownTo } from './instances/start-failure.js';
-import { tenantRoom } from './instances/tenant-limit.js';
+import type { OpenEntry } from './instances/server-entry.js';
 import type { PooledServer } from './leases/lease.js';
 import { setParts } from './parts-of.js';
 import { aborted, poolClosed } from './refusals.js';
 import { END_ALL, SHUTDOWN, Shutdown } from './shutdown/shutdown.js';
 import { traceEvents } from './trace.js';
+import { warmScope } from './warm-scope.js';
 
 /**
  * A pool of stdio MCP servers: gives out leases on running servers within hard budgets, and ends every process that it
@@ -195,22 +193,7 @@ export class MCPServerPool extends DefinedServers {
     const entry = this.#parts.servers.find(name);
     const { count, tenant, owner, ...values } = resolveWarmOptions(options);
     const scope = { tenant, owner, variant: callVariant(entry.definition, tenant, 'warm()', values) };
-    const { fleet, keepAlive, order, scheduler } = this.#parts;
-    const idle = () => (isOpen(entry) ? entry.readyFor(scope) : 0);
-    const isEnough = () => idle() + entry.startsFor(scope).length >= count;
-    if (!isEnough() && !fleet.gate.dependencies.allows(entry, scope.tenant)) await order.warm(entry, scope.tenant);
-    if (!scheduler.looks.isMet && !isEnough()) await keepAlive.during(scheduler.looks.lookFor(entry));
-    const starts = entry.startsFor(scope);
-    for (let missing = count - idle() - starts.length; missing > 0; missing--) {
-      if (!isOpen(entry) || !fleet.isOpen || !fleet.hasRoom(entry) || !scheduler.looks.isMet) break;
-      if (!fleet.gate.dependencies.allows(entry, tenant) || tenantRoom(fleet, entry, tenant) !== 'free') break;
-      const instance = scheduler.startSpare(entry, scope);
-      if (instance) starts.push(instance);
-    }
-    await keepAlive.during(Promise.all(starts.map(({ started }) => started)));
-    const failure = entry.lastFailure;
-    if (idle() === 0 && isOpen(entry) && failure && isShownTo(failure, scope)) throw withFrames(failure.error);
-    return idle();
+    return warmScope(entry, scope, count, this.#parts);
   }
 
   /**

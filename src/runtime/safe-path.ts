@@ -1,13 +1,14 @@
 import { lstatSync, readFileSync, realpathSync, type Stats } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
+import { linksTo } from './links.js';
 
 /** Whether other users can make files in a folder of that user. */
 type OpenTest = (stat: Pick<Stats, 'gid' | 'mode'>, uid: number | undefined) => boolean;
 
 /**
  * Why another user could exchange what is in the folder `path`; undefined if none can. Each folder and link on the way must
- * be of root or of this user. Each folder must be closed to others; or sticky, as /tmp is: then what is in there can be
- * moved by its owner alone.
+ * be of root or of this user; a link leads on to another one, or to a folder, and on the way to that the same holds. Each folder
+ * must be closed to others; or sticky, as /tmp is: then what is in there can be moved by its owner alone.
  * @param isOpen which folders are not closed. Default: {@link isOpenToOthers}, so a private group of this user may write
  */
 export function pathProblem(
@@ -16,7 +17,10 @@ export function pathProblem(
   isOpen: OpenTest = isOpenToOthers,
 ): string | undefined {
   const real = realpathSync(path);
-  return wayProblem(path, uid, isOpen) ?? (real === path ? undefined : wayProblem(real, uid, isOpen));
+  if (real === path) return wayProblem(path, uid, isOpen);
+  // Each in a folder with no link in its path.
+  const links = linksTo(path).map(({ folder, name }) => join(folder, name));
+  return [...links, real].map((way) => wayProblem(way, uid, isOpen)).find((problem) => problem !== undefined);
 }
 
 function wayProblem(path: string, uid: number | undefined, isOpen: OpenTest): string | undefined {

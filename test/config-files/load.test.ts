@@ -1,6 +1,6 @@
 import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { loadMcpConfig } from '../../src/config.js';
@@ -44,6 +44,26 @@ describe('a file that decides what is executed', () => {
     writeFileSync(join(folder, 'open', 'x.json'), CONTENT);
     symlinkSync(join(folder, 'open', 'x.json'), link);
     expect(messagesOf(await loadMcpConfig(link))[0]).toMatch(/open is open to others/);
+  });
+
+  it('[CONFIG-5] is refused when one of several links on its way could be exchanged, whatever is behind that', async () => {
+    const open = newFolder(0o777);
+    const path = written();
+    symlinkSync(path, join(open, 'second.json'));
+    const first = join(newFolder(), 'first.json');
+    symlinkSync(join(open, 'second.json'), first);
+    expect(messagesOf(await loadMcpConfig(first))[0]).toMatch(
+      /another user can replace it, because .* is open to others/,
+    );
+    // The same for links of folders, and relative ones.
+    symlinkSync(join(path, '..'), join(open, 'folder'));
+    const folder = newFolder();
+    symlinkSync(join('..', basename(open), 'folder'), join(folder, 'way'));
+    const [problem] = messagesOf(await loadMcpConfig(join(folder, 'way', 'x.json')));
+    expect(problem).toMatch(/another user can replace it, because .* is open to others/);
+    chmodSync(open, 0o755);
+    expect((await loadMcpConfig(first)).problems).toEqual([]);
+    expect((await loadMcpConfig(join(folder, 'way', 'x.json'))).problems).toEqual([]);
   });
 
   it.runIf(isRoot)('[CONFIG-5] is refused when it belongs to another user', async () => {
@@ -181,6 +201,50 @@ describe('what a problem shows', () => {
       'mcpServers."a?[31m?".command',
       `mcpServers."${'x'.repeat(80)}…".command`,
     ]);
+    const named = { mcpServers: { a: { command: 'a', env: { 'K\u001b[2J\0': 'v' } } } };
+    for (const message of messagesOf(await loadMcpConfig(named))) expect(message).not.toMatch(/\p{Cc}/u);
+  });
+
+  it('[CONFIG-4] what a whole section that is written twice loses is said', async () => {
+    const path = written('{ "pool": {}, "mcpServers": { "a": { "command": "a" } },\n "pool": {},\n "mcpServers": {} }');
+    const { problems } = await loadMcpConfig(path);
+    expect(problems).toMatchObject([
+      { kind: 'warning', key: 'pool', line: 2 },
+      { kind: 'warning', key: 'mcpServers', line: 3 },
+    ]);
+  });
+
+  it.each([
+    [
+      '.mcp.json',
+      '{"servers":{"a":{"command":"a"}}}',
+      /has servers, which Claude Code does not read: it reads mcpServers/,
+    ],
+    [
+      '.mcp.json',
+      '{"a":{"command":"a"},"b":{"args":[]}}',
+      /has servers beside what is none: put these into mcpServers/,
+    ],
+    [
+      'claude_desktop_config.json',
+      '{"servers":{"a":{"command":"a"}}}',
+      /has servers, which Claude Desktop does not read/,
+    ],
+    ['config.toml', '[mcpServers.a]\ncommand = "a"', /has mcpServers, which Codex does not read: it reads mcp_servers/],
+  ])('[CONFIG-4] %s with servers where its host has none says so: %s', async (name, text, message) => {
+    const config = await loadMcpConfig(written(text, name));
+    expect(config.servers).toEqual({});
+    expect(messagesOf(config)).toEqual([expect.stringMatching(message)]);
+  });
+
+  it('[CONFIG-4] finds the places of thousands of problems, without reading the file for each', async () => {
+    const count = 20_000;
+    const names = Array.from({ length: count }, (_, at) => `s${at}`);
+    const toml = written(names.map((name) => `[mcp_servers.${name}]\nargs = []\ncommand = 1\n`).join(''), 'x.toml');
+    const { problems } = await loadMcpConfig(toml);
+    expect(problems.map(({ line }) => line)).toEqual(names.map((_, at) => at * 3 + 3));
+    const json = written(`{"mcpServers":{\n${names.map((name) => `"${name}": 1`).join(',\n')}}}`);
+    expect((await loadMcpConfig(json)).problems.map(({ line }) => line)).toEqual(names.map((_, at) => at + 2));
   });
 });
 

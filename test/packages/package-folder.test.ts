@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { PackageFolder } from '../../src/packages/package-folder.js';
@@ -55,4 +55,29 @@ it('[PACKAGES-6] a folder that others can reach is not used', () => {
   mkdirSync(join(cache, '_mcp-server-pool'));
   chmodSync(join(cache, '_mcp-server-pool'), 0o777);
   expect(() => new PackageFolder(cache, 'key').create()).toThrow('open to others');
+});
+
+it('[PACKAGES-6] a record that others could have written is not believed', () => {
+  const cache = newFolder();
+  const folder = new PackageFolder(cache, 'key');
+  const { folder: path, release } = folder.create();
+  const program = join(path, 'program');
+  writeFileSync(program, '');
+  const found = { name: 'a', version: '1.0.0', folders: [], variables: {}, checkedAt: 0 };
+  const record: PackageRecord = { program, kind: 'node', ...found, installed: basename(path) };
+  folder.write(record);
+  release();
+  const places = [cache, join(cache, '_mcp-server-pool'), folder.path, join(folder.path, 'record.json')];
+  for (const place of places) {
+    const { mode } = statSync(place);
+    chmodSync(place, mode | 0o022);
+    expect(folder.read(), place).toBeUndefined();
+    chmodSync(place, mode);
+    if (process.getuid?.() === 0) {
+      chownSync(place, 4_242, 4_242);
+      expect(folder.read(), place).toBeUndefined();
+      chownSync(place, 0, 0);
+    }
+    expect(folder.read()).toEqual(record);
+  }
 });

@@ -3,7 +3,7 @@ import type { PoolEvents } from '../../src/index.js';
 import { AUDITED, AUDITED_EVENTS } from '../../src/monitor/audit/audit-record.js';
 
 /** Of no event: they may be confidential, or are said by number where they matter. */
-const NEVER = ['tenant', 'owner', 'callers'] as const;
+const NEVER = ['tenant', 'owner', 'callers', 'variant'] as const;
 
 /** Texts and figures of an alert may be those of a host, and the rest follows from the other lines. */
 const OF_ALERT = [

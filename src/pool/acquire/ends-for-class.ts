@@ -12,14 +12,18 @@ export interface EndForCaller {
   readonly decision: { readonly action: 'end'; readonly instance: PooledInstance; readonly reason: EndReason };
 }
 
-/** What the callers of a class wait for in vain: an instance that is tested for another, or one that its tenant has too many. */
+/**
+ * What the callers of a class wait for in vain: an instance that is tested for another, or one that its tenant has too many.
+ * @param keptFrom gets the class when idle instances that are kept for others might make room: that is asked for
+ */
 export function endForClass(
   entry: OpenEntry,
   leaseClass: LeaseClass,
   queue: AcquireQueue,
   fleet: Fleet,
+  keptFrom: Set<LeaseClass>,
 ): EndForCaller | undefined {
-  return uselessTest(leaseClass, queue) ?? roomOfTenant(entry, leaseClass, queue, fleet);
+  return uselessTest(leaseClass, queue) ?? roomOfTenant(entry, leaseClass, queue, fleet, keptFrom);
 }
 
 /** The caller would wait for an instance that is tested, and that only another owner may have. */
@@ -37,6 +41,7 @@ function roomOfTenant(
   leaseClass: LeaseClass,
   queue: AcquireQueue,
   fleet: Fleet,
+  keptFrom: Set<LeaseClass>,
 ): EndForCaller | undefined {
   const waiting = queue.classOf(leaseClass);
   const waiter = waiting?.next;
@@ -50,5 +55,9 @@ function roomOfTenant(
     return undefined;
   }
   const [instance] = evictionOrder(evictableIn(classes), entry.definition.priority);
-  return instance && { waiter, decision: { action: 'end', instance, reason: evictionReason(instance) } };
+  if (instance) return { waiter, decision: { action: 'end', instance, reason: evictionReason(instance) } };
+  if (!classes.some(({ idle }) => idle.some(({ isNeeded }) => isNeeded))) return undefined;
+  keptFrom.add(leaseClass);
+  fleet.gate.dependencies.askRelief('tenant', waiter);
+  return undefined;
 }

@@ -2,6 +2,7 @@ import { callVariant } from '../../config/call-variant.js';
 import type { Variant } from '../../config/variant.js';
 import type { PoolError } from '../../errors.js';
 import type { Clock } from '../../runtime/clock.js';
+import type { LeaseScope } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { OpenEntry } from '../instances/server-entry.js';
 import type { AcquireQueue } from './acquire-queue.js';
@@ -15,8 +16,10 @@ export interface InstanceWaitsDeps {
   readonly starts: Starts;
 }
 
-/** Its values are those of its tenant. */
-type InstanceRequest = Omit<LeaseRequest, 'variant'> & {
+type InstanceRequest = Omit<LeaseRequest, keyof LeaseScope> & {
+  readonly tenant: string | undefined;
+  /** Of whom the instance is to be, with which values; undefined: of any owner, with those of its tenant. */
+  readonly scope: LeaseScope | undefined;
   readonly onInstance: (instance: PooledInstance) => void;
   readonly onFailed: (error: PoolError) => void;
 };
@@ -35,15 +38,16 @@ export class InstanceWaits {
    * To be called within an operation. Returns the caller that stands for the pool in the queue; undefined when the definition has
    * a function for tenants that fails.
    */
-  add(entry: OpenEntry, request: InstanceRequest): Waiter | undefined {
+  add(entry: OpenEntry, { scope, tenant, ...request }: InstanceRequest): Waiter | undefined {
     let variant: Variant | undefined;
     try {
-      variant = callVariant(entry.definition, request.tenant, 'start()');
+      variant = scope ? scope.variant : callVariant(entry.definition, tenant, 'start()');
     } catch (error) {
       request.onFailed(error as PoolError);
       return undefined;
     }
-    return this.#deps.queue.add(entry, { ...request, variant }, undefined, this.#onGiveUp);
+    const owner = scope?.owner;
+    return this.#deps.queue.add(entry, { ...request, tenant, owner, variant }, undefined, this.#onGiveUp);
   }
 
   /** It is not waited for any more. */

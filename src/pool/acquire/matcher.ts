@@ -53,6 +53,8 @@ export class Matcher {
   readonly #owed = new Set<Waiter>();
   /** Servers without a slot for their callers, that have idle instances which are kept for others. */
   readonly #keptFrom = new Set<WaitingServer>();
+  /** The same of one tenant: classes whose callers wait for it to have one less. */
+  readonly #keptFromTenant = new Set<LeaseClass>();
 
   constructor(queue: AcquireQueue, fleet: Fleet, breakers: Breakers, clock: Clock) {
     this.#queue = queue;
@@ -68,6 +70,8 @@ export class Matcher {
     // What was kept for others may go now.
     for (const server of this.#keptFrom) this.#queue.setStuck(server, false);
     this.#keptFrom.clear();
+    for (const leaseClass of this.#keptFromTenant) this.#fleet.changed(leaseClass);
+    this.#keptFromTenant.clear();
     if (this.#claimants.size === 0) return;
     this.#claimed = 0;
     for (const waiting of this.#claimants) {
@@ -89,8 +93,9 @@ export class Matcher {
       for (let changed = this.#fleet.takeChange(); changed; changed = this.#fleet.takeChange()) {
         if (changed.entry.clean.length > 0) giveClean(changed.entry, this.#queue, this.#fleet, now);
         this.#queue.refresh(changed, now);
-        const end = isOpen(changed.entry) ? endForClass(changed.entry, changed, this.#queue, this.#fleet) : undefined;
-        if (end && isOpen(changed.entry)) return { ...end, entry: changed.entry };
+        const { entry } = changed;
+        const end = isOpen(entry) && endForClass(entry, changed, this.#queue, this.#fleet, this.#keptFromTenant);
+        if (end && isOpen(entry)) return { ...end, entry };
       }
       // A full pool has nothing for those that need a slot, but essential servers make room for each other.
       const server = this.#isFull ? this.#essentialCandidate() : this.#queue.candidates.first;
@@ -131,10 +136,10 @@ export class Matcher {
         this.#queue.setStuck(server, true);
         if (entry.neededIdle > 0) {
           this.#keptFrom.add(server);
-          this.#fleet.gate.dependencies.askRelief(entry.name, waiter);
+          this.#fleet.gate.dependencies.askRelief('server', waiter);
         }
       } else {
-        if (this.#fleet.idle.needed.size > 0) this.#fleet.gate.dependencies.askRelief(undefined, waiter);
+        if (this.#fleet.idle.needed.size > 0) this.#fleet.gate.dependencies.askRelief('pool', waiter);
         this.#fullBy = decision.for === 'release' ? decision.limit : undefined;
         if (this.#fullBy === undefined || this.#fullBy === 'requires') this.#fleet.gate.preflight.ask();
         this.#isFull = true;

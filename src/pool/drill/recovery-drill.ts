@@ -9,6 +9,7 @@ import { isOpen, type OpenEntry } from '../instances/server-entry.js';
 import type { MCPServerPool } from '../mcp-server-pool.js';
 import { partsOf } from '../parts-of.js';
 import { serverEvent } from '../server-event.js';
+import { warmScope } from '../warm-scope.js';
 import { type DrillFacts, type DrillReport, drillReport } from './drill-report.js';
 import { drillTarget, refusal } from './drill-target.js';
 import { DrillWatch } from './drill-watch.js';
@@ -181,15 +182,10 @@ class RecoveryDrill {
 
   /** Starts instances until as many have room as before; for one that loses its only lease, one more. */
   async #warm(): Promise<void> {
-    const { entry, instance, pool } = this.#subject;
-    const { tenant, owner, variant } = this.#scope;
+    const { entry, instance, parts } = this.#subject;
     const isTaken = this.#leases > 0 && instance.sharing !== 'shared';
-    await pool.warm(entry.name, {
-      count: Math.max(1, this.#ready + (isTaken ? 1 : 0)),
-      ...(tenant === undefined ? {} : { tenant }),
-      ...(owner === undefined ? {} : { owner }),
-      ...{ env: variant?.env, args: variant?.args, cwd: variant?.cwd },
-    });
+    // Not by `warm()`, which would ask perTenant: the values are those of the instance.
+    await warmScope(entry, this.#scope, Math.max(1, this.#ready + (isTaken ? 1 : 0)), parts);
   }
 
   /** Undoes what the drill has done, as far as the pool has not done it. */

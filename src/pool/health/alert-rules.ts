@@ -100,15 +100,15 @@ export const RULES: Rules = {
     }),
   'server:stopped': ({ name, instanceId }) =>
     OF_A_TREE.flatMap(({ kind, part }) => resolved(kind, { name, part }, instanceId)),
-  'breaker:opened': ({ name, tenant, cooldown, error: { code } }) =>
+  'breaker:opened': ({ name, tenant, variant, cooldown, error: { code } }) =>
     raised({
-      ...{ kind: 'breaker-open', subject: { name }, source: sourceOf(tenant), severity: 'critical' },
+      ...{ kind: 'breaker-open', subject: { name }, source: sourceOf(tenant, variant), severity: 'critical' },
       ...(cooldown < Infinity && { lasts: cooldown + LASTS.breaker }),
       message: `server '${name}' failed too often (last with ${code}), and is not started now`,
       action: 'read lastFailure of the server in status(); when it is mended, call resetBreaker()',
       data: { code, cooldown: Number.isFinite(cooldown) ? cooldown : 'until it is reset' },
     }),
-  'breaker:closed': ({ name, tenant }) => resolved('breaker-open', { name }, sourceOf(tenant)),
+  'breaker:closed': ({ name, tenant, variant }) => resolved('breaker-open', { name }, sourceOf(tenant, variant)),
   'health:changed': ({ id, name, to, reason, action }) => {
     // One that has missed a check may still be what it was before.
     if (to === 'degraded') return [];
@@ -207,8 +207,8 @@ function failureOf({ name, tenant }: Pick<ServerEvent, 'name' | 'tenant'>) {
 }
 
 /** Where it is undefined, not what other tenants have. */
-function sourceOf(tenant: string | undefined): string {
-  return tenant ?? '';
+function sourceOf(tenant: string | undefined, variant?: string): string {
+  return variant === undefined ? (tenant ?? '') : `${tenant ?? ''}#${variant}`;
 }
 
 function raised(raise: AlertReport): AlertChange[] {

@@ -10,6 +10,9 @@ export interface WaitingForSlot {
   readonly request: { readonly onInstance?: unknown };
 }
 
+/** Where there is no slot for a caller: in the pool, for its server, or for its tenant on that server. */
+export type Shortage = 'pool' | 'server' | 'tenant';
+
 /** Knows what servers depend on, and brings it up. All is called within an operation, and must not throw. */
 export interface DependencyKeeper {
   /** Whether nothing is brought up: then nobody need learn what goes. */
@@ -22,10 +25,8 @@ export interface DependencyKeeper {
   left(name: string, tenant: string | undefined): void;
   /** What a start waits for, by name. */
   missing(name: string, tenant: string | undefined): readonly string[];
-  /**
-   * A caller finds no slot, in the pool or for this server, while idle instances are kept for others.
-   */
-  relieve(name: string | undefined, caller: WaitingForSlot): void;
+  /** A caller finds no slot while idle instances are kept for others. */
+  relieve(shortage: Shortage, caller: WaitingForSlot): void;
 }
 
 /** How often an operation goes on with what was brought up for it. The rest follows in the next one. */
@@ -38,7 +39,7 @@ const MOST_ROUNDS = 5;
 export class DependencyGate {
   readonly #asked = new Map<ServerEntry, Set<string | undefined>>();
   readonly #left = new Map<string, Set<string | undefined>>();
-  #relief: { readonly name: string | undefined; readonly caller: WaitingForSlot } | undefined;
+  #relief: { readonly shortage: Shortage; readonly caller: WaitingForSlot } | undefined;
   #keeper: DependencyKeeper | undefined;
 
   connect(keeper: DependencyKeeper): void {
@@ -69,8 +70,8 @@ export class DependencyGate {
   }
 
   /** A caller finds no slot: the first one of an operation counts, which has waited longest. */
-  askRelief(name: string | undefined, caller: WaitingForSlot): void {
-    this.#relief ??= { name, caller };
+  askRelief(shortage: Shortage, caller: WaitingForSlot): void {
+    this.#relief ??= { shortage, caller };
   }
 
   missing(name: string, tenant: string | undefined): readonly string[] {
@@ -93,7 +94,7 @@ export class DependencyGate {
       if (entry.definition === undefined) continue;
       for (const tenant of tenants) this.#keeper?.bringUp(entry as OpenEntry, tenant);
     }
-    if (relief) this.#keeper?.relieve(relief.name, relief.caller);
+    if (relief) this.#keeper?.relieve(relief.shortage, relief.caller);
     return asked.length + left.length > 0;
   }
 }

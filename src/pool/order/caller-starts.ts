@@ -8,6 +8,7 @@ import type { AcquireQueue } from '../acquire/acquire-queue.js';
 import type { Scheduler } from '../acquire/scheduler.js';
 import type { Starts } from '../acquire/starts.js';
 import type { Fleet } from '../instances/fleet.js';
+import { type LeaseScope, reuseKey, SPARE } from '../instances/lease-scope.js';
 import { isOpen, type OpenEntry } from '../instances/server-entry.js';
 import { dependencyFailed } from '../refusals.js';
 import type { CrashRecovery } from '../supervision/crash-recovery.js';
@@ -35,7 +36,7 @@ export interface SequenceOfTenant {
   readonly needs: Needs;
   readonly isDetached: boolean;
   include(names: readonly string[]): void;
-  want(name: string, isWanted: boolean): void;
+  want(name: string, scope: LeaseScope | undefined): () => void;
   start(options: SequenceStartOptions): Promise<SequenceReport>;
   allows(entry: OpenEntry): boolean;
   isThere(name: string): boolean;
@@ -53,6 +54,10 @@ export class CallerStarts {
   /** What ends each of them before its time. */
   readonly #asked = new Map<string, AbortController>();
   #settled: Promise<unknown> = Promise.resolve();
+  /** Calls of `warm()`. */
+  #warms = 0;
+  /** The one that is under way, by the name of its server. */
+  readonly #warmed = new Map<string, { readonly key: string; readonly outcome: Promise<PoolError | undefined> }>();
 
   constructor(sequence: SequenceOfTenant, deps: CallerStartsDeps) {
     this.#sequence = sequence;
@@ -60,7 +65,7 @@ export class CallerStarts {
   }
 
   get isBusy(): boolean {
-    return this.#asked.size > 0;
+    return this.#asked.size > 0 || this.#warms > 0;
   }
 
   /** A start waits for what this server depends on. */
@@ -88,7 +93,7 @@ export class CallerStarts {
     const { steps } = this.#sequence;
     for (const [name, stop] of this.#asked) {
       const step = steps.get(name);
-      const isUsed = step !== undefined && (step.isCalled || step.wishes > 0);
+      const isUsed = step !== undefined && (step.isCalled || step.wishes.size > 0);
       if (!isUsed && steps.neededBy(name).some((one) => steps.get(one)?.lacksSlot === true)) stop.abort();
     }
   }
@@ -98,16 +103,35 @@ export class CallerStarts {
     await this.#settled;
   }
 
-  /** Starts a server and what it depends on. Returns why it could not be started. */
-  async warm(entry: OpenEntry): Promise<PoolError | undefined> {
-    const sequence = this.#sequence;
-    sequence.include([entry.name]);
-    sequence.want(entry.name, true);
+  /** Starts a server for a scope, and what it depends on. Returns why it could not be started. */
+  async warm(entry: OpenEntry, scope: LeaseScope): Promise<PoolError | undefined> {
+    const { name } = entry;
+    const key = reuseKey(entry.definition, scope);
+    this.#warms += 1;
+    try {
+      for (let other = this.#warmed.get(name); other !== undefined; other = this.#warmed.get(name)) {
+        if (other.key === key) return await other.outcome;
+        // Its values may be wrong: what becomes of it says nothing of these.
+        await other.outcome.catch(() => {});
+        if (!isOpen(entry) || this.#sequence.isDetached || this.#sequence.allows(entry)) return undefined;
+      }
+      const outcome = this.#warm(entry, scope).finally(() => this.#warmed.delete(name));
+      this.#warmed.set(name, { key, outcome });
+      return await outcome;
+    } finally {
+      this.#warms -= 1;
+      this.#sequence.reviewSoon();
+    }
+  }
+
+  async #warm(entry: OpenEntry, scope: LeaseScope): Promise<PoolError | undefined> {
+    this.#sequence.include([entry.name]);
+    const forgetWish = this.#sequence.want(entry.name, scope);
     try {
       const timeout = this.#deps.acquireTimeout;
       return this.#failureOf(entry, await this.#start(entry.name, { timeout }));
     } finally {
-      sequence.want(entry.name, false);
+      forgetWish();
     }
   }
 
@@ -138,13 +162,13 @@ export class CallerStarts {
 
   async #complete(name: string, signal: AbortSignal, isSpare: boolean): Promise<void> {
     let report: SequenceReport | undefined;
-    if (isSpare) this.#sequence.want(name, true);
+    const forgetWish = isSpare ? this.#sequence.want(name, SPARE) : undefined;
     try {
       report = await this.#start(name, { signal });
     } catch (fault) {
       this.#fault(fault);
     }
-    if (isSpare) this.#sequence.want(name, false);
+    forgetWish?.();
     this.#deps.scheduler.run(() => {
       this.#asked.delete(name);
       this.#told(name, report);

@@ -6,7 +6,7 @@ import { END_MEANING, type EndReason } from '../../server/end-reason.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import { isOpen } from '../instances/server-entry.js';
 import { provenHealthy } from './proof.js';
-import type { Arrival, PoolStepDeps, StepSurroundings } from './step-surroundings.js';
+import type { Arrival, PoolStepDeps, StepSurroundings, Wish } from './step-surroundings.js';
 import { TenantInstances } from './tenant-instances.js';
 
 /**
@@ -20,7 +20,7 @@ export class PoolStep {
   readonly #around: StepSurroundings;
   readonly own: TenantInstances;
   /** Calls that want it to have an instance, though nothing depends on it. */
-  wishes = 0;
+  readonly wishes = new Set<Wish>();
   /** Whether it had one, and is started again. */
   comesBack = false;
   /** Whether it goes down only because nothing needs it: its instances stay. */
@@ -250,12 +250,13 @@ export class PoolStep {
     const { fleet, scheduler } = this.#deps;
     const entry = fleet.entries.get(this.name);
     if (!isOpen(entry) || !fleet.isOpen) return 'closed';
-    if (!this.#around.needs.isNeeded(this.name)) {
-      if (this.wishes === 0 && !this.comesBack) return 'unwanted';
-      if (!this.#around.needs.hasSlotFor(entry)) return 'no-slot';
-    }
+    const isNeeded = this.#around.needs.isNeeded(this.name);
+    const [wish] = this.wishes;
+    if (!isNeeded && wish === undefined && !this.comesBack) return 'unwanted';
+    if (!isNeeded && !this.#around.needs.hasSlotFor(entry)) return 'no-slot';
     arrival.caller = scheduler.instanceWaits.add(entry, {
-      ...{ tenant: this.#around.tenant, owner: undefined, signal: undefined, reuseLease: false },
+      ...{ tenant: this.#around.tenant, scope: isNeeded ? undefined : wish?.scope },
+      ...{ signal: undefined, reuseLease: false },
       timeout: this.#around.needs.patience(this.name),
       onInstance: (instance) => this.#arrived(instance),
       onFailed: (error) => this.#fail(error),

@@ -3,9 +3,10 @@ import type { PoolError } from '../../errors.js';
 import { reachable } from '../../runtime/graph.js';
 import type { EndReason } from '../../server/end-reason.js';
 import type { PoolEmitter } from '../events.js';
-import type { DependencyKeeper, WaitingForSlot } from '../instances/dependency-gate.js';
+import type { DependencyKeeper, Shortage, WaitingForSlot } from '../instances/dependency-gate.js';
+import type { LeaseScope } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
-import type { OpenEntry } from '../instances/server-entry.js';
+import type { OpenEntry, ServerEntry } from '../instances/server-entry.js';
 import { ownFault } from '../refusals.js';
 import type { InstanceWatch } from '../supervision/instance-watches.js';
 import { OrderedEnds, type OrderedEndsDeps } from './ordered-ends.js';
@@ -81,20 +82,23 @@ export class ServerOrder implements DependencyKeeper, InstanceWatch {
     return this.#sequences.get(tenant)?.missing(name) ?? [];
   }
 
-  relieve(name: string | undefined, waiter: WaitingForSlot): void {
+  relieve(shortage: Shortage, waiter: WaitingForSlot): void {
     const { fleet } = this.#deps;
+    const { name, tenant } = waiter;
     const caller = this.#rankOf(waiter);
-    const ending = name === undefined ? fleet.slots.ending : (fleet.entries.get(name)?.ending.size ?? 0);
+    const counts = (instance: PooledInstance) =>
+      shortage === 'pool' || (instance.name === name && (shortage === 'server' || instance.tenant === tenant));
+    const ending = shortage === 'pool' ? fleet.slots.ending : endingOf(fleet.entries.get(name), counts);
     // One at a time: its slot may be enough.
     if (ending > 0) return;
-    const kept = [...fleet.idle.needed].filter((instance) => name === undefined || instance.name === name);
+    const kept = [...fleet.idle.needed].filter(counts);
     // The last one was kept for the latest caller.
     const yielding = kept.findLast((one) => {
       const sequence = this.#sequences.get(one.tenant);
       return sequence !== undefined && yields(one, caller, sequence, this.#deps.queue);
     });
     if (yielding) return void yielding.stop('evicted');
-    if (name === undefined) return;
+    if (shortage === 'pool') return;
     for (const instance of kept.sort((a, b) => a.idleSince - b.idleSince)) {
       const sequence = this.#sequences.get(instance.tenant);
       const idle = sequence ? idleDependents(instance, sequence) : [];
@@ -115,9 +119,9 @@ export class ServerOrder implements DependencyKeeper, InstanceWatch {
 
   // For calls of the host.
 
-  /** Starts what a server depends on, and one instance of it. @throws PoolError because of which that could not be done */
-  async warm(entry: OpenEntry, tenant: string | undefined): Promise<void> {
-    const error = await this.of(tenant).forCallers.warm(entry);
+  /** Starts what a server depends on, and one instance of it for a scope. @throws PoolError because of which that could not be done */
+  async warm(entry: OpenEntry, scope: LeaseScope): Promise<void> {
+    const error = await this.of(scope.tenant).forCallers.warm(entry, scope);
     if (error) throw error;
   }
 
@@ -237,4 +241,8 @@ export class ServerOrder implements DependencyKeeper, InstanceWatch {
   #fault(fault: unknown): void {
     this.#deps.emitter.emit('internal:error', { error: ownFault(fault) });
   }
+}
+
+function endingOf(entry: ServerEntry | undefined, counts: (instance: PooledInstance) => boolean): number {
+  return [...(entry?.ending ?? [])].filter(counts).length;
 }

@@ -30,7 +30,7 @@ export async function startServers(
   const { onProgress, timeout, signal, onFailure } = options;
   const sequence = order.of(undefined);
   sequence.include(names);
-  for (const name of names) sequence.want(name, true);
+  const wishes = names.map((name) => sequence.want(name, undefined));
   const forget = onProgress && follow(sequence, names, (progress) => tell(emitter, onProgress, progress));
   try {
     const report = await sequence.start({ only: names, timeout, signal, onFailure });
@@ -38,7 +38,7 @@ export async function startServers(
     if (report.state === 'failed') sequence.forCallers.adopt();
     return report;
   } finally {
-    for (const name of names) sequence.want(name, false);
+    for (const forgetWish of wishes) forgetWish();
     forget?.();
   }
 }

@@ -7,6 +7,7 @@ import type { Scheduler } from '../acquire/scheduler.js';
 import type { Waiter } from '../acquire/waiter.js';
 import type { Fleet } from '../instances/fleet.js';
 import type { IdleWatch } from '../instances/idle-watch.js';
+import type { LeaseScope } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { OpenEntry } from '../instances/server-entry.js';
 import type { CrashRecovery } from '../supervision/crash-recovery.js';
@@ -44,6 +45,12 @@ export interface StepNeeds {
   patience(name: string): number;
   /** Whether there is a slot for a server on which nothing depends: those of the others come first. */
   hasSlotFor(entry: OpenEntry): boolean;
+}
+
+/** A call that wants a step to have an instance. */
+export interface Wish {
+  /** For whom; undefined: for any caller of its tenant. */
+  readonly scope: LeaseScope | undefined;
 }
 
 /** What a step knows of the others of its tenant. */

@@ -5,6 +5,7 @@ import type { Outbox } from '../../runtime/outbox.js';
 import { SequenceManager } from '../../sequence/sequence-manager.js';
 import type { SequenceReport } from '../../sequence/sequence-report.js';
 import type { StepReason } from '../../sequence/step-report.js';
+import type { LeaseScope } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import type { OpenEntry } from '../instances/server-entry.js';
 import { notBroughtUp } from '../refusals.js';
@@ -83,10 +84,11 @@ export class TenantSequence implements StepSurroundings, SequenceOfTenant {
     for (const step of added) this.steps.add(step);
   }
 
-  /** It is to have an instance, though nothing depends on it, and no caller waits. */
-  want(name: string, isWanted: boolean): void {
-    const step = this.steps.get(name);
-    if (step) step.wishes += isWanted ? 1 : -1;
+  /** It is to have an instance, though nothing depends on it, and no caller waits: until what is returned is called. */
+  want(name: string, scope: LeaseScope | undefined): () => void {
+    const wish = { scope };
+    const wishes = this.steps.get(name)?.wishes.add(wish);
+    return () => void wishes?.delete(wish);
   }
 
   /** Starts servers that are included. */

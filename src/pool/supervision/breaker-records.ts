@@ -110,6 +110,9 @@ interface RecordsOfServer {
   readonly limited: Set<BreakerRecord>;
 }
 
+/** Characters of the id of a variant that are shown: enough to tell them apart. */
+const MARK_LENGTH = 12;
+
 /** One breaker, and what is kept beside it. */
 export class BreakerRecord implements HeapItem {
   rank = 0;
@@ -128,6 +131,11 @@ export class BreakerRecord implements HeapItem {
     this.tenant = tenant;
     this.variantId = variant?.id;
     this.breaker = breaker;
+  }
+
+  /** What is shown of its variant. */
+  get mark(): string | undefined {
+    return this.variantId?.slice(0, MARK_LENGTH);
   }
 }
 

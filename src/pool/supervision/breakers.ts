@@ -41,7 +41,8 @@ export class Breakers {
     const { name, tenant, definition } = instance;
     if (verdict.opened) {
       this.#changed(record);
-      this.#emitter.emit('breaker:opened', { name, tenant, cooldown: definition.restart.cooldown, error });
+      const { cooldown } = definition.restart;
+      this.#emitter.emit('breaker:opened', { name, tenant, variant: record.mark, cooldown, error });
     }
     return { restart: false, error: this.#refusal(instance, record) };
   }
@@ -59,7 +60,7 @@ export class Breakers {
     instance.isProbe = true;
     this.#changed(record);
     const { name, tenant } = instance;
-    this.#emitter.emit('breaker:half-opened', { name, tenant });
+    this.#emitter.emit('breaker:half-opened', { name, tenant, variant: record.mark });
   }
 
   /** Whether a start for the callers of a class would be refused now. */
@@ -88,7 +89,7 @@ export class Breakers {
     instance.isProbe = false;
     if (!record.breaker.ready()) return;
     this.#changed(record);
-    this.#emitter.emit('breaker:closed', { name: instance.name, tenant: instance.tenant });
+    this.#emitter.emit('breaker:closed', { name: instance.name, tenant: instance.tenant, variant: record.mark });
   }
 
   /** An instance is being ended on purpose: if it was the probe, the next start is the probe. */
@@ -126,8 +127,9 @@ export class Breakers {
     return this.#records
       .ofServer(name)
       .filter(({ breaker }) => !breaker.isPristine(now))
-      .map(({ tenant, breaker, lastError }) => ({
+      .map(({ tenant, mark, breaker, lastError }) => ({
         tenant,
+        variant: mark,
         state: breaker.state,
         failures: breaker.failuresWithin(now),
         retryAt: breaker.state === 'open' ? Date.now() + Math.round(breaker.retryAt - now) : undefined,
@@ -146,7 +148,7 @@ export class Breakers {
     const { state, retryAt } = record.breaker;
     if (state === 'closed') return;
     if (state === 'half-open' || retryAt > this.#clock.now()) this.#callersChanged(record);
-    this.#emitter.emit('breaker:closed', { name: record.name, tenant: record.tenant });
+    this.#emitter.emit('breaker:closed', { name: record.name, tenant: record.tenant, variant: record.mark });
   }
 
   #recordOf(instance: PooledInstance): BreakerRecord | undefined {
@@ -194,6 +196,8 @@ export class Breakers {
 export interface BreakerStatus {
   /** Undefined: of calls without a tenant. */
   readonly tenant: string | undefined;
+  /** As in its events; undefined: of calls that change nothing of the definition. */
+  readonly variant: string | undefined;
   /** `open`: no start is made; `half-open`: one start is on the way, and decides. */
   readonly state: BreakerState;
   /** Number of failures within `restart.window`. */

@@ -12,9 +12,18 @@ import { flush } from '../../helpers/until.js';
 const NAMES = ['app', 'api', 'db', 'cache'] as const;
 const name = fc.constantFrom(...NAMES);
 const tenant = fc.constantFrom(undefined, 't', 'u');
+/** What a call changes of the definition, if anything. */
+const value = fc.constantFrom(undefined, undefined, 'one', 'two');
+
+interface Whom {
+  readonly name: string;
+  readonly tenant: string | undefined;
+  readonly value: string | undefined;
+}
 
 type Act =
-  | { readonly do: 'call'; readonly name: string; readonly tenant: string | undefined; readonly timeout: number }
+  | ({ readonly do: 'call'; readonly timeout: number } & Whom)
+  | ({ readonly do: 'warm'; readonly count: number } & Whom)
   | { readonly do: 'release' | 'initialize' | 'exit'; readonly which: number }
   | { readonly do: 'advance'; readonly ms: number }
   | { readonly do: 'restart'; readonly name: string; readonly cascade: boolean }
@@ -24,7 +33,14 @@ type Act =
 const act = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.record({ do: fc.constant('call' as const), name, tenant, timeout: fc.constantFrom(500, 60_000) }),
+    arbitrary: fc.record({
+      ...{ do: fc.constant('call' as const), name, tenant, value },
+      timeout: fc.constantFrom(500, 60_000),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('warm' as const), name, tenant, value, count: fc.constantFrom(1, 2) }),
   },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('release' as const), which: fc.nat(20) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('initialize' as const), which: fc.nat(20) }) },
@@ -51,8 +67,13 @@ const world = fc.record({
   policy: fc.constantFrom(undefined, 'restart' as const, 'hold' as const, 'ignore' as const, 'stop' as const),
   hasCache: fc.boolean(),
   isCacheRequired: fc.boolean(),
+  maxInstancesPerTenant: fc.constantFrom(undefined, 1, 2),
 });
 type World = typeof world extends fc.Arbitrary<infer T> ? T : never;
+
+function scopeOf({ tenant: of, value: own }: Omit<Whom, 'name'>) {
+  return { ...(of === undefined ? {} : { tenant: of }), ...(own === undefined ? {} : { env: { KEY: own } }) };
+}
 
 class Play {
   readonly clock = new ManualClock();
@@ -69,7 +90,8 @@ class Play {
     this.#world = made;
     this.#hasCache = made.hasCache;
     const { maxProcesses, concurrentStarts, shareDb } = made;
-    const common = { command: 'fake', idleTimeout: 5_000 };
+    const { maxInstancesPerTenant = Infinity } = made;
+    const common = { command: 'fake', idleTimeout: 5_000, maxInstancesPerTenant };
     this.pool = new MCPServerPool(
       {
         servers: {
@@ -84,6 +106,7 @@ class Play {
       { clock: this.clock, launcher: this.launcher, overload: () => undefined },
     );
     this.pool.on('server:starting', ({ name: started, instanceId }) => this.#check(started, instanceId));
+    this.pool.on('server:ready', ({ name: ready, tenant: of }) => this.#count(ready, of));
     this.pool.on('internal:error', ({ error }) => void this.wrong.push(String(error.cause ?? error)));
     this.pool.on('listener:error', ({ error }) => void this.wrong.push(String(error)));
   }
@@ -91,7 +114,11 @@ class Play {
   #app(hasCache: boolean): ServerDefinition {
     const { isCacheRequired, policy, sharing } = this.#world;
     const cache = hasCache ? { cache: { required: isCacheRequired } } : {};
-    return { command: 'fake', idleTimeout: 5_000, sharing, onDependencyExit: policy, dependsOn: { api: {}, ...cache } };
+    const { maxInstancesPerTenant = Infinity } = this.#world;
+    return {
+      ...{ command: 'fake', idleTimeout: 5_000, sharing, maxInstancesPerTenant },
+      ...{ onDependencyExit: policy, dependsOn: { api: {}, ...cache } },
+    };
   }
 
   /** What it needs has an instance of its tenant that can be used. */
@@ -102,6 +129,13 @@ class Play {
       const isThere = fleet.ofTenant(id, instance?.tenant).some(({ state }) => state === 'ready');
       if (required && !isThere) this.wrong.push(`${started} started without ${id}`);
     }
+  }
+
+  #count(ready: string, of: string | undefined): void {
+    const { fleet } = partsOf(this.pool);
+    const alive = fleet.ofTenant(ready, of).filter(({ state }) => state === 'starting' || state === 'ready');
+    const most = this.#world.maxInstancesPerTenant ?? Infinity;
+    if (of !== undefined && alive.length > most) this.wrong.push(`${of} has ${alive.length} of ${ready}`);
   }
 
   #follow(promise: Promise<unknown>): void {
@@ -118,10 +152,11 @@ class Play {
     switch (one.do) {
       case 'call':
         this.#follow(
-          pool
-            .getServer(one.name, { timeout: one.timeout, ...(one.tenant === undefined ? {} : { tenant: one.tenant }) })
-            .then((lease) => leases.push(lease)),
+          pool.getServer(one.name, { timeout: one.timeout, ...scopeOf(one) }).then((lease) => leases.push(lease)),
         );
+        break;
+      case 'warm':
+        this.#follow(pool.warm(one.name, { count: one.count, ...scopeOf(one) }));
         break;
       case 'release':
         leases.splice(one.which % Math.max(1, leases.length), 1)[0]?.release();
@@ -170,10 +205,8 @@ class Play {
     const names = NAMES.filter((one) => one !== 'app' || maxProcesses > 3 || !this.#hasCache || !isCacheRequired);
     for (const tenantId of [undefined, 't', 'u']) {
       for (const called of names) {
-        const lease = this.pool.getServer(called, {
-          timeout: 100_000,
-          ...(tenantId === undefined ? {} : { tenant: tenantId }),
-        });
+        const scope = scopeOf({ tenant: tenantId, value: called === 'db' ? 'one' : undefined });
+        const lease = this.pool.getServer(called, { timeout: 100_000, ...scope });
         let isServed = false;
         this.#follow(lease.then((served) => this.leases.push(served)).then(() => (isServed = true)));
         for (let round = 0; round < 250 && this.open.size > 0; round++) await this.#pass(1);
