@@ -8,6 +8,7 @@ import { NotShown } from './test/helpers/not-shown.js';
  */
 const SLOW = [
   'test/chaos/',
+  'test/docs/api.test.ts',
   'test/examples/',
   'test/hostile/',
   'test/package/blocks.test.ts',

@@ -1,4 +1,4 @@
-/** Code of a {@link PoolError}: a stable word that a host can switch on. */
+/** Code of a {@link PoolError}: a stable word that a host can switch on. What each means, and what to do: docs/errors.md. */
 export type PoolErrorCode =
   /** Options or a definition are wrong; `data.problems` lists every problem. */
   | 'INVALID_OPTIONS'
@@ -95,8 +95,11 @@ export interface PoolErrorData {
   readonly name?: string | undefined;
   /** The `label` of its definition, which the message says instead of its name; undefined when it has none. */
   readonly label?: string | undefined;
+  /** The process tree, `mcp-<timestamp>-<sequence>`. */
   readonly instanceId?: string | undefined;
+  /** As `PooledServer.id`. */
   readonly leaseId?: string | undefined;
+  /** Of the process that was spawned. */
   readonly pid?: number | undefined;
   /** Null when a signal ended the process. */
   readonly exitCode?: number | null | undefined;
@@ -126,6 +129,7 @@ export interface PoolErrorData {
   readonly level?: string | undefined;
   /** What was measured when a limit or a level was reached, and that limit or threshold: MB, percent of one core, or processes. */
   readonly value?: number | undefined;
+  /** The limit, or the threshold of the level, in the unit of `value`. */
   readonly limit?: number | undefined;
   /** What of `requires` this host does not meet. */
   readonly unmet?: readonly UnmetRequirement[] | undefined;

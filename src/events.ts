@@ -9,6 +9,7 @@ import { type Inspect, shown } from './runtime/shown.js';
 export interface ListenerError {
   /** The event that the listener was called with. */
   readonly event: string;
+  /** What it has thrown, or what its promise was rejected with. */
   readonly error: unknown;
 }
 

@@ -64,6 +64,7 @@ export type {
   ResolvedDefinition,
   ServerDefinition,
   ServerPolicy,
+  Sharing,
   SingleServerOptions,
 } from './config/options.js';
 export type { RestartOptions, StartOptions, StartProgress } from './config/order-options.js';
@@ -152,7 +153,19 @@ export {
 export type { ContainmentPart, ContainmentProblem } from './process/containment-problems.js';
 export type { ContainmentStatus } from './process/containment-status.js';
 export type { ReapedHost } from './process/guardian/dead-hosts.js';
-export type { HostSample } from './process/host/host-sample.js';
+export type {
+  EventLoopDelay,
+  HostCpus,
+  HostDescriptors,
+  HostHeap,
+  HostMemory,
+  HostPids,
+  HostPressure,
+  HostSample,
+  Pressure,
+  Pressures,
+  StallShares,
+} from './process/host/host-sample.js';
 export type {
   ContainmentLevel,
   EndOptions,

@@ -1208,4 +1208,14 @@ export const requirements = {
     'mcp-server-pool/schema.json is generated from the option table: all that a file can hold, and nothing that only code can give.',
   'SCHEMA-3': 'What an option accepts, the schema accepts; what it refuses, the schema refuses.',
   'SCHEMA-4': 'The files of hosts fit the schema, and misspelt keys of the pool and wrong values are found.',
+
+  // Documents
+  'DOCS-1': 'The pages of options, events, errors and states are what types, comments and tables of the code say now.',
+  'DOCS-2':
+    'Each error code is thrown, is described, has the fields of its data as the code gives them, and an advice; no other code is documented.',
+  'DOCS-3': 'Each event of each class is described, with its payload and an advice; no other event is documented.',
+  'DOCS-4': 'Each exported type of options is in docs/options.md.',
+  'DOCS-5': 'The API reference is what the comments of the code say now, and each exported name is in it.',
+  'DOCS-6': 'The advice of docs/troubleshooting.md names only codes, events, options and calls that exist.',
+  'DOCS-7': 'The programs of docs/parts.md run.',
 } as const satisfies Record<string, string>;

@@ -11,8 +11,11 @@ const addedCheckFields = {
   name: requiredString(),
   /** How it is checked: a function, or `{ url }`. Required. */
   check: { ...(ownCheck() as Field<OwnCheck>), required: true as const },
+  /** Time between two checks, in milliseconds. Default: as `health.interval`. */
   interval,
+  /** Longest time of one check, in milliseconds. Default: as `health.timeout`. */
   timeout,
+  /** Time without a sign of life after which it is unhealthy, in milliseconds. Default: as `health.unhealthyAfter`. */
   unhealthyAfter,
 };
 

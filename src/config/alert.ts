@@ -64,7 +64,9 @@ export interface UndeliveredAlert {
 export interface Alert {
   /** `alert-<timestamp>-<sequence>`: another one when the condition comes back after it was resolved. */
   readonly id: string;
+  /** What is wrong: the condition that was reported. */
   readonly kind: AlertKind;
+  /** What has it: a server, a part of the host; empty for the whole pool. */
   readonly subject: AlertSubject;
   /** The highest that was reported since it began. */
   readonly severity: AlertSeverity;
@@ -89,6 +91,7 @@ export interface Alert {
   readonly holds: boolean;
   /** Whether an alert of the whole pool keeps it silent. */
   readonly inhibited: boolean;
+  /** The calls of `notify` that have failed, or got no answer. */
   readonly undelivered: readonly UndeliveredAlert[];
 }
 

@@ -94,7 +94,7 @@ export type PlanOptions = Given<typeof planFields>;
  * slots that could be made free for callers. `level`: what a level would end now (`monitoring.levels`). `restart`: what
  * `restartAll()` would replace or end.
  */
-export type PlanMode = Given<typeof modeFields>['mode'];
+export type PlanMode = 'shutdown' | 'reclaim' | 'emergency' | 'restart' | 'level';
 
 /** @throws PoolError `INVALID_OPTIONS` that lists every problem */
 export function resolvePlanOptions(

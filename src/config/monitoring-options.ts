@@ -15,7 +15,7 @@ import { count, duration, noShorter, numeric, shareOfLimit, zeroOrNoShorter } fr
 /** A level at which the pool acts; below all of them it is `normal`. The lowest stands first. */
 export const ALERT_LEVELS = ['warning', 'critical', 'nuclear', 'emergency'] as const;
 
-/** A level at which the pool acts. */
+/** A level at which the pool acts: `warning`, `critical`, `nuclear`, `emergency`. */
 export type AlertLevel = (typeof ALERT_LEVELS)[number];
 
 /**
@@ -30,7 +30,10 @@ export type AlertLevel = (typeof ALERT_LEVELS)[number];
  */
 const LEVEL_ACTIONS = ['refuse-starts', 'end-idle', 'end-growing', 'end-unexpected', 'end-all', 'call-host'] as const;
 
-/** What a level can do: see `monitoring.levels.actions`. */
+/**
+ * What a level can do: `refuse-starts`, `end-idle`, `end-growing`, `end-unexpected`, `end-all`, `call-host`; see
+ * `monitoring.levels.actions`.
+ */
 export type LevelAction = (typeof LEVEL_ACTIONS)[number];
 
 /** A level that was reached, and by what. */

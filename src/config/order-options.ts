@@ -4,6 +4,7 @@ import { deadline } from './number-fields.js';
 import { reader } from './read-options.js';
 
 const restartFields = {
+  /** As that of `updateServer()`, in milliseconds. Default: `Infinity`. */
   timeout: drainFields.timeout,
   /**
    * Whether what depends on the server is restarted with it: ended before it, and started after it. Leases that cannot move to

@@ -9,6 +9,7 @@ export interface HealthChange {
   readonly name: string;
   /** Undefined when it was not checked before. */
   readonly from: HealthStatus | undefined;
+  /** What it is now. */
   readonly to: HealthStatus;
   /** In words. */
   readonly reason: string;
@@ -20,8 +21,11 @@ export interface HealthChange {
 
 /** A check has ended. */
 export interface HealthChecked {
+  /** Of what is checked; in a pool the instance. */
   readonly id: string;
+  /** In a pool the server. */
   readonly name: string;
+  /** What the check has found. */
   readonly status: HealthStatus;
   /** How long it took, ms. */
   readonly duration: number;
@@ -36,6 +40,7 @@ export interface StuckEvent {
   readonly kind: 'request' | 'lease' | 'start' | 'cleanup';
   /** Name of the server. */
   readonly name: string;
+  /** The process tree; undefined when there is none. */
   readonly instanceId?: string | undefined;
   /** How long it has lasted, ms. */
   readonly age: number;
@@ -45,7 +50,9 @@ export interface StuckEvent {
   readonly tool?: string | undefined;
   /** As `PooledServer.id`. */
   readonly leaseId?: string | undefined;
+  /** Of the lease, as given to `getServer()`. */
   readonly owner?: string | undefined;
+  /** Of the lease or the instance. */
   readonly tenant?: string | undefined;
 }
 

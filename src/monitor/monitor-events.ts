@@ -23,8 +23,11 @@ export type MonitorAction =
 
 /** A limit that a value has passed. `name` and `instanceId`: of the tree; undefined for a limit of all together. */
 export interface LimitEvent {
+  /** Which limit. */
   readonly kind: LimitKind;
+  /** Name of the server; undefined for a limit of all together. */
   readonly name?: string | undefined;
+  /** The process tree; undefined for a limit of all together. */
   readonly instanceId?: string | undefined;
   /** Of a folder. */
   readonly path?: string | undefined;
@@ -36,7 +39,9 @@ export interface LimitEvent {
 
 /** The memory of a tree grows, and does not come back. */
 export interface LeakEvent {
+  /** Name of the server. */
   readonly name: string;
+  /** The process tree. */
   readonly instanceId: string;
   /** MB per hour. */
   readonly slopeMBPerHour: number;
@@ -86,5 +91,6 @@ export interface MonitorEvents {
    * what is in none (`unclaimed`) that fail for one cause are one event (`trees`).
    */
   'monitor:degraded': { readonly part: string; readonly reason: string; readonly consequence: string };
+  /** A listener threw an error, or returned a promise that was rejected. */
   'listener:error': ListenerError;
 }

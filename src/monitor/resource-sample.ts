@@ -27,7 +27,9 @@ export interface TreeSample {
 export interface ResourceSample {
   /** When it was taken, ms since the epoch. */
   readonly at: number;
+  /** The machine, and this process. */
   readonly host: HostSample;
+  /** Each tree that is measured. */
   readonly trees: readonly TreeSample[];
   readonly totals: {
     /** Living processes of all trees. */

@@ -7,9 +7,13 @@ import { levelsOf } from '../runtime/graph.js';
 
 /** What `applyConfig()` has done: the names of the servers. */
 export interface AppliedConfig {
+  /** Names of servers that are new. */
   readonly added: readonly string[];
+  /** Names of servers whose definition has changed. */
   readonly updated: readonly string[];
+  /** Names of servers that are not in the configuration any more. */
   readonly removed: readonly string[];
+  /** Names of servers that stay as they were. */
   readonly unchanged: readonly string[];
   /** Named in the configuration, but added by the host itself or by another source: left alone. */
   readonly skipped: readonly string[];

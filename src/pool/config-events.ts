@@ -8,6 +8,7 @@ export interface ConfigApplied extends AppliedConfig {
 
 /** A configuration file that cannot be used, or entries of it. */
 export interface ConfigRejected {
+  /** Its absolute path. */
   readonly file: string;
   /** The servers that keep an earlier definition, since that of the file is wrong; all of the file when it cannot be read. */
   readonly kept: readonly string[];
@@ -38,6 +39,7 @@ export interface ConfigProblem {
 
 /** The key `pool` of a watched file has changed. */
 export interface PoolConfigChanged {
+  /** Its absolute path. */
   readonly file: string;
   /** The options that have changed, such as `limits.maxProcesses`. */
   readonly changed: readonly string[];

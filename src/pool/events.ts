@@ -44,6 +44,7 @@ export interface ServerEvent {
 export interface BreakerEvent {
   /** Name of the definition. */
   readonly name: string;
+  /** Whose breaker it is; undefined: of calls without a tenant. */
   readonly tenant: string | undefined;
   /**
    * A mark of the `env`, `args` and `cwd` of its calls; undefined for calls that change nothing. Equal for equal values, as long as
@@ -60,7 +61,9 @@ export interface LeaseEvent {
   readonly name: string;
   /** The process tree behind the lease now. */
   readonly instanceId: string;
+  /** As given to `getServer()`. */
   readonly tenant: string | undefined;
+  /** As given to `getServer()`. */
   readonly owner: string | undefined;
 }
 
@@ -68,7 +71,9 @@ export interface LeaseEvent {
 export interface QueueEvent {
   /** Name of the definition. */
   readonly name: string;
+  /** As given to `getServer()`. */
   readonly tenant: string | undefined;
+  /** As given to `getServer()`. */
   readonly owner: string | undefined;
 }
 

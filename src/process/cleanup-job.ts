@@ -9,7 +9,9 @@ import type { EndMode, EndStep, TerminationReport } from './termination-report.j
 export interface CleanupJob {
   /** Unique among the waiting and running jobs: a second job with the same id joins the first. */
   readonly id: string;
+  /** For events and reports. */
   readonly name: string;
+  /** Of the leader, for events and reports. Default: undefined. */
   readonly pid?: number | undefined;
   /** How long the graces of one attempt take, ms; the deadline of an attempt is never shorter. Default 0. */
   readonly leastTime?: number;
@@ -22,11 +24,15 @@ export type EscalationReason = 'timeout' | 'survivors' | 'asked';
 
 /** The result of a job. */
 export interface CleanupReport {
+  /** As that of the job; in a pool the id of the instance. */
   readonly id: string;
+  /** As that of the job; in a pool the name of the server. */
   readonly name: string;
+  /** Of the leader; undefined when it was not given. */
   readonly pid: number | undefined;
   /** Whether all processes of the tree were proven dead. */
   readonly confirmed: boolean;
+  /** How often `end()` was called. */
   readonly attempts: number;
   /** Why it went to SIGKILL early; undefined if it did not. */
   readonly escalated: EscalationReason | undefined;
@@ -76,6 +82,7 @@ export interface CleanupEvents {
   'cleanup:finished': CleanupReport;
   /** A process survives all attempts. */
   'cleanup:failed': CleanupReport;
+  /** A listener threw an error, or returned a promise that was rejected. */
   'listener:error': ListenerError;
 }
 

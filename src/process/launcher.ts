@@ -144,7 +144,9 @@ export interface StartRefusal {
 
 /** How a process ended. */
 export interface ExitInfo extends KernelVerdict {
+  /** Null when a signal has ended it. */
   readonly exitCode: number | null;
+  /** Null when it has exited by itself. */
   readonly signal: string | null;
 }
 

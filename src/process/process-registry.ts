@@ -34,17 +34,23 @@ export type RemovalReason =
 
 /** The events of a `ProcessRegistry` with the payload of each. */
 export interface RegistryEvents {
+  /** A process was registered. */
   'registry:added': { entry: RegistryEntry };
+  /** An entry has left the registry. */
   'registry:removed': { entry: RegistryEntry; reason: RemovalReason };
   /** An index did not match the entries and was rebuilt. */
   'registry:repaired': { problems: readonly string[] };
+  /** A listener threw an error, or returned a promise that was rejected. */
   'listener:error': ListenerError;
 }
 
 /** What a consistency check has found and repaired. */
 export interface ConsistencyReport {
+  /** How many entries were compared. */
   readonly checked: number;
+  /** Entries without a living process: removed. */
   readonly dead: readonly RegistryEntry[];
+  /** Entries whose pid belongs to another process now: removed. */
   readonly reused: readonly RegistryEntry[];
   /** Where an index did not match the entries. */
   readonly problems: readonly string[];
@@ -54,8 +60,11 @@ export interface ConsistencyReport {
 export interface RegistryMetrics {
   /** Entries now. */
   readonly size: number;
+  /** Entries now, by name. */
   readonly byName: Readonly<Record<string, number>>;
+  /** How many were added. */
   readonly added: number;
+  /** How many were removed, by reason. */
   readonly removed: Readonly<Record<RemovalReason, number>>;
   /** How often the indexes had to be rebuilt. */
   readonly repaired: number;

@@ -6,7 +6,9 @@ export type EndStep = 'eof' | 'SIGTERM' | 'SIGKILL';
 
 /** A process that could not be proven dead. */
 export interface Survivor {
+  /** Of the process that lives. */
   readonly pid: number;
+  /** The name of its program. */
   readonly command: string;
   /** Why it lives, where that is known: this user may not signal it. */
   readonly reason?: string;

@@ -29,7 +29,9 @@ export interface LostRequestData {
   readonly retryable: boolean;
   /** Whether the server may have done what the request asked for. */
   readonly mayHaveRun: boolean;
+  /** Null when a signal has ended the process, or it lives. */
   readonly exitCode: number | null;
+  /** Null when the process has exited by itself, or it lives. */
   readonly signal: string | null;
   /** Set when the kernel killed a process of the server for lack of memory. */
   readonly outOfMemory?: true;

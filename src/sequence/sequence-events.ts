@@ -40,8 +40,9 @@ export interface SequenceEvents {
     readonly held: readonly string[];
     readonly stopped: readonly string[];
   };
-  /** A step that it depends on is not there any more; is there again (`onDependencyExit: 'hold'`). */
+  /** A step that it depends on is not there any more (`onDependencyExit: 'hold'`). */
   'step:held': OfStep;
+  /** That step is there again. */
   'step:resumed': OfStep;
   /** A start begins. */
   'sequence:started': { readonly waves: readonly (readonly string[])[] };

@@ -28,6 +28,7 @@ export interface SequenceReport {
 
 /** What a start or a stop would do. */
 export interface SequencePlan {
+  /** The ids of the steps, wave by wave: those of one wave need none of the waves after it. */
   readonly waves: readonly (readonly string[])[];
   /** The longest chain of steps that need one another. */
   readonly criticalPath: readonly string[];

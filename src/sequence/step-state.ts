@@ -45,7 +45,7 @@ export type StepTransition =
 const ENDS = { again: 'waiting', gone: 'stopped', fail: 'failed' } as const;
 
 /** States × transitions. A transition that is not listed changes nothing: so does what comes too late. */
-const TRANSITIONS: Readonly<Record<StepState, Partial<Record<StepTransition, StepState>>>> = {
+export const TRANSITIONS: Readonly<Record<StepState, Partial<Record<StepTransition, StepState>>>> = {
   idle: { want: 'waiting' },
   waiting: { begin: 'starting', skip: 'skipped', fail: 'failed', gone: 'stopped' },
   starting: { ...ENDS, start: 'started', skip: 'skipped', end: 'stopping' },

@@ -17,7 +17,7 @@ type ServerTransition =
   | 'unproven';
 
 /** States × transitions. A transition that is not listed changes nothing: so does a late event of a stopping server. */
-const TRANSITIONS: Readonly<Record<ServerState, Partial<Record<ServerTransition, ServerState>>>> = {
+export const TRANSITIONS: Readonly<Record<ServerState, Partial<Record<ServerTransition, ServerState>>>> = {
   starting: { ready: 'ready', refused: 'stopped', end: 'stopping' },
   ready: { end: 'stopping' },
   stopping: { proven: 'stopped', unproven: 'quarantined' },

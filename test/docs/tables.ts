@@ -1,6 +1,7 @@
 import { definitionFields, poolFields } from '../../src/config/options.js';
 import { policyFields } from '../../src/config/policy-fields.js';
 import { inCode } from '../../src/config/written-number.js';
+import { tableOf, withBlock } from './blocks.js';
 import { type AnyField, catalog } from './catalog.js';
 
 /** A table between two markers of a page. */
@@ -23,6 +24,9 @@ const below = (prefix: string, ...expanded: readonly string[]) =>
     const depth = rest.split('.').length;
     return !rest.includes('[') && (depth === 1 || (depth === 2 && expanded.includes(head)));
   });
+/** All below, whatever depth, apart from those that only hold others. */
+const described = (prefix: string) =>
+  [...all.keys()].filter((path) => path.startsWith(prefix) && all.get(path)?.about !== undefined);
 const OPTION = ['option', 'default', 'meaning'] as const;
 const FIELD = ['field', 'default', 'meaning'] as const;
 
@@ -45,7 +49,7 @@ export const TABLES: Readonly<Record<string, Readonly<Record<string, Table>>>> =
       ],
     },
   },
-  'docs/reference.md': {
+  'docs/options.md': {
     options: {
       head: OPTION,
       rows: [
@@ -59,9 +63,32 @@ export const TABLES: Readonly<Record<string, Readonly<Record<string, Table>>>> =
         ...keys(policyFields),
       ],
     },
+    monitoring: { head: OPTION, rows: described('monitoring.') },
+    alerts: { head: OPTION, rows: described('alerts.') },
+    'service levels': { head: OPTION, rows: described('serviceLevels.') },
+    audit: { head: OPTION, rows: described('audit.') },
+    requires: { head: OPTION, rows: described('limits.requires.') },
+    health: { head: OPTION, rows: described('health.') },
+    restart: { head: OPTION, rows: described('restart.') },
+    containment: { head: OPTION, rows: ['guardian.', 'markers.', 'rlimits.', 'cgroupLimits.'].flatMap(described) },
   },
   'docs/alerts.md': { alerts: { head: FIELD, prefix: 'alerts.', rows: below('alerts.') } },
   'docs/health.md': { health: { head: FIELD, prefix: 'health.', rows: below('health.') } },
+  'docs/leases.md': {
+    limits: {
+      head: OPTION,
+      rows: [
+        ...[
+          'limits.maxProcesses',
+          'limits.maxProcessesPerServer',
+          'maxInstances',
+          'maxInstancesPerTenant',
+          'maxSessions',
+        ],
+        ...['limits.concurrentStarts', 'maxWaiting', 'acquireTimeout', 'leaseIdleTimeout'],
+      ],
+    },
+  },
   'docs/lanes.md': {
     requires: {
       head: ['requirement', 'what is measured'],
@@ -96,10 +123,7 @@ export const TABLES: Readonly<Record<string, Readonly<Record<string, Table>>>> =
 export function withTables(page: string, text: string): string {
   let result = text;
   for (const [name, table] of Object.entries(TABLES[page] ?? {})) {
-    const [begin, end] = [`<!-- options: ${name} (npm run generate) -->\n`, '<!-- end of options -->\n'];
-    const [from, to] = [result.indexOf(begin), result.indexOf(end, result.indexOf(begin))];
-    if (from === -1 || to === -1) throw new Error(`${page} has no markers for the table '${name}'`);
-    result = `${result.slice(0, from)}${begin}\n${printed(table, page)}\n${result.slice(to)}`;
+    result = withBlock(result, `options: ${name}`, printed(table, page));
   }
   return result;
 }
@@ -113,10 +137,7 @@ function printed({ head, prefix = '', rows }: Table, page: string): string {
     const meaning = linksFor(page, field.about);
     return head.length === 2 ? [name, meaning] : [name, shownDefault(field), meaning];
   });
-  const widths = head.map((_, column) => Math.max(...[head, ...cells].map((row) => [...(row[column] ?? '')].length)));
-  const line = (row: readonly string[]) =>
-    `| ${row.map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - [...cell].length)).join(' | ')} |\n`;
-  return line(head) + line(widths.map((width) => '-'.repeat(width))) + cells.map(line).join('');
+  return tableOf(head, cells);
 }
 
 /** As it is written in code; in words where it is no value. */

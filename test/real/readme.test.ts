@@ -18,6 +18,8 @@ const root = new URL('../../', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
 const readme = read('README.md');
 const reference = read('docs/reference.md');
+const OPTIONS_PAGE = read('docs/options.md');
+const OF_POOL = 'Of the pool and its servers';
 
 /** The rows of the first table of a page below `heading` that has `column` at the head of its first column. */
 function table(heading: string, column: string, page = reference): string[][] {
@@ -46,7 +48,7 @@ function parsed(cell: string): unknown {
 }
 
 /** Option → default, by the table of a page. */
-function documentedOptions(heading = 'Options', page = reference): Map<string, string> {
+function documentedOptions(heading = OF_POOL, page = OPTIONS_PAGE): Map<string, string> {
   const rows = table(heading, 'option', page).filter(([name = '']) => name.startsWith('`'));
   return new Map(rows.map(([name = '', fallback = '']) => [codes(name)[0] ?? '', fallback]));
 }
@@ -224,7 +226,7 @@ describe('README and reference', () => {
   });
 
   it('names the options of every call, with their defaults', () => {
-    const calls = new Map(table('Options', 'call').map(([call = '', options = '']) => [codes(call)[0], options]));
+    const calls = new Map(table('Calls', 'call').map(([call = '', options = '']) => [codes(call)[0], options]));
     const expected: [string, Record<string, unknown>][] = [
       ['getServer(name, …)', resolveAcquireOptions({})],
       ['warm(name, …)', resolveWarmOptions({})],
@@ -242,33 +244,11 @@ describe('README and reference', () => {
     }
   });
 
-  it('names every event and every error code', () => {
-    const events = [...read('src/pool/events.ts').matchAll(/^ {2}'([\w-]+:[\w-]+)': /gm)];
-    const cleanupEvents = [...read('src/process/cleanup-job.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
-    const monitorEvents = [...read('src/monitor/monitor-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
-    const healthEvents = [...read('src/health/health-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
-    const alertEvents = [...read('src/health/alerts/alert-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
-    const packageEvents = [...read('src/pool/package-events.ts').matchAll(/^ {2}'(\w+:[\w-]+)': /gm)];
-    const others = [...cleanupEvents, ...monitorEvents, ...healthEvents, ...alertEvents, ...packageEvents];
-    const actualEvents = new Set([...events, ...others].map(([, event]) => event));
-    // Only a monitor emits it.
-    expect(actualEvents.delete('sample:taken')).toBe(true);
-    const actualCodes = [...read('src/errors.ts').matchAll(/^ {2}\| '(\w+)'/gm)].map(([, code]) => code);
-    expect(actualEvents.size).toBeGreaterThan(0);
-    expect(actualCodes.length).toBeGreaterThan(0);
-    expect(new Set(table('Events', 'event').flatMap(([name = '']) => codes(name)))).toEqual(actualEvents);
-    expect(
-      table('Errors', 'code')
-        .flatMap(([code = '']) => codes(code))
-        .sort(),
-    ).toEqual(actualCodes.sort());
-  });
-
   it('names every method of a monitor and every figure of it', async () => {
     const methods = Object.getOwnPropertyNames(ResourceMonitor.prototype).filter(
       (name) => !['constructor', 'toJSON'].includes(name),
     );
-    const documented = table('Options', 'of a monitor').flatMap(([cell = '']) => codes(cell));
+    const documented = table('Calls', 'of a monitor').flatMap(([cell = '']) => codes(cell));
     expect(documented.map((code) => code.replace(/\(.*/, '')).sort()).toEqual(methods.sort());
     const pool = new MCPServerPool({});
     const figures = Object.keys(pool.metrics()).filter((name) => !(name in newCounts()));

@@ -11,7 +11,7 @@ export type AlertStep =
   | 'end';
 
 /** States × steps. A step that is not listed changes nothing. An alert that ends while it is pending was never told. */
-const TRANSITIONS: Readonly<Record<AlertState, Partial<Record<AlertStep, AlertState>>>> = {
+export const TRANSITIONS: Readonly<Record<AlertState, Partial<Record<AlertStep, AlertState>>>> = {
   pending: { fire: 'firing', end: 'resolved' },
   firing: { acknowledge: 'acknowledged', end: 'resolved' },
   // What was acknowledged was less.

@@ -8,6 +8,7 @@ import { LineQueue } from './line-queue.js';
 
 /** The audit trail cannot be written, or will not be able to rotate. */
 export interface AuditFailure {
+  /** The file of the option `audit`. */
   readonly path: string;
   /** Why, and what becomes of the lines. */
   readonly problem: string;

@@ -17,7 +17,7 @@ export type LeakEvidence =
   | 'interrupted';
 
 /** Verdict × evidence. Evidence that is not listed changes nothing. Noise may hide that it rises, until it is clear. */
-const TRANSITIONS: Readonly<Record<LeakVerdict, Partial<Record<LeakEvidence, LeakVerdict>>>> = {
+export const TRANSITIONS: Readonly<Record<LeakVerdict, Partial<Record<LeakEvidence, LeakVerdict>>>> = {
   none: { rising: 'suspected', sustained: 'confirmed' },
   suspected: { sustained: 'confirmed', settled: 'none', interrupted: 'none' },
   confirmed: { settled: 'none', interrupted: 'none' },

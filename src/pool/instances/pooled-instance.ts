@@ -14,6 +14,7 @@ import type { LeaseScope, ScopeLabels } from './lease-scope.js';
 export interface LeaseHolder {
   /** As `PooledServer.id`. */
   readonly leaseId: string;
+  /** As given to `getServer()`. */
   readonly owner: string | undefined;
 }
 

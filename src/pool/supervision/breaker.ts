@@ -30,7 +30,7 @@ type BreakerEvent =
  * States × events. An event that is not listed changes nothing: an instance that is older than the open breaker neither closes
  * it nor prolongs the cooldown.
  */
-const TRANSITIONS: Readonly<Record<BreakerState, Partial<Record<BreakerEvent, BreakerState>>>> = {
+export const TRANSITIONS: Readonly<Record<BreakerState, Partial<Record<BreakerEvent, BreakerState>>>> = {
   closed: { trip: 'open' },
   open: { cooled: 'half-open' },
   'half-open': { succeeded: 'closed', failed: 'open', abandoned: 'open' },

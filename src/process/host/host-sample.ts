@@ -2,13 +2,19 @@
 export interface HostSample {
   /** ms, of the clock of the sampler. */
   readonly at: number;
+  /** What the processes of this host can get. */
   readonly memory?: HostMemory | undefined;
+  /** How long processes waited for a resource. Linux only. */
   readonly pressure?: HostPressure | undefined;
   /** Mean number of runnable processes within 1, 5 and 15 minutes, of the whole machine. */
   readonly load?: readonly [number, number, number] | undefined;
+  /** CPUs that this host can keep busy. */
   readonly cpus?: HostCpus | undefined;
+  /** The limit on processes of which the least is left. */
   readonly pids?: HostPids | undefined;
+  /** Of this process. */
   readonly descriptors?: HostDescriptors | undefined;
+  /** Memory of this process. */
   readonly heap?: HostHeap | undefined;
   /** Only while the sampler is started. */
   readonly eventLoopDelay?: EventLoopDelay | undefined;

@@ -15,6 +15,7 @@ import { StrayScan, type StraySystem } from './stray-scan.js';
 
 /** A process that looks like an MCP server without a host, or a process below it. */
 export interface Stray {
+  /** Of the process. */
   readonly pid: number;
   /** With the pid the identity of the process: clock ticks since boot, not always whole. */
   readonly startTime: number;

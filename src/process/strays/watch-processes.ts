@@ -35,6 +35,7 @@ export interface WatchEvents {
   'process:cleared': WatchedProcess & { readonly isGone: boolean };
   /** A look was not possible. Once, until one is possible again. */
   'look:failed': { readonly problem: string };
+  /** A listener threw an error, or returned a promise that was rejected. */
   'listener:error': ListenerError;
 }
 

@@ -4,6 +4,7 @@ import { type Answer, METHOD_NOT_FOUND, property } from '../json-rpc.js';
 export interface ToolChanges {
   /** Names of tools that do not exist any more. */
   readonly lost: readonly string[];
+  /** Names of tools that are new. */
   readonly added: readonly string[];
   /** Names of tools that have another description or schema. */
   readonly changed: readonly string[];

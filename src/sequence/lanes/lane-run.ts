@@ -24,9 +24,11 @@ export interface RunResult {
   readonly exitCode: number | null;
   /** Null when it exited. */
   readonly signal: string | null;
+  /** Why it ended. */
   readonly endedBy: RunEnd;
   /** The limit that it was over; undefined unless `endedBy` is `limit`. */
   readonly limit: keyof RunLimits | undefined;
+  /** The most that was measured of its tree. */
   readonly peak: RunPeak;
   /** How long it waited for its turn, ms. */
   readonly waited: number;

@@ -5,6 +5,7 @@ import type { TreeUsage } from '../../process/usage/tree-usage.js';
 
 /** The most that the tree of a command has used at one moment, as far as samples show it; of CPU time all that it has used. */
 export interface RunPeak {
+  /** Most unique memory of the tree, in MB. */
   readonly memoryMB: number;
   /** Living processes. */
   readonly processes: number;
