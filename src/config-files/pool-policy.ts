@@ -1,4 +1,4 @@
-import { describeValue, isPlainObject } from '../config/fields.js';
+import { describeValue, type Fields, isPlainObject } from '../config/fields.js';
 import { definitionFields, poolFields, type ResolvedPoolOptions } from '../config/options.js';
 import { resolvePoolOptions } from '../config/resolve-options.js';
 import { PoolError as OwnPoolError } from '../errors.js';
@@ -37,6 +37,11 @@ export function readPolicy(given: unknown): ReadPolicy {
     const message = `${foreign} must not be in pool, which has limits and policy alone: servers stand beside it, policy of all servers in pool.defaults`;
     return none([{ path: [foreign], message }]);
   }
+  const ofProgram = pathOfProgram(given, poolFields);
+  if (ofProgram !== undefined) {
+    const message = `${ofProgram.join('.')} must not be in pool, which has limits and policy alone: only the program of the host can know it, so set it there`;
+    return none([{ path: ofProgram, message }]);
+  }
   try {
     const limits = isPlainObject(given.limits) ? { ...UNLIMITED, ...given.limits } : (given.limits ?? UNLIMITED);
     // Twice: the caps that are not set have their own default for a pool.
@@ -46,6 +51,17 @@ export function readPolicy(given: unknown): ReadPolicy {
     const problems = (error instanceof OwnPoolError && error.data.problems) || ['it cannot be read'];
     return none(problems.map((problem) => ({ path: pathOf(problem), message: sentenceForFile(problem) })));
   }
+}
+
+/** The first option that the schema of files leaves out, too: how the process of the host is run. */
+function pathOfProgram(given: Readonly<Record<string, unknown>>, fields: Fields): string[] | undefined {
+  for (const [key, value] of Object.entries(given)) {
+    const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
+    if (field?.inFile === false) return [key];
+    const inner = field?.fields && isPlainObject(value) ? pathOfProgram(value, field.fields) : undefined;
+    if (inner !== undefined) return [key, ...inner];
+  }
+  return undefined;
 }
 
 /** `limits.maxProcesses must be …` is about that key. */

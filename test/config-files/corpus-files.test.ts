@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { McpConfigInput } from '../../src/config.js';
+import { loadMcpConfig, type McpConfigInput } from '../../src/config.js';
 import { loadFixture, messagesOf, placesOf } from '../helpers/config-files.js';
 
 describe('VS Code', () => {
@@ -138,6 +138,17 @@ describe('the key pool and policy', () => {
     const config = await loadFixture('pool-with-servers.json');
     expect(placesOf(config)).toEqual([['pool', 'pool.servers', 2]]);
     expect(Object.keys(config.servers)).toEqual(['c']);
+  });
+
+  it.each([
+    ['handleSignals', { handleSignals: true }],
+    ['guardian.executable', { guardian: { enabled: true, executable: '/usr/bin/node' } }],
+  ])('[CONFIG-7] neither does %s, which only the program of the host can know', async (path, pool) => {
+    const config = await loadMcpConfig({ mcpServers: { a: { command: 'node' } }, pool });
+    expect(config.pool).toBeUndefined();
+    expect(config.problems).toEqual([expect.objectContaining({ kind: 'pool', key: `pool.${path}` })]);
+    expect(messagesOf(config)[0]).toMatch(/must not be in pool.*set it there/);
+    expect(Object.keys(config.servers)).toEqual(['a']);
   });
 });
 
