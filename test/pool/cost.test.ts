@@ -48,6 +48,13 @@ const QUEUES: Record<string, (count: number) => Promise<Scene & { lease: PooledS
     for (let index = 0; index < count; index++) wait(scene.pool, 'a', { tenant: `tenant ${index}` });
     return { ...scene, lease };
   },
+  'for one tenant that has all it may have, each of another owner': async (count) => {
+    const scene = open({ a: { command: 'fake', maxInstances: 10, maxInstancesPerTenant: 2 } });
+    const lease = await scene.pool.getServer('a', { tenant: 't' });
+    await scene.pool.getServer('a', { tenant: 't' });
+    for (let index = 0; index < count; index++) wait(scene.pool, 'a', { tenant: 't', owner: `owner ${index}` });
+    return { ...scene, lease };
+  },
   'for a slot, each of another tenant': async (count) => {
     const scene = open({ a: { command: 'fake', maxInstances: 2 } }, { limits: { maxProcesses: 2 } });
     const lease = await scene.pool.getServer('a');

@@ -127,6 +127,46 @@ describe('maxInstancesPerTenant', () => {
     assertInsides(partsOf(pool));
   });
 
+  it('[TENANT-13] one process for each of many owners, in order: none ends before the caller that it was started for has it', async () => {
+    const { pool, launcher, reasons } = poolOf({ maxInstancesPerTenant: 2, maxInstances: 2 });
+    const served: number[] = [];
+    const owners = Array.from({ length: 12 }, (_, index) => index);
+    const calls = owners.map(async (index) => {
+      const lease = await pool.getServer('a', { ...alice, owner: `owner ${index}` });
+      served.push(index);
+      lease.release();
+    });
+    await Promise.all(calls);
+    expect(served).toEqual(owners);
+    expect(launcher.servers).toHaveLength(owners.length);
+    expect(reasons()).toEqual(Array.from({ length: owners.length - 2 }, () => 'evicted'));
+    assertInsides(partsOf(pool));
+  });
+
+  it('[TENANT-13] two slots that come free at once are for the two callers that have waited longest', async () => {
+    const { pool, launcher } = poolOf({ maxInstancesPerTenant: 2, maxInstances: 2 });
+    const held = await Promise.all(['one', 'two'].map((owner) => pool.getServer('a', { ...alice, owner })));
+    const calls = ['three', 'four', 'five'].map((owner) => pool.getServer('a', { ...alice, owner }));
+    for (const lease of held) lease.release();
+    await Promise.all(calls.slice(0, 2));
+    expect(launcher.servers).toHaveLength(4);
+    expect(await outcome(calls[2] as Promise<unknown>)).toBe('pending');
+    assertInsides(partsOf(pool));
+  });
+
+  it('[TENANT-13] a limit that is raised, or is no more, lets the callers that wait have their own', async () => {
+    const { pool, launcher } = poolOf({ maxInstancesPerTenant: 1, maxInstances: 6 });
+    await pool.getServer('a', { ...alice, owner: 'one' });
+    const calls = ['2', '3', '4', '5'].map((owner) => pool.getServer('a', { ...alice, owner }));
+    await pool.updateServer('a', { command: 'fake', maxInstances: 6, maxInstancesPerTenant: 3 });
+    await Promise.all(calls.slice(0, 2));
+    expect(launcher.living).toHaveLength(3);
+    await pool.updateServer('a', { command: 'fake', maxInstances: 6 });
+    await Promise.all(calls);
+    expect(launcher.living).toHaveLength(5);
+    assertInsides(partsOf(pool));
+  });
+
   it('[TENANT-13] must be a positive integer', () => {
     expect(() => poolOf({ maxInstancesPerTenant: 0 })).toThrow(/maxInstancesPerTenant must be/);
   });

@@ -9,7 +9,7 @@ import { reuseKey } from '../instances/lease-scope.js';
 import type { PooledInstance } from '../instances/pooled-instance.js';
 import { ScopeIndex } from '../instances/scope-index.js';
 import type { LeaseClass, OpenEntry, ServerEntry } from '../instances/server-entry.js';
-import { tenantRoom } from '../instances/tenant-limit.js';
+import { type TenantRoom, tenantRoom } from '../instances/tenant-limit.js';
 import type { Lease } from '../leases/lease.js';
 import type { LeaseEvents } from '../leases/lease-events.js';
 import type { Breakers } from '../supervision/breakers.js';
@@ -213,14 +213,37 @@ export class AcquireQueue {
     // It waits for no slot, but until what its server depends on is there.
     const wantsStart = !isFree && !isRefused && next !== undefined;
     waiting.isBlocked = wantsStart && !this.#mayStart(waiting);
-    waiting.ofTenant = wantsStart ? tenantRoom(this.#deps.fleet, leaseClass.entry, leaseClass.tenant) : 'free';
-    const isHeld = waiting.isBlocked || waiting.ofTenant !== 'free';
+    this.#hold(waiting, wantsStart && !waiting.isBlocked && this.#roomOf(waiting) !== 'free');
     if (isFree) waiting.moveTo(this.immediate, first);
-    else if (!isRefused) waiting.moveTo(server.candidates, isHeld ? undefined : next);
-    else waiting.moveTo(this.immediate, waiting.isRefused ? undefined : next);
+    else if (isRefused) waiting.moveTo(this.immediate, waiting.isRefused ? undefined : next);
+    else if (!waiting.isHeld) waiting.moveTo(server.candidates, waiting.isBlocked ? undefined : next);
     // The breaker allows a probe then, even if nothing of the class has changed until then.
     if (waiting.isRefused) dueTimes.set(waiting.cooled, breakers.retryAt(leaseClass) ?? Infinity);
     this.#rankServer(server);
+  }
+
+  /** Of the classes of a tenant that wait until it may have one more instance, the one whose caller has waited longest. */
+  firstHeld({ name }: ServerEntry, tenant: string | undefined): WaitingClass | undefined {
+    return this.#servers.get(name)?.held.get(tenant)?.first;
+  }
+
+  #roomOf({ leaseClass }: WaitingClass): TenantRoom {
+    return tenantRoom(this.#deps.fleet, leaseClass.entry, leaseClass.tenant);
+  }
+
+  /** Puts a class among those of its tenant that wait for it to have one less, or takes it out. */
+  #hold(waiting: WaitingClass, isHeld: boolean): void {
+    const { leaseClass, next, server } = waiting;
+    const held = server.held.get(leaseClass.tenant) ?? new Heap<WaitingClass>();
+    if (isHeld) {
+      server.held.set(leaseClass.tenant, held);
+      waiting.moveTo(held, next);
+    } else if (waiting.isHeld) {
+      waiting.moveTo(held, undefined);
+      // There may be many tenants.
+      if (held.size === 0) server.held.delete(leaseClass.tenant);
+    }
+    waiting.isHeld = isHeld;
   }
 
   /** Whether what its server depends on is there. Callers ask for that; one that stands for the pool is a part of what was asked for. */
@@ -273,6 +296,7 @@ export class AcquireQueue {
     this.#classes.delete(leaseClass);
     leaseClass.callers = undefined;
     this.#deps.dueTimes.delete(waiting.cooled);
+    this.#hold(waiting, false);
     waiting.moveTo(server.candidates, undefined);
     server.classes.delete(waiting);
     this.#rankServer(server);

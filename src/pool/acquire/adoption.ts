@@ -26,11 +26,9 @@ export function giveClean(entry: ServerEntry, queue: AcquireQueue, fleet: Fleet,
 
 /** The caller that has waited longest, of those whose tenant may have one more. */
 function oldestWithRoom(entry: ServerEntry, queue: AcquireQueue, fleet: Fleet): Waiter | undefined {
-  const classes = [...entry.classes.values()].filter(
-    (one) => one.waiting > 0 && isPlain(one) && tenantRoom(fleet, entry, one.tenant) === 'free',
-  );
-  const firsts = classes.flatMap((one) => queue.classOf(one)?.first ?? []);
-  return firsts.sort((a, b) => a.number - b.number)[0];
+  for (let waiter = queue.oldestOf(entry.name); waiter !== undefined; waiter = waiter.after)
+    if (!waiter.queuedIn?.isHeld && tenantRoom(fleet, entry, waiter.tenant) === 'free') return waiter;
+  return undefined;
 }
 
 /** Whether its callers change nothing of the definition: others need an instance with their values. */

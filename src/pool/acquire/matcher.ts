@@ -13,7 +13,7 @@ import type { Breakers } from '../supervision/breakers.js';
 import type { AcquireQueue } from './acquire-queue.js';
 import { type Decision, decide, type Room, type Situation } from './admission.js';
 import { adoptableStart, giveClean } from './adoption.js';
-import { type EndForCaller, endForClass } from './ends-for-class.js';
+import { type EndForCaller, roomOfTenant, uselessTest } from './ends-for-class.js';
 import type { Waiter, WaitingClass, WaitingServer } from './waiter.js';
 
 /** A free instance is used. */
@@ -94,7 +94,7 @@ export class Matcher {
         if (changed.entry.clean.length > 0) giveClean(changed.entry, this.#queue, this.#fleet, now);
         this.#queue.refresh(changed, now);
         const { entry } = changed;
-        const end = isOpen(entry) && endForClass(entry, changed, this.#queue, this.#fleet, this.#keptFromTenant);
+        const end = isOpen(entry) ? (uselessTest(changed, this.#queue) ?? this.#roomOfTenant(changed, now)) : undefined;
         if (end && isOpen(entry)) return { ...end, entry };
       }
       // A full pool has nothing for those that need a slot, but essential servers make room for each other.
@@ -111,6 +111,13 @@ export class Matcher {
       const waiter = waiting?.next;
       if (!server || !waiter || !isOpen(server.entry)) return undefined;
       const { entry } = server;
+      if (tenantRoom(this.#fleet, entry, waiting.leaseClass.tenant) !== 'free') {
+        // Another class of its tenant got what there was since it was ranked.
+        this.#queue.rank(waiting, now);
+        const end = this.#roomOfTenant(waiting.leaseClass, now);
+        if (end) return { ...end, entry };
+        continue;
+      }
       const start = adoptableStart(entry, waiting.leaseClass);
       const decision = this.#decide(entry, waiting.server.claimed, start !== undefined);
       if (decision.action === 'adopt') {
@@ -148,6 +155,22 @@ export class Matcher {
     }
   }
 
+  /**
+   * A class of a tenant has changed: of those of its callers that its limit keeps waiting, the next one has room now, or something
+   * may end for it. The others are not looked at.
+   */
+  #roomOfTenant({ entry, tenant }: LeaseClass, now: number): EndForCaller | undefined {
+    const held = this.#queue.firstHeld(entry, tenant);
+    if (held === undefined || !isOpen(entry)) return undefined;
+    this.#queue.rank(held, now);
+    if (!held.isHeld || tenantRoom(this.#fleet, entry, tenant) !== 'full') return undefined;
+    const end = roomOfTenant(entry, held, this.#fleet);
+    if (end !== 'kept') return end;
+    this.#keptFromTenant.add(held.leaseClass);
+    if (held.next) this.#fleet.gate.dependencies.askRelief('tenant', held.next);
+    return undefined;
+  }
+
   /** Why a caller is refused that would get a start: at once, in the place of another tree, or when the machine allows it. */
   #refusal(entry: OpenEntry, decision: Decision): PoolError | undefined {
     const { overload, preflight } = this.#fleet.gate;
@@ -171,7 +194,7 @@ export class Matcher {
   limitOf(waiter: Waiter): Limit | undefined {
     const waiting = waiter.queuedIn;
     if (waiting === undefined || waiting.isCovered(waiter) || waiting.isBlocked) return undefined;
-    if (waiting.ofTenant !== 'free') return waiting.ofTenant === 'full' ? 'maxInstancesPerTenant' : undefined;
+    if (waiting.isHeld) return this.#isNextOfTenant(waiting) ? undefined : 'maxInstancesPerTenant';
     if (waiting.server.isStuck || waiting.isRefused) return 'maxInstances';
     return this.#isFull ? this.#fullBy : undefined;
   }
@@ -264,10 +287,15 @@ export class Matcher {
     return this.#queue.firstOf(this.#fleet.essential.servers) !== undefined;
   }
 
+  /** Whether a slot of its tenant comes free, and this class is the next. */
+  #isNextOfTenant(waiting: WaitingClass): boolean {
+    const { entry, tenant } = waiting.leaseClass;
+    return this.#queue.firstHeld(entry, tenant) === waiting && tenantRoom(this.#fleet, entry, tenant) !== 'full';
+  }
+
   /** Whether a caller of the same tenant, in another class, waits for its tenant to have one less. */
   #isTenantShort({ entry, tenant }: LeaseClass): boolean {
-    const classes = tenant === undefined ? [] : this.#fleet.classesOf(entry.name, tenant);
-    return classes.some((one) => this.#queue.classOf(one)?.ofTenant === 'full');
+    return this.#queue.firstHeld(entry, tenant) !== undefined && tenantRoom(this.#fleet, entry, tenant) === 'full';
   }
 
   /** Claims a slot that comes free for the next caller of a class; `ofServer`: it must be a slot of its server. */

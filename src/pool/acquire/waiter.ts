@@ -5,7 +5,6 @@ import { Heap, type HeapItem } from '../../runtime/heap.js';
 import type { LeaseScope } from '../instances/lease-scope.js';
 import type { ClassCallers, PooledInstance, WaitingCaller } from '../instances/pooled-instance.js';
 import type { LeaseClass, ServerEntry } from '../instances/server-entry.js';
-import type { TenantRoom } from '../instances/tenant-limit.js';
 import type { Lease } from '../leases/lease.js';
 import type { Expiring } from './deadlines.js';
 
@@ -119,8 +118,8 @@ export class WaitingClass implements HeapItem, ClassCallers {
   isRefused = false;
   /** Whether what its server depends on is not there, so that nothing may be started for it. Written by `AcquireQueue`. */
   isBlocked = false;
-  /** Whether its tenant may have one more instance. Written by `AcquireQueue`. */
-  ofTenant: TenantRoom = 'free';
+  /** Whether it waits until its tenant may have one more instance: it is in `WaitingServer.held`. Written by `AcquireQueue`. */
+  isHeld = false;
   /** Due when its breaker allows a probe. Set only while the breaker refuses starts. */
   readonly cooled: Due;
   first: Waiter | undefined;
@@ -225,6 +224,8 @@ export class WaitingServer implements HeapItem {
   readonly classes = new Set<WaitingClass>();
   /** Classes with a caller that may get a slot, by the arrival number of that caller. */
   readonly candidates = new Heap<WaitingClass>();
+  /** By tenant, the classes that wait until it may have one more instance: the one whose caller has waited longest is the next. */
+  readonly held = new Map<string | undefined, Heap<WaitingClass>>();
   /** Number of callers of all classes. */
   count = 0;
   /** Of the callers without a variant, the one that has waited longest: one of any of their classes may get a spare instance. */

@@ -37,14 +37,6 @@ export class LeaseClasses {
 
   /** A class has changed: the scheduler looks at its callers again. */
   changed(leaseClass: LeaseClass): void {
-    const { entry, tenant } = leaseClass;
-    this.#note(leaseClass);
-    // What one class of a tenant has, another one may not have.
-    if (tenant === undefined || (entry.definition?.maxInstancesPerTenant ?? Infinity) === Infinity) return;
-    for (const other of entry.tenants.get(tenant) ?? []) if (other.waiting > 0) this.#note(other);
-  }
-
-  #note(leaseClass: LeaseClass): void {
     if (leaseClass.isChanged) return;
     leaseClass.isChanged = true;
     this.#changes.push(leaseClass);

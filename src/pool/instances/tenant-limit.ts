@@ -27,11 +27,17 @@ function mostOf({ definition }: ServerEntry, tenant: string | undefined): number
   return tenant === undefined || definition === undefined ? Infinity : definition.maxInstancesPerTenant;
 }
 
-/** Slots that a tenant has, and how many of them come free. A successor has that of its predecessor. */
+/**
+ * Slots that a tenant has, and how many of them come free. A successor has that of its predecessor. Walks through the instances of the
+ * server: a tenant may have many more classes, most of them with callers alone.
+ */
 function usedBy(slots: Fleet['slots'], entry: ServerEntry, tenant: string | undefined) {
-  const classes = [...(entry.tenants.get(tenant) ?? [])];
-  const holding = classes.flatMap(({ instances }) =>
-    [...instances].filter((one) => slots.predecessorOf(one) === undefined),
-  );
-  return { used: holding.length, ending: holding.filter((one) => entry.ending.has(one)).length };
+  let used = 0;
+  let ending = 0;
+  for (const instance of entry.instances) {
+    if (instance.tenant !== tenant || slots.predecessorOf(instance) !== undefined) continue;
+    used += 1;
+    if (entry.ending.has(instance)) ending += 1;
+  }
+  return { used, ending };
 }
