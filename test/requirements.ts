@@ -257,6 +257,7 @@ export const requirements = {
   'START-3': 'A late event of an instance that is ending changes nothing.',
   'START-4':
     'A start runs on to its startTimeout when its caller gives up, unless another caller needs its slot: it serves the next caller or becomes idle. close() of the drop-in ends it.',
+  'START-5': 'A start that is too late names the variables of proxies and certificates that its server did not get.',
   'TURN-1':
     'At most limits.concurrentStarts starts are under way at once, first come, first served; a turn ends when the start is ready, has failed or was ended, or after 3 s.',
   'TURN-2':
@@ -1218,4 +1219,8 @@ export const requirements = {
   'DOCS-5': 'The API reference is what the comments of the code say now, and each exported name is in it.',
   'DOCS-6': 'The advice of docs/troubleshooting.md names only codes, events, options and calls that exist.',
   'DOCS-7': 'The programs of docs/parts.md run.',
+
+  // Examples
+  'EXAMPLES-1': 'Each folder of examples/ has one command that starts it, on its page and in the head of its program.',
+  'EXAMPLES-2': 'Each example says what it does, and leaves no process or file when SIGINT ends it, early or twice.',
 } as const satisfies Record<string, string>;

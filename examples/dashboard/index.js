@@ -1,6 +1,6 @@
 // Shows a pool in a browser, live, and acts on it. It runs servers of its own, so that there is something to see at once.
 //
-//   npm run build
+//   npm install uplot                          draws the graphs; in a clone: npm ci && npm run build (../README.md)
 //   node examples/dashboard/index.js           on any free port
 //   node examples/dashboard/index.js 4000      on port 4000
 //
@@ -21,7 +21,6 @@ else {
 
 /** Returns the exit code. */
 async function main(port) {
-  const ended = endOfUse();
   const pool = new MCPServerPool({
     servers,
     limits: { maxProcesses: 12 },
@@ -29,6 +28,7 @@ async function main(port) {
     monitoring: { interval: 1_000 },
     alerts: { for: 2_000 },
   });
+  const ended = endOfUse(pool);
   let dashboard;
   let stopTraffic = () => {};
   try {
@@ -39,8 +39,11 @@ async function main(port) {
     stopTraffic = startTraffic(pool);
     if (!ended.aborted) await once(ended, 'abort');
   } catch (error) {
-    console.error(error.message);
-    return 1;
+    // The pool may have been ended while it started.
+    if (!ended.aborted) {
+      console.error(error.message);
+      return 1;
+    }
   } finally {
     stopTraffic();
     await dashboard?.close();
@@ -50,9 +53,14 @@ async function main(port) {
   return SIGNALS[ended.reason];
 }
 
-/** Aborted by the first signal. */
-function endOfUse() {
+/** Aborted by the first signal. The second one does not wait for graces. */
+function endOfUse(pool) {
   const controller = new AbortController();
-  for (const signal of Object.keys(SIGNALS)) process.once(signal, () => controller.abort(signal));
+  for (const signal of Object.keys(SIGNALS)) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) void pool.shutdown({ mode: 'emergency' });
+      else controller.abort(signal);
+    });
+  }
   return controller.signal;
 }

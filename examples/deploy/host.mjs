@@ -1,6 +1,8 @@
 // A host for a container, a pod or a unit: a pool, and two addresses for probes. Put your own in its place.
 //
+//   npm install mcp-server-pool @modelcontextprotocol/server-everything      once
 //   MCP_POOL_MAX_PROCESSES=15 MCP_POOL_MEMORY_LIMIT_MB=3072 node host.mjs
+//   node examples/deploy/host.mjs      as it is (../README.md)
 //
 // ADDRESS (127.0.0.1) and PORT (9464) say where probes are answered. What it answers names servers: keep it inside.
 import { createServer } from 'node:http';

@@ -1,4 +1,4 @@
-// MCP servers that hosts have left on this machine, for cron and CI: before a job and after it.
+// MCP servers that hosts have left on this machine, for cron and CI: before a job and after it. It is silent when there are none.
 //
 //   node strays.mjs                        lists them; the exit code is 1 when there are any
 //   node strays.mjs --end                  ends them; the exit code is 1 when one of them lives on

@@ -1,6 +1,6 @@
 // A gateway: many users reach stdio MCP servers by Streamable HTTP, through one pool. See README.md beside this file.
 //
-//   npm run build && node examples/express-gateway/index.js [--port 8930] [--idle-timeout 300000]
+//   node examples/express-gateway/index.js [--port 8930] [--idle-timeout 300000]      (in a clone: npm run build first)
 //
 // It listens on this machine only, prints what to try, and runs until Ctrl-C.
 import { randomBytes } from 'node:crypto';
@@ -54,7 +54,11 @@ const gateway = createGateway({
 });
 const http = createServer(gateway.app);
 http.listen(Number(values.port), '127.0.0.1');
-await once(http, 'listening');
+await once(http, 'listening').catch(async ({ message }) => {
+  console.error(`${message}; --port 0 takes any free port`);
+  await pool.shutdown();
+  process.exit(1);
+});
 printUsage(`http://127.0.0.1:${http.address().port}`);
 
 let signals = 0;

@@ -1,7 +1,7 @@
 // What MetaMCP does with its pool, on mcp-server-pool: lists at once, sessions at once, a server that exits, a change of its
 // parameters, one that cannot be stopped. Every process is a real one.
 //
-//   node examples/metamcp/index.js            (in a clone: `npm run build` first)
+//   node examples/metamcp/index.js            (in a clone: `npm run build` first; else ../README.md)
 //   node examples/metamcp/index.js --stay     keeps the last sessions until Ctrl-C
 import { fileURLToPath } from 'node:url';
 import { McpServerPool } from './mcp-server-pool.js';

@@ -1,6 +1,6 @@
 // What an operator does with a pool, on servers of its own (those of examples/terminal-monitor):
 //
-//   npm run build
+//   npm run build                                          in a clone; of an installed package: ../README.md
 //   node examples/operations/index.js health              what each server answers, and whether all is well
 //   node examples/operations/index.js restart files       restarts one server
 //   node examples/operations/index.js restart-all         restarts all, one after the other
@@ -83,7 +83,7 @@ async function main(run) {
     await startAll(pool);
     return (await run(pool, { dryRun: values['dry-run'], server, fault })) ? 0 : 1;
   } catch (error) {
-    console.error(error.message);
+    console.error(error.code === 'POOL_CLOSED' ? 'interrupted' : error.message);
     return 1;
   } finally {
     await pool.shutdown();

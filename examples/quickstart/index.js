@@ -1,7 +1,8 @@
 // 100 client sessions work on the four official MCP servers, through ONE pool of at most 8 process trees.
 // Every result is checked. At the end /proc is searched for processes that were left behind.
 //
-//   npm start      (builds the library, then runs this file)
+//   npm start                              in a clone: builds the library, then runs this file
+//   node examples/quickstart/index.js      what it needs of an installed package: ../README.md
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +18,9 @@ const WAVE = 20;
 const MAX_PROCESSES = 8;
 const TENANTS = ['north', 'south'];
 
+// First of all: a signal that came earlier would leave the folder.
+const interrupted = shutDownOnSignal(() => pool);
+let pool;
 const folder = mkdtempSync(join(tmpdir(), 'mcp-quickstart-'));
 try {
   process.exitCode = await main();
@@ -27,7 +31,7 @@ try {
 /** Runs all sessions, shuts the pool down, and prints the report. Returns the exit code. */
 async function main() {
   const marker = newMarker();
-  const pool = new MCPServerPool({
+  pool = new MCPServerPool({
     servers: definitions({ folder, tenants: TENANTS, env: marker.env }),
     limits: { maxProcesses: MAX_PROCESSES },
   });
@@ -35,7 +39,6 @@ async function main() {
   // No process serves two tenants: for the sessions of the second tenant, idle processes of the first one are ended.
   const tenantOf = (index) => TENANTS[index < SESSIONS / 2 ? 0 : 1];
   const sessions = Array.from({ length: SESSIONS }, (_, index) => planSession(index, tenantOf(index)));
-  const interrupted = shutDownOnSignal(pool);
   const watch = new Watch(marker);
   const progress = new Progress(pool, tally, sessions.length);
   const started = performance.now();
@@ -71,13 +74,13 @@ async function main() {
  * A signal shuts the pool down, a second one at once. The pool itself installs no signal handlers unless `handleSignals` is
  * set; this host handles signals itself, since it still has a report to print.
  */
-function shutDownOnSignal(pool) {
+function shutDownOnSignal(poolOf) {
   const controller = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.on(signal, () => {
       const mode = controller.signal.aborted ? 'emergency' : 'graceful';
       controller.abort(signal);
-      void pool.shutdown({ mode, drainTimeout: 1_000 });
+      void poolOf()?.shutdown({ mode, drainTimeout: 1_000 });
     });
   }
   return controller.signal;

@@ -4,6 +4,8 @@
 //   node examples/single-lane/index.js tests npm run test:e2e        (in another: it waits, and shows its place)
 //   node examples/single-lane/index.js tests --status
 //
+// In a clone `npm run build` first; of an installed package: ../README.md.
+//
 // It ends as the command does, with its exit code.
 import { PoolError, SequentialExecutor } from 'mcp-server-pool';
 

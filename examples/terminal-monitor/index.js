@@ -1,6 +1,6 @@
 // Shows a pool in a terminal, live. It runs servers of its own, so that there is something to see at once.
 //
-//   npm run build
+//   npm run build                                   in a clone; of an installed package: ../README.md
 //   node examples/terminal-monitor/index.js fast    every 2 s (default)
 //   node examples/terminal-monitor/index.js slow    every 10 s
 //   node examples/terminal-monitor/index.js once    one picture; also for a file or a pipe
@@ -23,13 +23,16 @@ else {
 
 /** Returns the exit code. */
 async function main(interval) {
-  const ended = endOfUse();
   const pool = new MCPServerPool({ servers, limits: { maxProcesses: 8 } });
+  const ended = endOfUse(pool);
   const screen = new Screen(process.stdout);
   try {
     await startAll(pool);
     if (interval === 0) await drawOnce(pool, screen);
     else await drawUntil(ended, pool, screen, interval);
+  } catch (error) {
+    // The pool may have been ended while it started.
+    if (!ended.aborted) throw error;
   } finally {
     screen.close();
     await pool.shutdown({ drainTimeout: 0 });
@@ -54,10 +57,15 @@ async function drawUntil(ended, pool, screen, interval) {
   stopTraffic();
 }
 
-/** Aborted by a signal, or when nothing reads the output any more: `… | head`. */
-function endOfUse() {
+/** Aborted by a signal, or when nothing reads the output any more: `… | head`. A second signal does not wait for graces. */
+function endOfUse(pool) {
   const controller = new AbortController();
-  for (const signal of Object.keys(SIGNALS)) process.once(signal, () => controller.abort(signal));
+  for (const signal of Object.keys(SIGNALS)) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) void pool.shutdown({ mode: 'emergency' });
+      else controller.abort(signal);
+    });
+  }
   process.stdout.on('error', () => controller.abort('EPIPE'));
   return controller.signal;
 }

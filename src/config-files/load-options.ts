@@ -55,7 +55,7 @@ export const loadFields = {
 
 /** Options of `loadMcpConfig()`. */
 export interface LoadMcpConfigOptions {
-  /** The host whose rules hold. Default: told by the name of the file, else by its content. */
+  /** The host by whose rules the file is read. Default: found by the name of the file, else by its content. */
   readonly format?: McpConfigFormat | undefined;
   /** The variables that placeholders read. Default: `process.env` for a file, none for an object. */
   readonly env?: Variables | undefined;

@@ -1,4 +1,4 @@
-/** A configuration file whose servers a pool has. */
+/** The watch of a configuration file, from which a pool gets its servers. */
 export interface McpConfigWatch {
   /** Resolves when the file was read for the first time, whatever came of it. */
   readonly ready: Promise<void>;

@@ -3,7 +3,7 @@ import type { RemoteServer } from './remote-server.js';
 
 /** What a configuration says. */
 export interface ReadConfig<Definition, Policy, Problem> {
-  /** The host whose rules were followed: as asked for, or as told by name or content. */
+  /** The host by whose rules the file was read: the one that was named, or the one that was found. */
   readonly format: McpConfigFormat;
   /** The servers that are started by a command, for `servers` of a pool, `addServer()` or `applyConfig()`. They may hold secrets. */
   readonly servers: Readonly<Record<string, Definition>>;

@@ -3,7 +3,7 @@ import { mergedEnvironment } from './env-source.js';
 import type { ResolvedDefinition } from './options.js';
 import { checkPlaceholders } from './placeholders.js';
 import { type Problems, readOptions, refuse } from './read-options.js';
-import { snapshot } from './snapshot.js';
+import { typed } from './snapshot.js';
 import { type Variant, variantOf, withVariant } from './variant.js';
 import { type VariantValues, variantFields } from './variant-options.js';
 
@@ -51,7 +51,7 @@ function tenantValues(definition: ResolvedDefinition, tenant: string | undefined
     const problem = `${what} is a promise, which a call cannot wait for: return values that are there, or pass them to getServer()`;
     throw new PoolError('INVALID_OPTIONS', problem, { ...namesOf(definition), problems: [problem] });
   }
-  return readOptions(variantFields, snapshot(given, what), 'perTenant()', problems);
+  return typed(() => readOptions(variantFields, given, 'perTenant()', problems), what);
 }
 
 /** What a call gives comes before what its tenant has. */

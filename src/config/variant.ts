@@ -15,14 +15,15 @@ const KEY = randomBytes(32);
 /** Where changed definitions come from. Apart from them: a definition is passed on as a whole. */
 const ORIGINS = new WeakMap<ResolvedDefinition, { readonly base: ResolvedDefinition; readonly variant: Variant }>();
 
-/** The variant with these values, which are copied; undefined when they change nothing. */
+/** The variant with these values; undefined when they change nothing. */
 export function variantOf({ env, args, cwd }: VariantValues): Variant | undefined {
   const isEmpty = env === undefined || (typeof env !== 'function' && Object.keys(env).length === 0);
-  const ownEnv = isEmpty || typeof env === 'function' ? env : mergedEnvironment({}, env);
   if (isEmpty && args === undefined && cwd === undefined) return undefined;
+  // `process.env` is no copy, and may change.
+  const ownEnv = isEmpty || typeof env === 'function' ? env : mergedEnvironment({}, env);
   const content = JSON.stringify([isEmpty ? null : environmentKey(env), args ?? null, cwd ?? null]);
   const id = createHmac('sha256', KEY).update(content).digest('base64url');
-  return { id, env: isEmpty ? undefined : ownEnv, args: args && [...args], cwd };
+  return { id, env: isEmpty ? undefined : ownEnv, args, cwd };
 }
 
 /** Whether instances and callers of the two have the same values. */

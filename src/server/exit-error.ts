@@ -46,8 +46,15 @@ export function unhealthyError(instance: Exited, why: string): PoolError {
   );
 }
 
-/** The error of an instance that did not answer in time. */
-export function startTimeout(instance: Exited, readiness?: { readonly lastFailure: string }): PoolError {
+/**
+ * The error of an instance that did not answer in time.
+ * @param kept names of variables that it may have needed to reach a network, and did not get
+ */
+export function startTimeout(
+  instance: Exited,
+  kept: readonly string[],
+  readiness?: { readonly lastFailure: string },
+): PoolError {
   const { startTimeout: after } = instance.definition;
   const reason = stderrReason(instance.stderrTail);
   const stderr = reason?.isError ? `; on stderr: ${reason.line}` : '';
@@ -57,15 +64,24 @@ export function startTimeout(instance: Exited, readiness?: { readonly lastFailur
     const why = `was not ready within ${after} ms: its readyCheck did not pass (${failure})${stderr}; mend the check, or raise startTimeout`;
     return instance.error('START_TIMEOUT', why, { after });
   }
-  const what = `did not answer initialize within ${after} ms${stdout}${stderr}; check that command and args start an MCP server on stdio, or raise startTimeout; a server that knows older protocol versions only may need protocolVersion`;
+  const what = `did not answer initialize within ${after} ms${stdout}${stderr}; check that command and args start an MCP server on stdio, or raise startTimeout${network(kept)}; a server that knows older protocol versions only may need protocolVersion`;
   return instance.error('START_TIMEOUT', what, { after });
 }
 
-/** The error of an instance that could not be spawned in time. @param what it has waited for */
-export function preparationTimeout(instance: Exited, what: string): PoolError {
+/**
+ * The error of an instance that could not be spawned in time.
+ * @param what it has waited for
+ * @param kept as for {@link startTimeout}
+ */
+export function preparationTimeout(instance: Exited, what: string, kept: readonly string[]): PoolError {
   const { startTimeout: after } = instance.definition;
-  const why = `was not started within ${after} ms: it waited for ${what}; call prefetch() before anybody waits, or raise startTimeout`;
+  const why = `was not started within ${after} ms: it waited for ${what}; call prefetch() before anybody waits, or raise startTimeout${network(kept)}`;
   return instance.error('START_TIMEOUT', why, { after });
+}
+
+/** What to do about variables that a server did not get, as a part of a sentence. */
+function network(kept: readonly string[]): string {
+  return kept.length === 0 ? '' : `; if it needs the network first, as npx does, name ${kept.join(', ')} in inheritEnv`;
 }
 
 /** What a server wrote to stdout instead of messages, as a part of a sentence. */

@@ -1,3 +1,5 @@
+import { knownEnvironment } from '../config/environment.js';
+import { networkVariablesKept } from '../config/network-variables.js';
 import type { ResolvedDefinition } from '../config/options.js';
 import { messageOf, namesOf, PoolError, type PoolErrorCode, type PoolErrorData, shownName } from '../errors.js';
 import type { CleanupReport } from '../process/cleanup-queue.js';
@@ -230,9 +232,10 @@ export class ServerInstance extends ObservedInstance {
 
   #startTimeout(): PoolError {
     const { preparation, readiness } = this.life;
+    const kept = networkVariablesKept(this.spawned?.spec.resolvedEnv ?? knownEnvironment(this.definition));
     return preparation && !this.wasLaunched
-      ? preparationTimeout(this, preparation.what)
-      : startTimeout(this, readiness);
+      ? preparationTimeout(this, preparation.what, kept)
+      : startTimeout(this, kept, readiness);
   }
 
   #onSpawn(): void {

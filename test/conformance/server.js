@@ -43,6 +43,7 @@ const TOOLS = {
     throw new Error('This tool intentionally returns an error for testing');
   },
 
+  // The pauses here are those that the suite asks of its fixture: it checks that messages come one after the other. No test waits by them.
   async test_tool_with_logging() {
     const steps = ['Tool execution started', 'Tool processing data', 'Tool execution completed'];
     for (const [index, data] of steps.entries()) {

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { ServerDefinition } from '../../src/config/options.js';
 import { PoolError } from '../../src/errors.js';
 import { CleanupQueue } from '../../src/process/cleanup-queue.js';
@@ -17,6 +17,7 @@ import { UNOBSERVED } from '../helpers/wire.js';
 
 const cleanUp: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
+  vi.unstubAllEnvs();
   for (const end of cleanUp.splice(0)) await end();
 });
 
@@ -204,6 +205,20 @@ describe('a start', () => {
     expect(errors[0]).toBeInstanceOf(PoolError);
     expect(errors[0]?.data).toMatchObject({ name: 'test', instanceId: instance.id, pid: launcher.last.pid });
     expect([launcher.living, registry.size, clock.pending]).toEqual([[], 0, 0]);
+  });
+
+  it('[START-5] that is too late names the variables of the network that it did not get, without values', async () => {
+    vi.stubEnv('HTTPS_PROXY', 'http://secret@proxy');
+    for (const policy of [{}, { inheritEnv: ['HTTPS_PROXY'] }]) {
+      const { instance, launcher, errors, clock } = setUp({ initialize: false }, policy);
+      instance.start();
+      await until('it is asked', () => launcher.last.received.length > 0);
+      clock.advance(1_000);
+      await instance.ended;
+      const isNamed = /as npx does, name [\w, ]*HTTPS_PROXY[\w, ]* in inheritEnv/.test(errors[0]?.message ?? '');
+      expect(isNamed).toBe(!('inheritEnv' in policy));
+      expect(errors[0]?.message).not.toContain('secret');
+    }
   });
 
   it('[START-3] that is stopped while it starts never becomes ready, whatever still comes', async () => {
