@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -9,8 +9,8 @@ import { TreeMeter } from '../../../src/process/usage/tree-meter.js';
 import { hasCgroups } from '../../helpers/cgroups.js';
 import { FakeRoot } from '../../helpers/fake-root.js';
 import { FakeTable } from '../../helpers/fake-table.js';
-import { fixture } from '../../helpers/fixture.js';
 import { launch } from '../../helpers/launch.js';
+import { MARKER, readProcess } from '../../helpers/processes.js';
 import { until } from '../../helpers/until.js';
 
 /** A folder of ordinary files: this machine may have no memory controller. */
@@ -132,15 +132,30 @@ describe('the meter of a tree in a cgroup', () => {
     figures = { memory: undefined, cpuTime: undefined };
     expect(await meter.measure(() => [])).toMatchObject({ memoryMB: 4e6 / MB, cpuTime: 2_500 });
   });
-
-  it.runIf(hasCgroups)('[USAGE-13] has the CPU time of a real cgroup', async () => {
-    const server = launch({ ...fixture('echo'), containment: 'cgroup' });
-    await server.request('initialize', { protocolVersion: '2025-11-25' });
-    // Ticks are hundredths of a second; the kernel counts microseconds in a cgroup.
-    const usage = await until('it has used CPU time that is no number of ticks', async () => {
-      const now = await server.process.usage?.();
-      return now !== undefined && now.cpuTime > 10 && !Number.isInteger(now.cpuTime / 10) && now;
-    });
-    expect(usage.processes).toBe(1);
-  });
 });
+
+describe('usage() of a server in a cgroup', () => {
+  it.runIf(hasCgroups)(
+    '[USAGE-13] has what an orphan has used that no sample has seen: the kernel keeps it in a cgroup',
+    async () => {
+      const burn = 'while (process.cpuUsage().user < 300_000); console.error(process.pid);';
+      // It begins when it is told to, so that it is in the cgroup with all that it uses.
+      const script = `read go; ("$0" -e '${burn}' &); exec sleep 1000`;
+      const args = ['-c', script, process.execPath];
+      const server = launch({ command: 'sh', args, inheritEnv: [MARKER], containment: 'cgroup' });
+      const ours = cgroupOf(process.pid);
+      await until('it is in its cgroup', () => cgroupOf(server.pid) !== ours);
+      server.process.stdin.write('go\n');
+      const orphan = Number(await until('the orphan is done', () => server.process.stderrTail.trim()));
+      await until('it is gone', () => readProcess(orphan) === undefined);
+      const usage = await server.process.usage?.();
+      expect(usage?.processes).toBe(1);
+      expect(usage?.cpuTime).toBeGreaterThanOrEqual(300);
+    },
+  );
+});
+
+/** The line of cgroup2. Read without the code under test. */
+function cgroupOf(pid: number): string | undefined {
+  return /^0::.*$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[0];
+}
