@@ -1161,6 +1161,8 @@ export const requirements = {
   'GATEWAY-7': 'The client of the example works with a shared, an exclusive and a dedicated server.',
   'GATEWAY-8': 'What is kept for clients that come back is bounded; a client that would miss something is refused.',
   'GATEWAY-9': 'A message of a server goes to the stream of its request; of the newest request where it does not say.',
+  'GATEWAY-10':
+    'An error of the pool is 503 where trying again can help, else 502; the words of the pool are for the log alone.',
 
   // The dashboard
   'DASHBOARD-1':
