@@ -13,8 +13,8 @@ import { Place } from './profile/place.js';
 import * as questions from './profile/questions.js';
 import { recommend } from './profile/recommend.js';
 
-const TABLE = fileURLToPath(new URL('./servers.json', import.meta.url));
-const YARDSTICK = { definition: { command: 'npx', args: ['-y', '@modelcontextprotocol/server-everything'] } };
+const TABLE = fileURLToPath(new URL('./profile/servers.json', import.meta.url));
+const YARDSTICK = { command: 'npx', args: ['-y', '@modelcontextprotocol/server-everything'] };
 /** `first` is asked only by name: it downloads everything again. */
 const USUAL = Object.keys(questions).filter((question) => question !== 'first');
 /** For all answers to one question, ms. */
@@ -40,13 +40,13 @@ const asked = values.ask?.split(',') ?? USUAL;
 const unknown = asked.filter((question) => questions[question] === undefined);
 if (unknown.length > 0) throw new Error(`--ask is some of ${Object.keys(questions).join(', ')}, not ${unknown}`);
 // Only tests have another one: a server of theirs, without npm.
-const yardstick =
-  values.yardstick === undefined ? YARDSTICK : { definition: { command: process.execPath, args: [values.yardstick] } };
+const yardstick = values.yardstick === undefined ? YARDSTICK : { command: process.execPath, args: [values.yardstick] };
 const options = { yardstick, rounds: Number(values.rounds) };
 const say = (text) => process.stderr.write(`${text}\n`);
 
 const place = new Place(values.folder);
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void place.clear().finally(() => process.exit(1)));
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.once(signal, () => void place.clear().finally(() => process.exit(1)));
 try {
   if (values.all) await measureAll();
   else if (positionals.length === 1) await measureOne(positionals[0]);
@@ -57,9 +57,8 @@ try {
 
 async function measureOne(name) {
   const { command = 'npx', args } = values;
-  const keys = Object.fromEntries(values.env.map((pair) => [pair.split('=')[0], pair.slice(pair.indexOf('=') + 1)]));
-  const definition = { command, args: command === 'npx' ? ['-y', name, ...args] : args };
-  const facts = await answers({ definition, keys }, asked);
+  const env = Object.fromEntries(values.env.map((pair) => [pair.split('=')[0], pair.slice(pair.indexOf('=') + 1)]));
+  const facts = await answers({ command, args: command === 'npx' ? ['-y', name, ...args] : args, env }, asked);
   const { policy, reasons } = recommend(facts);
   const shown = values.json ? { facts, policy, reasons } : { ...facts, policy, reasons };
   if (values.json) console.log(JSON.stringify(shown, undefined, 2));
@@ -71,10 +70,11 @@ async function measureAll() {
   const only = values.only?.split(',');
   for (const [name, subject] of Object.entries(popular).filter(([name]) => only?.includes(name) ?? true)) {
     const known = readTable()[name];
-    const isSame = JSON.stringify(known?.definition) === JSON.stringify(subject.definition);
-    // Answers about another definition are not kept.
-    const kept = isSame ? known.facts : {};
-    const open = values.missing ? asked.filter((question) => (kept[question] ?? { error: '' }).error !== undefined) : asked;
+    // Answers about another command line are not kept.
+    const kept = known?.args.join(' ') === subject.args.join(' ') ? known.facts : {};
+    const open = values.missing
+      ? asked.filter((question) => (kept[question] ?? { error: '' }).error !== undefined)
+      : asked;
     if (open.length === 0) continue;
     say(name);
     const found = await answers(subject, open);
@@ -86,7 +86,7 @@ async function measureAll() {
     );
     const measured = new Date().toISOString().slice(0, 10);
     // Read again: another run may have written meanwhile.
-    const table = { ...readTable(), [name]: { measured, definition: subject.definition, facts } };
+    const table = { ...readTable(), [name]: { measured, args: subject.args, facts } };
     const sorted = Object.fromEntries(Object.keys(popular).flatMap((key) => (table[key] ? [[key, table[key]]] : [])));
     writeFileSync(TABLE, `${JSON.stringify(sorted, undefined, 2)}\n`);
   }

@@ -7,8 +7,9 @@ import { MCPServerPool } from 'mcp-server-pool';
 
 /** Longest start, ms: with the installation of the package. */
 const START_TIMEOUT = 180_000;
-/** In definitions: the folder that the host gives a server. */
-const DATA = /^\/data(?=\/|$)/;
+/** In definitions: the folder that the host gives a server, and a key. */
+const DATA = /\/data(?=\/|$)/;
+const KEY = /\$\{(\w+)\}/g;
 
 export class Place {
   #folder;
@@ -23,7 +24,7 @@ export class Place {
 
   /**
    * A pool with these servers, each with an empty folder of data.
-   * @param subjects by name; `definition` and what is added here: `args`, `keys` (variables), `prepare(data)`
+   * @param subjects by name, as in popular.js
    * @param policy replaces what the definitions say
    * @param options of the pool
    */
@@ -71,27 +72,26 @@ export class Place {
     return draft;
   }
 
-  /** The definition with its folder and its home in this place. Values of the host's environment do not reach it. */
-  #placed({ definition, args = [], keys = {} }, data, cache = join(this.#folder, 'npm')) {
-    const here = (value) => value.replace(DATA, data);
-    const env = Object.entries(definition.env ?? {}).map(([name, value]) => [name, here(value)]);
+  /** The definition with its folder, its home and dummies for keys. Values of the host's environment do not reach it. */
+  #placed({ command, args, env = {}, keys = {}, here = {} }, data, cache = join(this.#folder, 'npm')) {
+    const filled = (value) => value.replace(DATA, data).replace(KEY, (_, name) => keys[name] ?? 'dummy');
     const userConfig = join(homedir(), '.npmrc');
-    const home = this.#draft('home-');
     return {
+      command,
+      args: [...args.map(filled), ...(here.args ?? [])],
       startTimeout: START_TIMEOUT,
       cwd: data,
-      ...definition,
-      args: [...definition.args.map(here), ...args],
-      // The keys are dummies: those of the user must never be used.
-      inheritEnv: Object.keys(process.env).filter((name) => /_CERTS?$|^CERT|^SSL_CERT|^(https?|no|all)_proxy$/i.test(name)),
+      inheritEnv: Object.keys(process.env).filter((name) =>
+        /_CERTS?$|^CERT|^SSL_CERT|^(https?|no|all)_proxy$/i.test(name),
+      ),
       env: {
-        HOME: home,
+        HOME: this.#draft('home-'),
         npm_config_cache: cache,
         npm_config_update_notifier: 'false',
         ...(existsSync(userConfig) ? { npm_config_userconfig: userConfig } : {}),
         PUPPETEER_SKIP_DOWNLOAD: 'true',
-        ...Object.fromEntries(env),
-        ...keys,
+        ...Object.fromEntries(Object.entries(env).map(([name, value]) => [name, filled(value)])),
+        ...here.env,
       },
     };
   }

@@ -1,5 +1,5 @@
 // What is asked of a server, one function for each question. Each opens pools of its own and closes them, whatever happens.
-// `subject`: { name, definition, args, keys, prepare, work, state, together }; all but name and definition may be missing.
+// `subject`: as in popular.js; all but `command` and `args` may be missing.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Caller } from './caller.js';
 
@@ -97,7 +97,7 @@ export async function ending(subject, place) {
 export async function second(subject, place) {
   const beside = await twoWork(subject, place);
   if (subject.plainArgs === undefined) return { works: beside };
-  const plain = { ...subject, definition: { ...subject.definition, args: subject.plainArgs } };
+  const plain = { ...subject, args: subject.plainArgs };
   return { works: beside, plain: await twoWork(plain, place) };
 }
 
@@ -124,7 +124,11 @@ export async function together(subject, place) {
   const { calls = SESSIONS } = subject.together ?? {};
   const right = await worstOf(ROUNDS, () => sharedCalls(subject, place, calls, {}));
   if (right === calls) return { calls, right };
-  return { calls, right, oneAtATime: await worstOf(ROUNDS, () => sharedCalls(subject, place, calls, { maxInFlight: 1 })) };
+  return {
+    calls,
+    right,
+    oneAtATime: await worstOf(ROUNDS, () => sharedCalls(subject, place, calls, { maxInFlight: 1 })),
+  };
 }
 
 /** What it asks a client that can do all, and which tools only such a client gets. */
@@ -143,7 +147,7 @@ export async function asks(subject, place) {
 
 /** The definition as it is written: it starts, works, ends, and leaves nothing. */
 export async function asWritten(subject, place) {
-  return opened({ it: subject }, place, {}, async ({ pool, data }) => {
+  return opened({ it: subject }, place, { policy: subject.policy }, async ({ pool, data }) => {
     const lease = await pool.getServer('it', { owner: 'first' });
     const caller = await Caller.connect(lease);
     await caller.tools();

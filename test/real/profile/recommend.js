@@ -21,11 +21,15 @@ export function recommend(facts) {
   if (tenant === true && owner === false)
     say({ sharing: 'exclusive', reuse: 'owner' }, 'the next client sees what the last has left in the process');
   else if (together !== undefined && together.right < together.calls && !(together.oneAtATime === together.calls))
-    say({ sharing: 'exclusive' }, `${together.right} of ${together.calls} calls at once were right, one after the other no more`);
+    say(
+      { sharing: 'exclusive' },
+      `${together.right} of ${together.calls} calls at once were right, one after the other no more`,
+    );
   else if (together?.right !== undefined) say({ sharing: 'shared' }, `${together.calls} sessions used one process`);
   if (together?.oneAtATime === together?.calls && together !== undefined)
     say({ maxInFlight: 1 }, `${together.right} of ${together.calls} calls at once were right, one at a time all`);
-  if (second?.works !== undefined && second.works !== true) say({ maxInstances: 1 }, `a second instance fails: ${second.works}`);
+  if (second?.works !== undefined && second.works !== true)
+    say({ maxInstances: 1 }, `a second instance fails: ${second.works}`);
   if (ending !== undefined) {
     const grace = ending.eofAfterWork;
     if (grace === null) say({ eofGrace: DEAF_GRACE }, 'it does not end at the end of its stdin');
