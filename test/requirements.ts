@@ -1147,6 +1147,13 @@ export const requirements = {
   // The package
   'PACKAGE-1': 'Every relative link, and every page that is named, is in the package.',
   'PACKAGE-2': 'Every entry point has types for resolvers that read `exports`, and for those that do not.',
+  // docs/servers.md
+  'SERVERS-1': 'Each server of docs/servers.md was measured, with all questions answered.',
+  'SERVERS-2': 'Each definition of docs/servers.md is valid in a configuration file, and holds no key.',
+  'SERVERS-3': 'A definition says what the measured facts recommend, or why not.',
+  'SERVERS-4':
+    'The profiler of servers finds what one costs, asks and needs, and leaves nothing; what it could not find is an error in its answer.',
+
   // The gateway example
   'GATEWAY-1':
     'Sessions of one tenant share the processes of its shared servers, with its keys; other tenants and sessions of exclusive servers have their own.',

@@ -11,6 +11,7 @@ import { EVENT_MAPS } from './event-advice.js';
 import { emittedMaps, eventBlocks, eventProblems } from './events.js';
 import { IN_TABLES } from './option-types.js';
 import { ENTRIES, readSources } from './program.js';
+import { serverBlocks } from './servers.js';
 import { stateBlocks } from './states.js';
 import { fieldTable } from './types.js';
 
@@ -34,6 +35,7 @@ it.each([
   ['docs/events.md', () => eventBlocks(sources)],
   ['docs/options.md', typeBlocks],
   ['docs/states.md', stateBlocks],
+  ['docs/servers.md', serverBlocks],
 ] as const)('[DOCS-1] %s is what the code says now', (page, blocks) => {
   const path = join(ROOT, page);
   const made = Object.entries(blocks()).reduce(

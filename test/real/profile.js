@@ -2,7 +2,7 @@
 // to be pooled. Measured through the built package, in a folder of its own (see profile/place.js), with dummy keys only.
 //
 //   node test/real/profile.js @modelcontextprotocol/server-memory        one package, and what its definition should say
-//   node test/real/profile.js some-server --args --stdio --env API_KEY=dummy       (--args and --env once for each)
+//   node test/real/profile.js some-server --args=--stdio --env API_KEY=dummy       (--args and --env once for each)
 //   node test/real/profile.js some-server --command node --args server.js --json
 //   node test/real/profile.js --all                      the servers of popular.js, into servers.json; hours
 //   node test/real/profile.js --all --only memory,git --ask start,tree          some of them, some questions
@@ -10,7 +10,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Place } from './profile/place.js';
-import * as questions from './profile/questions.js';
+import { questions } from './profile/questions.js';
 import { recommend } from './profile/recommend.js';
 
 const TABLE = fileURLToPath(new URL('./profile/servers.json', import.meta.url));

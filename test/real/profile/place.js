@@ -1,5 +1,6 @@
 // Where servers are installed and keep their data while they are measured: a folder outside of the repository, with a cache of npm
 // and a home of its own. So nothing of the user is read or changed, but for its `.npmrc`.
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -66,6 +67,14 @@ export class Place {
     this.#drafts = [];
   }
 
+  /** Empty, and always the same for a command line: npm is asked again where its home is another one. */
+  #home(args) {
+    const home = join(this.#folder, `home-${createHash('sha256').update(args.join(' ')).digest('hex').slice(0, 12)}`);
+    rmSync(home, { recursive: true, force: true });
+    mkdirSync(home);
+    return home;
+  }
+
   #draft(prefix) {
     const draft = mkdtempSync(join(this.#folder, prefix));
     this.#drafts.push(draft);
@@ -85,7 +94,7 @@ export class Place {
         /_CERTS?$|^CERT|^SSL_CERT|^(https?|no|all)_proxy$/i.test(name),
       ),
       env: {
-        HOME: this.#draft('home-'),
+        HOME: this.#home(args),
         npm_config_cache: cache,
         npm_config_update_notifier: 'false',
         ...(existsSync(userConfig) ? { npm_config_userconfig: userConfig } : {}),

@@ -129,6 +129,7 @@ export const popular = {
   },
   supabase: {
     ...npx('@supabase/mcp-server-supabase', '--read-only'),
+    here: { args: ['--features=database'] },
     env: { SUPABASE_ACCESS_TOKEN: key('SUPABASE_TOKEN') },
     keys: { SUPABASE_TOKEN: 'sbp_dummy' },
     policy: { sharing: 'shared' },
@@ -165,12 +166,6 @@ export const popular = {
   exa: {
     ...npx('exa-mcp-server'),
     env: { EXA_API_KEY: key('EXA_KEY') },
-    policy: { sharing: 'shared' },
-  },
-  stripe: {
-    ...npx('@stripe/mcp'),
-    env: { STRIPE_SECRET_KEY: key('STRIPE_KEY') },
-    keys: { STRIPE_KEY: 'sk_test_dummy' },
     policy: { sharing: 'shared' },
   },
   azure: {

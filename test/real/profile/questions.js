@@ -18,7 +18,7 @@ const ROUNDS = 3;
 const AT_ONCE = { eofGrace: 0, termGrace: 0 };
 
 /** Version, capabilities, number of tools; the server itself answers `initialize`. */
-export async function handshake(subject, place) {
+async function handshake(subject, place) {
   return withLease(subject, place, { sharing: 'dedicated' }, async (lease, { pool }) => {
     const caller = await Caller.connect(lease);
     const tools = await caller.tools();
@@ -35,7 +35,7 @@ export async function handshake(subject, place) {
 }
 
 /** Time to the answer of `initialize`, against the yardstick: rounds alternate, and the median of their ratios counts. */
-export async function start(subject, place, { yardstick, rounds = 5 }) {
+async function start(subject, place, { yardstick, rounds = 5 }) {
   const policy = { sharing: 'exclusive', reuse: 'never', ...AT_ONCE };
   return opened({ it: subject, yardstick }, place, { policy }, async ({ pool }) => {
     const time = async (name) => {
@@ -62,7 +62,7 @@ export async function start(subject, place, { yardstick, rounds = 5 }) {
 }
 
 /** The first start by npm, with nothing on the disk, against the yardstick. Once: it downloads all. */
-export async function first(subject, place, { yardstick }) {
+async function first(subject, place, { yardstick }) {
   const took = {};
   for (const [name, one] of Object.entries({ yardstick, it: subject })) {
     const options = { cache: place.emptyCache() };
@@ -76,8 +76,11 @@ export async function first(subject, place, { yardstick }) {
 }
 
 /** Processes and unique memory of one instance: as npx starts it, and without npx, idle and after it has worked. */
-export async function tree(subject, place) {
-  const npx = await withLease(subject, place, { sharing: 'exclusive' }, idle, { resolvePackages: false });
+async function tree(subject, place) {
+  const byNpx = () => withLease(subject, place, { sharing: 'exclusive' }, idle, { resolvePackages: false });
+  // The first one may have installed it, and npm keeps the memory that it took for that.
+  await byNpx();
+  const npx = await byNpx();
   return withLease(subject, place, { sharing: 'exclusive' }, async (lease, opening) => {
     const { caller, ...resting } = await idle(lease, opening);
     if (subject.work === undefined) return { npx: figures(npx), idle: resting };
@@ -87,14 +90,14 @@ export async function tree(subject, place) {
 }
 
 /** How it ends: at the end of its stdin, idle and after it has worked, and by SIGTERM. */
-export async function ending(subject, place) {
+async function ending(subject, place) {
   const idleGrace = await smallestGrace(subject, place);
   const workGrace = subject.work === undefined ? idleGrace : await smallestGrace(subject, place, subject.work);
   return { eof: idleGrace, eofAfterWork: workGrace, sigterm: await bySignal(subject, place) };
 }
 
 /** Whether two instances work beside each other; `plainArgs` of a subject: with these arguments, too. */
-export async function second(subject, place) {
+async function second(subject, place) {
   const beside = await twoWork(subject, place);
   if (subject.plainArgs === undefined) return { works: beside };
   const plain = { ...subject, args: subject.plainArgs };
@@ -102,7 +105,7 @@ export async function second(subject, place) {
 }
 
 /** Whether one client's state is visible to the next, under `reuse: 'tenant'` and `'owner'`. */
-export async function state(subject, place) {
+async function state(subject, place) {
   if (subject.state === undefined) return { probed: false };
   const visible = {};
   for (const reuse of ['tenant', 'owner']) {
@@ -120,7 +123,7 @@ export async function state(subject, place) {
 }
 
 /** How many of many calls at once on one shared instance give the right result, and how many one after the other. */
-export async function together(subject, place) {
+async function together(subject, place) {
   const { calls = SESSIONS } = subject.together ?? {};
   const right = await worstOf(ROUNDS, () => sharedCalls(subject, place, calls, {}));
   if (right === calls) return { calls, right };
@@ -132,7 +135,7 @@ export async function together(subject, place) {
 }
 
 /** What it asks a client that can do all, and which tools only such a client gets. */
-export async function asks(subject, place) {
+async function asks(subject, place) {
   const session = (capabilities) =>
     withLease(subject, place, { sharing: 'dedicated' }, async (lease, { data }) => {
       const caller = await Caller.connect(lease, { capabilities });
@@ -146,7 +149,7 @@ export async function asks(subject, place) {
 }
 
 /** The definition as it is written: it starts, works, ends, and leaves nothing. */
-export async function asWritten(subject, place) {
+async function asWritten(subject, place) {
   return opened({ it: subject }, place, { policy: subject.policy }, async ({ pool, data }) => {
     const lease = await pool.getServer('it', { owner: 'first' });
     const caller = await Caller.connect(lease);
@@ -296,3 +299,6 @@ function middle(sorted) {
 function shortened(error) {
   return error.message.split('\n')[0].slice(0, 200);
 }
+
+/** By name. */
+export const questions = { handshake, start, first, tree, ending, second, state, together, asks, asWritten };
