@@ -58,7 +58,7 @@ export const popular = {
   puppeteer: {
     ...npx('@modelcontextprotocol/server-puppeteer'),
     here: { env: { PUPPETEER_EXECUTABLE_PATH: CHROMIUM } },
-    policy: { sharing: 'exclusive', reuse: 'owner', idleTimeout: 60_000 },
+    policy: { sharing: 'exclusive', reuse: 'owner', idleTimeout: 60_000, eofGrace: 300 },
     note: 'No longer maintained. Its installation downloads a browser, unless `PUPPETEER_SKIP_DOWNLOAD` is set.',
     ...probes.puppeteer,
   },
@@ -70,7 +70,8 @@ export const popular = {
   },
   'desktop-commander': {
     ...npx('@wonderwhy-er/desktop-commander'),
-    policy: { sharing: 'exclusive', reuse: 'owner' },
+    policy: { sharing: 'exclusive', reuse: 'owner', eofGrace: 300 },
+    unlike: 'after a command it ends when the time limit of that is over, and to wait for it gains nothing',
     note: 'Runs commands of its client: their processes are in its tree, and end with it. Its settings are one file in the home folder, for all.',
     ...probes.commander,
   },
@@ -106,12 +107,13 @@ export const popular = {
   gitlab: {
     ...npx('@zereight/mcp-gitlab'),
     env: { GITLAB_PERSONAL_ACCESS_TOKEN: key('GITLAB_TOKEN') },
-    policy: { sharing: 'shared' },
+    policy: { sharing: 'shared', eofGrace: 5_000 },
   },
   sentry: {
     ...npx('@sentry/mcp-server'),
     env: { SENTRY_ACCESS_TOKEN: key('SENTRY_TOKEN') },
     policy: { sharing: 'shared' },
+    note: 'Before it ends it sends what it has to report, for up to 2 s: do not make `eofGrace` shorter.',
   },
   mongodb: {
     ...npx('mongodb-mcp-server'),
@@ -133,6 +135,7 @@ export const popular = {
     env: { SUPABASE_ACCESS_TOKEN: key('SUPABASE_TOKEN') },
     keys: { SUPABASE_TOKEN: 'sbp_dummy' },
     policy: { sharing: 'shared' },
+    note: 'Its list of tools needs its service; here it was measured with `--features=database`, which does not.',
   },
   firecrawl: {
     ...npx('firecrawl-mcp'),
