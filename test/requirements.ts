@@ -249,6 +249,7 @@ export const requirements = {
   'COST-3': 'A pool keeps nothing of callers, leases, instances and tenants that are gone.',
   'COST-4':
     'What an operation costs does not depend on how many successors wait for their backoff, or for the death of their predecessors.',
+  'COST-5': 'What a call and a release cost does not depend on how many other servers have spare instances.',
 
   // Starts and deaths
   'START-1': 'A start that fails rejects the caller that has waited longest; the others wait on.',

@@ -1,11 +1,14 @@
-import { channel } from 'node:diagnostics_channel';
+import { type Channel, channel } from 'node:diagnostics_channel';
 import { POOL_EVENTS } from './event-names.js';
 import type { PoolEvents } from './events.js';
 
 /** By event. `mcp-server-pool:server:ready`, …: those of all pools of this thread, of every copy of the package. */
-const CHANNELS: ReadonlyMap<PropertyKey, ReturnType<typeof channel>> = new Map(
-  POOL_EVENTS.map((event) => [event, channel(`mcp-server-pool:${event}`)]),
-);
+const CHANNELS: ReadonlyMap<PropertyKey, Channel> = new Map(POOL_EVENTS.map((event) => [event, channelOf(event)]));
+
+/** The channel of an event, for what looks at it with each lease. */
+export function channelOf(event: keyof PoolEvents): Channel {
+  return channel(`mcp-server-pool:${event}`);
+}
 
 /** Whether anything subscribes to an event: then its payload has to be made, also when no listener hears it. */
 export function isPublished(event: PropertyKey): boolean {

@@ -12,6 +12,7 @@ const EXCLUSIVE = { command: 'fake', maxInstances: 1 } as const;
 const SHARED = { command: 'fake', sharing: 'shared', maxInstances: 1, maxSessions: 20_000 } as const;
 const FEW = 10;
 const MANY = 5_000;
+const SERVERS = 200;
 
 interface Scene {
   readonly pool: MCPServerPool;
@@ -298,6 +299,27 @@ describe('leases', () => {
       expect(pool.metrics().reclaimed).toBe(1);
     }
     expect(works[1]).toBeLessThanOrEqual(works[0] as number);
+  });
+});
+
+describe('servers that have the spare instances of their minIdle', () => {
+  it('[COST-5] make a call and a release of another server cost no more', async () => {
+    const works: Work[] = [];
+    for (const count of [FEW, SERVERS]) {
+      const spared = Array.from({ length: count }, (_, index) => [`spared ${index}`, { ...EXCLUSIVE, minIdle: 1 }]);
+      const servers = { a: EXCLUSIVE, ...Object.fromEntries(spared) };
+      const { pool } = open(servers, { limits: { maxProcesses: SERVERS + 1, concurrentStarts: SERVERS } });
+      const lease = await pool.getServer('a');
+      await flush(10);
+      expect(pool.status().processes).toBe(count + 1);
+      works.push(
+        workOf(() => {
+          lease.release();
+          wait(pool, 'a');
+        }),
+      );
+    }
+    assertAlike(...(works as [Work, Work]));
   });
 });
 

@@ -46,6 +46,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   /** Callers that stand for the pool itself. */
   readonly instanceWaits: InstanceWaits;
   readonly #onGiveUp = (waiter: Waiter, why: GiveUpReason) => this.run(() => this.#gaveUp(waiter, why));
+  readonly #settleAgain = () => this.#settle();
   /** Callers that came in this operation. Those that still wait at its end are announced. */
   readonly #newcomers: Waiter[] = [];
   #isRunning = false;
@@ -219,7 +220,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
   #complete(): void {
     try {
       this.#settle();
-      this.#deps.fleet.gate.dependencies.settle(() => this.#settle());
+      this.#deps.fleet.gate.dependencies.settle(this.#settleAgain);
     } finally {
       this.looks.lookIfAsked();
       // After a fault, too: what is due later must be handled.
@@ -237,7 +238,7 @@ export class Scheduler implements Operations, LeaseCallbacks {
       if (queue.size === 0) {
         // No caller waits, so the changes need no search.
         while (fleet.takeChange()) {}
-        if (fleet.withMinimum.size > 0) starts.fillMinimum(this.#changes);
+        if (fleet.mayLackSpares.length > 0) starts.fillMinimum(this.#changes);
         // A launcher may have called getServer().
         if (queue.size > 0) continue;
         while (fleet.takeChange()) {}

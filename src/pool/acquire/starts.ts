@@ -80,9 +80,23 @@ export class Starts {
 
   /** Starts the instances that `minIdle` asks for. Only called when no caller waits, since callers come first. */
   fillMinimum(observer: InstanceObserver<PooledInstance>): void {
-    for (const entry of this.#deps.fleet.withMinimum) {
-      while (isOpen(entry) && this.#lacksSpare(entry)) this.startSpare(entry, SPARE, observer);
+    const { mayLackSpares } = this.#deps.fleet;
+    let waiting = 0;
+    for (const entry of mayLackSpares) {
+      if (this.#fillMinimumOf(entry, observer)) entry.mayLackSpares = false;
+      else mayLackSpares[waiting++] = entry;
     }
+    // Not by its length: V8 would free the array, and make another with the next change.
+    while (mayLackSpares.length > waiting) mayLackSpares.pop();
+  }
+
+  /** False when it still lacks some: it waits for room, or for a pause to end. */
+  #fillMinimumOf(entry: ServerEntry, observer: InstanceObserver<PooledInstance>): boolean {
+    while (isOpen(entry) && entry.lacksSpare) {
+      if (!this.#mayStartSpare(entry)) return false;
+      this.startSpare(entry, SPARE, observer);
+    }
+    return true;
   }
 
   /** A start failed: rejects the oldest callers with its error, as many as lose their seat by it. */
@@ -170,9 +184,9 @@ export class Starts {
     dueTimes.noLaterThan(this.#retry, entry.sparePause.until);
   }
 
-  #lacksSpare(entry: OpenEntry): boolean {
+  #mayStartSpare(entry: OpenEntry): boolean {
     const { clock, dueTimes, fleet } = this.#deps;
-    if (!entry.lacksSpare || fleet.gate.holdsSpares) return false;
+    if (fleet.gate.holdsSpares) return false;
     const retryAt = Math.max(entry.sparePause.until, fleet.gate.restingSpares.get(entry.name)?.until ?? 0);
     if (retryAt > clock.now()) {
       dueTimes.noLaterThan(this.#retry, retryAt);

@@ -17,8 +17,6 @@ import { StartPreflight } from './start-preflight.js';
 /** The instances of a pool, by server and by use. Decides nothing. */
 export class Fleet extends LeaseClasses {
   readonly entries = new Map<string, ServerEntry>();
-  /** Servers with a `minIdle`. */
-  readonly withMinimum = new Set<ServerEntry>();
   readonly slots: Slots;
   readonly essential = new EssentialServers();
   readonly idle = new IdleInstances(this.essential);
@@ -53,8 +51,7 @@ export class Fleet extends LeaseClasses {
     entry.undeclared.clear();
     entry.sparePause.reset();
     this.essential.set(entry, definition.priority === 'essential');
-    if (definition.minIdle > 0) this.withMinimum.add(entry);
-    else this.withMinimum.delete(entry);
+    this.sparesChanged(entry);
     this.renew(definition);
     for (const leaseClass of entry.classes.values()) this.changed(leaseClass);
     return entry;
@@ -73,7 +70,6 @@ export class Fleet extends LeaseClasses {
     entry.definition = undefined;
     this.#largestMemoryLimitMB = undefined;
     this.essential.set(entry, false);
-    this.withMinimum.delete(entry);
     if (entry.instances.size === 0) this.entries.delete(entry.name);
   }
 

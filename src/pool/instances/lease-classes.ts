@@ -10,10 +10,11 @@ export class LeaseClasses {
   readonly populated = new Set<LeaseClass>();
   /** Classes with starts that none of their callers needs. */
   readonly surplus = new Set<LeaseClass>();
+  /** Servers whose spare instances may be fewer than `minIdle`: they have changed since they were looked at, or wait for room. */
+  readonly mayLackSpares: ServerEntry[] = [];
   /** Whether anything new may be started now. */
   readonly gate: StartGate;
   readonly #scopes = new ScopeIndex<PooledInstance>();
-  readonly #classes = new Map<PooledInstance, LeaseClass>();
   readonly #changes: LeaseClass[] = [];
 
   constructor(gate: StartGate) {
@@ -37,6 +38,7 @@ export class LeaseClasses {
 
   /** A class has changed: the scheduler looks at its callers again. */
   changed(leaseClass: LeaseClass): void {
+    this.sparesChanged(leaseClass.entry);
     if (leaseClass.isChanged) return;
     leaseClass.isChanged = true;
     this.#changes.push(leaseClass);
@@ -44,8 +46,15 @@ export class LeaseClasses {
 
   /** The same for the class of an instance. */
   instanceChanged(instance: PooledInstance): void {
-    const leaseClass = this.#classes.get(instance);
+    const leaseClass = this.classOf(instance);
     if (leaseClass) this.changed(leaseClass);
+  }
+
+  /** A server may have fewer spare instances than before. Of most servers `minIdle` asks for none. */
+  sparesChanged(entry: ServerEntry): void {
+    if (entry.mayLackSpares || entry.definition === undefined || entry.definition.minIdle === 0) return;
+    entry.mayLackSpares = true;
+    this.mayLackSpares.push(entry);
   }
 
   /** The class of a scope, made if there is none. */
@@ -55,7 +64,7 @@ export class LeaseClasses {
 
   /** The class of an instance that has not ended. */
   classOf(instance: PooledInstance): LeaseClass | undefined {
-    return this.#classes.get(instance);
+    return instance.home as LeaseClass | undefined;
   }
 
   /** Drops a class without instances and callers, since there may be many tenants. False when it has some. */
@@ -77,7 +86,6 @@ export class LeaseClasses {
     instance.tenant = tenant;
     instance.owner = instance.definition.reuse === 'owner' ? owner : undefined;
     this.#scopes.add(instance);
-    this.#classes.set(instance, leaseClass);
     instance.home = leaseClass;
     leaseClass.instances.add(instance);
     this.populated.add(leaseClass);
@@ -85,7 +93,6 @@ export class LeaseClasses {
 
   protected leave(instance: PooledInstance, leaseClass: LeaseClass): void {
     this.#scopes.delete(instance);
-    this.#classes.delete(instance);
     instance.home = undefined;
     leaseClass.instances.delete(instance);
     if (leaseClass.instances.size === 0) this.populated.delete(leaseClass);

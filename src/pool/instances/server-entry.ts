@@ -27,6 +27,8 @@ export class ServerEntry {
   readonly clean: PooledInstance[] = [];
   /** Classes with starts that none of their callers needs. Written by `LeaseClasses`. */
   readonly surplus = new Set<LeaseClass>();
+  /** Whether it is in the list of that name. Written by `LeaseClasses` and `Starts`. */
+  mayLackSpares = false;
   /** Slots taken. Written by `Slots`. */
   used = 0;
   idleCount = 0;

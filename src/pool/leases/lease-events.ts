@@ -1,5 +1,6 @@
+import type { Channel } from 'node:diagnostics_channel';
 import type { PoolError, PoolErrorCode } from '../../errors.js';
-import { isPublished } from '../event-channels.js';
+import { channelOf } from '../event-channels.js';
 import type { LeaseEvent, PoolEmitter, PoolEvents, QueueEvent } from '../events.js';
 import type { PoolCounts } from '../metrics.js';
 import type { Lease } from './lease.js';
@@ -11,6 +12,12 @@ export interface CallerObserver {
   callerServed(name: string, waited: number): void;
   callerRejected(name: string, code: PoolErrorCode): void;
 }
+
+const WAITING = channelOf('queue:waiting');
+const SERVED = channelOf('queue:served');
+const ACQUIRED = channelOf('lease:acquired');
+const MOVED = channelOf('lease:moved');
+const RELEASED = channelOf('lease:released');
 
 /**
  * Emits and counts the events of leases and of waiting callers. Times are ms, rounded. A payload is made only if the event has
@@ -33,7 +40,8 @@ export class LeaseEvents {
 
   waiting(caller: QueueEvent, waiting: number): void {
     this.#observer?.callerWaits();
-    if (this.#isHeard('queue:waiting')) this.#emitter.emit('queue:waiting', { ...queueEvent(caller), waiting });
+    if (this.#isHeard('queue:waiting', WAITING))
+      this.#emitter.emit('queue:waiting', { ...queueEvent(caller), waiting });
   }
 
   limitReached(reached: PoolEvents['limit:reached']): void {
@@ -43,7 +51,7 @@ export class LeaseEvents {
   /** @param forStart how much of it the instance was started, ms */
   served(caller: QueueEvent, waited: number, forStart: number): void {
     this.#observer?.callerServed(caller.name, Math.max(0, waited - forStart));
-    if (this.#isHeard('queue:served')) this.#emitter.emit('queue:served', { ...queueEvent(caller), waited });
+    if (this.#isHeard('queue:served', SERVED)) this.#emitter.emit('queue:served', { ...queueEvent(caller), waited });
   }
 
   rejected(caller: QueueEvent, waited: number, { code }: PoolError): void {
@@ -55,18 +63,20 @@ export class LeaseEvents {
 
   acquired(lease: Lease, waited: number): void {
     this.#counts.acquired += 1;
-    if (this.#isHeard('lease:acquired')) this.#emitter.emit('lease:acquired', { ...leaseEvent(lease), waited });
+    if (this.#isHeard('lease:acquired', ACQUIRED))
+      this.#emitter.emit('lease:acquired', { ...leaseEvent(lease), waited });
   }
 
   moved(lease: Lease, previousInstanceId: string): void {
-    if (this.#isHeard('lease:moved')) this.#emitter.emit('lease:moved', { ...leaseEvent(lease), previousInstanceId });
+    if (this.#isHeard('lease:moved', MOVED))
+      this.#emitter.emit('lease:moved', { ...leaseEvent(lease), previousInstanceId });
   }
 
   released(lease: Lease, now: number): void {
     this.#counts.released += 1;
     const leaked = lease.isLeakReported;
     // What was reported as leaked ends here, whether a host listens or not.
-    if (!leaked && !this.#isHeard('lease:released')) return;
+    if (!leaked && !this.#isHeard('lease:released', RELEASED)) return;
     this.#emitter.emit('lease:released', { ...leaseEvent(lease), held: Math.round(now - lease.acquiredAt), leaked });
   }
 
@@ -83,8 +93,8 @@ export class LeaseEvents {
     this.#emitter.emit('lease:leaked', { ...leaseEvent(lease), held, stack: lease.stack });
   }
 
-  #isHeard(event: keyof PoolEvents): boolean {
-    return this.#emitter.listenerCount(event) > 0 || isPublished(event);
+  #isHeard(event: keyof PoolEvents, channel: Channel): boolean {
+    return channel.hasSubscribers || this.#emitter.listenerCount(event) > 0;
   }
 }
 

@@ -87,6 +87,7 @@ export class LeaseManager {
     this.#attach(instance, lease);
     if (instance.sharing === 'shared' && instance.leases === 1) this.#fleet.addShared(leaseClass, instance);
     if (leaseClass.waiting > 0) this.#fleet.changed(leaseClass);
+    else this.#fleet.sparesChanged(leaseClass.entry);
     const leakAfter = this.#leakDetection > 0 ? this.#leakDetection : Infinity;
     this.#lookNoLaterThan(instance, now + Math.min(instance.definition.leaseIdleTimeout, leakAfter));
     return lease;
@@ -102,6 +103,7 @@ export class LeaseManager {
     if (leaseClass === undefined || instance.sharing !== 'shared') return;
     if (instance.leases === 0) this.#fleet.removeShared(leaseClass, instance);
     if (leaseClass.waiting > 0) this.#fleet.changed(leaseClass);
+    else this.#fleet.sparesChanged(leaseClass.entry);
   }
 
   /** Ends all leases on an instance. */
@@ -129,7 +131,9 @@ export class LeaseManager {
     }
     if (from.leaseDue && from.leaseDue.place !== -1) this.#lookNoLaterThan(to, from.leaseDue.rank);
     const leaseClass = this.#fleet.classOf(from);
-    if (leaseClass) this.#fleet.removeShared(leaseClass, from);
+    if (leaseClass === undefined) return;
+    this.#fleet.removeShared(leaseClass, from);
+    this.#fleet.changed(leaseClass);
   }
 
   /** A definition was changed. With a shorter `leaseIdleTimeout` its leases are silent earlier than they were. */
