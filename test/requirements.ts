@@ -1171,6 +1171,8 @@ export const requirements = {
   'GATEWAY-9': 'A message of a server goes to the stream of its request; of the newest request where it does not say.',
   'GATEWAY-10':
     'An error of the pool is 503 where trying again can help, else 502; the words of the pool are for the log alone.',
+  'GATEWAY-11':
+    'A client that breaks rules costs a bounded amount: refused first requests, ids used twice, answers and messages that are not read.',
 
   // The dashboard
   'DASHBOARD-1':

@@ -28,10 +28,14 @@ export const limits = {
   sessionsPerUser: 4,
   /** Requests of one user at once that are not answered. */
   requestsPerUser: 16,
-  /** A session without a connection and without an open request ends after this time, in ms. */
+  /** A session without a connection ends after this time, in ms. */
   sessionIdleTimeout: 300_000,
   /** The longest body of a request, in MB. */
   bodyMB: 4,
+  /** Messages of a session that its server has not read. Further ones are refused. */
+  unreadMessages: 16,
+  /** What one session sends to a client that does not read it, in MB. Then its connection is cut off. */
+  unreadMB: 8,
   /** What a session keeps for clients that come back to a stream. */
   storedEvents: 1_000,
   storedMB: 4,

@@ -5,9 +5,10 @@
 export class EventStore {
   #events = [];
   #bytes = 0;
+  #total = 0;
   #last = 0;
-  /** The number of the newest event that is no longer there. */
-  #forgotten = 0;
+  /** The newest event that is no longer there, without its message: who has seen it misses nothing. */
+  #forgotten = [];
   #maxEvents;
   #maxBytes;
 
@@ -19,30 +20,39 @@ export class EventStore {
   async storeEvent(streamId, message) {
     this.#last += 1;
     const bytes = JSON.stringify(message).length;
-    this.#events.push({ number: this.#last, streamId, message, bytes });
+    const event = { id: `${streamId}:${this.#last}`, number: this.#last, streamId, message, bytes };
+    this.#events.push(event);
     this.#bytes += bytes;
+    this.#total += bytes;
     while (this.#events.length > this.#maxEvents || this.#bytes > this.#maxBytes) this.#forget();
-    return `${streamId}:${this.#last}`;
+    return event.id;
   }
 
-  /** Undefined, so that the client is refused, when something it has not seen may be gone: better an error than a gap. */
+  /** What it has stored in all, in bytes. */
+  get total() {
+    return this.#total;
+  }
+
+  /**
+   * Undefined, so that the client is refused, when something it has not seen may be gone: better an error than a gap. So is an
+   * id that this session has not given: the stream of a forged one would stay open for nothing.
+   */
   async getStreamIdForEventId(eventId) {
-    const { streamId, number } = parse(eventId);
-    return number >= this.#forgotten && number <= this.#last ? streamId : undefined;
+    return [...this.#forgotten, ...this.#events].find(({ id }) => id === eventId)?.streamId;
   }
 
   async replayEventsAfter(lastEventId, { send }) {
     const { streamId, number: seen } = parse(lastEventId);
-    for (const { number, streamId: stream, message } of this.#events.slice()) {
+    for (const { id, number, streamId: stream, message } of this.#events.slice()) {
       // The first event of a stream only has an id, no message.
-      if (number > seen && stream === streamId && message.jsonrpc) await send(`${stream}:${number}`, message);
+      if (number > seen && stream === streamId && message.jsonrpc) await send(id, message);
     }
     return streamId;
   }
 
   #forget() {
-    const { number, bytes } = this.#events.shift();
-    this.#forgotten = number;
+    const { id, streamId, bytes } = this.#events.shift();
+    this.#forgotten = [{ id, streamId }];
     this.#bytes -= bytes;
   }
 }

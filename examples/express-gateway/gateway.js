@@ -42,12 +42,16 @@ export function createGateway({ pool, servers, users, operators, register, limit
     const { user } = response.locals;
     const { server } = request.params;
     if (!servers.includes(server)) throw new Refusal(404, 'there is no such server');
-    const asked = [request.body ?? []].flat().filter(isRequest).length;
+    const asked = [request.body ?? []].flat().filter(isRequest);
     // While it drains, answers of clients pass: a call that is to be finished may need them.
-    if (isDraining && asked > 0) throw new Refusal(503, 'the gateway is shut down');
-    sessions.checkRequests(user, asked);
+    if (isDraining && asked.length > 0) throw new Refusal(503, 'the gateway is shut down');
+    sessions.checkRequests(user, asked.length);
     const session = await sessionOf(request, response, { user, server });
-    await session.handle(request, response);
+    await session.handle(
+      request,
+      response,
+      asked.map(({ id }) => id),
+    );
   });
   app.use(() => {
     throw new Refusal(404, 'there is nothing at this address');
@@ -58,7 +62,8 @@ export function createGateway({ pool, servers, users, operators, register, limit
   async function sessionOf(request, response, { user, server }) {
     const id = request.headers['mcp-session-id'];
     if (id === undefined) {
-      if (!isInitializeRequest(request.body)) throw new Refusal(400, 'Mcp-Session-Id header is required');
+      if (!isInitializeRequest(request.body) || !isRequest(request.body))
+        throw new Refusal(400, 'Mcp-Session-Id header is required');
       const gone = new AbortController();
       response.once('close', () => gone.abort());
       const session = await sessions.open({ user, server, signal: gone.signal });

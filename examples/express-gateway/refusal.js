@@ -20,6 +20,17 @@ export class Refusal extends Error {
   }
 }
 
+/**
+ * A message of a server as users get it. Requests that were lost with it are answered by the pool, whose words are for operators:
+ * they quote what the server has written to stderr. A user learns whether to try again.
+ */
+export function forUsers(message) {
+  const { data } = message.error ?? {};
+  if (typeof data?.mayHaveRun !== 'boolean') return message;
+  const { stderrTail, ...rest } = data;
+  return { ...message, error: { ...message.error, message: `the request was lost: ${rest.reason}`, data: rest } };
+}
+
 /** An error handler of Express: every error is a JSON-RPC error. */
 export function answerError(error, request, response, _next) {
   // The client is gone, or its stream has begun: nobody can be told any more.

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import { EventStore } from './event-store.js';
 import { OpenRequests } from './open-requests.js';
+import { forUsers, Refusal } from './refusal.js';
 
 /** Time after which a client that has lost its connection comes back, in ms. */
 const RETRY_INTERVAL = 1_000;
@@ -18,8 +19,15 @@ export class Session {
   lastUsed = performance.now();
   #http;
   #open = new OpenRequests();
-  #connections = 0;
+  /** Connection → what the session had sent when its client last kept up with reading it, in bytes. */
+  #connections = new Map();
+  /** Messages that the server has not read. */
+  #unread = 0;
+  #sent;
+  #limits;
   #isStarted = false;
+  /** Whether its server got the first request. Before, the client does not learn the id. */
+  #hasBegun = false;
   #isOver = false;
   #pool;
   #onEnd;
@@ -30,10 +38,12 @@ export class Session {
     this.#pool = pool;
     this.user = user;
     this.server = server;
+    this.#limits = limits;
     this.#onEnd = onEnd;
+    this.#sent = new EventStore(limits);
     this.#http = new StreamableHTTPServerTransport({
       sessionIdGenerator: () => this.id,
-      eventStore: new EventStore(limits),
+      eventStore: this.#sent,
       retryInterval: RETRY_INTERVAL,
     });
   }
@@ -42,9 +52,14 @@ export class Session {
     return this.#open.size;
   }
 
+  /** No connection: its client may come back for an answer. */
+  get isLeft() {
+    return this.#isStarted && this.#connections.size === 0;
+  }
+
   /** Nobody would miss it now: no connection, no answer that is still to come. */
   get isResting() {
-    return this.#isStarted && this.#connections === 0 && this.#open.size === 0;
+    return this.isLeft && this.#open.size === 0;
   }
 
   /** Waits for a server. Rejects with the `PoolError` when there is none; then the session is over. */
@@ -64,13 +79,23 @@ export class Session {
     }
   }
 
-  /** Answers one HTTP request of this session. */
-  async handle(request, response) {
-    if (response.destroyed) return;
-    this.#connections += 1;
+  /** Answers one HTTP request of this session, with these ids of requests. */
+  async handle(request, response, ids) {
+    // The answer to one of two equal ids would be that of both, and the other stream stay open for ever.
+    if (new Set(ids).size < ids.length || ids.some((id) => this.#open.has(id)))
+      throw new Refusal(400, 'a request with this id is not answered yet', -32_600);
+    const { unreadMessages } = this.#limits;
+    if (this.#unread >= unreadMessages)
+      throw new Refusal(429, `the server has not read the last ${unreadMessages} messages`);
+    if (response.destroyed) return this.#left();
+    const keepsUp = () => this.#connections.set(response, this.#sent.total);
+    keepsUp();
+    response.on('drain', keepsUp);
     response.once('close', () => {
-      this.#connections -= 1;
+      response.off('drain', keepsUp);
+      this.#connections.delete(response);
       this.lastUsed = performance.now();
+      this.#left();
     });
     await this.#http.handleRequest(request, response, request.body);
   }
@@ -88,12 +113,24 @@ export class Session {
     await this.#http.close();
   }
 
+  /** A first request that was refused, or whose client did not wait: nobody has learned the id. */
+  #left() {
+    if (!this.#hasBegun) void this.end();
+  }
+
   #toServer(message, transport) {
     const { id, method, params } = message;
+    this.#hasBegun = true;
     if (method !== undefined && id !== undefined) this.#open.add(message);
-    transport.send(message).catch((error) => {
-      if (method !== undefined && id !== undefined) this.#answer(id, error.message);
-    });
+    this.#unread += 1;
+    transport
+      .send(message)
+      .catch(({ code }) => {
+        if (method !== undefined && id !== undefined) this.#answer(id, `The server did not get the request: ${code}.`);
+      })
+      .finally(() => {
+        this.#unread -= 1;
+      });
     // The server does not answer what was cancelled: the stream of that request would stay open for ever.
     if (method === 'notifications/cancelled') this.#answer(params?.requestId, 'The request was cancelled.');
   }
@@ -103,9 +140,18 @@ export class Session {
     if (message.method === undefined) this.#open.remove(message.id);
     // One after the other: the store of events answers later, and nothing may overtake.
     this.#delivered = this.#delivered
-      .then(() => this.#http.send(message, options))
+      .then(() => this.#http.send(forUsers(message), options))
       // The client has left, and cannot come back to this stream.
-      .catch(() => {});
+      .catch(() => {})
+      .then(() => this.#cutOff());
+  }
+
+  /** What a client does not read waits in memory. One that does not keep up loses its connection, and may come back. */
+  #cutOff() {
+    for (const [response, sent] of this.#connections) {
+      if (!response.writableNeedDrain) this.#connections.set(response, this.#sent.total);
+      else if (this.#sent.total - sent > this.#limits.unreadMB * 1_048_576) response.destroy();
+    }
   }
 
   /** Answers an open request in place of the server. */

@@ -12,7 +12,7 @@ export class Sessions {
     this.#pool = pool;
     this.#limits = limits;
     // Most clients leave without a word: they close their connection and never send the DELETE that ends a session.
-    this.#sweep = setInterval(() => this.#endResting(), Math.max(100, limits.sessionIdleTimeout / 10)).unref();
+    this.#sweep = setInterval(() => this.#endLeft(), Math.max(100, limits.sessionIdleTimeout / 10)).unref();
   }
 
   get size() {
@@ -66,8 +66,9 @@ export class Sessions {
     void left.end();
   }
 
-  #endResting() {
+  /** Also one whose server still works: it may never answer, and whoever wants the answer would have come back. */
+  #endLeft() {
     const before = performance.now() - this.#limits.sessionIdleTimeout;
-    for (const session of this.#all.values()) if (session.isResting && session.lastUsed < before) void session.end();
+    for (const session of this.#all.values()) if (session.isLeft && session.lastUsed < before) void session.end();
   }
 }

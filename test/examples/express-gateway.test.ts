@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { connect as connectTo, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { EventStore } from '../../examples/express-gateway/event-store.js';
 import { OpenRequests } from '../../examples/express-gateway/open-requests.js';
@@ -5,6 +7,7 @@ import { deferred } from '../../src/runtime/deferred.js';
 import { exampleProgram } from '../helpers/example.js';
 import { startGateway } from '../helpers/gateway.js';
 import { startProgram } from '../helpers/host.js';
+import { descendants } from '../helpers/processes.js';
 import { rejection, until } from '../helpers/until.js';
 
 /** The headers and the body of a first request. */
@@ -32,6 +35,18 @@ function heldModel() {
       return 'an answer';
     },
   };
+}
+
+/** What a socket gets until its end, or until a chunk that says that the answer is over. */
+function textOf(socket: Socket): Promise<string> {
+  return new Promise((resolve) => {
+    let text = '';
+    socket.on('data', (part: Buffer | string) => {
+      text += part;
+      if (text.endsWith('\r\n0\r\n\r\n')) socket.destroy();
+    });
+    socket.once('close', () => resolve(text)).resume();
+  });
 }
 
 const succeeds = (promise: Promise<unknown>) =>
@@ -160,10 +175,116 @@ describe('the gateway example', () => {
     await until('its process is gone', async () => (await metrics()).includes('mcp_pool_slots_used 0'));
   });
 
+  it('[GATEWAY-4] a session that its client has left ends, also while its server works on a request', async () => {
+    const { connect, send, tokenOf } = await startGateway('--idle-timeout', '100');
+    const { call, client } = await connect('notes', 'ana');
+    let steps = 0;
+    const onprogress = () => {
+      steps += 1;
+    };
+    void call('count', { to: 1_000, pause: 100 }, { onprogress }).catch(() => {});
+    await until('it counts', () => steps > 0);
+    await client.close();
+    const health = async () => (await send('/health', { token: tokenOf('operator') })).text();
+    await until('there is no session', async () => (await health()).includes('"sessions":0'));
+  });
+
+  it('[GATEWAY-11] a first request that is refused leaves no session', async () => {
+    const { send, tokenOf } = await startGateway();
+    const token = tokenOf('ana');
+    const wrong = { ...INITIALIZE, token, headers: { ...INITIALIZE.headers, accept: 'application/json' } };
+    expect((await send('/mcp/notes', wrong)).status).toBe(406);
+    const withoutId = JSON.stringify({ ...JSON.parse(INITIALIZE.body), id: undefined });
+    expect((await send('/mcp/notes', { ...INITIALIZE, token, body: withoutId })).status).toBe(400);
+    const health = async () => (await send('/health', { token: tokenOf('operator') })).text();
+    await until('there is no session', async () => (await health()).includes('"sessions":0'));
+  });
+
+  it('[GATEWAY-11] a second request with the id of an open one is refused: limits count ids', async () => {
+    const { connect, send, tokenOf } = await startGateway();
+    const { transport, call } = await connect('notes', 'ana');
+    const headers = { ...INITIALIZE.headers, 'mcp-session-id': transport.sessionId ?? '' };
+    const count = {
+      ...{ jsonrpc: '2.0', id: 'same', method: 'tools/call' },
+      params: { name: 'count', arguments: { to: 1_000, pause: 100 }, _meta: { progressToken: 1 } },
+    };
+    const post = (body: unknown, signal: AbortSignal | null = null) =>
+      send('/mcp/notes', { ...INITIALIZE, token: tokenOf('ana'), headers, body: JSON.stringify(body), signal });
+    const stop = new AbortController();
+    const first = await post(count, stop.signal);
+    await first.body?.getReader().read();
+    const refused = { error: { code: -32_600, message: 'a request with this id is not answered yet' } };
+    for (const body of [count, [count], [1, 1].map((id) => ({ ...count, id }))]) {
+      const again = await post(body);
+      expect([again.status, await again.json()]).toMatchObject([400, refused]);
+    }
+    expect(await call('account')).toContain('the key ends in');
+    stop.abort();
+  });
+
+  it('[GATEWAY-11] a client that does not read its answers loses the connections, and no other', async () => {
+    const { connect, tokenOf, url } = await startGateway();
+    const { transport, call } = await connect('notes', 'ana');
+    // Every answer is of 7 MB: more than the kernel takes for a socket.
+    for (let count = 0; count < 2; count++) await call('note', { text: 'x'.repeat(3_500_000) });
+    const head = [
+      'POST /mcp/notes HTTP/1.1',
+      'Host: localhost',
+      `Authorization: Bearer ${tokenOf('ana')}`,
+      'Accept: application/json, text/event-stream',
+      'Content-Type: application/json',
+      `Mcp-Session-Id: ${transport.sessionId}`,
+    ].join('\r\n');
+    const ask = (id: string) => {
+      const message = { jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'note', arguments: { text: '' } } };
+      const body = JSON.stringify(message);
+      const socket = connectTo(Number(new URL(url).port), '127.0.0.1')
+        .pause()
+        .setEncoding('utf8');
+      socket.on('error', () => {}).write(`${head}\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+      return socket;
+    };
+    const sockets: Socket[] = [];
+    for (let index = 0; index < 5; index++) {
+      sockets.push(ask(`unread-${index}`));
+      // Answered in order: what came before is on its way.
+      expect(await call('account')).toContain('the key ends in');
+    }
+    const texts = await Promise.all(sockets.map((socket) => textOf(socket)));
+    const isWhole = texts.map((text) => text.endsWith('0\r\n\r\n'));
+    expect([isWhole.at(0), isWhole.at(-1)]).toEqual([false, true]);
+  });
+
+  it('[GATEWAY-11] messages that a server does not read are bounded: further ones of its session are refused', async () => {
+    const { connect, send, tokenOf } = await startGateway();
+    const { transport, call } = await connect('notes', 'ana');
+    const isServer = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('demo-server.js');
+    const pids = descendants()
+      .map(({ pid }) => pid)
+      .filter(isServer);
+    expect(pids).toHaveLength(1);
+    process.kill(pids[0]!, 'SIGSTOP');
+    const headers = { ...INITIALIZE.headers, 'mcp-session-id': transport.sessionId ?? '' };
+    const message = { jsonrpc: '2.0', method: 'notifications/large', params: { text: 'x'.repeat(100_000) } };
+    const post = () =>
+      send('/mcp/notes', { ...INITIALIZE, token: tokenOf('ana'), headers, body: JSON.stringify(message) });
+    const statuses: number[] = [];
+    for (let count = 0; count < 30; count++) statuses.push((await post()).status);
+    expect(statuses.filter((status) => status === 202).length).toBeLessThan(20);
+    expect(statuses.at(-1)).toBe(429);
+    process.kill(pids[0]!, 'SIGCONT');
+    await until('it reads again', async () => (await post()).status === 202);
+    expect(await call('account')).toContain('the key ends in');
+  });
+
   it('[GATEWAY-5] a server that dies: its calls fail at once, its session is over, the next one works', async () => {
     const { connect } = await startGateway();
     const session = await connect('notes', 'ana');
-    expect(await rejection(session.call('crash'))).toMatchObject({ code: -32_000, data: { reason: 'SERVER_EXITED' } });
+    const lost = await rejection(session.call('crash'));
+    expect(lost).toMatchObject({ code: -32_000, data: { reason: 'SERVER_EXITED', exitCode: 1 } });
+    // What the server has written is for operators.
+    expect(lost).toMatchObject({ message: expect.stringMatching(/the request was lost: SERVER_EXITED$/) });
+    expect(JSON.stringify(lost)).not.toContain('stderr');
     await until('the session is over', () => failsWith(404, session.call('account')));
     const next = await connect('notes', 'ana');
     expect(await next.call('note', { text: 'new' })).toBe('new');
@@ -236,7 +357,8 @@ describe('the store of events', () => {
     expect(await replay(store, first)).toEqual({ stream: 'a', sent: [message(2)] });
     expect(await replay(store, third)).toEqual({ stream: 'a', sent: [] });
     expect(await store.getStreamIdForEventId(first)).toBe('a');
-    for (const unknown of ['a:99', 'a', 'a:', 'a:x', ''])
+    // Nor an id of another session, or one that was made up.
+    for (const unknown of ['a:99', 'a', 'a:', 'a:x', '', 'a:0', 'b:1', 'c:1', 'a:1e0', 'a: 1', '__proto__:1'])
       expect(await store.getStreamIdForEventId(unknown)).toBe(undefined);
   });
 

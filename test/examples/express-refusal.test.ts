@@ -46,6 +46,22 @@ it.each([
   },
 );
 
+it('[GATEWAY-10] what the pool answers for a lost request is without its words; what a server answers stays as it is', () => {
+  const { forUsers } = exampleModule<typeof Refusals>(program(), './refusal.js');
+  const told = { reason: 'SERVER_EXITED', retryable: false, mayHaveRun: true, exitCode: 1, signal: null };
+  const data = { ...told, stderrTail: 'at /srv/secret-path' };
+  const lost = { jsonrpc: '2.0', id: 1, error: { code: -32_000, message: 'on stderr: /srv/secret-path', data } };
+  expect(forUsers(lost)).toEqual({
+    ...lost,
+    error: { code: -32_000, message: 'the request was lost: SERVER_EXITED', data: told },
+  });
+  for (const own of [
+    { ...lost, error: { code: 1, message: 'mine', data: { reason: 'mine' } } },
+    { id: 1, result: {} },
+  ])
+    expect(forUsers(own)).toBe(own);
+});
+
 it('[GATEWAY-10] an error of the gateway itself is 500, and says nothing of it', () => {
   const log = vi.spyOn(console, 'error').mockImplementation(() => {});
   const { status, body } = answered(() => new TypeError('undefined is not a secret'));
