@@ -19,9 +19,12 @@ import { remoteTransport } from './remote.js';
 export async function connect(server, signal, closed) {
   const client = new Client({ name: 'metamcp-client', version: '2.0.0' });
   client.onclose = closed;
+  const stopped = new AbortController();
   try {
     signal.throwIfAborted();
-    await client.connect('transport' in server ? server.transport : remoteTransport(server), { signal });
+    const transport = 'transport' in server ? server.transport : remoteTransport(server);
+    // The client heeds the signal from its first request on: before, it may wait for ever for a server of SSE that says nothing.
+    await Promise.race([client.connect(transport, { signal }), aborted(signal, stopped.signal)]);
     // The session may have ended while the last answer was under way.
     signal.throwIfAborted();
   } catch (error) {
@@ -29,7 +32,21 @@ export async function connect(server, signal, closed) {
     // A lease that has never been connected is not released by its client.
     if ('release' in server) server.release();
     throw error;
+  } finally {
+    stopped.abort();
   }
   // Closing it ends its transport, and so the lease.
   return { client, cleanup: () => client.close() };
+}
+
+/**
+ * Rejects when the session ends, until it is stopped.
+ * @param {AbortSignal} session
+ * @param {AbortSignal} stopped
+ * @returns {Promise<never>}
+ */
+function aborted(session, stopped) {
+  return new Promise((_resolve, reject) => {
+    session.addEventListener('abort', () => reject(session.reason), { signal: stopped });
+  });
 }

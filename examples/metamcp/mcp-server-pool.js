@@ -29,6 +29,8 @@ export class McpServerPool {
   #pool;
   /** @type {Map<string, Session>} */
   #sessions = new Map();
+  /** Settles when all that cleanupAll() has ended so far is dead. @type {Promise<unknown>} */
+  #ending = Promise.resolve();
   /** MetaMCP's rate limit reads and writes this. @type {Map<string, Map<string, string>>} */
   #namespaces = new Map();
   /** @type {NodeJS.Timeout | undefined} */
@@ -88,11 +90,18 @@ export class McpServerPool {
   async cleanupAll() {
     clearInterval(this.#lifetimeTimer);
     this.#lifetimeTimer = undefined;
-    await Promise.all([...this.#sessions.keys()].map((sessionId) => this.cleanupSession(sessionId)));
+    // All at once: a call that comes from now on gets another pool, not the one that ends.
+    for (const sessionId of this.#sessions.keys()) void this.cleanupSession(sessionId);
     const pool = this.#pool;
     this.#pool = undefined;
-    const report = await pool?.shutdown();
-    for (const { name, pid } of report?.survivors ?? []) this.#options.log.error(`Process ${pid} of ${name} lives on`);
+    // A host may call it by two signals, and exits after the first that resolves: each waits for all.
+    const before = this.#ending;
+    const own = pool && this.#shutDown(pool);
+    this.#ending = (async () => {
+      await before;
+      await own;
+    })();
+    await this.#ending;
   }
 
   /** @returns {McpServerPoolStatus} */
@@ -268,9 +277,20 @@ export class McpServerPool {
     return session;
   }
 
+  /** @param {import('mcp-server-pool').MCPServerPool} pool */
+  async #shutDown(pool) {
+    const { survivors } = await pool.shutdown();
+    for (const { name, pid } of survivors) this.#options.log.error(`Process ${pid} of ${name} lives on`);
+  }
+
   async #endExpired() {
-    for (const sessionId of [...this.#sessions.keys()])
-      if (await this.isSessionExpired(sessionId)) await this.cleanupSession(sessionId);
+    try {
+      for (const sessionId of [...this.#sessions.keys()])
+        if (await this.isSessionExpired(sessionId)) await this.cleanupSession(sessionId);
+    } catch (error) {
+      // The host reads the lifetime from its database. Nobody waits for this: a rejection would end the process.
+      this.#options.log.warn(`The lifetime of sessions is not known: ${messageOf(error)}`);
+    }
   }
 
   /** @param {string} namespaceUuid */

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { exampleProgram } from '../helpers/example.js';
 import { startProgram } from '../helpers/host.js';
@@ -149,6 +151,29 @@ describe('the adapter with the shape of the pool of MetaMCP, with SDK 1.16', () 
     expect(logged).toEqual([]);
   });
 
+  it('[MOVING-6] a session that ends while it waits for a server of SSE that says nothing leaves no connection', async () => {
+    let connections = 0;
+    const server = createServer().on('connection', (socket) => {
+      connections += 1;
+      socket.resume().once('close', () => {
+        connections -= 1;
+      });
+      socket.on('error', () => {});
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const { adapter, logged } = openAdapter();
+    const { port } = server.address() as AddressInfo;
+    const params = { uuid: S, name: S, type: 'SSE', url: `http://127.0.0.1:${port}/sse` } as const;
+    const connection = adapter.getSession('s1', S, params);
+    await until('it waits', () => connections === 1);
+    await adapter.cleanupSession('s1');
+    expect(await connection).toBeUndefined();
+    await until('it is gone', () => connections === 0);
+    expect(logged).toEqual([]);
+  });
+
   it('[MOVING-6] a server that cannot be started: undefined, with the reason in the log, and later an error state', async () => {
     const { adapter, logged } = openAdapter({ policyOf: () => ({ restart: { maxRestarts: 1, cooldown: 60_000 } }) });
     const params = serverParams(S, 'dies-in-handshake');
@@ -183,6 +208,37 @@ describe('the adapter with the shape of the pool of MetaMCP, with SDK 1.16', () 
       expect(adapter.getActiveSessionIds()).toEqual(sessions);
     }
     await until('its process has ended', () => !isLiving(pid));
+  });
+
+  it('[MOVING-6] a lifetime that cannot be read ends nothing, not the host either', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const getSessionLifetime = () => Promise.reject(new Error('the database is away'));
+    const { adapter, logged } = openAdapter({ defaultIdleCount: 0, getSessionLifetime });
+    await adapter.getSession('s1', S, serverParams(S, 'echo'));
+    await vi.advanceTimersByTimeAsync(300_000);
+    expect(adapter.getActiveSessionIds()).toEqual(['s1']);
+    expect(logged).toEqual(['The lifetime of sessions is not known: the database is away']);
+  });
+
+  it('[MOVING-6] cleanupAll twice: who is told that all have ended is told the truth', async () => {
+    const { adapter } = openAdapter({ defaultIdleCount: 0 });
+    await adapter.getSession('s1', S, serverParams(S, 'ignore-eof-and-term'));
+    await Promise.race([adapter.cleanupAll(), adapter.cleanupAll()]);
+    expect(livingPids()).toEqual([]);
+  });
+
+  it('[MOVING-6] a call during cleanupAll begins anew', async () => {
+    const { adapter, logged } = openAdapter({ defaultIdleCount: 0 });
+    const params = serverParams(S, 'echo');
+    const before = adapter.getSession('s1', S, params);
+    const ended = adapter.cleanupAll();
+    const after = adapter.getSession('s2', S, params);
+    expect(await before).toBeUndefined();
+    await ended;
+    expect(await pidOf(await after)).toBeGreaterThan(0);
+    expect(adapter.getActiveSessionIds()).toEqual(['s2']);
+    expect(logged).toEqual([]);
   });
 
   it('[MOVING-6] cleanupAll ends everything, and the adapter can be used again', async () => {
