@@ -59,6 +59,8 @@ export async function serveDashboard(
   server.on('request', handle);
   // Without this, Node asks for the body before the request was looked at.
   server.on('checkContinue', (_request, response) => refuse(response));
+  // And answers other expectations with 417.
+  server.on('checkExpectation', (_request, response) => refuse(response));
   return {
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}/${token}/`,
     async close() {

@@ -101,6 +101,8 @@ describe('requests to the dashboard', () => {
       `GET http://evil.example${good('')} HTTP/1.1\r\nHost: ${url.host}\r\nConnection: close\r\n\r\n`,
       `GET ${good('')} HTTP/1.1\r\nConnection: close\r\n\r\n`,
       `POST /actions/restart HTTP/1.1\r\nHost: ${url.host}\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n`,
+      `GET / HTTP/1.1\r\nHost: ${url.host}\r\nExpect: tea\r\nConnection: close\r\n\r\n`,
+      `GET ${good('')} HTTP/1.1\r\nHost: evil.example\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n`,
     ]) {
       const answer = await send(url, head);
       expect(answer, head).toMatch(/^HTTP\/1\.1 403 /);
