@@ -28,6 +28,8 @@ const limits = {
   requestsPerUser: 16,
   sessionIdleTimeout: 60_000,
   bodyMB: 4,
+  unreadMessages: 16,
+  unreadMB: 8,
   storedEvents: 1_000,
   storedMB: 4,
 };
