@@ -24,6 +24,13 @@ const { values } = parseArgs({
   },
 });
 
+const [port, sessionIdleTimeout] = [values.port, values['idle-timeout']].map(Number);
+for (const [name, number] of Object.entries({ port, 'idle-timeout': sessionIdleTimeout })) {
+  if (number >= 0) continue;
+  console.error(`--${name} takes a number, 0 or more, not '${values[name]}'`);
+  process.exit(2);
+}
+
 const pool = new MCPServerPool({
   servers: definitionsOf({ servers, tenants }),
   // A lease whose session was silent for a minute is taken back when another session waits for a process.
@@ -50,10 +57,10 @@ const gateway = createGateway({
   users,
   operators,
   register,
-  limits: { ...limits, sessionIdleTimeout: Number(values['idle-timeout']) },
+  limits: { ...limits, sessionIdleTimeout },
 });
 const http = createServer(gateway.app);
-http.listen(Number(values.port), '127.0.0.1');
+http.listen(port, '127.0.0.1');
 await once(http, 'listening').catch(async ({ message }) => {
   console.error(`${message}; --port 0 takes any free port`);
   await pool.shutdown();

@@ -2,6 +2,7 @@ import { expect, it, vi } from 'vitest';
 import type * as Refusals from '../../examples/express-gateway/refusal.js';
 import type { PoolErrorCode, PoolError as PoolErrorType } from '../../src/index.js';
 import { exampleModule, exampleProgram } from '../helpers/example.js';
+import { startProgram } from '../helpers/host.js';
 
 const program = () => exampleProgram('express-gateway/index.js');
 
@@ -68,3 +69,12 @@ it('[GATEWAY-10] an error of the gateway itself is 500, and says nothing of it',
   log.mockRestore();
   expect({ status, error: body.error }).toEqual({ status: 500, error: { code: -32_603, message: 'internal error' } });
 });
+
+it.each(['--port', '--idle-timeout'])(
+  '[GATEWAY-10] %s without a number is refused with what it takes',
+  async (option) => {
+    const { result } = startProgram(process.execPath, [program(), option, 'abc']);
+    const { code, stderr } = await result;
+    expect({ code, stderr }).toEqual({ code: 2, stderr: `${option} takes a number, 0 or more, not 'abc'\n` });
+  },
+);
